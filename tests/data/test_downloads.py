@@ -81,7 +81,7 @@ def write_idx_files(folder: Path) -> dict[str, str]:
     ("name", "host", "advice"),
     [
         ("mnist", "ossci-datasets.s3.amazonaws.com", "train-images-idx3-ubyte.gz"),
-        ("shd", "zenkelab.org", "data.files"),
+        ("shd", "zenkelab.org", "shd_train.h5.zip"),
     ],
 )
 def test_without_a_network_one_quiet_sentence_names_the_address(
@@ -121,7 +121,7 @@ def test_images_are_verified_and_kept(
 def test_events_are_verified_kept_and_converted_once(
     places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sensor_files.write_n_mnist(there, 12, 11, zipped=True)
+    sensor_files.write_n_mnist(there, 12, 11)
     downloads = {
         part: (f"{address}{part}.zip", f"{part}.zip", "0" * 32) for part in ("train", "test")
     }
@@ -132,7 +132,7 @@ def test_events_are_verified_kept_and_converted_once(
         downloads[part] = (url, name, hashlib.md5((there / name).read_bytes()).hexdigest())
     dataset = load_dataset("n_mnist", places)
     assert (dataset.source, len(dataset.train), len(dataset.test)) == ("n_mnist", 12, 11)
-    monkeypatch.setattr(SOURCES["n_mnist"], "samples", lambda self, place: iter(()))
+    monkeypatch.setattr(SOURCES["n_mnist"], "samples", lambda self, archive: iter(()))
     (there / "train.zip").unlink()
     assert load_dataset("n_mnist", places).sha256 == dataset.sha256
 

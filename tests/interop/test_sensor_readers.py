@@ -1,5 +1,6 @@
 """Tonic reads what our readers read: two implementations of the published formats, one result."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,13 @@ def assert_same(block: EventBlock, place: int, events: np.ndarray, label: int) -
 def test_n_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "NMNIST"
     sensor_files.write_n_mnist(folder, 30, 10)
-    # Tonic asks for the archive beside the files, and for as many files as the real set has.
-    (folder / "test.zip").touch()
+    # Tonic asks for the files beside the archive, and for as many of them as the real set has.
+    archive = zipfile.ZipFile(folder / "test.zip")
+    archive.extractall(folder)
     monkeypatch.setattr(tonic.datasets.NMNIST, "_check_exists", lambda self: True)
     theirs = tonic.datasets.NMNIST(str(tmp_path), train=False)
     by_name = {Path(path).name: position for position, path in enumerate(theirs.data)}
-    (block,) = n_mnist.NMnist().samples(folder / "Test")
+    (block,) = n_mnist.NMnist().samples(archive)
     for place, number in enumerate(np.asarray(block.index)):
         assert_same(block, place, *theirs[by_name[f"{number:05d}.bin"]])
 
@@ -42,7 +44,7 @@ def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sensor_files.write_shd(folder, 40, 20)
     monkeypatch.setattr(tonic.datasets.SHD, "_check_exists", lambda self: True)
     theirs = tonic.datasets.SHD(str(tmp_path), train=False)
-    (block,) = shd.Shd().samples(folder / "shd_test.h5")
+    (block,) = shd.Shd().samples(zipfile.ZipFile(folder / "shd_test.h5.zip"))
     assert len(theirs) == len(block.labels) == 20
     for place in range(20):
         assert_same(block, place, *theirs[place])

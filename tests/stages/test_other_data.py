@@ -13,6 +13,8 @@ from torchvision.datasets import FashionMNIST
 
 from spikejoule.data.idx import encode_idx
 from spikejoule.data.sources.fashion_mnist import FashionMnist
+from spikejoule.data.sources.n_mnist import NMnist
+from spikejoule.data.sources.shd import Shd
 from spikejoule.params import load_params, parse_params
 from tests.tools import sensor_files
 from tests.tools.pipeline_tools import artifact_paths
@@ -66,10 +68,12 @@ def percent(paths: dict[str, Path]) -> float:
 
 
 def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sensor_files.write_n_mnist(tmp_path / "raw", 160, 60)
+    cache = tmp_path / ".cache" / "n_mnist"
+    sensor_files.write_n_mnist(cache, 160, 60)
+    sensor_files.keep(cache, NMnist, monkeypatch)
     paths = run_pipeline(
         tmp_path, repository, monkeypatch,
-        data__source="n_mnist", data__files="raw", encode__encoding="none", encode__window_ms=200.0,
+        data__source="n_mnist", encode__encoding="none", encode__window_ms=200.0,
     )  # fmt: skip
     assert percent(paths) > 60
     figures = json.loads(paths["encode_metrics"].read_text())["test"]
@@ -82,7 +86,7 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
     assert "200 ms in 10 steps" in page
     assert "20 ms of the network&#39;s time" in page
     assert "The input are events of a sensor" in page
-    assert "One sample, spike by spike: a 0" in page
+    assert "Shown: a 0" in page
     for words in ("validation", "over", "each", "60", "every"):
         assert not re.search(rf"\b{words} images?\b", page), words
     assert "test images" not in page
@@ -93,14 +97,16 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.slow
 def test_shd(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sensor_files.write_shd(tmp_path / "raw", 320, 100)
+    cache = tmp_path / ".cache" / "shd"
+    sensor_files.write_shd(cache, 320, 100)
+    sensor_files.keep(cache, Shd, monkeypatch)
     paths = run_pipeline(
         tmp_path, repository, monkeypatch,
-        data__source="shd", data__files="raw", encode__encoding="none", encode__window_ms=1000.0,
+        data__source="shd", encode__encoding="none", encode__window_ms=1000.0,
     )  # fmt: skip
     assert percent(paths) > 60
     page = paths["energy_page"].read_text(encoding="utf-8")
-    assert "spike by spike: word zero" in page
+    assert "Shown: word zero" in page
 
 
 @pytest.mark.slow

@@ -3,11 +3,15 @@
 The samples of a class come from its own group of units, so that a network can learn them.
 """
 
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
+
+from spikejoule.data.source import Places, SensorSource
 
 OVERFLOW_US = 8192
 
@@ -49,8 +53,18 @@ def n_mnist_bytes(sample: Sample) -> bytes:
     return bytes(content)
 
 
-def write_n_mnist(folder: Path, n_train: int, n_test: int, zipped: bool = False) -> list[Sample]:
-    """Write `Train` and `Test` with a folder for each digit; returns the samples of both."""
+def keep(folder: Path, source: type[SensorSource], monkeypatch: pytest.MonkeyPatch) -> Places:
+    """Let archives that were written to a folder be the download of a source."""
+    downloads = {
+        part: (url, name, hashlib.md5((folder / name).read_bytes()).hexdigest())
+        for part, (url, name, _) in source.downloads.items()
+    }
+    monkeypatch.setattr(source, "downloads", downloads)
+    return Places(folder.parent, folder.with_name("mnist"))
+
+
+def write_n_mnist(folder: Path, n_train: int, n_test: int) -> list[Sample]:
+    """Write `train.zip` and `test.zip`, a folder for each digit; returns the samples of both."""
     samples = []
     for part, n_samples, first in (("Train", n_train, 0), ("Test", n_test, 1_000_000)):
         files = {}
@@ -59,19 +73,14 @@ def write_n_mnist(folder: Path, n_train: int, n_test: int, zipped: bool = False)
             samples.append(sample)
             files[f"{part}/{sample.label}/{number:05d}.bin"] = n_mnist_bytes(sample)
         folder.mkdir(parents=True, exist_ok=True)
-        if zipped:
-            with zipfile.ZipFile(folder / f"{part.lower()}.zip", "w") as archive:
-                for name, content in files.items():
-                    archive.writestr(name, content)
-            continue
-        for name, content in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
+        with zipfile.ZipFile(folder / f"{part.lower()}.zip", "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
     return samples
 
 
 def write_shd(folder: Path, n_train: int, n_test: int, n_events: int = 50) -> None:
-    """Write `shd_train.h5` and `shd_test.h5`: a word fires 35 channels of its own."""
+    """Write `shd_train.h5` and `shd_test.h5` and archives: a word fires 35 channels of its own."""
     import h5py
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,3 +105,5 @@ def write_shd(folder: Path, n_train: int, n_test: int, n_events: int = 50) -> No
             file["labels"] = labels.astype(np.uint16)
             file["extra/speaker"] = (labels % 3).astype(np.uint16)
             file["extra/keys"] = [f"word {label}".encode() for label in range(20)]
+        with zipfile.ZipFile(folder / f"shd_{part}.h5.zip", "w") as archive:
+            archive.write(folder / f"shd_{part}.h5", f"shd_{part}.h5")

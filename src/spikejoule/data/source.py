@@ -5,6 +5,7 @@ read once in its own format, and kept as event files.
 """
 
 import logging
+import zipfile
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
-
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.parameters import Kind, Line
+from spikejoule.core.parameters import Kind
+from spikejoule.core.store import open_regular
 from spikejoule.data.events import (
     EventBlock,
     EventSetting,
@@ -147,98 +147,57 @@ class IdxSource(Source):
         return Dataset(self.name, f"{self.title} ({counts})", note, sha256, train, test)
 
 
-class FileSource(Source):
-    """A source of events that may be in files of the user's own.
-
-    Attributes:
-        files: where they are; None for a download.
-    """
-
-    gives = "events"
-
-    files: Line | None = Field(
-        default=None,
-        description="null, or the path of a directory (n_mnist, shd) or of an event file (events)",
-    )
-
-
-class SensorSource(FileSource):
+class SensorSource(Source):
     """A published set of events: read once in its own format, and kept as event files.
 
     Attributes:
         setting: what all samples share.
-        downloads: of each part its address, the name of its file, and its MD5.
-        names: how publishers and Tonic call a part, ``{part}`` or ``{Part}``, within its folder.
+        downloads: of each part its address, the name of its archive, and its MD5.
         note: what is to be known of the set.
     """
 
+    gives = "events"
+
     setting: ClassVar[EventSetting]
     downloads: ClassVar[Mapping[Part, tuple[str, str, str]]]
-    names: ClassVar[tuple[str, ...]]
     note: ClassVar[str]
 
     @abstractmethod
-    def samples(self, place: Path) -> Iterator[EventBlock]:
-        """The samples of a part, in the format of the set.
-
-        Raises:
-            DataError: there is none, or one is damaged.
-        """
+    def samples(self, archive: zipfile.ZipFile) -> Iterator[EventBlock]:
+        """The samples of a part, in the format of the set; whatever is damaged raises."""
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
-        cache, title = places.kept(self.name), self.setting.title
-        if self.files is not None:
-            parts = self._written(cache / "files", self._in_directory(places.resolved(self.files)))
-            title = f"{title} files of {Path(self.files).name}"
-            note = (
-                f"Files in the format of {self.setting.title}, not known to be the published ones: "
-                "figures cannot be compared with those of others."
-            )
-            return _dataset("directory", title, note, parts)
+        cache = places.kept(self.name)
         names = " and ".join(name for _, name, _ in self.downloads.values())
-        advice = (
-            f"without a network, put {names} into {cache}, or name a directory of the extracted "
-            "files as data.files"
-        )
         for url, name, md5 in self.downloads.values():
+            advice = f"without a network, put {names} into {cache}"
             fetch(url, cache / name, md5, self.name, advice)
         try:
             parts = _kept(cache)
         except ArtifactError:
-            found = {part: cache / name for part, (_, name, _) in self.downloads.items()}
-            parts = self._written(cache, found)
-        return _dataset(self.name, title, self.note, parts)
+            for part, (_, name, _) in self.downloads.items():
+                self._write(cache / f"{part}.npz", cache / name)
+            parts = _kept(cache)
+        train, test = parts["train"], parts["test"]
+        title = f"{self.setting.title} ({len(train):,} training and {len(test):,} test samples)"
+        sha256 = {f"{part}-events": events.sha256 for part, events in parts.items()}
+        return Dataset(self.name, title, self.note, sha256, train, test)
 
-    def _in_directory(self, directory: Path) -> dict[Part, Path]:
-        """Where the parts are in a directory of the user's own; DataError if one is not there."""
-        found: dict[Part, Path] = {}
-        for part in PARTS:
-            names = [name.format(part=part, Part=part.capitalize()) for name in self.names]
-            there = [directory / name for name in names if (directory / name).exists()]
-            if not there:
-                raise DataError(f"data.files: {directory} must hold {' or '.join(names)}.")
-            found[part] = there[0]
-        return found
-
-    def _written(self, folder: Path, found: Mapping[Part, Path]) -> dict[Part, LabelledEvents]:
-        """The event files of a folder, written from where the parts were found."""
+    def _write(self, path: Path, place: Path) -> None:
+        """An event file of what an archive holds."""
         try:
-            for part, place in found.items():
-                write_event_file(folder / f"{part}.npz", self.setting, self.samples(place))
-            return _kept(folder)
-        except ArtifactError as error:
-            raise DataError(f"data.source: {error}") from error
+            with (
+                open_regular(place, error_type=DataError) as stream,
+                zipfile.ZipFile(stream) as archive,
+            ):
+                write_event_file(path, self.setting, self.samples(archive))
+        except DataError:
+            raise
+        except Exception as error:  # damaged bytes make a reader raise nearly anything
+            raise DataError(f"data.source: {place} cannot be read ({error}).") from error
 
 
 def _kept(folder: Path) -> dict[Part, LabelledEvents]:
     """The event files of a folder; ArtifactError if one is missing or damaged."""
     return {part: open_event_file(folder / f"{part}.npz") for part in PARTS}
-
-
-def _dataset(source: str, title: str, note: str, parts: Mapping[Part, LabelledEvents]) -> Dataset:
-    """The data set of training and test events; its title says how many there are."""
-    train, test = parts["train"], parts["test"]
-    title = f"{title} ({len(train):,} training and {len(test):,} test samples)"
-    sha256 = {f"{part}-events": events.sha256 for part, events in parts.items()}
-    return Dataset(source, title, note, sha256, train, test)

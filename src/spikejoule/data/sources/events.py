@@ -4,16 +4,26 @@ import hashlib
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import Field
+
 from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.parameters import Line
 from spikejoule.data.events import LabelledEvents, open_event_file
 from spikejoule.data.images import Dataset
-from spikejoule.data.source import FileSource, Places
+from spikejoule.data.source import Places, Source
 
 
-class Events(FileSource):
-    """The file that `data.files` names; its `n_train` says which samples are for the test."""
+class Events(Source):
+    """The file that `data.files` names; its `n_train` says which samples are for the test.
+
+    Attributes:
+        files: its path.
+    """
 
     reference: ClassVar = "the user's own"
+    gives = "events"
+
+    files: Line | None = Field(default=None, description="null, or the path of an event file")
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`spikejoule.data.source.Source.load`."""

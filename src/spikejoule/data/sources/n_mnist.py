@@ -7,7 +7,7 @@ and all later times.
 """
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
-from spikejoule.core.store import open_regular
 from spikejoule.data.events import EventBlock, EventSamples, EventSetting, offsets_of
 from spikejoule.data.source import SensorSource
 from spikejoule.data.subject import DIGITS
@@ -45,47 +44,24 @@ class NMnist(SensorSource):
     }
     note: ClassVar = "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
 
-    names: ClassVar = ("{Part}", "{part}", "{Part}.zip", "{part}.zip", "NMNIST/{Part}",
-                       "NMNIST/{part}", "NMNIST/{Part}.zip", "NMNIST/{part}.zip")  # fmt: skip
-
-    def samples(self, place: Path) -> Iterator[EventBlock]:
-        """The samples of an archive, or of a folder of folders, in the order of their numbers."""
-        try:
-            if place.is_dir():
-                yield from _blocks(place, list(place.glob("*/*.bin")))
-                return
-            with (
-                open_regular(place, error_type=DataError) as stream,
-                zipfile.ZipFile(stream) as archive,
-            ):
-                names = [name for name in archive.namelist() if name.endswith(".bin")]
-                yield from _blocks(place, [zipfile.Path(archive, name) for name in names])
-        except DataError:
-            raise
-        except Exception as error:  # damaged bytes make a reader raise nearly anything
-            raise DataError(f"{place} cannot be read ({error}).") from error
-
-
-def _blocks(place: Path, files: Sequence[Path | zipfile.Path]) -> Iterator[EventBlock]:
-    """The samples of numbered files that lie in folders of their digits."""
-    labels = [DIGITS.class_names.index(Path(str(file)).parent.name) for file in files]
-    numbers = np.array([int(file.stem) for file in files])
-    if not 0 < len(np.unique(numbers)) == len(files):
-        raise DataError(
-            f"{place} must hold a folder for each digit with samples of different numbers, but "
-            f"holds {len(files)} files."
-        )
-    order = np.argsort(numbers)
-    for first in range(0, len(order), _BLOCK_SAMPLES):
-        chosen = order[first : first + _BLOCK_SAMPLES]
-        events = [events_of_bytes(files[k].read_bytes(), f"{files[k]}") for k in chosen]
-        times, units = zip(*events, strict=True)
-        offsets = offsets_of(np.array([len(each) for each in times]))
-        yield EventBlock(
-            EventSamples(np.concatenate(times), np.concatenate(units), offsets),
-            np.array(labels)[chosen],
-            numbers[chosen],
-        )
+    def samples(self, archive: zipfile.ZipFile) -> Iterator[EventBlock]:
+        """The samples, in the order of their numbers."""
+        files = {int(Path(name).stem): name for name in archive.namelist() if name.endswith(".bin")}
+        numbers = np.array(sorted(files), dtype=np.int64)
+        for first in range(0, len(numbers), _BLOCK_SAMPLES):
+            chosen = numbers[first : first + _BLOCK_SAMPLES]
+            names = [files[number] for number in chosen]
+            events = [events_of_bytes(archive.read(name), name) for name in names]
+            times, units = zip(*events, strict=True)
+            yield EventBlock(
+                EventSamples(
+                    np.concatenate(times),
+                    np.concatenate(units),
+                    offsets_of(np.array([len(each) for each in times])),
+                ),
+                np.array([DIGITS.class_names.index(Path(name).parent.name) for name in names]),
+                chosen,
+            )
 
 
 def events_of_bytes(content: bytes, what: str) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:

@@ -7,12 +7,10 @@ The set is two HDF5 files: for each sample the times in seconds and the units of
 import io
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from spikejoule.core.errors import DataError
 from spikejoule.data.events import EventBlock, EventSamples, EventSetting, offsets_of
 from spikejoule.data.source import SensorSource
 from spikejoule.data.subject import Subject
@@ -38,29 +36,19 @@ class Shd(SensorSource):
     }
     note: ClassVar = "The Spiking Heidelberg Digits, known by their checksums."
 
-    names: ClassVar = ("shd_{part}.h5", "SHD/shd_{part}.h5")
-
-    def samples(self, place: Path) -> Iterator[EventBlock]:
-        """The samples of an HDF5 file, or of an archive of one, in its order."""
+    def samples(self, archive: zipfile.ZipFile) -> Iterator[EventBlock]:
+        """The samples of the HDF5 file in the archive, in its order."""
         # Here and not above: nothing else of this package needs it.
         import h5py
 
-        try:
-            content: Any = place
-            if place.suffix == ".zip":
-                with zipfile.ZipFile(place) as archive:
-                    content = io.BytesIO(archive.read(place.stem))
-            with h5py.File(content, "r") as file:
-                times, units, labels = file["spikes/times"], file["spikes/units"], file["labels"]
-                if not len(times) == len(units) == len(labels):
-                    raise ValueError("there must be as many times as units and labels")
-                for first in range(0, len(labels), _BLOCK_SAMPLES):
-                    part = slice(first, first + _BLOCK_SAMPLES)
-                    yield _block(times[part], units[part], labels[part], first)
-        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"{place} is no file of spikes/times, spikes/units and labels ({error})."
-            ) from error
+        (name,) = archive.namelist()
+        with h5py.File(io.BytesIO(archive.read(name)), "r") as file:
+            times, units, labels = file["spikes/times"], file["spikes/units"], file["labels"]
+            if not len(times) == len(units) == len(labels):
+                raise ValueError("there must be as many times as units and labels")
+            for first in range(0, len(labels), _BLOCK_SAMPLES):
+                part = slice(first, first + _BLOCK_SAMPLES)
+                yield _block(times[part], units[part], labels[part], first)
 
 
 def _block(times: Any, units: Any, labels: Any, first: int) -> EventBlock:
