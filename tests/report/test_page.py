@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 
 from spikejoule.core.store import write_text
-from spikejoule.energy import mean_operations
+from spikejoule.energy import EnergyAnalysis, mean_operations
 from spikejoule.energy.tables import FrontsRow, VerdictTable
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
@@ -52,13 +52,18 @@ def exit_entry(accuracy_percent: float, synaptic_events: float, steps: float) ->
 EARLY, WHOLE = exit_entry(80.0, 6.0, 2.0), exit_entry(81.0, 9.0, 3.0)
 
 
-def content(chosen: str = "45nm-fp32", **changes: Any) -> PageContent:
+@cache
+def analysed(chosen: str) -> EnergyAnalysis:
     given = inputs(BASELINES, [0, 0, 1, 1])
     # 2 of the 3 steps are counted.
     fewer = replace(given.operations, counts=given.operations.counts * 2 // 3)
     early = replace(given.variant, method="early exit", accuracies=None, operations=fewer)
+    return analysis(replace(given, variants=(given.variant, early)), chosen, COSTLY)
+
+
+def content(chosen: str = "45nm-fp32", **changes: Any) -> PageContent:
     full = PageContent(
-        analysis(replace(given, variants=(given.variant, early)), chosen, COSTLY),
+        analysed(chosen),
         early=EarlyExit(
             margin_spikes=2,
             tolerance_percent=0.1,
@@ -74,6 +79,7 @@ def content(chosen: str = "45nm-fp32", **changes: Any) -> PageContent:
         raster=SpikeRaster(
             np.zeros((2, 2), np.uint8), 7, list(measured().layers), ("input", "hidden", "output")
         ),
+        levels=VerdictTable.of(analysed(chosen).verdicts).rows,
         provenance=(("train: lr", "0.003"),),
     )  # fmt: skip
     return replace(full, **changes)  # type: ignore[arg-type]
@@ -105,6 +111,11 @@ def recorded(pj: float | None) -> tuple[FrontsRow, ...]:
 @cache
 def default_page() -> str:
     return energy_page(content())
+
+
+@cache
+def sparse_page() -> str:
+    return energy_page(content("45nm-memory", front=(), levels=(), early=None, raster=None))
 
 
 def tree_of(page: str) -> ElementTree.Element:
@@ -157,15 +168,13 @@ class TestPage:
         )
 
     def test_the_answer_comes_first(self) -> None:
-        found = content()
-        words = words_of(energy_page(found), "answer")
+        words = words_of(default_page(), "answer")
         assert words.startswith(
             "The spiking network wins at equal accuracy (88.00 % on validation images) under "
             "45nm-fp32: 69.6 pJ per inference, 0.33 (0.271 to 0.423) times the 210.6 pJ of ReLU "
             "3-2-2, zero-skipping (95.00 % validation, 94.00 % test), the cheapest of at least "
             "that accuracy among 1 conventional network (of this run alone)."
         )
-        assert f"{found.analysis.total().value_pj:.4g} pJ" in words
         assert "90.00 %95 % interval 85.00 to 94.00 %" in words
         assert "Not included: neuron update active (beyond leak and bias); " in words
         # 10 of 16 events and 2 of 3 steps of leaks and biases
@@ -213,19 +222,18 @@ class TestPage:
 
     def test_every_verdict_is_in_the_table(self) -> None:
         found = content()
-        words = words_of(energy_page(found), "verdict")
+        words = words_of(default_page(), "verdict")
         assert len(found.analysis.verdicts) >= 8
         for one in found.analysis.verdicts:
             assert f"{one.profile.id}{OUTCOMES[one.outcome]}" in words
-        levels = VerdictTable.of(found.analysis.verdicts).rows
-        assert f"Of {len(levels)} pairs" in energy_page(content(levels=levels))
+        assert f"Of {len(found.levels)} pairs" in default_page()
 
     def test_the_front_and_how_to_make_one(self) -> None:
         page = default_page()
         assert "92.00 % on validation for 3,600 synaptic events" in words_of(page, "front")
         assert "run-100early90091.0090.50100aaaaaaaac0ffee" in words_of(page, "runs")
         assert "run-300" not in words_of(page, "runs")
-        assert "make sweep" in words_of(energy_page(content(front=())), "front")
+        assert "make sweep" in words_of(sparse_page(), "front")
 
     def test_words_of_others_are_escaped(self) -> None:
         hostile = "<script>alert(1)</script>"
@@ -242,10 +250,6 @@ class TestPage:
         page = energy_page(changed)
         assert hostile not in page
         assert hostile in words_of(page, "provenance")
-
-    def test_every_kind_of_profile(self) -> None:
-        for chosen in ("45nm-memory", "truenorth", "spinnaker-2"):
-            assert tree_of(energy_page(content(chosen))) is not None
 
     def test_means_alone_have_no_interval(self) -> None:
         given = inputs()
@@ -271,8 +275,7 @@ def test_in_a_browser(browser: "Page", tmp_path: Path, width: int, scheme: str) 
 
 
 def test_a_page_without_much_in_a_browser(browser: "Page", tmp_path: Path) -> None:
-    page = energy_page(content("45nm-memory", front=(), early=None, raster=None))
-    assert_shows(browser, tmp_path, page, 360, "light")
+    assert_shows(browser, tmp_path, sparse_page(), 360, "light")
 
 
 def assert_shows(browser: "Page", folder: Path, page: str, width: int, scheme: str) -> None:
