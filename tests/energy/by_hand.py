@@ -47,7 +47,6 @@ TRAINING = TrainingRecord(
     batch_size=1,
     weight_decay=True,
     clipping=True,
-    best_epoch=2,
     best_validation_accuracy_percent=90.0,
 )
 SAMPLES = 4

@@ -167,7 +167,7 @@ class OperationCounts:
 
     columns: tuple[Column, ...]
     counts: NDArray[Any]
-    time_window: int
+    time_window: int = 1
     lazy_updates: NDArray[np.int64] | None = None
 
     @property
@@ -186,14 +186,6 @@ class OperationCounts:
         return self.counts[:, [column.term == term for column in self.columns]]
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
-    """A term at its places: P columns, and counts [N, P] (or [P], the same for all samples)."""
-
-    columns: tuple[Column, ...]
-    counts: NDArray[Any]
-
-
 def block(
     term: str,
     places: Sequence[str],
@@ -201,7 +193,7 @@ def block(
     bits: ArrayLike = FLOAT_BITS,
     words: ArrayLike = 0,
     parameters: ArrayLike = 0,
-) -> Block:
+) -> OperationCounts:
     """A term at its places; `bits`, `words` and `parameters` of each place, or of all.
 
     Args:
@@ -213,20 +205,21 @@ def block(
         parameters: bits of all parameters of the layer.
     """
     widths, held, stored = np.broadcast_arrays(bits, words, parameters, np.empty(len(places)))[:3]
-    return Block(
-        tuple(
-            Column(term, place, int(width), int(width) * int(n), int(n_bits))
-            for place, width, n, n_bits in zip(places, widths, held, stored, strict=True)
-        ),
-        np.asarray(counts),
+    columns = tuple(
+        Column(term, place, int(width), int(width) * int(n), int(n_bits))
+        for place, width, n, n_bits in zip(places, widths, held, stored, strict=True)
     )
+    return OperationCounts(columns, np.atleast_2d(counts))
 
 
-def joined(blocks: Iterable[Block], n_samples: int) -> tuple[tuple[Column, ...], NDArray[Any]]:
-    """The columns of some blocks, and their counts [N, C]."""
-    kept = [one for one in blocks if one.columns]
+def joined(
+    parts: Iterable[OperationCounts], n_samples: int, time_window: int = 1
+) -> OperationCounts:
+    """Counts of N samples beside each other; those of one row are of each sample."""
+    kept = [one for one in parts if one.columns]
     counts = [np.broadcast_to(one.counts, (n_samples, len(one.columns))) for one in kept]
-    return tuple(column for one in kept for column in one.columns), np.hstack(counts)
+    columns = tuple(column for one in kept for column in one.columns)
+    return OperationCounts(columns, np.hstack(counts), time_window)
 
 
 def address_bits(n_units: int) -> int:
@@ -320,8 +313,7 @@ def count_spiking(activity: Activity, code: EncodingOperations | None = None) ->
     network = activity.network
     blocks = [each for node in network.nodes.values() for each in _of_node(activity, node)]
     blocks.sort(key=lambda one: _ORDER[one.columns[0].term])
-    columns, counts = joined([*_encoding(activity, code), *blocks], activity.n_rows)
-    return OperationCounts(columns, counts, activity.time_window)
+    return joined([*_encoding(activity, code), *blocks], activity.n_rows, activity.time_window)
 
 
 def _samples(activity: Activity) -> NDArray[np.int64]:
@@ -329,7 +321,7 @@ def _samples(activity: Activity) -> NDArray[np.int64]:
     return np.ones(1, np.int64) if activity.samples is None else activity.samples
 
 
-def _encoding(activity: Activity, code: EncodingOperations | None) -> Iterator[Block]:
+def _encoding(activity: Activity, code: EncodingOperations | None) -> Iterator[OperationCounts]:
     """What turning images into spikes takes, and finding the constant currents that are not 0."""
     node = activity.network.input
     if code is not None:
@@ -346,12 +338,12 @@ def _encoding(activity: Activity, code: EncodingOperations | None) -> Iterator[B
         yield _at(node, "zero_comparison", _samples(activity) * node.n_out)
 
 
-def _at(node: Node, term: str, counts: NDArray[Any] | int, *sizes: ArrayLike) -> Block:
+def _at(node: Node, term: str, counts: NDArray[Any] | int, *sizes: ArrayLike) -> OperationCounts:
     """A term at a node, counts [N] or of all samples, with `block`'s bits, words and parameters."""
     return block(term, [node.name], np.atleast_1d(counts)[:, None], *sizes)
 
 
-def _of_node(activity: Activity, node: Node) -> Iterator[Block]:
+def _of_node(activity: Activity, node: Node) -> Iterator[OperationCounts]:
     if isinstance(node, Dense | Convolution):
         yield from _of_connection(activity, node)
     elif isinstance(node, Neurons):
@@ -367,7 +359,7 @@ def _of_node(activity: Activity, node: Node) -> Iterator[Block]:
         yield from _of_answer(activity, node)
 
 
-def _of_connection(activity: Activity, node: Connection) -> Iterator[Block]:
+def _of_connection(activity: Activity, node: Connection) -> Iterator[OperationCounts]:
     """What arrives through weights, and a bias of its own."""
     events, macs = activity.of("events", node.name), activity.of("macs", node.name)
     reads, (weight_bits, state_bits) = events + macs, _widths(activity.network)
@@ -420,7 +412,7 @@ def _added(activity: Activity, node: Node) -> int:
     return int(np.count_nonzero(node.parameters.get("v_leak", ())))
 
 
-def _of_neurons(activity: Activity, node: Neurons) -> Iterator[Block]:
+def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
     network, n_states = activity.network, node.n_out * (1 + node.has_current)
     updates, active = activity.of("updates", node.name), activity.of("spikes", node.name)
     is_model, (_, bits) = network.model is not None, _widths(network)
@@ -447,7 +439,7 @@ def _of_neurons(activity: Activity, node: Neurons) -> Iterator[Block]:
     yield _at(node, "state_access", 2 * updates * (1 + node.has_current), bits, n_states)
 
 
-def _of_transfer(activity: Activity, node: Node) -> Iterator[Block]:
+def _of_transfer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
     """What leaves a node: spikes or values, written once and read by each that takes them."""
     network, name, size = activity.network, node.name, node.n_out
     readers = sum(isinstance(one, BY_UNIT) for one in network.readers_of(name))
@@ -466,7 +458,7 @@ def _of_transfer(activity: Activity, node: Node) -> Iterator[Block]:
         yield _at(node, "activation_read", readers * values, FLOAT_BITS, size)
 
 
-def _of_answer(activity: Activity, node: Node) -> Iterator[Block]:
+def _of_answer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
     """Spikes that are added to the counts of classes, and finding the class with the most."""
     network = activity.network
     givers = network.sources[node.name] if isinstance(node, Output) else (node.name,)
@@ -496,11 +488,12 @@ def count_baseline(baseline: "BaselineCounts", method: Method, n_samples: int) -
             f"the baseline {baseline.name} was counted on {n_counted:,} test images, but the "
             f"network on {n_samples:,}: run the baseline stage again."
         )
-    columns, counts = joined(_of_baseline(baseline, method, n_samples), n_samples)
-    return OperationCounts(columns, counts, 1)
+    return joined(_of_baseline(baseline, method, n_samples), n_samples)
 
 
-def _of_baseline(baseline: "BaselineCounts", method: Method, n_samples: int) -> Iterator[Block]:
+def _of_baseline(
+    baseline: "BaselineCounts", method: Method, n_samples: int
+) -> Iterator[OperationCounts]:
     """The formulas of this module for a ReLU network."""
     layers, connections = baseline.architecture.layer_names, baseline.architecture.connection_names
     skips, integers = method == ZERO_SKIPPING, baseline.weight_bits < FLOAT_BITS

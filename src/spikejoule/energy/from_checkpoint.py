@@ -172,7 +172,6 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         batch_size=batch_size,
         weight_decay=bool(config.weight_decay),
         clipping=bool(clip),
-        best_epoch=file.spikejoule.best_epoch,
         best_validation_accuracy_percent=results.best_val_accuracy,
         pruned=checkpoint.pruned,
         input_products=products,

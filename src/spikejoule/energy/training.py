@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
 from spikejoule.energy.counting import (
-    Block,
     OperationCounts,
     block,
     clocked_updates,
@@ -75,7 +74,6 @@ class TrainingRecord:
         time_window: T.
         batch_size: samples an optimizer step.
         weight_decay, clipping: whether they were on.
-        best_epoch: the epoch whose weights were kept; None where not recorded.
         best_validation_accuracy_percent: None where not recorded.
         pruned: whether synapses were removed in training.
         input_products: how often hardware multiplies constant currents; None for a code of spikes.
@@ -89,7 +87,6 @@ class TrainingRecord:
     batch_size: int
     weight_decay: bool
     clipping: bool
-    best_epoch: int | None
     best_validation_accuracy_percent: float | None
     pruned: bool = False
     input_products: Products | None = None
@@ -139,27 +136,26 @@ def count_training(record: TrainingRecord, network: Network) -> OperationCounts:
         products=record.input_products, samples=n_samples,
     )  # fmt: skip
     inference = count_spiking(activity)
-    forward = [Block(inference.columns, inference.counts)]
+    forward = [inference]
     if record.has_teacher:
         of_teacher = [[epoch.teacher_macs or 0] for epoch in record.epochs]
         forward.append(block("teacher_mac", ["teacher"], of_teacher))
-    blocks = {
+    phases = {
         "forward": forward,
-        "backward": [*_backward(activity, inference, updates)],
-        "optimizer": [*_optimizer(record, network)],
+        "backward": _backward(activity, inference, updates),
+        "optimizer": _optimizer(record, network),
     }
-    columns, found = joined([each for phase in PHASES for each in blocks[phase]], len(spikes))
-    phases = [phase for phase in PHASES for each in blocks[phase] for _ in each.columns]
-    return OperationCounts(
-        tuple(replace(column, phase=phase) for column, phase in zip(columns, phases, strict=True)),
-        found,
-        record.time_window,
-    )
+    parts = [
+        replace(part, columns=tuple(replace(column, phase=phase) for column in part.columns))
+        for phase, parts_of_it in phases.items()
+        for part in parts_of_it
+    ]
+    return joined(parts, len(spikes), record.time_window)
 
 
 def _backward(
     activity: Activity, inference: OperationCounts, updates: NDArray[np.int64]
-) -> Iterator[Block]:
+) -> Iterator[OperationCounts]:
     network = activity.network
     neurons, connections = network.layer_names[1:], network.connection_names
     learned = len(network.neuron.learned_names)
@@ -175,7 +171,7 @@ def _backward(
     yield block("surrogate_evaluation", neurons, updates)
 
 
-def _optimizer(record: TrainingRecord, network: Network) -> Iterator[Block]:
+def _optimizer(record: TrainingRecord, network: Network) -> Iterator[OperationCounts]:
     parameters = sum(math.prod(shape) for shape in network.parameter_shapes().values())
     extras = [_WEIGHT_DECAY] * record.weight_decay + [_CLIPPING] * record.clipping
     steps = [[_batches(epoch.samples, record.batch_size)] for epoch in record.epochs]
