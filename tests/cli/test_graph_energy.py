@@ -1,6 +1,5 @@
 """`spikejoule energy GRAPH.nir`: foreign networks on the command line."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -38,11 +37,11 @@ def events_of(path: Path, n_inputs: int) -> Path:
     return path
 
 
-def test_table_page_json_and_neurobench(tmp_path: Path, cli: Cli) -> None:
+def test_table_page_and_json(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
-    page, entry = tmp_path / "energy.html", tmp_path / "neurobench.json"
+    page = tmp_path / "energy.html"
     given = (graph, "--events", events, *SAID)
-    text = cli.text("energy", *given, "--html", page, "--neurobench", entry)
+    text = cli.text("energy", *given, "--html", page)
     assert text.startswith("Energy of graph.nir\n")
     assert "fires at v >= threshold" in text
     assert "6 - 5 - 4" in text
@@ -56,8 +55,6 @@ def test_table_page_json_and_neurobench(tmp_path: Path, cli: Cli) -> None:
     events_mean = run.total("events").mean()
     assert found["headline"]["synaptic_events_per_inference"] == pytest.approx(events_mean)
     assert found["inputs"]["n_images"] == 6
-    bench = json.loads(entry.read_text(encoding="utf-8"))
-    assert bench["SynapticOperations"]["Effective_ACs"] == pytest.approx(events_mean)
     said = page.read_text(encoding="utf-8")
     assert "events events.npz, SHA-256" in said
     assert "graph graph.nir, SHA-256" in said
@@ -72,8 +69,21 @@ def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> Non
     assert re.search("window +10 ms\n", text)
     assert "a step stands for 1 ms" in text
     assert "the graph's metadata say ge" in cli.refusal(*given, "--threshold", "gt")
-    errors = cli.refusal(*given, "--integration", "exponential")
-    assert "integration is given as exponential, but the graph's metadata say euler" in errors
+
+
+def test_a_graph_is_inspected_as_a_checkpoint_is(tmp_path: Path, cli: Cli) -> None:
+    graph, _ = written(tmp_path, "recurrent")
+    text = cli.text("inspect", graph)
+    assert re.search(r"\n  input +Input, 4 -> 4\n", text)
+    assert "w (a step before)" in text
+    found = cli.json("inspect", graph)
+    write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
+    ours = cli.json("inspect", tmp_path / "ours.nir")
+    assert found["nodes"]["input"] == "Input, 4 -> 4"
+    assert ours["nodes"]["synapses1"] == "Dense, 784 -> 12"
+    assert ours["metadata"]["comparison"] == ">="
+    checkpoint = cli.text("inspect", write_example(tmp_path / "c.pth", trained_network((12,))))
+    assert re.search(r"\n  input to hidden +Dense, 784 -> 12\n", checkpoint)
 
 
 def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
@@ -155,5 +165,5 @@ def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:
     errors = cli.refusal("energy", graph, "--events", events, *SAID, "--images", "mnist5k")
     assert "--images is for a checkpoint" in errors
     checkpoint = write_example(tmp_path / "c.pth", replace(trained_network((12,))))
-    for option in (("--dt", "1e-4"), ("--integration", "exponential"), ("--pruned",)):
+    for option in (("--dt", "1e-4"), ("--pruned",)):
         assert f"{option[0]} is for a graph of NIR" in cli.refusal("energy", checkpoint, *option)

@@ -21,10 +21,6 @@ GRAPH_CHOICES = {
         "of CubaLIF and CubaLI: when what arrives moves the potential",
     ),
     "initial": ("zero leak reset", "where potentials begin, if v_leak or v_reset is not 0"),
-    "integration": (
-        "euler exponential",
-        "a state keeps 1 - dt/tau of itself in a step (default), or exp(-dt/tau)",
-    ),
 }
 """What a graph of NIR may not say: by option, the choices and their meaning."""
 
@@ -86,7 +82,7 @@ def _table(rows: str) -> Argument:
 
 COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
     "inspect": (
-        "networks", "print everything that a complete checkpoint holds", (_checkpoint(), _JSON)
+        "networks", "print what a complete checkpoint, or a graph, holds", (_checkpoint(), _JSON)
     ),
     "measure": (
         "networks", "run a complete checkpoint on test images and count its spikes", (
@@ -127,8 +123,6 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             ),
             ("--pruned", {"action": "store_true", "default": None,
                           "help": "of a graph: a weight of zero is no synapse"}),
-            _takes("--neurobench", Path, "FILE", "of a graph: write NeuroBench's metrics as JSON, "
-                   "too"),
         ),
     ),
     "publish": (

@@ -34,7 +34,7 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import analysis_inputs
-from spikejoule.energy.from_graph import graph_inputs, neurobench_results
+from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.tables import analysis_values
 from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.inference import measure_network
@@ -44,15 +44,24 @@ from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.report import PageContent, energy_page
-from spikejoule.report.inspect import checkpoint_text, checkpoint_values
+from spikejoule.report.inspect import (
+    checkpoint_text,
+    checkpoint_values,
+    graph_text,
+    graph_values,
+)
 from spikejoule.report.page import energy_text
 
 _OF_CHECKPOINTS = ("images", "baselines", "verdict_profile")
-_OF_GRAPHS = ("events", "step_us", "dt", *GRAPH_CHOICES, "pruned", "neurobench")
+_OF_GRAPHS = ("events", "step_us", "dt", *GRAPH_CHOICES, "pruned")
 
 
 def inspect(options: argparse.Namespace) -> str:
-    """Everything that a complete checkpoint holds."""
+    """What a complete checkpoint holds, or a graph."""
+    if options.file.suffix == ".nir":
+        network = read_nir(options.file)
+        values = json_text(graph_values(network)) if options.json else ""
+        return values or graph_text(options.file.name, network)
     checkpoint = read_complete(options.file)
     if options.json:
         return json_text(checkpoint_values(checkpoint))
@@ -109,7 +118,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
 
 
 def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
-    """What a graph does on the events; NeuroBench's metrics too, if they are asked for."""
+    """What a graph does on the events."""
     if options.events is None:
         raise DataError("--events is needed: a graph is run on the spikes of its input.")
     network = read_nir(options.file)
@@ -120,13 +129,9 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
         comparison=options.threshold,
         current=options.current,
         initial=options.initial,
-        integration=options.integration or "euler",
         pruned=options.pruned,
     )
-    run = run_graph(network, events, given)
-    inputs = graph_inputs(run, **about)
-    if options.neurobench is not None:
-        write_text(options.neurobench, json_text(neurobench_results(run, inputs)))
+    inputs = graph_inputs(run_graph(network, events, given), **about)
     return replace(inputs, facts=(*inputs.facts, *facts))
 
 

@@ -3,7 +3,7 @@
 No stage imports this module: it brings the executor of `graphs` with it.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from spikejoule.evaluation.measurement import energy_proxies
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.running import Graph, run_graph
-from spikejoule.model.network import Neurons
 
 ASSUMPTIONS: Final = (
     "Counts are integers, taken from what each sample did in the graph, step by step; a price is a "
@@ -136,46 +135,3 @@ def _accuracy(run: GraphRun, labels: NDArray[np.integer] | None) -> RecordedAccu
     if found.percent is None:
         return None
     return RecordedAccuracy(found.percent, found.low_percent, found.high_percent)
-
-
-def neurobench_results(run: GraphRun, inputs: AnalysisInputs) -> dict[str, Any]:
-    """A run's counts as NeuroBench's `Benchmark.run` returns them, as far as a graph has them.
-
-    Yik et al., Nature Communications 16, 2025, doi:10.1038/s41467-025-56739-4; the definitions are
-    those of its package 2.3, in float32:
-
-        Effective_ACs   synaptic events per sample: products with a spike and a weight that is not
-                        zero
-        Effective_MACs  the same of values that are no spikes
-        Dense           all synapses in every step, per sample
-        ActivationSparsity   fraction of (neuron, step) places without a spike
-        ConnectionSparsity   fraction of weights that are zero
-        Footprint       bytes of the parameters, and of the states of the neurons
-
-    NeuroBench decides in every call anew whether an input holds spikes, by its values; here a node
-    that gives spikes by its kind does. It counts no operation with a weight of zero; here one
-    counts, unless the graph is run as ``pruned``.
-    """
-    synapses, neurons = run.network.connections, run.network.of(Neurons)
-    firing = [node for node in neurons if node.spikes]
-    n_weights = sum(node.weight.size for node in synapses)
-    n_zero = sum(int(np.sum(node.weight == 0)) for node in synapses)
-    words = n_weights + sum(node.bias.size for node in synapses if node.bias is not None)
-    words += sum(values.size for node in neurons for values in node.parameters.values())
-    words += sum(node.n_out * (2 if node.has_current else 1) for node in neurons)
-    results: dict[str, Any] = {
-        "SynapticOperations": {
-            "Effective_ACs": inputs.proxies.synaptic_events_per_inference,
-            "Effective_MACs": inputs.value_macs_per_inference or 0.0,
-            "Dense": float(inputs.proxies.dense_operations_per_inference),
-        },
-        "ConnectionSparsity": n_zero / n_weights,
-        "Footprint": 4 * words,
-    }
-    places = run.n_rows * run.time_window * sum(node.n_out for node in firing)
-    if places:
-        spikes = sum(int(run.of("spikes", node.name).sum()) for node in firing)
-        results["ActivationSparsity"] = 1 - spikes / places
-    if inputs.accuracy is not None:
-        results["ClassificationAccuracy"] = inputs.accuracy.percent / 100
-    return results

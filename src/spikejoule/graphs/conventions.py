@@ -14,7 +14,7 @@ initial     potentials begin at ``zero``, at v_leak (``leak``) or at v_reset (``
 A graph that this project wrote says dt, reset and comparison in its metadata. Saying something else
 is an error.
 
-With a share a = dt / tau (forward Euler), or a = 1 - exp(-dt / tau), for each time constant,
+With a share a = dt / tau (forward Euler) for each time constant,
 
     LIF, LI        v[t] = (1 - a) v[t-1] + a v_leak + a r x[t]
     IF, I          v[t] = v[t-1] + dt r x[t]
@@ -43,14 +43,12 @@ Reset = Literal["zero", "subtract"]
 Comparison = Literal["ge", "gt"]
 CurrentTiming = Literal["same_step", "next_step"]
 Initial = Literal["zero", "leak", "reset"]
-Integration = Literal["euler", "exponential"]
 
 ALLOWED: Final = {
     "reset": get_args(Reset),
     "comparison": get_args(Comparison),
     "current": get_args(CurrentTiming),
     "initial": get_args(Initial),
-    "integration": get_args(Integration),
 }
 
 _WHOLE = 1e-3
@@ -63,7 +61,6 @@ class Conventions:
 
     Attributes:
         dt, reset, comparison, current, initial: see the module.
-        integration: a state keeps 1 - dt / tau of itself in a step (``euler``), or exp(-dt / tau).
         pruned: whether a weight of zero is no synapse; None for what the metadata say, else False.
         step_ms: what a step stands for, milliseconds, where dt is a mere number; None for dt.
     """
@@ -73,7 +70,6 @@ class Conventions:
     comparison: Comparison | None = None
     current: CurrentTiming | None = None
     initial: Initial | None = None
-    integration: Integration = "euler"
     pruned: bool | None = None
     step_ms: float | None = None
 
@@ -99,7 +95,6 @@ class Conventions:
             "fires at": {"ge": "v >= threshold", "gt": "v > threshold"}.get(self.comparison or ""),
             "current": self.current,
             "potentials begin at": self.initial,
-            "integration": self.integration,
             "a weight of zero is": "no synapse" if self.pruned else None,
             "a step stands for": None if self.step_ms is None else f"{self.step_ms:g} ms",
         }
@@ -147,7 +142,7 @@ def _stated(network: Network) -> dict[str, Any]:
             "complete checkpoint."
         )
     said = {name: getattr(own, name) for name in ("dt", "reset", "pruned", "step_ms")}
-    return said | {"comparison": "ge", "integration": "euler"}
+    return said | {"comparison": "ge"}
 
 
 def _needed(network: Network) -> dict[str, str]:
@@ -239,12 +234,10 @@ def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
 def _share(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.float64]:
     """What a state loses in a step, float64 [n]."""
     tau, dt = node.parameters[name], conventions.seconds
-    if conventions.integration == "exponential":
-        return -np.expm1(-dt / tau)
     if dt > tau.min() * (1 + 1e-6):
         raise ParameterError(
             f"dt is {dt:g} s, but the {name} of the node {node.name!r} is {tau.min():g} s; allowed "
-            "is a dt that is not longer, or the exponential integration."
+            "is a dt that is not longer."
         )
     share: NDArray[np.float64] = np.minimum(dt / tau, 1)
     return share

@@ -132,23 +132,11 @@ def _by_channel(node: Convolution) -> Array:
 
 def _slide(node: Convolution | Pooling) -> Slide:
     windows = node.windows
-    (channels, height, width), (_, rows, columns) = node.in_shape, node.out_shape
-    return Slide(
-        height=height,
-        width=width,
-        rows=rows,
-        columns=columns,
-        kernel_y=windows.kernel[0],
-        kernel_x=windows.kernel[1],
-        stride_y=windows.stride[0],
-        stride_x=windows.stride[1],
-        padding_y=windows.padding[0],
-        padding_x=windows.padding[1],
-        dilation_y=windows.dilation[0],
-        dilation_x=windows.dilation[1],
-        channels=channels,
-        per_group=node.weight.shape[1] if isinstance(node, Convolution) else 1,
-    )
+    per_group = node.weight.shape[1] if isinstance(node, Convolution) else 1
+    pairs = (windows.kernel, windows.stride, windows.padding, windows.dilation)
+    places = (*node.in_shape[1:], *node.out_shape[1:])
+    inner = [each for pair in pairs for each in pair]
+    return Slide._make((*places, *inner, node.in_shape[0], per_group))
 
 
 Action = Callable[[int], object]

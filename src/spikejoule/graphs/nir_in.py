@@ -16,7 +16,7 @@ waits.
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any, Final
 
@@ -44,6 +44,9 @@ from spikejoule.model.network import (
     Waiting,
     Windows,
 )
+
+Raw = Mapping[str, Any]
+"""A node by its fields, as they stand in a file; of a graph its nodes, edges and metadata."""
 
 _NEURONS: Final = {
     "IF": ("r", "v_threshold", "v_reset"),
@@ -78,24 +81,19 @@ def read_nir(path: str | os.PathLike[str]) -> Network:
     open_regular(path).close()
     try:
         with h5py.File(path, "r") as file:
-            _check_content(path, file)
+            _check_content(file)
             content = hdf2dict(file["node"])
-    except (AttributeError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ArtifactError(f"{path} is damaged or not a NIR file ({reason}).") from error
-    try:
-        for graph in _graphs(content, path):
-            graph["type_check"] = False  # shapes are checked here; older files fail nir's check
-        graph = nir.dict2NIRNode(content)
-    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} is not a graph that nir reads ({error}).") from error
-    try:
-        return network_of(graph)
+        if content.get("type") != "NIRGraph":
+            raise ArtifactError(f"it holds {content.get('type')!r:.80} and not a NIRGraph.")
+        return _network(content)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
+    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{path} is damaged or not a NIR file ({reason}).") from error
 
 
-def _check_content(path: str | os.PathLike[str], file: h5py.File) -> None:
+def _check_content(file: h5py.File) -> None:
     """Raise ArtifactError unless all arrays lie in this file itself, once, and fit into memory.
 
     HDF5 declares sizes apart from what is stored, takes data from other files, and can hold a group
@@ -108,33 +106,15 @@ def _check_content(path: str | os.PathLike[str], file: h5py.File) -> None:
         item = file[name] if isinstance(link, h5py.HardLink) else None
         is_array = isinstance(item, h5py.Dataset)
         if item is None or (is_array and (item.external or item.is_virtual)):
-            raise ArtifactError(f"{path} takes {name!r:.80} from elsewhere, which is not read.")
+            raise ArtifactError(f"it takes {name!r:.80} from elsewhere, which is not read.")
         if h5py.h5o.get_info(item.id).rc > 1:
-            raise ArtifactError(f"{path} holds {name!r:.80} in several places.")
+            raise ArtifactError(f"it holds {name!r:.80} in several places.")
         read += math.prod(item.shape or ()) * item.dtype.itemsize if is_array else 0
         if read > MAX_ARRAY_BYTES:
             raise ArtifactError(
-                f"{path} declares arrays of {read:,} bytes up to {name!r:.80}; "
+                f"it declares arrays of {read:,} bytes up to {name!r:.80}; "
                 f"{MAX_ARRAY_BYTES:,} are allowed."
             )
-
-
-def _graphs(content: Any, path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """All graphs of a file, the nested ones too; ArtifactError for nodes that are not known."""
-    if content.get("type") != "NIRGraph":
-        raise ArtifactError(f"{path} holds {content.get('type')!r:.80} and not a NIRGraph.")
-    yield content
-    for name, node in content["nodes"].items():
-        kind = node.get("type")
-        if kind == "NIRGraph":
-            yield from _graphs(node, path)
-        elif kind not in BUILDERS:
-            raise _unknown(name, kind)
-
-
-def _unknown(name: str, kind: Any) -> ArtifactError:
-    allowed = ", ".join(sorted({*BUILDERS, "NIRGraph"}))
-    return ArtifactError(f"the node {name!r} is a {kind!s:.80}; allowed are {allowed}.")
 
 
 def network_of(graph: nir.NIRGraph) -> Network:
@@ -145,8 +125,21 @@ def network_of(graph: nir.NIRGraph) -> Network:
     """
     if not isinstance(graph, nir.NIRGraph):
         raise ArtifactError(f"a NIRGraph is needed, not a {type(graph).__name__}.")
-    if not graph.nodes:
-        reason = graph.metadata.get("reason", "it was written without")
+    return _network(_raw_of(graph))
+
+
+def _raw_of(node: Any) -> Raw:
+    """A node of nir by its fields, as hdf2dict gives it."""
+    raw = {**getattr(node, "__dict__", {}), "type": type(node).__name__}
+    if isinstance(node, nir.NIRGraph):
+        raw["nodes"] = {name: _raw_of(inner) for name, inner in node.nodes.items()}
+    return raw
+
+
+def _network(graph: Raw) -> Network:
+    metadata = graph.get("metadata", {})
+    if not graph.get("nodes"):
+        reason = metadata.get("reason", "it was written without")
         raise ArtifactError(f"the graph has no nodes: {reason!s:.300}.")
     raw, edges = _flat(graph, "")
     entry, end = (_only(kind, raw, "a graph") for kind in ("Input", "Output"))
@@ -173,33 +166,35 @@ def network_of(graph: nir.NIRGraph) -> Network:
     names, waiting = ordered(joined, entry, late)
     return Network(
         {name: nodes[name] for name in names}, tuple(joined), waiting=waiting,
-        metadata=graph.metadata,
+        metadata=metadata,
     )  # fmt: skip
 
 
-def _flat(graph: nir.NIRGraph, prefix: str) -> tuple[dict[str, nir.NIRNode], list[Edge]]:
+def _flat(graph: Raw, prefix: str) -> tuple[dict[str, Raw], list[Edge]]:
     """All nodes by their full names, and the edges between them."""
-    nodes: dict[str, nir.NIRNode] = {}
+    nodes: dict[str, Raw] = {}
     edges: list[Edge] = []
     ends: dict[str, tuple[str, str]] = {}
-    for name, node in graph.nodes.items():
-        full = f"{prefix}{name}"
+    for name, node in graph["nodes"].items():
+        full, kind = f"{prefix}{name}", node["type"]
         inner = {full: node}
         ends[name] = full, full
-        if isinstance(node, nir.NIRGraph):
+        if kind == "NIRGraph":
             what = f"the nested graph {full!r}"
-            entry, end = (_only(kind, node.nodes, what) for kind in ("Input", "Output"))
+            entry, end = (_only(one, node["nodes"], what) for one in ("Input", "Output"))
             inner, inner_edges = _flat(node, f"{full}.")
             edges += inner_edges
             ends[name] = f"{full}.{entry}", f"{full}.{end}"
-            inner |= {one: nir.ir.graph.Identity({"input": None}) for one in ends[name]}
-        elif type(node).__name__ not in BUILDERS:
-            raise _unknown(full, type(node).__name__)
+            inner |= {one: {"type": "Identity"} for one in ends[name]}
+        elif kind not in BUILDERS:
+            allowed = ", ".join(sorted({*BUILDERS, "NIRGraph"}))
+            raise ArtifactError(f"the node {name!r} is a {kind!s:.80}; allowed are {allowed}.")
         twice = sorted(inner.keys() & nodes.keys())
         if twice:
             raise ArtifactError(f"the name {twice[0]!r} stands for two nodes.")
         nodes |= inner
-    for source, target in graph.edges:
+    for pair in graph["edges"]:
+        source, target = (one.decode() if isinstance(one, bytes) else one for one in pair)
         for one in (source, target):
             if one not in ends:
                 raise ArtifactError(
@@ -213,9 +208,9 @@ def _flat(graph: nir.NIRGraph, prefix: str) -> tuple[dict[str, nir.NIRNode], lis
     return nodes, edges
 
 
-def _only(kind: str, nodes: Mapping[str, nir.NIRNode], what: str) -> str:
+def _only(kind: str, nodes: Mapping[str, Raw], what: str) -> str:
     """The name of the one node of a kind."""
-    names = [name for name, node in nodes.items() if type(node).__name__ == kind]
+    names = [name for name, node in nodes.items() if node["type"] == kind]
     if len(names) != 1:
         found = ", ".join(names) or "none"
         raise ArtifactError(f"{what} must have one {kind} node, but this one has {found}.")
@@ -306,14 +301,13 @@ def _check_fit(source: Node, target: str, needed: Shape) -> None:
         )
 
 
-def _built(name: str, raw: nir.NIRNode, shape: Shape) -> Node:
-    kind = type(raw).__name__
+def _built(name: str, raw: Raw, shape: Shape) -> Node:
     try:
-        return BUILDERS[kind](name, raw, shape)
+        return BUILDERS[raw["type"]](name, raw, shape)
     except ArtifactError as error:
         raise ArtifactError(f"the node {name!r} {error}") from None
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-        raise ArtifactError(f"the node {name!r} ({kind}) is damaged ({error}).") from error
+        raise ArtifactError(f"the node {name!r} ({raw['type']}) is damaged ({error}).") from error
 
 
 def _array(value: Any) -> NDArray[np.float64]:
@@ -343,9 +337,9 @@ def _pair(value: Any) -> tuple[int, int]:
     return first, last
 
 
-def _each(raw: Any, what: str, shape: Shape) -> NDArray[np.float64]:
+def _each(raw: Raw, what: str, shape: Shape) -> NDArray[np.float64]:
     """A parameter for every unit, flat: one number stands for all."""
-    found, size = _array(getattr(raw, what)), math.prod(shape)
+    found, size = _array(raw[what]), math.prod(shape)
     if found.size == 1:
         return np.full(size, found.item())
     if not fits(found.shape, shape):
@@ -355,17 +349,17 @@ def _each(raw: Any, what: str, shape: Shape) -> NDArray[np.float64]:
     return found.reshape(-1)
 
 
-def _input(name: str, raw: Any, shape: Shape) -> Node:
+def _input(name: str, raw: Raw, shape: Shape) -> Node:
     """The input, whose shape a graph has to say."""
-    value = raw.input_type["input"]
+    value = raw["shape"] if "shape" in raw else raw["input_type"]["input"]
     sizes = () if value is None else _whole(value)
     if not sizes or min(sizes) < 1:
         raise ArtifactError(f"has the shape {sizes}; sizes of 1 or more are needed.")
     return Input(name, sizes, sizes)
 
 
-def _dense(name: str, raw: Any, shape: Shape) -> Node:
-    weight = _array(raw.weight)
+def _dense(name: str, raw: Raw, shape: Shape) -> Node:
+    weight = _array(raw["weight"])
     if weight.ndim != 2:
         raise ArtifactError(
             f"has a weight of {weight.ndim} dimensions; [target, source] is allowed."
@@ -373,14 +367,12 @@ def _dense(name: str, raw: Any, shape: Shape) -> Node:
     if weight.shape[1] != math.prod(shape):
         raise ArtifactError(f"takes {weight.shape[1]} values, but is given the shape {shape}.")
     out = (weight.shape[0],)
-    return Dense(
-        name, shape, out, weight, _each(raw, "bias", out) if hasattr(raw, "bias") else None
-    )
+    return Dense(name, shape, out, weight, _each(raw, "bias", out) if "bias" in raw else None)
 
 
-def _convolution(name: str, raw: Any, shape: Shape) -> Node:
+def _convolution(name: str, raw: Raw, shape: Shape) -> Node:
     """Conv1d and Conv2d; the former has a height of 1."""
-    weight, is_flat = _array(raw.weight), type(raw).__name__ == "Conv1d"
+    weight, is_flat = _array(raw["weight"]), raw["type"] == "Conv1d"
     if is_flat:
         weight = weight[:, :, None, :]
         if len(shape) == 2:
@@ -396,8 +388,8 @@ def _convolution(name: str, raw: Any, shape: Shape) -> Node:
 
     if weight.ndim != 4:
         raise ValueError(f"its weight has the shape {weight.shape}")
-    declared = () if raw.input_shape is None else pair(raw.input_shape)
-    (groups,) = _whole(raw.groups)
+    declared = () if raw.get("input_shape") is None else pair(raw["input_shape"])
+    (groups,) = _whole(raw["groups"])
     if groups < 1 or weight.shape[0] % groups:
         raise ArtifactError(
             f"has {weight.shape[0]} channels in {groups} groups, which must divide them."
@@ -408,8 +400,8 @@ def _convolution(name: str, raw: Any, shape: Shape) -> Node:
     if len(shape) != 3 or shape[0] != channels or (declared and shape[1:] != declared):
         needed = (channels, *(declared or ("any", "any")))
         raise ArtifactError(f"takes the shape {needed}, but is given {shape}.")
-    kernel, stride, dilation = weight.shape[2:], pair(raw.stride), pair(raw.dilation)
-    padding = raw.padding.decode() if isinstance(raw.padding, bytes) else raw.padding
+    kernel, stride, dilation = weight.shape[2:], pair(raw["stride"]), pair(raw["dilation"])
+    padding = raw["padding"]
     if padding == "same":
         if stride != (1, 1):
             raise ArtifactError("has the padding 'same', which needs stride 1.")
@@ -420,8 +412,7 @@ def _convolution(name: str, raw: Any, shape: Shape) -> Node:
         both = [2 * value for value in before]
     windows = Windows((kernel[0], kernel[1]), stride, before, dilation)
     out = (weight.shape[0], *_placed(shape, windows, both))
-    has_bias = getattr(raw, "bias", None) is not None
-    bias = _each(raw, "bias", weight.shape[:1]) if has_bias else None
+    bias = None if raw.get("bias") is None else _each(raw, "bias", weight.shape[:1])
     return Convolution(name, shape, out, weight, bias, groups, windows)
 
 
@@ -434,18 +425,18 @@ def _placed(shape: Shape, windows: Windows, both: Sequence[int]) -> tuple[int, i
     raise ArtifactError(f"has a window that does not fit the shape {shape}.")
 
 
-def _pooling(name: str, raw: Any, shape: Shape) -> Node:
+def _pooling(name: str, raw: Raw, shape: Shape) -> Node:
     if len(shape) != 3:
         raise ArtifactError(f"takes (channels, height, width), not {shape}.")
-    padding = _pair(raw.padding)
-    windows = Windows(_pair(raw.kernel_size), _pair(raw.stride), padding)
+    padding = _pair(raw["padding"])
+    windows = Windows(_pair(raw["kernel_size"]), _pair(raw["stride"]), padding)
     places = _placed(shape, windows, [2 * value for value in padding])
-    average = type(raw).__name__ == "AvgPool2d"
+    average = raw["type"] == "AvgPool2d"
     return Pooling(name, shape, (shape[0], *places), windows, average)
 
 
-def _flatten(name: str, raw: Any, shape: Shape) -> Node:
-    start, end = *_whole(raw.start_dim), *_whole(raw.end_dim)
+def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
+    start, end = *_whole(raw["start_dim"]), *_whole(raw["end_dim"])
     start, end = (place + len(shape) if place < 0 else place for place in (start, end))
     if not 0 <= start <= end < len(shape):
         # Of tools that count the samples' axis, which the shape does not have: flat is flat.
@@ -454,23 +445,24 @@ def _flatten(name: str, raw: Any, shape: Shape) -> Node:
     return _Passing(name, shape, (*shape[:start], flat, *shape[end + 1 :]))
 
 
-def _waiting(name: str, raw: Any, shape: Shape) -> Node:
+def _waiting(name: str, raw: Raw, shape: Shape) -> Node:
     seconds = _each(raw, "delay", shape)
     if (seconds < 0).any():
         raise ArtifactError("has a delay below 0.")
     return Waiting(name, shape, shape, seconds)
 
 
-def _neurons(name: str, raw: Any, shape: Shape) -> Node:
-    kind = type(raw).__name__
-    values = {what: _each(raw, what, shape) for what in _NEURONS[kind]}
+def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
+    kind = raw["type"]
+    # Older files have no v_reset: it is 0.
+    values = {what: _each({"v_reset": 0, **raw}, what, shape) for what in _NEURONS[kind]}
     for what in values:
         if what.startswith("tau") and (values[what] <= 0).any():
             raise ArtifactError(f"has a {what} that is not above 0.")
     return Neurons(name, shape, shape, kind, values)
 
 
-BUILDERS: Final[Mapping[str, Callable[[str, Any, Shape], Node]]] = {
+BUILDERS: Final[Mapping[str, Callable[[str, Raw, Shape], Node]]] = {
     "Input": _input,
     "Output": lambda name, raw, shape: Output(name, shape, shape),
     "Affine": _dense,
@@ -486,7 +478,7 @@ BUILDERS: Final[Mapping[str, Callable[[str, Any, Shape], Node]]] = {
     "Delay": _waiting,
     **dict.fromkeys(_NEURONS, _neurons),
 }
-"""What makes a node of a name, the node of nir, and the shape that it is given, () for the input.
+"""What makes a node of a name, its fields, and the shape that it is given, () for the input.
 
 They raise ArtifactError for what does not fit, in words that follow the node's name, ValueError and
 the like for what is damaged.

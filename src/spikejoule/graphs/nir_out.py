@@ -22,7 +22,7 @@ import io
 import os
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import nir
 import numpy as np
@@ -33,11 +33,11 @@ from spikejoule import __version__
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Record
 from spikejoule.core.store import write_bytes
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.checkpoint import QuantisationEntry, quantisation_section
-from spikejoule.model.network import Network, State
+from spikejoule.model.checkpoint import CompleteCheckpoint, QuantisationEntry, quantisation_section
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import layer_constants, neuron_constants
+from spikejoule.model.trained import TrainedNetwork
 
 FORMAT: Final = "spikejoule_nir_v1"
 
@@ -83,14 +83,7 @@ class NirMetadata(Record):
     quantisation: QuantisationEntry | None = None
 
 
-class _Described(Protocol):
-    """A graph of nir, or a checked network of one."""
-
-    @property
-    def metadata(self) -> Mapping[str, Any]: ...
-
-
-def metadata_of(graph: _Described) -> NirMetadata:
+def metadata_of(graph: nir.NIRGraph | Network) -> NirMetadata:
     """What a graph of `nir_out.nir_graph` says beyond NIR, in memory or read from a file.
 
     Raises ArtifactError if the graph is of another writer, or its metadata damaged.
@@ -114,20 +107,7 @@ def _plain(value: Any, key: str = "") -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-class Trained(Protocol):
-    """What a graph is made from: a `TrainedNetwork` or a `CompleteCheckpoint`."""
-
-    @property
-    def architecture(self) -> Network: ...
-    @property
-    def state(self) -> State: ...
-    @property
-    def encoder(self) -> Encoder: ...
-    @property
-    def pruned(self) -> bool: ...
-
-
-def nir_graph(network: Trained) -> nir.NIRGraph:
+def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     """The network as `input -> synapses1 -> neurons1 -> ... -> output`.
 
     Its metadata are those of :class:`spikejoule.graphs.nir_out.NirMetadata`.

@@ -1,4 +1,4 @@
-"""The content of a complete checkpoint as text for people and as plain values for programs."""
+"""The content of a complete checkpoint, and of a graph, as text and as plain values."""
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from spikejoule.core.errors import printable
 from spikejoule.core.text import NOT_RECORDED, Rows, mapping_rows, render
 from spikejoule.model.checkpoint import CompleteCheckpoint
+from spikejoule.model.network import Network
 
 # What the file's writer may have left out, in the file and in this project's part of it.
 _SECTIONS: Final = (
@@ -26,7 +27,7 @@ def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
     Entries have the file's names, with spaces. What its writer left out is shown as "not recorded";
     of tensors, the shapes are shown.
     """
-    values, sizes = checkpoint_values(checkpoint), checkpoint.architecture.layer_sizes
+    values, network = checkpoint_values(checkpoint), checkpoint.architecture
     ours = _mapping(values, "spikejoule")
     plain = {
         key: value
@@ -34,15 +35,15 @@ def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
         for key, value in part.items()
         if isinstance(value, str | int | float)
     }
-    layers = {"layers": " - ".join(str(size) for size in sizes)}
+    layers = {"layers": network.sizes.replace("-", " - ")}
     parts: dict[str, Mapping[str, Any]] = {
         "metadata": plain | {"seed": str(plain.get("seed", NOT_RECORDED))},
+        "nodes": _nodes(network),
         "architecture": layers | _mapping(values, "architecture"),
         **{key: _mapping(values, key) for key in _SECTIONS},
         **{key: _mapping(ours, key) for key in _OURS},
         "weights": {
-            key: f"{' x '.join(str(size) for size in array.shape)}, {array.dtype}, "
-            f"{array.min():.4g} to {array.max():.4g}"
+            key: f"{_by(array.shape)}, {array.dtype}, {array.min():.4g} to {array.max():.4g}"
             for key, array in checkpoint.state.items()
         },
     }
@@ -76,7 +77,43 @@ def _mapping(content: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def checkpoint_values(checkpoint: CompleteCheckpoint) -> dict[str, Any]:
     """The checkpoint's dictionary as JSON can hold it: of every tensor, its shape and type."""
-    text = to_json(checkpoint.content, fallback=_json_value, inf_nan_mode="strings")
+    return _plain(checkpoint.content)
+
+
+def graph_text(name: str, network: Network) -> str:
+    """A graph's metadata, its nodes with the shapes that they receive and give, and its edges."""
+    parts = graph_values(network).items()
+    return render(f"Graph {name}", [(key.capitalize(), mapping_rows(part)) for key, part in parts])
+
+
+def graph_values(network: Network) -> dict[str, Any]:
+    """The same as JSON can hold it: of every array, its shape and type."""
+    edges = {
+        target: " + ".join(
+            f"{source} (a step before)" if (source, target) in network.waiting else source
+            for source in sources
+        )
+        for target, sources in network.sources.items()
+        if sources
+    }
+    return {"metadata": _plain(network.metadata), "nodes": _nodes(network), "receives from": edges}
+
+
+def _nodes(network: Network) -> dict[str, str]:
+    """Each node by its name: what it is, and the shapes that it receives and gives."""
+    return {
+        name: f"{getattr(node, 'kind', type(node).__name__)}, {_by(node.in_shape)} -> "
+        f"{_by(node.out_shape)}"
+        for name, node in network.nodes.items()
+    }
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape)
+
+
+def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    text = to_json(content, fallback=_json_value, inf_nan_mode="strings")
     values: dict[str, Any] = json.loads(text)
     return values
 
