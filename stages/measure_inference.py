@@ -11,7 +11,6 @@ from spikejoule.evaluation.inference import (
     load_network_and_events,
     measure_network,
     save_inference_events,
-    save_inference_spikes,
 )
 from spikejoule.params import Params
 
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write spike counts, spikes, the summary, and the time it took."""
+    """Write the spikes, the summary of their counts, and the time it took."""
     network, events = load_network_and_events(paths["trained"], paths["events_test"])
     n_samples = params.measure_inference.n_samples
     if n_samples is not None and n_samples > events.n_samples:
@@ -35,10 +34,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     counts = measured.counts  # counting is part of measuring
     seconds = time.perf_counter() - began
     names = network.architecture.layer_names
-    save_inference_spikes(paths["inference_spikes"], counts)
-    save_inference_events(
-        paths["inference_events"], dict(zip(names[1:], measured.layers[1:], strict=True))
-    )
+    save_inference_events(paths["inference_events"], measured)
     InferenceMetrics(
         # One column in a comparison, whatever number of hidden layers the network has.
         input_spikes_per_inference=counts.means[names[0]],

@@ -21,7 +21,7 @@ from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.accuracy import EarlyExit
-from spikejoule.evaluation.inference import load_inference_spikes
+from spikejoule.evaluation.inference import read_measurement
 from spikejoule.graphs import metadata_of
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.model.trained import load_trained
@@ -206,10 +206,11 @@ def check_the_integers(paths: dict[str, Path], weight_bits: int) -> None:
         for threshold, leak in zip(stated["thresholds"], stated["leak_factors"], strict=True)
     ]
     dense = load_events(paths["events_test"])[0].select(slice(5)).to_dense(np.int64)
-    reset = load_trained(paths["trained"]).architecture.neuron.reset
+    network = load_trained(paths["trained"])
+    reset = network.architecture.neuron.reset
     passed = naive.integer_run(layers, dense.tolist(), constants, stated["state_bits"], reset)
     spikes = [dense, *(fired for _, fired in passed)]
-    counts = load_inference_spikes(paths["inference_spikes"])
+    counts = read_measurement(paths, network).counts
     assert np.array_equal(
         counts.per_sample[:5], np.stack([layer.sum(axis=(1, 2)) for layer in spikes], axis=1)
     )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.evaluation.inference import load_inference_spikes
+from spikejoule.evaluation.inference import read_measurement
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params, parse_params
 from stages import encode, measure_inference, prepare, train
@@ -22,7 +22,7 @@ from stages import encode, measure_inference, prepare, train
 PATHS = {
     **{name: f"{name}.npz" for name in ("train", "validation", "test")},
     **{name: f"{name}.npz" for name in ("events_validation", "events_test")},
-    **{name: f"{name}.npz" for name in ("inference_spikes", "inference_events")},
+    "inference_events": "inference_events.npz",
     **{name: f"{name}.json" for name in ("data_metrics", "encode_metrics")},
     **{name: f"{name}.json" for name in ("train_metrics", "train_timings")},
     **{name: f"{name}.json" for name in ("inference_metrics", "inference_timings")},
@@ -64,8 +64,9 @@ def test_full_mnist_gives_the_seeds_outcome(
     assert trained["stop_reason"] == "patience"
     assert 6 <= trained["epochs_trained"] <= 9
     assert trained["best_validation_accuracy_percent"] == pytest.approx(84.64, abs=1.0)
-    training = load_trained(paths["trained"]).training_spikes.per_sample
-    inference = load_inference_spikes(paths["inference_spikes"]).means
+    network = load_trained(paths["trained"])
+    training = network.training_spikes.per_sample
+    inference = read_measurement(paths, network).counts.means
     for found, expected in (
         (training, {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)}),
         (inference, {"input": (383.1, 0.005), "hidden": (436.3, 0.15), "output": (148.7, 0.05)}),

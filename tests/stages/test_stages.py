@@ -20,7 +20,7 @@ from spikejoule.baselines.counts import load_baseline
 from spikejoule.core import torch_files
 from spikejoule.data.images import load_images
 from spikejoule.encoding.events import load_events, save_events
-from spikejoule.evaluation.inference import load_inference_spikes
+from spikejoule.evaluation.inference import load_inference_events
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.model.trained import load_trained
 from spikejoule.training.teacher import TEACHER
@@ -174,7 +174,7 @@ def test_all_test_images_are_measured_by_default(
     set_parameters(project, {"measure_inference.n_samples": asked})
     assert call("measure_inference") == 0
     assert (f"4,096, but there are {N_TEST} test samples" in caplog.text) == warns
-    assert load_inference_spikes(path_of("inference_spikes")).n_samples == N_TEST
+    assert load_inference_events(path_of("inference_events"))["output"].n_samples == N_TEST
 
 
 def test_baselines(finished: Path) -> None:

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spikejoule.evaluation.inference import read_measurement
+from spikejoule.model.trained import load_trained
 from tests.tools.pipeline_tools import artifact_paths
 
 REFERENCES = Path(__file__).resolve().parents[1] / "stages" / "identity"
@@ -30,15 +32,26 @@ FIGURES = (*_FIGURES, "pj_interval_high")
 def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     """The digest of every array and curve of a run, by artifact and name.
 
-    `paths` has the artifacts `events_validation`, `events_test`, `trained`, `inference_spikes`,
-    `inference_events`, `predictions` and `history`.
+    `paths` has the artifacts `events_validation`, `events_test`, `trained`, `inference_events`,
+    `predictions` and `history`. The counts of inference's spikes are made from these.
     """
-    found = {}
-    npz = ("events_validation", "events_test", "inference_spikes", "inference_events")
+    counts = read_measurement(paths, load_trained(paths["trained"])).counts
+    counted = {
+        "per_sample": counts.per_sample,
+        "per_step": counts.per_step,
+        "sample": np.arange(counts.n_samples),
+        **{
+            f"per_neuron_{name}": of
+            for name, of in zip(counts.layer_names, counts.per_neuron, strict=True)
+        },
+    }
+    found = {f"inference_spikes.{name}": _digest(array) for name, array in counted.items()}
+    npz = ("events_validation", "events_test", "inference_events")
     for artifact in (*npz, "predictions"):
         with np.load(paths[artifact], allow_pickle=False) as arrays:
             for name in arrays.files:
-                if arrays[name].dtype.kind in "iuf" and arrays[name].ndim:
+                of_counts = name == "input_spikes"  # which are among the counts above
+                if arrays[name].dtype.kind in "iuf" and arrays[name].ndim and not of_counts:
                     found[f"{artifact}.{name}"] = _digest(arrays[name])
     content = torch.load(paths["trained"], map_location="cpu", weights_only=True)
     parts = {"state": "model_state_dict", "optimizer_state": "optimizer_state_dict"}

@@ -42,11 +42,6 @@ class SpikeCounts:
         """Mean spikes of each layer a sample; 0 where there is no sample."""
         return {name: total / max(self.n_samples, 1) for name, total in self.totals.items()}
 
-    def agree_with(self, other: "SpikeCounts") -> bool:
-        """Whether another count is of the same layers, and the same."""
-        mine, theirs = ((of.per_sample, of.per_step, *of.per_neuron) for of in (self, other))
-        return self.layer_names == other.layer_names and all(map(np.array_equal, mine, theirs))
-
 
 @dataclass(frozen=True)
 class TrainingSpikes:
