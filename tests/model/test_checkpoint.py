@@ -248,7 +248,6 @@ class TestReadComplete:
             (lambda content: content.pop("model_state_dict"), "model_state_dict"),
             (lambda content: content.pop("schema_version"), "no schema"),
             (_with("architecture", "threshold", None), "threshold is null"),
-            (_with("training_spikes", "total_per_layer", {"input": 5.0}), "not the layers"),
             (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "epoch is missing"),
             (_with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)), "unknown"),
             (

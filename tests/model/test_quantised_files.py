@@ -49,14 +49,10 @@ def in_section(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-BIAS = "layer2.synapses.bias"
 DAMAGE = {
     "width": (in_section("weight_bits", 9), "weight_bits"),
     "a grid too few": (in_section("exponents", [7]), "grid for each"),
-    "a threshold": (in_section("thresholds", [3, 5]), "thresholds or leaks"),
-    "a leak": (in_section("leak_factors", [230, 256]), "thresholds or leaks"),
     "narrower than its integers": (in_section("weight_bits", 3), "do not lie"),
-    "an integer": (lambda content: content["quantisation"]["integers"][BIAS].add_(1), "integers"),
     "other weights": (
         lambda content: content["model_state_dict"]["layer1.synapses.weight"].mul_(0.5),
         r"layer1\.synapses\.weight",

@@ -228,24 +228,19 @@ def address_bits(n_units: int) -> int:
 
 
 def count_operations(
-    measured: Measurement, code: EncodingOperations | None = None
+    measured: Measurement,
+    code: EncodingOperations | None = None,
+    updates: NDArray[np.int64] | None = None,
+    exit_steps: NDArray[np.int64] | None = None,
 ) -> OperationCounts:
     """What inference on the N samples of a measurement takes, from its counts of their spikes.
 
     Args:
         measured: the samples.
         code: what encoding them took; None where that is not known.
+        updates: of neurons, [N, L - 1]; None for one of each in every step.
+        exit_steps: after which they were answered early, [N]; None where none was.
     """
-    return counted(measured, code, measured.clocked_updates)
-
-
-def counted(
-    measured: Measurement,
-    code: EncodingOperations | None,
-    updates: NDArray[np.int64],
-    exit_steps: NDArray[np.int64] | None = None,
-) -> OperationCounts:
-    """The same with the neuron updates [N, L - 1] that are to be counted, and of early answers."""
     found = count_spiking(measured.activity(updates, exit_steps), code)
     return replace(found, lazy_updates=measured.lazy_updates)
 
@@ -269,37 +264,15 @@ def mean_operations(
             input of spikes.
         synapses: that are left, of each connection; None for all.
     """
-    names, connections = network.layer_names, network.connections
-    spikes = {name: np.array([spikes_per_inference[name]]) for name in names}
-    events = synaptic_events or [
-        float(spikes[name][0]) * one.n_out
-        for name, one in zip(names[:-1], connections, strict=True)
-    ]
-    updates = clocked_updates(network, np.array([time_window]))
-    activity = Activity(
-        network=network,
-        time_window=time_window,
-        counts={
-            "spikes": spikes,
-            "events": {
-                one.name: np.array([mean]) for one, mean in zip(connections, events, strict=True)
-            },
-            "macs": {} if inputs is None else {connections[0].name: np.array([inputs[0]])},
-            "updates": dict(zip(names[1:], updates.T, strict=True)),
-        },
-        synapses=synapses,
-        products=None if inputs is None else inputs[1],
-    )
+    spikes = np.array([[spikes_per_inference[name] for name in network.layer_names]])
+    events = None if synaptic_events is None else [synaptic_events]
+    macs, products = inputs or (None, None)
+    activity = Activity.of_layers(
+        network, time_window, spikes, events, macs=None if macs is None else [macs],
+        synapses=synapses, products=products,
+    )  # fmt: skip
     found = count_spiking(activity)
     return replace(found, counts=found.counts.astype(np.float64))
-
-
-def clocked_updates(network: Network, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One update a neuron and step of each population after the input, int64 [N, L - 1].
-
-    `steps` [N] are those of each sample, or of all samples of an epoch together.
-    """
-    return steps[:, None] * np.array([one.n_out for one in network.layers[1:]], dtype=np.int64)
 
 
 _ORDER = {term: number for number, term in enumerate(TERMS)}
@@ -460,14 +433,13 @@ def _of_transfer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
 
 def _of_answer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
     """Spikes that are added to the counts of classes, and finding the class with the most."""
-    network = activity.network
-    givers = network.sources[node.name] if isinstance(node, Output) else (node.name,)
-    if len(givers) > 1 or givers[0] not in network.spiking:
+    giver = activity.network.answer
+    if giver is None:
         return
     comparisons = _samples(activity) * (node.n_out - 1)
     if activity.exit_steps is not None:
         comparisons = activity.exit_steps * (2 * node.n_out - 2)
-    yield _at(node, "spike_counted", activity.of("spikes", givers[0]))
+    yield _at(node, "spike_counted", activity.of("spikes", giver))
     yield _at(node, "decision_comparison", comparisons)
 
 

@@ -31,9 +31,8 @@ from spikejoule.energy.counting import (
     METHODS,
     Column,
     OperationCounts,
-    clocked_updates,
     count_baseline,
-    counted,
+    count_operations,
 )
 from spikejoule.energy.estimates import (
     BootstrapSettings,
@@ -45,7 +44,7 @@ from spikejoule.energy.estimates import (
 from spikejoule.energy.prices import HardwareProfile, price, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
-from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.measurement import Measurement, clocked_updates
 from spikejoule.model.quantisation import FLOAT_BITS
 
 Side = Literal["spiking", "conventional"]
@@ -134,7 +133,7 @@ def spiking_variants(
         # Where all are updated in every step, lazy updates are counted over the whole window.
         lazy = np.minimum(run.lazy_updates, clocked)
         for suffix, updates in (("", clocked), (_LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
-            operations, bits = counted(run, encoding, updates, exits), FLOAT_BITS
+            operations, bits = count_operations(run, encoding, updates, exits), FLOAT_BITS
             if widths is not None:
                 bits = widths.weight_bits
             found.append(Variant(SPIKING, name, f"{method}{suffix}", known, bits, operations))

@@ -28,13 +28,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
 from spikejoule.energy.counting import (
     OperationCounts,
     block,
-    clocked_updates,
     count_spiking,
     joined,
 )
@@ -117,22 +115,13 @@ def count_training(record: TrainingRecord, network: Network) -> OperationCounts:
     rows = [(epoch.samples, epoch.spikes) for epoch in record.epochs]
     n_samples = np.array([samples for samples, _ in rows] or [record.samples], dtype=np.int64)
     spikes = np.array([layers for _, layers in rows] or [record.spikes], dtype=np.int64)
-    layers, connections = network.layer_names, network.connections
-    events = spikes[:, :-1] * np.array([one.n_out for one in connections], dtype=np.int64)
+    events = macs = None
     if record.events_counted:
         events = np.array([epoch.synaptic_events for epoch in record.epochs], dtype=np.int64)
-    updates = clocked_updates(network, record.time_window * n_samples)
-    counts: dict[str, dict[str, NDArray[np.int64]]] = {
-        "spikes": dict(zip(layers, spikes.T, strict=True)),
-        "events": dict(zip(network.connection_names, events.T, strict=True)),
-        "macs": {},
-        "updates": dict(zip(layers[1:], updates.T, strict=True)),
-    }
     if record.input_products is not None:
         macs = np.array([epoch.input_macs or 0 for epoch in record.epochs], dtype=np.int64)
-        counts["macs"][connections[0].name] = macs
-    activity = Activity(
-        network=network, time_window=record.time_window, counts=counts,
+    activity = Activity.of_layers(
+        network, record.time_window, spikes, events, macs=macs,
         products=record.input_products, samples=n_samples,
     )  # fmt: skip
     inference = count_spiking(activity)
@@ -142,7 +131,7 @@ def count_training(record: TrainingRecord, network: Network) -> OperationCounts:
         forward.append(block("teacher_mac", ["teacher"], of_teacher))
     phases = {
         "forward": forward,
-        "backward": _backward(activity, inference, updates),
+        "backward": _backward(activity, inference),
         "optimizer": _optimizer(record, network),
     }
     parts = [
@@ -153,10 +142,9 @@ def count_training(record: TrainingRecord, network: Network) -> OperationCounts:
     return joined(parts, len(spikes), record.time_window)
 
 
-def _backward(
-    activity: Activity, inference: OperationCounts, updates: NDArray[np.int64]
-) -> Iterator[OperationCounts]:
+def _backward(activity: Activity, inference: OperationCounts) -> Iterator[OperationCounts]:
     network = activity.network
+    updates = np.stack([*activity.counts["updates"].values()], axis=1)
     neurons, connections = network.layer_names[1:], network.connection_names
     learned = len(network.neuron.learned_names)
     yield block("gradient_accumulation", connections, inference.of("synaptic_event"))

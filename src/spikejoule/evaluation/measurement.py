@@ -40,10 +40,10 @@ arXiv:2210.13107, eq. 2.3 and 2.4).
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.encoding.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.encoding.events import EventList, Products
@@ -76,6 +76,48 @@ class Activity:
     products: Products | None = None
     exit_steps: NDArray[np.int64] | None = None
     samples: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of_layers(
+        cls,
+        network: Network,
+        time_window: int,
+        spikes: NDArray[Any],
+        events: ArrayLike | None = None,
+        updates: NDArray[np.int64] | None = None,
+        macs: ArrayLike | None = None,
+        **known: Any,
+    ) -> Self:
+        """The counts of a chain of layers.
+
+        Args:
+            network: of L layers.
+            time_window: T.
+            spikes: of each layer, [N, L].
+            events: of each connection, [N, L - 1]; None if every spike reaches all of the next
+                layer.
+            updates: of each layer after the input, [N, L - 1]; None for one of every neuron in
+                every step.
+            macs: products of constant currents, [N]; None for an input of spikes.
+            known: other attributes.
+        """
+        connections = network.connections
+        if events is None:
+            events = spikes[:, :-1] * np.array([one.n_out for one in connections])
+        if updates is None:
+            samples = known.get("samples")
+            updates = clocked_updates(
+                network,
+                time_window * (np.ones(len(spikes), np.int64) if samples is None else samples),
+            )
+        names = network.layer_names
+        counts = {
+            "spikes": dict(zip(names, spikes.T, strict=True)),
+            "events": dict(zip(network.connection_names, np.transpose(events), strict=True)),
+            "macs": {} if macs is None else {connections[0].name: np.asarray(macs)},
+            "updates": dict(zip(names[1:], updates.T, strict=True)),
+        }
+        return cls(network=network, time_window=time_window, counts=counts, **known)
 
     @property
     def n_rows(self) -> int:
@@ -178,6 +220,14 @@ class EnergyProxies:
             "formula_dense": self.formula_dense,
             **dict(others),
         }
+
+
+def clocked_updates(network: Network, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One update a neuron and step of each population after the input, int64 [N, L - 1].
+
+    `steps` [N] are those of each sample, or of all samples of an epoch together.
+    """
+    return steps[:, None] * np.array([one.n_out for one in network.layers[1:]], dtype=np.int64)
 
 
 def energy_proxies(
@@ -297,12 +347,6 @@ class Measurement:
         targets = targets_by_source(self.network, self.pruned)
         return lazy_updates_per_sample(self.layers, targets, self.network.has_bias)
 
-    @property
-    def clocked_updates(self) -> NDArray[np.int64]:
-        """An update of every neuron in every step, of each sample in each layer after the input."""
-        sizes = np.array([one.n_out for one in self.network.layers[1:]], dtype=np.int64)
-        return np.full((self.counts.n_samples, 1), self.time_window) * sizes
-
     @cached_property
     def proxies(self) -> EnergyProxies:
         """Synaptic events and dense operations per inference, means over the samples."""
@@ -314,22 +358,21 @@ class Measurement:
         return energy_proxies(self.architecture, self.counts.means, self.time_window, events, macs)
 
     def activity(
-        self, updates: NDArray[np.int64], exit_steps: NDArray[np.int64] | None = None
+        self,
+        updates: NDArray[np.int64] | None = None,
+        exit_steps: NDArray[np.int64] | None = None,
     ) -> Activity:
-        """All counts by node, for neuron updates int64 [N, L - 1], and of early answers."""
-        names, currents, macs = self.network.layer_names, self.layers[0].currents, self.input_macs
+        """All counts by node, for neuron updates [N, L - 1], and of early answers."""
+        currents, macs = self.layers[0].currents, self.input_macs
         if exit_steps is not None and currents is not None and currents.products == "every_step":
             macs = currents.sum_per_sample(self.fan_outs[0]) * exit_steps
-        connections = self.network.connection_names
-        return Activity(
-            network=self.network,
-            time_window=self.time_window,
-            counts={
-                "spikes": dict(zip(names, self.counts.per_sample.T, strict=True)),
-                "events": dict(zip(connections, self.synaptic_events.T, strict=True)),
-                "macs": {} if macs is None else {connections[0]: macs},
-                "updates": dict(zip(names[1:], updates.T, strict=True)),
-            },
+        return Activity.of_layers(
+            self.network,
+            self.time_window,
+            self.counts.per_sample,
+            self.synaptic_events,
+            updates,
+            macs,
             synapses=self.synapses if self.pruned else None,
             products=None if currents is None else currents.products,
             exit_steps=exit_steps,

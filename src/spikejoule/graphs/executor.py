@@ -53,20 +53,18 @@ class GraphRun(Activity):
         engine: ``event``, the kernels of the project's own networks, or ``graph``.
         output: what the output received, summed over the steps: spikes of each unit, int64
             [N, n]; values, float64 [N, n].
-        output_spikes: whether it received spikes alone.
         recorded: the spikes of the nodes that were asked for.
     """
 
     conventions: Conventions
     engine: str
     output: NDArray[np.int64] | NDArray[np.float64]
-    output_spikes: bool
     recorded: Mapping[str, EventList]
 
     @property
     def predictions(self) -> NDArray[np.int64] | None:
         """The output with the most spikes, the first of equals, int64 [N]; None for values."""
-        if not self.output_spikes:
+        if self.network.answer is None:
             return None
         classes: NDArray[np.int64] = self.output.argmax(axis=1)
         return classes
@@ -154,11 +152,9 @@ class Batch:
         given: by node, the same with its list; none where nobody needs one. A copy for a node of
             sums that is its own source.
         output: what the output received, int64 or float64 [B, n, LANES].
-        output_spikes: see `GraphRun`.
     """
 
     output: Array
-    output_spikes: bool
 
     def __init__(self, run: Prepared, samples: slice) -> None:
         self.run, self.first = run, samples.start
@@ -409,10 +405,9 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
 
 
 def _output(batch: Batch, node: Output) -> list[Action]:
-    sources = batch.run.network.sources[node.name]
-    batch.output_spikes = len(sources) == 1 and sources[0] in batch.run.network.spiking
     arriving, actions = batch.arriving(node)
-    batch.output = np.zeros(arriving.shape, np.int64 if batch.output_spikes else np.float64)
+    kind = np.float64 if batch.run.network.answer is None else np.int64
+    batch.output = np.zeros(arriving.shape, kind)
     return [
         *actions,
         lambda step: np.add(batch.output, arriving, out=batch.output, casting="unsafe"),
@@ -490,7 +485,6 @@ def execute(
         conventions=conventions,
         engine="graph",
         output=joined(one.output for one in batches),
-        output_spikes=batches[0].output_spikes,
         recorded={
             name: EventList.from_dense(joined(marks[name] for _, marks in outcomes))
             for name in record

@@ -131,11 +131,10 @@ def run_graph(
     return GraphRun(
         network=network,
         time_window=events.n_steps,
-        counts=measured.activity(measured.clocked_updates).counts,
+        counts=measured.activity().counts,
         synapses=synapses_left(network, conventions),
         conventions=conventions,
         engine="event",
         output=measured.class_counts,
-        output_spikes=True,
         recorded={name: spikes[name] for name in record},
     )

@@ -19,12 +19,12 @@ usual names too, as the float32 numbers that the integers stand for.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError
 
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
@@ -91,25 +91,14 @@ def quantisation_section(architecture: Network, state: State) -> dict[str, Any]:
     return {"quantisation": entry}
 
 
-def _quantised(architecture: Network, entry: QuantisationEntry | None, state: State) -> Network:
-    """The architecture with the widths and grids that a file states, if any.
-
-    Raises:
-        ParameterError, ValueError: they are impossible, or the integers not those of the weights.
-    """
+def _quantised(network: Network, entry: QuantisationEntry | None, state: State) -> Network:
+    """The network with the widths and grids that a file states, if any; ValueError if its weights
+    do not lie on them."""
     if entry is None:
-        return architecture
+        return network
     quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
-    quantised = replace(architecture, quantisation=quantisation)
-    stated = entry.model_dump(exclude={"integers"})
-    expected = quantisation_section(quantised, state)["quantisation"]
-    integers = expected.pop("integers")
-    if stated != expected:
-        raise ValueError("its thresholds or leaks are not those of its neurons on their grids")
-    if entry.integers.keys() != integers.keys() or not all(
-        np.array_equal(entry.integers[name], values) for name, values in integers.items()
-    ):
-        raise ValueError("its integers are not those that its weights stand for")
+    quantised = replace(network, quantisation=quantisation)
+    quantisation_section(quantised, state)
     return quantised
 
 
@@ -129,7 +118,6 @@ class TrainingConfigSection(Section):
     weight_decay: NotNegative | None = None
     grad_clip_norm: NotNegative | None = None
     grad_clip_max_norm: NotNegative | None = None
-    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
 
 
 class EpochEntry(Record):
@@ -163,14 +151,6 @@ class TrainingResults(Section):
     epochs_trained: Size | None = None
     total_samples: Size | None = None
     best_val_accuracy: Percent | None = None
-
-
-class TrainingHistory(Section):
-    """One number per epoch; the losses of a training that diverged may be no numbers."""
-
-    train_acc: list[Percent] = Field(default_factory=list)
-    val_acc: list[Percent] = Field(default_factory=list)
-    epoch_times: list[NotNegative] = Field(default_factory=list)
 
 
 class SpikesSection(Section):
@@ -221,7 +201,6 @@ class EvaluationSection(Section):
 
     test_accuracy_low_percent: Percent | None = None
     test_accuracy_high_percent: Percent | None = None
-    per_class: dict[str, Percent | None] = Field(default_factory=dict)
 
 
 class ProjectSection(Section):
@@ -256,22 +235,10 @@ class CompleteFile(Sizes):
     test_accuracy: Percent | None = None
     training_config: TrainingConfigSection = TrainingConfigSection()
     training_results: TrainingResults = TrainingResults()
-    training_history: TrainingHistory = TrainingHistory()
     training_spikes: SpikesSection = SpikesSection()
     inference_spikes: SpikesSection = SpikesSection()
     energy_proxies: EnergyProxiesSection = EnergyProxiesSection()
     spikejoule: ProjectSection = ProjectSection()
-
-    @model_validator(mode="after")
-    def _epochs_add_up_to_the_training_spikes(self) -> Self:
-        spikes = [entry.spikes for entry in self.spikejoule.history]
-        totals = list(self.training_spikes.total_per_layer.values())
-        if spikes and totals:
-            if {len(of_epoch) for of_epoch in spikes} != {len(totals)}:
-                raise ValueError("spikejoule.history has not the layers of training_spikes")
-            if [sum(layer) for layer in zip(*spikes, strict=True)] != totals:
-                raise ValueError("training_spikes are not the sum of those of the epochs")
-        return self
 
 
 @dataclass(frozen=True, eq=False)

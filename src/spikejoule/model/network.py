@@ -372,6 +372,13 @@ class Network:
         """What is read: the output of a graph, or the last layer."""
         return next(iter(self.of(Output)), self.layers[-1])
 
+    @property
+    def answer(self) -> str | None:
+        """The node whose spikes are read; None where values, or several nodes are."""
+        is_end = isinstance(self.output, Output)
+        givers = self.sources[self.output.name] if is_end else (self.output.name,)
+        return givers[0] if len(givers) == 1 and givers[0] in self.spiking else None
+
     @cached_property
     def sources(self) -> Mapping[str, tuple[str, ...]]:
         """What each node receives from, in the order of the edges."""
