@@ -16,7 +16,6 @@ from spikejoule.core.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.encoding.events import source_type
 from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.kernels.backward import (
-    GRADIENT_BLOCK,
     add_groups,
     batch_gradient,
     prepare_groups,
@@ -32,7 +31,7 @@ from spikejoule.engine.kernels.structures import (
     Workspace,
 )
 from spikejoule.engine.kernels.structures import Network as KernelNetwork
-from spikejoule.engine.kernels.vector import NARROW
+from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
 from spikejoule.model.network import Network
 from spikejoule.model.quantisation import layer_constants, neuron_constants, quantisation_of
 
@@ -107,7 +106,7 @@ def new_workspace(
     """
     widest = max(layer.stride for layer in layout.layers)
     most_sources = max(layer.n_sources for layer in layout.layers)
-    layers = len(layout.layers)
+    layers, output = len(layout.layers), layout.layers[-1]
     rows = GROUP_SAMPLES * n_steps
     # Of the type of the input's, which takes turns with them in the kernels.
     kind = source_type(layout.layers[0].n_sources)
@@ -120,8 +119,6 @@ def new_workspace(
         squares=np.zeros(layout.rows.chunks.size - 1),
         losses=np.zeros(lanes),
         counts=np.zeros((slots, 2 * layers + 2), dtype=np.int64),
-        potentials=aligned_zeros((slots, layers, n_steps * widest if learns else 0), dtype),
-        begins=np.zeros((slots, most_spikes + 1), dtype=np.uint32),
         deltas=aligned_zeros((slots, layers, rows * widest), dtype),
         spikes=np.zeros((slots, layers, rows * widest + SPARE_SPIKES), dtype=kind),
         offsets=np.zeros((slots, layers, rows + 1), dtype=np.int64),
@@ -132,6 +129,13 @@ def new_workspace(
         biases=aligned_zeros((slots, layers, GROUP_SAMPLES * widest), dtype),
         learned=np.zeros((slots, GROUP_SAMPLES, layers, 2)),
         group_losses=np.zeros((slots, GROUP_SAMPLES)),
+        potentials=aligned_zeros((slots, layers, n_steps * widest if learns else 0), dtype),
+        fired=np.zeros((slots, n_steps * widest // LANES), dtype=np.uint16),
+        class_counts=np.zeros((slots, output.n_units), dtype=np.int64),
+        count_gradient=aligned_zeros((slots, output.stride), dtype),
+        costs=aligned_zeros((slots, layers, widest), dtype),
+        places=np.zeros((slots, most_sources), dtype=np.uint32),
+        begins=np.zeros((slots, most_spikes + 1), dtype=np.uint32),
     )
 
 
@@ -224,6 +228,6 @@ def _blocks(vectors: int, lanes: int, threads: int) -> list[tuple[int, int]]:
     def steps_of_busiest(size: int) -> int:
         return -(-lanes * -(-vectors // size) // threads) * (1 + size)
 
-    sizes = range(min(vectors, GRADIENT_BLOCK), 0, -1)
+    sizes = range(min(vectors, MAX_BLOCK), 0, -1)
     size = vectors if vectors <= NARROW else min(sizes, key=steps_of_busiest)
     return [(first * LANES, min(size, vectors - first)) for first in range(0, vectors, size)]

@@ -13,7 +13,6 @@ Otherwise its potential decays, and can be caught up with later, when an event a
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +25,7 @@ WORD_BITS = 64
 """Neurons of one word of a mask."""
 
 
-@compiled
+@compiled_parallel
 def _updates_of_sample(sample, spikes, own, targets, n_steps, updates):
     """One sample; see :func:`count_updates`."""
     words = targets.shape[1]
@@ -49,7 +48,7 @@ def _updates_of_sample(sample, spikes, own, targets, n_steps, updates):
     updates[sample] = count
 
 
-@compiled_parallel
+@compiled
 def count_updates(spikes, own, targets, n_steps, updates):
     """Neurons that a spike reaches or that spike themselves, summed over the steps of each sample.
 
@@ -60,9 +59,7 @@ def count_updates(spikes, own, targets, n_steps, updates):
         n_steps: T.
         updates: receives, int64 [N].
     """
-    for sample in numba.prange(updates.size):
-        # Of one type, or numba compiles the function twice: prange counts without a sign.
-        _updates_of_sample(np.int64(sample), spikes, own, targets, n_steps, updates)
+    _updates_of_sample(updates.size, spikes, own, targets, n_steps, updates)
 
 
 def targets_by_source(network: Network, pruned: bool) -> tuple[NDArray[np.uint64], ...]:

@@ -7,7 +7,6 @@ grows by the level's increment in every step; the pixel fires where it overflows
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,6 +66,27 @@ def latency_of_sample(levels, first_level, step_of_level, n_steps, scratch, sour
 
 
 @compiled_parallel
+def _latency_lane(
+    lane, levels, first_level, step_of_level, n_steps, bounds, buffers, counts, lengths
+):
+    """The images of one lane; see :func:`latency_lanes`."""
+    n_pixels = levels.shape[1]
+    scratch = _scratch(n_pixels, n_steps, n_pixels)
+    total = 0
+    for image in range(bounds[lane], bounds[lane + 1]):
+        total += latency_of_sample(
+            levels[image],
+            first_level,
+            step_of_level,
+            n_steps,
+            scratch,
+            buffers[lane, total:],
+            lengths[image * n_steps : (image + 1) * n_steps],
+        )
+    counts[lane] = total
+
+
+@compiled
 def latency_lanes(levels, first_level, step_of_level, n_steps, bounds, buffers, counts, lengths):
     """Encode images, a lane of them a thread.
 
@@ -75,21 +95,10 @@ def latency_lanes(levels, first_level, step_of_level, n_steps, bounds, buffers, 
         first_level, step_of_level, n_steps: as for :func:`latency_of_sample`.
         bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
     """
-    n_pixels = levels.shape[1]
-    for lane in numba.prange(bounds.size - 1):
-        scratch = _scratch(n_pixels, n_steps, n_pixels)
-        total = 0
-        for image in range(bounds[lane], bounds[lane + 1]):
-            total += latency_of_sample(
-                levels[image],
-                first_level,
-                step_of_level,
-                n_steps,
-                scratch,
-                buffers[lane, total:],
-                lengths[image * n_steps : (image + 1) * n_steps],
-            )
-        counts[lane] = total
+    n_lanes = bounds.size - 1
+    _latency_lane(
+        n_lanes, levels, first_level, step_of_level, n_steps, bounds, buffers, counts, lengths
+    )
 
 
 _FULL = np.uint64(1 << 32)
@@ -140,6 +149,24 @@ def regular_of_sample(levels, increments, n_steps, scratch, sources, lengths):
 
 
 @compiled_parallel
+def _regular_lane(lane, levels, increments, n_steps, bounds, buffers, counts, lengths):
+    """The images of one lane; see :func:`regular_lanes`."""
+    n_pixels = levels.shape[1]
+    scratch = _scratch(n_pixels, n_steps, n_pixels * n_steps)
+    total = 0
+    for image in range(bounds[lane], bounds[lane + 1]):
+        total += regular_of_sample(
+            levels[image],
+            increments,
+            n_steps,
+            scratch,
+            buffers[lane, total:],
+            lengths[image * n_steps : (image + 1) * n_steps],
+        )
+    counts[lane] = total
+
+
+@compiled
 def regular_lanes(levels, increments, n_steps, bounds, buffers, counts, lengths):
     """Encode images, a lane of them a thread.
 
@@ -148,17 +175,5 @@ def regular_lanes(levels, increments, n_steps, bounds, buffers, counts, lengths)
         increments, n_steps: as for :func:`regular_of_sample`.
         bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
     """
-    n_pixels = levels.shape[1]
-    for lane in numba.prange(bounds.size - 1):
-        scratch = _scratch(n_pixels, n_steps, n_pixels * n_steps)
-        total = 0
-        for image in range(bounds[lane], bounds[lane + 1]):
-            total += regular_of_sample(
-                levels[image],
-                increments,
-                n_steps,
-                scratch,
-                buffers[lane, total:],
-                lengths[image * n_steps : (image + 1) * n_steps],
-            )
-        counts[lane] = total
+    n_lanes = bounds.size - 1
+    _regular_lane(n_lanes, levels, increments, n_steps, bounds, buffers, counts, lengths)

@@ -10,7 +10,6 @@ nothing but that key.
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -128,9 +127,12 @@ def _draw(levels, gap_scale, n_steps, scratch):
             used[image], counts[image] = first, count
 
 
-@compiled
-def _encode_lane(first, end, levels, samples, key, gap_scale, first_lit, n_steps, buffer, lengths):
-    """Images `first` to `end`; see :func:`encode_lanes`."""
+@compiled_parallel
+def _encode_lane(
+    lane, levels, samples, key, gap_scale, first_lit, n_steps, bounds, buffers, counts, lengths
+):
+    """The images of one lane; see :func:`encode_lanes`."""
+    first, end, buffer = bounds[lane], bounds[lane + 1], buffers[lane]
     n_pixels = levels.shape[1]
     scratch = _scratch(n_pixels, n_steps)
     lit_room, room = n_pixels + LISTED_AT_ONCE, n_pixels * n_steps + GAPS_AT_ONCE
@@ -155,10 +157,10 @@ def _encode_lane(first, end, levels, samples, key, gap_scale, first_lit, n_steps
                 scratch.places,
                 buffer[total:],
             )
-    return total
+    counts[lane] = total
 
 
-@compiled_parallel
+@compiled
 def encode_lanes(
     levels, samples, key, gap_scale, first_lit, n_steps, bounds, buffers, counts, lengths
 ):
@@ -173,16 +175,16 @@ def encode_lanes(
         n_steps: T.
         bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
     """
-    for lane in numba.prange(bounds.size - 1):
-        counts[lane] = _encode_lane(
-            bounds[lane],
-            bounds[lane + 1],
-            levels,
-            samples,
-            key,
-            gap_scale,
-            first_lit,
-            n_steps,
-            buffers[lane],
-            lengths,
-        )
+    _encode_lane(
+        bounds.size - 1,
+        levels,
+        samples,
+        key,
+        gap_scale,
+        first_lit,
+        n_steps,
+        bounds,
+        buffers,
+        counts,
+        lengths,
+    )

@@ -11,10 +11,14 @@ the gradient by columns: every number is still added in the order of
 the samples. The equations are in spikejoule/model/neuron.py.
 """
 
-import numba
 import numpy as np
 
-from spikejoule.core.compiling import compiled, compiled_inline, compiled_parallel
+from spikejoule.core.compiling import (
+    compiled,
+    compiled_apart,
+    compiled_inline,
+    compiled_parallel,
+)
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size
@@ -25,18 +29,15 @@ from spikejoule.engine.kernels.structures import (
     Kept,
     Learning,
     Network,
-    Scratch,
     Spikes,
     Workspace,
     layer_at,
 )
 from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 
-GRADIENT_BLOCK = 5
-
 
 @compiled_inline
-def group_by_source(spikes, n_steps, scratch, active, firsts, steps):
+def group_by_source(spikes, n_steps, kept, active, firsts, steps):
     """Regroup spikes from by-step to by-source order.
 
     There is one loop over all spikes and none over those of a row, whose end is what a processor
@@ -45,7 +46,7 @@ def group_by_source(spikes, n_steps, scratch, active, firsts, steps):
     Args:
         spikes: ``Spikes`` of `n_steps` rows.
         n_steps: how many rows.
-        scratch: ``Scratch``, of which places and begins are used.
+        kept: ``Kept``, of which places and begins are used.
         active: receives the sources that fired, in order of their first spike, uint32; it holds
             one element more than there are sources.
         firsts: receives where each one's rows begin, uint32 [n_active + 1].
@@ -54,7 +55,7 @@ def group_by_source(spikes, n_steps, scratch, active, firsts, steps):
     Returns:
         the number of sources that fired.
     """
-    places, begins = scratch.places, scratch.begins
+    places, begins = kept.places, kept.begins
     sources, offsets = spikes.sources, spikes.offsets
     first, end = np.uint64(offsets[0]), np.uint64(offsets[n_steps])
     n_active = np.uint64(0)
@@ -88,7 +89,7 @@ def group_by_source(spikes, n_steps, scratch, active, firsts, steps):
 
 
 @compiled_inline
-def _prepare_weights(spikes, n_rows, number, network, touched, kept, scratch, synaptic_events):
+def _prepare_weights(spikes, n_rows, number, network, touched, kept, synaptic_events):
     """Mark the rows that a group's spikes change, count what they add, and order them by source.
 
     Args:
@@ -98,7 +99,6 @@ def _prepare_weights(spikes, n_rows, number, network, touched, kept, scratch, sy
         network: ``Network``.
         touched: rows that the lane changed, bool [R].
         kept: ``Kept`` of the group; receives the spikes by source if the layer is not narrow.
-        scratch: ``Scratch``.
         synaptic_events: receives what the group adds, int64 [L].
     """
     fan_outs, layer = network.fan_outs, layer_at(network.layers, number)
@@ -110,7 +110,7 @@ def _prepare_weights(spikes, n_rows, number, network, touched, kept, scratch, sy
             synaptic_events[number] += fan_outs[row]
         return
     active, firsts = kept.active[number], kept.firsts[number]
-    n_active = group_by_source(spikes, n_rows, scratch, active, firsts, kept.steps[number])
+    n_active = group_by_source(spikes, n_rows, kept, active, firsts, kept.steps[number])
     kept.n_active[number] = n_active
     for k in range(n_active):
         row = layer.first_row + active[k]
@@ -119,9 +119,35 @@ def _prepare_weights(spikes, n_rows, number, network, touched, kept, scratch, sy
 
 
 @compiled_inline
-def _prepare_group(first, end, batch, learning, network, touched, counts, kept, scratch, n_steps):
+def _kept_of(slot, workspace):
+    """The part of the workspace that belongs to the group in a slot."""
+    return Kept(
+        deltas=workspace.deltas[slot],
+        sources=workspace.spikes[slot],
+        offsets=workspace.offsets[slot],
+        steps=workspace.steps[slot],
+        active=workspace.active[slot],
+        firsts=workspace.firsts[slot],
+        n_active=workspace.n_active[slot],
+        biases=workspace.biases[slot],
+        learned=workspace.learned[slot],
+        losses=workspace.group_losses[slot],
+        potentials=workspace.potentials[slot],
+        fired=workspace.fired[slot],
+        class_counts=workspace.class_counts[slot],
+        count_gradient=workspace.count_gradient[slot],
+        costs=workspace.costs[slot],
+        places=workspace.places[slot],
+        begins=workspace.begins[slot],
+    )
+
+
+@compiled_apart
+def _prepare_group(slot, lane, first, end, batch, learning, network, workspace):
     """Both passes of a group of samples, and its spikes by source; see :func:`prepare_groups`."""
+    kept, n_steps = _kept_of(slot, workspace), workspace.n_steps
     n_layers = network.layers.shape[0]
+    touched, counts = workspace.touched[lane], workspace.counts[slot]
     spike_counts, synaptic_events = counts[1 : n_layers + 2], counts[n_layers + 2 :]
     sources, offsets, labels = batch.sources, batch.offsets, batch.labels
     n_correct = 0
@@ -135,13 +161,12 @@ def _prepare_group(first, end, batch, learning, network, touched, counts, kept, 
             learning,
             network,
             kept,
-            scratch,
             spike_counts,
         )
         kept.losses[sample - first] = loss
         n_correct += found == labels[sample]
         if network.learned_start >= 0:
-            learned_gradients(sample - first, n_steps, network, kept, scratch)
+            learned_gradients(sample - first, n_steps, network, kept)
     counts[0] += n_correct
     offsets = offsets[first * n_steps : end * n_steps + 1]
     for number in range(n_layers):
@@ -152,35 +177,9 @@ def _prepare_group(first, end, batch, learning, network, touched, counts, kept, 
             network,
             touched,
             kept,
-            scratch,
             synaptic_events,
         )
         sources, offsets = kept.sources[number], kept.offsets[number]
-
-
-@compiled_inline
-def _add_weights(spikes, n_rows, number, block, network, gradient, kept):
-    """Add a group's weight gradients of some columns of a layer.
-
-    Args:
-        spikes, n_rows, number, network, kept: as for :func:`_prepare_weights`.
-        block: the columns; of a narrow layer it is all of them.
-        gradient: the lane's, real [P].
-    """
-    layer, deltas = layer_at(network.layers, number), kept.deltas[number]
-    vectors = layer.stride // LANES
-    if vectors <= NARROW:
-        accumulate_narrow_rows(
-            gradient, layer.weight_start, layer.stride, vectors, spikes, n_rows, deltas
-        )
-        return
-    by_source = BySource(
-        active=kept.active[number],
-        firsts=kept.firsts[number],
-        steps=kept.steps[number],
-        n_active=kept.n_active[number],
-    )
-    accumulate_rows(gradient, layer.weight_start, layer.stride, block, by_source, deltas)
 
 
 @compiled_inline
@@ -216,77 +215,61 @@ def _add_others(n_samples, number, network, has_own, gradient, touched, kept, lo
             losses[lane] += kept.losses[sample]
 
 
-@compiled_inline
-def _kept_of(slot, workspace):
-    """The part of the workspace that belongs to the group in a slot."""
-    return Kept(
-        deltas=workspace.deltas[slot],
-        sources=workspace.spikes[slot],
-        offsets=workspace.offsets[slot],
-        steps=workspace.steps[slot],
-        active=workspace.active[slot],
-        firsts=workspace.firsts[slot],
-        n_active=workspace.n_active[slot],
-        biases=workspace.biases[slot],
-        learned=workspace.learned[slot],
-        losses=workspace.group_losses[slot],
-    )
+@compiled_apart
+def _add_group(slot, lane, first, end, number, block, batch, network, workspace):
+    """Add what a group has prepared for some columns of a layer to the gradient of its lane.
 
+    What samples give beside the weights goes with the first column.
 
-@compiled_inline
-def _scratch_of(slot, network, workspace):
-    """What belongs to the slot, and what is small enough to be allocated anew."""
-    potentials, kind = workspace.potentials[slot], workspace.potentials.dtype
-    _, n_layers, room = workspace.deltas.shape
-    size = room // workspace.group_size
-    output = layer_at(network.layers, n_layers - 1)
-    return Scratch(
-        potentials=potentials,
-        fired=np.empty(size // LANES, np.uint16),
-        counts=np.empty(output.n_units, np.int64),
-        count_gradient=np.zeros(output.stride, kind),
-        costs=np.zeros((n_layers, size // workspace.n_steps), kind),
-        places=np.zeros(network.layers[:, 0].max(), np.uint32),
-        begins=workspace.begins[slot],
-    )
-
-
-@compiled
-def _gradient_of_lane(lane, batch, learning, network, workspace):
-    """The samples of one lane; see :func:`batch_gradient`."""
-    n_steps = workspace.n_steps
-    kept, scratch = _kept_of(lane, workspace), _scratch_of(lane, network, workspace)
+    Args:
+        slot, lane: of the group.
+        first, end: its samples.
+        number: of the layer.
+        block: the columns; of a narrow layer it is all of them.
+        batch, network, workspace: see structures.py.
+    """
+    kept, n_steps = _kept_of(slot, workspace), workspace.n_steps
     gradient, touched = workspace.gradients[lane], workspace.touched[lane]
-    counts, losses = workspace.counts[lane], workspace.losses
-    counts[:] = 0
-    losses[lane] = 0.0
-    has_own = batch.own.size > 0
-    stop = batch.bounds[lane + 1]
-    for first in range(batch.bounds[lane], stop, workspace.group_size):
-        end = min(first + workspace.group_size, stop)
-        _prepare_group(
-            first, end, batch, learning, network, touched, counts, kept, scratch, n_steps
+    sources, offsets = batch.sources, batch.offsets[first * n_steps : end * n_steps + 1]
+    if number > 0:
+        sources, offsets = kept.sources[number - 1], kept.offsets[number - 1]
+    layer, deltas = layer_at(network.layers, number), kept.deltas[number]
+    vectors = layer.stride // LANES
+    if vectors <= NARROW:
+        spikes, n_rows = Spikes(sources, offsets), (end - first) * n_steps
+        accumulate_narrow_rows(
+            gradient, layer.weight_start, layer.stride, vectors, spikes, n_rows, deltas
         )
-        sources, offsets = batch.sources, batch.offsets[first * n_steps : end * n_steps + 1]
-        for number in range(network.layers.shape[0]):
-            vectors = layer_at(network.layers, number).stride // LANES
-            most = block_size(vectors * LANES, GRADIENT_BLOCK) if vectors > NARROW else vectors
-            spikes, n_rows = Spikes(sources, offsets), (end - first) * n_steps
-            for vector in range(0, vectors, most):
-                block = Block(column=vector * LANES, vectors=min(most, vectors - vector))
-                _add_weights(spikes, n_rows, number, block, network, gradient, kept)
-            _add_others(
-                end - first, number, network, has_own, gradient, touched, kept, losses, lane
-            )
-            sources, offsets = kept.sources[number], kept.offsets[number]
+    else:
+        by_source = BySource(
+            active=kept.active[number],
+            firsts=kept.firsts[number],
+            steps=kept.steps[number],
+            n_active=kept.n_active[number],
+        )
+        accumulate_rows(gradient, layer.weight_start, layer.stride, block, by_source, deltas)
+    if block.column == 0:
+        has_own, losses = batch.own.size > 0, workspace.losses
+        _add_others(end - first, number, network, has_own, gradient, touched, kept, losses, lane)
 
 
 @compiled_parallel
-def _gradient_of_lanes(batch, learning, network, workspace):
-    """All lanes, a lane a thread."""
-    for lane in numba.prange(batch.bounds.size - 1):
-        # Of one type, or numba compiles the lane twice: prange counts without a sign.
-        _gradient_of_lane(np.int64(lane), batch, learning, network, workspace)
+def _gradient_of_lane(lane, batch, learning, network, workspace):
+    """The samples of one lane; see :func:`batch_gradient`."""
+    counts, losses, layers = workspace.counts, workspace.losses, network.layers
+    counts[lane] = 0
+    losses[lane] = 0.0
+    stop = batch.bounds[lane + 1]
+    for first in range(batch.bounds[lane], stop, workspace.group_size):
+        end = min(first + workspace.group_size, stop)
+        _prepare_group(lane, lane, first, end, batch, learning, network, workspace)
+        for number in range(layers.shape[0]):
+            stride = layer_at(layers, number).stride
+            vectors = stride // LANES
+            most = block_size(stride) if vectors > NARROW else vectors
+            for vector in range(0, vectors, most):
+                block = Block(column=vector * LANES, vectors=min(most, vectors - vector))
+                _add_group(lane, lane, first, end, number, block, batch, network, workspace)
 
 
 @compiled
@@ -303,35 +286,26 @@ def batch_gradient(batch, learning, network, workspace):
             losses and counts receive.
     """
     named = Network(*network)
-    transpose_weights(named, 0, 1)
-    _gradient_of_lanes(Batch(*batch), Learning(*learning), named, Workspace(*workspace))
-
-
-@compiled_parallel
-def transpose_in_parts(network, parts):
-    """Bring the transposed weights of the network up to date, a part of them a thread."""
-    for part in numba.prange(parts):
-        transpose_weights(network, np.int64(part), parts)
+    of_lanes = Batch(*batch)
+    n_lanes = of_lanes.bounds.size - 1
+    transpose_weights(n_lanes, named, n_lanes)
+    _gradient_of_lane(n_lanes, of_lanes, Learning(*learning), named, Workspace(*workspace))
 
 
 @compiled
-def _prepare_slot(slot, groups, batch, learning, network, workspace):
-    """The group of one slot; see :func:`prepare_groups`."""
-    _prepare_group(
-        groups[slot, 1],
-        groups[slot, 2],
-        batch,
-        learning,
-        network,
-        workspace.touched[groups[slot, 0]],
-        workspace.counts[slot],
-        _kept_of(slot, workspace),
-        _scratch_of(slot, network, workspace),
-        workspace.n_steps,
-    )
+def transpose_in_parts(network, parts):
+    """Bring the transposed weights of the network up to date, a part of them a thread."""
+    transpose_weights(parts, network, parts)
 
 
 @compiled_parallel
+def _prepare_slot(slot, groups, batch, learning, network, workspace):
+    """The group of one slot; see :func:`prepare_groups`."""
+    lane, first, end = groups[slot, 0], groups[slot, 1], groups[slot, 2]
+    _prepare_group(slot, lane, first, end, batch, learning, network, workspace)
+
+
+@compiled
 def prepare_groups(groups, batch, learning, network, workspace):
     """Both passes of the samples of many groups, each into its slot of the workspace.
 
@@ -340,41 +314,21 @@ def prepare_groups(groups, batch, learning, network, workspace):
         batch, learning, network: see structures.py; the transposed weights are up to date.
         workspace: ``Workspace``, whose slots receive; counts and touched rows are added to.
     """
-    for slot in numba.prange(groups.shape[0]):
-        _prepare_slot(np.int64(slot), groups, batch, learning, network, workspace)
-
-
-@compiled
-def _add_part(part, parts, groups, batch, network, workspace):
-    """One part of the gradient, from all groups of its lane; see :func:`add_groups`."""
-    lane, number, column = parts[part, 0], parts[part, 1], parts[part, 2]
-    block, n_steps = Block(column=column, vectors=parts[part, 3]), workspace.n_steps
-    gradient, touched = workspace.gradients[lane], workspace.touched[lane]
-    for slot in range(groups.shape[0]):
-        if groups[slot, 0] != lane:
-            continue
-        kept = _kept_of(slot, workspace)
-        first, end = groups[slot, 1], groups[slot, 2]
-        sources, offsets = batch.sources, batch.offsets[first * n_steps : end * n_steps + 1]
-        if number > 0:
-            sources, offsets = kept.sources[number - 1], kept.offsets[number - 1]
-        _add_weights(
-            Spikes(sources, offsets),
-            (end - first) * n_steps,
-            number,
-            block,
-            network,
-            gradient,
-            kept,
-        )
-        if column == 0:
-            has_own, losses = batch.own.size > 0, workspace.losses
-            _add_others(
-                end - first, number, network, has_own, gradient, touched, kept, losses, lane
-            )
+    _prepare_slot(groups.shape[0], groups, batch, learning, network, workspace)
 
 
 @compiled_parallel
+def _add_part(part, parts, groups, batch, network, workspace):
+    """One part of the gradient, from all groups of its lane; see :func:`add_groups`."""
+    lane, number = parts[part, 0], parts[part, 1]
+    block = Block(column=parts[part, 2], vectors=parts[part, 3])
+    for slot in range(groups.shape[0]):
+        if groups[slot, 0] == lane:
+            first, end = groups[slot, 1], groups[slot, 2]
+            _add_group(slot, lane, first, end, number, block, batch, network, workspace)
+
+
+@compiled
 def add_groups(groups, parts, batch, network, workspace):
     """Add what groups have prepared to their lanes, the gradient in parts of its own.
 
@@ -385,5 +339,4 @@ def add_groups(groups, parts, batch, network, workspace):
         batch, network: see structures.py.
         workspace: ``Workspace``; gradients, touched rows and losses are added to.
     """
-    for part in numba.prange(parts.shape[0]):
-        _add_part(np.int64(part), parts, groups, batch, network, workspace)
+    _add_part(parts.shape[0], parts, groups, batch, network, workspace)

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from spikejoule.core.compiling import compiled, compiled_inline
+from spikejoule.core.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.engine.kernels.forward import layer_forward
 from spikejoule.engine.kernels.structures import (
@@ -68,7 +68,7 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
     return by_spike * spikes_above + by_event * events_above
 
 
-@compiled_inline
+@compiled_apart
 def deltas_through_time(
     following,
     n_following,
@@ -154,8 +154,8 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
     return loss, best
 
 
-@compiled
-def transpose_weights(network, part, parts):
+@compiled_parallel
+def transpose_weights(part, network, parts):
     """Copy one part of the weights of every layer but the first as [target, source stride]."""
     parameters, transposed = network.parameters, network.transposed
     for number in range(1, network.layers.shape[0]):
@@ -169,21 +169,19 @@ def transpose_weights(network, part, parts):
 
 
 @compiled_inline
-def _potentials_of(number, start, network, kept, scratch):
+def _potentials_of(number, start, network, kept):
     """Where a sample's potentials of a layer lie, whose deltas begin at `start`.
 
     The deltas take their place, which saves the cache a fifth of what a group needs, unless the
     gradients of what neurons learn need both.
     """
     if network.learned_start >= 0:
-        return scratch.potentials[number]
+        return kept.potentials[number]
     return kept.deltas[number, start:]
 
 
-@compiled_inline
-def sample_deltas(
-    place, sample, spikes, batch, n_steps, learning, network, kept, scratch, spike_counts
-):
+@compiled_apart
+def sample_deltas(place, sample, spikes, batch, n_steps, learning, network, kept, spike_counts):
     """Both passes of the sample at a place of its group, up to dL/dv of every layer.
 
     Leaves the deltas, the spikes and the bias gradients of the layers at that place of what is kept
@@ -196,7 +194,6 @@ def sample_deltas(
         batch, learning, network: see structures.py.
         n_steps: T.
         kept: ``Kept`` of the group.
-        scratch: ``Scratch``.
         spike_counts: of each layer, the input first, int64 [L + 1].
 
     Returns:
@@ -224,18 +221,18 @@ def sample_deltas(
             parameters,
             neuron_at(network, number),
             n_steps,
-            _potentials_of(number, rows * layer.stride, network, kept, scratch),
-            scratch.fired,
+            _potentials_of(number, rows * layer.stride, network, kept),
+            kept.fired,
             out,
         )
         sources, offsets = out.sources, out.offsets
         if penalised:
-            costs = scratch.costs[number]
+            costs = kept.costs[number]
             penalty += spike_costs(
                 out, n_steps, number, network, batch_size, learning.penalties, costs
             )
 
-    counts, count_gradient = scratch.counts, scratch.count_gradient
+    counts, count_gradient = kept.class_counts, kept.count_gradient
     counts[:] = 0
     for event in range(offsets[0], offsets[n_steps]):
         counts[sources[event]] += 1
@@ -243,7 +240,7 @@ def sample_deltas(
     loss, found = cross_entropy(counts, target, batch_size, learning.logit_scale, count_gradient)
     if penalised:
         for unit in range(counts.size):
-            count_gradient[unit] += scratch.costs[last, unit]
+            count_gradient[unit] += kept.costs[last, unit]
     for number in range(last, -1, -1):
         layer = layer_at(network.layers, number)
         # Behind the last layer none follows, and an output spike costs what the loss makes of it.
@@ -257,19 +254,19 @@ def sample_deltas(
             following.n_units if number < last else 0,
             network.transposed[following.transposed_start :],
             Rows(kept.deltas[number], rows * layer.stride, layer.stride),
-            _potentials_of(number, rows * layer.stride, network, kept, scratch),
+            _potentials_of(number, rows * layer.stride, network, kept),
             n_steps,
             neuron_at(network, number),
             surrogate,
-            scratch.costs[number] if number < last else count_gradient,
+            kept.costs[number] if number < last else count_gradient,
             bias_gradients,
             start,
         )
     return loss + penalty, found
 
 
-@compiled
-def learned_gradients(place, n_steps, network, kept, scratch):
+@compiled_apart
+def learned_gradients(place, n_steps, network, kept):
     """The gradients of all leaks and thresholds from the sample at a place of its group.
 
     With ``decay = 1 / (1 + exp(-logit))`` and ``threshold = exp(log)``,
@@ -281,12 +278,12 @@ def learned_gradients(place, n_steps, network, kept, scratch):
         place: of the sample in its group, from 0.
         n_steps: T.
         network: see structures.py.
-        kept: ``Kept`` of the group, with the deltas of the sample; its ``learned`` receives.
-        scratch: ``Scratch``, with the potentials of the sample.
+        kept: ``Kept`` of the group, with the deltas and potentials of the sample; its ``learned``
+            receives.
     """
     for number in range(network.layers.shape[0]):
         layer, neuron = layer_at(network.layers, number), neuron_at(network, number)
-        deltas, potentials = kept.deltas[number], scratch.potentials[number]
+        deltas, potentials = kept.deltas[number], kept.potentials[number]
         threshold, decay = float(neuron.threshold), float(neuron.decay)
         subtracts = neuron.reset == RESET_BY_SUBTRACTION
         by_decay, by_threshold = 0.0, 0.0

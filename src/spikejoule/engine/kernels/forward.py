@@ -11,27 +11,29 @@ dL/dv[j] over the steps, which the backward pass leaves in the place of the bias
     dL/db[j] = dL/dc[j]        dL/dw[i][j] = x[i] dL/dc[j]
 """
 
-import numba
 import numpy as np
 
-from spikejoule.core.compiling import compiled, compiled_inline, compiled_parallel
+from spikejoule.core.compiling import (
+    compiled,
+    compiled_apart,
+    compiled_inline,
+    compiled_parallel,
+)
 from spikejoule.core.compiling.bits import list_set_bits
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at
-from spikejoule.engine.kernels.vector import integrate_and_fire
-
-FORWARD_BLOCK = 5
+from spikejoule.engine.kernels.vector import MAX_BLOCK, integrate_and_fire
 
 
 @compiled_inline
-def block_size(stride, most):
-    """Vectors of a block, at most `most`, such that the blocks of a row are as equal as can be."""
+def block_size(stride):
+    """Vectors of a block, such that the blocks of a row are as equal as can be."""
     vectors = stride // LANES
-    blocks = (vectors + most - 1) // most
+    blocks = (vectors + MAX_BLOCK - 1) // MAX_BLOCK
     return (vectors + blocks - 1) // blocks
 
 
-@compiled_inline
+@compiled_apart
 def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired, out):
     """One sample through one layer.
 
@@ -51,7 +53,7 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
         the number of spikes emitted.
     """
     words = layer.stride // LANES
-    block = block_size(layer.stride, FORWARD_BLOCK)
+    block = block_size(layer.stride)
     for vector in range(0, words, block):
         part = Block(column=vector * LANES, vectors=min(block, words - vector))
         integrate_and_fire(spikes, parameters, layer, part, neuron, n_steps, potentials, fired)
@@ -63,7 +65,7 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
     return count - offsets[0]
 
 
-@compiled
+@compiled_parallel
 def _forward_of_lane(lane, spikes, layer, parameters, bias_step, neuron, n_steps, out):
     """The samples of one lane; see :func:`layer_forward_lanes`."""
     potentials = np.empty(n_steps * layer.stride, parameters.dtype)
@@ -89,7 +91,7 @@ def _forward_of_lane(lane, spikes, layer, parameters, bias_step, neuron, n_steps
     out.counts[lane] = total
 
 
-@compiled_parallel
+@compiled
 def layer_forward_lanes(spikes, layer, parameters, bias_step, neuron, n_steps, out):
     """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
 
@@ -99,9 +101,8 @@ def layer_forward_lanes(spikes, layer, parameters, bias_step, neuron, n_steps, o
         bias_step: from one sample's bias row to the next one's; 0 where all share the layer's.
         out: ``LaneSpikes`` that receive the layer's.
     """
-    for lane in numba.prange(out.bounds.size - 1):
-        # Of one type, or numba compiles the lane twice: prange counts without a sign.
-        _forward_of_lane(np.int64(lane), spikes, layer, parameters, bias_step, neuron, n_steps, out)
+    n_lanes = out.bounds.size - 1
+    _forward_of_lane(n_lanes, spikes, layer, parameters, bias_step, neuron, n_steps, out)
 
 
 @compiled_inline
@@ -115,7 +116,7 @@ def _add_product(into, start, factor, row, row_start, size):
         into[into_place + unit] += factor * row[row_place + unit]
 
 
-@compiled
+@compiled_parallel
 def _rows_of_lane(lane, currents, layer, parameters, bounds, rows):
     sources, values, offsets = currents.sources, currents.values, currents.offsets
     stride = layer.stride
@@ -128,7 +129,7 @@ def _rows_of_lane(lane, currents, layer, parameters, bounds, rows):
             _add_product(rows, row, values[k], parameters, weights, stride)
 
 
-@compiled_parallel
+@compiled
 def bias_rows(currents, layer, parameters, bounds, rows):
     """The bias row of each sample, in the order of its sources whatever the lanes.
 
@@ -139,12 +140,13 @@ def bias_rows(currents, layer, parameters, bounds, rows):
         bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
         rows: receives c, real, flat [S * stride].
     """
-    for lane in numba.prange(bounds.size - 1):
-        _rows_of_lane(np.int64(lane), currents, layer, parameters, bounds, rows)
+    _rows_of_lane(bounds.size - 1, currents, layer, parameters, bounds, rows)
 
 
-@compiled
-def _gradient_of_part(lane, part, parts, currents, layer, bounds, own, workspace):
+@compiled_parallel
+def _gradient_of_part(place, parts, currents, layer, bounds, own, workspace):
+    lanes = bounds.size - 1
+    lane, part = place % lanes, place // lanes
     sources, values, offsets = currents.sources, currents.values, currents.offsets
     gradient, touched = workspace.gradients[lane], workspace.touched[lane]
     stride = layer.stride
@@ -162,7 +164,7 @@ def _gradient_of_part(lane, part, parts, currents, layer, bounds, own, workspace
             _add_product(gradient, weights, values[k], own, row, size)
 
 
-@compiled_parallel
+@compiled
 def add_current_gradients(currents, layer, bounds, parts, own, workspace):
     """Add the gradients of the first layer, each lane's samples to its part.
 
@@ -172,7 +174,5 @@ def add_current_gradients(currents, layer, bounds, parts, own, workspace):
         own: dL/dc of each sample, real, flat [S * stride].
         workspace: ``Workspace``, whose gradients receive.
     """
-    lanes = bounds.size - 1
-    for place in numba.prange(lanes * parts):
-        lane, part = np.int64(place) % lanes, np.int64(place) // lanes
-        _gradient_of_part(lane, part, parts, currents, layer, bounds, own, workspace)
+    n_parts = (bounds.size - 1) * parts
+    _gradient_of_part(n_parts, parts, currents, layer, bounds, own, workspace)

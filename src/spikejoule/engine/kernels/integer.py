@@ -3,7 +3,6 @@
 Plain loops on plain integers: numba puts those over the units into vector registers.
 """
 
-import numba
 import numpy as np
 
 from spikejoule.core.compiling import compiled, compiled_parallel
@@ -54,7 +53,7 @@ def _integer_sample(spikes, layer, n_steps, states, sums, sources, lengths):
     return count
 
 
-@compiled
+@compiled_parallel
 def _integers_of_lane(lane, spikes, layer, n_steps, out):
     """The samples of one lane; see :func:`integer_forward_lanes`."""
     states = np.zeros_like(layer.resting)
@@ -75,7 +74,7 @@ def _integers_of_lane(lane, spikes, layer, n_steps, out):
     out.counts[lane] = total
 
 
-@compiled_parallel
+@compiled
 def integer_forward_lanes(spikes, layer, n_steps, out):
     """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
 
@@ -85,6 +84,4 @@ def integer_forward_lanes(spikes, layer, n_steps, out):
         n_steps: T.
         out: ``LaneSpikes`` that receive the layer's.
     """
-    for lane in numba.prange(out.bounds.size - 1):
-        # Of one type, or numba compiles the lane twice: prange counts without a sign.
-        _integers_of_lane(np.int64(lane), spikes, layer, n_steps, out)
+    _integers_of_lane(out.bounds.size - 1, spikes, layer, n_steps, out)

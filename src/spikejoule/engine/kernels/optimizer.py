@@ -17,11 +17,10 @@ Parameters of a quantised network are then rounded to the grids of their layers
 
 import math
 
-import numba
 import numpy as np
 
 from spikejoule.core.compiling import compiled, compiled_parallel
-from spikejoule.engine.kernels.structures import AdamSettings, ParameterRows
+from spikejoule.engine.kernels.structures import AdamSettings, Moments, ParameterRows
 
 TINY = 1e-16
 """Far below Adam's epsilon; its square times 1 - beta2 is still a normal float32."""
@@ -41,6 +40,30 @@ def _sum_of_squares(values):
 
 
 @compiled_parallel
+def _gather_chunk(chunk, gradients, touched, starts, lengths, chunks, squares):
+    """The rows of one chunk; see :func:`gather_gradient`."""
+    lanes = gradients.shape[0]
+    total = gradients[0]
+    square = 0.0
+    for row in range(chunks[chunk], chunks[chunk + 1]):
+        start, stop = starts[row], starts[row] + lengths[row]
+        any_lane = touched[0, row]
+        for lane in range(1, lanes):
+            if touched[lane, row]:
+                any_lane = True
+                part = gradients[lane, start:stop]
+                into = total[start:stop]
+                for k in range(part.size):
+                    into[k] += part[k]
+                    part[k] = 0
+                touched[lane, row] = False
+        touched[0, row] = any_lane
+        if any_lane:
+            square += _sum_of_squares(total[start:stop])
+    squares[chunk] = square
+
+
+@compiled
 def gather_gradient(gradients, touched, starts, lengths, chunks, squares):
     """Sum the lanes into lane 0 and the squares of the sum into ``squares[chunk]``.
 
@@ -49,26 +72,7 @@ def gather_gradient(gradients, touched, starts, lengths, chunks, squares):
             union of all lanes'.
         starts, lengths, chunks: the fields of ``ParameterRows``, with C chunks.
     """
-    lanes = gradients.shape[0]
-    total = gradients[0]
-    for chunk in numba.prange(chunks.size - 1):
-        square = 0.0
-        for row in range(chunks[chunk], chunks[chunk + 1]):
-            start, stop = starts[row], starts[row] + lengths[row]
-            any_lane = touched[0, row]
-            for lane in range(1, lanes):
-                if touched[lane, row]:
-                    any_lane = True
-                    part = gradients[lane, start:stop]
-                    into = total[start:stop]
-                    for k in range(part.size):
-                        into[k] += part[k]
-                        part[k] = 0
-                    touched[lane, row] = False
-            touched[0, row] = any_lane
-            if any_lane:
-                square += _sum_of_squares(total[start:stop])
-        squares[chunk] = square
+    _gather_chunk(chunks.size - 1, gradients, touched, starts, lengths, chunks, squares)
 
 
 @compiled
@@ -99,24 +103,24 @@ def _adam_row(weights, gradient, touched, first, second, settings):
 
 
 @compiled_parallel
-def _adam_rows(parameters, gradient, touched, first, second, rows, settings, kept):
-    """See :func:`adam_step`, with named structures."""
+def _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, kept):
+    """The rows of one chunk; see :func:`adam_step`."""
     starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
-    for chunk in numba.prange(chunks.size - 1):
-        for row in range(chunks[chunk], chunks[chunk + 1]):
-            start, stop = starts[row], starts[row] + lengths[row]
-            _adam_row(
-                parameters[start:stop],
-                gradient[start:stop],
-                touched[row],
-                first[start:stop],
-                second[start:stop],
-                settings,
-            )
-            if kept.size > 0:
-                for k in range(start, stop):
-                    parameters[k] *= kept[k]
-            touched[row] = False
+    first, second = moments.first, moments.second
+    for row in range(chunks[chunk], chunks[chunk + 1]):
+        start, stop = starts[row], starts[row] + lengths[row]
+        _adam_row(
+            parameters[start:stop],
+            gradient[start:stop],
+            touched[row],
+            first[start:stop],
+            second[start:stop],
+            settings,
+        )
+        if kept.size > 0:
+            for k in range(start, stop):
+                parameters[k] *= kept[k]
+        touched[row] = False
 
 
 @compiled
@@ -132,12 +136,14 @@ def adam_step(parameters, gradient, touched, moments, rows, settings, kept):
         kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
             where nothing is pruned.
     """
-    _adam_rows(
+    named = ParameterRows(*rows)
+    _adam_chunk(
+        named.chunks.size - 1,
         parameters,
         gradient,
         touched,
-        *moments,
-        ParameterRows(*rows),
+        Moments(*moments),
+        named,
         AdamSettings(*settings),
         kept,
     )
@@ -154,19 +160,19 @@ def _round_row(parameters, rounded, per_unit, unit, limit):
     return count
 
 
-@compiled
-def _round_rows(first, stop, parameters, rounded, rows, grids, not_zero):
+@compiled_parallel
+def _round_chunk(chunk, parameters, rounded, rows, grids, not_zero):
     """The rows of one chunk; see :func:`round_parameters`."""
-    starts, lengths = rows.starts, rows.lengths
+    starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
     per_unit, units, limits = grids.per_unit, grids.units, grids.limits
-    for row in range(first, stop):
+    for row in range(chunks[chunk], chunks[chunk + 1]):
         start, end = starts[row], starts[row] + lengths[row]
         not_zero[row] = _round_row(
             parameters[start:end], rounded[start:end], per_unit[row], units[row], limits[row]
         )
 
 
-@compiled_parallel
+@compiled
 def round_parameters(parameters, rounded, rows, grids, not_zero):
     """Round every parameter to its grid: ``round(w 2^k) 2^-k``, saturated.
 
@@ -177,14 +183,4 @@ def round_parameters(parameters, rounded, rows, grids, not_zero):
         grids: ``Grids``.
         not_zero: receives the parameters of each row that do not round to zero, int64 [R].
     """
-    chunks = rows.chunks
-    for chunk in numba.prange(chunks.size - 1):
-        _round_rows(
-            np.int64(chunks[chunk]),
-            np.int64(chunks[chunk + 1]),
-            parameters,
-            rounded,
-            rows,
-            grids,
-            not_zero,
-        )
+    _round_chunk(rows.chunks.size - 1, parameters, rounded, rows, grids, not_zero)

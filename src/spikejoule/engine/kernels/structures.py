@@ -2,17 +2,15 @@
 
 A named tuple costs nothing from kernel to kernel. Where Python calls one, numba looks up its type
 in half a microsecond and more, and that of a plain tuple in a tenth of that: the kernels that a
-batch begins with take plain ones and name them. What is small is allocated by the kernel.
+batch begins with take plain ones and name them.
 
 Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R rows of
 parameters, P parameters; K lanes of samples, G samples of a group and Z slots for groups
 (backward.py), W the widest stride. "Real" is the parameters' type, float32 or float64. Potentials,
 weights and gradients have no unit.
 
-What a parallel loop writes to itself is an argument on its own, as ``*moments``:
-``compiled_parallel`` (core/compiling) says why.
 Kernels take an array out of its tuple before a loop: within a loop, numba counts a reference each
-time.
+time where it counts them at all (core/compiling).
 """
 
 from typing import Any, NamedTuple
@@ -280,11 +278,9 @@ class Workspace(NamedTuple):
         losses: sum over a lane's samples, float64 [K].
         counts: of a slot's groups, samples classified correctly, spikes of each layer, the input
             first, and synaptic events of each weight matrix, int64 [Z, 1 + (L + 1) + L].
-        potentials: v before the reset of one sample, where neurons learn; elsewhere the deltas
-            take their place, and it is empty. Real [Z, L, T * W or 0].
-        begins: of a slot's :class:`Scratch`, uint32 [Z, most spikes of a group + 1].
-        deltas, spikes, offsets, steps, active, firsts, n_active, biases, learned, group_losses: the
-            fields of :class:`Kept`, by slot.
+        deltas, spikes, offsets, steps, active, firsts, n_active, biases, learned, group_losses,
+            potentials, fired, class_counts, count_gradient, costs, places, begins: the fields of
+            :class:`Kept`, by slot.
     """
 
     n_steps: int
@@ -294,8 +290,6 @@ class Workspace(NamedTuple):
     squares: Array
     losses: Array
     counts: Array
-    potentials: Array
-    begins: Array
     deltas: Array
     spikes: Array
     offsets: Array
@@ -306,10 +300,19 @@ class Workspace(NamedTuple):
     biases: Array
     learned: Array
     group_losses: Array
+    potentials: Array
+    fired: Array
+    class_counts: Array
+    count_gradient: Array
+    costs: Array
+    places: Array
+    begins: Array
 
 
 class Kept(NamedTuple):
-    """What a group of samples adds to the gradient; I is the most sources of a layer.
+    """What a group of samples adds to the gradient, and memory for finding it.
+
+    I is the most sources of a layer.
 
     Attributes:
         deltas: dL/dv, real [L, G * T * W].
@@ -321,6 +324,14 @@ class Kept(NamedTuple):
         biases: each sample's gradient of a layer's biases, real [L, G * W].
         learned: each sample's gradients of what a layer's neurons learn, float64 [G, L, 2].
         losses: of each sample, float64 [G].
+        potentials: v before the reset of one sample, where neurons learn; elsewhere the deltas
+            take their place, and it is empty. Real [L, T * W or 0].
+        fired: one bit a neuron of one layer, uint16 [T * W / 16].
+        class_counts: output spikes of one sample, int64 [classes].
+        count_gradient: dL/dcounts of one sample, real [stride of the output], zero in the padding.
+        costs: what a spike of each unit adds to the loss by itself, real [L, W].
+        places: of each source, uint32 [I]; zero between calls.
+        begins: how many rows begin with each spike of a group, uint32 [most spikes + 1]; likewise.
     """
 
     deltas: Array
@@ -333,24 +344,9 @@ class Kept(NamedTuple):
     biases: Array
     learned: Array
     losses: Array
-
-
-class Scratch(NamedTuple):
-    """Memory of one thread; I is the most sources of a layer.
-
-    Attributes:
-        potentials: the slot's, see :class:`Workspace`, real [L, T * W or 0].
-        fired: one bit a neuron of one layer, uint16 [T * W / 16].
-        counts: output spikes of one sample, int64 [classes].
-        count_gradient: dL/dcounts of one sample, real [stride of the output], zero in the padding.
-        costs: what a spike of each unit adds to the loss by itself, real [L, W].
-        places: of each source, uint32 [I]; zero between calls.
-        begins: how many rows begin with each spike of a group, uint32 [most spikes + 1]; likewise.
-    """
-
     potentials: Array
     fired: Array
-    counts: Array
+    class_counts: Array
     count_gradient: Array
     costs: Array
     places: Array

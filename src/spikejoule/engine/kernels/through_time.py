@@ -3,12 +3,13 @@
 The surrogate derivatives stand in spikejoule/model/surrogates.
 """
 
-from collections.abc import Callable
+import functools
 
 from llvmlite import ir
 from numba.core import cgutils
 
 from spikejoule.core.compiling.emit import (
+    INDEX,
     LANES,
     Lanes,
     broadcast,
@@ -106,8 +107,14 @@ def membrane_deltas(
     """
     vector, stride = deltas.values.vector, deltas.stride
     constants = _broadcast_constants(builder, neuron, surrogate)
+    tile = cgutils.alloca_once(builder, vector, constant(TILE_STEPS * max(TILE_VECTORS)))
 
-    def emit_products(first_step, size: int, places) -> list[list[ir.Value]]:
+    def cell(row: ir.Value, number: int, width: int) -> ir.Value:
+        """Where dL/ds of a step of the tile lies."""
+        place = builder.mul(row, constant(width))
+        return builder.gep(tile, [builder.add(place, constant(number))])
+
+    def emit_products(first_step: ir.Value, size: int, places: list[ir.Value]) -> None:
         products = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(size)]
         for number, place in enumerate(places):
             cost = costs.load_vector(builder.add(block.column, place))
@@ -124,47 +131,52 @@ def membrane_deltas(
             for next_row, cells in zip(next_rows, products, strict=True):
                 delta = following.values.load(builder.add(next_row, loop.index))
                 delta = broadcast(builder, delta)
-                for weight, cell in zip(weight_vectors, cells, strict=True):
-                    total = multiply_add(builder, delta, weight, builder.load(cell))
-                    builder.store(total, cell)
-        return [[builder.load(cell) for cell in cells] for cells in products]
+                for weight, of_place in zip(weight_vectors, cells, strict=True):
+                    total = multiply_add(builder, delta, weight, builder.load(of_place))
+                    builder.store(total, of_place)
+        for row, cells in enumerate(products):
+            for number, of_place in enumerate(cells):
+                into = cell(constant(row), number, len(places))
+                builder.store(builder.load(of_place), into)
 
-    def emit_tile(code: int, first_step: ir.Value, size: int, places, later, totals) -> None:
-        products = emit_products(first_step, size, places)
-        first = builder.add(builder.mul(first_step, stride), block.column)
-        for row in range(size - 1, -1, -1):
-            down = builder.add(first, builder.mul(stride, constant(row)))
-            for k, place in enumerate(places):
-                position = builder.add(down, place)
-                membrane = potentials.load_vector(position)
-                own, after = products[row][k], builder.load(later[k])
-                delta = _delta(builder, code, membrane, own, after, constants)
-                deltas.values.store_vector(delta, builder.add(deltas.start, position))
-                builder.store(delta, later[k])
-                builder.store(builder.fadd(builder.load(totals[k]), delta), totals[k])
+    def emit(width: int) -> None:
+        places = [constant(LANES * k) for k in range(width)]
+        later = [cgutils.alloca_once(builder, vector) for _ in places]
+        totals = [cgutils.alloca_once(builder, vector) for _ in places]
+        for of_place in later + totals:
+            builder.store(zeros(vector), of_place)
 
-    def emit_for(code: int) -> Callable[[int], None]:
-        def emit(width: int) -> None:
-            places = [constant(LANES * k) for k in range(width)]
-            later = [cgutils.alloca_once(builder, vector) for _ in places]
-            totals = [cgutils.alloca_once(builder, vector) for _ in places]
-            for cell in later + totals:
-                builder.store(zeros(vector), cell)
-            n_tiles = builder.udiv(n_steps, constant(TILE_STEPS))
-            rest = builder.sub(n_steps, builder.mul(n_tiles, constant(TILE_STEPS)))
-            for count, size in ((n_tiles, TILE_STEPS), (rest, 1)):
-                end = n_steps if size == TILE_STEPS else rest
-                with cgutils.for_range(builder, count) as loop:
-                    done = builder.mul(builder.add(loop.index, constant(1)), constant(size))
-                    first_step = builder.sub(end, done)
-                    emit_tile(code, first_step, size, places, later, totals)
-            first_sum = builder.add(sums_start, block.column)
-            for place, total in zip(places, totals, strict=True):
-                sums.store_vector(builder.load(total), builder.add(first_sum, place))
+        def emit_steps(code: int, first_step: ir.Value, size: int) -> None:
+            # A loop, or this would be long: there is one for each surrogate.
+            with cgutils.for_range(builder, constant(size), intp=INDEX) as loop:
+                row = builder.sub(constant(size - 1), loop.index)
+                down = builder.mul(builder.add(first_step, row), stride)
+                down = builder.add(down, block.column)
+                for k, place in enumerate(places):
+                    position = builder.add(down, place)
+                    membrane = potentials.load_vector(position)
+                    own, after = builder.load(cell(row, k, width)), builder.load(later[k])
+                    delta = _delta(builder, code, membrane, own, after, constants)
+                    deltas.values.store_vector(delta, builder.add(deltas.start, position))
+                    builder.store(delta, later[k])
+                    builder.store(builder.fadd(builder.load(totals[k]), delta), totals[k])
 
-        return emit
+        n_tiles = builder.udiv(n_steps, constant(TILE_STEPS))
+        rest = builder.sub(n_steps, builder.mul(n_tiles, constant(TILE_STEPS)))
+        for count, size in ((n_tiles, TILE_STEPS), (rest, 1)):
+            end = n_steps if size == TILE_STEPS else rest
+            with cgutils.for_range(builder, count) as loop:
+                done = builder.mul(builder.add(loop.index, constant(1)), constant(size))
+                first_step = builder.sub(end, done)
+                emit_products(first_step, size, places)
+                for_each_block_size(
+                    builder,
+                    surrogate.code,
+                    list(SURROGATE_CODES.values()),
+                    functools.partial(emit_steps, first_step=first_step, size=size),
+                )
+        first_sum = builder.add(sums_start, block.column)
+        for place, total in zip(places, totals, strict=True):
+            sums.store_vector(builder.load(total), builder.add(first_sum, place))
 
-    def emit_surrogate(code: int) -> None:
-        for_each_block_size(builder, block.vectors, TILE_VECTORS, emit_for(code))
-
-    for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)
+    for_each_block_size(builder, block.vectors, TILE_VECTORS, emit)

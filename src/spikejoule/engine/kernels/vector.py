@@ -20,8 +20,8 @@ from spikejoule.core.compiling.emit import (
 )
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESETS
 
-MAX_BLOCK = 8
-"""Vectors of one block: they fit sixteen registers of 256 bits, or eight of 512."""
+MAX_BLOCK = 5
+"""Vectors of one block: they fit ten registers of 256 bits, or five of 512."""
 
 NARROW = 2
 """Vectors up to which a layer counts as narrow."""

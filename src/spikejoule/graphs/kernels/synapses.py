@@ -28,7 +28,7 @@ def _targets_at_once(left):
     return 0
 
 
-@compiled_inline
+@compiled
 def _by_lane(amounts, active_units, units):
     """List the units that give something to each sample; how many is returned, int64 [LANES].
 

@@ -10,7 +10,6 @@ import hashlib
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -96,6 +95,18 @@ def move(image, down, right, out):
 
 
 @compiled_parallel
+def _augment_image(image, images, samples, key, limits, out):
+    """One image; see :func:`augment_images`."""
+    numbers = np.empty(5, np.float64)
+    symmetric_uniforms(stream_start(key, samples[image]), numbers)
+    transform = inverse_map(numbers, limits)
+    if limits.rotation == 0.0 and limits.scaling == 0.0 and limits.shear == 0.0:
+        move(images[image], transform[4], transform[5], out[image])
+    else:
+        warp(images[image], transform, out[image])
+
+
+@compiled
 def augment_images(images, samples, key, limits, out):
     """Deform each image by its own random map.
 
@@ -106,15 +117,7 @@ def augment_images(images, samples, key, limits, out):
         limits: ``Limits``.
         out: receives, uint8 [N, height * width].
     """
-    only_moves = limits.rotation == 0.0 and limits.scaling == 0.0 and limits.shear == 0.0
-    for image in numba.prange(images.shape[0]):
-        numbers = np.empty(5, np.float64)
-        symmetric_uniforms(stream_start(key, samples[image]), numbers)
-        transform = inverse_map(numbers, limits)
-        if only_moves:
-            move(images[image], transform[4], transform[5], out[image])
-        else:
-            warp(images[image], transform, out[image])
+    _augment_image(images.shape[0], images, samples, key, limits, out)
 
 
 def augment(
