@@ -11,12 +11,12 @@ from spikejoule.core.store import write_bytes, write_csv, write_text
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS
+from spikejoule.energy.comparison import VerdictTable
 from spikejoule.energy.from_checkpoint import analysis_inputs, early_answers
 from spikejoule.energy.ledger import save_variants
 from spikejoule.energy.tables import (
     EnergyMetrics,
     FrontsTable,
-    VerdictTable,
     energy_rows,
     headline,
 )

@@ -113,11 +113,7 @@ def analysis(
 
 def comparisons(result: EnergyAnalysis) -> dict[str, Verdict]:
     """Those with networks of equal size under the chosen profile, by the way of running them."""
-    return {
-        one.conventional.name.rpartition(", ")[2]: one
-        for one in result.of_chosen
-        if one.conventional is not None
-    }
+    return {one.conventional.rpartition(", ")[2]: one for one in result.of_chosen}
 
 
 def profile(

@@ -48,11 +48,9 @@ class TestBreakEven:
         baselines = (baseline(90, [80] * 4), baseline(70, [60] * 4, "small", equal_size=False))
         result = analysis(dataclasses.replace(given, baselines=baselines), name)
         assert result.verdict is not None
-        limits, other = result.break_even(result.verdict), result.verdict.conventional
+        limits, compared = result.break_even(result.verdict), result.verdict.conventional_pj
         assert limits is not None
-        assert other is not None
-        assert other.name.startswith("small, ")
-        compared = other.energy.value_pj
+        assert result.verdict.conventional.startswith("small, ")
         operations = given.operations
         means = operations.counts.mean(axis=0)
         prices = weights_of(prices_pj(operations.columns, load_profiles()[name]))[1]

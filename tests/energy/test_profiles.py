@@ -197,7 +197,7 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
     for entry in load_profiles().values():
         for one in variants if entry.compares else ():
             _, value, high = price(one.operations, entry).mean(axis=1)
-            parts = ledger.by_part(one.name, entry)
+            parts = ledger.by_part(one.name, entry.id)
             assert tuple(parts) == PARTS
             total = high if np.isnan(value) else value
             assert sum(parts.values()) == pytest.approx(total, rel=1e-12)

@@ -14,7 +14,8 @@ from matplotlib.image import imread
 
 from spikejoule.core.store import write_text
 from spikejoule.energy import EnergyAnalysis, mean_operations
-from spikejoule.energy.tables import FrontsRow, VerdictTable
+from spikejoule.energy.comparison import VerdictTable
+from spikejoule.energy.tables import FrontsRow
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.evaluation.front_rows import FrontRow
@@ -225,7 +226,7 @@ class TestPage:
         words = words_of(default_page(), "verdict")
         assert len(found.analysis.verdicts) >= 8
         for one in found.analysis.verdicts:
-            assert f"{one.profile.id}{OUTCOMES[one.outcome]}" in words
+            assert f"{one.profile}{OUTCOMES[one.outcome]}" in words
         assert f"Of {len(found.levels)} pairs" in default_page()
 
     def test_the_front_and_how_to_make_one(self) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from spikejoule import cli
 from spikejoule.core.errors import StoreError
+from spikejoule.energy.comparison import VerdictTable
 from spikejoule.energy.ledger import Variant, save_variants
-from spikejoule.energy.tables import VerdictTable
 from spikejoule.evaluation.front_rows import pareto_front, read_front
 from spikejoule.tracking.recorded import (
     compare_runs,

@@ -7,9 +7,9 @@ from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_bytes
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
-from spikejoule.energy.comparison import LEVELS_PERCENT, verdicts
+from spikejoule.energy.comparison import LEVELS_PERCENT, VerdictTable, verdicts
 from spikejoule.energy.ledger import Ledger
-from spikejoule.energy.tables import VerdictTable, fronts_table
+from spikejoule.energy.tables import fronts_table
 from spikejoule.params import Params, load_params
 from spikejoule.report.charts.accuracy import accuracy_front
 from spikejoule.tracking.project import check_limits

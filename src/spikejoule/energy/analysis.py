@@ -287,12 +287,12 @@ class EnergyAnalysis:
     @property
     def verdict(self) -> Verdict | None:
         """The verdict of its profile; None where there is none."""
-        return next((one for one in self.verdicts if one.profile == self.judging), None)
+        return next((one for one in self.verdicts if one.profile == self.judging.id), None)
 
     @property
     def early_verdict(self) -> Verdict | None:
         """The same for the network that answers early."""
-        return next((one for one in self.early_verdicts if one.profile == self.judging), None)
+        return next((one for one in self.early_verdicts if one.profile == self.judging.id), None)
 
     @property
     def early(self) -> Energy | None:
@@ -309,13 +309,12 @@ class EnergyAnalysis:
         None where there is none, prices are brackets alone, or the network has no spikes; and of
         another way of running it than over its whole window.
         """
-        if one is None or one.spiking is None or one.conventional is None:
+        inputs = self.inputs
+        if one is None or one.spiking != inputs.variant.name or not one.conventional:
             return None
-        inputs, ann_pj = self.inputs, one.conventional.energy.value_pj
-        if one.spiking.name != inputs.variant.name:
-            return None
+        (profile,) = (each for each in self.ledger.profiles if each.id == one.profile)
         spikes, rate_hz = inputs.spikes_per_input, inputs.encoder.rate_hz
-        return break_even(inputs.operations, one.profile, ann_pj, spikes, rate_hz)
+        return break_even(inputs.operations, profile, one.conventional_pj, spikes, rate_hz)
 
     @property
     def training(self) -> Energy | None:
@@ -343,7 +342,7 @@ class EnergyAnalysis:
     @property
     def of_chosen(self) -> tuple[Verdict, ...]:
         """The comparisons of the chosen profile."""
-        return tuple(one for one in self.comparisons if one.profile == self.chosen)
+        return tuple(one for one in self.comparisons if one.profile == self.chosen.id)
 
 
 def analyse(
@@ -378,7 +377,7 @@ def analyse(
     is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
     equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
     sized = [found for one in equal_sizes for found in verdicts(ledger, [0.0], [0, one])]
-    comparisons = tuple(sorted(sized, key=lambda one: ledger.profiles.index(one.profile)))
+    comparisons = tuple(sorted(sized, key=lambda one: [*profiles].index(one.profile)))
     judged: dict[str, tuple[Verdict, ...]] = {}
     for number, one in enumerate(spiking):
         if one.method in (WHOLE_WINDOW, EARLY_EXIT) and one.accuracies is not None:
@@ -423,9 +422,9 @@ def _table(
             _total(INFERENCE, ledger.total(0, place)),
             *(_total(INFERENCE, one.energy(weights), label) for label, one in by_class.items()),
         ])  # fmt: skip
-        for other in (one.conventional for one in comparisons if one.profile == profile):
-            assert other is not None
-            add(place, names.index(other.name), other.name, [_total(INFERENCE, other.energy)])
+        for other in (one.conventional for one in comparisons if one.profile == profile.id):
+            number = names.index(other)
+            add(place, number, other, [_total(INFERENCE, ledger.compared(number, place))])
     for place in range(len(ledger.profiles) if inputs.training is not None else 0):
         last = len(names) - 1
         phases = [_total(phase, ledger.total(last, place, phase)) for phase in PHASES]

@@ -9,14 +9,15 @@ computes in more.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pandas as pd
 
+from spikejoule.core.schema import MaybeNotNegative, MaybePercent, Percent, Row, Table, Text
 from spikejoule.energy.counting import OperationCounts
-from spikejoule.energy.estimates import Energy
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Accuracies, Ledger, judges
+from spikejoule.energy.estimates import Energy, rounded
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.energy.terms import TERMS, UPDATES
 
@@ -26,28 +27,83 @@ LEVELS_PERCENT: Final = (97.0, 98.0, 98.5, 99.0)
 Outcome = Literal["snn", "ann", "undecided", "neither"]
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """Energy of the spiking network over that of a conventional one.
+class Verdict(Row):
+    """Both sides at one accuracy under one profile: a row of metrics/verdict.csv.
 
-    `value` is the ratio of the means (None: brackets alone); `low` and `high` are the ends of the
-    interval of paired resamples, widened by the prices' brackets.
+    Accuracies are in percent, energies pJ per inference, both means over test images; a side that
+    does not reach the accuracy has an empty name and no figures.
+
+    Attributes:
+        profile: its id.
+        level_percent: validation accuracy that both sides must reach; 0 where sizes are equal, and
+            accuracies are not asked for.
+        outcome: ``snn`` or ``ann``, whichever needs less energy at both ends of the ratio, or alone
+            reaches the accuracy; ``undecided``; ``neither`` reaches it.
+        ratio: the spiking side's energy over the other's; None where the profile has brackets
+            alone. `ratio_low` and `ratio_high` are the ends of the interval of paired resamples,
+            widened by the prices' brackets.
+        spiking, conventional: names of the variants; of each, `_pj` is None where the profile has
+            brackets alone, and `_pj_low` and `_pj_high` are the least and the most that the mean
+            can be, by the prices' bracket and by the interval.
     """
 
-    value: float | None
-    low: float
-    high: float
+    is_recorded: ClassVar[bool] = False
+    """Whether the conventional network is of an earlier run."""
+
+    profile: Text
+    level_percent: Percent
+    outcome: Outcome
+    ratio: MaybeNotNegative
+    ratio_low: MaybeNotNegative
+    ratio_high: MaybeNotNegative
+    spiking: str
+    spiking_validation_percent: MaybePercent
+    spiking_test_percent: MaybePercent
+    spiking_pj_low: MaybeNotNegative
+    spiking_pj: MaybeNotNegative
+    spiking_pj_high: MaybeNotNegative
+    conventional: str
+    conventional_validation_percent: MaybePercent
+    conventional_test_percent: MaybePercent
+    conventional_pj_low: MaybeNotNegative
+    conventional_pj: MaybeNotNegative
+    conventional_pj_high: MaybeNotNegative
+
+    def energy(self, side: Side) -> Energy:
+        """The energy of a side that reaches the accuracy."""
+        return Energy(*(getattr(self, f"{side}_pj{end}") for end in ("_low", "", "_high")))
 
     @property
-    def outcome(self) -> Outcome:
-        """``snn`` or ``ann``, whichever needs less energy at both ends, or ``undecided``."""
-        if self.high < 1:
-            return "snn"
-        return "ann" if self.low > 1 else "undecided"
+    def rounded(self) -> Self:
+        """The same with the digits of ratios and energies in which machines agree."""
+        cells = {name: rounded(cell, 8) for name, cell in self if "pj" in name or "ratio" in name}
+        return self.model_copy(update=cells)
 
 
-def ratio_of(ledger: Ledger, snn: int, ann: int, profile: int) -> Ratio:
-    """The ratio of two variants under a profile, by their numbers."""
+class VerdictTable(Table):
+    """The file: metrics/verdict.csv."""
+
+    row: ClassVar[type[Row]] = Verdict
+    rows: tuple[Verdict, ...]
+
+    @classmethod
+    def of(cls, found: Sequence[Verdict]) -> Self:
+        """The table of some verdicts, in their order."""
+        return cls(rows=tuple(one.rounded for one in found))
+
+
+def outcome_of(sides: Sequence[bool], low: float | None, high: float | None) -> Outcome:
+    """Who wins, from whether the spiking and the conventional side reach an accuracy, and the ends
+    of their ratio; one that rounds to 1 decides nothing."""
+    if low is None or high is None:
+        return "snn" if sides[0] else "ann" if sides[1] else "neither"
+    if rounded(high, 8) < 1:
+        return "snn"
+    return "ann" if rounded(low, 8) > 1 else "undecided"
+
+
+def ratio_of(ledger: Ledger, snn: int, ann: int, profile: int) -> tuple[float | None, float, float]:
+    """The ratio of two variants under a profile, by their numbers: value, low, high."""
     spiking, conventional = (ledger.resampled(one, profile) for one in (snn, ann))
     ratios = np.stack([spiking[0] / conventional[2], spiking[2] / conventional[0]])
     confidence = ledger.statistics[snn].confidence
@@ -56,7 +112,7 @@ def ratio_of(ledger: Ledger, snn: int, ann: int, profile: int) -> Ratio:
         for ratio, end in zip(ratios, ((1 - confidence) / 2, (1 + confidence) / 2), strict=True)
     )
     value = float(ledger.means(snn, profile)[1] / ledger.means(ann, profile)[1])
-    return Ratio(None if np.isnan(value) else value, low, high)
+    return None if np.isnan(value) else value, low, high
 
 
 @dataclass(frozen=True)
@@ -142,51 +198,6 @@ def break_even(
     )
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A network, how it is run, and its energy per inference.
-
-    Attributes:
-        name: of the variant.
-        accuracies: None where they are not known.
-        energy: a mean over images.
-        is_recorded: whether it is of an earlier run.
-    """
-
-    name: str
-    accuracies: Accuracies | None
-    energy: Energy
-    is_recorded: bool = False
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Both sides under one profile.
-
-    Attributes:
-        profile: the prices.
-        level_percent: validation accuracy that both must reach; 0 where sizes are equal, and
-            accuracies are not asked for.
-        spiking, conventional: what each side sends; None if it does not reach the accuracy.
-        ratio: the spiking side's energy over the other's; None unless both reach it.
-    """
-
-    profile: HardwareProfile
-    level_percent: float
-    spiking: Choice | None
-    conventional: Choice | None
-    ratio: Ratio | None
-
-    @property
-    def outcome(self) -> Outcome:
-        """``snn`` or ``ann``, whichever wins; ``undecided``; ``neither`` reaches the accuracy."""
-        if self.ratio is not None:
-            return self.ratio.outcome
-        if self.spiking is not None:
-            return "snn"
-        return "neither" if self.conventional is None else "ann"
-
-
 def verdicts(
     ledger: Ledger, levels_percent: Sequence[float], members: Sequence[int] | None = None
 ) -> tuple[Verdict, ...]:
@@ -228,13 +239,23 @@ def _verdict(
     ledger: Ledger, snn: int | None, ann: int | None, place: int, level_percent: float
 ) -> Verdict:
     """What two variants are to each other, by their numbers."""
-    spiking, conventional = (
-        None
-        if one is None
-        else Choice(
-            ledger.variants[one].name, ledger.variants[one].accuracies, ledger.compared(one, place)
-        )
-        for one in (snn, ann)
-    )
-    ratio = None if snn is None or ann is None else ratio_of(ledger, snn, ann, place)
-    return Verdict(ledger.profiles[place], level_percent, spiking, conventional, ratio)
+    cells: dict[str, Any] = {}
+    for side, number in ((SPIKING, snn), (CONVENTIONAL, ann)):
+        variant = None if number is None else ledger.variants[number]
+        known = variant and variant.accuracies
+        energy = None if number is None else ledger.compared(number, place)
+        cells |= {
+            side: "" if variant is None else variant.name,
+            f"{side}_validation_percent": known and known.validation_percent,
+            f"{side}_test_percent": known and known.test_percent,
+            f"{side}_pj_low": energy and energy.lowest_pj,
+            f"{side}_pj": energy and energy.value_pj,
+            f"{side}_pj_high": energy and energy.highest_pj,
+        }
+    ends: tuple[float | None, ...] = (None, None, None)
+    if snn is not None and ann is not None:
+        ends = ratio_of(ledger, snn, ann, place)
+    cells |= dict(zip(("ratio", "ratio_low", "ratio_high"), ends, strict=True))
+    outcome = outcome_of([snn is not None, ann is not None], *ends[1:])
+    profile = ledger.profiles[place].id
+    return Verdict(profile=profile, level_percent=level_percent, outcome=outcome, **cells)

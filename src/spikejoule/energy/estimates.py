@@ -68,6 +68,12 @@ class Energy:
         return (self.low_pj + self.high_pj) / 2 if self.value_pj is None else self.value_pj
 
 
+def rounded(number: Any, digits: int = 10) -> Any:
+    """A float with so many digits; beyond them, sums differ with the order in which a processor
+    adds."""
+    return float(f"{number:.{digits}g}") if isinstance(number, float) else number
+
+
 def joules(energy_pj: float, digits: int = 4) -> str:
     """An energy with a unit that suits its size."""
     for size, unit in _UNITS:

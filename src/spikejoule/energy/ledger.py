@@ -259,11 +259,11 @@ class Ledger:
         weights = weights_of(self.prices[profile][variant])
         return self.statistics[variant].energy(weights, self.means(variant, profile))
 
-    def by_part(self, name: str, profile: HardwareProfile) -> dict[str, float]:
-        """pJ per inference of each of `terms.PARTS`, of the variant of a name; of brackets, the
-        upper ends. A part without a price is 0."""
+    def by_part(self, name: str, profile: str) -> dict[str, float]:
+        """pJ per inference of each of `terms.PARTS`, by a variant's name and a profile's id; of
+        brackets, the upper ends. A part without a price is 0."""
         number = [one.name for one in self.variants].index(name)
-        rows = self.rows(number, self.profiles.index(profile))
+        rows = self.rows(number, [one.id for one in self.profiles].index(profile))
         of_value = "pj_high" if rows["pj"].isna().all() else "pj"
         sums = rows[of_value].fillna(0.0).groupby(rows["term"].map(_PART_OF)).sum()
         return {part: float(sums.get(part, 0.0)) for part in PARTS}

@@ -22,14 +22,13 @@ nothing.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, replace
-from typing import Any, ClassVar, Final, Self
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
 from spikejoule.core.schema import (
     MaybeNotNegative,
-    MaybePercent,
     NotNegative,
     Percent,
     Record,
@@ -38,20 +37,20 @@ from spikejoule.core.schema import (
     Text,
 )
 from spikejoule.energy.analysis import COLUMNS, EnergyAnalysis
-from spikejoule.energy.comparison import Choice, Outcome, Ratio, Verdict
+from spikejoule.energy.comparison import Verdict, outcome_of
 from spikejoule.energy.counting import INFERENCE
-from spikejoule.energy.estimates import Energy
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Accuracies, Side, Variant, judges
+from spikejoule.energy.estimates import Energy, rounded
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant, judges
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.training import TRAINING
 from spikejoule.evaluation.front_rows import pareto_front
 
 PJ_PER_MJ: Final = 1e9
 
-# Beyond these digits, sums differ with the order in which a processor adds.
-_DIGITS, _DIGITS_OF_RUNS = 10, 8
 # Of two energies that differ by less, one was rounded when it was recorded.
 _ROUNDING = 1e-6
+
+Positive = Annotated[float, Field(gt=0)]
 
 
 class EnergyMetrics(Record):
@@ -107,18 +106,22 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         "training_energy_per_percentage_point_mj": _millijoules(analysis.training_per_point),
         "training_energy_in_inferences": analysis.inferences_of_training,
     }
-    for one, method in zip(analysis.of_chosen, ("dense", "zero_skipping"), strict=False):
-        numbers |= _ratio(f"ratio_to_{method}_ann", one.ratio)
+    names = ("ratio_to_dense_ann", "ratio_to_zero_skipping_ann")
+    compared = [*zip(analysis.of_chosen, names, strict=False)]
+    if verdict is not None:
+        compared.append((verdict, "equal_accuracy_ratio"))
+        numbers |= {
+            "verdict_profile": verdict.profile,
+            "equal_accuracy_energy_pj": verdict.spiking_pj,
+            "equal_accuracy_baseline": verdict.conventional or None,
+            "equal_accuracy_baseline_energy_pj": verdict.conventional_pj,
+        }
+    for one, name in compared:
+        numbers |= {name: one.ratio, f"{name}_low": one.ratio_low, f"{name}_high": one.ratio_high}
     if analysis.verdicts:
         numbers["profiles_won"] = sum(one.outcome == "snn" for one in analysis.verdicts)
         numbers["profiles_compared"] = len(analysis.verdicts)
-    if verdict is not None:
-        numbers["verdict_profile"] = verdict.profile.id
-        numbers |= _ratio("equal_accuracy_ratio", verdict.ratio)
-        for name, sent in (("", verdict.spiking), ("baseline_", verdict.conventional)):
-            numbers[f"equal_accuracy_{name}energy_pj"] = sent and sent.energy.value_pj
-        numbers["equal_accuracy_baseline"] = verdict.conventional and verdict.conventional.name
-    found = {name: _rounded(number) for name, number in numbers.items()} | {
+    found = {name: rounded(number) for name, number in numbers.items()} | {
         name: getattr(inputs.proxies, name)
         for name in (
             "dense_operations_per_inference",
@@ -134,101 +137,15 @@ def _millijoules(energy: Energy | None) -> float | None:
     return None if energy is None or energy.value_pj is None else energy.value_pj / PJ_PER_MJ
 
 
-def _ratio(name: str, ratio: Ratio | None) -> dict[str, Any]:
-    ends = (None, None, None) if ratio is None else (ratio.value, ratio.low, ratio.high)
-    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
-
-
-def _rounded(number: Any, digits: int = _DIGITS) -> Any:
-    return float(f"{number:.{digits}g}") if isinstance(number, float) else number
-
-
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
     """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
     table = analysis.table
     for row in table.loc[table["phase"] != TRAINING, [*COLUMNS]].to_dict("records"):
         whole = ("class",) if row["phase"] == INFERENCE else ("class", "count")
         yield [
-            "" if cell != cell else int(cell) if name in whole else _rounded(cell)
+            "" if cell != cell else int(cell) if name in whole else rounded(cell)
             for name, cell in row.items()
         ]
-
-
-class VerdictRow(Row):
-    """One accuracy under one profile.
-
-    Accuracies are in percent, energies pJ per inference, both means over test images; a side that
-    does not reach the accuracy has an empty name and no figures. An energy is empty where the
-    profile has brackets alone.
-
-    Attributes:
-        profile: its id.
-        level_percent: validation accuracy that both sides must reach.
-        outcome: ``snn``, ``ann``, ``undecided``, or ``neither`` reaches it.
-        ratio: the spiking side's energy over the other's; `ratio_low` and `ratio_high` are the ends
-            of its interval.
-    """
-
-    profile: Text
-    level_percent: Percent
-    outcome: Outcome
-    ratio: MaybeNotNegative
-    ratio_low: MaybeNotNegative
-    ratio_high: MaybeNotNegative
-    spiking: str
-    spiking_validation_percent: MaybePercent
-    spiking_test_percent: MaybePercent
-    spiking_pj_low: MaybeNotNegative
-    spiking_pj: MaybeNotNegative
-    spiking_pj_high: MaybeNotNegative
-    conventional: str
-    conventional_validation_percent: MaybePercent
-    conventional_test_percent: MaybePercent
-    conventional_pj_low: MaybeNotNegative
-    conventional_pj: MaybeNotNegative
-    conventional_pj_high: MaybeNotNegative
-
-    @classmethod
-    def of(cls, verdict: Verdict) -> Self:
-        """The row of a verdict at an accuracy; an end of its ratio that rounds to 1 decides
-        nothing."""
-        if verdict.ratio is not None:
-            ends = (_rounded(end, _DIGITS_OF_RUNS) for end in astuple(verdict.ratio))
-            verdict = replace(verdict, ratio=Ratio(*ends))
-        return cls(
-            profile=verdict.profile.id,
-            level_percent=verdict.level_percent,
-            outcome=verdict.outcome,
-            **_ratio("ratio", verdict.ratio),
-            **_of_side("spiking", verdict.spiking),
-            **_of_side("conventional", verdict.conventional),
-        )
-
-
-def _of_side(name: str, choice: Choice | None) -> dict[str, Any]:
-    numbers: list[float | None] = [None] * len(_CELLS)
-    if choice is not None:
-        known, energy = choice.accuracies, choice.energy
-        percents = (None, None) if known is None else (known.validation_percent, known.test_percent)
-        ends = (energy.lowest_pj, energy.value_pj, energy.highest_pj)
-        numbers = [*percents, *(_rounded(pj, _DIGITS_OF_RUNS) for pj in ends)]
-    cells = zip(_CELLS, numbers, strict=True)
-    return {name: choice.name if choice else ""} | {f"{name}_{of}": cell for of, cell in cells}
-
-
-_CELLS = ("validation_percent", "test_percent", "pj_low", "pj", "pj_high")
-
-
-class VerdictTable(Table):
-    """The file: metrics/verdict.csv."""
-
-    row: ClassVar[type[Row]] = VerdictRow
-    rows: tuple[VerdictRow, ...]
-
-    @classmethod
-    def of(cls, found: Sequence[Verdict]) -> Self:
-        """The table of some verdicts, in their order."""
-        return cls(rows=tuple(VerdictRow.of(one) for one in found))
 
 
 class FrontsRow(Row):
@@ -243,9 +160,9 @@ class FrontsRow(Row):
     network: Text
     validation_percent: Percent
     test_percent: Percent
-    pj_low: NotNegative
+    pj_low: Positive
     pj: MaybeNotNegative
-    pj_high: NotNegative
+    pj_high: Positive
 
     @property
     def middle_pj(self) -> float:
@@ -260,29 +177,42 @@ class FrontsTable(Table):
     rows: tuple[FrontsRow, ...]
 
 
+class RecordedVerdict(Verdict):
+    """One whose conventional network is of an earlier run."""
+
+    is_recorded: ClassVar[bool] = True
+
+
 def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow]) -> Verdict:
     """A verdict among conventional networks of recorded runs, too: the cheapest of all.
 
     The ratio to a recorded one is from the least to the most by both their ranges, since counts of
     different runs are not paired.
     """
-    own, energy = verdict.conventional, None if verdict.spiking is None else verdict.spiking.energy
     reaching = [
         row
         for row in recorded
-        if row.profile == verdict.profile.id and row.validation_percent >= verdict.level_percent
+        if row.profile == verdict.profile and row.validation_percent >= verdict.level_percent
     ]
     best = min(reaching, key=lambda row: row.middle_pj, default=None)
-    if best is None or (own and own.energy.middle_pj <= best.middle_pj * (1 + _ROUNDING)):
+    if best is None:
         return verdict
-    accuracies = Accuracies(best.validation_percent, best.test_percent)
-    other = Choice(best.network, accuracies, Energy(best.pj_low, best.pj, best.pj_high), True)
-    ratio = None
-    if energy is not None:
-        value = energy.value_pj / best.pj if energy.value_pj is not None and best.pj else None
-        low = energy.lowest_pj / best.pj_high if best.pj_high else math.inf
-        ratio = Ratio(value, low, energy.highest_pj / best.pj_low if best.pj_low else math.inf)
-    return replace(verdict, conventional=other, ratio=ratio)
+    if verdict.conventional:
+        own_pj = verdict.energy(CONVENTIONAL).middle_pj
+        is_same = verdict.conventional == best.network
+        # Half-way between the ends of an interval is no mean.
+        if own_pj <= best.middle_pj * (1 + _ROUNDING) or (is_same and best.pj is None):
+            return verdict
+    cells = {f"conventional_{name}": cell for name, cell in best if name not in ("profile", "side")}
+    ratio = low = high = None
+    if verdict.spiking:
+        ours = verdict.energy(SPIKING)
+        ratio = ours.value_pj / best.pj if ours.value_pj is not None and best.pj else None
+        low, high = ours.low_pj / best.pj_high, ours.high_pj / best.pj_low
+    cells |= {"conventional": cells.pop("conventional_network"), "ratio": ratio, "ratio_low": low,
+              "ratio_high": high}  # fmt: skip
+    outcome = outcome_of([bool(verdict.spiking), True], low, high)
+    return RecordedVerdict(**{**dict(verdict), **cells, "outcome": outcome})
 
 
 def fronts_table(
@@ -295,7 +225,7 @@ def fronts_table(
         for one in variants:
             if one.accuracies is not None and judges(profile, one):
                 ends = price(one.operations, profile).mean(axis=1)
-                low, value, high = (_rounded(float(end), _DIGITS_OF_RUNS) for end in ends)
+                low, value, high = (rounded(float(end), 8) for end in ends)
                 sides[one.side].append(
                     FrontsRow(
                         profile=profile.id,
@@ -330,7 +260,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
     }
     judged = {
         name: [
-            VerdictRow.of(one).model_dump()
+            one.rounded.model_dump()
             | {"break_even": (limits := analysis.break_even(one)) and asdict(limits)}
             for one in getattr(analysis, of)
         ]

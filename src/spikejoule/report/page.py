@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.estimates import Energy, joules
 from spikejoule.energy.ledger import CONVENTIONAL
 from spikejoule.energy.prices import measured_on_mnist
-from spikejoule.energy.tables import FrontsRow, VerdictRow, among_recorded
+from spikejoule.energy.tables import FrontsRow, among_recorded
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
 from spikejoule.evaluation.accuracy import EarlyExit
@@ -56,7 +57,7 @@ class PageContent:
     analysis: EnergyAnalysis
     early: EarlyExit | None = None
     front: tuple[FrontRow, ...] = ()
-    levels: tuple[VerdictRow, ...] = ()
+    levels: tuple[Verdict, ...] = ()
     fronts: tuple[FrontsRow, ...] = ()
     raster: "SpikeRaster | None" = None
     provenance: tuple[tuple[str, str], ...] = ()
@@ -84,7 +85,7 @@ class PageContent:
     def verdict(self) -> Verdict | None:
         """The same under the verdict's profile; None where that one does not compare."""
         judging = self.analysis.judging
-        return next((one for one in self.verdicts if one.profile == judging), None)
+        return next((one for one in self.verdicts if one.profile == judging.id), None)
 
     @property
     def answer(self) -> tuple[str, ...]:
@@ -131,15 +132,15 @@ def energy_page(content: PageContent) -> str:
     from spikejoule.report.charts import charts_of_page
     from spikejoule.report.charts.canvas import PALETTE
 
-    compared = [(one.ratio, one) for one in content.verdicts if one.ratio is not None]
+    compared = [one for one in content.verdicts if one.spiking and one.conventional]
     verdict, by_part = content.analysis.verdict, content.analysis.ledger.by_part
     sides = () if verdict is None else (verdict.spiking, verdict.conventional)
     return _page(
         "energy.html.j2",
         content=content,
-        best=min(compared, key=lambda pair: pair[0].high, default=(None, None))[1],
-        worst=max(compared, key=lambda pair: pair[0].low, default=(None, None))[1],
-        parts=[by_part(one.name, verdict.profile) for one in sides if one and verdict],
+        best=min(compared, key=attrgetter("ratio_high"), default=None),
+        worst=max(compared, key=attrgetter("ratio_low"), default=None),
+        parts=[by_part(name, verdict.profile) for name in sides if name and verdict],
         charts=charts_of_page(content),
         palette=PALETTE,
     )

@@ -23,9 +23,9 @@ import pandas as pd
 from spikejoule.core.errors import ArtifactError, StoreError
 from spikejoule.core.store import write_text
 from spikejoule.core.text import text_table
+from spikejoule.energy.comparison import VerdictTable
 from spikejoule.energy.estimates import joules
 from spikejoule.energy.ledger import SPIKING, Variant, load_variants
-from spikejoule.energy.tables import VerdictTable
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.front_rows import (
     EARLY_EXIT,

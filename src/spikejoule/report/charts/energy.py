@@ -44,25 +44,26 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
     chips = "Chips that read MNIST digits\nanother network each · scope unconfirmed · measured"
     figure, axes = _rows(0.62, [*about, chips])
     canvas.log_axis(axes, "x", digits=(1,))
-    others = [(one.profile, one.conventional) for one in analysis.comparisons if one.conventional]
     styles: dict[str, tuple[str, int]] = {}
     for row, (profile, total) in enumerate(zip(profiles, totals, strict=True)):
         y, chosen = row + 0.25, profile == analysis.chosen
-        for other in (one for of, one in others if of == profile):
-            network, _, method = other.name.rpartition(", ")
+        for other in (one for one in analysis.comparisons if one.profile == profile.id):
+            (network, _, method), energy = (
+                other.conventional.rpartition(", "), other.energy("conventional"),
+            )  # fmt: skip
             # A shape by method, a colour and a size by network: some all but coincide.
             style = ((canvas.GREEN, 7), (canvas.PINK, 4))[len(styles) % 2]
             color, size = styles.setdefault(network, style)
             canvas.mark(
                 axes,
-                other.energy.middle_pj,
+                energy.middle_pj,
                 y,
-                f"{other.name}: {energy_words(other.energy)}",
+                f"{other.conventional}: {energy_words(energy)}",
                 color=color,
                 marker="D" if method == "dense" else "^",
                 markersize=size,
                 markerfacecolor=canvas.PAPER,
-                label=other.name,
+                label=other.conventional,
             )
         color = canvas.VERMILION if chosen else canvas.BLUE
         words = f"{profile.title}: {energy_words(total)}"
