@@ -29,9 +29,8 @@ from spikejoule.model.checkpoint import complete_checkpoint, write_complete
 from spikejoule.model.trained import build_complete, load_trained
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
-from spikejoule.report.charts import pictures
-from spikejoule.report.charts.raster import raster_of
-from spikejoule.report.page import front_provenance, network_provenance
+from spikejoule.report.charts.raster import raster_of, spike_raster
+from spikejoule.report.page import network_provenance
 from spikejoule.training.outcome import TrainTimings
 
 logger = logging.getLogger(__name__)
@@ -54,7 +53,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         EvaluationMetrics.read(paths["evaluate_metrics"]),
         EarlyExit.read(paths["early_exit"]),
     )
-    raster = raster_of(measured, samples, sample, network.encoder.step_ms)
+    raster = raster_of(
+        measured, samples, sample, network.encoder.step_ms, str(network.data["title"])
+    )
     labels = samples.labels[: measured.counts.n_samples]
     baselines = load_baseline(paths["baseline"], labels)
     front, levels = read_front(paths["front"]), VerdictTable.read(paths["verdict"]).rows
@@ -93,10 +94,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         verdict,
         BootstrapSettings(params.energy_report.bootstrap_samples, confidence, params.seed),
     )
-    provenance = (
-        *network_provenance(network, paths["trained"]),
-        *front_provenance(front, paths["front"]),
-    )
     content_of_page = PageContent(
         analysis,
         early,
@@ -104,12 +101,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         levels,
         FrontsTable.read(paths["fronts"]).rows,
         raster,
-        provenance,
+        network_provenance(network, paths["trained"]),
         str(network.data["source"]),
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
     metrics = EnergyMetrics.model_validate(headline(analysis))
-    drawn = pictures(network, evaluation, raster)
+    picture = spike_raster(raster).png()
 
     write_complete(paths["checkpoint"], content)
     save_variants(paths["contenders"], [*inputs.variants, *analysis.baselines])
@@ -118,7 +115,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)
     write_text(paths["energy_card"], card)
-    for name, picture in drawn.items():
-        write_bytes(paths[name], picture)
+    write_bytes(paths["spike_raster"], picture)
     for line in analysis.answer:
         logger.info("%s", line)

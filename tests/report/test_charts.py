@@ -13,35 +13,9 @@ from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report.charts.accuracy import accuracy_front
 from spikejoule.report.charts.canvas import PALETTE, Chart
-from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
 SOURCE = "mnist5k: 5,000 MNIST digits"
-
-
-def curves(n_epochs: int) -> Chart:
-    history = [
-        {
-            "epoch": epoch,
-            "learning_rate": 0.003 / epoch,
-            "train_loss": 1 / epoch,
-            "train_accuracy_percent": 99 - 10 / epoch,
-            "validation_accuracy_percent": 98 - 10 / epoch,
-            "spikes": (40_000, 41_000, 42_000),
-            "samples": 100,
-        }
-        for epoch in range(1, n_epochs + 1)
-    ]
-    return training_curves(history, ("input", "hidden", "output"), n_epochs, SOURCE)
-
-
-def confusion(without: int | None = None) -> Chart:
-    """Without samples of a class."""
-    matrix = np.random.default_rng(0).integers(0, 4, (10, 10))
-    np.fill_diagonal(matrix, 95)
-    if without is not None:
-        matrix[without] = 0
-    return confusion_matrix(matrix, SOURCE)
 
 
 def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRaster:
@@ -87,9 +61,7 @@ def front_of(*runs: FrontRow, source: str = SOURCE) -> Chart:
 
 
 CHARTS: dict[str, Callable[[], Chart]] = {
-    "training curves": lambda: curves(20),
-    "confusion matrix": confusion,
-    "spike raster": lambda: spike_raster(raster(), SOURCE),
+    "spike raster": lambda: spike_raster(raster()),
     "accuracy front": lambda: front(8),
 }
 
@@ -121,8 +93,7 @@ def test_same_bytes_again_described_in_the_pages_colours(draw: Callable[[], Char
     used = set(re.findall(r"var\(--([a-z]+)\)", svg))
     assert len(used) > 3
     assert used <= set(PALETTE)
-    if chart.key != "confusion":  # whose colours are a scale
-        assert not re.search(r"#[0-9a-f]{6}\b", svg)
+    assert not re.search(r"#[0-9a-f]{6}\b", svg)
 
 
 def test_every_colour_is_a_different_one_on_either_ground() -> None:
@@ -147,12 +118,10 @@ PERFECT, SILENT = point(1.0, 100.0, True), point(0.0, 99.0, True)
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: curves(1),
         lambda: front_of(PERFECT, PERFECT),
         lambda: front_of(SILENT, point(10.0, 98.0, False)),
-        lambda: confusion(without=4),
-        lambda: spike_raster(raster((40, 30), 0.0), SOURCE),
-        lambda: spike_raster(raster((40, 30), 1.0), SOURCE),
+        lambda: spike_raster(raster((40, 30), 0.0)),
+        lambda: spike_raster(raster((40, 30), 1.0)),
     ],
 )
 def test_edges_are_drawn(draw: Callable[[], Chart]) -> None:

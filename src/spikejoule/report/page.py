@@ -7,7 +7,6 @@ computed here.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -112,18 +111,6 @@ def network_provenance(network: "TrainedNetwork", path: Path) -> tuple[tuple[str
         ("SHA-256 of the trained network", file_digest(path, "sha256")),
         *((f"encode: {name}", str(value)) for name, value in network.encoding.items()),
         *((f"train: {name}", str(value)) for name, value in network.training_config.items()),
-    )
-
-
-def front_provenance(runs: Sequence[FrontRow], path: Path) -> tuple[tuple[str, str], ...]:
-    """Where the front's runs come from: not from this run of the pipeline; nothing without runs."""
-    if not runs:
-        return ()
-    commits = {run.run_id: run.git_commit for run in runs}
-    return (
-        ("the front", f"recorded earlier by make front in {path.name}, not made by this run"),
-        *((f"the front: MLflow run {run}", f"commit {commit}") for run, commit in commits.items()),
-        (f"SHA-256 of {path.name}", file_digest(path, "sha256")),
     )
 
 

@@ -68,8 +68,12 @@ class SpikeRaster:
         )
 
 
-def raster_of(measured: Measurement, samples: Samples, sample: int, step_ms: float) -> SpikeRaster:
+def raster_of(
+    measured: Measurement, samples: Samples, sample: int, step_ms: float, title: str
+) -> SpikeRaster:
     """The raster of one of the measured samples, which are the first of `samples`.
+
+    `title` is that of the data.
 
     Raises:
         ParameterError: it was not measured.
@@ -87,18 +91,13 @@ def raster_of(measured: Measurement, samples: Samples, sample: int, step_ms: flo
         layer_names=measured.counts.layer_names,
         subject=samples.subject,
         step_ms=step_ms,
-        source=f"test {samples.subject.sample} {sample}",
+        source=f"{title}; test {samples.subject.sample} {sample}",
     )
 
 
 @canvas.house_style()
-def spike_raster(raster: SpikeRaster, source: str) -> Chart:
-    """The sample and its output spikes, and below them the spikes of all layers over time.
-
-    Args:
-        raster: the sample and its spikes.
-        source: the data.
-    """
+def spike_raster(raster: SpikeRaster) -> Chart:
+    """The sample and its output spikes, and below them the spikes of all layers over time."""
     layers, subject, n_layers = raster.layers, raster.subject, len(raster.layers)
     figure = Figure(figsize=(5.4, 2 + 1.6 * n_layers))
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 0.8 * n_layers))
@@ -125,7 +124,7 @@ def spike_raster(raster: SpikeRaster, source: str) -> Chart:
         f"spikes cause {sum(layer.n_events for layer in layers[1:-1]):,} hidden and "
         f"{layers[-1].n_events:,} output spikes in {layers[0].n_steps * raster.step_ms:g} ms",
         figure,
-        "; ".join(filter(None, (source, raster.source))),
+        raster.source,
         "; ".join(raster.title(place) for place in range(n_layers)),
     )
 
