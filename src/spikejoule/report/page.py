@@ -9,7 +9,6 @@ computed here.
 import re
 from dataclasses import dataclass
 from functools import cache
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,18 +118,8 @@ def energy_page(content: PageContent) -> str:
     from spikejoule.report.charts import charts_of_page
     from spikejoule.report.charts.canvas import PALETTE
 
-    compared = [one for one in content.verdicts if one.spiking and one.conventional]
-    verdict, by_part = content.analysis.verdict, content.analysis.ledger.by_part
-    sides = () if verdict is None else (verdict.spiking, verdict.conventional)
-    return _page(
-        "energy.html.j2",
-        content=content,
-        best=min(compared, key=attrgetter("ratio_high"), default=None),
-        worst=max(compared, key=attrgetter("ratio_low"), default=None),
-        parts=[by_part(name, verdict.profile) for name in sides if name and verdict],
-        charts=charts_of_page(content),
-        palette=PALETTE,
-    )
+    charts = charts_of_page(content)
+    return _page("energy.html.j2", content=content, charts=charts, palette=PALETTE)
 
 
 def energy_card(content: PageContent) -> str:
