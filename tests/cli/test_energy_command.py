@@ -61,9 +61,13 @@ class TestCommand:
         (total,) = totals(found)
         assert total["pj"] == pytest.approx(SPIKING_PJ)
         assert total["pj_interval_low"] is None
-        text = cli.text("energy", checkpoint)
+        page = checkpoint.with_name("energy.html")
+        text = cli.text("energy", checkpoint, "--html", page)
         assert "(a mean, 4 images: no interval)" in text
         assert "neuron_update_active" in text
+        shown = page.read_text(encoding="utf-8")
+        assert shown.startswith("<!DOCTYPE html>")
+        assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() in shown
 
     def test_measured_images_have_intervals_and_classes(self, checkpoint: Path, cli: Cli) -> None:
         found = cli.json("energy", checkpoint, "--images", "mnist5k", "--samples", "60")
@@ -270,11 +274,3 @@ def test_constant_currents_are_recorded_and_shown(
     del content["energy_proxies"]["input_macs_per_inference"]
     with pytest.raises(ArtifactError, match="must record its input_macs_per_inference"):
         recorded_proxies(stored(tmp_path, content))
-
-
-def test_the_report_as_a_page(checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
-    page = tmp_path / "energy.html"
-    cli.text("energy", checkpoint, "--html", page)
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("<!DOCTYPE html>")
-    assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() in text

@@ -7,7 +7,6 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write_event_file
 from spikejoule.data.subject import Subject
@@ -105,14 +104,12 @@ LABELS = np.array([0, 1, 2, 3, 0, 1])
 def clicks(
     folder: Path,
     samples: EventSamples,
-    labels: NDArray[np.int64] = LABELS,
-    window_us: int = 5000,
-    sizes: tuple[int, ...] = (6,),
+    sizes: tuple[int, ...],
     **how: int,
 ) -> Path:
     """An event file of spoken clicks."""
-    setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), sizes, window_us)
-    write_event_file(folder / "clicks.npz", setting, [EventBlock(samples, labels)], **how)
+    setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), sizes, 5000)
+    write_event_file(folder / "clicks.npz", setting, [EventBlock(samples, LABELS)], **how)
     return folder / "clicks.npz"  # fmt: skip
 
 
@@ -144,20 +141,6 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: 
     assert "--step-us says how many make a step" in cli.refusal("energy", *given[:-2])
     errors = cli.refusal("energy", graph, "--events", events, *given[3:])
     assert "--step-us is for event files" in errors
-
-
-def test_what_lies_outside_of_the_window_is_said(tmp_path: Path, cli: Cli) -> None:
-    """Two samples of three events: one after the window, two of one unit in one step."""
-    graph, _ = written(tmp_path, "fully connected")
-    events = EventSamples(
-        np.array([100, 120, 5000, 100, 120, 4999], np.uint32), np.full(6, 2, np.uint16),
-        np.array([0, 3, 6]),
-    )  # fmt: skip
-    given = (graph, "--events", clicks(tmp_path, events, LABELS[:2]), "--step-us", 500, *SAID)
-    found = cli.json("energy", *given)["inputs"]
-    assert found["graph"]["events outside of the window"] == "0.5 per sample"
-    assert found["graph"]["events merged in a step"] == "1.0 per sample"
-    assert "5 ms in 10 steps" in cli.text("energy", *given)  # whatever --dt is
 
 
 def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:
