@@ -16,7 +16,7 @@ from spikejoule.engine.kernels.structures import (
     Layer,
     ParameterRows,
 )
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 
 COPIED_COLUMNS = 256
@@ -43,7 +43,7 @@ class ParameterLayout:
         size: elements of the flat array.
     """
 
-    architecture: Architecture
+    network: Network
     layers: tuple[Layer, ...]
     rows: ParameterRows
     transposed_size: int
@@ -51,9 +51,9 @@ class ParameterLayout:
     size: int
 
     @classmethod
-    def of(cls, architecture: Architecture, n_chunks: int = 32) -> "ParameterLayout":
-        """Lay out the parameters of an architecture."""
-        sizes = architecture.layer_sizes
+    def of(cls, network: Network, n_chunks: int = 32) -> "ParameterLayout":
+        """Lay out the parameters of a network."""
+        sizes = network.layer_sizes
         layers: list[Layer] = []
         starts: list[int] = []
         lengths: list[int] = []
@@ -69,14 +69,14 @@ class ParameterLayout:
                 transposed_start=transposed_size,
             )
             starts += [position + row * layer.stride for row in range(source + 1)]
-            lengths += [layer.stride] * source + [layer.stride * architecture.neuron.has_bias]
+            lengths += [layer.stride] * source + [layer.stride * network.neuron.has_bias]
             if layers:
                 transposed_size += target * layers[-1].stride
             position = layer.bias_start + layer.stride
             first_row += source + 1
             layers.append(layer)
         learned_start = -1
-        if architecture.neuron.learned_names:
+        if network.neuron.learned_names:
             learned_start = position
             starts += [position + number * LANES for number in range(len(layers))]
             lengths += [LANES] * len(layers)
@@ -86,7 +86,7 @@ class ParameterLayout:
         bounds = np.searchsorted(row_starts + row_lengths, targets)
         chunks = np.array([0, *bounds, row_lengths.size], dtype=np.int64)
         rows = ParameterRows(row_starts, row_lengths, chunks)
-        return cls(architecture, tuple(layers), rows, transposed_size, learned_start, position)
+        return cls(network, tuple(layers), rows, transposed_size, learned_start, position)
 
     @property
     def learned_row(self) -> int:
@@ -109,7 +109,7 @@ class ParameterLayout:
         views: dict[str, NDArray[Any]] = {}
         for number, layer in enumerate(self.layers, start=1):
             views[f"layer{number}.synapses.weight"] = self._weights(flat, layer)
-            if self.architecture.neuron.has_bias:
+            if self.network.neuron.has_bias:
                 biases = flat[layer.bias_start : layer.bias_start + layer.n_units]
                 views[f"layer{number}.synapses.bias"] = biases
         return views | self.learned(flat)
@@ -121,7 +121,7 @@ class ParameterLayout:
             for number, start in enumerate(
                 range(self.learned_start, self.size, LANES) if self.learned_start >= 0 else (), 1
             )
-            for name in self.architecture.neuron.learned_names
+            for name in self.network.neuron.learned_names
             for place in [start + _LEARNED_PLACES[name]]
         }
 
