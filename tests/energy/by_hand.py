@@ -12,6 +12,7 @@ from spikejoule.energy import (
     BootstrapSettings,
     EnergyAnalysis,
     HardwareProfile,
+    OperationCounts,
     RecordedAccuracy,
     TrainingRecord,
     analyse,
@@ -20,6 +21,7 @@ from spikejoule.energy import (
     load_profiles,
 )
 from spikejoule.energy.comparison import Verdict
+from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import EpochEntry
@@ -79,6 +81,12 @@ def measured(images: int = 1, pruned: bool = False) -> Measurement:
     return Measurement(STATE, ARCHITECTURE, layers, pruned)
 
 
+def variant(operations: OperationCounts, bits: int = 32) -> Variant:
+    """The network by hand over its whole window, with these operations."""
+    known = Accuracies(88.0, 90.0)
+    return Variant("spiking", "spiking 3-2-2 (poisson)", "whole window", known, bits, operations)
+
+
 def inputs(
     baselines: tuple[BaselineCounts, ...] = (),
     labels: list[int] | None = None,
@@ -90,10 +98,9 @@ def inputs(
         title="by hand",
         architecture=ARCHITECTURE,
         encoder=Poisson(time_window=3, max_rate=80.0),
+        variants=(variant(count_operations(measured(images))),),
         accuracy=RecordedAccuracy(90.0, 85.0, 94.0, 88.0),
-        spikes_per_inference=means,
         proxies=energy_proxies(ARCHITECTURE, means, 3),
-        operations=count_operations(measured(images)),
         n_images=images,
         labels=None if labels is None else np.array(labels),
         baselines=baselines,

@@ -16,7 +16,7 @@ from spikejoule.energy.prices import Price
 from spikejoule.energy.tables import EnergyMetrics, energy_rows, headline
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from tests.energy.by_hand import analysis, baseline, comparisons, inputs, measured, profile
+from tests.energy.by_hand import analysis, baseline, comparisons, inputs, measured, profile, variant
 from tests.tools.tiny_network import ARCHITECTURE, STATE
 
 
@@ -61,7 +61,8 @@ class TestInference:
         varied = counts.counts.copy()
         varied[1, 0] += 100  # the image of class 0 has 100 events more
         assert counts.columns[0].term == "synaptic_event"
-        given = dataclasses.replace(given, operations=dataclasses.replace(counts, counts=varied))
+        operations = dataclasses.replace(counts, counts=varied)
+        given = dataclasses.replace(given, variants=(variant(operations),))
         classes = analysis(given).classes
         assert [(row["class"], row["n_images"]) for row in classes] == [(0, 1), (1, 3)]
         assert [row["energy"].value_pj for row in classes] == pytest.approx([159.6, 69.6])
@@ -132,7 +133,9 @@ class TestTables:
         architecture = dataclasses.replace(ARCHITECTURE, model=LeakyIntegrateAndFire(bias=False))
         unbiased = Measurement(STATE, architecture, measured().layers)
         operations = count_operations(unbiased)
-        given = dataclasses.replace(given, architecture=architecture, operations=operations)
+        given = dataclasses.replace(
+            given, architecture=architecture, variants=(variant(operations),)
+        )
         numbers = headline(analysis(given))
         lazy = numbers["neuron_updates_lazy_per_inference"]
         assert numbers["neuron_updates_per_inference"] == 12

@@ -21,7 +21,16 @@ from spikejoule.energy.estimates import Floats
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.network import Network
-from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, measured, profile
+from tests.energy.by_hand import (
+    SAMPLES,
+    analysis,
+    baseline,
+    comparisons,
+    inputs,
+    measured,
+    profile,
+    variant,
+)
 
 # What is done for a spike, wherever it is.
 GROWS = (
@@ -130,7 +139,7 @@ def with_code(encoder: Encoder) -> AnalysisInputs:
     """The network by hand, with what this code would take for an image with a black pixel."""
     given = inputs()
     operations = count_operations(measured(SAMPLES), encoder.operations(IMAGES))
-    return dataclasses.replace(given, encoder=encoder, operations=operations)
+    return dataclasses.replace(given, encoder=encoder, variants=(variant(operations),))
 
 
 def twice(places: list[tuple[str, str]]) -> NDArray[np.bool_]:

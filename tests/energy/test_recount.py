@@ -44,7 +44,7 @@ from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
 from tests.energy import recount
-from tests.energy.by_hand import inputs
+from tests.energy.by_hand import inputs, variant
 
 LEAD = 2
 SETTINGS = BootstrapSettings(50)
@@ -202,13 +202,15 @@ def tables(
 ) -> dict[Any, list[dict[str, Any]]]:
     """The rows of metrics/energy.csv by profile and network, under profiles that compare."""
     measured, profiles = given.measured, load_profiles()
+    operations = count_operations(measured, given.encoder.operations(given.images))
+    widths = measured.architecture.quantisation
+    bits = 32 if widths is None else widths.weight_bits
     given_inputs = replace(
         inputs(baselines),
         architecture=measured.architecture,
         encoder=given.encoder,
-        spikes_per_inference=measured.counts.means,
+        variants=(variant(operations, bits),),
         proxies=measured.proxies,
-        operations=count_operations(measured, given.encoder.operations(given.images)),
         n_images=len(given.images),
         training=None,
     )

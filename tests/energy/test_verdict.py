@@ -166,7 +166,9 @@ class TestInterval:
 def test_in_words_where_nobody_wins() -> None:
     """Who wins is in the page's tests."""
     alone = inputs((baseline(10, [10] * 4, validation_accuracy_percent=80.0),))
-    nameless = dataclasses.replace(inputs((baseline(10, [6] * 4),)), accuracy=None)
+    nameless = inputs((baseline(10, [6] * 4),))
+    unknown = dataclasses.replace(nameless.variant, accuracies=None)
+    nameless = dataclasses.replace(nameless, variants=(unknown,))
     for given, words in (
         (alone, "it stands alone under 45nm-fp32"),
         (inputs(), "No conventional network was counted"),

@@ -254,8 +254,9 @@ class TestPage:
 
     def test_means_alone_have_no_interval(self) -> None:
         given = inputs()
-        operations = mean_operations(given.spikes_per_inference, ARCHITECTURE, 3)
-        page = energy_page(PageContent(analysis(replace(given, operations=operations))))
+        means = mean_operations({"input": 5.0, "hidden": 3.0, "output": 2.0}, ARCHITECTURE, 3)
+        given = replace(given, variants=(replace(given.variant, operations=means),))
+        page = energy_page(PageContent(analysis(given)))
         assert "no interval" in words_of(page, "answer")
         shown = {node.get("id") for node in tree_of(page).iter("figure")}
         assert shown == {"by-profile", "by-term"}

@@ -39,7 +39,6 @@ from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_t
 from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import EnergyProxies
 from spikejoule.model.network import Network
-from spikejoule.model.quantisation import FLOAT_BITS
 
 
 def network_name(architecture: Network, encoder: Encoder, pruned_percent: float = 0.0) -> str:
@@ -78,17 +77,14 @@ class AnalysisInputs:
         title: of the data set.
         architecture: of the network.
         encoder: the code by which images became spikes.
+        variants: the ways of running the network, the whole window with an update of every neuron
+            in every step first; counted on each image, or on average where images are not recorded.
         accuracy: on the test set; None where not recorded.
-        spikes_per_inference: mean spikes by layer.
         proxies: dense operations, synaptic events, sparsity ratio.
-        operations: of each image, or on average where images are not recorded.
         n_images: how many images the counts are of; None where not recorded.
         labels: class of each image, int64 [N]; None where not known.
         baselines: conventional networks on the same test set; the first N images are compared.
         training: None where the counts of training are not recorded.
-        pruned_percent: share of the synapses that were removed.
-        variants: all ways of running the network (`energy.ledger`), the whole window first; empty
-            where images are not recorded.
         value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
             where the network has none.
         facts: what else there is to say of the network, label and value.
@@ -99,16 +95,13 @@ class AnalysisInputs:
     title: str
     architecture: Network
     encoder: Encoder
+    variants: tuple[Variant, ...]
     accuracy: RecordedAccuracy | None
-    spikes_per_inference: dict[str, float]
     proxies: EnergyProxies
-    operations: OperationCounts
     n_images: int | None
     labels: NDArray[np.int64] | None = None
     baselines: tuple[BaselineCounts, ...] = ()
     training: TrainingRecord | None = None
-    pruned_percent: float = 0.0
-    variants: tuple[Variant, ...] = ()
     subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
     facts: tuple[tuple[str, str], ...] = ()
@@ -132,15 +125,12 @@ class AnalysisInputs:
     @property
     def variant(self) -> Variant:
         """The network over its whole window, every neuron updated in every step."""
-        widths = self.architecture.quantisation
-        return Variant(
-            SPIKING,
-            network_name(self.architecture, self.encoder, self.pruned_percent),
-            WHOLE_WINDOW,
-            None if self.accuracy is None else self.accuracy.both,
-            FLOAT_BITS if widths is None else widths.weight_bits,
-            self.operations,
-        )
+        return self.variants[0]
+
+    @property
+    def operations(self) -> OperationCounts:
+        """Its operations: of each image, or on average where images are not recorded."""
+        return self.variants[0].operations
 
     @property
     def n_compared(self) -> int:
@@ -152,8 +142,7 @@ class AnalysisInputs:
     @property
     def spikes_per_input(self) -> float:
         """Spikes of an input unit over the window, a mean."""
-        source = self.architecture.input
-        return self.spikes_per_inference[source.name] / source.n_out
+        return self.proxies.connections[0].spikes_per_inference / self.architecture.input.n_out
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
@@ -364,9 +353,8 @@ def analyse(
     Raises:
         ArtifactError: a baseline was counted on fewer images than the network.
     """
-    spiking = (inputs.variant, *inputs.variants[1:])
-    baselines = baseline_variants(inputs.baselines, inputs.n_compared)
-    compared = (*spiking, *baselines)
+    spiking = inputs.variants
+    compared = (*spiking, *baseline_variants(inputs.baselines, inputs.n_compared))
     conventional = range(len(spiking), len(compared))
     training: list[Variant] = []
     if inputs.training is not None:

@@ -335,7 +335,7 @@ def _of_node(activity: Activity, node: Node) -> Iterator[OperationCounts]:
 def _of_connection(activity: Activity, node: Connection) -> Iterator[OperationCounts]:
     """What arrives through weights, and a bias of its own."""
     events, macs = activity.of("events", node.name), activity.of("macs", node.name)
-    reads, (weight_bits, state_bits) = events + macs, _widths(activity.network)
+    reads, (weight_bits, state_bits) = events + macs, widths_of(activity.network)
     stored, index_bits, parameters = _stored(activity, node)
     if activity.products is not None or node.name in activity.counts["events"]:
         yield _at(node, "synaptic_event", events)
@@ -352,7 +352,7 @@ def _of_connection(activity: Activity, node: Connection) -> Iterator[OperationCo
     yield _at(node, "state_access_per_event", 2 * reads, state_bits, node.n_out)
 
 
-def _widths(network: Network) -> tuple[int, int]:
+def widths_of(network: Network) -> tuple[int, int]:
     """Bits of a weight and of a potential."""
     widths = network.quantisation
     return (FLOAT_BITS, FLOAT_BITS) if widths is None else (widths.weight_bits, widths.state_bits)
@@ -362,7 +362,7 @@ def _stored(activity: Activity, node: Connection) -> tuple[int, int, int]:
     """Weights of a connection that are stored, bits of the index beside each, and bits of all its
     parameters, those of the neurons behind it among them."""
     network, stored, index_bits = activity.network, node.n_weights, 0
-    weight_bits, state_bits = _widths(network)
+    weight_bits, state_bits = widths_of(network)
     if activity.synapses is not None and isinstance(node, Dense):
         stored = activity.synapses[network.connections.index(node)]
         index_bits = address_bits(node.n_out)
@@ -388,7 +388,7 @@ def _added(activity: Activity, node: Node) -> int:
 def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
     network, n_states = activity.network, node.n_out * (1 + node.has_current)
     updates, active = activity.of("updates", node.name), activity.of("spikes", node.name)
-    is_model, (_, bits) = network.model is not None, _widths(network)
+    is_model, (_, bits) = network.model is not None, widths_of(network)
     if node.spikes:
         yield _at(node, "neuron_update_active", active)
     yield _at(node, "neuron_update_inactive", updates - active)

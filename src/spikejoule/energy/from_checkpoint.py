@@ -19,7 +19,10 @@ from spikejoule.energy import (
     mean_operations,
 )
 from spikejoule.energy.analysis import network_name
+from spikejoule.energy.counting import widths_of
 from spikejoule.energy.ledger import (
+    SPIKING,
+    WHOLE_WINDOW,
     Accuracies,
     EarlyAnswers,
     Variant,
@@ -59,40 +62,37 @@ def analysis_inputs(
     data = stated if isinstance(stated, Mapping) else {}
     accuracy, synapses = _accuracy(checkpoint), _synapses(checkpoint)
     left = 1.0 if synapses is None else sum(synapses) / sum(architecture.synapses)
-    pruned = 100 * (1 - left)
-    variants: tuple[Variant, ...] = ()
+    name = network_name(architecture, encoder, 100 * (1 - left))
+    known = None if accuracy is None else accuracy.both
     if measured is not None:
-        spikes, n_images, proxies = (
-            measured.counts.means, measured.counts.n_samples, measured.proxies,
-        )  # fmt: skip
-        name = network_name(architecture, encoder, pruned)
-        known = None if accuracy is None else accuracy.both
+        n_images, proxies = measured.counts.n_samples, measured.proxies
         variants = spiking_variants(name, measured, encoder, images, known, early)
-        operations = variants[0].operations
     else:
-        spikes = _recorded_spikes(checkpoint)
         n_images = checkpoint.file.inference_spikes.n_samples or 0
         proxies = recorded_proxies(checkpoint)
         events = [one.synaptic_events_per_inference for one in proxies.connections]
         macs, products = proxies.input_macs_per_inference, encoder.input_products
-        inputs = None if macs is None or products is None else (macs, products)
         operations = mean_operations(
-            spikes, architecture, encoder.time_window, events, inputs, synapses
+            _recorded_spikes(checkpoint),
+            architecture,
+            encoder.time_window,
+            events,
+            None if macs is None or products is None else (macs, products),
+            synapses,
         )
+        bits, _ = widths_of(architecture)
+        variants = (Variant(SPIKING, name, WHOLE_WINDOW, known, bits, operations),)
     return AnalysisInputs(
         title=str(data.get("title", NOT_RECORDED)),
         architecture=architecture,
         encoder=encoder,
+        variants=variants,
         accuracy=accuracy,
-        spikes_per_inference=spikes,
         proxies=proxies,
-        operations=operations,
         n_images=n_images or None,
         labels=None if measured is None or labels is None else labels.astype(np.int64),
         baselines=baselines,
         training=training_record(checkpoint),
-        pruned_percent=pruned,
-        variants=variants,
         subject=subject_of_data(data),
     )
 

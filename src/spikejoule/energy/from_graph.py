@@ -12,15 +12,23 @@ from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, RecordedAccuracy, analyse
+from spikejoule.energy.analysis import (
+    AnalysisInputs,
+    EnergyAnalysis,
+    RecordedAccuracy,
+    analyse,
+    network_name,
+)
 from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.estimates import BootstrapSettings
+from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Variant
 from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.measurement import energy_proxies
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.running import Graph, run_graph
+from spikejoule.model.quantisation import FLOAT_BITS
 
 ASSUMPTIONS: Final = (
     "Counts are integers, taken from what each sample did in the graph, step by step; a price is a "
@@ -100,16 +108,17 @@ def graph_inputs(
     facts = [("graph run with", run.conventions.in_words or "nothing to choose")]
     facts += [("edges that wait a step", waiting)] if waiting else []
     step_ms = step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds
+    encoder = NoEncoding.model_construct(
+        time_window=run.time_window, window_ms=run.time_window * step_ms
+    )
+    name, operations = network_name(network, encoder), count_spiking(run)
     return AnalysisInputs(
         title=title,
         architecture=network,
-        encoder=NoEncoding.model_construct(
-            time_window=run.time_window, window_ms=run.time_window * step_ms
-        ),
+        encoder=encoder,
+        variants=(Variant(SPIKING, name, WHOLE_WINDOW, None, FLOAT_BITS, operations),),
         accuracy=_accuracy(run, labels),
-        spikes_per_inference={name: spikes.get(name, 0.0) for name in network.layer_names},
         proxies=energy_proxies(network, spikes, run.time_window, events),
-        operations=count_spiking(run),
         n_images=run.n_rows,
         labels=None if labels is None else np.asarray(labels, dtype=np.int64),
         value_macs_per_inference=float(run.total("macs").mean()) or None,

@@ -33,6 +33,7 @@ from spikejoule.energy.counting import (
     OperationCounts,
     count_baseline,
     count_operations,
+    widths_of,
 )
 from spikejoule.energy.estimates import (
     BootstrapSettings,
@@ -118,7 +119,7 @@ def spiking_variants(
         accuracies: of the whole window; None where not known.
         early: when it answers early; None where that is not known, or saves nothing.
     """
-    architecture, widths = measured.architecture, measured.architecture.quantisation
+    bits, _ = widths_of(measured.architecture)
     whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
     code = None if images is None else encoder.operations(images)
     ways: list[tuple[Any, ...]] = [(WHOLE_WINDOW, measured, code, accuracies, whole, None)]
@@ -129,13 +130,11 @@ def spiking_variants(
         ways.append((EARLY_EXIT, stopped, until, early.accuracies, steps, steps))
     found = []
     for method, run, encoding, known, steps, exits in ways:
-        clocked = clocked_updates(architecture, steps)
+        clocked = clocked_updates(measured.architecture, steps)
         # Where all are updated in every step, lazy updates are counted over the whole window.
         lazy = np.minimum(run.lazy_updates, clocked)
         for suffix, updates in (("", clocked), (_LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
-            operations, bits = count_operations(run, encoding, updates, exits), FLOAT_BITS
-            if widths is not None:
-                bits = widths.weight_bits
+            operations = count_operations(run, encoding, updates, exits)
             found.append(Variant(SPIKING, name, f"{method}{suffix}", known, bits, operations))
     return tuple(found)
 

@@ -253,7 +253,6 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "data": inputs.title,
         "accuracy": inputs.accuracy and asdict(inputs.accuracy),
         "n_images": inputs.n_images,
-        "spikes_per_inference": inputs.spikes_per_inference,
         "proxies": inputs.proxies.as_metrics(),
         "value_macs_per_inference": inputs.value_macs_per_inference,
         "graph": dict(inputs.facts) or None,
