@@ -7,7 +7,7 @@ from pathlib import Path
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import library_versions
-from spikejoule.core.store import write_bytes, write_csv, write_text
+from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS
@@ -112,6 +112,18 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     save_variants(paths["contenders"], [*inputs.variants, *analysis.baselines])
     write_nir(paths["nir"], graph)
     metrics.write(paths["energy_metrics"])
+    ratio, energy_pj = metrics.equal_accuracy_ratio, metrics.energy_per_inference_pj
+    summary = {
+        "accuracy": evaluated.test_accuracy_percent,
+        "accuracy_val": network.best_validation_accuracy_percent,
+        "early_accuracy": evaluated.early_exit_test_accuracy_percent,
+        "early_events": evaluated.early_exit_synaptic_events_per_inference,
+        "energy_nj": None if energy_pj is None else energy_pj / 1000,
+        "events": metrics.synaptic_events_per_inference,
+        "ratio": ratio,
+    }
+    known = {name: round(value, 3) for name, value in summary.items() if value is not None}
+    write_json(paths["summary"], known)
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)
     write_text(paths["energy_card"], card)

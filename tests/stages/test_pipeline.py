@@ -236,19 +236,19 @@ def test_a_second_clone_gives_the_same_bytes_but_for_clocks(
     assert set(one) == set(STAGES)
 
 
-def test_metrics_show(first: Clone) -> None:
-    files = dvc_json(first.folder, first.environment, "metrics", "show")[""]["data"]
-    paths = artifact_paths(first.folder)
-    shown = {paths[f"{name}_metrics"] for name in ("train", "inference", "evaluate", "energy")}
-    assert set(files) == shown
-    # One column each in a comparison: a name that two files share would be told apart by path.
-    names = [name for file in files.values() for name in file["data"]]
-    assert len(set(names)) == len(names) <= 42
-    assert not any(
-        isinstance(value, dict) for file in files.values() for value in file["data"].values()
-    )
-    evaluate = first.metrics("evaluate_metrics")
-    assert files[paths["evaluate_metrics"]]["data"] == evaluate
+def test_metrics_fit_a_terminal_with_the_test_accuracy_in_view(first: Clone) -> None:
+    (file,) = dvc_json(first.folder, first.environment, "metrics", "show")[""]["data"].values()
+    summary = json.loads(first.path("summary").read_text(encoding="utf-8"))
+    assert file["data"] == summary
+    assert next(iter(summary)) == "accuracy"
+    assert summary["accuracy"] == first.metrics("evaluate_metrics")["test_accuracy_percent"]
+    assert len(summary) <= 8
+    environment = {**first.environment, "COLUMNS": "120"}
+    experiments = ("exp", "show", "--only-changed", "--drop", ".*/.*")  # of `make experiments`
+    for command in (("metrics", "show"), ("metrics", "diff", "--all"), experiments):
+        lines = dvc(first.folder, environment, *command).splitlines()
+        assert any("accuracy" in line[:60] for line in lines), command
+        assert max(map(len, lines)) <= 120, command
 
 
 class TestModel:

@@ -128,7 +128,8 @@ def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
     found = pd.json_normalize(rows)
     found = found.reindex(columns=[*found, *(name for name in _NEEDED if name not in found)])
     texts = found.astype(object).fillna(dict.fromkeys((_SOURCE, _TITLE, _COMMIT), "unknown"))
-    return texts.astype(dict.fromkeys(_FIGURES_OF_RUNS, float))
+    # A copy is one block a type; pandas warns of a frame of hundreds.
+    return texts.astype(dict.fromkeys(_FIGURES_OF_RUNS, float)).copy()
 
 
 def deciding_parameters(runs: pd.DataFrame) -> pd.DataFrame:
@@ -229,7 +230,8 @@ def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> Compared
     is_repeated = pd.concat([parameters, figures], axis=1).duplicated()
     if is_repeated.any():
         left_out["the same result again"] = int(is_repeated.sum())
-    points = answers_of(alike.assign(**parameters)[~is_repeated]).rename(
+    alike = pd.concat([alike.drop(columns=[*parameters]), parameters], axis=1)
+    points = answers_of(alike[~is_repeated]).rename(
         columns={_SOURCE: "data_source", _COMMIT: "git_commit"}
     )
     points = points.sort_values(

@@ -1,6 +1,6 @@
 """The files of a training beside the network itself, and how its result becomes them.
 
-Headline figures (metrics/train.json), clocks (results/timings/train.json) and the training curves
+Headline figures (results/train.json), clocks (results/timings/train.json) and the training curves
 (metrics/history.csv).
 """
 
@@ -19,7 +19,7 @@ from spikejoule.training.training import TrainingResult
 
 
 class TrainMetrics(Record):
-    """Headline figures: metrics/train.json."""
+    """Headline figures: results/train.json."""
 
     best_validation_accuracy_percent: Percent
     best_epoch: int = Field(ge=1)
