@@ -87,7 +87,7 @@ class Project(recorded_project.Project):
         kept = {}
         for state in (self.folder / ".resume").glob("*.npz"):
             with suppress(ArtifactError):  # gone in this moment
-                plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())["plain"]["training"]
+                plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())["training"]
                 if not state.with_suffix(".done").exists():
                     kept["baseline" if "groups" in plain else "train"] = len(plain["seconds"])
         return kept

@@ -14,21 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params, parse_params
 from stages import encode, measure_inference, prepare, train
-
-PATHS = {
-    **{name: f"{name}.npz" for name in ("train", "validation", "test")},
-    **{name: f"{name}.npz" for name in ("events_validation", "events_test")},
-    "inference_events": "inference_events.npz",
-    **{name: f"{name}.json" for name in ("data_metrics", "encode_metrics")},
-    **{name: f"{name}.json" for name in ("train_metrics", "train_timings")},
-    **{name: f"{name}.json" for name in ("inference_metrics", "inference_timings")},
-    "trained": "trained.pth",
-    "history": "history.csv",
-}
 
 
 def seed_notebook_params(repository: Path, source: Path) -> Params:
@@ -53,7 +43,7 @@ def seed_notebook_params(repository: Path, source: Path) -> Params:
 def test_full_mnist_gives_the_seeds_outcome(
     repository: Path, real_mnist_directory: Path, tmp_path: Path
 ) -> None:
-    paths = {name: tmp_path / file for name, file in PATHS.items()}
+    paths = {name: tmp_path / path for name, path in artifact_paths(repository).items()}
     params = seed_notebook_params(repository, real_mnist_directory)
     for stage in (prepare, encode, train, measure_inference):
         stage.main(paths, params)

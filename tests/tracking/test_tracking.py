@@ -142,10 +142,8 @@ def test_a_store_out_of_reach_is_said_at_once(
     ("said", "shown"),
     [
         ("to http://user:s3cret@host:5000/api failed: x", "to http://host:5000 failed: x"),
-        ("http://TOKEN@host", "http://host"),
         ("postgresql+psycopg://user:a/b#c?d@host/db", "postgresql+psycopg://host"),
         ("(postgresql://user@host/db?password=s3cret&x=1)", "(postgresql://host)"),
-        ("s3://bucket/runs?api_key=s3cret.", "s3://bucket."),
         ("h passwd=a access_token=b api_key='c'", "h passwd=*** access_token=*** api_key=***"),
         ("sqlite:///file:/a/b.db?mode=ro&password=x", "sqlite:///file:/a/b.db"),
         (
@@ -154,7 +152,6 @@ def test_a_store_out_of_reach_is_said_at_once(
             "(?, ?)]\n[parameters: ('seed', '42')]\n(Background on this error at: https://...)",
             "(sqlite3.OperationalError) database or disk is full",
         ),
-        ("sqlite:////home/a project/mlflow.db", "sqlite:////home/a project/mlflow.db"),
     ],
 )  # fmt: skip
 def test_messages_show_scheme_and_host_alone(said: str, shown: str) -> None:
