@@ -70,7 +70,7 @@ class Search:
         """Start `spikejoule search` in a session of its own."""
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "spikejoule.cli", "search"),
+                *(str(Path(sys.executable).with_name("spikejoule")), "search"),
                 *("--storage", self.storage, "--table", "metrics/search.csv"),
                 *("--heartbeat", "5", *options),
             ],
