@@ -12,6 +12,11 @@ from spikejoule.data.images import Dataset
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from tests.tools.without_torch import WITH_TORCH
 
+# Workers of pytest-xdist share the cores: a thread that waits leaves its core to another worker.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Fixtures that start other programs
 pytest_plugins = [
     "tests.tools.browser",

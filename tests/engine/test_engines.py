@@ -40,6 +40,7 @@ MISMATCHES_ALLOWED = 1e-4
 
 DENORMAL_STEPS = 3000
 """Of a plain Adam, weights of pixels that never fire are denormal numbers by then."""
+
 LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
 
 
@@ -188,7 +189,7 @@ def penalties(draw: st.DrawFn, hidden: int) -> dict[str, Any]:
     return drawn | targets
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_all_agree(data: st.DataObject) -> None:
     """Any network, batch, loss and input: one result of three witnesses."""
@@ -257,7 +258,7 @@ def test_a_network_of_integers_refuses_constant_currents() -> None:
             call()
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 8])
+@pytest.mark.parametrize("lanes", [1, 8])
 def test_nothing_of_a_batch_shows_in_the_next(lanes: int) -> None:
     """Of other sizes, windows and kinds; and warming up changes nothing."""
     architecture, state = firing_network(9, 33, 5, 3)
@@ -321,9 +322,11 @@ def as_torch(told: dict[str, Any]) -> dict[str, Any]:
 class TestAdam:
     RATES = (0.01, 0.003, 0.02, 0.02, 0.001, 0.01)
 
-    @pytest.mark.parametrize("clip_norm", [0.05, 1e6, 0.0])
     @pytest.mark.parametrize("name", ["event", "dense"])
-    @pytest.mark.parametrize("neuron", [{}, {"bias": False}, {"learned": "both"}])
+    @pytest.mark.parametrize(
+        ("neuron", "clip_norm"),
+        [({}, 1e6), ({"bias": False}, 0.05), ({"learned": "both"}, 0.05), ({}, 0.0)],
+    )
     def test_against_torch(self, name: str, clip_norm: float, neuron: dict[str, Any]) -> None:
         """With the gradients of the loops, torch's own clipping and Adam take the same steps."""
         settings = LearningSettings(logit_scale=0.3, weight_decay=0.01, grad_clip_norm=clip_norm)
@@ -366,14 +369,11 @@ class TestAdam:
             assert group[key] == torch_group[key]
 
 
-@pytest.mark.parametrize(("rate", "decay"), [(0.01, 0.1), (0.001, 1e-4)])
-def test_weights_of_pixels_that_never_fire_do_not_slow_training_down(
-    rate: float, decay: float
-) -> None:
-    architecture, state = firing_network(300, 128, 10)
-    settings = LearningSettings(weight_decay=decay)
+def test_weights_of_pixels_that_never_fire_do_not_slow_training_down() -> None:
+    architecture, state = firing_network(60, 32, 10)
+    settings, rate = LearningSettings(weight_decay=0.1), 0.01
     engine = EventEngine(architecture, state, settings)
-    dense = np.zeros((4, 3, 300), dtype=np.uint8)
+    dense = np.zeros((4, 3, 60), dtype=np.uint8)
     dense[:, :, :5] = 1
     events, labels = EventList.from_dense(dense), np.array([0, 1, 2, 3])
     for _ in range(DENORMAL_STEPS):

@@ -38,9 +38,9 @@ pytestmark = pytest.mark.xdist_group("engines")
 both_engines = pytest.mark.parametrize(
     "engine", ["event", pytest.param("dense", marks=needs_torch)]
 )
-# One to eight vectors in a block, blocks of several sizes in a row, and units without a vector
-WIDTHS = (1, 15, 16, 17, 32, 48, 64, 80, 96, 112, 128, 145, 209, 400)
-THREADS = (1, 2, 3, 5, 8, 16)
+# One to five vectors in a block, blocks of several sizes in a row, and units without a vector
+WIDTHS = (1, 15, 16, 17, 32, 48, 64, 80, 96, 145, 209)
+THREADS = (1, 2, 5, 16)
 
 
 def engine_of(
@@ -117,8 +117,9 @@ class TestExactSpikes:
 
 
 @needs_torch
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
-@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize(
+    ("surrogate", "reset"), [*((name, "zero") for name in SURROGATES), ("arctangent", "subtract")]
+)
 def test_gradients_in_single_precision(surrogate: str, reset: str) -> None:
     """Of the same spikes, in blocks and tiles of every size: PyTorch's in double precision."""
     dense = np.random.default_rng(3).integers(0, 2, (5, 11, 13))

@@ -28,10 +28,8 @@ STEPS = 50
 N_IMAGES = 64
 RELU = Network.of_layers(784, (40,), 10)
 NETWORKS: dict[str, dict[str, Any]] = {
-    "lif": {},
     "integrate-and-fire": {"decay": 1},
     "without biases": {"bias": False},
-    "integrate-and-fire without biases": {"decay": 1, "bias": False},
     "two hidden layers": {"hidden": (40, 30)},
     "reset by subtraction": {"reset": "subtract"},
     "pruned": {"pruned": True},

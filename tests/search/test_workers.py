@@ -30,7 +30,7 @@ from tests.tools.slurm import slurm_cluster  # noqa: E402
 
 pytestmark = SHARED
 
-EPOCHS = 240
+EPOCHS = 160
 STUDY = "tiny"
 
 
@@ -48,7 +48,7 @@ def small(
     write_lock(folder)
     content = {
         "study": STUDY,
-        "trials": 4,
+        "trials": 3,
         "energy": "45nm-fp32",
         "fixed": {"train.max_epochs": EPOCHS},
         "space": {
@@ -82,10 +82,10 @@ def test_killed_and_stopped_and_started_again(small: Search) -> None:
     stopped = small.output_of(process, 130)
     assert "error: interrupted" in stopped
     assert "Traceback" not in stopped
-    assert len(by_state(small.trials())[TRAINED]) < 4
+    assert len(by_state(small.trials())[TRAINED]) < 3
 
     printed = small.output_of(small.start("--workers", "2"))
-    small.check(4, workers=2)
+    small.check(3, workers=2)
     assert f"optuna-dashboard sqlite:///{small.folder}/search.db" in printed
     cache = small.folder / ".cache" / "search" / STUDY
     # Nobody else may put a pickle where one is read, and of trials no state is left.
@@ -113,10 +113,10 @@ def check_commands(small: Search, printed: str) -> None:
         assert file_digest(path_of("trained"), "sha256") == row["trained_sha256"]
 
 
-def test_four_workers_and_postgresql(small: Search, postgresql: PostgreSQL) -> None:
+def test_three_workers_and_postgresql(small: Search, postgresql: PostgreSQL) -> None:
     small.storage = postgresql.create_database("search")
-    printed = small.output_of(small.start("--workers", "4", "--trials", "8"))
-    small.check(8, workers=4)
+    printed = small.output_of(small.start("--workers", "3", "--trials", "4"))
+    small.check(4, workers=3)
     assert postgresql.password not in printed
 
 

@@ -43,7 +43,7 @@ pytestmark = [
 ]
 
 IS_CAMPAIGN = "SPIKEJOULE_KILLS" in os.environ
-KILLS = int(os.environ.get("SPIKEJOULE_KILLS", "4"))
+KILLS = int(os.environ.get("SPIKEJOULE_KILLS", "3"))
 LONGER = {
     "encode.time_window": 20,
     "model.hidden": 60,

@@ -46,6 +46,7 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+OF_THE_DENSE_ENGINE = ("plain", "quantised, pruned by events, averaged", "learned")
 OF_THE_NEURON = ("learned", "reset", "bias")
 
 
@@ -93,8 +94,10 @@ def content(result: TrainingResult) -> bytes:
     )
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", ["event", "dense"])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [*(("event", case) for case in CASES), *(("dense", case) for case in OF_THE_DENSE_ENGINE)],
+)
 def test_cut_short_after_every_epoch(name: str, case: str) -> None:
     whole = content(trained(name, CASES[case]))
     result, cuts = cut_short_after_every_epoch(
