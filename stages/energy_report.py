@@ -22,7 +22,7 @@ from spikejoule.energy.tables import (
 )
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
-from spikejoule.evaluation.front_rows import read_front
+from spikejoule.evaluation.front_rows import FrontTable
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
 from spikejoule.model.checkpoint import complete_checkpoint, write_complete
@@ -58,7 +58,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     labels = samples.labels[: measured.counts.n_samples]
     baselines = load_baseline(paths["baseline"], labels)
-    front, levels = read_front(paths["front"]), VerdictTable.read(paths["verdict"]).rows
+    front, levels = FrontTable.read(paths["front"]).rows, VerdictTable.read(paths["verdict"]).rows
 
     content = build_complete(
         network,

@@ -14,7 +14,7 @@ from spikejoule import cli
 from spikejoule.core.errors import StoreError
 from spikejoule.energy.comparison import VerdictTable
 from spikejoule.energy.ledger import Variant, save_variants
-from spikejoule.evaluation.front_rows import pareto_front, read_front
+from spikejoule.evaluation.front_rows import FrontTable, pareto_front
 from spikejoule.tracking.recorded import (
     compare_runs,
     experiment_command,
@@ -142,7 +142,11 @@ class TestCommand:
         assert "3 runs on mnist5k: 5,000 MNIST digits" in (said := capsys.readouterr().out)
         assert "dvc exp run" in said
         assert figure.read_bytes().startswith(b"\x89PNG")
-        assert [row.name for row in read_front(table) if row.on_front] == ["100", "100", "400"]
+        assert [row.name for row in FrontTable.read(table).rows if row.on_front] == [
+            "100",
+            "100",
+            "400",
+        ]
 
     def test_no_store(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (project / "mlflow.db").unlink()

@@ -1,10 +1,9 @@
 """The table that `spikejoule front` writes and the energy report shows: its columns and rows."""
 
-import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
+import numpy as np
 from pydantic import ConfigDict, Field
 
 from spikejoule.core.schema import Flag, NotNegative, Percent, Row, Table, Text
@@ -28,17 +27,13 @@ def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, 
 
     Equal points are on the front together. The costs are sorted once, so the work is O(N log N).
     """
-    order = sorted(range(len(costs)), key=lambda place: (costs[place], -gains[place]))
-    on_front = [False] * len(costs)
-    best = -math.inf
-    last_cost = math.nan
-    for place in order:
-        if gains[place] > best:
-            best, last_cost = gains[place], costs[place]
-            on_front[place] = True
-        elif gains[place] == best and costs[place] == last_cost:
-            on_front[place] = True
-    return tuple(on_front)
+    cost, gain = np.asarray(costs, dtype=np.float64), np.asarray(gains, dtype=np.float64)
+    order = np.lexsort((-gain, cost))
+    best = np.maximum.accumulate(gain[order])
+    cheapest = cost[order][np.searchsorted(best, best)]
+    on_front = np.empty(len(order), dtype=bool)
+    on_front[order] = (gain[order] == best) & (cost[order] == cheapest)
+    return tuple(on_front.tolist())
 
 
 def setting_text(text: str) -> str:
@@ -86,11 +81,3 @@ class FrontTable(Table):
 
     row: ClassVar[type[Row]] = FrontRow
     rows: tuple[FrontRow, ...]
-
-
-FRONT_COLUMNS: Final = FrontTable.columns()
-
-
-def read_front(path: Path) -> tuple[FrontRow, ...]:
-    """Read the table; ArtifactError if it is missing or damaged, or its rows cannot be."""
-    return FrontTable.read(path).rows

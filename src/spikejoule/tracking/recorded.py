@@ -29,7 +29,6 @@ from spikejoule.energy.ledger import SPIKING, Variant, load_variants
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.front_rows import (
     EARLY_EXIT,
-    FRONT_COLUMNS,
     WHOLE_WINDOW,
     FrontRow,
     FrontTable,
@@ -213,7 +212,7 @@ class ComparedRuns:
     def table(self) -> FrontTable:
         """The CSV file: a row a point, which carries the parameters that vary."""
         columns = {PARAMETER + name: name for name in self.varied}
-        rows = self.points[[*FRONT_COLUMNS, *columns]].rename(columns=columns).fillna("")
+        rows = self.points[[*FrontTable.columns(), *columns]].rename(columns=columns).fillna("")
         return FrontTable(rows=tuple(FrontRow(**row) for row in rows.to_dict("records")))
 
 
@@ -246,7 +245,7 @@ def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> Compared
     ]
     return ComparedRuns(
         data_title=points[_TITLE].iloc[0],
-        points=points[[*FRONT_COLUMNS, *parameters, _FILES]],
+        points=points[[*FrontTable.columns(), *parameters, _FILES]],
         varied=tuple(varied),
         repeated=tuple(alike["run_id"][is_repeated]),
         left_out=left_out,
