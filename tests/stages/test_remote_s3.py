@@ -73,18 +73,6 @@ def test_every_output_is_pushed(remote: Remote) -> None:
     assert dvc_json(remote.folder, remote.environment, "status", "--cloud") == {}
 
 
-def test_a_colleague_gets_them_with_a_clone(remote: Remote, tmp_path: Path) -> None:
-    """The remote is in git; the keys are not."""
-    remote.git("commit", "-q", "-a", "-m", "A remote for the team")
-    git(tmp_path, remote.environment, "clone", "-q", str(remote.folder), "theirs")
-    # A cache of one's own, and what DVC remembers of files
-    environment = {**remote.environment, "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
-    dvc(tmp_path / "theirs", environment, "pull", CHECKPOINT)
-    assert (tmp_path / "theirs" / CHECKPOINT).read_bytes() == remote.pushed[CHECKPOINT]
-    configuration = (tmp_path / "theirs" / ".dvc" / "config").read_text(encoding="utf-8")
-    assert environment["AWS_SECRET_ACCESS_KEY"] not in configuration
-
-
 def test_a_damaged_object_is_refused(remote: Remote) -> None:
     """`verify true`: what the store returns is trusted only if its md5 is the one in dvc.lock."""
     damaged = bytearray(remote.pushed[TRAINED])
