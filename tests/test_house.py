@@ -322,7 +322,7 @@ class TestStages:
             (
                 "paths['test'].touch()",
                 1,
-                "error: dvc.yaml must list ${paths.test} in this stage.\n",
+                "and list ${paths.test} in each stage that reads or writes it.\n",
             ),
             ("raise ParameterError('one\\ntwo')", 1, "error: one\nerror: two\n"),
             ("raise KeyboardInterrupt", 130, "error: interrupted from the keyboard.\n"),

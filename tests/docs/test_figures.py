@@ -53,8 +53,14 @@ def seeds() -> pd.DataFrame:
 def headlines() -> dict[str, float]:
     """Every headline of the recorded run, those of energies in nJ and J too."""
     found: dict[str, float] = {}
-    for name in ("evaluate", "train", "inference", "early_exit", "energy"):
+    for name in ("evaluate", "early_exit", "energy"):
         found |= committed_values(name)
+    validation = table("history")["validation_accuracy_percent"]
+    found |= {"epochs_trained": len(validation)}
+    found |= {"best_validation_accuracy_percent": validation.max()}
+    counted = table("energy").query("profile == '45nm-fp32' and term == 'spike_routed'")
+    for layer, count in counted.groupby("layer")["count"].first().items():
+        found[f"{layer}_spikes_per_inference"] = count
     for name in [name for name in found if name.endswith(("_pj", "_mj"))]:
         thousandth = {"_pj": "_nj", "_mj": "_j"}[name[-3:]]
         found[name[:-3] + thousandth] = found[name] / 1000
