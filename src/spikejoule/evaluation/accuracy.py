@@ -12,10 +12,9 @@ which leaves nothing to choose. What a rule is worth is measured on the test ima
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -24,6 +23,9 @@ from spikejoule.data.events import offsets_of
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation import ExitRule
 from spikejoule.evaluation.measurement import Measurement
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Bounds the memory of the running spike counts, which are dense: 4 bytes each.
 _COUNTS_AT_ONCE = 20_000_000
@@ -114,11 +116,14 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
     return StepOutcomes(correct, margins, through, fired)
 
 
-def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> pd.DataFrame:
+def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> "pd.DataFrame":
     """Accuracy and mean synaptic events of stopping every sample at the same step, 1, 2, ... T.
 
     A row a step: metrics/accuracy_by_step.csv, which `make plots` draws.
     """
+    # Here and not above: training, which begins sooner without, needs none of it.
+    import pandas as pd
+
     n_samples, n_steps = outcomes.correct.shape
     means = outcomes.synaptic_events.mean(axis=0)
     return pd.DataFrame(
