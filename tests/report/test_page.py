@@ -262,9 +262,19 @@ class TestPage:
         assert shown == {"by-profile", "by-term"}
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
-def test_in_a_browser(browser: "Page", tmp_path: Path, width: int, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(390, 12_000, "light"), (1440, 6_000, "dark")]
+)
+def test_in_a_browser(
+    browser: "Page", tmp_path: Path, width: int, height: int, scheme: str
+) -> None:
+    """What is long is behind a heading, which a link of the contents opens."""
     assert_shows(browser, tmp_path, default_page(), width, scheme)
+    assert browser.evaluate("document.documentElement.scrollHeight") <= height
+    browser.get_by_role("navigation").get_by_role("link", name="Sources").click()
+    assert browser.locator("#profiles").is_visible()
+    browser.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
     drawn = browser.locator("svg.chart")
     assert drawn.count() == len(FIGURES)
     for place in range(drawn.count()):
