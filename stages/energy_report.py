@@ -8,7 +8,7 @@ from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
-from spikejoule.data.images import LabelledImages, load_samples
+from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS
 from spikejoule.energy.comparison import VerdictTable
@@ -29,6 +29,7 @@ from spikejoule.model.checkpoint import complete_checkpoint, write_complete
 from spikejoule.model.trained import build_complete, load_trained
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
+from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import raster_of, spike_raster
 from spikejoule.report.page import network_provenance
 from spikejoule.training.outcome import TrainTimings
@@ -53,9 +54,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         EvaluationMetrics.read(paths["evaluate_metrics"]),
         EarlyExit.read(paths["early_exit"]),
     )
-    raster = raster_of(
-        measured, samples, sample, network.encoder.step_ms, str(network.data["title"])
-    )
+    title = str(network.data["title"])
+    raster = raster_of(measured, samples, sample, network.encoder.step_ms, title)
     labels = samples.labels[: measured.counts.n_samples]
     baselines = load_baseline(paths["baseline"], labels)
     front, levels = FrontTable.read(paths["front"]).rows, VerdictTable.read(paths["verdict"]).rows
@@ -106,7 +106,15 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
     metrics = EnergyMetrics.model_validate(headline(analysis))
-    picture = spike_raster(raster).png()
+    held_out = "Test (validated on it)" if network.data["validated_on_test"] else "Validation"
+    charts = {
+        "training_curves": training_curves(network.history, network.best_epoch, title, held_out),
+        "spike_raster": spike_raster(raster),
+        "confusion_figure": confusion_matrix(
+            evaluation.confusion, title, subject_of_data(network.data)
+        ),
+    }
+    pictures = {name: chart.png() for name, chart in charts.items()}
 
     write_complete(paths["checkpoint"], content)
     save_variants(paths["contenders"], [*inputs.variants, *analysis.baselines])
@@ -127,6 +135,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)
     write_text(paths["energy_card"], card)
-    write_bytes(paths["spike_raster"], picture)
+    for name, picture in pictures.items():
+        write_bytes(paths[name], picture)
     for line in analysis.answer:
         logger.info("%s", line)
