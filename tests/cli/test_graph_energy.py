@@ -42,7 +42,7 @@ def test_table_page_and_json(tmp_path: Path, cli: Cli) -> None:
     given = (graph, "--events", events, *SAID)
     text = cli.text("energy", *given, "--html", page)
     assert text.startswith("Energy of graph.nir\n")
-    assert "fires at v >= threshold" in text
+    assert "comparison ge" in text
     assert "6 - 5 - 4" in text
     found = cli.json("energy", *given)
     assert found["graph"] == "graph.nir"
@@ -66,7 +66,7 @@ def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> Non
     assert cli.json(*given, "--samples", 4)["inputs"]["n_images"] == 4
     text = cli.text(*given)
     assert re.search("window +10 ms\n", text)
-    assert "a step stands for 1 ms" in text
+    assert "step_ms 1.0" in text
     assert "the graph's metadata say ge" in cli.refusal(*given, "--threshold", "gt")
 
 

@@ -98,7 +98,7 @@ NAIVE, LAPLACIAN = (
     '    if name == "laplacian":\n        return slope / 2 * math.exp(-slope * abs(x))\n',
 )
 HOLD_FOR_EVERY_KIND = (
-    "tests/model/test_network.py",
+    "tests/model/test_torch_twin.py",
     "tests/engine/test_engines.py::test_all_agree",
     "tests/training/test_schedule.py",
     "tests/energy/test_profiles.py",

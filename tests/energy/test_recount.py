@@ -299,11 +299,11 @@ def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: 
     assert measured.input_macs is not None
     means = mean_operations(
         measured.counts.means,
-        measured.architecture,
+        measured.network,
         6,
         measured.synaptic_events.mean(axis=0).tolist(),
         (float(measured.input_macs.mean()), products),
-        measured.synapses,
+        measured.pruned,
     )
     of_code = ("pixel_read", "random_draw", "code_")
     wanted = {

@@ -72,8 +72,10 @@ class TestMetadata:
 
 
 class TestIntegers:
-    @pytest.mark.parametrize(("weight_bits", "state_bits"), [(2, 32), (4, 16), (8, 32)])
-    @pytest.mark.parametrize("neuron", [{}, {"bias": False, "reset": "subtract"}, {"decay": 1.0}])
+    @pytest.mark.parametrize(
+        ("weight_bits", "state_bits", "neuron"),
+        [(2, 32, {"bias": False, "reset": "subtract"}), (4, 16, {}), (8, 32, {"decay": 1.0})],
+    )
     def test_bit_for_bit_those_of_the_checkpoint(
         self, weight_bits: int, state_bits: int, neuron: dict[str, Any], tmp_path: Path
     ) -> None:

@@ -88,7 +88,6 @@ class AnalysisInputs:
         value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
             where the network has none.
         facts: what else there is to say of the network, label and value.
-        assumed: what is counted and assumed, a sentence each; empty for what `counting` counts.
         subject: what the samples show.
     """
 
@@ -105,13 +104,12 @@ class AnalysisInputs:
     subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
     facts: tuple[tuple[str, str], ...] = ()
-    assumed: tuple[str, ...] = ()
 
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What is counted and what is assumed, a sentence each."""
-        return self.assumed or sentences(
-            "inference",
+        return sentences(
+            "graph" if self.architecture.model is None else "inference",
             quantisation=self.architecture.quantisation,
             products=self.encoder.input_products,
             from_sensor=self.encoder.takes == "events",

@@ -251,25 +251,25 @@ def mean_operations(
     time_window: int,
     synaptic_events: Sequence[float] | None = None,
     inputs: tuple[float, Products] | None = None,
-    synapses: tuple[int, ...] | None = None,
+    pruned: bool = False,
 ) -> OperationCounts:
     """Operations of one inference from the mean spikes of each layer.
 
     Args:
         spikes_per_inference: mean spikes by the layer's name, all L layers.
-        network: fully connected layers.
+        network: fully connected layers, with their weights if it is pruned.
         time_window: T.
         synaptic_events: mean events of each connection; None where none were removed.
         inputs: mean products of constant currents, and how often hardware makes them; None for an
             input of spikes.
-        synapses: that are left, of each connection; None for all.
+        pruned: whether a weight of zero is no synapse.
     """
     spikes = np.array([[spikes_per_inference[name] for name in network.layer_names]])
     events = None if synaptic_events is None else [synaptic_events]
     macs, products = inputs or (None, None)
     activity = Activity.of_layers(
         network, time_window, spikes, events, macs=None if macs is None else [macs],
-        synapses=synapses, products=products,
+        pruned=pruned, products=products,
     )  # fmt: skip
     found = count_spiking(activity)
     return replace(found, counts=found.counts.astype(np.float64))
@@ -361,11 +361,10 @@ def widths_of(network: Network) -> tuple[int, int]:
 def _stored(activity: Activity, node: Connection) -> tuple[int, int, int]:
     """Weights of a connection that are stored, bits of the index beside each, and bits of all its
     parameters, those of the neurons behind it among them."""
-    network, stored, index_bits = activity.network, node.n_weights, 0
+    network, stored = activity.network, node.stored(activity.pruned)
     weight_bits, state_bits = widths_of(network)
-    if activity.synapses is not None and isinstance(node, Dense):
-        stored = activity.synapses[network.connections.index(node)]
-        index_bits = address_bits(node.n_out)
+    is_sparse = activity.pruned and isinstance(node, Dense)
+    index_bits = address_bits(node.n_out) if is_sparse else 0
     biases = 0 if node.bias is None else node.bias.size
     if network.model is not None:
         (behind,) = network.readers_of(node.name)

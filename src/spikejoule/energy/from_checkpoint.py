@@ -60,9 +60,9 @@ def analysis_inputs(
     architecture, encoder = checkpoint.architecture, checkpoint.encoder
     stated = checkpoint.section("spikejoule").get("data")
     data = stated if isinstance(stated, Mapping) else {}
-    accuracy, synapses = _accuracy(checkpoint), _synapses(checkpoint)
-    left = 1.0 if synapses is None else sum(synapses) / sum(architecture.synapses)
-    name = network_name(architecture, encoder, 100 * (1 - left))
+    network, accuracy = architecture.with_weights(checkpoint.state), _accuracy(checkpoint)
+    kept = sum(one.stored(checkpoint.pruned) for one in network.connections)
+    name = network_name(architecture, encoder, 100 * (1 - kept / sum(network.synapses)))
     known = None if accuracy is None else accuracy.both
     if measured is not None:
         n_images, proxies = measured.counts.n_samples, measured.proxies
@@ -74,11 +74,11 @@ def analysis_inputs(
         macs, products = proxies.input_macs_per_inference, encoder.input_products
         operations = mean_operations(
             _recorded_spikes(checkpoint),
-            architecture,
+            network,
             encoder.time_window,
             events,
             None if macs is None or products is None else (macs, products),
-            synapses,
+            checkpoint.pruned,
         )
         bits, _ = widths_of(architecture)
         variants = (Variant(SPIKING, name, WHOLE_WINDOW, known, bits, operations),)
@@ -95,14 +95,6 @@ def analysis_inputs(
         training=training_record(checkpoint),
         subject=subject_of_data(data),
     )
-
-
-def _synapses(checkpoint: CompleteCheckpoint) -> tuple[int, ...] | None:
-    """Synapses that are left of each connection; None for all."""
-    if not checkpoint.pruned:
-        return None
-    network = checkpoint.architecture.with_weights(checkpoint.state)
-    return tuple(int(one.fan_out(pruned=True).sum()) for one in network.connections)
 
 
 def early_answers(measured: Measurement, labels: NDArray[Any], early: EarlyExit) -> EarlyAnswers:

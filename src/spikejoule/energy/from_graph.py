@@ -3,8 +3,6 @@
 No stage imports this module: it brings the executor of `graphs` with it.
 """
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,26 +27,6 @@ from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.running import Graph, run_graph
 from spikejoule.model.quantisation import FLOAT_BITS
-
-ASSUMPTIONS: Final = (
-    "Counts are integers, taken from what each sample did in the graph, step by step; a price is a "
-    "published figure for one operation. A term without a price is listed as such and is not zero.",
-    "A synaptic event is one weight added to one sum because of a spike. Of a convolution, a spike "
-    "has as many as there are outputs under whose window it lies, at the border fewer.",
-    "A value that is no spike (behind pooling, Scale, or neurons that give potentials) is "
-    "multiplied where it is not zero: these are multiply-accumulates, not synaptic events. What "
-    "comes to neurons without a synapse before them is added, and not counted.",
-    "A spike reaches recurrent weights in the step in which it is fired, and what they give "
-    "arrives one step later. What a Delay still holds at the end reaches no synapse.",
-    "A neuron is updated in every step; the update is active if the neuron spikes in that step. "
-    "Each state that leaks is a multiplication per step. Constant gains such as r dt / tau are "
-    "taken as parts of the weights.",
-    "Memory: weights, potentials and values have 32 bits; kernels of a convolution are stored "
-    "once. Every potential is read and written once per step, and at most twice more for each "
-    "event.",
-    "Of what turns data into events nothing is counted: they are given. What is done with an "
-    "output of values is not counted either; of one of spikes, the search for the answer is.",
-)
 
 
 def price_graph(
@@ -123,7 +101,6 @@ def graph_inputs(
         labels=None if labels is None else np.asarray(labels, dtype=np.int64),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
         facts=tuple(facts),
-        assumed=ASSUMPTIONS,
         subject=subject or Subject("class", numbered(run.output.shape[1]), "samples"),
     )
 

@@ -62,7 +62,7 @@ class Activity:
         network: whose nodes are counted.
         time_window: T.
         counts: by kind and node, [N]; see the module. A node has what it can have.
-        synapses: stored weights of each connection, where synapses were removed; None for all.
+        pruned: whether a weight of zero is no synapse; the network has its weights then.
         products: how often hardware multiplies constant currents; None for an input of spikes.
         exit_steps: the steps [N] after which a network that may answer early did; None for one
             that does not.
@@ -72,7 +72,7 @@ class Activity:
     network: Network
     time_window: int
     counts: Mapping[str, Mapping[str, NDArray[Any]]]
-    synapses: tuple[int, ...] | None = None
+    pruned: bool = False
     products: Products | None = None
     exit_steps: NDArray[np.int64] | None = None
     samples: NDArray[np.int64] | None = None
@@ -325,11 +325,6 @@ class Measurement:
             columns.append(np.diff(before[events.offsets[:: events.n_steps]]))
         return np.stack(columns, axis=1)
 
-    @property
-    def synapses(self) -> tuple[int, ...]:
-        """Synapses that are left of each connection."""
-        return tuple(int(fan_out.sum()) for fan_out in self.fan_outs)
-
     @cached_property
     def input_macs(self) -> NDArray[np.int64] | None:
         """Multiply-accumulates of each sample's constant currents, int64 [N]; None for spikes."""
@@ -373,7 +368,7 @@ class Measurement:
             self.synaptic_events,
             updates,
             macs,
-            synapses=self.synapses if self.pruned else None,
+            pruned=self.pruned,
             products=None if currents is None else currents.products,
             exit_steps=exit_steps,
         )

@@ -28,7 +28,7 @@ The gains a r, a w_in and dt r are constants that hardware has in its weights: i
 are 1. They are computed with, and not counted.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -89,16 +89,8 @@ class Conventions:
     @property
     def in_words(self) -> str:
         """All of it in a line."""
-        said = {
-            "dt": None if self.dt is None else f"{self.dt:g} s",
-            "reset": self.reset,
-            "fires at": {"ge": "v >= threshold", "gt": "v > threshold"}.get(self.comparison or ""),
-            "current": self.current,
-            "potentials begin at": self.initial,
-            "a weight of zero is": "no synapse" if self.pruned else None,
-            "a step stands for": None if self.step_ms is None else f"{self.step_ms:g} ms",
-        }
-        return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
+        known = {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        return ", ".join(f"{name} {value}" for name, value in known.items())
 
 
 def conventions_of(network: Network, given: Conventions) -> Conventions:
@@ -166,7 +158,7 @@ def _needed(network: Network) -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Dynamics:
-    """Constants of the neurons of a node, float64 [n] each.
+    """Constants of the neurons of a node, real [n] each.
 
     Attributes:
         membrane: of the potential; without a threshold that is infinite.
@@ -175,26 +167,13 @@ class Dynamics:
     """
 
     membrane: Membrane
-    keep_current: NDArray[np.float64] | None
-    gain_current: NDArray[np.float64] | None
-    initial: NDArray[np.float64]
-
-    def cast(self, dtype: DTypeLike, comparison: str | None) -> "Dynamics":
-        """The same in another type, with the limit of its numbers."""
-        keep, gain = (
-            None if values is None else values.astype(dtype)
-            for values in (self.keep_current, self.gain_current)
-        )
-        membrane = Membrane(*(value.astype(dtype) for value in self.membrane))
-        limit = limit_of(membrane.threshold, comparison)
-        return replace(
-            self, membrane=membrane._replace(limit=limit), keep_current=keep, gain_current=gain,
-            initial=self.initial.astype(dtype),
-        )  # fmt: skip
+    keep_current: NDArray[Any] | None
+    gain_current: NDArray[Any] | None
+    initial: NDArray[Any]
 
 
-def dynamics_of(node: Neurons, conventions: Conventions) -> Dynamics:
-    """The constants of a node's step.
+def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dynamics:
+    """The constants of a node's step, computed in float64 and rounded to a type.
 
     Raises:
         ParameterError: dt is longer than a time constant, or a reset by subtraction is asked for
@@ -210,16 +189,21 @@ def dynamics_of(node: Neurons, conventions: Conventions) -> Dynamics:
     keep_current = gain_current = None
     if node.has_current:
         share = _share(node, "tau_syn", conventions)
-        keep_current, gain_current = 1 - share, share * values["w_in"]
+        keep_current, gain_current = (
+            (1 - share).astype(dtype),
+            (share * values["w_in"]).astype(dtype),
+        )
     tau = "tau_mem" if node.has_current else "tau"
     keep, gain, drive = np.ones(node.n_out), dt * values["r"], nothing
     if tau in values:
         share = _share(node, tau, conventions)
         keep, gain, drive = 1 - share, share * values["r"], share * values["v_leak"]
-    threshold = values.get("v_threshold", np.full(node.n_out, np.inf))
+    threshold = values.get("v_threshold", np.full(node.n_out, np.inf)).astype(dtype)
     begin = {"leak": values.get("v_leak", nothing), "reset": reset}
-    initial = begin.get(conventions.initial or "", nothing)
-    membrane = Membrane(keep, gain, drive, threshold, threshold, reset)
+    initial = begin.get(conventions.initial or "", nothing).astype(dtype)
+    keep, gain, drive, reset = (each.astype(dtype) for each in (keep, gain, drive, reset))
+    limit = limit_of(threshold, conventions.comparison)
+    membrane = Membrane(keep, gain, drive, threshold, limit, reset)
     return Dynamics(membrane, keep_current, gain_current, initial)
 
 

@@ -112,7 +112,7 @@ class Prepared:
         if isinstance(node, Pooling):
             return _slide(node)
         if isinstance(node, Neurons):
-            return dynamics_of(node, self.conventions).cast(dtype, comparison)
+            return dynamics_of(node, self.conventions, dtype)
         if isinstance(node, Scaling):
             return node.scale.astype(dtype)
         if isinstance(node, Step):
@@ -481,7 +481,7 @@ def execute(
         network=network,
         time_window=events.n_steps,
         counts=counts,
-        synapses=synapses_left(network, conventions),
+        pruned=bool(conventions.pruned),
         conventions=conventions,
         engine="graph",
         output=joined(one.output for one in batches),
@@ -489,16 +489,6 @@ def execute(
             name: EventList.from_dense(joined(marks[name] for _, marks in outcomes))
             for name in record
         },
-    )
-
-
-def synapses_left(network: Network, conventions: Conventions) -> tuple[int, ...] | None:
-    """Of each connection, if a weight of zero is none; kernels are stored whole. Else None."""
-    if not conventions.pruned:
-        return None
-    return tuple(
-        int(np.count_nonzero(one.weight)) if isinstance(one, Dense) else one.n_weights
-        for one in network.connections
     )
 
 

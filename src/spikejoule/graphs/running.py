@@ -18,7 +18,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.graphs.conventions import Conventions, conventions_of, dynamics_of
-from spikejoule.graphs.executor import GraphRun, execute, synapses_left
+from spikejoule.graphs.executor import GraphRun, execute
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.model.network import Dense, Network, Neurons, Output
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
@@ -68,7 +68,7 @@ def _constants(node: Neurons, conventions: Conventions) -> tuple[float, float] |
     """Threshold and decay of all neurons of a node, in float32; None if the engine has none."""
     if not node.spikes or node.has_current:
         return None
-    dynamics = dynamics_of(node, conventions).cast(np.float32, conventions.comparison)
+    dynamics = dynamics_of(node, conventions, np.float32)
     membrane = dynamics.membrane
     if (membrane.gain != 1).any() or any(
         values.any() for values in (membrane.drive, membrane.reset, dynamics.initial)
@@ -132,7 +132,7 @@ def run_graph(
         network=network,
         time_window=events.n_steps,
         counts=measured.activity().counts,
-        synapses=synapses_left(network, conventions),
+        pruned=bool(conventions.pruned),
         conventions=conventions,
         engine="event",
         output=measured.class_counts,

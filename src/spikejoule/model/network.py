@@ -93,10 +93,9 @@ class Dense(Node):
     )
     bias: NDArray[Any] | None = field(default=None, compare=False, repr=False)
 
-    @property
-    def n_weights(self) -> int:
-        """Weights, none removed."""
-        return self.n_in * self.n_out
+    def stored(self, pruned: bool = False) -> int:
+        """Weights that a memory holds, of a pruned network those that are left."""
+        return int(np.count_nonzero(self.weight)) if pruned else self.n_in * self.n_out
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:
         """Synapses that a spike of each unit of the input reaches, int64 [n_in].
@@ -155,9 +154,8 @@ class Convolution(Node):
     groups: int
     windows: Windows
 
-    @property
-    def n_weights(self) -> int:
-        """Weights, of kernels once."""
+    def stored(self, pruned: bool = False) -> int:
+        """Weights that a memory holds: kernels once, and whole."""
         return self.weight.size
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:

@@ -257,10 +257,10 @@ def _sizes_entry(architecture: Network) -> dict[str, Any]:
 
 def _connectivity_entry(architecture: Network) -> dict[str, Any]:
     connections = architecture.connections
-    synapses = {one.name: one.n_weights for one in connections}
+    synapses = {one.name: one.stored() for one in connections}
     return {
-        "n_syn_input_hidden": connections[0].n_weights,
-        "n_syn_hidden_output": connections[-1].n_weights,
+        "n_syn_input_hidden": connections[0].stored(),
+        "n_syn_hidden_output": connections[-1].stored(),
         "n_synapses_total": sum(synapses.values()),
         "fanout_input_to_hidden": connections[0].n_out,
         "fanout_hidden_to_output": connections[-1].n_out,
