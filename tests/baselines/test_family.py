@@ -1,7 +1,5 @@
 """The family: networks that learn side by side, pruned and in integers."""
 
-from itertools import product
-
 import numba
 import numpy as np
 import pytest
@@ -59,16 +57,6 @@ def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
             values for layer in baseline.network.layers for values in (layer.weight, layer.bias)
         ]
     return list(baseline.network.values())
-
-
-class TestVariants:
-    def test_every_combination_has_its_name(self) -> None:
-        assert [variant.name for variant in family(784, 10, FAMILY, PRUNING_EPOCHS)] == [
-            f"ReLU 784-{hidden}-10{fraction}{bits}"
-            for hidden, fraction, bits in product(
-                (12, 7), ("", ", 80 % pruned"), ("", ", 8 bits", ", 4 bits")
-            )
-        ]
 
 
 class TestSideBySide:

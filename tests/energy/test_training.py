@@ -70,22 +70,6 @@ def test_energies_by_hand() -> None:
     assert result.inferences_of_training == pytest.approx(2 * EPOCH_PJ / 69.6)
 
 
-def test_terms_add_up_to_phases_and_phases_to_the_total() -> None:
-    result = analysis(inputs())
-    for name in load_profiles():
-        rows = [row["energy"] for phase in PHASES
-                for row in result.records(profile=name, phase=phase)]  # fmt: skip
-        for end in ("low_pj", "high_pj"):
-            total = getattr(result.total(profile=name, phase=WHOLE), end)
-            assert sum(getattr(one, end) for one in rows if one) == pytest.approx(total)
-            phases = [
-                getattr(result.total(profile=name, phase=phase), end)
-                for phase in PHASES
-                if result.select(profile=name, phase=phase, term="total", status="priced")
-            ]
-            assert sum(phases) == pytest.approx(total)
-
-
 def test_a_teacher_costs_its_forward_passes() -> None:
     taught = dataclasses.replace(
         TRAINING,

@@ -288,8 +288,6 @@ def test_means_and_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) 
     [
         ("text", lambda text: np.where(text == "spiking", "wet", text)),
         ("0.columns", lambda values: np.char.add(values, "s")),
-        ("1.varying", lambda values: values[:, 1:]),
-        ("2.constant", lambda values: values[1:]),
         ("3.sizes", None),
     ],
 )
