@@ -129,7 +129,7 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: 
     )
     assert found["headline"]["synaptic_events_per_inference"] == run.total("events").mean()
     right = 100 * np.mean(run.output.argmax(axis=1) == LABELS[2:])
-    assert found["inputs"]["accuracy"]["percent"] == right
+    assert found["inputs"]["accuracy"]["test_percent"] == right
     assert found["inputs"]["graph"]["a step of the events"] == "500 us"
     page = tmp_path / "page.html"
     text = cli.text("energy", *given, "--html", page)

@@ -163,7 +163,7 @@ def test_labels_are_of_the_outputs_with_the_most_spikes() -> None:
     labels[0] = (labels[0] + 1) % 4
     inputs = graph_inputs(run, "events", labels)
     assert inputs.accuracy is not None
-    assert inputs.accuracy.percent == 75
+    assert inputs.accuracy.test_percent == 75
     profiles = load_profiles()
     first = next(iter(profiles.values()))
     analysis = analyse(inputs, profiles, first, first, BootstrapSettings())

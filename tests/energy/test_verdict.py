@@ -167,7 +167,7 @@ def test_in_words_where_nobody_wins() -> None:
     """Who wins is in the page's tests."""
     alone = inputs((baseline(10, [10] * 4, validation_accuracy_percent=80.0),))
     nameless = inputs((baseline(10, [6] * 4),))
-    unknown = dataclasses.replace(nameless.variant, accuracies=None)
+    unknown = dataclasses.replace(nameless.variant, accuracies=Accuracies(None, 90.0))
     nameless = dataclasses.replace(nameless, variants=(unknown,))
     for given, words in (
         (alone, "it stands alone under 45nm-fp32"),

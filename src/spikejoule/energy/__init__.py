@@ -1,7 +1,7 @@
 """From counts to joules: integer counts, prices with their sources, comparisons, break-even."""
 
 from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, RecordedAccuracy, analyse
+from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
 from spikejoule.energy.counting import OperationCounts, count_operations, mean_operations
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import HardwareProfile, load_profiles, price, select_profile
@@ -16,7 +16,6 @@ __all__ = [
     "EnergyProxies",
     "HardwareProfile",
     "OperationCounts",
-    "RecordedAccuracy",
     "TrainingRecord",
     "analyse",
     "count_operations",

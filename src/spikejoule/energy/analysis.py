@@ -49,26 +49,6 @@ def network_name(architecture: Network, encoder: Encoder, pruned_percent: float 
     return f"spiking {architecture.sizes} ({encoder.name}){pruned}{bits}"
 
 
-@dataclass(frozen=True)
-class RecordedAccuracy:
-    """Test accuracy in percent as a checkpoint records it, with its interval where known.
-
-    `validation_percent` is the accuracy on validation images by which its weights were chosen.
-    """
-
-    percent: float
-    low_percent: float | None
-    high_percent: float | None
-    validation_percent: float | None = None
-
-    @property
-    def both(self) -> Accuracies | None:
-        """On validation and test images; None where the first is not recorded."""
-        if self.validation_percent is None:
-            return None
-        return Accuracies(self.validation_percent, self.percent)
-
-
 @dataclass(frozen=True, eq=False)
 class AnalysisInputs:
     """What an analysis starts from.
@@ -79,7 +59,6 @@ class AnalysisInputs:
         encoder: the code by which images became spikes.
         variants: the ways of running the network, the whole window with an update of every neuron
             in every step first; counted on each image, or on average where images are not recorded.
-        accuracy: on the test set; None where not recorded.
         proxies: dense operations, synaptic events, sparsity ratio.
         n_images: how many images the counts are of; None where not recorded.
         labels: class of each image, int64 [N]; None where not known.
@@ -95,7 +74,6 @@ class AnalysisInputs:
     architecture: Network
     encoder: Encoder
     variants: tuple[Variant, ...]
-    accuracy: RecordedAccuracy | None
     proxies: EnergyProxies
     n_images: int | None
     labels: NDArray[np.int64] | None = None
@@ -129,6 +107,11 @@ class AnalysisInputs:
     def operations(self) -> OperationCounts:
         """Its operations: of each image, or on average where images are not recorded."""
         return self.variants[0].operations
+
+    @property
+    def accuracy(self) -> Accuracies | None:
+        """Of the network; None where it is not recorded."""
+        return self.variants[0].accuracies
 
     @property
     def n_compared(self) -> int:
@@ -366,8 +349,8 @@ def analyse(
     comparisons = tuple(sorted(sized, key=lambda one: [*profiles].index(one.profile)))
     judged: dict[str, tuple[Verdict, ...]] = {}
     for number, one in enumerate(spiking):
-        if one.method in (WHOLE_WINDOW, EARLY_EXIT) and one.accuracies is not None:
-            level = one.accuracies.validation_percent
+        level = one.validation_percent
+        if one.method in (WHOLE_WINDOW, EARLY_EXIT) and level is not None:
             judged[one.method] = verdicts(ledger, [level], [number, *conventional])
     return EnergyAnalysis(
         inputs=inputs,

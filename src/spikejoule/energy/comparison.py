@@ -214,10 +214,7 @@ def verdicts(
     """
     variants, found = ledger.variants, list[Verdict]()
     chosen = range(len(variants)) if members is None else members
-    percents = {
-        one: 0.0 if (known := variants[one].accuracies) is None else known.validation_percent
-        for one in chosen
-    }
+    percents = {one: variants[one].validation_percent or 0.0 for one in chosen}
     for place, profile in enumerate(ledger.profiles):
         able = [one for one in percents if judges(profile, variants[one])]
         spent = {one: Energy.of(ledger.means(one, place)).middle_pj for one in able}

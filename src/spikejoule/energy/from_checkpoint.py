@@ -13,7 +13,6 @@ from spikejoule.energy import (
     AnalysisInputs,
     BaselineCounts,
     EnergyProxies,
-    RecordedAccuracy,
     TrainingRecord,
     energy_proxies,
     mean_operations,
@@ -63,10 +62,9 @@ def analysis_inputs(
     network, accuracy = architecture.with_weights(checkpoint.state), _accuracy(checkpoint)
     kept = sum(one.stored(checkpoint.pruned) for one in network.connections)
     name = network_name(architecture, encoder, 100 * (1 - kept / sum(network.synapses)))
-    known = None if accuracy is None else accuracy.both
     if measured is not None:
         n_images, proxies = measured.counts.n_samples, measured.proxies
-        variants = spiking_variants(name, measured, encoder, images, known, early)
+        variants = spiking_variants(name, measured, encoder, images, accuracy, early)
     else:
         n_images = checkpoint.file.inference_spikes.n_samples or 0
         proxies = recorded_proxies(checkpoint)
@@ -81,13 +79,12 @@ def analysis_inputs(
             checkpoint.pruned,
         )
         bits, _ = widths_of(architecture)
-        variants = (Variant(SPIKING, name, WHOLE_WINDOW, known, bits, operations),)
+        variants = (Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),)
     return AnalysisInputs(
         title=str(data.get("title", NOT_RECORDED)),
         architecture=architecture,
         encoder=encoder,
         variants=variants,
-        accuracy=accuracy,
         proxies=proxies,
         n_images=n_images or None,
         labels=None if measured is None or labels is None else labels.astype(np.int64),
@@ -170,13 +167,12 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     )
 
 
-def _accuracy(checkpoint: CompleteCheckpoint) -> RecordedAccuracy | None:
+def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracies | None:
     percent, test = checkpoint.file.test_accuracy, checkpoint.file.spikejoule.test
     if percent is None:
         return None
     low, high = test.test_accuracy_low_percent, test.test_accuracy_high_percent
-    validation = checkpoint.file.training_results.best_val_accuracy
-    return RecordedAccuracy(percent, low, high, validation)
+    return Accuracies(checkpoint.file.training_results.best_val_accuracy, percent, low, high)
 
 
 def _recorded_spikes(checkpoint: CompleteCheckpoint) -> dict[str, float]:

@@ -13,13 +13,12 @@ from spikejoule.encoding.events import EventList
 from spikejoule.energy.analysis import (
     AnalysisInputs,
     EnergyAnalysis,
-    RecordedAccuracy,
     analyse,
     network_name,
 )
 from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Variant
+from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.measurement import energy_proxies
@@ -90,12 +89,12 @@ def graph_inputs(
         time_window=run.time_window, window_ms=run.time_window * step_ms
     )
     name, operations = network_name(network, encoder), count_spiking(run)
+    accuracies = _accuracies(run, labels)
     return AnalysisInputs(
         title=title,
         architecture=network,
         encoder=encoder,
-        variants=(Variant(SPIKING, name, WHOLE_WINDOW, None, FLOAT_BITS, operations),),
-        accuracy=_accuracy(run, labels),
+        variants=(Variant(SPIKING, name, WHOLE_WINDOW, accuracies, FLOAT_BITS, operations),),
         proxies=energy_proxies(network, spikes, run.time_window, events),
         n_images=run.n_rows,
         labels=None if labels is None else np.asarray(labels, dtype=np.int64),
@@ -105,7 +104,7 @@ def graph_inputs(
     )
 
 
-def _accuracy(run: GraphRun, labels: NDArray[np.integer] | None) -> RecordedAccuracy | None:
+def _accuracies(run: GraphRun, labels: NDArray[np.integer] | None) -> Accuracies | None:
     """By the output with the most spikes; of an output of values nobody says how it is read."""
     if labels is None:
         return None
@@ -120,4 +119,4 @@ def _accuracy(run: GraphRun, labels: NDArray[np.integer] | None) -> RecordedAccu
     found = evaluate_predictions(classes, run.predictions, n_classes).overall
     if found.percent is None:
         return None
-    return RecordedAccuracy(found.percent, found.low_percent, found.high_percent)
+    return Accuracies(None, found.percent, found.low_percent, found.high_percent)

@@ -59,10 +59,18 @@ _LAZILY: Final = ", lazy updates"
 
 @dataclass(frozen=True)
 class Accuracies:
-    """In percent, on validation images, by which a network is chosen, and on test images."""
+    """In percent, on validation images, by which a network is chosen, and on test images.
 
-    validation_percent: float
+    Attributes:
+        validation_percent: None where it is not recorded: such a network is not compared.
+        test_percent, low_percent, high_percent: the latter the ends of its interval; None where
+            they are not known.
+    """
+
+    validation_percent: float | None
     test_percent: float
+    low_percent: float | None = None
+    high_percent: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +97,11 @@ class Variant:
     def name(self) -> str:
         """The network and how it is run."""
         return f"{self.network}, {self.method}"
+
+    @property
+    def validation_percent(self) -> float | None:
+        """By which it is chosen; None where it is not known."""
+        return None if self.accuracies is None else self.accuracies.validation_percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,10 +318,14 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
     Raises:
         ValueError: one is known as a mean alone, or has a count of 2**32 or more.
     """
+    known = [
+        _UNKNOWN if one.accuracies is None or one.validation_percent is None else one.accuracies
+        for one in variants
+    ]
     widths = [(one.weight_bits, int(one.weight_bits < FLOAT_BITS)) for one in variants]
     arrays: dict[str, NDArray[Any]] = {
         "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),
-        "accuracies": np.array([astuple(one.accuracies or _UNKNOWN) for one in variants]),
+        "accuracies": np.array([astuple(one)[:2] for one in known]),
         "widths": np.array(widths, np.int64),
     }
     for number, one in enumerate(variants):

@@ -223,7 +223,8 @@ def fronts_table(
     for profile in profiles.values():
         sides: dict[str, list[FrontsRow]] = {SPIKING: [], CONVENTIONAL: []}
         for one in variants:
-            if one.accuracies is not None and judges(profile, one):
+            known = one.accuracies
+            if known and known.validation_percent is not None and judges(profile, one):
                 ends = price(one.operations, profile).mean(axis=1)
                 low, value, high = (rounded(float(end), 8) for end in ends)
                 sides[one.side].append(
@@ -231,7 +232,8 @@ def fronts_table(
                         profile=profile.id,
                         side=one.side,
                         network=one.name,
-                        **asdict(one.accuracies),
+                        validation_percent=known.validation_percent,
+                        test_percent=known.test_percent,
                         pj_low=low,
                         pj=None if math.isnan(value) else value,
                         pj_high=high,
