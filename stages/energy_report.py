@@ -24,7 +24,7 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.front_rows import FrontTable
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
-from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
+from spikejoule.graphs.nir_out import graph_without_nodes, nir_graph, write_nir
 from spikejoule.model.checkpoint import complete_checkpoint, write_complete
 from spikejoule.model.trained import build_complete, load_trained
 from spikejoule.params import Params

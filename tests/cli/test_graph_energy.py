@@ -12,8 +12,8 @@ from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import as_event_samples
 from spikejoule.encoding.events import EventList, load_events, save_events
-from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.nir_out import nir_graph, write_nir
 from spikejoule.graphs.running import run_graph
 from tests.cli.conftest import Cli
 from tests.graphs.foreign import DT, GRAPHS, Maker

@@ -23,8 +23,8 @@ from spikejoule.energy.from_graph import (
     price_graph,
 )
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.graphs import nir_graph
 from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.nir_out import nir_graph
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report import PageContent, energy_page

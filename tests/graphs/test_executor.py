@@ -15,10 +15,11 @@ from torch.nn.functional import avg_pool2d, conv2d
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
-from spikejoule.graphs import executor, graph_without_nodes, nir_graph
+from spikejoule.graphs import executor
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.nir_in import network_of, read_nir
+from spikejoule.graphs.nir_out import graph_without_nodes, nir_graph
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.network import Convolution
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire

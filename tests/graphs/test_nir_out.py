@@ -15,7 +15,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.none import NoEncoding
-from spikejoule.graphs import metadata_of, nir_graph, write_nir
+from spikejoule.graphs.nir_out import metadata_of, nir_graph, write_nir
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork, load_trained, save_trained

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine, run_network
-from spikejoule.graphs import nir_graph, write_nir
+from spikejoule.graphs.nir_out import nir_graph, write_nir
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork
 from tests.tools.examples import quantised_network, trained_network

@@ -22,7 +22,7 @@ from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.graphs import metadata_of
+from spikejoule.graphs.nir_out import metadata_of
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.model.trained import load_trained
 from spikejoule.params import load_params

@@ -21,7 +21,7 @@ from spikejoule.core import torch_files
 from spikejoule.data.images import load_images
 from spikejoule.encoding.events import load_events, save_events
 from spikejoule.evaluation.inference import load_inference_events
-from spikejoule.graphs import nir_graph, write_nir
+from spikejoule.graphs.nir_out import nir_graph, write_nir
 from spikejoule.model.trained import load_trained
 from spikejoule.training.teacher import TEACHER
 from tests.tools.finished_project import (

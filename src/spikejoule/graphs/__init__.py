@@ -12,19 +12,3 @@ running      all of it: a graph and events in, counts out; some are run by the e
 Source of the format: Pedersen et al., Nature Communications 15, 2024,
 doi:10.1038/s41467-024-52259-9.
 """
-
-from spikejoule.graphs.nir_out import (
-    NirMetadata,
-    graph_without_nodes,
-    metadata_of,
-    nir_graph,
-    write_nir,
-)
-
-__all__ = [
-    "NirMetadata",
-    "graph_without_nodes",
-    "metadata_of",
-    "nir_graph",
-    "write_nir",
-]
