@@ -299,6 +299,20 @@ class TestConventions:
 
 
 class TestFiles:
+    def test_a_file_holds_what_is_in_memory(self, tmp_path: Any) -> None:
+        for name, make in GRAPHS.items():
+            graph = make(Maker())
+            network = network_of(graph)
+            for key, node in graph.nodes.items():  # nir writes no None
+                if getattr(node, "input_shape", ()) is None:
+                    sizes = network.nodes[key].in_shape[1:]
+                    node.input_shape = sizes if isinstance(node, nir.Conv2d) else sizes[-1]
+            nir.write(tmp_path / "graph.nir", graph)
+            read = read_nir(tmp_path / "graph.nir")
+            assert read == network, name
+            for one, other in zip(read.connections, network.connections, strict=True):
+                assert np.array_equal(one.weight, other.weight), name
+
     def test_an_unknown_node_is_refused_by_name(self, tmp_path: Any) -> None:
         import h5py
 

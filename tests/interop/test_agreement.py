@@ -35,7 +35,7 @@ def baseline_macs(name: str) -> float:
 
 
 MEANS = [
-    committed_values("inference")[f"{name}_spikes_per_inference"]
+    ours("snn", "45nm-fp32", term="spike_routed", layer=name)[0]
     for name in ("input", "hidden", "output")
 ]
 SPIKING = [

@@ -178,7 +178,7 @@ class TestSpikingJelly:
 
     @pytest.mark.parametrize("bias", [True, False])
     def test_a_relu_network(self, digits: NDArray[np.uint8], bias: bool) -> None:
-        sizes = RELU.architecture.layer_sizes
+        sizes = RELU.layer_sizes
         layers = [Layer(sizes[n], sizes[n + 1], bias=bias) for n in (0, 1)]
         expected = estimators.network(estimators.spikingjelly_relu, layers)
         for pixels in intensities(digits):

@@ -402,13 +402,14 @@ def _convolution(name: str, raw: Raw, shape: Shape) -> Node:
         raise ArtifactError(f"takes the shape {needed}, but is given {shape}.")
     kernel, stride, dilation = weight.shape[2:], pair(raw["stride"]), pair(raw["dilation"])
     padding = raw["padding"]
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         if stride != (1, 1):
             raise ArtifactError("has the padding 'same', which needs stride 1.")
         both = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         before = both[0] // 2, both[1] // 2
     else:
-        before = (0, 0) if padding == "valid" else pair(padding, 0)
+        is_valid = isinstance(padding, str) and padding == "valid"
+        before = (0, 0) if is_valid else pair(padding, 0)
         both = [2 * value for value in before]
     windows = Windows((kernel[0], kernel[1]), stride, before, dilation)
     out = (weight.shape[0], *_placed(shape, windows, both))
