@@ -12,7 +12,7 @@ from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS
 from spikejoule.energy.comparison import VerdictTable
-from spikejoule.energy.from_checkpoint import analysis_inputs, early_answers
+from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.ledger import save_variants
 from spikejoule.energy.tables import (
     EnergyMetrics,
@@ -74,14 +74,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     shown = None  # events are not encoded, so nothing is counted of it
     if isinstance(samples, LabelledImages):
         shown = samples.images[: measured.counts.n_samples]
-    inputs = analysis_inputs(
-        checkpoint,
-        measured,
-        labels,
-        baselines,
-        shown,
-        early_answers(measured, labels, early),
-    )
+    inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown, early)
     try:
         graph = nir_graph(network)
     except ParameterError as error:  # a neuron that a user has added

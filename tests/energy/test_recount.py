@@ -30,7 +30,6 @@ from spikejoule.energy import (
     price,
 )
 from spikejoule.energy.ledger import (
-    EarlyAnswers,
     Variant,
     baseline_variants,
     spiking_variants,
@@ -107,8 +106,7 @@ class Case:
         """The network in every way of running it, stopping at the lead among them."""
         steps = exit_steps(step_outcomes(self.measured, np.zeros(len(self.images), int)), LEAD)
         assert len(set(steps.tolist())) > 1
-        early = EarlyAnswers(steps, None)
-        ways = spiking_variants("n", self.measured, self.encoder, self.images, None, early)
+        ways = spiking_variants("n", self.measured, self.encoder, self.images, None, (steps, None))
         return {way.method: way for way in ways}
 
 

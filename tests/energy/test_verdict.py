@@ -24,7 +24,6 @@ from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import (
     VARIANTS,
     Accuracies,
-    EarlyAnswers,
     Ledger,
     Side,
     Variant,
@@ -250,7 +249,7 @@ def counted_networks() -> tuple[Variant, ...]:
     measured = Measurement(STATE, ARCHITECTURE, layers, pruned=True)
     images = np.array([[255, 0, 9], [0, 0, 0], [1, 2, 3]], dtype=np.uint8)
     code, known = Poisson(time_window=3, max_rate=80.0), Accuracies(98.0, 97.9)
-    early = EarlyAnswers(np.array([1, 2, 3]), Accuracies(97.5, 97.0))
+    early = np.array([1, 2, 3]), Accuracies(97.5, 97.0)
     return (
         *spiking_variants("ours, 8 bits", measured, code, images, known, early),
         *spiking_variants("unknown", measured, code, None, None),

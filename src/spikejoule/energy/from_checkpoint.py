@@ -23,7 +23,6 @@ from spikejoule.energy.ledger import (
     SPIKING,
     WHOLE_WINDOW,
     Accuracies,
-    EarlyAnswers,
     Variant,
     spiking_variants,
 )
@@ -40,7 +39,7 @@ def analysis_inputs(
     labels: NDArray[Any] | None = None,
     baselines: tuple[BaselineCounts, ...] = (),
     images: NDArray[np.uint8] | None = None,
-    early: EarlyAnswers | None = None,
+    early: EarlyExit | None = None,
 ) -> AnalysisInputs:
     """Arrange what is known of a network.
 
@@ -51,7 +50,7 @@ def analysis_inputs(
         baselines: conventional networks on the same images.
         images: these images, uint8 [N, height, width], for what their code takes; None where they
             are not known.
-        early: when each of them is answered early; None where that is not known.
+        early: by which rule they are answered early, and how well; None where that is not known.
 
     Raises:
         ArtifactError: there is no `measured`, and `recorded_proxies` finds none.
@@ -64,7 +63,14 @@ def analysis_inputs(
     name = network_name(architecture, encoder, 100 * (1 - kept / sum(network.synapses)))
     if measured is not None:
         n_images, proxies = measured.counts.n_samples, measured.proxies
-        variants = spiking_variants(name, measured, encoder, images, accuracy, early)
+        exits = None
+        if early is not None and labels is not None:
+            steps = exit_steps(step_outcomes(measured, labels), early.margin_spikes)
+            exits = (
+                steps,
+                Accuracies(early.validation.accuracy_percent, early.test.accuracy_percent),
+            )
+        variants = spiking_variants(name, measured, encoder, images, accuracy, exits)
     else:
         n_images = checkpoint.file.inference_spikes.n_samples or 0
         proxies = recorded_proxies(checkpoint)
@@ -92,13 +98,6 @@ def analysis_inputs(
         training=training_record(checkpoint),
         subject=subject_of_data(data),
     )
-
-
-def early_answers(measured: Measurement, labels: NDArray[Any], early: EarlyExit) -> EarlyAnswers:
-    """When each measured image is answered by a rule of stopping early, and how well it does."""
-    steps = exit_steps(step_outcomes(measured, labels), early.margin_spikes)
-    accuracies = Accuracies(early.validation.accuracy_percent, early.test.accuracy_percent)
-    return EarlyAnswers(steps, accuracies)
 
 
 def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:

@@ -104,21 +104,13 @@ class Variant:
         return None if self.accuracies is None else self.accuracies.validation_percent
 
 
-@dataclass(frozen=True, eq=False)
-class EarlyAnswers:
-    """When each of N images is answered early, int64 [N], and how well."""
-
-    exit_steps: NDArray[np.int64]
-    accuracies: Accuracies | None
-
-
 def spiking_variants(
     name: str,
     measured: Measurement,
     encoder: Encoder,
     images: NDArray[np.uint8] | None,
     accuracies: Accuracies | None,
-    early: EarlyAnswers | None = None,
+    early: tuple[NDArray[np.int64], Accuracies | None] | None = None,
 ) -> tuple[Variant, ...]:
     """The ways of running a spiking network, the whole window with clocked updates first.
 
@@ -130,17 +122,18 @@ def spiking_variants(
         encoder: by which they became spikes.
         images: uint8 [N, height, width]; None where they are not known.
         accuracies: of the whole window; None where not known.
-        early: when it answers early; None where that is not known, or saves nothing.
+        early: after which step each image is answered early, [N], and how well; None where that is
+            not known.
     """
     bits, _ = widths_of(measured.architecture)
     whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
     code = None if images is None else encoder.operations(images)
     ways: list[tuple[Any, ...]] = [(WHOLE_WINDOW, measured, code, accuracies, whole, None)]
     if early is not None:
-        steps = early.exit_steps
+        steps, early_accuracies = early
         until = None if images is None else encoder.operations(images, steps)
         stopped = stopped_after(measured, steps)
-        ways.append((EARLY_EXIT, stopped, until, early.accuracies, steps, steps))
+        ways.append((EARLY_EXIT, stopped, until, early_accuracies, steps, steps))
     found = []
     for method, run, encoding, known, steps, exits in ways:
         clocked = clocked_updates(measured.architecture, steps)
