@@ -123,7 +123,9 @@ class AnalysisInputs:
     @property
     def spikes_per_input(self) -> float:
         """Spikes of an input unit over the window, a mean."""
-        return self.proxies.connections[0].spikes_per_inference / self.architecture.input.n_out
+        return (
+            float(self.proxies.connections[0]["spikes_per_inference"]) / self.architecture.n_input
+        )
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:

@@ -74,7 +74,7 @@ def analysis_inputs(
     else:
         n_images = checkpoint.file.inference_spikes.n_samples or 0
         proxies = recorded_proxies(checkpoint)
-        events = [one.synaptic_events_per_inference for one in proxies.connections]
+        events = [one["synaptic_events_per_inference"] for one in proxies.connections]
         macs, products = proxies.input_macs_per_inference, encoder.input_products
         operations = mean_operations(
             _recorded_spikes(checkpoint),

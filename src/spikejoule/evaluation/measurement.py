@@ -38,7 +38,7 @@ arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
@@ -135,33 +135,19 @@ class Activity:
 
 
 @dataclass(frozen=True)
-class ConnectionProxy:
-    """One weight matrix: `name` is `input_to_hidden` and so on; counts are per inference."""
-
-    name: str
-    spikes_per_inference: float
-    fan_out: int
-    synapses: int
-    synaptic_events_per_inference: float
-    dense_operations_per_inference: int
-
-    @property
-    def sparsity_ratio(self) -> float:
-        """Synaptic events over dense operations, dimensionless, 0 to 1."""
-        return self.synaptic_events_per_inference / self.dense_operations_per_inference
-
-
-@dataclass(frozen=True)
 class EnergyProxies:
-    """The proxies of a whole network, with one entry for each weight matrix in `connections`.
+    """The proxies of a whole network.
 
+    `connections` has an entry for each weight matrix: its `name` (`input_to_hidden` and so on), and
+    `spikes_per_inference`, `fan_out`, `synapses`, `synaptic_events_per_inference`,
+    `dense_operations_per_inference` and `sparsity_ratio` by their names.
     `input_macs_per_inference` are the multiply-accumulates of constant currents; None for an input
     of spikes.
     """
 
     formula_dense: ClassVar[str] = "N_synapses * TIME_WINDOW"
 
-    connections: tuple[ConnectionProxy, ...]
+    connections: tuple[dict[str, Any], ...]
     time_window: int
     source_names: tuple[str, ...]
     pruned: bool = False
@@ -170,12 +156,12 @@ class EnergyProxies:
     @property
     def synaptic_events_per_inference(self) -> float:
         """Sum over the weight matrices of spikes x fan-out."""
-        return sum(one.synaptic_events_per_inference for one in self.connections)
+        return sum(float(one["synaptic_events_per_inference"]) for one in self.connections)
 
     @property
     def dense_operations_per_inference(self) -> int:
         """Synapses x steps."""
-        return sum(one.dense_operations_per_inference for one in self.connections)
+        return sum(one["dense_operations_per_inference"] for one in self.connections)
 
     @property
     def sparsity_ratio(self) -> float:
@@ -190,7 +176,7 @@ class EnergyProxies:
         if len(self.connections) == 2:
             return "S_in * fanout_in_h + S_hidden * fanout_h_out"
         sources = zip(self.source_names, self.connections, strict=True)
-        return " + ".join(f"S_{source} * fanout_{one.name}" for source, one in sources)
+        return " + ".join(f"S_{source} * fanout_{one['name']}" for source, one in sources)
 
     def as_metrics(self) -> dict[str, Any]:
         """What a command prints as JSON: totals per inference, and each weight matrix by name."""
@@ -200,10 +186,7 @@ class EnergyProxies:
             "synaptic_events_per_inference": self.synaptic_events_per_inference,
             "sparsity_ratio": self.sparsity_ratio,
             **({} if macs is None else {"input_macs_per_inference": macs}),
-            "per_layer": {
-                one.name: {**asdict(one), "sparsity_ratio": one.sparsity_ratio}
-                for one in self.connections
-            },
+            "per_layer": {one["name"]: one for one in self.connections},
         }
 
     def as_checkpoint_entry(self) -> dict[str, Any]:
@@ -249,20 +232,20 @@ def energy_proxies(
     for number, node in enumerate(network.connections):
         senders = [name for name in network.sources[node.name] if name in network.spiking]
         spikes = float(sum(spikes_per_inference[name] for name in senders))
-        fan_out = node.fan_out()
+        fan_out, dense = node.fan_out(), int(node.fan_out().sum()) * time_window
+        events = spikes * node.n_out if synaptic_events is None else synaptic_events[number]
         connections.append(
-            ConnectionProxy(
-                name=node.name,
-                spikes_per_inference=spikes,
-                fan_out=int(fan_out.max()),
-                synapses=int(fan_out.sum()),
-                synaptic_events_per_inference=(
-                    spikes * node.n_out if synaptic_events is None else synaptic_events[number]
-                ),
-                dense_operations_per_inference=int(fan_out.sum()) * time_window,
-            )
+            {
+                "name": node.name,
+                "spikes_per_inference": spikes,
+                "fan_out": int(fan_out.max()),
+                "synapses": int(fan_out.sum()),
+                "synaptic_events_per_inference": events,
+                "dense_operations_per_inference": dense,
+                "sparsity_ratio": events / dense,
+            }
         )
-    names = tuple("+".join(network.sources[one.name]) for one in connections)
+    names = tuple("+".join(network.sources[one]) for one in network.connection_names)
     counted = synaptic_events is not None
     return EnergyProxies(tuple(connections), time_window, names, counted, input_macs)
 
