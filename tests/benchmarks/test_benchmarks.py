@@ -204,9 +204,9 @@ class TestProject:
         """Nothing is drawn: every row meets the same spikes, with the same weights."""
         losses, predictions = [], []
         for row in (build_or_skip(name, LATENCY_JOB), build("event", LATENCY_JOB)):
-            row.prepare(mnist5k.train.images[:64], mnist5k.train.labels[:64])
-            losses.append([row.train_batch(np.arange(64)) for _ in range(6)])
-            predictions.append(row.infer_batch(np.arange(64)))
+            row.prepare(mnist5k.train.images[:32], mnist5k.train.labels[:32])
+            losses.append([row.train_batch(np.arange(32)) for _ in range(6)])
+            predictions.append(row.infer_batch(np.arange(32)))
         assert losses[1][-1] < 0.8 * losses[1][0]
         # Sums in another order may move a membrane potential over the threshold, or back.
         np.testing.assert_allclose(losses[0], losses[1], rtol=0.01)

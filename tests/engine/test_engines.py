@@ -189,7 +189,7 @@ def penalties(draw: st.DrawFn, hidden: int) -> dict[str, Any]:
     return drawn | targets
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_all_agree(data: st.DataObject) -> None:
     """Any network, batch, loss and input: one result of three witnesses."""
