@@ -68,7 +68,6 @@ def baseline(
         "equal_size": True,
         "validation_accuracy_percent": 95.0,
         "accuracy_percent": 94.0,
-        "active": np.ones((len(nonzero), 2), dtype=np.int64),
         "macs_nonzero": macs,
     }
     return BaselineCounts(**(values | changed))

@@ -123,7 +123,6 @@ def test_relu_networks() -> None:
         90.0,
         90.0,
         zeros,
-        zeros,
     )
     counts = count_baseline(baseline, "dense", 2)
     layers = [Layer(*pair) for pair in pairs]

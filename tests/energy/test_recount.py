@@ -348,7 +348,6 @@ def baseline(
         equal_size=True,
         validation_accuracy_percent=92.0,
         accuracy_percent=91.0,
-        active=np.stack([one.sum(axis=1) for one in on], axis=1),
         macs_nonzero=np.stack(
             [one.astype(np.int64) @ kept.sum(axis=0) for one, kept in zip(on, left, strict=True)],
             axis=1,

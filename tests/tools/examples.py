@@ -164,7 +164,6 @@ def write_baselines(
         equal_size=True,
         validation_accuracy_percent=validation_accuracy_percent,
         accuracy_percent=90.0,
-        active=np.tile(np.array([150, 12], dtype=np.int64), (n_images, 1)),
         macs_nonzero=np.stack([np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1),
     )
     measured = MeasuredBaseline(counts, trained_network().state, labels)

@@ -1,14 +1,12 @@
 """What the conventional networks (ANN) answer and multiply on the test images, and its files.
 
 results/baseline.npz is what the energy model compares with, with the weights. K networks, N test
-images:
-`names` [K], `weight_bits` and `activation_bits` int64 [K], `equal_size` uint8 [K],
+images: `names` [K], `weight_bits` and `activation_bits` int64 [K], `equal_size` uint8 [K],
 `validation_accuracy_percent` float64 [K], `predictions` uint8 [K, N], `labels` uint8 [N]; of each
-network k from 1 to K `baselinek.synapses` [L - 1], `baselinek.active` and `baselinek.macs_nonzero`
-[N, L - 1], as in `BaselineCounts`; and, so that every count can be recounted, the weights [target,
-source] and biases of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in
-integers as `baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier,
-shift).
+network k from 1 to K `baselinek.synapses` [L - 1] and `baselinek.macs_nonzero` [N, L - 1], as in
+`BaselineCounts`; and, so that every count can be recounted, the weights [target, source] and biases
+of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in integers as
+`baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier, shift).
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +44,6 @@ class BaselineCounts:
             own layer sizes; the others are the family.
         validation_accuracy_percent: by which it is chosen.
         accuracy_percent: on the whole test set.
-        active: activations that are not zero, of every layer but the last, int64 [N, L - 1].
         macs_nonzero: products of an activation that is not zero and a weight that is left, of each
             matrix, int64 [N, L - 1].
     """
@@ -59,7 +56,6 @@ class BaselineCounts:
     equal_size: bool
     validation_accuracy_percent: float
     accuracy_percent: float
-    active: NDArray[np.int64]
     macs_nonzero: NDArray[np.int64]
 
     @property
@@ -124,7 +120,6 @@ def measure_baseline(
         validation_accuracy_percent=100
         * float(np.mean(of_validation == splits["validation"].labels)),
         accuracy_percent=100 * int((predictions == test.labels).sum()) / len(test),
-        active=np.stack([np.count_nonzero(of, axis=1) for of in layers[:-1]], axis=1),
         macs_nonzero=nonzero_macs(layers, kept),
     )
     return MeasuredBaseline(counts, network, predictions)
@@ -163,7 +158,7 @@ def _layers(
 
 
 BASELINE = ArrayFile(
-    "spikejoule/baseline/2",
+    "spikejoule/baseline/3",
     {
         "names": Array("U", ("K",)),
         "weight_bits": Array("int64", ("K",), low=2, high=32),
@@ -173,7 +168,6 @@ BASELINE = ArrayFile(
         "predictions": Array("uint8", ("K", "N")),
         "labels": Array("uint8", ("N",)),
         "baseline*.synapses": Array("int64", ("*",), low=0),
-        "baseline*.active": Array("int64", ("N", "*"), low=0),
         "baseline*.macs_nonzero": Array("int64", ("N", "*"), low=0),
         "baseline*.layer*.weight": Array("float32", ("*", "*")),
         "baseline*.layer*.bias": Array("float32", ("*",)),
@@ -201,7 +195,6 @@ def save_baseline(
     for number, of in enumerate(measured, start=1):
         own = {
             "synapses": np.array(of.counts.synapses, dtype=np.int64),
-            "active": of.counts.active,
             "macs_nonzero": of.counts.macs_nonzero,
             **weight_arrays(of.network),
         }
@@ -242,23 +235,20 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     weights = [arrays[f"{prefix}layer{layer}.{kind}"] for layer in range(1, 1 + len(synapses))]
     if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
         raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
-    architecture = _architecture(weights)
-    most_active = [one.n_in for one in architecture.connections]
-    counts = {name: arrays[f"{prefix}{name}"] for name in ("active", "macs_nonzero")}
-    for (name, found), most in zip(counts.items(), (most_active, synapses), strict=True):
-        if found.shape[1:] != (len(synapses),) or (found > most).any():
-            raise ValueError(f"{prefix}{name} must lie between 0 and {most}")
+    macs = arrays[f"{prefix}macs_nonzero"]
+    if macs.shape[1:] != (len(synapses),) or (macs > synapses).any():
+        raise ValueError(f"{prefix}macs_nonzero must lie between 0 and {synapses}")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=str(arrays["names"][place]),
-        architecture=architecture,
+        architecture=_architecture(weights),
         synapses=tuple(synapses),
         weight_bits=bits,
         activation_bits=int(arrays["activation_bits"][place]),
         equal_size=bool(arrays["equal_size"][place]),
         validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
-        **counts,
+        macs_nonzero=macs,
     )
 
 

@@ -118,7 +118,7 @@ class AnalysisInputs:
         """Images that baselines are compared on: N, or all of them where means alone are known."""
         if self.operations.n_images is not None:
             return self.operations.n_images
-        return min((len(baseline.active) for baseline in self.baselines), default=0)
+        return min((len(baseline.macs_nonzero) for baseline in self.baselines), default=0)
 
     @property
     def spikes_per_input(self) -> float:

@@ -363,7 +363,18 @@ def load_profiles(path: str | os.PathLike[str] | None = None) -> dict[str, Hardw
     content = read_yaml(file, ParameterError)
     if not isinstance(content, dict) or not content:
         raise ParameterError(f"{file} must hold profiles of prices, each under its id.")
-    return {name: _profile(file, name, content[name]) for name in content}
+    profiles = {}
+    for name, fields in content.items():
+        if not isinstance(fields, dict):
+            raise ParameterError(f"{file}: profile {name} must be a mapping of fields.")
+        unit = {"pj_per_unit": 1000 if fields.get("unit") == "nJ" else 1}
+        try:
+            profiles[name] = HardwareProfile.model_validate({"id": name, **fields}, context=unit)
+        except ValidationError as error:
+            raise ParameterError(
+                f"{file}, line {_line(file, name, error)}: profile {name}: {first_problem(error)}."
+            ) from error
+    return profiles
 
 
 def select_profile(
@@ -375,19 +386,6 @@ def select_profile(
             f"{name}: {profile_id!r} is not allowed; allowed: {', '.join(profiles)}"
         )
     return profiles[profile_id]
-
-
-def _profile(file: Path, name: str, content: Any) -> HardwareProfile:
-    """A checked profile; ParameterError at the line of what is wrong first."""
-    if not isinstance(content, dict):
-        raise ParameterError(f"{file}: profile {name} must be a mapping of fields.")
-    unit = {"pj_per_unit": 1000 if content.get("unit") == "nJ" else 1}
-    try:
-        return HardwareProfile.model_validate({"id": name, **content}, context=unit)
-    except ValidationError as error:
-        raise ParameterError(
-            f"{file}, line {_line(file, name, error)}: profile {name}: {first_problem(error)}."
-        ) from error
 
 
 def _line(file: Path, name: str, error: ValidationError) -> int:
