@@ -5,7 +5,6 @@ function of its name in the module that the table `COMMANDS` names.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,10 @@ STORAGE_VARIABLE = "SPIKEJOULE_SEARCH_STORAGE"
 GRAPH_CHOICES = {
     "reset": ("zero subtract", "to v_reset, or by v_threshold"),
     "threshold": ("ge gt", "fire at v >= v_threshold, or at v > v_threshold"),
-    "current": (
-        "same_step next_step",
-        "of CubaLIF and CubaLI: when what arrives moves the potential",
-    ),
+    "current": ("same_step next_step", "of CubaLIF, CubaLI: when what arrives moves the potential"),
     "initial": ("zero leak reset", "where potentials begin, if v_leak or v_reset is not 0"),
 }
 """What a graph of NIR may not say: by option, the choices and their meaning."""
-
-
-def json_text(values: dict[str, Any]) -> str:
-    """Sorted and indented JSON with a final newline."""
-    text = json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
-    return f"{text}\n"
 
 
 def positive(text: str) -> int:
@@ -38,13 +28,9 @@ def positive(text: str) -> int:
 
 def not_negative(text: str, lowest: int = 0) -> int:
     """A whole number of at least 0, or another lowest one."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = lowest - 1
-    if value < lowest:
+    if not text.isdecimal() or int(text) < lowest:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {lowest}")
-    return value
+    return int(text)
 
 
 def _slurm_option(text: str) -> tuple[str, str]:

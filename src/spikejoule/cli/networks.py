@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from spikejoule.baselines.counts import load_baseline
-from spikejoule.cli.arguments import DEFAULT_SEED, GRAPH_CHOICES, json_text
+from spikejoule.cli.arguments import DEFAULT_SEED, GRAPH_CHOICES
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.npz import schema_of
 from spikejoule.core.provenance import file_digest
-from spikejoule.core.store import write_text
+from spikejoule.core.store import json_text, write_text
 from spikejoule.core.text import mapping_rows, render
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.source import Places
@@ -123,14 +123,8 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
         raise DataError("--events is needed: a graph is run on the spikes of its input.")
     network = read_nir(options.file)
     events, about, facts = read_given_events(options.events, options.step_us, options.samples)
-    given = Conventions(
-        dt=options.dt,
-        reset=options.reset,
-        comparison=options.threshold,
-        current=options.current,
-        initial=options.initial,
-        pruned=options.pruned,
-    )
+    said = {name: getattr(options, name) for name in ("dt", "reset", "current", "initial")}
+    given = Conventions(comparison=options.threshold, pruned=options.pruned, **said)
     inputs = graph_inputs(run_graph(network, events, given), **about)
     return replace(inputs, facts=(*inputs.facts, *facts))
 
@@ -164,9 +158,7 @@ def measure(options: argparse.Namespace) -> str:
         "data": title,
         "n_samples": len(images),
         "seed": seed,
-        "accuracy_percent": accuracy.percent,
-        "accuracy_low_percent": accuracy.low_percent,
-        "accuracy_high_percent": accuracy.high_percent,
+        **accuracy.entries(),
         "recorded_accuracy_percent": checkpoint.content.get("test_accuracy"),
         "spikes_total": counts.totals,
         "spikes_per_inference": counts.means,

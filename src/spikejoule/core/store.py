@@ -104,8 +104,8 @@ def write_text(path: FilePath, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: FilePath, content: Mapping[str, Any]) -> None:
-    """Write `content` atomically: sorted keys, two-space indent, floats as repr, final newline.
+def json_text(content: Mapping[str, Any]) -> str:
+    """`content` as JSON: sorted keys, two-space indent, floats as repr, final newline.
 
     NumPy scalars become Python numbers. Raises ValueError for NaN and infinity, which JSON lacks,
     and TypeError for what JSON cannot hold.
@@ -118,7 +118,12 @@ def write_json(path: FilePath, content: Mapping[str, Any]) -> None:
         ensure_ascii=False,
         default=plain_number,
     )
-    write_text(path, text + "\n")
+    return f"{text}\n"
+
+
+def write_json(path: FilePath, content: Mapping[str, Any]) -> None:
+    """Write `json_text(content)` atomically."""
+    write_text(path, json_text(content))
 
 
 def read_json(path: FilePath) -> dict[str, Any]:
