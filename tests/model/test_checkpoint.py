@@ -217,19 +217,8 @@ class TestBuildComplete:
     def test_several_hidden_layers(self) -> None:
         content = complete_content(trained_network((12, 8)))
         assert content["n_hidden"] == [12, 8]
-        connectivity = content["connectivity"]
-        assert connectivity["n_syn_input_hidden"] == 784 * 12
-        assert connectivity["n_syn_hidden_output"] == 80
-        assert connectivity["n_synapses_total"] == 784 * 12 + 96 + 80
-        assert connectivity["fanout_per_layer"] == {
-            "input_to_hidden1": 12,
-            "hidden1_to_hidden2": 8,
-            "hidden2_to_output": 10,
-        }
-        inference = content["inference_spikes"]
-        assert inference["total_hidden"] == 1200 + 800
-        assert inference["total_per_layer"]["hidden2"] == 800
-        assert inference["per_inference_per_layer"]["hidden1"] == 300.0
+        assert [*content["connectivity"]["fanout_per_layer"].values()] == [12, 8, 10]
+        assert content["inference_spikes"]["total_hidden"] == 1200 + 800
         # 400 x 12 + 300 x 8 + 200 x 10
         assert content["energy_proxies"]["event_syn_per_inference"] == 9200.0
 

@@ -29,7 +29,7 @@ are 1. They are computed with, and not counted.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -39,16 +39,11 @@ from spikejoule.graphs.kernels.lists import Membrane
 from spikejoule.graphs.nir_out import FORMAT, metadata_of
 from spikejoule.model.network import Network, Neurons, Step, Waiting
 
-Reset = Literal["zero", "subtract"]
-Comparison = Literal["ge", "gt"]
-CurrentTiming = Literal["same_step", "next_step"]
-Initial = Literal["zero", "leak", "reset"]
-
 ALLOWED: Final = {
-    "reset": get_args(Reset),
-    "comparison": get_args(Comparison),
-    "current": get_args(CurrentTiming),
-    "initial": get_args(Initial),
+    "reset": ("zero", "subtract"),
+    "comparison": ("ge", "gt"),
+    "current": ("same_step", "next_step"),
+    "initial": ("zero", "leak", "reset"),
 }
 
 _WHOLE = 1e-3
@@ -66,10 +61,10 @@ class Conventions:
     """
 
     dt: float | None = None
-    reset: Reset | None = None
-    comparison: Comparison | None = None
-    current: CurrentTiming | None = None
-    initial: Initial | None = None
+    reset: str | None = None
+    comparison: str | None = None
+    current: str | None = None
+    initial: str | None = None
     pruned: bool | None = None
     step_ms: float | None = None
 

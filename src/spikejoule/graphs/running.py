@@ -56,7 +56,10 @@ def chain_of(
     thresholds, decays = zip(*(each for each in constants if each), strict=True)
     try:
         neuron = LeakyIntegrateAndFire(
-            threshold=thresholds, decay=decays, reset=conventions.reset or "zero", bias=has_bias
+            threshold=thresholds,
+            decay=decays,
+            reset="subtract" if conventions.reset == "subtract" else "zero",
+            bias=has_bias,
         )
         layers = {one.name: one for one in nodes[:-1]}
         return Network(layers, tuple(pairwise(layers)), neuron), state
