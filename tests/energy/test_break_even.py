@@ -1,43 +1,25 @@
 """Where the network stops winning, and what an answer before the end of the window costs."""
 
-import dataclasses
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
-    AnalysisInputs,
     OperationCounts,
     count_operations,
     load_profiles,
 )
 from spikejoule.energy.comparison import break_even
 from spikejoule.energy.counting import Column
-from spikejoule.energy.estimates import Floats
-from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.network import Network
 from tests.energy.by_hand import (
-    SAMPLES,
     analysis,
     baseline,
     comparisons,
     inputs,
-    measured,
     profile,
-    variant,
 )
-
-# What is done for a spike, wherever it is.
-GROWS = (
-    "synaptic_event", "neuron_update_active", "reset", "spike_routed", "address_event",
-    "weight_read", "index_read", "state_access_per_event", "spike_read", "spike_write",
-    "spike_counted",
-)  # fmt: skip
 
 
 class TestBreakEven:
@@ -51,35 +33,29 @@ class TestBreakEven:
         assert limits.max_rate_hz == pytest.approx(80 * factor)
         assert limits.time_window == pytest.approx(3 * 463.6 / 69.6)
 
-    @pytest.mark.parametrize("name", ["45nm-fp32-complete", "lemaire-qualia", "yan-spyx"])
-    def test_at_the_limits_the_baseline_of_equal_accuracy_needs_as_much(self, name: str) -> None:
-        given = with_code(Poisson(time_window=3, max_rate=80.0))
-        baselines = (baseline(90, [80] * 4), baseline(70, [60] * 4, "small", equal_size=False))
-        result = analysis(dataclasses.replace(given, baselines=baselines), name)
-        assert result.verdict is not None
-        limits, compared = result.break_even(result.verdict), result.verdict.conventional_pj
+    def test_what_is_due_once_what_in_every_step_and_what_for_a_spike(self) -> None:
+        """Counts and prices, under the columns ``grows`` and ``once`` of the table of terms."""
+        of_spikes = {"synaptic_event": (10, 2), "address_event": (10, 3), "spike_counted": (2, 5)}
+        of_steps = {"bias_addition": (6, 7), "random_draw": (9, 11)}
+        # The image is read, the answer found and a rate computed once, for 4 pixels.
+        once = {
+            "pixel_read": (4, 13),
+            "code_multiplication": (3, 17),
+            "decision_comparison": (1, 19),
+        }
+        # Each pixel is compared once, and 9 times in steps.
+        counts = of_spikes | of_steps | once | {"code_comparison": (13, 23)}
+        under = profile({term: pj for term, (_, pj) in counts.items()}, "system")
+        operations = of({term: float(count) for term, (count, _) in counts.items()})
+        spike_pj, step_pj, once_pj = (
+            sum(count * pj for count, pj in terms.values()) + 23 * compared
+            for terms, compared in ((of_spikes, 0), (of_steps, 9), (once, 4))
+        )
+        limits = break_even(operations, under, 1000.0, 2.0, 80)
         assert limits is not None
-        assert result.verdict.conventional.startswith("small, ")
-        operations = given.operations
-        means = operations.counts.mean(axis=0)
-        prices = weights_of(prices_pj(operations.columns, load_profiles()[name]))[1]
-        places = [(column.term, column.place) for column in operations.columns]
-        # So many times the spikes.
-        assert limits.spikes_per_input is not None
-        factor = limits.spikes_per_input / given.spikes_per_input
-        more = means.copy()
-        for number, (term, place) in enumerate(places):
-            if term in GROWS:
-                more[number] *= factor
-            if term == "neuron_update_inactive":
-                active = means[places.index(("neuron_update_active", place))]
-                more[number] += active - factor * active
-        assert more @ prices == pytest.approx(compared)
-        # So many times the window: two windows lie on the line that meets it.
-        assert limits.time_window is not None
-        longer = with_code(Poisson(time_window=6, max_rate=80.0)).operations
-        slope = (energy_of(longer.counts, twice(places), prices, means) - means @ prices) / 3
-        assert means @ prices + slope * (limits.time_window - 3) == pytest.approx(compared)
+        factor = (1000 - step_pj - once_pj) / spike_pj
+        assert limits.spikes_per_input == pytest.approx(2 * factor)
+        assert limits.time_window == pytest.approx(3 * (1000 - once_pj) / (spike_pj + step_pj))
 
     def test_an_active_update_takes_the_place_of_an_inactive_one(self) -> None:
         """10 events, 2 active, 4 inactive updates; three times the spikes leave none inactive."""
@@ -130,26 +106,3 @@ def of(counts: dict[str, float]) -> OperationCounts:
     """Means of some terms at one place, over a window of 3."""
     return OperationCounts(tuple(Column(term, "x") for term in counts),
                            np.array([[*counts.values()]]), 3)  # fmt: skip
-
-
-IMAGES = np.array([[[255, 128, 0]]] * SAMPLES, dtype=np.uint8)
-
-
-def with_code(encoder: Encoder) -> AnalysisInputs:
-    """The network by hand, with what this code would take for an image with a black pixel."""
-    given = inputs()
-    operations = count_operations(measured(SAMPLES), encoder.operations(IMAGES))
-    return dataclasses.replace(given, encoder=encoder, variants=(variant(operations),))
-
-
-def twice(places: list[tuple[str, str]]) -> NDArray[np.bool_]:
-    """What a window twice as long has twice of, the code aside."""
-    once = ("pixel_read", "random_draw", "decision_comparison")
-    return np.array([term not in once and not term.startswith("code_") for term, _ in places])
-
-
-def energy_of(
-    longer: NDArray[np.int64], doubled: NDArray[np.bool_], prices: Floats, means: Floats
-) -> float:
-    """With the code of the longer window, and twice of everything that a step has."""
-    return float(np.where(doubled, 2 * means, longer.mean(axis=0)) @ prices)
