@@ -117,7 +117,7 @@ def campaign(
 def test_a_hostile_file_is_refused_by_name_or_without_effect(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    campaign(READERS, 12, capsys)
+    campaign(READERS, 8, capsys)
 
 
 @pytest.mark.slow
