@@ -462,8 +462,12 @@ def execute(
     def run(first: int) -> tuple[Batch, dict[str, Array]]:
         return _run(Batch(prepared, slice(first, first + size)), record)
 
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        outcomes = list(pool.map(run, range(0, events.n_samples, size)))
+    firsts = range(0, events.n_samples, size)
+    if threads == 1:  # a thread to start takes longer than many a run
+        outcomes = list(map(run, firsts))
+    else:
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            outcomes = list(pool.map(run, firsts))
     batches = [batch for batch, _ in outcomes]
 
     def joined(arrays: Iterable[Array]) -> Array:
