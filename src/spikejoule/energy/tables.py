@@ -41,7 +41,7 @@ from spikejoule.energy.comparison import Verdict, outcome_of
 from spikejoule.energy.counting import INFERENCE
 from spikejoule.energy.estimates import Energy, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant, judges
-from spikejoule.energy.prices import HardwareProfile, price
+from spikejoule.energy.prices import HardwareProfile, mean_pj
 from spikejoule.energy.training import TRAINING
 from spikejoule.evaluation.front_rows import pareto_front
 
@@ -225,7 +225,7 @@ def fronts_table(
         for one in variants:
             known = one.accuracies
             if known and known.validation_percent is not None and judges(profile, one):
-                ends = price(one.operations, profile).mean(axis=1)
+                ends = mean_pj(one.operations, profile)
                 low, value, high = (rounded(float(end), 8) for end in ends)
                 sides[one.side].append(
                     FrontsRow(

@@ -23,8 +23,9 @@ from spikejoule.core.provenance import (
 from spikejoule.core.resume import ResumeFile, StateStore
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
-from spikejoule.energy import HardwareProfile, count_operations, price
+from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.estimates import Energy
+from spikejoule.energy.prices import mean_pj
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.choice import resolve_device
 from spikejoule.evaluation.inference import measure_network
@@ -120,7 +121,7 @@ def run_trial(
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
     shown = validation.images if isinstance(validation, LabelledImages) else None
     code = None if shown is None else encoder.operations(shown)
-    energy = Energy.of(price(count_operations(measured, code), profile).mean(axis=1))
+    energy = Energy.of(mean_pj(count_operations(measured, code), profile))
     metrics = {
         "validation_accuracy_percent": result.best_validation_accuracy_percent,
         "best_epoch": result.best_epoch,
