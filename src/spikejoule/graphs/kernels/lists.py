@@ -2,7 +2,7 @@
 
 Samples go sixteen abreast: an array of what n units have is real [B, n, LANES], its last axis being
 the samples of one of B blocks, so that a vector holds what a unit has in all of them. "Real" is
-float32 or float64. Each neuron has its own constants (graphs/dynamics.py has the equations).
+float32 or float64. Each neuron has its own constants (graphs/conventions.py has the equations).
 """
 
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ class Given(NamedTuple):
 
 
 class Slide(NamedTuple):
-    """How a window slides over (C, H, W), see graphs/plan.py; all are int64.
+    """How a window slides over (C, H, W), see model/network.py; all are int64.
 
     Attributes:
         height, width: H, W of the input.
