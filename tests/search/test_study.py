@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,16 @@ class TestOpening:
         study.optimize(lambda trial: (1, 1), n_trials=1)
         with pytest.raises(ParameterError, match="is none of this version of .*: give this"):
             open_study(search)
+
+    def test_several_launchers_may_make_the_database_at_once(self, search: Search) -> None:
+        together = threading.Barrier(4)
+
+        def opened(_: int) -> str:
+            together.wait()
+            return open_study(search).study_name
+
+        with ThreadPoolExecutor(4) as launchers:
+            assert list(launchers.map(opened, range(4))) == ["a"] * 4
 
     def test_a_database_that_cannot_be_reached(self, search: Search) -> None:
         pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")

@@ -5,6 +5,7 @@ again with the same parameters, and keeps the number by which it is known.
 """
 
 import json
+import time
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,6 +51,8 @@ _SQLITE = "sqlite:///"
 _DATABASES = (_SQLITE, "postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
 _BUSY_SECONDS = 60
 _MISSED_BEATS = 4
+_TRIES, _BETWEEN_TRIES = 20, 0.25
+_MADE = "already exists"
 _ANOTHER_NAME = "give this search another name (`study` in search.yaml, or --study)"
 
 # It logs each value of each trial, and each draw that TPE makes at random.
@@ -127,13 +130,7 @@ def open_study(search: Search) -> optuna.Study:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
     with database_errors(search.storage):
-        storage = RDBStorage(
-            search.storage,
-            engine_kwargs=arguments,
-            heartbeat_interval=search.heartbeat,
-            grace_period=_MISSED_BEATS * search.heartbeat,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
-        )
+        storage = _storage(search, arguments)
         study = optuna.create_study(
             storage=storage,
             study_name=search.settings.study,
@@ -160,6 +157,25 @@ def open_study(search: Search) -> optuna.Study:
             f"{where} was begun with other {', '.join(differing)}: restore them, or {_ANOTHER_NAME}"
         )
     return study
+
+
+def _storage(search: Search, engine_kwargs: dict[str, Any]) -> RDBStorage:
+    """Optuna's storage; tables that another process is just making are waited for."""
+    tries = 0
+    while True:
+        try:
+            return RDBStorage(
+                search.storage,
+                engine_kwargs=engine_kwargs,
+                heartbeat_interval=search.heartbeat,
+                grace_period=_MISSED_BEATS * search.heartbeat,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
+            )
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            made = isinstance(error, sqlalchemy.exc.IntegrityError) or _MADE in str(error)
+            if not made or (tries := tries + 1) == _TRIES:
+                raise
+            time.sleep(_BETWEEN_TRIES)
 
 
 def number_of(trial: FrozenTrial | optuna.Trial) -> int:
