@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import optuna
@@ -23,6 +24,7 @@ from submitit.helpers import Checkpointable
 
 from spikejoule.core.errors import ArtifactError, ClusterError, SpikejouleError
 from spikejoule.search.study import (
+    MISSED_BEATS,
     RUNNING,
     SETTLED,
     WAITING,
@@ -104,12 +106,14 @@ def run_search(search: Search) -> Found:
 def _supervised(search: Search, study: optuna.Study, executor: Any, jobs: list[Any]) -> Found:
     """Keep as many workers as there is work for, until there is none; `jobs` are those alive."""
     reported, before, in_vain = "", 0, 0
+    watched: set[int] = set()
     while True:
         ended = [job for job in jobs if job.done(force_check=True)]
         for job in ended:
             jobs.remove(job)
         fail_stale_trials(study)
         found = _trials(study)
+        _watch(study, search, found[RUNNING], watched)
         left, over = _left(found, search), sum(len(found[word]) for word in SETTLED)
         in_vain = in_vain + len(ended) if over == before else 0
         before = over
@@ -124,6 +128,23 @@ def _supervised(search: Search, study: optuna.Study, executor: Any, jobs: list[A
             missing = min(search.workers, left) - len(jobs)
             jobs += _started(search, executor, missing) if missing > 0 else []
         time.sleep(_POLL_SECONDS[search.cluster])
+
+
+def _watch(
+    study: optuna.Study, search: Search, running: list[FrozenTrial], watched: set[int]
+) -> None:
+    """Record a heartbeat of each trial that has run for long, once.
+
+    A worker that is killed as it begins a trial has left none, and Optuna waits for such a trial
+    for ever; one that was recorded here is missed by and by. That of a living worker goes on.
+    """
+    storage: Any = study._storage
+    begun = datetime.now() - timedelta(seconds=MISSED_BEATS * search.heartbeat)
+    for trial in running:
+        late = trial.datetime_start is not None and trial.datetime_start < begun
+        if late and trial._trial_id not in watched:
+            watched.add(trial._trial_id)
+            storage.record_heartbeat(trial._trial_id)
 
 
 def _trials(study: optuna.Study) -> Found:

@@ -50,7 +50,7 @@ SETTLED: Final = (TRAINED, FAILED)
 _SQLITE = "sqlite:///"
 _DATABASES = (_SQLITE, "postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
 _BUSY_SECONDS = 60
-_MISSED_BEATS = 4
+MISSED_BEATS = 4
 _TRIES, _BETWEEN_TRIES = 20, 0.25
 _MADE = "already exists"
 _ANOTHER_NAME = "give this search another name (`study` in search.yaml, or --study)"
@@ -168,7 +168,7 @@ def _storage(search: Search, engine_kwargs: dict[str, Any]) -> RDBStorage:
                 search.storage,
                 engine_kwargs=engine_kwargs,
                 heartbeat_interval=search.heartbeat,
-                grace_period=_MISSED_BEATS * search.heartbeat,
+                grace_period=MISSED_BEATS * search.heartbeat,
                 heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
             )
         except sqlalchemy.exc.SQLAlchemyError as error:
