@@ -8,11 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from spikejoule.baselines.counts import (
-    MeasuredBaseline,
-    measure_baseline,
-    save_baseline,
-)
+from spikejoule.baselines.counts import MeasuredBaseline, measure_baseline, save_baseline
 from spikejoule.baselines.quantised import CALIBRATION_IMAGES, activation_bits, quantise
 from spikejoule.baselines.settings import Variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines

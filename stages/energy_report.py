@@ -14,12 +14,7 @@ from spikejoule.energy.analysis import COLUMNS
 from spikejoule.energy.comparison import VerdictTable
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.ledger import save_variants
-from spikejoule.energy.tables import (
-    EnergyMetrics,
-    FrontsTable,
-    energy_rows,
-    headline,
-)
+from spikejoule.energy.tables import EnergyMetrics, FrontsTable, energy_rows, headline
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.front_rows import FrontTable

@@ -16,11 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.quantised import (
-    QuantisedNetwork,
-    quantised_activations,
-    weight_arrays,
-)
+from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations, weight_arrays
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath

@@ -26,12 +26,7 @@ from spikejoule.data.sources.events import samples_of_file
 from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
-from spikejoule.energy import (
-    BootstrapSettings,
-    analyse,
-    load_profiles,
-    select_profile,
-)
+from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs
@@ -44,12 +39,7 @@ from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.report import PageContent, energy_page
-from spikejoule.report.inspect import (
-    checkpoint_text,
-    checkpoint_values,
-    graph_text,
-    graph_values,
-)
+from spikejoule.report.inspect import checkpoint_text, checkpoint_values, graph_text, graph_values
 from spikejoule.report.page import energy_text
 
 _OF_CHECKPOINTS = ("images", "baselines", "verdict_profile")

@@ -24,12 +24,7 @@ from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params, load_params
-from spikejoule.search.space import (
-    SearchSettings,
-    check_possible,
-    load_search,
-    search_space,
-)
+from spikejoule.search.space import SearchSettings, check_possible, load_search, search_space
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.recorded import experiment_command, frame_text
 from spikejoule.tracking.store import at_root, without_passwords

@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.comparison import (
-    BreakEven,
-    Verdict,
-    break_even,
-    verdicts,
-)
+from spikejoule.energy.comparison import BreakEven, Verdict, break_even, verdicts
 from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
 from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics
 from spikejoule.energy.ledger import (

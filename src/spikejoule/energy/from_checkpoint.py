@@ -19,13 +19,7 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.analysis import network_name
 from spikejoule.energy.counting import widths_of
-from spikejoule.energy.ledger import (
-    SPIKING,
-    WHOLE_WINDOW,
-    Accuracies,
-    Variant,
-    spiking_variants,
-)
+from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant, spiking_variants
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint

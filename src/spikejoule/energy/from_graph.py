@@ -10,12 +10,7 @@ from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.analysis import (
-    AnalysisInputs,
-    EnergyAnalysis,
-    analyse,
-    network_name,
-)
+from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, network_name
 from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant

@@ -27,15 +27,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from spikejoule.core.schema import (
-    MaybeNotNegative,
-    NotNegative,
-    Percent,
-    Record,
-    Row,
-    Table,
-    Text,
-)
+from spikejoule.core.schema import MaybeNotNegative, NotNegative, Percent, Record, Row, Table, Text
 from spikejoule.energy.analysis import COLUMNS, EnergyAnalysis
 from spikejoule.energy.comparison import Verdict, outcome_of
 from spikejoule.energy.counting import INFERENCE

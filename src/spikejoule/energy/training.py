@@ -30,12 +30,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spikejoule.encoding.events import Products
-from spikejoule.energy.counting import (
-    OperationCounts,
-    block,
-    count_spiking,
-    joined,
-)
+from spikejoule.energy.counting import OperationCounts, block, count_spiking, joined
 from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import Activity
 from spikejoule.model.network import Network

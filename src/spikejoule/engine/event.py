@@ -61,12 +61,7 @@ from spikejoule.engine.workspace import (
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import Network, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import (
-    integers_of,
-    layer_constants,
-    quantisation_of,
-    with_grids,
-)
+from spikejoule.model.quantisation import integers_of, layer_constants, quantisation_of, with_grids
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does

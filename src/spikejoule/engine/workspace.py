@@ -22,14 +22,7 @@ from spikejoule.engine.kernels.backward import (
     transpose_in_parts,
 )
 from spikejoule.engine.kernels.layout import ParameterLayout
-from spikejoule.engine.kernels.structures import (
-    Batch,
-    Grids,
-    Learning,
-    Moments,
-    Neuron,
-    Workspace,
-)
+from spikejoule.engine.kernels.structures import Batch, Grids, Learning, Moments, Neuron, Workspace
 from spikejoule.engine.kernels.structures import Network as KernelNetwork
 from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
 from spikejoule.model.network import Network

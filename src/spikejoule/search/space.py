@@ -17,14 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic import Field, ValidationError
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.parameters import (
-    Kinds,
-    Line,
-    Section,
-    parsed,
-    problem_lines,
-    read_sections,
-)
+from spikejoule.core.parameters import Kinds, Line, Section, parsed, problem_lines, read_sections
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
 from spikejoule.params import RENAMED, Params, Value, Values, parse_params

@@ -12,13 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from spikejoule.core.compiling.emit import (
-    INDEX,
-    LANES,
-    broadcast,
-    constant,
-    named_arguments,
-)
+from spikejoule.core.compiling.emit import INDEX, LANES, broadcast, constant, named_arguments
 
 LISTED_AT_ONCE = 2 * LANES
 """Bits that are listed by one instruction. Behind the last number of a list as many places may be

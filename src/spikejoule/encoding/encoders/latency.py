@@ -26,12 +26,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.parameters import Real
-from spikejoule.encoding.encoder import (
-    ByLevel,
-    EncodingOperations,
-    Images,
-    operations_of_pixels,
-)
+from spikejoule.encoding.encoder import ByLevel, EncodingOperations, Images, operations_of_pixels
 
 Curve = Literal["linear", "logarithmic"]
 

@@ -13,12 +13,7 @@ the samples. The equations are in spikejoule/model/neuron.py.
 
 import numpy as np
 
-from spikejoule.core.compiling import (
-    compiled,
-    compiled_apart,
-    compiled_inline,
-    compiled_parallel,
-)
+from spikejoule.core.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size

@@ -13,12 +13,7 @@ dL/dv[j] over the steps, which the backward pass leaves in the place of the bias
 
 import numpy as np
 
-from spikejoule.core.compiling import (
-    compiled,
-    compiled_apart,
-    compiled_inline,
-    compiled_parallel,
-)
+from spikejoule.core.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.core.compiling.bits import list_set_bits
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at

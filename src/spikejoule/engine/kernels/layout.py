@@ -10,12 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.core.errors import ArtifactError
-from spikejoule.engine.kernels.structures import (
-    DECAY_PLACE,
-    THRESHOLD_PLACE,
-    Layer,
-    ParameterRows,
-)
+from spikejoule.engine.kernels.structures import DECAY_PLACE, THRESHOLD_PLACE, Layer, ParameterRows
 from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 

@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.compiling import compiled, compiled_inline
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.graphs.kernels.vectors import (
-    count_vector,
-    fire_vectors,
-    follow_vectors,
-)
+from spikejoule.graphs.kernels.vectors import count_vector, fire_vectors, follow_vectors
 
 Array = NDArray[Any]
 
