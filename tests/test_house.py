@@ -83,17 +83,27 @@ def test_every_dependency_has_a_range_and_a_tested_version_in_it(
 
 def test_one_class_is_a_network(repository: Path) -> None:
     """What has nodes and edges, or sizes of layers; few modules ask for the latter."""
-    asking, found = [], []
+    asking, found, named = [], [], []
     for path in sorted((repository / "src").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         asking += [path.name] if "layer_sizes" in text else []
         for one in ast.walk(ast.parse(text)):
             if isinstance(one, ast.ClassDef):
+                named += [path.name] if one.name == "Network" else []
                 targets = (getattr(part, "target", part) for part in one.body)
                 names = {getattr(part, "id", getattr(part, "name", "")) for part in targets}
                 found += [one.name] if "layer_sizes" in names or {"nodes", "edges"} <= names else []
     assert found == ["Network"]
+    assert named == ["network.py"]
     assert len(asking) <= 12, asking
+
+
+def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
+    """Of the folders that the digest of sources covers, besides surrogates, which are emitted."""
+    using = re.compile(r"@compiled|\bcompiled\w*\(|njit")
+    for path in (repository / "src").rglob("*.py"):
+        covered = path.parent.name in ("kernels", "compiling")
+        assert covered or not using.search(path.read_text(encoding="utf-8")), path
 
 
 class TestImports:

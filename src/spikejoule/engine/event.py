@@ -43,11 +43,11 @@ from spikejoule.engine.kernels.structures import (
     Layer,
     Learning,
     Moments,
+    NetworkArrays,
     Neuron,
     Spikes,
     Workspace,
 )
-from spikejoule.engine.kernels.structures import Network as KernelNetwork
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.engine.workspace import (
     gradient_of_batch,
@@ -128,7 +128,7 @@ class EventEngine:
         is_float = architecture.quantisation is None
         neuron = architecture.neuron
         assert isinstance(neuron, LeakyIntegrateAndFire)
-        self._network = KernelNetwork(
+        self._network = NetworkArrays(
             layers=layout.table,
             parameters=self._learned if is_float else aligned_zeros((layout.size,), dtype),
             transposed=aligned_zeros((max(layout.transposed_size, 1),), dtype),

@@ -22,8 +22,15 @@ from spikejoule.engine.kernels.backward import (
     transpose_in_parts,
 )
 from spikejoule.engine.kernels.layout import ParameterLayout
-from spikejoule.engine.kernels.structures import Batch, Grids, Learning, Moments, Neuron, Workspace
-from spikejoule.engine.kernels.structures import Network as KernelNetwork
+from spikejoule.engine.kernels.structures import (
+    Batch,
+    Grids,
+    Learning,
+    Moments,
+    NetworkArrays,
+    Neuron,
+    Workspace,
+)
 from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
 from spikejoule.model.network import Network
 from spikejoule.model.quantisation import layer_constants, neuron_constants, quantisation_of
@@ -52,7 +59,7 @@ def neuron_table(architecture: Network, dtype: DTypeLike) -> NDArray[Any]:
         return np.array(on_grids).astype(dtype)
 
 
-def neuron_of_layer(network: KernelNetwork, number: int) -> Neuron:
+def neuron_of_layer(network: NetworkArrays, number: int) -> Neuron:
     """The neuron of the layer of a number, counted from 0.
 
     (`structures.neuron_at` is for kernels: called from here it would return numbers in float64.)
@@ -151,7 +158,7 @@ class Sharing(NamedTuple):
 
 
 def gradient_of_batch(
-    batch: Batch, learning: Learning, network: KernelNetwork, workspace: Workspace, threads: int
+    batch: Batch, learning: Learning, network: NetworkArrays, workspace: Workspace, threads: int
 ) -> None:
     """Leave the gradient of each lane in the workspace, and its losses and counts."""
     lanes, slots = batch.bounds.size - 1, len(workspace.counts)

@@ -23,7 +23,7 @@ from spikejoule.engine.kernels.structures import (
     BySource,
     Kept,
     Learning,
-    Network,
+    NetworkArrays,
     Spikes,
     Workspace,
     layer_at,
@@ -91,7 +91,7 @@ def _prepare_weights(spikes, n_rows, number, network, touched, kept, synaptic_ev
         spikes: into the layer, ``Spikes`` of `n_rows` rows.
         n_rows: steps of all samples of the group.
         number: of the layer.
-        network: ``Network``.
+        network: ``NetworkArrays``.
         touched: rows that the lane changed, bool [R].
         kept: ``Kept`` of the group; receives the spikes by source if the layer is not narrow.
         synaptic_events: receives what the group adds, int64 [L].
@@ -276,11 +276,11 @@ def batch_gradient(batch, learning, network, workspace):
 
     Args:
         batch, learning: the fields of ``Batch`` and ``Learning``, as plain tuples.
-        network: of ``Network``, likewise; the transposed weights receive.
+        network: of ``NetworkArrays``, likewise; the transposed weights receive.
         workspace: of ``Workspace``, likewise, with a slot for each lane; gradients, touched rows,
             losses and counts receive.
     """
-    named = Network(*network)
+    named = NetworkArrays(*network)
     of_lanes = Batch(*batch)
     n_lanes = of_lanes.bounds.size - 1
     transpose_weights(n_lanes, named, n_lanes)

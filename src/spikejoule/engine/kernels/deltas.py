@@ -37,7 +37,7 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
         spikes: the layer's, ``Spikes`` of T rows.
         n_steps: T.
         number: of the layer, from 0 for the first after the input.
-        network: ``Network``; of a spike's synapses, it knows how many are left.
+        network: ``NetworkArrays``; of a spike's synapses, it knows how many are left.
         batch_size: samples that the mean goes over.
         penalties: of each layer, see ``Learning``.
         costs: receives what a spike of each unit adds to the batch's mean loss, real [stride].

@@ -140,7 +140,7 @@ THRESHOLD_PLACE = 1
 """Where the logit of the decay and the logarithm of the threshold lie in a layer's row."""
 
 
-class Network(NamedTuple):
+class NetworkArrays(NamedTuple):
     """A network's parameters and where they lie, and its neurons.
 
     Attributes:

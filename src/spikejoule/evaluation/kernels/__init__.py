@@ -1,0 +1,1 @@
+"""Compiled functions of what is counted after inference."""
