@@ -284,6 +284,13 @@ class TestEvents:
     def test_they_need_no_encoder_and_no_augmentation(self, repository: Path) -> None:
         assert parse_params(self.of_events(repository)).encode.encoder.takes == "events"
 
+    @pytest.mark.parametrize("source", ["n_mnist", "shd", "mnist", "some/directory"])
+    def test_a_file_is_refused_where_none_is_read(self, repository: Path, source: str) -> None:
+        content = self.of_events(repository)
+        content["data"] |= {"source": source, "files": "events.npz"}
+        said = f"data.files: 'events.npz' is not allowed; allowed: null with data.source {source}, "
+        assert refusal(content).startswith(said)
+
     @pytest.mark.parametrize("key", ["shear_degrees", "distillation"])
     def test_what_asks_for_images_is_refused_by_name(self, repository: Path, key: str) -> None:
         said = refusal(self.of_events(repository, **{key: 0.5}))

@@ -83,6 +83,13 @@ class DataParams(Section):
         """The source with its parameters, or the path of a directory."""
         return SOURCES.chosen_in(self) if self.source in SOURCES else self.source
 
+    @model_validator(mode="after")
+    def _files_are_read(self) -> Self:
+        if "files" in SOURCES.idle_in(self) and self.model_dump()["files"] is not None:
+            allowed = f"null with data.source {self.source}, or data.source events"
+            raise refused(_not_allowed("data", ("files", allowed), self))
+        return self
+
 
 @chooses(ENCODERS)
 class EncodeParams(Section):
