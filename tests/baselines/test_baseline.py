@@ -1,6 +1,7 @@
 """The ReLU networks and their quantised forms, against loops over plain numbers."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -213,4 +214,13 @@ class TestFile:
         held = {key: value for key, value in arrays.items() if value is not None}
         write_npz(saved, "spikejoule/baseline/3", held)
         with pytest.raises(ArtifactError, match=words):
+            load_baseline(saved)
+
+    def test_a_network_of_one_matrix_is_refused_with_the_file(self, saved: Path) -> None:
+        with np.load(saved, allow_pickle=False) as archive:
+            held = {key: value for key, value in archive.items() if key != "schema"}
+        held["baseline1.synapses"] = held["baseline1.synapses"][:1]
+        held["baseline1.macs_nonzero"] = held["baseline1.macs_nonzero"][:, :1]
+        write_npz(saved, "spikejoule/baseline/3", held)
+        with pytest.raises(ArtifactError, match=f"^{re.escape(str(saved))}: .* hidden layer"):
             load_baseline(saved)

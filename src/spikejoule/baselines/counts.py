@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations, weight_arrays
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
@@ -212,7 +212,7 @@ def load_baseline(path: FilePath, labels: NDArray[Any] | None = None) -> tuple[B
         )
     try:
         baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, ParameterError) as error:
         raise ArtifactError(f"{path}: {error}: write it again.") from error
     silent = [baseline.name for baseline in baselines if not baseline.macs_nonzero.any()]
     if silent:
