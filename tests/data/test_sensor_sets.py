@@ -1,13 +1,13 @@
 """The readers of N-MNIST and SHD, and event files as data."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikejoule.core.errors import DataError
+from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.data.events import EventBlock, EventSetting, LabelledEvents, write_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, SensorSource
@@ -87,6 +87,19 @@ def test_damaged_samples_are_named(
         damaged[48:52] = b"\xff" * 4
         path.write_bytes(damaged)
     with pytest.raises(DataError, match=problem):
+        load(NMnist)
+
+
+def test_what_the_disk_refuses_is_no_fault_of_the_archive(
+    tmp_path: Path, load: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, setting: EventSetting, blocks: Iterable[EventBlock]) -> None:
+        next(iter(blocks))
+        raise ArtifactError(f"{path} cannot be written: No space left on device.")
+
+    sensor_files.write_n_mnist(tmp_path / "n_mnist", 3, 3)
+    monkeypatch.setattr("spikejoule.data.source.write_event_file", full)
+    with pytest.raises(ArtifactError, match="train.npz cannot be written: No space left"):
         load(NMnist)
 
 

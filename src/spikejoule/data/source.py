@@ -177,21 +177,21 @@ class SensorSource(Source):
             parts = _kept(cache)
         except ArtifactError:
             for part, (_, name, _) in self.downloads.items():
-                self._write(cache / f"{part}.npz", cache / name)
+                write_event_file(cache / f"{part}.npz", self.setting, self._read(cache / name))
             parts = _kept(cache)
         train, test = parts["train"], parts["test"]
         title = f"{self.setting.title} ({len(train):,} training and {len(test):,} test samples)"
         sha256 = {f"{part}-events": events.sha256 for part, events in parts.items()}
         return Dataset(self.name, title, self.note, sha256, train, test)
 
-    def _write(self, path: Path, place: Path) -> None:
-        """An event file of what an archive holds."""
+    def _read(self, place: Path) -> Iterator[EventBlock]:
+        """What an archive holds; DataError if it cannot be read."""
         try:
             with (
                 open_regular(place, error_type=DataError) as stream,
                 zipfile.ZipFile(stream) as archive,
             ):
-                write_event_file(path, self.setting, self.samples(archive))
+                yield from self.samples(archive)
         except DataError:
             raise
         except Exception as error:  # damaged bytes make a reader raise nearly anything
