@@ -57,11 +57,14 @@ def front(options: argparse.Namespace) -> str:
     table = compared.table()
     if options.table is not None:
         table.write(options.table, compared.varied)
+    undrawn = ""
     if options.figure is not None:
         source = f"{compared.data_title}; {compared.n_runs} runs"
         if chart := accuracy_front(table.rows, source):
             write_bytes(options.figure, chart.png())
-    return front_text(compared, options.at_least, params.flattened())
+        else:
+            undrawn = f"{options.figure} was not drawn: no run has synaptic events.\n"
+    return front_text(compared, options.at_least, params.flattened()) + undrawn
 
 
 def verdict(options: argparse.Namespace) -> str:
