@@ -145,6 +145,13 @@ def test_a_store_out_of_reach_is_said_at_once(
         ("postgresql+psycopg://user:a/b#c?d@host/db", "postgresql+psycopg://host"),
         ("(postgresql://user@host/db?password=s3cret&x=1)", "(postgresql://host)"),
         ("h passwd=a access_token=b api_key='c'", "h passwd=*** access_token=*** api_key=***"),
+        ("at http://s3cret@host", "at http://host"),
+        ("at https://host:5000/?api_key=s3cret now", "at https://host:5000 now"),
+        ("postgresql://host/db?sslpassword=s3cret", "postgresql://host"),
+        ("postgresql://host/db?x=1&passwd=s3cret", "postgresql://host"),
+        ("'http://host/?access_token=s3cret'", "'http://host'"),
+        ("databricks://s3cret@host failed", "databricks://host failed"),
+        ("?sslpassword=a&access_token=b", "?sslpassword=***&access_token=***"),
         ("sqlite:///file:/a/b.db?mode=ro&password=x", "sqlite:///file:/a/b.db"),
         (
             "(raised as a result of Query-invoked autoflush; consider using a block)\n"
