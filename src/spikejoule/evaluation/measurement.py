@@ -50,7 +50,7 @@ from spikejoule.encoding.events import EventList, Products
 from spikejoule.evaluation.lazy_updates import lazy_updates_per_sample, targets_by_source
 from spikejoule.model.network import Network
 
-KINDS: Final = (*("spikes", "events", "macs", "updates", "additions", "multiplications", "values"),)
+KINDS: Final = ("spikes", "events", "macs", "updates", "additions", "multiplications", "values")
 """Kinds of counts."""
 
 

@@ -3,11 +3,12 @@
 Every function turns values into a `Chart`: no file, no global state, no display, and the same bytes
 for the same values. Every axis has its unit; the title states what the chart shows, and the line
 below it the data that it was measured on. This package alone imports matplotlib. What DVC draws
-from `metrics/` (`make plots`: training, classes and their confusion, accuracy by step) is not here.
+from `metrics/` (`make plots`: training by epoch, classes, accuracy by step) is not here.
 
 canvas    palette, axes, and the way to PNG and SVG
 accuracy  what accuracy costs: sweeps and recorded networks
 energy    energy by profile and term
+learning  training by epoch, and the confusion of classes, for `figures/`
 raster    one sample, spike by spike
 """
 
