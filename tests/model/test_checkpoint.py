@@ -238,6 +238,14 @@ class TestReadComplete:
             (lambda content: content.pop("schema_version"), "no schema"),
             (_with("architecture", "threshold", None), "threshold is null"),
             (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "epoch is missing"),
+            (_with("training_config", "pruned_fraction", "0.0"), "pruned_fraction is '0.0'"),
+            (_with("training_config", "pruned_fraction", float("nan")), "pruned_fraction is nan"),
+            (_with("training_config", "pruned_fraction", [1]), "pruned_fraction is [1]"),
+            (_with("training_history", "train_acc", [1, [2], {}]), "train_acc.1 is [2]"),
+            (
+                lambda content: content["spikejoule"]["history"][0].update(samples=2**70),
+                "samples is 11805",
+            ),
             (_with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)), "unknown"),
             (
                 lambda content: content["model_state_dict"].update(

@@ -34,7 +34,6 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.network import Network, State
 from spikejoule.model.neuron import UNNAMED, Neuron
 from spikejoule.model.neurons import NEURONS
-from spikejoule.model.pruning import is_pruned
 from spikejoule.model.quantisation import (
     LEAK_ONE,
     Quantisation,
@@ -118,6 +117,7 @@ class TrainingConfigSection(Section):
     weight_decay: NotNegative | None = None
     grad_clip_norm: NotNegative | None = None
     grad_clip_max_norm: NotNegative | None = None
+    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
 
 
 class EpochEntry(Record):
@@ -132,7 +132,7 @@ class EpochEntry(Record):
     train_accuracy_percent: Percent
     validation_accuracy_percent: Percent
     spikes: tuple[Count, ...]
-    samples: int = Field(ge=1)
+    samples: Size
     synaptic_events: tuple[Count, ...] | None = None
     pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
     teacher_macs: Count | None = None
@@ -143,6 +143,14 @@ class EpochEntry(Record):
 # Spikes: sums of integers, which the notebook keeps as floats.
 Spikes = Annotated[float, Field(ge=0, le=2**53)]
 ByName = dict[str, Spikes]
+
+
+class TrainingHistory(Section):
+    """One number an epoch; the losses of a training that diverged may be no numbers."""
+
+    train_acc: list[Percent] = Field(default_factory=list)
+    val_acc: list[Percent] = Field(default_factory=list)
+    epoch_times: list[NotNegative] = Field(default_factory=list)
 
 
 class TrainingResults(Section):
@@ -235,6 +243,7 @@ class CompleteFile(Sizes):
     test_accuracy: Percent | None = None
     training_config: TrainingConfigSection = TrainingConfigSection()
     training_results: TrainingResults = TrainingResults()
+    training_history: TrainingHistory = TrainingHistory()
     training_spikes: SpikesSection = SpikesSection()
     inference_spikes: SpikesSection = SpikesSection()
     energy_proxies: EnergyProxiesSection = EnergyProxiesSection()
@@ -267,7 +276,7 @@ class CompleteCheckpoint:
     @property
     def pruned(self) -> bool:
         """Whether synapses were removed in training."""
-        return is_pruned(self.section("training_config"))
+        return bool(self.file.training_config.pruned_fraction)
 
     def spikes_per_inference(self) -> dict[str, float] | None:
         """Mean spikes of each layer per inference, by the layer's name; None if not recorded."""
