@@ -33,7 +33,7 @@ from spikejoule.energy.ledger import (
     spiking_variants,
 )
 from spikejoule.energy.prices import Price
-from spikejoule.energy.tables import FrontsTable, fronts_table
+from spikejoule.energy.tables import FrontsRow, FrontsTable, among_recorded, fronts_table
 from spikejoule.evaluation.measurement import Measurement
 from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
@@ -236,6 +236,22 @@ def test_a_front_has_who_is_not_beaten_and_is_read_as_written(tmp_path: Path) ->
     path = tmp_path / "fronts.csv"
     table.write(path)
     assert FrontsTable.read(path).rows == table.rows
+
+
+def test_brackets_are_compared_by_the_middle_of_their_prices() -> None:
+    """Own 99 to 203 by the interval, 100 to 200 by prices; recorded 100.3 to 200.7."""
+    under = profile({"synaptic_event": [1, 2], "mac": [1, 2]}, "system")
+    variants = [variant("spiking", [10] * 40), variant("conventional", [98, 102] * 20)]
+    ledger = Ledger.of(variants, {under.id: under}, SETTINGS)
+    (own,) = verdicts(ledger, (97.0,))
+    own = own.model_copy(update={"conventional_pj_low": 99.0, "conventional_pj_high": 203.0})
+    row = FrontsRow(
+        profile=under.id, side="conventional", network="recorded", validation_percent=98.0,
+        test_percent=97.0, pj_low=100.3, pj=None, pj_high=200.7,
+    )  # fmt: skip
+    assert among_recorded(own, [row], ledger) is own
+    cheaper = row.model_copy(update={"pj_high": 199.0})
+    assert among_recorded(own, [cheaper], ledger).conventional == "recorded"
 
 
 def counted_networks() -> tuple[Variant, ...]:

@@ -32,7 +32,7 @@ from spikejoule.energy.analysis import COLUMNS, EnergyAnalysis
 from spikejoule.energy.comparison import Verdict, outcome_of
 from spikejoule.energy.counting import INFERENCE
 from spikejoule.energy.estimates import Energy, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant, judges
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, Variant, judges
 from spikejoule.energy.prices import HardwareProfile, mean_pj
 from spikejoule.energy.training import TRAINING
 from spikejoule.evaluation.front_rows import pareto_front
@@ -175,8 +175,8 @@ class RecordedVerdict(Verdict):
     is_recorded: ClassVar[bool] = True
 
 
-def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow]) -> Verdict:
-    """A verdict among conventional networks of recorded runs, too: the cheapest of all.
+def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow], ledger: Ledger) -> Verdict:
+    """A verdict of a ledger among conventional networks of recorded runs, too: the cheapest of all.
 
     The ratio to a recorded one is from the least to the most by both their ranges, since counts of
     different runs are not paired.
@@ -190,10 +190,11 @@ def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow]) -> Verdict:
     if best is None:
         return verdict
     if verdict.conventional:
-        own_pj = verdict.energy(CONVENTIONAL).middle_pj
-        is_same = verdict.conventional == best.network
-        # Half-way between the ends of an interval is no mean.
-        if own_pj <= best.middle_pj * (1 + _ROUNDING) or (is_same and best.pj is None):
+        # The middle of the prices, as of what is recorded: a verdict's ends are of an interval.
+        number = [one.name for one in ledger.variants].index(verdict.conventional)
+        place = [one.id for one in ledger.profiles].index(verdict.profile)
+        own_pj = Energy.of(ledger.means(number, place)).middle_pj
+        if own_pj <= best.middle_pj * (1 + _ROUNDING):
             return verdict
     cells = {f"conventional_{name}": cell for name, cell in best if name not in ("profile", "side")}
     ratio = low = high = None

@@ -77,7 +77,8 @@ class PageContent:
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """This network against all, under every profile that compares."""
-        return tuple(among_recorded(one, self.recorded) for one in self.analysis.verdicts)
+        ledger = self.analysis.ledger
+        return tuple(among_recorded(one, self.recorded, ledger) for one in self.analysis.verdicts)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -95,7 +96,7 @@ class PageContent:
             recorded=recorded,
             aside=self.aside,
             verdict=self.verdict,
-            early=early and among_recorded(early, recorded),
+            early=early and among_recorded(early, recorded, self.analysis.ledger),
             verdicts=self.verdicts,
         )
 
