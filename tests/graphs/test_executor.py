@@ -336,12 +336,21 @@ class TestFiles:
             ("node/nodes/a/weight", np.full((5, 6), 1e39), "not finite in float32"),
             ("node/nodes/input/shape", np.array([6.5]), "where whole numbers are needed"),
             ("node/nodes/input/shape", "six", "'input' .Input. is damaged"),
+            ("node/nodes/input/shape", np.array([10**11]), "has 100,000,000,000 units; allowed"),
+            ("node/metadata", 3, "metadata without names: 3"),
+            ("node/nodes/c/weight", np.ones((0, 5), np.float32), "the node 'c' has 0 units"),
         ):
             nir.write(path, GRAPHS["fully connected"](Maker()))
             with h5py.File(path, "r+") as file:
-                del file[place]
+                if place in file:
+                    del file[place]
                 file[place] = value
             assert re.search(words, refusal(read_nir, path))
+        nir.write(path, GRAPHS["fully connected"](Maker()))
+        with h5py.File(path, "r+") as file:
+            file.move("node/nodes/a", b"node/nodes/\xff")
+        assert "damaged or not a NIR file" in refusal(read_nir, path)
+        nir.write(path, GRAPHS["fully connected"](Maker()))
         whole = path.read_bytes()
         for n_bytes in (0, 100, len(whole) // 2, len(whole) - 10):
             path.write_bytes(whole[:n_bytes])
@@ -416,6 +425,10 @@ class TestStructure:
             network_of(graph_of({"a": Maker().if_(3, 2)}, (2, 3), (2, 3)))
         for shape in ((6,), (2, 3), (1, 2, 3)):
             network_of(graph_of({"a": Maker().if_(*shape)}, (2, 3), (2, 3)))
+
+    def test_names_are_printable(self) -> None:
+        graph = graph_of({"\x1b[2Ja": Maker().if_(3)}, (3,), (3,))
+        assert "\\x1b[2Ja" in network_of(graph).nodes
 
     def test_a_graph_that_says_why_it_is_empty(self) -> None:
         with pytest.raises(ArtifactError, match="no nodes: the neuron has no node in NIR"):

@@ -26,8 +26,9 @@ import numpy as np
 from nir.serialization import hdf2dict
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, printable
 from spikejoule.core.store import open_regular
+from spikejoule.encoding.events import MAX_UNITS
 from spikejoule.model.network import (
     Convolution,
     Dense,
@@ -88,7 +89,9 @@ def read_nir(path: str | os.PathLike[str]) -> Network:
         return _network(content)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
-    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+    # SystemError: h5py's, of a name that is not UTF-8.
+    except (AttributeError, LookupError, MemoryError, OSError, RuntimeError, SystemError, TypeError,
+            ValueError) as error:  # fmt: skip
         reason = " ".join(str(error).split())
         raise ArtifactError(f"{path} is damaged or not a NIR file ({reason}).") from error
 
@@ -138,6 +141,8 @@ def _raw_of(node: Any) -> Raw:
 
 def _network(graph: Raw) -> Network:
     metadata = graph.get("metadata", {})
+    if not isinstance(metadata, Mapping):
+        raise ArtifactError(f"the graph has metadata without names: {metadata!s:.80}.")
     if not graph.get("nodes"):
         reason = metadata.get("reason", "it was written without")
         raise ArtifactError(f"the graph has no nodes: {reason!s:.300}.")
@@ -176,7 +181,7 @@ def _flat(graph: Raw, prefix: str) -> tuple[dict[str, Raw], list[Edge]]:
     edges: list[Edge] = []
     ends: dict[str, tuple[str, str]] = {}
     for name, node in graph["nodes"].items():
-        full, kind = f"{prefix}{name}", node["type"]
+        full, kind = printable(f"{prefix}{name}"), node["type"]
         inner = {full: node}
         ends[name] = full, full
         if kind == "NIRGraph":
@@ -184,7 +189,7 @@ def _flat(graph: Raw, prefix: str) -> tuple[dict[str, Raw], list[Edge]]:
             entry, end = (_only(one, node["nodes"], what) for one in ("Input", "Output"))
             inner, inner_edges = _flat(node, f"{full}.")
             edges += inner_edges
-            ends[name] = f"{full}.{entry}", f"{full}.{end}"
+            ends[name] = printable(f"{full}.{entry}"), printable(f"{full}.{end}")
             inner |= {one: {"type": "Identity"} for one in ends[name]}
         elif kind not in BUILDERS:
             allowed = ", ".join(sorted({*BUILDERS, "NIRGraph"}))
@@ -303,7 +308,10 @@ def _check_fit(source: Node, target: str, needed: Shape) -> None:
 
 def _built(name: str, raw: Raw, shape: Shape) -> Node:
     try:
-        return BUILDERS[raw["type"]](name, raw, shape)
+        node = BUILDERS[raw["type"]](name, raw, shape)
+        if not 1 <= node.n_out <= MAX_UNITS:
+            raise ArtifactError(f"has {node.n_out:,} units; allowed are 1 to {MAX_UNITS:,}.")
+        return node
     except ArtifactError as error:
         raise ArtifactError(f"the node {name!r} {error}") from None
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
