@@ -235,6 +235,10 @@ class TestPruned:
         self, network: TrainedNetwork, mnist5k: Dataset, tmp_path: Path, cli: Cli
     ) -> None:
         content, _ = measured_content(network, mnist5k, pruned=True)
+        for events in ((5,), (5, 6, 7)):
+            content["spikejoule"]["history"][0]["synaptic_events"] = events
+            write_complete(tmp_path / "c.pth", content)
+            assert "each of the 2 connections" in cli.refusal("energy", tmp_path / "c.pth")
         del content["energy_proxies"]["per_layer"]["hidden_to_output"]
         write_complete(tmp_path / "c.pth", content)
         assert "hidden_to_output" in cli.refusal("energy", tmp_path / "c.pth")

@@ -130,6 +130,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     """What the checkpoint records of its training; None if spikes or batch size are missing.
 
     Likewise if the network's input are constant currents whose products are not recorded.
+    ArtifactError if the events of an epoch are not those of the connections.
     """
     file, names = checkpoint.file, checkpoint.architecture.layer_names
     config, results, spikes = file.training_config, file.training_results, file.training_spikes
@@ -141,6 +142,11 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         return None
     history = tuple(file.spikejoule.history)
     epochs = history if all(len(row.spikes) == len(names) for row in history) else ()
+    if any(len(row.synaptic_events or names[1:]) != len(names[1:]) for row in epochs):
+        raise ArtifactError(
+            "the checkpoint must record the synaptic events of an epoch as one number for each of "
+            f"the {len(names) - 1} connections: write it again."
+        )
     products = checkpoint.encoder.input_products
     if products and not (epochs and all(epoch.input_macs is not None for epoch in epochs)):
         return None
