@@ -118,9 +118,10 @@ class AnalysisInputs:
     @property
     def spikes_per_input(self) -> float:
         """Spikes of an input unit over the window, a mean."""
-        return (
-            float(self.proxies.connections[0]["spikes_per_inference"]) / self.architecture.n_input
-        )
+        counted = zip(self.operations.columns, self.operations.means, strict=True)
+        place = ("spike_routed", self.architecture.input.name)
+        spikes = sum(float(mean) for one, mean in counted if (one.term, one.place) == place)
+        return spikes / self.architecture.n_input
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:

@@ -393,9 +393,9 @@ def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
     yield _at(node, "neuron_update_inactive", updates - active)
     if node.has_current:
         yield _at(node, "addition", updates)
-    leaks = network.leaks_of(node)
+    leaks = activity.leaks_of(node)
     if leaks or is_model:
-        yield _at(node, "leak_multiplication", updates * leaks)
+        yield _at(node, "leak_multiplication", updates * leaks // node.n_out)
     added = _added(activity, node)
     if added or is_model:
         parameters = node.n_out * bits

@@ -116,7 +116,9 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
             entry = recorded.per_layer.get(name)
             found = None if entry is None else entry.synaptic_events_per_inference
             events.append(_recorded(found, f"synaptic events of {name} per inference"))
-    return energy_proxies(architecture, spikes, encoder.time_window, events, macs)
+    return energy_proxies(
+        architecture, spikes, encoder.time_window, events, macs, checkpoint.pruned
+    )
 
 
 def _recorded(found: float | None, what: str) -> float:

@@ -90,7 +90,7 @@ def graph_inputs(
         architecture=network,
         encoder=encoder,
         variants=(Variant(SPIKING, name, WHOLE_WINDOW, accuracies, FLOAT_BITS, operations),),
-        proxies=energy_proxies(network, spikes, run.time_window, events),
+        proxies=energy_proxies(network, spikes, run.time_window, events, pruned=run.pruned),
         n_images=run.n_rows,
         labels=None if labels is None else np.asarray(labels, dtype=np.int64),
         value_macs_per_inference=float(run.total("macs").mean()) or None,

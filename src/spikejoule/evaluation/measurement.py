@@ -48,7 +48,7 @@ from numpy.typing import ArrayLike, NDArray
 from spikejoule.encoding.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.encoding.events import EventList, Products
 from spikejoule.evaluation.lazy_updates import lazy_updates_per_sample, targets_by_source
-from spikejoule.model.network import Network
+from spikejoule.model.network import Network, Neurons
 
 KINDS: Final = ("spikes", "events", "macs", "updates", "additions", "multiplications", "values")
 """Kinds of counts."""
@@ -128,6 +128,10 @@ class Activity:
         """Counts of a kind at a node, [N]; zeros where it has none."""
         found = self.counts.get(kind, {}).get(name)
         return np.zeros(self.n_rows, dtype=np.int64) if found is None else found
+
+    def leaks_of(self, node: Neurons) -> int:
+        """Multiplications by which the states of a node's neurons leak in an update of each."""
+        return node.n_out * self.network.neurons[self.network.layers.index(node) - 1].leaks
 
     def total(self, kind: str) -> NDArray[Any]:
         """Counts of a kind at all nodes, [N]."""
@@ -219,6 +223,7 @@ def energy_proxies(
     time_window: int,
     synaptic_events: Sequence[float] | None = None,
     input_macs: float | None = None,
+    pruned: bool = False,
 ) -> EnergyProxies:
     """Compute the proxies of a network at a measured activity.
 
@@ -226,7 +231,7 @@ def energy_proxies(
     connection, by name. `time_window` is T, the steps that an inference takes. `synaptic_events`
     are the mean events of each connection, counted synapse by synapse; None if every spike reaches
     all of the next layer. `input_macs` are the mean multiply-accumulates of constant currents; None
-    for an input of spikes.
+    for an input of spikes. `pruned` says whether synapses were removed.
     """
     connections = []
     for number, node in enumerate(network.connections):
@@ -246,8 +251,7 @@ def energy_proxies(
             }
         )
     names = tuple("+".join(network.sources[one]) for one in network.connection_names)
-    counted = synaptic_events is not None
-    return EnergyProxies(tuple(connections), time_window, names, counted, input_macs)
+    return EnergyProxies(tuple(connections), time_window, names, pruned, input_macs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,7 +337,8 @@ class Measurement:
             events = (self.synaptic_events.sum(axis=0) / self.counts.n_samples).tolist()
         if self.input_macs is not None:
             macs = int(self.input_macs.sum()) / self.counts.n_samples
-        return energy_proxies(self.architecture, self.counts.means, self.time_window, events, macs)
+        means, steps = self.counts.means, self.time_window
+        return energy_proxies(self.architecture, means, steps, events, macs, self.pruned)
 
     def activity(
         self,

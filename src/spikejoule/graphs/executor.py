@@ -54,12 +54,20 @@ class GraphRun(Activity):
         output: what the output received, summed over the steps: spikes of each unit, int64
             [N, n]; values, float64 [N, n].
         recorded: the spikes of the nodes that were asked for.
+        dtype: of the neurons' constants.
     """
 
     conventions: Conventions
     engine: str
     output: NDArray[np.int64] | NDArray[np.float64]
     recorded: Mapping[str, EventList]
+    dtype: DTypeLike = np.float32
+
+    def leaks_of(self, node: Neurons) -> int:
+        """As of the class above; a state of which a step keeps all has no leak."""
+        dynamics = dynamics_of(node, self.conventions, self.dtype)
+        kept = (dynamics.membrane.keep, dynamics.keep_current)
+        return sum(int(np.count_nonzero(keep != 1)) for keep in kept if keep is not None)
 
     @property
     def predictions(self) -> NDArray[np.int64] | None:
@@ -493,6 +501,7 @@ def execute(
             name: EventList.from_dense(joined(marks[name] for _, marks in outcomes))
             for name in record
         },
+        dtype=dtype,
     )
 
 

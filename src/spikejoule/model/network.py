@@ -425,12 +425,6 @@ class Network:
         """The neuron of each layer after the input, every parameter a single value."""
         return tuple(self.neuron.of_layer(number) for number in range(len(self.connections)))
 
-    def leaks_of(self, node: Neurons) -> int:
-        """Multiplications by which an update of a neuron lets its states leak."""
-        if self.model is None:
-            return sum(name.startswith("tau") for name in node.parameters)
-        return int(self.neurons[self.layers.index(node) - 1].leaks)
-
     def learned_from(self, state: State) -> "Network":
         """The same network with the values that its neurons have learned, one for each layer."""
         names = self.neuron.learned_names
