@@ -87,9 +87,9 @@ class TestSideBySide:
     ) -> None:
         torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
         try:
-            for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+            for threads in (1, 2):
                 torch.set_num_threads(threads)
-                numba.set_num_threads(threads)
+                numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
                 again = train_baselines(*digits, variants, SETTINGS, SEED).baselines
                 assert torch.get_num_threads() == threads
                 for one, other in zip(again, trained, strict=True):

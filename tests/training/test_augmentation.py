@@ -67,6 +67,7 @@ class TestAffineMap:
 
 
 class TestDraw:
+    @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS == 1, reason="needs several threads")
     def test_threads(self) -> None:
         before = numba.get_num_threads()
         found = []
