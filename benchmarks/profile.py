@@ -41,7 +41,7 @@ from spikejoule.core.text import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event
 from spikejoule.engine.kernels.backward import add_groups, prepare_groups
-from spikejoule.engine.kernels.structures import Batch, Learning, Network, Workspace
+from spikejoule.engine.kernels.structures import Batch, Learning, NetworkArrays, Workspace
 from spikejoule.engine.workspace import share
 
 CALLS = {"gradient_of_batch": "gradient", "gather_gradient": "gather", "adam_step": "optimizer"}
@@ -51,7 +51,7 @@ Seconds = dict[str, list[float]]
 
 
 def _pieces(
-    seconds: Seconds, batch: Batch, learning: Learning, network: Network, workspace: Workspace
+    seconds: Seconds, batch: Batch, learning: Learning, network: NetworkArrays, workspace: Workspace
 ) -> None:
     """Time the pieces of a batch's gradient, the groups of a lane one after the other."""
     strides, bounds = (tuple(of.tolist()) for of in (network.layers[:, 2], batch.bounds))
