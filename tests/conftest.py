@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from hypothesis import settings
 from spikejoule.data.images import Dataset
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from tests.tools.without_torch import WITH_TORCH
+
+# A shell that starts tests in the background has them, and what they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Workers of pytest-xdist share the cores: a thread that waits leaves its core to another worker.
 if "PYTEST_XDIST_WORKER" in os.environ:
