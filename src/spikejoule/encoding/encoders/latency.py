@@ -65,10 +65,11 @@ class Latency(ByLevel):
         self, levels: NDArray[Any], samples: NDArray[np.int64], key: np.uint64, table: Any, out: Any
     ) -> None:
         """Each pixel's one spike, which depends on nothing else."""
-        from spikejoule.encoding.kernels.deterministic import latency_lanes
+        from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
 
         first_level = np.count_nonzero(table == self.time_window)  # intensities ascend
-        latency_lanes(levels, first_level, table, self.time_window, *out)
+        of_levels = Table(first_level=first_level, step_of_level=table)
+        encode_lanes(levels, of_levels, self.time_window, *out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

@@ -45,9 +45,9 @@ class Regular(ByLevel):
         self, levels: NDArray[Any], samples: NDArray[np.int64], key: np.uint64, table: Any, out: Any
     ) -> None:
         """Evenly spaced spikes, which depend on nothing else."""
-        from spikejoule.encoding.kernels.deterministic import regular_lanes
+        from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
 
-        regular_lanes(levels, table, self.time_window, *out)
+        encode_lanes(levels, Table(increments=table), self.time_window, *out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

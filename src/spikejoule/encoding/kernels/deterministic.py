@@ -15,6 +15,21 @@ from spikejoule.core.compiling.bits import LISTED_AT_ONCE, list_at_least
 from spikejoule.encoding.kernels import order_by_step
 
 
+class Table(NamedTuple):
+    """What an encoding makes of the L levels of pixels; the other encoding's array is empty.
+
+    Attributes:
+        first_level: the lowest level that fires in the latency encoding.
+        step_of_level: the step in which a level fires in the latency encoding, uint16 [L].
+        increments: what the accumulator of the regular encoding grows by in a step, uint64 [L],
+            0 to 2^32.
+    """
+
+    first_level: int = 0
+    step_of_level: NDArray[np.uint16] = np.empty(0, np.uint16)
+    increments: NDArray[np.uint64] = np.empty(0, np.uint64)
+
+
 class Scratch(NamedTuple):
     """Memory that encoding an image of P pixels over T steps needs.
 
@@ -41,13 +56,12 @@ def _scratch(n_pixels, n_steps, most_spikes):
 
 
 @compiled
-def latency_of_sample(levels, first_level, step_of_level, n_steps, scratch, sources, lengths):
+def _latency_of_sample(levels, table, n_steps, scratch, sources, lengths):
     """Spikes of one image, ordered by step, then by pixel.
 
     Args:
-        levels: index into `step_of_level` of each pixel, [P].
-        first_level: the lowest level that fires.
-        step_of_level: the step in which a level fires, uint16 [L].
+        levels: index into the arrays of `table` of each pixel, [P].
+        table: ``Table`` of the encoding.
         n_steps: T.
         scratch: ``Scratch``.
         sources: receives the pixels, uint16.
@@ -57,48 +71,13 @@ def latency_of_sample(levels, first_level, step_of_level, n_steps, scratch, sour
         the number of spikes.
     """
     places, bright, steps, pixels = scratch
-    count = np.uint64(list_at_least(levels, levels.size, first_level, bright))
+    step_of_level = table.step_of_level
+    count = np.uint64(list_at_least(levels, levels.size, table.first_level, bright))
     for event in range(count):
         pixel = bright[count - np.uint64(1) - event]
         pixels[event] = pixel
         steps[event] = step_of_level[levels[np.uint64(pixel)]]
     return order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
-
-
-@compiled_parallel
-def _latency_lane(
-    lane, levels, first_level, step_of_level, n_steps, bounds, buffers, counts, lengths
-):
-    """The images of one lane; see :func:`latency_lanes`."""
-    n_pixels = levels.shape[1]
-    scratch = _scratch(n_pixels, n_steps, n_pixels)
-    total = 0
-    for image in range(bounds[lane], bounds[lane + 1]):
-        total += latency_of_sample(
-            levels[image],
-            first_level,
-            step_of_level,
-            n_steps,
-            scratch,
-            buffers[lane, total:],
-            lengths[image * n_steps : (image + 1) * n_steps],
-        )
-    counts[lane] = total
-
-
-@compiled
-def latency_lanes(levels, first_level, step_of_level, n_steps, bounds, buffers, counts, lengths):
-    """Encode images, a lane of them a thread.
-
-    Args:
-        levels: index into `step_of_level` of each pixel, [N, P].
-        first_level, step_of_level, n_steps: as for :func:`latency_of_sample`.
-        bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
-    """
-    n_lanes = bounds.size - 1
-    _latency_lane(
-        n_lanes, levels, first_level, step_of_level, n_steps, bounds, buffers, counts, lengths
-    )
 
 
 _FULL = np.uint64(1 << 32)
@@ -110,27 +89,15 @@ phases of any run of pixels evenly (Knuth, The Art of Computer Programming, volu
 
 
 @compiled
-def regular_of_sample(levels, increments, n_steps, scratch, sources, lengths):
-    """Spikes of one image, ordered by step, then by pixel.
-
-    Args:
-        levels: index into `increments` of each pixel, [P].
-        increments: what the accumulator grows by in a step, uint64 [L], 0 to 2^32.
-        n_steps: T.
-        scratch: ``Scratch``.
-        sources: receives the pixels, uint16.
-        lengths: receives the number of spikes of each step, int64 [T].
-
-    Returns:
-        the number of spikes.
-    """
+def _regular_of_sample(levels, table, n_steps, scratch, sources, lengths):
+    """Spikes of one image, as :func:`_latency_of_sample` gives them."""
     places, _, steps, pixels = scratch
     one = np.uint64(1)
     window = np.uint64(n_steps)
     count = np.uint64(0)
     for k in range(levels.size):
         pixel = np.uint64(levels.size - 1 - k)
-        increment = increments[levels[pixel]]
+        increment = table.increments[levels[pixel]]
         if increment == 0:
             continue
         missing = _FULL - (pixel * _PHASE_STEP) % _FULL
@@ -149,31 +116,28 @@ def regular_of_sample(levels, increments, n_steps, scratch, sources, lengths):
 
 
 @compiled_parallel
-def _regular_lane(lane, levels, increments, n_steps, bounds, buffers, counts, lengths):
-    """The images of one lane; see :func:`regular_lanes`."""
-    n_pixels = levels.shape[1]
-    scratch = _scratch(n_pixels, n_steps, n_pixels * n_steps)
+def _encode_lane(lane, levels, table, n_steps, bounds, buffers, counts, lengths):
+    """The images of one lane; see :func:`encode_lanes`."""
+    n_pixels, is_regular = levels.shape[1], table.increments.size > 0
+    scratch = _scratch(n_pixels, n_steps, n_pixels * (n_steps if is_regular else 1))
     total = 0
     for image in range(bounds[lane], bounds[lane + 1]):
-        total += regular_of_sample(
-            levels[image],
-            increments,
-            n_steps,
-            scratch,
-            buffers[lane, total:],
-            lengths[image * n_steps : (image + 1) * n_steps],
-        )
+        into, of_steps = buffers[lane, total:], lengths[image * n_steps : (image + 1) * n_steps]
+        if is_regular:
+            total += _regular_of_sample(levels[image], table, n_steps, scratch, into, of_steps)
+        else:
+            total += _latency_of_sample(levels[image], table, n_steps, scratch, into, of_steps)
     counts[lane] = total
 
 
 @compiled
-def regular_lanes(levels, increments, n_steps, bounds, buffers, counts, lengths):
+def encode_lanes(levels, table, n_steps, bounds, buffers, counts, lengths):
     """Encode images, a lane of them a thread.
 
     Args:
-        levels: index into `increments` of each pixel, [N, P].
-        increments, n_steps: as for :func:`regular_of_sample`.
+        levels: index into the arrays of `table` of each pixel, [N, P].
+        table: ``Table`` of the encoding.
+        n_steps: T.
         bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
     """
-    n_lanes = bounds.size - 1
-    _regular_lane(n_lanes, levels, increments, n_steps, bounds, buffers, counts, lengths)
+    _encode_lane(bounds.size - 1, levels, table, n_steps, bounds, buffers, counts, lengths)

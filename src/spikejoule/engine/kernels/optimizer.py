@@ -27,14 +27,14 @@ TINY = 1e-16
 
 
 @compiled
-def _sum_of_squares(values):
+def _sum_of_squares(values, start, stop, sums):
     # Sixteen running sums, so that the loop runs in vector registers and in a fixed order.
-    sums = np.zeros(16, values.dtype)
-    for start in range(0, values.size, 16):
-        for k in range(16):
-            sums[k] += values[start + k] * values[start + k]
+    sums[:] = 0
+    for first in range(start, stop, np.uint64(16)):
+        for k in range(np.uint64(16)):
+            sums[k] += values[first + k] * values[first + k]
     total = 0.0
-    for k in range(16):
+    for k in range(np.uint64(16)):
         total += sums[k]
     return total
 
@@ -42,24 +42,22 @@ def _sum_of_squares(values):
 @compiled_parallel
 def _gather_chunk(chunk, gradients, touched, starts, lengths, chunks, squares):
     """The rows of one chunk; see :func:`gather_gradient`."""
-    lanes = gradients.shape[0]
-    total = gradients[0]
+    lanes = np.uint64(gradients.shape[0])
+    total, sums = gradients[0], np.empty(16, gradients.dtype)
     square = 0.0
-    for row in range(chunks[chunk], chunks[chunk + 1]):
-        start, stop = starts[row], starts[row] + lengths[row]
+    for row in range(np.uint64(chunks[chunk]), np.uint64(chunks[chunk + 1])):
+        start, stop = np.uint64(starts[row]), np.uint64(starts[row] + lengths[row])
         any_lane = touched[0, row]
-        for lane in range(1, lanes):
+        for lane in range(np.uint64(1), lanes):
             if touched[lane, row]:
                 any_lane = True
-                part = gradients[lane, start:stop]
-                into = total[start:stop]
-                for k in range(part.size):
-                    into[k] += part[k]
-                    part[k] = 0
+                for k in range(start, stop):
+                    total[k] += gradients[lane, k]
+                    gradients[lane, k] = 0
                 touched[lane, row] = False
         touched[0, row] = any_lane
         if any_lane:
-            square += _sum_of_squares(total[start:stop])
+            square += _sum_of_squares(total, start, stop, sums)
     squares[chunk] = square
 
 
@@ -85,10 +83,10 @@ def clip_coefficient(squares, max_norm):
 
 
 @compiled
-def _adam_row(weights, gradient, touched, first, second, settings):
+def _adam_row(start, stop, weights, gradient, touched, first, second, settings):
     tiny = settings.tiny
     zero = tiny - tiny
-    for k in range(weights.size):
+    for k in range(start, stop):
         slope = settings.weight_decay * weights[k]
         if touched:
             slope += settings.clip * gradient[k]
@@ -108,15 +106,8 @@ def _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, k
     starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
     first, second = moments.first, moments.second
     for row in range(chunks[chunk], chunks[chunk + 1]):
-        start, stop = starts[row], starts[row] + lengths[row]
-        _adam_row(
-            parameters[start:stop],
-            gradient[start:stop],
-            touched[row],
-            first[start:stop],
-            second[start:stop],
-            settings,
-        )
+        start, stop = np.uint64(starts[row]), np.uint64(starts[row] + lengths[row])
+        _adam_row(start, stop, parameters, gradient, touched[row], first, second, settings)
         if kept.size > 0:
             for k in range(start, stop):
                 parameters[k] *= kept[k]
