@@ -67,7 +67,7 @@ class Latency(ByLevel):
         """Each pixel's one spike, which depends on nothing else."""
         from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
 
-        first_level = np.count_nonzero(table == self.time_window)  # intensities ascend
+        first_level = int(np.count_nonzero(table == self.time_window))  # intensities ascend
         of_levels = Table(first_level=first_level, step_of_level=table)
         encode_lanes(levels, of_levels, self.time_window, *out)
 
