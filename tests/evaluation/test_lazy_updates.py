@@ -1,4 +1,4 @@
-"""lazy_updates.py: neuron updates that event-driven hardware makes, against plain loops."""
+"""kernels/lazy_updates.py: neuron updates of event-driven hardware, against plain loops."""
 
 from typing import Any
 

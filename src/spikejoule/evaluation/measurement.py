@@ -47,7 +47,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.encoding.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.encoding.events import EventList, Products
-from spikejoule.evaluation.lazy_updates import lazy_updates_per_sample, targets_by_source
+from spikejoule.evaluation.kernels.lazy_updates import lazy_updates_per_sample, targets_by_source
 from spikejoule.model.network import Network, Neurons
 
 KINDS: Final = ("spikes", "events", "macs", "updates", "additions", "multiplications", "values")
@@ -324,7 +324,7 @@ class Measurement:
     def lazy_updates(self) -> NDArray[np.int64]:
         """Neuron updates of event-driven hardware, of each sample in each layer after the input.
 
-        int64 [N, L - 1]; see :mod:`spikejoule.evaluation.lazy_updates`.
+        int64 [N, L - 1]; see :mod:`spikejoule.evaluation.kernels.lazy_updates`.
         """
         targets = targets_by_source(self.network, self.pruned)
         return lazy_updates_per_sample(self.layers, targets, self.network.has_bias)

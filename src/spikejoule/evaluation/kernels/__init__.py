@@ -1,1 +1,1 @@
-"""Compiled functions of what is counted after inference."""
+"""What is counted after inference, compiled: neuron updates of event-driven hardware."""
