@@ -1,8 +1,11 @@
 """Where the network stops winning, and what an answer before the end of the window costs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     OperationCounts,
@@ -13,6 +16,7 @@ from spikejoule.energy.comparison import break_even
 from spikejoule.energy.counting import Column
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.network import Network
+from tests.energy import test_recount as recounted
 from tests.energy.by_hand import (
     analysis,
     baseline,
@@ -20,6 +24,14 @@ from tests.energy.by_hand import (
     inputs,
     profile,
 )
+
+# What is done for a spike, wherever it is, and what once for an image.
+FOR_A_SPIKE = (
+    "synaptic_event", "neuron_update_active", "reset", "spike_routed", "address_event",
+    "weight_read", "index_read", "state_access_per_event", "spike_read", "spike_write",
+    "spike_counted",
+)  # fmt: skip
+ONCE = ("pixel_read", "code_multiplication", "code_logarithm", "decision_comparison")
 
 
 class TestBreakEven:
@@ -100,6 +112,76 @@ class TestBreakEven:
         steps, spikes = 3 * 4 * 52, 3 * (8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)
         assert limits is not None
         assert limits.spikes_per_input == pytest.approx(3 * (5000 - steps) / spikes)
+
+    @pytest.mark.parametrize("name", ["poisson, LIF", "latency, IF without biases"])
+    def test_at_the_limits_the_printed_table_gives_what_the_baseline_takes(
+        self, mnist5k: Dataset, name: str
+    ) -> None:
+        """Under every profile that compares, term by term, on real digits."""
+        network, encoder, _ = recounted.NETWORKS[name]
+        images = mnist5k.test.images[:6]
+        given = recounted.case(images, encoder, **network)
+        relu, _, _ = recounted.baseline(images, (784, 100, 10), 0.0)
+        tables, profiles = recounted.tables(given, (relu,)), load_profiles()
+        operations = count_operations(given.measured, encoder.operations(images))
+        spikes, n_steps = given.measured.counts.means["input"] / 784, encoder.time_window
+        n_met = 0
+        for profile_id in recounted.ALIKE:
+            rows = tables.get((profile_id, "ReLU, dense"), [])
+            baseline_pj = next((row["pj"] for row in rows if row["term"] == "total"), "")
+            if baseline_pj == "":
+                continue
+            under = profiles[profile_id]
+            limits = break_even(operations, under, baseline_pj, spikes, encoder.rate_hz)
+            assert limits is not None
+            own = tables[profile_id, "snn"]
+            if limits.spikes_per_input is not None:
+                energy = energy_of(own, spikes=limits.spikes_per_input / spikes)
+                assert energy == pytest.approx(baseline_pj), profile_id
+                n_met += 1
+            if limits.time_window is not None:
+                has_rate, window = encoder.rate_hz is not None, limits.time_window / n_steps
+                energy = energy_of(own, spikes=window if has_rate else 1.0, window=window,
+                                   code=window if has_rate else 1.0)  # fmt: skip
+                assert energy == pytest.approx(baseline_pj), profile_id
+                n_met += 1
+        assert n_met >= 10
+
+
+def energy_of(
+    rows: list[dict[str, Any]], spikes: float, window: float = 1.0, code: float = 1.0
+) -> float:
+    """What the rows of metrics/energy.csv add up to with so many times the spikes and steps.
+
+    Args:
+        rows: of the spiking network under one profile.
+        spikes: factor on what is done for a spike.
+        window: factor on what is done in every step.
+        code: factor on what is done in every step to turn the image into spikes.
+    """
+    counts = {(row["term"], row["layer"]): row["count"] for row in rows if row["class"] == ""}
+    pixels, total = counts["pixel_read", "input"], 0.0
+    for row in rows:
+        term, layer = row["term"], row["layer"]
+        if row["class"] != "" or term == "total" or row["pj"] == "" or not row["count"]:
+            continue
+        count = row["count"]
+        if term in FOR_A_SPIKE:
+            more = count * spikes
+        elif term in ONCE:
+            more = count
+        elif term == "code_comparison":
+            more = pixels + (count - pixels) * code
+        elif layer == "input":
+            more = count * code
+        elif term == "neuron_update_inactive":
+            # A neuron that spikes more often is idle in fewer of the steps.
+            active = counts["neuron_update_active", layer]
+            more = (count + active) * window - active * spikes
+        else:
+            more = count * window
+        total += row["pj"] / count * more
+    return total
 
 
 def of(counts: dict[str, float]) -> OperationCounts:
