@@ -17,7 +17,7 @@ from spikejoule.params import Params
 from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_rows, trained_network
 from spikejoule.training.state import EpochRecord
 from spikejoule.training.teacher import load_teacher
-from spikejoule.training.training import TrainingData, train
+from spikejoule.training.training import FreeCores, TrainingData, TrainingObserver, train
 from stages.shared.project import shown_run
 from stages.shared.resuming import resumable
 
@@ -59,9 +59,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         tqdm(total=len(samples), unit=" samples", leave=False, disable=None) as bar,
     ):
         progress = Progress(bar, params.train.max_epochs)
-        observers = (progress,) if run is None else (progress, run)
+        observers: list[TrainingObserver] = [progress] if run is None else [progress, run]
+        if engine.name == "event" and params.train.threads == 0:
+            observers.append(FreeCores(threads))
         result = train(
-            data, engine, params.train, params.seed, observers,
+            data, engine, params.train, params.seed, tuple(observers),
             state_store=resume if resume.is_owned else None,
         )  # fmt: skip
         network = trained_network(

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -22,6 +24,7 @@ from spikejoule.training.outcome import history_rows
 from spikejoule.training.teacher import TEACHER, TeacherAnswer, load_teacher
 from spikejoule.training.training import (
     EpochRecord,
+    FreeCores,
     TrainingData,
     TrainingResult,
     accuracy_percent,
@@ -33,6 +36,7 @@ N_STEPS = 12
 ARCHITECTURE = Network.of_layers(16, (12,), 2)
 SEED = 3
 SETTINGS = TrainingSettings(batch_size=8, max_epochs=6, lr=0.01)
+OUTCOME = BatchOutcome(0.0, 0, (), ())
 LEARNING = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)
 
 
@@ -320,6 +324,27 @@ class TestTeacher:
         TEACHER.write(path, state)
         with pytest.raises(ArtifactError, match="holds no teacher of this network"):
             load_teacher(path, 2, 2)
+
+
+def test_threads_are_those_of_free_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside busy processes one thread is used, and as many as before when they are gone."""
+    before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
+    clock, own = 0.0, 0.0
+    times = SimpleNamespace(idle=0.0, iowait=0.0)
+    monkeypatch.setattr("time.perf_counter", lambda: clock)
+    monkeypatch.setattr("time.process_time", lambda: own)
+    monkeypatch.setattr("psutil.cpu_times", lambda: times)
+    free = FreeCores(most)
+    found = []
+    try:
+        for cores_idle, cores_own in ((0.0, most), (0.0, 0.6), (0.1, 1.0), (most - 1.0, 1.0)):
+            clock, own = clock + 1.0, own + cores_own
+            times.idle += cores_idle
+            free.on_batch(1, 64, OUTCOME)
+            found.append(numba.get_num_threads())
+    finally:
+        numba.set_num_threads(before)
+    assert found == [most, 1, 1, most]
 
 
 def test_best_weights_are_those_of_a_pruned_epoch() -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numba
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
@@ -32,6 +34,9 @@ TRAFFIC_SAMPLES = 1000
 
 COMPILING_SECONDS = 5.0
 """What takes longer before the first epoch is worth a line; kept machine code loads in 2."""
+
+CORES_SECONDS = 0.5
+"""How often free cores are counted; the counters of processors tick a hundred times a second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,42 @@ class TrainingObserver(Protocol):
 
     def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
         """Before the first epoch of a training that resumes: the epochs that it has, with times."""
+
+
+class FreeCores:
+    """Lets the kernels use the cores that are idle or already theirs; results do not depend on it.
+
+    Threads wait for each other after every kernel. Where one of them shares its core with another
+    process, all are slower than a single thread is.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._most = threads
+        self._seen = self._clocks()
+
+    @staticmethod
+    def _clocks() -> tuple[float, float]:
+        """Seconds until now: of the wall, and of cores that were idle or worked for this process.
+
+        Those of all cores together.
+        """
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        return time.perf_counter(), idle + time.process_time()
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        """Count the cores anew, twice a second."""
+        if time.perf_counter() - self._seen[0] < CORES_SECONDS:
+            return
+        before, self._seen = self._seen, self._clocks()
+        free = (self._seen[1] - before[1]) / (self._seen[0] - before[0])
+        numba.set_num_threads(min(max(round(free), 1), self._most))
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        """Nothing to do."""
+
+    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
+        """Nothing to do."""
 
 
 @dataclass(frozen=True, eq=False)
