@@ -12,12 +12,22 @@ import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from docs.site import commands, parameters
+from docs.site import commands, notebook, parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SHOWN = ("CHANGELOG.md", "CONTRIBUTING.md", "examples/*.py", "figures/*.png", "reports/*.html")
+SHOWN = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "examples/*.py",
+    "examples/*.ipynb",
+    "figures/*.png",
+    "reports/*.html",
+)
 """Files outside of docs/ that pages link to."""
+
+API_BOOST = 0.05
+"""Weight of the API in a search: pages that explain a word come before objects of that name."""
 
 logger = logging.getLogger("mkdocs.hooks.spikejoule")
 
@@ -46,16 +56,21 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for path in sorted(ROOT.glob(pattern)):
             name = path.relative_to(ROOT).as_posix()
             files.append(File.generated(config, name, abs_src_path=str(path)))
+    for path in sorted(ROOT.glob("examples/*.ipynb")):
+        page = path.relative_to(ROOT).with_suffix(".md").as_posix()
+        files.append(File.generated(config, page, content=notebook.markdown(path)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
     """Put generated tables in their places, and make links out of docs/ links within the site."""
+    if page.file.src_uri.startswith("reference/api/"):
+        page.meta["search"] = {"boost": API_BOOST}
     if page.file.src_uri in ("CHANGELOG.md", "CONTRIBUTING.md"):
         return markdown.replace("](docs/", "](").replace("](README.md", "](index.md")
     for identifier in _undocumented(markdown):
         logger.warning("%s: %s has no docstring", page.file.src_uri, identifier)
-    markdown = _OUTWARD.sub(r"\1", markdown)
+    markdown = _OUTWARD.sub(r"\1", markdown).replace(".ipynb)", ".md)")
     return _GENERATED.sub(lambda found: _generated(found[1]), markdown)
 
 

@@ -65,11 +65,17 @@ def headlines() -> dict[str, float]:
         thousandth = {"_pj": "_nj", "_mj": "_j"}[name[-3:]]
         found[name[:-3] + thousandth] = found[name] / 1000
     fronts = table("fronts")
-    is_rival = (fronts["profile"] == "lemaire-complete") & (fronts["side"] == "conventional")
-    as_accurate = fronts["validation_percent"] >= found["best_validation_accuracy_percent"]
-    found["cheapest_pj"] = fronts[is_rival & as_accurate]["pj"].min()
-    found["cheapest_nj"] = found["cheapest_pj"] / 1000
-    found["over_cheapest"] = found["equal_accuracy_energy_pj"] / found["cheapest_pj"]
+    is_as_accurate = (fronts["side"] == "conventional") & (
+        fronts["validation_percent"] >= found["best_validation_accuracy_percent"]
+    )
+    for prefix, profile, own_pj in (
+        ("", "lemaire-complete", found["equal_accuracy_energy_pj"]),
+        ("arithmetic_", "45nm-fp32", found["energy_per_inference_pj"]),
+    ):
+        cheapest_pj = fronts[is_as_accurate & (fronts["profile"] == profile)]["pj"].min()
+        found[f"{prefix}cheapest_nj"] = cheapest_pj / 1000
+        found[f"{prefix}over_cheapest"] = own_pj / cheapest_pj
+    found["sparsity_percent"] = 100 * found["sparsity_ratio"]
     found["equal_accuracy_uj"] = found["equal_accuracy_energy_pj"] / 1e6
     found["training_in_millions"] = found["training_energy_in_inferences"] / 1e6
     return found

@@ -21,7 +21,7 @@ from tests.tools.recorded_project import Project
 from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, running
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = (DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
+PAGES = (DOCS / "index.md", DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
 WITH_SERVICES = ("share-a-server",)
 WITH_PACKAGES = {
     "hand-a-network-to-another-simulator": ("spikingjelly", "snntorch", "norse", "sinabs"),

@@ -6,11 +6,12 @@ import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
-from docs.site import batch, commands, parameters, pipeline
+from docs.site import badges, batch, commands, outcome, parameters, pipeline
 from spikejoule.cli.arguments import COMMANDS
 from spikejoule.params import load_params
 from tests.tools.without_torch import needs_torch
@@ -55,12 +56,16 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     text = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
     listed = set(re.findall(r"[\w/-]+\.md", text))
     written = {page.relative_to(REPOSITORY / "docs").as_posix() for page in PAGES[3:]}
-    assert listed == written | {"CHANGELOG.md", "CONTRIBUTING.md"}
+    assert listed == written | {"CHANGELOG.md", "CONTRIBUTING.md", "examples/first-hour.md"}
 
 
-def test_what_packages_export_is_on_the_page_of_the_api() -> None:
-    page = (REPOSITORY / "docs/reference/python-api.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^::: ([\w.]+)$", page, flags=re.M))
+def test_what_packages_export_is_on_their_pages_of_the_api() -> None:
+    listed: set[str] = set()
+    for page in (REPOSITORY / "docs/reference/api").glob("*.md"):
+        found = re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), flags=re.M)
+        packages = {name.split(".")[1].replace("params", "core") for name in found}
+        assert packages == {page.stem}
+        listed.update(found)
     for path in (REPOSITORY / "src/spikejoule").glob("*/__init__.py"):
         package = import_module(f"spikejoule.{path.parent.name}")
         for name in getattr(package, "__all__", ()):
@@ -74,9 +79,15 @@ def test_a_reader_with_five_minutes() -> None:
     assert len((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 320
 
 
-def test_the_picture_of_the_pipeline_is_that_of_dvc_yaml() -> None:
-    drawn = pipeline.PICTURE.read_text(encoding="utf-8")
-    assert drawn == pipeline.drawing(), "run: python -m docs.site.pipeline"
+@pytest.mark.parametrize("made", [pipeline, outcome], ids=["dvc.yaml", "metrics"])
+def test_a_picture_is_that_of_its_files(made: ModuleType) -> None:
+    drawn = made.PICTURE.read_text(encoding="utf-8")
+    assert drawn == made.drawing(), f"run: python -m {made.__name__}"
+
+
+def test_badges_are_true() -> None:
+    drawn = {path.stem: path.read_text(encoding="utf-8") for path in badges.FOLDER.glob("*.svg")}
+    assert drawn == badges.drawings(), "run: python -m docs.site.badges"
 
 
 @needs_torch

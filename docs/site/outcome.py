@@ -1,0 +1,158 @@
+"""The picture of what comes out, from metrics/: `python -m docs.site.outcome` writes it.
+
+Above, a digit becomes spikes, operations and joules. Below, the energy of the recorded network and
+of the cheapest recorded conventional network of at least its validation accuracy, on a logarithmic
+axis.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from docs.site.pipeline import HEAD
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURE = ROOT / "docs" / "outcome.svg"
+
+ASSUMPTIONS = (("lemaire-complete", "memory counted"), ("45nm-fp32", "arithmetic alone"))
+"""Profiles, and what each assumes."""
+
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _AXIS = 840, 300, 190, 800, 262
+_LEAST_PJ, _DECADES = 1e3, 5
+_SPIKING, _CONVENTIONAL = "#c44e00", "#0072b2"
+
+
+class Pair(NamedTuple):
+    """What an inference takes under a profile, in pJ."""
+
+    profile: str
+    assumption: str
+    spiking_pj: float
+    conventional_pj: float
+    conventional: str
+
+    @property
+    def ratio(self) -> float:
+        """How many times the energy the spiking network takes."""
+        return self.spiking_pj / self.conventional_pj
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """The rows of a table of metrics/."""
+    with (ROOT / "metrics" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def values(name: str) -> dict[str, Any]:
+    """The values of a file of metrics/."""
+    found: dict[str, Any] = json.loads((ROOT / "metrics" / f"{name}.json").read_text("utf-8"))
+    return found
+
+
+def pairs() -> list[Pair]:
+    """Both networks under each assumption."""
+    accuracy = max(float(row["validation_accuracy_percent"]) for row in rows("history"))
+    fronts, energies, found = rows("fronts"), rows("energy"), []
+    for profile, assumption in ASSUMPTIONS:
+        own = next(
+            float(row["pj"])
+            for row in energies
+            if (row["profile"], row["network"], row["phase"], row["term"], row["class"])
+            == (profile, "snn", "inference", "total", "")
+        )
+        cheapest = min(
+            (float(row["pj"]), row["network"])
+            for row in fronts
+            if (row["profile"], row["side"]) == (profile, "conventional")
+            and float(row["validation_percent"]) >= accuracy
+        )
+        found.append(Pair(profile, assumption, own, *cheapest))
+    return found
+
+
+def steps() -> list[tuple[str, str]]:
+    """From an image to joules: a number and what it is, four times."""
+    energy, (memory, arithmetic) = values("energy"), pairs()
+    spikes = sum(
+        float(row["count"])
+        for row in rows("energy")
+        if (row["profile"], row["network"], row["phase"], row["term"], row["class"])
+        == ("45nm-fp32", "snn", "inference", "spike_routed", "")
+    )
+    accuracy = values("evaluate")["test_accuracy_percent"]
+    return [
+        ("1 digit", f"{accuracy:.2f} % are read correctly"),
+        (f"{spikes:,.0f} spikes", "input, hidden, output"),
+        (f"{energy['synaptic_events_per_inference']:,.0f}", "synaptic events"),
+        (joules(memory.spiking_pj), f"memory counted; {joules(arithmetic.spiking_pj)} without"),
+    ]
+
+
+def joules(pj: float) -> str:
+    """An energy with its unit."""
+    return f"{pj / 1e6:.1f} µJ" if pj >= 1e6 else f"{pj / 1e3:.1f} nJ"
+
+
+def _x(pj: float) -> float:
+    return _LEFT + (_RIGHT - _LEFT) * math.log10(pj / _LEAST_PJ) / _DECADES
+
+
+def _steps() -> Iterator[str]:
+    """The upper row."""
+    for place, (number, words) in enumerate(steps()):
+        x = 10 + 209 * place
+        if place:
+            yield f'<path d="M{x - 23} 48 H{x - 3}" marker-end="url(#arrow)"/>'
+        yield f'<rect x="{x}" y="18" width="184" height="60"/>'
+        yield f'<text x="{x + 92}" y="43" text-anchor="middle" class="large">{number}</text>'
+        yield f'<text x="{x + 92}" y="63" text-anchor="middle">{escape(words)}</text>'
+
+
+def _comparison() -> Iterator[str]:
+    """The lower part."""
+    both = pairs()
+    (conventional,) = {one.conventional for one in both}
+    yield '<text x="10" y="116" class="name">Energy per inference at equal accuracy</text>'
+    for x, colour, words in (
+        (330, _SPIKING, "this network"),
+        (450, _CONVENTIONAL, conventional.replace("ReLU", "conventional:", 1)),
+    ):
+        yield f'<circle cx="{x}" cy="112" r="6" fill="{colour}"/>'
+        yield f'<text x="{x + 12}" y="116">{escape(words)}</text>'
+    for decade in range(_DECADES + 1):
+        x = _x(_LEAST_PJ * 10**decade)
+        unit = ("1 nJ", "10 nJ", "100 nJ", "1 µJ", "10 µJ", "100 µJ")[decade]
+        yield f'<path d="M{x} 132 V{_AXIS}" style="stroke-width:0.4"/>'
+        yield f'<text x="{x}" y="{_AXIS + 18}" text-anchor="middle">{unit}</text>'
+    for place, one in enumerate(both):
+        y, left, right = 164 + 62 * place, _x(one.conventional_pj), _x(one.spiking_pj)
+        yield f'<text x="10" y="{y}" class="name">{one.assumption}</text>'
+        yield f'<text x="10" y="{y + 15}" class="file">{one.profile}</text>'
+        yield f'<path d="M{left} {y} H{right}" style="stroke-width:2.5"/>'
+        middle = (left + right) / 2
+        yield (
+            f'<text x="{middle}" y="{y - 9}" text-anchor="middle" class="name">'
+            f"{one.ratio:.0f} times</text>"
+        )
+        for x, colour, pj in (
+            (left, _CONVENTIONAL, one.conventional_pj),
+            (right, _SPIKING, one.spiking_pj),
+        ):
+            yield f'<circle cx="{x}" cy="{y}" r="7" fill="{colour}"/>'
+            yield f'<text x="{x}" y="{y + 22}" text-anchor="middle">{joules(pj)}</text>'
+
+
+def drawing() -> str:
+    """The picture as SVG."""
+    title = "From a digit to joules, and the energy of the cheapest conventional network"
+    head = HEAD.format(title=title, width=_WIDTH, height=_HEIGHT)
+    large = "<style>.large { font-weight: 700; font-size: 18px; }</style>"
+    return "\n".join([head, large, *_steps(), *_comparison(), "</svg>", ""])
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(drawing(), encoding="utf-8")

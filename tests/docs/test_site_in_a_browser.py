@@ -1,0 +1,80 @@
+"""The built site as a reader sees it: every page, on a desktop and on a phone, and the search."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        None in map(find_spec, ("material", "mkdocstrings")), reason="needs the extra docs"
+    ),
+]
+NARROWEST_COLUMN = 40
+"""Pixels, its margins left out: a word of some letters fits."""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files without a line for each."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Address and folder of the site, built as `make docs` builds it."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    folder = tmp_path_factory.mktemp("site")
+    build(load_config(str(repository / "mkdocs.yml"), site_dir=str(folder), strict=True))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_page_is_wider_than_its_window(
+    browser: "Page", site: tuple[str, Path], width: int
+) -> None:
+    """And no column of a table is too narrow to be read. Complaints fail the fixture."""
+    address, folder = site
+    browser.set_viewport_size({"width": width, "height": 900})
+    pages = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.html"))
+    assert len(pages) > 50
+    wide, narrow = [], []
+    for page in pages:
+        if page.startswith("reports/"):  # has tests of its own
+            continue
+        browser.goto(f"{address}/{page}")
+        if browser.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(page)
+        columns = browser.locator("article th:visible, article td:visible")
+        widths = columns.evaluate_all("cells => cells.map(one => one.clientWidth)")
+        if min(widths, default=NARROWEST_COLUMN) < NARROWEST_COLUMN:
+            narrow.append((page, min(widths)))
+    assert (wide, narrow) == ([], [])
+
+
+def test_a_search_finds_what_explains_a_word_first(browser: "Page", site: tuple[str, Path]) -> None:
+    address, _ = site
+    browser.goto(f"{address}/index.html")
+    for words in ("early exit", "surrogate", "encoder"):
+        browser.locator("[data-md-component=search-query]").fill(words)
+        first = browser.locator(".md-search-result__link").first
+        first.wait_for()
+        assert "reference/api/" not in (first.get_attribute("href") or "")
