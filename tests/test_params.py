@@ -147,7 +147,7 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
     (
         {"encode.encoding": "direct", "model.weight_bits": 8},
         "encode.encoding: 'direct' is not allowed with model.weight_bits 8",
-        "allowed: another code, or model.weight_bits 32",
+        "allowed: another encoding, or model.weight_bits 32",
     ),
     (
         {"model.decay": [0.9, 1], "model.learned": "decay"},

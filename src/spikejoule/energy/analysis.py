@@ -51,7 +51,7 @@ class AnalysisInputs:
     Attributes:
         title: of the data set.
         architecture: of the network.
-        encoder: the code by which images became spikes.
+        encoder: the encoding by which images became spikes.
         variants: the ways of running the network, the whole window with an update of every neuron
             in every step first; counted on each image, or on average where images are not recorded.
         proxies: dense operations, synaptic events, sparsity ratio.

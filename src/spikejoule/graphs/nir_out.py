@@ -64,7 +64,7 @@ class NirMetadata(Record):
         reset: to ``zero``, or ``subtract``: by the threshold, for which NIR has no field.
         leak: of the potential u after the step before.
         input: ``spikes``, or ``currents``: intensities that stay the same in every step.
-        encoding: the code by which images become the input; without parameters that are None.
+        encoding: how images become the input; without parameters that are None.
         pruned: whether a weight of 0 is no synapse.
         quantisation: of a network of integers, as in its checkpoint: an integer q of a layer with
             the exponent k stands for q 2^-k.

@@ -259,7 +259,7 @@ class CompleteCheckpoint:
         file: the same by name, what is missing None or empty.
         architecture: the network's shape and neuron constants.
         state: the weights, float32, by their names in the file.
-        encoder: the code by which images became spikes.
+        encoder: the encoding by which images became spikes.
     """
 
     content: dict[str, Any]

@@ -51,12 +51,12 @@ class LearningSettings(Section):
         surrogate: name of the surrogate derivative (:mod:`spikejoule.model.surrogates`), with
             `surrogate_slope`; None takes the slope of its source.
         logit_scale: logits are ``logit_scale`` times the output spike counts.
-        label_smoothing: share of the target spread evenly over all classes
+        label_smoothing: fraction of the target spread evenly over all classes
             (Szegedy et al., CVPR 2016, arXiv:1512.00567).
         weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.
         grad_clip_norm: largest norm of the gradient over all parameters; 0 does not clip.
-        distillation: share of the target that a teacher's probabilities have (Hinton, Vinyals and
-            Dean 2015, arXiv:1503.02531), where there is a teacher; the labels have the rest.
+        distillation: fraction of the target that a teacher's probabilities have (Hinton, Vinyals
+            and Dean 2015, arXiv:1503.02531), where there is a teacher; the labels have the rest.
         spike_penalty: loss of 1,000 spikes of a layer above `spike_target`; 0 is no penalty.
         spike_target: spikes of a layer after the input and an inference that cost nothing.
         event_penalty: loss of 1,000 synaptic events of a layer above `event_target`; 0 is no

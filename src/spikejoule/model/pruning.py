@@ -33,9 +33,9 @@ class PruningSettings(Section):
     """How much is pruned, and when.
 
     Attributes:
-        pruned_fraction: share of the synapses that is removed in the end; 0 prunes nothing.
-        prune_start: share of the epochs before the first synapse is removed.
-        prune_end: share of the epochs after which the last one is, above `prune_start`.
+        pruned_fraction: fraction of the synapses that is removed in the end; 0 prunes nothing.
+        prune_start: fraction of the epochs before the first synapse is removed.
+        prune_end: fraction of the epochs after which the last one is, above `prune_start`.
         prune_by: which synapses go first: those of least magnitude, or those of least magnitude for
             the events that they carry.
     """
@@ -78,7 +78,7 @@ def pruning_masks(
     share: float,
     source_spikes: Sequence[NDArray[np.floating]] | None = None,
 ) -> Masks:
-    """Masks that remove the given share of all synapses, those of the lowest score.
+    """Masks that remove the given fraction of all synapses, those of the lowest score.
 
     Of equal scores, the earlier in the order of the matrices goes first.
 

@@ -162,8 +162,8 @@ def threshold_on_grid(threshold: float, exponent: int) -> int:
 
 
 NO_CURRENTS = (
-    "integers have no product with the intensities of the code 'direct'; allowed: another code, or "
-    "model.weight_bits 32"
+    "integers have no product with the intensities of the encoding 'direct'; allowed: another "
+    "encoding, or model.weight_bits 32"
 )
 """Why a network of integers takes spikes alone."""
 

@@ -45,7 +45,7 @@ class TrainedNetwork:
     Attributes:
         architecture: layer sizes and neurons.
         state: the best weights, float32, under the names of `Network.parameter_shapes`.
-        encoder: the code by which images became spikes.
+        encoder: the encoding by which images became spikes.
         seed: the experiment's, of every draw.
         training_config: the parameters of the train stage, plain values.
         history: one mapping per epoch, with the fields of `training.EpochRecord`.

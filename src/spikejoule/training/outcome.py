@@ -80,7 +80,7 @@ def trained_network(
 
     Args:
         result: of the training.
-        encoder: the code by which images became spikes.
+        encoder: the encoding by which images became spikes.
         seed: of every draw.
         settings: the section `train` of params.yaml.
         data: the content of metrics/data.json.

@@ -71,7 +71,7 @@ class DivergedError(ParameterError):
 
 
 class TrainingObserver(Protocol):
-    """Whoever wants to follow training: a progress bar, a tracker."""
+    """What follows a training: a progress bar, a tracker."""
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
         """After each step; `samples` is the size of the batch."""
@@ -126,7 +126,7 @@ class TrainingData:
     Attributes:
         samples: images, or events that are read a batch at a time; draws depend on each one's
             identity.
-        encoder: the code by which they become spikes.
+        encoder: the encoding by which they become spikes.
         validation_events: encoded once.
         validation_labels: [N of validation].
         teacher: what a teacher answers to deformed images, uint8 [B, pixels]; None where the
@@ -141,7 +141,7 @@ class TrainingData:
 
 
 def accuracy_percent(engine: Engine, events: EventList, labels: NDArray[np.integer]) -> float:
-    """Share of samples that the network classifies correctly, in percent."""
+    """Samples that the network classifies correctly, in percent."""
     predictions = predict(engine.run(events)[-1])
     return 100.0 * int((predictions == labels).sum()) / len(labels)
 

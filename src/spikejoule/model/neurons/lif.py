@@ -57,7 +57,7 @@ class LeakyIntegrateAndFire(Neuron):
     Attributes:
         threshold: membrane potential at or above which the neuron fires (dimensionless). The
             engines compute in float32, where one far below or above the range is 0 or infinite.
-        decay: share of the membrane potential that is kept over a step of 1 ms; 1 is the
+        decay: fraction of the membrane potential that is kept over a step of 1 ms; 1 is the
             integrate-and-fire neuron, which multiplies nothing.
         reset: ``zero``, or ``subtract``: the potential is lowered by the threshold, and what was
             above it stays (Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682).

@@ -12,7 +12,7 @@ class OneCycle(Schedule):
     """One cycle of the learning rate over the whole training.
 
     Attributes:
-        warmup_fraction: share of the steps with a rising rate.
+        warmup_fraction: fraction of the steps with a rising rate.
     """
 
     reference: ClassVar = "Smith and Topin 2018, arXiv:1708.07120"
