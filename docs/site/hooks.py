@@ -5,6 +5,7 @@ mkdocs calls the functions by their names. A warning fails `make docs`, which bu
 
 import logging
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,16 @@ def _undocumented(markdown: str) -> list[str]:
     identifiers = _DIRECTIVE.findall(markdown)
     if not identifiers:
         return []
-    package = griffe.load("spikejoule", search_paths=[str(ROOT / "src")])
     return [
         name
         for identifier in identifiers
-        for name in _without_docstring(package[identifier.removeprefix("spikejoule.")])
+        for name in _without_docstring(_package()[identifier.removeprefix("spikejoule.")])
     ]
+
+
+@cache
+def _package() -> Any:
+    return griffe.load("spikejoule", search_paths=[str(ROOT / "src")])
 
 
 def _without_docstring(documented: Any) -> list[str]:
