@@ -21,7 +21,7 @@ PICTURE = ROOT / "docs" / "outcome.svg"
 ASSUMPTIONS = (("lemaire-complete", "memory counted"), ("45nm-fp32", "arithmetic alone"))
 """Profiles, and what each assumes."""
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _AXIS = 840, 300, 190, 800, 262
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _AXIS = 700, 288, 150, 668, 254
 _LEAST_PJ, _DECADES = 1e3, 5
 _SPIKING, _CONVENTIONAL = "#c44e00", "#0072b2"
 
@@ -76,7 +76,7 @@ def pairs() -> list[Pair]:
 
 def steps() -> list[tuple[str, str]]:
     """From an image to joules: a number and what it is, four times."""
-    energy, (memory, arithmetic) = values("energy"), pairs()
+    energy, (memory, _) = values("energy"), pairs()
     spikes = sum(
         float(row["count"])
         for row in rows("energy")
@@ -88,7 +88,7 @@ def steps() -> list[tuple[str, str]]:
         ("1 digit", f"{accuracy:.2f} % are read correctly"),
         (f"{spikes:,.0f} spikes", "input, hidden, output"),
         (f"{energy['synaptic_events_per_inference']:,.0f}", "synaptic events"),
-        (joules(memory.spiking_pj), f"memory counted; {joules(arithmetic.spiking_pj)} without"),
+        (joules(memory.spiking_pj), "with memory counted"),
     ]
 
 
@@ -104,34 +104,34 @@ def _x(pj: float) -> float:
 def _steps() -> Iterator[str]:
     """The upper row."""
     for place, (number, words) in enumerate(steps()):
-        x = 10 + 209 * place
+        x = 8 + 177 * place
         if place:
-            yield f'<path d="M{x - 23} 48 H{x - 3}" marker-end="url(#arrow)"/>'
-        yield f'<rect x="{x}" y="18" width="184" height="60"/>'
-        yield f'<text x="{x + 92}" y="43" text-anchor="middle" class="large">{number}</text>'
-        yield f'<text x="{x + 92}" y="63" text-anchor="middle">{escape(words)}</text>'
+            yield f'<path d="M{x - 20} 40 H{x - 3}" marker-end="url(#arrow)"/>'
+        yield f'<rect x="{x}" y="8" width="154" height="60"/>'
+        yield f'<text x="{x + 77}" y="34" text-anchor="middle" class="large">{number}</text>'
+        yield f'<text x="{x + 77}" y="54" text-anchor="middle">{escape(words)}</text>'
 
 
 def _comparison() -> Iterator[str]:
     """The lower part."""
     both = pairs()
     (conventional,) = {one.conventional for one in both}
-    yield '<text x="10" y="116" class="name">Energy per inference at equal accuracy</text>'
+    yield '<text x="8" y="98" class="name">Energy per inference at equal accuracy</text>'
     for x, colour, words in (
-        (330, _SPIKING, "this network"),
-        (450, _CONVENTIONAL, conventional.replace("ReLU", "conventional:", 1)),
+        (14, _SPIKING, "this network"),
+        (150, _CONVENTIONAL, conventional.replace("ReLU", "conventional:", 1)),
     ):
-        yield f'<circle cx="{x}" cy="112" r="6" fill="{colour}"/>'
-        yield f'<text x="{x + 12}" y="116">{escape(words)}</text>'
+        yield f'<circle cx="{x}" cy="114" r="5" fill="{colour}"/>'
+        yield f'<text x="{x + 11}" y="118">{escape(words)}</text>'
     for decade in range(_DECADES + 1):
         x = _x(_LEAST_PJ * 10**decade)
         unit = ("1 nJ", "10 nJ", "100 nJ", "1 µJ", "10 µJ", "100 µJ")[decade]
         yield f'<path d="M{x} 132 V{_AXIS}" style="stroke-width:0.4"/>'
         yield f'<text x="{x}" y="{_AXIS + 18}" text-anchor="middle">{unit}</text>'
     for place, one in enumerate(both):
-        y, left, right = 164 + 62 * place, _x(one.conventional_pj), _x(one.spiking_pj)
-        yield f'<text x="10" y="{y}" class="name">{one.assumption}</text>'
-        yield f'<text x="10" y="{y + 15}" class="file">{one.profile}</text>'
+        y, left, right = 160 + 58 * place, _x(one.conventional_pj), _x(one.spiking_pj)
+        yield f'<text x="8" y="{y}" class="name">{one.assumption}</text>'
+        yield f'<text x="8" y="{y + 15}" class="file">{one.profile}</text>'
         yield f'<path d="M{left} {y} H{right}" style="stroke-width:2.5"/>'
         middle = (left + right) / 2
         yield (
