@@ -13,7 +13,7 @@ from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report.charts.accuracy import accuracy_front
-from spikejoule.report.charts.canvas import PALETTE, Chart
+from spikejoule.report.charts.canvas import BLUE, PALETTE, VERMILION, Chart, layer_colours
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
@@ -126,6 +126,16 @@ def test_same_bytes_again_described_in_the_pages_colours(draw: Callable[[], Char
 def test_every_colour_is_a_different_one_on_either_ground() -> None:
     for grounds in zip(*PALETTE.values(), strict=True):
         assert len(set(grounds)) == len(PALETTE)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3, 6])
+def test_a_layer_has_the_colour_of_no_neighbour_and_of_neither_side(n_layers: int) -> None:
+    names = [str(layer) for layer in range(n_layers)]
+    colours = layer_colours(names)
+    assert [*colours] == names
+    found = [*colours.values()]
+    assert all(one != other for one, other in zip(found, found[1:], strict=False))
+    assert not {BLUE, VERMILION} & set(found)
 
 
 # Two dollar signs enclose a formula for matplotlib, and this one has an unknown symbol.

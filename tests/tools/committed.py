@@ -12,16 +12,16 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def committed_values(name: str) -> Any:
     """The content of metrics/NAME.json."""
-    return json.loads(_committed(f"metrics/{name}.json"))
+    return json.loads(committed_text(f"metrics/{name}.json"))
 
 
 def committed_rows(name: str) -> list[dict[str, str]]:
     """The rows of metrics/NAME.csv."""
-    return list(csv.DictReader(_committed(f"metrics/{name}.csv").splitlines()))
+    return list(csv.DictReader(committed_text(f"metrics/{name}.csv").splitlines()))
 
 
 @cache
-def _committed(path: str) -> str:
+def committed_text(path: str) -> str:
     """A file of the checked-out commit; of a folder that is no clone, the file itself."""
     if not (REPOSITORY / ".git").exists():
         return (REPOSITORY / path).read_text(encoding="utf-8")

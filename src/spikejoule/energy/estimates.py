@@ -10,6 +10,7 @@ Bootstrap, 1993, chapter 13.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Self
 
@@ -74,12 +75,16 @@ def rounded(number: Any, digits: int = 10) -> Any:
     return float(f"{number:.{digits}g}") if isinstance(number, float) else number
 
 
-def joules(energy_pj: float, digits: int = 4) -> str:
-    """An energy with a unit that suits its size."""
-    for size, unit in _UNITS:
-        if abs(energy_pj) >= size:
-            return f"{energy_pj / size:.{digits}g} {unit}"
-    return f"{energy_pj:.{digits}g} pJ"
+def plain(number: float, digits: int = 3) -> str:
+    """A number with so many digits and no exponent: 17,400, not 1.74e+04."""
+    return f"{Decimal(f'{number:.{digits}g}'):,f}"
+
+
+def joules(energy_pj: float, digits: int = 4, like_pj: float | None = None) -> str:
+    """An energy with a unit that suits its size, or that of another energy."""
+    like = abs(energy_pj if like_pj is None else like_pj)
+    size, unit = next((one for one in _UNITS if like >= one[0]), _UNITS[-1])
+    return f"{plain(energy_pj / size, digits)} {unit}"
 
 
 def range_words(

@@ -17,8 +17,8 @@ PARTS: Final = (
     "addresses",
     "weights read",
     "potentials or sums read and written",
-    "spikes or activations handed on",
-    "code and answer",
+    "spikes or activations passed on",
+    "encoding and answer",
 )
 """What an inference's energy goes to, in parts that both kinds of network have."""
 
@@ -92,4 +92,5 @@ def priceable(priced: str) -> tuple[str, ...]:
 
 def in_words(*names: str) -> str:
     """Terms as people write them, after one another."""
-    return ", ".join(re.sub(r"\bmac\b", "MAC", name.replace("_", " ")) for name in names)
+    words = ", ".join(names).replace("code_", "encoding ").replace("_", " ")
+    return re.sub(r"\bmac\b", "MAC", words)

@@ -83,15 +83,13 @@ class PageContent:
     @property
     def verdict(self) -> Verdict | None:
         """The same under the verdict's profile; None where that one does not compare."""
-        judging = self.analysis.judging
-        return next((one for one in self.verdicts if one.profile == judging.id), None)
+        return next((one for one in self.verdicts if one.profile == self.analysis.judging.id), None)
 
-    @property
-    def answer(self) -> tuple[str, ...]:
-        """Who needs less energy at equal accuracy, among all known networks."""
+    def says(self, of: str) -> tuple[str, ...]:
+        """The sentences of a template, ``headline`` or ``verdict``, among all known networks."""
         early, recorded = self.analysis.early_verdict, self.recorded
         return sentences(
-            "verdict",
+            of,
             analysis=self.analysis,
             recorded=recorded,
             aside=self.aside,
@@ -117,10 +115,12 @@ def network_provenance(network: "TrainedNetwork", path: Path) -> tuple[tuple[str
 def energy_page(content: PageContent) -> str:
     """The page as HTML, without scripts and without a network."""
     from spikejoule.report.charts import charts_of_page
-    from spikejoule.report.charts.canvas import PALETTE
+    from spikejoule.report.charts.canvas import PALETTE, VARIABLES, layer_colours
 
+    layers = layer_colours(content.analysis.inputs.architecture.layer_names)
+    colours = {name: VARIABLES[colour] for name, colour in layers.items()}
     charts = charts_of_page(content)
-    return _page("energy.html.j2", content=content, charts=charts, palette=PALETTE)
+    return _page("energy.html.j2", content=content, charts=charts, palette=PALETTE, colours=colours)
 
 
 def energy_card(content: PageContent) -> str:

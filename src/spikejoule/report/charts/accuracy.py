@@ -15,6 +15,7 @@ from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
+    from spikejoule.energy import HardwareProfile
     from spikejoule.energy.tables import FrontsRow
 
 
@@ -74,23 +75,23 @@ def accuracy_front(runs: Sequence[FrontRow], source: str) -> Chart | None:
     _draw(axes, others, canvas.GREY, "validation, all others")
     _draw(axes, front, canvas.BLUE, "validation, on the front")
     hollow = {"marker": "D", "markerfacecolor": canvas.PAPER}
-    _draw(axes, tested, canvas.VERMILION, "test, of the same", **hollow)
+    _draw(axes, tested, canvas.BLUE, "test, of the same", **hollow)
     axes.set_xlabel("Synaptic events per inference, mean over the test set, log scale")
     canvas.legend_below(figure)
     best = max(front or others, key=lambda point: point.accuracy_percent)
     return Chart(
         "front",
-        f"The front: at most {best.accuracy_percent:.2f} % on validation for {best.cost:,.0f} "
-        "synaptic events per inference",
+        f"The fewest events for an accuracy: at most {best.accuracy_percent:.2f} % on validation "
+        f"for {best.cost:,.0f} synaptic events per inference",
         figure,
         f"{source}; validation accuracy decides what is on the front",
     )
 
 
 @canvas.house_style()
-def recorded_fronts(rows: Sequence["FrontsRow"], profile_id: str) -> Chart | None:
+def recorded_fronts(rows: Sequence["FrontsRow"], profile: "HardwareProfile") -> Chart | None:
     """Both Pareto fronts of the recorded runs under one profile; None where it has none."""
-    shown = [row for row in rows if row.profile == profile_id]
+    shown = [row for row in rows if row.profile == profile.id]
     if not shown:
         return None
     figure, axes = canvas.new_figure(4.2)
@@ -108,5 +109,5 @@ def recorded_fronts(rows: Sequence["FrontsRow"], profile_id: str) -> Chart | Non
         _draw(axes, tested, color, f"{side}, test", markerfacecolor=canvas.PAPER)
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure, columns=2)
-    finding = f"Both fronts under {profile_id}: what an accuracy costs either side"
+    finding = f"The least energy for an accuracy: {profile.title}"
     return Chart("fronts", finding, figure, "recorded runs")

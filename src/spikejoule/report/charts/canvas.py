@@ -3,7 +3,7 @@
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,13 +39,15 @@ all different; in the page's SVG each is replaced by the CSS variable of its nam
 PAPER, INK, MUTED, GRID, PANEL, _, GREY, BLUE, VERMILION, GREEN, PINK, GOLD = (
     light for light, _ in PALETTE.values()
 )
+VARIABLES: Final = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
+"""The CSS variable of each colour."""
+
 WIDTH_INCHES: Final = 4.8
 """Of a chart that stays readable on a phone."""
 
 _LEAST_ERROR_PERCENT = 0.05
 _MOST_TOLD = 80
 _TIP = "tip: "
-_VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
 
 house_style = partial(matplotlib.rc_context, fname=Path(__file__).with_name("house.mplstyle"))
 """Draw with this project's settings alone: a context, or a function's decorator."""
@@ -99,7 +101,7 @@ class Chart:
             (f'<g id="{_TIP}([^"]*)"([^>]*)>', r"<g\2><title>\1</title>"),
             (r' id="(?![a-zA-Z][0-9a-f]{10}")[^"]*"', ""),
             (r' (?:d|x|y|transform)="[^"]*"', _two_decimals),
-            ("#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0])),
+            ("#[0-9a-f]{6}", lambda found: VARIABLES.get(found[0], found[0])),
         ):
             body = re.sub(pattern, to, body)
         viewed = re.search(r'viewBox="[^"]*"', head)
@@ -140,10 +142,11 @@ def legend_below(figure: Figure, columns: int = 1) -> None:
     figure.legend(once.values(), once.keys(), loc="outside lower left", ncols=columns)
 
 
-def layer_colours(n_layers: int) -> list[str]:
-    """A colour a layer: the first is the input's, the last the output's."""
-    hidden = (GREEN, GOLD, PINK)
-    return [BLUE, *(hidden[place % len(hidden)] for place in range(n_layers - 2)), VERMILION]
+def layer_colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each layer by its name, the input's first and the output's last; none is that of
+    spiking (blue) or of conventional networks (vermilion)."""
+    hidden = [(GREEN, GREY)[place % 2] for place in range(len(names) - 2)]
+    return dict(zip(names, [GOLD, *hidden, PINK], strict=False))
 
 
 def log_axis(

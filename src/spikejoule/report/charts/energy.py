@@ -44,34 +44,29 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
     chips = "Chips that read MNIST digits\nanother network each · scope unconfirmed · measured"
     figure, axes = _rows(0.62, [*about, chips])
     canvas.log_axis(axes, "x", digits=(1,))
-    styles: dict[str, tuple[str, int]] = {}
+    sizes: dict[str, int] = {}
     for row, (profile, total) in enumerate(zip(profiles, totals, strict=True)):
-        y, chosen = row + 0.25, profile == analysis.chosen
+        y = row + 0.25
         for other in (one for one in analysis.comparisons if one.profile == profile.id):
-            (network, _, method), energy = (
-                other.conventional.rpartition(", "), other.energy("conventional"),
-            )  # fmt: skip
-            # A shape by method, a colour and a size by network: some all but coincide.
-            style = ((canvas.GREEN, 7), (canvas.PINK, 4))[len(styles) % 2]
-            color, size = styles.setdefault(network, style)
+            network, _, method = other.conventional.rpartition(", ")
+            energy = other.energy("conventional")
             canvas.mark(
                 axes,
                 energy.middle_pj,
                 y,
                 f"{other.conventional}: {energy_words(energy)}",
-                color=color,
+                color=canvas.VERMILION,
+                # A shape by method, a size by network: some all but coincide.
                 marker="D" if method == "dense" else "^",
-                markersize=size,
+                markersize=sizes.setdefault(network, (7, 4)[len(sizes) % 2]),
                 markerfacecolor=canvas.PAPER,
                 label=other.conventional,
             )
-        color = canvas.VERMILION if chosen else canvas.BLUE
         words = f"{profile.title}: {energy_words(total)}"
         ends = [total.lowest_pj, total.highest_pj]
-        canvas.tip(axes.plot(ends, [y, y], color=color, linewidth=4, alpha=0.45), words)
+        canvas.tip(axes.plot(ends, [y, y], color=canvas.BLUE, linewidth=4, alpha=0.45), words)
         if total.value_pj is not None:
-            label = f"spiking network{f', chosen profile ({profile.id})' if chosen else ''}"
-            canvas.mark(axes, total.value_pj, y, words, color=color, label=label)
+            canvas.mark(axes, total.value_pj, y, words, color=canvas.BLUE, label="spiking network")
     for chip in measured_on_mnist():
         pj, y = 1e6 * chip["microjoules"], len(profiles) + 0.25
         words = f"{chip['name']}: {joules(pj)}, {chip['accuracy_percent']:g} %"
@@ -91,10 +86,11 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
 
 @canvas.house_style()
 def by_term(analysis: "EnergyAnalysis") -> Chart | None:
-    """The chosen profile's terms, largest first: a bar each, the mean at the prices' low and high
+    """The largest terms of the verdict's profile: a bar each, the mean at the prices' low and high
     ends. None if it prices none."""
-    rows = [row for row in analysis.records() if row["energy"] and row["energy"].high_pj > 0]
-    rows.sort(key=lambda row: -row["energy"].high_pj)
+    rows = analysis.records(profile=analysis.judging.id)
+    rows = [row for row in rows if row["energy"] and row["energy"].high_pj > 0]
+    rows = sorted(rows, key=lambda row: -row["energy"].high_pj)[:12]
     if not rows:
         return None
     names = [
@@ -103,12 +99,14 @@ def by_term(analysis: "EnergyAnalysis") -> Chart | None:
         for row in rows
     ]
     figure, axes = _rows(0.46, names)
+    colours = canvas.layer_colours(analysis.inputs.architecture.layer_names)
     for place, (row, name) in enumerate(zip(rows, names, strict=True)):
+        color = colours.get(row["layer"].partition("_to_")[0], canvas.BLUE)
         for end, alpha in ((row["energy"].high_pj, 0.3), (row["energy"].low_pj, 1)):
-            bar = axes.barh([place + 0.25], [end], height=0.3, color=canvas.BLUE, alpha=alpha)
+            bar = axes.barh([place + 0.25], [end], height=0.3, color=color, alpha=alpha)
             canvas.tip(bar, name)
     axes.xaxis.set_major_formatter(lambda pj, _: joules(pj))
     axes.locator_params("x", nbins=5)
     axes.set_xlabel("Energy per inference, mean")
-    finding = f"What the energy goes to, under {analysis.chosen.title}"
+    finding = f"By operation and layer: {analysis.judging.title}"
     return Chart("by-term", finding, figure)

@@ -107,7 +107,7 @@ def spike_raster(raster: SpikeRaster) -> Chart:
     _draw_image(image, raster.image, shown)
     _draw_counts(counts, raster)
     axes = rows.subplots(n_layers, 1, sharex=True)
-    for place, colour in enumerate(canvas.layer_colours(n_layers)):
+    for place, colour in enumerate(canvas.layer_colours(raster.layer_names).values()):
         layer, on = layers[place], axes[place]
         _draw_spikes(on, layer, colour, raster.step_ms)
         unit = "neuron" if place else "unit" if raster.image is None else "pixel, row by row"
@@ -151,7 +151,7 @@ def _draw_image(axes: Axes, image: NDArray[np.uint8] | None, shown: str) -> None
 def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
     counts, answer = raster.layers[-1].counts_per_source(), raster.answer
     names = raster.subject.class_names[: counts.size]
-    colours = [canvas.VERMILION if label == answer else canvas.GREY for label in range(counts.size)]
+    colours = [canvas.PINK if label == answer else canvas.GREY for label in range(counts.size)]
     axes.bar(range(counts.size), counts, color=colours)
     axes.set_xticks(range(counts.size), names, rotation=90 if max(map(len, names)) > 2 else 0)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
