@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import matplotlib
@@ -134,7 +135,7 @@ def test_a_layer_has_the_colour_of_no_neighbour_and_of_neither_side(n_layers: in
     colours = layer_colours(names)
     assert [*colours] == names
     found = [*colours.values()]
-    assert all(one != other for one, other in zip(found, found[1:], strict=False))
+    assert all(one != other for one, other in pairwise(found))
     assert not {BLUE, VERMILION} & set(found)
 
 

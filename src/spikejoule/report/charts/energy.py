@@ -90,7 +90,7 @@ def by_term(analysis: "EnergyAnalysis") -> Chart | None:
     ends. None if it prices none."""
     rows = analysis.records(profile=analysis.judging.id)
     rows = [row for row in rows if row["energy"] and row["energy"].high_pj > 0]
-    rows = sorted(rows, key=lambda row: -row["energy"].high_pj)[:12]
+    rows = sorted(rows, key=lambda row: -row["energy"].high_pj)[:8]
     if not rows:
         return None
     names = [
