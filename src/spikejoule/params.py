@@ -134,7 +134,7 @@ class TrainParams(TrainingSettings, EngineSettings):
     """How the network learns, and on what.
 
     Attributes:
-        resume: whether a training, this one or that of the ReLU networks, goes on from its last
+        resume: whether a training, this one or that of the ReLU networks, resumes from its last
             whole epoch after a kill. No result depends on it.
     """
 
@@ -156,7 +156,7 @@ class EvaluateParams(Section):
 
 
 class EnergyReportParams(Section):
-    """Which prices stand in the headline, what the report shows, and what a run must keep to."""
+    """Which prices are in the headline, what the report shows, and what a run must keep to."""
 
     profile: Line = Field(description="the id of a hardware profile")
     verdict_profile: Line = Field(description="the id of a hardware profile")

@@ -65,7 +65,7 @@ class TestState:
             assert file.load() is None
             (record,) = caplog.records
             assert record.levelno == logging.WARNING
-            assert record.getMessage().startswith("this work begins at the beginning: ")
+            assert record.getMessage().startswith("this work starts over: ")
             assert str(file.path) in record.getMessage()
             assert "\n" not in record.getMessage()
             assert not file.path.exists()

@@ -1,4 +1,4 @@
-"""Every code block of the tutorial and the how-to pages, run as it stands, page by page.
+"""Every code block of home, tutorial and how-to pages, run as it is written, page by page.
 
 A page is read from top to bottom in a copy of a project in which the pipeline has run on 5,000
 digits. `tests.tools.pages` says what the comments in the pages mean.
@@ -21,7 +21,10 @@ from tests.tools.recorded_project import Project
 from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, running
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = (DOCS / "index.md", DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
+PAGES = (
+    *(DOCS / name for name in ("index.md", "tutorial.md", "reference/event-files.md")),
+    *sorted((DOCS / "how-to").glob("*.md")),
+)
 WITH_SERVICES = ("share-a-server",)
 WITH_PACKAGES = {
     "hand-a-network-to-another-simulator": ("spikingjelly", "snntorch", "norse", "sinabs"),

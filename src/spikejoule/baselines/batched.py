@@ -158,7 +158,7 @@ class BatchedNetworks:
             self._step(self._pixels(images[chosen]), labels[chosen])
         if not all(bool(values.isfinite().all()) for values in self._seen.values()):
             raise ParameterError(
-                f"a ReLU network diverged in epoch {epoch}: its weights can no longer be told; "
+                f"a ReLU network diverged in epoch {epoch}: its weights are not finite; "
                 f"baseline.lr is {self._settings.lr}, use a smaller one"
             )
 

@@ -89,7 +89,7 @@ def train_baselines(
         variants: the networks.
         settings: how to train.
         seed: of the first weights, the order of the images and their augmentation.
-        on_epoch: told of every epoch that is done.
+        on_epoch: called after every epoch.
         state_store: keeps the state of all networks after every epoch, and has that of a process
             which was killed: the result is the same to the bit as without the kill.
 

@@ -11,7 +11,7 @@
 The key stands for all that the result depends on (code, parameters, data), so that nothing else
 ever takes the state up. The lock is the kernel's: it goes with its process, however that ends, and
 whoever comes second waits. A state that cannot be written, or read, costs time and never a result:
-a warning says so, and the work goes on, or begins at the beginning.
+a warning says so, and the work continues, or starts over.
 
 Nothing is pickled: a state is an .npz file, each array of it with a checksum.
 """
@@ -144,7 +144,7 @@ class ResumeFile:
 
     def refuse(self, reason: str) -> None:
         """Forget a state that nobody can go on from, and say why."""
-        logger.warning("%s begins at the beginning: %s", self._what, reason)
+        logger.warning("%s starts over: %s", self._what, reason)
         self.done()
 
     def done(self) -> None:

@@ -1,6 +1,6 @@
 """Comparing networks in the ledger: ratios, where they break even, and the verdict.
 
-For an accuracy and a profile, each side sends the variant of least energy among those that reach
+For an accuracy and a profile, each side is its variant of least energy among those that reach
 the accuracy on validation images. What they reach on test images, and what they take there, is
 stated and chooses nothing. A side that does not reach the accuracy has lost, whatever it saves. A
 profile compares networks of the width that its prices are of: one of 8-bit integers takes none that

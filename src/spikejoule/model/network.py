@@ -4,9 +4,9 @@ What is trained is a chain of fully connected layers, `Network.of_layers`, its s
 
     input -> input_to_hidden -> hidden -> hidden_to_output -> output
 
-Its weights stand in a state dict, its neurons are of one model (`Network.neuron`). A graph that is
+Its weights are in a state dict, its neurons are of one model (`Network.neuron`). A graph that is
 read from NIR (`graphs.nir_in`) has convolutions, pooling, delays, cycles and sums besides; weights
-and constants of neurons stand in its nodes.
+and constants of neurons are in its nodes.
 
 Sizes of a node count in C order through its shape: unit ``(c * H + y) * W + x`` of (C, H, W).
 
@@ -84,7 +84,7 @@ class Dense(Node):
     """Every unit reaches every other, y = W x + b.
 
     Attributes:
-        weight: real [n_out, n_in]; empty where weights stand in a state dict.
+        weight: real [n_out, n_in]; empty where weights are in a state dict.
         bias: real [n_out]; None without, and where the neurons behind it have their own.
     """
 

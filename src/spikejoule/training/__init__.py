@@ -1,4 +1,4 @@
-"""Learning: epochs of freshly drawn spikes, schedules, deformations of the images; and how a
+"""Learning: epochs of freshly drawn spikes, schedules, augmentation; and how a
 network is trained, which is the section `train` of params.yaml, engine and device apart."""
 
 from pydantic import Field
@@ -10,7 +10,7 @@ from spikejoule.training.schedules import SCHEDULES, Schedule
 
 
 class Augmentation(Section):
-    """Largest deformations; each image draws its own, uniformly between plus and minus these.
+    """Largest changes of an image; each draws its own, uniformly between plus and minus these.
 
     Attributes:
         shift_pixels: whole pixels along each axis.

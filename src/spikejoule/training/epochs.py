@@ -11,7 +11,7 @@ from spikejoule.training.schedules import Schedule
 
 
 class RunningSchedule:
-    """The learning rate of each step, by torch's own schedulers, told of every batch and epoch.
+    """The learning rate of each step, by torch's own schedulers, stepped after batches or epochs.
 
     It depends on nothing else: a training that resumes tells a fresh one all again.
 

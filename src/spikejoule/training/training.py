@@ -129,7 +129,7 @@ class TrainingData:
         encoder: the encoding by which they become spikes.
         validation_events: encoded once.
         validation_labels: [N of validation].
-        teacher: what a teacher answers to deformed images, uint8 [B, pixels]; None where the
+        teacher: what a teacher answers to augmented images, uint8 [B, pixels]; None where the
             labels are all there is to learn from.
     """
 
@@ -162,10 +162,10 @@ def train(
         data: what to learn from.
         engine: the network with its optimizer.
         settings: how to train.
-        seed: of every draw: shuffling, deformations, spikes.
-        observers: told of every batch and epoch.
+        seed: of every draw: shuffling, augmentation, spikes.
+        observers: called after every batch and epoch.
         state_store: keeps the state after every epoch, and has that of a process which was killed:
-            the result is the same to the bit as without the kill. Observers are told of epochs
+            the result is the same to the bit as without the kill. Observers get its epochs
             again.
 
     Raises:
@@ -270,9 +270,9 @@ def _check_finite(
     finite = np.isfinite(record.train_loss)
     if not (finite and all(np.isfinite(values).all() for values in state.values())):
         raise DivergedError(
-            f"training diverged in epoch {record.epoch}: the {'weights' if finite else 'loss'} "
-            f"can no longer be told; train.lr is {settings.lr}, use a smaller one, or a "
-            "smaller train.logit_scale"
+            f"training diverged in epoch {record.epoch}: "
+            f"{'weights are' if finite else 'the loss is'} not finite; train.lr is {settings.lr}, "
+            "use a smaller one, or a smaller train.logit_scale"
         )
 
 

@@ -16,7 +16,7 @@ def load_dataset(source: Source | str, places: Places, asked_by: str = "data.sou
 
     Args:
         source: one of `SOURCES` or its name, or a directory of the four IDX files (each plain or
-            .gz; a relative one lies in `places.project_root`).
+            .gz; a relative one is in `places.project_root`).
         places: where sources look.
         asked_by: the parameter or option that names it, for messages.
 

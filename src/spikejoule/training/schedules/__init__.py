@@ -10,8 +10,8 @@ class Schedule(Kind):
     """A schedule; each is one file of :mod:`spikejoule.training.schedules`.
 
     Attributes:
-        by_accuracy: whether torch's scheduler is told of every epoch's validation accuracy, and
-            not of every batch.
+        by_accuracy: whether torch's scheduler is stepped with every epoch's validation
+            accuracy, and not after every batch.
     """
 
     by_accuracy: ClassVar[bool] = False
