@@ -21,6 +21,7 @@ def test_the_first_hour(repository: Path, tmp_path: Path) -> None:
     environment["PYTHONPATH"] = f"{repository / 'src'}:{repository}"
     run([sys.executable, "-m", "docs.site.notebook", copy.name], tmp_path, environment)
     cells = notebook.read(copy)["cells"]
-    assert notebook.printed(cells) == notebook.printed(notebook.read(kept)["cells"])
+    remedy = "run: python -m docs.site.notebook examples/first-hour.ipynb"
+    assert notebook.printed(cells) == notebook.printed(notebook.read(kept)["cells"]), remedy
     assert sum("data" in output for cell in cells for output in cell.get("outputs", ())) == 1
     assert "<svg" in (tmp_path / "own-network.html").read_text(encoding="utf-8")

@@ -177,7 +177,7 @@ class TestOpening:
             storage=search.storage, study_name="a", directions=["maximize", "minimize"]
         )
         study.optimize(lambda trial: (1, 1), n_trials=1)
-        with pytest.raises(ParameterError, match="is none of this version of .*: give this"):
+        with pytest.raises(ParameterError, match="is of another version of .*: give this"):
             open_study(search)
 
     def test_several_launchers_may_make_the_database_at_once(self, search: Search) -> None:

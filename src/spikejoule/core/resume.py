@@ -156,7 +156,7 @@ class ResumeFile:
     def _warn(self, reason: str) -> None:
         if not self._has_warned:
             logger.warning(
-                "the state of %s cannot be kept (%s): after a kill it would begin further back",
+                "the state of %s cannot be kept (%s): a kill would cost more epochs",
                 self._what, reason,
             )  # fmt: skip
         self._has_warned = True

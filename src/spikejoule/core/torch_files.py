@@ -104,7 +104,7 @@ def _check_plain(path: FilePath, content: Any) -> None:
         texts = json.JSONEncoder(default=_checked_tensor, ensure_ascii=False).iterencode(content)
         n_values = sum(len(text.encode("utf-8")) > 0 for text in islice(texts, MAX_VALUES + 1))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} holds what cannot be: {error}.") from error
+        raise ArtifactError(f"{path} holds an invalid value: {error}.") from error
     if n_values > MAX_VALUES:
         raise ArtifactError(f"{path} holds more than {MAX_VALUES:,} values.")
 

@@ -166,7 +166,7 @@ AnyPrice = Price | PriceByWidth | Literal["by_size"]
 
 def _bracket(numbers: Sequence[float]) -> Price:
     if len(numbers) not in (2, 3) or sorted(numbers) != [*numbers]:
-        raise ValueError("a bracket must be [low, high] or [low, number, high], ascending")
+        raise ValueError("a price range must be [low, high] or [low, number, high], ascending")
     return Price(numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1])
 
 
@@ -238,7 +238,7 @@ class HardwareProfile(_Mapping):
                 raise ValueError(f"prices.{term} is by_size, but there is no memory")
         fixed = [one for one in self.prices.values() if isinstance(one, Price)]
         if self.scope == "contested" and not any(one.low_pj < one.high_pj for one in fixed):
-            raise ValueError("prices of scope contested need a bracket [low, high]")
+            raise ValueError("prices of scope contested need a range [low, high]")
         if sum(update in self.prices for update in UPDATES) == 1:
             raise ValueError(
                 "prices need active and inactive neuron updates, both or neither, as one of the "

@@ -132,7 +132,7 @@ def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Meas
         network: that was measured.
 
     Raises:
-        ArtifactError: a file is missing or damaged, or they are not of each other and the network.
+        ArtifactError: a file is missing or damaged, or they do not belong together.
     """
     input_events, _ = load_encoded_images(paths["events_test"])
     arrays = INFERENCE_EVENTS.read(paths["inference_events"])
@@ -147,8 +147,8 @@ def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Meas
         measured.counts.per_sample[:, 0], arrays["input_spikes"]
     ):
         raise ArtifactError(
-            f"{paths['events_test']} and {paths['inference_events']} are not of each other and "
-            f"this network: layers of {shapes} (images, steps, neurons), where {needed} are "
+            f"{paths['events_test']} and {paths['inference_events']} do not belong to this "
+            f"network or together: layers of {shapes} (images, steps, neurons), where {needed} are "
             "needed, or other input spikes: measure again."
         )
     return measured

@@ -316,7 +316,7 @@ def complete_checkpoint(
     # Tensors of some types have no form in NumPy.
     except (ParameterError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ArtifactError(
-            f"{path} states a network that cannot be: {error}: write it again."
+            f"{path} describes no valid network: {error}: write it again."
         ) from error
     return CompleteCheckpoint(
         content=dict(content),

@@ -179,7 +179,7 @@ def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
             raise SpikejouleError(last.removeprefix("error: "))
         if again_and_again:
             raise ClusterError(
-                "workers end without having run a trial; the last words of one: "
+                "workers end without having run a trial; the last line of one: "
                 f"{without_passwords(last)} ({job.paths.stderr})"
             )
 

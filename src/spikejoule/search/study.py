@@ -141,7 +141,7 @@ def open_study(search: Search) -> optuna.Study:
         where = f"the study {search.settings.study} in {shown}"
         if found is None and study.get_trials(deepcopy=False):
             raise ParameterError(
-                f"{where} is none of this version of `spikejoule search`: {_ANOTHER_NAME}"
+                f"{where} is of another version of `spikejoule search`: {_ANOTHER_NAME}"
             )
         if found is None:
             study.set_metric_names(["validation_accuracy_percent", "energy_per_inference"])
