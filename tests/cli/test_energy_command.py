@@ -270,7 +270,7 @@ def test_constant_currents_are_recorded_and_shown(
     told = energy_text("T", result)
     assert f"{numbers['input_macs_per_inference']:,.1f}" in told
     assert f"each of its synapses, {when}" in told
-    assert "what the code takes" not in told
+    assert "what encoding takes" not in told
     # What is missing
     for epoch in content["spikejoule"]["history"]:
         del epoch["input_macs"]

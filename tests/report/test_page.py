@@ -296,13 +296,17 @@ class TestPage:
         assert len(rows) == len(found.analysis.verdicts) >= 8
         for one in found.analysis.verdicts:
             title = next(p.title for p in found.analysis.ledger.profiles if p.id == one.profile)
-            name, cell, recorded = rows[one.profile]
+            name, cell, of_runs = rows[one.profile]
             assert (name[0].text, cell.get("class")) == (title, one.outcome)
             ends = f"{plain(one.ratio_low or 0)} to {plain(one.ratio_high or 0)}"
             assert cell[0].text == (plain(one.ratio) if one.ratio else ends)
-            assert list(cell.itertext()) == list(recorded.itertext())
+            assert list(cell.itertext()) == list(of_runs.itertext())
             assert f"{title}{OUTCOMES[one.outcome]}" in words
-        assert f"Of {len(found.levels)} pairs" in default_page()
+        of_other_data = f"of this data: of {len(found.levels)} pairs"
+        assert of_other_data in default_page()
+        of_this = energy_page(content(fronts=recorded(40.0), data_source="mnist5k"))
+        assert f"<p>Of {len(found.levels)} pairs" in of_this
+        assert "not known to be of this data" not in of_this
 
     def test_the_front_and_how_to_make_one(self) -> None:
         page = default_page()
