@@ -128,3 +128,18 @@ def test_a_living_dvc_keeps_its_lists(made: Made) -> None:
     finally:
         process.kill()
         process.wait(timeout=60)
+
+
+@pytest.mark.parametrize("active", [0, 1])
+def test_a_sweep_ends_dead_tasks_and_no_living_queue(made: Made, active: int) -> None:
+    programs, log = made.folder / ".venv" / "bin", made.folder / "log"
+    answer = f"*'queue status'*) echo 'Worker status: {active} active, 0 idle';;"
+    for name in ("python", "spikejoule"):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\necho "$*" >> "{log}"\ncase "$*" in {answer} esac\n')
+        program.chmod(0o755)
+    made.make("sweep")
+    commands = log.read_text().splitlines()
+    assert "-m stages.locks" in commands
+    assert ("-m dvc queue stop --kill" in commands) == (active == 0)
+    assert sum("exp run --queue" in command for command in commands) == 1
