@@ -28,8 +28,9 @@ def main() -> None:
     engines = [
         make_engine(name, network, state, learning, dtype=np.float64) for name in ("event", "dense")
     ]
+    print("compiling, once per machine")
     for engine in engines:
-        engine.warm_up(events.select(slice(BATCH)))  # compiles, once per machine
+        engine.warm_up(events.select(slice(BATCH)))
     seconds = [0.0, 0.0]
     for first in range(0, len(images), BATCH):
         batch = slice(first, first + BATCH)

@@ -110,7 +110,7 @@ class Neuron(NamedTuple):
     """Constants of the LIF neuron of one layer (model/neurons/lif.py).
 
     Attributes:
-        decay: share of the membrane potential that is left after a step, real.
+        decay: fraction of the membrane potential that is left after a step, real.
         threshold: membrane potential at which a neuron fires, real.
         reset: RESET_TO_ZERO or RESET_BY_SUBTRACTION.
         on_grid: 1 where the potential lies on a grid (model/quantisation.py); where it is 0, what

@@ -66,7 +66,7 @@ class Membrane(NamedTuple):
     """Constants of neurons with a potential, real [n] each.
 
     Attributes:
-        keep: share of the potential that is left after a step.
+        keep: fraction of the potential that is left after a step.
         gain: of the current.
         drive: what is added in every step.
         threshold: what a reset by subtraction takes away.

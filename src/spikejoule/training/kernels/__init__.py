@@ -1,1 +1,1 @@
-"""The compiled kernel of the deformations."""
+"""The compiled kernel of the augmentation."""

@@ -1,4 +1,4 @@
-"""Random deformations of training images, drawn afresh for every epoch.
+"""Augmentation: random maps of training images, drawn afresh for every epoch.
 
 Small shifts, rotations and changes of size leave a digit what it is, and a network that sees them
 generalises better (Simard, Steinkraus and Platt, ICDAR 2003, doi:10.1109/ICDAR.2003.1227801).
@@ -22,7 +22,7 @@ _UNIT = 1.0 / 9007199254740992.0
 
 
 class Limits(NamedTuple):
-    """Largest deformations, float64; each image draws its own between plus and minus these.
+    """Largest changes of an image, float64; each image draws its own between plus and minus these.
 
     Attributes:
         shift: whole pixels along each axis.
@@ -108,7 +108,7 @@ def _augment_image(image, images, samples, key, limits, out):
 
 @compiled
 def augment_images(images, samples, key, limits, out):
-    """Deform each image by its own random map.
+    """Move each image by its own random map.
 
     Args:
         images: uint8 [N, height, width].
@@ -127,11 +127,11 @@ def augment(
     epoch: int,
     samples: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """Deform images; a draw depends on (seed, epoch, sample) alone.
+    """Augment images; a draw depends on (seed, epoch, sample) alone.
 
     Args:
         images: uint8 [N, height, width].
-        augmentation: largest deformations.
+        augmentation: largest changes.
         seed: the experiment's seed.
         epoch: from 1 on.
         samples: identity of each image, int64 [N].
