@@ -95,7 +95,7 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
     errors = cli.refusal("energy", graph, "--events", tmp_path / "none.npz", *SAID)
     assert f"{tmp_path / 'none.npz'} does not exist" in errors
     errors = cli.refusal("energy", graph, "--events", events_of(tmp_path / "other.npz", 7), *SAID)
-    assert "7 units, but the graph's input has 6" in errors
+    assert "7 inputs, but the network has 6" in errors
 
 
 LABELS = np.array([0, 1, 2, 3, 0, 1])

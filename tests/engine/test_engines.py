@@ -395,7 +395,7 @@ class TestInterface:
         _, events, labels = batch(architecture, 4, 6)
         narrow = EventList.from_dense(np.zeros((2, 5, 8)))
         for call in (engine.run, lambda e: engine.gradients(e, np.array([0, 1]))):
-            with pytest.raises(ArtifactError, match="8 inputs, the network has 9"):
+            with pytest.raises(ArtifactError, match="8 inputs, but the network has 9"):
                 call(narrow)
         for wrong in (labels[:2], np.arange(5) % 3, labels * 0 + 3, labels * 0 - 1):
             with pytest.raises(Exception, match="."):

@@ -15,13 +15,13 @@ from torch.nn.functional import avg_pool2d, conv2d
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
-from spikejoule.graphs import executor
+from spikejoule.graphs import executor, running
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.nir_in import network_of, read_nir
 from spikejoule.graphs.nir_out import graph_without_nodes, nir_graph
 from spikejoule.graphs.running import run_graph
-from spikejoule.model.network import Convolution
+from spikejoule.model.network import Convolution, Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests.graphs.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.graphs.naive_graph import NaiveGraph
@@ -274,6 +274,48 @@ class TestEventEngine:
             assert np.array_equal(fast.output, slow.output)
             assert fast.of("spikes", "b").sum() <= share * events.n_events
             assert (fast.of("spikes", "b").sum() == events.n_events) == (comparison == "ge")
+
+
+class TestMixture:
+    """Layers that the event engine runs, before others that it does not."""
+
+    @pytest.mark.parametrize("name", ["recurrent", "convolution", "joined", "delays"])
+    def test_a_layer_on_the_events_goes_by_itself(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Spikes and counts are those that the executor alone has; it runs what is left."""
+        graph, make = GRAPHS[name](Maker()), Maker(3)
+        shape = network_of(graph).input.out_shape
+        if name == "convolution":  # a dense layer gives no shape
+            graph.nodes["a"].input_shape = shape[1:]
+        n_inputs = int(np.prod(shape))
+        own = make.if_(n_inputs)
+        own.v_threshold[:] = 0.5
+        nodes = {"input": nir.Input(np.array([7])), "dense": make.affine(7, n_inputs), "own": own}
+        edges = [("own" if one == "input" else one, to) for one, to in graph.edges]
+        graph = nir.NIRGraph(
+            {**graph.nodes, **nodes}, [("input", "dense"), ("dense", "own"), *edges],
+            type_check=False,
+        )  # fmt: skip
+        events = spikes_for(graph, samples=20)
+        ran: list[set[str]] = []
+        execute = running.execute
+
+        def watched(part: Network, *others: Any) -> Any:
+            ran.append(set(part.nodes))
+            return execute(part, *others)
+
+        monkeypatch.setattr(running, "execute", watched)
+        mixed, alone = (
+            run_graph(graph, events, GIVEN, record=["own"], engine=one) for one in ("auto", "graph")
+        )
+        assert ran == [set(mixed.network.nodes) - {"input", "dense"}, set(mixed.network.nodes)]
+        assert mixed.output.any()
+        assert np.array_equal(mixed.output, alone.output)
+        assert np.array_equal(mixed.recorded["own"].sources, alone.recorded["own"].sources)
+        for kind, of_nodes in alone.counts.items():
+            for node, counts in of_nodes.items():
+                assert np.array_equal(mixed.of(kind, node), counts), (kind, node)
 
 
 class TestConventions:

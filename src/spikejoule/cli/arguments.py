@@ -62,21 +62,29 @@ _DATA = _takes(
 )  # fmt: skip
 
 
+_OF_A_GRAPH: tuple[Argument, ...] = (
+    _takes("--dt", float, "SECONDS", "of a graph: of one step of the events"),
+    *(
+        (f"--{name}", {"choices": choices.split(), "help": f"of a graph: {words}"})
+        for name, (choices, words) in GRAPH_CHOICES.items()
+    ),
+    ("--pruned", {"action": "store_true", "default": None,
+                  "help": "of a graph: a weight of zero is no synapse"}),
+)  # fmt: skip
+
+
 def _table(rows: str) -> Argument:
     return _takes("--table", Path, "FILE", f"write {rows} (CSV)")
 
 
 COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
-    "inspect": (
-        "networks", "print what a complete checkpoint, or a graph, holds", (_checkpoint(), _JSON)
-    ),
+    "inspect": ("networks", "print what a checkpoint or a graph holds", (_checkpoint(), _JSON)),
     "measure": (
         "networks", "run a complete checkpoint on test images and count its spikes", (
             _checkpoint(),
             _JSON,
-            _takes("--images", str, "DIRECTORY|SOURCE", "a directory of the four IDX files, an "
-                   "event file, or the name of a source: mnist5k has 1,000 test digits and needs "
-                   "no network", required=True),
+            _takes("--images", str, "DIRECTORY|SOURCE", "a directory of four IDX files, an event "
+                   "file, or a source: mnist5k has 1,000 test digits", required=True),
             _takes("--samples", positive, "N", "the first N test images (default: all of them)"),
             _takes("--seed", not_negative, None, "of what the encoding draws (default: the "
                    f"checkpoint's own, or {DEFAULT_SEED} where it records none)"),
@@ -88,31 +96,25 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _checkpoint(", or a graph of NIR (GRAPH.nir)"),
             _JSON,
             _takes("--hardware", Path, "FILE", "a price file (default: the packaged list)"),
-            _takes("--profile", str, "ID", "the hardware profile of the headline (default: the "
-                   "first of the price file)"),
+            _takes("--profile", str, "ID", "the profile of the headline (default: the first)"),
             _takes("--images", str, "DIRECTORY|SOURCE", "count the spikes of each of these test "
                    "images, for intervals and classes (default: the means that the file records)"),
-            _takes("--samples", positive, "N", "with --images or --events: the first N of them "
-                   "(default: all of them)"),
+            _takes("--samples", positive, "N", "the first N images or events (default: all)"),
             _takes("--verdict-profile", str, "ID", "the hardware profile of the verdict (default: "
                    "the first of scope system)"),
-            _takes("--baselines", Path, "FILE", "compare with the conventional networks that the "
-                   "baseline stage has counted"),
+            _takes("--baselines", Path, "FILE", "compare with what the baseline stage has counted"),
             _takes("--html", Path, "FILE", "write the report as a page, too"),
             _takes("--events", Path, "FILE", "of a graph: spikes of the input, or an event file"),
-            _takes("--step-us", positive, "N", "of a graph: microseconds of an event file that "
-                   "make one step"),
-            _takes("--dt", float, "SECONDS", "of a graph: of one step of the events"),
-            *(
-                (f"--{name}", {"choices": choices.split(), "help": f"of a graph: {words}"})
-                for name, (choices, words) in GRAPH_CHOICES.items()
-            ),
-            ("--pruned", {"action": "store_true", "default": None,
-                          "help": "of a graph: a weight of zero is no synapse"}),
+            _takes("--step-us", positive, "N", "of a graph: microseconds of an event file's step"),
+            *_OF_A_GRAPH,
         ),
     ),
     "publish": (
-        "runs", "record the run that a project's outputs stand for in its MLflow store", (_PROJECT,)
+        "runs", "record a project's outputs as a run, or a graph as a model, in the MLflow store", (
+            _takes("file", Path, "DIRECTORY|GRAPH.nir", "of the project, or a graph (default: the "
+                   "working directory)", nargs="?", default=Path()),
+            *_OF_A_GRAPH,
+        ),
     ),
     "check": (
         "runs", "fail if the recorded run needs more energy, or is worse, than allowed", (_PROJECT,)
@@ -136,15 +138,13 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         ),
     ),
     "seeds": (
-        "runs", "average a project's recorded runs that differ in their seed alone", (
-            _PROJECT, _DATA, _table("the means")
-        ),
+        "runs", "average a project's recorded runs that differ in their seed alone",
+        (_PROJECT, _DATA, _table("the means")),
     ),
     "search": (
         "searching", "search parameters for a front of validation accuracy and energy", (
             _PROJECT,
-            _takes("--space", Path, "FILE", "what is searched (default: search.yaml of the "
-                   "project)"),
+            _takes("--space", Path, "FILE", "what is searched (default: search.yaml there)"),
             _takes("--study", str, "NAME", "in place of the file's `study`"),
             _takes("--trials", positive, "N", "in place of the file's `trials`"),
             _takes("--storage", str, "URL", "the study's database, sqlite:///FILE or "

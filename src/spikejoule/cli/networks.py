@@ -6,7 +6,7 @@ run on given events.
 
 import argparse
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from spikejoule.baselines.counts import load_baseline
 from spikejoule.cli.arguments import DEFAULT_SEED, GRAPH_CHOICES
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.npz import schema_of
-from spikejoule.core.provenance import file_digest
+from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import json_text, write_text
 from spikejoule.core.text import mapping_rows, render
 from spikejoule.data.images import LabelledImages, Samples
@@ -30,17 +30,19 @@ from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_
 from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs
+from spikejoule.energy.prices import PACKAGED
 from spikejoule.energy.tables import analysis_values
 from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.conventions import Conventions, conventions_of
 from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.report import PageContent, energy_page
 from spikejoule.report.inspect import checkpoint_text, checkpoint_values, graph_text, graph_values
 from spikejoule.report.page import energy_text
+from spikejoule.tracking.store import project_store
 
 _OF_CHECKPOINTS = ("images", "baselines", "verdict_profile")
 _OF_GRAPHS = ("events", "step_us", "dt", *GRAPH_CHOICES, "pruned")
@@ -60,14 +62,7 @@ def inspect(options: argparse.Namespace) -> str:
 
 def energy(options: argparse.Namespace) -> str:
     """The energy of a checkpoint's network, or of a graph; the page too, if one is asked for."""
-    is_graph = options.file.suffix == ".nir"
-    names, kind = (_OF_CHECKPOINTS, "checkpoint") if is_graph else (_OF_GRAPHS, "graph of NIR")
-    for name in names:
-        if getattr(options, name) is not None:
-            raise ParameterError(
-                f"--{name.replace('_', '-')} is for a {kind}, which {options.file.name} is not: a "
-                "graph's name ends in .nir."
-            )
+    is_graph = is_nir(options)
     profiles = load_profiles(options.hardware)
     chosen = select_profile(profiles, options.profile or next(iter(profiles)), "--profile")
     systems = [one.id for one in profiles.values() if one.scope == "system" and not is_graph]
@@ -87,6 +82,19 @@ def energy(options: argparse.Namespace) -> str:
     if options.json:
         return json_text({kind: options.file.name, **analysis_values(analysis)})
     return energy_text(f"Energy of {options.file.name}", analysis)
+
+
+def is_nir(options: argparse.Namespace) -> bool:
+    """Whether the file is a graph; ParameterError for an option of the other kind."""
+    is_graph: bool = options.file.suffix == ".nir"
+    names, kind = (_OF_CHECKPOINTS, "checkpoint") if is_graph else (_OF_GRAPHS, "graph of NIR")
+    for name in names:
+        if getattr(options, name, None) is not None:
+            raise ParameterError(
+                f"--{name.replace('_', '-')} is for a {kind}, which {options.file.name} is not: a "
+                "graph's name ends in .nir."
+            )
+    return is_graph
 
 
 def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
@@ -113,10 +121,30 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
         raise DataError("--events is needed: a graph is run on the spikes of its input.")
     network = read_nir(options.file)
     events, about, facts = read_given_events(options.events, options.step_us, options.samples)
-    said = {name: getattr(options, name) for name in ("dt", "reset", "current", "initial")}
-    given = Conventions(comparison=options.threshold, pruned=options.pruned, **said)
-    inputs = graph_inputs(run_graph(network, events, given), **about)
+    inputs = graph_inputs(run_graph(network, events, given_conventions(options)), **about)
     return replace(inputs, facts=(*inputs.facts, *facts))
+
+
+def given_conventions(options: argparse.Namespace) -> Conventions:
+    """What the options say of how a graph is run."""
+    said = {name: getattr(options, name) for name in ("dt", "reset", "current", "initial")}
+    return Conventions(comparison=options.threshold, pruned=options.pruned, **said)
+
+
+def publish_graph(options: argparse.Namespace) -> str:
+    """Record how a graph is run, and a version of the model that bears its file's name, in the
+    store of the working directory."""
+    from spikejoule.tracking.publishing import RunRecord, publish
+    from spikejoule.tracking.registry import ModelFiles
+
+    path, profile = options.file, next(iter(load_profiles(PACKAGED)))
+    conventions = conventions_of(read_nir(path), given_conventions(options))
+    tags, said = {"graph.sha256": file_digest(path, "sha256")}, asdict(conventions)
+    model = ModelFiles(path, PACKAGED, profile, conventions=conventions, name=path.stem)
+    record = RunRecord(content_digest({**tags, **said}), path.stem, said, tags=tags, model=model)
+    done = publish(record, project_store(Path.cwd(), "graphs"))
+    assert done.registration is not None
+    return f"MLflow run {done.run_id}, models:/{path.stem}/{done.registration.version}\n"
 
 
 def _seed_of(checkpoint: CompleteCheckpoint) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 
+from spikejoule.cli.networks import is_nir, publish_graph
 from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_bytes
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
@@ -27,10 +28,12 @@ from spikejoule.tracking.store import Store, project_store
 
 
 def publish(options: argparse.Namespace) -> str:
-    """Record the run that the outputs in the workspace stand for."""
+    """Record the run that the outputs in the workspace stand for, or a graph of NIR."""
+    if is_nir(options):
+        return publish_graph(options)
     from spikejoule.tracking.publishing import publish_outputs
 
-    root = options.directory.resolve()
+    root = options.file.resolve()
     paths = artifact_paths(root, "publish")  # refuses a folder that is no project, by its full name
     with contextlib.chdir(root):
         params = load_params(PARAMS_FILE)

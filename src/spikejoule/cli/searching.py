@@ -105,15 +105,8 @@ def _default_workers(options: argparse.Namespace) -> int:
     return 2 if options.cluster == "slurm" else max(cores // int(options.threads), 1)
 
 
-COLUMNS: Final = (
-    "trial",
-    "on_front",
-    "validation_accuracy_percent",
-    "energy_nj_per_inference",
-    "synaptic_events_per_inference",
-    "trained_sha256",
-    "command",
-)
+COLUMNS: Final = ("trial", "on_front", "validation_accuracy_percent", "energy_nj_per_inference",
+                  "synaptic_events_per_inference", "trained_sha256", "command")  # fmt: skip
 """Of metrics/search.csv, before the parameters that are searched."""
 
 

@@ -133,7 +133,8 @@ def check_input(events: EventList, architecture: Network) -> None:
     """Raise ArtifactError unless the network can run on this input."""
     if events.n_inputs != architecture.n_input:
         raise ArtifactError(
-            f"the events come from {events.n_inputs} inputs, the network has {architecture.n_input}"
+            f"the events come from {events.n_inputs} inputs, but the network has "
+            f"{architecture.n_input}: encode samples of its size."
         )
     if events.currents is not None and architecture.quantisation is not None:
         raise ArtifactError(f"the network has integer weights: {NO_CURRENTS}")

@@ -40,11 +40,6 @@ def measure_network(
     Raises ArtifactError if the events come from another number of inputs than the network has, or
     hold no sample.
     """
-    if events.n_inputs != architecture.n_input:
-        raise ArtifactError(
-            f"the events come from {events.n_inputs} inputs, but the network has "
-            f"{architecture.n_input}: encode images of the size that it was trained on."
-        )
     if events.n_samples == 0:
         raise ArtifactError("the events hold no sample, and at least one is needed.")
     layers = (events, *run_network(state, architecture, events, engine=engine))

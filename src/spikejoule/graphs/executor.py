@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import EventList, concatenate_samples
 from spikejoule.evaluation.measurement import KINDS, Activity
 from spikejoule.graphs.conventions import Conventions, delay_steps, dynamics_of, limit_of
 from spikejoule.graphs.kernels import lists, synapses
@@ -42,6 +42,8 @@ from spikejoule.model.network import (
 
 Array = NDArray[Any]
 Counts = NDArray[np.int64]
+Events = Mapping[str, EventList]
+"""Spikes of all samples by the name of a node."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,7 +52,7 @@ class GraphRun(Activity):
 
     Attributes:
         conventions: how.
-        engine: ``event``, the kernels of the project's own networks, or ``graph``.
+        engine: ``event`` where the kernels of the event engine ran all of it, else ``graph``.
         output: what the output received, summed over the steps: spikes of each unit, int64
             [N, n]; values, float64 [N, n].
         recorded: the spikes of the nodes that were asked for.
@@ -83,23 +85,26 @@ class Prepared:
 
     Attributes:
         network, conventions, dtype: of the run.
-        events: spikes of the input, of all samples.
+        events: spikes of each `Input`.
+        n_samples, n_steps: of them.
         delays: steps of each unit of a delay, int64 [n], by its name.
         fan_outs: of each node that adds up what single units give, how much a unit adds to, int64
             [n_in], by name.
-        constants: what each node computes with, in the type of the run, by name: of a `Dense`
-            weights [n_in, n_out] and of a `Convolution` [C_in, kernel, channels of a group], each
-            with the biases [n_out, 1], or 0 without; the window of a `Pooling`; the dynamics of
-            neurons; the scale [n], or the limit of a `Step` [n, 1].
+        weights: of each connection, in the type of the run, by name: of a `Dense` [n_in, n_out] and
+            of a `Convolution` [C_in, kernel, channels of a group], each with the biases [n_out, 1],
+            or 0 without.
+        dynamics: of neurons, in the type of the run, by name.
 
     Raises:
         ParameterError: as `dynamics_of` and `delay_steps`.
     """
 
     def __init__(
-        self, network: Network, conventions: Conventions, events: EventList, dtype: DTypeLike
+        self, network: Network, conventions: Conventions, events: Events, dtype: DTypeLike
     ) -> None:
         self.network, self.conventions, self.events = network, conventions, events
+        of_input = events[network.input.name]
+        self.n_samples, self.n_steps = of_input.n_samples, of_input.n_steps
         self.dtype = np.dtype(dtype)
         self.delays = {one.name: delay_steps(one, conventions) for one in network.of(Waiting)}
         self.fan_outs = {
@@ -107,25 +112,17 @@ class Prepared:
             for one in network.nodes.values()
             if isinstance(one, Dense | Convolution | Pooling)
         }
-        self.constants = {name: self._constants_of(one) for name, one in network.nodes.items()}
+        self.weights = {one.name: self._weights_of(one) for one in network.connections}
+        self.dynamics = {
+            one.name: dynamics_of(one, conventions, self.dtype) for one in network.of(Neurons)
+        }
 
-    def _constants_of(self, node: Node) -> Any:
-        dtype, comparison = self.dtype, self.conventions.comparison
-        if isinstance(node, Dense | Convolution):
-            weights = node.weight.T if isinstance(node, Dense) else _by_channel(node)
-            bias: Any = 0
-            if node.bias is not None:
-                bias = np.repeat(node.bias.astype(dtype), node.n_out // node.bias.size)[:, None]
-            return np.ascontiguousarray(weights, dtype=dtype), bias
-        if isinstance(node, Pooling):
-            return _slide(node)
-        if isinstance(node, Neurons):
-            return dynamics_of(node, self.conventions, dtype)
-        if isinstance(node, Scaling):
-            return node.scale.astype(dtype)
-        if isinstance(node, Step):
-            return limit_of(node.threshold.astype(dtype), comparison)[:, None]
-        return None
+    def _weights_of(self, node: Connection) -> tuple[Array, Any]:
+        weights = node.weight.T if isinstance(node, Dense) else _by_channel(node)
+        bias: Any = 0
+        if node.bias is not None:
+            bias = np.repeat(node.bias.astype(self.dtype), node.n_out // node.bias.size)[:, None]
+        return np.ascontiguousarray(weights, dtype=self.dtype), bias
 
 
 def _by_channel(node: Convolution) -> Array:
@@ -166,7 +163,7 @@ class Batch:
 
     def __init__(self, run: Prepared, samples: slice) -> None:
         self.run, self.first = run, samples.start
-        self.size = min(samples.stop, run.events.n_samples) - samples.start
+        self.size = min(samples.stop, run.n_samples) - samples.start
         self.n_blocks = -(-self.size // LANES)
         self.counts: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
         self.arrays: dict[str, Array] = {}
@@ -291,7 +288,7 @@ def _listing(given: Given, values: Array) -> Action:
 
 
 def _input(batch: Batch, node: Input) -> list[Action]:
-    events, given = batch.run.events, batch.given[node.name]
+    events, given = batch.run.events[node.name], batch.given[node.name]
     sources, offsets, n_steps = events.sources, events.offsets, events.n_steps
     first = batch.first * n_steps
     size = batch.size
@@ -299,7 +296,7 @@ def _input(batch: Batch, node: Input) -> list[Action]:
 
 
 def _connection(batch: Batch, node: Connection) -> list[Action]:
-    weights, bias = batch.run.constants[node.name]
+    weights, bias = batch.run.weights[node.name]
     sums, givens = batch.arrays[node.name], batch.givens(node)
     slide = None if isinstance(node, Dense) else _slide(node)
 
@@ -315,9 +312,9 @@ def _connection(batch: Batch, node: Connection) -> list[Action]:
 
 
 def _pooling(batch: Batch, node: Pooling) -> list[Action]:
-    sums, slide = batch.arrays[node.name], batch.run.constants[node.name]
+    sums, slide = batch.arrays[node.name], _slide(node)
     givens = batch.givens(node)
-    share = batch.run.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
+    share = sums.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
 
     def add(step: int) -> None:
         sums.fill(0)
@@ -337,7 +334,7 @@ def _pooling(batch: Batch, node: Pooling) -> list[Action]:
 
 
 def _scaling(batch: Batch, node: Scaling) -> list[Action]:
-    sums, scale = batch.arrays[node.name], batch.run.constants[node.name]
+    sums, scale = batch.arrays[node.name], node.scale.astype(batch.run.dtype)
     givens, total = batch.givens(node), batch.count("multiplications", node.name)
     sources, spiking = batch.run.network.sources[node.name], batch.run.network.spiking
     values = [batch.given[source] for source in sources if source not in spiking]
@@ -353,7 +350,7 @@ def _scaling(batch: Batch, node: Scaling) -> list[Action]:
 
 def _neurons(batch: Batch, node: Neurons) -> list[Action]:
     arriving, actions = batch.arriving(node)
-    dynamics = batch.run.constants[node.name]
+    dynamics = batch.run.dynamics[node.name]
     membrane = dynamics.membrane
     # Neurons without spikes give their potential: 0 before the first step, as everything.
     potential = batch.zeros(node.n_out) if node.spikes else batch.arrays[node.name]
@@ -379,7 +376,8 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
 
 def _step(batch: Batch, node: Step) -> list[Action]:
     arriving, actions = batch.arriving(node)
-    limit, given = batch.run.constants[node.name], batch.given[node.name]
+    threshold, given = node.threshold.astype(batch.run.dtype), batch.given[node.name]
+    limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
 
     def compare(step: int) -> None:
         np.greater_equal(arriving, limit, out=given.amounts)
@@ -394,7 +392,7 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
     What waits longer than the samples last is never given, and needs no place.
     """
     arriving, actions = batch.arriving(node)
-    steps = np.minimum(batch.run.delays[node.name], batch.run.events.n_steps)
+    steps = np.minimum(batch.run.delays[node.name], batch.run.n_steps)
     depth = int(steps.max()) + 1
     given = batch.given[node.name]
     ring, units = np.zeros((depth, *given.amounts.shape), batch.run.dtype), np.arange(node.n_out)
@@ -444,33 +442,37 @@ _MOST_SAMPLES = 4096
 def execute(
     network: Network,
     conventions: Conventions,
-    events: EventList,
+    events: Events,
     dtype: DTypeLike = np.float32,
     record: Sequence[str] = (),
-) -> GraphRun:
+) -> tuple[dict[str, dict[str, Counts]], Array, Events]:
     """Run all samples, batches of them on as many threads as the kernels have.
 
     Args:
-        network: a graph.
+        network: a graph, or a part of one with several inputs.
         conventions: checked ones.
-        events: spikes of the input.
+        events: spikes of each input.
         dtype: float32, or float64 for exact comparisons.
         record: nodes whose spikes are kept.
+
+    Returns:
+        counts by kind and node, [N]; the output and the recorded spikes, as `GraphRun` has them.
     """
     prepared = Prepared(network, conventions, events, dtype)
+    n_samples, n_steps = prepared.n_samples, prepared.n_steps
     n_units = sum(node.n_in + node.n_out for node in network.nodes.values())
     for steps in prepared.delays.values():
-        n_units += steps.size * min(int(steps.max()), events.n_steps)
+        n_units += steps.size * min(int(steps.max()), n_steps)
     # A thread for which a step is little work waits for the others' Python, and slows them down.
-    most = min(events.n_samples * n_units // _THREAD_NUMBERS, _ALL_NUMBERS // (LANES * n_units))
+    most = min(n_samples * n_units // _THREAD_NUMBERS, _ALL_NUMBERS // (LANES * n_units))
     threads = max(1, min(numba.get_num_threads(), most))
-    size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-events.n_samples // threads))
+    size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-n_samples // threads))
     size = LANES * max(1, -(-size // LANES))
 
-    def run(first: int) -> tuple[Batch, dict[str, Array]]:
+    def run(first: int) -> tuple[Batch, Events]:
         return _run(Batch(prepared, slice(first, first + size)), record)
 
-    firsts = range(0, events.n_samples, size)
+    firsts = range(0, n_samples, size)
     if threads == 1:  # a thread to start takes longer than many a run
         outcomes = list(map(run, firsts))
     else:
@@ -486,29 +488,18 @@ def execute(
         for kind, of_nodes in batches[0].counts.items()
     }
     counts["updates"] = {
-        one.name: np.full(events.n_samples, events.n_steps * one.n_out, dtype=np.int64)
+        one.name: np.full(n_samples, n_steps * one.n_out, dtype=np.int64)
         for one in network.of(Neurons)
     }
-    return GraphRun(
-        network=network,
-        time_window=events.n_steps,
-        counts=counts,
-        pruned=bool(conventions.pruned),
-        conventions=conventions,
-        engine="graph",
-        output=joined(one.output for one in batches),
-        recorded={
-            name: EventList.from_dense(joined(marks[name] for _, marks in outcomes))
-            for name in record
-        },
-        dtype=dtype,
-    )
+    recorded = {
+        name: concatenate_samples([spikes[name] for _, spikes in outcomes]) for name in record
+    }
+    return counts, joined(one.output for one in batches), recorded
 
 
-def _run(batch: Batch, record: Sequence[str]) -> tuple[Batch, dict[str, Array]]:
-    """Take all steps; what is left are counts and output by sample, and the spikes of nodes, bool
-    [samples, T, n]."""
-    actions, n_steps = actions_of(batch), batch.run.events.n_steps
+def _run(batch: Batch, record: Sequence[str]) -> tuple[Batch, Events]:
+    """Take all steps; what is left are counts and output by sample, and the spikes of nodes."""
+    actions, n_steps = actions_of(batch), batch.run.n_steps
     nodes = batch.run.network.nodes
     marks = {name: np.zeros((batch.size, n_steps, nodes[name].n_out), np.bool_) for name in record}
     for step in range(n_steps):
@@ -517,4 +508,4 @@ def _run(batch: Batch, record: Sequence[str]) -> tuple[Batch, dict[str, Array]]:
         for name in record:
             marks[name][:, step] = batch.by_sample(batch.given[name].amounts)
     batch.finish()
-    return batch, marks
+    return batch, {name: EventList.from_dense(of_node) for name, of_node in marks.items()}

@@ -173,19 +173,11 @@ def _constants(architecture: Network) -> list[tuple[float, float]]:
 
 
 def _neurons(threshold: float, decay: float, n_neurons: int) -> nir.NIRNode:
-    def each(value: float) -> NDArray[np.float64]:
-        return np.full(n_neurons, value, dtype=np.float64)
-
+    each = np.ones(n_neurons)
     if decay == 1:
-        return nir.IF(r=each(1 / DT), v_threshold=each(threshold), v_reset=each(0))
+        return nir.IF(r=each / DT, v_threshold=threshold * each, v_reset=0 * each)
     tau = DT / (1 - decay)
-    return nir.LIF(
-        tau=each(tau),
-        r=each(tau / DT),
-        v_leak=each(0),
-        v_threshold=each(threshold),
-        v_reset=each(0),
-    )
+    return nir.LIF(tau * each, tau / DT * each, 0 * each, threshold * each, 0 * each)
 
 
 def _copied(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,13 +1,18 @@
 """Running a NIR graph on events, and counting.
 
-Foreign networks that the project's own event engine runs, faster and with the same spikes, are
-chains of fully connected layers whose neurons are LIF or IF, alike within a layer, with currents of
-gain 1, v_leak = 0 and v_reset = 0. Firing above the threshold alone is firing at or above the next
-number, so that it runs these, too, unless a reset subtracts the threshold.
+Which kernels run a node is chosen for each connection. The event engine's take a layer over all
+steps, faster and with the same spikes: a fully connected node that has its spikes as a list, from
+the input or another such layer, and neurons that it alone leads to, LIF or IF, alike, with currents
+of gain 1, v_leak = 0 and v_reset = 0. Firing above the threshold alone is firing at or above the
+next number, so that it runs these, too, unless a reset subtracts the threshold. Everything else the
+executor runs, step by step (`executor`).
+
+Both add the same numbers, the event engine one after another to what is left of the potential, the
+executor among themselves first: where sums are not exact in float32, their last bits differ.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import nir
@@ -15,56 +20,53 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.events import EventList
+from spikejoule.engine.interface import check_input
 from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.measurement import KINDS
 from spikejoule.graphs.conventions import Conventions, conventions_of, dynamics_of
 from spikejoule.graphs.executor import GraphRun, execute
 from spikejoule.graphs.nir_in import network_of
-from spikejoule.model.network import Dense, Network, Neurons, Output
+from spikejoule.model.network import Dense, Input, Network, Neurons, Node, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 Graph: TypeAlias = "nir.NIRGraph | Network"
 """A graph in memory, of nir or checked."""
 
 
-def chain_of(
-    network: Network, conventions: Conventions
-) -> tuple[Network, dict[str, NDArray[Any]]] | None:
-    """The layers of a graph and their parameters; None if the event engine does not compute them
-    exactly."""
-    nodes = [*network.nodes.values()]
-    inner, connections, populations = nodes[1:-1], network.of(Dense), network.of(Neurons)
-    in_turn = [one for pair in zip(connections, populations, strict=False) for one in pair]
-    constants = [_constants(one, conventions) for one in populations]
+def event_layer(
+    network: Network, neurons: Neurons, conventions: Conventions, known: Collection[str]
+) -> tuple[Network, State] | None:
+    """A population and the connection before it as a network of one layer, and its parameters.
+
+    None unless the event engine computes it exactly, from spikes of a node of `known`.
+    """
+    constants, senders = _constants(neurons, conventions), network.sources[neurons.name]
+    dense = network.nodes[senders[0]]
+    givers = network.sources[dense.name]
     if (
-        len(inner) < 4
-        or inner != in_turn
-        or set(network.edges) != set(pairwise(network.nodes))
-        or not isinstance(nodes[-1], Output)
+        not isinstance(dense, Dense)
+        or [len(senders), len(givers), len(network.readers_of(dense.name))] != [1, 1, 1]
+        or givers[0] not in known
         or (conventions.comparison == "gt" and conventions.reset == "subtract")
-        or max(one.n_out for one in nodes) > 65_535
-        or None in constants
+        or max(dense.n_in, dense.n_out) > 65_535
+        or constants is None
     ):
         return None
-    has_bias = any(one.bias is not None for one in connections)
-    state: dict[str, NDArray[Any]] = {}
-    for number, one in enumerate(connections, start=1):
-        state[f"layer{number}.synapses.weight"] = one.weight.astype(np.float32)
-        if has_bias:
-            bias = np.zeros(one.n_out) if one.bias is None else one.bias
-            state[f"layer{number}.synapses.bias"] = bias.astype(np.float32)
-    thresholds, decays = zip(*(each for each in constants if each), strict=True)
+    state = {"layer1.synapses.weight": dense.weight.astype(np.float32)}
+    if dense.bias is not None:
+        state["layer1.synapses.bias"] = dense.bias.astype(np.float32)
     try:
         neuron = LeakyIntegrateAndFire(
-            threshold=thresholds,
-            decay=decays,
+            threshold=constants[0],
+            decay=constants[1],
             reset="subtract" if conventions.reset == "subtract" else "zero",
-            bias=has_bias,
+            bias=dense.bias is not None,
         )
-        layers = {one.name: one for one in nodes[:-1]}
-        return Network(layers, tuple(pairwise(layers)), neuron), state
     except (ParameterError, ValueError):  # a constant is out of its range
         return None
+    return replace(_part_of(network, {dense.name, neurons.name}), model=neuron), state
 
 
 def _constants(node: Neurons, conventions: Conventions) -> tuple[float, float] | None:
@@ -109,11 +111,7 @@ def run_graph(
         raise ArtifactError(
             "the events hold constant currents, which a graph is not run on: encode them as spikes."
         )
-    if events.n_inputs != network.n_input:
-        raise ArtifactError(
-            f"the events come from {events.n_inputs} units, but the graph's input has "
-            f"{network.n_input}, of the shape {network.input.out_shape}."
-        )
+    check_input(events, network)
     if events.n_samples == 0:
         raise ArtifactError("the events hold no sample, and at least one is needed.")
     conventions = conventions_of(network, given or Conventions())
@@ -123,21 +121,51 @@ def run_graph(
             f"record: {', '.join(unknown)} give no spikes; allowed are "
             f"{', '.join(sorted(network.spiking))}."
         )
-    chain = None
-    if engine == "auto" and np.dtype(dtype) == np.float32:
-        chain = chain_of(network, conventions)
-    if chain is None:
-        return execute(network, conventions, events, dtype, record)
-    layers, state = chain
-    measured = measure_network(state, layers, events, pruned=bool(conventions.pruned))
-    spikes = dict(zip(layers.layer_names, measured.layers, strict=True))
+    known, pruned = {network.input.name: events}, bool(conventions.pruned)
+    by_kernels = network.of(Neurons) if engine == "auto" and np.dtype(dtype) == np.float32 else ()
+    found: list[Mapping[str, Mapping[str, NDArray[Any]]]] = []
+    rest = set(network.nodes)
+    for one in by_kernels:
+        layer = event_layer(network, one, conventions, known)
+        if layer is not None:
+            part, state = layer
+            measured = measure_network(state, part, known[part.input.name], pruned=pruned)
+            known[one.name] = measured.layers[-1]
+            found.append(measured.activity().counts)
+            rest -= {one.name, *part.connection_names}
+    rest -= {network.input.name}
+    if is_whole := bool(found) and rest == {network.output.name} and network.answer in known:
+        output: NDArray[Any] = class_counts(known[network.answer])
+    else:
+        part = _part_of(network, rest)
+        inputs = {one.name: known[one.name] for one in part.of(Input)}
+        kept = [name for name in record if name in rest]
+        counts, output, recorded = execute(part, conventions, inputs, dtype, kept)
+        known |= recorded
+        found.append(counts)
     return GraphRun(
         network=network,
         time_window=events.n_steps,
-        counts=measured.activity().counts,
-        pruned=bool(conventions.pruned),
+        counts={
+            kind: {name: of for one in found for name, of in one.get(kind, {}).items()}
+            for kind in KINDS
+        },
+        pruned=pruned,
         conventions=conventions,
-        engine="event",
-        output=measured.class_counts,
-        recorded={name: spikes[name] for name in record},
+        engine="event" if is_whole else "graph",
+        output=output,
+        recorded={name: known[name] for name in record},
+        dtype=dtype,
     )
+
+
+def _part_of(network: Network, names: Collection[str]) -> Network:
+    """Some nodes of a network; what gives them something from without becomes an input."""
+    edges = tuple(edge for edge in network.edges if edge[1] in names)
+    givers = {source for source, _ in edges}
+    nodes: dict[str, Node] = {
+        name: node if name in names else Input(name, node.out_shape, node.out_shape)
+        for name, node in network.nodes.items()
+        if name in names or name in givers
+    }
+    return replace(network, nodes=nodes, edges=edges)

@@ -20,18 +20,9 @@ from spikejoule.evaluation.evaluation import EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params
+from spikejoule.tracking import runs
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import RESULT_TAG, ModelFiles, Registration, register
-from spikejoule.tracking.runs import (
-    TRAINED_TAG,
-    begin_run,
-    end_run,
-    epoch_row,
-    has_parameters,
-    log_history,
-    run_name,
-    runs_with,
-)
 from spikejoule.tracking.store import (
     FAILURE_TAG,
     HOST_TAG,
@@ -150,21 +141,21 @@ def _publish(
     """The id of the run that holds the result, and whether it was added now."""
     shown = _shown_run(record, client, experiment_id, own)
     known = {RESULT_TAG: record.result_id}
-    if finished := runs_with(client, experiment_id, known, ("FINISHED",)):
+    if finished := runs.runs_with(client, experiment_id, known, ("FINISHED",)):
         if shown is not None:
             client.delete_run(shown.info.run_id)  # it has shown nothing new
         return str(finished[0].info.run_id), False
     tags = {**record.tags, **own, **known}
-    run = begin_run(client, experiment_id, shown, record.name, tags, record.parameters)
+    run = runs.begin_run(client, experiment_id, shown, record.name, tags, record.parameters)
     run_id = run.info.run_id
     try:
-        log_history(client, run_id, record.history)
+        runs.log_history(client, run_id, record.history)
         for path, folder in record.artifacts.items():
             client.log_artifact(run_id, str(path), folder)
     except BaseException as error:
-        end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
+        runs.end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
-    end_run(client, run_id, "FINISHED", record.metrics)
+    runs.end_run(client, run_id, "FINISHED", record.metrics)
     for tag in (HOST_TAG, PROCESS_TAG):
         client.delete_tag(run_id, tag)
     return run_id, True
@@ -174,14 +165,14 @@ def _shown_run(
     record: RunRecord, client: "MlflowClient", experiment_id: str, own: Mapping[str, str]
 ) -> "Run | None":
     """The run in which the record's network was trained, of this pipeline or one that has ended."""
-    trained = record.tags.get(TRAINED_TAG)
+    trained = record.tags.get(runs.TRAINED_TAG)
     if trained is None:
         return None
-    known, unfinished = {TRAINED_TAG: trained}, ("RUNNING", "KILLED", "FAILED")
+    known, unfinished = {runs.TRAINED_TAG: trained}, ("RUNNING", "KILLED", "FAILED")
     left = [
         run
-        for run in runs_with(client, experiment_id, known, unfinished)
-        if has_parameters(run, record.parameters)
+        for run in runs.runs_with(client, experiment_id, known, unfinished)
+        if runs.has_parameters(run, record.parameters)
         and (run.info.status != "RUNNING" or run.data.tags.get(PROCESS_TAG) == own[PROCESS_TAG])
     ]
     return min(left, key=lambda run: run.info.status != "RUNNING", default=None)
@@ -246,7 +237,7 @@ def build_run_record(
         "engine": network.engine,
         "device": training.device,
         "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
-        TRAINED_TAG: file_digest(paths["trained"], "sha256"),
+        runs.TRAINED_TAG: file_digest(paths["trained"], "sha256"),
     }
     nouns = subject_of_data(network.data).nouns
     came_out = [
@@ -260,19 +251,18 @@ def build_run_record(
         for name, path in paths.items()
         if name not in _NOT_STORED
     }
+    identity = {"parameters": params.deciding(), "trained": tags[runs.TRAINED_TAG]}
     return RunRecord(
-        result_id=content_digest(
-            {"parameters": params.deciding(), "trained": tags[TRAINED_TAG], "metrics": deciding}
-        ),
-        name=run_name(tags),
+        result_id=content_digest({**identity, "metrics": deciding}),
+        name=runs.run_name(tags),
         parameters=params.flattened(),
-        history=[epoch_row(record, names) for record in network.history],
+        history=[runs.epoch_row(record, names) for record in network.history],
         metrics=metrics,
         tags={**tags, "mlflow.note.content": f"{''.join(came_out)}\n{tags['data.title']}"},
         artifacts=artifacts | {Path(PARAMS_FILE): ""},
         model=ModelFiles(
             paths["checkpoint"], paths["hardware"], params.energy_report.profile,
-            card=paths.get("energy_card"), nir=paths.get("nir"),
+            card=paths.get("energy_card"),
         ),
     )  # fmt: skip
 

@@ -114,14 +114,10 @@ def finished_runs(store: Store) -> pd.DataFrame:
 
 def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
     """The frame of MLflow's runs, in their order, with all the columns that selections ask for."""
+    parts = ("params", "metrics", "tags")
     rows = [
-        {
-            "run_id": run.info.run_id,
-            "name": run.info.run_name,
-            "params": run.data.params,
-            "metrics": run.data.metrics,
-            "tags": run.data.tags,
-        }
+        {"run_id": run.info.run_id, "name": run.info.run_name}
+        | {part: getattr(run.data, part) for part in parts}
         for run in runs
     ]
     found = pd.json_normalize(rows)

@@ -1,6 +1,7 @@
-"""Complete checkpoints as versions of one model in MLflow's registry, and which of them is best.
+"""Networks as versions of models in MLflow's registry, and which checkpoint is best.
 
-One version stands for one result: registering a result again finds its version. The alias
+All complete checkpoints are versions of one model, a graph of NIR is one of its file's name. One
+version stands for one result: registering a result again finds its version. The alias
 `champion` moves to a new version if its validation accuracy is higher than the champion's on the
 same validation set; an equal one leaves it where it is. The test set decides nothing: a version
 that was validated on it never becomes champion. Versions with different validation sets (other
@@ -15,7 +16,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
-    from spikejoule.model.checkpoint import CompleteCheckpoint
+    from spikejoule.graphs.conventions import Conventions
 
 MODEL_NAME: Final = "surrogate-snn"
 CHAMPION: Final = "champion"
@@ -44,18 +45,8 @@ VALIDATED_ON_TEST: Final = "test set"
 _DESCRIPTION = "Spiking network that counts its spikes and prices them"
 _PACKAGE = Path(__file__).parents[1]
 # What the copied package imports to answer; torch reads the checkpoint.
-_LIBRARIES = (
-    "filelock",
-    "mlflow",
-    "numba",
-    "numpy",
-    "pandas",
-    "platformdirs",
-    "pydantic",
-    "pyyaml",
-    "ruamel.yaml",
-    "torch",
-)
+_LIBRARIES = ("filelock", "h5py", "mlflow", "nir", "numba", "numpy", "pandas", "platformdirs",
+              "pydantic", "pyyaml", "ruamel.yaml", "torch")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,18 +54,20 @@ class ModelFiles:
     """What a run's version in the model registry is made of.
 
     Attributes:
-        checkpoint: the complete checkpoint.
+        network: the complete checkpoint, or a graph of NIR.
         price_list: the file of hardware profiles.
         profile: id of the profile that the version states energies under.
         card: the energy card, which describes the version; None for none.
-        nir: the network as a NIR graph, for other simulators; None for none.
+        conventions: how the graph is run; None of a checkpoint.
+        name: of the model in the registry.
     """
 
-    checkpoint: Path
+    network: Path
     price_list: Path
     profile: str
     card: Path | None = None
-    nir: Path | None = None
+    conventions: "Conventions | None" = None
+    name: str = MODEL_NAME
 
 
 @dataclass(frozen=True)
@@ -100,49 +93,50 @@ def register(
     """
     from spikejoule.model.checkpoint import read_complete
 
-    result = f"name = '{MODEL_NAME}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
+    name = files.name
+    result = f"name = '{name}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
     for found in client.search_model_versions(result):
-        champion = _aliases(client).get(CHAMPION)
+        champion = _aliases(client, name).get(CHAMPION)
         return Registration(int(found.version), False, str(found.version) == champion)
-    checkpoint = read_complete(files.checkpoint)
-    ours = checkpoint.section("spikejoule")
-    tags = {
-        **tags,
-        ACCURACY_TAG: str(checkpoint.section("training_results")["best_val_accuracy"]),
-        MD5_TAG: file_digest(files.checkpoint, "md5"),
-        VALIDATION_TAG: _validation_set(ours["data"], ours.get("seed")),
-    }
+    if files.conventions is None:
+        checkpoint = read_complete(files.network)
+        ours = checkpoint.section("spikejoule")
+        tags = {
+            **tags,
+            ACCURACY_TAG: str(checkpoint.section("training_results")["best_val_accuracy"]),
+            MD5_TAG: file_digest(files.network, "md5"),
+            VALIDATION_TAG: _validation_set(ours["data"], ours.get("seed")),
+        }
     with tempfile.TemporaryDirectory() as folder:
         # MLflow refuses a link, as which DVC may bring a file.
-        copy = Path(shutil.copy(files.checkpoint, folder))
-        nir = files.nir and Path(shutil.copy(files.nir, folder))
+        copy = Path(shutil.copy(files.network, folder))
         model = Path(folder) / MODEL_FOLDER
-        save_served_model(model, replace(files, checkpoint=copy, nir=nir), run_id)
+        save_served_model(model, replace(files, network=copy), run_id)
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
-    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
-        client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=_DESCRIPTION)
     card = "" if files.card is None else files.card.read_text(encoding="utf-8")
     # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
     # be the process's default.
     created = client.create_model_version(
-        MODEL_NAME,
+        name,
         f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}",
         run_id=run_id,
-        tags=tags,
+        tags=dict(tags),
         description=f"{note}\n\n{card}".strip(),
     )
     return Registration(int(created.version), True, _crown_if_better(client, created.version, tags))
 
 
-def _aliases(client: "MlflowClient") -> dict[str, str]:
+def _aliases(client: "MlflowClient", name: str = MODEL_NAME) -> dict[str, str]:
     """Version by alias, which a search for versions leaves out."""
-    aliases = client.get_registered_model(MODEL_NAME).aliases
+    aliases = client.get_registered_model(name).aliases
     return {name: str(number) for name, number in aliases.items()}
 
 
 def _crown_if_better(client: "MlflowClient", version: str, tags: Mapping[str, str]) -> bool:
     """Give the alias `champion` to a new version that deserves it; whether it does."""
-    if tags[VALIDATION_TAG] == VALIDATED_ON_TEST:
+    if tags.get(VALIDATION_TAG, VALIDATED_ON_TEST) == VALIDATED_ON_TEST:
         return False
     if CHAMPION in _aliases(client):
         champion = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
@@ -170,11 +164,11 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
     and ParameterError for a price list that cannot, or that lacks the profile.
     """
     from spikejoule.energy import load_profiles, select_profile
-    from spikejoule.model.checkpoint import read_complete
 
-    checkpoint = read_complete(files.checkpoint)
+    signature = _signature(files)
     select_profile(load_profiles(files.price_list), files.profile, "profile")
-    artifacts = {"checkpoint": files.checkpoint, "price_list": files.price_list, "nir": files.nir}
+    kind = "checkpoint" if files.conventions is None else "graph"
+    artifacts = {kind: str(files.network), "price_list": str(files.price_list)}
     # MLflow's, on being imported, and for an example of 784 numbers, which would say less
     # than the signature.
     with warnings.catch_warnings(action="ignore"):
@@ -185,8 +179,9 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
             path=folder,
             python_model=str(Path(__file__).with_name("served_model.py")),
             code_paths=[str(_PACKAGE)],
-            artifacts={name: str(path) for name, path in artifacts.items() if path},
-            signature=_signature(checkpoint, files.profile),
+            artifacts=artifacts,
+            signature=signature,
+            model_config=files.conventions and asdict(files.conventions),
             mlflow_model=Model(run_id=run_id),
             pip_requirements=[
                 # A local build such as 2.9.1+cpu is in no index.
@@ -196,20 +191,19 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
         )
 
 
-def _signature(checkpoint: "CompleteCheckpoint", profile: str) -> "ModelSignature":
+def _signature(files: ModelFiles) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    seed = checkpoint.section("spikejoule").get("seed", checkpoint.section("encoding").get("seed"))
-    return ModelSignature(
-        # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
-        # shape alone. As objects pixels arrive as they were sent, and the model judges them.
-        inputs=Schema([TensorSpec(np.dtype(object), (-1,))]),
-        params=ParamSchema(
-            [
-                ParamSpec("profile", DataType.string, profile),
-                ParamSpec("seed", DataType.long, 0 if seed is None else seed),
-                ParamSpec("indices", DataType.long, [], (-1,)),
-            ]
-        ),
-    )
+    from spikejoule.model.checkpoint import read_complete
+
+    params = [ParamSpec("profile", DataType.string, files.profile)]
+    if files.conventions is None:
+        content = read_complete(files.network)
+        seed = content.section("spikejoule").get("seed", content.section("encoding").get("seed"))
+        params.append(ParamSpec("seed", DataType.long, 0 if seed is None else seed))
+        params.append(ParamSpec("indices", DataType.long, [], (-1,)))
+    # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
+    # shape alone. As objects pixels and spikes arrive as they were sent, and the model judges them.
+    inputs = Schema([TensorSpec(np.dtype(object), (-1,))])
+    return ModelSignature(inputs=inputs, params=ParamSchema(params))

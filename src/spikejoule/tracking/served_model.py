@@ -1,13 +1,14 @@
-"""A complete checkpoint as a model that MLflow loads and serves: the file that MLflow runs.
+"""A network as a model that MLflow loads and serves: the file that MLflow runs.
 
-A version of the model is a copy of this file, of this package, a checkpoint and a price list in one
-folder (`registry.save_served_model`). Nothing is pickled: the checkpoint is read with PyTorch's
-restricted unpickler. The folder is complete: another machine needs the libraries of its
-`requirements.txt` and nothing of this project.
+A version of the model is a copy of this file, of this package, a complete checkpoint or a graph of
+NIR, and a price list in one folder (`registry.save_served_model`). Nothing is pickled: the
+checkpoint is read with PyTorch's restricted unpickler. The folder is complete: another machine
+needs the libraries of its `requirements.txt` and nothing of this project.
 """
 
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError, ParameterError, SpikejouleError
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     HardwareProfile,
     count_operations,
@@ -26,12 +28,17 @@ from spikejoule.energy import (
     price,
     select_profile,
 )
+from spikejoule.energy.counting import OperationCounts, count_spiking
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.measurement import Activity
+from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.nir_in import read_nir
+from spikejoule.graphs.running import run_graph
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.model.network import Network
 
-MAX_IMAGES: Final = 10_000
-"""Images of one request."""
+MAX_SAMPLES: Final = 10_000
+"""Images of one request, or samples of spikes."""
 
 # Images times steps that are in memory as spikes at once.
 _BLOCK_STEPS = 2**16
@@ -44,9 +51,14 @@ class ServedModel(PythonModel):
     """What MLflow makes of the folder."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the checkpoint and the price list."""
-        self._checkpoint = read_complete(context.artifacts["checkpoint"])
-        self._profiles = load_profiles(context.artifacts["price_list"])
+        """Read the price list, and the checkpoint or the graph."""
+        files, profiles = context.artifacts, load_profiles(context.artifacts["price_list"])
+        self._answer: Callable[..., pd.DataFrame]
+        if "graph" in files:
+            network, given = read_nir(files["graph"]), Conventions(**context.model_config)
+            self._answer = partial(answer_spikes, network, given, profiles)
+        else:
+            self._answer = partial(answer, read_complete(files["checkpoint"]), profiles)
 
     def predict(
         self,
@@ -54,10 +66,11 @@ class ServedModel(PythonModel):
         model_input: np.ndarray,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """`answer` with the signature's parameters; a mistake in the request is MLflow's 400."""
+        """`answer` or `answer_spikes` with the signature's parameters; a mistake in the request is
+        MLflow's 400."""
         try:
             with _answering:
-                return answer(self._checkpoint, self._profiles, model_input, **(params or {}))
+                return self._answer(model_input, **(params or {}))
         except SpikejouleError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
@@ -114,23 +127,63 @@ def answer(
         block = slice(first, first + size)
         events = checkpoint.encoder.events(pixels[block], key, places[block])
         measured = measure_network(checkpoint.state, architecture, events, pruned=checkpoint.pruned)
-        blocks.append(_rows(measured, prices))
+        macs = {} if measured.input_macs is None else {"input_macs": measured.input_macs}
+        activity, operations = measured.activity(), count_operations(measured)
+        blocks.append(_rows(activity, operations, prices, {"class": measured.predictions}, macs))
     return pd.concat(blocks, ignore_index=True)
 
 
-def _rows(measured: Measurement, profile: HardwareProfile) -> pd.DataFrame:
-    low, values, high = price(count_operations(measured), profile)
-    counts = measured.counts
-    columns: dict[str, Any] = {"class": measured.predictions}
-    for name, spikes in zip(counts.layer_names, counts.per_sample.T, strict=True):
-        columns[f"spikes_{name}"] = spikes
-    columns["synaptic_events"] = measured.synaptic_events.sum(axis=1)
-    if measured.input_macs is not None:
-        columns["input_macs"] = measured.input_macs
-    columns["energy_pj"] = [None] * len(values) if np.isnan(values).any() else values
-    columns["energy_low_pj"] = low
-    columns["energy_high_pj"] = high
-    return pd.DataFrame(columns)
+def answer_spikes(
+    network: Network,
+    given: Conventions,
+    profiles: Mapping[str, HardwareProfile],
+    spikes: NDArray[Any],
+    profile: str,
+) -> pd.DataFrame:
+    """Run a graph on spikes, and count and price what that takes.
+
+    Args:
+        network: the graph.
+        given: how it is run.
+        profiles: the price list.
+        spikes: zeros and ones, [N, T, units of the input], or with the input's own shape in the
+            place of its units. Of any type, as JSON brings objects.
+        profile: id of the hardware profile that prices the operations.
+
+    Returns:
+        a row per sample, with the columns of `answer` but for `input_macs`: `class` is null where
+        the output are values. Behind it `output`, the spikes of each output, or the sum of its
+        values, over all steps; behind the synaptic events `value_macs`, the products of values.
+
+    Raises:
+        DataError, ArtifactError: the spikes are of another form, or too many.
+        ParameterError: an unknown profile.
+    """
+    prices = select_profile(profiles, profile, "profile")
+    try:
+        dense = _as_sent(spikes, "samples")
+        events = EventList.from_dense(dense.reshape(*dense.shape[:2], -1))
+    except ValueError as error:
+        raise DataError(f"{error}; allowed are zeros and ones, [N, steps, units].") from None
+    run = run_graph(network, events, given)
+    classes = [None] * run.n_rows if run.predictions is None else run.predictions
+    found = {"class": classes, "output": run.output.tolist()}
+    return _rows(run, count_spiking(run), prices, found, {"value_macs": run.total("macs")})
+
+
+def _rows(
+    activity: Activity,
+    operations: OperationCounts,
+    profile: HardwareProfile,
+    found: Mapping[str, Any],
+    macs: Mapping[str, Any],
+) -> pd.DataFrame:
+    low, values, high = price(operations, profile)
+    energy = [None] * len(values) if np.isnan(values).any() else values
+    spikes = {f"spikes_{name}": of_node for name, of_node in activity.counts["spikes"].items()}
+    events = {"synaptic_events": activity.total("events"), **macs}
+    energies = {"energy_pj": energy, "energy_low_pj": low, "energy_high_pj": high}
+    return pd.DataFrame({**found, **spikes, **events, **energies})
 
 
 def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
@@ -144,11 +197,8 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
     Raises:
         DataError: the images are of another form; the sentence says what is allowed.
     """
-    if images.ndim == 0 or not 1 <= len(images) <= MAX_IMAGES:
-        given = f"{len(images):,} images" if images.ndim else "no list of images"
-        raise DataError(f"the request has {given}; allowed are 1 to {MAX_IMAGES:,} images.")
     try:
-        pixels = _of_json(images) if images.dtype.kind in "OU" else images
+        pixels = _as_sent(images, "images")
         if pixels.ndim not in (2, 3) or np.prod(pixels.shape[1:], dtype=object) != n_pixels:
             raise ValueError(f"the images have the shape {list(pixels.shape)}")
         if pixels.dtype.kind not in "iu":
@@ -164,10 +214,16 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
     return pixels.reshape(len(pixels), n_pixels).astype(np.uint8)
 
 
-def _of_json(images: NDArray[Any]) -> NDArray[Any]:
-    """Texts as their bytes, and Python's numbers as NumPy reads them: no fraction is rounded."""
-    values = images.tolist()
-    if images.ndim == 1 and all(isinstance(value, str) for value in values):
+def _as_sent(samples: NDArray[Any], nouns: str) -> NDArray[Any]:
+    """Samples of a request; of JSON, texts as their bytes, and numbers as NumPy reads them: no
+    fraction is rounded."""
+    if samples.ndim == 0 or not 1 <= len(samples) <= MAX_SAMPLES:
+        given = f"{len(samples):,} {nouns}" if samples.ndim else f"no list of {nouns}"
+        raise DataError(f"the request has {given}; allowed are 1 to {MAX_SAMPLES:,} {nouns}.")
+    if samples.dtype.kind not in "OU":
+        return samples
+    values = samples.tolist()
+    if samples.ndim == 1 and all(isinstance(value, str) for value in values):
         decoded = [binascii.a2b_base64(text, strict_mode=True) for text in values]
         return np.stack([np.frombuffer(image, np.uint8) for image in decoded])
     return np.array(values)

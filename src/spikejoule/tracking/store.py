@@ -41,12 +41,8 @@ _LOCK_SECONDS = 300.0  # of a run with its files, on its way to a slow server
 _SQLITE = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
 # Where MLflow keeps absolute addresses of files.
-_ADDRESSES = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
+_ADDRESSES = (("experiments", "artifact_location"), ("runs", "artifact_uri"),
+              ("model_versions", "source"), ("model_versions", "storage_location"))  # fmt: skip
 VIEW: Final = "overview"
 """The saved view's name in an address: `.../experiments/1/runs?viewStateShareKey=overview`."""
 
@@ -61,19 +57,14 @@ _VIEW_STATE = {
     "datasetsFilter": [],
     "modelVersionFilter": "All Runs",
     "selectedColumns": [
-        "metrics.`test_accuracy_percent`",
-        "metrics.`best_validation_accuracy_percent`",
-        "metrics.`synaptic_events_per_inference`",
-        "metrics.`equal_accuracy_ratio`",
-        "params.`data.source`",
-        "params.`model.hidden`",
-        "params.`encode.time_window`",
-        "params.`train.surrogate`",
-        "params.`train.lr`",
+        "metrics.`test_accuracy_percent`", "metrics.`best_validation_accuracy_percent`",
+        "metrics.`synaptic_events_per_inference`", "metrics.`equal_accuracy_ratio`",
+        "params.`data.source`", "params.`model.hidden`", "params.`encode.time_window`",
+        "params.`train.surrogate`", "params.`train.lr`",
     ],
-}
+}  # fmt: skip
 _NOTE = (
-    "Spiking networks, one run for each distinct result of the pipeline in dvc.yaml. The saved "
+    "Spiking networks, one run for each distinct result of a pipeline, or each graph. The saved "
     "view **Overview** (Views, at the top right) shows accuracy, synaptic events and the "
     "parameters that matter most."
 )

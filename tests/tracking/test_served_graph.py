@@ -1,0 +1,135 @@
+"""A graph of NIR that `spikejoule publish` makes a model: the executor's own numbers."""
+
+import json
+import os
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import nir
+import numpy as np
+import pytest
+from mlflow.exceptions import MlflowException
+
+from spikejoule.cli import main
+from spikejoule.encoding.events import EventList
+from spikejoule.energy import load_profiles, price
+from spikejoule.energy.counting import count_spiking
+from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.nir_in import network_of
+from spikejoule.graphs.running import run_graph
+from spikejoule.tracking.store import Store
+from tests.cli.conftest import Cli, cli  # noqa: F401
+from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.tools.services import answers, free_port, running
+
+SAID = ("--dt", DT, "--reset", "zero", "--threshold", "ge", "--current", "same_step")
+GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
+PROFILE = "45nm-fp32"
+
+
+@pytest.fixture
+def folder(project: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project that is worked in, and MLflow that looks for models in its store."""
+    monkeypatch.chdir(project)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store.tracking_uri)
+    yield project
+    mlflow.set_tracking_uri(before)
+
+
+def graph_and_spikes(name: str, path: Path) -> tuple[nir.NIRGraph, np.ndarray]:
+    """A graph, which is written, and 20 samples of 10 steps in the shape of its input."""
+    graph = GRAPHS[name](Maker())
+    network = network_of(graph)
+    for key, node in graph.nodes.items():  # nir writes no None
+        if getattr(node, "input_shape", ()) is None:
+            node.input_shape = network.nodes[key].in_shape[1:]
+    nir.write(path, graph)
+    spikes = np.random.default_rng(3).random((20, 10, *network.input.out_shape)) < 0.3
+    return graph, spikes
+
+
+@pytest.mark.parametrize("name", ["convolution", "recurrent", "joined"])
+def test_a_published_graph_predicts_what_the_executor_counts(
+    name: str,
+    folder: Path,
+    cli: Cli,  # noqa: F811
+) -> None:
+    graph, spikes = graph_and_spikes(name, folder / "mine.nir")
+    said = cli.text("publish", "mine.nir", *SAID)
+    assert said.endswith("models:/mine/1\n")
+    assert cli.text("publish", "mine.nir", *SAID) == said, "it is there once"
+    assert cli.text("publish", "mine.nir", *SAID, "--pruned").endswith("models:/mine/2\n")
+    rows = mlflow.pyfunc.load_model("models:/mine/1").predict(spikes)
+    run = run_graph(graph, EventList.from_dense(spikes.reshape(20, 10, -1)), GIVEN)
+    assert run.output.sum() > 10
+    assert rows["output"].tolist() == run.output.tolist()
+    assert rows["class"].tolist() == run.predictions.tolist()
+    for node, counts in run.counts["spikes"].items():
+        assert rows[f"spikes_{node}"].tolist() == counts.tolist()
+    assert rows["synaptic_events"].tolist() == run.total("events").tolist()
+    assert rows["value_macs"].tolist() == run.total("macs").tolist()
+    low, _, high = price(count_spiking(run), load_profiles(None)[PROFILE])
+    of_profile = mlflow.pyfunc.load_model("models:/mine/1").predict(
+        spikes.reshape(20, 10, -1).astype(int).astype(object), params={"profile": PROFILE}
+    )
+    assert of_profile["energy_low_pj"].tolist() == low.tolist()
+    assert of_profile["energy_high_pj"].tolist() == high.tolist()
+
+
+def test_an_output_of_values_has_no_class(folder: Path, cli: Cli) -> None:  # noqa: F811
+    graph, spikes = graph_and_spikes("one dimension", folder / "values.nir")
+    cli.text("publish", "values.nir", *SAID)
+    rows = mlflow.pyfunc.load_model("models:/values/1").predict(spikes)
+    run = run_graph(graph, EventList.from_dense(spikes.reshape(20, 10, -1)), GIVEN)
+    assert rows["class"].tolist() == [None] * 20
+    assert rows["output"].tolist() == run.output.tolist()
+
+
+def test_what_is_wrong_is_refused_in_one_sentence(folder: Path, cli: Cli) -> None:  # noqa: F811
+    _, spikes = graph_and_spikes("recurrent", folder / "mine.nir")
+    assert "dt (seconds of one step)" in cli.refusal("publish", "mine.nir", *SAID[2:])
+    assert "--dt is for a graph of NIR" in cli.refusal("publish", "--dt", DT)
+    cli.text("publish", "mine.nir", *SAID)
+    model = mlflow.pyfunc.load_model("models:/mine/1")
+    for wrong, said in (
+        (spikes[0], "come from 1 inputs, but the network has 4"),
+        (spikes[0, 0], r"2 dimensions; \[N, T, units\] is needed"),
+        (spikes[..., :3], "come from 3 inputs, but the network has 4"),
+        (spikes[:, :0], "allowed are zeros and ones"),
+        (spikes * 0.5, "spikes must be 0 or 1"),
+        (spikes[:0], "0 samples; allowed are 1 to 10,000"),
+        (spikes[[0] * 10_001], "10,001 samples; allowed are 1 to 10,000"),
+        ([[[0, 1, 0, 1]], [[0, 1]]], "allowed are zeros and ones"),
+    ):
+        with pytest.raises(MlflowException, match=said):
+            model.predict(np.array(wrong, dtype=object) if isinstance(wrong, list) else wrong)
+
+
+@pytest.mark.slow
+def test_mlflow_serves_it(folder: Path, store: Store, tmp_path: Path) -> None:
+    graph, spikes = graph_and_spikes("recurrent", folder / "mine.nir")
+    assert main(["publish", "mine.nir", *map(str, SAID)]) == 0
+    port, few = free_port(), spikes[:3]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/mine/1",
+               "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.tracking_uri}
+    with running(
+        command, log=tmp_path / "log", ready=lambda: answers(f"{address}/ping"),
+        environment=environment, folder=folder,
+    ):  # fmt: skip
+        request = urllib.request.Request(
+            f"{address}/invocations",
+            json.dumps({"inputs": few.astype(int).tolist()}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            rows: list[dict[str, Any]] = json.load(reply)["predictions"]
+    run = run_graph(graph, EventList.from_dense(few), GIVEN)
+    assert [row["output"] for row in rows] == run.output.tolist()
+    assert [row["synaptic_events"] for row in rows] == run.total("events").tolist()
