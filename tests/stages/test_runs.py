@@ -1,7 +1,11 @@
-"""Every run in the one store, whatever way DVC was started: real digits, in a clone."""
+"""Every run in the one store, whatever way DVC was started: real digits, in a clone.
+
+Three queued experiments; SPIKEJOULE_QUEUE=10 queues as many.
+"""
 
 import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -10,14 +14,20 @@ from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import psutil
 import pytest
+import torch
+import yaml
 
 from spikejoule.cli import main as spikejoule
 from spikejoule.params import load_params
+from spikejoule.tracking.store import opened, project_store
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
+    artifact_paths,
     dvc_json,
     set_parameters,
     stages_that_ran,
@@ -34,12 +44,13 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
 ]
 
-# A grid of two that changes a late parameter alone, and one that trains: one more than workers
-GRIDS = {"image": "energy_report.figure_sample=1,2", "slower": "train.lr=0.001"}
+# A grid of all but one that changes a late parameter alone, and one that trains: one more than
+# workers, at least
+IMAGES = [str(k) for k in range(1, int(os.environ.get("SPIKEJOULE_QUEUE", "3")))]
+GRIDS = {"image": f"energy_report.figure_sample={','.join(IMAGES)}", "slower": "train.lr=1e-05"}
 QUEUED: Mapping[str, tuple[str, str]] = {
-    "image-1": ("energy_report.figure_sample", "1"),
-    "image-2": ("energy_report.figure_sample", "2"),
-    "slower": ("train.lr", "0.001"),
+    **{f"image-{image}": ("energy_report.figure_sample", image) for image in IMAGES},
+    "slower": ("train.lr", "1e-05"),  # which DVC writes as text
 }
 CURVE = "by_epoch/validation_accuracy_percent"
 
@@ -82,7 +93,7 @@ def workspace(recorded_project: Project, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def queued(workspace: Workspace) -> Mapping[str, Any]:
-    """The runs of three queued experiments on two workers, by name.
+    """The runs of the queued experiments on two workers, by name.
 
     After they were queued, the workspace's code is broken; it is mended before the fixture ends.
     """
@@ -92,18 +103,14 @@ def queued(workspace: Workspace) -> Mapping[str, Any]:
     before = code.read_text(encoding="utf-8")
     code.write_text("raise SystemExit('the code of the workspace')\n", encoding="utf-8")
     try:
-        workspace.dvc("queue", "start", "--jobs", "2")
-        deadline = time.monotonic() + COMMAND_SECONDS
-        # Asking git takes nothing from the experiments; asking DVC, most of a core.
-        while not set(QUEUED) <= workspace.experiments() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        while "Running" in (status := workspace.dvc("queue", "status")):
-            assert time.monotonic() < deadline, status
+        workspace.dvc("exp", "run", "--run-all", "--jobs", "2")
+        status = workspace.dvc("queue", "status")
     finally:
         workspace.dvc("queue", "stop", "--kill")
         code.write_text(before, encoding="utf-8")
         stop_workers(workspace.folder)
     assert status.count("Success") == len(QUEUED), status
+    assert workspace.experiments() == set(QUEUED)
     return workspace.runs()
 
 
@@ -148,8 +155,11 @@ def test_experiments_are_published_from_the_workspace(
 ) -> None:
     """In a copy without the store, as the page says."""
     copy = copy_of(workspace, workspace.folder.parent / "a copy")
+    committed = copy.git("show", "HEAD:params.yaml")
     for name in ("slower", "slower", "image-1"):
         copy.dvc("exp", "apply", name)
+        if name == "slower":
+            check_what_dvc_wrote(copy.folder, committed)
         named = {**copy.environment, "DVC_EXP_NAME": name}
         Workspace(copy.folder, named).spikejoule("publish")
     runs = copy.runs()
@@ -165,6 +175,18 @@ def test_experiments_are_published_from_the_workspace(
         assert "checkpoint/surrogate_snn_checkpoint.pth" in copy.artifacts(run)
 
 
+def check_what_dvc_wrote(folder: Path, committed: str) -> None:
+    """DVC writes a small number as text, and anew the file in which it stands."""
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
+    changed = yaml.safe_load(text)
+    assert changed["train"]["lr"] == "1e-05", "the trap that this test is about"
+    trained = torch.load(folder / artifact_paths(folder)["trained"], weights_only=True)
+    assert trained["training_config"]["lr"] == 1e-05
+    assert re.findall(r"#.*", text) == re.findall(r"#.*", committed)
+    changed["train"]["lr"] = 0.003
+    assert changed == yaml.safe_load(committed)
+
+
 @pytest.fixture
 def clone(recorded_project: Project, tmp_path: Path) -> Workspace:
     return copy_of(recorded_project, tmp_path / "clone")
@@ -172,18 +194,36 @@ def clone(recorded_project: Project, tmp_path: Path) -> Workspace:
 
 class TestPipeline:
     def test_a_late_change_makes_a_complete_run_and_doing_it_again_adds_nothing(
-        self, clone: Workspace
+        self, recorded_project: Project, tmp_path: Path
     ) -> None:
+        """In a copy with its store, below whose root all files are found and written."""
+        moved = tmp_path / "moved?%20"
+        shutil.copytree(recorded_project.folder, moved, symlinks=True)
+        clone = Workspace(moved, recorded_project.environment)
+        (before,) = recorded_project.all_runs()
+        old = Path(url2pathname(urlsplit(before.info.artifact_uri).path)).parents[1]
+        files = set(old.rglob("*"))
         set_parameters(clone.folder, {"energy_report.figure_sample": 1})
         assert stages_that_ran(clone.dvc("repro")) == ["energy_report", "publish"]
         again = clone.dvc("repro", "--force", "--single-item", "publish")
         assert "holds this result already; nothing added" in again
-        (only,) = clone.all_runs()
-        assert only.info.status == "FINISHED"
-        assert only.data.params["energy_report.figure_sample"] == "1"
-        assert only.data.params["train.max_epochs"] == "2"
-        assert len(clone.client.get_metric_history(only.info.run_id, CURVE)) == 2
         assert "was there already" in clone.spikejoule("publish")
+        assert set(old.rglob("*")) == files, "written where the project was"
+        with opened(project_store(moved, "spikejoule", {})) as (client, experiment_id):
+            runs = client.search_runs([experiment_id], order_by=["attributes.start_time"])
+            versions = client.search_model_versions()
+        earlier, new = runs
+        assert earlier.info.run_id == before.info.run_id
+        assert new.info.status == "FINISHED"
+        assert new.data.params["energy_report.figure_sample"] == "1"
+        assert new.data.params["train.max_epochs"] == "2"
+        assert len(client.get_metric_history(new.info.run_id, CURVE)) == 2
+        for run in runs:
+            own = moved / "mlartifacts" / run.info.run_id / "artifacts"
+            assert run.info.artifact_uri == own.as_uri()
+            assert client.list_artifacts(run.info.run_id, "checkpoint")
+        models = {version.run_id: version.source for version in versions}
+        assert models == {run.info.run_id: f"{run.info.artifact_uri}/model" for run in runs}
 
     def test_earlier_parameters_bring_training_back_out_of_the_run_cache(
         self, clone: Workspace
