@@ -62,6 +62,13 @@ def pytest_make_collect_report(
     return report
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Slow tests wait for servers, queues and heartbeats: one worker more than there are cores."""
+    n_workers = yield
+    return n_workers + (config.getoption("markexpr") == "slow")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What one worker must do alone comes first: at the end, the others would wait for it.
 

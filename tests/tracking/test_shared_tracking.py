@@ -19,7 +19,10 @@ from tests.tools.services import SHARED, PostgreSQL, S3Store, mlflow_server
 pytestmark = SHARED
 
 DVC_EXPERIMENT = (sys.executable, "-m", "dvc", "exp", "run", "--temp")
-EXPERIMENTS = {"slower": "0.002", "faster": "0.004"}
+EXPERIMENTS = {
+    "slower": ("train.lr", "0.002"),
+    "another-image": ("energy_report.figure_sample", "1"),
+}
 LOCKED_TRIES = 10
 """DVC waits three seconds for the lock that another holds while it begins; a busy machine takes
 longer."""
@@ -57,7 +60,7 @@ def test_two_experiments_at_once_have_one_complete_run_each(
     def run_on(server: str, name: str) -> None:
         for _ in range(LOCKED_TRIES):
             done = subprocess.run(
-                [*DVC_EXPERIMENT, "--name", name, "-S", f"train.lr={EXPERIMENTS[name]}"],
+                [*DVC_EXPERIMENT, "--name", name, "-S", "=".join(EXPERIMENTS[name])],
                 cwd=folder,
                 env={**project.environment, "MLFLOW_TRACKING_URI": server},
                 stdin=subprocess.DEVNULL,
@@ -82,7 +85,8 @@ def test_two_experiments_at_once_have_one_complete_run_each(
         for run in runs:
             name = run.info.run_name
             assert run.info.status == "FINISHED"
-            assert float(run.data.params["train.lr"]) == float(EXPERIMENTS[name])
+            key, value = EXPERIMENTS[name]
+            assert run.data.params[key] == value
             assert run.data.tags["dvc.experiment"] == name
             assert run.info.artifact_uri.startswith("mlflow-artifacts:")
             curve = "by_epoch/validation_accuracy_percent"
