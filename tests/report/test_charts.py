@@ -13,8 +13,16 @@ import pytest
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.front_rows import FrontRow
+from spikejoule.model.network import Network
 from spikejoule.report.charts.accuracy import accuracy_front
-from spikejoule.report.charts.canvas import BLUE, PALETTE, VERMILION, Chart, layer_colours
+from spikejoule.report.charts.canvas import (
+    BLUE,
+    PALETTE,
+    VERMILION,
+    Chart,
+    layer_colours,
+    place_colours,
+)
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
@@ -137,6 +145,10 @@ def test_a_layer_has_the_colour_of_no_neighbour_and_of_neither_side(n_layers: in
     found = [*colours.values()]
     assert all(one != other for one, other in pairwise(found))
     assert not {BLUE, VERMILION} & set(found)
+    network = Network.of_layers(5, (4,) * n_layers, 3)
+    of_nodes = place_colours(network)
+    for name in network.connection_names:
+        assert of_nodes[name] == of_nodes[name.partition("_to_")[0]]
 
 
 # Two dollar signs enclose a formula for matplotlib, and this one has an unknown symbol.

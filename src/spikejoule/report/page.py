@@ -85,16 +85,21 @@ class PageContent:
         """The same under the verdict's profile; None where that one does not compare."""
         return next((one for one in self.verdicts if one.profile == self.analysis.judging.id), None)
 
+    @property
+    def early_verdict(self) -> Verdict | None:
+        """The same of the network that answers early."""
+        early, ledger = self.analysis.early_verdict, self.analysis.ledger
+        return early and among_recorded(early, self.recorded, ledger)
+
     def says(self, of: str) -> tuple[str, ...]:
         """The sentences of a template, ``headline`` or ``verdict``, among all known networks."""
-        early, recorded = self.analysis.early_verdict, self.recorded
         return sentences(
             of,
             analysis=self.analysis,
-            recorded=recorded,
+            recorded=self.recorded,
             aside=self.aside,
             verdict=self.verdict,
-            early=early and among_recorded(early, recorded, self.analysis.ledger),
+            early=self.early_verdict,
             verdicts=self.verdicts,
         )
 
@@ -115,10 +120,10 @@ def network_provenance(network: "TrainedNetwork", path: Path) -> tuple[tuple[str
 def energy_page(content: PageContent) -> str:
     """The page as HTML, without scripts and without a network."""
     from spikejoule.report.charts import charts_of_page
-    from spikejoule.report.charts.canvas import PALETTE, VARIABLES, layer_colours
+    from spikejoule.report.charts.canvas import PALETTE, VARIABLES, place_colours
 
-    layers = layer_colours(content.analysis.inputs.architecture.layer_names)
-    colours = {name: VARIABLES[colour] for name, colour in layers.items()}
+    places = place_colours(content.analysis.inputs.architecture)
+    colours = {name: VARIABLES[colour] for name, colour in places.items()}
     charts = charts_of_page(content)
     return _page("energy.html.j2", content=content, charts=charts, palette=PALETTE, colours=colours)
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from spikejoule.energy.estimates import joules
+from spikejoule.model.network import Network
 
 PALETTE: Final = {
     "paper": ("#ffffff", "#151518"),
@@ -147,6 +148,15 @@ def layer_colours(names: Sequence[str]) -> dict[str, str]:
     spiking (blue) or of conventional networks (vermilion)."""
     hidden = [(GREEN, GREY)[place % 2] for place in range(len(names) - 2)]
     return dict(zip(names, [GOLD, *hidden, PINK], strict=False))
+
+
+def place_colours(network: Network) -> dict[str, str]:
+    """The same for every node: one without neurons has the colour of the layer that feeds it."""
+    colours = layer_colours(network.layer_names)
+    for name, sources in network.sources.items():
+        if sources:
+            colours.setdefault(name, colours.get(sources[0], BLUE))
+    return colours
 
 
 def log_axis(

@@ -99,9 +99,9 @@ def by_term(analysis: "EnergyAnalysis") -> Chart | None:
         for row in rows
     ]
     figure, axes = _rows(0.46, names)
-    colours = canvas.layer_colours(analysis.inputs.architecture.layer_names)
+    colours = canvas.place_colours(analysis.inputs.architecture)
     for place, (row, name) in enumerate(zip(rows, names, strict=True)):
-        color = colours.get(row["layer"].partition("_to_")[0], canvas.BLUE)
+        color = colours.get(row["layer"], canvas.BLUE)
         for end, alpha in ((row["energy"].high_pj, 0.3), (row["energy"].low_pj, 1)):
             bar = axes.barh([place + 0.25], [end], height=0.3, color=color, alpha=alpha)
             canvas.tip(bar, name)
