@@ -1,13 +1,17 @@
 """The command `spikejoule`: what it prints, and how it fails."""
 
 import os
+import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikejoule.cli import main
+from spikejoule.cli import build_parser, main
+from spikejoule.cli.arguments import EXAMPLES
 from spikejoule.data.images import Dataset
 from spikejoule.evaluation.inference import measure_network
 from tests.cli.conftest import Cli
@@ -88,6 +92,33 @@ class TestFailures:
             with pytest.raises(SystemExit):
                 main([typed, "c.pth"])
             assert said in capsys.readouterr().err
+
+
+def test_every_example_can_be_called(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calls = [shlex.split(line) for line in EXAMPLES.splitlines()[1:]]
+    for call in calls:
+        build_parser().parse_args(call[1:])
+    with pytest.raises(SystemExit):
+        main(["runs", "--help"])
+    assert capsys.readouterr().out.endswith("\n  spikejoule runs --limit 5\n")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--print-completion", "bash"])
+    script = capsys.readouterr().out
+    for words, completed in (("spikejoule ru", "runs"), ("spikejoule front --at", "--at-least")):
+        ask = (
+            f"COMP_WORDS=({words}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))\n"
+            '_shtab_spikejoule; echo "${COMPREPLY[@]}"\n'
+        )
+        done = subprocess.run(
+            ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == [completed]
 
 
 def test_help_is_fast_because_it_imports_nothing_heavy() -> None:

@@ -17,8 +17,8 @@ from spikejoule.tracking.store import Store, project_store
 TAGS = {
     "data.source": "mnist5k",
     "data.title": "mnist5k: 5,000 MNIST digits",
-    "data.sha256.images": "ab",
-    "git.commit": "c0ffee",
+    "data.sha256": "ab",
+    "mlflow.source.git.commit": "c0ffee",
 }
 PARAMETERS = {
     "seed": "42",
@@ -52,11 +52,14 @@ def run(
 
 
 def frame(*runs: Mapping[str, Any]) -> pd.DataFrame:
-    """The runs as `recorded.finished_runs` gives them."""
+    """The runs as `recorded.recorded_runs` gives them."""
     return frame_of(
         SimpleNamespace(
             info=SimpleNamespace(
-                run_id=hashlib.md5(one["name"].encode()).hexdigest(), run_name=one["name"]
+                run_id=hashlib.md5(one["name"].encode()).hexdigest(),
+                run_name=one["name"],
+                start_time=1_790_000_000_000,
+                status=one.get("status", "FINISHED"),
             ),
             data=SimpleNamespace(
                 params=one["parameters"], metrics=one["metrics"], tags=one["tags"]
@@ -82,8 +85,8 @@ def store_of(project: Path) -> Store:
 
 def record(project: Path, one: Mapping[str, Any], artifacts: Mapping[Path, str] = {}) -> str:
     """Publish a run; its id."""
-    publication = publish(
-        RunRecord(result_id=one["name"], artifacts=artifacts, **one), store_of(project)
-    )
+    tags = {**one["tags"], "mlflow.runName": one["name"]}
+    held = {"parameters": one["parameters"], "metrics": one["metrics"], "tags": tags}
+    publication = publish(RunRecord(one["name"], artifacts=artifacts, **held), store_of(project))
     assert publication.added
     return publication.run_id

@@ -18,9 +18,10 @@ from spikejoule.evaluation.front_rows import FrontTable, pareto_front
 from spikejoule.tracking.recorded import (
     compare_runs,
     experiment_command,
-    finished_runs,
     front_text,
+    recorded_runs,
     recorded_variants,
+    runs_text,
     seeds_table,
 )
 from tests.energy.test_verdict import variant
@@ -34,6 +35,29 @@ RUNS = (
     run("50", 96, 95, 3000, parameters={"train.target_accuracy": "None"}),
     run("400", 98.6, 98.4, 20_000),
 )
+
+
+def test_the_list_of_runs_fits_a_terminal(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = run(
+        "an-experiment-with-a-name-that-nobody-reads-to-its-end", 98, 97.25, 1_234_567.8,
+        parameters={"encode.encoding": "the-encoding-of-a-plugin"},
+        metrics={"energy_per_inference_pj": 248_655.4, "equal_accuracy_ratio": 1234.5},
+        tags={"data.source": "fashion_mnist_rotated"},
+    )  # fmt: skip
+    for one in (RUNS[0], wide):
+        record(project, one)
+    assert cli.main(["runs", str(project), "--limit", "1"]) == 0
+    said = capsys.readouterr().out
+    header, latest, *_ = said.splitlines()
+    assert max(map(len, said.splitlines())) <= 120
+    assert header.split()[:4] == ["run", "started", "data", "encoding"]
+    for figure in ("an-experiment-with-a-nam ", "97.25", "1,234,568", "249 nJ", "finished"):
+        assert figure in latest
+    assert "--limit 2 shows all" in said
+    unfinished = run("100", parameters={"encode.encoding": "poisson"}) | {"status": "RUNNING"}
+    assert runs_text(frame(unfinished), 20).splitlines()[1].split()[-1] == "running"
 
 
 class TestParetoFront:
@@ -201,7 +225,7 @@ def test_early_exits_and_other_settings_are_rows_of_their_own() -> None:
 
 def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> None:
     one, other = (
-        seeded(name, seed, tags={"data.sha256.images": digest})
+        seeded(name, seed, tags={"data.sha256": digest})
         for name, seed, digest in (("a", 42, "aa"), ("b", 43, "bb"))
     )
     assert list(seeds_table(frame(one, other))["name"]) == ["a"]
@@ -277,7 +301,7 @@ def test_who_contends(priced: Path) -> None:
     record_networks(priced, "wider", [variant("conventional", [7], 97.9, network=SMALL_BASELINE)])
     store = store_of(priced)
     path = Path(artifact_paths(priced)["contenders"])
-    found, _ = recorded_variants(store, compare_runs(finished_runs(store)), path)
+    found, _ = recorded_variants(store, compare_runs(recorded_runs(store)), path)
     assert sorted(
         (one.network, one.accuracies.validation_percent) for one in found if one.accuracies
     ) == [

@@ -74,6 +74,15 @@ def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
         cell = page.locator(f"[role=gridcell][col-id='metrics.`{name}`']")
         figures = json.loads((recorded_project.folder / paths[file]).read_text(encoding="utf-8"))
         assert float(cell.inner_text()) == pytest.approx(figures[name], rel=1e-3)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    for column in (
+        "metrics.`test_accuracy_percent`", "metrics.`synaptic_events_per_inference`",
+        "metrics.`energy_per_inference_pj`", "metrics.`equal_accuracy_ratio`",
+        "params.`encode.encoding`", "tags.`data.source`",
+    ):  # fmt: skip
+        box = page.locator(f"[role=columnheader][col-id='{column}']").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 1440, column
     name = "validation_accuracy_percent"
     page.goto(f"{experiment}/runs/{recorded.info.run_id}/model-metrics")
     page.get_by_placeholder("Search metric charts").fill(name)

@@ -48,7 +48,7 @@ def record_of(
     write_complete(path, complete_content(network))
     return RunRecord(
         result_id=result,
-        tags={"git.commit": "c0ffee", "git.dirty": "true", "data.source": "mnist5k"},
+        tags={"mlflow.source.git.commit": "c0ffee", "data.source": "mnist5k"},
         model=ModelFiles(path, PACKAGED, PROFILE),
     )
 

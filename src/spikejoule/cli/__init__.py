@@ -10,8 +10,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+import shtab
+
 from spikejoule import __version__
-from spikejoule.cli.arguments import COMMANDS, add_commands
+from spikejoule.cli.arguments import COMMANDS, EXAMPLES, add_commands
 from spikejoule.core.errors import SpikejouleError
 
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
@@ -51,7 +53,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="spikejoule",
         description="Complete checkpoints of spiking networks: content, measurement, energy.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"spikejoule {__version__}")
+    shtab.add_argument_to(parser, help="print a script that completes commands in that shell")
     add_commands(parser.add_subparsers(title="commands", metavar="COMMAND", required=True))
     return parser

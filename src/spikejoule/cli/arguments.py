@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from shtab import FILE
+
 DEFAULT_SEED = 42
 STORAGE_VARIABLE = "SPIKEJOULE_SEARCH_STORAGE"
 """Variable of the environment: where studies are, if `--storage` does not say it."""
@@ -119,6 +121,12 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
     "check": (
         "runs", "fail if the recorded run needs more energy, or is worse, than allowed", (_PROJECT,)
     ),
+    "runs": (
+        "runs", "list a project's recorded runs, the latest first", (
+            _PROJECT,
+            _takes("--limit", positive, "N", "at most so many (default: 20)", default=20),
+        ),
+    ),
     "front": (
         "runs", "compare a project's recorded runs: accuracy against synaptic events", (
             _PROJECT,
@@ -170,11 +178,27 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
 """By name, the module of this package that runs a command, what it does, and what it takes."""
 
 
+EXAMPLES = """examples:
+  spikejoule measure models/surrogate_snn_checkpoint.pth --images mnist5k --samples 200
+  spikejoule energy models/surrogate_snn_checkpoint.pth --profile 45nm-fp32
+  spikejoule energy models/network.nir --events data/events_test.npz --html energy.html
+  spikejoule publish models/network.nir
+  spikejoule runs --limit 5
+  spikejoule front --at-least 97 --figure front.png
+  spikejoule search --trials 100 --workers 4
+"""
+
+
 def add_commands(commands: Any) -> None:
     """Add every command, with its arguments, to the parser's."""
     for name, (module, does, arguments) in COMMANDS.items():
-        description = f"{does[0].upper()}{does[1:]}."
-        parser = commands.add_parser(name, help=does, description=description)
+        examples = [line for line in EXAMPLES.splitlines() if line.split()[1:2] == [name]]
+        parser = commands.add_parser(
+            name, help=does, description=f"{does[0].upper()}{does[1:]}.",
+            epilog="\n".join(examples), formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
         for argument, settings in arguments:
-            parser.add_argument(argument, **settings)
+            added = parser.add_argument(argument, **settings)
+            if settings.get("type") is Path:
+                added.complete = FILE
         parser.set_defaults(module=f"spikejoule.cli.{module}", command=name)

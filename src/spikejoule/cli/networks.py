@@ -141,7 +141,8 @@ def publish_graph(options: argparse.Namespace) -> str:
     conventions = conventions_of(read_nir(path), given_conventions(options))
     tags, said = {"graph.sha256": file_digest(path, "sha256")}, asdict(conventions)
     model = ModelFiles(path, PACKAGED, profile, conventions=conventions, name=path.stem)
-    record = RunRecord(content_digest({**tags, **said}), path.stem, said, tags=tags, model=model)
+    result_id, tags["mlflow.runName"] = content_digest({**tags, **said}), path.stem
+    record = RunRecord(result_id, said, tags=tags, model=model)
     done = publish(record, project_store(Path.cwd(), "graphs"))
     assert done.registration is not None
     return f"MLflow run {done.run_id}, models:/{path.stem}/{done.registration.version}\n"

@@ -5,7 +5,7 @@ import contextlib
 
 from spikejoule.cli.networks import is_nir, publish_graph
 from spikejoule.core.provenance import provenance_tags
-from spikejoule.core.store import write_bytes
+from spikejoule.core.store import write_bytes, write_text
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.comparison import LEVELS_PERCENT, VerdictTable, verdicts
@@ -16,13 +16,13 @@ from spikejoule.report.charts.accuracy import accuracy_front
 from spikejoule.tracking.project import check_limits
 from spikejoule.tracking.recorded import (
     compare_runs,
-    finished_runs,
     front_text,
+    recorded_runs,
     recorded_variants,
+    runs_text,
     seeds_table,
     seeds_text,
     verdict_text,
-    write_seeds,
 )
 from spikejoule.tracking.store import Store, project_store
 
@@ -53,10 +53,16 @@ def _recorded(options: argparse.Namespace) -> tuple[Params, Store]:
     return params, project_store(options.directory, params.publish.experiment)
 
 
+def runs(options: argparse.Namespace) -> str:
+    """The recorded runs, whatever came of them."""
+    _, store = _recorded(options)
+    return runs_text(recorded_runs(store, condition=""), options.limit)
+
+
 def front(options: argparse.Namespace) -> str:
     """The Pareto front of accuracy and synaptic events."""
     params, store = _recorded(options)
-    compared = compare_runs(finished_runs(store), options.data)
+    compared = compare_runs(recorded_runs(store), options.data)
     table = compared.table()
     if options.table is not None:
         table.write(options.table, compared.varied)
@@ -74,7 +80,7 @@ def verdict(options: argparse.Namespace) -> str:
     """Which side needs less energy at equal accuracy."""
     params, store = _recorded(options)
     paths = artifact_paths(options.directory)
-    compared = compare_runs(finished_runs(store), options.data)
+    compared = compare_runs(recorded_runs(store), options.data)
     networks, without = recorded_variants(store, compared, paths["contenders"])
     settings = BootstrapSettings(
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
@@ -92,7 +98,8 @@ def verdict(options: argparse.Namespace) -> str:
 def seeds(options: argparse.Namespace) -> str:
     """Means of the runs that differ in their seed alone."""
     _, store = _recorded(options)
-    table = seeds_table(finished_runs(store), options.data)
+    table = seeds_table(recorded_runs(store), options.data)
     if options.table is not None:
-        write_seeds(options.table, table)
+        text = table.astype({"early_exit": int}).to_csv(index=False, lineterminator="\n")
+        write_text(options.table, text)
     return seeds_text(table)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numba
 import pandas as pd
@@ -105,18 +105,13 @@ def _default_workers(options: argparse.Namespace) -> int:
     return 2 if options.cluster == "slurm" else max(cores // int(options.threads), 1)
 
 
-COLUMNS: Final = ("trial", "on_front", "validation_accuracy_percent", "energy_nj_per_inference",
-                  "synaptic_events_per_inference", "trained_sha256", "command")  # fmt: skip
-"""Of metrics/search.csv, before the parameters that are searched."""
-
-
 def found_table(trials: Sequence[Any], search: "Search", current: Params) -> pd.DataFrame:
     """The trials that were trained to their end, a row each, the cheapest first.
 
-    The columns are `COLUMNS` and the parameters that are searched, as text: its number in the
-    study; whether no other trial is as accurate for as little energy; what it gave,
-    `trained_sha256` as that of `models/trained.pth` after the command; and the experiment that
-    repeats it, starting from params.yaml, which `current` is.
+    The columns, of metrics/search.csv: `trial`, its number in the study; `on_front`, whether no
+    other trial is as accurate for as little energy; what it gave; `trained_sha256`, as that of
+    `models/trained.pth` after the command; `command`, the experiment that repeats it, starting from
+    params.yaml, which `current` is; and the parameters that are searched, as text.
     """
     from spikejoule.search.study import ENDED, number_of
 
@@ -140,7 +135,7 @@ def found_table(trials: Sequence[Any], search: "Search", current: Params) -> pd.
                 **{key: whole[key] for key in search.space.entries},
             }
         )
-    return pd.DataFrame(rows).reindex(columns=[*COLUMNS, *search.space.entries])
+    return pd.DataFrame(rows)
 
 
 def front_text(table: pd.DataFrame, energy: str) -> str:

@@ -19,27 +19,23 @@ LIBRARIES = ("torch", "numpy", "numba", "scikit-learn", "dvc", "mlflow")
 
 
 def provenance_tags(directory: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The git commit, whether `CODE` differs from it, DVC's experiment, library versions.
+    """Tags of a run under MLflow's own names: its name, its code and the git commit of that; and
+    whether `CODE` differs from the commit.
 
-    Commit and "true" or "false" are both "unknown" outside a repository or without git.
+    The name is that of DVC's experiment, else of the commit that was reproduced. Outside a
+    repository or without git both facts are "unknown".
     """
     try:
-        commit = _git(directory, "rev-parse", "HEAD")
-        dirty = "true" if _git(directory, "status", "--porcelain", "--", *CODE) else "false"
+        commit = git(directory, "rev-parse", "HEAD")
+        dirty = "true" if git(directory, "status", "--porcelain", "--", *CODE) else "false"
     except (OSError, subprocess.SubprocessError):
         commit = dirty = "unknown"
-    tags = {
-        "git.commit": commit,
+    return {
         "git.dirty": dirty,
-        # MLflow's own name for it: its pages show this one beside the run
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "dvc.yaml",
-        **{f"library.{name}": found for name, found in library_versions().items()},
+        "mlflow.runName": environment.get("DVC_EXP_NAME") or f"repro-{commit[:7]}",
     }
-    if environment.get("DVC_EXP_NAME"):
-        tags["dvc.experiment"] = environment["DVC_EXP_NAME"]
-        tags["dvc.baseline"] = environment.get("DVC_EXP_BASELINE_REV", "unknown")
-    return tags
 
 
 def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
@@ -96,7 +92,8 @@ def content_digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
 
 
-def _git(directory: Path, *arguments: str) -> str:
+def git(directory: Path, *arguments: str) -> str:
+    """What a command of git prints; OSError or `subprocess.SubprocessError` if it fails."""
     done = subprocess.run(
         ["git", "-C", os.fspath(directory), *arguments],
         check=True,

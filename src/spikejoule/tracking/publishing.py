@@ -3,14 +3,13 @@
 What is stored with a run is what dvc.yaml lists for the stage `publish`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from spikejoule.core import torch_files
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.schema import Record
 from spikejoule.core.yaml_files import PARAMS_FILE
@@ -24,7 +23,9 @@ from spikejoule.tracking import runs
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import RESULT_TAG, ModelFiles, Registration, register
 from spikejoule.tracking.store import (
+    COMMIT_TAG,
     FAILURE_TAG,
+    FILES_TAG,
     HOST_TAG,
     PROCESS_TAG,
     Store,
@@ -51,8 +52,6 @@ METRICS: Mapping[str, type[Record]] = {
 }
 # For DVC to keep, or a part of the project.
 _NOT_STORED = ("trained", "hardware")
-# Entries of the metrics files that are no figure of merit.
-_SKIPPED = ("n_samples", "confidence", "per_layer", "spikes_total")
 _NOTE = {
     "test_accuracy_percent": "**{:.2f} %** of the test {nouns} classified correctly",
     "synaptic_events_per_inference": "**{:,.0f}** synaptic events per inference",
@@ -69,17 +68,15 @@ class RunRecord:
 
     Attributes:
         result_id: identifies the result: equal for equal parameters, weights and metrics.
-        name: the run's name in the user interface; None lets MLflow invent one.
         parameters: every parameter by its full name (`train.lr`).
         history: its epochs, as `runs.log_history` takes them.
         metrics: the final figures.
-        tags: provenance in words.
+        tags: provenance in words; MLflow's own `mlflow.runName` names the run.
         artifacts: files to store, each with the folder within the run that it goes to.
         model: what to register as a version of the model; None for nothing.
     """
 
     result_id: str
-    name: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Mapping[str, float]] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -125,8 +122,8 @@ def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = Non
         run_id, added = _publish(record, client, experiment_id, keeper_tags(keeper))
         if record.model is None:
             return Publication(run_id, added)
-        tags = {name: record.tags[name] for name in ("git.commit",) if name in record.tags}
-        tags[RESULT_TAG] = record.result_id
+        commit = record.tags.get(COMMIT_TAG, "unknown")
+        tags = {RESULT_TAG: record.result_id, "git.commit": commit}
         note = record.tags.get("mlflow.note.content", "")
         with store_errors(
             f"the run {run_id} is recorded, but its checkpoint is no version in the model registry "
@@ -146,7 +143,7 @@ def _publish(
             client.delete_run(shown.info.run_id)  # it has shown nothing new
         return str(finished[0].info.run_id), False
     tags = {**record.tags, **own, **known}
-    run = runs.begin_run(client, experiment_id, shown, record.name, tags, record.parameters)
+    run = runs.begin_run(client, experiment_id, shown, tags, record.parameters)
     run_id = run.info.run_id
     try:
         runs.log_history(client, run_id, record.history)
@@ -156,7 +153,7 @@ def _publish(
         runs.end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
     runs.end_run(client, run_id, "FINISHED", record.metrics)
-    for tag in (HOST_TAG, PROCESS_TAG):
+    for tag in {HOST_TAG, PROCESS_TAG} | ({runs.TRAINING_TAG} & run.data.tags.keys()):
         client.delete_tag(run_id, tag)
     return run_id, True
 
@@ -212,7 +209,7 @@ def build_run_record(
         paths: what the stage `publish` depends on, each in its folder within the project, which
             becomes its folder within the run.
         params: the pipeline's parameters.
-        tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
+        tags: those of `provenance_tags`.
 
     Raises:
         ArtifactError: an output is missing or damaged.
@@ -224,19 +221,16 @@ def build_run_record(
     ]
     training = TrainTimings.read(paths["train_timings"])
     inference = InferenceTimings.read(paths["inference_timings"])
-    metrics = dict(pair for content in deciding for pair in _numbers(content))
+    figures = (pair for content in deciding for pair in content.items())
+    metrics = {name: float(value) for name, value in figures if isinstance(value, int | float)}
     metrics["training_time_seconds"] = training.training_time_seconds
     metrics["measurement_time_seconds"] = inference.measurement_time_seconds
-    # The versions that made the result, which may be older than those that record it.
-    libraries = torch_files.read(paths["checkpoint"])["spikejoule"]["library_versions"]
+    # What else made the result is in the files: libraries in the checkpoint, engine and device in
+    # the timings, each image file's checksum in the data's description.
     tags = {
         **tags,
-        **{f"data.{name}": str(network.data[name]) for name in ("source", "title", "note")},
-        **{f"data.sha256.{file}": digest for file, digest in network.data["sha256"].items()},
-        **{f"library.{name}": str(version) for name, version in libraries.items()},
-        "engine": network.engine,
-        "device": training.device,
-        "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
+        **{f"data.{name}": str(network.data[name]) for name in ("source", "title")},
+        FILES_TAG: content_digest(network.data["sha256"]),
         runs.TRAINED_TAG: file_digest(paths["trained"], "sha256"),
     }
     nouns = subject_of_data(network.data).nouns
@@ -254,7 +248,6 @@ def build_run_record(
     identity = {"parameters": params.deciding(), "trained": tags[runs.TRAINED_TAG]}
     return RunRecord(
         result_id=content_digest({**identity, "metrics": deciding}),
-        name=runs.run_name(tags),
         parameters=params.flattened(),
         history=[runs.epoch_row(record, names) for record in network.history],
         metrics=metrics,
@@ -265,14 +258,3 @@ def build_run_record(
             card=paths.get("energy_card"),
         ),
     )  # fmt: skip
-
-
-def _numbers(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Every number under its keys joined by slashes, by which MLflow groups its charts."""
-    for key, value in content.items():
-        if key in _SKIPPED:
-            continue
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{key}/")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield f"{prefix}{key}", float(value)

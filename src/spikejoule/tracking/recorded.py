@@ -1,7 +1,7 @@
 """Recorded runs as one frame, and selections from it: Pareto front, means over seeds, verdict.
 
-A row is a finished run. Its columns bear MLflow's names: `run_id`, `name`, `params.train.lr` (text,
-as MLflow keeps parameters), `metrics.test_accuracy_percent` (numbers), `tags.git.commit` (text);
+A row is a run. Its columns bear MLflow's names: `run_id`, `name`, `params.train.lr` (text,
+as MLflow keeps parameters), `metrics.test_accuracy_percent` (numbers), `tags.data.source` (text);
 what a run has not is NaN.
 
 Validation accuracy decides; test accuracy is shown beside it and decides nothing. Only runs that
@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,6 @@ import numpy as np
 import pandas as pd
 
 from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.core.store import write_text
 from spikejoule.core.text import text_table
 from spikejoule.energy.comparison import VerdictTable
 from spikejoule.energy.estimates import joules
@@ -35,7 +35,7 @@ from spikejoule.evaluation.front_rows import (
     pareto_front,
     setting_text,
 )
-from spikejoule.tracking.store import Store, opened_to_read
+from spikejoule.tracking.store import COMMIT_TAG, FILES_TAG, Store, opened_to_read
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -67,7 +67,8 @@ _SEED, _SIZE, _DISTILLATION, _FILES = (
     f"{PARAMETER}{name}"
     for name in ("seed", "data.validation_size", "train.distillation", "data.source")
 )
-_SOURCE, _TITLE, _COMMIT = f"{TAG}data.source", f"{TAG}data.title", f"{TAG}git.commit"
+_SOURCE, _TITLE = f"{TAG}data.source", f"{TAG}data.title"
+_DIGEST, _COMMIT = f"{TAG}{FILES_TAG}", f"{TAG}{COMMIT_TAG}"
 _INPUT_MACS = f"{METRIC}input_macs_per_inference"
 
 # By column: its heading on a terminal, and the format of a cell.
@@ -92,34 +93,58 @@ _SEEDS_COLUMNS = {
 }
 """Of metrics/seeds.csv."""
 _FIGURES_OF_RUNS = [f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *_PER_INFERENCE)]
-_NEEDED = ["run_id", "name", _SEED, _SIZE, _DISTILLATION, _FILES, _SOURCE, _TITLE, _COMMIT,
-           _INPUT_MACS, *_OF_MEANS, *_FIGURES_OF_RUNS]  # fmt: skip
+_ENCODING, _RATIO = f"{PARAMETER}encode.encoding", f"{METRIC}equal_accuracy_ratio"
+_NEEDED = ["run_id", "name", "started", "status", _SEED, _SIZE, _DISTILLATION, _FILES, _ENCODING,
+           _SOURCE, _TITLE, _DIGEST, _COMMIT, _INPUT_MACS, _RATIO, *_OF_MEANS,
+           *_FIGURES_OF_RUNS]  # fmt: skip
+_CUT = {"name": 24, _SOURCE: 13, _ENCODING: 10}
+"""Characters of a text in the table of runs, which is of 120."""
 
 
-def finished_runs(store: Store) -> pd.DataFrame:
-    """All finished runs of the store's experiment, the latest first.
+def recorded_runs(store: Store, condition: str = "attributes.status = 'FINISHED'") -> pd.DataFrame:
+    """All runs of the store's experiment that meet a condition of MLflow's, the latest first.
 
     Raises StoreError if the store does not exist, or cannot be reached or read.
     """
     with opened_to_read(store) as (client, experiment_id):
-        return frame_of(
-            client.search_runs(
-                [experiment_id],
-                "attributes.status = 'FINISHED'",
-                max_results=50_000,
-                order_by=["attributes.start_time DESC"],
-            )
-        )
+        latest = ["attributes.start_time DESC"]
+        return frame_of(client.search_runs([experiment_id], condition, 1, 50_000, latest))
+
+
+def runs_text(runs: pd.DataFrame, limit: int) -> str:
+    """The first so many runs, a line of at most 120 characters each, and what the columns are."""
+    shown = runs.head(limit).copy()
+    _, test, events = (f"{METRIC}{name}" for name in WHOLE_WINDOW)
+    for name, width in _CUT.items():
+        shown[name] = shown[name].fillna("").str.slice(stop=width)
+    columns = {
+        "name": ("run", ""),
+        "started": ("started", "%Y-%m-%d %H:%M"),
+        _SOURCE: ("data", ""),
+        _ENCODING: ("encoding", ""),
+        test: ("test %", ".2f"),
+        events: ("events", ",.0f"),
+        f"{METRIC}energy_per_inference_pj": ("energy", _joules),
+        _RATIO: ("ratio", ".3g"),
+        "status": ("state", str.lower),
+    }
+    limited = f" of {len(runs)}: --limit {len(runs)} shows all" if len(shown) < len(runs) else ""
+    return (
+        f"{frame_text(shown, columns)}\n\n{len(shown)} runs{limited}. Events and energy are per "
+        "inference and whole window; the ratio is to the\nenergy of the cheapest conventional "
+        "network of equal accuracy. Each run's energy_report names the profiles.\n"
+    )
 
 
 def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
     """The frame of MLflow's runs, in their order, with all the columns that selections ask for."""
     parts = ("params", "metrics", "tags")
     rows = [
-        {"run_id": run.info.run_id, "name": run.info.run_name}
+        {"run_id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
+         "started": datetime.fromtimestamp(run.info.start_time / 1000)}
         | {part: getattr(run.data, part) for part in parts}
         for run in runs
-    ]
+    ]  # fmt: skip
     found = pd.json_normalize(rows)
     found = found.reindex(columns=[*found, *(name for name in _NEEDED if name not in found)])
     texts = found.astype(object).fillna(dict.fromkeys((_SOURCE, _TITLE, _COMMIT), "unknown"))
@@ -163,8 +188,7 @@ def measured_alike(
             f"the store holds no finished run{of} that could be compared "
             f"({found or 'it is empty'}): run the pipeline, or `make sweep`."
         )
-    images = [name for name in fit if name.startswith((_SOURCE, f"{TAG}data.sha256."))]
-    groups = fit.groupby([*images, *same], dropna=False, sort=False).ngroup()
+    groups = fit.groupby([_SOURCE, _DIGEST, *same], dropna=False, sort=False).ngroup()
     chosen = fit[groups == groups.mode()[0]]  # of groups as frequent the latest
     return chosen, Counter(reasons.drop(chosen.index))
 
@@ -357,11 +381,6 @@ def seeds_table(runs: pd.DataFrame, data_source: str | None = None) -> pd.DataFr
         **{name: (f"{METRIC}{name}", "mean") for name in _PER_INFERENCE},
     )
     return means.sort_values([_EVENTS, "name"], ignore_index=True)[[*_SEEDS_COLUMNS]]
-
-
-def write_seeds(path: Path, table: pd.DataFrame) -> None:
-    """Write metrics/seeds.csv."""
-    write_text(path, table.astype({"early_exit": int}).to_csv(index=False, lineterminator="\n"))
 
 
 def seeds_text(table: pd.DataFrame) -> str:

@@ -53,15 +53,6 @@ def epoch_row(record: Mapping[str, Any], layer_names: Sequence[str]) -> dict[str
     } | {f"{name}_spikes_per_sample": total / record["samples"] for name, total in spikes}
 
 
-def run_name(tags: Mapping[str, str]) -> str | None:
-    """The name of a run: DVC's of the experiment, else the commit that was reproduced.
-
-    None leaves the choice to MLflow, where neither is known.
-    """
-    commit = tags.get("git.commit", "unknown")
-    return tags.get("dvc.experiment") or (None if commit == "unknown" else f"repro-{commit[:7]}")
-
-
 def runs_with(
     client: "MlflowClient",
     experiment_id: str,
@@ -86,7 +77,6 @@ def begin_run(
     client: "MlflowClient",
     experiment_id: str,
     left: "Run | None",
-    name: str | None,
     tags: Mapping[str, str],
     parameters: Mapping[str, Any],
 ) -> "Run":
@@ -99,9 +89,9 @@ def begin_run(
     from mlflow.tracking.context.registry import resolve_tags
 
     whole = dict(resolve_tags(dict(tags)))
-    run = left or client.create_run(experiment_id, tags=whole, run_name=name)
+    run = left or client.create_run(experiment_id, tags=whole)
     if left is not None:
-        client.update_run(left.info.run_id, status="RUNNING", name=name)
+        client.update_run(left.info.run_id, status="RUNNING")
         if FAILURE_TAG in left.data.tags:
             client.delete_tag(left.info.run_id, FAILURE_TAG)
     client.log_batch(
@@ -271,5 +261,4 @@ class LiveRun:
         if left is not None and not has_parameters(left, self._parameters):
             client.delete_run(left.info.run_id)
             left = None
-        name = run_name(self._tags)
-        return begin_run(client, experiment_id, left, name, self._tags, self._parameters)
+        return begin_run(client, experiment_id, left, self._tags, self._parameters)
