@@ -15,10 +15,13 @@ PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 ROOT := $(CURDIR)
 VENV := .venv
 BIN := $(VENV)/bin
+# What running needs, and beside it the packages of an extra of pyproject.toml.
 INSTALLED := $(VENV)/.installed
 INSTALLED_BENCH := $(VENV)/.installed-bench
+INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_DOCS := $(VENV)/.installed-docs
 INSTALLED_INTEROP := $(VENV)/.installed-interop
+INSTALLED_PLOTS := $(VENV)/.installed-plots
 INSTALLED_SEARCH := $(VENV)/.installed-search
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
@@ -142,14 +145,14 @@ verdict: $(INSTALLED)  ## which side needs less energy at equal accuracy, over t
 seeds: $(INSTALLED)  ## means of the recorded runs that differ in their seed alone: metrics/seeds.csv
 	$(BIN)/spikejoule seeds --table metrics/seeds.csv
 
-plots: $(INSTALLED)  ## DVC's charts as a page that needs no network (PLOTS="diff main" compares)
+plots: $(INSTALLED_PLOTS)  ## DVC's charts as a page that needs no network (PLOTS="diff main" compares)
 	@mkdir -p .cache
 	$(BIN)/python -c 'import vl_convert; print("(() => {", vl_convert.javascript_bundle(), "})();")' \
 	    > .cache/vega.js
 	$(DVC) plots $(PLOTS)
 
-experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files left out
-	$(DVC) exp show --only-changed --drop '.*/.*'
+experiments: $(INSTALLED)  ## DVC's experiments as a table that fits the terminal: figures, and parameters that differ
+	@$(DVC) exp show --no-pager --only-changed --keep 'accuracy$$|data$$' --drop '.*/.*|Created|early.*'
 
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
 	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'
@@ -158,28 +161,28 @@ ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0
 
 ##@ Check and develop
 
-test: $(INSTALLED)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
+test: $(INSTALLED_DEV)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGUMENTS)
 
-test-rest: $(INSTALLED_SEARCH)  ## run the slow tests: servers, the pipeline again, training at full size
+test-rest: $(INSTALLED_DEV) $(INSTALLED_SEARCH)  ## run the slow tests: servers, the pipeline again, training at full size
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGUMENTS)
 
 # The pages of the documentation that use other simulators.
 OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model
 
-test-interop: $(INSTALLED_INTEROP)  ## hold spikes and counts against other simulators and estimators
+test-interop: $(INSTALLED_DEV) $(INSTALLED_INTEROP)  ## hold spikes and counts against other simulators and estimators
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_encoders.py \
 	    $(foreach page,$(OTHERS_PAGES),'tests/docs/test_pages.py::test_page[$(page)]')
 
-test-all: $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests
+test-all: $(INSTALLED_DEV) $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
-mutations: $(INSTALLED)  ## break kernels, counts and prices on purpose: tests must notice each
+mutations: $(INSTALLED_DEV)  ## break kernels, counts and prices on purpose: tests must notice each
 	$(BIN)/python -m mutmut run
 	$(BIN)/python -m mutmut results
 	$(BIN)/python -m tests.tools.mutations
 
-lint: $(INSTALLED)  ## the pre-commit hooks: ruff, mypy, the direction of imports
+lint: $(INSTALLED_DEV)  ## the pre-commit hooks: ruff, mypy, the direction of imports
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 docs: $(INSTALLED_DOCS)  ## build the documentation: build/site/index.html
@@ -219,19 +222,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	    fi; \
 	    "$$found" -m venv --clear $(VENV); \
 	fi
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,shared]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
-$(INSTALLED_BENCH): $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	@touch $@
-
-$(INSTALLED_DOCS): $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
-	@touch $@
-
-$(INSTALLED_SEARCH): $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[search]'
+$(VENV)/.installed-%: $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	@touch $@
 
 # Sinabs asks for an older nir, which it does not need; pbr is all that it lacks then.

@@ -112,7 +112,8 @@ def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
     for part in ("bin", "lib", "pyvenv.cfg"):
         (environment / part).symlink_to(Path(sys.prefix) / part)
     # Newer than what make compares it with: nothing is installed.
-    (environment / ".installed").touch()
+    for built in (".installed", ".installed-plots"):
+        (environment / built).touch()
     port = free_port()
     variables = {
         "PYTHONPATH": f"{folder / 'src'}:{folder}",
