@@ -112,14 +112,15 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     summary = {
         "accuracy": evaluated.test_accuracy_percent,
         "accuracy_val": network.best_validation_accuracy_percent,
-        "early_accuracy": evaluated.early_exit_test_accuracy_percent,
+        "early": evaluated.early_exit_test_accuracy_percent,
         "early_events": evaluated.early_exit_synaptic_events_per_inference,
         "energy_nj": None if energy_pj is None else energy_pj / 1000,
         "events": metrics.synaptic_events_per_inference,
         "ratio": ratio,
     }
-    known = {name: round(value, 3) for name, value in summary.items() if value is not None}
-    write_json(paths["summary"], known)
+    # Six digits and short names: seven columns of them, and the data's name, fit a terminal.
+    known = {name: float(f"{of:.6g}") for name, of in summary.items() if of is not None}
+    write_json(paths["summary"], known | {"data": network.data["source"]})
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)
     write_text(paths["energy_card"], card)

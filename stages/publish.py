@@ -5,11 +5,15 @@ cache is published like one that was computed. What keeps a run from being recor
 else is kept, and the next `dvc repro` runs this stage alone.
 """
 
+import json
 import logging
+import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from spikejoule.core.provenance import provenance_tags
+from spikejoule.core.provenance import git, provenance_tags
+from spikejoule.core.store import read_json
 from spikejoule.params import Params
 from spikejoule.tracking.publishing import publish_outputs
 from stages.shared.project import pipeline, project_root
@@ -33,3 +37,23 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             registration.version,
             ", the new champion" if registration.is_champion else "",
         )
+    if note := other_data_of_commit(paths["data_metrics"]):
+        logger.info("%s", note)
+
+
+def other_data_of_commit(description: Path) -> str:
+    """A note if the results of the commit, with which DVC compares, are of other data; else "".
+
+    `description` of the data is a path in the working directory and in the commit.
+    """
+    ours = read_json(description)
+    with suppress(OSError, subprocess.SubprocessError, ValueError, KeyError):
+        theirs = json.loads(git(Path(), "show", f"HEAD:./{description.as_posix()}"))
+        if theirs["sha256"] != ours["sha256"]:
+            return (
+                f"note: this run is of {ours['title']}; the results that are committed are of "
+                f'{theirs["title"]}. `dvc metrics diff` and `make plots PLOTS="diff HEAD"` compare '
+                "the two. Commit these results (git commit -a), and what follows is compared with "
+                "them."
+            )
+    return ""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tqdm import tqdm
@@ -53,12 +54,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     facts = {"engine": engine.name, "device": engine.device}
     if engine.name == "dense":  # rounds by its threads
         facts["threads"] = str(params.train.threads)
+    n_samples = params.train.max_epochs * len(samples)
     with (
         resumable("train", params, facts) as resume,
         shown_run(params, names, resume.key) as run,
-        tqdm(total=len(samples), unit=" samples", leave=False, disable=None) as bar,
+        tqdm(total=n_samples, unit=" samples", leave=False, disable=None) as bar,
     ):
-        progress = Progress(bar, params.train.max_epochs)
+        progress = Progress(bar, params.train.max_epochs, len(samples))
         observers: list[TrainingObserver] = [progress] if run is None else [progress, run]
         if engine.name == "event" and params.train.threads == 0:
             observers.append(FreeCores(threads))
@@ -105,8 +107,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 class Progress:
     """Shows training on a terminal; elsewhere a line for each epoch has to do."""
 
-    def __init__(self, bar: "tqdm[Any]", max_epochs: int) -> None:
-        self._bar, self._max_epochs = bar, max_epochs
+    def __init__(self, bar: "tqdm[Any]", max_epochs: int, n_samples: int) -> None:
+        self._bar, self._max_epochs, self._n_samples = bar, max_epochs, n_samples
+        self._seconds: list[float] = []
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
         """After each step."""
@@ -115,16 +118,21 @@ class Progress:
 
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """After each epoch's validation."""
-        self._bar.reset()
+        self._seconds.append(seconds)
+        left = ""
+        if later := self._seconds[1:]:  # kernels are compiled in the first one
+            left = tqdm.format_interval((self._max_epochs - record.epoch) * median(later))
         with tqdm.external_write_mode():
             logger.info(
-                "epoch %d/%d: loss %.4f, training %.2f %%, validation %.2f %%, %.1f s",
+                "epoch %d/%d: loss %.4f, training %.2f %%, validation %.2f %%, %.1f s%s",
                 record.epoch, self._max_epochs, record.train_loss, record.train_accuracy_percent,
-                record.validation_accuracy_percent, seconds,
+                record.validation_accuracy_percent, seconds, left and f", {left} left",
             )  # fmt: skip
 
     def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
         """Before a training goes on."""
+        done = len(history) * self._n_samples
+        self._bar.initial = self._bar.last_print_n = self._bar.n = done
         logger.info(
             "resumes after epoch %d of %d, %.1f s of training",
             len(history), self._max_epochs, sum(seconds),

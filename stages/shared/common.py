@@ -5,11 +5,15 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from numba.core import event as compiler
+
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
 from stages.shared.project import pipeline, project_root
 from stages.shared.resuming import forget_recorded
+
+logger = logging.getLogger(__name__)
 
 
 def run_stage(name: str) -> int:
@@ -25,7 +29,8 @@ def run_stage(name: str) -> int:
         params = load_params(PARAMS_FILE)
         pipeline()
         forget_recorded(project_root())
-        import_module(f"stages.{name}").main(paths, params)
+        with compiler.install_listener("numba:compile", Compiling()):
+            import_module(f"stages.{name}").main(paths, params)
     except SpikejouleError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -38,6 +43,21 @@ def run_stage(name: str) -> int:
         )
         return 1
     return 0
+
+
+class Compiling(compiler.Listener):  # type: ignore[misc]
+    """Reports, once, that kernels are compiled: what a first run waits for longest."""
+
+    _is_reported = False
+
+    def on_start(self, event: object) -> None:
+        """Before a kernel is compiled; those that are in the cache are not."""
+        if not self._is_reported:
+            logger.info("compiling the kernels of this stage, once on this machine ...")
+        self._is_reported = True
+
+    def on_end(self, event: object) -> None:
+        """After it."""
 
 
 def set_up_logging() -> None:

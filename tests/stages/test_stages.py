@@ -12,9 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import yaml
+from numba.core.event import install_listener
+from tqdm import tqdm
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core import torch_files
@@ -23,7 +26,11 @@ from spikejoule.encoding.events import load_events, save_events
 from spikejoule.evaluation.inference import load_inference_events
 from spikejoule.graphs.nir_out import nir_graph, write_nir
 from spikejoule.model.trained import load_trained
+from spikejoule.training.state import EpochRecord
 from spikejoule.training.teacher import TEACHER
+from stages.publish import other_data_of_commit
+from stages.shared.common import Compiling
+from stages.train import Progress
 from tests.tools.finished_project import (
     N_TEST,
     call,
@@ -31,7 +38,13 @@ from tests.tools.finished_project import (
     inputs_and_outputs,
     path_of,
 )
-from tests.tools.pipeline_tools import artifact_paths, clean_environment, set_parameters
+from tests.tools.pipeline_tools import (
+    artifact_paths,
+    clean_environment,
+    commit,
+    git,
+    set_parameters,
+)
 
 
 @pytest.fixture
@@ -194,6 +207,46 @@ def test_baselines(finished: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_compiling_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    with install_listener("numba:compile", Compiling()), caplog.at_level("INFO"):
+        for kernel in (numba.njit(lambda number: number + 1), numba.njit(lambda number: -number)):
+            kernel(1)
+    (report,) = caplog.messages
+    assert "once on this machine" in report
+
+
+def test_the_time_that_is_left_is_that_of_the_whole_training(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    progress = Progress(tqdm(disable=True), 4, 80)
+    for epoch, seconds in enumerate((30.0, 2.0, 4.0), start=1):
+        record = EpochRecord(epoch, 0.003, 0.5, 90.0, 91.0, (1,), (1,), 0.0, 80)
+        with caplog.at_level("INFO", "stages.train"):
+            progress.on_epoch(record, seconds)
+    ends = [message.rpartition(" %, ")[2] for message in caplog.messages]
+    assert ends == ["30.0 s", "2.0 s, 00:04 left", "4.0 s, 00:03 left"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_end_of_a_run_names_other_data_that_it_would_be_compared_with(
+    project: Path, tmp_path: Path
+) -> None:
+    description = Path(artifact_paths(project)["data_metrics"])
+    assert other_data_of_commit(description) == "", "nothing is committed"
+    names = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
+    environment = clean_environment(tmp_path) | {f"GIT_{name}": "Nobody" for name in names}
+    ours = description.read_text(encoding="utf-8")
+    theirs = {**json.loads(ours), "title": "MNIST (60,000)", "sha256": {"images": "ab"}}
+    for committed, named in ((ours, ()), (json.dumps(theirs), ("MNIST (60,000)", "5,000 MNIST"))):
+        description.write_text(committed, encoding="utf-8")
+        git(project, environment, "init", "-q")
+        git(project, environment, "add", "--force", str(description))
+        commit(project, environment, "Results")
+        description.write_text(ours, encoding="utf-8")
+        note = other_data_of_commit(description)
+        assert all(words in note for words in (*named, "dvc metrics diff")) if named else not note
+
+
 def test_interruption_from_the_keyboard(repository: Path, project: Path) -> None:
     """Of a real process, started as DVC starts it."""
     for name in ("stages", "src"):

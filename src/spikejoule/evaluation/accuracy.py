@@ -191,7 +191,7 @@ class EarlyExit(Record):
         """When it stops: ``at a lead of 4 spikes``."""
         if self.rule == "first_spike":
             return "at the first output spike"
-        return f"at a lead of {self.margin_spikes} spikes"
+        return f"at a lead of {self.margin_spikes} spike{'' if self.margin_spikes == 1 else 's'}"
 
 
 def exit_steps(outcomes: StepOutcomes, margin: int | None) -> NDArray[np.int64]:
