@@ -28,7 +28,6 @@ from spikejoule.tracking.store import opened, project_store
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
     artifact_paths,
-    dvc_json,
     set_parameters,
     stages_that_ran,
     start_dvc,
@@ -247,14 +246,12 @@ class TestPipeline:
         environment = {**clone.environment, **unwritable}
         set_parameters(clone.folder, {"energy_report.figure_sample": 1})
         command = [sys.executable, "-m", "dvc", "repro"]
-        for stages in (["energy_report", "publish"], ["publish"]):
-            said = run_command(command, clone.folder, environment, status=255)
-            assert stages_that_ran(said) == stages
-            (line,) = (line for line in said.splitlines() if line.startswith("error: "))
-            assert "(sqlite3.OperationalError) attempt to write a readonly database)" in line
-            assert "Traceback" not in said
-        assert set(dvc_json(clone.folder, clone.environment, "status")) == {"publish"}
-        assert stages_that_ran(clone.dvc("repro")) == ["publish"]
+        said = run_command(command, clone.folder, environment, status=255)
+        assert stages_that_ran(said) == ["energy_report", "publish"]
+        (line,) = (line for line in said.splitlines() if line.startswith("error: "))
+        assert "(sqlite3.OperationalError) attempt to write a readonly database)" in line
+        assert "Traceback" not in said
+        assert stages_that_ran(clone.dvc("repro")) == ["publish"], "all before it was kept"
         # An experiment in a folder of its own fails with it, and is run again.
         away = ["exp", "run", "--temp", "-n", "away", "-S", "energy_report.figure_sample=2"]
         run_command([*command[:-1], *away], clone.folder, environment, status=255)
