@@ -122,8 +122,7 @@ def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = Non
         run_id, added = _publish(record, client, experiment_id, keeper_tags(keeper))
         if record.model is None:
             return Publication(run_id, added)
-        commit = record.tags.get(COMMIT_TAG, "unknown")
-        tags = {RESULT_TAG: record.result_id, "git.commit": commit}
+        tags = {RESULT_TAG: record.result_id, "git.commit": record.tags.get(COMMIT_TAG, "unknown")}
         note = record.tags.get("mlflow.note.content", "")
         with store_errors(
             f"the run {run_id} is recorded, but its checkpoint is no version in the model registry "

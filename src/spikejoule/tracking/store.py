@@ -60,9 +60,8 @@ _VIEW_STATE = {
     ],
 }  # fmt: skip
 _NOTE = (
-    "Spiking networks, one run for each distinct result of a pipeline, or each graph. The saved "
-    "view **Overview** (Views, at the top right) shows test accuracy, synaptic events, energy in "
-    "pJ, its ratio to a conventional network of equal accuracy, encoding and data."
+    "Spiking networks, one run for each distinct result of a pipeline, or each graph. The view "
+    "**Overview** shows accuracy, events, energy in pJ, its ratio at equal accuracy, and the data."
 )
 # MLflow reads these when it is imported, and PostgreSQL's client when it connects, so that a store
 # that never answers is an error after about a minute; what the user has set stays.
