@@ -19,6 +19,7 @@ import nir
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikejoule.core.compiling.emit import LANES
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.events import EventList
@@ -51,6 +52,7 @@ def event_layer(
         or givers[0] not in known
         or (conventions.comparison == "gt" and conventions.reset == "subtract")
         or max(dense.n_in, dense.n_out) > 65_535
+        or dense.n_in * dense.n_out < LANES  # to start the engine would take longer
         or constants is None
     ):
         return None
