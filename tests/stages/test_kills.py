@@ -1,4 +1,4 @@
-"""kill -9 of the stage, of DVC, and of both while networks are trained, in a clone.
+"""kill -9 of the stage, of DVC, and of both while networks are trained and reported, in a clone.
 
 A few; SPIKEJOULE_KILLS=50 makes a campaign of as many, on longer trainings.
 """
@@ -54,10 +54,13 @@ LONGER = {
     "baseline.family_hidden": "[30]",
 }
 """Parameters of trainings that a kill finds in many states."""
-WITHOUT_CLOCKS = ("baseline", "teacher", "baseline_metrics", "trained", "history", "train_metrics")
+CLOCKS = ("checkpoint", "baseline_timings", "train_timings", "inference_timings")
+"""Outputs that differ from run to run, as dvc.yaml says of them."""
 VICTIMS = ("the stage", "dvc", "both")
 WRITING_SECONDS = 2.0
 """After the last epoch, in which outputs are written, and hashed by DVC."""
+REPORT_SECONDS = 0.5
+"""Likewise, after the first output of the report: less than what is left of DVC's work."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ class Project(recorded_project.Project):
         """The SHA-256 of every output that holds no clock."""
         return {
             name: hashlib.sha256(self.path(name).read_bytes()).hexdigest()
-            for name in WITHOUT_CLOCKS
+            for name in artifact_paths(self.folder)
+            if name not in CLOCKS
         }
 
     def epochs_kept(self) -> dict[str, int]:
@@ -93,20 +97,21 @@ class Project(recorded_project.Project):
         return kept
 
     def forget_training(self) -> None:
-        """Let DVC know nothing of trainings that have been."""
+        """Let DVC know nothing of trainings that have been, nor of their report."""
         shutil.rmtree(self.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
         lock = self.folder / "dvc.lock"
         content = yaml.safe_load(lock.read_text(encoding="utf-8"))
         for stage in ("baseline", "train"):
             content["stages"].pop(stage, None)
         lock.write_text(yaml.safe_dump(content), encoding="utf-8")
+        self.path("checkpoint").unlink()
 
     def survive(self, n_kills: int, most_seconds: float) -> None:
-        """Train baselines and network, kill it so often, and let it end.
+        """Train baselines and network and report, kill it so often, and let it end.
 
-        Three of four kills come within so many seconds of the beginning of a training, the others
-        within so many of the start of DVC. Raises AssertionError if an epoch is lost that was whole
-        at a kill.
+        The last kill comes while the report is written. Three of four others come within so many
+        seconds of the beginning of a training, the rest within so many of the start of DVC. Raises
+        AssertionError if an epoch is lost that was whole at a kill.
         """
         epochs: dict[str, int] = {}
         for number in range(n_kills + 1):
@@ -115,11 +120,14 @@ class Project(recorded_project.Project):
             subprocess.run(command, cwd=self.folder, env=dict(self.environment), check=True)
             with (self.folder.parent / "log").open("a+") as log:
                 process = start_dvc(
-                    self.folder, self.environment, "repro", "train", stdout=log.fileno()
+                    self.folder, self.environment, "repro", "energy_report", stdout=log.fileno()
                 )
-                if self.draw.random() < 0.75:
-                    self.wait_for_training(process)
                 seconds = self.draw.uniform(0, most_seconds)
+                if number == n_kills - 1:
+                    self.wait_for_report(process)
+                    seconds = self.draw.uniform(0, REPORT_SECONDS)
+                elif self.draw.random() < 0.75:
+                    self.wait_for_training(process)
                 try:
                     process.wait(seconds if number < n_kills else COMMAND_SECONDS)
                 except subprocess.TimeoutExpired:
@@ -143,6 +151,11 @@ class Project(recorded_project.Project):
                 if {lock.read_text() for lock in locks.glob("*.lock")} - before:
                     return
             time.sleep(0.02)
+
+    def wait_for_report(self, process: subprocess.Popen[str]) -> None:
+        """Until the stage energy_report has written its first output."""
+        while process.poll() is None and not self.path("checkpoint").exists():
+            time.sleep(0.01)
 
 
 def stages_of(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
@@ -176,7 +189,7 @@ def test_kills_end_with_the_same_bytes_and_one_run(
     project = Project(folder, recorded_project.environment)
     if IS_CAMPAIGN:
         set_parameters(folder, LONGER)
-        project.dvc("repro", "train")
+        project.dvc("repro", "energy_report")
     expected = project.digests()
     timings = [
         json.loads(project.path(f"{of}_timings").read_text()) for of in ("baseline", "train")
