@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from dvc.repo import Repo
 
 from stages import locks
-from tests.tools.pipeline_tools import clean_environment, git, run, start_dvc
+from tests.tools.pipeline_tools import clean_environment, commit, git, run, start_dvc
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
@@ -22,7 +23,7 @@ pytestmark = [
 PIPELINE = """
 stages:
   first:
-    cmd: if [ -p pipe ]; then echo began > pipe; cat pipe; fi
+    cmd: if [ -p "$PIPE" ]; then echo began > "$PIPE"; cat "$PIPE"; fi
   second:
     cmd: echo done > out
     deps: [pyproject.toml]
@@ -47,7 +48,8 @@ class Made:
 
 @pytest.fixture
 def made(repository: Path, tmp_path: Path) -> Made:
-    folder, environment = tmp_path / "a project", clean_environment(tmp_path)
+    folder = tmp_path / "a project"
+    environment = {**clean_environment(tmp_path), "PIPE": str(folder / "pipe")}
     (folder / "stages").mkdir(parents=True)
     (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
     for name in ("pyproject.toml", "constraints.txt", "Makefile", "stages/locks.py"):
@@ -128,6 +130,28 @@ def test_a_living_dvc_keeps_its_lists(made: Made) -> None:
     finally:
         process.kill()
         process.wait(timeout=60)
+
+
+def test_the_folder_of_a_killed_experiment_goes(made: Made) -> None:
+    """`dvc exp show` would call it running, and it is a copy of the project."""
+    git(made.folder, made.environment, "config", "user.name", "A Researcher")
+    git(made.folder, made.environment, "config", "user.email", "researcher@example.org")
+    commit(made.folder, made.environment, "The project")
+    pipe, folders = made.folder / "pipe", made.list("exps/standalone")
+    os.mkfifo(pipe)
+    process = start_dvc(made.folder, made.environment, "exp", "run", "--temp")
+    assert pipe.read_text() == "began\n"
+    locks.main(made.folder)
+    (folder,) = folders.glob("tmp*")  # DVC lives
+    stage = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait(timeout=60)
+    locks.main(made.folder)
+    assert folder.exists(), "the stage lives"
+    pipe.write_text("go on")
+    psutil.wait_procs(stage, timeout=60)
+    locks.main(made.folder)
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("active", [0, 1])
