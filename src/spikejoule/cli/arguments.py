@@ -118,9 +118,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             *_OF_A_GRAPH,
         ),
     ),
-    "check": (
-        "runs", "fail if the recorded run needs more energy, or is worse, than allowed", (_PROJECT,)
-    ),
+    "check": ("runs", "fail if the recorded run breaks its limits", (_PROJECT,)),
     "runs": (
         "runs", "list a project's recorded runs, the latest first", (
             _PROJECT,
