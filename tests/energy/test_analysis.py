@@ -127,6 +127,25 @@ class TestComparison:
 
 
 class TestTables:
+    def test_early_exit_and_the_size_of_words_are_in_the_table_and_not_in_the_printout(
+        self,
+    ) -> None:
+        given = inputs()
+        halved = dataclasses.replace(given.operations, counts=given.operations.counts // 2)
+        early = dataclasses.replace(given.variant, method="early exit", operations=halved)
+        given = dataclasses.replace(given, variants=(given.variant, early))
+        result = analysis(given, "lemaire-complete")
+        rows = result.records(network="snn, early exit")
+        words = {row["layer"]: row for row in rows if row["term"] == "weight_read"}
+        assert [(row["count"], row["bits"], row["memory_bits"]) for row in words.values()] == [
+            (5, 32, 3 * 2 * 32),
+            (3, 32, 2 * 2 * 32),
+        ]
+        priced_pj = sum(row["pj_high"] for row in rows if row["status"] == "priced")
+        assert result.early is not None
+        assert result.early.high_pj == pytest.approx(priced_pj)
+        assert {row[1] for row in energy_rows(result)} == {"snn"}
+
     def test_neuron_updates_where_no_bias_forces_them(self) -> None:
         given = inputs()
         assert given.neuron_updates == (3 * 4, 3 * 4)

@@ -8,12 +8,15 @@ import pytest
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
+    BootstrapSettings,
+    HardwareProfile,
     OperationCounts,
     count_operations,
     load_profiles,
 )
 from spikejoule.energy.comparison import break_even
 from spikejoule.energy.counting import Column
+from spikejoule.energy.ledger import Ledger
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.network import Network
 from tests.energy import test_recount as recounted
@@ -23,6 +26,7 @@ from tests.energy.by_hand import (
     comparisons,
     inputs,
     profile,
+    variant,
 )
 
 # What is done for a spike, wherever it is, and what once for an image.
@@ -63,7 +67,7 @@ class TestBreakEven:
             sum(count * pj for count, pj in terms.values()) + 23 * compared
             for terms, compared in ((of_spikes, 0), (of_steps, 9), (once, 4))
         )
-        limits = break_even(operations, under, 1000.0, 2.0, 80)
+        limits = break_even(*priced(operations, under), 1000.0, 2.0, 80)
         assert limits is not None
         factor = (1000 - step_pj - once_pj) / spike_pj
         assert limits.spikes_per_input == pytest.approx(2 * factor)
@@ -75,7 +79,7 @@ class TestBreakEven:
                   "neuron_update_inactive": 4.0}  # fmt: skip
         prices = dict(zip(counts, (1.0, 5.0, 3.0), strict=True))
         baseline_pj = float(np.array([30.0, 6.0, 0.0]) @ [1.0, 5.0, 3.0])
-        limits = break_even(of(counts), profile(prices, "per_event"), baseline_pj, 2.0, 80)
+        limits = break_even(*priced(of(counts), profile(prices, "per_event")), baseline_pj, 2.0, 80)
         assert limits is not None
         assert limits.spikes_per_input == pytest.approx(3 * 10 / 5)
 
@@ -93,7 +97,7 @@ class TestBreakEven:
     ) -> None:
         """More steps bring no more spikes."""
         counts = of({"synaptic_event": 10.0, "bias_addition": step_pj})
-        limits = break_even(counts, profile({"addition": 1.0}), baseline_pj, 2.0, None)
+        limits = break_even(*priced(counts, profile({"addition": 1.0})), baseline_pj, 2.0, None)
         assert limits is not None
         assert limits.max_rate_hz is None
         assert limits.time_window == (window if window is None else pytest.approx(window))
@@ -107,7 +111,7 @@ class TestBreakEven:
             for name, shape in architecture.parameter_shapes().items()
         }
         counts = count_operations(Measurement(state, architecture, layers))
-        limits = break_even(counts, load_profiles()["loihi-1"], 5000.0, 3.0, 80)
+        limits = break_even(*priced(counts, load_profiles()["loihi-1"]), 5000.0, 3.0, 80)
         # Of a step: 4 updates that are active, 6 spikes, 8 events.
         steps, spikes = 3 * 4 * 52, 3 * (8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)
         assert limits is not None
@@ -132,7 +136,7 @@ class TestBreakEven:
             if baseline_pj == "":
                 continue
             under = profiles[profile_id]
-            limits = break_even(operations, under, baseline_pj, spikes, encoder.rate_hz)
+            limits = break_even(*priced(operations, under), baseline_pj, spikes, encoder.rate_hz)
             assert limits is not None
             own = tables[profile_id, "snn"]
             if limits.spikes_per_input is not None:
@@ -182,6 +186,11 @@ def energy_of(
             more = count * window
         total += row["pj"] / count * more
     return total
+
+
+def priced(operations: OperationCounts, under: HardwareProfile) -> tuple[Ledger, int, int]:
+    """A ledger of one network under one profile, and their numbers."""
+    return Ledger.of([variant(operations)], {under.id: under}, BootstrapSettings(20)), 0, 0
 
 
 def of(counts: dict[str, float]) -> OperationCounts:

@@ -217,7 +217,7 @@ def field(side: Side, n: int) -> list[Variant]:
 
 def test_a_front_has_who_is_not_beaten_and_is_read_as_written(tmp_path: Path) -> None:
     everyone = field("spiking", 40) + field("conventional", 30)
-    table = fronts_table(everyone, {BOTH.id: BOTH})
+    table = fronts_table(Ledger.of(everyone, {BOTH.id: BOTH}, BootstrapSettings(1)))
     for side in ("spiking", "conventional"):
         members = [
             (one.name, one.operations.counts.mean(), one.accuracies.validation_percent)

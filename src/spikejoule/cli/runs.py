@@ -91,7 +91,7 @@ def verdict(options: argparse.Namespace) -> str:
     if options.table is not None:
         table.write(options.table)
     if options.fronts is not None:
-        fronts_table(networks, profiles).write(options.fronts)
+        fronts_table(ledger).write(options.fronts)
     return verdict_text(table, len(networks), without)
 
 

@@ -17,7 +17,7 @@ from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.comparison import BreakEven, Verdict, break_even, verdicts
 from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
-from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics
+from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
     COUNTS,
     EARLY_EXIT,
@@ -29,7 +29,7 @@ from spikejoule.energy.ledger import (
     Variant,
     baseline_variants,
 )
-from spikejoule.energy.prices import HardwareProfile, weights_of
+from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training
 from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import EnergyProxies
@@ -151,7 +151,8 @@ COLUMNS: Final = (
 )
 """Columns of metrics/energy.csv."""
 SNN: Final = "snn"
-"""The network of the analysis, over its whole window, among the networks of the table."""
+"""The network of the analysis, over its whole window, among the networks of the table; run in
+another way, that follows after a comma."""
 TOTAL: Final = "total"
 
 
@@ -166,15 +167,16 @@ class EnergyAnalysis:
         judging: the profile of the verdict.
         ledger: the long table: the network over its whole window, its other variants, the
             conventional networks, and training.
-        table: under every profile, the rows of the network, of the conventional networks of equal
-            size, and of training, each with its totals: `COLUMNS`, and the spread of the counts
-            (`COUNTS`). NaN is what is not known, and what a row is not about. A total with a class
-            is over its images; that of the phase ``training`` is over all phases.
+        table: under every profile, the rows of the network in every way of running it, of the
+            conventional networks of equal size, and of training, each with its totals: `COLUMNS`,
+            the spread of the counts (`COUNTS`), and the width and memory of a word (`Column`). NaN
+            is what is not known, and what a row is not about. A total with a class is over its
+            images; that of the phase ``training`` is over all phases.
         comparisons: with the conventional networks of equal size, in every way of running them;
             none under a profile that does not compare, or whose numbers are not the network's.
         verdicts: the network against the cheapest conventional one of at least its accuracy, under
             every profile that compares; empty without baselines, or if its accuracy is not known.
-        early_verdicts: the same for the network that answers early.
+        early_verdicts: the same for the network with early exit.
     """
 
     inputs: AnalysisInputs
@@ -259,17 +261,14 @@ class EnergyAnalysis:
 
     @property
     def early_verdict(self) -> Verdict | None:
-        """The same for the network that answers early."""
+        """The same for the network with early exit."""
         return next((one for one in self.early_verdicts if one.profile == self.judging.id), None)
 
     @property
     def early(self) -> Energy | None:
-        """The energy of an inference that answers early; None where none does."""
-        place = self.ledger.profiles.index(self.chosen)
-        methods = [one.method for one in self.ledger.variants]
-        if EARLY_EXIT not in methods:
-            return None
-        return self.ledger.total(methods.index(EARLY_EXIT), place)
+        """The energy of an inference with early exit; None where there is none."""
+        rows = self.select(network=f"{SNN}, {EARLY_EXIT}", term=TOTAL)
+        return rows[0]["energy"] if rows else None
 
     def break_even(self, one: Verdict | None) -> BreakEven | None:
         """Where the network stops winning against the conventional one of a verdict.
@@ -280,9 +279,9 @@ class EnergyAnalysis:
         inputs = self.inputs
         if one is None or one.spiking != inputs.variant.name or not one.conventional:
             return None
-        (profile,) = (each for each in self.ledger.profiles if each.id == one.profile)
+        place = [each.id for each in self.ledger.profiles].index(one.profile)
         spikes, rate_hz = inputs.spikes_per_input, inputs.encoder.rate_hz
-        return break_even(inputs.operations, profile, one.conventional_pj, spikes, rate_hz)
+        return break_even(self.ledger, 0, place, one.conventional_pj, spikes, rate_hz)
 
     @property
     def training(self) -> Energy | None:
@@ -370,10 +369,13 @@ def _table(
     bootstrap: BootstrapSettings,
 ) -> pd.DataFrame:
     """The table of an analysis."""
-    counts, labels, by_class = inputs.operations.counts, inputs.labels, {}
-    if labels is not None and inputs.operations.n_images is not None:
+    operations, labels, by_class = inputs.operations, inputs.labels, {}
+    profiles = {one.id: one for one in ledger.profiles}
+    if labels is not None and operations.n_images is not None:
         for label in np.unique(labels):
-            by_class[int(label)] = count_statistics([counts[labels == label]], bootstrap)[0]
+            counts = operations.counts[labels == label]
+            of_class = replace(inputs.variant, operations=replace(operations, counts=counts))
+            by_class[int(label)] = Ledger.of([of_class], profiles, bootstrap)
     names = [one.name for one in ledger.variants]
     found: list[pd.DataFrame] = []
 
@@ -384,19 +386,21 @@ def _table(
         found.append(rows.assign(profile=ledger.profiles[place].id, network=network))
 
     for place, profile in enumerate(ledger.profiles):
-        weights = weights_of(ledger.prices[place][0])
         add(place, 0, SNN, [
             _total(INFERENCE, ledger.total(0, place)),
-            *(_total(INFERENCE, one.energy(weights), label) for label, one in by_class.items()),
+            *(_total(INFERENCE, one.total(0, place), label) for label, one in by_class.items()),
         ])  # fmt: skip
-        for other in (one.conventional for one in comparisons if one.profile == profile.id):
-            number = names.index(other)
-            add(place, number, other, [_total(INFERENCE, ledger.compared(number, place))])
+        for number, other in enumerate(inputs.variants[1:], start=1):
+            total = _total(INFERENCE, ledger.total(number, place))
+            add(place, number, f"{SNN}, {other.method}", [total])
+        for name in (one.conventional for one in comparisons if one.profile == profile.id):
+            number = names.index(name)
+            add(place, number, name, [_total(INFERENCE, ledger.compared(number, place))])
     for place in range(len(ledger.profiles) if inputs.training is not None else 0):
         last = len(names) - 1
         phases = [_total(phase, ledger.total(last, place, phase)) for phase in PHASES]
         add(place, last, SNN, [*phases, _total(TRAINING, ledger.total(last, place))])
-    return pd.concat(found, ignore_index=True)[[*COLUMNS, *COUNTS[1:]]]
+    return pd.concat(found, ignore_index=True)[[*COLUMNS, *COUNTS[1:], "bits", "memory_bits"]]
 
 
 def _total(phase: str, energy: Energy, label: float = np.nan) -> dict[str, Any]:

@@ -8,17 +8,15 @@ computes in more.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pandas as pd
 
 from spikejoule.core.schema import MaybeNotNegative, MaybePercent, Percent, Row, Table, Text
-from spikejoule.energy.counting import OperationCounts
 from spikejoule.energy.estimates import Energy, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
-from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.energy.terms import TERMS, UPDATES
 
 LEVELS_PERCENT: Final = (97.0, 98.0, 98.5, 99.0)
@@ -121,7 +119,7 @@ class BreakEven:
 
     Spikes of all layers are taken to grow in proportion to the spikes per input (first order, at
     the weights that were trained), and what is done once per neuron and step in proportion to the
-    window. The spikes of a code with a rate grow with the window, too; those of a code without one,
+    window. The spikes of an encoding with a rate grow with the window, too; those of one without,
     such as a spike a pixel, do not. What is due once stays. Each limit changes one quantity alone
     and leaves the others as measured; the network wins below it. None: it loses even without a
     single spike.
@@ -130,7 +128,7 @@ class BreakEven:
         spikes_per_input: spikes of an input unit over the window.
         time_window: steps of 1 ms, at the measured rate; None too where the window costs nothing.
         max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses;
-            None too for a code without a rate.
+            None too for an encoding without a rate.
     """
 
     spikes_per_input: float | None
@@ -139,8 +137,9 @@ class BreakEven:
 
 
 def break_even(
-    operations: OperationCounts,
-    profile: HardwareProfile,
+    ledger: Ledger,
+    variant: int,
+    profile: int,
     baseline_pj: float | None,
     spikes_per_input: float,
     rate_hz: float | None,
@@ -150,35 +149,36 @@ def break_even(
     An inference is split into E = E_spike + E_step + E_once by the columns ``grows`` and ``once``
     of the table of terms. With arithmetic alone the split is exact: synaptic events are additions,
     leaks and biases are due in every step. A step in which a neuron spikes is an active update in
-    place of an inactive one, which is due in any case. A code without a rate turns the whole image
-    into spikes at once; one with a rate decides anew in every step, but looks for the pixels that
-    can fire, and computes their rates, once. A factor k on the spikes gives k E_spike + E_step +
-    E_once, and a factor w on the window w (E_spike + E_step) + E_once, or, for a code without a
-    rate, E_spike + w E_step + E_once.
+    place of an inactive one, which is due in any case. An encoding without a rate turns the whole
+    image into spikes at once; one with a rate decides anew in every step, but looks for the pixels
+    that can fire, and computes their rates, once. A factor k on the spikes gives k E_spike + E_step
+    + E_once, and a factor w on the window w (E_spike + E_step) + E_once, or, for an encoding
+    without a rate, E_spike + w E_step + E_once.
 
     Args:
-        operations: of the whole window.
-        profile: the prices.
+        ledger: prices and counts.
+        variant: number of the network over its whole window.
+        profile: number of the profile.
         baseline_pj: energy per inference of the baseline; None if prices are brackets alone.
         spikes_per_input: of an input unit over the window, a mean.
-        rate_hz: of a white pixel; None for a code without a rate.
+        rate_hz: of a white pixel; None for an encoding without a rate.
 
     Returns:
         None if no energy grows with the spikes, the input has none, or prices are brackets alone.
     """
+    operations, prices = ledger.variants[variant].operations, ledger.weights(variant, profile)[1]
     rows = pd.DataFrame([vars(one) | vars(TERMS[one.term]) for one in operations.columns])
     term, counts, has_rate = rows["term"], operations.means, rate_hz is not None
-    of_code = (rows["side"] == "encoding") & ((rows["once"] == "rate") | (not has_rate))
-    is_once = of_code | (rows["once"] == "inference")
+    of_encoding = (rows["side"] == "encoding") & ((rows["once"] == "rate") | (not has_rate))
+    is_once = of_encoding | (rows["once"] == "inference")
     once = np.where(is_once, counts, 0.0)
     if has_rate:
         pixels = counts[term == "pixel_read"].sum()
         once = np.where(term == "code_comparison", np.minimum(pixels, counts), once)
     grows = np.where(rows["grows"], counts - once, 0.0)
     # Of an active update, what an inactive one costs is due in every step.
-    prices = weights_of(prices_pj(operations.columns, profile))[1]
-    inactive = [replace(one, term=UPDATES[1]) for one in operations.columns]
-    idle = np.where(term == UPDATES[0], weights_of(prices_pj(inactive, profile))[1], 0.0) @ counts
+    inactive = pd.Series(prices, rows["place"])[(term == UPDATES[1]).to_numpy()]
+    idle = np.where(term == UPDATES[0], rows["place"].map(inactive), 0.0) @ counts
     spike_pj, once_pj = float(prices @ grows - idle), float(prices @ once)
     step_pj = float(prices @ (counts - once - grows) + idle)
     if baseline_pj is None or spikes_per_input <= 0 or not spike_pj > 0:

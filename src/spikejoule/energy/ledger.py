@@ -1,6 +1,6 @@
 """The ledger: variants of networks, counted on the same images, priced in one long table.
 
-A network gives several variants: a spiking one runs its whole window or answers early, and updates
+A network gives several variants: a spiking one runs its whole window or exits early, and updates
 its neurons in every step or only those that have something to do; a conventional one takes every
 product, or skips those with a zero; a training is one of its own. `Ledger` has a row for each term
 of each variant at each place, with its count, and its energy under each profile; every total, ratio
@@ -122,25 +122,25 @@ def spiking_variants(
         encoder: by which they became spikes.
         images: uint8 [N, height, width]; None where they are not known.
         accuracies: of the whole window; None where not known.
-        early: after which step each image is answered early, [N], and how well; None where that is
+        early: after which step each image exits early, [N], and how well; None where that is
             not known.
     """
     bits, _ = widths_of(measured.architecture)
     whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
-    code = None if images is None else encoder.operations(images)
-    ways: list[tuple[Any, ...]] = [(WHOLE_WINDOW, measured, code, accuracies, whole, None)]
+    encoding = None if images is None else encoder.operations(images)
+    ways: list[tuple[Any, ...]] = [(WHOLE_WINDOW, measured, encoding, accuracies, whole, None)]
     if early is not None:
         steps, early_accuracies = early
         until = None if images is None else encoder.operations(images, steps)
         stopped = stopped_after(measured, steps)
         ways.append((EARLY_EXIT, stopped, until, early_accuracies, steps, steps))
     found = []
-    for method, run, encoding, known, steps, exits in ways:
+    for method, run, encoded, known, steps, exits in ways:
         clocked = clocked_updates(measured.architecture, steps)
         # Where all are updated in every step, lazy updates are counted over the whole window.
         lazy = np.minimum(run.lazy_updates, clocked)
         for suffix, updates in (("", clocked), (_LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
-            operations = count_operations(run, encoding, updates, exits)
+            operations = count_operations(run, encoded, updates, exits)
             found.append(Variant(SPIKING, name, f"{method}{suffix}", known, bits, operations))
     return tuple(found)
 
@@ -218,6 +218,10 @@ class Ledger:
             ),
         )
 
+    def weights(self, variant: int, profile: int) -> Floats:
+        """What the counts of a variant are multiplied with (`prices.weights_of`), [3, C]."""
+        return weights_of(self.prices[profile][variant])
+
     def rows(self, variant: int, profile: int, with_spread: bool = False) -> pd.DataFrame:
         """The rows of a variant under a profile: term, place, width and memory (the fields of
         `Column`), `COUNTS`, `PJ`, and `status`.
@@ -226,7 +230,7 @@ class Ledger:
         their spread without `with_spread`, and all spread of a mean.
         """
         pj, counted = self.prices[profile][variant], self.statistics[variant]
-        energies = counted.energies(weights_of(pj), with_spread)
+        energies = counted.energies(self.weights(variant, profile), with_spread)
         energies[:, np.isnan(pj[0])] = np.nan
         figures = dict(zip((*COUNTS, *PJ), (*counted.columns, *energies), strict=True))
         rows = pd.DataFrame(self.variants[variant].operations.columns).assign(**figures)
@@ -235,8 +239,7 @@ class Ledger:
     def total(self, variant: int, profile: int, phase: str = "") -> Energy:
         """The energy of a variant; of a phase of a training, if one is named, NaN where none of its
         rows has a price."""
-        pj = self.prices[profile][variant]
-        weights = weights_of(pj)
+        pj, weights = self.prices[profile][variant], self.weights(variant, profile)
         if phase:
             columns = self.variants[variant].operations.columns
             others = np.array([column.phase != phase for column in columns])
@@ -247,7 +250,7 @@ class Ledger:
 
     def resampled(self, variant: int, profile: int) -> Floats:
         """The same in every resample of images, under lower ends, values and upper ends, [3, B]."""
-        return self.statistics[variant].resampled_sums(weights_of(self.prices[profile][variant]))
+        return self.statistics[variant].resampled_sums(self.weights(variant, profile))
 
     def means(self, variant: int, profile: int) -> Floats:
         """The mean of the energies of the images, under lower ends, values and upper ends, [3].
@@ -261,8 +264,8 @@ class Ledger:
 
     def compared(self, variant: int, profile: int) -> Energy:
         """The total of what is compared (`means`)."""
-        weights = weights_of(self.prices[profile][variant])
-        return self.statistics[variant].energy(weights, self.means(variant, profile))
+        means = self.means(variant, profile)
+        return self.statistics[variant].energy(self.weights(variant, profile), means)
 
     def by_part(self, name: str, profile: str) -> dict[str, float]:
         """pJ per inference of each of `terms.PARTS`, by a variant's name and a profile's id; of

@@ -336,12 +336,6 @@ def price(counts: OperationCounts, profile: HardwareProfile) -> Floats:
     return np.stack([counts.counts @ each for each in weights])
 
 
-def mean_pj(counts: OperationCounts, profile: HardwareProfile) -> Floats:
-    """The energy of an inference on average: lower end, value and upper end in pJ, float64 [3]."""
-    energies: Floats = weights_of(prices_pj(counts.columns, profile)) @ counts.means
-    return energies
-
-
 def measured_on_mnist() -> list[dict[str, Any]]:
     """What chips were measured to need for an MNIST digit, as published, most energy first.
 

@@ -2,7 +2,7 @@
 
 `energy_rows` prints the ledger, and training's counts under the same prices:
 
-    network            ``snn``, or a baseline and its method
+    network            ``snn`` over its whole window, or a baseline and its method
     phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of training
     term               an operation (`terms.TERMS`), or ``total``
     layer, class       empty: all of them
@@ -21,19 +21,18 @@ nothing.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
 from spikejoule.core.schema import MaybeNotNegative, NotNegative, Percent, Record, Row, Table, Text
-from spikejoule.energy.analysis import COLUMNS, EnergyAnalysis
+from spikejoule.energy.analysis import COLUMNS, SNN, EnergyAnalysis
 from spikejoule.energy.comparison import Verdict, outcome_of
 from spikejoule.energy.counting import INFERENCE
 from spikejoule.energy.estimates import Energy, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, Variant, judges
-from spikejoule.energy.prices import HardwareProfile, mean_pj
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
 from spikejoule.energy.training import TRAINING
 from spikejoule.evaluation.front_rows import pareto_front
 
@@ -131,7 +130,7 @@ def _millijoules(energy: Energy | None) -> float | None:
 
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
     """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
-    table = analysis.table
+    table = analysis.table[~analysis.table["network"].str.startswith(f"{SNN}, ")]
     for row in table.loc[table["phase"] != TRAINING, [*COLUMNS]].to_dict("records"):
         whole = ("class",) if row["phase"] == INFERENCE else ("class", "count")
         yield [
@@ -208,18 +207,16 @@ def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow], ledger: Ledg
     return RecordedVerdict(**{**dict(verdict), **cells, "outcome": outcome})
 
 
-def fronts_table(
-    variants: Sequence[Variant], profiles: Mapping[str, HardwareProfile]
-) -> FrontsTable:
+def fronts_table(ledger: Ledger) -> FrontsTable:
     """Both fronts under every profile that compares and in whose numbers both sides ran."""
     rows: list[FrontsRow] = []
-    for profile in profiles.values():
+    for place, profile in enumerate(ledger.profiles):
         sides: dict[str, list[FrontsRow]] = {SPIKING: [], CONVENTIONAL: []}
-        for one in variants:
+        for number, one in enumerate(ledger.variants):
             known = one.accuracies
             if known and known.validation_percent is not None and judges(profile, one):
-                ends = mean_pj(one.operations, profile)
-                low, value, high = (rounded(float(end), 8) for end in ends)
+                ends = ledger.means(number, place).tolist()
+                low, value, high = (rounded(end, 8) for end in ends)
                 sides[one.side].append(
                     FrontsRow(
                         profile=profile.id,

@@ -25,7 +25,7 @@ from spikejoule.data.images import DataDescription, LabelledImages, Samples, loa
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.estimates import Energy
-from spikejoule.energy.prices import mean_pj
+from spikejoule.energy.prices import price
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.choice import resolve_device
 from spikejoule.evaluation.inference import measure_network
@@ -120,8 +120,8 @@ def run_trial(
     network = trained_network(result, encoder, seed, params.train, description, engine.name)
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
     shown = validation.images if isinstance(validation, LabelledImages) else None
-    code = None if shown is None else encoder.operations(shown)
-    energy = Energy.of(mean_pj(count_operations(measured, code), profile))
+    encoding = None if shown is None else encoder.operations(shown)
+    energy = Energy.of(price(count_operations(measured, encoding), profile).mean(axis=1))
     metrics = {
         "validation_accuracy_percent": result.best_validation_accuracy_percent,
         "best_epoch": result.best_epoch,
