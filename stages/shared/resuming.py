@@ -58,13 +58,13 @@ class Resume(ResumeFile):
     def save(self, kept: Checkpoint) -> None:
         """Keep a state in place of the one before.
 
-        Raises SpikejouleError if the pipeline was killed: the next one goes on from here.
+        Raises SpikejouleError if the pipeline was killed: the next one resumes here.
         """
         super().save(replace(kept, plain={"training": kept.plain, "started": self.started}))
         end_with_the_pipeline()
 
     def refuse(self, reason: str) -> None:
-        """Forget a state that nobody can go on from, and say why."""
+        """Forget a state that nobody can resume from, and say why."""
         self.started = _now()
         super().refuse(reason)
 

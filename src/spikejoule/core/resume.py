@@ -1,7 +1,7 @@
 """Work that survives a kill: its state in a file, of which one process at a time is the owner.
 
     with ResumeFile(folder, key) as file:
-        kept = file.load()              # None: begin at the beginning
+        kept = file.load()              # None: start over
         for each part that is left:
             work
             file.save(Checkpoint(plain, arrays))
@@ -69,7 +69,7 @@ class StateStore(Protocol):
         """Keep a state in place of the one before."""
 
     def refuse(self, reason: str) -> None:
-        """Forget a state that nobody can go on from, and say why."""
+        """Forget a state that nobody can resume from, and say why."""
 
 
 class ResumeFile:
@@ -143,7 +143,7 @@ class ResumeFile:
             self._warn(str(error).rstrip("."))
 
     def refuse(self, reason: str) -> None:
-        """Forget a state that nobody can go on from, and say why."""
+        """Forget a state that nobody can resume from, and say why."""
         logger.warning("%s starts over: %s", self._what, reason)
         self.done()
 

@@ -205,8 +205,8 @@ class Encoder(Kind):
 
         Args:
             images: [N, ...]; as of :meth:`events`, with the same errors.
-            steps: of the window that each image is encoded for, [N], if it is answered early; None
-                for all. An encoding without a rate turns the whole image into spikes at once.
+            steps: of the window that each image is encoded for, [N], if it exits early; None for
+                all. An encoding without a rate turns the whole image into spikes at once.
         """
         return None
 

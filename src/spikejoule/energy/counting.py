@@ -21,7 +21,7 @@ L - 1 (output) with n_l units, T steps, and S_l spikes that layer l emits for on
                              to 2 more for each synaptic event, if it is no register meanwhile
     spike reads, writes      S_l from the queue before a layer, S_l to the one behind it
     answer                   S_(L-1) additions to the counts of classes, and n_(L-1) - 1 comparisons
-                             of them; to answer early, in every step 2 n_(L-1) - 2 comparisons that
+                             of them; for early exit, in every step 2 n_(L-1) - 2 comparisons that
                              find the two largest counts and compare their distance with the lead
 
 and, where the images are known, what their encoding takes (`encoding.encoder`) and one
@@ -229,7 +229,7 @@ def address_bits(n_units: int) -> int:
 
 def count_operations(
     measured: Measurement,
-    code: EncodingOperations | None = None,
+    encoding: EncodingOperations | None = None,
     updates: NDArray[np.int64] | None = None,
     exit_steps: NDArray[np.int64] | None = None,
 ) -> OperationCounts:
@@ -237,11 +237,11 @@ def count_operations(
 
     Args:
         measured: the samples.
-        code: what encoding them took; None where that is not known.
+        encoding: what encoding them took; None where that is not known.
         updates: of neurons, [N, L - 1]; None for one of each in every step.
-        exit_steps: after which they were answered early, [N]; None where none was.
+        exit_steps: after which they exit early, [N]; None where none does.
     """
-    found = count_spiking(measured.activity(updates, exit_steps), code)
+    found = count_spiking(measured.activity(updates, exit_steps), encoding)
     return replace(found, lazy_updates=measured.lazy_updates)
 
 
@@ -278,7 +278,9 @@ def mean_operations(
 _ORDER = {term: number for number, term in enumerate(TERMS)}
 
 
-def count_spiking(activity: Activity, code: EncodingOperations | None = None) -> OperationCounts:
+def count_spiking(
+    activity: Activity, encoding: EncodingOperations | None = None
+) -> OperationCounts:
     """The formulas of this module for a spiking network, and what encoding took, if it is known.
 
     Of each term, in the order of the table, the nodes in theirs.
@@ -286,7 +288,7 @@ def count_spiking(activity: Activity, code: EncodingOperations | None = None) ->
     network = activity.network
     blocks = [each for node in network.nodes.values() for each in _of_node(activity, node)]
     blocks.sort(key=lambda one: _ORDER[one.columns[0].term])
-    return joined([*_encoding(activity, code), *blocks], activity.n_rows, activity.time_window)
+    return joined([*_encoding(activity, encoding), *blocks], activity.n_rows, activity.time_window)
 
 
 def _samples(activity: Activity) -> NDArray[np.int64]:
@@ -294,17 +296,17 @@ def _samples(activity: Activity) -> NDArray[np.int64]:
     return np.ones(1, np.int64) if activity.samples is None else activity.samples
 
 
-def _encoding(activity: Activity, code: EncodingOperations | None) -> Iterator[OperationCounts]:
+def _encoding(activity: Activity, encoding: EncodingOperations | None) -> Iterator[OperationCounts]:
     """What turning images into spikes takes, and finding the constant currents that are not 0."""
     node = activity.network.input
-    if code is not None:
+    if encoding is not None:
         yield _at(node, "pixel_read", node.n_out, _PIXEL_BITS, node.n_out)
         for term, found in (
-            ("random_draw", code.random_draws),
-            ("code_comparison", code.comparisons),
-            ("code_multiplication", code.multiplications),
-            ("code_addition", code.additions),
-            ("code_logarithm", code.logarithms),
+            ("random_draw", encoding.random_draws),
+            ("code_comparison", encoding.comparisons),
+            ("code_multiplication", encoding.multiplications),
+            ("code_addition", encoding.additions),
+            ("code_logarithm", encoding.logarithms),
         ):
             yield _at(node, term, found)
     if activity.products is not None:

@@ -42,9 +42,9 @@ def analysis_inputs(
         measured: spikes of N test images; None for the means that the file records.
         labels: class of each of these images, [N]; None where not known.
         baselines: conventional networks on the same images.
-        images: these images, uint8 [N, height, width], for what their code takes; None where they
-            are not known.
-        early: by which rule they are answered early, and how well; None where that is not known.
+        images: these images, uint8 [N, height, width], for what encoding them takes; None where
+            they are not known.
+        early: by which rule they exit early, and how well; None where that is not known.
 
     Raises:
         ArtifactError: there is no `measured`, and `recorded_proxies` finds none.

@@ -46,8 +46,8 @@ class Term:
             to it would count them twice.
         grows: whether it grows with the spikes; an active update does so in place of an inactive
             one.
-        once: due once an ``inference``, however many steps its window has; ``rate`` if only a code
-            that draws in every step does it once.
+        once: due once an ``inference``, however many steps its window has; ``rate`` if only an
+            encoding that draws in every step does it once.
         optional_as: hardware may do without it, so that the lower end of a total leaves it out; in
             a memory, it has the price of this other term.
         sentence: what one operation of it is.

@@ -69,7 +69,8 @@ class TrainingRecord:
         weight_decay, clipping: whether they were on.
         best_validation_accuracy_percent: None where not recorded.
         pruned: whether synapses were removed in training.
-        input_products: how often hardware multiplies constant currents; None for a code of spikes.
+        input_products: how often hardware multiplies constant currents; None for an encoding of
+            spikes.
     """
 
     epochs: "tuple[EpochEntry, ...]"

@@ -123,9 +123,9 @@ class DenseEngine:
         logits = self._settings.logit_scale * counts
         loss = self._loss(logits, target)
         if teacher is not None:
-            share = self._settings.distillation
+            fraction = self._settings.distillation
             soft = cross_entropy(logits, self._sent(teacher).to(self._type))
-            loss = (1 - share) * loss + share * soft
+            loss = (1 - fraction) * loss + fraction * soft
         if self._settings.has_penalty:
             loss = loss + self._penalty(layers)
         loss.backward()

@@ -114,7 +114,7 @@ def adam_state(
         "foreach": None,
         "capturable": False,
         "differentiable": False,
-        "fused": None,  # a matter of the device, and none of whoever goes on from the state
+        "fused": None,  # a matter of the device, and none of whoever resumes from the state
         "decoupled_weight_decay": False,
         "params": list(range(len(names))),
     }

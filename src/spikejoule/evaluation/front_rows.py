@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from spikejoule.core.schema import Flag, NotNegative, Percent, Row, Table, Text
 
-# Metrics of a run that uses its whole window, and of the same run when it answers early:
+# Metrics of a run that uses its whole window, and of the same run with early exit:
 # validation accuracy, test accuracy, synaptic events of a test image.
 WHOLE_WINDOW = (
     "best_validation_accuracy_percent",
@@ -43,7 +43,7 @@ def setting_text(text: str) -> str:
 
 
 class FrontRow(Row):
-    """One recorded run of a sweep, as a point; a run that may answer early has a row for each way.
+    """One recorded run of a sweep, as a point; a run with early exit has a row for each way.
 
     Further columns are the parameters in which the runs differ.
 

@@ -64,8 +64,8 @@ class Activity:
         counts: by kind and node, [N]; see the module. A node has what it can have.
         pruned: whether a weight of zero is no synapse; the network has its weights then.
         products: how often hardware multiplies constant currents; None for an input of spikes.
-        exit_steps: the steps [N] after which a network that may answer early did; None for one
-            that does not.
+        exit_steps: the steps [N] after which a network with early exit stopped; None for one
+            without.
         samples: of each row, [N]; None for one.
     """
 
@@ -345,7 +345,7 @@ class Measurement:
         updates: NDArray[np.int64] | None = None,
         exit_steps: NDArray[np.int64] | None = None,
     ) -> Activity:
-        """All counts by node, for neuron updates [N, L - 1], and of early answers."""
+        """All counts by node, for neuron updates [N, L - 1], and of early exits."""
         currents, macs = self.layers[0].currents, self.input_macs
         if exit_steps is not None and currents is not None and currents.products == "every_step":
             macs = currents.sum_per_sample(self.fan_outs[0]) * exit_steps

@@ -14,7 +14,7 @@ initial     potentials begin at ``zero``, at v_leak (``leak``) or at v_reset (``
 A graph that this project wrote says dt, reset and comparison in its metadata. Saying something else
 is an error.
 
-With a share a = dt / tau (forward Euler) for each time constant,
+With a fraction a = dt / tau (forward Euler) for each time constant,
 
     LIF, LI        v[t] = (1 - a) v[t-1] + a v_leak + a r x[t]
     IF, I          v[t] = v[t-1] + dt r x[t]
@@ -183,16 +183,16 @@ def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dy
         )
     keep_current = gain_current = None
     if node.has_current:
-        share = _share(node, "tau_syn", conventions)
+        fraction = _fraction(node, "tau_syn", conventions)
         keep_current, gain_current = (
-            (1 - share).astype(dtype),
-            (share * values["w_in"]).astype(dtype),
+            (1 - fraction).astype(dtype),
+            (fraction * values["w_in"]).astype(dtype),
         )
     tau = "tau_mem" if node.has_current else "tau"
     keep, gain, drive = np.ones(node.n_out), dt * values["r"], nothing
     if tau in values:
-        share = _share(node, tau, conventions)
-        keep, gain, drive = 1 - share, share * values["r"], share * values["v_leak"]
+        fraction = _fraction(node, tau, conventions)
+        keep, gain, drive = 1 - fraction, fraction * values["r"], fraction * values["v_leak"]
     threshold = values.get("v_threshold", np.full(node.n_out, np.inf)).astype(dtype)
     begin = {"leak": values.get("v_leak", nothing), "reset": reset}
     initial = begin.get(conventions.initial or "", nothing).astype(dtype)
@@ -210,7 +210,7 @@ def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
     return above
 
 
-def _share(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.float64]:
+def _fraction(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.float64]:
     """What a state loses in a step, float64 [n]."""
     tau, dt = node.parameters[name], conventions.seconds
     if dt > tau.min() * (1 + 1e-6):
@@ -218,8 +218,8 @@ def _share(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.flo
             f"dt is {dt:g} s, but the {name} of the node {node.name!r} is {tau.min():g} s; allowed "
             "is a dt that is not longer."
         )
-    share: NDArray[np.float64] = np.minimum(dt / tau, 1)
-    return share
+    fraction: NDArray[np.float64] = np.minimum(dt / tau, 1)
+    return fraction
 
 
 def delay_steps(node: Waiting, conventions: Conventions) -> NDArray[np.int64]:

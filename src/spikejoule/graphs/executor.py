@@ -314,7 +314,7 @@ def _connection(batch: Batch, node: Connection) -> list[Action]:
 def _pooling(batch: Batch, node: Pooling) -> list[Action]:
     sums, slide = batch.arrays[node.name], _slide(node)
     givens = batch.givens(node)
-    share = sums.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
+    fraction = sums.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
 
     def add(step: int) -> None:
         sums.fill(0)
@@ -327,7 +327,7 @@ def _pooling(batch: Batch, node: Pooling) -> list[Action]:
 
         def divide(step: int) -> None:
             np.add(total, np.count_nonzero(sums, axis=1), out=total)
-            np.multiply(sums, share, out=sums)
+            np.multiply(sums, fraction, out=sums)
 
         actions.append(divide)
     return actions

@@ -1,9 +1,9 @@
 """Pruning: removing the synapses of least weight while the network learns.
 
-A removed synapse carries no synaptic event, neither in training nor in inference. The share of
-removed synapses grows by the cubic schedule of Zhu and Gupta (2017, arXiv:1710.01878),
+A removed synapse carries no synaptic event, neither in training nor in inference. The fraction
+of removed synapses grows by the cubic schedule of Zhu and Gupta (2017, arXiv:1710.01878),
 
-    share(x) = share * (1 - (1 - x)^3)    for x from 0 to 1,
+    fraction(x) = fraction * (1 - (1 - x)^3)    for x from 0 to 1,
 
 where x runs from the first to the last pruning epoch; the remaining epochs train what is left. The
 synapses removed are those of least magnitude over all weight matrices together (Han et al., NIPS
@@ -55,7 +55,7 @@ class PruningSettings(Section):
         return self
 
     def pruned_fraction_at(self, epoch: int, max_epochs: int) -> float:
-        """Share of the synapses that is removed during an epoch (from 1 on) of `max_epochs`."""
+        """Fraction of the synapses that is removed during an epoch (from 1 on) of `max_epochs`."""
         first = math.floor(self.prune_start * max_epochs) + 1
         last = max(first, math.ceil(self.prune_end * max_epochs))
         if epoch < first:
@@ -75,7 +75,7 @@ def is_pruned(training_config: Mapping[str, Any]) -> bool:
 
 def pruning_masks(
     state: Mapping[str, NDArray[Any]],
-    share: float,
+    fraction: float,
     source_spikes: Sequence[NDArray[np.floating]] | None = None,
 ) -> Masks:
     """Masks that remove the given fraction of all synapses, those of the lowest score.
@@ -84,7 +84,7 @@ def pruning_masks(
 
     Args:
         state: parameters by name; biases are no synapses.
-        share: of the synapses to remove, in [0, 1).
+        fraction: of the synapses to remove, in [0, 1).
         source_spikes: for each weight matrix, s + 1/N of every source, [sources]; None to go by
             magnitude alone.
     """
@@ -94,7 +94,7 @@ def pruning_masks(
         scores = [of / np.sqrt(spikes) for of, spikes in zip(scores, source_spikes, strict=True)]
     flat = np.concatenate([of.ravel() for of in scores])
     kept = np.ones(flat.size, dtype=np.bool_)
-    kept[np.argsort(flat, kind="stable")[: round(share * flat.size)]] = False
+    kept[np.argsort(flat, kind="stable")[: round(fraction * flat.size)]] = False
     masks: Masks = {}
     first = 0
     for name, values in weights.items():

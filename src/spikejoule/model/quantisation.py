@@ -211,7 +211,7 @@ class LayerConstants:
 
     @property
     def decay(self) -> float:
-        """Share of the potential that the leak keeps, before it is rounded."""
+        """Fraction of the potential that the leak keeps, before it is rounded."""
         return self.leak / LEAK_ONE
 
     def value(self, integer: int) -> float:

@@ -211,7 +211,7 @@ class ComparedRuns:
     Attributes:
         data_title: what their images are, in words.
         points: a row each, with the columns of `FrontRow` and those of the parameters that decide a
-            result, as in the frame of runs. A run that may answer early is two points.
+            result, as in the frame of runs. A run with early exit is two points.
         varied: the parameters in which the runs differ, sorted by name.
         repeated: MLflow's identifiers of the runs that gave the same result again, perhaps beside
             other conventional networks.

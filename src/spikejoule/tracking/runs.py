@@ -236,7 +236,7 @@ class LiveRun:
                 if not has_warned:
                     where = without_passwords(self._store.tracking_uri)
                     logger.warning(
-                        "the run cannot be followed at %s (%s); the work goes on.",
+                        "the run cannot be followed at %s (%s); the work continues.",
                         where, in_one_line(error),
                     )  # fmt: skip
                 has_warned = True

@@ -86,7 +86,7 @@ def trained_network(
         data: the content of metrics/data.json.
         engine: the engine that trained.
     """
-    # Whether a training goes on after a kill changes no result.
+    # Whether a training resumes after a kill changes no result.
     config = settings.model_dump(mode="json", exclude={"resume"})
     return TrainedNetwork(
         architecture=result.architecture.learned_from(result.state),

@@ -1,6 +1,6 @@
 """The state of a training: its epochs, the best weights of them, and when it is to end.
 
-All that, with the engine's snapshot, is the state from which a training that was killed goes on.
+All that, with the engine's snapshot, is the state from which a training that was killed resumes.
 The schedule is no part of it: told again of every batch and epoch, it stands where it stood.
 """
 
@@ -34,7 +34,8 @@ class EpochRecord:
         samples: training samples of the epoch.
         teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
             (`training.teacher`); None without a teacher.
-        input_macs: multiply-accumulates of constant currents, likewise; None for a code of spikes.
+        input_macs: multiply-accumulates of constant currents, likewise; None for an encoding
+            of spikes.
     """
 
     epoch: int

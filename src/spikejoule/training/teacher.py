@@ -1,7 +1,7 @@
 """The teacher of a distillation: a ReLU network and the probabilities that it gives to classes.
 
 Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees the
-deformed images themselves, the student their spikes. `train.distillation` says how much it counts.
+augmented images themselves, the student their spikes. `train.distillation` says how much it counts.
 What its answers take is counted in multiply-accumulates (MACs), as those of a baseline are.
 
 Below it, the fully connected network of ReLU units itself: what a teacher and a baseline compute.

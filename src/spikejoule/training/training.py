@@ -186,9 +186,9 @@ def train(
     _warm_up(data, engine, settings, seed)
     for epoch in training_state.epochs_left():
         started = time.perf_counter()
-        share = _prune(epoch, engine, settings, data.validation_events)
+        fraction = _prune(epoch, engine, settings, data.validation_events)
         engine.choose_grids()
-        learned = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
+        learned = _train_epoch(epoch, data, engine, schedule, settings, seed, fraction, observers)
         state = engine.learned_state()
         _check_finite(learned, state, settings)
         runner = training_state.runner(epoch, state)
@@ -248,19 +248,19 @@ def _resume(
 
 
 def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: EventList) -> float:
-    """Remove the synapses that are due before an epoch; returns the share removed by now.
+    """Remove the synapses that are due before an epoch; returns the fraction removed by now.
 
     Where the traffic of synapses counts, it is that of the first `events`.
     """
-    share = settings.pruned_fraction_at(epoch, settings.max_epochs)
-    if share > (settings.pruned_fraction_at(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
+    fraction = settings.pruned_fraction_at(epoch, settings.max_epochs)
+    if fraction > settings.pruned_fraction_at(epoch - 1, settings.max_epochs):
         traffic = None
         if settings.prune_by == "events":
             seen = events.select(slice(TRAFFIC_SAMPLES))
             layers = [seen, *engine.run(seen)[:-1]]
             traffic = [(of.uses_per_source() + 1) / seen.n_samples for of in layers]
-        engine.prune(pruning_masks(engine.learned_state(), share, traffic))
-    return share
+        engine.prune(pruning_masks(engine.learned_state(), fraction, traffic))
+    return fraction
 
 
 def _check_finite(
