@@ -87,7 +87,7 @@ class PageContent:
 
     @property
     def early_verdict(self) -> Verdict | None:
-        """The same of the network that answers early."""
+        """The same of the network with early exit."""
         early, ledger = self.analysis.early_verdict, self.analysis.ledger
         return early and among_recorded(early, self.recorded, ledger)
 
