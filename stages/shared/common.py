@@ -20,8 +20,8 @@ def run_stage(name: str) -> int:
     """Call `main(paths, params)` of the module `stages.NAME` and return the exit status.
 
     `paths` holds the artifacts that dvc.yaml lists for the stage, and the parameters are those of
-    params.yaml, both in the working directory. A SpikejouleError is printed as `error: ...` and
-    gives 1.
+    params.yaml, both in the working directory. A SpikejouleError, or what the system refuses to
+    a library (room on a disk, say), is printed as `error: ...` and gives 1.
     """
     set_up_logging()
     try:
@@ -34,6 +34,9 @@ def run_stage(name: str) -> int:
     except SpikejouleError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}.", file=sys.stderr)
         return 1
     except MemoryError as error:
         print(

@@ -1,5 +1,6 @@
 """What can go wrong in a stage: wrong parameters, wrong files, a kill, an interruption."""
 
+import errno
 import json
 import os
 import re
@@ -162,6 +163,19 @@ def test_outputs_that_cannot_be_written(project: Path, capsys: pytest.CaptureFix
     (error,) = (line for line in capsys.readouterr().err.splitlines() if line)
     assert error.startswith("error: blocked/")
     assert "cannot be written" in error
+
+
+def test_a_full_disk_under_a_library(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numba's, where it keeps a kernel; matplotlib's, where it keeps its fonts."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("stages.evaluate.main", full)
+    (line,) = refusal("evaluate", project, capsys)
+    assert "No space left on device" in line
 
 
 def test_the_graph_is_the_network(finished: Path, tmp_path: Path) -> None:

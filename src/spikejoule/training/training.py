@@ -228,7 +228,7 @@ def _warm_up(data: TrainingData, engine: Engine, settings: TrainingSettings, see
     engine.warm_up(data.encoder.encode(inputs, key, samples).events)
     seconds = time.perf_counter() - started
     if seconds > COMPILING_SECONDS:
-        logger.info("compiling the kernels, once per machine: %.0f s", seconds)
+        logger.info("compiling the kernels: %.0f s", seconds)
 
 
 def _resume(
