@@ -24,11 +24,11 @@ from benchmarks.machine import foreign_busy_seconds
 from benchmarks.rows import FURTHER_ROWS, PEERS, Measurement, Plan, build, measure_row
 from benchmarks.speed import speed_table, summarize
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.data.idx import encode_idx
 from spikejoule.data.images import DataDescription, ImageCounts, LabelledImages
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event
 from tests import naive
+from tests.tools.sensor_files import encode_idx
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT.parent / "shared" / "seed" / "surrogate_gradient_snn_notebook.txt"

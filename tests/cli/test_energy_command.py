@@ -1,6 +1,7 @@
 """`spikejoule energy`, and what it takes from complete checkpoints of different writers."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,23 @@ class TestCommand:
         assert (found["profile"], found["energy_per_inference_pj"]) == ("chip", 2 * 11_000)
         found = cli.json("energy", checkpoint, "--profile", "truenorth")["headline"]
         assert found["energy_per_inference_pj"] == 26 * 11_000
+
+    def test_no_name_reaches_the_terminal_raw(
+        self, tmp_path: Path, mnist5k: Dataset, cli: Cli
+    ) -> None:
+        """Neither of a file, which need not be text, nor in one; JSON and page hold the same."""
+        evil, page = "\x1b[2J\x07\x85", tmp_path / "page.html"
+        file = write_example(tmp_path / os.fsdecode(f"{evil}a".encode() + b"\xff.pth"))
+        baselines = write_baselines(tmp_path / "b.npz", mnist5k.test.labels[:4], name=evil)
+        priced = ("energy", file, "--baselines", baselines, "--images", "mnist5k", "--samples", 4)
+        measured = ("measure", file, "--images", "mnist5k", "--samples", 4)
+        for text in (
+            cli.text(*priced, "--html", page), page.read_text(encoding="utf-8"),
+            cli.text(*priced, "--json"), cli.text(*measured, "--json"), cli.text(*measured),
+        ):  # fmt: skip
+            assert text.count("\\u001b[2J\\u0007\\u0085") >= 1
+            assert text.replace("\n", "").isprintable()
+        assert cli.json(*measured)["checkpoint"] == file.name
 
     def test_refusals(self, checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
         prices = tmp_path / "prices.yaml"

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from spikejoule.core.errors import DataError, SpikejouleError
 from spikejoule.core.store import read_json
-from spikejoule.data.idx import encode_idx, load_directory, read_idx
+from spikejoule.data.idx import load_directory, read_idx
 from spikejoule.data.images import (
     Dataset,
     LabelledImages,
@@ -23,6 +23,7 @@ from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.params import load_params, parse_params
 from stages import prepare
+from tests.tools.sensor_files import encode_idx
 
 NAMES = (
     "train-images-idx3-ubyte",

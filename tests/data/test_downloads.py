@@ -16,10 +16,10 @@ import pytest
 from torchvision import datasets
 
 from spikejoule.core.errors import DataError
-from spikejoule.data.idx import encode_idx
 from spikejoule.data.source import Places
 from spikejoule.data.sources import SOURCES, load_dataset
 from tests.tools import sensor_files
+from tests.tools.sensor_files import encode_idx
 
 NOWHERE = "http://127.0.0.1:9"
 

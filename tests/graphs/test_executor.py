@@ -404,8 +404,10 @@ class TestFiles:
         [
             ("from elsewhere", "external"),
             ("from elsewhere", "link"),
-            ("declares arrays of 18,446,744,073", "huge"),
+            ("declares 36,893,488,147", "huge"),
+            ("declares 1,073,74", "just under 2 GiB in float32"),
             ("in several places", "within itself"),
+            ("nested too deep", "nested"),
         ],
     )
     def test_what_hdf5_would_read_elsewhere_or_without_end(
@@ -426,6 +428,11 @@ class TestFiles:
                 node["weight"] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "/weight")
             elif change == "huge":
                 node.create_dataset("weight", (2**31, 2**31), "f4", chunks=(1, 1024))
+            elif change.startswith("just"):
+                for number in range(3):
+                    node.create_dataset(f"w{number}", (2**27,), "f4", chunks=(1024,))
+            elif change == "nested":
+                node.create_group("/".join(["weight", *["nodes"] * 1000]))
             else:
                 node["weight"] = file["node"]
         assert words in refusal(read_nir, path)
@@ -470,7 +477,7 @@ class TestStructure:
 
     def test_names_are_printable(self) -> None:
         graph = graph_of({"\x1b[2Ja": Maker().if_(3)}, (3,), (3,))
-        assert "\\x1b[2Ja" in network_of(graph).nodes
+        assert "\\u001b[2Ja" in network_of(graph).nodes
 
     def test_a_graph_that_says_why_it_is_empty(self) -> None:
         with pytest.raises(ArtifactError, match="no nodes: the neuron has no node in NIR"):

@@ -63,7 +63,7 @@ class TestTorchFiles:
         checkpoint.write_complete(tmp_path / "c.pth", content)
         assert main(["inspect", str(tmp_path / "c.pth")]) == 0
         shown = capsys.readouterr().out
-        assert "\\x1b" in shown
+        assert "\\u001b" in shown
         assert shown.replace("\n", "").isprintable()
 
 

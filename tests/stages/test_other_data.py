@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from torchvision.datasets import FashionMNIST
 
-from spikejoule.data.idx import encode_idx
 from spikejoule.data.sources.fashion_mnist import FashionMnist
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.data.sources.shd import Shd
 from spikejoule.params import load_params, parse_params
 from tests.tools import sensor_files
 from tests.tools.pipeline_tools import artifact_paths
+from tests.tools.sensor_files import encode_idx
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch

@@ -147,7 +147,10 @@ def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:
 
 
 def write_baselines(
-    path: Path, labels: NDArray[np.uint8], validation_accuracy_percent: float = 89.0
+    path: Path,
+    labels: NDArray[np.uint8],
+    validation_accuracy_percent: float = 89.0,
+    name: str = "ReLU 784-20-10",
 ) -> Path:
     """The file of the baseline stage with a network of equal size, counted on images of `labels`.
 
@@ -156,7 +159,7 @@ def write_baselines(
     """
     n_images = len(labels)
     counts = BaselineCounts(
-        name="ReLU 784-20-10",
+        name=name,
         architecture=Network.of_layers(784, (20,), 10),
         synapses=(15_680, 200),
         weight_bits=32,

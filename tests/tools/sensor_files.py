@@ -4,12 +4,14 @@ The samples of a class come from its own group of units, so that a network can l
 """
 
 import hashlib
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from spikejoule.data.source import Places, SensorSource
 
@@ -37,6 +39,12 @@ def digit_events(label: int, seed: int, n_events: int = 60, duration_us: int = 3
     )
     columns, polarities = random.integers(0, 34, n_events), random.integers(0, 2, n_events)
     return Sample(times.tolist(), columns.tolist(), rows.tolist(), polarities.tolist(), label)
+
+
+def encode_idx(array: NDArray[np.uint8]) -> bytes:
+    """The content of an (uncompressed) IDX file that holds an array of unsigned bytes."""
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    return header + array.astype(np.uint8, casting="safe").tobytes()
 
 
 def n_mnist_bytes(sample: Sample) -> bytes:

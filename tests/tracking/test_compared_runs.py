@@ -158,18 +158,20 @@ class TestCommand:
     def test_from_the_store_to_figure_and_table(
         self, project: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        for one in RUNS:
+        for one in (*RUNS, run("\x1b[2J", 99, 99, 30_000)):
             record(project, one)
         figure, table = project / "figures" / "front.png", project / "metrics" / "front.csv"
         arguments = ["front", str(project), "--figure", str(figure), "--table", str(table)]
         assert cli.main(arguments) == 0
-        assert "3 runs on mnist5k: 5,000 MNIST digits" in (said := capsys.readouterr().out)
+        assert "4 runs on mnist5k: 5,000 MNIST digits" in (said := capsys.readouterr().out)
         assert "dvc exp run" in said
+        assert said.replace("\n", "").isprintable()
         assert figure.read_bytes().startswith(b"\x89PNG")
         assert [row.name for row in FrontTable.read(table).rows if row.on_front] == [
             "100",
             "100",
             "400",
+            "\\u001b[2J",
         ]
 
     def test_without_events_nothing_is_drawn_and_that_is_said(

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import socket
 import time
 import zlib
@@ -32,7 +33,9 @@ from spikejoule.tracking.store import (
     in_one_line,
     keeper_tags,
     opened,
+    opened_to_read,
     project_store,
+    shown_uri,
 )
 from tests.tools.examples import (
     ENERGY_METRICS,
@@ -140,7 +143,7 @@ def test_a_store_out_of_reach_is_said_at_once(
     ("said", "shown"),
     [
         ("to http://user:s3cret@host:5000/api failed: x", "to http://host:5000 failed: x"),
-        ("postgresql+psycopg://user:a/b#c?d@host/db", "postgresql+psycopg://host"),
+        ("postgresql+psycopg://user:a/b#c?d@host/db", "postgresql+psycopg://***"),
         ("(postgresql://user@host/db?password=s3cret&x=1)", "(postgresql://host)"),
         ("h passwd=a access_token=b api_key='c'", "h passwd=*** access_token=*** api_key=***"),
         ("at http://s3cret@host", "at http://host"),
@@ -151,6 +154,12 @@ def test_a_store_out_of_reach_is_said_at_once(
         ("databricks://s3cret@host failed", "databricks://host failed"),
         ("?sslpassword=a&access_token=b", "?sslpassword=***&access_token=***"),
         ("sqlite:///file:/a/b.db?mode=ro&password=x", "sqlite:///file:/a/b.db"),
+        ("at postgresql://u:my s3cret@h/db", "at postgresql://***"),
+        ("unsupported 'u:s3cret@h:5432/db'", "unsupported ***"),
+        ("password: s3cret, or", "password: *** or"),
+        ('{"password": "s3 cret", "x": 1}', '{"password": ***, "x": 1}'),
+        ("AWS_SECRET_ACCESS_KEY=s3cret pass=s3cret", "AWS_SECRET_ACCESS_KEY=*** pass=***"),
+        ("Authorization: Bearer s3cret", "Authorization: Bearer ***"),
         (
             "(raised as a result of Query-invoked autoflush; consider using a block)\n"
             "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT INTO params VALUES "
@@ -161,6 +170,41 @@ def test_a_store_out_of_reach_is_said_at_once(
 )  # fmt: skip
 def test_messages_show_scheme_and_host_alone(said: str, shown: str) -> None:
     assert in_one_line(OSError(said)) == shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("databricks://s3cret@h", "databricks://h"),
+        ("http://user:s3cret@h:5000/api", "http://h:5000"),
+        ("postgresql://h/db?sslpassword=p@s3cret", "postgresql://***"),
+        ("http://h/x@s3cret", "http://***"),
+        ("postgresql://u:my s3cret@h/db", "postgresql://h"),
+        ("postgresql://u:s3cret", "postgresql://u"),
+        ("postgresql:u:s3cret@h/db", "***"),
+        ("u:my s3cret@h:5432/db", "***"),
+        ("sqlite+pysqlcipher://:s3cret@/x", "sqlite+pysqlcipher://"),
+        ("sqlite:////a/b@c.db?key=s3cret", "sqlite:////a/b@c.db"),
+        ("file:///a/mlruns", "file:///a/mlruns"),
+        ("./mlruns", "./mlruns"),
+    ],
+)
+def test_a_whole_uri_is_shown_without_secrets(uri: str, shown: str) -> None:
+    assert shown_uri(uri) == shown
+
+
+def test_no_library_logs_a_secret(
+    project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(project / "none"))
+    logger = logging.getLogger("mlflow.utils.databricks_utils")
+    monkeypatch.setattr(logger, "propagate", True)
+    logger.addHandler(caplog.handler)
+    store = project_store(project, "spikejoule", {"MLFLOW_TRACKING_URI": "databricks://s3cret@h"})
+    with pytest.raises(StoreError) as raised, opened_to_read(store):
+        pass
+    logger.removeHandler(caplog.handler)
+    assert "s3cret" not in caplog.text + str(raised.value)
 
 
 class TestProjectStore:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations, weight_arrays
-from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ArtifactError, ParameterError, printable
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
@@ -236,7 +236,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         raise ValueError(f"{prefix}macs_nonzero must lie between 0 and {synapses}")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
-        name=str(arrays["names"][place]),
+        name=printable(str(arrays["names"][place])),
         architecture=_architecture(weights),
         synapses=tuple(synapses),
         weight_bits=bits,

@@ -14,7 +14,7 @@ import shtab
 
 from spikejoule import __version__
 from spikejoule.cli.arguments import COMMANDS, EXAMPLES, add_commands
-from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.errors import SpikejouleError, printable
 
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
 
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     options = parser.parse_args(given)
     try:
-        sys.stdout.write(getattr(import_module(options.module), options.command)(options))
+        command = getattr(import_module(options.module), options.command)
+        sys.stdout.write(printable(command(options)))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`head`, say) has seen enough; without this, Python complains while it exits.

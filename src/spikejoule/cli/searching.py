@@ -27,7 +27,7 @@ from spikejoule.params import Params, load_params
 from spikejoule.search.space import SearchSettings, check_possible, load_search, search_space
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.recorded import experiment_command, frame_text
-from spikejoule.tracking.store import at_root, without_passwords
+from spikejoule.tracking.store import at_root, shown_uri
 
 if TYPE_CHECKING:
     from spikejoule.search.study import Search
@@ -62,7 +62,7 @@ def search(options: argparse.Namespace) -> str:
     if options.table is not None:
         write_csv(options.table, tuple(table), table.to_numpy().tolist())
     left_out = f"{len(found[FAILED])} trials failed.\n" if found[FAILED] else ""
-    dashboard = f"optuna-dashboard {without_passwords(search.storage)}"
+    dashboard = f"optuna-dashboard {shown_uri(search.storage)}"
     return f"{front_text(table, energy)}{left_out}\nThe study in a browser:\n  {dashboard}\n"
 
 

@@ -6,6 +6,7 @@ Each message is one clear sentence that names the thing, its value and what is a
 traceback.
 """
 
+import json
 import re
 import reprlib
 from collections.abc import Mapping
@@ -22,15 +23,10 @@ def printable(text: str) -> str:
     """A text as a terminal may show it: control characters and halves of characters escaped.
 
     What a file says reaches messages and tables; it must not move the cursor or fail to print.
-    Ends of lines stay.
+    Ends of lines stay, and the escapes are JSON's: a text in JSON holds the same afterwards.
     """
-    if all(character.isprintable() or character == "\n" for character in text):
-        return text
-    return "".join(
-        character
-        if character.isprintable() or character == "\n"
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
+    return re.sub(
+        "[^ -~\n]", lambda one: one[0] if one[0].isprintable() else json.dumps(one[0])[1:-1], text
     )
 
 

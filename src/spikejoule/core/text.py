@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from spikejoule.core.errors import printable
-
 Rows = list[tuple[str, str]]
 
 NOT_RECORDED = "not recorded"
@@ -19,21 +17,19 @@ def render(title: str, sections: Iterable[tuple[str, Rows]]) -> str:
         lines += [f"  {label:<{_LABEL_WIDTH}} {value}".rstrip() for label, value in rows] or [
             f"  {NOT_RECORDED}"
         ]
-    return printable("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell, the first to the left and the others to the right."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    return printable(
-        "\n".join(
-            "  "
-            + "  ".join(
-                f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in (header, *rows)
-        )
+    return "\n".join(
+        "  "
+        + "  ".join(
+            f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (header, *rows)
     )
 
 

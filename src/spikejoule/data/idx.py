@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 MAX_ELEMENTS = 2**31
 """Bytes that a file may announce: 45 times those of MNIST."""
 
-_UNSIGNED_BYTE = 8
-
 MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
@@ -49,7 +47,7 @@ def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
     uncompressed content. Raises DataError for a file that is missing, truncated, corrupt, too
     large, or holds something else.
     """
-    magic = bytes((0, 0, _UNSIGNED_BYTE, n_dimensions))
+    magic = bytes((0, 0, 8, n_dimensions))  # 8: unsigned bytes
     with open_regular(path, error_type=DataError) as raw:
         stream = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         try:
@@ -73,12 +71,6 @@ def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
         raise DataError(f"{announced}, but {follow} follow.")
     elements = np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()
     return elements, hashlib.sha256(header + content).hexdigest()
-
-
-def encode_idx(array: NDArray[np.uint8]) -> bytes:
-    """Return the content of an (uncompressed) IDX file that holds an array of unsigned bytes."""
-    header = struct.pack(f">HBB{array.ndim}I", 0, _UNSIGNED_BYTE, array.ndim, *array.shape)
-    return header + array.astype(np.uint8, casting="safe").tobytes()
 
 
 def load_directory(directory: Path) -> Dataset:

@@ -58,8 +58,11 @@ _NEURONS: Final = {
     "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
 }
 
-MAX_ARRAY_BYTES: Final = 2 << 30
-"""Of all arrays of a file, unpacked; its weights take as much again in float64."""
+MAX_ARRAY_BYTES: Final = 1 << 30
+"""Of all arrays of a file, unpacked, with 8 bytes or more for each element, as in float64."""
+
+MAX_DEPTH: Final = 100
+"""Of groups in groups; the time that HDF5 takes to list them grows with its third power."""
 
 
 class _Passing(Node):
@@ -103,7 +106,13 @@ def _check_content(file: h5py.File) -> None:
     within itself.
     """
     links: list[tuple[str, Any]] = []
-    file.visititems_links(lambda name, link: links.append((name, link)))
+
+    def visit(name: str, link: Any) -> bool | None:
+        links.append((name, link))
+        return name.count("/") > MAX_DEPTH or None
+
+    if file.visititems_links(visit):
+        raise ArtifactError(f"its groups are nested too deep; {MAX_DEPTH} levels are allowed.")
     read = 0
     for name, link in links:
         item = file[name] if isinstance(link, h5py.HardLink) else None
@@ -112,12 +121,9 @@ def _check_content(file: h5py.File) -> None:
             raise ArtifactError(f"it takes {name!r:.80} from elsewhere, which is not read.")
         if h5py.h5o.get_info(item.id).rc > 1:
             raise ArtifactError(f"it holds {name!r:.80} in several places.")
-        read += math.prod(item.shape or ()) * item.dtype.itemsize if is_array else 0
+        read += math.prod(item.shape or ()) * max(item.dtype.itemsize, 8) if is_array else 0
         if read > MAX_ARRAY_BYTES:
-            raise ArtifactError(
-                f"it declares arrays of {read:,} bytes up to {name!r:.80}; "
-                f"{MAX_ARRAY_BYTES:,} are allowed."
-            )
+            raise ArtifactError(f"it declares {read:,} bytes; {MAX_ARRAY_BYTES:,} are allowed.")
 
 
 def network_of(graph: nir.NIRGraph) -> Network:
@@ -325,8 +331,8 @@ def _array(value: Any) -> NDArray[np.float64]:
     found = np.asarray(value)
     if found.dtype.kind not in "fiub":
         raise ValueError(f"it holds {found.dtype} where numbers are needed")
-    found = found.astype(np.float64)
-    if not (np.abs(found) <= np.finfo(np.float32).max).all():
+    found, largest = found.astype(np.float64), np.finfo(np.float32).max
+    if not -largest <= found.min(initial=0) <= found.max(initial=0) <= largest:
         raise ValueError("it holds numbers that are not finite in float32")
     return found
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from pydantic_core import to_json
 
-from spikejoule.core.errors import printable
 from spikejoule.core.text import NOT_RECORDED, Rows, mapping_rows, render
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.network import Network
@@ -58,7 +57,7 @@ def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
         return text
     epochs = pd.DataFrame(lists)
     epochs.index += 1
-    return f"{text}\nTraining history by epoch\n{printable(epochs.to_string())}\n"
+    return f"{text}\nTraining history by epoch\n{epochs.to_string()}\n"
 
 
 def _rows(section: Mapping[str, Any]) -> Rows:

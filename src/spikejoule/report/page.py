@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
+from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.text import render, text_table
 from spikejoule.energy import EnergyAnalysis
@@ -173,4 +174,4 @@ def _pages() -> Environment:
 
 
 def _page(name: str, **values: Any) -> str:
-    return _pages().get_template(name).render(values)
+    return printable(_pages().get_template(name).render(values))

@@ -25,7 +25,7 @@ from spikejoule.core.errors import ParameterError, StoreError
 from spikejoule.core.parameters import flat
 from spikejoule.energy import HardwareProfile
 from spikejoule.search.space import SearchSettings, SearchSpace
-from spikejoule.tracking.store import in_one_line, without_passwords
+from spikejoule.tracking.store import in_one_line, shown_uri
 
 SPECIFICATION: Final = "spikejoule.search/2"
 """Attribute of a study: what its trials share, as plain values. Earlier versions had others."""
@@ -117,7 +117,7 @@ def open_study(search: Search) -> optuna.Study:
     Raises ParameterError if it was begun with another specification, or cannot be kept there by
     several workers, and StoreError if the database cannot be used.
     """
-    shown = without_passwords(search.storage)
+    shown = shown_uri(search.storage)
     if not search.storage.startswith(_DATABASES) or search.storage == _SQLITE:
         raise ParameterError(
             f"--storage: {shown} is not allowed; allowed: {_SQLITE}FILE, or "
@@ -212,6 +212,6 @@ def database_errors(url: str) -> Iterator[None]:
         OSError,
     ) as error:
         raise StoreError(
-            f"the study's database {without_passwords(url)} cannot be used "
+            f"the study's database {shown_uri(url)} cannot be used "
             f"({in_one_line(error)}); PostgreSQL needs 'spikejoule[shared]'."
         ) from error

@@ -33,8 +33,8 @@ from spikejoule.tracking.store import (
     keeper_tags,
     opened,
     project_store,
+    shown_uri,
     store_errors,
-    without_passwords,
 )
 from spikejoule.training.outcome import TrainMetrics, TrainTimings
 
@@ -114,7 +114,7 @@ def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = Non
         StoreError: the store could not be reached, refused, or took too long. What is missing then
             is added when the record is published again.
     """
-    where = without_passwords(store.tracking_uri)
+    where = shown_uri(store.tracking_uri)
     with (
         store_errors(f"the run was not recorded at {where}"),
         opened(store) as (client, experiment_id),

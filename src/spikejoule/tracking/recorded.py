@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from spikejoule.core.errors import ArtifactError, StoreError
+from spikejoule.core.errors import ArtifactError, StoreError, printable
 from spikejoule.core.text import text_table
 from spikejoule.energy.comparison import VerdictTable
 from spikejoule.energy.estimates import joules
@@ -140,8 +140,8 @@ def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
     """The frame of MLflow's runs, in their order, with all the columns that selections ask for."""
     parts = ("params", "metrics", "tags")
     rows = [
-        {"run_id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
-         "started": datetime.fromtimestamp(run.info.start_time / 1000)}
+        {"run_id": run.info.run_id, "name": printable(run.info.run_name or ""),
+         "status": run.info.status, "started": datetime.fromtimestamp(run.info.start_time / 1000)}
         | {part: getattr(run.data, part) for part in parts}
         for run in runs
     ]  # fmt: skip
@@ -264,7 +264,7 @@ def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> Compared
         if values.nunique(dropna=name.startswith(OF_BASELINE)) > 1
     ]
     return ComparedRuns(
-        data_title=points[_TITLE].iloc[0],
+        data_title=printable(points[_TITLE].iloc[0]),
         points=points[[*FrontTable.columns(), *parameters, _FILES]],
         varied=tuple(varied),
         repeated=tuple(alike["run_id"][is_repeated]),

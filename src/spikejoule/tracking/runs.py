@@ -19,6 +19,7 @@ from spikejoule.tracking.store import (
     in_one_line,
     keeper_tags,
     opened,
+    shown_uri,
     without_passwords,
 )
 
@@ -234,7 +235,7 @@ class LiveRun:
             except Exception as error:
                 pause = _RETRY_SECONDS
                 if not has_warned:
-                    where = without_passwords(self._store.tracking_uri)
+                    where = shown_uri(self._store.tracking_uri)
                     logger.warning(
                         "the run cannot be followed at %s (%s); the work continues.",
                         where, in_one_line(error),

@@ -32,10 +32,17 @@ COMMIT_TAG = "mlflow.source.git.commit"
 FILES_TAG = "data.sha256"
 """A digest of the checksums of all files of the data."""
 
-# An address up to the next blank: a password may hold anything else.
-_ADDRESS = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*)://(?P<rest>\S*?)(?P<stop>[)\]'\".,:;]*)(?!\S)")
-_HOST = re.compile(r"\[[\w.:]*\](?::\d+)?|[\w.:-]*")
-_SETTING = re.compile(r"(?i)\b(\w*(?:passw(?:or)?d|pwd|token|api_?key|secret))=('[^']*'|[^\s&]+)")
+# In a message: up to a blank, behind the last `@` if one follows, as passwords may hold anything.
+_ADDRESS = re.compile(
+    r"([a-zA-Z][\w+.-]*)://((?:(?!://).)*@\S*?|\S*?)(?=[)\]'\".,:;]*(?!\S))"
+    r"|(?<!\S)[^\s:]*(?!://):\S(?:(?!://).)*@\S*"
+)
+# Up to the last `@` is the user's, unless what ends a host comes before it.
+_HOST = re.compile(r"(?:[^/?#\s]*@)?(\[[\w.:]*\](?::\d+)?|[\w.-]*(?::\d+(?!\w))?)[^@]*")
+_SETTING = re.compile(
+    r"""(?ix) (\b (?: \w*(?:passw(?:or)?d|pwd|token|api[_-]?key|secret)\w* | (?:\w*_)?pass) ["']?\s*
+    [=:]\s*(?:bearer\s+)? | \b(?:bearer|authorization:\s*basic)\s+) ((["'])(?:\\.|.)*?\3|[^\s&]+)"""
+)
 # What SQLAlchemy adds to the cause: advice, the statement with its values, and a link.
 _NO_CAUSE = re.compile(
     r"^\(raised as a result of [^()]*\) | (\[SQL: |\(Background on this error at: ).*"
@@ -142,8 +149,8 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
 
     mlflow.store.db.utils.MAX_RETRY_COUNT = _TRIES
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # They log, one with a traceback, what they raise as well.
-    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+    # They log, one with a traceback, one with secrets, what they raise as well.
+    for name in ("mlflow.store.db", "mlflow.utils.databricks_utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS):
@@ -178,7 +185,7 @@ def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
     # Reading must not leave an empty database behind.
     if store.database is not None and not store.database.is_file():
         raise StoreError(f"there is no MLflow store at {store.database}: run the pipeline first.")
-    where = without_passwords(store.tracking_uri)
+    where = shown_uri(store.tracking_uri)
     with store_errors(f"the MLflow store {where} cannot be read"), opened(store) as found:
         yield found
 
@@ -206,11 +213,16 @@ def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
 
 
 def without_passwords(text: str) -> str:
-    """A URI, or a message with URIs in it, as it may be shown: scheme and host; of SQLite a path.
+    """A message as it may be shown: settings without their secrets, URIs by `shown_uri`."""
+    return _SETTING.sub(r"\1***", _ADDRESS.sub(_shown, text))
+
+
+def shown_uri(uri: str) -> str:
+    """A whole URI as it may be shown: scheme and host; of SQLite's and of files the path.
 
     What stands in a URI before the host, as a path or as a setting may be a secret.
     """
-    return _SETTING.sub(r"\1=***", _ADDRESS.sub(_shown, text))
+    return without_passwords(re.sub(r"\s", "%20", uri))
 
 
 def in_one_line(error: BaseException) -> str:
@@ -220,11 +232,13 @@ def in_one_line(error: BaseException) -> str:
 
 
 def _shown(address: re.Match[str]) -> str:
-    scheme, rest, stop = address["scheme"], address["rest"], address["stop"]
-    if scheme.split("+")[0] in ("sqlite", "file"):
-        return f"{scheme}://{rest.partition('?')[0]}{stop}"
-    host = _HOST.match(rest.rpartition("@")[2])
-    return f"{scheme}://{host[0] if host else ''}{stop}"
+    scheme, rest = address.groups()
+    if scheme is None:
+        return "***"
+    if scheme in ("sqlite", "file") and rest.startswith("/"):
+        return f"{scheme}://{rest.partition('?')[0]}"
+    host = _HOST.fullmatch(rest)
+    return f"{scheme}://{host[1] if host else '***'}"
 
 
 def at_root(root: Path, uri: str) -> str:
