@@ -52,4 +52,7 @@ def _is_whole(content: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    main(Path.cwd().resolve())
+    try:
+        main(Path.cwd().resolve())
+    except OSError as error:  # another user's project, say
+        sys.exit(f"error: {error}.")
