@@ -43,17 +43,17 @@ def event_layer(
 
     None unless the event engine computes it exactly, from spikes of a node of `known`.
     """
-    constants, senders = _constants(neurons, conventions), network.sources[neurons.name]
+    senders = network.sources[neurons.name]
     dense = network.nodes[senders[0]]
     givers = network.sources[dense.name]
     if (
         not isinstance(dense, Dense)
+        or dense.n_in * dense.n_out < LANES  # to start the engine would take longer
         or [len(senders), len(givers), len(network.readers_of(dense.name))] != [1, 1, 1]
         or givers[0] not in known
         or (conventions.comparison == "gt" and conventions.reset == "subtract")
         or max(dense.n_in, dense.n_out) > 65_535
-        or dense.n_in * dense.n_out < LANES  # to start the engine would take longer
-        or constants is None
+        or (constants := _constants(neurons, conventions)) is None
     ):
         return None
     state = {"layer1.synapses.weight": dense.weight.astype(np.float32)}
@@ -135,11 +135,10 @@ def run_graph(
             known[one.name] = measured.layers[-1]
             found.append(measured.activity().counts)
             rest -= {one.name, *part.connection_names}
-    rest -= {network.input.name}
-    if is_whole := bool(found) and rest == {network.output.name} and network.answer in known:
+    if is_whole := rest == {network.input.name, network.output.name} and network.answer in known:
         output: NDArray[Any] = class_counts(known[network.answer])
     else:
-        part = _part_of(network, rest)
+        part = _part_of(network, rest - {network.input.name}) if found else network
         inputs = {one.name: known[one.name] for one in part.of(Input)}
         kept = [name for name in record if name in rest]
         counts, output, recorded = execute(part, conventions, inputs, dtype, kept)
