@@ -84,6 +84,8 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
     with contextlib.chdir(root):
         check_against_lock([paths[name] for name in ARTIFACTS], "dvc repro prepare")
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
+    cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # that the process may use
+    of_machine = max(cores // int(options.threads), 1)
     storage = options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
     return Search(
         storage=at_root(root, storage),
@@ -93,16 +95,10 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
         data=digests(artifacts),
         paths=artifacts,
         folder=root / ".cache" / "search" / study,
-        workers=options.workers or _default_workers(options),
+        workers=options.workers or (2 if options.cluster == "slurm" else of_machine),
         slurm=dict(options.slurm),
         **{name: getattr(options, name) for name in _FROM_OPTIONS},
     )
-
-
-def _default_workers(options: argparse.Namespace) -> int:
-    # numba knows how many cores the process may use.
-    cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)
-    return 2 if options.cluster == "slurm" else max(cores // int(options.threads), 1)
 
 
 def found_table(trials: Sequence[Any], search: "Search", current: Params) -> pd.DataFrame:

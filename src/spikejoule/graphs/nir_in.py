@@ -58,8 +58,9 @@ _NEURONS: Final = {
     "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
 }
 
-MAX_ARRAY_BYTES: Final = 1 << 30
-"""Of all arrays of a file, unpacked, with 8 bytes or more for each element, as in float64."""
+MAX_ARRAY_BYTES: Final = 1 << 31
+"""Of all arrays of a file, unpacked, with 8 bytes or more for each element, as in float64: those of
+VGG-16, with 138 million weights, are half of it."""
 
 MAX_DEPTH: Final = 100
 """Of groups in groups; the time that HDF5 takes to list them grows with its third power."""

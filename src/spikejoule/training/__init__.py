@@ -24,13 +24,6 @@ class Augmentation(Section):
     scale_fraction: Real = Field(default=0.0, ge=0, lt=1)
     shear_degrees: Real = Field(default=0.0, ge=0, lt=90)
 
-    @property
-    def deforms_nothing(self) -> bool:
-        """Whether images stay as they are."""
-        return not (
-            self.shift_pixels or self.rotate_degrees or self.scale_fraction or self.shear_degrees
-        )
-
 
 @chooses(SCHEDULES)
 class TrainingRegime(Augmentation):

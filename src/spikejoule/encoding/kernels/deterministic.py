@@ -46,16 +46,6 @@ class Scratch(NamedTuple):
 
 
 @compiled
-def _scratch(n_pixels, n_steps, most_spikes):
-    return Scratch(
-        np.empty(n_steps, np.int32),
-        np.empty(n_pixels + LISTED_AT_ONCE, np.uint16),
-        np.empty(most_spikes, np.uint16),
-        np.empty(most_spikes, np.uint16),
-    )
-
-
-@compiled
 def _latency_of_sample(levels, table, n_steps, scratch, sources, lengths):
     """Spikes of one image, ordered by step, then by pixel.
 
@@ -119,7 +109,13 @@ def _regular_of_sample(levels, table, n_steps, scratch, sources, lengths):
 def _encode_lane(lane, levels, table, n_steps, bounds, buffers, counts, lengths):
     """The images of one lane; see :func:`encode_lanes`."""
     n_pixels, is_regular = levels.shape[1], table.increments.size > 0
-    scratch = _scratch(n_pixels, n_steps, n_pixels * (n_steps if is_regular else 1))
+    most_spikes = n_pixels * (n_steps if is_regular else 1)
+    scratch = Scratch(
+        places=np.empty(n_steps, np.int32),
+        bright=np.empty(n_pixels + LISTED_AT_ONCE, np.uint16),
+        steps=np.empty(most_spikes, np.uint16),
+        pixels=np.empty(most_spikes, np.uint16),
+    )
     total = 0
     for image in range(bounds[lane], bounds[lane + 1]):
         into, of_steps = buffers[lane, total:], lengths[image * n_steps : (image + 1) * n_steps]

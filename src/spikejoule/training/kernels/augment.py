@@ -140,7 +140,7 @@ def augment(
         uint8 [N, height * width].
     """
     n_images, height, width = images.shape
-    if augmentation.deforms_nothing:
+    if not any(getattr(augmentation, name) for name in Augmentation.model_fields):
         return images.reshape(n_images, height * width)
     text = f"spikejoule augmentation {seed} {epoch}"
     key = np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
