@@ -405,7 +405,7 @@ class TestFiles:
             ("from elsewhere", "external"),
             ("from elsewhere", "link"),
             ("declares 36,893,488,147", "huge"),
-            ("declares 1,073,74", "just under 2 GiB in float32"),
+            ("declares 2,147,48", "just under 2 GiB in float32"),
             ("in several places", "within itself"),
             ("nested too deep", "nested"),
         ],
