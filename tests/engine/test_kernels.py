@@ -293,3 +293,11 @@ class TestCache:
         assert (tmp_path / place).is_dir() == kept
         assert told[0]["warnings"].count("compiled anew") == (not kept)
         assert told[0]["warnings"].count("\n") == (not kept)
+
+    @pytest.mark.slow
+    def test_where_kernels_cannot_be_kept_they_run(self, tmp_path: Path) -> None:
+        """As on a full disk: no file may have more than a thousand bytes."""
+        limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        told = self.told(limit + SMALL_KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
+        assert told["hits"] == 0
+        assert told["warnings"].count("compiled anew") == 1

@@ -112,6 +112,13 @@ class _ContentCacheImplementation(caching.CompileResultCacheImpl):  # type: igno
 class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _ContentCacheImplementation
 
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """As numba does. A full disk costs the next process its time, and this one nothing."""
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            _warn_of_missing_cache()
+
 
 @functools.cache
 def _warn_of_missing_cache() -> None:
