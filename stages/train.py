@@ -18,7 +18,7 @@ from spikejoule.params import Params
 from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_rows, trained_network
 from spikejoule.training.state import EpochRecord
 from spikejoule.training.teacher import load_teacher
-from spikejoule.training.training import FreeCores, TrainingData, TrainingObserver, train
+from spikejoule.training.training import FreeCores, TrainingData, train
 from stages.shared.project import shown_run
 from stages.shared.resuming import resumable
 
@@ -46,7 +46,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     names = architecture.layer_names
     engine, threads = engine_to_train(params.train, architecture, params.train, params.seed)
-    logger.info("%s engine on %s with %d threads", engine.name, engine.device, threads)
+    logger.info("%s engine on %s, threads: %d at most", engine.name, engine.device, threads)
+    is_adaptive = engine.name == "event" and params.train.threads == 0
+    cores = FreeCores(threads) if is_adaptive else None
     teacher = None
     if params.train.distillation > 0:
         teacher = load_teacher(paths["teacher"], events.n_inputs, architecture.n_output)
@@ -60,12 +62,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         shown_run(params, names, resume.key) as run,
         tqdm(total=n_samples, unit=" samples", leave=False, disable=None) as bar,
     ):
-        progress = Progress(bar, params.train.max_epochs, len(samples))
-        observers: list[TrainingObserver] = [progress] if run is None else [progress, run]
-        if engine.name == "event" and params.train.threads == 0:
-            observers.append(FreeCores(threads))
+        progress = Progress(bar, params.train.max_epochs, len(samples), cores)
+        observers = (progress,) if run is None else (progress, run)
         result = train(
-            data, engine, params.train, params.seed, tuple(observers),
+            data, engine, params.train, params.seed, observers,
             state_store=resume if resume.is_owned else None,
         )  # fmt: skip
         network = trained_network(
@@ -105,28 +105,35 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 class Progress:
-    """Shows training on a terminal; elsewhere a line for each epoch has to do."""
+    """Shows training on a terminal; elsewhere a line for each epoch has to do.
 
-    def __init__(self, bar: "tqdm[Any]", max_epochs: int, n_samples: int) -> None:
+    And after each batch lets the kernels use the cores that are free then.
+    """
+
+    def __init__(
+        self, bar: "tqdm[Any]", max_epochs: int, n_samples: int, cores: FreeCores | None = None
+    ) -> None:
         self._bar, self._max_epochs, self._n_samples = bar, max_epochs, n_samples
+        self._cores = cores
         self._seconds: list[float] = []
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
         """After each step."""
         self._bar.set_description(f"epoch {epoch}/{self._max_epochs}", refresh=False)
         self._bar.update(samples)
+        if self._cores is not None:
+            self._cores.use()
 
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """After each epoch's validation."""
         self._seconds.append(seconds)
-        left = ""
-        if later := self._seconds[1:]:  # kernels are compiled in the first one
-            left = tqdm.format_interval((self._max_epochs - record.epoch) * median(later))
+        left = tqdm.format_interval((self._max_epochs - record.epoch) * median(self._seconds))
         with tqdm.external_write_mode():
             logger.info(
                 "epoch %d/%d: loss %.4f, training %.2f %%, validation %.2f %%, %.1f s%s",
                 record.epoch, self._max_epochs, record.train_loss, record.train_accuracy_percent,
-                record.validation_accuracy_percent, seconds, left and f", {left} left",
+                record.validation_accuracy_percent, seconds,
+                "" if record.epoch == self._max_epochs else f", {left} left",
             )  # fmt: skip
 
     def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numba
@@ -36,7 +35,6 @@ N_STEPS = 12
 ARCHITECTURE = Network.of_layers(16, (12,), 2)
 SEED = 3
 SETTINGS = TrainingSettings(batch_size=8, max_epochs=6, lr=0.01)
-OUTCOME = BatchOutcome(0.0, 0, (), ())
 LEARNING = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)
 
 
@@ -330,7 +328,11 @@ def test_threads_are_those_of_free_cores(monkeypatch: pytest.MonkeyPatch) -> Non
     """Beside busy processes one thread is used, and as many as before when they are gone."""
     before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
     clock, own = 0.0, 0.0
-    times = SimpleNamespace(idle=0.0, iowait=0.0)
+
+    class Times(list[float]):
+        idle = 0.0
+
+    times = Times([0.0])
     monkeypatch.setattr("time.perf_counter", lambda: clock)
     monkeypatch.setattr("time.process_time", lambda: own)
     monkeypatch.setattr("psutil.cpu_times", lambda: times)
@@ -340,8 +342,12 @@ def test_threads_are_those_of_free_cores(monkeypatch: pytest.MonkeyPatch) -> Non
         for cores_idle, cores_own in ((0.0, most), (0.0, 0.6), (0.1, 1.0), (most - 1.0, 1.0)):
             clock, own = clock + 1.0, own + cores_own
             times.idle += cores_idle
-            free.on_batch(1, 64, OUTCOME)
+            times[0] += 1.0
+            free.use()
             found.append(numba.get_num_threads())
+        clock, own = clock + 1.0, own + 0.5  # a system that counts nothing
+        free.use()
+        assert numba.get_num_threads() == most
     finally:
         numba.set_num_threads(before)
     assert found == [most, 1, 1, most]

@@ -166,7 +166,7 @@ class EngineSettings(Section):
         engine: ``event``, ``dense``, or ``auto``: see :func:`spikejoule.engine.choose_engine`.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the cpu for the event engine, and
             for the dense one cuda where torch finds one.
-        threads: CPU threads; 0 takes the free cores. Results do not depend on it.
+        threads: CPU threads; 0 takes all cores. Results do not depend on it.
     """
 
     engine: Literal["auto", "event", "dense"] = "auto"

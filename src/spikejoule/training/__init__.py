@@ -61,8 +61,3 @@ class TrainingSettings(PruningSettings, TrainingRegime, LearningSettings):
     patience: int = Field(default=0, ge=0)
     target_accuracy: Real | None = Field(default=None, gt=0, le=100)
     average_epochs: int = Field(default=0, ge=0, le=100_000)
-
-    def is_averaged(self, epoch: int, max_epochs: int) -> bool:
-        """Whether the weights of an epoch (from 1 on) of `max_epochs` go into the average."""
-        is_late = epoch > max_epochs - self.average_epochs
-        return is_late and self.is_pruned_by(epoch, max_epochs)

@@ -111,7 +111,9 @@ class TrainingState:
 
         They are added up in float64; a removed synapse is zero in all epochs that are averaged.
         """
-        if not self._settings.is_averaged(epoch, self._settings.max_epochs):
+        most = self._settings.max_epochs
+        is_late = epoch > most - self._settings.average_epochs
+        if not (is_late and self._settings.is_pruned_by(epoch, most)):
             return self._engine
         self._averaged += 1
         self._sums = {name: self._sums.get(name, 0) + of for name, of in state.items()}

@@ -1,6 +1,5 @@
 """The training loop: epochs of freshly drawn spikes, validation, best weights, early stopping."""
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,13 +26,8 @@ from spikejoule.training.kernels.augment import augment
 from spikejoule.training.state import EpochRecord, TrainingState
 from spikejoule.training.teacher import TeacherAnswer
 
-logger = logging.getLogger(__name__)
-
 TRAFFIC_SAMPLES = 1000
 """Validation images on which the spikes of every synapse's source are counted, to prune by."""
-
-COMPILING_SECONDS = 5.0
-"""What takes longer before the first epoch is worth a line; kept machine code loads in 2."""
 
 CORES_SECONDS = 0.5
 """How often free cores are counted; the counters of processors tick a hundred times a second."""
@@ -95,28 +89,23 @@ class FreeCores:
         self._seen = self._clocks()
 
     @staticmethod
-    def _clocks() -> tuple[float, float]:
-        """Seconds until now: of the wall, and of cores that were idle or worked for this process.
+    def _clocks() -> tuple[float, float, float]:
+        """Seconds until now: of the wall; of all cores; of those that were idle or this process's.
 
-        Those of all cores together.
+        A system that does not count what its cores do gives the same number again and again.
         """
         times = psutil.cpu_times()
         idle = times.idle + getattr(times, "iowait", 0.0)
-        return time.perf_counter(), idle + time.process_time()
+        return time.perf_counter(), sum(times), idle + time.process_time()
 
-    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
-        """Count the cores anew, twice a second."""
+    def use(self) -> None:
+        """Take the cores that are free; they are counted anew twice a second."""
         if time.perf_counter() - self._seen[0] < CORES_SECONDS:
             return
         before, self._seen = self._seen, self._clocks()
-        free = (self._seen[1] - before[1]) / (self._seen[0] - before[0])
-        numba.set_num_threads(min(max(round(free), 1), self._most))
-
-    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
-        """Nothing to do."""
-
-    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
-        """Nothing to do."""
+        wall, counted, free = np.subtract(self._seen, before).tolist()
+        if counted > 0:
+            numba.set_num_threads(min(max(round(free / wall), 1), self._most))
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,15 +209,12 @@ def train(
 
 def _warm_up(data: TrainingData, engine: Engine, settings: TrainingSettings, seed: int) -> None:
     """Compile before the clock of the first epoch starts; every draw depends on its place alone."""
-    started, few = time.perf_counter(), np.arange(min(2, len(data.samples)))
+    few = np.arange(min(2, len(data.samples)))
     inputs, samples = data.samples.inputs[few], data.samples.index[few]
     if isinstance(inputs, np.ndarray):
         inputs = augment(inputs, settings, seed, 1, samples)
     key = data.encoder.draw_key(seed, "train", 1)
     engine.warm_up(data.encoder.encode(inputs, key, samples).events)
-    seconds = time.perf_counter() - started
-    if seconds > COMPILING_SECONDS:
-        logger.info("compiling the kernels: %.0f s", seconds)
 
 
 def _resume(
