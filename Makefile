@@ -121,8 +121,8 @@ SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidd
 
 # A task whose worker was killed stays "Running" for DVC, and `exp run --run-all` would wait for it.
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make front` (SWEEP=...)
-	@$(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle' && \
-	    $(BIN)/python -m dvc queue stop --kill || true
+	@if $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle'; then \
+	    $(BIN)/python -m dvc queue stop --kill; fi
 	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
 	-$(DVC) exp run --run-all --jobs 1
 	$(MAKE) front

@@ -4,11 +4,9 @@ DVC rewrites its lists of busy files and dvc.lock in place. Killed meanwhile, or
 leaves them empty or cut, and refuses to work from then on. And a list may name a process that was
 killed, whose number another one has by now: DVC waits for that one in vain. Where no DVC is at
 work nothing is busy, so the lists go; a damaged dvc.lock is set aside: results are in DVC's run
-cache. A killed `dvc exp run --temp` leaves its folder, a copy of the project, and `dvc exp show`
-says "Running" from then on: the folder goes too. Whatever else is wrong is for DVC to name.
+cache. Whatever else is wrong is for DVC to name.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -19,15 +17,10 @@ BUSY_FILES = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 
 def main(root: Path) -> None:
     """Mend the project at `root`, unless a living DVC is at work there."""
-    processes = list(psutil.process_iter(["cmdline", "cwd"]))
-    if any(_is_dvc(process, root) for process in processes):
+    if any(_is_dvc(process, root) for process in psutil.process_iter(["cmdline", "cwd"])):
         return
     for path in BUSY_FILES:
         (root / path).unlink(missing_ok=True)
-    for folder in root.glob(".dvc/tmp/exps/standalone/tmp*"):
-        # A stage whose DVC was killed ends by itself, after its epoch.
-        if not any(_is_in(process, folder) for process in processes):
-            shutil.rmtree(folder, ignore_errors=True)
     lock, aside = root / "dvc.lock", Path(".dvc/tmp/dvc.lock.damaged")
     if lock.exists() and not _is_whole(lock.read_bytes()):
         (root / aside).parent.mkdir(parents=True, exist_ok=True)
@@ -37,13 +30,9 @@ def main(root: Path) -> None:
 
 def _is_dvc(process: psutil.Process, root: Path) -> bool:
     """Whether a process is `dvc ...`, `python -m dvc ...` or the like, at work in `root`."""
-    return _is_in(process, root) and any(
-        Path(word).name == "dvc" for word in (process.info["cmdline"] or ())[:3]
+    return Path(process.info["cwd"] or root).is_relative_to(root) and any(
+        Path(word).name == "dvc" for word in (process.info["cmdline"] or ())[:6]
     )
-
-
-def _is_in(process: psutil.Process, folder: Path) -> bool:
-    return Path(process.info["cwd"] or "/").is_relative_to(folder)
 
 
 def _is_whole(content: bytes) -> bool:

@@ -47,11 +47,11 @@ def other_data_of_commit(description: Path) -> str:
     `description` of the data is a path in the working directory and in the commit.
     """
     ours = read_json(description)
-    with suppress(OSError, subprocess.SubprocessError, ValueError, KeyError):
+    with suppress(OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
         theirs = json.loads(git(Path(), "show", f"HEAD:./{description.as_posix()}"))
         if theirs["sha256"] != ours["sha256"]:
             return (
-                f"note: this run is of {ours['title']}; the results that are committed are of "
+                f"note: this run is of {ours['title']}; the committed results are of other files, "
                 f'{theirs["title"]}. `dvc metrics diff` and `make plots PLOTS="diff HEAD"` compare '
                 "the two. Commit these results (git commit -a), and what follows is compared with "
                 "them."

@@ -36,7 +36,7 @@ def run_stage(name: str) -> int:
             print(f"error: {line}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error}.", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}.", file=sys.stderr)
         return 1
     except MemoryError as error:
         print(
@@ -56,7 +56,7 @@ class Compiling(compiler.Listener):  # type: ignore[misc]
     def on_start(self, event: object) -> None:
         """Before a kernel is compiled; those that are in the cache are not."""
         if not self._is_reported:
-            logger.info("compiling the kernels of this stage, once on this machine ...")
+            logger.info("compiling the kernels of this stage, which are then kept ...")
         self._is_reported = True
 
     def on_end(self, event: object) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from dvc.repo import Repo
 
 from stages import locks
-from tests.tools.pipeline_tools import clean_environment, commit, git, run, start_dvc
+from tests.tools.pipeline_tools import clean_environment, git, run, start_dvc
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
@@ -139,28 +138,6 @@ def test_a_living_dvc_keeps_its_lists(made: Made) -> None:
     finally:
         process.kill()
         process.wait(timeout=60)
-
-
-def test_the_folder_of_a_killed_experiment_goes(made: Made) -> None:
-    """`dvc exp show` would call it running, and it is a copy of the project."""
-    git(made.folder, made.environment, "config", "user.name", "A Researcher")
-    git(made.folder, made.environment, "config", "user.email", "researcher@example.org")
-    commit(made.folder, made.environment, "The project")
-    pipe, folders = made.folder / "pipe", made.list("exps/standalone")
-    os.mkfifo(pipe)
-    process = start_dvc(made.folder, made.environment, "exp", "run", "--temp")
-    assert pipe.read_text() == "began\n"
-    locks.main(made.folder)
-    (folder,) = folders.glob("tmp*")  # DVC lives
-    stage = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.wait(timeout=60)
-    locks.main(made.folder)
-    assert folder.exists(), "the stage lives"
-    pipe.write_text("go on")
-    psutil.wait_procs(stage, timeout=60)
-    locks.main(made.folder)
-    assert not folder.exists()
 
 
 @pytest.mark.parametrize("active", [0, 1])
