@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -224,6 +225,16 @@ class TestTorch:
     def test_hostile_values(self, tmp_path: Path, value: Any, words: str) -> None:
         torch.save({"a": [value]}, tmp_path / "a.pt")
         assert words in refusal(torch_files.read, tmp_path / "a.pt")
+
+    def test_one_text_many_times(self, tmp_path: Path) -> None:
+        """A file of 100 kB that refers to its text 3,000 times takes no memory for each."""
+        torch.save({"a": ["x" * 100_000] * 3000}, tmp_path / "a.pt")
+        tracemalloc.start()
+        try:
+            torch_files.read(tmp_path / "a.pt")
+            assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        finally:
+            tracemalloc.stop()
 
     def test_depth_without_end(self, tmp_path: Path) -> None:
         itself: dict[str, Any] = {}

@@ -306,13 +306,17 @@ class TestMixture:
             return execute(part, *others)
 
         monkeypatch.setattr(running, "execute", watched)
+        record = sorted(network_of(graph).spiking)
         mixed, alone = (
-            run_graph(graph, events, GIVEN, record=["own"], engine=one) for one in ("auto", "graph")
+            run_graph(graph, events, GIVEN, record=record, engine=one) for one in ("auto", "graph")
         )
         assert ran == [set(mixed.network.nodes) - {"input", "dense"}, set(mixed.network.nodes)]
         assert mixed.output.any()
         assert np.array_equal(mixed.output, alone.output)
-        assert np.array_equal(mixed.recorded["own"].sources, alone.recorded["own"].sources)
+        assert {"input", "own"} <= alone.recorded.keys()
+        for name, spikes in alone.recorded.items():
+            assert np.array_equal(mixed.recorded[name].sources, spikes.sources), name
+            assert np.array_equal(mixed.recorded[name].offsets, spikes.offsets), name
         for kind, of_nodes in alone.counts.items():
             for node, counts in of_nodes.items():
                 assert np.array_equal(mixed.of(kind, node), counts), (kind, node)

@@ -293,6 +293,7 @@ class TestPage:
         grid, table, _ = section.iter("table")
         rows = {row[0][0].get("title"): row for row in list(grid.iter("tr"))[1:]}
         words = "".join(table.itertext())
+        assert "\\u" not in default_page(), "soft hyphens are none"
         assert len(rows) == len(found.analysis.verdicts) >= 8
         for one in found.analysis.verdicts:
             title = next(p.title for p in found.analysis.ledger.profiles if p.id == one.profile)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -94,11 +95,14 @@ def test_what_is_wrong_is_refused_in_one_sentence(folder: Path, cli: Cli) -> Non
     _, spikes = graph_and_spikes("recurrent", folder / "mine.nir")
     assert "dt (seconds of one step)" in cli.refusal("publish", "mine.nir", *SAID[2:])
     assert "--dt is for a graph of NIR" in cli.refusal("publish", "--dt", DT)
+    for name in ("surrogate-snn.nir", "it's.nir"):
+        shutil.copy("mine.nir", name)
+        assert "rename the file" in cli.refusal("publish", name, *SAID)
     cli.text("publish", "mine.nir", *SAID)
     model = mlflow.pyfunc.load_model("models:/mine/1")
     for wrong, said in (
-        (spikes[0], "come from 1 inputs, but the network has 4"),
-        (spikes[0, 0], r"2 dimensions; \[N, T, units\] is needed"),
+        (spikes[0], "the spikes have the shape .10, 4."),
+        (spikes[0, 0], r"the spikes have the shape \[4\]; allowed are zeros and ones"),
         (spikes[..., :3], "come from 3 inputs, but the network has 4"),
         (spikes[:, :0], "allowed are zeros and ones"),
         (spikes * 0.5, "spikes must be 0 or 1"),

@@ -6,6 +6,7 @@ run on given events.
 
 import argparse
 import os
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from spikejoule.baselines.counts import load_baseline
 from spikejoule.cli.arguments import DEFAULT_SEED, GRAPH_CHOICES
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.npz import schema_of
-from spikejoule.core.provenance import content_digest, file_digest
+from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.store import json_text, write_text
 from spikejoule.core.text import mapping_rows, render
 from spikejoule.data.images import LabelledImages, Samples
@@ -91,8 +92,8 @@ def is_nir(options: argparse.Namespace) -> bool:
     for name in names:
         if getattr(options, name, None) is not None:
             raise ParameterError(
-                f"--{name.replace('_', '-')} is for a {kind}, which {options.file.name} is not: a "
-                "graph's name ends in .nir."
+                f"--{name.replace('_', '-')} is for a {kind}, which {options.file.resolve().name} "
+                "is not: a graph's name ends in .nir."
             )
     return is_graph
 
@@ -135,14 +136,19 @@ def publish_graph(options: argparse.Namespace) -> str:
     """Record how a graph is run, and a version of the model that bears its file's name, in the
     store of the working directory."""
     from spikejoule.tracking.publishing import RunRecord, publish
-    from spikejoule.tracking.registry import ModelFiles
+    from spikejoule.tracking.registry import MODEL_NAME, ModelFiles
 
     path, profile = options.file, next(iter(load_profiles(PACKAGED)))
     conventions = conventions_of(read_nir(path), given_conventions(options))
-    tags, said = {"graph.sha256": file_digest(path, "sha256")}, asdict(conventions)
+    if not re.fullmatch(r"[\w.-]+", path.stem, re.ASCII) or path.stem == MODEL_NAME:
+        raise ParameterError(
+            f"the model would be called {path.stem!r}; allowed are letters, digits, '.', '_' and "
+            f"'-', and not {MODEL_NAME}, which are checkpoints: rename the file."
+        )
+    digest, said = {"graph.sha256": file_digest(path, "sha256")}, asdict(conventions)
     model = ModelFiles(path, PACKAGED, profile, conventions=conventions, name=path.stem)
-    result_id, tags["mlflow.runName"] = content_digest({**tags, **said}), path.stem
-    record = RunRecord(result_id, said, tags=tags, model=model)
+    tags = {**provenance_tags(Path.cwd()), **digest, "mlflow.runName": path.stem}
+    record = RunRecord(content_digest({**digest, **said}), said, tags=tags, model=model)
     done = publish(record, project_store(Path.cwd(), "graphs"))
     assert done.registration is not None
     return f"MLflow run {done.run_id}, models:/{path.stem}/{done.registration.version}\n"

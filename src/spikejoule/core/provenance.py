@@ -23,18 +23,19 @@ def provenance_tags(directory: Path, environment: Mapping[str, str] = os.environ
     whether `CODE` differs from the commit.
 
     The name is that of DVC's experiment, else of the commit that was reproduced. Outside a
-    repository or without git both facts are "unknown".
+    repository or without git both facts are "unknown", and MLflow names the run.
     """
     try:
         commit = git(directory, "rev-parse", "HEAD")
         dirty = "true" if git(directory, "status", "--porcelain", "--", *CODE) else "false"
     except (OSError, subprocess.SubprocessError):
         commit = dirty = "unknown"
+    name = environment.get("DVC_EXP_NAME") or (commit != "unknown" and f"repro-{commit[:7]}")
     return {
         "git.dirty": dirty,
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "dvc.yaml",
-        "mlflow.runName": environment.get("DVC_EXP_NAME") or f"repro-{commit[:7]}",
+        **({"mlflow.runName": name} if name else {}),
     }
 
 

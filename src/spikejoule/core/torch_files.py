@@ -115,9 +115,12 @@ def _n_values(value: dict[Any, Any] | Sequence[Any], known: dict[int, int]) -> i
     if id(value) not in known:
         known[id(value)] = MAX_VALUES + 1  # for one that is in itself
         keys, items = (value, value.values()) if isinstance(value, dict) else ((), value)
+        if len(value) > MAX_VALUES:
+            return len(value)
         inner = [item for item in items if isinstance(item, _NESTED)]
-        plain = [dict.fromkeys(keys), *(one for one in items if not isinstance(one, _NESTED))]
-        json.dumps(plain, default=_checked_tensor, ensure_ascii=False).encode("utf-8")
+        # A text once, however often it is referred to.
+        plain = {id(one): one for one in (*keys, *items) if not isinstance(one, _NESTED)}
+        json.dumps([*plain.values()], default=_checked_tensor, ensure_ascii=False).encode("utf-8")
         known[id(value)] = len(value) + sum([_n_values(item, known) for item in inner])
     return known[id(value)]
 

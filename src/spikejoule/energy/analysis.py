@@ -109,13 +109,6 @@ class AnalysisInputs:
         return self.variants[0].accuracies
 
     @property
-    def n_compared(self) -> int:
-        """Images that baselines are compared on: N, or all of them where means alone are known."""
-        if self.operations.n_images is not None:
-            return self.operations.n_images
-        return min((len(baseline.macs_nonzero) for baseline in self.baselines), default=0)
-
-    @property
     def spikes_per_input(self) -> float:
         """Spikes of an input unit over the window, a mean."""
         counted = zip(self.operations.columns, self.operations.means, strict=True)
@@ -332,7 +325,10 @@ def analyse(
         ArtifactError: a baseline was counted on fewer images than the network.
     """
     spiking = inputs.variants
-    compared = (*spiking, *baseline_variants(inputs.baselines, inputs.n_compared))
+    n_images = inputs.operations.n_images
+    if n_images is None:  # means alone are known: baselines are compared on all of theirs
+        n_images = min((len(one.macs_nonzero) for one in inputs.baselines), default=0)
+    compared = (*spiking, *baseline_variants(inputs.baselines, n_images))
     conventional = range(len(spiking), len(compared))
     training: list[Variant] = []
     if inputs.training is not None:

@@ -140,7 +140,7 @@ def run_graph(
     else:
         part = _part_of(network, rest - {network.input.name}) if found else network
         inputs = {one.name: known[one.name] for one in part.of(Input)}
-        kept = [name for name in record if name in rest]
+        kept = [name for name in record if name not in known]
         counts, output, recorded = execute(part, conventions, inputs, dtype, kept)
         known |= recorded
         found.append(counts)

@@ -123,14 +123,10 @@ class Quantisation:
         """The least and the largest membrane potential that is kept from step to step."""
         return -int(2 ** (self.state_bits - 1)), int(2 ** (self.state_bits - 1) - 1)
 
-    def exponent_range(self, threshold: float) -> tuple[int, int]:
-        """The least and the largest k for a threshold; see the module."""
-        _, exponent = math.frexp(threshold)
-        return 1 - exponent, min(self.state_bits, EXACT_BITS) - 2 - exponent
-
     def exponent_of(self, weights: NDArray[Any], threshold: float) -> int:
         """k of the grid 2^-k for a layer's weights; see the module."""
-        least, most = self.exponent_range(threshold)
+        _, of_threshold = math.frexp(threshold)
+        least, most = 1 - of_threshold, min(self.state_bits, EXACT_BITS) - 2 - of_threshold
         values = weights[weights != 0].astype(np.float64)
         largest, limit = float(np.abs(values).max(initial=0)), self.largest_weight
         covering = most

@@ -162,6 +162,8 @@ def answer_spikes(
     prices = select_profile(profiles, profile, "profile")
     try:
         dense = _as_sent(spikes, "samples")
+        if dense.ndim < 3:
+            raise ValueError(f"the spikes have the shape {list(dense.shape)}")
         events = EventList.from_dense(dense.reshape(*dense.shape[:2], -1))
     except ValueError as error:
         raise DataError(f"{error}; allowed are zeros and ones, [N, steps, units].") from None

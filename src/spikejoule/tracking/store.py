@@ -41,7 +41,7 @@ _ADDRESS = re.compile(
 _HOST = re.compile(r"(?:[^/?#\s]*@)?(\[[\w.:]*\](?::\d+)?|[\w.-]*(?::\d+(?!\w))?)[^@]*")
 _SETTING = re.compile(
     r"""(?ix) (\b (?: \w*(?:passw(?:or)?d|pwd|token|api[_-]?key|secret)\w* | (?:\w*_)?pass) ["']?\s*
-    [=:]\s*(?:bearer\s+)? | \b(?:bearer|authorization:\s*basic)\s+) ((["'])(?:\\.|.)*?\3|[^\s&]+)"""
+    [=:]\s*(?:bearer\s+)? | \b(?:bearer|authorization:\s*\w+)\s+) ((["'])(?:\\.|.)*?\3|[^\s&]+)"""
 )
 # What SQLAlchemy adds to the cause: advice, the statement with its values, and a link.
 _NO_CAUSE = re.compile(
@@ -227,7 +227,7 @@ def shown_uri(uri: str) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """What an error says, as a short line without passwords: MLflow's errors quote addresses."""
-    text = _NO_CAUSE.sub("", " ".join(str(error).split()))
+    text = _NO_CAUSE.sub("", " ".join(str(error)[:2000].split()))
     return without_passwords(text)[:300] or type(error).__name__
 
 

@@ -101,7 +101,10 @@ class Chart:
             (r">\s+<", "><"),
             (f'<g id="{_TIP}([^"]*)"([^>]*)>', r"<g\2><title>\1</title>"),
             (r' id="(?![a-zA-Z][0-9a-f]{10}")[^"]*"', ""),
-            (r' (?:d|x|y|transform)="[^"]*"', _two_decimals),
+            (
+                r' (?:d|x|y|transform)="[^"]*"',
+                lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]),
+            ),
             ("#[0-9a-f]{6}", lambda found: VARIABLES.get(found[0], found[0])),
         ):
             body = re.sub(pattern, to, body)
@@ -112,10 +115,6 @@ class Chart:
             '<svg class="chart" role="img" {} aria-labelledby="{key}-title {key}-description">'
             '<title id="{key}-title">{}</title><desc id="{key}-description">{}</desc>{}'
         ).format(Markup(viewed[0]), self.finding, description, Markup(body.strip()), key=self.key)  # noqa: S704 (written above)
-
-
-def _two_decimals(attribute: re.Match[str]) -> str:
-    return re.sub(r"(\.\d\d)\d+", r"\1", attribute[0])
 
 
 def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> tuple[Figure, Axes]:
