@@ -23,7 +23,7 @@ ASSUMPTIONS = (("lemaire-complete", "memory counted"), ("45nm-fp32", "arithmetic
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _AXIS = 700, 288, 150, 668, 254
 _LEAST_PJ, _DECADES = 1e3, 5
-_SPIKING, _CONVENTIONAL = "#c44e00", "#0072b2"
+_SPIKING, _CONVENTIONAL = "#0072b2", "#c44e00"
 
 
 class Pair(NamedTuple):
@@ -85,7 +85,7 @@ def steps() -> list[tuple[str, str]]:
     )
     accuracy = values("evaluate")["test_accuracy_percent"]
     return [
-        ("1 digit", f"{accuracy:.2f} % are read correctly"),
+        ("1 digit", f"{accuracy:.2f} % classified correctly"),
         (f"{spikes:,.0f} spikes", "input, hidden, output"),
         (f"{energy['synaptic_events_per_inference']:,.0f}", "synaptic events"),
         (joules(memory.spiking_pj), "with memory counted"),

@@ -203,9 +203,9 @@ class TestPage:
         spent = metrics["equal_accuracy_energy_pj"], metrics["equal_accuracy_baseline_energy_pj"]
         own, other = (joules(pj, 4, min(spent)) for pj in spent)
         assert (
-            "Energy per inference when memory is counted Spiking network, 90.00 % of test images "
-            f"correct {own} Conventional network, 94.00 % correct {other} Energy per "
-            "inference for arithmetic alone (another scale) Spiking"
+            "Energy per inference when memory is counted Spiking network, unpruned, 32 bits, 90.00 "
+            f"% of test images correct {own} Conventional network, 94.00 % correct {other} Energy "
+            "per inference for arithmetic alone (another scale) Spiking"
         ) in words
         assert f"the cheapest is {metrics['equal_accuracy_baseline']}, which" in words
         assert not re.search("lemaire|45nm-fp32|bracket|code |e[+-]?[0-9]", words)

@@ -81,8 +81,8 @@ def accuracy_front(runs: Sequence[FrontRow], source: str) -> Chart | None:
     best = max(front or others, key=lambda point: point.accuracy_percent)
     return Chart(
         "front",
-        f"The fewest events for an accuracy: at most {best.accuracy_percent:.2f} % on validation "
-        f"for {best.cost:,.0f} synaptic events per inference",
+        f"The fewest events for an accuracy: {best.accuracy_percent:.2f} % on validation takes "
+        f"{best.cost:,.0f} synaptic events per inference",
         figure,
         f"{source}; validation accuracy decides what is on the front",
     )

@@ -79,5 +79,5 @@ def confusion_matrix(
     words = f"Errors (% of the {subject.samples} of the actual {subject.noun})"
     figure.colorbar(picture, ax=axes, shrink=0.75, label=words)
     percent_correct = 100 * int(np.trace(counts)) / max(int(counts.sum()), 1)
-    finding = f"{percent_correct:.2f} % of {int(counts.sum()):,} {subject.nouns} read correctly"
+    finding = f"{percent_correct:.2f} % of {counts.sum():,} {subject.nouns} classified correctly"
     return Chart("confusion", finding, figure, source)

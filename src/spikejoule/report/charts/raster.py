@@ -55,7 +55,7 @@ class SpikeRaster:
         if self.answer is None:
             return "without an answer"
         if self.answer == self.label:
-            return "read correctly"
+            return "classified correctly"
         return f"misread as {self.subject.class_names[self.answer]}"
 
     def title(self, place: int) -> str:
