@@ -139,7 +139,7 @@ search: $(INSTALLED_SEARCH)  ## search parameters for a Pareto front of accuracy
 front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
 	$(BIN)/spikejoule front --figure figures/front.png --table metrics/front.csv $(FRONT)
 
-verdict: $(INSTALLED)  ## which side needs less energy at equal accuracy, over the recorded runs: metrics/{verdict,fronts}.csv
+verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, of the recorded runs: metrics/verdict.csv
 	$(BIN)/spikejoule verdict --table metrics/verdict.csv --fronts metrics/fronts.csv
 
 seeds: $(INSTALLED)  ## means of the recorded runs that differ in their seed alone: metrics/seeds.csv
@@ -170,7 +170,7 @@ test-rest: $(INSTALLED_DEV) $(INSTALLED_SEARCH)  ## run the slow tests: servers,
 # The pages of the documentation that use other simulators.
 OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model
 
-test-interop: $(INSTALLED_DEV) $(INSTALLED_INTEROP)  ## hold spikes and counts against other simulators and estimators
+test-interop: $(INSTALLED_DEV) $(INSTALLED_INTEROP)  ## compare spikes and counts with other simulators and estimators
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_encoders.py \
 	    $(foreach page,$(OTHERS_PAGES),'tests/docs/test_pages.py::test_page[$(page)]')
 

@@ -140,7 +140,7 @@ class TestCompare:
 class TestOutput:
     def test_text_names_the_cheapest_and_how_to_repeat_it(self) -> None:
         text = front_text(compare_runs(frame(*RUNS)), 98, PARAMETERS)
-        assert "Least energy at 98 % on validation: 100, 5,000 synaptic events" in text
+        assert "Fewest synaptic events at 98 % on validation: 100, 5,000 synaptic events" in text
         assert "dvc exp run -S 'model.hidden=[100]'\n" in text
         text = front_text(compare_runs(frame(*RUNS)), 99, PARAMETERS)
         assert "No run reaches 99 % on validation." in text

@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's arguments, which the documentation lists, too."""
     parser = argparse.ArgumentParser(
         prog="spikejoule",
-        description="Complete checkpoints of spiking networks: content, measurement, energy.",
+        description="Checkpoints, graphs and runs of spiking networks: content, spikes, energy.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

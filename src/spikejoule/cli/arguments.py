@@ -80,7 +80,7 @@ def _table(rows: str) -> Argument:
 
 
 COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
-    "inspect": ("networks", "print what a checkpoint or a graph holds", (_checkpoint(), _JSON)),
+    "inspect": ("networks", "what a checkpoint or graph holds", (_checkpoint(" or graph"), _JSON)),
     "measure": (
         "networks", "run a complete checkpoint on test images and count its spikes", (
             _checkpoint(),
@@ -130,8 +130,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _PROJECT,
             _DATA,
             _table("every run"),
-            _takes("--at-least", float, "PERCENT", "validation accuracy whose least energy is "
-                   "asked for (default: 98)", default=98.0),
+            _takes("--at-least", float, "PERCENT", "validation accuracy whose fewest "
+                   "synaptic events are requested (default: 98)", default=98.0),
             _takes("--figure", Path, "FILE", "write the figure (PNG)"),
         ),
     ),

@@ -56,8 +56,8 @@ _NOTE = {
     "test_accuracy_percent": "**{:.2f} %** of the test {nouns} classified correctly",
     "synaptic_events_per_inference": "**{:,.0f}** synaptic events per inference",
     "equal_accuracy_ratio": (
-        "**{:.3g}** times the energy of the cheapest conventional network of equal accuracy, "
-        "under the verdict's profile"
+        "**{:.3g}** times the energy of the cheapest of the run's own conventional networks of "
+        "equal accuracy, under the verdict's profile"
     ),
 }
 

@@ -131,8 +131,8 @@ def runs_text(runs: pd.DataFrame, limit: int) -> str:
     limited = f" of {len(runs)}: --limit {len(runs)} shows all" if len(shown) < len(runs) else ""
     return (
         f"{frame_text(shown, columns)}\n\n{len(shown)} runs{limited}. Events and energy are per "
-        "inference and whole window; the ratio is to the\nenergy of the cheapest conventional "
-        "network of equal accuracy. Each run's energy_report names the profiles.\n"
+        "inference and whole window; the ratio is to the\nenergy of the cheapest of the run's own "
+        "conventional networks of equal accuracy. Each run's\nenergy_report names the profiles.\n"
     )
 
 
@@ -295,7 +295,7 @@ def front_text(
         parameters = best.filter(regex=f"^{re.escape(PARAMETER)}")
         named = parameters.rename(lambda name: name.removeprefix(PARAMETER)).to_dict()
         again = (
-            f"Least energy at {at_least_percent:g} % on validation: {best['name']}, "
+            f"Fewest synaptic events at {at_least_percent:g} % on validation: {best['name']}, "
             f"{best[_EVENTS]:,.0f} synaptic events per inference"
             f"{', with early exit' if best['early_exit'] else ''}. Again:\n"
             f"  {experiment_command(named, current, compared.varied)}"
