@@ -311,7 +311,7 @@ class TestPage:
 
     def test_the_front_and_how_to_make_one(self) -> None:
         page = default_page()
-        assert "92.00 % on validation for 3,600 synaptic events" in words_of(page, "front")
+        assert "92.00 % on validation takes 3,600 synaptic events" in words_of(page, "front")
         assert "run-100earlymodel.hidden 10090091.0090.50aaaaaaaac0ffee" in words_of(page, "runs")
         assert "run-300" not in words_of(page, "runs")
         assert "make sweep" in words_of(sparse_page(), "front")
