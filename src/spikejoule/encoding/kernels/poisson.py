@@ -60,6 +60,23 @@ class Scratch(NamedTuple):
 
 
 @compiled
+def _scratch(n_pixels, n_steps):
+    images = max(1, min(AT_ONCE, ROOM // (n_pixels * n_steps)))
+    room = images * (n_pixels * n_steps + GAPS_AT_ONCE)
+    return Scratch(
+        states=np.empty(images, np.uint64),
+        numbers=np.empty(images * _NUMBERS, np.float64),
+        used=np.empty(images, np.int64),
+        lit=np.empty(images * (n_pixels + LISTED_AT_ONCE), np.uint16),
+        n_lit=np.empty(images, np.int64),
+        steps=np.empty(room, np.uint16),
+        pixels=np.empty(room, np.uint16),
+        counts=np.empty(images, np.int64),
+        places=np.empty(n_steps, np.int32),
+    )
+
+
+@compiled
 def _draw(levels, gap_scale, n_steps, scratch):
     """Spikes of a few images by pixel, from the last pixel to the first.
 
@@ -117,20 +134,9 @@ def _encode_lane(
     """The images of one lane; see :func:`encode_lanes`."""
     first, end, buffer = bounds[lane], bounds[lane + 1], buffers[lane]
     n_pixels = levels.shape[1]
-    at_once = max(1, min(AT_ONCE, ROOM // (n_pixels * n_steps)))
+    scratch = _scratch(n_pixels, n_steps)
     lit_room, room = n_pixels + LISTED_AT_ONCE, n_pixels * n_steps + GAPS_AT_ONCE
-    scratch = Scratch(
-        states=np.empty(at_once, np.uint64),
-        numbers=np.empty(at_once * _NUMBERS, np.float64),
-        used=np.empty(at_once, np.int64),
-        lit=np.empty(at_once * lit_room, np.uint16),
-        n_lit=np.empty(at_once, np.int64),
-        steps=np.empty(at_once * room, np.uint16),
-        pixels=np.empty(at_once * room, np.uint16),
-        counts=np.empty(at_once, np.int64),
-        places=np.empty(n_steps, np.int32),
-    )
-    total = 0
+    total, at_once = 0, scratch.states.size
     for image in range(first, end, at_once):
         n_images = min(at_once, end - image)
         for k in range(n_images):
