@@ -171,6 +171,18 @@ def _sums_of_windows_that_wait(make: Maker) -> nir.NIRGraph:
     return graph_of(nodes, (2, 3, 3), (2, 3, 3), (("a", "a"), ("b", "b")))
 
 
+def _nothing_decays(make: Maker) -> nir.NIRGraph:
+    """Some states keep all of themselves, as snnTorch writes ``beta=1``, and some do not."""
+    tau, tau_syn = (DT * make.each((size,), 2, 4, np.inf) for size in (8, 5))
+    cuba = nir.CubaLIF(
+        tau_syn=tau_syn, tau_mem=tau_syn[::-1], r=tau_syn[::-1] / DT, v_leak=np.full(5, 0.25),
+        v_threshold=np.full(5, 1.5), v_reset=np.zeros(5), w_in=tau_syn / DT,
+    )  # fmt: skip
+    nodes = {"a": make.affine(6, 8), "b": make.lif(8, tau=tau, r=tau / DT),
+             "c": make.linear(8, 5), "d": cuba}  # fmt: skip
+    return graph_of(nodes, (6,), (5,))
+
+
 def _nested(make: Maker) -> nir.NIRGraph:
     inner = nir.NIRGraph(
         {"in": nir.Input(np.array([5])), "lif": make.lif(5), "rec": make.linear(5, 5),
@@ -212,6 +224,7 @@ GRAPHS = {
     "potentials that wait": _potentials_that_wait,
     "sums that wait": _sums_that_wait,
     "sums of windows that wait": _sums_of_windows_that_wait,
+    "nothing decays": _nothing_decays,
     "nested": _nested,
     "values": _values,
     "joined": _joined,

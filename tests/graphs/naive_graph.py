@@ -101,6 +101,12 @@ class NaiveGraph:
             return out
         return self.neurons(name, node, self.total(incoming))
 
+    def towards(self, value, tau, leak, gain, x):
+        """A step of forward Euler; what never decays is written with a tau and a gain of inf."""
+        if math.isinf(tau):
+            return value + x
+        return value + self.options["dt"] / tau * ((leak - value) + gain * x)
+
     def reaches(self, value, limit):
         return value >= limit if self.options["comparison"] == "ge" else value > limit
 
@@ -195,14 +201,14 @@ class NaiveGraph:
             at = {field: values[unit] for field, values in own.items()}
             drive = x
             if "tau_syn" in at:
-                after = current + dt / at["tau_syn"] * (-current + at["w_in"] * x)
+                after = self.towards(current, at["tau_syn"], 0.0, at["w_in"], x)
                 drive = after if self.options["current"] == "same_step" else current
                 current = after
             if kind in ("IF", "I"):
                 v = v + dt * at["r"] * drive
             else:
                 tau = at.get("tau", at.get("tau_mem"))
-                v = v + dt / tau * ((at["v_leak"] - v) + at["r"] * drive)
+                v = self.towards(v, tau, at["v_leak"], at["r"], drive)
             given = v
             if "v_threshold" in at:
                 given = float(self.reaches(v, at["v_threshold"]))

@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
+from spikejoule.energy.from_graph import price_graph
 from spikejoule.engine import run_network
 from spikejoule.graphs import executor, running
 from spikejoule.graphs.conventions import Conventions
@@ -322,6 +323,38 @@ class TestMixture:
                 assert np.array_equal(mixed.of(kind, node), counts), (kind, node)
 
 
+def test_a_lif_neuron_that_never_decays_is_an_if_neuron() -> None:
+    """Its spikes, its counts, and the kernels that run it: snnTorch's ``beta=1``."""
+    given = replace(GIVEN, reset="subtract")
+    graphs = [GRAPHS["fully connected"](Maker()) for _ in range(2)]
+    threshold = np.full(5, 1.5)
+    endless = np.full(5, np.inf)
+    graphs[0].nodes["b"] = nir.LIF(endless, endless, np.zeros(5), threshold)
+    graphs[1].nodes["b"] = nir.IF(np.full(5, 1 / DT), threshold)
+    first, second = (run_graph(one, spikes_for(one), given, record=("b", "d")) for one in graphs)
+    assert first.engine == second.engine
+    assert first.total("spikes").sum() > 15
+    assert first.leaks_of(first.network.nodes["b"]) == 0  # type: ignore[arg-type]
+    for name in ("b", "d"):
+        assert np.array_equal(first.recorded[name].sources, second.recorded[name].sources)
+
+
+class TestAnswers:
+    def test_the_largest_count_that_several_share_is_no_answer(self) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        run = run_graph(graph, spikes_for(graph, samples=20), GIVEN)
+        counts = np.array([[0, 0, 0, 0], [2, 5, 5, 1], [0, 0, 3, 0], [4, 4, 4, 5]])
+        assert replace(run, output=counts).predictions.tolist() == [-1, -1, 2, 3]
+
+    def test_a_silent_network_is_right_nowhere_and_is_named(self) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        graph.nodes["d"].v_threshold += 100
+        with pytest.warns(UserWarning, match="no spike of d in any of the 2 samples"):
+            analysis = price_graph(graph, spikes_for(graph), GIVEN, labels=np.zeros(2, np.int64))
+        assert analysis.inputs.accuracy.test_percent == 0
+        assert dict(analysis.inputs.facts)["no answer, for equal spike counts"] == "2 of 2"
+
+
 class TestConventions:
     @pytest.mark.parametrize(
         ("name", "given", "words"),
@@ -455,6 +488,9 @@ class TestStructure:
             ({"nodes": {"c": nir.Linear(np.full((4, 5), np.nan))}}, "not finite"),
             ({"edges": [("b", "input")]}, "b -> input leads into the input"),
             ({"nodes": {"b": nir.LIF(*np.zeros((5, 5)))}}, "a tau that is not above 0"),
+            ({"nodes": {"b": nir.LIF(np.full(5, np.inf), *np.ones((4, 5)))}},
+             "a tau and a r of which one alone is infinite"),
+            ({"nodes": {"b": nir.IF(np.full(5, np.inf), np.ones(5))}}, "one alone is infinite"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )  # fmt: skip

@@ -7,6 +7,7 @@ run on given events.
 import argparse
 import os
 import re
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,8 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     network = read_nir(options.file)
     events, about, facts = read_given_events(options.events, options.step_us, options.samples)
     inputs = graph_inputs(run_graph(network, events, given_conventions(options)), **about)
+    for words in (value for name, value in inputs.facts if name == "warning"):
+        sys.stderr.write(f"warning: {words}.\n")
     return replace(inputs, facts=(*inputs.facts, *facts))
 
 

@@ -3,6 +3,8 @@
 No stage imports this module: it brings the executor of `graphs` with it.
 """
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.prices import load_profiles, select_profile
-from spikejoule.evaluation.evaluation import evaluate_predictions
+from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.measurement import energy_proxies
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
@@ -48,6 +50,8 @@ def price_graph(
     profiles = load_profiles(None)
     chosen = select_profile(profiles, profile or next(iter(profiles)), "profile")
     inputs = graph_inputs(run_graph(graph, events, given), title, labels)
+    for words in (value for name, value in inputs.facts if name == "warning"):
+        warnings.warn(words, stacklevel=2)
     return analyse(inputs, profiles, chosen, chosen, BootstrapSettings())
 
 
@@ -79,6 +83,12 @@ def graph_inputs(
     waiting = ", ".join(sorted(f"{source} -> {target}" for source, target in network.waiting))
     facts = [("graph run with", run.conventions.in_words or "nothing to choose")]
     facts += [("edges that wait a step", waiting)] if waiting else []
+    if run.silent:
+        names = ", ".join(run.silent)
+        facts.append(("warning", f"no spike of {names} in any of the {run.n_rows:,} samples"))
+    unanswered = 0 if run.predictions is None else int((run.predictions < 0).sum())
+    if unanswered and labels is not None:
+        facts.append(("no answer, for equal spike counts", f"{unanswered:,} of {run.n_rows:,}"))
     step_ms = step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds
     encoder = NoEncoding.model_construct(
         time_window=run.time_window, window_ms=run.time_window * step_ms
@@ -100,7 +110,8 @@ def graph_inputs(
 
 
 def _accuracies(run: GraphRun, labels: NDArray[np.integer] | None) -> Accuracies | None:
-    """By the output with the most spikes; of an output of values nobody says how it is read."""
+    """By the output with the most spikes, where equals are no answer; of an output of values nobody
+    says how it is read."""
     if labels is None:
         return None
     n_classes, classes = run.output.shape[1], np.asarray(labels)
@@ -111,7 +122,7 @@ def _accuracies(run: GraphRun, labels: NDArray[np.integer] | None) -> Accuracies
         )
     if run.predictions is None:
         return None
-    found = evaluate_predictions(classes, run.predictions, n_classes).overall
+    found = accuracy(int((run.predictions == classes).sum()), run.n_rows)
     if found.percent is None:
         return None
     return Accuracies(None, found.percent, found.low_percent, found.high_percent)

@@ -21,7 +21,9 @@ With a fraction a = dt / tau (forward Euler) for each time constant,
     CubaLIF, -LI   i[t] = (1 - a_syn) i[t-1] + a_syn w_in x[t]
                    v[t] = (1 - a_mem) v[t-1] + a_mem v_leak + a_mem r i[t]
 
-where x[t] is what arrives. For ``current: next_step`` the potential follows i[t-1]. Where v[t]
+where x[t] is what arrives. A tau that is infinite, as is then the r or the w_in that goes with it,
+stands for a state that keeps all of itself, with a gain of 1: snnTorch writes ``beta=1`` so, which
+makes a LIF neuron an IF neuron. For ``current: next_step`` the potential follows i[t-1]. Where v[t]
 reaches the threshold, the neuron spikes and is reset in the same step.
 
 The gains a r, a w_in and dt r are constants that hardware has in its weights: in most exports they
@@ -186,13 +188,13 @@ def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dy
         fraction = _fraction(node, "tau_syn", conventions)
         keep_current, gain_current = (
             (1 - fraction).astype(dtype),
-            (fraction * values["w_in"]).astype(dtype),
+            _gain(fraction, values["w_in"]).astype(dtype),
         )
     tau = "tau_mem" if node.has_current else "tau"
     keep, gain, drive = np.ones(node.n_out), dt * values["r"], nothing
     if tau in values:
         fraction = _fraction(node, tau, conventions)
-        keep, gain, drive = 1 - fraction, fraction * values["r"], fraction * values["v_leak"]
+        keep, gain, drive = 1 - fraction, _gain(fraction, values["r"]), fraction * values["v_leak"]
     threshold = values.get("v_threshold", np.full(node.n_out, np.inf)).astype(dtype)
     begin = {"leak": values.get("v_leak", nothing), "reset": reset}
     initial = begin.get(conventions.initial or "", nothing).astype(dtype)
@@ -216,10 +218,16 @@ def _fraction(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.
     if dt > tau.min() * (1 + 1e-6):
         raise ParameterError(
             f"dt is {dt:g} s, but the {name} of the node {node.name!r} is {tau.min():g} s; allowed "
-            "is a dt that is not longer."
+            "is a dt that is not longer (Norse's export writes a tau that is dt times too small)."
         )
     fraction: NDArray[np.float64] = np.minimum(dt / tau, 1)
     return fraction
+
+
+def _gain(fraction: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a step takes of what arrives, float64 [n]; 1 where the factor is infinite."""
+    is_infinite = np.isinf(factor)
+    return np.where(is_infinite, 1.0, fraction * np.where(is_infinite, 0.0, factor))
 
 
 def delay_steps(node: Waiting, conventions: Conventions) -> NDArray[np.int64]:

@@ -73,11 +73,19 @@ class GraphRun(Activity):
 
     @property
     def predictions(self) -> NDArray[np.int64] | None:
-        """The output with the most spikes, the first of equals, int64 [N]; None for values."""
+        """The output with the most spikes, int64 [N]; -1, no answer, where several have as many.
+
+        None for an output of values.
+        """
         if self.network.answer is None:
             return None
-        classes: NDArray[np.int64] = self.output.argmax(axis=1)
-        return classes
+        is_most = self.output == self.output.max(axis=1, keepdims=True)
+        return np.where(is_most.sum(axis=1) == 1, self.output.argmax(axis=1), -1)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Populations, and the input, that give no spike in any sample."""
+        return tuple(name for name, of in self.counts["spikes"].items() if not of.any())
 
 
 class Prepared:

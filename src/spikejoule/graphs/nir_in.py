@@ -58,6 +58,10 @@ _NEURONS: Final = {
     "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
 }
 
+_MAY_BE_INFINITE: Final = ("tau", "tau_syn", "tau_mem", "r", "w_in")
+"""A time constant with the gain that goes with it: what never decays, such as snnTorch's neurons
+with ``beta=1``."""
+
 MAX_ARRAY_BYTES: Final = 1 << 31
 """Of all arrays of a file, unpacked, with 8 bytes or more for each element, as in float64: those of
 VGG-16, with 138 million weights, are half of it."""
@@ -325,7 +329,7 @@ def _built(name: str, raw: Raw, shape: Shape) -> Node:
         raise ArtifactError(f"the node {name!r} ({raw['type']}) is damaged ({error}).") from error
 
 
-def _array(value: Any) -> NDArray[np.float64]:
+def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
     """An array of finite numbers; tensors of torch as exporters leave them in a graph, too."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
@@ -333,7 +337,8 @@ def _array(value: Any) -> NDArray[np.float64]:
     if found.dtype.kind not in "fiub":
         raise ValueError(f"it holds {found.dtype} where numbers are needed")
     found, largest = found.astype(np.float64), np.finfo(np.float32).max
-    if not -largest <= found.min(initial=0) <= found.max(initial=0) <= largest:
+    finite = np.where(np.isposinf(found), 0, found) if allows_infinity else found
+    if not -largest <= finite.min(initial=0) <= finite.max(initial=0) <= largest:
         raise ValueError("it holds numbers that are not finite in float32")
     return found
 
@@ -352,9 +357,9 @@ def _pair(value: Any) -> tuple[int, int]:
     return first, last
 
 
-def _each(raw: Raw, what: str, shape: Shape) -> NDArray[np.float64]:
+def _each(raw: Raw, what: str, shape: Shape, allows_infinity: bool = False) -> NDArray[np.float64]:
     """A parameter for every unit, flat: one number stands for all."""
-    found, size = _array(raw[what]), math.prod(shape)
+    found, size = _array(raw[what], allows_infinity), math.prod(shape)
     if found.size == 1:
         return np.full(size, found.item())
     if not fits(found.shape, shape):
@@ -471,10 +476,16 @@ def _waiting(name: str, raw: Raw, shape: Shape) -> Node:
 def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
     kind = raw["type"]
     # Older files have no v_reset: it is 0.
-    values = {what: _each({"v_reset": 0, **raw}, what, shape) for what in _NEURONS[kind]}
+    values = {
+        what: _each({"v_reset": 0, **raw}, what, shape, what in _MAY_BE_INFINITE)
+        for what in _NEURONS[kind]
+    }
     for what in values:
         if what.startswith("tau") and (values[what] <= 0).any():
             raise ArtifactError(f"has a {what} that is not above 0.")
+    for gain, tau in (("w_in", "tau_syn"), ("r", "tau_mem" if "tau_mem" in values else "tau")):
+        if gain in values and (np.isinf(values[gain]) != np.isinf(values.get(tau, 0))).any():
+            raise ArtifactError(f"has a {tau} and a {gain} of which one alone is infinite.")
     return Neurons(name, shape, shape, kind, values)
 
 

@@ -152,8 +152,9 @@ def answer_spikes(
 
     Returns:
         a row per sample, with the columns of `answer` but for `input_macs`: `class` is null where
-        the output are values. Behind it `output`, the spikes of each output, or the sum of its
-        values, over all steps; behind the synaptic events `value_macs`, the products of values.
+        the output are values, and -1 where several outputs share the largest count. Behind it
+        `output`, the spikes of each output, or the sum of its values, over all steps; behind the
+        synaptic events `value_macs`, the products of values.
 
     Raises:
         DataError, ArtifactError: the spikes are of another form, or too many.
