@@ -124,7 +124,6 @@ METHODS: Final[tuple[Method, ...]] = (DENSE, ZERO_SKIPPING)
 INFERENCE: Final = "inference"
 
 _PIXEL_BITS = 8
-_ACCUMULATOR_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -470,14 +469,14 @@ def _of_baseline(
     """The formulas of this module for a ReLU network."""
     layers, connections = baseline.architecture.layer_names, baseline.architecture.connection_names
     skips, integers = method == ZERO_SKIPPING, baseline.weight_bits < FLOAT_BITS
-    bits, bias_bits = baseline.weight_bits, _ACCUMULATOR_BITS if integers else FLOAT_BITS
+    bits, sum_bits = baseline.weight_bits, baseline.sum_bits
     sizes = np.array([one.n_out for one in baseline.architecture.layers], dtype=np.int64)
     synapses = np.array(baseline.synapses, dtype=np.int64)
     sources, targets = sizes[:-1], sizes[1:]
     index_bits = np.array([address_bits(int(n)) * baseline.pruned for n in targets])
-    parameters = synapses * (bits + index_bits) + targets * bias_bits
+    parameters = synapses * (bits + index_bits) + targets * sum_bits
     # The last layer's are scores, as wide as what they are summed in.
-    activation_bits = [*[baseline.activation_bits] * (len(sizes) - 1), _ACCUMULATOR_BITS]
+    activation_bits = [*[baseline.activation_bits] * (len(sizes) - 1), sum_bits]
     products: NDArray[np.int64] = baseline.macs_nonzero[:n_samples] if skips else synapses
     yield block("mac", connections, products, bits)
     yield block("bias_addition", layers[1:], targets)
@@ -493,10 +492,10 @@ def _of_baseline(
     yield block("weight_read", connections, products, bits, synapses, parameters)
     if baseline.pruned:
         yield block("index_read", connections, products, index_bits, synapses, parameters)
-    yield block("bias_read", layers[1:], targets, bias_bits, targets, parameters)
+    yield block("bias_read", layers[1:], targets, sum_bits, targets, parameters)
     gathered = synapses if baseline.pruned and not skips else sources
     yield block("activation_read", layers[:-1], gathered, activation_bits[:-1], sources)
     if skips:
-        yield block("sum_access_per_mac", connections, 2 * products, _ACCUMULATOR_BITS, targets)
+        yield block("sum_access_per_mac", connections, 2 * products, sum_bits, targets)
     yield block("activation_write", layers[1:], targets, activation_bits[1:], targets)
     yield block("decision_comparison", layers[-1:], targets[-1:] - 1)
