@@ -122,6 +122,8 @@ ZERO_SKIPPING: Final = "zero_skipping"
 METHODS: Final[tuple[Method, ...]] = (DENSE, ZERO_SKIPPING)
 
 INFERENCE: Final = "inference"
+IMAGE: Final = "image"
+"""The place of what makes the pixels that a network reads."""
 
 _PIXEL_BITS = 8
 
@@ -224,6 +226,29 @@ def joined(
 def address_bits(n_units: int) -> int:
     """Bits that tell n units apart, at least 1."""
     return max(1, (n_units - 1).bit_length())
+
+
+def averaging(operations: OperationCounts, side: int, n_pixels: int) -> OperationCounts:
+    """Operations with those that make the pixels a network reads, if they are means of squares.
+
+    Of a square every pixel is read and added, and half of their number to round; dividing by a
+    power of two is no operation. The mean is written to where the network reads it.
+
+    Args:
+        operations: of the network, on any side.
+        side: of the squares, in pixels; 1 if pixels are read as they are.
+        n_pixels: that the network reads.
+    """
+    if side == 1:
+        return operations
+    read, place = side**2 * n_pixels, [IMAGE]
+    made = [
+        block("pixel_read", place, [read], _PIXEL_BITS, read),
+        block("code_addition", place, [read]),
+        block("activation_write", place, [n_pixels], _PIXEL_BITS, n_pixels),
+    ]
+    whole = joined([*made, operations], len(operations.counts))
+    return replace(operations, columns=whole.columns, counts=whole.counts)
 
 
 def count_operations(
