@@ -57,6 +57,8 @@ def open_regular(
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise error_type(f"{path} cannot be read: {reason}.") from error
+    except TypeError as error:
+        raise error_type(f"the path of a file is needed, not a {type(path).__name__}.") from error
 
 
 def read_text(path: FilePath, error_type: type[SpikejouleError] = ArtifactError) -> str:

@@ -29,6 +29,8 @@ MAX_UNITS = 2**24
 """Units of the widest input, whose numbers take four."""
 MAX_STEPS = 10_000
 """Steps of the longest window of an encoding."""
+_BLOCK_PLACES = 1 << 20
+"""Of a dense tensor that are looked at together."""
 EVENTS = ArrayFile(
     "spikejoule/events/1",
     {
@@ -71,7 +73,7 @@ def layout_problem(
         return "offsets decrease"
     if sources.size and int(sources.max()) >= n_inputs:
         return f"source {sources.max()} in a layer of {n_inputs} units"
-    ascending = np.diff(sources.astype(np.int32)) > 0
+    ascending = sources[1:] > sources[:-1]
     starts = offsets[1:-1]
     ascending[starts[(starts > 0) & (starts < sources.size)] - 1] = True
     return "" if ascending.all() else "sources of a row are not in strictly ascending order"
@@ -231,16 +233,27 @@ class EventList:
         """Event list of a dense tensor [N, T, n_inputs] that holds only zeros and ones.
 
         Raises:
-            ArtifactError: another number of dimensions, or a value that is neither 0 nor 1.
+            ArtifactError: no array, another number of dimensions, or a value that is neither 0 nor
+                1.
         """
-        dense = np.asarray(spikes)
+        dense = array_of(spikes, "spikes")
         if dense.ndim != 3:
             raise ArtifactError(f"spikes have {dense.ndim} dimensions; [N, T, units] is needed")
-        if not np.isin(dense, (0, 1)).all():
-            raise ArtifactError("spikes must be 0 or 1; other values were found")
         n_samples, n_steps, n_inputs = dense.shape
-        rows, sources = np.nonzero(dense.reshape(n_samples * n_steps, n_inputs))
-        return cls.from_rows(rows, sources, n_samples, n_steps, n_inputs)
+        kind, parts = source_type(n_inputs), [np.empty(0, source_type(n_inputs))]
+        lengths = np.zeros((n_samples, n_steps), np.int64)
+        # In blocks: of the places that are found numpy makes numbers of eight bytes.
+        n_together = max(1, _BLOCK_PLACES // max(1, n_steps * n_inputs))
+        for first in range(0, n_samples, n_together):
+            block = dense[first : first + n_together]
+            if block.dtype != np.bool_ and not ((block == 0) | (block == 1)).all():
+                raise ArtifactError("spikes must be 0 or 1; other values were found")
+            lengths[first : first + n_together] = np.count_nonzero(block, axis=2)
+            parts.append(np.nonzero(block)[2].astype(kind))
+        sources = np.concatenate(parts)
+        events = cls(sources, offsets_of(lengths.reshape(-1)), n_samples, n_steps, n_inputs)
+        events.check()
+        return events
 
     def row_arrays(self) -> dict[str, NDArray[Any]]:
         """The spikes as files hold them: sources, how many each row has, and (N, T, units)."""
@@ -306,6 +319,24 @@ class EventList:
         return EventList(
             self.sources[places], offsets, int(chosen.size), self.n_steps, self.n_inputs, currents
         )
+
+
+def array_of(given: object, what: str) -> NDArray[Any]:
+    """An array of numbers, or of what is one: a list, a tensor of PyTorch on any device.
+
+    Raises ArtifactError, which names `what` was given, for anything else.
+    """
+    reason = ""
+    try:
+        found = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+        if found.dtype.kind in "biuf":
+            return found
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        reason = f" ({' '.join(str(error).split())})"
+    raise ArtifactError(
+        f"{what} must be an array of numbers, or a dense tensor that holds them, but are a "
+        f"{type(given).__name__}{reason:.200}."
+    )
 
 
 def source_type(n_units: int) -> np.dtype[Any]:

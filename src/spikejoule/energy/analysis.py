@@ -16,7 +16,7 @@ from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.comparison import BreakEven, Verdict, break_even, verdicts
-from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts, averaging
+from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
     COUNTS,
@@ -63,8 +63,6 @@ class AnalysisInputs:
             where the network has none.
         facts: what else there is to say of the network, label and value.
         subject: what the samples show.
-        average_pixels: side of the squares whose means the networks read; the `variants` hold what
-            making them takes.
     """
 
     title: str
@@ -79,7 +77,6 @@ class AnalysisInputs:
     subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
     facts: tuple[tuple[str, str], ...] = ()
-    average_pixels: int = 1
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -331,12 +328,7 @@ def analyse(
     n_images = inputs.operations.n_images
     if n_images is None:  # means alone are known: baselines are compared on all of theirs
         n_images = min((len(one.macs_nonzero) for one in inputs.baselines), default=0)
-    n_pixels, side = inputs.architecture.n_input, inputs.average_pixels
-    baselines = [
-        replace(one, operations=averaging(one.operations, side, n_pixels))
-        for one in baseline_variants(inputs.baselines, n_images)
-    ]
-    compared = (*spiking, *baselines)
+    compared = (*spiking, *baseline_variants(inputs.baselines, n_images))
     conventional = range(len(spiking), len(compared))
     training: list[Variant] = []
     if inputs.training is not None:

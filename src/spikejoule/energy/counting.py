@@ -122,10 +122,9 @@ ZERO_SKIPPING: Final = "zero_skipping"
 METHODS: Final[tuple[Method, ...]] = (DENSE, ZERO_SKIPPING)
 
 INFERENCE: Final = "inference"
-IMAGE: Final = "image"
-"""The place of what makes the pixels that a network reads."""
 
 _PIXEL_BITS = 8
+_ACCUMULATOR_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -226,29 +225,6 @@ def joined(
 def address_bits(n_units: int) -> int:
     """Bits that tell n units apart, at least 1."""
     return max(1, (n_units - 1).bit_length())
-
-
-def averaging(operations: OperationCounts, side: int, n_pixels: int) -> OperationCounts:
-    """Operations with those that make the pixels a network reads, if they are means of squares.
-
-    Of a square every pixel is read and added, and half of their number to round; dividing by a
-    power of two is no operation. The mean is written to where the network reads it.
-
-    Args:
-        operations: of the network, on any side.
-        side: of the squares, in pixels; 1 if pixels are read as they are.
-        n_pixels: that the network reads.
-    """
-    if side == 1:
-        return operations
-    read, place = side**2 * n_pixels, [IMAGE]
-    made = [
-        block("pixel_read", place, [read], _PIXEL_BITS, read),
-        block("code_addition", place, [read]),
-        block("activation_write", place, [n_pixels], _PIXEL_BITS, n_pixels),
-    ]
-    whole = joined([*made, operations], len(operations.counts))
-    return replace(operations, columns=whole.columns, counts=whole.counts)
 
 
 def count_operations(
@@ -494,14 +470,14 @@ def _of_baseline(
     """The formulas of this module for a ReLU network."""
     layers, connections = baseline.architecture.layer_names, baseline.architecture.connection_names
     skips, integers = method == ZERO_SKIPPING, baseline.weight_bits < FLOAT_BITS
-    bits, sum_bits = baseline.weight_bits, baseline.sum_bits
+    bits, bias_bits = baseline.weight_bits, _ACCUMULATOR_BITS if integers else FLOAT_BITS
     sizes = np.array([one.n_out for one in baseline.architecture.layers], dtype=np.int64)
     synapses = np.array(baseline.synapses, dtype=np.int64)
     sources, targets = sizes[:-1], sizes[1:]
     index_bits = np.array([address_bits(int(n)) * baseline.pruned for n in targets])
-    parameters = synapses * (bits + index_bits) + targets * sum_bits
+    parameters = synapses * (bits + index_bits) + targets * bias_bits
     # The last layer's are scores, as wide as what they are summed in.
-    activation_bits = [*[baseline.activation_bits] * (len(sizes) - 1), sum_bits]
+    activation_bits = [*[baseline.activation_bits] * (len(sizes) - 1), _ACCUMULATOR_BITS]
     products: NDArray[np.int64] = baseline.macs_nonzero[:n_samples] if skips else synapses
     yield block("mac", connections, products, bits)
     yield block("bias_addition", layers[1:], targets)
@@ -517,10 +493,10 @@ def _of_baseline(
     yield block("weight_read", connections, products, bits, synapses, parameters)
     if baseline.pruned:
         yield block("index_read", connections, products, index_bits, synapses, parameters)
-    yield block("bias_read", layers[1:], targets, sum_bits, targets, parameters)
+    yield block("bias_read", layers[1:], targets, bias_bits, targets, parameters)
     gathered = synapses if baseline.pruned and not skips else sources
     yield block("activation_read", layers[:-1], gathered, activation_bits[:-1], sources)
     if skips:
-        yield block("sum_access_per_mac", connections, 2 * products, sum_bits, targets)
+        yield block("sum_access_per_mac", connections, 2 * products, _ACCUMULATOR_BITS, targets)
     yield block("activation_write", layers[1:], targets, activation_bits[1:], targets)
     yield block("decision_comparison", layers[-1:], targets[-1:] - 1)

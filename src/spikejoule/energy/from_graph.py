@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.encoding.encoders.none import NoEncoding
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import EventList, array_of
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, network_name
 from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.estimates import BootstrapSettings
@@ -102,7 +102,7 @@ def graph_inputs(
         variants=(Variant(SPIKING, name, WHOLE_WINDOW, accuracies, FLOAT_BITS, operations),),
         proxies=energy_proxies(network, spikes, run.time_window, events, pruned=run.pruned),
         n_images=run.n_rows,
-        labels=None if labels is None else np.asarray(labels, dtype=np.int64),
+        labels=None if labels is None else array_of(labels, "labels").astype(np.int64),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
         facts=tuple(facts),
         subject=subject or Subject("class", numbered(run.output.shape[1]), "samples"),
@@ -114,11 +114,15 @@ def _accuracies(run: GraphRun, labels: NDArray[np.integer] | None) -> Accuracies
     says how it is read."""
     if labels is None:
         return None
-    n_classes, classes = run.output.shape[1], np.asarray(labels)
-    if len(classes) != run.n_rows or classes.min() < 0 or classes.max() >= n_classes:
+    n_classes, classes = run.output.shape[1], array_of(labels, "labels")
+    if (
+        classes.shape != (run.n_rows,)
+        or classes.dtype.kind not in "iu"
+        or not 0 <= classes.min() <= classes.max() < n_classes
+    ):
         raise DataError(
             f"each of the {run.n_rows:,} samples needs one label from 0 to {n_classes - 1}, but "
-            f"there are {len(classes):,} labels up to {classes.max(initial=0)}."
+            f"there are {classes.size:,} labels of {classes.dtype} up to {classes.max(initial=0)}."
         )
     if run.predictions is None:
         return None

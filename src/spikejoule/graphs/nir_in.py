@@ -138,7 +138,10 @@ def network_of(graph: nir.NIRGraph) -> Network:
         ArtifactError: a node is not known, or nodes and edges do not fit.
     """
     if not isinstance(graph, nir.NIRGraph):
-        raise ArtifactError(f"a NIRGraph is needed, not a {type(graph).__name__}.")
+        raise ArtifactError(
+            f"a NIRGraph is needed, not a {type(graph).__name__}: `read_nir` reads a file, and "
+            "`spikejoule.price` takes a model that runs."
+        )
     return _network(_raw_of(graph))
 
 

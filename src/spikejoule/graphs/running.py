@@ -109,6 +109,14 @@ def run_graph(
         ParameterError: how it is run is not known, or contradicts it.
     """
     network = graph if isinstance(graph, Network) else network_of(graph)
+    given = Conventions() if given is None else given
+    if not isinstance(events, EventList):
+        raise ArtifactError(
+            f"events must be an EventList, not a {type(events).__name__}: `EventList.from_dense` "
+            "makes one of an array of samples, steps and units."
+        )
+    if not isinstance(given, Conventions):
+        raise ParameterError(f"given must be Conventions, not a {type(given).__name__}.")
     if events.currents is not None:
         raise ArtifactError(
             "the events hold constant currents, which a graph is not run on: encode them as spikes."
@@ -116,7 +124,7 @@ def run_graph(
     check_input(events, network)
     if events.n_samples == 0:
         raise ArtifactError("the events hold no sample, and at least one is needed.")
-    conventions = conventions_of(network, given or Conventions())
+    conventions = conventions_of(network, given)
     unknown = [name for name in record if name not in network.spiking]
     if unknown:
         raise ParameterError(
