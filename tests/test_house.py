@@ -184,7 +184,9 @@ class TestMakefile:
 
         venv, install, more, tests = log_of_test()
         assert venv == "venv: -m venv --clear .venv"
-        assert install.endswith("-c constraints.txt -e ."), "what running needs, and no more"
+        assert install.endswith("-c constraints.txt -e .[pipeline]"), (
+            "what running needs, and no more"
+        )
         assert more.endswith("-c constraints.txt -e .[dev]")
         assert "-m pytest" in tests
         assert len(log_of_test()) == 1
@@ -208,7 +210,7 @@ class TestMakefile:
             if "-m pytest" in line or " install " in line
         ]
         assert done == [
-            "constraints.txt -e .",
+            "constraints.txt -e .[pipeline]",
             *("constraints.txt -e .[dev]", "tested"),
             *("constraints.txt -e .[search]", "tested"),
             *("constraints.txt -e .[interop]", "constraints.txt --no-deps sinabs>=3.1 pbr"),

@@ -47,16 +47,6 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return line
 
 
-@pytest.mark.usefixtures("prepared")
-def test_without_the_extra(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "spikejoule.cli.searching.find_spec", lambda name: None if name == "submitit" else object()
-    )
-    assert "`spikejoule search` needs submitit, which a project has after" in refused(capsys)
-
-
 def test_nothing_else_needs_the_extra() -> None:
     code = (
         "import sys; sys.modules['optuna'] = sys.modules['submitit'] = None\n"

@@ -45,6 +45,7 @@ class BaselineSettings(Section):
     """How the ReLU networks learn where the spiking one learns otherwise, and which there are.
 
     Attributes:
+        max_epochs: passes over the training set; None takes those of the spiking network.
         lr, weight_decay, label_smoothing: as in `BaselineTraining`.
         weight_bits: width of the weights of the network that is quantised after its training.
         family_hidden: sizes of the one hidden layer of the family's networks.
@@ -54,6 +55,7 @@ class BaselineSettings(Section):
     The family has a network of every combination; with an empty list, none.
     """
 
+    max_epochs: int | None = Field(default=None, ge=1, le=100_000)
     lr: Real = Field(default=0.001, gt=0, le=10)
     weight_decay: Real = Field(default=0.00001, ge=0, le=1)
     label_smoothing: Real = Field(default=0.1, ge=0, lt=1)
@@ -71,10 +73,11 @@ class BaselineSettings(Section):
     )
 
     def training(self, spiking: TrainingRegime) -> BaselineTraining:
-        """The spiking network's epochs and augmentation, with learning constants of its own."""
+        """The spiking network's budget and augmentation, with learning constants of its own."""
         shared = {name: getattr(spiking, name) for name in TrainingRegime.model_fields}
         own = {name: getattr(self, name) for name in ("lr", "weight_decay", "label_smoothing")}
-        return BaselineTraining.model_validate({**shared, **own})
+        epochs = {"max_epochs": self.max_epochs or spiking.max_epochs}
+        return BaselineTraining.model_validate({**shared, **own, **epochs})
 
 
 NOT_PRUNED = PruningSettings()
@@ -89,7 +92,6 @@ class Variant:
         architecture: its layers; the neuron's constants play no part.
         pruning: how many of its weights are removed, and when.
         bits: width of its weights and activations while it learns; 32 is float32.
-        sum_bits: width of the sums and biases of a network of integers.
         equal_size: whether it stands in the comparison of equal sizes; it is computed by itself, so
             that the family does not change the last digits of a teacher.
     """
@@ -97,7 +99,6 @@ class Variant:
     architecture: Network
     pruning: PruningSettings = NOT_PRUNED
     bits: int = FLOAT_BITS
-    sum_bits: int = FLOAT_BITS
     equal_size: bool = False
 
     @property
@@ -108,8 +109,6 @@ class Variant:
             parts.append(f"{100 * self.pruning.pruned_fraction:.10g} % pruned")
         if self.bits != FLOAT_BITS:
             parts.append(f"{self.bits} bits")
-        if self.sum_bits != FLOAT_BITS:
-            parts.append(f"{self.sum_bits}-bit sums")
         return ", ".join(parts)
 
     @property
@@ -122,11 +121,7 @@ class Variant:
 
 
 def family(
-    n_input: int,
-    n_output: int,
-    settings: BaselineSettings,
-    pruning_epochs: tuple[float, float],
-    sum_bits: int,
+    n_input: int, n_output: int, settings: BaselineSettings, pruning_epochs: tuple[float, float]
 ) -> Iterator[Variant]:
     """A network of every combination of size, pruned fraction and width, in this order.
 
@@ -136,13 +131,10 @@ def family(
         settings: which sizes, fractions and widths.
         pruning_epochs: fraction of the epochs before the first weight is removed, and after which
             the last one is.
-        sum_bits: width of the sums of those of integers.
     """
     start, end = pruning_epochs
     for hidden, fraction, bits in product(
         settings.family_hidden, settings.family_pruned, settings.family_bits
     ):
         pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
-        architecture = Network.of_layers(n_input, (hidden,), n_output)
-        sums = sum_bits if bits != FLOAT_BITS else FLOAT_BITS
-        yield Variant(architecture, pruning, bits, sums)
+        yield Variant(Network.of_layers(n_input, (hidden,), n_output), pruning, bits)

@@ -19,6 +19,14 @@ from spikejoule.core.errors import SpikejouleError, printable
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
 
 
+EXTRAS = {
+    "torch": "torch",
+    **dict.fromkeys(("dvc", "mlflow", "mlxtend", "sklearn", "torchvision"), "pipeline"),
+    **dict.fromkeys(("optuna", "submitit"), "search"),
+}
+"""By a module that `pip install spikejoule` does not bring, the extra that does."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (a wrong call exits with 2 through argparse)."""
     given, parser = sys.argv[1:] if arguments is None else arguments, build_parser()
@@ -42,6 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpikejouleError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        # Where runs are recorded more is missing than this module.
+        extra = "pipeline" if options.module.endswith(".runs") else EXTRAS[module]
+        print(
+            f"error: `spikejoule {options.command}` needs {module}: pip install "
+            f"'spikejoule[{extra}]'.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("error: interrupted from the keyboard.", file=sys.stderr)

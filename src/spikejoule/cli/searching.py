@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +36,6 @@ _FROM_OPTIONS = ("heartbeat", "retries", "cluster", "threads", "minutes")
 
 def search(options: argparse.Namespace) -> str:
     """Search, and say what the front is and how each of its points is repeated."""
-    missing = [name for name in ("optuna", "submitit") if find_spec(name) is None]
-    if missing:
-        raise ParameterError(
-            f"`spikejoule search` needs {' and '.join(missing)}, which a project has after `make "
-            "search`, or `pip install 'spikejoule[search]'`."
-        )
     from spikejoule.search.launch import run_search
     from spikejoule.search.study import ENDED, FAILED, TRAINED
 

@@ -22,11 +22,9 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError
 
-from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.encoding.encoded_files import encoder_of_entry
@@ -287,6 +285,8 @@ class CompleteCheckpoint:
 
 def write_complete(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write a complete checkpoint atomically; `torch.load(..., weights_only=True)` opens it."""
+    from spikejoule.core import torch_files  # here, since a graph is priced without torch
+
     torch_files.write(path, content)
 
 
@@ -297,6 +297,8 @@ def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
     section may be missing. A missing, truncated or corrupt file, one that holds code, one of
     another schema, and one whose parts do not fit raise ArtifactError in one sentence.
     """
+    from spikejoule.core import torch_files
+
     return complete_checkpoint(path, torch_files.read(path))
 
 
@@ -338,7 +340,7 @@ def _network(file: CompleteFile) -> tuple[Network, dict[str, NDArray[np.float32]
     hidden = tuple(hidden) if isinstance(hidden, list) else (hidden,)
     architecture = Network.of_layers(n_input, hidden, n_output, _neuron(file.architecture.others))
     arrays = {
-        str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
+        str(name): value.detach().numpy() if hasattr(value, "detach") else value
         for name, value in file.model_state_dict.items()
     }
     _check_state(arrays, architecture)

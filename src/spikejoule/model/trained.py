@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule import __version__
-from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
 from spikejoule.encoding.encoder import Encoder
@@ -87,6 +86,8 @@ def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
     Raises ArtifactError if a weight is missing, of another shape, or not finite, or if another
     entry breaks the schema, and ValueError for integers that are not on their grids.
     """
+    from spikejoule.core import torch_files
+
     content = trained_content(network)
     complete_checkpoint(path, content)
     torch_files.write(path, content)

@@ -172,6 +172,8 @@ def store_errors(what: str) -> Iterator[None]:
     except SpikejouleError:
         raise
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "mlflow":
+            raise  # not installed, which is no answer of a store
         raise StoreError(f"{what} ({in_one_line(error)}).") from error
 
 

@@ -1,0 +1,217 @@
+"""The wheel, in environments that see nothing of this clone: the library without the pipeline.
+
+No package registry is asked. What an environment has beside the wheel are links to the test
+environment's own distributions: those that the wheel or a simulator says it needs, and no other.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.parser import Parser
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+
+from spikejoule.cli import EXTRAS
+from spikejoule.encoding.events import EventList, save_events
+from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.tools.without_torch import needs_torch
+
+pytestmark = [pytest.mark.slow, needs_torch]  # setuptools comes with it
+
+OF_THE_PIPELINE = ("dvc", "mlflow", "torchvision", "sklearn", "mlxtend", "optuna")
+IMPORT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python with the wheel; commands run in its folder, which is in no clone."""
+
+    folder: Path
+
+    def run(self, *command: str, status: int = 0) -> str:
+        """What a command of the environment prints; of one that fails, its error."""
+        program = self.folder / "bin" / command[0]
+        given = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+        done = subprocess.run(
+            [program, *command[1:]],
+            cwd=self.folder,
+            env={**given, "MPLBACKEND": "agg"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == status, done.stderr
+        return done.stderr if status else done.stdout
+
+    def python(self, code: str) -> str:
+        return self.run("python", "-W", "error::ImportWarning", "-c", code)
+
+
+@pytest.fixture(scope="module")
+def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, since a build leaves folders behind."""
+    folder = tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(repository / "src", folder / "source" / "src", ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(repository / name, folder / "source")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    subprocess.run([*pip, "wheel", *offline, folder / "source"], check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def needed(requirements: Iterable[str]) -> dict[str, Distribution]:
+    """The distributions that meet requirements, and those that they need in turn, by name."""
+    found: dict[str, Distribution] = {}
+    left = [Requirement(one) for one in requirements]
+    while left:
+        one = left.pop()
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            meets = distribution(one.name)
+        except PackageNotFoundError:  # of another build of PyTorch, say
+            continue
+        if meets.name not in found:
+            found[meets.name] = meets
+            left += [Requirement(line) for line in meets.requires or ()]
+    return found
+
+
+def metadata_of(wheel: Path) -> dict[str, list[str]]:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        message = Parser().parsestr(archive.read(name).decode("utf-8"))
+    return {key: message.get_all(key) or [] for key in message} | {"": [message.get_payload()]}
+
+
+def environment(folder: Path, wheel: Path, *others: str) -> Environment:
+    """A fresh environment with the wheel, what it needs, and some more requirements."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for one in needed([*metadata_of(wheel)["Requires-Dist"], *others]).values():
+        for top in {file.parts[0] for file in one.files or ()} - {"..", "__pycache__"}:
+            if not (packages / top).exists():
+                (packages / top).symlink_to(Path(str(one.locate_file(top))).resolve())
+    return Environment(folder)
+
+
+@pytest.fixture(scope="module")
+def library(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The wheel alone, with a graph and its events."""
+    import nir
+
+    made = environment(tmp_path_factory.mktemp("library"), wheel)
+    graph = GRAPHS["fully connected"](Maker())
+    nir.write(made.folder / "graph.nir", graph)
+    spikes = np.random.default_rng(3).random((6, 10, 6)) < 0.3
+    save_events(made.folder / "events.npz", EventList.from_dense(spikes), {})
+    return made
+
+
+@pytest.fixture(scope="module")
+def with_snntorch(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    pytest.importorskip("snntorch", reason="needs the extra interop")
+    return environment(tmp_path_factory.mktemp("simulator"), wheel, "torch", "snntorch", "nirtorch")
+
+
+HOW = ("--dt", str(DT), "--reset", "zero", "--threshold", "ge")
+
+
+def test_wheel_holds_every_file_and_its_readme(wheel: Path, repository: Path) -> None:
+    source = repository / "src"
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == {
+        path.relative_to(source).as_posix()
+        for path in (source / "spikejoule").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    metadata = metadata_of(wheel)
+    assert metadata[""] == [(repository / "README.md").read_text(encoding="utf-8")]
+    assert metadata["Description-Content-Type"] == ["text/markdown"]
+    assert len(metadata["Classifier"]) > 5
+    assert metadata["Keywords"]
+
+
+def test_graph_is_priced_with_the_wheel_alone(library: Environment) -> None:
+    modules = (*OF_THE_PIPELINE, "torch", "nirtorch", "yaml")
+    code = f"from importlib.util import find_spec; print(*map(find_spec, {modules}))"
+    assert set(library.python(code).split()) == {"None"}
+    given = ("graph.nir", "--events", "events.npz", *HOW, "--html", "energy.html")
+    said = library.run("spikejoule", "energy", *given)
+    assert said.startswith("Energy of graph.nir\n")
+    assert "45nm-fp32" in (library.folder / "energy.html").read_text(encoding="utf-8")
+
+
+def test_import_and_help_are_light(library: Environment) -> None:
+    code = "import time; start = time.perf_counter(); import spikejoule, sys\n"
+    code += "print(time.perf_counter() - start, *sys.modules)"
+    seconds, *modules = library.python(code).split()
+    assert float(seconds) < IMPORT_SECONDS
+    assert not {"numpy", "pandas", "numba", "pydantic"} & set(modules)
+    assert "spikejoule energy" in library.run("spikejoule", "--help")
+
+
+def test_every_module_needs_what_is_declared(library: Environment) -> None:
+    """The wheel's requirements and the extras; nothing that happens to be there in a clone."""
+    code = (
+        "import importlib, pkgutil, spikejoule\n"
+        "for one in pkgutil.walk_packages(spikejoule.__path__, 'spikejoule.'):\n"
+        "    try:\n"
+        "        importlib.import_module(one.name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        print(error.name.partition('.')[0])\n"
+    )
+    assert set(library.python(code).split()) <= EXTRAS.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        (("inspect", "checkpoint.pth"), "torch", "torch"),
+        (("publish", "graph.nir", *HOW), "torch", "pipeline"),
+        (("runs", "project"), "mlflow", "pipeline"),
+        (("front", "project"), "mlflow", "pipeline"),
+        (("verdict", "project"), "mlflow", "pipeline"),
+        (("seeds", "project"), "mlflow", "pipeline"),
+        (("search", "project"), "optuna", "search"),
+    ],
+)
+def test_commands_of_the_extras_say_so(
+    command: tuple[str, ...], module: str, extra: str, library: Environment, repository: Path
+) -> None:
+    project = library.folder / "project"
+    project.mkdir(exist_ok=True)
+    for name in ("params.yaml", "dvc.yaml", "search.yaml"):
+        shutil.copy(repository / name, project)
+    (project / "mlflow.db").touch()
+    (library.folder / "checkpoint.pth").touch()
+    said = library.run("spikejoule", *command, status=1)
+    extra = f"pip install 'spikejoule[{extra}]'"
+    assert said == f"error: `spikejoule {command[0]}` needs {module}: {extra}.\n"
+
+
+def test_extras_are_those_of_the_wheel(wheel: Path) -> None:
+    names = {"sklearn": "scikit-learn"}
+    brought = [Requirement(one) for one in metadata_of(wheel)["Requires-Dist"]]
+    for module, extra in EXTRAS.items():
+        of_it = [one for one in brought if one.name == names.get(module, module)]
+        assert of_it
+        assert not any(one.marker is None for one in of_it), "brought by the library itself"
+        assert any(one.marker.evaluate({"extra": extra}) for one in of_it if one.marker)
