@@ -4,7 +4,22 @@ Images (`data`) become lists of spike events (`encoding`), a network of leaky in
 neurons (`model`, `engine`) learns from them (`training`), every spike is counted (`evaluation`),
 and the counts become energy figures (`energy`).
 
-Nothing heavy is imported here: take what you need from the packages.
+Nothing heavy is imported here: take what you need from the packages. `price`, which counts a
+running model of torch (`modules`), is imported when it is first named.
 """
 
+TYPE_CHECKING = False  # as of typing, which takes time to import
+
+if TYPE_CHECKING:
+    from spikejoule.modules import Baseline, Population, Report, price
+
 __version__ = "0.1.0"
+__all__ = ["Baseline", "Population", "Report", "price"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # the packages below know nothing of `modules`
+
+    return getattr(import_module("spikejoule.modules"), name)

@@ -63,6 +63,9 @@ class AnalysisInputs:
             where the network has none.
         facts: what else there is to say of the network, label and value.
         subject: what the samples show.
+        counted_in: a ``graph`` that was run, or the ``modules`` of a running model; empty for a
+            checkpoint of this project.
+        level_percent: the accuracy of the verdict; None for the network's own on validation images.
     """
 
     title: str
@@ -77,12 +80,14 @@ class AnalysisInputs:
     subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
     facts: tuple[tuple[str, str], ...] = ()
+    counted_in: str = ""
+    level_percent: float | None = None
 
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What is counted and what is assumed, a sentence each."""
         return sentences(
-            "graph" if self.architecture.model is None else "inference",
+            self.counted_in or "inference",
             quantisation=self.architecture.quantisation,
             products=self.encoder.input_products,
             from_sensor=self.encoder.takes == "events",
@@ -342,7 +347,8 @@ def analyse(
     comparisons = tuple(sorted(sized, key=lambda one: [*profiles].index(one.profile)))
     judged: dict[str, tuple[Verdict, ...]] = {}
     for number, one in enumerate(spiking):
-        level = one.validation_percent
+        level = inputs.level_percent
+        level = one.validation_percent if level is None else level
         if one.method in (WHOLE_WINDOW, EARLY_EXIT) and level is not None:
             judged[one.method] = verdicts(ledger, [level], [number, *conventional])
     return EnergyAnalysis(

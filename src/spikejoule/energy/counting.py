@@ -57,6 +57,10 @@ Other nodes of a graph, with n units, and its counts of one sample (`evaluation.
 and a spike is read once by each connection that it enters. What is done with an output of values is
 not counted. Constant gains (r dt / tau and the like) are taken as parts of the weights.
 
+Who sees a model run (`modules`) has counted more than that: kinds ``active`` (updates with a
+spike), ``resets``, ``leaks``, ``biases``, ``comparisons`` and ``reads`` of an activity take the
+place of what these formulas would make of its spikes, updates and steps.
+
 A synaptic event belongs to a connection (``input_to_hidden``), the others to a layer. Input units
 are no neurons: they have spikes, but neither updates nor state. Loihi's table of prices (Davies et
 al. 2018) names an "active" and an "inactive" neuron update and does not define the words; here the
@@ -83,7 +87,10 @@ activation after the other, as a spiking network takes its events, and adds to a
 
 For both, in every layer after the input: n_l bias additions and bias reads, n_l activations
 written; a comparison (ReLU) for each hidden unit, and in integers a requantisation; n_(L-1) - 1
-comparisons of scores.
+comparisons of scores. In a network of torch with convolutions (`modules.conventional`), W_l and M_l
+are those under whose windows an activation lies, and kernels and biases are stored once; ReLU and
+biases are counted where it has some, and pooling takes an addition, or a comparison, for each
+activation and window, reads the former and writes its results, which an average divides.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,6 +115,7 @@ from spikejoule.model.network import (
     Neurons,
     Node,
     Output,
+    Pooling,
     Step,
     Waiting,
 )
@@ -323,8 +331,9 @@ def _of_node(activity: Activity, node: Node) -> Iterator[OperationCounts]:
         yield from _of_connection(activity, node)
     elif isinstance(node, Neurons):
         yield from _of_neurons(activity, node)
-    elif isinstance(node, Step):
-        yield _at(node, "threshold_comparison", activity.time_window * node.n_out)
+    elif isinstance(node, Step) or node.name in activity.counts.get("comparisons", {}):
+        compared = activity.time_window * node.n_out
+        yield _at(node, "threshold_comparison", _counted(activity, "comparisons", node, compared))
     for term in ("addition", "multiplication"):
         if node.name in activity.counts.get(f"{term}s", {}):
             yield _at(node, term, activity.of(f"{term}s", node.name))
@@ -332,6 +341,11 @@ def _of_node(activity: Activity, node: Node) -> Iterator[OperationCounts]:
         yield from _of_transfer(activity, node)
     if node == activity.network.output:
         yield from _of_answer(activity, node)
+
+
+def _counted(activity: Activity, kind: str, node: Node, otherwise: Any) -> Any:
+    """Counts of a kind that follow from others where nobody has made them."""
+    return activity.counts.get(kind, {}).get(node.name, otherwise)
 
 
 def _of_connection(activity: Activity, node: Connection) -> Iterator[OperationCounts]:
@@ -348,7 +362,7 @@ def _of_connection(activity: Activity, node: Connection) -> Iterator[OperationCo
     if index_bits:
         yield _at(node, "index_read", reads, index_bits, stored, parameters)
     if node.bias is not None:
-        added = activity.time_window * node.n_out
+        added = _counted(activity, "biases", node, activity.time_window * node.n_out)
         yield _at(node, "bias_addition", added)
         yield _at(node, "bias_read", added, state_bits, node.bias.size, parameters)
     yield _at(node, "state_access_per_event", 2 * reads, state_bits, node.n_out)
@@ -387,17 +401,22 @@ def _added(activity: Activity, node: Node) -> int:
 
 
 def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
-    network, n_states = activity.network, node.n_out * (1 + node.has_current)
-    updates, active = activity.of("updates", node.name), activity.of("spikes", node.name)
+    network, updates = activity.network, activity.of("updates", node.name)
     is_model, (_, bits) = network.model is not None, widths_of(network)
+    active = _counted(activity, "active", node, activity.of("spikes", node.name))
+    # A state for each time constant beside the potential's: a current, an adaptive threshold.
+    further = sum(name.startswith("tau_") for name in node.parameters) - 1
+    further = max(further, int(node.has_current), 0)
     if node.spikes:
         yield _at(node, "neuron_update_active", active)
     yield _at(node, "neuron_update_inactive", updates - active)
-    if node.has_current:
-        yield _at(node, "addition", updates)
-    leaks = activity.leaks_of(node)
-    if leaks or is_model:
-        yield _at(node, "leak_multiplication", updates * leaks // node.n_out)
+    if further:
+        yield _at(node, "addition", further * updates)
+    leaks = activity.counts.get("leaks", {}).get(node.name)
+    if leaks is None:
+        leaks = updates * activity.leaks_of(node) // node.n_out
+    if is_model or leaks.any():
+        yield _at(node, "leak_multiplication", leaks)
     added = _added(activity, node)
     if added or is_model:
         parameters = node.n_out * bits
@@ -409,8 +428,9 @@ def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
         yield _at(node, "bias_read", additions, bits, node.n_out, parameters)
     if node.spikes:
         yield _at(node, "threshold_comparison", updates)
-        yield _at(node, "reset", active)
-    yield _at(node, "state_access", 2 * updates * (1 + node.has_current), bits, n_states)
+        yield _at(node, "reset", _counted(activity, "resets", node, active))
+    n_states = 1 + further
+    yield _at(node, "state_access", 2 * updates * n_states, bits, node.n_out * n_states)
 
 
 def _of_transfer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
@@ -419,17 +439,19 @@ def _of_transfer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
     readers = sum(isinstance(one, BY_UNIT) for one in network.readers_of(name))
     if isinstance(node, Waiting):
         readers = max(readers, 1)
-    if name in network.spiking:
-        spikes, bits = activity.of("spikes", name), address_bits(size)
-        yield _at(node, "spike_routed", spikes)
-        if readers:
-            yield _at(node, "spike_read", readers * spikes, bits, size)
+    gives_values = name not in network.spiking or name in activity.counts.get("values", {})
+    given, bits = activity.of("values" if gives_values else "spikes", name), address_bits(size)
+    read = _counted(activity, "reads", node, readers * given if readers else None)
+    if not gives_values:
+        yield _at(node, "spike_routed", given)
+        if read is not None:
+            yield _at(node, "spike_read", read, bits, size)
         if not isinstance(node, Input):
-            yield _at(node, "spike_write", spikes, bits, size)
-    elif readers:
-        values = activity.of("values", name)
-        yield _at(node, "activation_write", values, FLOAT_BITS, size)
-        yield _at(node, "activation_read", readers * values, FLOAT_BITS, size)
+            yield _at(node, "spike_write", given, bits, size)
+    elif read is not None:
+        if not isinstance(node, Input):
+            yield _at(node, "activation_write", given, FLOAT_BITS, size)
+        yield _at(node, "activation_read", read, FLOAT_BITS, size)
 
 
 def _of_answer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
@@ -468,35 +490,59 @@ def _of_baseline(
     baseline: "BaselineCounts", method: Method, n_samples: int
 ) -> Iterator[OperationCounts]:
     """The formulas of this module for a ReLU network."""
-    layers, connections = baseline.architecture.layer_names, baseline.architecture.connection_names
+    architecture, connections = baseline.architecture, baseline.architecture.connections
+    layers, names = architecture.layer_names, architecture.connection_names
     skips, integers = method == ZERO_SKIPPING, baseline.weight_bits < FLOAT_BITS
     bits, bias_bits = baseline.weight_bits, _ACCUMULATOR_BITS if integers else FLOAT_BITS
-    sizes = np.array([one.n_out for one in baseline.architecture.layers], dtype=np.int64)
     synapses = np.array(baseline.synapses, dtype=np.int64)
-    sources, targets = sizes[:-1], sizes[1:]
+    sources = np.array([one.n_in for one in connections], dtype=np.int64)
+    targets = biased = biases = np.array([one.n_out for one in connections], dtype=np.int64)
+    stored, hidden = synapses, [*layers[1:-1]]
+    if architecture.model is None:  # not a chain of fully connected layers
+        stored = np.array([one.stored(baseline.pruned) for one in connections])
+        biases = np.array([0 if one.bias is None else one.bias.size for one in connections])
+        biased = np.where(biases > 0, targets, 0)
     index_bits = np.array([address_bits(int(n)) * baseline.pruned for n in targets])
-    parameters = synapses * (bits + index_bits) + targets * bias_bits
+    parameters = stored * (bits + index_bits) + biases * bias_bits
     # The last layer's are scores, as wide as what they are summed in.
-    activation_bits = [*[baseline.activation_bits] * (len(sizes) - 1), _ACCUMULATOR_BITS]
+    activation_bits = [*[baseline.activation_bits] * len(connections), _ACCUMULATOR_BITS]
     products: NDArray[np.int64] = baseline.macs_nonzero[:n_samples] if skips else synapses
-    yield block("mac", connections, products, bits)
-    yield block("bias_addition", layers[1:], targets)
-    yield block("activation_comparison", layers[1:-1], targets[:-1])
+    yield block("mac", names, products, bits)
+    yield block("bias_addition", layers[1:], biased)
+    if architecture.model is None:
+        yield from _between_layers(architecture, baseline.activation_bits)
+    else:
+        yield block("activation_comparison", hidden, targets[:-1])
     if integers:
-        yield block("requantisation", layers[1:-1], targets[:-1])
+        yield block("requantisation", hidden, targets[:-1])
     if skips:
         yield block("zero_comparison", layers[:-1], sources)
-        yield block("address_event", connections, products)
+        yield block("address_event", names, products)
     else:
-        yield block("address_unit", connections, sources + targets)
-        yield block("address_mac", connections, products)
-    yield block("weight_read", connections, products, bits, synapses, parameters)
+        yield block("address_unit", names, sources + targets)
+        yield block("address_mac", names, products)
+    yield block("weight_read", names, products, bits, stored, parameters)
     if baseline.pruned:
-        yield block("index_read", connections, products, index_bits, synapses, parameters)
-    yield block("bias_read", layers[1:], targets, bias_bits, targets, parameters)
+        yield block("index_read", names, products, index_bits, stored, parameters)
+    yield block("bias_read", layers[1:], biased, bias_bits, np.maximum(biases, 1), parameters)
     gathered = synapses if baseline.pruned and not skips else sources
     yield block("activation_read", layers[:-1], gathered, activation_bits[:-1], sources)
     if skips:
-        yield block("sum_access_per_mac", connections, 2 * products, _ACCUMULATOR_BITS, targets)
+        yield block("sum_access_per_mac", names, 2 * products, _ACCUMULATOR_BITS, targets)
     yield block("activation_write", layers[1:], targets, activation_bits[1:], targets)
     yield block("decision_comparison", layers[-1:], targets[-1:] - 1)
+
+
+def _between_layers(architecture: Network, bits: int) -> Iterator[OperationCounts]:
+    """What a conventional network does without weights: ReLU where it has one, and pooling."""
+    for one in architecture.of(Step):
+        yield block("activation_comparison", [one.name], [one.n_out])
+    for pool in architecture.of(Pooling):
+        place, amounts = [pool.name], [int(pool.fan_out().sum())]
+        if pool.average:
+            yield block("addition", place, amounts)
+            yield block("multiplication", place, [pool.n_out])
+        else:
+            yield block("activation_comparison", place, amounts)
+        yield block("activation_read", place, [pool.n_in], bits, pool.n_in)
+        yield block("activation_write", place, [pool.n_out], bits, pool.n_out)

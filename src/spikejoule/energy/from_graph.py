@@ -105,6 +105,7 @@ def graph_inputs(
         labels=None if labels is None else array_of(labels, "labels").astype(np.int64),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
         facts=tuple(facts),
+        counted_in="graph",
         subject=subject or Subject("class", numbered(run.output.shape[1]), "samples"),
     )
 

@@ -1,0 +1,14 @@
+"""Models of torch, of whatever simulator, counted while they run.
+
+From a model and samples to a report (`pricing`): what is known of its modules (`populations`,
+`reach`, and one file a simulator), giving it the samples (`running`), counting (`watching`), what
+was counted as a network (`counted`), the networks to compare with (`conventional`), and what is
+printed, saved and checked (`report`).
+"""
+
+from spikejoule.modules.conventional import Baseline
+from spikejoule.modules.populations import Population
+from spikejoule.modules.pricing import price
+from spikejoule.modules.report import Report
+
+__all__ = ["Baseline", "Population", "Report", "price"]

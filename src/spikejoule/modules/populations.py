@@ -1,0 +1,121 @@
+"""What is known of a module that holds neurons, whoever wrote it.
+
+A file of `simulators` says it of the classes of one simulator; a user says it of classes of their
+own, ``price(..., neurons={MyNeuron: Population()})``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+Factor = Tensor | float
+
+FLAT: Final = "flat"
+"""The axis of time of modules that take steps and samples joined to one axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """How the neurons of a module work.
+
+    Attributes:
+        keeps: of each state that leaks, the factor that a step multiplies it with, of all neurons
+            or of each; a factor of 1 is no leak. By default the potential leaks.
+        states: of a neuron: its potential, a synaptic current, an adaptive threshold.
+        resets: whether a spike resets the potential.
+        fires: False for a readout, which gives its potential.
+        graded: whether what a spike gives is another number than 1, which takes a multiplication.
+        time: the axis of time of what the module takes and gives, 0 or 1, or `FLAT`; None if it
+            takes one step.
+        input, recurrent: its own weights, if it has any: between what it takes and its neurons, and
+            between these. A module of `torch.nn` (Linear, a convolution), a matrix [target,
+            source], or a number for each neuron, which reaches itself alone.
+        bias: of its own weights; None without.
+        without_autapses: whether no neuron reaches itself through `recurrent`.
+        is_wiring: whether the module has weights alone, and the neurons are one of its parts.
+    """
+
+    keeps: Sequence[Factor] = (0.0,)
+    states: int = 1
+    resets: bool = True
+    fires: bool = True
+    graded: bool = False
+    time: int | str | None = None
+    input: nn.Module | Tensor | None = None
+    recurrent: nn.Module | Tensor | None = None
+    bias: Tensor | None = None
+    without_autapses: bool = False
+    is_wiring: bool = False
+
+    def leaks(self, n_units: int) -> int:
+        """Multiplications by which the states of n neurons leak in a step."""
+        found = 0
+        for keep in self.keeps:
+            factors = torch.as_tensor(keep)
+            found += n_units // factors.numel() * int((factors != 1).sum())
+        return found
+
+
+Describe = Callable[[Any], Population | None]
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """What is known of a simulator's modules.
+
+    Attributes:
+        package: the name by which it is imported.
+        describe: the neurons of a module; None for another module.
+        reset: forgets the states of a module that has some.
+        time: the axis of time of what a module with weights takes; None if it takes one step.
+        carries_state: whether a model takes its state beside its input, and gives both.
+    """
+
+    package: str
+    describe: Describe
+    reset: Callable[[Any], None] = lambda module: None
+    time: Callable[[Any], int | None] = lambda module: None
+    carries_state: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that is known of a model's modules.
+
+    Attributes:
+        simulators: those whose modules the model has.
+        own: what a user says of classes.
+    """
+
+    simulators: tuple[Simulator, ...]
+    own: Mapping[type, Population | Describe] = field(default_factory=dict)
+
+    def describe(self, module: nn.Module) -> Population | None:
+        """The neurons of a module; None if it is none that is known."""
+        for kind, said in self.own.items():
+            if isinstance(module, kind):
+                return said if isinstance(said, Population) else said(module)
+        found = (one.describe(module) for one in self.simulators)
+        return next((one for one in found if one is not None), None)
+
+    def time(self, module: nn.Module) -> int | None:
+        """The axis of time of what a module takes that has no neurons."""
+        found = (one.time(module) for one in self.simulators)
+        return next((one for one in found if one is not None), None)
+
+    def reset(self, model: nn.Module) -> None:
+        """Forget all states."""
+        for module in model.modules():
+            for one in self.simulators:
+                one.reset(module)
+            forget: Any = getattr(module, "reset", None)
+            if isinstance(module, tuple(self.own)) and callable(forget):
+                forget()
+
+
+def class_names(module: Any) -> set[str]:
+    """The names of a module's class and of those that it is derived from."""
+    return {one.__name__ for one in type(module).__mro__}

@@ -1,0 +1,97 @@
+"""How many synapses, or windows, a unit of what enters a layer reaches: exact to the border.
+
+A layer whose weights are all 1 gives y = A x, where A[j, i] is 1 if input i reaches output j. Its
+transpose, applied to ones, is the fan-out of each input: of a convolution the transposed one, with
+whatever padding, stride, groups and dilation it has. Autograd has the transpose.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Shape = tuple[int, ...]
+
+WEIGHTED = (
+    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d,
+    nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+)  # fmt: skip
+"""Modules of torch with weights that are counted."""
+AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.LPPool1d, nn.LPPool2d)
+ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+POOLING = (*AVERAGES, *ADAPTIVE, *MAXIMA)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+ACTIVATIONS = (nn.ReLU,)
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUT)
+"""Modules that change no number, in evaluation."""
+
+
+def unit_dimensions(module: nn.Module) -> int:
+    """Axes of what a module takes of one sample and step: 1 of Linear, 3 of Conv2d."""
+    if isinstance(module, nn.Linear):
+        return 1
+    digits = [one for kind in type(module).__mro__ for one in kind.__name__ if one in "123"]
+    return 1 + int(digits[0])
+
+
+def fan_out(module: Any, shape: Shape) -> NDArray[np.int64]:
+    """Synapses that each unit of the input reaches, int64 [n_in].
+
+    Args:
+        module: one of `WEIGHTED`.
+        shape: of what it takes of one sample.
+    """
+    kind: Any = next(one for one in WEIGHTED if isinstance(module, one))
+    if kind is nn.Linear:
+        return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
+    # The class of torch itself, whose forward knows nothing of steps, hooks or parametrisations.
+    twin = kind.__new__(kind)
+    kept = {key: value for key, value in vars(module).items() if key not in ("weight", "bias")}
+    ones = torch.ones(module.weight.shape, dtype=torch.float64)
+    twin.__dict__.update(kept, _parameters={"weight": ones, "bias": None})
+    return _transposed(lambda x: kind.forward(twin, x), shape)
+
+
+def windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | None:
+    """Windows of pooling that each unit of the input lies in, int64 [n_in]; None if not known."""
+    places, out_places = shape[1:], out_shape[1:]
+    n_axes = len(places)
+    if isinstance(module, ADAPTIVE):
+        if any(size % out for size, out in zip(places, out_places, strict=True)):
+            return None
+        return np.ones(int(np.prod(shape)), dtype=np.int64)
+    kernel = _each(module.kernel_size, n_axes)
+    stride = _each(module.stride or module.kernel_size, n_axes)
+    padding, dilation = (
+        _each(getattr(module, name, default), n_axes)
+        for name, default in (("padding", 0), ("dilation", 1))
+    )
+    pads: list[int] = []
+    for axis in reversed(range(n_axes)):
+        reach = (out_places[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
+        after = reach - places[axis] - padding[axis]
+        pads += [padding[axis], max(after, 0)]
+    convolution = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[n_axes - 1]
+    weight = torch.ones((1, 1, *kernel), dtype=torch.float64)
+
+    def summed(x: Tensor) -> Tensor:
+        padded = nn.functional.pad(x, pads)
+        return convolution(padded, weight, stride=stride, dilation=dilation)
+
+    return np.tile(_transposed(summed, (1, *places)), shape[0])
+
+
+def _each(value: int | Sequence[int], n_axes: int) -> list[int]:
+    return [value] * n_axes if isinstance(value, int) else [int(one) for one in value]
+
+
+def _transposed(linear: Callable[[Tensor], Tensor], shape: Shape) -> NDArray[np.int64]:
+    with torch.enable_grad(), torch.inference_mode(False):
+        ones = torch.zeros((1, *shape), dtype=torch.float64, requires_grad=True)
+        (found,) = torch.autograd.grad(linear(ones).sum(), ones)
+    return found.reshape(-1).round().to(torch.int64).numpy()

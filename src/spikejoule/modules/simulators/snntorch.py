@@ -1,0 +1,43 @@
+"""snnTorch: modules take one step, and keep their states, or take and give them.
+
+Its default reset is delayed: the potential of a neuron that has spiked is lowered in the step
+after. A reset is counted with its spike.
+"""
+
+from typing import Any, Final
+
+import torch
+
+from spikejoule.modules.populations import Population, Simulator, class_names
+
+_STATES: Final = {"Leaky": 1, "Lapicque": 1, "RLeaky": 1, "Synaptic": 2, "RSynaptic": 2, "Alpha": 3}
+
+
+def describe(module: Any) -> Population | None:
+    """The neurons that have no weights but recurrent ones."""
+    names = class_names(module)
+    states = next((n for name, n in _STATES.items() if name in names), None)
+    if states is None or "SpikingNeuron" not in names:
+        return None
+    keeps = [module.beta.detach().clamp(0, 1)]
+    if states > 1:
+        keeps.append(module.alpha.detach().clamp(0, 1))
+    recurrent = getattr(module, "recurrent", None)
+    if recurrent is not None and hasattr(recurrent, "V"):  # one weight from a neuron to itself
+        recurrent = torch.as_tensor(recurrent.V).detach().reshape(-1)
+    return Population(
+        keeps=keeps,
+        states=states,
+        resets=module.reset_mechanism != "none",
+        graded=bool((module.graded_spikes_factor != 1).any()),
+        recurrent=recurrent,
+    )
+
+
+def reset(module: Any) -> None:
+    """Potentials and currents are zero before the first step."""
+    if "SpikingNeuron" in class_names(module) and hasattr(module, "reset_mem"):
+        module.reset_mem()
+
+
+SIMULATOR: Final = Simulator("snntorch", describe, reset)

@@ -1,0 +1,515 @@
+"""Counting in a running model: hooks see what enters and leaves each of its modules.
+
+A module is a place, and one that runs in several shapes is several. Of each place only sums are
+kept, of each sample: what enters a layer with weights, each unit times its fan-out; what neurons
+give. Whole numbers are spikes, 2 being two of them; a place that has met any other number, or
+that neurons with graded spikes feed, takes values, whose products are multiply-accumulates.
+
+Which place a tensor comes from is known by its memory, which views share (`Flatten`, slices of
+time); what was computed in between, by a function that is no module, has no source that is known.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from spikejoule.core.errors import DataError
+from spikejoule.modules.populations import FLAT, Known, Population
+from spikejoule.modules.reach import (
+    ACTIVATIONS,
+    DROPOUT,
+    NORMS,
+    PASSING,
+    POOLING,
+    WEIGHTED,
+    Shape,
+    fan_out,
+    unit_dimensions,
+    windows,
+)
+
+_EXACT: Final = 2**24
+"""Below it float32 adds up whole numbers exactly."""
+INPUT: Final = "input"
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What a tensor holds, of each sample.
+
+    Attributes:
+        spikes: sum of what its units give, [B]; of values, units that give something.
+        nonzero: units that give something, [B].
+        peak: the most that one gives.
+        whole: whether all are whole numbers.
+    """
+
+    spikes: Tensor
+    nonzero: Tensor
+    peak: float
+    whole: bool
+
+    @property
+    def binary(self) -> bool:
+        """Whether all are 0 or 1."""
+        return self.whole and self.spikes is self.nonzero
+
+
+@dataclass(eq=False)
+class Place:
+    """A module in one shape, and what was counted there.
+
+    Attributes:
+        name: in the model.
+        module: it; of weights that neurons hold, a layer that is made of them.
+        in_shape, out_shape: of one sample and step.
+        fan_out: of each unit that enters a layer or pooling, int64 [n_in].
+        population: of neurons.
+        sources: the places from which it takes, in the order in which they were met.
+        has_bias: whether something constant is added to what it gives.
+        takes_values: whether it has met a number that is no spike.
+        gives_values: whether it has given one.
+        peak: the most that a unit has given it.
+        counts: of each kind, int64 [B] of each batch by its number; ``steps`` are those in which it
+            worked.
+    """
+
+    name: str
+    module: nn.Module
+    in_shape: Shape
+    out_shape: Shape
+    fan_out: NDArray[np.int64] | None = None
+    population: Population | None = None
+    sources: dict[str, None] = field(default_factory=dict)
+    has_bias: bool = False
+    takes_values: bool = False
+    gives_values: bool = False
+    peak: float = 0.0
+    counts: dict[str, dict[int, NDArray[np.int64]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.sums: dict[str, Any] = {}
+        self.weights: dict[Any, Tensor] = {}
+
+    @property
+    def n_out(self) -> int:
+        """Units."""
+        return int(np.prod(self.out_shape))
+
+    def add(self, kind: str, found: Tensor | int) -> None:
+        """Sums of this step, [B], or of each sample alike."""
+        self.sums[kind] = self.sums[kind] + found if kind in self.sums else found
+
+    def finish(self, batch: int, size: int) -> None:
+        """Keep the sums of a batch."""
+        for kind, found in self.sums.items():
+            values = found.cpu().numpy() if isinstance(found, Tensor) else np.full(size, found)
+            self.counts.setdefault(kind, {})[batch] = np.rint(values).astype(np.int64)
+        self.sums.clear()
+
+    def of(self, kind: str, sizes: list[int]) -> NDArray[np.int64]:
+        """Counts of all samples, int64 [N]."""
+        found = self.counts.get(kind, {})
+        parts = [found.get(n, np.zeros(size, np.int64)) for n, size in enumerate(sizes)]
+        return np.concatenate(parts)
+
+
+class Watch:
+    """What is counted while a model runs.
+
+    Attributes:
+        places: by name, in the order in which they ran first.
+        unknown: what ran, or has parameters, and was not counted.
+        sizes: samples of each batch.
+    """
+
+    def __init__(self, model: nn.Module, known: Known) -> None:
+        self.known = known
+        self.places: dict[str, Place] = {}
+        self.unknown: dict[str, str] = {}
+        self.sizes: list[int] = []
+        self.input_shape: Shape | None = None
+        self._by_shape: dict[tuple[str, Shape], Place] = {}
+        self._traced: dict[int, tuple[StorageWeakRef, str]] = {}
+        self._latest: dict[str, int] = {}
+        self._given: dict[str, tuple[tuple[Any, ...], Given]] = {}
+        self._size, self._order = 0, "tb"
+        self._steps: int | None = None
+        populations = {
+            name: one
+            for name, module in model.named_modules()
+            if (one := known.describe(module)) is not None
+        }
+        if any(one.time == 1 for one in populations.values()):
+            self._order = "bt"
+        inner = {
+            id(part)
+            for one in populations.values()
+            for held in (one.input, one.recurrent)
+            if isinstance(held, nn.Module)
+            for part in held.modules()
+        }
+        self._hooks = [
+            (module, hook)
+            for name, module in model.named_modules()
+            if id(module) not in inner
+            and (hook := self._hook_of(_named(name, module), module, populations.get(name)))
+        ]
+
+    def _hook_of(
+        self, name: str, module: nn.Module, population: Population | None
+    ) -> Callable[..., None] | None:
+        """What is done when a module has run; None for nothing."""
+        act: Callable[[str, nn.Module, Tensor, Any], None] | None = None
+        if population is not None:
+            return lambda _, args, kwargs, out: self._neurons(
+                name, module, population, first_tensor((args, kwargs)), first_tensor(out)
+            )
+        if isinstance(module, WEIGHTED):
+            act = self._layer
+        elif isinstance(module, POOLING):
+            act = self._pooling
+        elif isinstance(module, NORMS):
+            act = self._norm
+        elif isinstance(module, ACTIVATIONS):
+            act = self._activation
+        elif isinstance(module, PASSING):
+            act = self._passing
+        elif any(one is not None for one in module._parameters.values()):
+            self.unknown[name] = f"{name} ({type(module).__name__}, which has parameters)"
+        elif not any(True for _ in module.children()):
+            act = self._unknown
+        if act is None:
+            return None
+        found = act
+        return lambda _, args, kwargs, out: found(name, module, first_tensor((args, kwargs)), out)
+
+    @contextmanager
+    def batch(self, size: int, steps: int | None, order: str) -> Iterator[None]:
+        """Count what runs inside, of B samples; whose tensors have T steps, if that is known."""
+        self._size, self._steps = size, steps
+        if order:
+            self._order = order
+        with ExitStack() as stack:
+            for module, hook in self._hooks:
+                handle = module.register_forward_hook(hook, with_kwargs=True)
+                stack.callback(handle.remove)
+            try:
+                yield
+            except BaseException:
+                for place in self.places.values():
+                    place.sums.clear()
+                raise
+        for place in self.places.values():
+            place.finish(len(self.sizes), size)
+        self.sizes.append(size)
+
+    @property
+    def has_taken_one_step(self) -> bool:
+        """Whether some neurons have worked in one step of the last batch alone."""
+        last = len(self.sizes) - 1
+        return any(
+            (place.counts["steps"].get(last, np.zeros(1)) == 1).any()
+            for place in self.places.values()
+            if place.population is not None
+        )
+
+    def _split(self, x: Tensor, n_axes: int, time: int | str | None) -> tuple[Tensor, int, Shape]:
+        """A tensor as [steps, B, units...], whatever its order, its steps and the units' shape.
+
+        Args:
+            x: what enters or leaves a module.
+            n_axes: axes of one sample; -1 where the axis of time says it.
+            time: which axis is time; `FLAT` if it may be joined with the samples.
+        """
+        size, steps, order = self._size, self._steps, self._order
+        n_lead = x.ndim - n_axes if n_axes >= 0 else 1 + isinstance(time, int)
+        lead = tuple(x.shape[:n_lead])
+        if n_lead == 0 and size == 1:
+            return x[None, None], 1, tuple(x.shape)
+        if lead and lead[0] == size and time is None and (n_lead == 1 or n_axes < 0):
+            return x[None], 1, tuple(x.shape[1:])
+        if n_lead == 1 and (n_axes >= 0 or time == FLAT) and lead[0] % size == 0:
+            found = lead[0] // size
+            if steps in (None, found):
+                shape = (found, size) if order == "tb" else (size, found)
+                x = x.reshape(*shape, *x.shape[1:])
+                return x if order == "tb" else x.transpose(0, 1), found, tuple(x.shape[2:])
+        if n_lead > 1:
+            is_tb = lead[1] == size and steps in (None, lead[0]) and time != 1
+            is_bt = lead[0] == size and steps in (None, lead[1]) and (order == "bt" or time == 1)
+            if is_tb and lead[0] == size and time is None and steps is None and order == "tb":
+                raise DataError(
+                    f"of a tensor of shape {tuple(x.shape)} it is not clear which axis is that of "
+                    f"{size} samples: choose batches of another size."
+                )
+            if is_bt and (order == "bt" or not is_tb):
+                return x.transpose(0, 1), lead[1], tuple(x.shape[2:])
+            if is_tb:
+                return x, lead[0], tuple(x.shape[2:])
+            if lead[0] == size:
+                return x[None], 1, tuple(x.shape[1:])
+        raise DataError(
+            f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis is that of the "
+            f"{size} samples" + (f" (of {steps} steps)" if steps else "") + "."
+        )
+
+    def _split_loosely(self, x: Tensor) -> tuple[Tensor, int, Shape]:
+        """The same where a module takes any number of axes."""
+        n_lead = 1 + (x.shape[0] != self._size and x.shape[1:2] == (self._size,))
+        return self._split(x, x.ndim - n_lead, None)
+
+    def _place(
+        self, name: str, module: nn.Module, shapes: tuple[Shape, Shape], reaches: int = 0
+    ) -> Place:
+        """The place of a module in these shapes; a new one where it has not run in them.
+
+        Each unit of weights that neurons hold reaches so many, `reaches`.
+        """
+        found = self._by_shape.get((name, shapes[0]))
+        if found is None:
+            n_same = sum(key[0] == name for key in self._by_shape)
+            unique = name if n_same == 0 else f"{name} ({n_same + 1})"
+            found = Place(unique, module, *shapes)
+            self._by_shape[name, shapes[0]] = self.places[unique] = found
+            if reaches:
+                found.fan_out = np.full(int(np.prod(shapes[0])), reaches, np.int64)
+            elif isinstance(module, WEIGHTED):
+                found.fan_out = fan_out(module, shapes[0])
+            if isinstance(module, WEIGHTED):
+                found.has_bias = module.bias is not None
+        return found
+
+    def _trace(self, x: Tensor, name: str, given: Given | None = None, by: str = "") -> None:
+        """Remember who gave a tensor, what it holds, and by which module it went since."""
+        held = StorageWeakRef(x.untyped_storage())  # type: ignore[no-untyped-call]
+        self._traced.pop(self._latest.get(by or name, 0), None)
+        self._traced[held.cdata], self._latest[by or name] = (held, name), held.cdata
+        if given is not None:
+            self._given[name] = (_key(x), given)
+
+    def _source(self, x: Tensor) -> str | None:
+        """The place that gave a tensor, or the memory that it is a view of."""
+        held, name = self._traced.get(x.untyped_storage()._cdata, (None, ""))
+        return None if held is None or held.expired() else name  # type: ignore[no-untyped-call]
+
+    def _summary(self, x: Tensor, by_step: Tensor, source: str) -> Given:
+        """What a tensor holds, unless it is known from its source."""
+        known = self._given.get(source)
+        if known is not None and known[0] == _key(x):
+            return known[1]
+        found = summary(by_step)
+        self._given[source] = (_key(x), found)
+        return found
+
+    def _enter(self, place: Place, x: Tensor, by_step: Tensor, source: str | None = None) -> None:
+        """Count what enters a layer or pooling: each unit times its fan-out."""
+        assert place.fan_out is not None
+        source = source or self._source(x)
+        if source is None:
+            is_first = self.input_shape is None or INPUT in place.sources
+            source = INPUT if is_first else f"before {place.name}"
+            self._trace(x, source)
+        if source == INPUT and self.input_shape is None:
+            self.input_shape = place.in_shape
+        place.sources[source] = None
+        given = self._summary(x, by_step, source)
+        place.takes_values |= not given.whole
+        place.peak = max(place.peak, given.peak)
+        first = int(place.fan_out[0])
+        if (place.fan_out == first).all():
+            events, entries = given.spikes * first, given.nonzero * first
+        else:
+            entries = self._weighted(place, by_step if given.binary else by_step != 0, 1)
+            events = entries
+            if given.whole and not given.binary:
+                events = self._weighted(place, by_step.abs(), given.peak)
+        for kind, found in (("events", events), ("entries", entries),
+                            (f"spikes {source}", given.spikes),
+                            (f"nonzero {source}", given.nonzero)):  # fmt: skip
+            place.add(kind, found)
+
+    def _weighted(self, place: Place, by_step: Tensor, peak: float) -> Tensor:
+        """Units times their fan-outs, exactly, int64 [B]."""
+        assert place.fan_out is not None
+        is_small = int(place.fan_out.sum()) * max(peak, 1.0) < _EXACT
+        dtype = torch.float32 if is_small else torch.float64
+        key = (by_step.device, dtype)
+        if key not in place.weights:
+            place.weights[key] = torch.from_numpy(place.fan_out).to(*key)
+        found = by_step.flatten(2).to(dtype) @ place.weights[key]
+        return found.to(torch.int64).sum(dim=0)
+
+    def _layer(self, name: str, module: nn.Module, x: Tensor, out: Tensor) -> None:
+        time, n_axes = self.known.time(module), unit_dimensions(module)
+        by_step, steps, in_shape = self._split(x, n_axes, time)
+        out_shape = self._split(out, n_axes, time)[2]
+        place = self._place(name, module, (in_shape, out_shape))
+        self._enter(place, x, by_step)
+        place.add("steps", steps)
+        self._trace(out, place.name)
+
+    def _pooling(self, name: str, module: Any, x: Tensor, out: Tensor) -> None:
+        time, n_axes = self.known.time(module), unit_dimensions(module)
+        by_step, steps, in_shape = self._split(x, n_axes, time)
+        out_by_step, _, out_shape = self._split(out, n_axes, time)
+        place = self._place(name, module, (in_shape, out_shape))
+        if place.fan_out is None:
+            place.fan_out = windows(module, in_shape, out_shape)
+        if place.fan_out is None:
+            self.unknown[name] = f"{name} ({type(module).__name__} of windows of several sizes)"
+            return
+        self._enter(place, x, by_step)
+        self._give(place, out, out_by_step)
+        place.add("steps", steps)
+
+    def _give(self, place: Place, out: Tensor, by_step: Tensor) -> None:
+        """Count what leaves a place that others read."""
+        given = summary(by_step)
+        place.gives_values |= not given.whole
+        place.add("spikes", given.spikes)
+        place.add("values", given.nonzero)
+        self._trace(out, place.name, given)
+
+    def _norm(self, name: str, module: Any, x: Tensor, out: Tensor) -> None:
+        """Folded into the weights before it; else a multiplication and an addition a unit."""
+        source = self.places.get(self._source(x) or "")
+        if source is not None and isinstance(source.module, WEIGHTED):
+            source.has_bias = True
+            self._trace(out, source.name)
+            return
+        self._by_unit(name, module, out, ("multiplications", "additions"))
+
+    def _activation(self, name: str, module: Any, x: Tensor, out: Tensor) -> None:
+        self._by_unit(name, module, out, ("comparisons",))
+
+    def _by_unit(self, name: str, module: Any, out: Tensor, kinds: tuple[str, ...]) -> None:
+        """Count what a module does with each of its units in each step."""
+        by_step, steps, shape = self._split_loosely(out)
+        place = self._place(name, module, (shape, shape))
+        for kind in kinds:
+            place.add(kind, steps * place.n_out)
+        self._give(place, out, by_step)
+        place.add("steps", steps)
+
+    def _passing(self, name: str, module: Any, x: Tensor, out: Any) -> None:
+        """What changes no number goes by its source's name; what drops some in training, too, but
+        scales the others, so that they are spikes no more."""
+        source = self._source(x)
+        if source is None or not isinstance(out, Tensor) or self._source(out) is not None:
+            return
+        self._trace(out, source, by=name)
+        if isinstance(module, DROPOUT) and module.training and module.p > 0:
+            given = summary(self._split_loosely(out)[0])
+            self._given[source] = (_key(out), replace(given, spikes=given.nonzero, whole=False))
+
+    def _unknown(self, name: str, module: Any, x: Tensor, out: Any) -> None:
+        found = first_tensor(out, none=True)
+        if found is None or found.untyped_storage()._cdata != x.untyped_storage()._cdata:
+            self.unknown[name] = f"{name} ({type(module).__name__})"
+
+    def _neurons(
+        self, name: str, module: Any, population: Population, x: Tensor, out: Tensor
+    ) -> None:
+        by_step, steps, in_shape = self._split(x, -1, population.time)
+        out_by_step, _, shape = self._split(out, -1, population.time)
+        place = None
+        if not population.is_wiring:
+            place = self._place(name, module, (shape, shape))
+            place.population = population
+            self._fired(place, out, out_by_step, steps)
+            source = self._source(x)
+            if source is not None and population.input is None:
+                place.sources[source] = None
+        own = (
+            ("input", population.input, x, by_step, in_shape),
+            ("recurrent", population.recurrent, out, out_by_step, shape),
+        )
+        for of, held, given, given_by_step, given_shape in own:
+            if held is None:
+                continue
+            is_input, reaches = of == "input", 0
+            if isinstance(held, nn.Module):
+                layer = held
+            else:
+                layer = _as_layer(held, population.bias if is_input else None)
+                # A matrix, or one weight from each neuron to itself.
+                without_own = not is_input and population.without_autapses
+                reaches = 1 if held.ndim < 2 else len(held) - without_own
+            weights = self._place(f"{name}.{of}", layer, (given_shape, shape), reaches)
+            self._enter(weights, given, given_by_step, name if of == "recurrent" else None)
+            weights.add("steps", steps)
+            if place is not None:
+                place.sources[weights.name] = None
+
+    def _fired(self, place: Place, out: Tensor, by_step: Tensor, steps: int) -> None:
+        """What neurons have done, and given."""
+        population, n_units = place.population, place.n_out
+        assert population is not None
+        given = summary(by_step)
+        if population.graded or not population.fires:
+            given = Given(given.nonzero, given.nonzero, given.peak, whole=False)
+        place.gives_values |= not population.fires
+        place.add("spikes", given.spikes)
+        place.add("values" if not population.fires else "active", given.nonzero)
+        place.add("resets", given.nonzero * population.resets)
+        place.add("updates", steps * n_units)
+        place.add("leaks", steps * population.leaks(n_units))
+        place.add("steps", steps)
+        self._trace(out, place.name, given)
+
+
+def _named(name: str, module: nn.Module) -> str:
+    """A module's name in the model; of those of a `Sequential`, which have numbers, its class
+    beside it."""
+    return f"{type(module).__name__} {name}".strip() if name.isdigit() or not name else name
+
+
+def summary(by_step: Tensor) -> Given:
+    """What a tensor [steps, B, units...] holds."""
+    flat = by_step.flatten(2)
+    nonzero = flat != 0
+    counted = nonzero.sum(dim=(0, 2))
+    if flat.dtype == torch.bool or torch.equal(nonzero.to(flat.dtype), flat):
+        return Given(counted, counted, 1.0, whole=True)
+    sizes = flat.abs()
+    peak = float(sizes.max())
+    if not bool((flat == flat.round()).all()):
+        return Given(counted, counted, peak, whole=False)
+    return Given(sizes.sum(dim=(0, 2), dtype=torch.float64).to(torch.int64), counted, peak, True)
+
+
+def _key(x: Tensor) -> tuple[Any, ...]:
+    """The same of two tensors that are the same numbers in the same memory."""
+    return x.untyped_storage()._cdata, x.storage_offset(), x.numel(), x._version
+
+
+def first_tensor(values: Any, none: bool = False) -> Any:
+    """The first tensor among arguments or in an output."""
+    if isinstance(values, Tensor):
+        return values
+    inner = values.values() if isinstance(values, dict) else values
+    if isinstance(values, list | tuple | dict):
+        for one in inner:
+            found = first_tensor(one, none=True)
+            if found is not None:
+                return found
+    if none:
+        return None
+    raise DataError("a module takes or gives no tensor, and cannot be counted.")
+
+
+def _as_layer(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """Weights that neurons hold as a layer."""
+    layer = nn.Linear(1, 1, bias=False)
+    layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return layer

@@ -1,0 +1,177 @@
+"""`spikejoule.price` on plain torch: what it counts, what it refuses, and its report."""
+
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import spikejoule
+from spikejoule.core.errors import ArtifactError, DataError, LimitError, ParameterError
+from tests.modules.lif import LIF
+
+N, T = 12, 5
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(1)
+
+
+def dense(bias: bool = True) -> nn.Sequential:
+    model = nn.Sequential(nn.Linear(30, 20, bias=bias), LIF(), nn.Linear(20, 4), LIF())
+    for weights in (model[0].weight, model[2].weight):
+        weights.data.mul_(4)
+    return model.eval()
+
+
+def price(model: nn.Module, x: Any, **given: Any) -> spikejoule.Report:
+    """Without a bar, with `LIF` as a neuron; notes are no warnings."""
+    known = {"neurons": {LIF: spikejoule.Population()}, "progress": False, "time_axis": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return spikejoule.price(model, x, **{**known, **given})
+
+
+def counts(report: spikejoule.Report, term: str) -> dict[str, float]:
+    """Means of a term by its place."""
+    return {row["layer"]: row["count"] for row in report.analysis.records(term=term)}
+
+
+@pytest.fixture
+def spikes() -> Tensor:
+    return (torch.rand(T, N, 30) < 0.3).float()
+
+
+class TestCounts:
+    def test_of_dense_layers(self, spikes: Tensor) -> None:
+        model = dense()
+        report = price(model, spikes)
+        emitted = [spikes]
+        for layer, neurons in ((model[0], model[1]), (model[2], model[3])):
+            neurons.reset()
+            with torch.no_grad():
+                emitted.append(torch.stack([neurons(layer(x)) for x in emitted[-1]]))
+        n_in, hidden, out = (float(one.sum()) / N for one in emitted)
+        expected = {
+            "synaptic_event": {"Linear 0": n_in * 20, "Linear 2": hidden * 4},
+            "bias_addition": {"Linear 0": T * 20, "Linear 2": T * 4},
+            "leak_multiplication": {"LIF 1": T * 20, "LIF 3": T * 4},
+            "neuron_update_active": {"LIF 1": hidden, "LIF 3": out},
+            "reset": {"LIF 1": hidden, "LIF 3": out},
+            "spike_read": {"input": n_in, "LIF 1": hidden},
+            "spike_counted": {"output": out},
+            "decision_comparison": {"output": 3},
+        }
+        assert hidden > 10
+        for term, places in expected.items():
+            assert counts(report, term) == pytest.approx(places, rel=1e-12), term
+        assert report.activity.network.sizes == "30-20-4"
+        assert (
+            report.activity.of("events", "Linear 0").tolist()
+            == (spikes.sum((0, 2)).long() * 20).tolist()
+        )
+
+    def test_do_not_depend_on_batches_axes_or_dtype(self, spikes: Tensor) -> None:
+        model = dense(bias=False)
+        loader = torch.utils.data.DataLoader(
+            torch.utils.data.TensorDataset(spikes.transpose(0, 1), torch.arange(N) % 4), 5
+        )
+        whole = price(model, spikes)
+        others = [
+            price(model, spikes.transpose(0, 1), time_axis=1, batch_size=T),
+            price(model, loader, time_axis=1),
+            price(model, spikes.numpy().astype(bool)),
+            price(model, spikes.to_sparse()),
+        ]
+        assert others[1].analysis.inputs.accuracy is not None
+        for other in others:
+            for kind in ("spikes", "events", "updates", "reads"):
+                found, expected = (one.activity.counts[kind] for one in (other, whole))
+                assert found.keys() == expected.keys()
+                for name in found:
+                    assert (found[name] == expected[name]).all(), (kind, name)
+        halved = price(dense(bias=False).bfloat16(), spikes)
+        assert (halved.activity.of("events", "Linear 0") == whole.activity.of(
+            "events", "Linear 0")).all()  # fmt: skip
+
+    def test_constant_currents_are_products_in_every_step_in_which_they_are_made(self) -> None:
+        class Direct(nn.Module):
+            def __init__(self, once: bool) -> None:
+                super().__init__()
+                self.first, self.body, self.once = nn.Linear(30, 20), dense()[1:], once
+
+            def forward(self, x: Tensor) -> Tensor:
+                current = self.first(x)
+                steps = [self.body(current if self.once else self.first(x)) for _ in range(T)]
+                return torch.stack(steps[: T - 1 + self.once])
+
+        images = torch.rand(N, 30) * (torch.rand(N, 30) < 0.5)
+        nonzero = float((images != 0).sum()) / N
+        for once, times in ((True, 1), (False, T + 1)):
+            report = price(Direct(once), images, time_axis="none")
+            assert counts(report, "mac") == pytest.approx({"first": times * nonzero * 20})
+            assert counts(report, "bias_addition")["first"] == times * 20
+            assert counts(report, "activation_read")["input"] == pytest.approx(times * nonzero)
+            assert report.activity.time_window == T
+
+
+class TestReport:
+    def test_what_it_shows(self, spikes: Tensor, tmp_path: Any) -> None:
+        ann = nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4))
+        report = price(dense(), spikes, labels=np.arange(N) % 4, against=ann.eval())
+        lines = str(report).splitlines()
+        assert lines[0].startswith("verdict")
+        assert re.search("At .* %, which both reach: (the|undecided)", lines[0])
+        assert 10 <= len(lines) <= 13
+        assert "<table>" in report._repr_html_()
+        assert {"profile", "term", "layer", "pj"} <= set(report.table.columns)
+        report.save(tmp_path / "page.html")
+        assert "that both reach" in (tmp_path / "page.html").read_text(encoding="utf-8")
+        spent = report.analysis.total().value_pj
+        assert spent is not None
+        assert report.check(budget_nj=spent / 999) is report
+        with pytest.raises(LimitError, match="the budget is 0.001 nJ"):
+            report.check(budget_nj=0.001)
+
+    def test_what_it_notes(self, spikes: Tensor) -> None:
+        silent = dense().train()
+        silent[2].weight.data.fill_(0)
+        silent[2].bias.data.fill_(0)
+        silent.append(nn.Identity()).append(nn.GroupNorm(2, 4))
+        report = price(silent, 3 * spikes, labels=np.zeros(N, dtype=int))
+        assert report.predictions is not None
+        words = " ".join(report.notes)
+        for part in ("training mode", "No neuron of LIF 3", f"{N} of {N} samples have no answer",
+                     "whole numbers up to 3"):  # fmt: skip
+            assert part in words
+        assert report.not_counted == ("GroupNorm 5 (GroupNorm, which has parameters)",)
+        known = report.analysis.inputs.accuracy
+        assert known is not None
+        assert known.test_percent == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"model": "model.pt"}, ParameterError, "model is str, but must be a module"),
+        ({"time_axis": 2}, ParameterError, "time_axis is 2; allowed: 0"),
+        ({"x": "samples.npz"}, DataError, "samples are given as str"),
+        ({"x": torch.zeros(T, N, 30, device="meta")}, DataError, "meta"),
+        ({"x": []}, DataError, "there is no sample"),
+        ({"x": [{"a": 1}]}, DataError, "a batch is dict"),
+        ({"neurons": {}}, ArtifactError, "no module of the model is a neuron"),
+        ({"labels": [0, 1]}, DataError, "needs one label from 0 to 3"),
+        ({"against": nn.Linear(30, 4)}, ParameterError, "against needs labels"),
+        ({"profile": "abacus"}, ParameterError, "profile: 'abacus'"),
+    ],
+)
+def test_what_is_refused(
+    given: dict[str, Any], error: type[Exception], words: str, spikes: Tensor
+) -> None:
+    model, x = given.pop("model", dense()), given.pop("x", spikes)
+    with pytest.raises(error, match=re.escape(words)):
+        price(model, x, **given)
