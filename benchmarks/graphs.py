@@ -10,6 +10,10 @@ How
     timed. Reported is the least of each, in wall-clock seconds and in seconds of the processor,
     which neighbours disturb less. NIRTorch takes batches of 64, or all samples at once if that is
     faster. Both sides have the same number of threads. Output spikes must be equal, one by one.
+Many samples
+    A convolutional graph on ten thousand samples of ten steps, priced as `spikejoule energy` prices
+    them, in a process of its own: seconds after a call on a few samples, which compiles, and the
+    largest resident set, imports and events included.
 """
 
 import argparse
@@ -18,17 +22,26 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import nir
 import numba
 import numpy as np
 
-from benchmarks.machine import cores, positive, timed
-from benchmarks.paper_graphs import DT, PAPER, fully_connected, fully_connected_currents
+from benchmarks.machine import cores, own_peak_bytes, positive, timed
+from benchmarks.paper_graphs import (
+    DT,
+    PAPER,
+    digits_cnn,
+    fully_connected,
+    fully_connected_currents,
+)
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.text import text_table
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import EventList, concatenate_samples
+from spikejoule.energy.from_graph import price_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.running import run_graph
@@ -36,6 +49,7 @@ from spikejoule.graphs.running import run_graph
 GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {
     "fully_connected": (fully_connected, 0.01),
     "fully_connected_currents": (fully_connected_currents, 0.01),
+    "digits_cnn": (digits_cnn, 0.1),
     **{name: (make, 0.05 if name == "scnn_mnist" else 0.3) for name, make in PAPER.items()},
 }
 """How each is made, and the density of its input."""
@@ -96,12 +110,41 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
     }
 
 
+def measure_many(threads: int, samples: int, steps: int) -> dict[str, Any]:
+    """Seconds and peak memory of pricing a convolutional graph, in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_priced, threads, samples, steps).result()
+
+
+def _priced(threads: int, samples: int, steps: int) -> dict[str, Any]:
+    numba.set_num_threads(threads)
+    make, density = GRAPHS["digits_cnn"]
+    network, generator = network_of(make()), np.random.default_rng(0)
+    parts = [
+        EventList.from_dense(generator.random((size, steps, network.n_input)) < density)
+        for size in (min(256, samples - first) for first in range(0, samples, 256))
+    ]
+    events = concatenate_samples(parts)
+    few = run_graph(network, parts[0], GIVEN)
+    seconds, _ = timed(price_graph, network, events, GIVEN)
+    neurons = sum(network.nodes[name].n_out for name in network.spiking)
+    return {
+        "graph": "digits_cnn",
+        "samples": samples,
+        "steps": steps,
+        "seconds": seconds,
+        "peak_mib": own_peak_bytes() / 2**20,
+        "density": float(few.total("spikes").mean() / (steps * neurons)),
+    }
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this case."""
     parser.add_argument("--threads", type=positive, default=cores(), help="threads (all cores)")
     parser.add_argument("--samples", type=positive, default=256)
     parser.add_argument("--steps", type=positive, default=50)
     parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--many", type=positive, default=10_000, help="samples that are priced")
     parser.add_argument("--graphs", nargs="*", choices=tuple(GRAPHS), default=tuple(GRAPHS))
 
 
@@ -122,6 +165,11 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         )
         for row in rows
     ]  # fmt: skip
+    many = measure_many(arguments.threads, arguments.many, 10)
+    said = (
+        f"{many['samples']:,} samples of {many['steps']} steps in digits_cnn, priced in "
+        f"{many['seconds']:.1f} s, {many['peak_mib']:,.0f} MiB at most\n"
+    )
     content = {
         "cpu": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -129,5 +177,6 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         "samples": samples,
         "steps": steps,
         "graphs": rows,
+        "many_samples": many,
     }
-    return content, text_table(header, cells)
+    return content, f"{text_table(header, cells)}\n\n{said}"

@@ -91,20 +91,34 @@ def _lif_rockpool() -> nir.NIRGraph:
     return _graph(_io((1,), 1, {"0": nir.Linear(_each((1, 1), 2)), "1": lif(1, 16)}))
 
 
+def _conv(seed: int, out: int, n_in: int, size: int, stride: int, kernel: int) -> nir.Conv2d:
+    weight = _weights(seed, out, n_in, kernel, kernel, scale=2.5)
+    return nir.Conv2d((size, size), weight, stride, 1, 1, 1, _each(out, 1 / 64))
+
+
+def _pool() -> nir.SumPool2d:
+    return nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
+
+
+def digits_cnn() -> nir.NIRGraph:
+    """(1, 28, 28) through 12C5-P2-32C5-P2 to 10: snnTorch's tutorial. Not one of the paper's."""
+    inner: Nodes = {
+        "conv0": nir.Conv2d((28, 28), _weights(0, 12, 1, 5, 5, scale=1), 1, 0, 1, 1, _each(12, 0)),
+        "if0": _if(12, 24, 24), "pool0": _pool(),
+        "conv1": nir.Conv2d((12, 12), _weights(1, 32, 12, 5, 5, scale=1), 1, 0, 1, 1, _each(32, 0)),
+        "if1": _if(32, 8, 8), "pool1": _pool(),
+        "flat": nir.Flatten({"input": np.array([32, 4, 4])}, 0, -1),
+        "fc": nir.Linear(_weights(2, 10, 512, scale=1)), "if2": _if(10),
+    }  # fmt: skip
+    return _graph(_io((1, 28, 28), 10, inner))
+
+
 def scnn_mnist() -> nir.NIRGraph:
     """(2, 34, 34) through three convolutions, two pools and two dense layers to 10."""
-
-    def conv(seed: int, out: int, n_in: int, size: int, stride: int, kernel: int) -> nir.Conv2d:
-        weight = _weights(seed, out, n_in, kernel, kernel, scale=2.5)
-        return nir.Conv2d((size, size), weight, stride, 1, 1, 1, _each(out, 1 / 64))
-
-    def pool() -> nir.SumPool2d:
-        return nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
-
     inner: Nodes = {
-        "0": conv(0, 16, 2, 34, 2, 5), "1": _if(16, 16, 16), "2": conv(1, 16, 16, 16, 1, 3),
-        "3": _if(16, 16, 16), "4": pool(), "5": conv(2, 8, 16, 8, 1, 3), "6": _if(8, 8, 8),
-        "7": pool(), "8": nir.Flatten({"input": np.array([8, 4, 4])}, 0, -1),
+        "0": _conv(0, 16, 2, 34, 2, 5), "1": _if(16, 16, 16), "2": _conv(1, 16, 16, 16, 1, 3),
+        "3": _if(16, 16, 16), "4": _pool(), "5": _conv(2, 8, 16, 8, 1, 3), "6": _if(8, 8, 8),
+        "7": _pool(), "8": nir.Flatten({"input": np.array([8, 4, 4])}, 0, -1),
         "9": nir.Linear(_weights(3, 256, 128, scale=2)), "10": _if(256),
         "11": nir.Linear(_weights(4, 10, 256, scale=2)), "12": _if(10),
     }  # fmt: skip

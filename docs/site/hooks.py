@@ -13,7 +13,7 @@ import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from docs.site import commands, notebook, parameters
+from docs.site import commands, notebook, parameters, speed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,6 +46,7 @@ def _generated(what: str) -> str:
         "commands": commands.spikejoule_commands,
         "make": lambda: commands.make_targets(ROOT / "Makefile"),
         "packages": lambda: commands.packages(ROOT / "dvc.yaml"),
+        "graphs": lambda: speed.graphs(ROOT / "metrics" / "graphs.json"),
         "stages": lambda: commands.stages(ROOT / "dvc.yaml"),
     }
     return makers[what]()

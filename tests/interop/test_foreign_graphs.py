@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.paper_graphs import DT, PAPER, fully_connected
+from docs.site import speed
 from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of, read_nir
@@ -265,9 +266,14 @@ def test_the_benchmark_compares_what_is_equal(
 
     out = tmp_path / "graphs.json"
     few = ["--samples", "4", "--steps", "5", "--rounds", "1", "--threads", "1"]
+    few += ["--many", "300"]
     few += ["--output", str(out), "--graphs", "braille", "fully_connected"]
     assert main(["graphs", *few]) == 0
     assert "fully_connected" in capsys.readouterr().out
-    rows = json.loads(out.read_text(encoding="utf-8"))["graphs"]
+    found = json.loads(out.read_text(encoding="utf-8"))
+    rows, many = found["graphs"], found["many_samples"]
     assert [row["engine"] for row in rows] == ["graph", "event"]
     assert all(row["samples_per_second_nirtorch"] > 0 for row in rows)
+    assert many["samples"] == 300
+    assert 0.02 < many["density"] < 0.1
+    assert f"300 samples of 10 steps in `{many['graph']}`" in speed.graphs(out)
