@@ -11,10 +11,10 @@ from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS
-from spikejoule.energy.comparison import VerdictTable
+from spikejoule.energy.bands import FrontsTable, VerdictTable
 from spikejoule.energy.from_checkpoint import analysis_inputs
-from spikejoule.energy.ledger import save_variants
-from spikejoule.energy.tables import EnergyMetrics, FrontsTable, energy_rows, headline
+from spikejoule.energy.ledger import save_variants, with_checksums
+from spikejoule.energy.tables import EnergyMetrics, energy_rows, headline
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.front_rows import FrontTable
@@ -105,7 +105,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     pictures = {name: chart.png() for name, chart in charts.items()}
 
     write_complete(paths["checkpoint"], content)
-    save_variants(paths["contenders"], [*inputs.variants, *analysis.baselines])
+    variants = [*inputs.variants, *analysis.baselines]
+    save_variants(
+        paths["contenders"], with_checksums(variants, paths["trained"], paths["baseline"])
+    )
     write_nir(paths["nir"], graph)
     metrics.write(paths["energy_metrics"])
     ratio, energy_pj = metrics.equal_accuracy_ratio, metrics.energy_per_inference_pj
@@ -126,5 +129,5 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_text(paths["energy_card"], card)
     for name, picture in pictures.items():
         write_bytes(paths[name], picture)
-    for line in analysis.answer:
+    for line in (*content_of_page.says("verdict"), *analysis.answer[1:]):
         logger.info("%s", line)

@@ -2,7 +2,7 @@
 
 Above, a digit becomes spikes, operations and joules. Below, the energy of the recorded network and
 of the cheapest recorded conventional network of at least its validation accuracy, on a logarithmic
-axis.
+axis; of the first alone where no other is recorded.
 """
 
 import csv
@@ -27,18 +27,19 @@ _SPIKING, _CONVENTIONAL = "#0072b2", "#c44e00"
 
 
 class Pair(NamedTuple):
-    """What an inference takes under a profile, in pJ."""
+    """What an inference takes under a profile, in pJ; of the conventional network None where none
+    is recorded."""
 
     profile: str
     assumption: str
     spiking_pj: float
-    conventional_pj: float
+    conventional_pj: float | None
     conventional: str
 
     @property
     def ratio(self) -> float:
         """How many times the energy the spiking network takes."""
-        return self.spiking_pj / self.conventional_pj
+        return self.spiking_pj / (self.conventional_pj or math.nan)
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -56,7 +57,7 @@ def values(name: str) -> dict[str, Any]:
 def pairs() -> list[Pair]:
     """Both networks under each assumption."""
     accuracy = max(float(row["validation_accuracy_percent"]) for row in rows("history"))
-    fronts, energies, found = rows("fronts"), rows("energy"), []
+    fronts, energies, found = rows("fronts"), rows("energy"), list[Pair]()
     for profile, assumption in ASSUMPTIONS:
         own = next(
             float(row["pj"])
@@ -65,10 +66,14 @@ def pairs() -> list[Pair]:
             == (profile, "snn", "inference", "total", "")
         )
         cheapest = min(
-            (float(row["pj"]), row["network"])
-            for row in fronts
-            if (row["profile"], row["side"]) == (profile, "conventional")
-            and float(row["validation_percent"]) >= accuracy
+            (
+                (float(row[f"{profile}:pj"]), f"{row['network']}, {row['method']}")
+                for row in fronts
+                if row["side"] == "conventional"
+                and float(row["validation_percent"]) >= accuracy
+                and row[f"{profile}:pj"]
+            ),
+            default=(None, ""),
         )
         found.append(Pair(profile, assumption, own, *cheapest))
     return found
@@ -115,12 +120,11 @@ def _steps() -> Iterator[str]:
 def _comparison() -> Iterator[str]:
     """The lower part."""
     both = pairs()
-    (conventional,) = {one.conventional for one in both}
+    names = [(14, _SPIKING, "this network")]
+    if any(one.conventional_pj for one in both):
+        names.append((150, _CONVENTIONAL, "the cheapest recorded conventional network"))
     yield '<text x="8" y="98" class="name">Energy per inference at equal accuracy</text>'
-    for x, colour, words in (
-        (14, _SPIKING, "this network"),
-        (150, _CONVENTIONAL, conventional.replace("ReLU", "conventional:", 1)),
-    ):
+    for x, colour, words in names:
         yield f'<circle cx="{x}" cy="114" r="5" fill="{colour}"/>'
         yield f'<text x="{x + 11}" y="118">{escape(words)}</text>'
     for decade in range(_DECADES + 1):
@@ -129,19 +133,19 @@ def _comparison() -> Iterator[str]:
         yield f'<path d="M{x} 132 V{_AXIS}" style="stroke-width:0.4"/>'
         yield f'<text x="{x}" y="{_AXIS + 18}" text-anchor="middle">{unit}</text>'
     for place, one in enumerate(both):
-        y, left, right = 160 + 58 * place, _x(one.conventional_pj), _x(one.spiking_pj)
+        y, right = 160 + 58 * place, _x(one.spiking_pj)
         yield f'<text x="8" y="{y}" class="name">{one.assumption}</text>'
         yield f'<text x="8" y="{y + 15}" class="file">{one.profile}</text>'
-        yield f'<path d="M{left} {y} H{right}" style="stroke-width:2.5"/>'
-        middle = (left + right) / 2
-        yield (
-            f'<text x="{middle}" y="{y - 9}" text-anchor="middle" class="name">'
-            f"{one.ratio:.0f} times</text>"
-        )
-        for x, colour, pj in (
-            (left, _CONVENTIONAL, one.conventional_pj),
-            (right, _SPIKING, one.spiking_pj),
-        ):
+        ends = [(right, _SPIKING, one.spiking_pj)]
+        if one.conventional_pj:
+            left = _x(one.conventional_pj)
+            ends.insert(0, (left, _CONVENTIONAL, one.conventional_pj))
+            yield f'<path d="M{left} {y} H{right}" style="stroke-width:2.5"/>'
+            yield (
+                f'<text x="{(left + right) / 2}" y="{y - 9}" text-anchor="middle" class="name">'
+                f"{one.ratio:.0f} times</text>"
+            )
+        for x, colour, pj in ends:
             yield f'<circle cx="{x}" cy="{y}" r="7" fill="{colour}"/>'
             yield f'<text x="{x}" y="{y + 22}" text-anchor="middle">{joules(pj)}</text>'
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from docs.site import verdict
 from tests.tools.committed import committed_rows, committed_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -64,17 +65,6 @@ def headlines() -> dict[str, float]:
     for name in [name for name in found if name.endswith(("_pj", "_mj"))]:
         thousandth = {"_pj": "_nj", "_mj": "_j"}[name[-3:]]
         found[name[:-3] + thousandth] = found[name] / 1000
-    fronts = table("fronts")
-    is_as_accurate = (fronts["side"] == "conventional") & (
-        fronts["validation_percent"] >= found["best_validation_accuracy_percent"]
-    )
-    for prefix, profile, own_pj in (
-        ("", "lemaire-complete", found["equal_accuracy_energy_pj"]),
-        ("arithmetic_", "45nm-fp32", found["energy_per_inference_pj"]),
-    ):
-        cheapest_pj = fronts[is_as_accurate & (fronts["profile"] == profile)]["pj"].min()
-        found[f"{prefix}cheapest_nj"] = cheapest_pj / 1000
-        found[f"{prefix}over_cheapest"] = own_pj / cheapest_pj
     found["sparsity_percent"] = 100 * found["sparsity_ratio"]
     found["equal_accuracy_uj"] = found["equal_accuracy_energy_pj"] / 1e6
     found["training_in_millions"] = found["training_energy_in_inferences"] / 1e6
@@ -220,34 +210,24 @@ class TestEnergy:
         assert_says("README.md", f"a non-spiking ReLU network {macs:,.0f}")
 
 
-def test_verdict() -> None:
-    """The table of verdicts on the page is the committed one."""
-    shown = ["45nm-fp32", "45nm-int8-accumulate-32", "lemaire-complete", "lemaire-complete-int8"]
-    shown += ["lemaire-qualia-int8", "yan-spyx"]
-    words = {"snn": "spiking", "ann": "conventional", "undecided": "undecided"}
+@pytest.mark.parametrize("page", verdict.PAGES)
+def test_verdict(page: str) -> None:
+    """What pages state over recorded networks is what the committed tables say."""
+    assert verdict.written(page) == (REPOSITORY / page).read_text(encoding="utf-8")
+    assert_says(page, verdict.text(verdict.PAGES[page]))
 
-    def cell(row: dict[str, str]) -> str:
-        if not row or row["outcome"] == "neither":
-            return ""
-        if (row["level_percent"], row["profile"]) == ("98.0", "lemaire-complete-int8"):
-            return "withdrawn"
-        ratio = f", {float(row['ratio']):.2f}" if row["ratio"] else ""
-        return words[row["outcome"]] + ratio
 
-    rows = committed_rows("verdict")
-    by_level: dict[float, dict[str, dict[str, str]]] = {}
-    for row in rows:
-        by_level.setdefault(float(row["level_percent"]), {})[row["profile"]] = row
-    for level, of_level in by_level.items():
-        cells = " | ".join(cell(of_level.get(profile, {})) for profile in shown)
-        assert_says(COMPARISON, f"| {level:g} % | {cells} |")
-    won = {outcome: sum(row["outcome"] == outcome for row in rows) for outcome in words}
-    assert_says(
-        COMPARISON,
-        f"Of {len(rows)} pairs of an accuracy and a profile, spiking networks need less, or "
-        f"alone reach it, in {won['snn']} (the withdrawn one included), conventional ones in "
-        f"{won['ann']}",
-    )
+def test_every_verdict_is_of_recorded_networks() -> None:
+    """Each names its runs, which are rows of the fronts, with their commits and as many seeds."""
+    fronts = pd.DataFrame(committed_rows("fronts"))
+    for row in committed_rows("verdict"):
+        for side in ("spiking", "conventional"):
+            runs = row[f"{side}_runs"].split()
+            assert len(runs) == int(row[f"{side}_n_seeds"])
+            named = fronts[fronts["run_id"].isin(runs)]
+            assert set(named["git_commit"]) == set(row[f"{side}_commits"].split())
+    assert fronts.duplicated(["run_id", "network", "method"]).sum() == 0
+    assert fronts["n_images"].nunique() <= 1
 
 
 class TestSpeed:

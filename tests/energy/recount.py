@@ -332,6 +332,8 @@ def access(memory, bits, stored, parameters):
     points, size = memory["pj_per_byte"], stored / 8
     if size >= points[-1][0]:
         return points[-1][1] * bits / 8
+    if size <= points[0][0]:
+        return points[0][1] * bits / 8
     for (x0, y0), (x1, y1) in pairwise(points):
         if x0 <= size <= x1:
             return (y0 + (y1 - y0) * (size - x0) / (x1 - x0)) * bits / 8

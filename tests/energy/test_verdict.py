@@ -19,7 +19,8 @@ from spikejoule.energy import (
     load_profiles,
     mean_operations,
 )
-from spikejoule.energy.comparison import Verdict, VerdictTable, outcome_of, verdicts
+from spikejoule.energy.bands import PricedNetwork, RecordedNetwork
+from spikejoule.energy.comparison import Verdict, outcome_of, verdicts
 from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import (
     VARIANTS,
@@ -33,7 +34,7 @@ from spikejoule.energy.ledger import (
     spiking_variants,
 )
 from spikejoule.energy.prices import Price
-from spikejoule.energy.tables import FrontsRow, FrontsTable, among_recorded, fronts_table
+from spikejoule.energy.tables import among_recorded
 from spikejoule.evaluation.measurement import Measurement
 from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
@@ -176,18 +177,14 @@ def test_in_words_where_nobody_wins() -> None:
         assert words in analysis(given).answer[0]
 
 
-def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_outcomes_and_ratios() -> None:
     variants = [
         variant("spiking", [3, 5, 7, 9], 98.7),
         variant("conventional", [6, 5, 4, 7], 98.2),
         variant("conventional", [60, 50, 40, 70], 98.8, network="large, ReLU"),
     ]
     bracket = profile({"mac": Price(1.0, None, 2.0), "addition": 1}, id="b")
-    levels = (97.0, 98.5, 98.75, 99.0)
-    table = VerdictTable.of(all_judged(variants, {"p": PLAIN, "b": bracket}, *levels))
-    table.write(tmp_path / "verdict.csv")
-    rows = VerdictTable.read(tmp_path / "verdict.csv").rows
-    assert rows == table.rows
+    rows = all_judged(variants, {"p": PLAIN, "b": bracket}, 97.0, 98.5, 98.75, 99.0)
     assert [row.outcome for row in rows[:4]] == ["undecided", "snn", "ann", "neither"]
     assert (rows[0].spiking_pj, rows[0].conventional_pj) == (6.0, 5.5)
     assert rows[0].ratio == pytest.approx(12 / 11)
@@ -201,43 +198,6 @@ def test_an_end_that_rounds_to_one_decides_nothing() -> None:
     assert outcome_of([True, True], 0.4, 1 - 1e-12) == "undecided"
 
 
-BOTH = profile({"synaptic_event": 1.0, "mac": 1.0}, "system")
-
-
-def field(side: Side, n: int) -> list[Variant]:
-    """Networks of chance, some of them equal in energy or accuracy."""
-    generator = np.random.default_rng(n)
-    return [
-        variant(
-            side, [int(energy)] * 2, float(percent), network=f"{side} {k}", test=float(percent) - 1
-        )
-        for k, (energy, percent) in enumerate(generator.integers((1, 90), (50, 99), (n, 2)))
-    ]  # fmt: skip
-
-
-def test_a_front_has_who_is_not_beaten_and_is_read_as_written(tmp_path: Path) -> None:
-    everyone = field("spiking", 40) + field("conventional", 30)
-    table = fronts_table(Ledger.of(everyone, {BOTH.id: BOTH}, BootstrapSettings(1)))
-    for side in ("spiking", "conventional"):
-        members = [
-            (one.name, one.operations.counts.mean(), one.accuracies.validation_percent)
-            for one in everyone
-            if one.side == side and one.accuracies is not None
-        ]
-        unbeaten = {
-            name
-            for name, energy, here in members
-            if not any(
-                spent <= energy and percent >= here and (spent < energy or percent > here)
-                for _, spent, percent in members
-            )
-        }
-        assert {row.network for row in table.rows if row.side == side} == unbeaten
-    path = tmp_path / "fronts.csv"
-    table.write(path)
-    assert FrontsTable.read(path).rows == table.rows
-
-
 def test_brackets_are_compared_by_the_middle_of_their_prices() -> None:
     """Own 99 to 203 by the interval, 100 to 200 by prices; recorded 100.3 to 200.7."""
     under = profile({"synaptic_event": [1, 2], "mac": [1, 2]}, "system")
@@ -245,13 +205,15 @@ def test_brackets_are_compared_by_the_middle_of_their_prices() -> None:
     ledger = Ledger.of(variants, {under.id: under}, SETTINGS)
     (own,) = verdicts(ledger, (97.0,))
     own = own.model_copy(update={"conventional_pj_low": 99.0, "conventional_pj_high": 203.0})
-    row = FrontsRow(
-        profile=under.id, side="conventional", network="recorded", validation_percent=98.0,
-        test_percent=97.0, pj_low=100.3, pj=None, pj_high=200.7,
+    recorded = RecordedNetwork(
+        run="r", run_id="0" * 32, git_commit="c", data_source="mnist", side="conventional",
+        network="recorded", method="dense", configuration="c", seed=1, weights_sha256="0" * 64,
+        weight_bits=8, n_images=40, validation_percent=98.0, test_percent=97.0,
     )  # fmt: skip
+    row = PricedNetwork(under.id, recorded, 100.3, None, 200.7)
     assert among_recorded(own, [row], ledger) is own
-    cheaper = row.model_copy(update={"pj_high": 199.0})
-    assert among_recorded(own, [cheaper], ledger).conventional == "recorded"
+    cheaper = dataclasses.replace(row, pj_high=199.0)
+    assert among_recorded(own, [cheaper], ledger).conventional == "recorded, dense"
 
 
 def counted_networks() -> tuple[Variant, ...]:
@@ -269,8 +231,13 @@ def counted_networks() -> tuple[Variant, ...]:
     return (
         *spiking_variants("ours, 8 bits", measured, code, images, known, early),
         *spiking_variants("unknown", measured, code, None, None),
-        *baseline_variants(
-            (baseline(10, [1, 2, 3]), baseline(7, [3, 3, 3], "8 bits", weight_bits=8)), 3
+        *(
+            dataclasses.replace(one, weights_sha256=f"{place:064}")
+            for place, one in enumerate(
+                baseline_variants(
+                    (baseline(10, [1, 2, 3]), baseline(7, [3, 3, 3], "8 bits", weight_bits=8)), 3
+                )
+            )
         ),
     )
 
@@ -287,6 +254,15 @@ def test_counted_networks_are_read_as_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.operations.counts, other.operations.counts)
     found, expected = (all_judged(one, load_profiles(), 97.0, 98.0) for one in (read, written))
     assert found == expected
+
+
+def test_a_file_from_before_checksums_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    save_variants(path, counted_networks())
+    arrays = dict(VARIANTS.read(path))
+    del arrays["sha256"]
+    write_npz(path, VARIANTS.schema, arrays)
+    assert {one.weights_sha256 for one in load_variants(path)} == {""}
 
 
 def test_means_and_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from spikejoule.energy import (
     load_profiles,
     mean_operations,
 )
-from spikejoule.energy.comparison import VerdictTable
+from spikejoule.energy.bands import RecordedNetwork, band_verdicts
 from spikejoule.energy.estimates import joules, plain
-from spikejoule.energy.tables import FrontsRow, headline
+from spikejoule.energy.tables import headline
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.evaluation.front_rows import FrontRow
@@ -97,33 +97,57 @@ def content(chosen: str = "45nm-fp32", **changes: Any) -> PageContent:
         raster=SpikeRaster(
             np.zeros((2, 2), np.uint8), 7, list(measured().layers), ("input", "hidden", "output")
         ),
-        levels=VerdictTable.of(analysed(chosen).verdicts).rows,
+        levels=LEVELS,
         provenance=(("train: lr", "0.003"),),
     )  # fmt: skip
     return replace(full, **changes)  # type: ignore[arg-type]
 
 
-def recorded(pj: float | None) -> tuple[FrontsRow, ...]:
+def network(side: str, name: str, percent: float, *pj: float, under: str) -> RecordedNetwork:
+    """A recorded one, of one price or of both ends of a bracket."""
+    names = ("pj",) if len(pj) == 1 else ("pj_low", "pj_high")
+    cells = {
+        "run": "run-1", "run_id": "0" * 32, "git_commit": "c0ffee", "data_source": "mnist5k",
+        "side": side, "network": name, "method": "dense", "seed": 42,
+        "configuration": f"{name} {under}",
+        "weights_sha256": f"{sum(name.encode()):064}", "weight_bits": 8, "n_images": 1000,
+        "validation_percent": percent, "test_percent": percent - 0.5, f"{under}:pj_error": 0.0,
+    }  # fmt: skip
+    energies = {f"{under}:{name}": each for name, each in zip(names, pj, strict=True)}
+    return RecordedNetwork(**{**cells, **energies})
+
+
+def recorded(pj: float | None) -> tuple[RecordedNetwork, ...]:
     """Networks of earlier runs: one that is too bad, two that reach 88 %, and a spiking one.
 
     The cheaper of the two takes so much; with None, 30 to 90 pJ.
     """
-    low, high = (30.0, 90.0) if pj is None else (pj, pj)
-    energies = {"pj_low": low, "pj": pj, "pj_high": high}
-    dearer = {name: energy and 2 * energy for name, energy in energies.items()}
-    rows = [
-        ("conventional", "ReLU 8, dense", 87.0, {"pj_low": 1, "pj": 1, "pj_high": 1}),
-        ("conventional", "ReLU 9, pruned, dense", 88.5, energies),
-        ("conventional", "ReLU 9, pruned, zero-skipping", 89.0, dearer),
-        ("spiking", "run-1", 99.0, {"pj_low": 1, "pj": 1, "pj_high": 1}),
-    ]
-    return tuple(
-        FrontsRow.model_validate(
-            {"profile": "45nm-fp32", "side": side, "network": network,
-             "validation_percent": percent, "test_percent": percent - 0.5, **energy}
-        )
-        for side, network, percent, energy in rows
-    )  # fmt: skip
+    ends = (30.0, 90.0) if pj is None else (pj,)
+    return (
+        network("conventional", "ReLU 8", 87.0, 1, under="45nm-fp32"),
+        network("conventional", "ReLU 9, pruned", 88.5, *ends, under="45nm-fp32"),
+        network(
+            "conventional", "ReLU 9, wide", 89.0, *(2 * end for end in ends), under="45nm-fp32"
+        ),
+        network("spiking", "of a run", 99.0, 1, under="45nm-fp32"),
+    )
+
+
+def levels_of(*profiles: str) -> Any:
+    """Verdicts over two networks, of which the spiking one takes 3 times as much."""
+    known = load_profiles()
+    return band_verdicts(
+        [
+            network(side, side, 99.9, pj, under=under)
+            for under in profiles
+            for side, pj in (("spiking", 3.0), ("conventional", 1.0))
+        ],
+        [known[name] for name in profiles],
+        BootstrapSettings(100),
+    )
+
+
+LEVELS = levels_of("45nm-fp32", "lemaire-complete")
 
 
 @cache
@@ -265,12 +289,13 @@ class TestPage:
             (
                 {"fronts": recorded(40.0), "data_source": "mnist5k"},
                 r"loses .*: 69.6 pJ .*, 1.74 \(.*\) times the 40 pJ of ReLU 9, pruned, dense "
-                r"\(88.50 % validation, 88.00 % test, recorded\), .* among 3 .* \(1 of this run ",
+                r"\(88.50 % validation, 88.00 % test, recorded\), .* among 4 .* \(1 of this run "
+                r"and 3 of 1 recorded runs\)",
             ),
             # A dearer recorded network changes the set alone.
             (
                 {"fronts": recorded(900.0), "data_source": "mnist5k"},
-                "wins .* times the 210.6 pJ of ReLU 3-2-2, zero-skipping .* among 3 conventional",
+                "wins .* times the 210.6 pJ of ReLU 3-2-2, zero-skipping .* among 4 conventional",
             ),
             (
                 {"fronts": recorded(None), "data_source": "mnist5k"},
@@ -297,17 +322,19 @@ class TestPage:
         assert len(rows) == len(found.analysis.verdicts) >= 8
         for one in found.analysis.verdicts:
             title = next(p.title for p in found.analysis.ledger.profiles if p.id == one.profile)
-            name, cell, of_runs = rows[one.profile]
+            name, cell, *of_runs = rows[one.profile]
             assert (name[0].text, cell.get("class")) == (title, one.outcome)
             ends = f"{plain(one.ratio_low or 0)} to {plain(one.ratio_high or 0)}"
             assert cell[0].text == (plain(one.ratio) if one.ratio else ends)
-            assert list(cell.itertext()) == list(of_runs.itertext())
+            is_judged = one.profile in {level.profile for level in LEVELS}
+            words_of_runs = ["".join(each.itertext()) for each in of_runs]
+            assert words_of_runs == 4 * ["3 conven\xadtional" if is_judged else "not com\xadpared"]
             assert f"{title}{OUTCOMES[one.outcome]}" in words
-        of_other_data = f"of this data: of {len(found.levels)} pairs"
-        assert of_other_data in default_page()
+        assert "of all recorded runs (not of this data)" in default_page()
         of_this = energy_page(content(fronts=recorded(40.0), data_source="mnist5k"))
-        assert f"<p>Of {len(found.levels)} pairs" in of_this
-        assert "not known to be of this data" not in of_this
+        assert "(not of this data)" not in of_this
+        assert "With memory counted the spiking side needs less energy nowhere" in of_this
+        assert "nowhere" not in default_page()
 
     def test_the_front_and_how_to_make_one(self) -> None:
         page = default_page()

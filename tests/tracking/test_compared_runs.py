@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ from hypothesis import strategies as st
 
 from spikejoule import cli
 from spikejoule.core.errors import StoreError
-from spikejoule.energy.comparison import VerdictTable
+from spikejoule.energy import load_profiles
+from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
 from spikejoule.energy.ledger import Variant, save_variants
 from spikejoule.evaluation.front_rows import FrontTable, pareto_front
 from spikejoule.tracking.recorded import (
     compare_runs,
     experiment_command,
     front_text,
+    recorded_networks,
     recorded_runs,
-    recorded_variants,
     runs_text,
     seeds_table,
 )
@@ -205,7 +207,8 @@ def test_of_three_seeds_in_any_order_the_latest_of_each() -> None:
         seeded("n", 42, metrics={"hidden_spikes_per_inference": 130.0}),
         seeded("earlier", 42, 90.0),
     )
-    (row,) = seeds_table(runs).itertuples()
+    row, *of_seeds = seeds_table(runs).itertuples()
+    assert [one.seeds for one in of_seeds] == ["42", "43", "44"]
     assert (row.name, row.seeds, row.early_exit) == ("n", "42 43 44", False)
     assert row.test_accuracy_percent == 97.0
     assert (row.test_lowest_percent, row.test_highest_percent) == (96.0, 98.0)
@@ -243,24 +246,36 @@ def test_seeds_from_the_store_to_the_table(
     table = project / "seeds.csv"
     assert cli.main(["seeds", str(project), "--table", str(table)]) == 0
     assert "42 43" in capsys.readouterr().out
-    assert table.read_text().splitlines()[1] == (
-        "n,0,42 43,98.0,97.0,97.0,97.0,4000.0,100.0,100.0,100.0,,,10000.0"
-    )
+    rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
+    figures = ["98.0", "97.0", "97.0", "97.0", "4000.0", "100.0", "100.0", "100.0", "", ""]
+    assert [row[:-3] for row in rows] == [
+        ["n", "0", "42 43", *figures], ["n", "0", "42", *figures],
+        ["n-seed-43", "0", "43", *figures],
+    ]  # fmt: skip
+    assert [row[-3] for row in rows] == ["10000.0", "9000.0", "11000.0"]
+    assert rows[0][-2] == f"{rows[1][-2]} {rows[2][-2]}"
+    assert {row[-1] for row in rows} == {"c0ffee"}
 
 
 # Events cost 0.9 pJ under this profile, MACs 4.6 pJ.
 PROFILE = "45nm-fp32"
-SMALL_BASELINE, LARGE_BASELINE = "ReLU 784-9-10", "ReLU 784-100-10"
-LEAN = [
-    variant("spiking", [50, 60, 70, 80], 97.4, network="spiking 784-16-10 (latency)"),
-    variant("conventional", [10, 20, 30, 4000], 98.2, network=SMALL_BASELINE),
-]
-# Of one image less, and with the baseline that the other run has, too.
-WIDE = [
-    variant("spiking", [100, 200, 300], 98.6, network="spiking 784-400-10 (latency)"),
-    variant("conventional", [10, 20, 30], 98.2, network=SMALL_BASELINE),
-    variant("conventional", [1000, 1000, 1000], 99.2, network=LARGE_BASELINE),
-]
+SMALL, LARGE = "ReLU 784-9-10", "ReLU 784-100-10"
+
+
+def networks(
+    seed: int, spiking: Sequence[int] = (50, 60, 70, 80), large: bool = False, percent: float = 97.4
+) -> list[Variant]:
+    """What a run of a seed counts: a spiking network, a small conventional one, maybe a large."""
+    found = [
+        variant("spiking", spiking, percent, network=f"spiking 784-16-10, {seed} % pruned"),
+        variant("conventional", [10, 20, 30, 40], 98.9, network=SMALL),
+    ]
+    if large:
+        found.append(variant("conventional", [1000, 1000, 1000, 1000], 99.6, network=LARGE))
+    return [
+        replace(one, weights_sha256=f"{place}{seed}".rjust(64, "0"))
+        for place, one in enumerate(found)
+    ]
 
 
 @pytest.fixture
@@ -273,16 +288,37 @@ def priced(project: Path, repository: Path) -> Path:
     return project
 
 
-def record_networks(project: Path, name: str, contenders: Sequence[Variant] = ()) -> None:
-    """A run of that name; without contenders, as one from before networks were stored."""
+def record_networks(
+    project: Path,
+    name: str,
+    contenders: Sequence[Variant] = (),
+    seed: int = 42,
+    size: int = 400,
+    **parameters: str,
+) -> str:
+    """A run of that name, its id; without contenders, as one from before networks were stored."""
     artifacts = {project / "params.yaml": ""}
     if contenders:
         path = project.parent / name / "contenders.npz"
         path.parent.mkdir()
         save_variants(path, contenders)
         artifacts[path] = "results"
-    size = {"model.hidden": f"[{len(name)}]"}
-    record(project, run(name, 98, 97, 4000 + len(name), parameters=size), artifacts)
+    about = {"model.hidden": f"[{size}]", "seed": str(seed), "encode.encoding": "latency"}
+    times = {"training_time_seconds": 50.0, "baseline_time_seconds": 30.0}
+    one = run(name, 98, 97, 4000 + len(name), parameters={**about, **parameters}, metrics=times)
+    return record(project, one, artifacts)
+
+
+def found_in(project: Path) -> tuple[list[RecordedNetwork], dict[str, int]]:
+    store = store_of(project)
+    path = Path(artifact_paths(project)["contenders"])
+    return recorded_networks(
+        store,
+        recorded_runs(store),
+        path,
+        list(load_profiles().values()),
+        ("seed", "model.hidden", "encode.time_window", "baseline", "train.lr"),
+    )
 
 
 def refused(project: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -296,64 +332,109 @@ def refused(project: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-def test_who_contends(priced: Path) -> None:
-    """A run that gave the same again brings its baselines; others of one name are two."""
-    record_networks(priced, "lean", LEAN)
-    record_networks(priced, "same", WIDE)  # of as many letters: the same parameters and figures
-    record_networks(priced, "wider", [variant("conventional", [7], 97.9, network=SMALL_BASELINE)])
-    store = store_of(priced)
-    path = Path(artifact_paths(priced)["contenders"])
-    found, _ = recorded_variants(store, compare_runs(recorded_runs(store)), path)
-    assert sorted(
-        (one.network, one.accuracies.validation_percent) for one in found if one.accuracies
-    ) == [
-        (LARGE_BASELINE, 99.2),
-        (SMALL_BASELINE, 97.9),
-        (SMALL_BASELINE, 98.2),
-        ("same: 784-400-10 (latency)", 98.6),  # the last one stands for both
-    ]  # fmt: skip
+def test_networks_that_differ_in_the_seed_alone_are_one_configuration(priced: Path) -> None:
+    """Of either side by the parameters that concern it; each network is there once."""
+    ids = [
+        record_networks(priced, "lean", networks(42)),
+        record_networks(priced, "lean-seed-43", networks(43, large=True), 43),
+        # Another spiking network beside the same conventional ones, and the first again.
+        record_networks(priced, "wide", networks(42, percent=98.0)[:2], size=500),
+        record_networks(priced, "again", networks(42)),
+        record_networks(priced, "longer", networks(44), 44, **{"train.lr": "0.1"}),
+    ]
+    found, left_out = found_in(priced)
+    by_name = {(one.run_id, one.network): one for one in found}
+    assert len(found) == len(by_name)
+    assert not left_out
+    small = [one for one in found if one.network == SMALL]
+    assert sorted(one.seed for one in small) == [42, 43, 44]
+    (large,) = (one for one in found if one.network == LARGE)
+    spiking = {(one.seed, one.validation_percent): one for one in found if one.side == "spiking"}
+    assert sorted(spiking) == [(42, 97.4), (42, 98.0), (43, 97.4), (44, 97.4)]
+    lean, other = spiking[42, 97.4], spiking[43, 97.4]
+    assert lean.run_id == ids[3], "of the same weights the latest run counts"
+    assert lean.name == "again: 784-16-10, 42 % pruned, way"
+    assert (lean.git_commit, lean.n_images, lean.weight_bits) == ("c0ffee", 4, 32)
+    assert lean.configuration == other.configuration
+    assert len({one.configuration for one in spiking.values()}) == 3
+    of_seed = {one.seed: one.configuration for one in small}
+    assert of_seed[42] == of_seed[43] != of_seed[44]
+    assert large.configuration not in of_seed.values()
+    assert (lean.train_seconds, large.train_seconds) == (50, 15)
+    low, value, high, error = lean.energies(PROFILE) or ()
+    assert (low, value, high) == pytest.approx((0.9 * 65,) * 3)
+    assert error == pytest.approx(0.9 * (500 / 3) ** 0.5 / 2)
 
 
-def test_the_verdict_from_the_store_to_the_table(
+def test_accuracy_and_energy_are_of_the_same_images(priced: Path) -> None:
+    """A network counted on fewer images than others is left out, and that is said."""
+    record_networks(priced, "lean", networks(42))
+    fewer = networks(43, spiking=(1, 2))
+    for one in fewer:
+        one.operations.__dict__["counts"] = one.operations.counts[:2]
+    record_networks(priced, "fewer", fewer, 43)
+    found, left_out = found_in(priced)
+    assert {one.seed for one in found} == {42}
+    assert left_out == {"networks counted on fewer test images": 2}
+
+
+def test_the_verdict_from_the_store_to_the_tables(
     priced: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Spiking networks bear the names of their runs; all are cut to the images of every run."""
-    record_networks(priced, "lean", LEAN)
-    record_networks(priced, "wider", WIDE)
+    for seed in range(42, 47):
+        record_networks(priced, f"lean-{seed}", networks(seed, large=True), seed)
+    record_networks(priced, "unmarked", [replace(one, weights_sha256="") for one in networks(1)])
     record_networks(priced, "before", ())
-    table = priced / "metrics" / "verdict.csv"
-    assert cli.main(["verdict", str(priced), "--table", str(table)]) == 0
-    written = VerdictTable.read(table).rows
-    rows = {row.level_percent: row for row in written if row.profile == PROFILE}
-    lean, wider = "lean: 784-16-10 (latency), way", "wider: 784-400-10 (latency), way"
-    small, large = f"{SMALL_BASELINE}, way", f"{LARGE_BASELINE}, way"
-    found = {level: (row.spiking, row.conventional, row.outcome) for level, row in rows.items()}
-    assert found == {
-        97.0: (lean, small, "snn"),
-        98.0: (wider, small, "ann"),
-        98.5: (wider, large, "snn"),
-        99.0: ("", large, "ann"),
-    }
-    assert rows[97.0].ratio == pytest.approx(0.9 * 60 / (4.6 * 20))
-    assert rows[98.0].spiking_pj == pytest.approx(0.9 * 200)
-    assert rows[99.0].conventional_pj == pytest.approx(4.6 * 1000)
-    assert rows[99.0].ratio is None
+    table, fronts = priced / "metrics" / "verdict.csv", priced / "metrics" / "fronts.csv"
+    arguments = ["verdict", str(priced), "--table", str(table), "--fronts", str(fronts)]
+    assert cli.main(arguments) == 0
+    rows = {row.level_percent: row for row in VerdictTable.read(table).rows
+            if row.profile == PROFILE}  # fmt: skip
+    outcomes = {level: row.outcome for level, row in rows.items()}
+    assert outcomes == {97.5: "undecided", 98.0: "ann", 98.5: "ann", 99.0: "ann"}
+    ratio = 0.9 * 65 / (4.6 * 25)
+    at = rows[97.5]
+    assert at.ratio == pytest.approx(ratio, abs=0.05)
+    assert at.conventional_n_seeds == at.spiking_n_seeds == 5
+    assert at.spiking_pj == pytest.approx(0.9 * 65)
+    assert at.spiking == "lean-42: 784-16-10, 42 % pruned, way"
+    recorded = FrontsTable.read(fronts).rows
+    assert {(one.network, one.seed) for one in recorded} >= {(LARGE, 46), (SMALL, 42)}
+    assert len(recorded) == 15
+    # Every run that a verdict names is a row of the networks, with its commit.
+    runs = {one.run_id: one.git_commit for one in recorded}
+    for row in VerdictTable.read(table).rows:
+        for side in ("spiking", "conventional"):
+            names = getattr(row, f"{side}_runs").split()
+            assert len(names) == getattr(row, f"{side}_n_seeds")
+            assert {runs[name] for name in names} == set(getattr(row, f"{side}_commits").split())
     text = capsys.readouterr().out
-    assert text.startswith("4 networks\n")
-    assert text.endswith("Without counted networks: before\n")
-    (line,) = (each for each in text.splitlines() if each.split()[:2] == [PROFILE, "98"])
-    assert "conventional network wins" in line
-    assert "180 pJ" in line
+    assert "Left out: " in text
+    for reason in ("1 recorded before weights had a checksum", "1 that recorded no counted netw"):
+        assert reason in text
+
+
+def test_seeds_have_rows_of_their_own_beside_the_means() -> None:
+    runs = frame(seeded("n-seed-43", 43, 98.0), seeded("n", 42, 96.0), seeded("alone", 42,
+                 parameters={"model.weight_bits": "8"}))  # fmt: skip
+    rows = seeds_table(runs)[["name", "seeds", "test_accuracy_percent"]].to_numpy().tolist()
+    assert rows == [
+        ["alone", "42", 97.0],
+        ["n", "42 43", 97.0],
+        ["n", "42", 96.0],
+        ["n-seed-43", "43", 98.0],
+    ]
 
 
 def test_a_verdict_without_networks(priced: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record_networks(priced, "before", ())
-    assert "no run in the store holds the networks that it counted" in refused(priced, capsys)
-    record_networks(priced, "lean", LEAN)
+    assert cli.main(["verdict", str(priced)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("No verdict: 0 networks are recorded, and both sides need some.\n")
+    assert "1 that recorded no counted networks" in said
+    record_networks(priced, "lean", networks(42))
     (stored,) = (priced / "mlartifacts").rglob("contenders.npz")
     stored.write_bytes(stored.read_bytes()[:-50])
     said = refused(priced, capsys)
     assert said.startswith("error: run ")
     assert "contenders.npz" in said
-    (priced / "mlartifacts").rename(priced / "moved")
-    assert "holds the networks that it counted (lean, before)" in refused(priced, capsys)

@@ -8,17 +8,15 @@ from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_bytes, write_text
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
-from spikejoule.energy.comparison import LEVELS_PERCENT, VerdictTable, verdicts
-from spikejoule.energy.ledger import Ledger
-from spikejoule.energy.tables import fronts_table
+from spikejoule.energy.bands import FrontsTable, VerdictTable, band_verdicts
 from spikejoule.params import Params, load_params
 from spikejoule.report.charts.accuracy import accuracy_front
-from spikejoule.tracking.project import check_limits
+from spikejoule.tracking.project import check_limits, stage_parameters
 from spikejoule.tracking.recorded import (
     compare_runs,
     front_text,
+    recorded_networks,
     recorded_runs,
-    recorded_variants,
     runs_text,
     seeds_table,
     seeds_text,
@@ -77,22 +75,27 @@ def front(options: argparse.Namespace) -> str:
 
 
 def verdict(options: argparse.Namespace) -> str:
-    """Which side needs less energy at equal accuracy."""
+    """Which side needs less energy at about equal accuracy, over seeds."""
     params, store = _recorded(options)
     paths = artifact_paths(options.directory)
-    compared = compare_runs(recorded_runs(store), options.data)
-    networks, without = recorded_variants(store, compared, paths["contenders"])
+    profiles = load_profiles(options.directory / paths["hardware"])
+    networks, left_out = recorded_networks(
+        store,
+        recorded_runs(store),
+        paths["contenders"],
+        [one for one in profiles.values() if one.compares],
+        stage_parameters(options.directory, "baseline"),
+        options.data,
+    )
     settings = BootstrapSettings(
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )
-    profiles = load_profiles(options.directory / paths["hardware"])
-    ledger = Ledger.of(networks, profiles, settings)
-    table = VerdictTable.of(verdicts(ledger, LEVELS_PERCENT))
+    table = VerdictTable(rows=band_verdicts(networks, profiles.values(), settings))
     if options.table is not None:
         table.write(options.table)
     if options.fronts is not None:
-        fronts_table(ledger).write(options.fronts)
-    return verdict_text(table, len(networks), without)
+        FrontsTable(rows=tuple(networks)).write(options.fronts)
+    return verdict_text(table, networks, profiles, left_out)
 
 
 def seeds(options: argparse.Namespace) -> str:

@@ -9,24 +9,21 @@ computes in more.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from spikejoule.core.schema import MaybeNotNegative, MaybePercent, Percent, Row, Table, Text
+from spikejoule.core.schema import MaybeNotNegative, MaybePercent, Percent, Row, Text
 from spikejoule.energy.estimates import Energy, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
 from spikejoule.energy.terms import TERMS, UPDATES
-
-LEVELS_PERCENT: Final = (97.0, 98.0, 98.5, 99.0)
-"""Validation accuracies that a verdict is requested for."""
 
 Outcome = Literal["snn", "ann", "undecided", "neither"]
 
 
 class Verdict(Row):
-    """Both sides at one accuracy under one profile: a row of metrics/verdict.csv.
+    """Two networks of the same images, of one run, at one accuracy under one profile.
 
     Accuracies are in percent, energies pJ per inference, both means over test images; a side that
     does not reach the accuracy has an empty name and no figures.
@@ -76,18 +73,6 @@ class Verdict(Row):
         """The same with the digits of ratios and energies in which machines agree."""
         cells = {name: rounded(cell, 8) for name, cell in self if "pj" in name or "ratio" in name}
         return self.model_copy(update=cells)
-
-
-class VerdictTable(Table):
-    """The file: metrics/verdict.csv."""
-
-    row: ClassVar[type[Row]] = Verdict
-    rows: tuple[Verdict, ...]
-
-    @classmethod
-    def of(cls, found: Sequence[Verdict]) -> Self:
-        """The table of some verdicts, in their order."""
-        return cls(rows=tuple(one.rounded for one in found))
 
 
 def outcome_of(sides: Sequence[bool], low: float | None, high: float | None) -> Outcome:

@@ -9,23 +9,27 @@ and verdict is selected from it.
 The file of variants, from which a verdict over many runs is made, holds for variant k of K: `text`
 [K, 3] (side, network, how it is run), `accuracies` float64 [K, 2] in percent (validation, test; NaN
 is not allowed, so one that is not known is -1), `widths` int64 [K, 2] (bits of a weight; 1 for
-integers), and of its C columns `k.columns` [C, 2] (term, place), `k.sizes` int64 [C, 3] (width,
-bits of its memory, bits of its layer's parameters) and the counts of N images: `k.constant` int64
-[C], -1 where they vary, and those that do, `k.varying` uint32 [N, C'].
+integers), `sha256` [K] (checksum of its weights), and of its C columns `k.columns` [C, 2] (term,
+place), `k.sizes` int64 [C, 3] (width, bits of its memory, bits of its layer's parameters) and the
+counts of N images: `k.constant` int64 [C], -1 where they vary, and those that do, `k.varying`
+uint32 [N, C'].
 """
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import BASELINE, BaselineCounts
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import Array, ArrayFile
+from spikejoule.core.provenance import file_digest
+from spikejoule.core.schema import Array, ArrayFile, Arrays
+from spikejoule.core.store import FilePath
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.counting import (
     METHODS,
@@ -84,6 +88,7 @@ class Variant:
         accuracies: None where they are not known.
         weight_bits: width of its weights; 32 is floating point, less are integers.
         operations: of each of N images, or of a mean.
+        weights_sha256: checksum of its weights; empty where it is not known.
     """
 
     side: Side
@@ -92,6 +97,7 @@ class Variant:
     accuracies: Accuracies | None
     weight_bits: int
     operations: OperationCounts
+    weights_sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -305,7 +311,40 @@ VARIANTS = ArrayFile(
         "*.constant": Array("int64", ("*",), low=_VARIES),
         "*.varying": Array("uint32", ("N", "*")),
     },
+    optional={"sha256": Array("U", ("K",))},
 )
+
+
+def with_checksums(
+    variants: Sequence[Variant], trained: FilePath, baselines: FilePath
+) -> list[Variant]:
+    """Variants with the checksums of their weights.
+
+    Args:
+        variants: of a spiking network, then of conventional ones, as of `baseline_variants`.
+        trained: the file of the spiking network.
+        baselines: that of the conventional ones (`baselines.counts`).
+    """
+    arrays = BASELINE.read(baselines)
+    digests = [
+        _digest_of(arrays, f"baseline{number}.layer")
+        for number in range(1, 1 + len(arrays["names"]))
+        for _ in METHODS
+    ]
+    n_spiking = len(variants) - len(digests)
+    every = [file_digest(trained, "sha256")] * n_spiking + digests
+    return [
+        replace(one, weights_sha256=digest) for one, digest in zip(variants, every, strict=True)
+    ]
+
+
+def _digest_of(arrays: Arrays, prefix: str) -> str:
+    """SHA-256 of the arrays of a prefix, their names and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(name for name in arrays if name.startswith(prefix)):
+        digest.update(name.removeprefix(prefix).encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> None:
@@ -323,6 +362,7 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
         "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),
         "accuracies": np.array([astuple(one)[:2] for one in known]),
         "widths": np.array(widths, np.int64),
+        "sha256": np.array([one.weights_sha256 for one in variants], dtype=np.str_),
     }
     for number, one in enumerate(variants):
         columns, counts = one.operations.columns, one.operations.counts
@@ -342,6 +382,7 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
 def load_variants(path: str | os.PathLike[str]) -> tuple[Variant, ...]:
     """Read a file of `save_variants`; ArtifactError if it is missing or damaged."""
     arrays, found = VARIANTS.read(path), []
+    digests = arrays["sha256"].tolist() if "sha256" in arrays else [""] * len(arrays["text"])
     try:
         for number, (side, network, method) in enumerate(arrays["text"].tolist()):
             if side not in get_args(Side):
@@ -356,7 +397,8 @@ def load_variants(path: str | os.PathLike[str]) -> tuple[Variant, ...]:
             known = Accuracies(*arrays["accuracies"][number].tolist())
             accuracies, bits = None if known == _UNKNOWN else known, arrays["widths"][number, 0]
             operations = OperationCounts(tuple(columns), counts, 1)
-            found.append(Variant(side, network, method, accuracies, int(bits), operations))
+            variant = Variant(side, network, method, accuracies, int(bits), operations)
+            found.append(replace(variant, weights_sha256=digests[number]))
     except (KeyError, ValueError) as error:
         raise ArtifactError(f"{path}: variants do not fit each other: {error}.") from error
     return tuple(found)

@@ -127,7 +127,8 @@ class Memory(_Mapping):
 
     Attributes:
         pj_per_byte: (bytes, picojoules for each byte read or written), ascending: linear between
-            the points, constant beyond the last; None for the next two.
+            the points, constant below the first and beyond the last; None for the next two. A point
+            of 0 bytes extrapolates below a source's smallest memory; without it that is a floor.
         access: picojoules of an access to a word, whatever its width.
         access_per_bit_stored: and for each bit that the memory holds.
         parameters: ``joined`` if a layer's weights, indices and biases are in one memory.

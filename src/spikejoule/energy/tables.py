@@ -1,4 +1,4 @@
-"""What is written of the analysis: metrics/energy.json, energy.csv, verdict.csv and fronts.csv.
+"""What is written of the analysis: metrics/energy.json and energy.csv.
 
 `energy_rows` prints the ledger, and training's counts under the same prices:
 
@@ -14,34 +14,27 @@
                        prices to the upper
     status             ``priced``, ``unpriced`` (not in the total) or ``covered`` (within another
                        price)
-
-A network is on the Pareto front of its side if no other is at least as accurate on validation
-images for at most its energy. What it reaches on test images stands beside that, and decides
-nothing.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from spikejoule.core.schema import MaybeNotNegative, NotNegative, Percent, Record, Row, Table, Text
+from spikejoule.core.schema import NotNegative, Record, Text
 from spikejoule.energy.analysis import COLUMNS, SNN, EnergyAnalysis
+from spikejoule.energy.bands import PricedNetwork
 from spikejoule.energy.comparison import Verdict, outcome_of
 from spikejoule.energy.counting import INFERENCE
 from spikejoule.energy.estimates import Energy, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
+from spikejoule.energy.ledger import SPIKING, Ledger
 from spikejoule.energy.training import TRAINING
-from spikejoule.evaluation.front_rows import pareto_front
 
 PJ_PER_MJ: Final = 1e9
 
 # Of two energies that differ by less, one was rounded when it was recorded.
 _ROUNDING = 1e-6
-
-Positive = Annotated[float, Field(gt=0)]
 
 
 class EnergyMetrics(Record):
@@ -139,42 +132,13 @@ def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
         ]
 
 
-class FrontsRow(Row):
-    """A network on the Pareto front of its side under a profile.
-
-    Energies are pJ per inference, means over test images; `pj` is empty where the profile has
-    brackets alone.
-    """
-
-    profile: Text
-    side: Side
-    network: Text
-    validation_percent: Percent
-    test_percent: Percent
-    pj_low: Positive
-    pj: MaybeNotNegative
-    pj_high: Positive
-
-    @property
-    def middle_pj(self) -> float:
-        """The energy, or half-way between the ends of its bracket."""
-        return (self.pj_low + self.pj_high) / 2 if self.pj is None else self.pj
-
-
-class FrontsTable(Table):
-    """The file: metrics/fronts.csv."""
-
-    row: ClassVar[type[Row]] = FrontsRow
-    rows: tuple[FrontsRow, ...]
-
-
 class RecordedVerdict(Verdict):
     """One whose conventional network is of an earlier run."""
 
     is_recorded: ClassVar[bool] = True
 
 
-def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow], ledger: Ledger) -> Verdict:
+def among_recorded(verdict: Verdict, recorded: Sequence[PricedNetwork], ledger: Ledger) -> Verdict:
     """A verdict of a ledger among conventional networks of recorded runs, too: the cheapest of all.
 
     The ratio to a recorded one is from the least to the most by both their ranges, since counts of
@@ -183,7 +147,8 @@ def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow], ledger: Ledg
     reaching = [
         row
         for row in recorded
-        if row.profile == verdict.profile and row.validation_percent >= verdict.level_percent
+        if row.profile == verdict.profile
+        and row.recorded.validation_percent >= verdict.level_percent
     ]
     best = min(reaching, key=lambda row: row.middle_pj, default=None)
     if best is None:
@@ -195,46 +160,22 @@ def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow], ledger: Ledg
         own_pj = Energy.of(ledger.means(number, place)).middle_pj
         if own_pj <= best.middle_pj * (1 + _ROUNDING):
             return verdict
-    cells = {f"conventional_{name}": cell for name, cell in best if name not in ("profile", "side")}
+    cells: dict[str, Any] = {
+        "conventional_validation_percent": best.recorded.validation_percent,
+        "conventional_test_percent": best.recorded.test_percent,
+        "conventional_pj_low": best.pj_low,
+        "conventional_pj": best.pj,
+        "conventional_pj_high": best.pj_high,
+    }
     ratio = low = high = None
     if verdict.spiking:
         ours = verdict.energy(SPIKING)
         ratio = ours.value_pj / best.pj if ours.value_pj is not None and best.pj else None
         low, high = ours.low_pj / best.pj_high, ours.high_pj / best.pj_low
-    cells |= {"conventional": cells.pop("conventional_network"), "ratio": ratio, "ratio_low": low,
+    cells |= {"conventional": best.recorded.name, "ratio": ratio, "ratio_low": low,
               "ratio_high": high}  # fmt: skip
     outcome = outcome_of([bool(verdict.spiking), True], low, high)
     return RecordedVerdict(**{**dict(verdict), **cells, "outcome": outcome})
-
-
-def fronts_table(ledger: Ledger) -> FrontsTable:
-    """Both fronts under every profile that compares and in whose numbers both sides ran."""
-    rows: list[FrontsRow] = []
-    for place, profile in enumerate(ledger.profiles):
-        sides: dict[str, list[FrontsRow]] = {SPIKING: [], CONVENTIONAL: []}
-        for number, one in enumerate(ledger.variants):
-            known = one.accuracies
-            if known and known.validation_percent is not None and judges(profile, one):
-                ends = ledger.means(number, place).tolist()
-                low, value, high = (rounded(end, 8) for end in ends)
-                sides[one.side].append(
-                    FrontsRow(
-                        profile=profile.id,
-                        side=one.side,
-                        network=one.name,
-                        validation_percent=known.validation_percent,
-                        test_percent=known.test_percent,
-                        pj_low=low,
-                        pj=None if math.isnan(value) else value,
-                        pj_high=high,
-                    )
-                )
-        for side in sides.values() if all(sides.values()) else ():
-            side.sort(key=lambda row: (row.middle_pj, -row.validation_percent, row.network))
-            accuracies = [row.validation_percent for row in side]
-            on_front = pareto_front([row.middle_pj for row in side], accuracies)
-            rows += [row for row, is_on_front in zip(side, on_front, strict=True) if is_on_front]
-    return FrontsTable(rows=tuple(rows))
 
 
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:

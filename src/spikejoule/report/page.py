@@ -8,7 +8,7 @@ computed here.
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,18 @@ from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.text import render, text_table
 from spikejoule.energy import EnergyAnalysis
+from spikejoule.energy.bands import (
+    BandVerdict,
+    PricedNetwork,
+    RecordedNetwork,
+    band_sentences,
+    priced,
+)
 from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.estimates import Energy, joules
 from spikejoule.energy.ledger import CONVENTIONAL
 from spikejoule.energy.prices import measured_on_mnist
-from spikejoule.energy.tables import FrontsRow, among_recorded
+from spikejoule.energy.tables import among_recorded
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
 from spikejoule.evaluation.accuracy import EarlyExit
@@ -45,8 +52,8 @@ class PageContent:
         analysis: the priced counts.
         early: early exit, by either rule.
         front: the runs of a sweep.
-        levels: the verdicts of all recorded runs.
-        fronts: the networks of these runs that none of their side beats.
+        levels: the verdicts over all recorded runs.
+        fronts: the networks of these runs, of both sides.
         raster: the spikes of one image.
         provenance: parameters, data and checksums, label and value.
         data_source: the data of this run, as the runs of a sweep name theirs; those of other data
@@ -56,18 +63,35 @@ class PageContent:
     analysis: EnergyAnalysis
     early: EarlyExit | None = None
     front: tuple[FrontRow, ...] = ()
-    levels: tuple[Verdict, ...] = ()
-    fronts: tuple[FrontsRow, ...] = ()
+    levels: tuple[BandVerdict, ...] = ()
+    fronts: tuple[RecordedNetwork, ...] = ()
     raster: "SpikeRaster | None" = None
     provenance: tuple[tuple[str, str], ...] = ()
     data_source: str = ""
 
+    @cached_property
+    def priced(self) -> tuple[PricedNetwork, ...]:
+        """The recorded networks of the data of this run under every profile that compares them."""
+        alike = [row for row in self.fronts if row.data_source == self.data_source]
+        return priced(alike, [one.id for one in self.analysis.ledger.profiles])
+
+    @cached_property
+    def recorded(self) -> tuple[PricedNetwork, ...]:
+        """The conventional ones among them that are not this run's own."""
+        own = {(one.name, one.validation_percent) for one in self.analysis.baselines}
+        return tuple(
+            one
+            for one in self.priced
+            if one.recorded.side == CONVENTIONAL
+            and (one.recorded.name, one.recorded.validation_percent) not in own
+        )
+
     @property
-    def recorded(self) -> tuple[FrontsRow, ...]:
-        """The recorded conventional networks that were counted on the data of this run."""
-        if any(run.data_source != self.data_source for run in self.front) or not self.front:
-            return ()
-        return tuple(row for row in self.fronts if row.side == CONVENTIONAL)
+    def of_bands(self) -> tuple[str, ...]:
+        """The sentences on the verdict over all recorded runs; none without such runs."""
+        profiles = {one.id: one for one in self.analysis.ledger.profiles}
+        known = tuple(one for one in self.levels if one.profile in profiles)
+        return band_sentences(known, self.fronts, profiles) if known and self.fronts else ()
 
     @property
     def aside(self) -> str:

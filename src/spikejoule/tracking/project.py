@@ -12,7 +12,7 @@ from typing import Any
 from spikejoule.core.errors import ArtifactError, LimitError, ParameterError
 from spikejoule.core.parameters import flat
 from spikejoule.core.provenance import file_digest
-from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, read_mapping
+from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, artifact_paths, read_mapping
 
 LOCK_FILE = "dvc.lock"
 
@@ -157,3 +157,12 @@ def check_limits(root: Path) -> str:
     if broken := [sentence for sentence, kept in is_kept.items() if not kept]:
         raise LimitError("\n".join(broken))
     return "\n".join(is_kept)
+
+
+def stage_parameters(directory: Path, stage: str) -> tuple[str, ...]:
+    """The parameters that dvc.yaml of a project lists for a stage, by full name or by section.
+
+    Raises ArtifactError if there is no pipeline with such a stage.
+    """
+    artifact_paths(directory, stage)
+    return tuple(read_mapping(directory / PIPELINE_FILE)["stages"][stage].get("params", ()))

@@ -36,6 +36,7 @@ from spikejoule.tracking.store import (
     shown_uri,
     store_errors,
 )
+from spikejoule.training.epochs import EpochTimes
 from spikejoule.training.outcome import TrainMetrics, TrainTimings
 
 if TYPE_CHECKING:
@@ -220,9 +221,11 @@ def build_run_record(
     ]
     training = TrainTimings.read(paths["train_timings"])
     inference = InferenceTimings.read(paths["inference_timings"])
+    baseline = EpochTimes.read(paths["baseline_timings"])
     figures = (pair for content in deciding for pair in content.items())
     metrics = {name: float(value) for name, value in figures if isinstance(value, int | float)}
     metrics["training_time_seconds"] = training.training_time_seconds
+    metrics["baseline_time_seconds"] = baseline.training_time_seconds
     metrics["measurement_time_seconds"] = inference.measurement_time_seconds
     # What else made the result is in the files: libraries in the checkpoint, engine and device in
     # the timings, each image file's checksum in the data's description.

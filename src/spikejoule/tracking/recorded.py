@@ -13,7 +13,7 @@ import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,10 +22,12 @@ import numpy as np
 import pandas as pd
 
 from spikejoule.core.errors import ArtifactError, StoreError, printable
+from spikejoule.core.provenance import content_digest
 from spikejoule.core.text import text_table
-from spikejoule.energy.comparison import VerdictTable
+from spikejoule.energy.bands import RecordedNetwork, VerdictTable, band_sentences, energy_cells
 from spikejoule.energy.estimates import joules
-from spikejoule.energy.ledger import SPIKING, Variant, load_variants
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Variant, load_variants
+from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.front_rows import (
     EARLY_EXIT,
@@ -58,11 +60,19 @@ _VALIDATION, _TEST, _EVENTS = _FIGURES = (
     "synaptic_events_per_inference",
 )
 # Parameters that decide no result of the whole window, but what a mean is of.
-_OF_MEANS = [
+_OF_EXIT = [
     f"{PARAMETER}evaluate.early_exit_rule",
     f"{PARAMETER}evaluate.early_exit_tolerance_percent",
-    f"{PARAMETER}energy_report.profile",
 ]
+_OF_MEANS = [*_OF_EXIT, f"{PARAMETER}energy_report.profile"]
+# Parameters of the stage `baseline` that the name of a network states, or that decide none; and
+# those of the network alone that is quantised after its training, where no sample is of events.
+_IN_NAMES = tuple(
+    f"{PARAMETER}{name}"
+    for name in ("seed", "evaluate.", "model.hidden", "baseline.family_hidden",
+                 "baseline.family_pruned", "baseline.family_bits")
+)  # fmt: skip
+_QUANTISED, _OF_QUANTISED = "quantised ", (f"{PARAMETER}encode.", f"{OF_BASELINE}weight_bits")
 _SEED, _SIZE, _DISTILLATION, _FILES = (
     f"{PARAMETER}{name}"
     for name in ("seed", "data.validation_size", "train.distillation", "data.source")
@@ -92,7 +102,10 @@ _SEEDS_COLUMNS = {
     **_PER_INFERENCE,
 }
 """Of metrics/seeds.csv."""
-_FIGURES_OF_RUNS = [f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *_PER_INFERENCE)]
+_SECONDS = ("training_time_seconds", "baseline_time_seconds")
+_FIGURES_OF_RUNS = [
+    f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *_PER_INFERENCE, *_SECONDS)
+]
 _ENCODING, _RATIO = f"{PARAMETER}encode.encoding", f"{METRIC}equal_accuracy_ratio"
 _NEEDED = ["run_id", "name", "started", "status", _SEED, _SIZE, _DISTILLATION, _FILES, _ENCODING,
            _SOURCE, _TITLE, _DIGEST, _COMMIT, _INPUT_MACS, _RATIO, *_OF_MEANS,
@@ -354,9 +367,10 @@ def seeds_table(runs: pd.DataFrame, data_source: str | None = None) -> pd.DataFr
         data_source: of their images; None for the most frequent.
 
     Returns:
-        a row for each setting and way to answer, by synaptic events, with the columns of
-        metrics/seeds.csv: the name of the run of the least seed; whether the network answers before
-        the end of the window; the seeds in ascending order; means over them of accuracies (and the
+        a row for each setting and way to answer, by synaptic events, and after it a row for each
+        of its seeds, if there are several, with the columns of metrics/seeds.csv: the name of the
+        run of the least seed; whether the network answers before the end of the window; the seeds
+        in ascending order, and their runs and commits; means over them of accuracies (and the
         lowest and highest test accuracy), and of means per inference: synaptic events; over the
         measured images and the whole window, however the network answers, spikes, neuron updates
         (one a neuron and step, and where an event arrives or a bias is added) and energy in pJ
@@ -372,15 +386,32 @@ def seeds_table(runs: pd.DataFrame, data_source: str | None = None) -> pd.DataFr
         seed=alike[_SEED].astype(int),
     )
     answers = answers_of(drawn.drop_duplicates(["setting", "seed"])).sort_values("seed")
-    means = answers.groupby(["setting", "early_exit"], as_index=False).agg(
-        name=("name", "first"),
-        seeds=("seed", lambda seeds: " ".join(map(str, seeds))),
-        test_lowest_percent=(_TEST, "min"),
-        test_highest_percent=(_TEST, "max"),
-        **{name: (name, "mean") for name in _FIGURES},
-        **{name: (f"{METRIC}{name}", "mean") for name in _PER_INFERENCE},
-    )
-    return means.sort_values([_EVENTS, "name"], ignore_index=True)[[*_SEEDS_COLUMNS]]
+    figures = {name: (name, "mean") for name in _FIGURES}
+    figures |= {name: (f"{METRIC}{name}", "mean") for name in _PER_INFERENCE}
+    alone = answers.groupby(["setting", "early_exit"])["seed"].transform("size") == 1
+    groups = {1: ["setting", "early_exit"], 0: ["setting", "early_exit", "seed"]}
+    tables = [
+        (answers if is_mean else answers[~alone])
+        .groupby(keys, as_index=False)
+        .agg(
+            name=("name", "first"),
+            seeds=("seed", lambda seeds: " ".join(map(str, seeds))),
+            run_ids=("run_id", " ".join),
+            git_commits=(_COMMIT, lambda commits: " ".join(dict.fromkeys(commits))),
+            test_lowest_percent=(_TEST, "min"),
+            test_highest_percent=(_TEST, "max"),
+            **figures,
+        )
+        .assign(is_mean=is_mean)
+        for is_mean, keys in groups.items()
+    ]
+    means = tables[0].sort_values([_EVENTS, "name"], ignore_index=True)
+    order = {key: place for place, key in enumerate(zip(means["setting"], means["early_exit"],
+                                                        strict=True))}  # fmt: skip
+    every = pd.concat(tables, ignore_index=True)
+    every["order"] = [order[key] for key in zip(every["setting"], every["early_exit"], strict=True)]
+    every = every.sort_values(["order", "is_mean", "seed"], ascending=[True, False, True])
+    return every.reset_index(drop=True)[[*_SEEDS_COLUMNS, "run_ids", "git_commits"]]
 
 
 def seeds_text(table: pd.DataFrame) -> str:
@@ -392,76 +423,146 @@ def seeds_text(table: pd.DataFrame) -> str:
     )
 
 
-def recorded_variants(
-    store: Store, compared: ComparedRuns, artifact: Path
-) -> tuple[tuple[Variant, ...], list[str]]:
-    """The networks that compared runs have counted, of both sides, and the names of the runs that
-    have stored none, from before networks were.
+def recorded_networks(
+    store: Store,
+    runs: pd.DataFrame,
+    artifact: Path,
+    profiles: Collection[HardwareProfile],
+    of_baselines: Collection[str],
+    data_source: str | None = None,
+) -> tuple[list[RecordedNetwork], dict[str, int]]:
+    """The networks of both sides that runs of the same data have counted, priced, and the number of
+    runs or networks that are left out, by reason.
 
-    A spiking network bears the name of its run, by which it can be trained again. A run that gave
-    the same again brings its conventional networks alone. Each network is there once, all on as
-    many images as every run has.
+    Each network is there once, by its weights and how it is run. Of networks that differ in their
+    weights alone (the same configuration and seed, of another processor or version), the latest
+    counts. All were counted on as many test images as the most.
 
     Args:
         store: where the runs are recorded.
-        compared: the runs.
+        runs: the latest first, validated on images of their own.
         artifact: the file within a run.
+        profiles: by which they are priced.
+        of_baselines: parameters that decide a conventional network, by full name or by section.
+        data_source: of their images; None for the most frequent.
 
     Raises:
-        StoreError: the store cannot be read, or no run has stored its networks.
+        StoreError: the store cannot be read, or holds no run to compare.
         ArtifactError: a stored file is damaged.
     """
-    names = dict(zip(compared.points["run_id"], compared.points["name"], strict=True))
-    found: list[Variant] = []
-    without: list[str] = []
+    alike, counted = measured_alike(runs, data_source, (_SIZE,))
+    left_out, found = Counter(counted), dict[tuple[Any, ...], RecordedNetwork]()
+    weights: set[tuple[Any, ...]] = set()
+    spiking = pd.concat([deciding_parameters(alike).drop(columns=_SEED), alike[_OF_EXIT]], axis=1)
     with opened_to_read(store) as (client, _), tempfile.TemporaryDirectory() as folder:
-        for run_id in (*names, *compared.repeated):
-            stored = client.list_artifacts(run_id, artifact.parent.as_posix())
+        for place, run in alike.iterrows():
+            stored = client.list_artifacts(run["run_id"], artifact.parent.as_posix())
             if artifact.as_posix() not in [one.path for one in stored]:
-                without.append(names.get(run_id, run_id))
+                left_out["that recorded no counted networks"] += 1
                 continue
-            path = Path(client.download_artifacts(run_id, artifact.as_posix(), folder))
+            path = Path(client.download_artifacts(run["run_id"], artifact.as_posix(), folder))
             try:
                 variants = load_variants(path)
             except ArtifactError as error:
-                raise ArtifactError(f"run {run_id}: {error}") from error
+                raise ArtifactError(f"run {run['run_id']}: {error}") from error
+            path.unlink()
+            if not all(one.weights_sha256 for one in variants):
+                left_out["recorded before weights had a checksum"] += 1
+                continue
+            own = {SPIKING: spiking.loc[place], CONVENTIONAL: _of_baselines(run, of_baselines)}
             for one in variants:
-                if one.side != SPIKING:
-                    found.append(one)
-                elif run_id in names:
-                    network = f"{names[run_id]}: {one.network.removeprefix('spiking ')}"
-                    found.append(replace(one, network=network))
-    if not found:
-        raise StoreError(
-            f"no run in the store holds the networks that it counted ({', '.join(without)}): run "
-            "the pipeline, or `make frugal baselines`."
-        )
-    n_images = min(len(one.operations.counts) for one in found)
-    distinct: dict[tuple[object, ...], Variant] = {}
-    for one in found:
-        counts = replace(one.operations, counts=one.operations.counts[:n_images])
-        identity = (one.side, one.network, one.method, one.accuracies)
-        distinct.setdefault(identity, replace(one, operations=counts))
-    return tuple(distinct.values()), without
+                if one.accuracies is None:
+                    continue
+                row = _recorded_network(run, one, variants, own[one.side], profiles)
+                key = row.configuration, row.method, row.seed
+                identity = row.weights_sha256, row.method, row.validation_percent
+                if key not in found and identity not in weights:
+                    found[key] = row
+                    weights.add(identity)
+    most = max((one.n_images for one in found.values()), default=0)
+    rows = [one for one in found.values() if one.n_images == most]
+    if fewer := len(found) - len(rows):
+        left_out["networks counted on fewer test images"] = fewer
+    rows.sort(key=lambda one: (one.side, one.name, one.seed, one.run_id))
+    return rows, left_out
 
 
-def verdict_text(table: VerdictTable, n_networks: int, without: Sequence[str]) -> str:
-    """The table in words for a terminal; `without` names runs that have stored no networks."""
-    rows = pd.DataFrame([row.model_dump() for row in table.rows])
+def _of_baselines(run: "pd.Series[Any]", names: Collection[str]) -> "pd.Series[Any]":
+    """Parameters of a run that decide a conventional network, beside what its name says."""
+    chosen = [
+        name
+        for name in run.index
+        if any(f"{name}.".startswith(f"{PARAMETER}{one}.") for one in names)
+        and not name.startswith(_IN_NAMES)
+    ]
+    return run[chosen]
+
+
+def _recorded_network(
+    run: "pd.Series[Any]",
+    variant: Variant,
+    variants: Collection[Variant],
+    parameters: "pd.Series[Any]",
+    profiles: Collection[HardwareProfile],
+) -> RecordedNetwork:
+    """A network of a run, beside the others of it, with the parameters that decide its own side."""
+    known, is_spiking = variant.accuracies, variant.side == SPIKING
+    assert known is not None
+    assert known.validation_percent is not None
+    deciding = parameters.dropna()
+    seconds = run[f"{METRIC}training_time_seconds"]
+    if not is_spiking:
+        is_quantised = variant.network.startswith(_QUANTISED)
+        if not is_quantised and run[_ENCODING] != "none":
+            deciding = deciding[[not name.startswith(_OF_QUANTISED) for name in deciding.index]]
+        trained = {one.network for one in variants if one.side == CONVENTIONAL}
+        n_trained = sum(not name.startswith(_QUANTISED) for name in trained)
+        seconds = np.nan if is_quantised else run[f"{METRIC}baseline_time_seconds"] / n_trained
+        deciding = pd.concat([deciding, pd.Series({"network": variant.network})])
+    return RecordedNetwork(
+        run=run["name"],
+        run_id=run["run_id"],
+        git_commit=run[_COMMIT],
+        data_source=run[_SOURCE],
+        side=variant.side,
+        network=variant.network.removeprefix("spiking "),
+        method=variant.method,
+        configuration=content_digest({variant.side: deciding.astype(str).to_dict()})[:12],
+        seed=int(run[_SEED]),
+        weights_sha256=variant.weights_sha256,
+        weight_bits=variant.weight_bits,
+        n_images=len(variant.operations.counts),
+        validation_percent=known.validation_percent,
+        test_percent=known.test_percent,
+        train_seconds=None if np.isnan(seconds) else float(seconds),
+        **energy_cells(variant, profiles),
+    )
+
+
+def verdict_text(
+    table: VerdictTable,
+    networks: Sequence[RecordedNetwork],
+    profiles: Mapping[str, HardwareProfile],
+    left_out: Mapping[str, int],
+) -> str:
+    """The table in words for a terminal, and what was left out."""
+    rows = pd.DataFrame([row.model_dump() for row in table.rows], columns=VerdictTable.columns())
     columns = {
         "profile": ("profile", ""),
-        "level_percent": ("accuracy %", "g"),
+        "level_percent": ("about %", "g"),
         "outcome": ("outcome", OUTCOMES.__getitem__),
         "ratio": ("ratio", ".3g"),
+        "ratio_low": ("from", ".3g"),
+        "ratio_high": ("to", ".3g"),
         "spiking": ("spiking", ""),
+        "spiking_n_seeds": ("seeds", "d"),
         "spiking_pj": ("energy", _joules),
         "conventional": ("conventional", ""),
+        "conventional_n_seeds": ("seeds", "d"),
         "conventional_pj": ("energy", _joules),
     }
-    lines = [f"{n_networks} networks", frame_text(rows, columns)]
-    if without:
-        lines.append(f"Without counted networks: {', '.join(without)}")
-    return "\n".join(lines) + "\n"
+    lines = band_sentences(table.rows, networks, profiles, left_out)
+    return "\n".join([frame_text(rows, columns), "", *lines] if table.rows else lines) + "\n"
 
 
 def _joules(energy_pj: float) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.axes import Axes
 
 from spikejoule.energy.estimates import joules
-from spikejoule.evaluation.front_rows import FrontRow
+from spikejoule.evaluation.front_rows import FrontRow, pareto_front
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
     from spikejoule.energy import HardwareProfile
-    from spikejoule.energy.tables import FrontsRow
+    from spikejoule.energy.bands import PricedNetwork
 
 
 class _Point(NamedTuple):
@@ -89,25 +89,36 @@ def accuracy_front(runs: Sequence[FrontRow], source: str) -> Chart | None:
 
 
 @canvas.house_style()
-def recorded_fronts(rows: Sequence["FrontsRow"], profile: "HardwareProfile") -> Chart | None:
-    """Both Pareto fronts of the recorded runs under one profile; None where it has none."""
-    shown = [row for row in rows if row.profile == profile.id]
+def recorded_fronts(
+    networks: Sequence["PricedNetwork"], profile: "HardwareProfile"
+) -> Chart | None:
+    """All networks of recorded runs and both Pareto fronts under one profile; None without any."""
+    shown = [one for one in networks if one.profile == profile.id]
     if not shown:
         return None
     figure, axes = canvas.new_figure(4.2)
     canvas.log_axis(axes, "x")
     canvas.accuracy_axis(axes)
     for side, color in (("spiking", canvas.BLUE), ("conventional", canvas.VERMILION)):
-        validated, tested = [], []
-        for row in (row for row in shown if row.side == side):
-            words = f"{row.network}: {row.validation_percent:.2f} % for {joules(row.middle_pj, 3)}"
-            validated.append(_Point(row.middle_pj, row.validation_percent, words))
-            words = f"{row.network}, test: {row.test_percent:.2f} %"
-            tested.append(_Point(row.middle_pj, row.test_percent, words))
-        _draw_stairs(axes, validated, max(row.middle_pj for row in shown), color)
-        _draw(axes, validated, color, f"{side}, validation")
+        of_side = [one for one in shown if one.recorded.side == side]
+        of_side.sort(key=lambda one: (one.middle_pj, -one.recorded.validation_percent))
+        percents = [one.recorded.validation_percent for one in of_side]
+        on_front = pareto_front([one.middle_pj for one in of_side], percents)
+        front, others, tested = list[_Point](), list[_Point](), list[_Point]()
+        for one, is_on_front in zip(of_side, on_front, strict=True):
+            known, pj = one.recorded, one.middle_pj
+            about = f"{known.name}, seed {known.seed}"
+            words = f"{about}: {known.validation_percent:.2f} % for {joules(pj, 3)}"
+            point = _Point(pj, known.validation_percent, words)
+            (front if is_on_front else others).append(point)
+            if is_on_front:
+                words = f"{about}, test: {known.test_percent:.2f} %"
+                tested.append(_Point(pj, known.test_percent, words))
+        _draw_stairs(axes, front, max(one.middle_pj for one in shown), color)
+        _draw(axes, others, color, f"{side}, validation, all others", alpha=0.25)
+        _draw(axes, front, color, f"{side}, validation, on the front")
         _draw(axes, tested, color, f"{side}, test", markerfacecolor=canvas.PAPER)
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure, columns=2)
     finding = f"The least energy for an accuracy: {profile.title}"
-    return Chart("fronts", finding, figure, "recorded runs")
+    return Chart("fronts", finding, figure, "recorded runs, a point for each seed")
