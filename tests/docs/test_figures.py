@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from docs.site import verdict
+from spikejoule.energy.bands import FrontsTable
 from tests.tools.committed import committed_rows, committed_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -219,7 +220,7 @@ def test_verdict(page: str) -> None:
 
 def test_every_verdict_is_of_recorded_networks() -> None:
     """Each names its runs, which are rows of the fronts, with their commits and as many seeds."""
-    fronts = pd.DataFrame(committed_rows("fronts"))
+    fronts = pd.DataFrame(committed_rows("fronts"), columns=FrontsTable.columns())
     for row in committed_rows("verdict"):
         for side in ("spiking", "conventional"):
             runs = row[f"{side}_runs"].split()

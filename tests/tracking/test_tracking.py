@@ -37,6 +37,7 @@ from spikejoule.tracking.store import (
     project_store,
     shown_uri,
 )
+from spikejoule.training.epochs import EpochTimes
 from tests.tools.examples import (
     ENERGY_METRICS,
     EVALUATION_METRICS,
@@ -278,6 +279,7 @@ class TestRunRecord:
             "energy_metrics": ENERGY_METRICS,
             "train_timings": TRAIN_TIMINGS,
             "inference_timings": {"measurement_time_seconds": 0.5},
+            "baseline_timings": {name: TRAIN_TIMINGS[name] for name in EpochTimes.model_fields},
         }
         for name, content in contents.items():
             write_json(paths[name], {**content, **changes.get(name, {})})
@@ -290,6 +292,7 @@ class TestRunRecord:
             "test_accuracy_percent": 91.25,
             "input_spikes_per_inference": 4.5,
             "training_time_seconds": 12.5,
+            "baseline_time_seconds": 12.5,
         }
         assert expected.items() <= record.metrics.items()
         second = {"epoch": 2, "hidden_spikes_per_sample": 50.1}
