@@ -488,12 +488,13 @@ def recorded_networks(
 
 
 def _of_baselines(run: "pd.Series[Any]", names: Collection[str]) -> "pd.Series[Any]":
-    """Parameters of a run that decide a conventional network, beside what its name says."""
+    """Parameters of a run that decide a conventional network, its images' among them, beside what
+    its name says."""
     chosen = [
         name
         for name in run.index
-        if any(f"{name}.".startswith(f"{PARAMETER}{one}.") for one in names)
-        and not name.startswith(_IN_NAMES)
+        if any(f"{name}.".startswith(f"{PARAMETER}{one}.") for one in (*names, "data"))
+        and not name.startswith((*_IN_NAMES, *_WITHOUT_EFFECT))
     ]
     return run[chosen]
 
