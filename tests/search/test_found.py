@@ -47,6 +47,7 @@ def table(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) 
         ended = {
             "parameters": parameters,
             "metrics": metrics,
+            "processor_seconds": 60.0,
             "trained_sha256": f"{number:064x}",
         }
         trial = create_trial(values=(accuracy, energy), user_attrs={ENDED: ended})
@@ -86,7 +87,7 @@ def test_the_front_and_the_table(table: pd.DataFrame, space: SearchSpace, tmp_pa
     front = table["command"][table["on_front"] == 1]
     assert [line for line in lines if "dvc exp run" in line] == list(front)
     assert list(table)[:2] == ["trial", "on_front"]
-    assert list(table)[5:] == ["trained_sha256", "command", *space.entries]
+    assert list(table)[5:] == ["processor_seconds", "trained_sha256", "command", *space.entries]
     read = table.to_dict("records")
     assert [int(row["trial"]) for row in read] == [0, 1, 2, 3, 4]
     assert {int(row["trial"]) for row in read if row["on_front"]} == FRONT

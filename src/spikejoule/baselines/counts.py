@@ -9,6 +9,7 @@ of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in in
 `baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier, shift).
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,6 +152,15 @@ def _layers(
     from spikejoule.training.teacher import activations
 
     return activations(network, images)
+
+
+def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of the arrays of a network's weights (`quantised.weight_arrays`): names and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 BASELINE = ArrayFile(

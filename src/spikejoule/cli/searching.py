@@ -116,10 +116,11 @@ def found_table(trials: Sequence[Any], search: "Search", current: Params) -> pd.
                 "trial": number_of(trial),
                 "on_front": int(on_front),
                 **ended["metrics"],
+                "processor_seconds": round(ended["processor_seconds"], 1),
                 "trained_sha256": ended["trained_sha256"],
                 # `dvc exp run` leaves what it sets in params.yaml: what one sets, all set.
                 "command": experiment_command(
-                    whole, now, {*search.space.entries, *search.settings.fixed}
+                    whole, now, {*search.space.keys, *search.settings.fixed}
                 ),
                 **{key: whole[key] for key in search.space.entries},
             }
@@ -135,10 +136,13 @@ def front_text(table: pd.DataFrame, energy: str) -> str:
         "validation_accuracy_percent": ("validation %", ".2f"),
         "energy_nj_per_inference": ("nJ", ",.4g"),
         "synaptic_events_per_inference": ("synaptic events", ",.0f"),
+        "macs_per_inference": ("MACs", ",.0f"),
     }
+    shown = {name: column for name, column in shown.items() if name in table}
     commands = "".join(f"  {command}\n" for command in front["command"])
     return (
         f"On the front of validation accuracy and energy under {energy}, both per inference on the "
         f"validation set:\n\n{frame_text(front, shown)}\n\n"
+        f"{len(table)} trials took {table['processor_seconds'].sum() / 60:.1f} processor minutes.\n"
         f"Each again through the pipeline, to the same weights:\n{commands}"
     )

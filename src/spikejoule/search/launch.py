@@ -28,10 +28,12 @@ from spikejoule.search.study import (
     RUNNING,
     SETTLED,
     WAITING,
+    Found,
     Search,
     by_state,
     database_errors,
     open_study,
+    processor_minutes,
 )
 from spikejoule.search.trial import Objective
 from spikejoule.tracking.store import in_one_line, without_passwords
@@ -42,9 +44,6 @@ _WEEK_MINUTES: Final = 7 * 24 * 60
 _FRUITLESS_ENDS: Final = 3
 _WAIT_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = {"local": 0.5, "slurm": 5.0}
-
-Found = dict[str, list[FrozenTrial]]
-"""The trials of a search by what has become of them."""
 
 
 class Work(Checkpointable):
@@ -154,7 +153,10 @@ def _trials(study: optuna.Study) -> Found:
 def _left(found: Found, search: Search) -> int:
     """How many trials are still to come, those that are begun included."""
     over = sum(len(found[word]) for word in SETTLED)
-    return max(search.settings.trials - over, len(found[RUNNING]) + len(found[WAITING]))
+    begun, budget = len(found[RUNNING]) + len(found[WAITING]), search.settings.processor_minutes
+    if budget is not None and processor_minutes(found) >= budget:
+        return begun
+    return max(search.settings.trials - over, begun)
 
 
 def _started(search: Search, executor: Any, number: int) -> list[Any]:

@@ -12,12 +12,20 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from pydantic import Field, ValidationError
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.parameters import Kinds, Line, Section, parsed, problem_lines, read_sections
+from spikejoule.core.parameters import (
+    Kinds,
+    Line,
+    Real,
+    Section,
+    parsed,
+    problem_lines,
+    read_sections,
+)
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
 from spikejoule.params import RENAMED, Params, Value, Values, parse_params
@@ -25,15 +33,20 @@ from spikejoule.params import RENAMED, Params, Value, Values, parse_params
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-SECTIONS: Final = ("encode", "model", "train")
+SECTIONS: Final = ("encode", "model", "train", "baseline")
+FAMILY: Final = ("baseline.family_hidden", "baseline.family_pruned", "baseline.family_bits")
+"""Which conventional networks a run has; a trial has one, of the spiking one's parameters."""
+
 NEVER: Final = (
     "train.engine",
     "train.device",
     "train.threads",
     "train.resume",
     "train.distillation",
+    "baseline.weight_bits",
+    *FAMILY,
 )
-"""Keys of them that no trial may set: they change no result, or ask for a teacher."""
+"""Keys of them that no trial may set: they change no result, or ask for other networks."""
 
 TRIED: Final = 200
 """Combinations that are drawn before a space is refused in which none is allowed."""
@@ -52,6 +65,9 @@ class SearchSettings(Section):
     Attributes:
         study: name; a study that exists is continued.
         trials: number of trainings.
+        side: of the networks that are trained. A conventional one has the hidden layer, widths and
+            pruning that the same parameters give a spiking one, so that one space serves both.
+        processor_minutes: of all trials together, after which none begins; None for any.
         energy: id of the hardware profile whose prices make the second objective.
         fixed: parameters that differ from params.yaml in all trials, by full key; `space` has
             precedence.
@@ -63,6 +79,8 @@ class SearchSettings(Section):
         description="a name of 1 to 100 letters, digits, dots, dashes and underscores",
     )
     trials: int = Field(ge=1, le=100_000)
+    side: Literal["spiking", "conventional"] = "spiking"
+    processor_minutes: Real | None = Field(default=None, gt=0)
     energy: Line = Field(description="the id of a hardware profile")
     fixed: dict[str, Any] = Field(description="parameters by full key, or {}")
     space: dict[str, Any] = Field(
@@ -78,10 +96,12 @@ class SearchSpace:
     Attributes:
         base: parameters of every trial, by section, `fixed` included.
         entries: by full key, the values that search.yaml allows: a list of them, or a range.
+        side: of the networks that are trained.
     """
 
     base: Mapping[str, Any]
     entries: Mapping[str, Any]
+    side: str = "spiking"
 
     def draw(self, trial: "BaseTrial") -> Values:
         """Values by full key; parameters of kinds that were not chosen are left alone."""
@@ -99,8 +119,27 @@ class SearchSpace:
         return drawn
 
     def params(self, drawn: Mapping[str, Value]) -> Params:
-        """All parameters of a trial; ParameterError if the combination is not allowed."""
-        return parse_params(with_values(self.base, drawn))
+        """All parameters of a trial; ParameterError if the combination is not allowed.
+
+        Those of a conventional network have it as the one member of the family.
+        """
+        values = with_values(self.base, drawn)
+        params = parse_params(values)
+        if self.side == "spiking":
+            return params
+        hidden, bits = params.model.hidden, params.model.weight_bits
+        if len(hidden) > 1 or params.samples_are == "events":
+            raise ParameterError(
+                f"model.hidden: {shown([*hidden])} is not allowed in a search of conventional "
+                "networks; allowed: one hidden layer, on images"
+            )
+        members = [*hidden], [params.train.pruned_fraction], [bits]
+        return parse_params(with_values(values, dict(zip(FAMILY, members, strict=True))))
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys that a command which repeats a trial sets, beside those of `fixed`."""
+        return {*self.entries, *(FAMILY if self.side == "conventional" else ())}
 
 
 def load_search(path: str | os.PathLike[str]) -> SearchSettings:
@@ -141,7 +180,9 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
     if problems:
         raise ParameterError("\n".join(problems))
     return SearchSpace(
-        with_values(params.model_dump(mode="json"), settings.fixed), dict(settings.space)
+        with_values(params.model_dump(mode="json"), settings.fixed),
+        dict(settings.space),
+        settings.side,
     )
 
 

@@ -27,7 +27,7 @@ from spikejoule.energy import HardwareProfile
 from spikejoule.search.space import SearchSettings, SearchSpace
 from spikejoule.tracking.store import in_one_line, shown_uri
 
-SPECIFICATION: Final = "spikejoule.search/2"
+SPECIFICATION: Final = "spikejoule.search/3"
 """Attribute of a study: what its trials share, as plain values. Earlier versions had others."""
 
 IDENTITY: Final = "identity"
@@ -37,8 +37,8 @@ NUMBER: Final = "number"
 """Attribute of a trial: the number by which the search knows it, however often it is run again."""
 
 ENDED: Final = "ended"
-"""Attribute of a trial: its whole `parameters`, by full key, and what it came to: `metrics` and the
-`trained_sha256` of the file that the stage `train` writes from them, or else the `reason`."""
+"""Attribute of a trial: its whole `parameters`, by full key, the `processor_seconds` that it took,
+and what it came to: `metrics` and `trained_sha256` (`trial.run_trial`), or else the `reason`."""
 
 TRAINED: Final = "trained"
 FAILED: Final = "failed"
@@ -58,6 +58,10 @@ _ANOTHER_NAME = "give this search another name (`study` in search.yaml, or --stu
 # It logs each value of each trial, and each draw that TPE makes at random.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
+
+
+Found = dict[str, list[FrozenTrial]]
+"""The trials of a search by what has become of them."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Search:
         content = {
             "base": self.space.base,
             "space": self.space.entries,
+            "side": self.settings.side,
             "energy": self.settings.energy,
             "prices": {of: str(price) for of, price in self.profile.prices.items()},
             "data": self.data,
@@ -184,14 +189,20 @@ def number_of(trial: FrozenTrial | optuna.Trial) -> int:
     return number
 
 
-def by_state(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+def processor_minutes(found: Found) -> float:
+    """What trials that are over have taken of processors; of one that was killed, since then."""
+    ended = [trial.user_attrs[ENDED] for word in SETTLED for trial in found[word]]
+    return sum(float(one["processor_seconds"]) for one in ended) / 60
+
+
+def by_state(trials: Iterable[FrozenTrial]) -> Found:
     """Trials of Optuna's by what has become of them.
 
     Those that were killed and are run again as others are left out, as are combinations that are
     not allowed: they are no trials of the search.
     """
     words = {TrialState.COMPLETE: TRAINED, TrialState.RUNNING: RUNNING, TrialState.WAITING: WAITING}
-    found: dict[str, list[FrozenTrial]] = {word: [] for word in (*SETTLED, RUNNING, WAITING)}
+    found: Found = {word: [] for word in (*SETTLED, RUNNING, WAITING)}
     for trial in trials:
         if trial.state in words:
             found[words[trial.state]].append(trial)

@@ -1,11 +1,13 @@
-"""One trial: trained as the stage `train` trains, and measured on validation images alone."""
+"""One trial: trained as the stage `train` or `baseline` trains, and measured on validation images
+alone."""
 
 import logging
 import math
 import tempfile
+import time
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,10 @@ import optuna
 from optuna.trial import Trial
 
 import spikejoule
+from spikejoule.baselines.counts import measure_baseline, weights_digest
+from spikejoule.baselines.quantised import weight_arrays
+from spikejoule.baselines.settings import family
+from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.provenance import (
     computing_environment,
@@ -23,8 +29,9 @@ from spikejoule.core.provenance import (
 from spikejoule.core.resume import ResumeFile, StateStore
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
-from spikejoule.energy import HardwareProfile, count_operations
+from spikejoule.energy.counting import averaging
 from spikejoule.energy.estimates import Energy
+from spikejoule.energy.ledger import SPIKING, Variant, baseline_variants, spiking_variants
 from spikejoule.energy.prices import price
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.choice import resolve_device
@@ -76,8 +83,7 @@ def load_data(paths: Mapping[str, Path], expected: Mapping[str, str]) -> SearchD
 def run_trial(
     params: Params,
     data: SearchData,
-    profile: HardwareProfile,
-    threads: int,
+    search: Search,
     state_store: StateStore | None,
 ) -> tuple[dict[str, float], str]:
     """Train a network and measure it.
@@ -85,19 +91,35 @@ def run_trial(
     Args:
         params: all parameters; but for `train.threads`, those that the pipeline would have.
         data: samples to train and to validate on.
-        profile: prices of energy.
-        threads: CPU threads, on which no result depends.
+        search: on which side, with what prices and threads.
         state_store: has the state of a trial that was killed; None where none is kept.
 
     Returns:
         `validation_accuracy_percent` of the weights that are kept, `best_epoch`, the epoch of them,
-        and means over all validation images: `synaptic_events_per_inference`, and under the prices
-        `energy_nj_per_inference` (half-way between their ends where there are brackets alone).
-        Then the SHA-256 of the file that the stage `train` writes from the same parameters.
+        and means over all validation images: `energy_nj_per_inference` under the prices (half-way
+        between their ends where there are brackets alone), of the cheapest way of running the
+        network to its end, and `synaptic_events_per_inference` or, of a conventional network,
+        `macs_per_inference`, without those of a zero. Then the SHA-256 of the file that the stage
+        `train` writes from the same parameters, or that of a conventional network's weights
+        (`baselines.counts.weights_digest`).
 
     Raises:
         ParameterError: training diverged, or the engine cannot be had.
     """
+    run = _spiking if search.settings.side == SPIKING else _conventional
+    metrics, variants, digest = run(params, data, search.threads, state_store)
+    energies = [Energy.of(price(one.operations, search.profile).mean(axis=1)) for one in variants]
+    cheapest = min(energy.middle_pj for energy in energies)
+    return metrics | {"energy_nj_per_inference": cheapest / _PJ_PER_NJ}, digest
+
+
+Trained = tuple[dict[str, float], Sequence[Variant], str]
+"""What a network gave, the ways of running it on validation images, and its checksum."""
+
+
+def _spiking(
+    params: Params, data: SearchData, threads: int, state_store: StateStore | None
+) -> Trained:
     encoder, seed, validation = params.encode.encoder, params.seed, data.validation
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
@@ -120,18 +142,51 @@ def run_trial(
     network = trained_network(result, encoder, seed, params.train, description, engine.name)
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
     shown = validation.images if isinstance(validation, LabelledImages) else None
-    encoding = None if shown is None else encoder.operations(shown)
-    energy = Energy.of(price(count_operations(measured, encoding), profile).mean(axis=1))
     metrics = {
         "validation_accuracy_percent": result.best_validation_accuracy_percent,
         "best_epoch": result.best_epoch,
         "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
-        "energy_nj_per_inference": energy.middle_pj / _PJ_PER_NJ,
     }
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
         save_trained(file, network)
-        return metrics, file_digest(file, "sha256")
+        digest = file_digest(file, "sha256")
+    variants = spiking_variants("", measured, encoder, shown, None)
+    return metrics, _with_averaging(variants, data), digest
+
+
+def _conventional(
+    params: Params, data: SearchData, threads: int, state_store: StateStore | None
+) -> Trained:
+    """As the stage `baseline` trains the one member of a family."""
+    train, validation = data.train, data.validation
+    assert isinstance(train, LabelledImages)
+    assert isinstance(validation, LabelledImages)
+    epochs = params.train.prune_start, params.train.prune_end
+    n_classes, settings = train.subject.n_classes, params.baseline.training(params.train)
+    variants = [
+        *family(math.prod(train.shape), n_classes, params.baseline, epochs, params.model.state_bits)
+    ]
+    trained = train_baselines(
+        train, validation, variants, settings, params.seed, state_store=state_store
+    ).baselines[0]
+    pruned, splits = (
+        params.train.pruned_fraction > 0,
+        {"validation": validation, "test": validation},
+    )
+    measured = measure_baseline("", trained.network, False, pruned, splits)
+    metrics = {
+        "validation_accuracy_percent": measured.counts.validation_accuracy_percent,
+        "best_epoch": trained.best_epoch,
+        "macs_per_inference": float(measured.counts.macs_nonzero.sum(axis=1).mean()),
+    }
+    ways = baseline_variants([measured.counts], len(validation))
+    return metrics, _with_averaging(ways, data), weights_digest(weight_arrays(trained.network))
+
+
+def _with_averaging(variants: Sequence[Variant], data: SearchData) -> list[Variant]:
+    side, n_pixels = data.description.average_pixels or 1, math.prod(data.train.shape)
+    return [replace(one, operations=averaging(one.operations, side, n_pixels)) for one in variants]
 
 
 class Objective:
@@ -190,14 +245,13 @@ class Objective:
             search.folder / "resume", content_digest(known_by), f"trial {number} of the search"
         )
         with resume:
-            store = resume if params.train.resume else None
+            store, began = resume if params.train.resume else None, time.process_time()
             try:
-                metrics, digest = run_trial(
-                    params, self._data, search.profile, search.threads, store
-                )
+                metrics, digest = run_trial(params, self._data, search, store)
                 ended: dict[str, Any] = {"metrics": metrics, "trained_sha256": digest}
             except (MemoryError, ParameterError) as error:
                 ended = {"reason": in_one_line(error)}
+            ended["processor_seconds"] = time.process_time() - began
             # Of a trial that is to be run again alone a state is kept.
             resume.done()
         return ended

@@ -1,0 +1,103 @@
+"""Both kinds of networks are searched in one space, under one budget of processor time."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
+pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
+
+from spikejoule.baselines.counts import BASELINE, weights_digest
+from spikejoule.core.errors import ParameterError
+from spikejoule.data.images import Dataset, describe
+from spikejoule.energy import load_profiles
+from spikejoule.params import Params
+from spikejoule.search.launch import run_trials
+from spikejoule.search.space import SearchSettings, SearchSpace
+from spikejoule.search.study import TRAINED, Search, by_state, open_study
+from spikejoule.search.trial import SearchData, run_trial
+from stages import baseline
+from tests.tools.without_torch import needs_torch
+
+FIXED = {"train.max_epochs": 3, "model.state_bits": 16, "encode.encoding": "latency"}
+DRAWN = {"model.hidden": [12], "model.weight_bits": 4, "train.pruned_fraction": 0.5}
+
+
+@pytest.fixture
+def data(mnist5k: Dataset) -> SearchData:
+    small = replace(mnist5k, train=mnist5k.train.select(slice(400)))
+    small = small.reduced(2, 2)
+    validation = small.test.select(slice(100))
+    return SearchData(small.train, validation, describe(small, small.train, validation, False))
+
+
+def search(params: Params, tmp_path: Path, side: str, minutes: float | None = None) -> Search:
+    entries = {key: [value] for key, value in DRAWN.items()}
+    settings = SearchSettings.model_validate(
+        {"study": "a", "trials": 50, "energy": "lemaire-complete-int8", "side": side,
+         "processor_minutes": minutes, "fixed": FIXED, "space": entries}
+    )  # fmt: skip
+    base = params.model_dump(mode="json")
+    for key, value in FIXED.items():
+        section, _, own = key.partition(".")
+        base[section][own] = value
+    return Search(
+        storage=f"sqlite:///{tmp_path}/{side}.db", settings=settings,
+        space=SearchSpace(base, entries, side), profile=load_profiles()["lemaire-complete-int8"],
+        data={}, paths={}, folder=tmp_path,
+    )  # fmt: skip
+
+
+@needs_torch
+def test_a_conventional_trial_is_what_its_command_trains(
+    repository: Path,
+    params: Params,
+    data: SearchData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same weights as the member of the family in the stage `baseline`."""
+    asked = search(params, tmp_path, "conventional")
+    drawn = asked.space.params(DRAWN)
+    assert drawn.baseline.family_hidden == (12,)
+    metrics, digest = run_trial(drawn, data, asked, None)
+    names = ("train", "validation", "test", "baseline", "teacher", "baseline_metrics")
+    paths = {name: tmp_path / name for name in (*names, "baseline_timings")}
+    data.train.save(paths["train"])
+    for name in ("validation", "test"):
+        data.validation.save(paths[name])
+    shutil.copy(repository / "dvc.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    baseline.main(paths, drawn)
+    arrays = BASELINE.read(paths["baseline"])
+    assert str(arrays["names"][2]) == "ReLU 144-12-10, 50 % pruned, 4 bits, 16-bit sums"
+    prefix = "baseline3."
+    weights = {name.removeprefix(prefix): of for name, of in arrays.items() if f"{prefix}l" in name}
+    assert weights_digest(weights) == digest
+    assert arrays["validation_accuracy_percent"][2] == metrics["validation_accuracy_percent"]
+    assert arrays["baseline3.macs_nonzero"].sum(axis=1).mean() == metrics["macs_per_inference"]
+
+
+@needs_torch
+@pytest.mark.parametrize("side", ["spiking", "conventional"])
+def test_none_begins_after_the_processor_time(
+    side: str,
+    params: Params,
+    data: SearchData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spikejoule.search.trial.load_data", lambda *_: data)
+    asked = search(params, tmp_path, side, 1e-6)
+    run_trials(asked)
+    (trial,) = by_state(open_study(asked).trials)[TRAINED]
+    ended = trial.user_attrs["ended"]
+    assert ended["processor_seconds"] > 1e-6
+    assert 0 < ended["metrics"]["energy_nj_per_inference"] < 100
+
+
+def test_several_hidden_layers_are_no_family(params: Params, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"model\.hidden: .*one hidden layer"):
+        search(params, tmp_path, "conventional").space.params(DRAWN | {"model.hidden": [12, 9]})
