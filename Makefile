@@ -60,8 +60,7 @@ seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC e
 # Fewer synaptic events: one spike a bright pixel, neurons without a leak, and few synapses. Each
 # budget of events per inference has its settings. `make frugal POINTS=5000-int8 SEEDS="42 43 44"` runs
 # one of them from several seeds. What early exit costs is decided on validation images.
-LATENCY := encode.encoding=latency encode.time_window=20 model.decay=1.0 train.surrogate_slope=2.0 \
-    baseline.max_epochs=70
+LATENCY := encode.encoding=latency encode.time_window=20 model.decay=1.0 train.surrogate_slope=2.0
 FRUGAL_2500 := $(LATENCY) encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.97
 FRUGAL_5000 := $(LATENCY) encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.955
 FRUGAL_5000-int8 := $(FRUGAL_5000) model.weight_bits=8

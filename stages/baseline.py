@@ -81,15 +81,15 @@ def _train(
 ) -> BaselinesTraining:
     """The network of equal size, then the family.
 
-    All have the spiking network's budget and augmentation, and learning constants of their own.
+    All have the spiking network's epochs, augmentation, pruning schedule and width of sums, and
+    learning constants of their own.
     """
     n_input, n_classes = splits["train"].images[0].size, splits["train"].subject.n_classes
     settings = params.baseline.training(params.train)
+    pruning_epochs = params.train.prune_start, params.train.prune_end
     variants = [
         Variant(Network.of_layers(n_input, params.model.hidden, n_classes), equal_size=True),
-        *family(
-            n_input, n_classes, params.baseline, (params.train.prune_start, params.train.prune_end)
-        ),
+        *family(n_input, n_classes, params.baseline, pruning_epochs, params.model.state_bits),
     ]
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
         training = train_baselines(
@@ -117,8 +117,9 @@ def _measured(
             state = _floating_point(training)
             calibration = activations(state, splits["train"].images[:CALIBRATION_IMAGES])
             # As many levels as a neuron has counts in the window.
+            widths = params.baseline.weight_bits, params.model.state_bits
             bits = activation_bits(params.encode.time_window)
-            quantised = quantise(state, calibration, bits, params.baseline.weight_bits)
+            quantised = quantise(state, calibration, bits, *widths)
             yield measure_baseline(f"quantised {name}", quantised, True, False, splits)
 
 

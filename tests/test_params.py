@@ -107,6 +107,8 @@ REFUSED: dict[str, list[Any]] = yaml.safe_load(
 RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "seed": ([0, 2**32 - 1], [-1, 2**32, 1.0]),
     "data.validation_size": ([0, 0.5], [0.51, -0.1]),
+    "data.crop_pixels": ([0, 12], [13, -1]),
+    "data.average_pixels": ([1, 2, 4], [0, 3]),
     "encode.time_window": ([1, 10_000], [0, 10_001, "50"]),
     "encode.max_rate": ([0.1, 1000], [0, 1000.1]),
     "encode.latency_threshold": ([0, 0.99], [1, -0.1]),

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from spikejoule.baselines.settings import BaselineSettings
 from spikejoule.core.errors import shown
@@ -73,15 +73,29 @@ LayerSizes = Annotated[
 
 @chooses(SOURCES)
 class DataParams(Section):
-    """Which images, and how they are split."""
+    """Which images, how they are split, and what of them both kinds of networks read.
+
+    Attributes:
+        crop_pixels: border that is cut off at each side.
+        average_pixels: side of the squares of pixels in whose place their mean stands; 1 for none.
+    """
 
     source: Line = Field(description=f"{', '.join(SOURCES)} or a directory")
     validation_size: Real = Field(ge=0, le=0.5)
+    crop_pixels: int = Field(default=0, ge=0, le=12)
+    average_pixels: int = Field(default=1, description="1, 2 or 4")
 
     @property
     def chosen_source(self) -> Source | str:
         """The source with its parameters, or the path of a directory."""
         return SOURCES.chosen_in(self) if self.source in SOURCES else self.source
+
+    @field_validator("average_pixels")
+    @classmethod
+    def _divides_by_shifting(cls, side: int) -> int:
+        if side not in (1, 2, 4):
+            raise ValueError(f"squares of {side} pixels")
+        return side
 
     @model_validator(mode="after")
     def _files_are_read(self) -> Self:
@@ -216,6 +230,10 @@ class Params(Section):
             return (
                 f"train.{changed[0]}: {shown(value)} is not allowed {of_source} that are neither "
                 f"augmented nor shown to a teacher; allowed: {', '.join(zeros)}"
+            )
+        if given == "events" and (self.data.crop_pixels or self.data.average_pixels > 1):
+            return (
+                f"data.crop_pixels, data.average_pixels: not allowed {of_source}; allowed: 0 and 1"
             )
         if self.model.quantisation and encoder.input_products is not None:
             return f"{not_encoded} with model.weight_bits {self.model.weight_bits}: {NO_CURRENTS}"

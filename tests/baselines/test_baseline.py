@@ -134,7 +134,8 @@ def naive_quantised(
             total = bias
             for weight, level in zip(weights, levels[-1], strict=True):
                 total += weight * level
-            sums.append(total)
+            half = 2 ** (network.sum_bits - 1)
+            sums.append(min(max(total, -half), half - 1))
         if number == len(network.layers):
             return levels, sums
         scaled = [total * layer.multiplier for total in sums]
@@ -144,10 +145,10 @@ def naive_quantised(
 
 
 class TestQuantised:
-    @pytest.mark.parametrize("bits", [1, 3, 6, 14])
-    def test_equals_a_loop_in_integers(self, bits: int) -> None:
+    @pytest.mark.parametrize(("bits", "sum_bits"), [(1, 32), (3, 16), (6, 32), (8, 16), (14, 32)])
+    def test_equals_a_loop_in_integers(self, bits: int, sum_bits: int) -> None:
         state, images = random_state(SMALL), random_images(4)
-        network = quantise(state, activations(state, random_images(50, 9)), bits, 8)
+        network = quantise(state, activations(state, random_images(50, 9)), bits, 8, sum_bits)
         layers = quantised_activations(network, images)
         for image in range(4):
             levels, scores = naive_quantised(network, images[image].ravel().tolist())
@@ -170,8 +171,8 @@ def measured() -> list[MeasuredBaseline]:
     exact = activations(state, images)
     return [
         measure_baseline("exact", state, True, False, splits),
-        measure_baseline("coarse", quantise(state, exact, 6, 8), True, False, splits),
-        measure_baseline("few", quantise(pruned, exact, 4, 4), False, True, splits),
+        measure_baseline("coarse", quantise(state, exact, 6, 8, 32), True, False, splits),
+        measure_baseline("few", quantise(pruned, exact, 4, 4, 16), False, True, splits),
     ]
 
 
@@ -192,6 +193,7 @@ class TestFile:
         exact, coarse, few = loaded
         assert (exact.name, exact.weight_bits, exact.activation_bits) == ("exact", 32, 32)
         assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)
+        assert [of.sum_bits for of in loaded] == [32, 32, 16]
         assert [of.equal_size for of in loaded] == [True, True, False]
         assert [of.pruned for of in loaded] == [False, False, True]
         assert exact.macs_dense == coarse.macs_dense == 784 * 12 + 120
@@ -212,7 +214,7 @@ class TestFile:
             arrays = {key: value for key, value in archive.items() if key != "schema"}
         arrays[name] = change(arrays.get(name))
         held = {key: value for key, value in arrays.items() if value is not None}
-        write_npz(saved, "spikejoule/baseline/3", held)
+        write_npz(saved, "spikejoule/baseline/4", held)
         with pytest.raises(ArtifactError, match=words):
             load_baseline(saved)
 
@@ -221,6 +223,6 @@ class TestFile:
             held = {key: value for key, value in archive.items() if key != "schema"}
         held["baseline1.synapses"] = held["baseline1.synapses"][:1]
         held["baseline1.macs_nonzero"] = held["baseline1.macs_nonzero"][:, :1]
-        write_npz(saved, "spikejoule/baseline/3", held)
+        write_npz(saved, "spikejoule/baseline/4", held)
         with pytest.raises(ArtifactError, match=f"^{re.escape(str(saved))}: .* hidden layer"):
             load_baseline(saved)

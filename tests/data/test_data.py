@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from spikejoule.data.idx import load_directory, read_idx
 from spikejoule.data.images import (
     Dataset,
     LabelledImages,
+    describe,
     load_images,
     split_validation,
 )
@@ -197,6 +199,33 @@ class TestSplit:
     def test_too_few_images(self, n_samples: int, size: float) -> None:
         with pytest.raises(DataError, match=r"data.validation_size: .* every digit") as error:
             split_validation(digits(n_samples), size, 0)
+        one_sentence(error)
+
+
+class TestReduced:
+    def test_equals_a_loop(self) -> None:
+        samples = digits(6)
+        whole = Dataset("s", "t", "n", {}, samples, samples.select(slice(2)))
+        assert whole.reduced(0, 1) is whole
+        found = whole.reduced(2, 4)
+        assert found.test.images.shape == (2, 6, 6)
+        for image, small in zip(samples.images.tolist(), found.train.images.tolist(), strict=True):
+            for row in range(6):
+                for column in range(6):
+                    square = [
+                        image[2 + 4 * row + i][2 + 4 * column + j]
+                        for i in range(4)
+                        for j in range(4)
+                    ]
+                    assert small[row][column] == math.floor(sum(square) / 16 + 0.5)
+        described = describe(found, found.train, found.test, False)
+        assert (described.crop_pixels, described.average_pixels) == (2, 4)
+
+    @pytest.mark.parametrize(("crop", "side"), [(11, 4), (1, 4)])
+    def test_what_does_not_fit_is_refused(self, crop: int, side: int) -> None:
+        samples = digits(20)
+        with pytest.raises(DataError, match=r"data.crop_pixels: .* does not divide") as error:
+            Dataset("s", "t", "n", {}, samples, samples).reduced(crop, side)
         one_sentence(error)
 
 

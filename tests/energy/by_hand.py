@@ -65,6 +65,7 @@ def baseline(
         "synapses": (macs_dense - 4, 4),
         "weight_bits": 32,
         "activation_bits": 32,
+        "sum_bits": 32,
         "equal_size": True,
         "validation_accuracy_percent": 95.0,
         "accuracy_percent": 94.0,

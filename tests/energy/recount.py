@@ -264,24 +264,26 @@ def conventional(layers, weights, skips, pruned=False, integers=False):
     return dict(count)
 
 
-def conventional_words(sizes, synapses, skips, pruned=False, weight_bits=32, activation_bits=32):
+def conventional_words(
+    sizes, synapses, skips, pruned=False, weight_bits=32, activation_bits=32, sum_bits=32
+):
     """As `spiking_words`, and the width of a product."""
     place, between = names(sizes)
     found = {}
     for number, n_weights in enumerate(synapses):
         n = sizes[number + 1]
         index = address_bits(n) if pruned else 0
-        held = n_weights * (weight_bits + index) + 32 * n
+        held = n_weights * (weight_bits + index) + sum_bits * n
         found["mac", between[number]] = (weight_bits, 0, 0)
         found["weight_read", between[number]] = (weight_bits, n_weights * weight_bits, held)
         if pruned:
             found["index_read", between[number]] = (index, n_weights * index, held)
-        found["bias_read", place[number + 1]] = (32, 32 * n, held)
+        found["bias_read", place[number + 1]] = (sum_bits, sum_bits * n, held)
         if skips:
-            found["sum_access_per_mac", between[number]] = (32, 32 * n, 0)
+            found["sum_access_per_mac", between[number]] = (sum_bits, sum_bits * n, 0)
         before = sizes[number]
         found["activation_read", place[number]] = (activation_bits, before * activation_bits, 0)
-        width = 32 if number == len(synapses) - 1 else activation_bits
+        width = sum_bits if number == len(synapses) - 1 else activation_bits
         found["activation_write", place[number + 1]] = (width, n * width, 0)
     return found
 

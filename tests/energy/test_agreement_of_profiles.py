@@ -119,6 +119,7 @@ def test_relu_networks() -> None:
         synapses,
         32,
         32,
+        32,
         True,
         90.0,
         90.0,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from spikejoule.energy import count_operations, load_profiles, mean_operations, price
-from spikejoule.energy.counting import Column
+from spikejoule.energy.counting import Column, averaging, count_baseline
 from spikejoule.energy.terms import TERMS
 from spikejoule.engine import run_network
-from tests.energy.by_hand import measured
+from tests.energy.by_hand import baseline, measured
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, OUTPUT, STATE
 from tests.tools.without_torch import needs_torch
 
@@ -89,6 +89,26 @@ class TestByHand:
             for column in TINY.columns:
                 is_priced = profile.status_of(column.term) == "priced"
                 assert is_priced != np.isnan(profile.price_at(column)[0])
+
+
+def test_means_of_squares_are_made_on_either_side() -> None:
+    """Of 3 pixels that are read, 12 were: each is read and added, and each mean is written."""
+    ours, theirs = count_operations(measured(2)), count_baseline(baseline(10, [6, 5]), "dense", 2)
+    for network in (ours, theirs):
+        found = averaging(network, 2, 3)
+        new = len(found.columns) - len(network.columns)
+        assert [
+            (one.term, one.place, one.bits, one.memory_bits) for one in found.columns[:new]
+        ] == [
+            ("pixel_read", "image", 8, 96),
+            ("code_addition", "image", 32, 0),
+            ("activation_write", "image", 8, 24),
+        ]
+        assert found.counts[:, :new].tolist() == [[12, 12, 3]] * 2
+        assert found.columns[new:] == network.columns
+        assert found.counts[:, new:].tolist() == network.counts.tolist()
+        assert averaging(network, 1, 3) is network
+    assert averaging(ours, 2, 3).lazy_updates is ours.lazy_updates
 
 
 def test_means_of_a_network_are_those_of_its_counts() -> None:

@@ -327,13 +327,13 @@ def baseline(
         layers.append(layers[-1] @ matrix.T + bias)
         if len(layers) < len(sizes):
             layers[-1] = layers[-1].clip(min=0)
-    activation_bits = 32
+    activation_bits = sum_bits = 32
     if bits < 32:
-        activation_bits = 6
+        activation_bits, sum_bits = 6, 16 if bits < 8 else 32
         pairs = zip(weights, biases, strict=True)
         state = {str(k): one.astype(np.float32) for k, one in enumerate(sum(pairs, ()))}
         network = quantise(
-            state, [layer.astype(np.float32) for layer in layers], activation_bits, bits
+            state, [layer.astype(np.float32) for layer in layers], activation_bits, bits, sum_bits
         )
         layers = [layer.astype(float) for layer in quantised_activations(network, images)]
         weights = [layer.weight.astype(float) for layer in network.layers]
@@ -345,6 +345,7 @@ def baseline(
         synapses=tuple(int(kept.sum()) for kept in left),
         weight_bits=bits,
         activation_bits=activation_bits,
+        sum_bits=sum_bits,
         equal_size=True,
         validation_accuracy_percent=92.0,
         accuracy_percent=91.0,
@@ -362,6 +363,7 @@ BASELINES = {
     "two hidden layers, 90 % pruned": ((784, 12, 9, 10), 0.9, 32),
     "8 bits": ((784, 12, 10), 0.0, 8),
     "8 bits, pruned": ((784, 12, 10), 0.8, 8),
+    "4 bits, sums of 16": ((784, 12, 10), 0.8, 4),
 }
 
 
@@ -377,7 +379,13 @@ def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
     rows = tables(replace(network, images=images[:2]), (counted,))
     for method, skips in (("dense", False), ("zero-skipping", True)):
         words = recount.conventional_words(
-            sizes, counted.synapses, skips, pruned > 0, bits, counted.activation_bits
+            sizes,
+            counted.synapses,
+            skips,
+            pruned > 0,
+            bits,
+            counted.activation_bits,
+            counted.sum_bits,
         )
         expected = [
             recount.conventional(list(of_image), weights, skips, pruned > 0, bits < 32)
@@ -391,7 +399,7 @@ def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
             name
             for name in ALIKE
             if PRICES[name].get("numbers", "any") in ("any", "float32")
-            or (bits == 8 and PRICES[name]["numbers"] in ("int8", "int32"))
+            or (bits <= 8 and PRICES[name]["numbers"] in ("int8", "int32"))
         }
         for profile in of_baseline:
             same_rows(rows[profile, f"ReLU, {method}"], expected[:2], words)

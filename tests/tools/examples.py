@@ -164,6 +164,7 @@ def write_baselines(
         synapses=(15_680, 200),
         weight_bits=32,
         activation_bits=32,
+        sum_bits=32,
         equal_size=True,
         validation_accuracy_percent=validation_accuracy_percent,
         accuracy_percent=90.0,

@@ -5,10 +5,10 @@ one matrix product, the others products of K matrices each; in what else they di
 width, stands in masks and units. So an image is drawn, and an operation started, once for all.
 
 A network of integers is trained as such: forward and backward pass see rounded weights and
-activations, and the gradient goes straight through the rounding to the weights in floating point
-that the optimizer keeps (Bengio, Leonard and Courville 2013, arXiv:1308.3432). The range of weights
-ends at the largest of their magnitudes, in every step; that of activations is the one of least
-squared error on some training images, chosen anew before each epoch.
+activations and saturated sums, and the gradient goes straight through to the weights in floating
+point that the optimizer keeps (Bengio, Leonard and Courville 2013, arXiv:1308.3432). The ranges are
+those of least squared error, of weights and, on some training images, of activations; they are
+chosen anew before each epoch, as the grids of a spiking network of integers are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikejoule.baselines.quantised import QuantisedNetwork, in_integers, least_error_range
+from spikejoule.baselines.quantised import (
+    QuantisedNetwork,
+    in_integers,
+    least_error_unit,
+    weight_unit,
+)
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.resume import Checkpoint
@@ -65,7 +70,9 @@ class TrainedBaseline:
         if bits == FLOAT_BITS:
             return state
         units, activation_units = self.weights["weight_units"], self.weights["activation_units"]
-        return in_integers(state, units.tolist(), activation_units.tolist(), bits, bits)
+        return in_integers(
+            state, units.tolist(), activation_units.tolist(), bits, bits, self.variant.sum_bits
+        )
 
     def is_best(self, accuracy_percent: float, max_epochs: int) -> bool:
         """Add the accuracy of an epoch; whether its weights are the best until now."""
@@ -83,7 +90,7 @@ class BatchedNetworks:
 
     Args:
         variants: the networks, all in floating point or all in integers; their layer sizes and the
-            widths of their pixels are the same.
+            widths of their pixels and of their sums are the same.
         settings: how to train.
         n_batches: of an epoch.
         seed: of the first weights, which are the same in all.
@@ -101,7 +108,7 @@ class BatchedNetworks:
         self.variants = tuple(variants)
         self.trained = [TrainedBaseline(variant) for variant in variants]
         self._settings, self._calibration, self._n_batches = settings, calibration, n_batches
-        self._integers = variants[0].bits != FLOAT_BITS
+        self._integers, self._sum_bits = variants[0].bits != FLOAT_BITS, variants[0].sum_bits
         n_steps = n_batches * settings.max_epochs
         self._schedules = [
             RunningSchedule(settings.chosen_schedule, settings.lr, n_steps) for _ in variants
@@ -152,7 +159,7 @@ class BatchedNetworks:
         Raises ParameterError if a network diverges.
         """
         self._prune(epoch)
-        self._choose_activation_units()
+        self._choose_units()
         for first in range(0, len(labels), self._settings.batch_size):
             chosen = slice(first, first + self._settings.batch_size)
             self._step(self._pixels(images[chosen]), labels[chosen])
@@ -234,9 +241,15 @@ class BatchedNetworks:
         parameters = list(self._seen.values())
         weight, bias = parameters[2 * layer : 2 * layer + 2]
         if layer:
-            return torch.baddbmm(bias[:, None], sources, weight.transpose(1, 2))
-        sums = functional.linear(sources, weight.flatten(0, 1), bias.flatten())
-        return sums.view(len(sources), *bias.shape).transpose(0, 1)
+            sums = torch.baddbmm(bias[:, None], sources, weight.transpose(1, 2))
+        else:
+            of_all = functional.linear(sources, weight.flatten(0, 1), bias.flatten())
+            sums = of_all.view(len(sources), *bias.shape).transpose(0, 1)
+        if self._sum_bits < FLOAT_BITS:
+            half, units = 2.0 ** (self._sum_bits - 1), self._sum_units(layer)
+            # The values alone: their gradient goes straight through.
+            sums.detach().clamp_(-half * units, (half - 1) * units)
+        return sums
 
     def _activations(self, layer: int, sums: Tensor) -> Tensor:
         if not self._integers:
@@ -288,10 +301,17 @@ class BatchedNetworks:
                 for name, mask in masks.items():
                     kept[name].mul_(mask)
 
-    def _choose_activation_units(self) -> None:
-        """Those of least squared error on the calibration images, layer by layer."""
+    def _choose_units(self) -> None:
+        """Those of least squared error: of weights, then of activations, layer by layer."""
         if not self._integers:
             return
+        for name, of_all in self._exact.items():
+            if name.endswith("weight"):
+                units = [
+                    weight_unit(of.numpy(), variant.bits)
+                    for of, variant in zip(of_all, self.variants, strict=True)
+                ]
+                self._weight_units[name] = torch.tensor(units)[:, None, None]
         self._activation_units = []
         self._round()
         values = self._pixels(self._calibration)
@@ -300,7 +320,7 @@ class BatchedNetworks:
                 sums = self._sums(layer, values)
                 outputs = functional.relu(sums)
                 units = [
-                    least_error_range(of.numpy(), top) / top
+                    least_error_unit(of.numpy(), top)
                     for of, top in zip(outputs, map(int, self._activation_tops), strict=True)
                 ]
                 self._activation_units.append(torch.tensor(units)[:, None, None])
@@ -308,25 +328,26 @@ class BatchedNetworks:
                 values = self._activations(layer, sums)
 
     def _round(self) -> None:
-        """Let the passes see rounded parameters.
-
-        The largest magnitude of a matrix is its range; biases are rounded to units of the sums, as
-        far as the activations' units are chosen.
-        """
+        """Let the passes see rounded parameters; biases are rounded to units of the sums, as far as
+        the activations' units are chosen."""
         if not self._integers:
             return
         parameters = list(self._exact.items())
-        source_units = [1 / self._activation_tops, *self._activation_units]
         for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
-            largest = weight[1].abs().amax((1, 2), keepdim=True)
-            units = torch.where(largest > 0, largest, 1.0).div_(self._weight_tops)
-            self._weight_units[weight[0]] = units
-            self._show(*weight, units)
-            if layer < len(source_units):
-                self._show(*bias, (units * source_units[layer])[:, 0])
+            units = self._weight_units[weight[0]]
+            self._show(*weight, units).clamp_(-self._weight_tops, self._weight_tops).mul_(units)
+            if layer <= len(self._activation_units):
+                units, half = self._sum_units(layer)[:, 0], 2.0 ** (self._sum_bits - 1)
+                self._show(*bias, units).clamp_(-half, half - 1).mul_(units)
 
-    def _show(self, name: str, exact: Tensor, units: Tensor) -> None:
-        torch.div(exact, units, out=self._seen[name].detach()).round_().mul_(units)
+    def _sum_units(self, layer: int) -> Tensor:
+        """What an integer 1 stands for in the sums of a layer, [K, 1, 1]."""
+        sources = [1 / self._activation_tops, *self._activation_units]
+        return self._weight_units[f"layer{layer + 1}.synapses.weight"] * sources[layer]
+
+    def _show(self, name: str, exact: Tensor, units: Tensor) -> Tensor:
+        """What the passes see of a parameter, which now holds whole numbers of units."""
+        return torch.div(exact, units, out=self._seen[name].detach()).round_()
 
 
 class _RoundedReLU(torch.autograd.Function):

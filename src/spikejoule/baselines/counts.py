@@ -1,11 +1,11 @@
 """What the conventional networks (ANN) answer and multiply on the test images, and its files.
 
 results/baseline.npz is what the energy model compares with, with the weights. K networks, N test
-images: `names` [K], `weight_bits` and `activation_bits` int64 [K], `equal_size` uint8 [K],
-`validation_accuracy_percent` float64 [K], `predictions` uint8 [K, N], `labels` uint8 [N]; of each
-network k from 1 to K `baselinek.synapses` [L - 1] and `baselinek.macs_nonzero` [N, L - 1], as in
-`BaselineCounts`; and, so that every count can be recounted, the weights [target, source] and biases
-of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in integers as
+images: `names` [K], `weight_bits`, `activation_bits` and `sum_bits` int64 [K], `equal_size` uint8
+[K], `validation_accuracy_percent` float64 [K], `predictions` uint8 [K, N], `labels` uint8 [N]; of
+each network k from 1 to K `baselinek.synapses` [L - 1] and `baselinek.macs_nonzero` [N, L - 1], as
+in `BaselineCounts`; and, so that every count can be recounted, the weights [target, source] and
+biases of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in integers as
 `baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier, shift).
 """
 
@@ -37,6 +37,7 @@ class BaselineCounts:
             of 0 is no synapse, whether it was removed or rounded, as in a spiking one.
         weight_bits: width of its weights; 32 is float32, less are integers.
         activation_bits: width of its activations, likewise.
+        sum_bits: width of its sums and biases, likewise.
         equal_size: whether it stands in the comparison of equal sizes, with the spiking network's
             own layer sizes; the others are the family.
         validation_accuracy_percent: by which it is chosen.
@@ -50,6 +51,7 @@ class BaselineCounts:
     synapses: tuple[int, ...]
     weight_bits: int
     activation_bits: int
+    sum_bits: int
     equal_size: bool
     validation_accuracy_percent: float
     accuracy_percent: float
@@ -99,10 +101,10 @@ def measure_baseline(
     test = splits["test"]
     if isinstance(network, QuantisedNetwork):
         weights: list[NDArray[Any]] = [layer.weight for layer in network.layers]
-        widths = network.weight_bits, network.activation_bits
+        widths = network.weight_bits, network.activation_bits, network.sum_bits
     else:
         weights = [values for values in network.values() if values.ndim == 2]
-        widths = FLOAT_BITS, FLOAT_BITS
+        widths = FLOAT_BITS, FLOAT_BITS, FLOAT_BITS
     layers = _layers(network, test.images)
     predictions = layers[-1].argmax(axis=1)
     of_validation = _layers(network, splits["validation"].images)[-1].argmax(axis=1)
@@ -113,6 +115,7 @@ def measure_baseline(
         synapses=tuple(int(of.sum()) for of in kept),
         weight_bits=widths[0],
         activation_bits=widths[1],
+        sum_bits=widths[2],
         equal_size=equal_size,
         validation_accuracy_percent=100
         * float(np.mean(of_validation == splits["validation"].labels)),
@@ -164,11 +167,12 @@ def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 BASELINE = ArrayFile(
-    "spikejoule/baseline/3",
+    "spikejoule/baseline/4",
     {
         "names": Array("U", ("K",)),
         "weight_bits": Array("int64", ("K",), low=2, high=32),
         "activation_bits": Array("int64", ("K",), low=1, high=32),
+        "sum_bits": Array("int64", ("K",), low=2, high=32),
         "equal_size": Array("uint8", ("K",), high=1),
         "validation_accuracy_percent": Array("float64", ("K",), low=0, high=100),
         "predictions": Array("uint8", ("K", "N")),
@@ -193,6 +197,7 @@ def save_baseline(
         "names": np.array([of.name for of in counts], dtype=np.str_),
         "weight_bits": np.array([of.weight_bits for of in counts], dtype=np.int64),
         "activation_bits": np.array([of.activation_bits for of in counts], dtype=np.int64),
+        "sum_bits": np.array([of.sum_bits for of in counts], dtype=np.int64),
         "equal_size": np.array([of.equal_size for of in counts], dtype=np.uint8),
         "validation_accuracy_percent": np.array([of.validation_accuracy_percent for of in counts]),
         "predictions": np.stack([of.predictions for of in measured]).astype(np.uint8),
@@ -251,6 +256,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         synapses=tuple(synapses),
         weight_bits=bits,
         activation_bits=int(arrays["activation_bits"][place]),
+        sum_bits=int(arrays["sum_bits"][place]),
         equal_size=bool(arrays["equal_size"][place]),
         validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),

@@ -7,15 +7,20 @@ arXiv:1712.05877):
 
 pixels              unsigned, `activation_bits`; the nearest level to the pixel's intensity
 weights             signed and symmetric, `weight_bits`, one scale per layer
-biases              integers on the scale of the accumulators, which are exact
-hidden activations  unsigned, `activation_bits`; an accumulator times a multiplier of 24 bits,
-                    shifted right with rounding, and clipped (which is the ReLU too)
-scores              the last layer's accumulators
+biases              on the scale of the sums, `sum_bits`
+sums                `sum_bits`; exact within a layer, and what they come to saturates, as a spiking
+                    neuron's potential does after a step
+hidden activations  unsigned, `activation_bits`; a sum times a multiplier of 24 bits, shifted right
+                    with rounding, and clipped (which is the ReLU too)
+scores              the last layer's sums
+
+The ranges of weights and of hidden activations are those of least squared error, as the grids of a
+spiking network of integers are (`model.quantisation`).
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +43,7 @@ class QuantisedLayer:
     Attributes:
         weight: int64 [target, source], within the range of the weights' bits.
         bias: int64 [target].
-        multiplier, shift: an accumulator a becomes the activation
+        multiplier, shift: a sum a becomes the activation
             (a * multiplier + 2**(shift - 1)) >> shift, clipped; unused in the last layer.
     """
 
@@ -56,11 +61,18 @@ class QuantisedNetwork:
         layers: the weight matrices, from the input side.
         activation_bits: width of pixels and hidden activations.
         weight_bits: width of the weights.
+        sum_bits: width of sums and biases.
     """
 
     layers: tuple[QuantisedLayer, ...]
     activation_bits: int
     weight_bits: int
+    sum_bits: int
+
+    @property
+    def sum_range(self) -> tuple[int, int]:
+        """The least and the largest sum or bias."""
+        return -(2 ** (self.sum_bits - 1)), 2 ** (self.sum_bits - 1) - 1
 
 
 def activation_bits(time_window: int) -> int:
@@ -73,27 +85,31 @@ def quantise(
     calibration: Sequence[NDArray[np.float32]],
     activation_bits: int,
     weight_bits: int,
+    sum_bits: int,
 ) -> QuantisedNetwork:
     """Quantise a trained ReLU network.
-
-    The range of each hidden layer is the one that leaves its calibration activations with the least
-    mean squared error; that of the weights ends at the largest of their magnitudes.
 
     Args:
         state: weights [target, source] and biases of the layers, in their order.
         calibration: activations of every layer on training images, the input first, [n, units].
         activation_bits: width of pixels and hidden activations, at least 1.
         weight_bits: width of the weights, at least 2.
+        sum_bits: width of sums and biases, at most 32.
     """
-    top = 2**activation_bits - 1
-    largest = [_or_one(float(np.abs(of).max())) for of in state.values() if of.ndim == 2]
+    weights = [values for values in state.values() if values.ndim == 2]
     return in_integers(
         state,
-        [of / (2 ** (weight_bits - 1) - 1) for of in largest],
-        [least_error_range(outputs, top) / top for outputs in calibration[1:-1]],
+        [weight_unit(values, weight_bits) for values in weights],
+        [least_error_unit(outputs, 2**activation_bits - 1) for outputs in calibration[1:-1]],
         activation_bits,
         weight_bits,
+        sum_bits,
     )
+
+
+def weight_unit(weights: NDArray[np.float32], weight_bits: int) -> float:
+    """What an integer 1 stands for in a matrix of weights of a width."""
+    return least_error_unit(np.abs(weights[weights != 0]), 2 ** (weight_bits - 1) - 1)
 
 
 def in_integers(
@@ -102,6 +118,7 @@ def in_integers(
     activation_units: Sequence[float],
     activation_bits: int,
     weight_bits: int,
+    sum_bits: int,
 ) -> QuantisedNetwork:
     """The network of integers that stand for multiples of given units.
 
@@ -111,26 +128,29 @@ def in_integers(
         activation_units: likewise of each hidden layer.
         activation_bits: width of pixels and hidden activations, at least 1.
         weight_bits: width of the weights, at least 2; what is beyond saturates.
+        sum_bits: width of sums and biases, at most 32, likewise.
     """
     values = list(state.values())
     weight_top = 2 ** (weight_bits - 1) - 1
     sources = [1 / (2**activation_bits - 1), *activation_units]
-    # The last layer's accumulators stay what they are.
+    # The last layer's sums stay what they are.
     targets = [*activation_units, 1.0]
+    network = QuantisedNetwork((), activation_bits, weight_bits, sum_bits)
     layers: list[QuantisedLayer] = []
     for weight, bias, weight_unit, source_unit, target_unit in zip(
         values[::2], values[1::2], weight_units, sources, targets, strict=True
     ):
-        accumulator_unit = source_unit * weight_unit
+        sum_unit = source_unit * weight_unit
+        biases = np.rint(bias.astype(np.float64) / sum_unit).clip(*network.sum_range)
         integers = np.rint(weight.astype(np.float64) / weight_unit).astype(np.int64)
         layers.append(
             QuantisedLayer(
                 np.clip(integers, -weight_top, weight_top),
-                np.rint(bias.astype(np.float64) / accumulator_unit).astype(np.int64),
-                *_fixed_point(accumulator_unit / target_unit),
+                biases.astype(np.int64),
+                *_fixed_point(sum_unit / target_unit),
             )
         )
-    return QuantisedNetwork(tuple(layers), activation_bits, weight_bits)
+    return replace(network, layers=tuple(layers))
 
 
 def quantised_activations(
@@ -150,33 +170,35 @@ def quantised_activations(
     pixels = (images.reshape(len(images), -1).astype(np.int64) * top + 127) // 255
     layers = [pixels]
     for layer in network.layers[:-1]:
-        scaled = _accumulate(layers[-1], layer) * layer.multiplier
+        scaled = _sums(network, layers[-1], layer) * layer.multiplier
         layers.append(np.clip((scaled + (1 << (layer.shift - 1))) >> layer.shift, 0, top))
-    layers.append(_accumulate(layers[-1], network.layers[-1]))
+    layers.append(_sums(network, layers[-1], network.layers[-1]))
     return tuple(layers)
 
 
-def _accumulate(sources: NDArray[np.int64], layer: QuantisedLayer) -> NDArray[np.int64]:
-    """Integer products and sums, by way of float64, which holds integers below 2**53 exactly."""
+def _sums(
+    network: QuantisedNetwork, sources: NDArray[np.int64], layer: QuantisedLayer
+) -> NDArray[np.int64]:
+    """What reaches a layer, by way of float64, which holds integers below 2**53 exactly."""
     product = sources.astype(np.float64) @ layer.weight.astype(np.float64).T
-    return product.astype(np.int64) + layer.bias
+    return (product.astype(np.int64) + layer.bias).clip(*network.sum_range)
 
 
-def least_error_range(values: NDArray[np.float32], top: int) -> float:
-    """The end of the range in equal steps that fits `values` with least mean squared error.
+def least_error_unit(values: NDArray[np.float32], top: int) -> float:
+    """The step of the range in equal steps that fits `values` with least mean squared error.
 
     Args:
-        values: of any shape.
+        values: not negative, of any shape; none, or zeros alone, make a step of 1 / top.
         top: steps from 0 to the end.
     """
-    largest = _or_one(float(values.max()))
+    largest = float(values.max(initial=0)) or 1.0
     candidates = largest * np.arange(1, _CLIPPING_CANDIDATES + 1) / _CLIPPING_CANDIDATES
     errors = []
     for end in candidates:
         levels = np.clip(np.rint(values * np.float32(top / end)), 0, top)
         error = levels * np.float32(end / top) - values
         errors.append(float(np.mean(np.square(error, dtype=np.float64))))
-    return float(candidates[int(np.argmin(errors))])
+    return float(candidates[int(np.argmin(errors))]) / top
 
 
 def _fixed_point(factor: float) -> tuple[int, int]:
@@ -186,11 +208,6 @@ def _fixed_point(factor: float) -> tuple[int, int]:
     """
     fraction, exponent = math.frexp(min(factor, 2.0 ** (MULTIPLIER_BITS - 2)))
     return round(fraction * 2**MULTIPLIER_BITS), MULTIPLIER_BITS - exponent
-
-
-def _or_one(value: float) -> float:
-    """A layer of zeros has no range of its own."""
-    return value if value > 0 else 1.0
 
 
 def weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:

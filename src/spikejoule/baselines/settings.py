@@ -45,7 +45,6 @@ class BaselineSettings(Section):
     """How the ReLU networks learn where the spiking one learns otherwise, and which there are.
 
     Attributes:
-        max_epochs: passes over the training set; None takes those of the spiking network.
         lr, weight_decay, label_smoothing: as in `BaselineTraining`.
         weight_bits: width of the weights of the network that is quantised after its training.
         family_hidden: sizes of the one hidden layer of the family's networks.
@@ -55,7 +54,6 @@ class BaselineSettings(Section):
     The family has a network of every combination; with an empty list, none.
     """
 
-    max_epochs: int | None = Field(default=None, ge=1, le=100_000)
     lr: Real = Field(default=0.001, gt=0, le=10)
     weight_decay: Real = Field(default=0.00001, ge=0, le=1)
     label_smoothing: Real = Field(default=0.1, ge=0, lt=1)
@@ -73,11 +71,10 @@ class BaselineSettings(Section):
     )
 
     def training(self, spiking: TrainingRegime) -> BaselineTraining:
-        """The spiking network's budget and augmentation, with learning constants of its own."""
+        """The spiking network's epochs and augmentation, with learning constants of its own."""
         shared = {name: getattr(spiking, name) for name in TrainingRegime.model_fields}
         own = {name: getattr(self, name) for name in ("lr", "weight_decay", "label_smoothing")}
-        epochs = {"max_epochs": self.max_epochs or spiking.max_epochs}
-        return BaselineTraining.model_validate({**shared, **own, **epochs})
+        return BaselineTraining.model_validate({**shared, **own})
 
 
 NOT_PRUNED = PruningSettings()
@@ -92,6 +89,7 @@ class Variant:
         architecture: its layers; the neuron's constants play no part.
         pruning: how many of its weights are removed, and when.
         bits: width of its weights and activations while it learns; 32 is float32.
+        sum_bits: width of the sums and biases of a network of integers.
         equal_size: whether it stands in the comparison of equal sizes; it is computed by itself, so
             that the family does not change the last digits of a teacher.
     """
@@ -99,6 +97,7 @@ class Variant:
     architecture: Network
     pruning: PruningSettings = NOT_PRUNED
     bits: int = FLOAT_BITS
+    sum_bits: int = FLOAT_BITS
     equal_size: bool = False
 
     @property
@@ -109,6 +108,8 @@ class Variant:
             parts.append(f"{100 * self.pruning.pruned_fraction:.10g} % pruned")
         if self.bits != FLOAT_BITS:
             parts.append(f"{self.bits} bits")
+        if self.sum_bits != FLOAT_BITS:
+            parts.append(f"{self.sum_bits}-bit sums")
         return ", ".join(parts)
 
     @property
@@ -121,7 +122,11 @@ class Variant:
 
 
 def family(
-    n_input: int, n_output: int, settings: BaselineSettings, pruning_epochs: tuple[float, float]
+    n_input: int,
+    n_output: int,
+    settings: BaselineSettings,
+    pruning_epochs: tuple[float, float],
+    sum_bits: int,
 ) -> Iterator[Variant]:
     """A network of every combination of size, pruned fraction and width, in this order.
 
@@ -131,10 +136,13 @@ def family(
         settings: which sizes, fractions and widths.
         pruning_epochs: fraction of the epochs before the first weight is removed, and after which
             the last one is.
+        sum_bits: width of the sums of those of integers.
     """
     start, end = pruning_epochs
     for hidden, fraction, bits in product(
         settings.family_hidden, settings.family_pruned, settings.family_bits
     ):
         pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
-        yield Variant(Network.of_layers(n_input, (hidden,), n_output), pruning, bits)
+        architecture = Network.of_layers(n_input, (hidden,), n_output)
+        sums = sum_bits if bits != FLOAT_BITS else FLOAT_BITS
+        yield Variant(architecture, pruning, bits, sums)

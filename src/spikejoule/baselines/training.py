@@ -80,8 +80,8 @@ def train_baselines(
 ) -> BaselinesTraining:
     """Train ReLU networks side by side; the result does not depend on the number of cores.
 
-    Networks of one architecture, all of floating point or of integers whose pixels have one width,
-    are one computation on one thread; the threads share the images that are drawn.
+    Networks of one architecture, all of floating point or of integers with one width of pixels and
+    one of sums, are one computation on one thread; the threads share the images that are drawn.
 
     Args:
         train: images to learn from.
@@ -147,7 +147,7 @@ def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:
     """Members that are one computation."""
     groups: dict[tuple[Any, ...], list[Variant]] = {}
     for of in variants:
-        key = (of.architecture, of.bits == FLOAT_BITS, of.pixel_bits, of.equal_size)
+        key = (of.architecture, of.bits == FLOAT_BITS, of.pixel_bits, of.sum_bits, of.equal_size)
         groups.setdefault(key, []).append(of)
     return [*groups.values()]
 

@@ -5,7 +5,7 @@ Shapes: N samples, images of H x W pixels.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,7 @@ class DataDescription(Record):
         source, title, note: as in `Dataset`.
         validated_on_test: whether the validation images are the test images.
         noun, class_names, samples: as in `Subject`; not stated for images of digits.
+        crop_pixels, average_pixels: as in `Dataset.reduced`; not stated for images as they are.
     """
 
     # By name: a trained network holds them in this order.
@@ -80,6 +81,8 @@ class DataDescription(Record):
     noun: Text | None = None
     class_names: list[Text] | None = None
     samples: Text | None = None
+    crop_pixels: int | None = None
+    average_pixels: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,7 @@ class Dataset:
     source: the name of a source, or "directory", by the content and not by how it was found.
     title, note: for metrics, reports and figures; they tell 5,000 digits from 60,000.
     sha256: file or array -> SHA-256 (hexadecimal) of its uncompressed content.
+    reduction: what `reduced` was given, if anything.
     """
 
     source: str
@@ -148,6 +152,41 @@ class Dataset:
     sha256: Mapping[str, str]
     train: Samples
     test: Samples
+    reduction: Mapping[str, int] = field(default_factory=dict)
+
+    def reduced(self, crop_pixels: int, average_pixels: int) -> "Dataset":
+        """Images without their border, and of each square of pixels the mean.
+
+        Args:
+            crop_pixels: border that is cut off at each side; 0 for none, as for samples of events.
+            average_pixels: side of the squares; of a mean half-way between two numbers the larger
+                is taken. 1 for none.
+
+        Raises:
+            DataError: nothing is left, or what is left has no whole number of squares.
+        """
+        if not (crop_pixels or average_pixels > 1):
+            return self
+        train, test = (
+            _reduced(of, crop_pixels, average_pixels)
+            for of in (self.train, self.test)
+            if isinstance(of, LabelledImages)
+        )
+        reduction = {"crop_pixels": crop_pixels, "average_pixels": average_pixels}
+        return replace(self, train=train, test=test, reduction=reduction)
+
+
+def _reduced(samples: LabelledImages, crop_pixels: int, side: int) -> LabelledImages:
+    height, width = (size - 2 * crop_pixels for size in samples.shape)
+    if min(height, width) < 1 or height % side or width % side:
+        raise DataError(
+            f"data.crop_pixels: {crop_pixels} leaves {height} x {width} pixels, which "
+            f"data.average_pixels: {side} does not divide"
+        )
+    kept = samples.images[:, crop_pixels:, crop_pixels:][:, :height, :width]
+    squares = kept.reshape(len(kept), height // side, side, width // side, side)
+    means = (squares.sum(axis=(2, 4), dtype=np.int64) + side**2 // 2) // side**2
+    return replace(samples, images=means.astype(np.uint8))
 
 
 def check_images(
@@ -193,9 +232,9 @@ def describe(
     dataset: Dataset, train: Samples, validation: Samples, validated_on_test: bool
 ) -> DataDescription:
     """What was used: the content of the metrics file of the data."""
-    subject, stated = train.subject, {}
+    subject, stated = train.subject, dict[str, Any](dataset.reduction)
     if subject != DIGITS:
-        stated = asdict(subject) | {"class_names": list(subject.class_names)}
+        stated |= asdict(subject) | {"class_names": list(subject.class_names)}
     return DataDescription(
         source=dataset.source,
         title=dataset.title,

@@ -16,7 +16,7 @@ from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.comparison import BreakEven, Verdict, break_even, verdicts
-from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
+from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts, averaging
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
     COUNTS,
@@ -66,6 +66,8 @@ class AnalysisInputs:
         counted_in: a ``graph`` that was run, or the ``modules`` of a running model; empty for a
             checkpoint of this project.
         level_percent: the accuracy of the verdict; None for the network's own on validation images.
+        average_pixels: side of the squares whose means the networks read; the `variants` hold what
+            making them takes.
     """
 
     title: str
@@ -82,6 +84,7 @@ class AnalysisInputs:
     facts: tuple[tuple[str, str], ...] = ()
     counted_in: str = ""
     level_percent: float | None = None
+    average_pixels: int = 1
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -333,7 +336,12 @@ def analyse(
     n_images = inputs.operations.n_images
     if n_images is None:  # means alone are known: baselines are compared on all of theirs
         n_images = min((len(one.macs_nonzero) for one in inputs.baselines), default=0)
-    compared = (*spiking, *baseline_variants(inputs.baselines, n_images))
+    n_pixels, side = inputs.architecture.n_input, inputs.average_pixels
+    baselines = [
+        replace(one, operations=averaging(one.operations, side, n_pixels))
+        for one in baseline_variants(inputs.baselines, n_images)
+    ]
+    compared = (*spiking, *baselines)
     conventional = range(len(spiking), len(compared))
     training: list[Variant] = []
     if inputs.training is not None:

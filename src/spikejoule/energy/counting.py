@@ -130,9 +130,10 @@ ZERO_SKIPPING: Final = "zero_skipping"
 METHODS: Final[tuple[Method, ...]] = (DENSE, ZERO_SKIPPING)
 
 INFERENCE: Final = "inference"
+IMAGE: Final = "image"
+"""The place of what makes the pixels that a network reads."""
 
 _PIXEL_BITS = 8
-_ACCUMULATOR_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,29 @@ def joined(
 def address_bits(n_units: int) -> int:
     """Bits that tell n units apart, at least 1."""
     return max(1, (n_units - 1).bit_length())
+
+
+def averaging(operations: OperationCounts, side: int, n_pixels: int) -> OperationCounts:
+    """Operations with those that make the pixels a network reads, if they are means of squares.
+
+    Of a square every pixel is read and added, and half of their number to round; dividing by a
+    power of two is no operation. The mean is written to where the network reads it.
+
+    Args:
+        operations: of the network, on any side.
+        side: of the squares, in pixels; 1 if pixels are read as they are.
+        n_pixels: that the network reads.
+    """
+    if side == 1:
+        return operations
+    read, place = side**2 * n_pixels, [IMAGE]
+    made = [
+        block("pixel_read", place, [read], _PIXEL_BITS, read),
+        block("code_addition", place, [read]),
+        block("activation_write", place, [n_pixels], _PIXEL_BITS, n_pixels),
+    ]
+    whole = joined([*made, operations], len(operations.counts))
+    return replace(operations, columns=whole.columns, counts=whole.counts)
 
 
 def count_operations(
@@ -493,7 +517,7 @@ def _of_baseline(
     architecture, connections = baseline.architecture, baseline.architecture.connections
     layers, names = architecture.layer_names, architecture.connection_names
     skips, integers = method == ZERO_SKIPPING, baseline.weight_bits < FLOAT_BITS
-    bits, bias_bits = baseline.weight_bits, _ACCUMULATOR_BITS if integers else FLOAT_BITS
+    bits, sum_bits = baseline.weight_bits, baseline.sum_bits
     synapses = np.array(baseline.synapses, dtype=np.int64)
     sources = np.array([one.n_in for one in connections], dtype=np.int64)
     targets = biased = biases = np.array([one.n_out for one in connections], dtype=np.int64)
@@ -503,9 +527,9 @@ def _of_baseline(
         biases = np.array([0 if one.bias is None else one.bias.size for one in connections])
         biased = np.where(biases > 0, targets, 0)
     index_bits = np.array([address_bits(int(n)) * baseline.pruned for n in targets])
-    parameters = stored * (bits + index_bits) + biases * bias_bits
+    parameters = stored * (bits + index_bits) + biases * sum_bits
     # The last layer's are scores, as wide as what they are summed in.
-    activation_bits = [*[baseline.activation_bits] * len(connections), _ACCUMULATOR_BITS]
+    activation_bits = [*[baseline.activation_bits] * len(connections), sum_bits]
     products: NDArray[np.int64] = baseline.macs_nonzero[:n_samples] if skips else synapses
     yield block("mac", names, products, bits)
     yield block("bias_addition", layers[1:], biased)
@@ -524,11 +548,11 @@ def _of_baseline(
     yield block("weight_read", names, products, bits, stored, parameters)
     if baseline.pruned:
         yield block("index_read", names, products, index_bits, stored, parameters)
-    yield block("bias_read", layers[1:], biased, bias_bits, np.maximum(biases, 1), parameters)
+    yield block("bias_read", layers[1:], biased, sum_bits, np.maximum(biases, 1), parameters)
     gathered = synapses if baseline.pruned and not skips else sources
     yield block("activation_read", layers[:-1], gathered, activation_bits[:-1], sources)
     if skips:
-        yield block("sum_access_per_mac", names, 2 * products, _ACCUMULATOR_BITS, targets)
+        yield block("sum_access_per_mac", names, 2 * products, sum_bits, targets)
     yield block("activation_write", layers[1:], targets, activation_bits[1:], targets)
     yield block("decision_comparison", layers[-1:], targets[-1:] - 1)
 

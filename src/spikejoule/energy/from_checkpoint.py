@@ -1,6 +1,7 @@
 """What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from spikejoule.energy import (
     mean_operations,
 )
 from spikejoule.energy.analysis import network_name
-from spikejoule.energy.counting import widths_of
+from spikejoule.energy.counting import averaging, widths_of
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant, spiking_variants
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Measurement
@@ -80,6 +81,10 @@ def analysis_inputs(
         )
         bits, _ = widths_of(architecture)
         variants = (Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),)
+    side, n_pixels = data.get("average_pixels") or 1, architecture.n_input
+    variants = tuple(
+        replace(one, operations=averaging(one.operations, side, n_pixels)) for one in variants
+    )
     return AnalysisInputs(
         title=str(data.get("title", NOT_RECORDED)),
         architecture=architecture,
@@ -91,6 +96,7 @@ def analysis_inputs(
         baselines=baselines,
         training=training_record(checkpoint),
         subject=subject_of_data(data),
+        average_pixels=side,
     )
 
 

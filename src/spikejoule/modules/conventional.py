@@ -102,6 +102,7 @@ class Contestant:
             synapses=synapses,
             weight_bits=given.weight_bits,
             activation_bits=given.activation_bits,
+            sum_bits=FLOAT_BITS,
             equal_size=False,
             validation_accuracy_percent=percent,
             accuracy_percent=percent,
