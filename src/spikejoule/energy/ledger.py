@@ -15,7 +15,6 @@ counts of N images: `k.constant` int64 [C], -1 where they vary, and those that d
 uint32 [N, C'].
 """
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -25,10 +24,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BASELINE, BaselineCounts
+from spikejoule.baselines.counts import BASELINE, BaselineCounts, weights_digest
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import file_digest
-from spikejoule.core.schema import Array, ArrayFile, Arrays
+from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.core.store import FilePath
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.counting import (
@@ -327,8 +326,14 @@ def with_checksums(
     """
     arrays = BASELINE.read(baselines)
     digests = [
-        _digest_of(arrays, f"baseline{number}.layer")
-        for number in range(1, 1 + len(arrays["names"]))
+        weights_digest(
+            {
+                name.removeprefix(prefix): values
+                for name, values in arrays.items()
+                if name.startswith(f"{prefix}layer")
+            }
+        )
+        for prefix in (f"baseline{number}." for number in range(1, 1 + len(arrays["names"])))
         for _ in METHODS
     ]
     n_spiking = len(variants) - len(digests)
@@ -336,15 +341,6 @@ def with_checksums(
     return [
         replace(one, weights_sha256=digest) for one, digest in zip(variants, every, strict=True)
     ]
-
-
-def _digest_of(arrays: Arrays, prefix: str) -> str:
-    """SHA-256 of the arrays of a prefix, their names and bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(name for name in arrays if name.startswith(prefix)):
-        digest.update(name.removeprefix(prefix).encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
 
 
 def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> None:
