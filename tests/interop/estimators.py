@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import truediv
 
 Items = dict[str, float]
 """Energy in pJ by item."""
@@ -113,6 +114,27 @@ def spikingjelly_spiking(layer: Layer) -> Items:
             layer.events + biases, layer.synapses + layer.neurons * layer.bias
         ),
         "potentials": _spikingjelly_words(2 * (layer.events + layer.updates), layer.neurons),
+    }
+
+
+def spikingjelly_convolution(
+    layer: Layer, channels: int, kernel: tuple[int, ...], stride: tuple[int, ...], weights: int
+) -> Items:
+    """A convolution before ``LIFNode``; its counts are bounds, above those of borders.
+
+    Each spike adds to ceil(k / s) outputs along an axis, and reads and moves k of them, in each of
+    the `channels` of its group, wherever it is.
+    """
+    added = layer.spikes_in * channels * math.prod(map(math.ceil, map(truediv, kernel, stride)))
+    moved = layer.spikes_in * channels * math.prod(kernel)
+    biases = layer.updates * layer.bias
+    return {
+        "operations": ADD_PJ * (added + biases + layer.spikes_out)
+        + MAC_PJ * layer.updates * layer.leak,
+        "addressing": ADD_PJ * moved + MAC_PJ * 2 * layer.spikes_in,
+        "in_out": _spikingjelly_words(layer.spikes_in + layer.spikes_out, FIFO_WORDS),
+        "parameters": _spikingjelly_words(moved + biases, weights),
+        "potentials": _spikingjelly_words(2 * (moved + layer.updates), layer.neurons),
     }
 
 

@@ -177,6 +177,31 @@ class TestSpikingJelly:
             assert found == pytest.approx(expected, rel=1e-9, abs=0)
 
     @pytest.mark.parametrize("bias", [True, False])
+    def test_a_convolution(self, bias: bool) -> None:
+        """Its formula, and what a spike in a corner and one in the middle really reach."""
+        layer = pytest.importorskip("spikingjelly.activation_based.layer", reason="needs interop")
+        from spikingjelly.activation_based import neuron
+
+        torch.manual_seed(1)
+        lif = neuron.LIFNode(tau=2.0, decay_input=False, v_threshold=0.2, step_mode="m")
+        net = torch.nn.Sequential(
+            layer.Conv2d(2, 6, 3, stride=2, padding=1, groups=2, bias=bias, step_mode="m"), lif
+        )
+        spikes = (torch.rand(STEPS, 1, 2, 7, 7) < 0.2).float()
+        found = self.estimate(net, spikes)
+        n_out = int(found["in_out"] / estimators.spikingjelly_byte_pj(4000) / 4 + 0.5)
+        n_out -= int(spikes.sum())
+        ours = Layer(98, 96, STEPS, float(spikes.sum()), n_out, bias=bias)
+        expected = estimators.spikingjelly_convolution(ours, 3, (3, 3), (2, 2), 54 + 6 * bias)
+        assert found == pytest.approx(expected, rel=1e-9, abs=0)
+        for place, reached in ((0, 3), (3, 12)):
+            one = torch.zeros(1, 2, 7, 7)
+            one[0, 0, place, place] = 1
+            weights = torch.ones(6, 1, 3, 3)
+            made = torch.nn.functional.conv2d(one, weights, stride=2, padding=1, groups=2)
+            assert int(made.sum()) == reached  # Lemaire's formula has 12 additions, and 27 reads
+
+    @pytest.mark.parametrize("bias", [True, False])
     def test_a_relu_network(self, digits: NDArray[np.uint8], bias: bool) -> None:
         sizes = RELU.layer_sizes
         layers = [Layer(sizes[n], sizes[n + 1], bias=bias) for n in (0, 1)]

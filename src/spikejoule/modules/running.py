@@ -20,6 +20,7 @@ from spikejoule.modules.watching import Watch, first_tensor
 TimeAxis = Literal[0, 1, "none"]
 Loop = Literal["auto", "model", "price"]
 Answer = Callable[[Any], Tensor]
+Watching = Callable[[nn.Module, Known], Watch]
 Batch = tuple[Tensor, NDArray[np.int64] | None]
 
 NO_ANSWER = -1
@@ -81,10 +82,12 @@ class Run:
         time_axis: TimeAxis = "none",
         loop: Loop = "model",
         answer: Answer | None = None,
+        watching: Watching = Watch,
     ) -> None:
         self.model, self.known, self.answer = model, known, answer
         self.time_axis, self.loop = time_axis, "model" if time_axis == "none" else loop
-        self.watch = Watch(model, known)
+        self._watching = watching
+        self.watch = watching(model, known)
         self.predictions: list[NDArray[np.int64]] = []
         self.has_scores, self.n_classes = True, 0
         held = next(iter((*model.parameters(), *model.buffers())), torch.zeros(0))
@@ -118,7 +121,7 @@ class Run:
                             "model makes no steps itself."
                         )
                 except Exception as error:
-                    self.watch = Watch(self.model, self.known)
+                    self.watch = self._watching(self.model, self.known)
                     try:
                         scores = self._step_by_step(x, size, steps or 1)
                     except Exception:
