@@ -7,7 +7,9 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
+import torch
 
+from spikejoule.cli.networks import given_network
 from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write_event_file
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import as_event_samples
@@ -150,3 +152,66 @@ def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:
     checkpoint = write_example(tmp_path / "c.pth", replace(trained_network((12,))))
     for option in (("--dt", "1e-4"), ("--pruned",)):
         assert f"{option[0]} is for a graph of NIR" in cli.refusal("energy", checkpoint, *option)
+
+
+ANN = """
+import torch
+
+def ann():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 9), torch.nn.ReLU(), torch.nn.Linear(9, 4))
+
+def number():
+    return 7
+
+def broken():
+    raise KeyError("weights.pt")
+"""
+
+
+def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
+    """On the same samples, as their mean over time; the verdict comes first."""
+    graph, events = written(tmp_path, "fully connected")
+    spikes, _ = load_events(events)
+    path = clicks(tmp_path, as_event_samples(spikes, 500), sizes=(2, 3))
+    (tmp_path / "mine.py").write_text(ANN, encoding="utf-8")
+    given = ("energy", graph, "--events", path, *SAID, "--step-us", 500)
+    found = cli.json(*given, "--against", f"{tmp_path / 'mine.py'}:ann")
+    module = given_network(f"{tmp_path / 'mine.py'}:ann").module
+    rates = torch.from_numpy(spikes.to_dense(np.float32).mean(axis=1))
+    with torch.no_grad():
+        hidden = torch.relu(module[0](rates))
+        right = 100 * float((module[2](hidden).argmax(1).numpy() == LABELS).mean())
+    own = found["inputs"]["accuracy"]["test_percent"]
+    assert {one["level_percent"] for one in found["verdicts"]} == {min(own, right)}
+    products = float(9 * (rates != 0).sum() + 4 * (hidden != 0).sum()) / len(LABELS)
+    (needed,) = (
+        one["conventional_pj"] for one in found["verdicts"] if one["profile"] == "45nm-fp32"
+    )
+    assert needed == pytest.approx(4.6 * products + 0.9 * 13)  # 13 biases
+    text = cli.text(*given, "--against", f"{tmp_path / 'mine.py'}:ann")
+    assert re.match(r"Energy of graph.nir\n\n +At .* % ", text)
+
+
+@pytest.mark.parametrize(
+    ("against", "words"),
+    [
+        ("mine.py", "allowed is FILE.py:FUNCTION"),
+        ("none.py:ann", "a file that exists"),
+        ("mine.py:other", "KeyError: 'other'"),
+        ("mine.py:number", "against is int, but must be a module of torch"),
+        ("mine.py:broken", "KeyError: 'weights.pt'"),
+    ],
+)
+def test_what_is_no_conventional_network(
+    against: str, words: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    graph, events = written(tmp_path, "fully connected")
+    spikes, _ = load_events(events)
+    path = clicks(tmp_path, as_event_samples(spikes, 500), sizes=(2, 3))
+    (tmp_path / "mine.py").write_text(ANN, encoding="utf-8")
+    given = ("energy", graph, "--events", path, *SAID, "--step-us", 500)
+    assert words in cli.refusal(*given, "--against", against)
+    without = ("energy", graph, "--events", events, *SAID, "--against", "mine.py:ann")
+    assert "--against needs labels" in cli.refusal(*without)

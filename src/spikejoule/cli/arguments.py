@@ -108,6 +108,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _takes("--html", Path, "FILE", "write the report as a page, too"),
             _takes("--events", Path, "FILE", "of a graph: spikes of the input, or an event file"),
             _takes("--step-us", positive, "N", "of a graph: microseconds of an event file's step"),
+            _takes("--against", str, "FILE.py:FUNCTION", "of a graph: compare with this "
+                   "function's conventional network, a module of torch"),
             *_OF_A_GRAPH,
         ),
     ),

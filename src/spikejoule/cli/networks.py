@@ -10,6 +10,7 @@ import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.data.sources.events import samples_of_file
 from spikejoule.encoding.binning import bin_all
+from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
@@ -40,6 +42,7 @@ from spikejoule.evaluation.measurement import Measurement
 from spikejoule.graphs.conventions import Conventions, conventions_of
 from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
+from spikejoule.graphs.verified import verified_words
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.report import PageContent, energy_page
 from spikejoule.report.inspect import checkpoint_text, checkpoint_values, graph_text, graph_values
@@ -47,7 +50,7 @@ from spikejoule.report.page import energy_text
 from spikejoule.tracking.store import project_store
 
 _OF_CHECKPOINTS = ("images", "baselines", "verdict_profile")
-_OF_GRAPHS = ("events", "step_us", "dt", *GRAPH_CHOICES, "pruned")
+_OF_GRAPHS = ("events", "step_us", "against", "dt", *GRAPH_CHOICES, "pruned")
 
 
 def inspect(options: argparse.Namespace) -> str:
@@ -123,10 +126,58 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
         raise DataError("--events is needed: a graph is run on the spikes of its input.")
     network = read_nir(options.file)
     events, about, facts = read_given_events(options.events, options.step_us, options.samples)
-    inputs = graph_inputs(run_graph(network, events, given_conventions(options)), **about)
+    run = run_graph(network, events, given_conventions(options))
+    inputs = graph_inputs(run, verified=verified_words(options.file, run.conventions), **about)
     for words in (value for name, value in inputs.facts if name == "warning"):
         sys.stderr.write(f"warning: {words}.\n")
+    if options.against is not None:
+        inputs = _beside(inputs, options.against, events)
     return replace(inputs, facts=(*inputs.facts, *facts))
+
+
+def _beside(inputs: AnalysisInputs, text: str, events: EventList) -> AnalysisInputs:
+    """The same with a conventional network, run on the mean of each sample's events over time."""
+    from spikejoule.modules.conventional import Contestant  # needs torch, a graph alone does not
+
+    own = inputs.variant.accuracies
+    if inputs.labels is None or own is None:
+        raise DataError(
+            "--against needs labels, since networks are compared at an accuracy of both: give an "
+            "event file, and a graph whose output fires."
+        )
+    shape = (events.n_samples, *inputs.architecture.input.out_shape)
+    rates = (class_counts(events) / events.n_steps).astype(np.float32).reshape(shape)
+    contestant = Contestant(replace(given_network(text), samples=rates))
+    baseline = contestant.counts(inputs.labels, batch_size=64)
+    known = replace(own, validation_percent=own.test_percent)
+    return replace(
+        inputs,
+        variants=(replace(inputs.variant, accuracies=known),),
+        baselines=(baseline,),
+        level_percent=min(own.test_percent, baseline.accuracy_percent),
+    )
+
+
+def given_network(text: str) -> Any:
+    """The network that a function of a user's file returns, of ``FILE.py:FUNCTION``, as a Baseline.
+
+    Raises:
+        ParameterError: there is no such file or function, or the function fails.
+    """
+    from spikejoule.modules import Baseline
+
+    file, _, name = text.rpartition(":")
+    if not file.endswith(".py") or not Path(file).is_file():
+        raise ParameterError(
+            f"--against is {text!r}; allowed is FILE.py:FUNCTION, a function in a file that exists."
+        )
+    sys.path.insert(0, str(Path(file).resolve().parent))  # for what it imports from beside it
+    try:
+        network = run_path(file)[name]()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ParameterError(f"--against {text} fails ({reason}).") from error
+    return network if isinstance(network, Baseline) else Baseline(network)
 
 
 def given_conventions(options: argparse.Namespace) -> Conventions:

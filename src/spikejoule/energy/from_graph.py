@@ -21,7 +21,9 @@ from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.measurement import energy_proxies
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
+from spikejoule.graphs.nir_out import FORMAT
 from spikejoule.graphs.running import Graph, run_graph
+from spikejoule.graphs.verified import NOT_VERIFIED
 from spikejoule.model.quantisation import FLOAT_BITS
 
 
@@ -32,6 +34,7 @@ def price_graph(
     title: str = "events",
     labels: NDArray[np.integer] | None = None,
     profile: str | None = None,
+    verified: str = NOT_VERIFIED,
 ) -> EnergyAnalysis:
     """Run a graph on events, count, and price under the packaged profiles.
 
@@ -43,13 +46,15 @@ def price_graph(
         title: of the data.
         labels: class of each sample, [N], for the accuracy; None where not known.
         profile: id of the profile of the headline; None for the first.
+        verified: whether the graph is the module that it came from, `Verification.in_words` of
+            `spikejoule.verify`.
 
     Raises:
         ArtifactError, ParameterError, DataError: as `run_graph` and `graph_inputs`.
     """
     profiles = load_profiles(None)
     chosen = select_profile(profiles, profile or next(iter(profiles)), "profile")
-    inputs = graph_inputs(run_graph(graph, events, given), title, labels)
+    inputs = graph_inputs(run_graph(graph, events, given), title, labels, verified=verified)
     for words in (value for name, value in inputs.facts if name == "warning"):
         warnings.warn(words, stacklevel=2)
     return analyse(inputs, profiles, chosen, chosen, BootstrapSettings())
@@ -61,6 +66,7 @@ def graph_inputs(
     labels: NDArray[np.integer] | None = None,
     subject: Subject | None = None,
     step_ms: float | None = None,
+    verified: str = NOT_VERIFIED,
 ) -> AnalysisInputs:
     """Arrange what a run has counted.
 
@@ -70,6 +76,7 @@ def graph_inputs(
         labels: class of each sample, [N]; None where not known.
         subject: what the samples show, and the classes; None for classes with numbers.
         step_ms: what a step of the events stands for; None for what the graph is run with.
+        verified: whether the graph is the module that it came from, in words.
 
     Raises:
         ArtifactError: the graph has no synapse.
@@ -83,6 +90,8 @@ def graph_inputs(
     waiting = ", ".join(sorted(f"{source} -> {target}" for source, target in network.waiting))
     facts = [("graph run with", run.conventions.in_words or "nothing to choose")]
     facts += [("edges that wait a step", waiting)] if waiting else []
+    if network.metadata.get("format") != FORMAT or verified != NOT_VERIFIED:
+        facts.append(("verified", verified))
     if run.silent:
         names = ", ".join(run.silent)
         facts.append(("warning", f"no spike of {names} in any of the {run.n_rows:,} samples"))

@@ -36,6 +36,7 @@ class Population:
         bias: of its own weights; None without.
         without_autapses: whether no neuron reaches itself through `recurrent`.
         is_wiring: whether the module has weights alone, and the neurons are one of its parts.
+        lost: what they do that no graph of NIR can say, in words; `verify` names it.
     """
 
     keeps: Sequence[Factor] = (0.0,)
@@ -49,6 +50,7 @@ class Population:
     bias: Tensor | None = None
     without_autapses: bool = False
     is_wiring: bool = False
+    lost: str = ""
 
     def leaks(self, n_units: int) -> int:
         """Multiplications by which the states of n neurons leak in a step."""

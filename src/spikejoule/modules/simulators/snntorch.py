@@ -31,7 +31,24 @@ def describe(module: Any) -> Population | None:
         resets=module.reset_mechanism != "none",
         graded=bool((module.graded_spikes_factor != 1).any()),
         recurrent=recurrent,
+        lost=_lost(module, names),
     )
+
+
+def _lost(module: Any, names: set[str]) -> str:
+    """Resets that no graph has, and a bias that comes a step later in one."""
+    delayed = module.reset_delay
+    if module.reset_mechanism == "subtract":
+        when = "a step late, after the leak" if delayed else "once more where it stays above it"
+        return f"its potential falls by the threshold {when}: a graph needs reset_mechanism='zero'"
+    if module.reset_mechanism == "zero" and delayed and "Leaky" not in names:
+        return "reset_delay=True takes from it what arrives in the step after a spike"
+    bias = getattr(getattr(module, "recurrent", None), "bias", None)
+    if bias is not None and bias.any():
+        return (
+            "its recurrent weights have a bias, which in the graph counts from the second step on"
+        )
+    return ""
 
 
 def reset(module: Any) -> None:
