@@ -141,8 +141,14 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         "runs", "which side needs less energy at equal accuracy, over a project's recorded runs", (
             _PROJECT,
             _DATA,
-            _table("every pair"),
-            _takes("--fronts", Path, "FILE", "write both Pareto fronts (CSV)"),
+            _table("every level and profile"),
+            _takes("--fronts", Path, "FILE", "write every network, with its energies (CSV)"),
+            _takes("--add", str, "FILE", "and other networks on the project's images, GRAPH.nir or "
+                   "FILE.py:NAME of a module of torch; several are seeds of one", nargs="+",
+                   default=[]),
+            ("--side", {"choices": ("snn", "ann"), "default": "snn",
+                        "help": "of --add: spiking (default) or conventional"}),
+            *_OF_A_GRAPH,
         ),
     ),
     "seeds": (
@@ -185,6 +191,7 @@ EXAMPLES = """examples:
   spikejoule publish models/network.nir
   spikejoule runs --limit 5
   spikejoule front --at-least 97 --figure front.png
+  spikejoule verdict --add mine.nir
   spikejoule search --trials 100 --workers 4
 """
 

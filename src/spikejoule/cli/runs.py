@@ -79,14 +79,19 @@ def verdict(options: argparse.Namespace) -> str:
     params, store = _recorded(options)
     paths = artifact_paths(options.directory)
     profiles = load_profiles(options.directory / paths["hardware"])
+    comparing = [one for one in profiles.values() if one.compares]
     networks, left_out = recorded_networks(
         store,
         recorded_runs(store),
         paths["contenders"],
-        [one for one in profiles.values() if one.compares],
+        comparing,
         stage_parameters(options.directory, "baseline"),
         options.data,
     )
+    if options.add:
+        from spikejoule.cli.added import added_networks
+
+        networks += added_networks(options, paths, params.encode.encoder, comparing)
     settings = BootstrapSettings(
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )

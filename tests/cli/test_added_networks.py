@@ -1,0 +1,166 @@
+"""`spikejoule verdict --add`: networks of others on either front, judged by the same rule."""
+
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+from spikejoule.core.store import write_json
+from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.encoding.encoded_files import encode_samples
+from spikejoule.encoding.events import save_events
+from spikejoule.energy import BootstrapSettings, analyse, load_profiles
+from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
+from spikejoule.energy.from_graph import graph_inputs
+from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.running import run_graph
+from spikejoule.params import load_params
+from tests.cli.conftest import Cli
+from tests.energy.test_verdict import variant
+from tests.tools.pipeline_tools import artifact_paths, set_parameters
+from tests.tools.recorded import project_folder
+from tests.tools.without_torch import needs_torch
+from tests.tracking.test_compared_runs import record_networks
+
+pytestmark = needs_torch
+
+GIVEN = ("--dt", "1e-4", "--reset", "zero", "--threshold", "ge")
+MODULES = """
+import torch
+from spikejoule import Baseline, Population
+
+torch.manual_seed(0)
+ann = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 12), torch.nn.ReLU(),
+                          torch.nn.Linear(12, 10)).eval()
+integers = Baseline(ann, weight_bits=8, activation_bits=8)
+"""
+
+
+@pytest.fixture
+def images(
+    tmp_path: Path, repository: Path, empty_database: Path, mnist5k: Dataset
+) -> tuple[Path, Dataset]:
+    """A project of 60 images a split, encoded, with one recorded run of as many test images."""
+    project = project_folder(tmp_path / "project", repository, empty_database)
+    set_parameters(project, {"energy_report.bootstrap_samples": 100, "encode.time_window": 5})
+    paths = artifact_paths(repository)
+    for name in ("hardware", "validation", "data_metrics"):
+        (project / paths[name]).parent.mkdir(parents=True, exist_ok=True)
+    (project / paths["hardware"]).write_bytes((repository / paths["hardware"]).read_bytes())
+    write_json(project / paths["data_metrics"], {"source": "mnist5k"})
+    encoder = load_params(project / "params.yaml").encode.encoder
+    for split, first in (("validation", 0), ("test", 60)):
+        of_split = mnist5k.test.select(slice(first, first + 60))
+        of_split.save(project / paths[split])
+        events = encode_samples(encoder, of_split, 42, split).events  # type: ignore[arg-type]
+        save_events(project / paths[f"events_{split}"], events, {})
+    counted = [
+        variant("spiking", [900_000_000] * 60, 99.9, network="spiking own"),
+        variant("conventional", [900_000_000] * 60, 99.9, network="ReLU own"),
+    ]
+    for place, one in enumerate(counted):
+        object.__setattr__(one, "weights_sha256", f"{place:064}")
+    record_networks(project, "own", counted)
+    return project, mnist5k
+
+
+def graph(seed: int) -> nir.NIRGraph:
+    generator = np.random.default_rng(seed)
+    parts = []
+    for n_in, n_out in ((784, 20), (20, 10)):
+        parts += [
+            nir.Linear(generator.normal(0, 0.2, (n_out, n_in))),
+            nir.LIF(*(np.full(n_out, value) for value in (1e-3, 10.0, 0.0, 1.0))),
+        ]
+    return nir.NIRGraph.from_list(*parts)
+
+
+def tables(project: Path, cli: Cli, *arguments: str | Path) -> tuple[str, list[RecordedNetwork]]:
+    fronts = project / "fronts.csv"
+    said = cli.text("verdict", project, "--fronts", fronts, "--table", project / "v.csv",
+                    *arguments)  # fmt: skip
+    return said, list(FrontsTable.read(fronts).rows)
+
+
+def test_a_graph_is_judged_among_the_recorded_networks(
+    images: tuple[Path, Dataset], cli: Cli, tmp_path: Path
+) -> None:
+    project, dataset = images
+    files = [tmp_path / f"theirs-{seed}.nir" for seed in (1, 2)]
+    for seed, file in enumerate(files):
+        nir.write(file, graph(seed))
+    said, rows = tables(project, cli, "--add", *files, *GIVEN)
+    theirs = [row for row in rows if row.run.startswith("theirs")]
+    assert [(row.run, row.seed) for row in theirs] == [("theirs-1.nir", 0), ("theirs-2.nir", 1)]
+    assert len(rows) == 4
+    assert len({row.configuration for row in theirs}) == 1
+    assert len({row.weights_sha256 for row in theirs}) == 2
+    # Counted and priced as the library does, and what its encoding takes besides.
+    encoder = load_params(project / "params.yaml").encode.encoder
+    test = dataset.test.select(slice(60, 120))
+    assert isinstance(test, LabelledImages)
+    events = encode_samples(encoder, test, 42, "test").events
+    run = run_graph(graph(0), events, Conventions(dt=1e-4, reset="zero", comparison="ge"))
+    profiles = load_profiles()
+    chosen = profiles["45nm-fp32"]
+    inputs = graph_inputs(run, "t", test.labels)
+    analysed = analyse(inputs, profiles, chosen, chosen, BootstrapSettings(10))
+    _, energy, _, error = theirs[0].energies("45nm-fp32") or ()
+    assert energy == pytest.approx(analysed.total().value_pj)
+    assert error > 0
+    (of_memory, *_) = theirs[0].energies("lemaire-complete") or ()
+    without_encoding = analysed.total(profile="lemaire-complete").value_pj or 0.0
+    assert without_encoding < of_memory < 1.5 * without_encoding
+    assert theirs[0].energies("lemaire-complete-int8") is None, "its weights are no integers"
+    assert theirs[0].test_percent == pytest.approx(
+        inputs.accuracy.test_percent if inputs.accuracy else -1
+    )
+    assert "2 networks" not in said
+    named = {row.spiking for row in VerdictTable.read(project / "v.csv").rows}
+    assert named == {"own: own, way"}, "what is not accurate enough does not win by being cheap"
+
+
+@pytest.mark.parametrize(("name", "n_judging"), [("ann", 0), ("integers", 1)])
+def test_a_conventional_network_of_torch(
+    images: tuple[Path, Dataset], cli: Cli, tmp_path: Path, name: str, n_judging: int
+) -> None:
+    project, _ = images
+    (tmp_path / "mine.py").write_text(MODULES)
+    _, rows = tables(project, cli, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
+    theirs = [row for row in rows if row.run == f"mine.py:{name}"]
+    assert [row.method for row in theirs] == ["dense", "zero-skipping"]
+    assert {row.side for row in theirs} == {"conventional"}
+    dense, skipping = (row.energies("45nm-fp32") for row in theirs)
+    assert (dense or (0,))[1] == pytest.approx(4.6 * (784 * 12 + 12 * 10) + 0.9 * 22, rel=0.01)
+    assert (skipping or (0,))[1] < (dense or (0,))[1]
+    assert sum(row.energies("45nm-int8") is not None for row in theirs) == 2 * n_judging
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_spiking_network_of_torch(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("snntorch")
+    project, _ = images
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom snntorch import Leaky\ntorch.manual_seed(0)\n"
+        "snn = torch.nn.Sequential(torch.nn.Linear(784, 10), Leaky(0.9, init_hidden=True))\n"
+        "snn.eval()\n"
+    )
+    _, rows = tables(project, cli, "--add", f"{tmp_path}/mine.py:snn")
+    (theirs,) = (row for row in rows if row.run == "mine.py:snn")
+    assert theirs.side == "spiking"
+    assert theirs.energies("lemaire-complete")
+
+
+def test_refusals(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> None:
+    project, _ = images
+    (tmp_path / "mine.py").write_text("x = 1\n")
+    nir.write(tmp_path / "theirs.nir", graph(1))
+    for arguments, said in (
+        (("--add", tmp_path / "mine.txt"), "is no GRAPH.nir and no FILE.py:NAME"),
+        (("--add", f"{tmp_path}/none.py:x"), "is no file of Python"),
+        (("--add", f"{tmp_path}/mine.py:y"), "has no y"),
+        (("--add", f"{tmp_path}/mine.py:x"), "must be a module of torch"),
+        (("--add", tmp_path / "theirs.nir", "--side", "ann"), "is a graph of spiking neurons"),
+    ):
+        assert said in cli.refusal("verdict", project, *arguments)
