@@ -215,3 +215,24 @@ def test_extras_are_those_of_the_wheel(wheel: Path) -> None:
         assert of_it
         assert not any(one.marker is None for one in of_it), "brought by the library itself"
         assert any(one.marker.evaluate({"extra": extra}) for one in of_it if one.marker)
+
+
+THREE_LINES = """
+import torch, spikejoule
+from snntorch import Leaky
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(12, 9), Leaky(beta=0.9, init_hidden=True),
+                            torch.nn.Linear(9, 4), Leaky(beta=0.9, init_hidden=True)).eval()
+spikes = (torch.rand(7, 20, 12) < 0.5).float()
+
+report = spikejoule.price(model, spikes, labels=torch.randint(4, (20,)), time_axis=0)
+print(report)
+report.save("priced.html")
+"""
+
+
+def test_model_is_priced_beside_its_simulator(with_snntorch: Environment) -> None:
+    code = f"from importlib.util import find_spec; print(*map(find_spec, {OF_THE_PIPELINE}))"
+    assert set(with_snntorch.python(code).split()) == {"None"}
+    assert "45nm-fp32" in with_snntorch.python(THREE_LINES)
+    assert "snntorch" in (with_snntorch.folder / "priced.html").read_text(encoding="utf-8")
