@@ -38,6 +38,7 @@ def others() -> dict[str, Any]:
 
 
 OTHERS = others()
+TAKEN = {("neurons", "nothing"), ("model", "a module"), ("against", "a module")}
 
 
 def graph() -> Any:
@@ -88,7 +89,7 @@ def test_no_graph_no_events_and_no_conventions(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "labels", [[1] * 5, [-1] * 6, [4] * 6, [0.5] * 6, np.eye(6, 4, dtype=int), True]
+    "labels", [[1] * 5, [-1] * 6, [4] * 6, [0.5] * 6, np.eye(6, 4, dtype=int), True, []]
 )
 def test_labels_that_are_none(labels: Any) -> None:
     said = sentence(lambda: price_graph(graph(), events(), GIVEN, labels=labels))
@@ -106,3 +107,54 @@ def test_tensors_and_lists_are_taken() -> None:
     for one in (labels, labels.tolist(), labels.to(torch.uint8)):
         analysis = price_graph(graph(), events(), GIVEN, labels=one)
         assert analysis.inputs.labels.tolist() == labels.tolist()
+
+
+@pytest.mark.skipif(not WITH_TORCH, reason="needs PyTorch")
+@pytest.mark.filterwarnings("ignore:.* have no answer")
+class TestOfAModel:
+    """`spikejoule.price`."""
+
+    @pytest.fixture
+    def given(self) -> dict[str, Any]:
+        import torch
+
+        from spikejoule import Population
+
+        class Fires(torch.nn.Module):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return (x > 0).to(x.dtype)
+
+        model = torch.nn.Sequential(torch.nn.Linear(6, 4), Fires()).eval()
+        samples = torch.from_numpy(SPIKES).float()
+        return {
+            "model": model, "loader": samples, "labels": torch.arange(6) % 4, "time_axis": 1,
+            "neurons": {Fires: Population()}, "progress": False,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("name", [*set(OTHERS) - {"a sparse tensor", "bfloat16"}, "a path"])
+    def test_others_in_each_place(self, name: str, given: dict[str, Any]) -> None:
+        import spikejoule
+
+        other = OTHERS.get(name, Path("mine.npy"))
+        places = ["model", "loader", "against", "neurons", "time_axis", "batch_size"]
+        places += [] if other is None else ["labels"]
+        for place in places:
+            if (place, name) in TAKEN:
+                continue
+            with pytest.raises(SpikejouleError) as error:
+                spikejoule.price(**given | {place: other})
+            assert "\n" not in str(error.value)
+
+    def test_samples_that_are_none(self, given: dict[str, Any]) -> None:
+        import torch
+
+        import spikejoule
+
+        for loader in (given["loader"] * torch.nan, given["loader"][:0], [], given["loader"][0]):
+            with pytest.raises(SpikejouleError):
+                spikejoule.price(**given | {"loader": loader})
+        report = spikejoule.price(**given)
+        with pytest.raises(SpikejouleError, match="budget_nj is 'few'"):
+            report.check(budget_nj="few")
+        for place in (None, "/", SPIKES):
+            assert "is not the path of a file" in sentence(lambda place=place: report.save(place))

@@ -74,11 +74,15 @@ def read_text(path: FilePath, error_type: type[SpikejouleError] = ArtifactError)
 def atomic_writer(path: FilePath) -> Iterator[BinaryIO]:
     """Open a binary stream whose content becomes `path` only if the block ends without an error.
 
-    Parent folders are created. Raises ArtifactError if the file system refuses, or if `path` is a
-    folder, or a device or pipe, which would be replaced.
+    Parent folders are created. Raises ArtifactError if the file system refuses, or if `path` is
+    none, a folder, or a device or pipe, which would be replaced.
     """
-    destination = Path(path)
-    temporary = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        destination = Path(path)
+        temporary = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.tmp")
+    except (TypeError, ValueError) as error:
+        given = str(path).partition("\n")[0]
+        raise ArtifactError(f"{given:.200} is not the path of a file.") from error
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.exists() and not destination.is_file():

@@ -8,16 +8,16 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.encoding.encoders.none import NoEncoding
-from spikejoule.encoding.events import EventList, array_of
+from spikejoule.encoding.events import EventList
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, network_name
 from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.prices import load_profiles, select_profile
-from spikejoule.evaluation.accuracy import accuracy
+from spikejoule.evaluation.accuracy import accuracy, class_labels
 from spikejoule.evaluation.measurement import energy_proxies
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
@@ -111,7 +111,7 @@ def graph_inputs(
         variants=(Variant(SPIKING, name, WHOLE_WINDOW, accuracies, FLOAT_BITS, operations),),
         proxies=energy_proxies(network, spikes, run.time_window, events, pruned=run.pruned),
         n_images=run.n_rows,
-        labels=None if labels is None else array_of(labels, "labels").astype(np.int64),
+        labels=None if labels is None else class_labels(labels, run.n_rows, run.output.shape[1]),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
         facts=tuple(facts),
         counted_in="graph",
@@ -124,16 +124,7 @@ def _accuracies(run: GraphRun, labels: NDArray[np.integer] | None) -> Accuracies
     says how it is read."""
     if labels is None:
         return None
-    n_classes, classes = run.output.shape[1], array_of(labels, "labels")
-    if (
-        classes.shape != (run.n_rows,)
-        or classes.dtype.kind not in "iu"
-        or not 0 <= classes.min() <= classes.max() < n_classes
-    ):
-        raise DataError(
-            f"each of the {run.n_rows:,} samples needs one label from 0 to {n_classes - 1}, but "
-            f"there are {classes.size:,} labels of {classes.dtype} up to {classes.max(initial=0)}."
-        )
+    classes = class_labels(labels, run.n_rows, run.output.shape[1])
     if run.predictions is None:
         return None
     found = accuracy(int((run.predictions == classes).sum()), run.n_rows)

@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from spikejoule.core.errors import DataError
 from spikejoule.core.schema import NotNegative, Percent, Record
 from spikejoule.data.events import offsets_of
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import EventList, array_of
 from spikejoule.evaluation import ExitRule
 from spikejoule.evaluation.measurement import Measurement
 
@@ -51,6 +52,27 @@ class Accuracy:
             f"{name}_low_percent": self.low_percent,
             f"{name}_high_percent": self.high_percent,
         }
+
+
+def class_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[np.int64]:
+    """The class of each sample, int64 [N].
+
+    Raises:
+        ArtifactError: the labels are no array.
+        DataError: there are not so many, or one is no class.
+    """
+    found = array_of(labels, "labels").reshape(-1)
+    if (
+        found.size != n_samples
+        or found.dtype.kind not in "iu"
+        or not 0 <= found.min() <= found.max() < n_classes
+    ):
+        raise DataError(
+            f"each of the {n_samples:,} samples needs one label from 0 to {n_classes - 1}, but "
+            f"there are {found.size:,} labels of {found.dtype} from {found.min(initial=0)} to "
+            f"{found.max(initial=0)}."
+        )
+    return found.astype(np.int64)
 
 
 def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accuracy:

@@ -26,7 +26,7 @@ from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.prices import load_profiles, select_profile
-from spikejoule.evaluation.accuracy import accuracy
+from spikejoule.evaluation.accuracy import accuracy, class_labels
 from spikejoule.evaluation.measurement import Activity, energy_proxies
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.modules.conventional import Baseline, Contestant
@@ -43,7 +43,6 @@ from spikejoule.modules.running import (
     Watching,
     batches_of,
     check_choices,
-    check_labels,
 )
 from spikejoule.modules.simulators import simulators_of
 from spikejoule.modules.watching import INPUT, Watch
@@ -103,6 +102,7 @@ def price(
             "NIR are priced by `spikejoule energy` and spikejoule.energy.from_graph"
         )
     check_choices(time_axis, loop)
+    _check_neurons({} if neurons is None else neurons)
     profiles = load_profiles(None)
     chosen = select_profile(profiles, profile or next(iter(profiles)), "profile")
     systems = [one for one in profiles.values() if one.scope == "system"]
@@ -112,9 +112,9 @@ def price(
     if convention is not None:
         watching = partial(CountingTwice, tool=convention)
     run = Run(model, known, time_axis, loop, answer, watching)
-    given = [against] if isinstance(against, nn.Module | Baseline) else [*against]
+    given: list[Any] = [*against] if isinstance(against, list | tuple) else [against]
     contestants = [Contestant(one, watching) for one in given]
-    found: list[NDArray[np.int64]] = []
+    found: list[NDArray[Any]] = []
     batches = batches_of(loader, time_axis, batch_size)
     total = len(loader) if hasattr(loader, "__len__") and not hasattr(loader, "shape") else None
     for x, of_batch in tqdm(batches, total=total, unit="batch", disable=not progress):
@@ -140,6 +140,17 @@ def price(
     counted_as = {name: one.totals for name, one in watches.items()
                   if isinstance(one, CountingTwice)}  # fmt: skip
     return Report(analysis, activity, run.answers(), tuple(unknown), notes, counted_as)
+
+
+def _check_neurons(neurons: Any) -> None:
+    """ParameterError unless these are classes, each with what is known of it."""
+    pairs = neurons.items() if isinstance(neurons, Mapping) else [(None, None)]
+    for kind, said in pairs:
+        if not (isinstance(kind, type) and (isinstance(said, Population) or callable(said))):
+            raise ParameterError(
+                "neurons must map classes to a Population, or to a function that gives one for a "
+                "module: {MyNeuron: Population()}"
+            )
 
 
 def _inputs(
@@ -168,8 +179,7 @@ def _inputs(
     answers, classes, known_accuracies = run.answers(), None, None
     n_classes = run.n_classes or network.output.n_out
     if labels is not None:
-        classes = np.asarray(labels, dtype=np.int64).reshape(-1)
-        check_labels(classes, n_samples, n_classes)
+        classes = class_labels(labels, n_samples, n_classes)
         if answers is not None:
             of_all = accuracy(int((answers == classes).sum()), n_samples)
             assert of_all.percent is not None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikejoule.core.errors import DataError, ParameterError
+from spikejoule.encoding.events import array_of
 from spikejoule.modules.populations import Known
 from spikejoule.modules.watching import Watch, first_tensor
 
@@ -27,14 +28,17 @@ NO_ANSWER = -1
 """The class of a sample for which no class, or more than one, has the most spikes."""
 
 
-def batches_of(loader: Any, time_axis: TimeAxis, batch_size: int) -> Iterator[Batch]:
+def batches_of(loader: Any, time_axis: TimeAxis, batch_size: Any) -> Iterator[Batch]:
     """Batches and their labels, None where there are none.
 
     Raises:
         DataError: what is given are no samples.
+        ParameterError: `batch_size` is no positive whole number.
     """
     if isinstance(loader, np.ndarray):
-        loader = torch.from_numpy(loader)
+        loader = torch.from_numpy(array_of(loader, "samples"))
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ParameterError(f"batch_size is {batch_size!r}; allowed: whole numbers from 1")
     if isinstance(loader, Tensor):
         loader = torch.split(_usable(loader), batch_size, dim=int(time_axis == 0))
     if isinstance(loader, str | bytes | dict) or not hasattr(loader, "__iter__"):
@@ -45,9 +49,9 @@ def batches_of(loader: Any, time_axis: TimeAxis, batch_size: int) -> Iterator[Ba
     for item in loader:
         x, labels = item, None
         if isinstance(item, tuple | list) and len(item) == 2:
-            x, labels = item[0], np.asarray(item[1], dtype=np.int64).reshape(-1)
+            x, labels = item[0], array_of(item[1], "labels").reshape(-1)
         if isinstance(x, np.ndarray):
-            x = torch.from_numpy(x)
+            x = torch.from_numpy(array_of(x, "samples"))
         if not isinstance(x, Tensor):
             raise DataError(
                 f"a batch is {type(item).__name__}, but must be a tensor of samples, or a pair of "
@@ -59,7 +63,12 @@ def batches_of(loader: Any, time_axis: TimeAxis, batch_size: int) -> Iterator[Ba
 def _usable(x: Tensor) -> Tensor:
     if x.is_meta:
         raise DataError("the samples are a tensor of the device meta, which holds no numbers.")
-    return x.to_dense() if x.layout != torch.strided else x
+    x = x.to_dense() if x.layout != torch.strided else x
+    if not x.numel():
+        raise DataError(f"there are no samples in a batch of the shape {tuple(x.shape)}.")
+    if x.is_floating_point() and not x.isfinite().all():
+        raise DataError("a batch holds numbers that are not finite.")
+    return x
 
 
 class Run:
@@ -177,19 +186,10 @@ class Run:
         return np.concatenate(self.predictions) if self.has_scores and self.predictions else None
 
 
-def check_labels(labels: NDArray[np.int64], n_samples: int, n_classes: int) -> None:
-    """DataError unless each sample has a label that is one of the classes."""
-    if labels.shape != (n_samples,) or labels.min() < 0 or labels.max() >= n_classes:
-        raise DataError(
-            f"each of the {n_samples:,} samples needs one label from 0 to {n_classes - 1}, but "
-            f"there are {len(labels):,} labels from {labels.min(initial=0)} to "
-            f"{labels.max(initial=0)}."
-        )
-
-
 def check_choices(time_axis: Any, loop: Any) -> None:
     """ParameterError unless both are allowed."""
-    if time_axis not in (0, 1, "none") or isinstance(time_axis, bool):
+    is_number = isinstance(time_axis, int) and not isinstance(time_axis, bool)
+    if not (is_number or isinstance(time_axis, str)) or time_axis not in (0, 1, "none"):
         raise ParameterError(
             f"time_axis is {time_axis!r}; allowed: 0 for batches [T, B, ...], 1 for [B, T, ...], "
             "and 'none' for batches without time, of which the model makes steps itself"
