@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast baselines sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile clean help
+.PHONY: repro seed-notebook frugal accurate contrast contest sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -102,16 +102,19 @@ accurate: $(INSTALLED)  ## an experiment at 60,000 synaptic events, as accurate 
 contrast: $(INSTALLED)  ## experiments with the notebook's settings, and other choices (CONTRASTS=... SEEDS=...)
 	$(call experiments_of,CONTRAST,contrast,$(CONTRASTS))
 
-# The whole family of ReLU networks to compare with, in two parts: the cheapest at 97 to 98.5 % are
-# among the small ones, at 99 % among the wide ones. The spiking network is the default one in both.
-BASELINES := baseline.family_hidden=[100,200] baseline.family_pruned=[0.9,0.95] baseline.family_bits=[8,6,4]
-BASELINES_WIDE := baseline.family_hidden=[400] baseline.family_pruned=[0.8,0.9] baseline.family_bits=[8,6]
+# For the verdict: a spiking and a conventional network at each accuracy, trained in one run on the same
+# images, for as many epochs, in integers of the same widths. `make contest verdict` is the whole of it.
+CONTEST := $(LATENCY) encode.latency_threshold=0.4 model.hidden=200 model.reset=subtract model.bias=false \
+    model.weight_bits=4 model.state_bits=16 train.max_epochs=120 baseline.family_bits=[4]
+CONTEST_97.5 := $(CONTEST) encode.time_window=8 train.pruned_fraction=0.96 \
+    baseline.family_hidden=[100] baseline.family_pruned=[0.95]
+CONTEST_98 := $(CONTEST) train.pruned_fraction=0.94 baseline.family_hidden=[100] baseline.family_pruned=[0.93]
+CONTEST_98.5 := $(CONTEST) encode.latency_threshold=0.2 train.pruned_fraction=0.86 \
+    baseline.family_hidden=[200] baseline.family_pruned=[0.95]
+LEVELS := 97.5 98 98.5
 
-baselines: $(INSTALLED)  ## experiments with 16 more ReLU networks to compare with (BASELINES=... BASELINES_WIDE=...)
-	@$(call no_experiment,defaults)
-	$(DVC) exp run --temp -n defaults $(addprefix -S ,$(BASELINES))
-	@$(call no_experiment,defaults-wide)
-	$(DVC) exp run --temp -n defaults-wide $(addprefix -S ,$(BASELINES_WIDE))
+contest: $(INSTALLED)  ## experiments of both kinds of networks at equal accuracy, for `make verdict` (LEVELS=... SEEDS=...)
+	$(call experiments_of,CONTEST,contest,$(LEVELS))
 
 # Every combination is an experiment: what changes the cost of an inference, and what the accuracy
 # for it depends on. `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another.
