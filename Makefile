@@ -104,13 +104,15 @@ contrast: $(INSTALLED)  ## experiments with the notebook's settings, and other c
 
 # For the verdict: a spiking and a conventional network at each accuracy, trained in one run on the same
 # images, for as many epochs, in integers of the same widths. `make contest verdict` is the whole of it.
-CONTEST := $(LATENCY) encode.latency_threshold=0.4 model.hidden=200 model.reset=subtract model.bias=false \
-    model.weight_bits=4 model.state_bits=16 train.max_epochs=120 baseline.family_bits=[4]
-CONTEST_97.5 := $(CONTEST) encode.time_window=8 train.pruned_fraction=0.96 \
-    baseline.family_hidden=[100] baseline.family_pruned=[0.95]
-CONTEST_98 := $(CONTEST) train.pruned_fraction=0.94 baseline.family_hidden=[100] baseline.family_pruned=[0.93]
-CONTEST_98.5 := $(CONTEST) encode.latency_threshold=0.2 train.pruned_fraction=0.86 \
-    baseline.family_hidden=[200] baseline.family_pruned=[0.95]
+CONTEST := encode.encoding=latency model.decay=1.0 train.surrogate_slope=2.0 model.hidden=200 \
+    model.reset=subtract model.bias=false model.weight_bits=4 model.state_bits=16 \
+    train.max_epochs=120 baseline.family_bits=[4]
+CONTEST_97.5 := $(CONTEST) encode.time_window=8 encode.latency_threshold=0.4 \
+    train.pruned_fraction=0.96 baseline.family_hidden=[100] baseline.family_pruned=[0.95]
+CONTEST_98 := $(CONTEST) encode.time_window=20 encode.latency_threshold=0.4 \
+    train.pruned_fraction=0.94 baseline.family_hidden=[100] baseline.family_pruned=[0.93]
+CONTEST_98.5 := $(CONTEST) encode.time_window=20 encode.latency_threshold=0.2 \
+    train.pruned_fraction=0.86 baseline.family_hidden=[200] baseline.family_pruned=[0.95]
 LEVELS := 97.5 98 98.5
 
 contest: $(INSTALLED)  ## experiments of both kinds of networks at equal accuracy, for `make verdict` (LEVELS=... SEEDS=...)
