@@ -198,6 +198,7 @@ docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, bu
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks speed --output metrics/benchmark.json
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks graphs --output metrics/graphs.json
+	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks busy --output metrics/busy.json
 
 profile: $(INSTALLED)  ## measure where the event engine's time of training goes: metrics/profile.json
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks profile --output metrics/profile.json

@@ -4,6 +4,7 @@
     limit    of these the last row alone: the event additions, which no engine can do without
     profile  where the event engine's time of training goes
     graphs   foreign graphs, beside NIRTorch
+    busy     an epoch with all threads, alone and beside busy processes
 
 `python -m benchmarks CASE --help` lists a case's options, its module says what is measured and how.
 """
@@ -14,11 +15,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import graphs, profile, speed
+from benchmarks import busy, graphs, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
-CASES = {"speed": speed, "limit": speed, "profile": profile, "graphs": graphs}
+CASES = {"speed": speed, "limit": speed, "profile": profile, "graphs": graphs,
+         "busy": busy}  # fmt: skip
 """Each is a module with `add_arguments(parser)` and `measure(arguments)`: content and table."""
 
 
