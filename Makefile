@@ -15,7 +15,8 @@ PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 ROOT := $(CURDIR)
 VENV := .venv
 BIN := $(VENV)/bin
-# What running needs, the extra `pipeline` of pyproject.toml, and beside it the packages of others.
+# What running needs, the extra `pipeline` of pyproject.toml, and beside it the packages of others; of
+# several, with commas between them, in one run of pip.
 INSTALLED := $(VENV)/.installed
 INSTALLED_BENCH := $(VENV)/.installed-bench
 INSTALLED_DEV := $(VENV)/.installed-dev
@@ -23,6 +24,8 @@ INSTALLED_DOCS := $(VENV)/.installed-docs
 INSTALLED_INTEROP := $(VENV)/.installed-interop
 INSTALLED_PLOTS := $(VENV)/.installed-plots
 INSTALLED_SEARCH := $(VENV)/.installed-search
+# What is imported is compiled then, which is a fifth of all that is installed.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 # A kill can leave dvc.lock or DVC's list of busy files damaged, which would stop it for good.
@@ -227,15 +230,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	    fi; \
 	    "$$found" -m venv --clear $(VENV); \
 	fi
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
-	@touch $@
-
-$(VENV)/.installed-%: $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	$(PIP) -e '.[pipeline]'
 	@touch $@
 
 # Sinabs asks for an older nir, which it does not need; pbr is all that it lacks then.
-$(INSTALLED_INTEROP): $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[interop]'
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps 'sinabs>=3.1' pbr
-	@touch $@
+COMMA := ,
+$(VENV)/.installed-%: $(INSTALLED)
+	$(PIP) -e '.[$*]'
+	$(if $(findstring interop,$*),$(PIP) --no-deps 'sinabs>=3.1' pbr)
+	@touch $@ $(addprefix $(VENV)/.installed-,$(subst $(COMMA), ,$*))

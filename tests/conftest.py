@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from spikejoule.data.images import Dataset
 from spikejoule.data.sources.mnist5k import load_mnist5k
+from tests.tools.made_once import made_once
 from tests.tools.without_torch import WITH_TORCH
 
 # A shell that starts tests in the background has them, and what they start, ignore Ctrl-C.
@@ -113,9 +114,10 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database without experiments, to copy: it takes seconds to create one."""
     from mlflow import MlflowClient
 
-    path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
+    def create(folder: Path) -> None:
+        MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return made_once(tmp_path_factory, "database", create) / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

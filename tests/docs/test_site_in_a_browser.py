@@ -1,5 +1,7 @@
 """The built site as a reader sees it: every page, on a desktop and on a phone, and the search."""
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -10,11 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.tools.pipeline_tools import run
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("site"),  # one worker builds it
     pytest.mark.skipif(
         None in map(find_spec, ("material", "mkdocstrings")), reason="needs the extra docs"
     ),
@@ -32,12 +37,10 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Address and folder of the site, built as `make docs` builds it."""
-    from mkdocs.commands.build import build
-    from mkdocs.config import load_config
-
+    """Address and folder of the site, built as `make docs` builds it: a warning is an error."""
     folder = tmp_path_factory.mktemp("site")
-    build(load_config(str(repository / "mkdocs.yml"), site_dir=str(folder), strict=True))
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
+    run(command, repository, {**os.environ, "NO_MKDOCS_2_WARNING": "1"})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
@@ -47,11 +50,20 @@ def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     server.server_close()
 
 
+def pages_in(folder: Path) -> list[str]:
+    """The paths of the site's pages."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.html"))
+
+
+def test_it_is_built_without_a_warning(site: tuple[str, Path]) -> None:
+    """Where there is no browser, too."""
+    assert len(pages_in(site[1])) > 50
+
+
 def test_no_page_is_wider_than_its_window(browser: "Page", site: tuple[str, Path]) -> None:
     """And no column of a table is too narrow to be read. Complaints fail the fixture."""
     address, folder = site
-    pages = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.html"))
-    assert len(pages) > 50
+    pages = pages_in(folder)
     wide, narrow = [], []
     for page in pages:
         if page.startswith("reports/"):  # has tests of its own

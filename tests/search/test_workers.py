@@ -25,10 +25,10 @@ from tests.tools.pipeline_tools import (  # noqa: E402
     write_lock,
 )
 from tests.tools.search_kills import Search  # noqa: E402
-from tests.tools.services import SHARED, PostgreSQL  # noqa: E402
+from tests.tools.services import PostgreSQL, on_one_worker  # noqa: E402
 from tests.tools.slurm import slurm_cluster  # noqa: E402
 
-pytestmark = SHARED
+pytestmark = on_one_worker("search")
 
 EPOCHS = 160
 STUDY = "tiny"

@@ -6,6 +6,7 @@ campaign of the slow tests has 200 of them; more: SPIKEJOULE_DAMAGED=2000.
 """
 
 import json
+import math
 import os
 import traceback
 from pathlib import Path
@@ -32,6 +33,8 @@ INPUTS = {
     **{name: [word[1:-1] for word in words if "{" in word] for name, words in COMMANDS.items()},
 }
 READERS = [(reader, artifact) for reader, names in INPUTS.items() for artifact in names]
+# What the report makes of a file that it accepts takes seconds: it reads fewer of each.
+WEIGHTS = {reader: 1 if reader == "energy_report" else 4 for reader in INPUTS}
 
 
 def run(reader: str) -> int | str:
@@ -126,4 +129,5 @@ def test_a_hostile_file_is_refused_by_name_or_without_effect(
 def test_hostile_files_of_every_kind_before_every_reader(
     reader: str, artifact: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    campaign([(reader, artifact)], CAMPAIGN // len(READERS) + 1, capsys)
+    weights = sum(WEIGHTS[name] for name, _ in READERS)
+    campaign([(reader, artifact)], math.ceil(CAMPAIGN * WEIGHTS[reader] / weights), capsys)

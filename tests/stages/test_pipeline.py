@@ -265,12 +265,12 @@ def test_experiments_fit_a_terminal_as_dvc_shows_them_there(first: Clone) -> Non
 def test_the_table_of_experiments_fits_a_terminal_whole(first: Clone, tmp_path: Path) -> None:
     clone = Clone(first.copy_to(tmp_path / "compared"), clean_environment(tmp_path))
     name = "frugal-4000-int4-seed-43"
-    clone.dvc("exp", "run", "-q", "--name", name, "-S", "energy_report.figure_sample=1")
+    clone.dvc("exp", "run", "-q", "--name", name, "-S", "publish.experiment=others")
     lines = assert_fits(
         on_a_terminal(["make", "--old-file=.venv/.installed", "experiments"], clone)
     )
     (header,) = (line for line in lines if "accuracy" in line)
-    assert header.split() == ["Experiment", "accuracy", "data", "energy_report.figure_sample"]
+    assert header.split() == ["Experiment", "accuracy", "data", "publish.experiment"]
     assert any(name in line and "mnist5k" in line for line in lines)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from spikejoule.data.images import Dataset, describe
 from stages.shared.common import run_stage
+from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import (
     GIVEN,
     STAGES,
@@ -39,9 +40,11 @@ N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
 @pytest.fixture(scope="session")
 def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder in which all stages have run; only to be copied."""
-    folder = tmp_path_factory.mktemp("finished") / "project"
-    finish_project(repository, mnist5k, folder)
-    return folder
+
+    def finish(folder: Path) -> None:
+        finish_project(repository, mnist5k, folder / "project")
+
+    return made_once(tmp_path_factory, "finished", finish) / "project"
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A clone in which DVC has run the whole pipeline: once for all workers, and a copy for each."""
 
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
+from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, commit, dvc, git
 
 if TYPE_CHECKING:
@@ -86,18 +86,16 @@ class Project:
 @pytest.fixture(scope="session")
 def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """This worker's copy, at a path with a space; the files in its store are the original's."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    original, output = shared / "recorded" / "a project", shared / "recorded" / "output"
-    with FileLock(shared / "recorded.lock"):
-        if not output.exists():
-            shutil.rmtree(output.parent, ignore_errors=True)
-            output.parent.mkdir()
-            output.write_text(run_pipeline(repository, original), encoding="utf-8")
-    folder = tmp_path_factory.mktemp("recorded") / "a project"
-    shutil.copytree(original, folder, symlinks=True)
-    environment = clean_environment(folder.parent)
-    return Project(with_environment(folder), environment, output.read_text(encoding="utf-8"))
+
+    def record(folder: Path) -> None:
+        output = run_pipeline(repository, folder / "a project")
+        (folder / "output").write_text(output, encoding="utf-8")
+
+    original = made_once(tmp_path_factory, "recorded", record)
+    folder = tmp_path_factory.mktemp("copy of recorded") / "a project"
+    shutil.copytree(original / "a project", folder, symlinks=True)
+    output = (original / "output").read_text(encoding="utf-8")
+    return Project(with_environment(folder), clean_environment(folder.parent), output)
 
 
 def with_environment(folder: Path) -> Path:

@@ -30,12 +30,19 @@ STOP_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
 # Nine processes that wait for language models' jobs, of which this project has none.
 WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-SHARED = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("services"),
-    pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
-    pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
-]
+
+
+def on_one_worker(group: str) -> list[pytest.MarkDecorator]:
+    """Marks of slow tests that share what one worker starts for them."""
+    return [
+        pytest.mark.slow,
+        pytest.mark.xdist_group(group),
+        pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
+        pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
+    ]
+
+
+SHARED = on_one_worker("services")
 
 
 @dataclass(frozen=True)

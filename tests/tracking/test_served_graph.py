@@ -1,13 +1,11 @@
-"""A graph of NIR that `spikejoule publish` makes a model: the executor's own numbers."""
+"""A graph of NIR that `spikejoule publish` makes a model: the executor's own numbers.
 
-import json
-import os
+The page on pricing a graph, which is a test, has `mlflow models serve` answer for one.
+"""
+
 import shutil
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import nir
@@ -15,7 +13,6 @@ import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 
-from spikejoule.cli import main
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import load_profiles, price
 from spikejoule.energy.counting import count_spiking
@@ -25,7 +22,6 @@ from spikejoule.graphs.running import run_graph
 from spikejoule.tracking.store import Store
 from tests.cli.conftest import Cli, cli  # noqa: F401
 from tests.graphs.foreign import DT, GRAPHS, Maker
-from tests.tools.services import answers, free_port, running
 
 SAID = ("--dt", DT, "--reset", "zero", "--threshold", "ge", "--current", "same_step")
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
@@ -112,28 +108,3 @@ def test_what_is_wrong_is_refused_in_one_sentence(folder: Path, cli: Cli) -> Non
     ):
         with pytest.raises(MlflowException, match=said):
             model.predict(np.array(wrong, dtype=object) if isinstance(wrong, list) else wrong)
-
-
-@pytest.mark.slow
-def test_mlflow_serves_it(folder: Path, store: Store, tmp_path: Path) -> None:
-    graph, spikes = graph_and_spikes("recurrent", folder / "mine.nir")
-    assert main(["publish", "mine.nir", *map(str, SAID)]) == 0
-    port, few = free_port(), spikes[:3]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/mine/1",
-               "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.tracking_uri}
-    with running(
-        command, log=tmp_path / "log", ready=lambda: answers(f"{address}/ping"),
-        environment=environment, folder=folder,
-    ):  # fmt: skip
-        request = urllib.request.Request(
-            f"{address}/invocations",
-            json.dumps({"inputs": few.astype(int).tolist()}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            rows: list[dict[str, Any]] = json.load(reply)["predictions"]
-    run = run_graph(graph, EventList.from_dense(few), GIVEN)
-    assert [row["output"] for row in rows] == run.output.tolist()
-    assert [row["synaptic_events"] for row in rows] == run.total("events").tolist()
