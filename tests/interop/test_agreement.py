@@ -175,26 +175,7 @@ class TestPage:
 
 
 class TestSeenElsewhere:
-    """Energies that the tools gave for other counts."""
-
-    def test_spikingjelly(self) -> None:
-        """SpikingJelly 2.0.0 for the means of 64 images in a 784-400-10 network."""
-        spikes = (398.125, 579.0625, 19.78125)
-        layers = [Layer(784, 400, 50, *spikes[:2]), Layer(400, 10, 50, *spikes[1:])]
-        found = estimators.network(estimators.spikingjelly_spiking, layers)
-        assert found == pytest.approx(
-            {
-                "operations": 84_213.95,
-                "addressing": 16_504.06,
-                "in_out": 7_695.47,
-                "parameters": 18_007_994.48,
-                "potentials": 700_809.63,
-            },
-            abs=0.01,
-        )
-        assert sum(found.values()) == pytest.approx(18_817_217.58, abs=0.01)
-        relu = estimators.network(estimators.spikingjelly_relu, RELU)
-        assert sum(relu.values()) == pytest.approx(32_473_990.01, abs=0.01)
+    """Energies that a tool gave for other counts; SpikingJelly is run by `test_estimators`."""
 
     @pytest.mark.parametrize(
         ("rate", "hidden_rate", "steps", "spiking", "quantised"),

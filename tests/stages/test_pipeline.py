@@ -39,6 +39,7 @@ from tests.tools.pipeline_tools import (
 from tests.tools.recorded_project import PARAMETERS, Project, with_environment
 
 pytestmark = [
+    pytest.mark.slow,
     # One worker for all: others would run the pipeline again for themselves.
     pytest.mark.xdist_group("pipeline"),
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
@@ -209,7 +210,6 @@ def test_the_run_is_finished_and_its_files_are_the_outputs(first: Clone) -> None
     assert not (first.folder / "mlruns").exists()
 
 
-@pytest.mark.slow
 def test_a_second_clone_gives_the_same_bytes_but_for_clocks(
     first: Clone, repository: Path, tmp_path: Path
 ) -> None:
