@@ -25,7 +25,11 @@ from spikejoule.encoding.events import EventList, save_events
 from tests.graphs.foreign import DT, GRAPHS, Maker
 from tests.tools.without_torch import needs_torch
 
-pytestmark = [pytest.mark.slow, needs_torch]  # setuptools comes with it
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("wheel"),  # one worker builds it
+    needs_torch,  # setuptools comes with it
+]
 
 OF_THE_PIPELINE = ("dvc", "mlflow", "torchvision", "sklearn", "mlxtend", "optuna")
 IMPORT_SECONDS = 1.0

@@ -99,7 +99,7 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
 
 
 def two_sided_z(confidence: float) -> float:
-    """The standard deviations on either side of a mean that hold so much of a normal distribution."""
+    """So many standard deviations around its mean hold this part of a normal distribution."""
     # Here, as importing it takes time that readers of results need not spend.
     from scipy.special import ndtri
 
