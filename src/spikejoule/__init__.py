@@ -5,16 +5,24 @@ neurons (`model`, `engine`) learns from them (`training`), every spike is counte
 and the counts become energy figures (`energy`).
 
 Nothing heavy is imported here: take what you need from the packages. `price`, which counts a
-running model of torch (`modules`), and `verify` are imported when they are first named.
+running model of torch, `verify` and `count_as` (`modules`) are imported when first named.
 """
 
 TYPE_CHECKING = False  # as of typing, which takes time to import
 
 if TYPE_CHECKING:
-    from spikejoule.modules import Baseline, Population, Report, Verification, price, verify
+    from spikejoule.modules import (
+        Baseline,
+        Population,
+        Report,
+        Verification,
+        count_as,
+        price,
+        verify,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["Baseline", "Population", "Report", "Verification", "price", "verify"]
+__all__ = ["Baseline", "Population", "Report", "Verification", "count_as", "price", "verify"]
 
 
 def __getattr__(name: str) -> object:

@@ -197,7 +197,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
     ("against", "words"),
     [
         ("mine.py", "allowed is FILE.py:FUNCTION"),
-        ("none.py:ann", "a file that exists"),
+        ("none.py:ann", "of a file here"),
         ("mine.py:other", "KeyError: 'other'"),
         ("mine.py:number", "against is int, but must be a module of torch"),
         ("mine.py:broken", "KeyError: 'weights.pt'"),

@@ -12,10 +12,8 @@ from torch import nn
 from torch.nn import AvgPool2d, Conv1d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from torch.utils.flop_counter import FlopCounterMode
 
-from spikejoule import price
+from spikejoule import count_as, price
 from spikejoule.core.errors import ParameterError
-from spikejoule.modules.other_counters import CountingTwice
-from spikejoule.modules.populations import Known
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -36,11 +34,9 @@ def prepared(layers: Layers) -> nn.Module:
 
 
 def ours(tool: str, network: nn.Module, run: Callable[[], Any]) -> dict[str, int]:
-    watch = CountingTwice(network, Known(()), tool)
-    watch._hooks.clear()  # this project's own, which have to know the model's axes
-    with torch.no_grad(), watch.batch(N_SAMPLES, None, ""):
+    with torch.no_grad(), count_as(tool, network) as found:
         run()
-    return watch.totals
+    return found
 
 
 def leaky(**options: Any) -> nn.Module:
@@ -262,5 +258,8 @@ class TestWhereTheyDiffer:
 
 
 def test_another_name_is_refused() -> None:
-    with pytest.raises(ParameterError, match="allowed are neurobench, spikingjelly, torch"):
-        CountingTwice(nn.Linear(1, 1), Known(()), "keras")
+    with (
+        pytest.raises(ParameterError, match="allowed are neurobench, spikingjelly, torch"),
+        count_as("keras", nn.Linear(1, 1)),
+    ):
+        pass

@@ -168,9 +168,7 @@ def given_network(text: str) -> Any:
 
     file, _, name = text.rpartition(":")
     if not file.endswith(".py") or not Path(file).is_file():
-        raise ParameterError(
-            f"--against is {text!r}; allowed is FILE.py:FUNCTION, a function in a file that exists."
-        )
+        raise ParameterError(f"--against is {text!r}; allowed is FILE.py:FUNCTION, of a file here")
     sys.path.insert(0, str(Path(file).resolve().parent))  # for what it imports from beside it
     try:
         network = run_path(file)[name]()

@@ -9,9 +9,10 @@ printed, saved and checked (`report`). Beside it: what other tools count of the 
 
 from spikejoule.graphs.verified import Verification
 from spikejoule.modules.conventional import Baseline
+from spikejoule.modules.other_counters import count_as
 from spikejoule.modules.populations import Population
 from spikejoule.modules.pricing import price
 from spikejoule.modules.report import Report
 from spikejoule.modules.verifying import verify
 
-__all__ = ["Baseline", "Population", "Report", "Verification", "price", "verify"]
+__all__ = ["Baseline", "Population", "Report", "Verification", "count_as", "price", "verify"]

@@ -19,7 +19,7 @@ from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.modules.counted import NO_WINDOWS, Counts, node_of
 from spikejoule.modules.populations import Known
 from spikejoule.modules.reach import ACTIVATIONS, MAXIMA, POOLING, WEIGHTED
-from spikejoule.modules.running import Answer, Run, Watching, batches_of
+from spikejoule.modules.running import Answer, Run, batches_of
 from spikejoule.modules.watching import INPUT, Watch
 
 
@@ -60,16 +60,14 @@ class _Windows(Pooling):
 class Contestant:
     """A baseline that runs on the batches of the spiking network, or on its own."""
 
-    def __init__(self, given: "nn.Module | Baseline", watching: Watching = Watch) -> None:
+    def __init__(self, given: "nn.Module | Baseline") -> None:
         self.baseline = given if isinstance(given, Baseline) else Baseline(given)
         if not isinstance(self.baseline.module, nn.Module):
             raise ParameterError(
                 f"against is {type(self.baseline.module).__name__}, but must be a module of torch, "
                 "or a Baseline of one"
             )
-        self.run = Run(
-            self.baseline.module, Known(()), answer=self.baseline.answer, watching=watching
-        )
+        self.run = Run(self.baseline.module, Known(()), answer=self.baseline.answer)
 
     def take(self, x: Tensor, time_axis: Any) -> None:
         """Run on a batch of the spiking network."""

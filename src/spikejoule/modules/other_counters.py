@@ -23,34 +23,28 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.modules.populations import Known
 from spikejoule.modules.reach import WEIGHTED, unit_dimensions
-from spikejoule.modules.watching import Watch
 
-Found = dict[str, int]
+Found = Counter[str]
 
 
 def _neurobench(module: Any, x: Tensor, out: Tensor) -> Found:
     is_of_spikes = bool(((x == 0) | (x.abs() == 1)).all())
     effective = _synapses(module, x != 0, module.weight != 0)
-    return {
-        "Effective_ACs": effective * is_of_spikes,
-        "Effective_MACs": effective * (not is_of_spikes),
-        "Dense": _synapses(module, torch.ones_like(x), torch.ones_like(module.weight)),
-    }
+    every = _synapses(module, torch.ones_like(x), torch.ones_like(module.weight))
+    kinds = {"Effective_ACs": is_of_spikes, "Effective_MACs": not is_of_spikes}
+    return Counter({"Dense": every} | {name: effective * of for name, of in kinds.items()})
 
 
 def _spikingjelly(module: Any, x: Tensor, out: Tensor) -> Found:
     is_of_spikes = bool(((x == 0) | (x == 1)).all())
     found = _synapses(module, x, torch.ones_like(module.weight)) if is_of_spikes else 0
-    return {"synaptic operations": found}
+    return Counter({"synaptic operations": found})
 
 
 def _torch(module: Any, x: Tensor, out: Tensor) -> Found:
-    weight = module.weight
-    if "Transpose" in type(module).__name__:
-        return {"flops": 2 * x.numel() // len(weight) * weight.numel()}
-    return {"flops": 2 * out.numel() * weight[0].numel()}
+    places = x if "Transpose" in type(module).__name__ else out
+    return Counter({"flops": 2 * places.numel() * module.weight[0].numel()})
 
 
 def _synapses(module: Any, entering: Tensor, weight: Tensor) -> int:
@@ -69,31 +63,28 @@ COUNTERS: Final[dict[str, Callable[[Any, Tensor, Tensor], Found]]] = {
 }
 
 
-class CountingTwice(Watch):
-    """Counts as this project does, and, as the tool of this name, all calls of layers with weights.
+@contextmanager
+def count_as(tool: str, model: nn.Module) -> Iterator[Found]:
+    """Count what runs inside as a tool does: ``with count_as("torch", model) as found: ...``.
 
-    Attributes:
-        totals: of all samples, by the names that the tool gives them.
+    Args:
+        tool: ``neurobench``, ``spikingjelly`` or ``torch``.
+        model: whose layers with weights are counted, spiking or not.
+
+    Returns:
+        the counts over all calls, by the names that the tool gives them.
 
     Raises:
         ParameterError: the tool is not known.
     """
-
-    def __init__(self, model: nn.Module, known: Known, tool: str) -> None:
-        super().__init__(model, known)
-        if tool not in COUNTERS:
-            raise ParameterError(f"convention is {tool!r}; allowed are {', '.join(COUNTERS)}")
-        self._count, self.totals = COUNTERS[tool], Counter[str]()
-        self._layers = [one for one in model.modules() if isinstance(one, WEIGHTED)]
-
-    @contextmanager
-    def batch(self, size: int, steps: int | None, order: str) -> Iterator[None]:
-        """As of `Watch`."""
-        with ExitStack() as stack:
-            for layer in self._layers:
-                stack.callback(layer.register_forward_hook(self._add).remove)
-            stack.enter_context(super().batch(size, steps, order))
-            yield
-
-    def _add(self, layer: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
-        self.totals.update(self._count(layer, args[0], out))
+    if tool not in COUNTERS:
+        raise ParameterError(f"tool is {tool!r}; allowed are {', '.join(COUNTERS)}")
+    found: Found = Counter()
+    with ExitStack() as stack:
+        for layer in model.modules():
+            if isinstance(layer, WEIGHTED):
+                handle = layer.register_forward_hook(
+                    lambda layer, args, out: found.update(COUNTERS[tool](layer, args[0], out))
+                )
+                stack.callback(handle.remove)
+        yield found

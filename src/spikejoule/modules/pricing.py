@@ -10,7 +10,6 @@ own device, in evaluation or in training.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,6 @@ from spikejoule.evaluation.measurement import Activity, energy_proxies
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.modules.conventional import Baseline, Contestant
 from spikejoule.modules.counted import activity_of
-from spikejoule.modules.other_counters import CountingTwice
 from spikejoule.modules.populations import Describe, Known, Population
 from spikejoule.modules.report import Report
 from spikejoule.modules.running import (
@@ -40,12 +38,11 @@ from spikejoule.modules.running import (
     Loop,
     Run,
     TimeAxis,
-    Watching,
     batches_of,
     check_choices,
 )
 from spikejoule.modules.simulators import simulators_of
-from spikejoule.modules.watching import INPUT, Watch
+from spikejoule.modules.watching import INPUT
 
 
 def price(
@@ -62,7 +59,6 @@ def price(
     title: str = "samples",
     batch_size: int = 64,
     progress: bool = True,
-    convention: str | None = None,
 ) -> Report:
     """Run a spiking model on samples, count what happens in it, and price that.
 
@@ -85,8 +81,6 @@ def price(
         title: of the data.
         batch_size: in which a tensor of all samples is taken.
         progress: whether to show a bar.
-        convention: ``neurobench``, ``spikingjelly`` or ``torch``: what this tool counts of the same
-            run is in the report, too.
 
     Returns:
         the report: print it, or see its `table`, `save` and `check`.
@@ -108,12 +102,9 @@ def price(
     systems = [one for one in profiles.values() if one.scope == "system"]
     judging = chosen if profile and chosen.compares else systems[0]
     known = Known(simulators_of(model), neurons or {})
-    watching: Watching = Watch
-    if convention is not None:
-        watching = partial(CountingTwice, tool=convention)
-    run = Run(model, known, time_axis, loop, answer, watching)
+    run = Run(model, known, time_axis, loop, answer)
     given: list[Any] = [*against] if isinstance(against, list | tuple) else [against]
-    contestants = [Contestant(one, watching) for one in given]
+    contestants = [Contestant(one) for one in given]
     found: list[NDArray[Any]] = []
     batches = batches_of(loader, time_axis, batch_size)
     total = len(loader) if hasattr(loader, "__len__") and not hasattr(loader, "shape") else None
@@ -135,11 +126,7 @@ def price(
     unknown = dict.fromkeys(run.watch.unknown.values())
     unknown |= {f"{text} of the network to compare with": None
                 for one in contestants for text in one.run.watch.unknown.values()}  # fmt: skip
-    baselines = zip(inputs.baselines, contestants, strict=True)
-    watches = {"model": run.watch, **{one.name: of.run.watch for one, of in baselines}}
-    counted_as = {name: one.totals for name, one in watches.items()
-                  if isinstance(one, CountingTwice)}  # fmt: skip
-    return Report(analysis, activity, run.answers(), tuple(unknown), notes, counted_as)
+    return Report(analysis, activity, run.answers(), tuple(unknown), notes)
 
 
 def _check_neurons(neurons: Any) -> None:

@@ -1,8 +1,7 @@
 """The report of a priced model: ten lines, a table, the page, and a check of a budget."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -29,8 +28,6 @@ class Report:
             None where the model gives no scores.
         not_counted: modules that ran and are not known.
         notes: what a reader has to know besides, a sentence each.
-        counted_as: what the tool of `convention` counts of all samples, by its own names, of the
-            model and of each network to compare with.
     """
 
     analysis: EnergyAnalysis
@@ -38,7 +35,6 @@ class Report:
     predictions: NDArray[np.int64] | None = None
     not_counted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    counted_as: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -73,10 +69,7 @@ class Report:
             ("most of it", "; ".join(parts) or "nothing is priced"),
             ("not counted", ", ".join(self.not_counted) or "nothing that is known"),
         ]  # fmt: skip
-        others = [("by the other tool", f"{name}: "
-                   + ", ".join(f"{n:,} {what}" for what, n in found.items()))
-                  for name, found in self.counted_as.items()]  # fmt: skip
-        return [*(("verdict", line) for line in self.verdict), *rows, *others]
+        return [*(("verdict", line) for line in self.verdict), *rows]
 
     @property
     def verdict(self) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ before it: the cause is in this population, or in what leads to it from the ones
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from spikejoule.graphs.conventions import ALLOWED, Conventions, conventions_of, 
 from spikejoule.graphs.nir_in import network_of, read_nir
 from spikejoule.graphs.running import Graph, run_graph
 from spikejoule.graphs.verified import LayerComparison, Verification
-from spikejoule.model.network import Convolution, Dense, Network, Neurons
+from spikejoule.model.network import Network, Neurons
 from spikejoule.modules.populations import Describe, Known, Population
+from spikejoule.modules.reach import WEIGHTED
 from spikejoule.modules.running import Loop, Run, TimeAxis, batches_of, check_choices
 from spikejoule.modules.simulators import simulators_of
 from spikejoule.modules.watching import Place, Watch
@@ -161,7 +163,7 @@ def likely_cause(
     assert isinstance(node, Neurons)
     if not np.isin(theirs, (0, 1)).all():
         return f"it gives up to {theirs.max():g} in a step, where a neuron of a graph gives 0 or 1"
-    for words in (*_of_neurons(place, node, given), *_of_weights(watch, place, network, node)):
+    for words in (*_of_neurons(place, node, given), *_of_weights(watch, place, network)):
         return words
     for name, allowed in ALLOWED.items():
         now = getattr(given, name)
@@ -177,7 +179,7 @@ def likely_cause(
 
 
 def _of_neurons(place: Place, node: Neurons, given: Conventions) -> Iterator[str]:
-    """What its neurons do, and those of a graph do not."""
+    """What its neurons do, and those of the graph do not."""
     population, dynamics = place.population, dynamics_of(node, given, np.float32)
     assert population is not None
     if population.lost:
@@ -197,37 +199,14 @@ def _of_neurons(place: Place, node: Neurons, given: Conventions) -> Iterator[str
             )
 
 
-def _of_weights(watch: Recording, place: Place, network: Network, node: Neurons) -> Iterator[str]:
-    """Weights that lead to it and are not in the graph, and padding that no graph has."""
-    nodes, places = network.nodes, watch.places
-    given = [
-        np.float32(one.weight).reshape(-1)
-        for name in _before(
-            node.name, network.sources, lambda name: isinstance(nodes[name], Neurons)
-        )
-        if isinstance(one := nodes[name], Dense | Convolution)
-    ]
-    sources = {name: [*one.sources] for name, one in places.items()}
-    for name in _before(place.name, sources, lambda name: bool(places[name].population)):
-        module: Any = places[name].module
+def _of_weights(watch: Recording, place: Place, network: Network) -> Iterator[str]:
+    """Padding that no graph has, and weights that this one has not, of what ran before."""
+    given = [np.float32(one.weight).reshape(-1) for one in network.connections]
+    for one in takewhile(lambda one: one is not place, watch.places.values()):
+        module: Any = one.module
         if getattr(module, "padding_mode", "zeros") != "zeros":
-            yield f"{name} has the padding {module.padding_mode!r}, a graph has zeros"
-        weight = getattr(module, "weight", None)
-        own = None if weight is None else weight.detach().float().cpu().numpy().reshape(-1)
-        if own is not None and not any(
-            own.size == one.size and np.allclose(own, one, rtol=_ALIKE) for one in given
-        ):
-            yield f"the weights of {name} are not in the graph: was it exported earlier?"
-
-
-def _before(
-    name: str, sources: Mapping[str, Any], is_population: Callable[[str], bool]
-) -> list[str]:
-    """What leads to a population from the ones before."""
-    pending, found = [*sources[name]], dict[str, None]()
-    while pending:
-        one = pending.pop()
-        if one in sources and one not in found and not is_population(one):
-            found[one] = None
-            pending += sources[one]
-    return [*found]
+            yield f"{one.name} has the padding {module.padding_mode!r}, a graph has zeros"
+        if isinstance(module, WEIGHTED):
+            own = module.weight.detach().float().cpu().numpy().reshape(-1)
+            if not any(w.size == own.size and np.allclose(own, w, rtol=_ALIKE) for w in given):
+                yield f"the weights of {one.name} are not in the graph: was it exported earlier?"
