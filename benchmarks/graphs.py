@@ -14,6 +14,9 @@ Many samples
     A convolutional graph on ten thousand samples of ten steps, priced as `spikejoule energy` prices
     them, in a process of its own: seconds after a call on a few samples, which compiles, and the
     largest resident set, imports and events included.
+Counting
+    A convolutional model of snnTorch on a batch of 64 for 25 steps, with and without the hooks of
+    `spikejoule.price`, in turn: the least of the rounds of each.
 """
 
 import argparse
@@ -138,6 +141,41 @@ def _priced(threads: int, samples: int, steps: int) -> dict[str, Any]:
     }
 
 
+def measure_counting(threads: int, rounds: int) -> dict[str, Any]:
+    """Seconds of a model's own forward pass, and of the same while it is counted."""
+    import torch
+
+    from benchmarks.peers.snntorch import digits_cnn as model_of
+    from spikejoule.modules.populations import Known
+    from spikejoule.modules.running import Run
+    from spikejoule.modules.simulators import simulators_of
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = model_of()
+    x = (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
+    known = Known(simulators_of(model))
+
+    def own() -> None:
+        known.reset(model)
+        with torch.no_grad():
+            for step in x:
+                model(step)
+
+    found: dict[str, list[float]] = {"own": [], "counted": []}
+    run = Run(model, known, 0, "price")
+    for name, call in (rounds + 1) * [("own", own), ("counted", lambda: run.take(x))]:
+        found[name].append(timed(call)[0])
+    own_seconds, seconds = (min(times[1:]) for times in found.values())
+    return {
+        "simulator": "snnTorch",
+        "network": "12C5-P2-32C5-P2-10, batches of 64, 25 steps",
+        "seconds_forward": own_seconds,
+        "seconds_counted": seconds,
+        "ratio": seconds / own_seconds,
+    }
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this case."""
     parser.add_argument("--threads", type=positive, default=cores(), help="threads (all cores)")
@@ -149,9 +187,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Every graph on both sides, and a table; SpikejouleError where NIRTorch is not installed."""
-    if importlib.util.find_spec("nirtorch") is None:
-        raise SpikejouleError("nirtorch is not installed: pip install -e '.[bench]'.")
+    """Every graph on both sides, and a table; SpikejouleError where a peer is missing."""
+    missing = [name for name in ("nirtorch", "snntorch") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SpikejouleError(f"{missing[0]} is not installed: pip install -e '.[bench]'.")
     numba.set_num_threads(arguments.threads)
     samples, steps = arguments.samples, arguments.steps
     rows = [measure_graph(name, samples, steps, arguments.rounds) for name in arguments.graphs]
@@ -166,9 +205,11 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         for row in rows
     ]  # fmt: skip
     many = measure_many(arguments.threads, arguments.many, 10)
+    counting = measure_counting(arguments.threads, arguments.rounds)
     said = (
         f"{many['samples']:,} samples of {many['steps']} steps in digits_cnn, priced in "
         f"{many['seconds']:.1f} s, {many['peak_mib']:,.0f} MiB at most\n"
+        f"a model of snnTorch, counted: {counting['ratio']:.2f} times its own forward pass\n"
     )
     content = {
         "cpu": platform.processor() or platform.machine(),
@@ -178,5 +219,6 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         "steps": steps,
         "graphs": rows,
         "many_samples": many,
+        "counting": counting,
     }
     return content, f"{text_table(header, cells)}\n\n{said}"

@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 from spikejoule.cli import EXTRAS
 from spikejoule.encoding.events import EventList, save_events
 from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.without_torch import needs_torch
 
 pytestmark = [
@@ -172,7 +173,8 @@ def test_import_and_help_are_light(library: Environment) -> None:
     assert "spikejoule energy" in library.run("spikejoule", "--help")
 
 
-def test_every_module_needs_what_is_declared(library: Environment) -> None:
+@pytest.mark.parametrize("name", ["library", "with_snntorch"])
+def test_every_module_needs_what_is_declared(name: str, request: pytest.FixtureRequest) -> None:
     """The wheel's requirements and the extras; nothing that happens to be there in a clone."""
     code = (
         "import importlib, pkgutil, spikejoule\n"
@@ -182,7 +184,9 @@ def test_every_module_needs_what_is_declared(library: Environment) -> None:
         "    except ModuleNotFoundError as error:\n"
         "        print(error.name.partition('.')[0])\n"
     )
-    assert set(library.python(code).split()) <= EXTRAS.keys()
+    missing = set(request.getfixturevalue(name).python(code).split())
+    assert missing <= EXTRAS.keys()
+    assert ("torch" in missing) == (name == "library")
 
 
 @pytest.mark.parametrize(
@@ -201,9 +205,10 @@ def test_commands_of_the_extras_say_so(
     command: tuple[str, ...], module: str, extra: str, library: Environment, repository: Path
 ) -> None:
     project = library.folder / "project"
-    project.mkdir(exist_ok=True)
-    for name in ("params.yaml", "dvc.yaml", "search.yaml"):
-        shutil.copy(repository / name, project)
+    prices = artifact_paths(repository)["hardware"]
+    (project / prices).parent.mkdir(parents=True, exist_ok=True)
+    for name in ("params.yaml", "dvc.yaml", "search.yaml", prices):
+        shutil.copy(repository / name, project / name)
     (project / "mlflow.db").touch()
     (library.folder / "checkpoint.pth").touch()
     said = library.run("spikejoule", *command, status=1)

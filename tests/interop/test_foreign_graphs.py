@@ -261,7 +261,8 @@ def test_nirtorch_gives_the_same_spikes(name: str) -> None:
 def test_the_benchmark_compares_what_is_equal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("nirtorch", reason="needs the extra interop")
+    for name in ("nirtorch", "snntorch"):
+        pytest.importorskip(name, reason="needs the extra interop")
     from benchmarks.__main__ import main
 
     out = tmp_path / "graphs.json"
@@ -277,3 +278,4 @@ def test_the_benchmark_compares_what_is_equal(
     assert many["samples"] == 300
     assert 0.02 < many["density"] < 0.1
     assert f"300 samples of 10 steps in `{many['graph']}`" in speed.graphs(out)
+    assert f"takes {found['counting']['ratio']:.2f} times the model's own" in speed.graphs(out)
