@@ -100,16 +100,20 @@ def _counts_of(place: Place, sizes: list[int]) -> dict[str, Counts]:
 
     entered = of("entries") if place.takes_values else of("events")
     given = {"values": of("values")} if place.gives_values else {"spikes": of("spikes")}
-    if place.population is not None:
-        kinds = ("updates", "leaks", "resets", *(["active"] if place.population.fires else []))
-        return {**given, **{kind: of(kind) for kind in kinds}}
+    population, steps = place.population, of("steps")
+    if population is not None:
+        found = {**given, "updates": steps * place.n_out}
+        found["leaks"] = steps * population.leaks(place.n_out)
+        if population.fires:
+            found |= {"active": of("values"), "resets": of("values") * population.resets}
+        return found
     if isinstance(place.module, WEIGHTED):
-        biases = {"biases": of("steps") * place.n_out} if place.has_bias else {}
+        biases = {"biases": steps * place.n_out} if place.has_bias else {}
         return {"macs" if place.takes_values else "events": entered, **biases}
     if isinstance(place.module, MAXIMA):
         if place.gives_values:
             return {**given, "comparisons": entered}
-        return {**given, "additions": entered, "comparisons": of("steps") * place.n_out}
+        return {**given, "additions": entered, "comparisons": steps * place.n_out}
     if isinstance(place.module, POOLING):
         scaled = {"multiplications": of("values")} if place.gives_values else {}
         return {**given, **scaled, "additions": entered, "comparisons": np.zeros_like(entered)}

@@ -33,6 +33,7 @@ class Population:
         input, recurrent: its own weights, if it has any: between what it takes and its neurons, and
             between these. A module of `torch.nn` (Linear, a convolution), a matrix [target,
             source], or a number for each neuron, which reaches itself alone.
+        holds: parts of the module that are these weights.
         bias: of its own weights; None without.
         without_autapses: whether no neuron reaches itself through `recurrent`.
         is_wiring: whether the module has weights alone, and the neurons are one of its parts.
@@ -47,6 +48,7 @@ class Population:
     time: int | str | None = None
     input: nn.Module | Tensor | None = None
     recurrent: nn.Module | Tensor | None = None
+    holds: tuple[nn.Module, ...] = ()
     bias: Tensor | None = None
     without_autapses: bool = False
     is_wiring: bool = False

@@ -149,17 +149,15 @@ class Watch:
         }
         if any(one.time == 1 for one in populations.values()):
             self._order = "bt"
-        inner = {
-            id(part)
-            for one in populations.values()
-            for held in (one.input, one.recurrent)
-            if isinstance(held, nn.Module)
-            for part in held.modules()
-        }
+        parts = [
+            part for name in populations for part in [*model.get_submodule(name).modules()][1:]
+        ]
+        self._inner = {id(part) for part in parts}
+        held = {id(part) for one in populations.values() for part in one.holds}
         self._hooks = [
             (module, hook)
             for name, module in model.named_modules()
-            if id(module) not in inner
+            if id(module) not in held
             and (hook := self._hook_of(_named(name, module), module, populations.get(name)))
         ]
 
@@ -182,6 +180,8 @@ class Watch:
             act = self._activation
         elif isinstance(module, PASSING):
             act = self._passing
+        elif id(module) in self._inner:
+            return None
         elif any(one is not None for one in module._parameters.values()):
             self.unknown[name] = f"{name} ({type(module).__name__}, which has parameters)"
         elif not any(True for _ in module.children()):
@@ -416,53 +416,67 @@ class Watch:
             self.unknown[name] = f"{name} ({type(module).__name__})"
 
     def _neurons(
-        self, name: str, module: Any, population: Population, x: Tensor, out: Tensor
+        self, name: str, module: nn.Module, population: Population, x: Tensor, out: Tensor
     ) -> None:
         by_step, steps, in_shape = self._split(x, -1, population.time)
         out_by_step, _, shape = self._split(out, -1, population.time)
-        place = None
         if not population.is_wiring:
+            source = self._source(x)
             place = self._place(name, module, (shape, shape))
             place.population = population
-            self._fired(place, out, out_by_step, steps)
-            source = self._source(x)
-            if source is not None and population.input is None:
+            if population.input is None and source is not None:
                 place.sources[source] = None
-        own = (
-            ("input", population.input, x, by_step, in_shape),
-            ("recurrent", population.recurrent, out, out_by_step, shape),
-        )
-        for of, held, given, given_by_step, given_shape in own:
-            if held is None:
-                continue
-            is_input, reaches = of == "input", 0
-            if isinstance(held, nn.Module):
-                layer = held
-            else:
-                layer = _as_layer(held, population.bias if is_input else None)
-                # A matrix, or one weight from each neuron to itself.
-                without_own = not is_input and population.without_autapses
-                reaches = 1 if held.ndim < 2 else len(held) - without_own
-            weights = self._place(f"{name}.{of}", layer, (given_shape, shape), reaches)
-            self._enter(weights, given, given_by_step, name if of == "recurrent" else None)
-            weights.add("steps", steps)
-            if place is not None:
-                place.sources[weights.name] = None
+            for of in ("input", "recurrent"):
+                if getattr(population, of) is not None:
+                    place.sources[f"{name}.{of}"] = None
+            self._fired(place, population, out, out_by_step)
+            place.add("steps", steps)
+        if population.input is not None:
+            self._held(f"{name}.input", population.input, population, shape, (x, by_step, in_shape))
+        if population.recurrent is not None:
+            given = (out, out_by_step, shape)
+            self._held(f"{name}.recurrent", population.recurrent, population, shape, given)
 
-    def _fired(self, place: Place, out: Tensor, by_step: Tensor, steps: int) -> None:
+    def _held(
+        self,
+        name: str,
+        weight: nn.Module | Tensor,
+        population: Population,
+        shape: Shape,
+        given: tuple[Tensor, Tensor, Shape],
+    ) -> None:
+        """Count what enters weights that neurons hold.
+
+        Args:
+            name: of these weights.
+            weight: they.
+            population: whose they are.
+            shape: of what the neurons give.
+            given: what enters, the same by step, and its shape.
+        """
+        x, by_step, in_shape = given
+        reaches, layer = 0, weight
+        if isinstance(weight, Tensor):
+            is_input = weight is population.input
+            layer = _as_layer(weight, population.bias if is_input else None)
+            # A matrix, or one weight from each neuron to itself.
+            if weight.ndim == 2:
+                shape = (*shape[:-1], len(weight))
+            without_own = population.without_autapses and not is_input
+            reaches = 1 if weight.ndim < 2 else len(weight) - without_own
+        assert isinstance(layer, nn.Module)
+        place = self._place(name, layer, (in_shape, shape), reaches)
+        self._enter(place, x, by_step)
+        place.add("steps", len(by_step))
+
+    def _fired(self, place: Place, population: Population, out: Tensor, by_step: Tensor) -> None:
         """What neurons have done, and given."""
-        population, n_units = place.population, place.n_out
-        assert population is not None
         given = summary(by_step)
         if population.graded or not population.fires:
-            given = Given(given.nonzero, given.nonzero, given.peak, whole=False)
+            given = replace(given, spikes=given.nonzero, whole=False)
         place.gives_values |= not population.fires
         place.add("spikes", given.spikes)
-        place.add("values" if not population.fires else "active", given.nonzero)
-        place.add("resets", given.nonzero * population.resets)
-        place.add("updates", steps * n_units)
-        place.add("leaks", steps * population.leaks(n_units))
-        place.add("steps", steps)
+        place.add("values", given.nonzero)
         self._trace(out, place.name, given)
 
 

@@ -23,6 +23,7 @@ def describe(module: Any) -> Population | None:
     if states > 1:
         keeps.append(module.alpha.detach().clamp(0, 1))
     recurrent = getattr(module, "recurrent", None)
+    holds = () if recurrent is None else (recurrent,)
     if recurrent is not None and hasattr(recurrent, "V"):  # one weight from a neuron to itself
         recurrent = torch.as_tensor(recurrent.V).detach().reshape(-1)
     return Population(
@@ -32,6 +33,7 @@ def describe(module: Any) -> Population | None:
         graded=bool((module.graded_spikes_factor != 1).any()),
         recurrent=recurrent,
         lost=_lost(module, names),
+        holds=holds,
     )
 
 
