@@ -10,6 +10,7 @@ own device, in evaluation or in training.
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from spikejoule.energy.analysis import AnalysisInputs, analyse, network_name
 from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
-from spikejoule.energy.prices import load_profiles, select_profile
+from spikejoule.energy.prices import HardwareProfile, load_profiles, select_profile
 from spikejoule.evaluation.accuracy import accuracy, class_labels
 from spikejoule.evaluation.measurement import Activity, energy_proxies
 from spikejoule.model.quantisation import FLOAT_BITS
@@ -97,7 +98,7 @@ def price(
         )
     check_choices(time_axis, loop)
     _check_neurons({} if neurons is None else neurons)
-    profiles = load_profiles(None)
+    profiles = _packaged_profiles()
     chosen = select_profile(profiles, profile or next(iter(profiles)), "profile")
     systems = [one for one in profiles.values() if one.scope == "system"]
     judging = chosen if profile and chosen.compares else systems[0]
@@ -138,6 +139,11 @@ def _check_neurons(neurons: Any) -> None:
                 "neurons must map classes to a Population, or to a function that gives one for a "
                 "module: {MyNeuron: Population()}"
             )
+
+
+@cache
+def _packaged_profiles() -> dict[str, HardwareProfile]:
+    return load_profiles(None)
 
 
 def _inputs(

@@ -133,8 +133,9 @@ class Run:
                     self.watch = self._watching(self.model, self.known)
                     try:
                         scores = self._step_by_step(x, size, steps or 1)
-                    except Exception:
-                        raise error from None
+                    except Exception as second:
+                        # What the model itself refuses says more than that its axes are unclear.
+                        raise second if isinstance(error, DataError) else error from None
                     self.loop = "price"
                 else:
                     self.loop = "model"

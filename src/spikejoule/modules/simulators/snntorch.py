@@ -39,7 +39,7 @@ def describe(module: Any) -> Population | None:
 
 def _lost(module: Any, names: set[str]) -> str:
     """Resets that no graph has, and a bias that comes a step later in one."""
-    delayed = module.reset_delay
+    delayed = getattr(module, "reset_delay", True)
     if module.reset_mechanism == "subtract":
         when = "a step late, after the leak" if delayed else "once more where it stays above it"
         return f"its potential falls by the threshold {when}: a graph needs reset_mechanism='zero'"

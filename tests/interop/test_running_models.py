@@ -1,0 +1,113 @@
+"""`spikejoule.price` counts in running models of four simulators what a plain loop over recorded
+activations counts, to the last event."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import spikejoule
+from tests.interop.networks import CASES, Case, louder
+from tests.interop.recorded_loop import (
+    LAYERS,
+    Counts,
+    Recorder,
+    T,
+    by_sample,
+    counted,
+    named,
+    reached,
+    spikes_of,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+_BASES = {"SpikingNeuron", "BaseNode", "SNN", "SNNCell", "SNNRecurrent", "SNNRecurrentCell",
+          "StatefulLayer", "SimpleBaseNode"}  # fmt: skip
+
+
+def neurons_of(model: nn.Module) -> set[str]:
+    return {
+        name
+        for name, module in named(model).items()
+        if _BASES & {one.__name__ for one in type(module).__mro__}
+    }
+
+
+def run(case: Case, model: nn.Module, samples: Tensor) -> None:
+    """The model on all samples, its states forgotten, by a loop of its own or by ours."""
+    for module in model.modules():
+        for forget in ("reset_mem", "reset_states", "reset"):
+            if callable(getattr(module, forget, None)):
+                getattr(module, forget)()
+    with torch.no_grad():
+        if not case.stepwise:
+            model(samples)
+            return
+        state: Any = None
+        for step in samples:
+            if case.simulator == "norse":
+                _, state = model(step, state)
+            else:
+                model(step)
+
+
+def expected(case: Case, recorder: Recorder, neurons: set[str]) -> tuple[Counts, Counts, Counts]:
+    """Events and products of each connection, and spikes of all neurons, by name, [N] each."""
+    order = "bt" if case.time_axis == 1 else "tb"
+    events: Counts = {}
+    macs: Counts = {}
+    spikes: Counts = {}
+    for name, calls in recorder.entered.items():
+        layer = recorder.modules[name]
+        if isinstance(layer, LAYERS) and name not in case.skipped:
+            n_axes = 1 if isinstance(layer, nn.Linear) else layer.weight.ndim - 1
+            units = tuple(calls[0].shape[-n_axes:])
+            entered = by_sample(calls, units, order)
+            is_value = name in case.values or bool((entered != np.rint(entered)).any())
+            found = counted(entered, reached(layer, units), is_value)
+            (macs if is_value else events)[name] = np.array(found)
+    for name in neurons | set(case.recurrent):
+        emitted, is_value = spikes_of(recorder.left[name], order, name in case.values)
+        if name in neurons:
+            spikes[name] = emitted
+        if name in case.recurrent:
+            (macs if is_value else events)[f"{name}.recurrent"] = emitted * case.recurrent[name]
+        if name in case.inputs:
+            taken, is_value = spikes_of(recorder.entered[name], order, graded=False)
+            (macs if is_value else events)[f"{name}.input"] = taken * case.inputs[name]
+    return events, macs, spikes
+
+
+def test_there_are_sixty() -> None:
+    assert len(CASES) >= 60
+    assert len({case.simulator for case in CASES.values()}) == 4
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_events_are_those_of_a_plain_loop(name: str) -> None:
+    case = CASES[name]
+    if find_spec(case.simulator) is None:
+        pytest.skip(f"needs the extra interop: without {case.simulator}")
+    torch.manual_seed(sum(map(ord, name)))
+    model = louder(case.make()).to(case.dtype).train(case.training)
+    samples, neurons = case.samples(), neurons_of(model)
+    settings = {"time_axis": case.time_axis, "loop": "price" if case.training else "auto"}
+    torch.manual_seed(1)
+    activity = spikejoule.price(model, samples, progress=False, **settings).activity
+    recorder = Recorder(model, neurons | set(case.inputs))
+    torch.manual_seed(1)
+    run(case, model, samples.to(case.dtype))
+    events, macs, spikes = expected(case, recorder, neurons)
+    assert any(one.any() for one in spikes.values()), "what never fires shows nothing"
+    for kind, theirs in (("events", events), ("macs", macs)):
+        assert activity.counts[kind].keys() == theirs.keys()
+        for place, found in theirs.items():
+            np.testing.assert_array_equal(activity.counts[kind][place], found, err_msg=place)
+    for place, emitted in spikes.items():
+        given = activity.counts["spikes"].get(place, activity.counts["values"].get(place))
+        np.testing.assert_array_equal(given, emitted, err_msg=place)
+    assert activity.time_window == T
