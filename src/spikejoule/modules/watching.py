@@ -12,6 +12,7 @@ time); what was computed in between, by a function that is no module, has no sou
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +39,7 @@ from spikejoule.modules.reach import (
 _EXACT: Final = 2**24
 """Below it float32 adds up whole numbers exactly."""
 INPUT: Final = "input"
+_STEPS_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +97,14 @@ class Place:
     counts: dict[str, dict[int, NDArray[np.int64]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.sums: dict[str, Any] = {}
+        self.sums: dict[str, list[Any]] = {}
         self.weights: dict[Any, Tensor] = {}
+
+    @cached_property
+    def alike(self) -> int:
+        """What each unit that enters reaches, if all reach as many; else 0."""
+        assert self.fan_out is not None
+        return 0 if np.ptp(self.fan_out) else int(self.fan_out[0])
 
     @property
     def n_out(self) -> int:
@@ -105,13 +113,17 @@ class Place:
 
     def add(self, kind: str, found: Tensor | int) -> None:
         """Sums of this step, [B], or of each sample alike."""
-        self.sums[kind] = self.sums[kind] + found if kind in self.sums else found
+        held = self.sums.setdefault(kind, [])
+        held.append(found)
+        if len(held) > _STEPS_AT_ONCE:
+            held[:] = [_total(held)]
 
     def finish(self, batch: int, size: int) -> None:
         """Keep the sums of a batch."""
         for kind, found in self.sums.items():
-            values = found.cpu().numpy() if isinstance(found, Tensor) else np.full(size, found)
-            self.counts.setdefault(kind, {})[batch] = np.rint(values).astype(np.int64)
+            total = _total(found)
+            values = total.cpu().numpy() if isinstance(total, Tensor) else np.full(size, total)
+            self.counts.setdefault(kind, {})[batch] = values.astype(np.int64)
         self.sums.clear()
 
     def of(self, kind: str, sizes: list[int]) -> NDArray[np.int64]:
@@ -323,28 +335,28 @@ class Watch:
         given = self._summary(x, by_step, source)
         place.takes_values |= not given.whole
         place.peak = max(place.peak, given.peak)
-        first = int(place.fan_out[0])
-        if (place.fan_out == first).all():
-            events, entries = given.spikes * first, given.nonzero * first
+        if place.alike:
+            events, entries = given.spikes * place.alike, given.nonzero * place.alike
         else:
-            entries = self._weighted(place, by_step if given.binary else by_step != 0, 1)
+            flat = by_step.flatten(2)
+            entries = self._weighted(place, flat if given.binary else _marks(flat), 1)
             events = entries
             if given.whole and not given.binary:
-                events = self._weighted(place, by_step.abs(), given.peak)
+                events = self._weighted(place, flat.abs(), given.peak)
         for kind, found in (("events", events), ("entries", entries),
                             (f"spikes {source}", given.spikes),
                             (f"nonzero {source}", given.nonzero)):  # fmt: skip
             place.add(kind, found)
 
-    def _weighted(self, place: Place, by_step: Tensor, peak: float) -> Tensor:
+    def _weighted(self, place: Place, flat: Tensor, peak: float) -> Tensor:
         """Units times their fan-outs, exactly, int64 [B]."""
         assert place.fan_out is not None
         is_small = int(place.fan_out.sum()) * max(peak, 1.0) < _EXACT
         dtype = torch.float32 if is_small else torch.float64
-        key = (by_step.device, dtype)
+        key = (flat.device, dtype)
         if key not in place.weights:
             place.weights[key] = torch.from_numpy(place.fan_out).to(*key)
-        found = by_step.flatten(2).to(dtype) @ place.weights[key]
+        found = flat.to(dtype) @ place.weights[key]
         return found.to(torch.int64).sum(dim=0)
 
     def _layer(self, name: str, module: nn.Module, x: Tensor, out: Tensor) -> None:
@@ -480,24 +492,50 @@ class Watch:
         self._trace(out, place.name, given)
 
 
+def _total(found: list[Any]) -> Any:
+    """The sum of steps."""
+    return torch.stack(found).sum(dim=0) if isinstance(found[0], Tensor) else sum(found)
+
+
 def _named(name: str, module: nn.Module) -> str:
     """A module's name in the model; of those of a `Sequential`, which have numbers, its class
     beside it."""
     return f"{type(module).__name__} {name}".strip() if name.isdigit() or not name else name
 
 
+_SCRATCH: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+
+def _marks(flat: Tensor) -> Tensor:
+    """1 where something is not zero, in the type of floating point that it has: comparisons that
+    give bool take torch fifty times longer. It is memory that the next call takes again."""
+    key = (flat.device, flat.dtype)
+    if key not in _SCRATCH or _SCRATCH[key].numel() < flat.numel():
+        _SCRATCH[key] = torch.empty(flat.numel(), device=flat.device, dtype=flat.dtype)
+    return torch.ne(flat, 0, out=_SCRATCH[key][: flat.numel()].view(flat.shape))
+
+
+def _is_zero(flat: Tensor) -> bool:
+    """Whether all is zero; `any` takes fifty times longer."""
+    low, high = torch.aminmax(flat)
+    return bool(low == 0) and bool(high == 0)
+
+
 def summary(by_step: Tensor) -> Given:
     """What a tensor [steps, B, units...] holds."""
     flat = by_step.flatten(2)
-    nonzero = flat != 0
-    counted = nonzero.sum(dim=(0, 2))
-    if flat.dtype == torch.bool or torch.equal(nonzero.to(flat.dtype), flat):
-        return Given(counted, counted, 1.0, whole=True)
+    if flat.dtype not in (torch.float32, torch.float64):
+        flat = flat.float()
+    marks = _marks(flat)
+    dtype = torch.float32 if marks.shape[0] * marks.shape[2] < _EXACT else torch.float64
+    nonzero = marks.sum(dim=(0, 2), dtype=dtype).to(torch.int64)
+    if _is_zero(torch.sub(flat, marks, out=marks)):
+        return Given(nonzero, nonzero, 1.0, whole=True)
     sizes = flat.abs()
     peak = float(sizes.max())
-    if not bool((flat == flat.round()).all()):
-        return Given(counted, counted, peak, whole=False)
-    return Given(sizes.sum(dim=(0, 2), dtype=torch.float64).to(torch.int64), counted, peak, True)
+    if not _is_zero(torch.frac(flat, out=marks)):
+        return Given(nonzero, nonzero, peak, whole=False)
+    return Given(sizes.sum(dim=(0, 2), dtype=torch.float64).to(torch.int64), nonzero, peak, True)
 
 
 def _key(x: Tensor) -> tuple[Any, ...]:
