@@ -441,8 +441,7 @@ class Watch:
             for of in ("input", "recurrent"):
                 if getattr(population, of) is not None:
                     place.sources[f"{name}.{of}"] = None
-            self._fired(place, population, out, out_by_step)
-            place.add("steps", steps)
+            self._fired(place, out, out_by_step, steps)
         if population.input is not None:
             self._held(f"{name}.input", population.input, population, shape, (x, by_step, in_shape))
         if population.recurrent is not None:
@@ -481,14 +480,16 @@ class Watch:
         self._enter(place, x, by_step)
         place.add("steps", len(by_step))
 
-    def _fired(self, place: Place, population: Population, out: Tensor, by_step: Tensor) -> None:
+    def _fired(self, place: Place, out: Tensor, by_step: Tensor, steps: int) -> None:
         """What neurons have done, and given."""
-        given = summary(by_step)
+        population, given = place.population, summary(by_step)
+        assert population is not None
         if population.graded or not population.fires:
             given = replace(given, spikes=given.nonzero, whole=False)
         place.gives_values |= not population.fires
         place.add("spikes", given.spikes)
         place.add("values", given.nonzero)
+        place.add("steps", steps)
         self._trace(out, place.name, given)
 
 
