@@ -12,8 +12,8 @@ How
     faster. Both sides have the same number of threads. Output spikes must be equal, one by one.
 Many samples
     A convolutional graph on ten thousand samples of ten steps, priced as `spikejoule energy` prices
-    them, in a process of its own: seconds after a call on a few samples, which compiles, and the
-    largest resident set, imports and events included.
+    them, before all else: seconds after a call on a few samples, which compiles, and the largest
+    resident set, imports and events included.
 Counting
     A convolutional model of snnTorch on a batch of 64 for 25 steps, with and without the hooks of
     `spikejoule.price`, in turn: the least of the rounds of each.
@@ -25,8 +25,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import nir
@@ -43,9 +41,10 @@ from benchmarks.paper_graphs import (
 )
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.text import text_table
-from spikejoule.encoding.events import EventList, concatenate_samples
+from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.running import run_graph
 
@@ -74,6 +73,12 @@ def least(run: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
     return min(wall), min(processor), found
 
 
+def density_of(run: GraphRun) -> float:
+    """Spikes per neuron and step."""
+    neurons = sum(run.network.nodes[name].n_out for name in run.network.spiking)
+    return float(run.total("spikes").mean() / (run.time_window * neurons))
+
+
 def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str, Any]:
     """One graph on both sides; AssertionError if their output spikes differ."""
     import torch
@@ -99,9 +104,6 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
     for *_, output in theirs:
         assert np.array_equal(output.sum(dim=0).numpy(), ours.output), name
     peer_wall, peer_processor = (min(one[k] for one in theirs) for k in (0, 1))
-    neurons = sum(
-        node.n_out for node in ours.network.nodes.values() if node.name in ours.network.spiking
-    )
     return {
         "graph": name,
         "engine": ours.engine,
@@ -109,36 +111,23 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
         "samples_per_second_nirtorch": samples / peer_wall,
         "processor_seconds": processor,
         "processor_seconds_nirtorch": peer_processor,
-        "density": float(ours.total("spikes").sum() / (samples * steps * neurons)),
+        "density": density_of(ours),
     }
 
 
-def measure_many(threads: int, samples: int, steps: int) -> dict[str, Any]:
-    """Seconds and peak memory of pricing a convolutional graph, in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_priced, threads, samples, steps).result()
-
-
-def _priced(threads: int, samples: int, steps: int) -> dict[str, Any]:
-    numba.set_num_threads(threads)
+def measure_many(samples: int, steps: int = 10) -> dict[str, Any]:
+    """Seconds of pricing a convolutional graph, and the most memory of this process until then."""
     make, density = GRAPHS["digits_cnn"]
     network, generator = network_of(make()), np.random.default_rng(0)
-    parts = [
-        EventList.from_dense(generator.random((size, steps, network.n_input)) < density)
-        for size in (min(256, samples - first) for first in range(0, samples, 256))
-    ]
-    events = concatenate_samples(parts)
-    few = run_graph(network, parts[0], GIVEN)
+    places = (samples, steps, network.n_input)
+    drawn = generator.integers(0, 100, places, dtype=np.uint8)
+    events = EventList.from_dense(drawn < 100 * density)
+    few = run_graph(network, events.select(slice(256)), GIVEN)
     seconds, _ = timed(price_graph, network, events, GIVEN)
-    neurons = sum(network.nodes[name].n_out for name in network.spiking)
     return {
-        "graph": "digits_cnn",
-        "samples": samples,
-        "steps": steps,
-        "seconds": seconds,
-        "peak_mib": own_peak_bytes() / 2**20,
-        "density": float(few.total("spikes").mean() / (steps * neurons)),
-    }
+        "graph": "digits_cnn", "samples": samples, "steps": steps, "seconds": seconds,
+        "peak_mib": own_peak_bytes() / 2**20, "density": density_of(few),
+    }  # fmt: skip
 
 
 def measure_counting(threads: int, rounds: int) -> dict[str, Any]:
@@ -151,29 +140,22 @@ def measure_counting(threads: int, rounds: int) -> dict[str, Any]:
     from spikejoule.modules.simulators import simulators_of
 
     torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    model = model_of()
-    x = (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
-    known = Known(simulators_of(model))
+    model, x = model_of(), (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
+    run = Run(model, Known(simulators_of(model)), 0, "price")
 
     def own() -> None:
-        known.reset(model)
+        run.known.reset(model)
         with torch.no_grad():
             for step in x:
                 model(step)
 
-    found: dict[str, list[float]] = {"own": [], "counted": []}
-    run = Run(model, known, 0, "price")
-    for name, call in (rounds + 1) * [("own", own), ("counted", lambda: run.take(x))]:
-        found[name].append(timed(call)[0])
-    own_seconds, seconds = (min(times[1:]) for times in found.values())
+    pairs = [(timed(own)[0], timed(run.take, x)[0]) for _ in range(rounds + 1)]
+    forward, counted = np.min(pairs[1:], axis=0).tolist()
+    network = "12C5-P2-32C5-P2-10, batches of 64, 25 steps"
     return {
-        "simulator": "snnTorch",
-        "network": "12C5-P2-32C5-P2-10, batches of 64, 25 steps",
-        "seconds_forward": own_seconds,
-        "seconds_counted": seconds,
-        "ratio": seconds / own_seconds,
-    }
+        "simulator": "snnTorch", "network": network, "seconds_forward": forward,
+        "seconds_counted": counted, "ratio": counted / forward,
+    }  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -193,6 +175,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         raise SpikejouleError(f"{missing[0]} is not installed: pip install -e '.[bench]'.")
     numba.set_num_threads(arguments.threads)
     samples, steps = arguments.samples, arguments.steps
+    many = measure_many(arguments.many)  # first, since later peaks are not of its memory
     rows = [measure_graph(name, samples, steps, arguments.rounds) for name in arguments.graphs]
     header = ("graph", "engine", "density", "samples/s", "NIRTorch", "ratio", "ratio of CPU time")
     cells = [
@@ -204,7 +187,6 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         )
         for row in rows
     ]  # fmt: skip
-    many = measure_many(arguments.threads, arguments.many, 10)
     counting = measure_counting(arguments.threads, arguments.rounds)
     said = (
         f"{many['samples']:,} samples of {many['steps']} steps in digits_cnn, priced in "
