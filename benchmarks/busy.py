@@ -10,7 +10,7 @@ import argparse
 import os
 import subprocess
 import sys
-from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,20 +32,6 @@ MOST_OVER_FAIR = 1.5
 _BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(10**5))"
 
 
-class _UsesFreeCores:
-    """The observer of a training that lets it use the cores that are free (`FreeCores`)."""
-
-    def __init__(self, threads: int) -> None:
-        self._cores = FreeCores(threads)
-
-    def on_batch(self, *_: Any) -> None:
-        self._cores.use()
-
-    def on_epoch(self, *_: Any) -> None: ...
-
-    def on_resume(self, *_: Any) -> None: ...
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this case."""
     parser.add_argument("--epochs", type=positive, default=4, help="timed epochs (4)")
@@ -54,16 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Both times, and the second over the fair one: the content of the file, and a line."""
-    facts = describe(cores())
     arrays, title = load_benchmark_images(ROOT, os.environ, arguments.allow_small)
-    train_images, test_images = (
-        LabelledImages(arrays[f"{of}_images"], labels, np.arange(len(labels)))
-        for of, labels in ((of, arrays[f"{of}_labels"]) for of in ("train", "test"))
-    )
-    idle = _epoch_seconds(train_images, test_images, arguments.epochs)
+    images = [_images(arrays, name) for name in ("train", "test")]
+    idle = _epoch_seconds(*images, arguments.epochs)
     others = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(cores())]
     try:
-        beside = _epoch_seconds(train_images, test_images, arguments.epochs)
+        beside = _epoch_seconds(*images, arguments.epochs)
     finally:
         for one in others:
             one.kill()
@@ -74,7 +56,12 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         f"an epoch takes {idle:.2f} s alone, {beside:.2f} s beside {len(others)} busy processes: "
         f"{found['over_fair_time']:.2f} times the fair time; {MOST_OVER_FAIR} times is allowed"
     )
-    return {**found, "machine": facts, "data": title}, line
+    return {**found, "machine": describe(cores()), "data": title}, line
+
+
+def _images(arrays: dict[str, Any], name: str) -> LabelledImages:
+    labels = arrays[f"{name}_labels"]
+    return LabelledImages(arrays[f"{name}_images"], labels, np.arange(len(labels)))
 
 
 def _epoch_seconds(samples: LabelledImages, validation: LabelledImages, epochs: int) -> float:
@@ -86,5 +73,8 @@ def _epoch_seconds(samples: LabelledImages, validation: LabelledImages, epochs: 
     engine, threads = engine_to_train(settings, network, settings, params.seed)
     events = encode_samples(encoder, validation, params.seed, "validation").events
     data = TrainingData(samples, encoder, events, validation.labels)
-    result = train(data, engine, settings, params.seed, (_UsesFreeCores(threads),))
-    return median(result.epoch_seconds[1:])
+    cores_of = FreeCores(threads)
+    calls = ("on_batch", "on_epoch", "on_resume")
+    observer: Any = SimpleNamespace(**dict.fromkeys(calls, lambda *_: cores_of.use()))
+    result = train(data, engine, settings, params.seed, (observer,))
+    return float(np.median(result.epoch_seconds[1:]))

@@ -20,7 +20,6 @@ from spikejoule.energy.bands import (
     band_verdicts,
     duels,
     energy_cells,
-    priced,
 )
 from spikejoule.energy.prices import Price
 from tests.energy.by_hand import profile
@@ -41,7 +40,8 @@ def network(
         "data_source": "mnist", "side": SIDES[name[0]], "network": name, "method": "way",
         "configuration": name, "seed": seed, "weights_sha256": f"{abs(hash((name, seed))):064x}",
         "weight_bits": 8, "n_images": 10_000, "validation_percent": percent,
-        "test_percent": percent - 0.1, f"{PLAIN.id}:pj": pj, f"{PLAIN.id}:pj_error": error,
+        "test_percent": percent - 0.1, f"{PLAIN.id}:pj": pj,
+        f"{PLAIN.id}:pj_standard_deviation": 100 * error,
     }  # fmt: skip
     return RecordedNetwork(**{**cells, **changes})
 
@@ -159,7 +159,7 @@ def chance(n: int) -> list[RecordedNetwork]:
         network(
             f"{'sc'[number % 2]}{number}", float(generator.uniform(97, 99.5)),
             float(generator.uniform(1, 9)), 42 + seed, 0.3,
-            **({f"{PLAIN.id}:pj_error": None} if number % 7 == 3 else {}),
+            **({f"{PLAIN.id}:pj_standard_deviation": None} if number % 7 == 3 else {}),
         )
         for number in range(n)
         for seed in range(1 + number % 5)
@@ -169,7 +169,7 @@ def chance(n: int) -> list[RecordedNetwork]:
 def test_equals_a_naive_loop() -> None:
     draws = Draws.of(chance(24), BootstrapSettings(40))
     accuracies, energies = draws.accuracies(), draws.energies(PLAIN.id)
-    groups = [draws.members(one) for one in range(draws.n_configurations)]
+    groups = [draws.members(one) for one in range(len(draws.starts))]
     is_spiking = np.array([members[0].side == "spiking" for members in groups])
     found = duels(accuracies, energies, is_spiking, 98.2 + draws.bars)
     number = {id(one): place for place, one in enumerate(draws.networks)}
@@ -184,9 +184,13 @@ def test_equals_a_naive_loop() -> None:
                 share = draws.shares[draw, number[id(one)]]
                 taken += round(share * len(members))
                 percent += share * one.validation_percent
-                _, pj, _, error = one.energies(PLAIN.id) or (0.0, math.inf, 0.0, 0.0)
-                if share:
-                    energy += share * (pj + error * draws.noise[draw, number[id(one)]])
+                known = one.energy(PLAIN.id)
+                if share and known:
+                    error = (known.standard_deviation_pj or 0) / one.n_images**0.5
+                    off = error * draws.noise[draw, number[id(one)]]
+                    energy += share * ((known.value_pj or 0) + off)
+                elif share:
+                    energy = math.inf
             assert taken == len(members)
             side = members[0].side
             if percent >= bar and math.isfinite(energy):
@@ -207,19 +211,20 @@ def test_the_files_are_read_as_written(tmp_path: Path) -> None:
         network(name, 98.0, 0, **energy_cells(one, profiles.values()))
         for name, one in zip(("s", "c"), counted, strict=True)
     )  # fmt: skip
-    low, value, high, error = rows[1].energies("b") or ()
-    assert (low, high, error) == pytest.approx((5.5, 11, 1.5 * np.std([6, 5, 4, 7], ddof=1) / 2))
-    assert math.isnan(value)
-    (own, other) = (row.energies(PLAIN.id) for row in rows)
-    assert own == pytest.approx((6, 6, 6, np.std([3, 5, 7, 9], ddof=1) / 2))
-    assert other == pytest.approx((5.5, 5.5, 5.5, np.std([6, 5, 4, 7], ddof=1) / 2))
+    spreads = [float(np.std(counts, ddof=1)) for counts in ([3, 5, 7, 9], [6, 5, 4, 7])]
+    for one, mean, spread in zip(rows, (6, 5.5), spreads, strict=True):
+        found = one.energy(PLAIN.id)
+        assert found
+        assert found.numbers[:4] == pytest.approx((mean, mean, mean, spread))
+    of_bracket = rows[1].energy("b")
+    assert of_bracket
+    assert (of_bracket.low_pj, of_bracket.value_pj, of_bracket.high_pj) == (5.5, None, 11)
     FrontsTable(rows=rows).write(tmp_path / "fronts.csv")
     read = FrontsTable.read(tmp_path / "fronts.csv").rows
     for one, as_read in zip(rows, read, strict=True):
         assert as_read.name == one.name
         for name in (*profiles, "unknown"):
-            assert as_read.energies(name) == pytest.approx(one.energies(name), nan_ok=True)
-    assert [one.middle_pj for one in priced(read, [PLAIN.id])] == [6, 5.5]
+            assert as_read.energy(name) == one.energy(name)
     table = VerdictTable(rows=band_verdicts(read, profiles.values(), SETTINGS))
     table.write(tmp_path / "verdict.csv")
     assert VerdictTable.read(tmp_path / "verdict.csv").rows == table.rows
@@ -230,7 +235,7 @@ def test_words() -> None:
     memory = PLAIN.model_copy(update={"id": "system", "scope": "system"})
     everyone = [
         one.model_copy(update={"system:pj": 3.0 if one.side == "spiking" else 1.0,
-                               "system:pj_error": 0.0})
+                               "system:pj_standard_deviation": 0.0})
         for one in [*of_seeds("s", [99.9] * 3, 1), *of_seeds("c", [99.9] * 5, 2)]
     ]  # fmt: skip
     profiles = {one.id: one for one in (PLAIN, memory)}

@@ -19,7 +19,7 @@ from spikejoule.energy import (
     load_profiles,
     mean_operations,
 )
-from spikejoule.energy.bands import PricedNetwork, RecordedNetwork
+from spikejoule.energy.bands import RecordedNetwork
 from spikejoule.energy.comparison import Verdict, outcome_of, verdicts
 from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import (
@@ -205,14 +205,15 @@ def test_brackets_are_compared_by_the_middle_of_their_prices() -> None:
     ledger = Ledger.of(variants, {under.id: under}, SETTINGS)
     (own,) = verdicts(ledger, (97.0,))
     own = own.model_copy(update={"conventional_pj_low": 99.0, "conventional_pj_high": 203.0})
-    recorded = RecordedNetwork(
+    row = RecordedNetwork(
         run="r", run_id="0" * 32, git_commit="c", data_source="mnist", side="conventional",
         network="recorded", method="dense", configuration="c", seed=1, weights_sha256="0" * 64,
         weight_bits=8, n_images=40, validation_percent=98.0, test_percent=97.0,
+        **{f"{under.id}:pj_low": 100.3, f"{under.id}:pj_high": 200.7,
+           f"{under.id}:pj_standard_deviation": 0.0},
     )  # fmt: skip
-    row = PricedNetwork(under.id, recorded, 100.3, None, 200.7)
     assert among_recorded(own, [row], ledger) is own
-    cheaper = dataclasses.replace(row, pj_high=199.0)
+    cheaper = row.model_copy(update={f"{under.id}:pj_high": 199.0})
     assert among_recorded(own, [cheaper], ledger).conventional == "recorded, dense"
 
 

@@ -111,7 +111,8 @@ def network(side: str, name: str, percent: float, *pj: float, under: str) -> Rec
         "side": side, "network": name, "method": "dense", "seed": 42,
         "configuration": f"{name} {under}",
         "weights_sha256": f"{sum(name.encode()):064}", "weight_bits": 8, "n_images": 1000,
-        "validation_percent": percent, "test_percent": percent - 0.5, f"{under}:pj_error": 0.0,
+        "validation_percent": percent, "test_percent": percent - 0.5,
+        f"{under}:pj_standard_deviation": 0.0,
     }  # fmt: skip
     energies = {f"{under}:{name}": each for name, each in zip(names, pj, strict=True)}
     return RecordedNetwork(**{**cells, **energies})

@@ -363,9 +363,10 @@ def test_networks_that_differ_in_the_seed_alone_are_one_configuration(priced: Pa
     assert len(set(of_seed.values())) == 3
     assert large.configuration not in of_seed.values()
     assert (lean.train_seconds, large.train_seconds) == (50, 15)
-    low, value, high, error = lean.energies(PROFILE) or ()
-    assert (low, value, high) == pytest.approx((0.9 * 65,) * 3)
-    assert error == pytest.approx(0.9 * (500 / 3) ** 0.5 / 2)
+    energy = lean.energy(PROFILE)
+    assert energy
+    assert energy.value_pj == pytest.approx(0.9 * 65)
+    assert energy.standard_deviation_pj == pytest.approx(0.9 * (500 / 3) ** 0.5)
 
 
 def test_accuracy_and_energy_are_of_the_same_images(priced: Path) -> None:

@@ -50,8 +50,7 @@ CROSSING_LEVELS: Final = tuple(round(97 + 0.1 * step, 1) for step in range(23))
 ENOUGH_SEEDS: Final = 5
 """Of a configuration; one of fewer takes part and is marked."""
 
-_PJ = ("pj_low", "pj", "pj_high")
-_ERROR = "pj_error"
+_PJ = ("pj_low", "pj", "pj_high", "pj_standard_deviation")
 
 
 class RecordedNetwork(Row):
@@ -59,7 +58,7 @@ class RecordedNetwork(Row):
 
     Further columns are its energies under each profile that compares it, pJ per inference, means
     over its images: ``PROFILE:pj``, or ``PROFILE:pj_low`` and ``PROFILE:pj_high`` where prices are
-    brackets alone, and ``PROFILE:pj_error``, the standard error over images.
+    brackets alone, and ``PROFILE:pj_standard_deviation`` over images.
 
     Attributes:
         run, run_id, git_commit: of the run that recorded it.
@@ -101,34 +100,27 @@ class RecordedNetwork(Row):
         network = f"{self.network}, {self.method}"
         return network if self.side == CONVENTIONAL else f"{self.run}: {network}"
 
-    def energies(self, profile: str) -> tuple[float, float, float, float] | None:
-        """Low, value (NaN where there are brackets alone), high and standard error under a profile;
-        None where that does not compare it."""
-        cells = [(self.model_extra or {}).get(f"{profile}:{name}") for name in (*_PJ, _ERROR)]
-        low, value, high, error = (float(cell) if cell not in (None, "") else np.nan
-                                   for cell in cells)  # fmt: skip
-        if np.isnan(error):
-            return None
-        return (value, value, value, error) if np.isnan(low) else (low, np.nan, high, error)
+    def energy(self, profile: str) -> Energy | None:
+        """Under a profile; None where that does not compare it."""
+        cells = [(self.model_extra or {}).get(f"{profile}:{name}") for name in _PJ]
+        low, value, high, spread = (np.nan if of in (None, "") else float(of) for of in cells)
+        ends = (low, value, high) if np.isnan(value) else (value, value, value)
+        return None if np.isnan(spread) else Energy.of([*ends, spread])
 
 
 def energy_cells(variant: Variant, profiles: Iterable[HardwareProfile]) -> dict[str, float]:
     """The further columns of a network that was counted image by image."""
     cells: dict[str, float] = {}
     for profile in profiles:
-        if not judges(profile, variant):
-            continue
-        energies = price(variant.operations, profile)
-        ends = dict(zip(_PJ, energies.mean(axis=1).tolist(), strict=True))
-        middle = energies[1]
-        if np.isnan(ends["pj"]):
-            del ends["pj"]
-            middle = (energies[0] + energies[2]) / 2
-        else:
-            ends = {"pj": ends["pj"]}
-        n_images = len(middle)
-        ends[_ERROR] = float(middle.std(ddof=1)) / n_images**0.5 if n_images > 1 else 0.0
-        cells |= {f"{profile.id}:{name}": rounded(pj, 8) for name, pj in ends.items()}
+        if judges(profile, variant):
+            low, value, high = price(variant.operations, profile)
+            has_value = not np.isnan(value).any()
+            named = {"pj": value} if has_value else {"pj_low": low, "pj_high": high}
+            found = {name: float(of.mean()) for name, of in named.items()}
+            found["pj_standard_deviation"] = float(
+                (value if has_value else high).std(ddof=len(high) > 1)
+            )
+            cells |= {f"{profile.id}:{name}": rounded(pj, 8) for name, pj in found.items()}
     return cells
 
 
@@ -143,34 +135,6 @@ class FrontsTable(Table):
         energies = dict.fromkeys(name for row in self.rows for name in row.model_extra or {})
         filled = tuple(RecordedNetwork(**{**energies, **row.model_dump()}) for row in self.rows)
         Table.write(FrontsTable(rows=filled), path, [*energies, *further_columns])
-
-
-@dataclass(frozen=True)
-class PricedNetwork:
-    """A recorded network under one profile; `pj` is None where prices are brackets alone."""
-
-    profile: str
-    recorded: RecordedNetwork
-    pj_low: float
-    pj: float | None
-    pj_high: float
-
-    @property
-    def middle_pj(self) -> float:
-        """The energy, or half-way between the ends of its bracket."""
-        return Energy(self.pj_low, self.pj, self.pj_high).middle_pj
-
-
-def priced(rows: Sequence[RecordedNetwork], profiles: Iterable[str]) -> tuple[PricedNetwork, ...]:
-    """Recorded networks under each profile that compares them, by ids."""
-    found = []
-    for profile in profiles:
-        for row in rows:
-            if energies := row.energies(profile):
-                low, value, high, _ = energies
-                pj = None if np.isnan(value) else value
-                found.append(PricedNetwork(profile, row, low, pj, high))
-    return tuple(found)
 
 
 class BandVerdict(Row):
@@ -194,9 +158,8 @@ class BandVerdict(Row):
             the least seed; empty if none ever reaches the bar. Of each, over its seeds: `_n_seeds`;
             mean and standard deviation of accuracies (`_validation_percent`, `_validation_spread`,
             `_test_percent`, `_test_spread`; a spread is None for one seed); the mean energy, `_pj`,
-            None where prices are brackets alone, and its ends; `_runs` and `_commits`. Of its side:
-            draws in which this configuration is sent (`_sent_percent`), and in which nothing
-            reaches the bar (`_missing_percent`).
+            None where prices are brackets alone, and its ends; `_runs` and `_commits`. And the
+            draws in which nothing of its side reaches the bar (`_missing_percent`).
     """
 
     profile: Text
@@ -221,7 +184,6 @@ class BandVerdict(Row):
     spiking_pj_low: MaybeNotNegative
     spiking_pj: MaybeNotNegative
     spiking_pj_high: MaybeNotNegative
-    spiking_sent_percent: Percent
     spiking_missing_percent: Percent
     spiking_runs: str
     spiking_commits: str
@@ -234,14 +196,13 @@ class BandVerdict(Row):
     conventional_pj_low: MaybeNotNegative
     conventional_pj: MaybeNotNegative
     conventional_pj_high: MaybeNotNegative
-    conventional_sent_percent: Percent
     conventional_missing_percent: Percent
     conventional_runs: str
     conventional_commits: str
 
     def energy(self, side: Side) -> Energy:
         """The mean energy of a side that ever reaches the bar."""
-        return Energy(*(getattr(self, f"{side}_{of}") for of in _PJ))
+        return Energy(*(getattr(self, f"{side}_{of}") for of in _PJ[:3]))
 
 
 class VerdictTable(Table):
@@ -291,11 +252,6 @@ class Draws:
             generator.uniform(-HALF_BAND, HALF_BAND, settings.resamples),
         )
 
-    @property
-    def n_configurations(self) -> int:
-        """C."""
-        return len(self.starts)
-
     def members(self, configuration: int) -> tuple[RecordedNetwork, ...]:
         """The networks of a configuration, by seed."""
         ends = [*self.starts.tolist(), len(self.networks)]
@@ -312,12 +268,16 @@ class Draws:
 
     def energies(self, profile: str) -> Floats:
         """Low, middle and high under a profile, [3, B, C]; infinite where it does not compare."""
-        known = [one.energies(profile) for one in self.networks]
-        low, value, high, error = np.array([cells or (0.0,) * 4 for cells in known]).T
-        middle = np.where(np.isnan(value), (low + high) / 2, value)
-        found = np.stack([self.means(pj + self.noise * error) for pj in (low, middle, high)])
-        compares = np.logical_and.reduceat([cells is not None for cells in known], self.starts)
-        return np.where(compares, found, np.inf)
+        known = [one.energy(profile) for one in self.networks]
+        compares = np.logical_and.reduceat([one is not None for one in known], self.starts)
+        found = [one or Energy(0.0, 0.0, 0.0, 0.0) for one in known]
+        spread = np.array([one.standard_deviation_pj for one in found], np.float64)
+        error = self.noise * spread / np.sqrt([max(one.n_images, 1) for one in self.networks])
+        means = [
+            self.means(np.array([getattr(one, f"{end}_pj") for one in found]) + error)
+            for end in ("low", "middle", "high")
+        ]
+        return np.where(compares, np.stack(means), np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,8 +338,7 @@ def band_verdicts(
         return ()
     draws = Draws.of(networks, settings)
     accuracies = draws.accuracies()
-    is_spiking = np.array([draws.members(one)[0].side == SPIKING
-                           for one in range(draws.n_configurations)])  # fmt: skip
+    is_spiking = np.array([draws.networks[first].side == SPIKING for first in draws.starts])
     found = []
     for profile in profiles:
         energies = draws.energies(profile.id)
@@ -453,7 +412,7 @@ def _side(draws: Draws, sent: NDArray[np.intp], side: Side, profile: str) -> dic
     """What a side sends most often, and what that is over its seeds."""
     names = [name for name in BandVerdict.model_fields if name.startswith(f"{side}_")]
     cells: dict[str, Any] = {name.removeprefix(f"{side}_"): None for name in names}
-    cells |= {"n_seeds": 0, "sent_percent": 0.0, "runs": "", "commits": ""}
+    cells |= {"n_seeds": 0, "runs": "", "commits": ""}
     cells["missing_percent"] = 100 * float((sent < 0).mean())
     name = ""
     if (sent >= 0).any():
@@ -464,12 +423,11 @@ def _side(draws: Draws, sent: NDArray[np.intp], side: Side, profile: str) -> dic
             percents = np.array([getattr(one, f"{of}_percent") for one in members])
             cells[f"{of}_percent"] = float(percents.mean())
             cells[f"{of}_spread"] = float(percents.std(ddof=1)) if len(members) > 1 else None
-        energies = np.array([one.energies(profile) for one in members])[:, :3].mean(axis=0)
-        pj = zip(_PJ, energies.tolist(), strict=True)
-        cells |= {of: None if np.isnan(mean) else mean for of, mean in pj}
+        found = [one.energy(profile) or Energy(np.nan, None, np.nan) for one in members]
+        mean = Energy.of(np.mean([one.numbers[:3] for one in found], axis=0))
+        cells |= {"pj_low": mean.low_pj, "pj": mean.value_pj, "pj_high": mean.high_pj}
         cells |= {
             "n_seeds": len(members),
-            "sent_percent": 100 * float((sent == most).mean()),
             "runs": " ".join(one.run_id for one in members),
             "commits": " ".join(dict.fromkeys(one.git_commit for one in members)),
         }

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from spikejoule.core.schema import NotNegative, Record, Text
 from spikejoule.energy.analysis import COLUMNS, SNN, EnergyAnalysis
-from spikejoule.energy.bands import PricedNetwork
+from spikejoule.energy.bands import RecordedNetwork
 from spikejoule.energy.comparison import Verdict, outcome_of
 from spikejoule.energy.counting import INFERENCE
 from spikejoule.energy.estimates import Energy, rounded
@@ -138,21 +138,23 @@ class RecordedVerdict(Verdict):
     is_recorded: ClassVar[bool] = True
 
 
-def among_recorded(verdict: Verdict, recorded: Sequence[PricedNetwork], ledger: Ledger) -> Verdict:
+def among_recorded(
+    verdict: Verdict, recorded: Sequence[RecordedNetwork], ledger: Ledger
+) -> Verdict:
     """A verdict of a ledger among conventional networks of recorded runs, too: the cheapest of all.
 
     The ratio to a recorded one is from the least to the most by both their ranges, since counts of
     different runs are not paired.
     """
     reaching = [
-        row
+        (energy, row)
         for row in recorded
-        if row.profile == verdict.profile
-        and row.recorded.validation_percent >= verdict.level_percent
+        if row.validation_percent >= verdict.level_percent
+        and (energy := row.energy(verdict.profile)) is not None
     ]
-    best = min(reaching, key=lambda row: row.middle_pj, default=None)
-    if best is None:
+    if not reaching:
         return verdict
+    best, network = min(reaching, key=lambda pair: pair[0].middle_pj)
     if verdict.conventional:
         # The middle of the prices, as of what is recorded: a verdict's ends are of an interval.
         number = [one.name for one in ledger.variants].index(verdict.conventional)
@@ -160,22 +162,24 @@ def among_recorded(verdict: Verdict, recorded: Sequence[PricedNetwork], ledger: 
         own_pj = Energy.of(ledger.means(number, place)).middle_pj
         if own_pj <= best.middle_pj * (1 + _ROUNDING):
             return verdict
-    cells: dict[str, Any] = {
-        "conventional_validation_percent": best.recorded.validation_percent,
-        "conventional_test_percent": best.recorded.test_percent,
-        "conventional_pj_low": best.pj_low,
-        "conventional_pj": best.pj,
-        "conventional_pj_high": best.pj_high,
-    }
     ratio = low = high = None
     if verdict.spiking:
-        ours = verdict.energy(SPIKING)
-        ratio = ours.value_pj / best.pj if ours.value_pj is not None and best.pj else None
-        low, high = ours.low_pj / best.pj_high, ours.high_pj / best.pj_low
-    cells |= {"conventional": best.recorded.name, "ratio": ratio, "ratio_low": low,
-              "ratio_high": high}  # fmt: skip
-    outcome = outcome_of([bool(verdict.spiking), True], low, high)
-    return RecordedVerdict(**{**dict(verdict), **cells, "outcome": outcome})
+        ours, other_pj = verdict.energy(SPIKING), best.value_pj
+        ratio = ours.value_pj / other_pj if ours.value_pj is not None and other_pj else None
+        low, high = ours.low_pj / best.high_pj, ours.high_pj / best.low_pj
+    cells = {
+        "conventional": network.name,
+        "conventional_validation_percent": network.validation_percent,
+        "conventional_test_percent": network.test_percent,
+        "conventional_pj_low": best.low_pj,
+        "conventional_pj": best.value_pj,
+        "conventional_pj_high": best.high_pj,
+        "ratio": ratio,
+        "ratio_low": low,
+        "ratio_high": high,
+        "outcome": outcome_of([bool(verdict.spiking), True], low, high),
+    }
+    return RecordedVerdict(**{**dict(verdict), **cells})
 
 
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:

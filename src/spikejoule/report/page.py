@@ -19,13 +19,7 @@ from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.text import render, text_table
 from spikejoule.energy import EnergyAnalysis
-from spikejoule.energy.bands import (
-    BandVerdict,
-    PricedNetwork,
-    RecordedNetwork,
-    band_sentences,
-    priced,
-)
+from spikejoule.energy.bands import BandVerdict, RecordedNetwork, band_sentences
 from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.estimates import Energy, joules
 from spikejoule.energy.ledger import CONVENTIONAL
@@ -70,21 +64,16 @@ class PageContent:
     data_source: str = ""
 
     @cached_property
-    def priced(self) -> tuple[PricedNetwork, ...]:
-        """The recorded networks of the data of this run under every profile that compares them."""
-        alike = [row for row in self.fronts if row.data_source == self.data_source]
-        return priced(alike, [one.id for one in self.analysis.ledger.profiles])
+    def alike(self) -> tuple[RecordedNetwork, ...]:
+        """The recorded networks of the data of this run."""
+        return tuple(row for row in self.fronts if row.data_source == self.data_source)
 
     @cached_property
-    def recorded(self) -> tuple[PricedNetwork, ...]:
+    def recorded(self) -> tuple[RecordedNetwork, ...]:
         """The conventional ones among them that are not this run's own."""
         own = {(one.name, one.validation_percent) for one in self.analysis.baselines}
-        return tuple(
-            one
-            for one in self.priced
-            if one.recorded.side == CONVENTIONAL
-            and (one.recorded.name, one.recorded.validation_percent) not in own
-        )
+        others = (row for row in self.alike if row.side == CONVENTIONAL)
+        return tuple(row for row in others if (row.name, row.validation_percent) not in own)
 
     @property
     def of_bands(self) -> tuple[str, ...]:

@@ -386,32 +386,26 @@ def seeds_table(runs: pd.DataFrame, data_source: str | None = None) -> pd.DataFr
         seed=alike[_SEED].astype(int),
     )
     answers = answers_of(drawn.drop_duplicates(["setting", "seed"])).sort_values("seed")
-    figures = {name: (name, "mean") for name in _FIGURES}
-    figures |= {name: (f"{METRIC}{name}", "mean") for name in _PER_INFERENCE}
-    alone = answers.groupby(["setting", "early_exit"])["seed"].transform("size") == 1
-    groups = {1: ["setting", "early_exit"], 0: ["setting", "early_exit", "seed"]}
+    setting = ["setting", "early_exit"]
     tables = [
-        (answers if is_mean else answers[~alone])
-        .groupby(keys, as_index=False)
-        .agg(
+        answers.groupby(keys, as_index=False).agg(
             name=("name", "first"),
             seeds=("seed", lambda seeds: " ".join(map(str, seeds))),
             run_ids=("run_id", " ".join),
             git_commits=(_COMMIT, lambda commits: " ".join(dict.fromkeys(commits))),
             test_lowest_percent=(_TEST, "min"),
             test_highest_percent=(_TEST, "max"),
-            **figures,
+            **{name: (name, "mean") for name in _FIGURES},
+            **{name: (f"{METRIC}{name}", "mean") for name in _PER_INFERENCE},
         )
-        .assign(is_mean=is_mean)
-        for is_mean, keys in groups.items()
+        for keys in (setting, [*setting, "seed"])
     ]
-    means = tables[0].sort_values([_EVENTS, "name"], ignore_index=True)
-    order = {key: place for place, key in enumerate(zip(means["setting"], means["early_exit"],
-                                                        strict=True))}  # fmt: skip
-    every = pd.concat(tables, ignore_index=True)
-    every["order"] = [order[key] for key in zip(every["setting"], every["early_exit"], strict=True)]
-    every = every.sort_values(["order", "is_mean", "seed"], ascending=[True, False, True])
-    return every.reset_index(drop=True)[[*_SEEDS_COLUMNS, "run_ids", "git_commits"]]
+    rows = pd.concat(tables).drop_duplicates([*setting, "seeds"])
+    # Settings by the events and the name of their means, which come first and stay so.
+    of_mean = rows.groupby(setting)[[_EVENTS, "name"]].transform("first")
+    rows = rows.assign(events=of_mean[_EVENTS], of=of_mean["name"])
+    rows = rows.sort_values(["events", "of", *setting], kind="stable", ignore_index=True)
+    return rows[[*_SEEDS_COLUMNS, "run_ids", "git_commits"]]
 
 
 def seeds_text(table: pd.DataFrame) -> str:

@@ -26,7 +26,7 @@ def charts_of_page(content: "PageContent") -> dict[str, Chart | None]:
     """The charts of the page, by the name that its template calls them; None without data."""
     analysis = content.analysis
     return {
-        "fronts": accuracy.recorded_fronts(content.priced, analysis.judging),
+        "fronts": accuracy.recorded_fronts(content.alike, analysis.judging),
         "by_profile": energy.by_profile(analysis),
         "by_term": energy.by_term(analysis),
         "front": accuracy.accuracy_front(content.front, ""),

@@ -16,7 +16,7 @@ from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
     from spikejoule.energy import HardwareProfile
-    from spikejoule.energy.bands import PricedNetwork
+    from spikejoule.energy.bands import RecordedNetwork
 
 
 class _Point(NamedTuple):
@@ -90,31 +90,29 @@ def accuracy_front(runs: Sequence[FrontRow], source: str) -> Chart | None:
 
 @canvas.house_style()
 def recorded_fronts(
-    networks: Sequence["PricedNetwork"], profile: "HardwareProfile"
+    networks: Sequence["RecordedNetwork"], profile: "HardwareProfile"
 ) -> Chart | None:
     """All networks of recorded runs and both Pareto fronts under one profile; None without any."""
-    shown = [one for one in networks if one.profile == profile.id]
+    shown = [(energy.middle_pj, one) for one in networks if (energy := one.energy(profile.id))]
     if not shown:
         return None
     figure, axes = canvas.new_figure(4.2)
     canvas.log_axis(axes, "x")
     canvas.accuracy_axis(axes)
     for side, color in (("spiking", canvas.BLUE), ("conventional", canvas.VERMILION)):
-        of_side = [one for one in shown if one.recorded.side == side]
-        of_side.sort(key=lambda one: (one.middle_pj, -one.recorded.validation_percent))
-        percents = [one.recorded.validation_percent for one in of_side]
-        on_front = pareto_front([one.middle_pj for one in of_side], percents)
+        of_side = [(pj, one) for pj, one in shown if one.side == side]
+        of_side.sort(key=lambda pair: (pair[0], -pair[1].validation_percent))
+        percents = [one.validation_percent for _, one in of_side]
+        on_front = pareto_front([pj for pj, _ in of_side], percents)
         front, others, tested = list[_Point](), list[_Point](), list[_Point]()
-        for one, is_on_front in zip(of_side, on_front, strict=True):
-            known, pj = one.recorded, one.middle_pj
-            about = f"{known.name}, seed {known.seed}"
-            words = f"{about}: {known.validation_percent:.2f} % for {joules(pj, 3)}"
-            point = _Point(pj, known.validation_percent, words)
+        for (pj, one), is_on_front in zip(of_side, on_front, strict=True):
+            about, percent = f"{one.name}, seed {one.seed}", one.validation_percent
+            point = _Point(pj, percent, f"{about}: {percent:.2f} % for {joules(pj, 3)}")
             (front if is_on_front else others).append(point)
             if is_on_front:
-                words = f"{about}, test: {known.test_percent:.2f} %"
-                tested.append(_Point(pj, known.test_percent, words))
-        _draw_stairs(axes, front, max(one.middle_pj for one in shown), color)
+                words = f"{about}, test: {one.test_percent:.2f} %"
+                tested.append(_Point(pj, one.test_percent, words))
+        _draw_stairs(axes, front, max(pj for pj, _ in shown), color)
         _draw(axes, others, color, f"{side}, validation, all others", alpha=0.25)
         _draw(axes, front, color, f"{side}, validation, on the front")
         _draw(axes, tested, color, f"{side}, test", markerfacecolor=canvas.PAPER)
