@@ -102,11 +102,11 @@ class TestCounts:
         class Direct(nn.Module):
             def __init__(self, once: bool) -> None:
                 super().__init__()
-                self.first, self.body, self.once = nn.Linear(30, 20), dense()[1:], once
+                self.first, self.output, self.once = nn.Linear(30, 20), dense()[1:], once
 
             def forward(self, x: Tensor) -> Tensor:
                 current = self.first(x)
-                steps = [self.body(current if self.once else self.first(x)) for _ in range(T)]
+                steps = [self.output(current if self.once else self.first(x)) for _ in range(T)]
                 return torch.stack(steps[: T - 1 + self.once])
 
         images = torch.rand(N, 30) * (torch.rand(N, 30) < 0.5)
@@ -175,3 +175,66 @@ def test_what_is_refused(
     model, x = given.pop("model", dense()), given.pop("x", spikes)
     with pytest.raises(error, match=re.escape(words)):
         price(model, x, **given)
+
+
+class TestBaseline:
+    """A conventional network of torch, by hand."""
+
+    def report(self, ann: nn.Module, images: Tensor, **given: Any) -> spikejoule.Report:
+        class Spiking(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer, self.lif = nn.Linear(2 * 8 * 8, 4), LIF()
+
+            def forward(self, x: Tensor) -> Tensor:
+                return torch.stack([self.lif(self.layer(x.flatten(1))) for _ in range(T)])
+
+        baseline = spikejoule.Baseline(ann, **given)
+        labels = np.arange(len(images)) % 4
+        return price(Spiking(), images, labels=labels, against=baseline, time_axis="none")
+
+    def test_of_convolutions_pooling_and_a_norm(self) -> None:
+        ann = nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(),
+            nn.MaxPool2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(64, 4, bias=False),
+        ).eval()  # fmt: skip
+        images = torch.rand(N, 2, 8, 8) * (torch.rand(N, 2, 8, 8) < 0.4)
+        report = self.report(ann, images)
+        with torch.no_grad():
+            features = ann[:6](images)
+        ones = torch.ones(4, 1, 3, 3)
+        reached = nn.functional.conv2d(torch.ones(1, 1, 8, 8), ones[:1], padding=1)[0, 0] * 4
+        variants = {one.method: one.operations for one in report.analysis.ledger.variants[1:]}
+        dense, skipping = (
+            {
+                (one.term, one.place): mean
+                for one, mean in zip(found.columns, found.means, strict=True)
+            }
+            for found in (variants["dense"], variants["zero-skipping"])
+        )
+        conv, linear = "Conv2d 0", "Linear 6"
+        every = 2 * int(reached.sum())
+        assert dense["mac", conv] == every
+        assert dense["mac", linear] == 64 * 4
+        assert skipping["mac", conv] == float(((images != 0) * reached).sum().item() / N)
+        assert skipping["mac", linear] == int((features != 0).sum()) * 4 / N
+        assert dense["bias_addition", f"{conv} units"] == 4 * 8 * 8, "the norm's"
+        assert dense["bias_addition", f"{linear} units"] == 0
+        assert dense["activation_comparison", "ReLU 2"] == 4 * 8 * 8
+        assert dense["activation_comparison", "MaxPool2d 3"] == 4 * 8 * 8
+        assert dense["activation_read", "MaxPool2d 3"] == 4 * 8 * 8
+        assert dense["activation_write", "MaxPool2d 3"] == 64
+        (words,) = {one.memory_bits for one in variants["dense"].columns
+                    if (one.term, one.place) == ("weight_read", conv)}  # fmt: skip
+        assert words == 32 * 4 * 2 * 9, "kernels are stored once"
+        assert report.not_counted == ()
+
+    def test_in_integers_on_samples_of_its_own(self) -> None:
+        ann = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4)).eval()
+        images = torch.rand(N, 2, 8, 8)
+        report = self.report(ann, images, samples=torch.rand(N, 3), weight_bits=8, name="small")
+        one = report.analysis.ledger.variants[1]
+        assert (one.network, one.weight_bits) == ("small, 8 bits", 8)
+        assert {column.bits for column in one.operations.columns if column.term == "mac"} == {8}
+        with pytest.raises(ArtifactError, match=r"gives no scores .* of the 12 samples"):
+            self.report(ann, images, samples=torch.rand(N - 1, 3))

@@ -33,7 +33,7 @@ from spikejoule.model.network import (
     Windows,
 )
 from spikejoule.modules.reach import AVERAGES, MAXIMA, POOLING, WEIGHTED
-from spikejoule.modules.watching import INPUT, Place, Watch
+from spikejoule.modules.watching import INPUT, OUTPUT, Place, Watch
 
 NO_WINDOWS: Final = Windows((1, 1), (1, 1), (0, 0))
 _TIMES: Final = ("tau_mem", "tau_syn", "tau_adapt")
@@ -80,12 +80,12 @@ def activity_of(watch: Watch) -> Activity:
                 counts[given].setdefault(source, read)
     counts["spikes"].setdefault(INPUT, np.zeros(sum(sizes), np.int64))
     last = [name for name, node in nodes.items() if isinstance(node, Neurons)][-1]
-    nodes["output"] = Output("output", nodes[last].out_shape, nodes[last].out_shape)
+    nodes[OUTPUT] = Output(OUTPUT, nodes[last].out_shape, nodes[last].out_shape)
     window = max(
         int(found.max()) for place in places.values() if place.population is not None
         for found in place.counts.get("steps", {}).values()
     )  # fmt: skip
-    network = Network(nodes, (*edges, (last, "output")))
+    network = Network(nodes, (*edges, (last, OUTPUT)))
     return Activity(network=network, time_window=window, counts=counts)
 
 

@@ -39,6 +39,7 @@ from spikejoule.modules.reach import (
 _EXACT: Final = 2**24
 """Below it float32 adds up whole numbers exactly."""
 INPUT: Final = "input"
+OUTPUT: Final = "output"
 _STEPS_AT_ONCE: Final = 100
 
 
@@ -499,9 +500,10 @@ def _total(found: list[Any]) -> Any:
 
 
 def _named(name: str, module: nn.Module) -> str:
-    """A module's name in the model; of those of a `Sequential`, which have numbers, its class
-    beside it."""
-    return f"{type(module).__name__} {name}".strip() if name.isdigit() or not name else name
+    """A module's name in the model; with its class before it those of a `Sequential`, which have
+    numbers, and what is called as the ends of the network are."""
+    is_plain = name and not name.isdigit() and name not in (INPUT, OUTPUT)
+    return name if is_plain else f"{type(module).__name__} {name}".strip()
 
 
 _SCRATCH: dict[tuple[torch.device, torch.dtype], Tensor] = {}

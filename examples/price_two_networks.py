@@ -1,0 +1,64 @@
+"""A spiking network and a conventional one of one shape, trained on MNIST, priced side by side.
+
+Both are plain torch. The spiking one has a neuron of its own, takes the image as a constant current
+in its first layer, and answers by the spikes of its output over ten steps.
+"""
+
+import torch
+from torch import Tensor, nn
+
+import spikejoule
+from spikejoule.data.sources.mnist5k import load_mnist5k
+
+STEPS, HIDDEN, EPOCHS = 10, 100, 4
+
+
+class LIF(nn.Module):
+    """v = 0.9 v + x; a spike where v >= 1, which resets v; backwards, a fast sigmoid's slope."""
+
+    def reset(self) -> None:
+        self.v: Tensor | float = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        v = 0.9 * self.v + x
+        soft = (v - 1) / (1 + 5 * (v - 1).abs())
+        spikes = (v >= 1).float() + soft - soft.detach()
+        self.v = v * (1 - spikes.detach())
+        return spikes if self.training else spikes.detach().round()
+
+
+class Spiking(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.hidden = nn.Linear(784, HIDDEN), LIF()
+        self.second, self.output = nn.Linear(HIDDEN, 10), LIF()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.hidden.reset()
+        self.output.reset()
+        current = self.first(images)
+        steps = [self.output(self.second(self.hidden(current))) for _ in range(STEPS)]
+        return torch.stack(steps).sum(dim=0)
+
+
+def train(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(len(images)).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
+            optimizer.step()
+    return model.eval()
+
+
+torch.manual_seed(0)
+data = load_mnist5k()
+images, labels = (torch.from_numpy(one) for one in (data.train.images, data.train.labels))
+images = images.flatten(1) / 255
+snn = train(Spiking(), images, labels.long())
+ann = nn.Sequential(nn.Linear(784, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 10))
+ann = train(ann, images, labels.long())
+test = torch.from_numpy(data.test.images).flatten(1) / 255
+report = spikejoule.price(snn, test, labels=data.test.labels, against=ann, time_axis="none",
+                          neurons={LIF: spikejoule.Population()}, title="MNIST")  # fmt: skip
+print(report)
