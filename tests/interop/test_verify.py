@@ -1,243 +1,186 @@
-"""`spikejoule.verify` on what exporters drop: each case of four simulators, with its cause."""
+"""`spikejoule.verify` on what exporters drop, and on the graph of each of the sixty networks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import spikejoule
+from spikejoule.core.errors import SpikejouleError
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.verified import Verification
+from tests.interop.networks import CASES, Case, louder
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 N_SAMPLES, STEPS, N_IN, N_OUT = 12, 20, 30, 10
-DT = 1e-4
 
 
-def weighted(network: nn.Module) -> nn.Module:
-    """Weights that make every layer fire, multiples of 1/256: sums are exact in any order."""
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for values in network.parameters():
-            if values.dim() > 1:
-                drawn = torch.randn(values.shape) * 3 / values[0].numel() ** 0.5
-                values.copy_(torch.round(256 * drawn) / 256)
-    return network.eval()
-
-
-def spikes_of(shape: tuple[int, ...]) -> torch.Tensor:
-    """[steps, samples, units...]."""
-    torch.manual_seed(5)
-    return (torch.rand(STEPS, N_SAMPLES, *shape) < 0.15).float()
-
-
-def leaky(*shape: int, beta: float = 0.5, **options: Any) -> nn.Module:
+def snn(kind: str, *shape: int, **options: Any) -> nn.Module:
+    """Neurons of snnTorch as its exporter takes them, reset to zero unless it is said."""
     import snntorch
 
-    given = {"reset_mechanism": "zero", "init_hidden": True, **options}
-    neurons: nn.Module = snntorch.Leaky(
-        beta=torch.full(shape, beta), threshold=torch.ones(shape), **given
-    )
-    return neurons
-
-
-def rleaky(bias: bool = False, **options: Any) -> nn.Module:
-    import snntorch
-
-    neurons = snntorch.RLeaky(
-        beta=torch.full((40,), 0.5), threshold=torch.ones(40), linear_features=40,
-        init_hidden=True, **{"reset_mechanism": "zero", "reset_delay": False, **options},
-    )  # fmt: skip
-    nn.init.constant_(neurons.recurrent.bias, 0.25 if bias else 0.0)
-    made: nn.Module = neurons
+    each = {"beta": torch.full(shape, options.pop("beta", 0.5)), "threshold": torch.ones(shape)}
+    if kind == "Synaptic":
+        each["alpha"] = torch.full(shape, 0.5)
+    own = {"linear_features": shape[0]} if kind == "RLeaky" else {}
+    bias = options.pop("bias", 0.0)
+    given = {"reset_mechanism": "zero", "init_hidden": True, **own, **options}
+    made: nn.Module = getattr(snntorch, kind)(**each, **given)
+    if own:
+        nn.init.constant_(made.recurrent.bias, bias)  # type: ignore[arg-type, union-attr]
     return made
 
 
-def synaptic(n: int, **options: Any) -> nn.Module:
-    import snntorch
-
-    half = torch.full((n,), 0.5)
-    neurons: nn.Module = snntorch.Synaptic(
-        alpha=half, beta=half, threshold=torch.ones(n), init_hidden=True,
-        **{"reset_mechanism": "zero", **options},
-    )  # fmt: skip
-    return neurons
-
-
-def dense(first: Callable[[], nn.Module], **options: Any) -> Callable[[], list[nn.Module]]:
-    return lambda: [nn.Linear(N_IN, 40), first(), nn.Linear(40, N_OUT), leaky(N_OUT, **options)]
+def dense(kind: str = "Leaky", **options: Any) -> Callable[[], list[nn.Module]]:
+    return lambda: [nn.Linear(N_IN, 40), snn(kind, 40, **options), nn.Linear(40, N_OUT),
+                    snn("Leaky", N_OUT)]  # fmt: skip
 
 
 def conv(**options: Any) -> Callable[[], list[nn.Module]]:
-    return lambda: [nn.Conv2d(2, 6, 3, padding=1, **options), leaky(6, 6, 6), nn.Flatten(),
-                    nn.Linear(216, N_OUT), leaky(N_OUT)]  # fmt: skip
+    return lambda: [nn.Conv2d(2, 6, 3, padding=1, **options), snn("Leaky", 6, 6, 6), nn.Flatten(),
+                    nn.Linear(216, N_OUT), snn("Leaky", N_OUT)]  # fmt: skip
 
 
-Case = tuple[Callable[[], list[nn.Module]], tuple[int, ...], str]
-SNNTORCH: dict[str, Case] = {
-    "to zero": (dense(lambda: leaky(40)), (N_IN,), ""),
-    "beta is 1": (dense(lambda: leaky(40, beta=1.0)), (N_IN,), ""),
-    "convolution": (conv(), (2, 6, 6), ""),
-    "circular": (conv(padding_mode="circular"), (2, 6, 6), "padding 'circular'"),
-    "graded": (dense(lambda: leaky(40, graded_spikes_factor=2.0)), (N_IN,), "gives up to 2"),
-    "never reset": (dense(lambda: leaky(40, reset_mechanism="none")), (N_IN,), "never reset"),
-    "its default": (dense(lambda: leaky(40, reset_mechanism="subtract")), (N_IN,), "a step late"),
-    "subtracts at once": (
-        dense(lambda: leaky(40, reset_mechanism="subtract", reset_delay=False)), (N_IN,),
-        "once more",
-    ),
-    "Synaptic": (dense(lambda: synaptic(40, reset_delay=False)), (N_IN,), ""),
-    "Synaptic, delayed": (dense(lambda: synaptic(40)), (N_IN,), "reset_delay=True"),
-    "Synaptic subtracts": (
-        dense(lambda: synaptic(40, reset_mechanism="subtract")), (N_IN,), "a step late"
-    ),
-    "recurrent": (dense(rleaky), (N_IN,), ""),
-    "recurrent with a bias": (dense(lambda: rleaky(bias=True)), (N_IN,), "have a bias"),
-    "recurrent, delayed": (dense(lambda: rleaky(reset_delay=True)), (N_IN,), "reset_delay=True"),
-}  # fmt: skip
+DROPPED: dict[str, tuple[Callable[[], list[nn.Module]], str]] = {
+    "to zero": (dense(), ""),
+    "beta is 1": (dense(beta=1.0), ""),
+    "convolution": (conv(), ""),
+    "circular": (conv(padding_mode="circular"), "has the padding 'circular'"),
+    "graded": (dense(graded_spikes_factor=2.0), "gives up to 2"),
+    "never reset": (dense(reset_mechanism="none"), "never reset"),
+    "its default": (dense(reset_mechanism="subtract"), "a step late"),
+    "subtracts at once": (dense(reset_mechanism="subtract", reset_delay=False), "once more"),
+    "Synaptic": (dense("Synaptic", reset_delay=False), ""),
+    "Synaptic, delayed": (dense("Synaptic"), "reset_delay=True"),
+    "recurrent": (dense("RLeaky", reset_delay=False), ""),
+    "recurrent with a bias": (dense("RLeaky", reset_delay=False, bias=0.25), "have a bias"),
+    "recurrent, delayed": (dense("RLeaky"), "reset_delay=True"),
+}
 
 
-@pytest.mark.parametrize("name", SNNTORCH)
+@pytest.mark.parametrize("name", DROPPED)
 @torch.no_grad()
-def test_snntorch(name: str) -> None:
+def test_what_snntorchs_exporter_drops(name: str) -> None:
     pytest.importorskip("snntorch", reason="needs the extra interop")
     from snntorch.export_nir import export_to_nir
 
-    make, shape, cause = SNNTORCH[name]
-    network = weighted(nn.Sequential(*make()))
+    make, cause = DROPPED[name]
+    torch.manual_seed(3)
+    network = nn.Sequential(*make())
+    for values in network.parameters():
+        if values.dim() > 1:  # sums are exact in any order, and all layers fire
+            drawn = torch.randn(values.shape) * 3 / values[0].numel() ** 0.5
+            values.copy_(torch.round(256 * drawn) / 256)
+    shape = (N_IN,) if isinstance(network[0], nn.Linear) else (2, 6, 6)
     graph = export_to_nir(network, torch.zeros(1, *shape), ignore_dims=[0])
-    given = Conventions(dt=DT, reset="zero", comparison="gt", current="same_step")
-    check(spikejoule.verify(network, graph, spikes_of(shape), given, time_axis=0), cause)
-
-
-def check(found: Verification, cause: str) -> None:
+    spikes = (torch.rand(STEPS, N_SAMPLES, *shape) < 0.15).float()
+    found = spikejoule.verify(network, graph, spikes, GIVEN["snntorch"], time_axis=0)
     assert all(one.spikes > 50 for one in found.layers), str(found)
     assert found.same == (not cause), str(found)
     assert cause in found.cause, str(found)
 
 
-def jelly(neuron: str = "LIFNode", **options: Any) -> nn.Module:
-    from spikingjelly.activation_based import functional
-    from spikingjelly.activation_based import neuron as neurons
-
-    known = {"LIFNode": {"tau": 2.0}, "ParametricLIFNode": {"init_tau": 2.0},
-             "CUBALIFNode": {"c_decay": 0.5, "v_decay": 0.5}}  # fmt: skip
-    given = {"v_reset": 0.0, **known.get(neuron, {}), **options}
-    made: nn.Module = getattr(neurons, neuron)(**given)
-    functional.set_step_mode(made, "m")
-    return made
+GIVEN = {
+    "snntorch": Conventions(dt=1e-4, reset="zero", comparison="gt"),
+    "spikingjelly": Conventions(dt=1e-4, reset="zero", comparison="ge"),
+    "norse": Conventions(dt=0.003, reset="zero", comparison="gt"),
+    "sinabs": Conventions(dt=1.0, reset="subtract", comparison="ge"),
+}
+GIVEN = {name: replace(one, current="same_step", initial="zero") for name, one in GIVEN.items()}
 
 
-JELLY: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], str]] = {
-    "LIF": (lambda: jelly(decay_input=False), {}, ""),
-    "decays its input": (lambda: jelly(), {}, ""),
-    "to -0.5": (lambda: jelly(v_reset=-0.5), {"initial": "reset"}, ""),
-    "IF": (lambda: jelly("IFNode"), {}, ""),
-    "parametric": (lambda: jelly("ParametricLIFNode"), {}, ""),
-    "above": (lambda: jelly("IFNode"), {"comparison": "gt"}, "with ge the spikes"),
-    "dt": (lambda: jelly("IFNode"), {"dt": DT / 2}, "counts 0.5 times in the graph"),
-    "dt of LIF": (lambda: jelly(), {"dt": DT / 2}, "keep 0.5 of their potential"),
-    "CUBALIF": (lambda: jelly("CUBALIFNode"), {"current": "same_step"}, ""),
-    "CUBALIF later": (
-        lambda: jelly("CUBALIFNode"), {"current": "next_step"}, "with same_step the spikes"
-    ),
+def exported(case: Case, model: Any, samples: Tensor) -> Any:
+    """The graph of a network as its simulator exports it, by the recipes of the how-to page."""
+    one = samples[:1] if case.time_axis == "none" else samples[:1, :1]
+    if case.simulator == "snntorch":
+        from snntorch import SpikingNeuron
+        from snntorch.export_nir import export_to_nir
+
+        model(samples[0] if case.stepwise else samples)
+        for module in model.modules():
+            for constant in ("alpha", "beta", "threshold"):
+                if isinstance(module, SpikingNeuron) and hasattr(module, constant):
+                    value = getattr(module, constant).detach().expand(module.mem.shape[1:]).clone()
+                    delattr(module, constant)
+                    module.register_buffer(constant, value)
+        return export_to_nir(model, one[0], ignore_dims=[0])
+    if case.simulator == "spikingjelly":
+        from spikingjelly.activation_based.nir_exchange import export_to_nir as from_jelly
+
+        return from_jelly(model, one[0] if case.stepwise else one, dt=1e-4)
+    if case.simulator == "norse":
+        from norse.torch.utils.export_nir import to_nir
+
+        graph = to_nir(model, one[0], dt=0.003)
+        for node in graph.nodes.values():
+            for tau in ("tau", "tau_mem", "tau_syn"):
+                if hasattr(node, tau):
+                    setattr(node, tau, getattr(node, tau) / 0.003)
+        return graph
+    from sinabs.nir import to_nir as from_sinabs
+
+    model(samples)
+    return from_sinabs(model, one)
+
+
+SAME = {
+    "snntorch: Leaky zero delayed", "snntorch: Leaky zero at once", "norse: LIFBoxCell",
+    *(f"spikingjelly: {name} {mode}" for mode in "sm" for name in
+      ("IF", "LIF", "LIF without decay of the input", "PLIF", "CUBALIF")),
+    "spikingjelly: SEW ADD",
 }  # fmt: skip
+OTHERWISE = {
+    "spikingjelly: IF m": ({"dt": 5e-5}, "counts 0.5 times in the graph: is dt right?"),
+    "spikingjelly: LIF m": ({"dt": 5e-5}, "keep 0.444444 of their potential, those of the graph"),
+    "spikingjelly: CUBALIF m": ({"current": "next_step"}, "with same_step the spikes"),
+    "sinabs: IAF single spikes": ({"reset": "zero"}, ""),
+    "sinabs: IAF": ({}, "it gives up to"),
+    "sinabs: LIF several spikes": ({}, "it gives up to"),
+    "sinabs: LIF normalised": ({}, "keep 0.606531 of their potential, those of the graph 0.5"),
+    "norse: LIFCell": ({}, "takes all that arrives"),
+    "norse: IAFCell": ({}, "counts 0.003 times"),
+}
 
 
-@pytest.mark.parametrize("name", JELLY)
+def made(name: str) -> tuple[Case, nn.Module, Tensor]:
+    case = CASES[name]
+    pytest.importorskip(case.simulator, reason="needs the extra interop")
+    torch.manual_seed(1)
+    model = louder(case.make()).to(case.dtype).train(case.training)
+    return case, model, case.samples()
+
+
+@pytest.mark.parametrize("name", CASES)
 @torch.no_grad()
-def test_spikingjelly(name: str) -> None:
-    pytest.importorskip("spikingjelly", reason="needs the extra interop")
-    from spikingjelly.activation_based import layer
-    from spikingjelly.activation_based.nir_exchange import export_to_nir
+def test_a_graph_is_the_network_or_says_why_not(name: str) -> None:
+    """Of those that are exported at all, none is taken for the network that is not."""
+    with torch.enable_grad():  # some are trained
+        case, model, samples = made(name)
+    try:
+        graph = exported(case, model, samples)
+    except Exception:
+        assert name not in SAME
+        return
+    try:
+        found = spikejoule.verify(
+            model, graph, samples, GIVEN[case.simulator], time_axis=case.time_axis
+        )
+    except SpikejouleError:
+        assert name not in SAME
+        return
+    assert found.same == (name in SAME), str(found)
+    assert found.same or found.cause != "none of those that are known"
 
-    make, said, cause = JELLY[name]
-    layers = [layer.Linear(N_IN, 40, step_mode="m"), make(),
-              layer.Linear(40, N_OUT, step_mode="m"), make()]  # fmt: skip
-    network, spikes = weighted(nn.Sequential(*layers)), spikes_of((N_IN,))
-    graph = export_to_nir(network, spikes[:, :1], dt=DT)
-    given = Conventions(
-        **{"dt": DT, "reset": "zero", "comparison": "ge", "initial": "zero", **said}
-    )
-    check(spikejoule.verify(network, graph, spikes, given, time_axis=0), cause)
 
-
+@pytest.mark.parametrize("name", OTHERWISE)
 @torch.no_grad()
-def test_a_reset_by_subtraction_in_spikingjelly() -> None:
-    """Its exporter refuses it, so it is exported as a reset to zero, and run by subtraction."""
-    pytest.importorskip("spikingjelly", reason="needs the extra interop")
-    from spikingjelly.activation_based import layer
-    from spikingjelly.activation_based.nir_exchange import export_to_nir
-
-    layers = [layer.Linear(N_IN, 40, step_mode="m"), jelly(decay_input=False)]
-    network, spikes = weighted(nn.Sequential(*layers)), spikes_of((N_IN,))
-    graph = export_to_nir(network, spikes[:, :1], dt=DT)
-    layers[1].v_reset = None  # type: ignore[assignment]
-    for reset, cause in (("subtract", ""), ("zero", "with subtract the spikes")):
-        given = Conventions(dt=DT, reset=reset, comparison="ge")
-        check(spikejoule.verify(network, graph, spikes, given, time_axis=0), cause)
-
-
-@pytest.mark.parametrize(("factor", "cause"), [(1.0, ""), (2.0, "of a time constant")])
-@torch.no_grad()
-def test_norse(factor: float, cause: str) -> None:
-    """Its exporter writes a tau that is dt times too small; the recipe divides it out."""
-    norse = pytest.importorskip("norse.torch", reason="needs the extra interop")
-    from norse.torch.utils.export_nir import to_nir
-
-    def cell(n: int) -> nn.Module:
-        nothing = torch.zeros(n)
-        made: nn.Module = norse.LIFBoxCell(
-            norse.LIFBoxParameters(
-                tau_mem_inv=torch.full((n,), 500.0), v_leak=nothing, v_th=torch.ones(n),
-                v_reset=nothing,
-            )
-        )  # fmt: skip
-        return made
-
-    layers = [nn.Linear(N_IN, 40), cell(40), nn.Linear(40, N_OUT), cell(N_OUT)]
-    network, spikes = weighted(norse.SequentialState(*layers)), spikes_of((N_IN,))
-    graph = to_nir(network, spikes[0, :1], dt=1e-3)
-    for node in graph.nodes.values():
-        if hasattr(node, "tau"):
-            node.tau = node.tau / 1e-3 * factor
-    given = Conventions(dt=1e-3, reset="zero", comparison="gt")
-    check(spikejoule.verify(network, graph, spikes, given, time_axis=0), cause)
-
-
-SINABS: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "IAF": ("IAF", {"spike_fn": "SingleSpike"}, "subtract", ""),
-    "IAF with several spikes": ("IAF", {"spike_fn": "MultiSpike"}, "subtract", "in a step, where"),
-    "LIF": ("LIF", {"tau_mem": 10.0, "spike_fn": "SingleSpike"}, "subtract", "keep 0.904"),
-    "LIF without a norm": (
-        "LIF", {"tau_mem": 10.0, "spike_fn": "SingleSpike", "norm_input": False}, "subtract",
-        "norm_input=False",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SINABS)
-@torch.no_grad()
-def test_sinabs(name: str) -> None:
-    layers = pytest.importorskip("sinabs.layers", reason="needs the extra interop")
-    from sinabs import activation
-    from sinabs.nir import to_nir
-
-    kind, options, reset, cause = SINABS[name]
-    given = {**options, "spike_fn": getattr(activation, options["spike_fn"])}
-
-    def neurons(n: int) -> nn.Module:
-        if "tau_mem" in given:
-            given["tau_mem"] = torch.full((n,), 10.0)
-            given["spike_threshold"] = torch.full((n,), 0.125)
-        made: nn.Module = getattr(layers, kind)(**given)
-        return made
-
-    parts = [nn.Linear(N_IN, 40), neurons(40), nn.Linear(40, N_OUT), neurons(N_OUT)]
-    network, spikes = weighted(nn.Sequential(*parts)), spikes_of((N_IN,))
-    graph = to_nir(network, spikes[:1, :1].transpose(0, 1))
-    said = Conventions(dt=1.0, reset=reset, comparison="ge")
-    check(spikejoule.verify(network, graph, spikes, said, time_axis=0), cause)
+def test_a_graph_that_is_run_in_another_way(name: str) -> None:
+    (case, model, samples), (given, cause) = made(name), OTHERWISE[name]
+    graph = exported(case, model, samples)
+    how = replace(GIVEN[case.simulator], **given)
+    found = spikejoule.verify(model, graph, samples, how, time_axis=case.time_axis)
+    assert found.same == (not cause), str(found)
+    assert cause in found.cause, str(found)

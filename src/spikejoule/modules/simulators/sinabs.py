@@ -24,7 +24,15 @@ def describe(module: Any) -> Population | None:
         states=len(keeps),
         fires=module.spike_fn is not None,
         time=FLAT if "SqueezeMixin" in names else 1,
+        lost=_lost(module, names),
     )
+
+
+def _lost(module: Any, names: set[str]) -> str:
+    """What its exporter drops; an IAF neuron has no time constant to divide by."""
+    if module.norm_input or "IAF" in names:
+        return ""
+    return "norm_input=False: what arrives is not divided by tau, as it is in an exported graph"
 
 
 def reset(module: Any) -> None:
