@@ -11,15 +11,8 @@ running model of torch, `verify` and `count_as` (`modules`) are imported when fi
 TYPE_CHECKING = False  # as of typing, which takes time to import
 
 if TYPE_CHECKING:
-    from spikejoule.modules import (
-        Baseline,
-        Population,
-        Report,
-        Verification,
-        count_as,
-        price,
-        verify,
-    )
+    from spikejoule.graphs.verified import Verification
+    from spikejoule.modules import Baseline, Population, Report, count_as, price, verify
 
 __version__ = "0.1.0"
 __all__ = ["Baseline", "Population", "Report", "Verification", "count_as", "price", "verify"]

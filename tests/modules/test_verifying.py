@@ -190,7 +190,7 @@ def test_what_cannot_be_compared(
 def test_populations_that_are_not_the_graphs() -> None:
     network = made()
     graph = graph_of(network)
-    with pytest.raises(ArtifactError, match="fire are .* Firing 5 of 7; those of the"):
+    with pytest.raises(ArtifactError, match="fire are .* Firing 5 of 7; the graph's"):
         verified(nn.Sequential(*network, Firing()), graph)
 
 

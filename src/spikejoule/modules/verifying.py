@@ -145,12 +145,11 @@ def matched(network: Network, places: list[Place]) -> dict[str, str]:
     if all(len(found) == 1 for found in by_name):
         nodes = [found[0] for found in by_name]
     if not firing or [one.n_out for one in firing] != [node.n_out for node in nodes]:
-        sizes = (", ".join(f"{one.name} of {one.n_out:,}" for one in of) for of in (firing, nodes))
-        raise ArtifactError(
-            "the module's populations that fire are {}; those of the graph {}.".format(
-                *(one or "none that are known" for one in sizes)
-            )
+        ours, graphs = (
+            ", ".join(f"{one.name} of {one.n_out:,}" for one in of) or "none that are known"
+            for of in (firing, nodes)
         )
+        raise ArtifactError(f"the module's populations that fire are {ours}; the graph's {graphs}.")
     return {one.name: node.name for one, node in zip(firing, nodes, strict=True)}
 
 
