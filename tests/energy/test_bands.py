@@ -150,6 +150,12 @@ class TestFrontsWithAKnownAnswer:
         assert (row.ratio, row.outcome, row.spiking_pj) == (None, "undecided", None)
         assert (row.ratio_low, row.ratio_high) == pytest.approx((10 / 15, 30 / 15))
         assert (row.spiking_pj_low, row.spiking_pj_high) == (10, 30)
+        # A bracket is wide, and the spread of its upper end says nothing of its lower.
+        ends[f"{PLAIN.id}:pj_low"] = 0.01
+        (row, *_) = judged(
+            [network("s", 99.9, 0, error=3.0, **ends), network("c", 99.9, 15)]
+        ).values()
+        assert 0 < (row.ratio_low or 0) < 0.01 / 15
 
 
 def chance(n: int) -> list[RecordedNetwork]:

@@ -270,11 +270,12 @@ class Draws:
         """Low, middle and high under a profile, [3, B, C]; infinite where it does not compare."""
         known = [one.energy(profile) for one in self.networks]
         compares = np.logical_and.reduceat([one is not None for one in known], self.starts)
-        found = [one or Energy(0.0, 0.0, 0.0, 0.0) for one in known]
-        spread = np.array([one.standard_deviation_pj for one in found], np.float64)
-        error = self.noise * spread / np.sqrt([max(one.n_images, 1) for one in self.networks])
+        found = [one or Energy(1.0, 1.0, 1.0, 0.0) for one in known]
+        # The spread is that of the upper end, and of the others in proportion.
+        relative = [(one.standard_deviation_pj or 0.0) / one.high_pj for one in found]
+        error = 1 + self.noise * relative / np.sqrt([one.n_images for one in self.networks])
         means = [
-            self.means(np.array([getattr(one, f"{end}_pj") for one in found]) + error)
+            self.means(np.array([getattr(one, f"{end}_pj") for one in found]) * error)
             for end in ("low", "middle", "high")
         ]
         return np.where(compares, np.stack(means), np.inf)
