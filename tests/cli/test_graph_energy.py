@@ -164,6 +164,9 @@ def ann():
 def number():
     return 7
 
+def narrow():
+    return torch.nn.Linear(5, 4)
+
 def broken():
     raise KeyError("weights.pt")
 """
@@ -200,6 +203,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
         ("none.py:ann", "of a file here"),
         ("mine.py:other", "KeyError: 'other'"),
         ("mine.py:number", "against is int, but must be a module of torch"),
+        ("mine.py:narrow", "does not run on (6, 6) (mat1 and mat2"),
         ("mine.py:broken", "KeyError: 'weights.pt'"),
     ],
 )

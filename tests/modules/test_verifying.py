@@ -212,6 +212,8 @@ def test_what_the_command_says_of_a_graph(
 
     assert said().startswith("no: the graph was not compared")
     found = verified(network, path)
+    with pytest.raises(ArtifactError, match="none.nir does not exist"):
+        found.save(tmp_path / "none.nir")
     found.save(path)
     assert said() == found.in_words
     assert said().startswith("yes: ")

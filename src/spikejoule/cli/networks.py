@@ -148,7 +148,10 @@ def _beside(inputs: AnalysisInputs, text: str, events: EventList) -> AnalysisInp
     shape = (events.n_samples, *inputs.architecture.input.out_shape)
     rates = (class_counts(events) / events.n_steps).astype(np.float32).reshape(shape)
     contestant = Contestant(replace(given_network(text), samples=rates))
-    baseline = contestant.counts(inputs.labels, batch_size=64)
+    try:
+        baseline = contestant.counts(inputs.labels, batch_size=64)
+    except RuntimeError as error:  # torch's, of shapes that do not fit
+        raise ParameterError(f"--against {text} does not run on {shape} ({error}).") from error
     known = replace(own, validation_percent=own.test_percent)
     return replace(
         inputs,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.schema import Count, PlainValue, Record, Text
+from spikejoule.core.store import open_regular
 from spikejoule.core.text import text_table
 from spikejoule.graphs.conventions import Conventions
 
@@ -81,6 +82,7 @@ class Verification(Record):
 
     def save(self, graph: str | os.PathLike[str]) -> None:
         """Keep the answer beside the graph's file, where `spikejoule energy` finds it."""
+        open_regular(graph).close()
         digest = file_digest(Path(graph), "sha256")
         self.model_copy(update={"sha256": digest}).write(_beside(Path(graph)))
 
