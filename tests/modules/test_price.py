@@ -88,12 +88,17 @@ class TestCounts:
             price(model, spikes.to_sparse()),
         ]
         assert others[1].analysis.inputs.accuracy is not None
+        with torch.inference_mode():
+            others.append(price(model, spikes))
         for other in others:
             for kind in ("spikes", "events", "updates", "reads"):
                 found, expected = (one.activity.counts[kind] for one in (other, whole))
                 assert found.keys() == expected.keys()
                 for name in found:
                     assert (found[name] == expected[name]).all(), (kind, name)
+        for layer in (0, 2):
+            nn.utils.parametrizations.weight_norm(model[layer])
+        assert price(model, spikes).not_counted == ()
         halved = price(dense(bias=False).bfloat16(), spikes)
         assert (halved.activity.of("events", "Linear 0") == whole.activity.of(
             "events", "Linear 0")).all()  # fmt: skip

@@ -193,7 +193,7 @@ class Watch:
             act = self._activation
         elif isinstance(module, PASSING):
             act = self._passing
-        elif id(module) in self._inner:
+        elif id(module) in self._inner or "parametrizations" in name.split("."):
             return None
         elif any(one is not None for one in module._parameters.values()):
             self.unknown[name] = f"{name} ({type(module).__name__}, which has parameters)"
@@ -543,7 +543,8 @@ def summary(by_step: Tensor) -> Given:
 
 def _key(x: Tensor) -> tuple[Any, ...]:
     """The same of two tensors that are the same numbers in the same memory."""
-    return x.untyped_storage()._cdata, x.storage_offset(), x.numel(), x._version
+    version = 0 if x.is_inference() else x._version
+    return x.untyped_storage()._cdata, x.storage_offset(), x.numel(), version
 
 
 def first_tensor(values: Any, none: bool = False) -> Any:
