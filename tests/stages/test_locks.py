@@ -50,8 +50,9 @@ def made(repository: Path, tmp_path: Path) -> Made:
     folder = tmp_path / "a project"
     environment = {**clean_environment(tmp_path), "PIPE": str(folder / "pipe")}
     (folder / "stages").mkdir(parents=True)
+    (folder / ".dvc" / "tmp").mkdir(parents=True)
     (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
-    for name in ("pyproject.toml", "constraints.txt", "Makefile", "stages/locks.py"):
+    for name in ("pyproject.toml", "constraints.txt", "Makefile", "stages/locks.py", ".dvc/config"):
         shutil.copy(repository / name, folder / name)
     # Built already, as far as make can see
     python = folder / ".venv" / "bin" / "python"
@@ -60,7 +61,6 @@ def made(repository: Path, tmp_path: Path) -> Made:
     python.chmod(0o755)
     (folder / ".venv" / ".installed").touch()
     git(folder, environment, "init", "-q")
-    run([sys.executable, "-m", "dvc", "init", "-q"], folder, environment)
     return Made(folder, environment)
 
 
