@@ -148,6 +148,7 @@ front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs
 verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, of the recorded runs: metrics/verdict.csv
 	$(BIN)/spikejoule verdict --table metrics/verdict.csv --fronts metrics/fronts.csv
 	$(BIN)/python -m docs.site.verdict
+	$(BIN)/python -m docs.site.outcome
 
 seeds: $(INSTALLED)  ## means of the recorded runs that differ in their seed alone: metrics/seeds.csv
 	$(BIN)/spikejoule seeds --table metrics/seeds.csv
