@@ -32,7 +32,7 @@ from spikejoule.model.network import (
     Step,
     Windows,
 )
-from spikejoule.modules.reach import AVERAGES, MAXIMA, POOLING, WEIGHTED
+from spikejoule.modules.reach import MAXIMA, POOLING, SUMS, WEIGHTED
 from spikejoule.modules.watching import INPUT, OUTPUT, Place, Watch
 
 NO_WINDOWS: Final = Windows((1, 1), (1, 1), (0, 0))
@@ -115,7 +115,8 @@ def _counts_of(place: Place, sizes: list[int]) -> dict[str, Counts]:
             return {**given, "comparisons": entered}
         return {**given, "additions": entered, "comparisons": steps * place.n_out}
     if isinstance(place.module, POOLING):
-        scaled = {"multiplications": of("values")} if place.gives_values else {}
+        divides = place.gives_values and not isinstance(place.module, SUMS)
+        scaled = {"multiplications": of("values")} if divides else {}
         return {**given, **scaled, "additions": entered, "comparisons": np.zeros_like(entered)}
     kinds = ("multiplications", "additions", "comparisons")
     return {"values": of("values"), **{kind: of(kind) for kind in kinds if kind in place.counts}}
@@ -134,7 +135,7 @@ def node_of(place: Place) -> Node:
         return Node(name, *shapes)
     if isinstance(module, MAXIMA) or not place.gives_values:
         return Step(name, *shapes, np.empty(0))
-    return Pooling(name, *shapes, NO_WINDOWS, average=not isinstance(module, AVERAGES[-2:]))
+    return Pooling(name, *shapes, NO_WINDOWS, average=not isinstance(module, SUMS))
 
 
 def _connection(place: Place, module: Any) -> Dense | Counted:

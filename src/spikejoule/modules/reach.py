@@ -20,10 +20,11 @@ WEIGHTED = (
     nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
 )  # fmt: skip
 """Modules of torch with weights that are counted."""
-AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.LPPool1d, nn.LPPool2d)
+AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+SUMS = (nn.LPPool1d, nn.LPPool2d)
 ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-POOLING = (*AVERAGES, *ADAPTIVE, *MAXIMA)
+POOLING = (*AVERAGES, *SUMS, *ADAPTIVE, *MAXIMA)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ACTIVATIONS = (nn.ReLU,)
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
@@ -65,6 +66,8 @@ def windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | 
         if any(size % out for size, out in zip(places, out_places, strict=True)):
             return None
         return np.ones(int(np.prod(shape)), dtype=np.int64)
+    if isinstance(module, SUMS) and module.norm_type != 1:
+        return None
     kernel = _each(module.kernel_size, n_axes)
     stride = _each(module.stride or module.kernel_size, n_axes)
     padding, dilation = (

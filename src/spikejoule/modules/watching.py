@@ -178,31 +178,29 @@ class Watch:
         self, name: str, module: nn.Module, population: Population | None
     ) -> Callable[..., None] | None:
         """What is done when a module has run; None for nothing."""
-        act: Callable[[str, nn.Module, Tensor, Any], None] | None = None
         if population is not None:
             return lambda _, args, kwargs, out: self._neurons(
                 name, module, population, first_tensor((args, kwargs)), first_tensor(out)
             )
-        if isinstance(module, WEIGHTED):
-            act = self._layer
-        elif isinstance(module, POOLING):
-            act = self._pooling
-        elif isinstance(module, NORMS):
-            act = self._norm
-        elif isinstance(module, ACTIVATIONS):
-            act = self._activation
-        elif isinstance(module, PASSING):
-            act = self._passing
-        elif id(module) in self._inner or "parametrizations" in name.split("."):
-            return None
-        elif any(one is not None for one in module._parameters.values()):
-            self.unknown[name] = f"{name} ({type(module).__name__}, which has parameters)"
-        elif not any(True for _ in module.children()):
-            act = self._unknown
-        if act is None:
-            return None
-        found = act
-        return lambda _, args, kwargs, out: found(name, module, first_tensor((args, kwargs)), out)
+        known: dict[tuple[type[nn.Module], ...], Callable[..., None]] = {
+            WEIGHTED: self._layer,
+            POOLING: self._pooling,
+            NORMS: self._norm,
+            ACTIVATIONS: self._activation,
+            PASSING: self._passing,
+        }
+        act = next(
+            (act for kinds, act in known.items() if isinstance(module, kinds)), self._unknown
+        )
+        if act == self._unknown:
+            if id(module) in self._inner or "parametrizations" in name.split("."):
+                return None
+            if any(one is not None for one in module._parameters.values()):
+                self.unknown[name] = f"{name} ({type(module).__name__}, which has parameters)"
+                return None
+            if any(True for _ in module.children()):
+                return None
+        return lambda _, args, kwargs, out: act(name, module, first_tensor((args, kwargs)), out)
 
     @contextmanager
     def batch(self, size: int, steps: int | None, order: str) -> Iterator[None]:
@@ -377,7 +375,7 @@ class Watch:
         if place.fan_out is None:
             place.fan_out = windows(module, in_shape, out_shape)
         if place.fan_out is None:
-            self.unknown[name] = f"{name} ({type(module).__name__} of windows of several sizes)"
+            self.unknown[name] = f"{name} ({type(module).__name__}, as it is set)"
             return
         self._enter(place, x, by_step)
         self._give(place, out, out_by_step)
