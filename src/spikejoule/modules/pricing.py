@@ -227,9 +227,9 @@ def _notes(run: Run, activity: Activity, others: Sequence[Run]) -> tuple[str, ..
             f"{undecided:,} of {activity.n_rows:,} samples have no answer, since several classes "
             "have the most spikes, and count as wrong."
         )
-    first = [one for one in run.watch.places.values() if INPUT in one.sources]
-    if any(not one.takes_values and one.peak > 1 for one in first):
-        peak = max(one.peak for one in first)
+    readers = [one for one in run.watch.places.values() if INPUT in one.sources]
+    peak = max((one.peak for one in readers if not one.takes_values), default=0.0)
+    if peak > 1:
         notes.append(
             f"The input holds whole numbers up to {peak:g}, which are counted as so many spikes."
         )

@@ -112,9 +112,7 @@ class Run:
                 f"a batch has the shape {tuple(x.shape)}; needed are axes of samples and units"
                 + (", and of time." if self.time_axis != "none" else ".")
             )
-        size, steps = x.shape[axis], None
-        if self.time_axis != "none":
-            steps = x.shape[1 - axis]
+        size, steps = x.shape[axis], None if self.time_axis == "none" else x.shape[1 - axis]
         halves = x.tensor_split(2, dim=axis) if size == steps and size > 1 else (x,)
         for part in halves:
             self._take(part, part.shape[axis], steps)

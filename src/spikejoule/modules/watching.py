@@ -162,10 +162,8 @@ class Watch:
         }
         if any(one.time == 1 for one in populations.values()):
             self._order = "bt"
-        parts = [
-            part for name in populations for part in [*model.get_submodule(name).modules()][1:]
-        ]
-        self._inner = {id(part) for part in parts}
+        inside = [model.get_submodule(name).modules() for name in populations]
+        self._inner = {id(part) for parts in inside for part in [*parts][1:]}
         held = {id(part) for one in populations.values() for part in one.holds}
         self._hooks = [
             (module, hook)
