@@ -49,13 +49,15 @@ def test_a_small_run_is_priced_the_same(
     headline = json.loads(paths["energy_metrics"].read_text(encoding="utf-8"))
     found = {name: value for name, value in headline.items() if name in reference["energy"]}
     assert identity.differing_values(found, reference["energy"]) == []
-    expected = identity.energy_values(identity.REFERENCES / "small_energy.csv")
-    spiking = identity.energy_values(paths["energy_table"], "snn")
+    reference_table = identity.REFERENCES / "small_energy.csv"
+    expected = identity.energy_values(reference_table, reference_table)
+    spiking = identity.energy_values(paths["energy_table"], reference_table, "snn")
     assert identity.differing_values(spiking, expected) == []
 
 
 def test_the_recorded_run_is_priced_the_same(repository: Path) -> None:
     paths = artifact_paths(repository)
-    expected = identity.energy_values(identity.REFERENCES / "full_energy.csv")
-    found = identity.energy_values(repository / paths["energy_table"])
+    reference_table = identity.REFERENCES / "full_energy.csv"
+    expected = identity.energy_values(reference_table, reference_table)
+    found = identity.energy_values(repository / paths["energy_table"], reference_table)
     assert identity.differing_values(found, expected) == []

@@ -65,13 +65,19 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     return found
 
 
-def energy_values(path: Path, network: str = "") -> dict[str, float | None]:
+def energy_values(path: Path, reference: Path, network: str = "") -> dict[str, float | None]:
     """The figures of metrics/energy.csv, of one network if it is named, by row and column.
 
-    None where a term has no value.
+    None where a term has no value. Profiles that the reference does not have are new prices.
     """
+    with open(reference, encoding="utf-8", newline="") as stream:
+        profiles = {row["profile"] for row in csv.DictReader(stream)}
     with open(path, encoding="utf-8", newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if network in ("", row["network"])]
+        rows = [
+            row
+            for row in csv.DictReader(stream)
+            if row["profile"] in profiles and network in ("", row["network"])
+        ]
     return {
         f"{', '.join(row[of] for of in ROW)}: {name}": float(row[name]) if row[name] else None
         for row in rows
@@ -121,12 +127,11 @@ def main(project: Path) -> int:
         (REFERENCES / "full_energy.csv").write_bytes(paths["energy_table"].read_bytes())
         return 0
     expected = json.loads((REFERENCES / "full.json").read_text(encoding="utf-8"))
+    table = REFERENCES / "full_energy.csv"
     differing = [
         *differing_values(found["digests"], expected["digests"]),
         *differing_values(found["energy"], expected["energy"]),
-        *differing_values(
-            energy_values(paths["energy_table"]), energy_values(REFERENCES / "full_energy.csv")
-        ),
+        *differing_values(energy_values(paths["energy_table"], table), energy_values(table, table)),
     ]
     print("\n".join(differing) or "the same arrays, curves and energies")
     return int(bool(differing))
