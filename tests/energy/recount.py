@@ -218,11 +218,17 @@ def spiking_words(weights, bias, pruned=False, weight_bits=32, state_bits=32, ke
     return found
 
 
-def conventional(layers, weights, skips, pruned=False, integers=False):
-    """Operations of one image in a ReLU network; `layers` are activations [units]."""
+def conventional(layers, weights, skips, pruned=False, integers=False, rounds=False):
+    """Operations of one image in a ReLU network; `layers` are activations [units].
+
+    `rounds` says whether pixels of 8 bits have to become activations of another width.
+    """
     sizes = [len(of_layer) for of_layer in layers]
     place, between = names(sizes)
     count = Tally()
+    for _ in layers[0] if rounds else ():
+        for term in ("pixel_read", "code_multiplication", "code_addition", "activation_write"):
+            count.add(term, "input")
     for number, matrix in enumerate(weights):
         into, name, last = between[number], place[number + 1], number == len(weights) - 1
         of_method = ("address_event", "sum_access_per_mac") if skips else ("address_mac",)
@@ -251,7 +257,10 @@ def conventional(layers, weights, skips, pruned=False, integers=False):
                 if pruned:
                     count.add("index_read", into)
         for _ in matrix:
-            if not skips:
+            if skips:
+                for _ in ("set to the bias", "read for the activation"):
+                    count.add("sum_access", name)
+            else:
                 count.add("address_unit", into)
             count.add("bias_addition", name)
             count.add("bias_read", name)
@@ -270,6 +279,9 @@ def conventional_words(
     """As `spiking_words`, and the width of a product."""
     place, between = names(sizes)
     found = {}
+    if activation_bits not in (8, 16, 32):
+        found["pixel_read", "input"] = (8, 8 * sizes[0], 0)
+        found["activation_write", "input"] = (activation_bits, activation_bits * sizes[0], 0)
     for number, n_weights in enumerate(synapses):
         n = sizes[number + 1]
         index = address_bits(n) if pruned else 0
@@ -281,6 +293,7 @@ def conventional_words(
         found["bias_read", place[number + 1]] = (sum_bits, sum_bits * n, held)
         if skips:
             found["sum_access_per_mac", between[number]] = (sum_bits, sum_bits * n, 0)
+            found["sum_access", place[number + 1]] = (sum_bits, sum_bits * n, 0)
         before = sizes[number]
         found["activation_read", place[number]] = (activation_bits, before * activation_bits, 0)
         width = sum_bits if number == len(synapses) - 1 else activation_bits

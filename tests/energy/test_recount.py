@@ -329,7 +329,7 @@ def baseline(
             layers[-1] = layers[-1].clip(min=0)
     activation_bits = sum_bits = 32
     if bits < 32:
-        activation_bits, sum_bits = 6, 16 if bits < 8 else 32
+        activation_bits, sum_bits = 6 if pruned else 8, 16 if bits < 8 else 32
         pairs = zip(weights, biases, strict=True)
         state = {str(k): one.astype(np.float32) for k, one in enumerate(sum(pairs, ()))}
         network = quantise(
@@ -388,7 +388,14 @@ def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
             counted.sum_bits,
         )
         expected = [
-            recount.conventional(list(of_image), weights, skips, pruned > 0, bits < 32)
+            recount.conventional(
+                list(of_image),
+                weights,
+                skips,
+                pruned > 0,
+                bits < 32,
+                rounds=counted.activation_bits not in (8, 16, 32),
+            )
             for of_image in zip(*(layer.tolist() for layer in layers), strict=True)
         ]
         operations = found[method].operations

@@ -78,7 +78,9 @@ between layer l and the next, and M_l products of an activation and a weight tha
     comparisons with zero   none                n_l      to find the activations that are
     activation reads        n_l, or W_l where   n_l
                             weights were removed
-    sum reads and writes    none                2 M_l    like a potential's for each event, if a sum
+    sum reads and writes    none                2 n_l+1  each is set to its bias, or to 0, and read
+                                                         when all activations have come
+      and for the products  none                2 M_l    like a potential's for each event, if a sum
                                                          is no register
 
 A dense network makes one sum after the other in a register, and reads an activation once for all of
@@ -87,10 +89,13 @@ activation after the other, as a spiking network takes its events, and adds to a
 
 For both, in every layer after the input: n_l bias additions and bias reads, n_l activations
 written; a comparison (ReLU) for each hidden unit, and in integers a requantisation; n_(L-1) - 1
-comparisons of scores. In a network of torch with convolutions (`modules.conventional`), W_l and M_l
-are those under whose windows an activation lies, and kernels and biases are stored once; ReLU and
-biases are counted where it has some, and pooling takes an addition, or a comparison, for each
-activation and window, reads the former and writes its results, which an average divides.
+comparisons of scores. Where activations have neither 8 bits nor 16, and are integers, each pixel is
+read in its 8 bits, multiplied, rounded by an addition, and written in the width in which the first
+layer reads it, as a spiking network's encoding is counted. In a network of torch with convolutions
+(`modules.conventional`), W_l and M_l are those under whose windows an activation lies, and kernels
+and biases are stored once; ReLU and biases are counted where it has some, and pooling takes an
+addition, or a comparison, for each activation and window, reads the former and writes its results,
+which an average divides.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -531,6 +536,8 @@ def _of_baseline(
     # The last layer's are scores, as wide as what they are summed in.
     activation_bits = [*[baseline.activation_bits] * len(connections), sum_bits]
     products: NDArray[np.int64] = baseline.macs_nonzero[:n_samples] if skips else synapses
+    if integers and baseline.activation_bits % _PIXEL_BITS:
+        yield from _rounded_pixels(architecture.input, baseline.activation_bits)
     yield block("mac", names, products, bits)
     yield block("bias_addition", layers[1:], biased)
     if architecture.model is None:
@@ -552,9 +559,19 @@ def _of_baseline(
     gathered = synapses if baseline.pruned and not skips else sources
     yield block("activation_read", layers[:-1], gathered, activation_bits[:-1], sources)
     if skips:
+        yield block("sum_access", layers[1:], 2 * targets, sum_bits, targets)
         yield block("sum_access_per_mac", names, 2 * products, sum_bits, targets)
     yield block("activation_write", layers[1:], targets, activation_bits[1:], targets)
     yield block("decision_comparison", layers[-1:], targets[-1:] - 1)
+
+
+def _rounded_pixels(pixels: Node, bits: int) -> Iterator[OperationCounts]:
+    """What turning pixels into activations of another width takes."""
+    n_pixels = pixels.n_out
+    yield _at(pixels, "pixel_read", n_pixels, _PIXEL_BITS, n_pixels)
+    yield _at(pixels, "code_multiplication", n_pixels)
+    yield _at(pixels, "code_addition", n_pixels)
+    yield _at(pixels, "activation_write", n_pixels, bits, n_pixels)
 
 
 def _between_layers(architecture: Network, bits: int) -> Iterator[OperationCounts]:
