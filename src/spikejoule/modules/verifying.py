@@ -69,7 +69,9 @@ def verify(
         graph: a file of NIR, or a graph in memory.
         samples: spikes of the input, zeros and ones, as `spikejoule.price` takes them.
         given: what the graph does not say of how it is run.
-        time_axis, loop, neurons: as of `spikejoule.price`.
+        time_axis: which axis of a batch is time, as of `spikejoule.price`.
+        loop: who takes the steps, likewise.
+        neurons: of classes that no simulator here knows, likewise.
 
     Raises:
         ParameterError, ArtifactError, DataError: as of `spikejoule.price` and `run_graph`; the
