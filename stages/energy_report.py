@@ -52,7 +52,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     title = str(network.data["title"])
     raster = raster_of(measured, samples, sample, network.encoder.step_ms, title)
     labels = samples.labels[: measured.counts.n_samples]
-    baselines = load_baseline(paths["baseline"], labels)
+    baselines = load_baseline(paths["baseline"], labels, network.architecture.n_input)
     front, levels = FrontTable.read(paths["front"]).rows, VerdictTable.read(paths["verdict"]).rows
 
     content = build_complete(

@@ -1,5 +1,6 @@
 """`spikejoule verdict --add`: networks of others on either front, judged by the same rule."""
 
+import shutil
 from pathlib import Path
 
 import nir
@@ -12,6 +13,7 @@ from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
+from spikejoule.energy.counting import Column
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.running import run_graph
@@ -34,6 +36,7 @@ torch.manual_seed(0)
 ann = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 12), torch.nn.ReLU(),
                           torch.nn.Linear(12, 10)).eval()
 integers = Baseline(ann, weight_bits=8, activation_bits=8)
+narrow = Baseline(ann, weight_bits=8, activation_bits=8, sum_bits=16)
 """
 
 
@@ -140,6 +143,35 @@ def test_a_conventional_network_of_torch(
     assert sum(row.energy("45nm-int8") is not None for row in theirs) == 2 * n_judging
 
 
+def test_what_its_words_and_its_pixels_take(
+    images: tuple[Path, Dataset], cli: Cli, tmp_path: Path
+) -> None:
+    """Sums of 16 bits take less than of 32; means of squares of pixels are made, and charged."""
+    project, _ = images
+    (tmp_path / "mine.py").write_text(MODULES)
+
+    def dense(name: str) -> float:
+        _, rows = tables(project, cli, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
+        (row,) = (row for row in rows if row.run.startswith("mine") and row.method == "dense")
+        energy = row.energy("lemaire-complete-int8")
+        assert energy
+        assert energy.value_pj
+        return energy.value_pj
+
+    narrow = dense("narrow")
+    assert narrow < dense("integers")
+    described = {"source": "mnist5k", "average_pixels": 2}
+    write_json(project / artifact_paths(project)["data_metrics"], described)
+    price_of, read = load_profiles()["lemaire-complete-int8"].price_at, 4 * 784
+    made = (
+        (Column("pixel_read", "image", 8, 8 * read), read),
+        (Column("code_addition", "image"), read),
+        (Column("activation_write", "image", 8, 8 * 784), 784),
+    )
+    expected = sum(count * price_of(column)[1] for column, count in made)
+    assert dense("narrow") - narrow == pytest.approx(expected)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_spiking_network_of_torch(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> None:
     pytest.importorskip("snntorch")
@@ -156,14 +188,29 @@ def test_a_spiking_network_of_torch(images: tuple[Path, Dataset], cli: Cli, tmp_
 
 
 def test_refusals(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> None:
-    project, _ = images
+    project, dataset = images
     (tmp_path / "mine.py").write_text("x = 1\n")
+    (tmp_path / "broken.py").write_text("import not_installed\n")
+    (tmp_path / "wide.py").write_text(MODULES.replace("Linear(784", "Linear(100"))
     nir.write(tmp_path / "theirs.nir", graph(1))
+    shutil.copy(tmp_path / "theirs.nir", tmp_path / "copy.nir")
     for arguments, said in (
-        (("--add", tmp_path / "mine.txt"), "is no GRAPH.nir and no FILE.py:NAME"),
-        (("--add", f"{tmp_path}/none.py:x"), "is no file of Python"),
+        (("--add", tmp_path / "mine.txt"), "allowed is GRAPH.nir or FILE.py:NAME"),
+        (("--add", f"{tmp_path}/none.py:x"), "of a file here"),
         (("--add", f"{tmp_path}/mine.py:y"), "has no y"),
         (("--add", f"{tmp_path}/mine.py:x"), "is no module of torch"),
         (("--add", tmp_path / "theirs.nir", "--side", "ann"), "is a graph of spiking neurons"),
+        (("--add", f"{tmp_path}/broken.py:x"), "fails (ModuleNotFoundError: "),
+        (("--add", f"{tmp_path}/wide.py:ann", "--side", "ann"), "does not run on the project's"),
+        (("--add", tmp_path / "theirs.nir", tmp_path / "copy.nir", *GIVEN), "has the weights of"),
     ):
         assert said in cli.refusal("verdict", project, *arguments)
+    # Neither other data nor another number of images are judged by one rule.
+    add, paths = ("verdict", project, "--add", tmp_path / "theirs.nir"), artifact_paths(project)
+    write_json(project / paths["data_metrics"], {"source": "mnist"})
+    assert "60 test images of mnist, but the recorded" in cli.refusal(*add)
+    write_json(project / paths["data_metrics"], {"source": "mnist5k"})
+    dataset.test.select(slice(30)).save(project / paths["test"])
+    assert "30 test images of mnist5k, but the recorded networks were counted on 60" in (
+        cli.refusal(*add)
+    )

@@ -67,6 +67,21 @@ class TestInference:
         assert [(row["class"], row["n_images"]) for row in classes] == [(0, 1), (1, 3)]
         assert [row["energy"].value_pj for row in classes] == pytest.approx([159.6, 69.6])
 
+    def test_means_of_squares_are_charged_to_every_baseline(self) -> None:
+        """Those of the network itself are in its variants, as a checkpoint's are."""
+        given = inputs((baseline(10, [6, 6, 6, 6]),))
+        for side, expected in ((1, 0), (2, 4 * given.architecture.n_input)):
+            found = analysis(dataclasses.replace(given, average_pixels=side))
+            for one in found.ledger.variants:
+                pixels = [
+                    count
+                    for column, count in zip(
+                        one.operations.columns, one.operations.means, strict=True
+                    )
+                    if column.term == "code_addition" and column.place == "image"
+                ]
+                assert sum(pixels) == (expected if one.side == "conventional" else 0)
+
     def test_brackets_have_ends_and_no_value(self) -> None:
         result = analysis(inputs(), "45nm-memory")
         total = result.total()

@@ -13,6 +13,7 @@ from spikejoule.baselines.counts import BASELINE, weights_digest
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, describe
 from spikejoule.energy import load_profiles
+from spikejoule.energy.counting import averaging
 from spikejoule.params import Params
 from spikejoule.search.launch import run_trials
 from spikejoule.search.space import SearchSettings, SearchSpace
@@ -90,8 +91,14 @@ def test_none_begins_after_the_processor_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("spikejoule.search.trial.load_data", lambda *_: data)
+    averaged = []
+    monkeypatch.setattr(
+        "spikejoule.search.trial.averaging",
+        lambda operations, *of: averaged.append(of) or averaging(operations, *of),
+    )
     asked = search(params, tmp_path, side, 1e-6)
     run_trials(asked)
+    assert set(averaged) == {(2, 144)}, "what makes the pixels is charged"
     (trial,) = by_state(open_study(asked).trials)[TRAINED]
     ended = trial.user_attrs["ended"]
     assert ended["processor_seconds"] > 1e-6

@@ -32,11 +32,11 @@ LIF = LeakyIntegrateAndFire(threshold=1.0, decay=0.9)
 
 
 def trained_network(
-    hidden: tuple[int, ...] = (20,), seed: int = 1, neuron: Neuron = LIF
+    hidden: tuple[int, ...] = (20,), seed: int = 1, neuron: Neuron = LIF, n_input: int = 784
 ) -> TrainedNetwork:
     """A network with random weights that make every layer fire, and a history of two epochs."""
     generator = np.random.default_rng(seed)
-    architecture = Network.of_layers(784, hidden, 10, neuron)
+    architecture = Network.of_layers(n_input, hidden, 10, neuron)
     state = {
         name: generator.normal(0.05, 0.35, shape).astype(np.float32)
         for name, shape in architecture.parameter_shapes().items()

@@ -213,11 +213,14 @@ def save_baseline(
     BASELINE.write(path, arrays)
 
 
-def load_baseline(path: FilePath, labels: NDArray[Any] | None = None) -> tuple[BaselineCounts, ...]:
+def load_baseline(
+    path: FilePath, labels: NDArray[Any] | None = None, n_input: int | None = None
+) -> tuple[BaselineCounts, ...]:
     """Read the counts of `save_baseline`: the networks of equal size first, then the family.
 
     The accuracies on the test set follow from the predictions. Raises ArtifactError if the file is
-    missing or damaged, or if the labels of its first images are not `labels`.
+    missing or damaged, if the labels of its first images are not `labels`, or if a network does not
+    read `n_input` pixels.
     """
     arrays = BASELINE.read(path)
     if labels is not None and not np.array_equal(arrays["labels"][: len(labels)], labels):
@@ -229,6 +232,12 @@ def load_baseline(path: FilePath, labels: NDArray[Any] | None = None) -> tuple[B
         baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
     except (KeyError, IndexError, ValueError, ParameterError) as error:
         raise ArtifactError(f"{path}: {error}: write it again.") from error
+    for one in baselines:
+        if one.architecture.n_input != (n_input or one.architecture.n_input):
+            raise ArtifactError(
+                f"{path}: {one.name} reads {one.architecture.n_input} pixels and the network "
+                f"{n_input}: compare networks of the same images."
+            )
     silent = [baseline.name for baseline in baselines if not baseline.macs_nonzero.any()]
     if silent:
         raise ArtifactError(

@@ -8,7 +8,6 @@ executor or by hooks, with what encoding takes, and becomes a row as a recorded 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import weights_digest
-from spikejoule.cli.networks import given_conventions
+from spikejoule.cli.networks import given_conventions, of_file
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
@@ -67,6 +66,7 @@ def added_networks(
     paths: ArtifactPaths,
     encoder: Encoder,
     profiles: Sequence[HardwareProfile],
+    recorded: Sequence[RecordedNetwork],
 ) -> list[RecordedNetwork]:
     """The networks of `options.add`, one configuration of as many seeds.
 
@@ -75,11 +75,13 @@ def added_networks(
         paths: of the project's artifacts.
         encoder: of the project.
         profiles: by which networks are priced.
+        recorded: networks beside which they are judged.
 
     Raises:
         ArtifactError: a file is missing or damaged, or what it holds gives no classes.
         ParameterError: a file is neither graph nor FILE.py:NAME, or not of the side.
-        DataError: the project's samples are no images.
+            A file is given twice, or fails.
+        DataError: the project's samples are no images, or not those of the recorded networks.
     """
 
     def split(name: str) -> Split:
@@ -90,16 +92,31 @@ def added_networks(
 
     splits = split("validation"), split("test")
     data = read_json(options.directory / paths["data_metrics"])
+    for row in recorded:
+        if (row.data_source, row.n_images) != (data["source"], len(splits[1].samples)):
+            raise DataError(
+                f"--add reads the project's {len(splits[1].samples):,} test images of "
+                f"{data['source']}, but the recorded networks were counted on {row.n_images:,} of "
+                f"{row.data_source}: run the pipeline on those, or choose other runs with --data."
+            )
     side, n_pixels = data.get("average_pixels") or 1, splits[1].samples.images[0].size
     configuration = content_digest({"side": options.side, "added": options.add})[:12]
-    rows = []
+    rows: list[RecordedNetwork] = []
     for seed, given in enumerate(options.add):
         if not given.endswith(".nir"):
-            digest, variants = _of_module(given, options.side, splits, encoder)
+            try:
+                digest, variants = _of_module(given, options.side, splits, encoder)
+            except RuntimeError as error:  # torch's, of shapes that do not fit
+                reason = str(error).partition("\n")[0]
+                raise ParameterError(
+                    f"--add {given} does not run on the project's samples ({reason})"
+                ) from error
         elif options.side == "snn":
             digest, variants = _of_graph(given, options, splits, encoder)
         else:
             raise ParameterError(f"--side ann: {given} is a graph of spiking neurons.")
+        if digest in {row.weights_sha256 for row in rows}:
+            raise ParameterError(f"--add: {given} has the weights of a file before it")
         for one in variants:
             counted = replace(one, operations=averaging(one.operations, side, n_pixels))
             known = one.accuracies
@@ -154,7 +171,7 @@ def _of_module(
     from spikejoule.modules.conventional import Baseline, Contestant
     from spikejoule.modules.pricing import price
 
-    found = _named(given)
+    found = of_file(given, "--add", "GRAPH.nir or FILE.py:NAME of a module", lambda named: named)
     module = found.module if isinstance(found, Baseline) else found
     if not isinstance(module, nn.Module):
         raise ParameterError(f"--add: {given} is no module of torch, and no Baseline of one")
@@ -171,18 +188,3 @@ def _of_module(
         counts.append(contestant.counts(split.samples.labels.astype(np.int64), _BATCH))
     validated = replace(counts[1], validation_accuracy_percent=counts[0].accuracy_percent)
     return digest, ledger.baseline_variants((validated,), len(splits[1].samples))
-
-
-def _named(given: str) -> Any:
-    """What FILE.py:NAME names."""
-    file, _, name = given.rpartition(":")
-    if not file.endswith(".py") or not name.isidentifier():
-        raise ParameterError(f"--add: {given!r} is no GRAPH.nir and no FILE.py:NAME of a module")
-    spec = spec_from_file_location(Path(file).stem, file)
-    if spec is None or spec.loader is None or not Path(file).is_file():
-        raise ArtifactError(f"{file} is no file of Python.")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        raise ParameterError(f"--add: {file} has no {name}")
-    return getattr(module, name)

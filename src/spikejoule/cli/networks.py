@@ -8,6 +8,7 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from runpy import run_path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from spikejoule.baselines.counts import load_baseline
+from spikejoule.baselines.counts import BaselineCounts, load_baseline
 from spikejoule.cli.arguments import DEFAULT_SEED, GRAPH_CHOICES
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.npz import schema_of
@@ -109,11 +110,14 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
     checkpoint = read_complete(options.file)
     measured = labels = shown = None
     if options.images is not None:
-        _, images = _test_images(options.images, options.samples)
+        _, images = _test_images(options.images, options.samples, checkpoint)
         measured = _measured(checkpoint, images, _seed_of(checkpoint))
         labels = images.labels
         shown = images.images if isinstance(images, LabelledImages) else None
-    baselines = () if options.baselines is None else load_baseline(options.baselines, labels)
+    baselines: tuple[BaselineCounts, ...] = ()
+    if options.baselines is not None:
+        n_input = checkpoint.architecture.n_input
+        baselines = load_baseline(options.baselines, labels, n_input)
     try:
         return analysis_inputs(checkpoint, measured, labels, baselines, shown)
     except ArtifactError as error:
@@ -169,16 +173,28 @@ def given_network(text: str) -> Any:
     """
     from spikejoule.modules import Baseline
 
+    network = of_file(text, "--against", "FILE.py:FUNCTION", lambda found: found())
+    return network if isinstance(network, Baseline) else Baseline(network)
+
+
+def of_file(text: str, option: str, allowed: str, use: Callable[[Any], Any]) -> Any:
+    """What `use` makes of what ``FILE.py:NAME`` names in a user's file.
+
+    Raises:
+        ParameterError: there is no such file or name, or the file or `use` fails.
+    """
     file, _, name = text.rpartition(":")
     if not file.endswith(".py") or not Path(file).is_file():
-        raise ParameterError(f"--against is {text!r}; allowed is FILE.py:FUNCTION, of a file here")
+        raise ParameterError(f"{option} is {text!r}; allowed is {allowed}, of a file here")
     sys.path.insert(0, str(Path(file).resolve().parent))  # for what it imports from beside it
     try:
-        network = run_path(file)[name]()
+        held = run_path(file)
+        if name not in held:
+            raise NameError(f"{file} has no {name}")
+        return use(held[name])
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ParameterError(f"--against {text} fails ({reason}).") from error
-    return network if isinstance(network, Baseline) else Baseline(network)
+        raise ParameterError(f"{option} {text} fails ({reason}).") from error
 
 
 def given_conventions(options: argparse.Namespace) -> Conventions:
@@ -226,7 +242,7 @@ def _measured(checkpoint: CompleteCheckpoint, samples: Samples, seed: int) -> Me
 def measure(options: argparse.Namespace) -> str:
     """What the network does on test images: spikes, accuracy, energy proxies."""
     checkpoint = read_complete(options.file)
-    title, images = _test_images(options.images, options.samples)
+    title, images = _test_images(options.images, options.samples, checkpoint)
     seed = _seed_of(checkpoint) if options.seed is None else options.seed
     measured = _measured(checkpoint, images, seed)
     accuracy = evaluate_predictions(
@@ -249,8 +265,11 @@ def measure(options: argparse.Namespace) -> str:
     return render(f"Measured: {options.file.name}", [("Result", mapping_rows(values))])
 
 
-def _test_images(source: str, n_samples: int | None) -> tuple[str, Samples]:
-    """The data set's title and its first `n_samples` test images, or samples of an event file."""
+def _test_images(
+    source: str, n_samples: int | None, checkpoint: CompleteCheckpoint
+) -> tuple[str, Samples]:
+    """The data set's title and its first `n_samples` test images, reduced as those that the network
+    was trained on, or samples of an event file."""
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     file = places.resolved(source)
@@ -259,6 +278,10 @@ def _test_images(source: str, n_samples: int | None) -> tuple[str, Samples]:
         title, test = samples_of_file(file)
     else:
         dataset = load_dataset(source, places, asked_by="--images")
+        data = checkpoint.section("spikejoule").get("data") or {}
+        reduction = data.get("crop_pixels") or 0, data.get("average_pixels") or 1
+        if isinstance(dataset.test, LabelledImages):
+            dataset = dataset.reduced(*reduction)
         title, test = dataset.title, dataset.test
     what = f"test {test.subject.samples} of {source}"
     return title, test.select(first_samples(n_samples, len(test), what))

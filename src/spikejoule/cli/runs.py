@@ -91,7 +91,7 @@ def verdict(options: argparse.Namespace) -> str:
     if options.add:
         from spikejoule.cli.added import added_networks
 
-        networks += added_networks(options, paths, params.encode.encoder, comparing)
+        networks += added_networks(options, paths, params.encode.encoder, comparing, networks)
     settings = BootstrapSettings(
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )

@@ -32,6 +32,7 @@ class Baseline:
         name: in the report; empty for its layer sizes.
         weight_bits, activation_bits: 32 for floating point, less for integers, in which the module
             has to compute, or to round as if it did.
+        sum_bits: of its sums and biases, likewise.
         pruned: whether a weight of 0 is no weight.
         samples: what it takes, as of `price`; None for the samples of the spiking network, of which
             it takes the mean over time.
@@ -42,6 +43,7 @@ class Baseline:
     name: str = ""
     weight_bits: int = FLOAT_BITS
     activation_bits: int = FLOAT_BITS
+    sum_bits: int = FLOAT_BITS
     pruned: bool = False
     samples: Any = None
     answer: Answer | None = None
@@ -102,7 +104,7 @@ class Contestant:
             synapses=synapses,
             weight_bits=given.weight_bits,
             activation_bits=given.activation_bits,
-            sum_bits=FLOAT_BITS,
+            sum_bits=given.sum_bits,
             equal_size=False,
             validation_accuracy_percent=percent,
             accuracy_percent=percent,
