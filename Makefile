@@ -72,7 +72,7 @@ FRUGAL_10000 := $(LATENCY) encode.latency_threshold=0.2 train.max_epochs=120 tra
 # little: what a whole system asks for.
 FRUGAL_4000-int4 := $(LATENCY) encode.latency_threshold=0.4 model.hidden=200 model.reset=subtract \
     model.bias=false model.weight_bits=4 model.state_bits=16 train.max_epochs=150 \
-    train.pruned_fraction=0.94
+    train.pruned_fraction=0.94 baseline.family_bits=[4]
 FRUGAL_9000-int4 := $(FRUGAL_4000-int4) encode.latency_threshold=0.2 model.hidden=400 \
     train.pruned_fraction=0.9
 ACCURATE_60000 := $(LATENCY) encode.latency_threshold=0.2 model.reset=subtract \

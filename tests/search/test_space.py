@@ -58,6 +58,19 @@ def test_the_projects_own_file_is_allowed(repository: Path, params: Params) -> N
         assert all(flat[key] in (value, [value]) for key, value in drawn.items())
 
 
+def test_a_side_draws_what_changes_its_networks(repository: Path, params: Params) -> None:
+    settings = load_search(repository / "search.yaml")
+    conventional = settings.model_copy(update={"side": "conventional"})
+    assert {*search_space(conventional, params, "search.yaml").entries} == {
+        "model.hidden", "model.weight_bits", "train.pruned_fraction", "baseline.lr"
+    }  # fmt: skip
+    spiking = search_space(settings, params, "search.yaml").entries
+    assert {*settings.space} - {*spiking} == {"baseline.lr"}
+    nothing = conventional.model_copy(update={"space": {"train.lr": [0.1]}})
+    with pytest.raises(ParameterError, match="nothing that changes a network of side conventional"):
+        search_space(nothing, params, "search.yaml")
+
+
 @pytest.mark.parametrize(
     ("key", "content", "words"),
     [

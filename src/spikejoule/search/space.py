@@ -29,6 +29,7 @@ from spikejoule.core.parameters import (
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
 from spikejoule.params import RENAMED, Params, Value, Values, parse_params
+from spikejoule.training import TrainingRegime
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -36,6 +37,24 @@ if TYPE_CHECKING:
 SECTIONS: Final = ("encode", "model", "train", "baseline")
 FAMILY: Final = ("baseline.family_hidden", "baseline.family_pruned", "baseline.family_bits")
 """Which conventional networks a run has; a trial has one, of the spiking one's parameters."""
+
+OF_BOTH_SIDES: Final = frozenset(
+    (
+        "model.hidden",
+        "model.weight_bits",
+        "model.state_bits",
+        "train.pruned_fraction",
+        "train.prune_start",
+        "train.prune_end",
+        *(f"train.{name}" for name in TrainingRegime.model_fields if name != "lr"),
+    )
+)
+"""What changes a conventional trial as it does a spiking one."""
+
+CONVENTIONAL: Final = OF_BOTH_SIDES | {
+    f"baseline.{name}" for name in ("lr", "weight_decay", "label_smoothing")
+}
+"""All that changes a conventional trial."""
 
 NEVER: Final = (
     "train.engine",
@@ -158,6 +177,8 @@ def load_search(path: str | os.PathLike[str]) -> SearchSettings:
 def search_space(settings: SearchSettings, params: Params, file: str) -> SearchSpace:
     """The space that a search.yaml states, on the basis of params.yaml.
 
+    What changes nothing on the side that is searched is left out.
+
     Args:
         settings: the content of the file.
         params: what holds where the file says nothing else.
@@ -177,11 +198,19 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
             f"{file}: train.distillation is {params.train.distillation}, and a search has no "
             "teacher; allowed in params.yaml: 0"
         )
+    is_spiking = settings.side == "spiking"
+    entries = {
+        key: content
+        for key, content in settings.space.items()
+        if (not key.startswith("baseline.") if is_spiking else key in CONVENTIONAL)
+    }
+    if not entries:
+        problems.append(f"{file}: space has nothing that changes a network of side {settings.side}")
     if problems:
         raise ParameterError("\n".join(problems))
     return SearchSpace(
         with_values(params.model_dump(mode="json"), settings.fixed),
-        dict(settings.space),
+        entries,
         settings.side,
     )
 
