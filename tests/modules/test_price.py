@@ -123,6 +123,51 @@ class TestCounts:
             assert counts(report, "activation_read")["input"] == pytest.approx(times * nonzero)
             assert report.activity.time_window == T
 
+    def test_of_views_of_one_tensor_and_of_additions_in_place(self, spikes: Tensor) -> None:
+        class Views(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.hidden, self.output, self.seen = dense()[:2], LIF(), list[Tensor]()
+                self.first, self.second = nn.Linear(10, 4), nn.Linear(10, 4)
+                self.third, self.fourth = nn.Linear(20, 4), nn.Linear(20, 4)
+
+            def forward(self, x: Tensor) -> Tensor:
+                given = self.hidden(x)
+                parts = given[:, :10], given[:, ::2], given[:, :1].expand(-1, 20)
+                current = sum(layer(part) for layer, part in zip(
+                    (self.first, self.second, self.third), parts, strict=True))  # fmt: skip
+                self.seen += [torch.stack([part.sum() for part in parts])]
+                given += given.flip(1)
+                self.seen[-1] = torch.cat([self.seen[-1], given.sum()[None]])
+                return self.output(current + self.fourth(given))
+
+        for context in (torch.no_grad, torch.inference_mode):
+            model = Views().eval()
+            with context():
+                report = price(model, spikes, loop="price")
+            for name, seen in zip(
+                ("first", "second", "third", "fourth"), sum(model.seen), strict=True
+            ):
+                assert report.activity.of("events", name).sum() == 4 * seen, (name, context)
+
+    def test_of_classes_when_there_are_as_many_samples_as_steps(self) -> None:
+        class Direct(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = dense()
+
+            def forward(self, x: Tensor) -> Tensor:
+                return torch.stack([self.network(x) for _ in range(T)])
+
+        images = torch.rand(2 * T - 1, 30)
+        model = Direct()
+        expected = price(model, images, time_axis="none").predictions
+        again = price(model, [images[: T - 1], images[T - 1 :]], time_axis="none").predictions
+        assert again is not None
+        assert (again == expected).all()
+        with pytest.raises(DataError, match="which axis is that of 5 samples"):
+            price(model, images[:T], time_axis="none")
+
 
 class TestReport:
     def test_what_it_shows(self, spikes: Tensor, tmp_path: Any) -> None:
@@ -157,6 +202,19 @@ class TestReport:
         known = report.analysis.inputs.accuracy
         assert known is not None
         assert known.test_percent == 0
+
+    def test_names_neurons_that_it_does_not_know_and_that_have_parts(self, spikes: Tensor) -> None:
+        class Own(LIF):
+            def __init__(self) -> None:
+                super().__init__()
+                self.surrogate = nn.Sigmoid()
+
+        network = dense()
+        network[1] = Own()
+        known = {nn.Tanh: spikejoule.Population()}
+        network[3] = nn.Tanh()
+        report = price(network, spikes, neurons=known, loop="price")
+        assert report.not_counted == ("Own 1 (Own)",)
 
 
 @pytest.mark.parametrize(

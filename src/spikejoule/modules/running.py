@@ -99,6 +99,7 @@ class Run:
         self.watch = watching(model, known)
         self.predictions: list[NDArray[np.int64]] = []
         self.has_scores, self.n_classes = True, 0
+        self._summed: int | None = None
         held = next(iter((*model.parameters(), *model.buffers())), torch.zeros(0))
         self._device = held.device
         self._dtype = held.dtype if held.is_floating_point() else torch.float32
@@ -162,8 +163,16 @@ class Run:
         if found.ndim != 3:
             return found
         # Of spikes in time, the sum over the axis that is not that of the samples.
-        is_first = found.shape[1] == size and (found.shape[0] != size or self.time_axis == 0)
-        return found.float().sum(dim=int(not is_first))
+        if tuple(found.shape[:2]) != (size, size):
+            self._summed = int(found.shape[1] != size)
+        elif self.time_axis != "none":
+            self._summed = int(self.time_axis)
+        elif self._summed is None and size > 1:
+            raise DataError(
+                f"of the model's output of shape {tuple(found.shape)} it is not clear which axis is "
+                f"that of {size} samples: choose batches of another size."
+            )
+        return found.float().sum(dim=self._summed or 0)
 
     def _step_by_step(self, x: Tensor, size: int, steps: int) -> Tensor | None:
         """The model is given one step after the other."""

@@ -196,9 +196,17 @@ class Watch:
             if any(one is not None for one in module._parameters.values()):
                 self.unknown[name] = f"{name} ({type(module).__name__}, which has parameters)"
                 return None
-            if any(True for _ in module.children()):
+            if isinstance(module, nn.Sequential) or self._has_counted_parts(module):
                 return None
         return lambda _, args, kwargs, out: act(name, module, first_tensor((args, kwargs)), out)
+
+    def _has_counted_parts(self, module: nn.Module) -> bool:
+        """Whether something inside a module is counted; a neuron may have parts of which none is."""
+        kinds = (*WEIGHTED, *POOLING, *NORMS, *ACTIVATIONS)
+        return any(
+            isinstance(part, kinds) or self.known.describe(part) is not None
+            for part in [*module.modules()][1:]
+        )
 
     @contextmanager
     def batch(self, size: int, steps: int | None, order: str) -> Iterator[None]:
@@ -538,9 +546,11 @@ def summary(by_step: Tensor) -> Given:
 
 
 def _key(x: Tensor) -> tuple[Any, ...]:
-    """The same of two tensors that are the same numbers in the same memory."""
-    version = 0 if x.is_inference() else x._version
-    return x.untyped_storage()._cdata, x.storage_offset(), x.numel(), version
+    """The same of two tensors that are the same numbers in the same memory; of inference tensors,
+    which do not say whether they have changed, never."""
+    version = object() if x.is_inference() else x._version
+    view = x.numel() if x.is_contiguous() else (x.shape, x.stride())
+    return x.untyped_storage()._cdata, x.storage_offset(), view, version
 
 
 def first_tensor(values: Any, none: bool = False) -> Any:

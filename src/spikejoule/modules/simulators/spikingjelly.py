@@ -23,13 +23,17 @@ def describe(module: Any) -> Population | None:
             bias=module.rc.bias,
             time=time(module),
         )
-    if type(module).__name__ in ("IFNode", "SimpleIFNode"):
+    # Classes of one's own work as the simulator's class that they are derived from.
+    name = next(
+        (one.__name__ for one in type(module).__mro__ if one.__module__.startswith("spikingjelly")), ""
+    )
+    if name in ("IFNode", "SimpleIFNode"):
         return Population(keeps=(), time=time(module))
-    if type(module).__name__ in ("LIFNode", "SimpleLIFNode"):
+    if name in ("LIFNode", "SimpleLIFNode"):
         return Population(keeps=(1 - 1 / module.tau,), time=time(module))
-    if type(module).__name__ == "ParametricLIFNode":
+    if name == "ParametricLIFNode":
         return Population(keeps=(1 - module.w.detach().sigmoid(),), time=time(module))
-    if type(module).__name__ == "CUBALIFNode":
+    if name == "CUBALIFNode":
         return Population(keeps=(module.v_decay, module.c_decay), states=2, time=time(module))
     return None
 
