@@ -216,6 +216,27 @@ class TestReport:
         report = price(network, spikes, neurons=known, loop="price")
         assert report.not_counted == ("Own 1 (Own)",)
 
+    def test_names_functions_and_layers_that_are_never_called(
+        self, spikes: Tensor, tmp_path: Any
+    ) -> None:
+        class Functional(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.first, self.neurons, self.last, self.out = dense()
+
+            def forward(self, x: Tensor) -> Tensor:
+                hidden = self.neurons(self.first(x)) @ torch.eye(20)
+                given: Tensor = self.out(nn.functional.linear(hidden, self.last.weight))
+                return given
+
+        report = price(Functional(), spikes, loop="price")
+        named = "linear (a function, and no module)", "last (Linear, never called)"
+        assert {*named, "matmul (a function, and no module)"} == {*report.not_counted}
+        report.save(tmp_path / "page.html")
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        for words in (*named, "Functional is in training mode"):
+            assert words in page
+
 
 @pytest.mark.parametrize(
     ("given", "error", "words"),

@@ -170,6 +170,20 @@ def test_a_network_that_never_fires_is_not_verified() -> None:
     assert found.layers
 
 
+def test_what_never_fires_or_is_not_in_the_graph_is_said_not_to_be_compared() -> None:
+    network = made()
+    graph = graph_of(network)
+    readout = verified(nn.Sequential(*network, nn.Linear(7, 3)), graph)
+    with torch.no_grad():
+        network[3].weight.zero_()
+        network[3].bias.zero_()
+    silent = verified(network)
+    for found, name in ((readout, "Linear 5"), (silent, "Firing 4")):
+        assert not found.same
+        assert found.in_words.startswith("in part: ")
+        assert found.in_words.endswith(name)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [

@@ -45,6 +45,7 @@ class Verification(Record):
         conventions: how the graph was run.
         n_samples, n_steps: of the input.
         cause: the likely one of the first difference; empty without.
+        absent: layers with weights after the last population that the graph has not.
         sha256: of the graph's file; empty of one in memory.
     """
 
@@ -54,12 +55,19 @@ class Verification(Record):
     n_samples: Count
     n_steps: Count
     cause: str = ""
+    absent: tuple[Text, ...] = ()
     sha256: str = ""
 
     @property
     def same(self) -> bool:
-        """Whether there are spikes, and all are the same."""
-        return any(one.spikes for one in self.layers) and self.first is None
+        """Whether every population fires, all spikes are the same, and no layer is absent."""
+        return self.first is None and not self.not_compared
+
+    @property
+    def not_compared(self) -> list[str]:
+        """Populations that never fire, and layers that the graph has not."""
+        silent = [one.name for one in self.layers if not one.spikes + one.differing]
+        return [*silent, *self.absent]
 
     @property
     def first(self) -> LayerComparison | None:
@@ -77,7 +85,14 @@ class Verification(Record):
         if self.same:
             return f"yes: {spikes:,} spikes {ran}, are the same, one by one"
         if self.first is None:
-            return f"no: no neuron fires {ran}, so that nothing was compared"
+            fired = ", ".join(one.name for one in self.layers if one.spikes)
+            if not fired:
+                return f"no: no neuron fires {ran}, so that nothing was compared"
+            rest = ", ".join(self.not_compared)
+            return (
+                f"in part: {spikes:,} spikes {ran}, are the same in {fired}; not compared, since "
+                f"they never fire or are not in the graph: {rest}"
+            )
         return f"no: {differing:,} spikes differ, beside {spikes:,} {ran} ({self.cause})"
 
     def save(self, graph: str | os.PathLike[str]) -> None:

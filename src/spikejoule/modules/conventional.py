@@ -71,6 +71,12 @@ class Contestant:
             )
         self.run = Run(self.baseline.module, Known(()), answer=self.baseline.answer)
 
+    @property
+    def not_counted(self) -> list[str]:
+        """What ran and is not known."""
+        return [f"{text} of the network to compare with"
+                for text in self.run.watch.unknown.values()]  # fmt: skip
+
     def take(self, x: Tensor, time_axis: Any) -> None:
         """Run on a batch of the spiking network."""
         if self.baseline.samples is None:

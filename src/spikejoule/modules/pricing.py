@@ -10,6 +10,7 @@ own device, in evaluation or in training.
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -120,13 +121,15 @@ def price(
     if contestants and classes is None:
         raise ParameterError("against needs labels: networks are compared at an accuracy of both")
     inputs, activity = _inputs(run, known, title, classes, contestants, batch_size)
-    analysis = analyse(inputs, profiles, chosen, judging, BootstrapSettings())
     notes = _notes(run, activity, [one.run for one in contestants])
     for note in notes:
         warnings.warn(note, stacklevel=2)
     unknown = dict.fromkeys(run.watch.unknown.values())
-    unknown |= {f"{text} of the network to compare with": None
-                for one in contestants for text in one.run.watch.unknown.values()}  # fmt: skip
+    unknown |= dict.fromkeys(text for one in contestants for text in one.not_counted)
+    facts = [*inputs.facts, ("not counted", ", ".join(unknown) or "none")]
+    facts += [("notes", " ".join(notes))] if notes else []
+    inputs = replace(inputs, facts=tuple(facts))
+    analysis = analyse(inputs, profiles, chosen, judging, BootstrapSettings())
     return Report(analysis, activity, run.answers(), tuple(unknown), notes)
 
 
@@ -184,8 +187,6 @@ def _inputs(
     if reached and known_accuracies is not None:
         level = min(known_accuracies.test_percent, max(reached))
     used = ", ".join(one.package for one in known.simulators) or "torch"
-    unknown = ", ".join(run.watch.unknown.values()) or "nothing that is known"
-    facts = (("counted in", f"the running model ({used})"), ("not counted", unknown))
     inputs = AnalysisInputs(
         title=title,
         architecture=network,
@@ -196,7 +197,7 @@ def _inputs(
         labels=classes,
         baselines=baselines,
         value_macs_per_inference=float(activity.total("macs").mean()) or None,
-        facts=facts,
+        facts=(("counted in", f"the running model ({used})"),),
         subject=Subject("class", numbered(n_classes), "samples"),
         counted_in="modules",
         level_percent=level,
@@ -204,14 +205,15 @@ def _inputs(
     return inputs, activity
 
 
+def training_note(name: str) -> str:
+    """Of a model that is not in evaluation mode."""
+    return f"{name} is in training mode, and was counted as it ran: call eval() for an inference."
+
+
 def _notes(run: Run, activity: Activity, others: Sequence[Run]) -> tuple[str, ...]:
     """What a reader has to know besides."""
-    notes = []
-    if any(one.model.training for one in (run, *others)):
-        notes.append(
-            "The model is in training mode, and was counted as it ran: call model.eval() for an "
-            "inference."
-        )
+    training = [type(one.model).__name__ for one in (run, *others) if one.model.training]
+    notes = [training_note(name) for name in training]
     silent = [
         name
         for name, place in run.watch.places.items()

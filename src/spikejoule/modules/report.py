@@ -67,7 +67,7 @@ class Report:
             ("spikes of neurons", f"{spikes:,.1f} in "
              f"{self.activity.total('updates').mean():,.0f} updates"),
             ("most of it", "; ".join(parts) or "nothing is priced"),
-            ("not counted", ", ".join(self.not_counted) or "nothing that is known"),
+            ("not counted", ", ".join(self.not_counted) or "none"),
         ]  # fmt: skip
         return [*(("verdict", line) for line in self.verdict), *rows]
 

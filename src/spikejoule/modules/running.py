@@ -169,8 +169,8 @@ class Run:
             self._summed = int(self.time_axis)
         elif self._summed is None and size > 1:
             raise DataError(
-                f"of the model's output of shape {tuple(found.shape)} it is not clear which axis is "
-                f"that of {size} samples: choose batches of another size."
+                f"of the model's output of shape {tuple(found.shape)} it is not clear which axis "
+                f"is that of {size} samples: choose batches of another size."
             )
         return found.float().sum(dim=self._summed or 0)
 

@@ -97,8 +97,10 @@ def verify(
     events, watch = EventList.from_dense(torch.cat(spikes).numpy()), run.watch
     assert isinstance(watch, Recording)
     names = [one.package for one in known.simulators] if known.simulators else ["torch"]
+    layers = compared(watch, network, events, conventions)
     found = Verification(
-        layers=compared(watch, network, events, conventions),
+        layers=layers,
+        absent=_absent(watch, network, layers[-1].name),
         module=", ".join(f"{one} {version(one)}" for one in names),
         conventions=asdict(conventions),
         n_samples=events.n_samples,
@@ -207,7 +209,20 @@ def _of_weights(watch: Recording, place: Place, network: Network) -> Iterator[st
         module: Any = one.module
         if getattr(module, "padding_mode", "zeros") != "zeros":
             yield f"{one.name} has the padding {module.padding_mode!r}, a graph has zeros"
-        if isinstance(module, WEIGHTED):
-            own = module.weight.detach().float().cpu().numpy().reshape(-1)
-            if not any(w.size == own.size and np.allclose(own, w, rtol=_ALIKE) for w in given):
-                yield f"the weights of {one.name} are not in the graph: was it exported earlier?"
+        if isinstance(module, WEIGHTED) and not _is_in(given, module):
+            yield f"the weights of {one.name} are not in the graph, which may be an older export"
+
+
+def _is_in(given: list[NDArray[np.float32]], module: Any) -> bool:
+    """Whether a layer's weights are among those of a graph."""
+    own = module.weight.detach().float().cpu().numpy().reshape(-1)
+    return any(w.size == own.size and np.allclose(own, w, rtol=_ALIKE) for w in given)
+
+
+def _absent(watch: Recording, network: Network, last: str) -> tuple[str, ...]:
+    """Layers after the last population, whose weights the graph has not."""
+    given = [np.float32(one.weight).reshape(-1) for one in network.connections]
+    names = [*watch.places]
+    after = [watch.places[name] for name in names[names.index(last) + 1 :]]
+    layers = [one for one in after if isinstance(one.module, WEIGHTED)]
+    return tuple(one.name for one in layers if not _is_in(given, one.module))

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
 
 from spikejoule.core.errors import DataError
 from spikejoule.modules.populations import FLAT, Known, Population
@@ -41,6 +42,14 @@ _EXACT: Final = 2**24
 INPUT: Final = "input"
 OUTPUT: Final = "output"
 _STEPS_AT_ONCE: Final = 100
+_COUNTED_IN_MODULES: Final = {
+    "linear", "bilinear", "matmul", "rmatmul", "mm", "bmm", "addmm", "baddbmm", "mv", "einsum",
+    "tensordot", "scaled_dot_product_attention",
+    *(f"{kind}{n}d" for n in (1, 2, 3) for kind in (
+        "conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "adaptive_avg_pool",
+        "adaptive_max_pool")),
+}  # fmt: skip
+"""Functions of torch that are counted as modules alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +143,30 @@ class Place:
         return np.concatenate(parts)
 
 
+class _Functions(TorchFunctionMode):
+    """Names what a model does by functions, outside of every module that is counted or named."""
+
+    def __init__(self, unknown: dict[str, str]) -> None:
+        super().__init__()
+        self.unknown, self.depth = unknown, 0
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(function, "__name__", "").strip("_")
+        if not self.depth and name in _COUNTED_IN_MODULES:
+            self.unknown[name] = f"{name} (a function, and no module)"
+        return function(*args, **(kwargs or {}))
+
+    def enter(self, *_: Any) -> None:
+        """A module begins."""
+        self.depth += 1
+
+    def leave(self, *_: Any) -> None:
+        """A module has run."""
+        self.depth -= 1
+
+
 class Watch:
     """What is counted while a model runs.
 
@@ -165,6 +198,13 @@ class Watch:
         inside = [model.get_submodule(name).modules() for name in populations]
         self._inner = {id(part) for parts in inside for part in [*parts][1:]}
         held = {id(part) for one in populations.values() for part in one.holds}
+        self._layers = {
+            _named(name, module): module
+            for name, module in model.named_modules()
+            if isinstance(module, WEIGHTED) and id(module) not in held
+        }
+        kinds = {type(module).__name__ for module in model.modules()}
+        self._is_compiled = "OptimizedModule" in kinds
         self._hooks = [
             (module, hook)
             for name, module in model.named_modules()
@@ -201,7 +241,7 @@ class Watch:
         return lambda _, args, kwargs, out: act(name, module, first_tensor((args, kwargs)), out)
 
     def _has_counted_parts(self, module: nn.Module) -> bool:
-        """Whether something inside a module is counted; a neuron may have parts of which none is."""
+        """Whether something inside a module is counted, as nothing in a surrogate is."""
         kinds = (*WEIGHTED, *POOLING, *NORMS, *ACTIVATIONS)
         return any(
             isinstance(part, kinds) or self.known.describe(part) is not None
@@ -215,9 +255,16 @@ class Watch:
         if order:
             self._order = order
         with ExitStack() as stack:
+            functions = stack.enter_context(_Functions(self.unknown))
+            if self._is_compiled:  # which runs no hooks
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
             for module, hook in self._hooks:
-                handle = module.register_forward_hook(hook, with_kwargs=True)
-                stack.callback(handle.remove)
+                for handle in (
+                    module.register_forward_pre_hook(functions.enter),
+                    module.register_forward_hook(hook, with_kwargs=True),
+                    module.register_forward_hook(functions.leave),
+                ):
+                    stack.callback(handle.remove)
             try:
                 yield
             except BaseException:
@@ -227,6 +274,16 @@ class Watch:
         for place in self.places.values():
             place.finish(len(self.sizes), size)
         self.sizes.append(size)
+        self._name_unused()
+
+    def _name_unused(self) -> None:
+        """Name layers that were never called, but those whose weights another one has."""
+        used = [place.module for place in self.places.values()]
+        for name, module in self._layers.items():
+            self.unknown.pop(name, None)
+            if not any(one is module or one.weight is module.weight
+                       for one in used if isinstance(one, WEIGHTED)):  # fmt: skip
+                self.unknown[name] = f"{name} ({type(module).__name__}, never called)"
 
     @property
     def has_taken_one_step(self) -> bool:

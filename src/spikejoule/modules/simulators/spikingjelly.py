@@ -25,7 +25,8 @@ def describe(module: Any) -> Population | None:
         )
     # Classes of one's own work as the simulator's class that they are derived from.
     name = next(
-        (one.__name__ for one in type(module).__mro__ if one.__module__.startswith("spikingjelly")), ""
+        (one.__name__ for one in type(module).__mro__ if one.__module__.startswith("spikingjelly")),
+        "",
     )
     if name in ("IFNode", "SimpleIFNode"):
         return Population(keeps=(), time=time(module))
