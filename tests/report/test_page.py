@@ -135,13 +135,14 @@ def recorded(pj: float | None) -> tuple[RecordedNetwork, ...]:
 
 
 def levels_of(*profiles: str) -> Any:
-    """Verdicts over two networks, of which the spiking one takes 3 times as much."""
+    """Verdicts over two level fronts, of which the spiking one takes 3 times as much."""
     known = load_profiles()
     return band_verdicts(
         [
-            network(side, side, 99.9, pj, under=under)
+            network(side, f"{side}{percent}", percent, pj * share, under=under)
             for under in profiles
             for side, pj in (("spiking", 3.0), ("conventional", 1.0))
+            for percent, share in ((99.9, 1), (90.0, 0.999_999))
         ],
         [known[name] for name in profiles],
         BootstrapSettings(100),

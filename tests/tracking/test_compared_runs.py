@@ -394,13 +394,14 @@ def test_the_verdict_from_the_store_to_the_tables(
     rows = {row.level_percent: row for row in VerdictTable.read(table).rows
             if row.profile == PROFILE}  # fmt: skip
     outcomes = {level: row.outcome for level, row in rows.items()}
-    assert outcomes == {97.5: "undecided", 98.0: "ann", 98.5: "ann", 99.0: "ann"}
-    ratio = 0.9 * 65 / (4.6 * 25)
-    at = rows[97.5]
-    assert at.ratio == pytest.approx(ratio, abs=0.05)
-    assert at.conventional_n_seeds == at.spiking_n_seeds == 5
-    assert at.spiking_pj == pytest.approx(0.9 * 65)
-    assert at.spiking == "lean-42: 784-16-10, 42 % pruned, way"
+    # One configuration is no front, and none is extended beyond its ends.
+    assert outcomes == {97.5: "neither", 98.0: "neither", 98.5: "neither", 99.0: "undecided"}
+    at = rows[99.0]
+    assert (at.ratio, at.spiking, at.spiking_n_configurations) == (None, "", 1)
+    assert (at.conventional_n_seeds, at.conventional_n_configurations) == (5, 2)
+    assert at.conventional_pj == pytest.approx(4.6 * 25 * 40 ** (0.1 / 0.7))
+    assert at.conventional == f"{LARGE}, way"
+    assert at.conventional_below == f"{SMALL}, way"
     recorded = FrontsTable.read(fronts).rows
     assert {(one.network, one.seed) for one in recorded} >= {(LARGE, 46), (SMALL, 42)}
     assert len(recorded) == 15

@@ -1,14 +1,16 @@
 """The verdict over recorded networks: which side needs less energy at about an accuracy.
 
 A recorded network is one draw of its seed, its energy a mean over some images, and the bar of an
-accuracy a choice. The verdict at a level is therefore drawn many times. In each draw the seeds of a
-configuration (networks that differ in nothing else) are drawn with replacement, the mean energy of
-each network from a normal distribution of its standard error over images, and the bar uniformly
-from the band of `HALF_BAND` around the level. Each side sends its configuration of least mean
-energy among those whose mean validation accuracy reaches the bar; their ratio is the result. What
-they reach on test images is stated and chooses nothing. Bootstrap: Efron and Tibshirani, An
-Introduction to the Bootstrap, 1993, chapter 13.
+accuracy a choice. The verdict at a level is therefore drawn many times. In each draw the mean of a
+configuration (networks that differ in nothing but the seed) is drawn from a t distribution of its
+seeds, accuracy and log energy together, the energy besides from a normal distribution of its
+standard error over images, and the bar uniformly from the band of `HALF_BAND` around the level. The
+front of a side is then a line through its cheapest configurations, log energy against validation
+accuracy: at the bar it lies between two neighbours, beyond its ends there is none. The ratio of
+both fronts is the result. What they reach on test images is stated and chooses nothing.
 
+Means of t: Gelman et al., Bayesian Data Analysis, 3rd edition, 2013, section 3.2, with weights of
+the seeds in place of the Bayesian bootstrap of Rubin, The Annals of Statistics 9 (1981) 130-134.
 Standard errors are taken as independent although the images are shared: intervals are wider for it.
 """
 
@@ -34,7 +36,7 @@ from spikejoule.core.schema import (
 from spikejoule.core.store import FilePath
 from spikejoule.energy.comparison import Outcome
 from spikejoule.energy.estimates import BootstrapSettings, Energy, Floats, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant, judges
+from spikejoule.energy.ledger import CONVENTIONAL, Side, Variant, judges
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.words import sentences
 
@@ -48,7 +50,7 @@ CROSSING_LEVELS: Final = tuple(round(97 + 0.1 * step, 1) for step in range(23))
 """Accuracies between which a crossing of the fronts is looked for."""
 
 ENOUGH_SEEDS: Final = 5
-"""Of a configuration; one of fewer takes part and is marked."""
+"""Of a configuration; those of fewer take part, and are marked, where a side has no two others."""
 
 _PJ = ("pj_low", "pj", "pj_high", "pj_standard_deviation")
 
@@ -143,23 +145,25 @@ class BandVerdict(Row):
     Attributes:
         profile: its id.
         level_percent, level_low_percent, level_high_percent: validation accuracy, and its band.
-        outcome: ``snn`` or ``ann``, whichever needs less energy, or alone reaches the bar, in all
-            draws but those beyond one end of the interval; ``neither``, if likewise neither reaches
-            it; ``undecided``.
-        ratio, ratio_low, ratio_high: the spiking side's energy over the other's, median and
-            interval over the draws in which both reach the bar; None if there are none. The median
-            is None too where prices are brackets alone, which widen the interval.
-        crossing_percent, crossing_low_percent, crossing_high_percent: the lowest accuracy at which
-            the winner changes, under this profile (the same in each of its rows), median and
-            interval over the draws in which it does.
+        outcome: ``snn`` or ``ann``, whichever needs less energy within all of the interval, if both
+            fronts have the bar in at least half of the draws; ``neither``, if neither has it in all
+            but those beyond one end of an interval; ``undecided``.
+        ratio, ratio_low, ratio_high: the spiking front over the other, median and interval over the
+            draws in which both have the bar; None if there are none. The median is None too where
+            prices are brackets alone, which widen the interval.
+        crossing_percent, crossing_low_percent, crossing_high_percent: the accuracy above which the
+            winner is another one, to the end of the fronts (the same in each row of a profile),
+            median and interval; None unless it changes so in as many draws as an interval holds.
         crossing_share_percent: draws in which it does.
-        crossing_to: who wins above, in most of them; empty for nobody.
-        spiking, conventional: the configuration that its side sends most often, by its network of
-            the least seed; empty if none ever reaches the bar. Of each, over its seeds: `_n_seeds`;
-            mean and standard deviation of accuracies (`_validation_percent`, `_validation_spread`,
-            `_test_percent`, `_test_spread`; a spread is None for one seed); the mean energy, `_pj`,
-            None where prices are brackets alone, and its ends; `_runs` and `_commits`. And the
-            draws in which nothing of its side reaches the bar (`_missing_percent`).
+        crossing_to: who wins above; empty where nothing is found to change.
+        spiking, conventional: the cheapest configuration that reaches the level, by its network of
+            the least seed, by means over all seeds; empty where the front does not have the level.
+            Of each, over its seeds: `_n_seeds`; mean and standard deviation of accuracies
+            (`_validation_percent`, `_validation_spread`, `_test_percent`, `_test_spread`; a spread
+            is None for one seed); `_runs` and `_commits`. `_below`: its neighbour on the front.
+            `_pj`: energy of the front at the level, between both, None where prices are brackets
+            alone, and its ends. `_n_configurations`: how many the front was chosen from.
+            `_missing_percent`: draws in which the front does not have the bar.
     """
 
     profile: Text
@@ -176,6 +180,8 @@ class BandVerdict(Row):
     crossing_share_percent: Percent
     crossing_to: str
     spiking: str
+    spiking_below: str = ""
+    spiking_n_configurations: Count = 0
     spiking_n_seeds: Count
     spiking_validation_percent: MaybePercent
     spiking_validation_spread: MaybeNotNegative
@@ -188,6 +194,8 @@ class BandVerdict(Row):
     spiking_runs: str
     spiking_commits: str
     conventional: str
+    conventional_below: str = ""
+    conventional_n_configurations: Count = 0
     conventional_n_seeds: Count
     conventional_validation_percent: MaybePercent
     conventional_validation_spread: MaybeNotNegative
@@ -201,7 +209,7 @@ class BandVerdict(Row):
     conventional_commits: str
 
     def energy(self, side: Side) -> Energy:
-        """The mean energy of a side that ever reaches the bar."""
+        """Of the front of a side that has the level."""
         return Energy(*(getattr(self, f"{side}_{of}") for of in _PJ[:3]))
 
 
@@ -214,13 +222,15 @@ class VerdictTable(Table):
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Recorded networks, those of a configuration together, and what was drawn of them.
+    """Recorded networks, those of a configuration together, and what was drawn of them; the first
+    draw is of their means themselves, with the bar at its level.
 
     Attributes:
         networks: N of them.
         starts: number of the first network of each of C configurations, [C].
-        shares: of a network in the mean of its configuration, float64 [B, N].
-        noise: standard errors by which its energy is off, float64 [B, N].
+        shares: of a network in the mean of its configuration, which add up to 1, float64 [B, N].
+        noise: standard errors by which its energy is off, as an equal share of it is in the mean
+            of its configuration, float64 [B, N].
         bars: points by which the bar of a level is off, float64 [B].
     """
 
@@ -240,22 +250,21 @@ class Draws:
         ordered = sorted(networks, key=lambda one: (configuration(one), one.seed))
         sizes = [len([*members]) for _, members in groupby(ordered, configuration)]
         generator = np.random.default_rng(settings.seed)
-        shares = [
-            generator.multinomial(size, [1 / size] * size, settings.resamples) / size
-            for size in sizes
-        ]
-        return cls(
-            tuple(ordered),
-            np.cumsum([0, *sizes[:-1]]),
-            np.hstack(shares),
-            generator.standard_normal((settings.resamples, len(ordered))),
-            generator.uniform(-HALF_BAND, HALF_BAND, settings.resamples),
-        )
+        shares = np.hstack([_shares(size, settings.resamples, generator) for size in sizes])
+        noise = generator.standard_normal(shares.shape) / np.repeat(sizes, sizes)
+        bars = generator.uniform(-HALF_BAND, HALF_BAND, settings.resamples)
+        noise[0] = bars[0] = 0
+        return cls(tuple(ordered), np.cumsum([0, *sizes[:-1]]), shares, noise, bars)
+
+    @property
+    def sizes(self) -> NDArray[np.intp]:
+        """Seeds of each configuration, [C]."""
+        return np.diff(self.starts, append=len(self.networks))
 
     def members(self, configuration: int) -> tuple[RecordedNetwork, ...]:
         """The networks of a configuration, by seed."""
-        ends = [*self.starts.tolist(), len(self.networks)]
-        return self.networks[ends[configuration] : ends[configuration + 1]]
+        first = int(self.starts[configuration])
+        return self.networks[first : first + int(self.sizes[configuration])]
 
     def means(self, values: Floats) -> Floats:
         """Means over the drawn seeds of each configuration, of values [N] or [B, N]; [B, C]."""
@@ -267,66 +276,96 @@ class Draws:
         return self.means(np.array([one.validation_percent for one in self.networks]))
 
     def energies(self, profile: str) -> Floats:
-        """Low, middle and high under a profile, [3, B, C]; infinite where it does not compare."""
+        """Logarithms of the low, middle and high energy under a profile, [3, B, C]; infinite where
+        it does not compare."""
         known = [one.energy(profile) for one in self.networks]
         compares = np.logical_and.reduceat([one is not None for one in known], self.starts)
         found = [one or Energy(1.0, 1.0, 1.0, 0.0) for one in known]
         # The spread is that of the upper end, and of the others in proportion.
         relative = [(one.standard_deviation_pj or 0.0) / one.high_pj for one in found]
-        error = 1 + self.noise * relative / np.sqrt([one.n_images for one in self.networks])
+        errors = self.noise * relative / np.sqrt([one.n_images for one in self.networks])
+        of_images = np.add.reduceat(errors, self.starts, axis=1)
+        least = np.finfo(float).tiny
         means = [
-            self.means(np.array([getattr(one, f"{end}_pj") for one in found]) * error)
+            self.means(np.log([max(getattr(one, f"{end}_pj"), least) for one in found])) + of_images
             for end in ("low", "middle", "high")
         ]
         return np.where(compares, np.stack(means), np.inf)
 
+    def taking_part(self, side: Side, energies: Floats) -> NDArray[np.bool_]:
+        """Configurations of a side of known energies, [C]: those of enough seeds, or all where no
+        two of them are."""
+        of_side = np.array([self.networks[first].side == side for first in self.starts])
+        known: NDArray[np.bool_] = of_side & np.isfinite(energies[1, 0])
+        enough: NDArray[np.bool_] = known & (self.sizes >= ENOUGH_SEEDS)
+        return enough if enough.sum() >= 2 else known
+
+
+def _shares(size: int, n_draws: int, generator: np.random.Generator) -> Floats:
+    """Weights of a configuration's seeds, [B, size]: the mean that they give is distributed about
+    that of the seeds as t of size - 1 degrees of freedom, in units of its standard error."""
+    if size == 1:
+        return np.ones((n_draws, 1))
+    normal = generator.standard_normal((n_draws, size))
+    normal[0] = 0
+    chi_square = generator.chisquare(size - 1, (n_draws, 1))
+    off: Floats = (normal - normal.mean(axis=1, keepdims=True)) / np.sqrt(size * chi_square)
+    return 1 / size + off
+
 
 @dataclass(frozen=True, eq=False)
-class Duels:
-    """What both sides send in each of B draws.
+class Front:
+    """One side at a bar, in each of B draws.
 
     Attributes:
-        sent: numbers of the configurations, the spiking side's first, int64 [2, B]; -1 for none.
-        ratios: the spiking side's energy over the other's, by the prices' low ends, middles and
-            high ends, float64 [3, B]; NaN where one sends none.
+        above, below: numbers of its neighbours on the front, int64 [B].
+        energies: logarithms of the low, middle and high energy of the front, float64 [3, B]; NaN
+            where the bar is beyond its ends.
     """
 
-    sent: NDArray[np.intp]
-    ratios: Floats
+    above: NDArray[np.intp]
+    below: NDArray[np.intp]
+    energies: Floats
 
     @property
-    def wins(self) -> NDArray[np.bool_]:
-        """In which draws the spiking, and in which the conventional side wins, [2, B]."""
-        is_sent = self.sent >= 0
-        return np.stack(
-            [
-                is_sent[0] & ~is_sent[1] | (self.ratios[2] < 1),
-                is_sent[1] & ~is_sent[0] | (self.ratios[0] > 1),
-            ]
-        )
+    def is_known(self) -> NDArray[np.bool_]:
+        """In which draws the front has the bar, [B]."""
+        known: NDArray[np.bool_] = ~np.isnan(self.energies[1])
+        return known
 
 
-def duels(accuracies: Floats, energies: Floats, is_spiking: NDArray[np.bool_], bars: Any) -> Duels:
-    """Send the cheapest configuration of each side that reaches the bar, in every draw.
+def front_at(
+    accuracies: Floats, energies: Floats, takes_part: NDArray[np.bool_], bars: Any
+) -> Front:
+    """The line through a side's cheapest configurations, at a bar.
 
     Args:
         accuracies: of C configurations in B draws, [B, C].
-        energies: low, middle and high, [3, B, C]; infinite for one that takes no part.
-        is_spiking: its side, [C].
-        bars: validation accuracy to reach, of each draw, [B], or of all.
+        energies: logarithms, low, middle and high, [3, B, C].
+        takes_part: configurations of the side, [C].
+        bars: validation accuracy, of each draw, [B], or of all.
     """
     draws = np.arange(len(accuracies))
-    reaches = (accuracies >= np.reshape(bars, (-1, 1))) & np.isfinite(energies[1])
-    sent = []
-    for of_side in (is_spiking, ~is_spiking):
-        cost = np.where(reaches & of_side, energies[1], np.inf)
-        best = cost.argmin(axis=1)
-        sent.append(np.where(np.isfinite(cost[draws, best]), best, -1))
-    (snn_low, snn, snn_high), (ann_low, ann, ann_high) = (
-        np.where(one >= 0, energies[:, draws, one], np.nan) for one in sent
-    )
-    ratios = np.stack([snn_low / ann_high, snn / ann, snn_high / ann_low])
-    return Duels(np.stack(sent), ratios)
+    bar = np.broadcast_to(bars, draws.shape)
+    reaches = takes_part & (accuracies >= bar[:, None])
+    cost = np.where(reaches, energies[1], np.inf)
+    above = cost.argmin(axis=1)
+    # All that is cheaper is below the bar; the most accurate of it is the neighbour.
+    cheaper = takes_part & (energies[1] < cost[draws, above][:, None])
+    below = np.where(cheaper, accuracies, -np.inf).argmax(axis=1)
+    is_known = reaches.any(axis=1) & cheaper.any(axis=1)
+    first, high, low = draws[is_known], above[is_known], below[is_known]
+    start = accuracies[first, low]
+    share = (bar[is_known] - start) / (accuracies[first, high] - start)
+    found = np.full((3, len(draws)), np.nan)
+    found[:, is_known] = share * energies[:, first, high] + (1 - share) * energies[:, first, low]
+    return Front(above, below, found)
+
+
+def front_ratios(spiking: Front, conventional: Front) -> Floats:
+    """Low, middle and high of the spiking side's energy over the other's, [3, B]."""
+    ratios: Floats = np.exp(spiking.energies - conventional.energies[::-1])
+    return ratios
 
 
 def band_verdicts(
@@ -339,19 +378,20 @@ def band_verdicts(
         return ()
     draws = Draws.of(networks, settings)
     accuracies = draws.accuracies()
-    is_spiking = np.array([draws.networks[first].side == SPIKING for first in draws.starts])
     found = []
     for profile in profiles:
         energies = draws.energies(profile.id)
-        takes_part = np.isfinite(energies[1, 0])
-        if not (takes_part & is_spiking).any() or not (takes_part & ~is_spiking).any():
+        sides = {side: draws.taking_part(side, energies) for side in get_args(Side)}
+        if not all(takes_part.any() for takes_part in sides.values()):
             continue
-        crossing = _crossing(accuracies, energies, is_spiking, settings.confidence)
+        crossing = _crossing(accuracies, energies, [*sides.values()], settings.confidence)
         for level in LEVELS_PERCENT:
-            at = duels(accuracies, energies, is_spiking, level + draws.bars)
-            cells = _level(at, settings.confidence) | crossing
-            for sent, side in zip(at.sent, get_args(Side), strict=True):
-                cells |= _side(draws, sent, side, profile.id)
+            bars = level + draws.bars
+            fronts = [front_at(accuracies, energies, one, bars) for one in sides.values()]
+            cells = _level(fronts, settings.confidence) | crossing
+            for (side, takes_part), front in zip(sides.items(), fronts, strict=True):
+                cells |= _side(draws, front, side)
+                cells[f"{side}_n_configurations"] = int(takes_part.sum())
             found.append(
                 BandVerdict(
                     profile=profile.id,
@@ -368,13 +408,13 @@ def _ends(confidence: float) -> list[float]:
     return [(1 - confidence) / 2, (1 + confidence) / 2]
 
 
-def _level(at: Duels, confidence: float) -> dict[str, Any]:
+def _level(fronts: Sequence[Front], confidence: float) -> dict[str, Any]:
     """The outcome at a level and the ratio, of its draws."""
-    shares = [*at.wins.mean(axis=1), (at.sent < 0).all(axis=0).mean()]
-    decided = zip(("snn", "ann", "neither"), shares, strict=True)
-    outcome = next((who for who, share in decided if share >= _ends(confidence)[1]), "undecided")
+    ratios = front_ratios(*fronts)
+    both = ratios[:, ~np.isnan(ratios[1])]
+    is_none = ~np.logical_or(*(front.is_known for front in fronts))
     cells: dict[str, Any] = dict.fromkeys(("ratio", "ratio_low", "ratio_high"))
-    both = at.ratios[:, ~np.isnan(at.ratios[1])]
+    outcome = "neither" if is_none.mean() >= _ends(confidence)[1] else "undecided"
     if both.size:
         low, high = (
             float(np.quantile(both[of], end))
@@ -383,56 +423,60 @@ def _level(at: Duels, confidence: float) -> dict[str, Any]:
         cells |= {"ratio_low": low, "ratio_high": high}
         if (both[0] == both[2]).all():
             cells["ratio"] = float(np.median(both[1]))
+        if 2 * both.shape[1] >= ratios.shape[1]:
+            outcome = "snn" if high < 1 else "ann" if low > 1 else outcome
     return {"outcome": outcome, **cells}
 
 
 def _crossing(
-    accuracies: Floats, energies: Floats, is_spiking: NDArray[np.bool_], confidence: float
+    accuracies: Floats, energies: Floats, sides: list[NDArray[np.bool_]], confidence: float
 ) -> dict[str, Any]:
-    """Where the winner changes first, from the lowest of `CROSSING_LEVELS` upwards."""
+    """Where the winner changes last, of `CROSSING_LEVELS` that both fronts have, if another one
+    wins at their top than at their bottom."""
     n_draws = len(accuracies)
-    winner, since, place = np.zeros(n_draws, int), np.zeros(n_draws), np.full(n_draws, np.nan)
-    above = np.zeros(n_draws, int)
+    place, since = np.zeros(n_draws), np.zeros(n_draws)
+    first, winner = np.zeros(n_draws, int), np.zeros(n_draws, int)
     for level in CROSSING_LEVELS:
-        wins = duels(accuracies, energies, is_spiking, level).wins
-        now = np.where(wins[0], 1, np.where(wins[1], -1, 0))
-        changes = np.isnan(place) & (winner * now < 0)
-        place[changes], above[changes] = (since[changes] + level) / 2, now[changes]
+        fronts = [front_at(accuracies, energies, takes_part, level) for takes_part in sides]
+        low, _, high = front_ratios(*fronts)
+        now = np.where(high < 1, 1, np.where(low > 1, -1, 0))
+        place = np.where(winner * now < 0, (since + level) / 2, place)
+        first = np.where(first, first, now)
         winner, since = np.where(now, now, winner), np.where(now, level, since)
-    crossed = place[~np.isnan(place)]
+    changes = {"snn": (first < 0) & (winner > 0), "ann": (first > 0) & (winner < 0)}
+    to = max(changes, key=lambda above: int(changes[above].sum()))
+    share = float(changes[to].mean())
     names = ("crossing_percent", "crossing_low_percent", "crossing_high_percent")
-    low, high = _ends(confidence)
-    found = np.quantile(crossed, [0.5, low, high]).tolist() if crossed.size else [None] * 3
-    return dict(zip(names, found, strict=True)) | {
-        "crossing_share_percent": 100 * len(crossed) / n_draws,
-        "crossing_to": "" if not crossed.size else "snn" if above.sum() > 0 else "ann",
-    }
+    cells: dict[str, Any] = dict.fromkeys(names)
+    cells |= {"crossing_share_percent": 100 * share, "crossing_to": ""}
+    if share >= confidence:
+        places = np.quantile(place[changes[to]], [0.5, *_ends(confidence)])
+        cells |= dict(zip(names, places.tolist(), strict=True)) | {"crossing_to": to}
+    return cells
 
 
-def _side(draws: Draws, sent: NDArray[np.intp], side: Side, profile: str) -> dict[str, Any]:
-    """What a side sends most often, and what that is over its seeds."""
+def _side(draws: Draws, front: Front, side: Side) -> dict[str, Any]:
+    """The front of a side at a level, and what its upper neighbour is over its seeds."""
     names = [name for name in BandVerdict.model_fields if name.startswith(f"{side}_")]
-    cells: dict[str, Any] = {name.removeprefix(f"{side}_"): None for name in names}
-    cells |= {"n_seeds": 0, "runs": "", "commits": ""}
-    cells["missing_percent"] = 100 * float((sent < 0).mean())
-    name = ""
-    if (sent >= 0).any():
-        most = int(np.bincount(sent[sent >= 0]).argmax())
-        members = draws.members(most)
-        name = members[0].name
+    cells: dict[str, Any] = {name.removeprefix(side): None for name in names}
+    cells |= {"": "", "_below": "", "_n_seeds": 0, "_runs": "", "_commits": ""}
+    cells["_missing_percent"] = 100 * float((~front.is_known).mean())
+    if front.is_known[0]:
+        members = draws.members(int(front.above[0]))
+        low, middle, high = np.exp(front.energies[:, 0]).tolist()
+        cells |= {"_pj_low": low, "_pj": middle if low == high else None, "_pj_high": high}
         for of in ("validation", "test"):
             percents = np.array([getattr(one, f"{of}_percent") for one in members])
-            cells[f"{of}_percent"] = float(percents.mean())
-            cells[f"{of}_spread"] = float(percents.std(ddof=1)) if len(members) > 1 else None
-        found = [one.energy(profile) or Energy(np.nan, None, np.nan) for one in members]
-        mean = Energy.of(np.mean([one.numbers[:3] for one in found], axis=0))
-        cells |= {"pj_low": mean.low_pj, "pj": mean.value_pj, "pj_high": mean.high_pj}
+            cells[f"_{of}_percent"] = float(percents.mean())
+            cells[f"_{of}_spread"] = float(percents.std(ddof=1)) if len(members) > 1 else None
         cells |= {
-            "n_seeds": len(members),
-            "runs": " ".join(one.run_id for one in members),
-            "commits": " ".join(dict.fromkeys(one.git_commit for one in members)),
+            "": members[0].name,
+            "_below": draws.members(int(front.below[0]))[0].name,
+            "_n_seeds": len(members),
+            "_runs": " ".join(one.run_id for one in members),
+            "_commits": " ".join(dict.fromkeys(one.git_commit for one in members)),
         }
-    return {side: name} | {f"{side}_{of}": cell for of, cell in cells.items()}
+    return {f"{side}{of}": cell for of, cell in cells.items()}
 
 
 def band_sentences(
