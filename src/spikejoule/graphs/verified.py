@@ -45,7 +45,7 @@ class Verification(Record):
         conventions: how the graph was run.
         n_samples, n_steps: of the input.
         cause: the likely one of the first difference; empty without.
-        absent: layers with weights after the last population that the graph has not.
+        absent: layers with weights after the last population that the graph has not; empty without.
         sha256: of the graph's file; empty of one in memory.
     """
 
@@ -55,7 +55,7 @@ class Verification(Record):
     n_samples: Count
     n_steps: Count
     cause: str = ""
-    absent: tuple[Text, ...] = ()
+    absent: str = ""
     sha256: str = ""
 
     @property
@@ -67,7 +67,7 @@ class Verification(Record):
     def not_compared(self) -> list[str]:
         """Populations that never fire, and layers that the graph has not."""
         silent = [one.name for one in self.layers if not one.spikes + one.differing]
-        return [*silent, *self.absent]
+        return [*silent, self.absent] if self.absent else silent
 
     @property
     def first(self) -> LayerComparison | None:

@@ -219,10 +219,10 @@ def _is_in(given: list[NDArray[np.float32]], module: Any) -> bool:
     return any(w.size == own.size and np.allclose(own, w, rtol=_ALIKE) for w in given)
 
 
-def _absent(watch: Recording, network: Network, last: str) -> tuple[str, ...]:
+def _absent(watch: Recording, network: Network, last: str) -> str:
     """Layers after the last population, whose weights the graph has not."""
     given = [np.float32(one.weight).reshape(-1) for one in network.connections]
     names = [*watch.places]
     after = [watch.places[name] for name in names[names.index(last) + 1 :]]
     layers = [one for one in after if isinstance(one.module, WEIGHTED)]
-    return tuple(one.name for one in layers if not _is_in(given, one.module))
+    return ", ".join(one.name for one in layers if not _is_in(given, one.module))
