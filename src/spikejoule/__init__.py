@@ -18,6 +18,10 @@ __version__ = "0.1.0"
 __all__ = ["Baseline", "Population", "Report", "Verification", "count_as", "price", "verify"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -50,7 +50,7 @@ from spikejoule.report.inspect import checkpoint_text, checkpoint_values, graph_
 from spikejoule.report.page import energy_text
 from spikejoule.tracking.store import project_store
 
-_OF_CHECKPOINTS = ("images", "baselines", "verdict_profile")
+_OF_CHECKPOINTS = ("images", "baselines")
 _OF_GRAPHS = ("events", "step_us", "against", "dt", *GRAPH_CHOICES, "pruned")
 
 
@@ -71,7 +71,9 @@ def energy(options: argparse.Namespace) -> str:
     is_graph = is_nir(options)
     profiles = load_profiles(options.hardware)
     chosen = select_profile(profiles, options.profile or next(iter(profiles)), "--profile")
-    systems = [one.id for one in profiles.values() if one.scope == "system" and not is_graph]
+    systems = [one.id for one in profiles.values() if one.scope == "system"]
+    if is_graph and (options.against is None or (options.profile and chosen.compares)):
+        systems = []  # as `spikejoule.price` judges
     verdict_id = options.verdict_profile or next(iter(systems), chosen.id)
     verdict = select_profile(profiles, verdict_id, "--verdict-profile")
     inputs = _inputs_of_graph(options) if is_graph else _inputs_of_checkpoint(options)
@@ -142,6 +144,7 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
 def _beside(inputs: AnalysisInputs, text: str, events: EventList) -> AnalysisInputs:
     """The same with a conventional network, run on the mean of each sample's events over time."""
     from spikejoule.modules.conventional import Contestant  # needs torch, a graph alone does not
+    from spikejoule.modules.pricing import training_note
 
     own = inputs.variant.accuracies
     if inputs.labels is None or own is None:
@@ -156,9 +159,15 @@ def _beside(inputs: AnalysisInputs, text: str, events: EventList) -> AnalysisInp
         baseline = contestant.counts(inputs.labels, batch_size=64)
     except RuntimeError as error:  # torch's, of shapes that do not fit
         raise ParameterError(f"--against {text} does not run on {shape} ({error}).") from error
+    facts = [("not counted", ", ".join(contestant.not_counted))] if contestant.not_counted else []
+    if contestant.baseline.module.training:
+        facts.append(("note", training_note(type(contestant.baseline.module).__name__)))
+    for label, words in facts:
+        sys.stderr.write(f"warning: {label}: {words}\n")
     known = replace(own, validation_percent=own.test_percent)
     return replace(
         inputs,
+        facts=(*inputs.facts, *facts),
         variants=(replace(inputs.variant, accuracies=known),),
         baselines=(baseline,),
         level_percent=min(own.test_percent, baseline.accuracy_percent),

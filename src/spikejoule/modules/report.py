@@ -108,7 +108,7 @@ class Report:
         name = profile or self.analysis.chosen.id
         if name not in (one.id for one in self.analysis.ledger.profiles):
             raise ParameterError(f"profile: {name!r} is not a profile")
-        if not isinstance(budget_nj, float | int):
+        if isinstance(budget_nj, bool) or not isinstance(budget_nj, float | int):
             raise ParameterError(f"budget_nj is {budget_nj!r}; allowed: a number of nJ")
         total = self.analysis.total(profile=name)
         spent = total.high_pj if total.value_pj is None else total.value_pj

@@ -48,6 +48,8 @@ def batches_of(loader: Any, time_axis: TimeAxis, batch_size: Any) -> Iterator[Ba
         )
     for item in loader:
         x, labels = item, None
+        if isinstance(item, tuple | list) and len(item) == 1:  # of a TensorDataset
+            (x,) = item
         if isinstance(item, tuple | list) and len(item) == 2:
             x, labels = item[0], array_of(item[1], "labels").reshape(-1)
         if isinstance(x, np.ndarray):
@@ -133,8 +135,9 @@ class Run:
                     try:
                         scores = self._step_by_step(x, size, steps or 1)
                     except Exception as second:
-                        # What the model itself refuses says more than that its axes are unclear.
-                        raise second if isinstance(error, DataError) else error from None
+                        # What the model itself refuses says more than that its axes are unclear;
+                        # the first failure stays in the traceback.
+                        raise second if isinstance(error, DataError) else error from second
                     self.loop = "price"
                 else:
                     self.loop = "model"

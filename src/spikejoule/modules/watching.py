@@ -432,6 +432,7 @@ class Watch:
 
     def _pooling(self, name: str, module: Any, x: Tensor, out: Tensor) -> None:
         time, n_axes = self.known.time(module), unit_dimensions(module)
+        out = first_tensor(out)  # of a maximum that gives its indices, too
         by_step, steps, in_shape = self._split(x, n_axes, time)
         out_by_step, _, out_shape = self._split(out, n_axes, time)
         place = self._place(name, module, (in_shape, out_shape))
