@@ -149,8 +149,8 @@ class BandVerdict(Row):
             fronts have the bar in at least half of the draws; ``neither``, if neither has it in all
             but those beyond one end of an interval; ``undecided``.
         ratio, ratio_low, ratio_high: the spiking front over the other, median and interval over the
-            draws in which both have the bar; None if there are none. The median is None too where
-            prices are brackets alone, which widen the interval.
+            draws in which both have the bar; None if those are fewer than half. The median is None
+            too where prices are brackets alone, which widen the interval.
         crossing_percent, crossing_low_percent, crossing_high_percent: the accuracy above which the
             winner is another one, to the end of the fronts (the same in each row of a profile),
             median and interval; None unless it changes so in as many draws as an interval holds.
@@ -415,7 +415,7 @@ def _level(fronts: Sequence[Front], confidence: float) -> dict[str, Any]:
     is_none = ~np.logical_or(*(front.is_known for front in fronts))
     cells: dict[str, Any] = dict.fromkeys(("ratio", "ratio_low", "ratio_high"))
     outcome = "neither" if is_none.mean() >= _ends(confidence)[1] else "undecided"
-    if both.size:
+    if 2 * both.shape[1] >= ratios.shape[1]:
         low, high = (
             float(np.quantile(both[of], end))
             for of, end in zip((0, 2), _ends(confidence), strict=True)
@@ -423,8 +423,7 @@ def _level(fronts: Sequence[Front], confidence: float) -> dict[str, Any]:
         cells |= {"ratio_low": low, "ratio_high": high}
         if (both[0] == both[2]).all():
             cells["ratio"] = float(np.median(both[1]))
-        if 2 * both.shape[1] >= ratios.shape[1]:
-            outcome = "snn" if high < 1 else "ann" if low > 1 else outcome
+        outcome = "snn" if high < 1 else "ann" if low > 1 else outcome
     return {"outcome": outcome, **cells}
 
 
