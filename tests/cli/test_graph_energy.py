@@ -201,7 +201,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
     [
         ("mine.py", "allowed is FILE.py:FUNCTION"),
         ("none.py:ann", "of a file here"),
-        ("mine.py:other", "KeyError: 'other'"),
+        ("mine.py:other", "has no other"),
         ("mine.py:number", "against is int, but must be a module of torch"),
         ("mine.py:narrow", "does not run on (6, 6) (mat1 and mat2"),
         ("mine.py:broken", "KeyError: 'weights.pt'"),
