@@ -77,8 +77,12 @@ def _grid(rows: tuple[BandVerdict, ...], ids: list[str]) -> Iterator[str]:
 
 
 def _sent(rows: tuple[BandVerdict, ...]) -> Iterator[str]:
-    """What both sides send: means over seeds, and the runs."""
-    yield "| about | prices | side | network | seeds | validation | test | energy | runs |"
+    """Of each side the network next above a level and its means over seeds, and the energy of the
+    side's front at the level."""
+    yield (
+        "| about | prices | side | nearest above | seeds | validation | test | front at the level "
+        "| runs |"
+    )
     yield "|---|---|---|---|--:|--:|--:|--:|---|"
     for row in rows:
         for side in ("spiking", "conventional"):
