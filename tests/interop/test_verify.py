@@ -171,8 +171,11 @@ def test_a_graph_is_the_network_or_says_why_not(name: str) -> None:
     except SpikejouleError:
         assert name not in SAME
         return
-    assert found.same == (name in SAME), str(found)
-    assert found.same or found.cause != "none of those that are known"
+    # Of some small ones the last layer never fires, and is named as not compared.
+    fires = any(one.spikes for one in found.layers)
+    agrees = found.first is None and fires and not found.absent
+    assert agrees == (name in SAME), str(found)
+    assert agrees or found.cause != "none of those that are known"
 
 
 @pytest.mark.parametrize("name", OTHERWISE)
