@@ -368,6 +368,189 @@ def batch_gradient(
     return loss, correct, tuple(totals), gradients
 
 
+def chain(shape, layers):
+    """What connects the populations of a chain of layers, synapse by synapse.
+
+    `shape` of the input is (n,) or (C, H, W), counted in C order; `layers` are ("dense", neurons,
+    recurrent), ("convolution", channels, kernel, stride, padding, groups) and ("pooling", side,
+    average). Of each population: its number of neurons, the place of each one's bias, its synapses
+    (source, target, place of the weight in the flat array, factor), and whether it is recurrent.
+    """
+    populations, members = [], None
+    for kind, *numbers in layers:
+        if kind == "pooling":
+            side, average = numbers
+            channels, height, width = shape
+            shape = (channels, height // side, width // side)
+            members = [
+                [
+                    ((c * height + y * side + dy) * width + x * side + dx,
+                     1 / side**2 if average else 1.0)
+                    for dy in range(side)
+                    for dx in range(side)
+                ]
+                for c, y, x in np.ndindex(*shape)
+            ]  # fmt: skip
+            continue
+        recurrent = False
+        if kind == "dense":
+            (n, recurrent), n_sources = numbers, math.prod(shape)
+            pairs = [(i, j, j * n_sources + i) for j in range(n) for i in range(n_sources)]
+            shape, biases = (n,), list(range(n))
+        else:
+            channels, kernel, stride, padding, groups = numbers
+            below, height, width = shape
+            rows, columns = (
+                (size + 2 * padding - kernel) // stride + 1 for size in (height, width)
+            )
+            shape, per_group, pairs = (channels, rows, columns), below // groups, []
+            biases = [c for c, _, _ in np.ndindex(*shape)]
+            for c, y, x, i, p, q in np.ndindex(*shape, per_group, kernel, kernel):
+                row, column = y * stride + p - padding, x * stride + q - padding
+                if 0 <= row < height and 0 <= column < width:
+                    channel = c // (channels // groups) * per_group + i
+                    source = (channel * height + row) * width + column
+                    target = (c * rows + y) * columns + x
+                    place = ((c * per_group + i) * kernel + p) * kernel + q
+                    pairs.append((source, target, place))
+        synapses = [
+            (unit, target, place, factor)
+            for source, target, place in pairs
+            for unit, factor in ([(source, 1.0)] if members is None else members[source])
+        ]
+        populations.append((math.prod(shape), biases, synapses, recurrent))
+        members = None
+    return populations
+
+
+def chain_parameters(state, number, population):
+    """(flat weights, bias of each neuron, recurrent weights [target][source]) of a layer from 1."""
+    n, places, _, recurrent = population
+    weights = np.asarray(state[f"layer{number}.synapses.weight"], np.float64).ravel().tolist()
+    biases = state.get(f"layer{number}.synapses.bias", np.zeros(n))
+    own = state[f"layer{number}.recurrent.weight"] if recurrent else np.zeros((n, n))
+    return weights, [float(biases[place]) for place in places], np.asarray(own).tolist()
+
+
+def chain_forward(state, populations, spikes, threshold, decay, reset="zero"):
+    """One sample [T][I] through a chain: (potentials, spikes) [T][neurons] of each population.
+
+    As `lif_layer`, with a weight for each synapse; the layer's own spikes of the step before come
+    through its recurrent weights.
+    """
+    passed = []
+    for layer, population in enumerate(populations):
+        n, _, synapses, _ = population
+        weights, biases, own = chain_parameters(state, layer + 1, population)
+        limit, keep = constants_of(state, layer, threshold, decay)
+        potentials, emitted, kept = [], [], [0.0] * n
+        for step in spikes:
+            v = [keep * kept[j] + biases[j] for j in range(n)]
+            for source, target, place, factor in synapses:
+                v[target] += weights[place] * factor * step[source]
+            for i in range(n if emitted else 0):
+                for j in range(n):
+                    v[j] += own[j][i] * emitted[-1][i]
+            fired = [1 if of >= limit else 0 for of in v]
+            after = [of - limit if reset == "subtract" else 0.0 for of in v]
+            kept = [after[j] if fired[j] else v[j] for j in range(n)]
+            potentials.append(v)
+            emitted.append(fired)
+        passed.append((potentials, emitted))
+        spikes = emitted
+    return passed
+
+
+def chain_gradient(state, populations, spikes, passed, count_gradient, neuron, derivative, costs):
+    """Gradients of one sample as of `backward`; through recurrent weights R besides:
+
+    dL/ds[t][i] has a part sum_j R[j][i] dL/dv[t+1][j];  dL/dR[j][i] = sum_t dL/dv[t][j] s[t-1][i]
+    """
+    thresholds, decays, reset = neuron
+    n_steps, gradients = len(spikes), {}
+    spike_gradient = [list(count_gradient) for _ in range(n_steps)]
+    for layer in range(len(populations) - 1, -1, -1):
+        n, places, synapses, _ = populations[layer]
+        weights, _, own = chain_parameters(state, layer + 1, populations[layer])
+        potentials, emitted = passed[layer]
+        limit, keep = constants_of(state, layer, thresholds, decays)
+        source_spikes = passed[layer - 1][1] if layer else spikes
+        below = [[0.0] * len(source_spikes[0]) for _ in range(n_steps)]
+        of_weights, of_own = [0.0] * len(weights), [[0.0] * n for _ in range(n)]
+        of_biases, later = [0.0] * (1 + max(places)), [0.0] * n
+        for t in range(n_steps - 1, -1, -1):
+            by_spike = [
+                spike_gradient[t][i] + costs[layer][i] + sum(own[j][i] * later[j] for j in range(n))
+                for i in range(n)
+            ]
+            for j in range(n):
+                kept = 1 - emitted[t][j] if reset == "zero" else 1
+                later[j] = (
+                    by_spike[j] * derivative(potentials[t][j] - limit) + keep * kept * later[j]
+                )
+                of_biases[places[j]] += later[j]
+                for i in range(n if t else 0):
+                    of_own[j][i] += later[j] * emitted[t - 1][i]
+            for source, target, place, factor in synapses:
+                of_weights[place] += later[target] * factor * source_spikes[t][source]
+                below[t][source] += later[target] * factor * weights[place]
+        found = {"synapses.weight": of_weights, "synapses.bias": of_biases}
+        for name, values in (found | {"recurrent.weight": of_own}).items():
+            full = f"layer{layer + 1}.{name}"
+            if full in state:
+                gradients[full] = np.array(values).reshape(np.shape(state[full]))
+        spike_gradient = below
+    return gradients
+
+
+def chain_batch(state, populations, dense, labels, neuron, derivative, penalties, logit_scale):
+    """A batch [B, T, I] through a chain: (mean loss, spikes [B, T, neurons] of each population,
+    synaptic events of each connection, gradients of the mean loss); arguments as of
+    `batch_gradient`. Connections are in the order of layers, a recurrent one behind its layer's."""
+    (by_spike, spike_target), (by_event, event_target) = penalties
+    fan_outs, senders = [], []
+    for layer, (n, _, synapses, recurrent) in enumerate(populations):
+        reached = [0] * (populations[layer - 1][0] if layer else len(dense[0][0]))
+        for source, *_ in synapses:
+            reached[source] += 1
+        fan_outs += [reached, [n] * n] if recurrent else [reached]
+        senders += [layer, layer + 1] if recurrent else [layer]
+    loss, events, spikes = 0.0, [0] * len(senders), [[] for _ in populations]
+    gradients = {name: np.zeros(np.shape(values)) for name, values in state.items()}
+    for sample, label in zip(np.asarray(dense).tolist(), labels, strict=True):
+        passed = chain_forward(state, populations, sample, *neuron)
+        sums = [
+            [sum(column) for column in zip(*layer, strict=True)]
+            for layer in (sample, *(emitted for _, emitted in passed))
+        ]
+        of_connection = [
+            sum(n * fan_out for n, fan_out in zip(sums[sender], fan_outs[k], strict=True))
+            for k, sender in enumerate(senders)
+        ]
+        events = [sum(pair) for pair in zip(events, of_connection, strict=True)]
+        of_sample, count_gradient = cross_entropy(sums[-1], label, logit_scale)
+        costs = []
+        for layer in range(1, len(sums)):
+            into = [k for k, sender in enumerate(senders) if sender == layer]
+            above_spikes = sum(sums[layer]) - spike_target
+            above_events = sum(of_connection[k] for k in into) - event_target
+            of_spike = by_spike / 1000 if above_spikes > 0 else 0.0
+            of_event = by_event / 1000 if into and above_events > 0 else 0.0
+            of_sample += of_spike * above_spikes + of_event * above_events
+            reached = [sum(fan_outs[k][unit] for k in into) for unit in range(len(sums[layer]))]
+            costs.append([of_spike + of_event * fan_out for fan_out in reached])
+        loss += of_sample / len(labels)
+        found = chain_gradient(
+            state, populations, sample, passed, count_gradient, neuron,
+            lambda x: surrogate(*derivative, x), costs,
+        )  # fmt: skip
+        for name, gradient in found.items():
+            gradients[name] += gradient / len(labels)
+        for into, (_, emitted) in zip(spikes, passed, strict=True):
+            into.append(emitted)
+    return loss, [np.array(layer) for layer in spikes], tuple(events), gradients
+
+
 def integer_batch_gradient(state, exponents, bits, neuron, dense, labels, derivative, loss):
     """What `batch_gradient` gives, of a network of integers, and the spikes [B, T, units] by layer.
 

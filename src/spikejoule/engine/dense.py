@@ -5,6 +5,7 @@ end, for what it wants to know.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,11 @@ class DenseEngine:
         self._network = network
         self._use_grids(architecture)
         self._masks: dict[str, Tensor] = {}
-        self._penalties = self._settings.penalties(len(architecture.connections)).tolist()
+        self._all_reached = [
+            torch.from_numpy(architecture.fan_out_of(one)).to(device)
+            for one in architecture.connections
+        ]
+        self._penalties = self._settings.penalties(len(architecture.layers) - 1).tolist()
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
             network.parameters(),
@@ -132,7 +137,7 @@ class DenseEngine:
         spikes, macs = inputs, []
         if events.currents is not None:
             spikes, macs = inputs.new_zeros((1, 1, events.n_inputs)), [self._input_macs(events)]
-        synaptic_events = self._synaptic_events([spikes, *layers[:-1]])
+        synaptic_events = self._synaptic_events([spikes, *layers])
         correct = (counts.argmax(dim=1) == target).sum()
         totals = [layer.detach().sum(dtype=torch.float64) for layer in layers]
         return torch.stack(
@@ -143,42 +148,48 @@ class DenseEngine:
         """What the caller wants to know of a batch: the one transfer for which the host waits."""
         mean_loss, *counts = told.tolist()
         right, *counted = map(int, counts)
-        n_layers = len(self._architecture.connections)
+        n_layers = len(self._architecture.layers) - 1
         return BatchOutcome(
             mean_loss,
             right,
             (events.n_events, *counted[:n_layers]),
-            tuple(counted[n_layers : 2 * n_layers]),
+            tuple(counted[n_layers : n_layers + len(self._architecture.connections)]),
             None if events.currents is None else counted[-1],
         )
 
-    def _reached(self, number: int) -> Tensor | int:
-        """Synapses that a spike of each unit reaches in the layer of a number, from 1."""
-        mask = self._present(f"layer{number}.synapses.weight")
-        fan_out = self._architecture.connections[number - 1].n_out
-        return fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
+    def _reached(self, number: int) -> Tensor:
+        """Synapses of a connection that a spike of each unit of its sender reaches, int64."""
+        mask = self._present(self._architecture.weight_names[number])
+        if mask is None:
+            return self._all_reached[number]
+        if self._architecture.is_plain:
+            return mask.sum(dim=0, dtype=torch.float64)
+        left = replace(self._architecture.connections[number], weight=mask.cpu().numpy())
+        return torch.from_numpy(self._architecture.fan_out_of(left, True)).to(self.device)
 
     def _input_macs(self, events: EventList) -> Tensor:
         used = self._sent(events.uses_per_source())
-        return (used * self._reached(1)).sum(dtype=torch.float64)
+        return (used * self._reached(0)).sum(dtype=torch.float64)
 
-    def _synaptic_events(self, sending: list[Tensor]) -> list[Tensor]:
-        """Synaptic events of each weight matrix, given the spikes [T, B, sources] sent into it."""
+    def _synaptic_events(self, layers: list[Tensor]) -> list[Tensor]:
+        """Synaptic events of each connection, given the spikes [T, B, units] of every layer."""
+        of_unit = [spikes.detach().sum(dim=(0, 1), dtype=torch.float64) for spikes in layers]
         return [
-            (spikes.detach().sum(dim=(0, 1), dtype=torch.float64) * self._reached(number)).sum()
-            for number, spikes in enumerate(sending, start=1)
+            (of_unit[sender] * self._reached(number)).sum()
+            for number, sender in enumerate(self._architecture.senders)
         ]
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
         """What the spikes [T, B, units] of each layer add to the mean loss (model/learning.py)."""
         total = torch.zeros((), dtype=self._type, device=self.device)
-        for number, (spikes, costs) in enumerate(zip(layers, self._penalties, strict=True), 2):
+        for layer, (spikes, costs) in enumerate(zip(layers, self._penalties, strict=True), 1):
             by_spike, spike_target, by_event, event_target = costs
             of_unit = spikes.sum(dim=0)
             total = total + by_spike * torch.relu(of_unit.sum(dim=1) - spike_target).mean()
-            if number <= len(layers):
-                events = (of_unit * self._reached(number)).sum(dim=1)
-                total = total + by_event * torch.relu(events - event_target).mean()
+            into = [one for one, of in enumerate(self._architecture.senders) if of == layer]
+            if into:
+                events = torch.stack([(of_unit * self._reached(one)).sum(dim=1) for one in into])
+                total = total + by_event * torch.relu(events.sum(dim=0) - event_target).mean()
         return total
 
     def _present(self, name: str) -> Tensor | None:
@@ -233,7 +244,7 @@ class DenseEngine:
         """Spikes of every layer after the input, hidden layers first."""
         widest = max(self._architecture.layer_sizes)
         chunk = max(1, CHUNK_ELEMENTS // (widest * events.n_steps))
-        parts: list[list[EventList]] = [[] for _ in self._architecture.connections]
+        parts: list[list[EventList]] = [[] for _ in self._architecture.layers[1:]]
         with torch.no_grad():
             for first in range(0, max(events.n_samples, 1), chunk):
                 inputs = self._dense_input(events.select(slice(first, first + chunk)))

@@ -1,12 +1,19 @@
 """A network: populations of neurons and what connects them, as nodes and edges.
 
-What is trained is a chain of fully connected layers, `Network.of_layers`, its simplest case:
+What is trained is a chain of layers, `Network.of_chain`; of fully connected ones, the simplest
+case, `Network.of_layers`:
 
     input -> input_to_hidden -> hidden -> hidden_to_output -> output
 
-Its weights are in a state dict, its neurons are of one model (`Network.neuron`). A graph that is
-read from NIR (`graphs.nir_in`) has convolutions, pooling, delays, cycles and sums besides; weights
-and constants of neurons are in its nodes.
+A layer is a population of neurons with the connection before it, fully connected or a convolution.
+Pooling may stand before the connection. Recurrent weights lead from a population back to it, along
+an edge that waits a step. Its weights are in a state dict, its neurons are of one model
+(`Network.neuron`). A graph that is read from NIR (`graphs.nir_in`) has delays, cycles and sums
+besides; weights and constants of neurons are in its nodes.
+
+Pooling of a chain renames spikes: windows do not overlap, so that a spike of a unit is one of its
+window, which reaches the synapses of that; an average is a factor on their weights. In a step a
+window has as many spikes as its units have.
 
 Sizes of a node count in C order through its shape: unit ``(c * H + y) * W + x`` of (C, H, W).
 
@@ -21,10 +28,9 @@ groups) f_y f_x synapses.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,13 +38,22 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import MAX_UNITS
+from spikejoule.model.layers import (
+    ConvolutionLayer,
+    DenseLayer,
+    HiddenLayer,
+    PoolingLayer,
+    neuron_layers,
+)
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, unfit_for_integers
 
 State = Mapping[str, NDArray[Any]]
-"""Parameters by name: ``layer1.synapses.weight`` [target, source], and ``layer1.synapses.bias``
-where neurons have one; ``layer1.neurons.decay_logit`` [1] and the like where they learn."""
+"""Parameters by name: ``layer1.synapses.weight`` [target, source], or of a convolution [C_out, C_in
+/ groups, height, width]; ``layer1.synapses.bias``, by unit or channel, where neurons have one;
+``layer1.recurrent.weight`` where there is one; ``layer1.neurons.decay_logit`` [1] and the like
+where they learn."""
 
 Shape = tuple[int, ...]
 Edge = tuple[str, str]
@@ -93,6 +108,11 @@ class Dense(Node):
     )
     bias: NDArray[Any] | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def weight_shape(self) -> Shape:
+        """Of the weights, wherever they are."""
+        return self.n_out, self.n_in
+
     def stored(self, pruned: bool = False) -> int:
         """Weights that a memory holds, of a pruned network those that are left."""
         return int(np.count_nonzero(self.weight)) if pruned else self.n_in * self.n_out
@@ -108,6 +128,13 @@ class Dense(Node):
             return np.full(self.n_in, self.n_out, dtype=np.int64)
         left: NDArray[np.int64] = np.count_nonzero(self.weight, axis=0).astype(np.int64)
         return left
+
+    def targets(self, pruned: bool = False) -> NDArray[np.bool_]:
+        """Whether a spike of each unit of the input reaches each of the output, [n_in, n_out]."""
+        if not pruned:
+            return np.ones((self.n_in, self.n_out), dtype=np.bool_)
+        reached: NDArray[np.bool_] = self.weight.T != 0
+        return reached
 
 
 @dataclass(frozen=True)
@@ -137,35 +164,64 @@ class Windows:
         met: NDArray[np.bool_] = (rest == 0) & (outputs >= 0) & (outputs < node.out_shape[1 + axis])
         return met.astype(np.int64)
 
+    def met(self, node: Node, axis: int, place: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The inputs along an axis of a node that a place of the kernel meets, and the outputs."""
+        outputs = np.arange(node.out_shape[1 + axis])
+        inputs = outputs * self.stride[axis] + place * self.dilation[axis] - self.padding[axis]
+        inside = (inputs >= 0) & (inputs < node.in_shape[1 + axis])
+        return inputs[inside], outputs[inside]
+
 
 @dataclass(frozen=True)
 class Convolution(Node):
     """Over (C, H, W); one of one dimension has a height of 1.
 
     Attributes:
-        weight: float64 [C_out, C_in / groups, kernel height, kernel width].
-        bias: float64 [C_out]; None without.
+        weight: real [C_out, C_in / groups, kernel height, kernel width]; empty where weights are in
+            a state dict.
+        bias: float64 [C_out]; None without, and where the neurons behind it have their own.
         groups: parts of the channels that see each other.
         windows: how the kernel slides.
     """
 
-    weight: NDArray[np.float64] = field(compare=False, repr=False)
+    weight: NDArray[Any] = field(compare=False, repr=False)
     bias: NDArray[np.float64] | None = field(compare=False, repr=False)
     groups: int
     windows: Windows
 
+    @property
+    def weight_shape(self) -> Shape:
+        """Of the weights, wherever they are."""
+        per_group = self.in_shape[0] // self.groups
+        return self.out_shape[0], per_group, *self.windows.kernel
+
     def stored(self, pruned: bool = False) -> int:
         """Weights that a memory holds: kernels once, and whole."""
-        return self.weight.size
+        return self.weight.size or math.prod(self.weight_shape)
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:
         """Synapses that a spike of each unit of the input reaches, int64 [n_in]; as of `Dense`."""
         rows, columns = (self.windows.reached(self, axis) for axis in (0, 1))
-        weight = (self.weight != 0) if pruned else np.ones_like(self.weight, dtype=np.bool_)
+        weight = (self.weight != 0) if pruned else np.ones(self.weight_shape, dtype=np.bool_)
         per_group = weight.reshape(self.groups, -1, *weight.shape[1:]).sum(axis=1)
         taps = per_group.reshape(self.in_shape[0], *weight.shape[2:])
         fan_out: NDArray[np.int64] = np.einsum("yq,xr,cqr->cyx", rows, columns, taps, optimize=True)
         return fan_out.reshape(-1)
+
+    def targets(self, pruned: bool = False) -> NDArray[np.bool_]:
+        """Whether a spike of each unit of the input reaches each of the output, [n_in, n_out]."""
+        found = np.zeros((*self.in_shape, *self.out_shape), dtype=np.bool_)
+        channels, per_group, height, width = self.weight_shape
+        rows, columns = (
+            [self.windows.met(self, axis, place) for place in range(size)]
+            for axis, size in ((0, height), (1, width))
+        )
+        for channel, inner, y, x in np.ndindex(channels, per_group, height, width):
+            if not pruned or self.weight[channel, inner, y, x]:
+                source = channel // (channels // self.groups) * per_group + inner
+                (of_row, row), (of_column, column) = rows[y], columns[x]
+                found[source, of_row[:, None], of_column, channel, row[:, None], column] = True
+        return found.reshape(self.n_in, self.n_out)
 
 
 @dataclass(frozen=True)
@@ -180,6 +236,16 @@ class Pooling(Node):
         rows, columns = (self.windows.reached(self, axis).sum(axis=1) for axis in (0, 1))
         plane: NDArray[np.int64] = np.outer(rows, columns).reshape(-1)
         return np.tile(plane, self.in_shape[0])
+
+    @property
+    def window_of(self) -> NDArray[np.int64]:
+        """The unit of the output that each unit of the input is part of, int64 [n_in], where
+        windows do not overlap; -1 beyond the last whole window."""
+        (size, _), places = self.windows.kernel, np.arange(self.n_out).reshape(self.out_shape)
+        of_unit = np.full(self.in_shape, -1)
+        inside = places.repeat(size, axis=1).repeat(size, axis=2)
+        of_unit[:, : inside.shape[1], : inside.shape[2]] = inside
+        return of_unit.reshape(-1)
 
 
 @dataclass(frozen=True)
@@ -237,6 +303,7 @@ BY_UNIT = (Dense, Convolution, Pooling, Scaling)
 
 Connection = Dense | Convolution
 Kind = TypeVar("Kind", bound=Node)
+Kept = TypeVar("Kept", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -268,7 +335,7 @@ class Network:
     def __post_init__(self) -> None:
         if self.model is None:
             return
-        problem = self.model.problem(len(self.connections))
+        problem = self.model.problem(len(self.layers) - 1)
         if problem:
             name, allowed = problem
             value = self.model.model_dump(mode="json")[name]
@@ -276,6 +343,11 @@ class Network:
         unfit = self.quantisation and unfit_for_integers(self.model)
         if unfit:
             raise ParameterError(unfit)
+        if self.quantisation is not None and not self.is_plain:
+            raise ParameterError(
+                f"integer weights are not allowed with the layers {', '.join(self.words)}; "
+                "allowed: fully connected ones, or model.weight_bits 32"
+            )
 
     @classmethod
     def of_layers(
@@ -299,22 +371,60 @@ class Network:
         Raises:
             ParameterError: a size out of range, no hidden layer, or as of the class.
         """
-        if not hidden:
+        layers = tuple(map(DenseLayer, hidden))
+        return cls.of_chain((n_input,), layers, n_output, neuron, quantisation)
+
+    @classmethod
+    def of_chain(
+        cls,
+        in_shape: Shape,
+        hidden: Sequence[HiddenLayer],
+        n_output: int,
+        neuron: Neuron | None = None,
+        quantisation: Quantisation | None = None,
+    ) -> "Network":
+        """A chain of layers of any kind (`model.layers`), the last one fully connected.
+
+        Names are those of `of_layers`, counted are the layers with neurons; pooling is named after
+        what it pools, ``hidden1_pooled``, and recurrent weights ``hidden1_to_hidden1``.
+
+        Args:
+            in_shape: of the input, (n,), or (channels, height, width).
+            hidden: the hidden layers, first to last.
+            n_output, neuron, quantisation: as of `of_layers`.
+
+        Raises:
+            ParameterError: as of `of_layers`; or a layer does not fit the one before it.
+        """
+        count = neuron_layers(hidden)
+        if count == 0:
             raise ParameterError("the network needs at least one hidden layer, none was given")
-        count = len(hidden)
-        inner = ["hidden"] if count == 1 else [f"hidden{k + 1}" for k in range(count)]
-        layers = dict(zip(("input", *inner, "output"), (n_input, *hidden, n_output), strict=True))
-        for name, size in layers.items():
-            most = MAX_UNITS if name == "input" else 65_535
-            if not 1 <= size <= most:
-                raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to {most}")
-        neuron = neuron or LeakyIntegrateAndFire()
-        nodes: dict[str, Node] = {"input": Input("input", (n_input,), (n_input,))}
-        for (source, n_source), (target, n_target) in pairwise(layers.items()):
-            name = f"{source}_to_{target}"
-            nodes[name] = Dense(name, (n_source,), (n_target,))
-            nodes[target] = Neurons(target, (n_target,), (n_target,), neuron.name)
-        return cls(nodes, tuple(pairwise(nodes)), neuron, quantisation)
+        names = iter(["hidden"] if count == 1 else [f"hidden{k + 1}" for k in range(count)])
+        neuron, n_input = neuron or LeakyIntegrateAndFire(), math.prod(in_shape)
+        _check_size("input", n_input, MAX_UNITS)
+        nodes: dict[str, Node] = {"input": Input("input", in_shape, in_shape)}
+        edges: list[Edge] = []
+        waiting: set[Edge] = set()
+        source = last = nodes["input"]
+        for layer in (*hidden, DenseLayer(n_output)):
+            if isinstance(layer, PoolingLayer):
+                last = _pooling_of(layer, source)
+                nodes[last.name] = last
+                edges.append((source.name, last.name))
+                continue
+            target = next(names, "output")
+            one = _connection_of(layer, f"{source.name}_to_{target}", target, last.out_shape)
+            nodes[one.name] = one
+            edges += [(last.name, one.name), (one.name, target)]
+            if isinstance(layer, DenseLayer) and layer.recurrent:
+                own = Dense(f"{target}_to_{target}", one.out_shape, one.out_shape)
+                nodes[own.name] = own
+                edges += [(own.name, target), (target, own.name)]
+                waiting.add(edges[-1])
+            source = last = nodes[target] = Neurons(
+                target, one.out_shape, one.out_shape, neuron.name
+            )
+        return cls(nodes, tuple(edges), neuron, quantisation, frozenset(waiting))
 
     def of(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """All nodes of a class, in their order."""
@@ -342,8 +452,42 @@ class Network:
 
     @property
     def sizes(self) -> str:
-        """The same in a word, such as ``784-400-10``."""
-        return "-".join(str(size) for size in self.layer_sizes)
+        """The same in a word, ``784-400-10``; layers of other kinds in their own,
+        ``28x28-12c5s2-10``."""
+        if self.model is None or self.is_plain:
+            return "-".join(str(size) for size in self.layer_sizes)
+        sides = self.input.out_shape
+        sides = sides[1:] if sides[0] == 1 else sides
+        return "-".join(["x".join(map(str, sides)), *self.words, str(self.n_output)])
+
+    @cached_property
+    def hidden_layers(self) -> tuple[HiddenLayer, ...]:
+        """The hidden layers of a chain as `of_chain` takes them."""
+        found: list[HiddenLayer] = []
+        for one in self.nodes.values():
+            if isinstance(one, Pooling):
+                found.append(PoolingLayer(one.windows.kernel[0], one.average))
+            elif isinstance(one, Convolution):
+                channels, windows = one.out_shape[0], one.windows
+                kernel, stride, padding = (
+                    each[0] for each in (windows.kernel, windows.stride, windows.padding)
+                )
+                found.append(ConvolutionLayer(channels, kernel, stride, padding, one.groups))
+            elif isinstance(one, Dense) and one in self.forward_connections[:-1]:
+                recurrent = len(self.sources[self.target_of(one).name]) > 1
+                found.append(DenseLayer(one.n_out, recurrent))
+        return tuple(found)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The same in words."""
+        return tuple(map(str, self.hidden_layers))
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether a chain has fully connected layers alone, none of them recurrent."""
+        others = any(isinstance(one, Convolution | Pooling) for one in self.nodes.values())
+        return not others and len(self.forward_connections) == len(self.connections)
 
     @property
     def connection_names(self) -> tuple[str, ...]:
@@ -403,6 +547,58 @@ class Network:
             found |= {name for name, of in passing if len(of) == 1 and of[0] in found}
         return frozenset(found)
 
+    def target_of(self, connection: Connection) -> Node:
+        """The population behind a connection of a chain."""
+        (target,) = self.readers_of(connection.name)
+        return target
+
+    @cached_property
+    def weight_names(self) -> tuple[str, ...]:
+        """The parameter of each of `connections` of a chain."""
+        return tuple(
+            f"layer{self.layer_names.index(self.target_of(one).name)}."
+            f"{'synapses' if one in self.forward_connections else 'recurrent'}.weight"
+            for one in self.connections
+        )
+
+    @cached_property
+    def forward_connections(self) -> tuple[Connection, ...]:
+        """The connection before each population of a chain, without recurrent ones."""
+        return tuple(
+            one
+            for one in self.connections
+            if self.target_of(one).name not in self.sources[one.name]
+        )
+
+    @cached_property
+    def senders(self) -> tuple[int, ...]:
+        """The place in `layers` of what sends its spikes into each of `connections` of a chain."""
+        found = []
+        for one in self.connections:
+            (source,) = self.sources[one.name]
+            if isinstance(self.nodes[source], Pooling):
+                (source,) = self.sources[source]
+            found.append(self.layer_names.index(source))
+        return tuple(found)
+
+    def fan_out_of(self, connection: Connection, pruned: bool = False) -> NDArray[np.int64]:
+        """Synapses of a connection of a chain that a spike of each unit of its sender reaches,
+        through pooling where there is some, int64 [units]."""
+        return self._of_sender(connection, connection.fan_out(pruned))
+
+    def targets_of(self, connection: Connection, pruned: bool = False) -> NDArray[np.bool_]:
+        """Whether a spike of each unit of its sender reaches each neuron behind it, likewise."""
+        return self._of_sender(connection, connection.targets(pruned))
+
+    def _of_sender(self, connection: Connection, of_source: NDArray[Kept]) -> NDArray[Kept]:
+        """What holds for each source of a connection, for each unit of its sender."""
+        pooling = self.nodes[self.sources[connection.name][0]]
+        if not isinstance(pooling, Pooling):
+            return of_source
+        found = of_source[pooling.window_of]
+        found[pooling.window_of < 0] = 0
+        return found
+
     @property
     def synapses(self) -> tuple[int, ...]:
         """Number of synapses of each connection, none removed."""
@@ -423,7 +619,7 @@ class Network:
     @property
     def neurons(self) -> tuple[Neuron, ...]:
         """The neuron of each layer after the input, every parameter a single value."""
-        return tuple(self.neuron.of_layer(number) for number in range(len(self.connections)))
+        return tuple(self.neuron.of_layer(number) for number in range(len(self.layers) - 1))
 
     def learned_from(self, state: State) -> "Network":
         """The same network with the values that its neurons have learned, one for each layer."""
@@ -441,18 +637,73 @@ class Network:
     def with_weights(self, state: State) -> "Network":
         """The same network with the weights of a state in its nodes."""
         bound = {
-            one.name: replace(one, weight=state[f"layer{layer}.synapses.weight"])
-            for layer, one in enumerate(self.connections, start=1)
+            one.name: replace(one, weight=state[name])
+            for one, name in zip(self.connections, self.weight_names, strict=True)
         }
         return replace(self, nodes={**self.nodes, **bound})
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every trained parameter; weights are [target, source] as in torch."""
         shapes: dict[str, tuple[int, ...]] = {}
-        for layer, one in enumerate(self.connections, start=1):
-            shapes[f"layer{layer}.synapses.weight"] = (one.n_out, one.n_in)
+        weights = dict(zip(self.weight_names, self.connections, strict=True))
+        for layer, one in enumerate(self.forward_connections, start=1):
+            shapes[f"layer{layer}.synapses.weight"] = one.weight_shape
             if self.has_bias:
-                shapes[f"layer{layer}.synapses.bias"] = (one.n_out,)
+                shapes[f"layer{layer}.synapses.bias"] = one.weight_shape[:1]
+            recurrent = weights.get(f"layer{layer}.recurrent.weight")
+            if recurrent is not None:
+                shapes[f"layer{layer}.recurrent.weight"] = recurrent.weight_shape
             for name in self.neuron.learned_names:
                 shapes[f"layer{layer}.neurons.{name}"] = (1,)
         return shapes
+
+
+def _check_size(name: str, size: int, most: int = 65_535) -> None:
+    """Raise ParameterError unless a layer has a size that is allowed."""
+    if not 1 <= size <= most:
+        raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to {most}")
+
+
+def _placed(layer: HiddenLayer, shape: Shape, windows: Windows) -> tuple[int, int]:
+    """Places of a layer's windows over (C, H, W); ParameterError if they do not fit it."""
+    if len(shape) != 3:
+        raise ParameterError(
+            f"the layer {layer} takes (channels, height, width), but is given {shape[0]} units; "
+            "allowed is one that is fully connected, such as 400"
+        )
+    rows, columns = (windows.places(shape[1 + a], a, 2 * windows.padding[a]) for a in (0, 1))
+    if min(rows, columns) < 1:
+        raise ParameterError(
+            f"the layer {layer} does not fit the plane of {shape[1]} x {shape[2]} before it; "
+            "allowed are smaller windows, or more padding"
+        )
+    return rows, columns
+
+
+def _pooling_of(layer: PoolingLayer, source: Node) -> Pooling:
+    """Pooling behind a population or the input; two in a row are one of larger windows."""
+    size, shape = (layer.window, layer.window), source.out_shape
+    windows = Windows(size, size, (0, 0))
+    out = (shape[0], *_placed(layer, shape, windows))
+    return Pooling(f"{source.name}_pooled", shape, out, windows, layer.average)
+
+
+def _connection_of(
+    layer: DenseLayer | ConvolutionLayer, name: str, target: str, shape: Shape
+) -> Connection:
+    """The connection from values of a shape to the neurons of a layer."""
+    if isinstance(layer, DenseLayer):
+        _check_size(target, layer.n_units)
+        return Dense(name, (math.prod(shape),), (layer.n_units,))
+    sizes = ((size, size) for size in (layer.kernel, layer.stride, layer.padding))
+    windows = Windows(*sizes)
+    places = _placed(layer, shape, windows)
+    if shape[0] % layer.groups or layer.channels % layer.groups:
+        raise ParameterError(
+            f"the layer {layer} has {layer.groups} groups; allowed are divisors of its channels "
+            f"and of the {shape[0]} before it"
+        )
+    _check_size(target, layer.channels * math.prod(places))
+    empty = np.empty((0, 0, 0, 0))
+    out = (layer.channels, *places)
+    return Convolution(name, shape, out, empty, None, layer.groups, windows)

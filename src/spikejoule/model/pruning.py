@@ -86,9 +86,9 @@ def pruning_masks(
         state: parameters by name; biases are no synapses.
         fraction: of the synapses to remove, in [0, 1).
         source_spikes: for each weight matrix, s + 1/N of every source, [sources]; None to go by
-            magnitude alone.
+            magnitude alone, as kernels of convolutions have to.
     """
-    weights = {name: values for name, values in state.items() if values.ndim == 2}
+    weights = {name: values for name, values in state.items() if values.ndim > 1}
     scores = [np.abs(values) for values in weights.values()]
     if source_spikes is not None:
         scores = [of / np.sqrt(spikes) for of, spikes in zip(scores, source_spikes, strict=True)]

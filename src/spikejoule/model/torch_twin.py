@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikejoule.model.network import Network
+from spikejoule.model.network import Connection, Convolution, Network, Pooling
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.quantisation import LayerConstants, layer_constants, quantisation_of
 from spikejoule.model.surrogates import Surrogate
@@ -48,15 +48,38 @@ def fire(x: Tensor, derivative: Derivative) -> Tensor:
 
 
 class SpikingLayer(nn.Module):
-    """Synapses and neurons; all steps share one matrix product.
+    """Synapses and neurons; all steps share one matrix product, or one convolution.
+
+    Args:
+        connection: the synapses, fully connected or a convolution.
+        neuron: behind them.
+        pooling: before them, if there is some.
+        recurrent: whether the layer's spikes come back to it in the next step.
 
     Attributes:
         grid: on which the layer computes if the network is quantised.
     """
 
-    def __init__(self, n_source: int, n_target: int, neuron: Neuron) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        neuron: Neuron,
+        pooling: Pooling | None = None,
+        recurrent: bool = False,
+    ) -> None:
         super().__init__()
-        self.synapses = nn.Linear(n_source, n_target, bias=neuron.has_bias)
+        self.synapses: nn.Linear | nn.Conv2d
+        if isinstance(connection, Convolution):
+            channels, windows = connection.out_shape[0], connection.windows
+            self.synapses = nn.Conv2d(
+                connection.in_shape[0], channels, windows.kernel, windows.stride, windows.padding,
+                groups=connection.groups, bias=neuron.has_bias,
+            )  # fmt: skip
+        else:
+            self.synapses = nn.Linear(connection.n_in, connection.n_out, bias=neuron.has_bias)
+        n_units = connection.n_out
+        self.recurrent = nn.Linear(n_units, n_units, bias=False) if recurrent else None
+        self._in_shape, self._pooling = connection.in_shape, pooling
         self.neurons = nn.ParameterDict(
             {name: torch.tensor([neuron.first_learned(name)]) for name in neuron.learned_names}
         )
@@ -66,9 +89,15 @@ class SpikingLayer(nn.Module):
     def _current(self, spikes: Tensor) -> Tensor:
         grid = self.grid
         if grid is None:
-            current: Tensor = self.synapses(spikes)
-            return current
-        bias = grid.biases(self.synapses.bias) if self.neuron.has_bias else None
+            values, steps_and_samples = spikes, spikes.shape[:2]
+            if self._pooling is not None:
+                values = pooled(values.reshape(-1, *self._pooling.in_shape), self._pooling)
+            if self._pooling is not None or isinstance(self.synapses, nn.Conv2d):
+                values = values.reshape(-1, *self._in_shape)
+            current: Tensor = self.synapses(values)
+            return current.reshape(*steps_and_samples, -1)
+        own = self.synapses.bias
+        bias = None if own is None else grid.biases(own)
         return nn.functional.linear(spikes, grid.weights(self.synapses.weight), bias)
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
@@ -77,31 +106,52 @@ class SpikingLayer(nn.Module):
         neuron = self.neuron if grid is None else grid.neuron
         neuron = neuron.with_tensors(dict(self.neurons.items()))
         membrane = torch.zeros_like(current[0])
-        emitted = []
+        emitted: list[Tensor] = []
         for step in range(current.shape[0]):
             if grid is not None:
                 membrane = grid.leaked(membrane)
-            spikes, membrane = neuron.step(membrane, current[step], lambda x: fire(x, derivative))
+            arriving = current[step]
+            if self.recurrent is not None and emitted:
+                arriving = arriving + self.recurrent(emitted[-1])
+            spikes, membrane = neuron.step(membrane, arriving, lambda x: fire(x, derivative))
             if grid is not None:
                 membrane = grid.saturated(membrane)
             emitted.append(spikes)
         return torch.stack(emitted)
 
 
+def pooled(values: Tensor, pooling: Pooling) -> Tensor:
+    """Sums of windows of values [samples, C, H, W], or averages."""
+    divisor = None if pooling.average else 1
+    windows = pooling.windows
+    return nn.functional.avg_pool2d(
+        values, windows.kernel, windows.stride, divisor_override=divisor
+    )
+
+
 class SpikingNetwork(nn.Module):
-    """A fully connected network of spiking layers ``layer1``, ``layer2``, ...
+    """A chain of spiking layers ``layer1``, ``layer2``, ...
 
     Args:
-        architecture: layer sizes and neurons.
+        architecture: layers and neurons.
         surrogate: the surrogate derivative, with its slope.
     """
 
     def __init__(self, architecture: Network, surrogate: Surrogate) -> None:
         super().__init__()
         self._names: list[str] = []
-        for one, neuron in zip(architecture.connections, architecture.neurons, strict=True):
+        recurrent = set(architecture.connections) - set(architecture.forward_connections)
+        for one, neuron in zip(architecture.forward_connections, architecture.neurons, strict=True):
+            before = architecture.nodes[architecture.sources[one.name][0]]
+            target = architecture.target_of(one)
+            layer = SpikingLayer(
+                one,
+                neuron,
+                before if isinstance(before, Pooling) else None,
+                any(architecture.target_of(other) == target for other in recurrent),
+            )
             self._names.append(f"layer{len(self._names) + 1}")
-            self.add_module(self._names[-1], SpikingLayer(one.n_in, one.n_out, neuron))
+            self.add_module(self._names[-1], layer)
         self._derivative = surrogate.derivative
 
     def use_grids(self, architecture: Network) -> None:
@@ -125,21 +175,22 @@ class SpikingNetwork(nn.Module):
 
 
 def initial_state(architecture: Network, seed: int) -> dict[str, Tensor]:
-    """Fresh parameters as ``torch.nn.Linear`` draws them, from a generator of its own.
+    """Fresh parameters as ``nn.Linear`` and ``nn.Conv2d`` draw them, from a generator of its own.
 
     Uniform in +-1/sqrt(number of sources), for weights and biases (LeCun et al. 1998, as in
-    torch). What neurons learn begins with their parameters.
+    torch), recurrent ones among them. What neurons learn begins with their parameters.
     """
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
-    for name, shape in architecture.parameter_shapes().items():
+    shapes = architecture.parameter_shapes()
+    for name, shape in shapes.items():
         layer, _, parameter = name.partition(".neurons.")
         if parameter:
             neuron = architecture.neurons[int(layer.removeprefix("layer")) - 1]
             state[name] = torch.tensor([neuron.first_learned(parameter)])
             continue
-        sources = shape[1] if len(shape) == 2 else state[name.replace("bias", "weight")].shape[1]
-        bound = 1 / math.sqrt(sources)
+        weight_shape = shapes[name.replace("bias", "weight")]
+        bound = 1 / math.sqrt(math.prod(weight_shape[1:]))
         state[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
     return state
 

@@ -1,0 +1,124 @@
+"""The hidden layers of a network in words, each with what it is: how `model.layers` is written.
+
+400        fully connected, 400 neurons
+400r       the same with recurrent weights among them: spikes of a step arrive in the next
+12c5s2     convolution, 12 channels of neurons, kernel 5 x 5, stride 2; stride 1 without it
+12c5p2g4   padding 2 on all sides, channels in 4 groups
+2sum       sums of 2 x 2 windows without overlap, no neurons
+2avg       their averages
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from spikejoule.core.errors import ParameterError, shown
+
+MOST_LAYERS: Final = 8
+ALLOWED: Final = (
+    "1 to 8 words such as 400 (fully connected), 400r (recurrent), 12c5s2 (12 channels, kernel 5, "
+    "stride 2; p2 pads, g4 groups), 2sum or 2avg (pooling)"
+)
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """Fully connected neurons, `recurrent` if to each other, too."""
+
+    n_units: int
+    recurrent: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.n_units}{'r' * self.recurrent}"
+
+
+@dataclass(frozen=True)
+class ConvolutionLayer:
+    """Channels of neurons behind square kernels."""
+
+    channels: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+
+    def __str__(self) -> str:
+        further = (("s", self.stride, 1), ("p", self.padding, 0), ("g", self.groups, 1))
+        return f"{self.channels}c{self.kernel}" + "".join(
+            f"{letter}{number}" for letter, number, usual in further if number != usual
+        )
+
+
+@dataclass(frozen=True)
+class PoolingLayer:
+    """Square windows whose stride is their size; no neurons."""
+
+    window: int
+    average: bool
+
+    def __str__(self) -> str:
+        return f"{self.window}{'avg' if self.average else 'sum'}"
+
+
+HiddenLayer = DenseLayer | ConvolutionLayer | PoolingLayer
+
+_DENSE = re.compile(r"(\d{1,5})(r?)")
+_CONVOLUTION = re.compile(r"(\d{1,5})c(\d{1,3})(?:s(\d{1,3}))?(?:p(\d{1,3}))?(?:g(\d{1,5}))?")
+_POOLING = re.compile(r"(\d{1,3})(sum|avg)")
+
+
+def layer_of(word: str) -> HiddenLayer:
+    """The layer of a word.
+
+    Raises:
+        ParameterError: it is none, or a number is out of range.
+    """
+    if found := _DENSE.fullmatch(word):
+        if 1 <= int(found[1]) <= 65_535:
+            return DenseLayer(int(found[1]), bool(found[2]))
+        raise ParameterError(f"the layer {word!r} has {found[1]} neurons; allowed are 1 to 65535")
+    if found := _CONVOLUTION.fullmatch(word):
+        channels, kernel, stride, padding, groups = (int(of or -1) for of in found.groups())
+        layer = ConvolutionLayer(channels, kernel, abs(stride), max(padding, 0), abs(groups))
+        if min(channels, kernel, layer.stride, layer.groups) < 1 or layer.padding >= kernel:
+            raise ParameterError(
+                f"the layer {word!r} cannot be; allowed are channels, kernel, stride and groups of "
+                "1 or more, and a padding below the kernel"
+            )
+        return layer
+    if found := _POOLING.fullmatch(word):
+        if int(found[1]) >= 2:
+            return PoolingLayer(int(found[1]), found[2] == "avg")
+        raise ParameterError(f"the layer {word!r} pools nothing; allowed are windows of 2 or more")
+    raise ParameterError(f"the layer {shown(word)} is no layer; allowed are {ALLOWED}")
+
+
+def layers_of(words: Sequence[str]) -> tuple[HiddenLayer, ...]:
+    """The hidden layers of words, first to last.
+
+    Raises:
+        ParameterError: as `layer_of`; there are too few or too many, or pooling with nothing to
+            pool.
+    """
+    if not 1 <= len(words) <= MOST_LAYERS:
+        raise ParameterError(f"there are {len(words)} layers; allowed are {ALLOWED}")
+    layers = tuple(map(layer_of, words))
+    pools = [isinstance(layer, PoolingLayer) for layer in layers]
+    if all(pools) or any(map(all, pairwise(pools))):
+        raise ParameterError(
+            f"the layers {', '.join(words)} pool what is pooled, or have no neurons; allowed is "
+            "one layer that pools before or behind others"
+        )
+    return layers
+
+
+def is_plain(layer: HiddenLayer) -> bool:
+    """Whether a layer is fully connected and not recurrent."""
+    return isinstance(layer, DenseLayer) and not layer.recurrent
+
+
+def neuron_layers(layers: Sequence[HiddenLayer]) -> int:
+    """How many of the layers have neurons."""
+    return sum(not isinstance(layer, PoolingLayer) for layer in layers)

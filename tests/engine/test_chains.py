@@ -1,0 +1,203 @@
+"""Convolutions, pooling and recurrent layers: the engines against plain loops, in float64."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikejoule.core.errors import ParameterError
+from spikejoule.encoding.events import EventList
+from spikejoule.engine import choose_engine, make_engine
+from spikejoule.engine.choice import no_event_kernels
+from spikejoule.engine.interface import Engine
+from spikejoule.model.layers import (
+    ConvolutionLayer,
+    DenseLayer,
+    HiddenLayer,
+    PoolingLayer,
+    layers_of,
+)
+from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from tests import naive
+from tests.tools.networks import spike_trains
+
+TOLERANCE = 1e-10
+LEARNING = LearningSettings(logit_scale=0.3)
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[tuple[int, ...], list[HiddenLayer]]:
+    """Shapes of an input of planes, and layers that fit them."""
+    shape = (draw(st.sampled_from([1, 2, 4])), draw(st.integers(4, 7)), draw(st.integers(4, 7)))
+    planes, layers, size = shape, [], draw(st.integers(1, 3))
+    while len(layers) < size:
+        kinds = ["convolution", "pooling"] if min(planes[1:]) >= 2 else []
+        if layers and isinstance(layers[-1], PoolingLayer):
+            kinds = kinds[:1]
+        kind = draw(st.sampled_from([*kinds, "dense"]))
+        if kind == "dense":
+            break
+        if kind == "pooling":
+            layers.append(PoolingLayer(2, draw(st.booleans())))
+            planes = (planes[0], planes[1] // 2, planes[2] // 2)
+            continue
+        kernel = draw(st.integers(1, min(3, *planes[1:])))
+        padding, stride = draw(st.integers(0, kernel - 1)), draw(st.integers(1, 2))
+        groups = draw(st.sampled_from([n for n in (1, 2) if planes[0] % n == 0]))
+        channels = draw(st.sampled_from([2, 4]))
+        layers.append(ConvolutionLayer(channels, kernel, stride, padding, groups))
+        sides = ((side + 2 * padding - kernel) // stride + 1 for side in planes[1:])
+        planes = (channels, *sides)
+    if draw(st.booleans()) or not layers or all(isinstance(one, PoolingLayer) for one in layers):
+        layers.append(DenseLayer(draw(st.integers(1, 6)), draw(st.booleans())))
+    return shape, layers
+
+
+def described(layers: list[HiddenLayer], n_output: int) -> list[tuple[Any, ...]]:
+    """Layers as the loops take them, the output with them."""
+    made: list[tuple[Any, ...]] = []
+    for one in (*layers, DenseLayer(n_output)):
+        if isinstance(one, DenseLayer):
+            made.append(("dense", one.n_units, one.recurrent))
+        elif isinstance(one, PoolingLayer):
+            made.append(("pooling", one.window, one.average))
+        else:
+            sizes = (one.kernel, one.stride, one.padding, one.groups)
+            made.append(("convolution", one.channels, *sizes))
+    return made
+
+
+def state_of(network: Network, seed: int) -> dict[str, np.ndarray]:
+    """Weights with which the layers fire now and then, float64."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: generator.normal(0.15, 1.5 / np.sqrt(max(np.prod(shape[1:]), 3)), shape)
+        if len(shape) > 1
+        else generator.normal(0.15, 0.1, shape)
+        for name, shape in network.parameter_shapes().items()
+    }
+
+
+def engines(network: Network, state: Any, learning: LearningSettings) -> list[Engine]:
+    """Each engine that runs the network, in float64."""
+    missing = no_event_kernels(network.neuron.name, network.hidden_layers)
+    names = ["dense"] if missing else ["dense", "event"]
+    return [make_engine(name, network, state, learning, dtype=np.float64) for name in names]
+
+
+def assert_as_the_loops(
+    shape: tuple[int, ...],
+    layers: list[HiddenLayer],
+    seed: int = 0,
+    learning: LearningSettings = LEARNING,
+    n_steps: int = 5,
+    **neuron: Any,
+) -> list[np.ndarray]:
+    """Spikes, counts, loss and gradients of every engine are those of the loops."""
+    lif, n_output = LeakyIntegrateAndFire(**neuron), 3
+    network = Network.of_chain(shape, layers, n_output, lif)
+    state = state_of(network, seed)
+    dense = spike_trains(network.n_input, 2, n_steps, 0.3, seed)
+    labels = np.random.default_rng(seed).integers(0, n_output, 2)
+    populations = naive.chain(shape, described(layers, n_output))
+    loss, spikes, synaptic_events, gradients = naive.chain_batch(
+        state, populations, dense, labels.tolist(), (lif.threshold, lif.decay, lif.reset),
+        (learning.surrogate, learning.chosen_surrogate.slope),
+        ((learning.spike_penalty, learning.spike_target),
+         (learning.event_penalty, learning.event_target)),
+        learning.logit_scale,
+    )  # fmt: skip
+    events = EventList.from_dense(dense)
+    scale = max(np.abs(gradient).max() for gradient in gradients.values())
+    for engine in engines(network, state, learning):
+        for found, expected in zip(engine.run(events), spikes, strict=True):
+            found.check()
+            assert np.array_equal(found.to_dense(np.int64), expected), engine.name
+        outcome, by_name = engine.gradients(events, labels)
+        assert outcome.spikes == (events.n_events, *(int(of.sum()) for of in spikes))
+        assert outcome.synaptic_events == synaptic_events
+        assert outcome.mean_loss == pytest.approx(loss, rel=TOLERANCE)
+        assert by_name.keys() == gradients.keys()
+        for name, gradient in gradients.items():
+            np.testing.assert_allclose(
+                by_name[name], gradient, rtol=TOLERANCE, atol=1e-13 * scale, err_msg=name
+            )
+    return spikes
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    chains(),
+    st.integers(0, 10**6),
+    st.sampled_from(["zero", "subtract"]),
+    st.sampled_from([0.8, 1.0]),
+    st.booleans(),
+)
+def test_any_chain(
+    chain: tuple[tuple[int, ...], list[HiddenLayer]],
+    seed: int,
+    reset: str,
+    decay: float,
+    bias: bool,
+) -> None:
+    assert_as_the_loops(*chain, seed, reset=reset, decay=decay, bias=bias)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((2, 7, 6), ["4c3s2p1g2", "2sum", "3"]),
+        ((1, 6, 6), ["2c3", "2avg", "4c2", "5r"]),
+        ((7,), ["6r", "5r"]),
+        ((7,), ["6", "5r", "4"]),
+        ((2, 6, 6), ["2sum", "5"]),
+    ],
+)
+def test_all_layers_fire_and_penalties_reach_them(shape: tuple[int, ...], words: list[str]) -> None:
+    learning = LearningSettings(spike_penalty=30.0, event_penalty=20.0, event_target=3.0)
+    spikes = assert_as_the_loops(shape, [*layers_of(words)], 5, learning, 6, reset="subtract")
+    assert all(layer.any() for layer in spikes)
+
+
+def test_a_constant_input_flows_through_a_convolution_and_neurons_learn() -> None:
+    network = Network.of_chain((1, 6, 6), layers_of(["2c3", "3r"]), 2,
+                               LeakyIntegrateAndFire(learned="both"))  # fmt: skip
+    assert "layer2.neurons.decay_logit" in network.parameter_shapes()
+    engine = make_engine("dense", network, {
+        name: np.full(shape, 0.2) for name, shape in network.parameter_shapes().items()
+    })  # fmt: skip
+    events = EventList.from_dense(spike_trains(36, 3, 4))
+    outcome, gradients = engine.gradients(events, np.array([0, 1, 0]))
+    assert np.isfinite(outcome.mean_loss)
+    assert all(np.isfinite(values).all() for values in gradients.values())
+
+
+def test_a_pruned_convolution_carries_fewer_events() -> None:
+    network = Network.of_chain((1, 6, 6), layers_of(["2c3", "2sum", "4r"]), 2)
+    state = state_of(network, 1)
+    engine = make_engine("dense", network, state, dtype=np.float64)
+    masks = {name: np.random.default_rng(2).random(of.shape) < 0.5
+             for name, of in state.items() if of.ndim > 1}  # fmt: skip
+    engine.prune(masks)
+    dense = spike_trains(36, 2, 5)
+    outcome, _ = engine.gradients(EventList.from_dense(dense), np.array([0, 1]))
+    populations = naive.chain((1, 6, 6), [("convolution", 2, 3, 1, 0, 1)])
+    kept = masks["layer1.synapses.weight"].ravel()
+    reached = np.zeros(36, int)
+    for source, _, place, _ in populations[0][2]:
+        reached[source] += kept[place]
+    assert outcome.synaptic_events[0] == int((dense.sum(axis=(0, 1)) * reached).sum())
+    assert len(outcome.synaptic_events) == 4
+
+
+def test_auto_takes_the_engine_that_runs_all_layers() -> None:
+    recurrent = layers_of(["128r"])
+    if no_event_kernels("lif", recurrent):
+        assert choose_engine("auto", "cpu", "lif", recurrent) == "dense"
+        with pytest.raises(ParameterError, match="no kernels of the layer 128r"):
+            choose_engine("event", "cpu", "lif", recurrent)
+    assert choose_engine("auto", "cpu", "lif", layers_of(["400", "400"])) == "event"
