@@ -13,11 +13,14 @@ from spikejoule.baselines.counts import (
     load_baseline,
     measure_baseline,
     save_baseline,
+    weights_digest,
 )
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
+    in_integers,
     quantise,
     quantised_activations,
+    weight_arrays,
 )
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.baselines.training import train_baselines
@@ -157,6 +160,13 @@ class TestQuantised:
                 assert max(expected) <= 2**bits - 1
             assert layers[-1][image].tolist() == scores
 
+    def test_arrays_of_networks_with_biases_are_as_they_were(self) -> None:
+        """As before there were networks without: checksums in recorded tables are of them."""
+        state = random_state(SMALL)
+        integers = in_integers(state, [0.05, 0.04, 0.03], [0.1, 0.2], 4, 4, 16)
+        found = [weights_digest(weight_arrays(of))[:16] for of in (state, integers)]
+        assert found == ["835e1a9f5265adb8", "756663cd983442a7"]
+
 
 LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
 
@@ -166,6 +176,7 @@ def measured() -> list[MeasuredBaseline]:
     architecture = Network.of_layers(784, (12,), 10)
     state, images = random_state(architecture), random_images(4)
     pruned = {name: np.where(values > 0.1, values, 0) for name, values in state.items()}
+    bare = {name: values for name, values in state.items() if values.ndim == 2}
     samples = LabelledImages(images, LABELS, np.arange(4))
     splits = {"validation": samples.select(slice(2)), "test": samples}
     exact = activations(state, images)
@@ -173,6 +184,10 @@ def measured() -> list[MeasuredBaseline]:
         measure_baseline("exact", state, True, False, splits),
         measure_baseline("coarse", quantise(state, exact, 6, 8, 32), True, False, splits),
         measure_baseline("few", quantise(pruned, exact, 4, 4, 16), False, True, splits),
+        *(
+            measure_baseline(name, network, False, False, splits)
+            for name, network in (("bare", bare), ("whole", quantise(bare, exact, 4, 4, 16)))
+        ),
     ]
 
 
@@ -186,16 +201,18 @@ def saved(tmp_path: Path) -> Path:
 class TestFile:
     def test_round_trip(self, saved: Path) -> None:
         loaded, baselines = load_baseline(saved), measured()
-        assert len(loaded) == len(baselines) == 3
+        assert len(loaded) == len(baselines) == 5
         for found, baseline in zip(loaded, baselines, strict=True):
             for name, value in vars(baseline.counts).items():
                 np.testing.assert_array_equal(getattr(found, name), value, name)
-        exact, coarse, few = loaded
+        exact, coarse, few, *without = loaded
+        assert [of.architecture.has_bias for of in loaded] == [True, True, True, False, False]
+        assert [of.macs_dense for of in without] == [exact.macs_dense] * 2
         assert (exact.name, exact.weight_bits, exact.activation_bits) == ("exact", 32, 32)
         assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)
-        assert [of.sum_bits for of in loaded] == [32, 32, 16]
-        assert [of.equal_size for of in loaded] == [True, True, False]
-        assert [of.pruned for of in loaded] == [False, False, True]
+        assert [of.sum_bits for of in loaded] == [32, 32, 16, 32, 16]
+        assert [of.equal_size for of in loaded] == [True, True, False, False, False]
+        assert [of.pruned for of in loaded] == [False, False, True, False, False]
         assert exact.macs_dense == coarse.macs_dense == 784 * 12 + 120
         assert few.macs_dense < exact.macs_dense / 2
 

@@ -24,6 +24,7 @@ SETTINGS = BaselineTraining(
     rotate_degrees=5.0, weight_decay=1e-5, label_smoothing=0.1,
 )  # fmt: skip
 FAMILY = BaselineSettings(family_hidden=(12, 7), family_pruned=(0.0, 0.8), family_bits=(32, 8, 4))
+NO_BIAS = changed(FAMILY, family_hidden=(7,), family_pruned=(0.8,), family_bits=(32, 4))
 PRUNING_EPOCHS = (0.2, 0.6)
 
 
@@ -37,7 +38,8 @@ def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
 def variants() -> list[Variant]:
     deep = Network.of_layers(784, (9, 6), 10)
     return [
-        *family(784, 10, FAMILY, PRUNING_EPOCHS, 16),
+        *family(784, 10, FAMILY, PRUNING_EPOCHS, 16, bias=True),
+        *family(784, 10, NO_BIAS, PRUNING_EPOCHS, 16, bias=False),
         Variant(deep),
         Variant(deep, PruningSettings(pruned_fraction=0.5), 5),
         Variant(deep, bits=6),
@@ -54,7 +56,10 @@ def trained(
 def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
     if isinstance(baseline.network, QuantisedNetwork):
         return [
-            values for layer in baseline.network.layers for values in (layer.weight, layer.bias)
+            values
+            for layer in baseline.network.layers
+            for values in (layer.weight, layer.bias)
+            if values is not None
         ]
     return list(baseline.network.values())
 
@@ -128,6 +133,14 @@ class TestSideBySide:
             train_baselines(*digits, variants, settings, SEED)
 
 
+def test_without_biases_learns_and_has_none(trained: tuple[TrainedBaseline, ...]) -> None:
+    without = [one for one in trained if one.variant.name.endswith(", no bias")]
+    assert [one.variant.bits for one in without] == [32, 4]
+    for one in without:
+        assert [values.ndim for values in parameters(one)] == [2, 2]
+        assert one.best_validation_accuracy_percent > 50
+
+
 class TestIntegers:
     def test_counts_equal_a_loop(
         self,
@@ -177,7 +190,30 @@ class TestIntegers:
                 percent = 100 * np.mean(answers == digits[1].labels)
                 assert percent == pytest.approx(baseline.best_validation_accuracy_percent, abs=0.51)
                 assert baseline.network.weight_bits == baseline.variant.bits
-                assert baseline.network.activation_bits == baseline.variant.bits
+                assert baseline.network.activation_bits == baseline.variant.activation_bits
+
+    def test_sums_of_16_bits_are_as_good_as_of_32(self, mnist5k: Dataset) -> None:
+        """No product fills the range: activations are as narrow as that takes, and trained so."""
+        architecture = Network.of_layers(784, (50,), 10)
+        widths = [(bits, sums) for bits in (7, 8) for sums in (16, 32)]
+        variants = [Variant(architecture, bits=bits, sum_bits=sums) for bits, sums in widths]
+        assert [of.activation_bits for of in variants] == [5, 7, 4, 8]
+        assert [Variant(architecture, bits=bits, sum_bits=16).activation_bits
+                for bits in range(2, 7)] == [*range(2, 7)]  # fmt: skip
+        assert variants[2].name == "ReLU 784-50-10, 8 bits, 4-bit activations, 16-bit sums"
+        chosen = np.random.default_rng(0).permutation(len(mnist5k.train))
+        train, validation = (mnist5k.train.select(of) for of in (chosen[1000:], chosen[:1000]))
+        trained = train_baselines(train, validation, variants, SETTINGS, SEED).baselines
+        splits = {"validation": validation, "test": mnist5k.test}
+        percents = [
+            measure_baseline(
+                "", one.network, False, False, splits
+            ).counts.validation_accuracy_percent
+            for one in trained
+        ]
+        assert min(percents) > 85
+        assert percents[0] > percents[1] - 1
+        assert percents[2] > percents[3] - 1
 
 
 def test_cut_short_after_every_epoch(

@@ -218,10 +218,11 @@ def spiking_words(weights, bias, pruned=False, weight_bits=32, state_bits=32, ke
     return found
 
 
-def conventional(layers, weights, skips, pruned=False, integers=False, rounds=False):
+def conventional(layers, weights, skips, pruned=False, integers=False, rounds=False, bias=True):
     """Operations of one image in a ReLU network; `layers` are activations [units].
 
-    `rounds` says whether pixels of 8 bits have to become activations of another width.
+    `rounds` says whether pixels of 8 bits have to become activations of another width. A sum that
+    has no `bias` is 0 at first, as a potential is.
     """
     sizes = [len(of_layer) for of_layer in layers]
     place, between = names(sizes)
@@ -258,12 +259,11 @@ def conventional(layers, weights, skips, pruned=False, integers=False, rounds=Fa
                     count.add("index_read", into)
         for _ in matrix:
             if skips:
-                for _ in ("set to the bias", "read for the activation"):
-                    count.add("sum_access", name)
+                count.add("sum_access", name, 2 if bias else 1)
             else:
                 count.add("address_unit", into)
-            count.add("bias_addition", name)
-            count.add("bias_read", name)
+            count.add("bias_addition", name, 1 if bias else 0)
+            count.add("bias_read", name, 1 if bias else 0)
             count.add("activation_write", name)
             if not last:
                 count.add("activation_comparison", name)
@@ -274,7 +274,7 @@ def conventional(layers, weights, skips, pruned=False, integers=False, rounds=Fa
 
 
 def conventional_words(
-    sizes, synapses, skips, pruned=False, weight_bits=32, activation_bits=32, sum_bits=32
+    sizes, synapses, skips, pruned=False, weight_bits=32, activation_bits=32, sum_bits=32, bias=True
 ):
     """As `spiking_words`, and the width of a product."""
     place, between = names(sizes)
@@ -285,12 +285,13 @@ def conventional_words(
     for number, n_weights in enumerate(synapses):
         n = sizes[number + 1]
         index = address_bits(n) if pruned else 0
-        held = n_weights * (weight_bits + index) + sum_bits * n
+        held = n_weights * (weight_bits + index) + (sum_bits * n if bias else 0)
         found["mac", between[number]] = (weight_bits, 0, 0)
         found["weight_read", between[number]] = (weight_bits, n_weights * weight_bits, held)
         if pruned:
             found["index_read", between[number]] = (index, n_weights * index, held)
-        found["bias_read", place[number + 1]] = (sum_bits, sum_bits * n, held)
+        n_biases = n if bias else 1  # no memory is smaller than a word
+        found["bias_read", place[number + 1]] = (sum_bits, sum_bits * n_biases, held)
         if skips:
             found["sum_access_per_mac", between[number]] = (sum_bits, sum_bits * n, 0)
             found["sum_access", place[number + 1]] = (sum_bits, sum_bits * n, 0)

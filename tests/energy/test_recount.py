@@ -314,14 +314,18 @@ def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: 
 
 
 def baseline(
-    images: NDArray[np.uint8], sizes: tuple[int, ...], pruned: float, bits: int = 32
+    images: NDArray[np.uint8],
+    sizes: tuple[int, ...],
+    pruned: float,
+    bits: int = 32,
+    has_bias: bool = True,
 ) -> tuple[BaselineCounts, list[NDArray[Any]], list[Any]]:
     """A ReLU network: what is counted, its activations of every layer, and its weights."""
     generator = np.random.default_rng(3)
     weights = [generator.normal(0, 0.1, shape) for shape in zip(sizes[1:], sizes[:-1], strict=True)]
     for matrix in weights:
         matrix[generator.random(matrix.shape) < pruned] = 0
-    biases = [generator.normal(0, 0.1, size) for size in sizes[1:]]
+    biases = [generator.normal(0, 0.1, size) * has_bias for size in sizes[1:]]
     layers = [images.reshape(len(images), -1) / 255]
     for matrix, bias in zip(weights, biases, strict=True):
         layers.append(layers[-1] @ matrix.T + bias)
@@ -330,8 +334,9 @@ def baseline(
     activation_bits = sum_bits = 32
     if bits < 32:
         activation_bits, sum_bits = 6 if pruned else 8, 16 if bits < 8 else 32
-        pairs = zip(weights, biases, strict=True)
-        state = {str(k): one.astype(np.float32) for k, one in enumerate(sum(pairs, ()))}
+        state = {f"layer{k}.weight": one.astype(np.float32) for k, one in enumerate(weights)}
+        if has_bias:
+            state |= {f"layer{k}.bias": one.astype(np.float32) for k, one in enumerate(biases)}
         network = quantise(
             state, [layer.astype(np.float32) for layer in layers], activation_bits, bits, sum_bits
         )
@@ -341,7 +346,9 @@ def baseline(
     on = [layer != 0 for layer in layers[:-1]]
     counted = BaselineCounts(
         name="ReLU",
-        architecture=Network.of_layers(sizes[0], sizes[1:-1], sizes[-1]),
+        architecture=Network.of_layers(
+            sizes[0], sizes[1:-1], sizes[-1], LeakyIntegrateAndFire(bias=has_bias)
+        ),
         synapses=tuple(int(kept.sum()) for kept in left),
         weight_bits=bits,
         activation_bits=activation_bits,
@@ -364,6 +371,8 @@ BASELINES = {
     "8 bits": ((784, 12, 10), 0.0, 8),
     "8 bits, pruned": ((784, 12, 10), 0.8, 8),
     "4 bits, sums of 16": ((784, 12, 10), 0.8, 4),
+    "no bias": ((784, 12, 10), 0.0, 32, False),
+    "4 bits, sums of 16, no bias": ((784, 12, 9, 10), 0.8, 4, False),
 }
 
 
@@ -371,8 +380,9 @@ BASELINES = {
 def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
     """Both ways of running it, their energies, and its rows beside a spiking network's."""
     images = mnist5k.test.images[:4]
-    sizes, pruned, bits = BASELINES[name]
-    counted, layers, weights = baseline(images, sizes, pruned, bits)
+    sizes, pruned, bits, *no_bias = BASELINES[name]
+    has_bias = not no_bias
+    counted, layers, weights = baseline(images, sizes, pruned, bits, has_bias)
     found = {one.method: one for one in baseline_variants((counted,), len(images))}
     widths = None if bits == 32 else Quantisation(8, 32)
     network = case(images[:2], Poisson(time_window=9, max_rate=90.0), (5,), widths=widths)
@@ -386,6 +396,7 @@ def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
             bits,
             counted.activation_bits,
             counted.sum_bits,
+            has_bias,
         )
         expected = [
             recount.conventional(
@@ -395,6 +406,7 @@ def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
                 pruned > 0,
                 bits < 32,
                 rounds=counted.activation_bits not in (8, 16, 32),
+                bias=has_bias,
             )
             for of_image in zip(*(layer.tolist() for layer in layers), strict=True)
         ]

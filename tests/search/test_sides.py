@@ -23,7 +23,8 @@ from stages import baseline
 from tests.tools.without_torch import needs_torch
 
 FIXED = {"train.max_epochs": 3, "model.state_bits": 16, "encode.encoding": "latency"}
-DRAWN = {"model.hidden": [12], "model.weight_bits": 4, "train.pruned_fraction": 0.5}
+DRAWN = {"model.hidden": [12], "model.bias": False, "model.weight_bits": 4,
+         "train.pruned_fraction": 0.5}  # fmt: skip
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_conventional_trial_is_what_its_command_trains(
     monkeypatch.chdir(tmp_path)
     baseline.main(paths, drawn)
     arrays = BASELINE.read(paths["baseline"])
-    assert str(arrays["names"][2]) == "ReLU 144-12-10, 50 % pruned, 4 bits, 16-bit sums"
+    assert str(arrays["names"][2]) == "ReLU 144-12-10, 50 % pruned, 4 bits, 16-bit sums, no bias"
     prefix = "baseline3."
     weights = {name.removeprefix(prefix): of for name, of in arrays.items() if f"{prefix}l" in name}
     assert weights_digest(weights) == digest

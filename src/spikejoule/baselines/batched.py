@@ -29,7 +29,7 @@ from spikejoule.baselines.quantised import (
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.resume import Checkpoint
-from spikejoule.model.network import State
+from spikejoule.model.network import State, weights_and_biases
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.model.torch_twin import initial_state
@@ -66,13 +66,12 @@ class TrainedBaseline:
     def network(self) -> State | QuantisedNetwork:
         """The best network: its parameters, or its integers."""
         state = {name: self.weights[name] for name in self.variant.architecture.parameter_shapes()}
-        bits = self.variant.bits
-        if bits == FLOAT_BITS:
+        of = self.variant
+        if of.bits == FLOAT_BITS:
             return state
         units, activation_units = self.weights["weight_units"], self.weights["activation_units"]
-        return in_integers(
-            state, units.tolist(), activation_units.tolist(), bits, bits, self.variant.sum_bits
-        )
+        widths = of.activation_bits, of.bits, of.sum_bits
+        return in_integers(state, units.tolist(), activation_units.tolist(), *widths)
 
     def is_best(self, accuracy_percent: float, max_epochs: int) -> bool:
         """Add the accuracy of an epoch; whether its weights are the best until now."""
@@ -146,11 +145,14 @@ class BatchedNetworks:
                     for moment in _MOMENTS
                 }
         self._weight_tops, self._activation_tops = (
-            torch.tensor([2.0 ** (of.bits - signed) - 1 for of in variants])[:, None, None]
-            for signed in (1, 0)
+            torch.tensor([2.0**bits - 1 for bits in widths])[:, None, None]
+            for widths in (
+                [of.bits - 1 for of in variants],
+                [of.activation_bits for of in variants],
+            )
         )
         """The largest integers of the widths, [K, 1, 1]."""
-        self._weight_units: dict[str, Tensor] = {}
+        self._weight_units: list[Tensor] = []
         self._activation_units: list[Tensor] = []
 
     def learn(self, epoch: int, images: Tensor, labels: Tensor) -> None:
@@ -183,8 +185,7 @@ class BatchedNetworks:
     def _weights(self, k: int) -> dict[str, NDArray[Any]]:
         """A copy of network k as it is: parameters and, of integers, their units, float64."""
         weights = {name: values.detach().numpy().copy() for name, values in self._kept[k].items()}
-        units = {"weight_units": [*self._weight_units.values()],
-                 "activation_units": self._activation_units}  # fmt: skip
+        units = {"weight_units": self._weight_units, "activation_units": self._activation_units}
         return weights | {
             name: np.array([float(of_all[k]) for of_all in of_layers])
             for name, of_layers in units.items()
@@ -238,13 +239,15 @@ class BatchedNetworks:
 
     def _sums(self, layer: int, sources: Tensor) -> Tensor:
         """What reaches the units of a layer, [K, B, units], from pixels [B, I] or [K, B, units]."""
-        parameters = list(self._seen.values())
-        weight, bias = parameters[2 * layer : 2 * layer + 2]
-        if layer:
-            sums = torch.baddbmm(bias[:, None], sources, weight.transpose(1, 2))
+        weight, bias = weights_and_biases(self._seen)[layer]
+        if layer == 0:
+            biases = None if bias is None else bias.flatten()
+            of_all = functional.linear(sources, weight.flatten(0, 1), biases)
+            sums = of_all.view(len(sources), *weight.shape[:2]).transpose(0, 1)
+        elif bias is None:
+            sums = torch.bmm(sources, weight.transpose(1, 2))
         else:
-            of_all = functional.linear(sources, weight.flatten(0, 1), bias.flatten())
-            sums = of_all.view(len(sources), *bias.shape).transpose(0, 1)
+            sums = torch.baddbmm(bias[:, None], sources, weight.transpose(1, 2))
         if self._sum_bits < FLOAT_BITS:
             half, units = 2.0 ** (self._sum_bits - 1), self._sum_units(layer)
             # The values alone: their gradient goes straight through.
@@ -305,14 +308,13 @@ class BatchedNetworks:
         """Those of least squared error: of weights, then of activations, layer by layer."""
         if not self._integers:
             return
-        for name, of_all in self._exact.items():
-            if name.endswith("weight"):
-                units = [
-                    weight_unit(of.numpy(), variant.bits)
-                    for of, variant in zip(of_all, self.variants, strict=True)
-                ]
-                self._weight_units[name] = torch.tensor(units)[:, None, None]
-        self._activation_units = []
+        self._weight_units, self._activation_units = [], []
+        for of_all, _ in weights_and_biases(self._exact):
+            units = [
+                weight_unit(of.numpy(), variant.bits)
+                for of, variant in zip(of_all, self.variants, strict=True)
+            ]
+            self._weight_units.append(torch.tensor(units)[:, None, None])
         self._round()
         values = self._pixels(self._calibration)
         with torch.no_grad():
@@ -332,22 +334,24 @@ class BatchedNetworks:
         the activations' units are chosen."""
         if not self._integers:
             return
-        parameters = list(self._exact.items())
-        for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
-            units = self._weight_units[weight[0]]
-            self._show(*weight, units).clamp_(-self._weight_tops, self._weight_tops).mul_(units)
-            if layer <= len(self._activation_units):
+        pairs = zip(weights_and_biases(self._exact), weights_and_biases(self._seen), strict=True)
+        for layer, ((weight, bias), (seen_weight, seen_bias)) in enumerate(pairs):
+            units = self._weight_units[layer]
+            whole = _whole(weight, units, seen_weight)
+            whole.clamp_(-self._weight_tops, self._weight_tops).mul_(units)
+            if bias is not None and seen_bias is not None and layer <= len(self._activation_units):
                 units, half = self._sum_units(layer)[:, 0], 2.0 ** (self._sum_bits - 1)
-                self._show(*bias, units).clamp_(-half, half - 1).mul_(units)
+                _whole(bias, units, seen_bias).clamp_(-half, half - 1).mul_(units)
 
     def _sum_units(self, layer: int) -> Tensor:
         """What an integer 1 stands for in the sums of a layer, [K, 1, 1]."""
         sources = [1 / self._activation_tops, *self._activation_units]
-        return self._weight_units[f"layer{layer + 1}.synapses.weight"] * sources[layer]
+        return self._weight_units[layer] * sources[layer]
 
-    def _show(self, name: str, exact: Tensor, units: Tensor) -> Tensor:
-        """What the passes see of a parameter, which now holds whole numbers of units."""
-        return torch.div(exact, units, out=self._seen[name].detach()).round_()
+
+def _whole(exact: Tensor, units: Tensor, seen: Tensor) -> Tensor:
+    """What the passes see of a parameter, which now holds whole numbers of units."""
+    return torch.div(exact, units, out=seen.detach()).round_()
 
 
 class _RoundedReLU(torch.autograd.Function):

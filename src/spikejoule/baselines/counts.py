@@ -6,7 +6,8 @@ images: `names` [K], `weight_bits`, `activation_bits` and `sum_bits` int64 [K], 
 each network k from 1 to K `baselinek.synapses` [L - 1] and `baselinek.macs_nonzero` [N, L - 1], as
 in `BaselineCounts`; and, so that every count can be recounted, the weights [target, source] and
 biases of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in integers as
-`baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier, shift).
+`baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier, shift). A
+network without biases has none there.
 """
 
 import hashlib
@@ -22,7 +23,8 @@ from spikejoule.core.errors import ArtifactError, ParameterError, printable
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
-from spikejoule.model.network import Network, State
+from spikejoule.model.network import Network, State, weights_and_biases
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import FLOAT_BITS
 
 
@@ -32,7 +34,7 @@ class BaselineCounts:
 
     Attributes:
         name: what it is, in a few words, such as ``ReLU 784-100-10, 90 % pruned, 8 bits``.
-        architecture: its L layers; the neuron plays no part.
+        architecture: its L layers; of the neuron, whether it has a bias, and nothing else.
         synapses: weights that are left, of each of the L - 1 matrices. In a pruned network a weight
             of 0 is no synapse, whether it was removed or rounded, as in a spiking one.
         weight_bits: width of its weights; 32 is float32, less are integers.
@@ -101,9 +103,11 @@ def measure_baseline(
     test = splits["test"]
     if isinstance(network, QuantisedNetwork):
         weights: list[NDArray[Any]] = [layer.weight for layer in network.layers]
+        has_bias = network.layers[0].bias is not None
         widths = network.weight_bits, network.activation_bits, network.sum_bits
     else:
-        weights = [values for values in network.values() if values.ndim == 2]
+        pairs = weights_and_biases(network)
+        weights, has_bias = [weight for weight, _ in pairs], pairs[0][1] is not None
         widths = FLOAT_BITS, FLOAT_BITS, FLOAT_BITS
     layers = _layers(network, test.images)
     predictions = layers[-1].argmax(axis=1)
@@ -111,7 +115,7 @@ def measure_baseline(
     kept = [of != 0 if pruned else np.ones_like(of, dtype=np.bool_) for of in weights]
     counts = BaselineCounts(
         name=name,
-        architecture=_architecture(weights),
+        architecture=_architecture(weights, has_bias),
         synapses=tuple(int(of.sum()) for of in kept),
         weight_bits=widths[0],
         activation_bits=widths[1],
@@ -251,8 +255,10 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     """What a file says of a network; KeyError, IndexError or ValueError if it is not whole."""
     prefix, place = f"baseline{number}.", number - 1
     bits, synapses = int(arrays["weight_bits"][place]), arrays[f"{prefix}synapses"].tolist()
-    kind = "weight" if bits == FLOAT_BITS else "integer_weight"
-    weights = [arrays[f"{prefix}layer{layer}.{kind}"] for layer in range(1, 1 + len(synapses))]
+    kind = "" if bits == FLOAT_BITS else "integer_"
+    weights = [
+        arrays[f"{prefix}layer{layer}.{kind}weight"] for layer in range(1, 1 + len(synapses))
+    ]
     if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
         raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
     macs = arrays[f"{prefix}macs_nonzero"]
@@ -261,7 +267,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
-        architecture=_architecture(weights),
+        architecture=_architecture(weights, f"{prefix}layer1.{kind}bias" in arrays),
         synapses=tuple(synapses),
         weight_bits=bits,
         activation_bits=int(arrays["activation_bits"][place]),
@@ -273,6 +279,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     )
 
 
-def _architecture(weights: Sequence[NDArray[Any]]) -> Network:
+def _architecture(weights: Sequence[NDArray[Any]], has_bias: bool) -> Network:
     inner = tuple(of.shape[1] for of in weights[1:])
-    return Network.of_layers(weights[0].shape[1], inner, len(weights[-1]))
+    neuron = LeakyIntegrateAndFire(bias=has_bias)
+    return Network.of_layers(weights[0].shape[1], inner, len(weights[-1]), neuron)

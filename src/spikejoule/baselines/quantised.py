@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.model.network import State
+from spikejoule.model.network import State, weights_and_biases
 
 MULTIPLIER_BITS = 24
 _CLIPPING_CANDIDATES = 64
@@ -42,13 +42,13 @@ class QuantisedLayer:
 
     Attributes:
         weight: int64 [target, source], within the range of the weights' bits.
-        bias: int64 [target].
+        bias: int64 [target]; None without.
         multiplier, shift: a sum a becomes the activation
             (a * multiplier + 2**(shift - 1)) >> shift, clipped; unused in the last layer.
     """
 
     weight: NDArray[np.int64]
-    bias: NDArray[np.int64]
+    bias: NDArray[np.int64] | None
     multiplier: int
     shift: int
 
@@ -123,34 +123,35 @@ def in_integers(
     """The network of integers that stand for multiples of given units.
 
     Args:
-        state: weights [target, source] and biases of the layers, in their order.
+        state: weights [target, source] and biases, if any, of the layers, in their order.
         weight_units: what an integer 1 stands for, of each weight matrix.
         activation_units: likewise of each hidden layer.
         activation_bits: width of pixels and hidden activations, at least 1.
         weight_bits: width of the weights, at least 2; what is beyond saturates.
         sum_bits: width of sums and biases, at most 32, likewise.
     """
-    values = list(state.values())
     weight_top = 2 ** (weight_bits - 1) - 1
     sources = [1 / (2**activation_bits - 1), *activation_units]
     # The last layer's sums stay what they are.
     targets = [*activation_units, 1.0]
     network = QuantisedNetwork((), activation_bits, weight_bits, sum_bits)
     layers: list[QuantisedLayer] = []
-    for weight, bias, weight_unit, source_unit, target_unit in zip(
-        values[::2], values[1::2], weight_units, sources, targets, strict=True
+    for (weight, bias), weight_unit, source_unit, target_unit in zip(
+        weights_and_biases(state), weight_units, sources, targets, strict=True
     ):
         sum_unit = source_unit * weight_unit
-        biases = np.rint(bias.astype(np.float64) / sum_unit).clip(*network.sum_range)
-        integers = np.rint(weight.astype(np.float64) / weight_unit).astype(np.int64)
-        layers.append(
-            QuantisedLayer(
-                np.clip(integers, -weight_top, weight_top),
-                biases.astype(np.int64),
-                *_fixed_point(sum_unit / target_unit),
-            )
-        )
+        integers = _multiples(weight, weight_unit, -weight_top, weight_top)
+        biases = None if bias is None else _multiples(bias, sum_unit, *network.sum_range)
+        layers.append(QuantisedLayer(integers, biases, *_fixed_point(sum_unit / target_unit)))
     return replace(network, layers=tuple(layers))
+
+
+def _multiples(
+    values: NDArray[np.float32], unit: float, lowest: int, highest: int
+) -> NDArray[np.int64]:
+    """The nearest multiples of a unit within a range."""
+    nearest: NDArray[np.float64] = np.rint(values.astype(np.float64) / unit)
+    return nearest.clip(lowest, highest).astype(np.int64)
 
 
 def quantised_activations(
@@ -181,7 +182,8 @@ def _sums(
 ) -> NDArray[np.int64]:
     """What reaches a layer, by way of float64, which holds integers below 2**53 exactly."""
     product = sources.astype(np.float64) @ layer.weight.astype(np.float64).T
-    return (product.astype(np.int64) + layer.bias).clip(*network.sum_range)
+    bias = 0 if layer.bias is None else layer.bias
+    return (product.astype(np.int64) + bias).clip(*network.sum_range)
 
 
 def least_error_unit(values: NDArray[np.float32], top: int) -> float:
@@ -221,7 +223,8 @@ def weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for number, layer in enumerate(network.layers, start=1):
         arrays[f"layer{number}.integer_weight"] = layer.weight.astype(np.int32)
-        arrays[f"layer{number}.integer_bias"] = layer.bias
+        if layer.bias is not None:
+            arrays[f"layer{number}.integer_bias"] = layer.bias
         arrays[f"layer{number}.requantisation"] = np.array(
             [layer.multiplier, layer.shift], dtype=np.int64
         )

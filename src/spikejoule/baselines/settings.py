@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from spikejoule.core.parameters import Real, Section
 from spikejoule.model.network import Network
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.pruning import PruningSettings
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.training import TrainingRegime
@@ -77,6 +78,9 @@ class BaselineSettings(Section):
         return BaselineTraining.model_validate({**shared, **own})
 
 
+_ROOM_FOR_SUMS = 4
+"""Bits of a sum beyond those of a product."""
+
 NOT_PRUNED = PruningSettings()
 """Of the network of the spiking one's size."""
 
@@ -86,9 +90,9 @@ class Variant:
     """A ReLU network that is to be trained.
 
     Attributes:
-        architecture: its layers; the neuron's constants play no part.
+        architecture: its layers; of the neuron, whether it has a bias, and nothing else.
         pruning: how many of its weights are removed, and when.
-        bits: width of its weights and activations while it learns; 32 is float32.
+        bits: width of its weights and, at most, activations while it learns; 32 is float32.
         sum_bits: width of the sums and biases of a network of integers.
         equal_size: whether it stands in the comparison of equal sizes; it is computed by itself, so
             that the family does not change the last digits of a teacher.
@@ -108,9 +112,21 @@ class Variant:
             parts.append(f"{100 * self.pruning.pruned_fraction:.10g} % pruned")
         if self.bits != FLOAT_BITS:
             parts.append(f"{self.bits} bits")
+        if self.activation_bits != self.bits:
+            parts.append(f"{self.activation_bits}-bit activations")
         if self.sum_bits != FLOAT_BITS:
             parts.append(f"{self.sum_bits}-bit sums")
+        if not self.architecture.has_bias:
+            parts.append("no bias")
         return ", ".join(parts)
+
+    @property
+    def activation_bits(self) -> int:
+        """Width of its pixels and hidden activations: that of its weights, or as much of it as
+        leaves room for sums, in which a product of the largest factors is 1/16 of the range."""
+        if self.bits == FLOAT_BITS:
+            return FLOAT_BITS
+        return max(1, min(self.bits, self.sum_bits - _ROOM_FOR_SUMS - self.bits))
 
     @property
     def pixel_bits(self) -> int:
@@ -118,7 +134,7 @@ class Variant:
 
         Of 2**b - 1 levels, 255 are some if b is a multiple of 8.
         """
-        return self.bits if self.bits % 8 else 8
+        return self.activation_bits if self.activation_bits % 8 else 8
 
 
 def family(
@@ -127,6 +143,7 @@ def family(
     settings: BaselineSettings,
     pruning_epochs: tuple[float, float],
     sum_bits: int,
+    bias: bool,
 ) -> Iterator[Variant]:
     """A network of every combination of size, pruned fraction and width, in this order.
 
@@ -137,12 +154,14 @@ def family(
         pruning_epochs: fraction of the epochs before the first weight is removed, and after which
             the last one is.
         sum_bits: width of the sums of those of integers.
+        bias: whether their units have biases.
     """
     start, end = pruning_epochs
     for hidden, fraction, bits in product(
         settings.family_hidden, settings.family_pruned, settings.family_bits
     ):
         pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
-        architecture = Network.of_layers(n_input, (hidden,), n_output)
+        neuron = LeakyIntegrateAndFire(bias=bias)
+        architecture = Network.of_layers(n_input, (hidden,), n_output, neuron)
         sums = sum_bits if bits != FLOAT_BITS else FLOAT_BITS
         yield Variant(architecture, pruning, bits, sums)

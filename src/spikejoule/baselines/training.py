@@ -147,7 +147,10 @@ def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:
     """Members that are one computation."""
     groups: dict[tuple[Any, ...], list[Variant]] = {}
     for of in variants:
-        key = (of.architecture, of.bits == FLOAT_BITS, of.pixel_bits, of.sum_bits, of.equal_size)
+        # As wide activations as pixels: whose sums need room is computed by itself.
+        narrower = of.activation_bits < of.bits
+        is_float = of.bits == FLOAT_BITS
+        key = (of.architecture, is_float, of.pixel_bits, narrower, of.sum_bits, of.equal_size)
         groups.setdefault(key, []).append(of)
     return [*groups.values()]
 

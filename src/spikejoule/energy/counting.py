@@ -78,8 +78,9 @@ between layer l and the next, and M_l products of an activation and a weight tha
     comparisons with zero   none                n_l      to find the activations that are
     activation reads        n_l, or W_l where   n_l
                             weights were removed
-    sum reads and writes    none                2 n_l+1  each is set to its bias, or to 0, and read
-                                                         when all activations have come
+    sum reads and writes    none                2 n_l+1  each is set to its bias, and read when all
+                                                         activations have come; n_l+1 without
+                                                         biases, as it is 0 at first, as a potential
       and for the products  none                2 M_l    like a potential's for each event, if a sum
                                                          is no register
 
@@ -87,15 +88,15 @@ A dense network makes one sum after the other in a register, and reads an activa
 them; where weights were removed, each that is left requests its own. A zero-skipping one takes one
 activation after the other, as a spiking network takes its events, and adds to all of its sums.
 
-For both, in every layer after the input: n_l bias additions and bias reads, n_l activations
-written; a comparison (ReLU) for each hidden unit, and in integers a requantisation; n_(L-1) - 1
-comparisons of scores. Where activations have neither 8 bits nor 16, and are integers, each pixel is
-read in its 8 bits, multiplied, rounded by an addition, and written in the width in which the first
-layer reads it, as a spiking network's encoding is counted. In a network of torch with convolutions
-(`modules.conventional`), W_l and M_l are those under whose windows an activation lies, and kernels
-and biases are stored once; ReLU and biases are counted where it has some, and pooling takes an
-addition, or a comparison, for each activation and window, reads the former and writes its results,
-which an average divides.
+For both, in every layer after the input: n_l activations written, and n_l bias additions and bias
+reads, none without biases; a comparison (ReLU) for each hidden unit, and in integers a
+requantisation; n_(L-1) - 1 comparisons of scores. Where activations have neither 8 bits nor 16, and
+are integers, each pixel is read in its 8 bits, multiplied, rounded by an addition, and written in
+the width in which the first layer reads it, as a spiking network's encoding is counted. In a
+network of torch with convolutions (`modules.conventional`), W_l and M_l are those under whose
+windows an activation lies, and kernels and biases are stored once; ReLU and biases are counted
+where it has some, and pooling takes an addition, or a comparison, for each activation and window,
+reads the former and writes its results, which an average divides.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -525,7 +526,8 @@ def _of_baseline(
     bits, sum_bits = baseline.weight_bits, baseline.sum_bits
     synapses = np.array(baseline.synapses, dtype=np.int64)
     sources = np.array([one.n_in for one in connections], dtype=np.int64)
-    targets = biased = biases = np.array([one.n_out for one in connections], dtype=np.int64)
+    targets = np.array([one.n_out for one in connections], dtype=np.int64)
+    biased = biases = targets * architecture.has_bias
     stored, hidden = synapses, [*layers[1:-1]]
     if architecture.model is None:  # not a chain of fully connected layers
         stored = np.array([one.stored(baseline.pruned) for one in connections])
@@ -559,7 +561,7 @@ def _of_baseline(
     gathered = synapses if baseline.pruned and not skips else sources
     yield block("activation_read", layers[:-1], gathered, activation_bits[:-1], sources)
     if skips:
-        yield block("sum_access", layers[1:], 2 * targets, sum_bits, targets)
+        yield block("sum_access", layers[1:], targets + biased, sum_bits, targets)
         yield block("sum_access_per_mac", names, 2 * products, sum_bits, targets)
     yield block("activation_write", layers[1:], targets, activation_bits[1:], targets)
     yield block("decision_comparison", layers[-1:], targets[-1:] - 1)

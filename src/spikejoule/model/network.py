@@ -55,6 +55,20 @@ State = Mapping[str, NDArray[Any]]
 ``layer1.recurrent.weight`` where there is one; ``layer1.neurons.decay_logit`` [1] and the like
 where they learn."""
 
+Parameter = TypeVar("Parameter")
+
+
+def weights_and_biases(
+    parameters: Mapping[str, Parameter],
+) -> list[tuple[Parameter, Parameter | None]]:
+    """The weights of each layer, and its biases or None; of a `State`, or a mapping like it."""
+    return [
+        (values, parameters.get(name.replace("weight", "bias")))
+        for name, values in parameters.items()
+        if name.endswith("weight")
+    ]
+
+
 Shape = tuple[int, ...]
 Edge = tuple[str, str]
 """Source and target."""

@@ -41,6 +41,7 @@ FAMILY: Final = ("baseline.family_hidden", "baseline.family_pruned", "baseline.f
 OF_BOTH_SIDES: Final = frozenset(
     (
         "model.hidden",
+        "model.bias",
         "model.weight_bits",
         "model.state_bits",
         "train.pruned_fraction",

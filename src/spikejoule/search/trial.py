@@ -164,8 +164,9 @@ def _conventional(
     assert isinstance(validation, LabelledImages)
     epochs = params.train.prune_start, params.train.prune_end
     n_classes, settings = train.subject.n_classes, params.baseline.training(params.train)
+    sizes, model = (math.prod(train.shape), n_classes), params.model
     variants = [
-        *family(math.prod(train.shape), n_classes, params.baseline, epochs, params.model.state_bits)
+        *family(*sizes, params.baseline, epochs, model.state_bits, model.chosen_neuron.has_bias)
     ]
     trained = train_baselines(
         train, validation, variants, settings, params.seed, state_store=state_store

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Array, ArrayFile
-from spikejoule.model.network import Network, State
+from spikejoule.model.network import Network, State, weights_and_biases
 
 TEACHER = ArrayFile(
     "spikejoule/teacher/1",
@@ -98,8 +98,7 @@ def one_thread() -> Iterator[None]:
 
 def relu_layers(parameters: Mapping[str, Tensor], intensities: Tensor) -> list[Tensor]:
     """Activations of every layer: the input, each hidden layer after its ReLU, the scores."""
-    values = list(parameters.values())
-    *hidden, last = zip(values[::2], values[1::2], strict=True)
+    *hidden, last = weights_and_biases(parameters)
     layers = [intensities]
     for weight, bias in hidden:
         layers.append(functional.relu(functional.linear(layers[-1], weight, bias)))
