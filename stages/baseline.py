@@ -47,6 +47,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             training_time_seconds=sum(training.epoch_seconds),
             epoch_times_seconds=list(training.epoch_seconds),
             timestamp=resume.started,
+            processor_seconds=training.processor_seconds,
         ).write(paths["baseline_timings"])
         resume.end(paths["baseline_timings"])
         for baseline in baselines:

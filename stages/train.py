@@ -91,6 +91,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             training_time_seconds=sum(result.epoch_seconds),
             epoch_times_seconds=list(result.epoch_seconds),
             timestamp=resume.started,
+            processor_seconds=result.processor_seconds,
             device=engine.device,
             engine=engine.name,
             threads=threads,

@@ -329,7 +329,7 @@ def test_words() -> None:
         one.model_copy(update={"system:pj": pj_of(one) * (3.0 if one.side == "spiking" else 0.5),
                                "system:pj_standard_deviation": 0.0})
         for one in (
-            *flat("s", [1, 1, 1], train_seconds=3600), *flat("c", 2),
+            *flat("s", [1, 1, 1], train_seconds=3600, processor_seconds=90), *flat("c", 2),
         )
     ]  # fmt: skip
     profiles = {one.id: one for one in (PLAIN, memory)}
@@ -350,7 +350,8 @@ def test_words() -> None:
         "The fronts are of 2 spiking and 2 conventional configurations",
         "intervals are too narrow (of one seed they hold none of it): run-s-42: s, way.",
         "16 networks of 5 runs, each on 10,000 test images, which both its accuracy and",
-        "Training took 3.0 hours by the clock on the spiking side, 0.0 on the conventional, of 3",
+        "Training took 4.5 processor minutes on the spiking side (3 of its 3 networks recorded "
+        "them; 3.0 hours by the clock), 0.0 processor minutes on the conventional side (0 of its 0",
         "Left out: 2 recorded before weights had a checksum.",
     ):
         assert words in text

@@ -32,6 +32,7 @@ from tests.tools.recorded import PARAMETERS, frame, record, run, store_of
 
 SAME = {"train.threads": "1", "baseline.lr": "0.1"}
 """Of the same result: what changes nothing, and what trains no spiking network."""
+CURRENT = PARAMETERS | {"data.crop_pixels": "0", "data.average_pixels": "1"}
 RUNS = (
     run("100", 98, 97.5, 5000, early=(97.5, 96.5, 2000)),
     run("50", 96, 95, 3000, parameters={"train.target_accuracy": "None"}),
@@ -101,6 +102,10 @@ class TestCompare:
             ("the same result again", {"name": "100", "parameters": SAME}),
             ("measured on other images (mnist)", {"tags": {"data.source": "mnist"}}),
             ("measured on other images (mnist5k)", {"parameters": {"seed": "1"}}),
+            (
+                "measured on other images (mnist5k, cropped by 2 and averaged by 1)",
+                {"parameters": {"data.crop_pixels": "2"}},
+            ),
         ],
     )
     def test_what_cannot_be_compared_is_left_out(
@@ -141,7 +146,7 @@ class TestCompare:
 
 class TestOutput:
     def test_text_names_the_cheapest_and_how_to_repeat_it(self) -> None:
-        text = front_text(compare_runs(frame(*RUNS)), 98, PARAMETERS)
+        text = front_text(compare_runs(frame(*RUNS)), 98, CURRENT)
         assert "Fewest synaptic events at 98 % on validation: 100, 5,000 synaptic events" in text
         assert "dvc exp run -S 'model.hidden=[100]'\n" in text
         text = front_text(compare_runs(frame(*RUNS)), 99, PARAMETERS)
@@ -229,11 +234,12 @@ def test_early_exits_and_other_settings_are_rows_of_their_own() -> None:
 
 
 def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> None:
-    one, other = (
-        seeded(name, seed, tags={"data.sha256": digest})
-        for name, seed, digest in (("a", 42, "aa"), ("b", 43, "bb"))
+    one, *others = (
+        seeded("a", 42),
+        seeded("b", 43, tags={"data.sha256": "bb"}),
+        seeded("c", 44, parameters={"data.average_pixels": "2"}),
     )
-    assert list(seeds_table(frame(one, other))["name"]) == ["a"]
+    assert list(seeds_table(frame(one, *others))["name"]) == ["a"]
     with pytest.raises(StoreError, match="no finished run that could be compared"):
         seeds_table(frame(seeded("a", 1, parameters={"data.validation_size": "0"})))
 
@@ -305,6 +311,7 @@ def record_networks(
         artifacts[path] = "results"
     about = {"model.hidden": f"[{size}]", "seed": str(seed), "encode.encoding": "latency"}
     times = {"training_time_seconds": 50.0, "baseline_time_seconds": 30.0}
+    times |= {"training_processor_seconds": 90.0, "baseline_processor_seconds": 32.0}
     one = run(name, 98, 97, 4000 + len(name), parameters={**about, **parameters}, metrics=times)
     return record(project, one, artifacts)
 
@@ -363,6 +370,10 @@ def test_networks_that_differ_in_the_seed_alone_are_one_configuration(priced: Pa
     assert len(set(of_seed.values())) == 3
     assert large.configuration not in of_seed.values()
     assert (lean.train_seconds, large.train_seconds) == (50, 15)
+    assert (lean.processor_seconds, large.processor_seconds) == (90, 16)
+    assert {(one.seed, one.crop_pixels, one.average_pixels) for one in small} >= {
+        (42, 0, 1), (45, 2, 1)
+    }  # fmt: skip
     energy = lean.energy(PROFILE)
     assert energy
     assert energy.value_pj == pytest.approx(0.9 * 65)

@@ -26,7 +26,9 @@ from spikejoule.training.kernels.augment import augment
 from spikejoule.training.teacher import one_thread
 
 
-def checkpoint_of(groups: Sequence[BatchedNetworks], seconds: Sequence[float]) -> Checkpoint:
+def checkpoint_of(
+    groups: Sequence[BatchedNetworks], seconds: Sequence[float], processor_seconds: float
+) -> Checkpoint:
     """The state of all networks after epochs of so many seconds."""
     states = [networks.checkpoint() for networks in groups]
     arrays = {
@@ -34,11 +36,15 @@ def checkpoint_of(groups: Sequence[BatchedNetworks], seconds: Sequence[float]) -
         for number, state in enumerate(states)
         for name, values in state.arrays.items()
     }
-    return Checkpoint({"seconds": list(seconds), "groups": [of.plain for of in states]}, arrays)
+    clocks = {"seconds": list(seconds), "processor_seconds": processor_seconds}
+    return Checkpoint({**clocks, "groups": [of.plain for of in states]}, arrays)
 
 
-def resume_from(checkpoint: Checkpoint, groups: Sequence[BatchedNetworks]) -> list[float]:
-    """Let fresh networks resume from `checkpoint_of` some; returns the seconds of its epochs.
+def resume_from(
+    checkpoint: Checkpoint, groups: Sequence[BatchedNetworks]
+) -> tuple[list[float], float]:
+    """Let fresh networks resume from `checkpoint_of` some; returns the seconds of its epochs, and
+    those of the processor.
 
     Raises ArtifactError if it is of other networks; some may have resumed from it then.
     """
@@ -47,7 +53,8 @@ def resume_from(checkpoint: Checkpoint, groups: Sequence[BatchedNetworks]) -> li
             zip(groups, checkpoint.plain["groups"], strict=True)
         ):
             networks.resume_from(replace(checkpoint.part(f"{number}."), plain=plain))
-        return [float(of) for of in checkpoint.plain["seconds"]]
+        seconds = [float(of) for of in checkpoint.plain["seconds"]]
+        return seconds, float(checkpoint.plain["processor_seconds"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
 
@@ -63,10 +70,13 @@ class BaselinesTraining:
     Attributes:
         baselines: in the order of the variants.
         epoch_seconds: wall time of each epoch of all networks, validation included.
+        processor_seconds: of all cores and networks together, of every process that the training
+            was resumed in.
     """
 
     baselines: tuple[TrainedBaseline, ...]
     epoch_seconds: tuple[float, ...]
+    processor_seconds: float
 
 
 def train_baselines(
@@ -116,16 +126,17 @@ def train_baselines(
         ThreadPoolExecutor(max_workers=1) as drawer,
         ThreadPoolExecutor(len(variants), initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        groups, seconds = start(), list[float]()
+        groups, seconds, processor_seconds = start(), list[float](), 0.0
         kept = None if state_store is None else state_store.load()
         if state_store is not None and kept is not None:
             try:
-                seconds = resume_from(kept, groups)
+                seconds, processor_seconds = resume_from(kept, groups)
             except ArtifactError as error:
                 state_store.refuse(str(error))
                 groups = start()
         epochs = range(len(seconds) + 1, settings.max_epochs + 1)
-        _drawn_epoch(train.select(slice(1)), settings, seed, 1)  # compiles before the clock starts
+        _drawn_epoch(train.select(slice(1)), settings, seed, 1)  # compiles before the clocks start
+        before = time.process_time() - processor_seconds
         upcoming = [drawer.submit(_drawn_epoch, train, settings, seed, of) for of in epochs[:1]]
         for epoch in epochs:
             started = time.perf_counter()
@@ -136,11 +147,14 @@ def train_baselines(
             for job in jobs:
                 job.result()
             seconds.append(time.perf_counter() - started)
+            processor_seconds = time.process_time() - before
             if state_store is not None:
-                state_store.save(checkpoint_of(groups, seconds))
+                state_store.save(checkpoint_of(groups, seconds, processor_seconds))
             on_epoch(epoch)
     by_variant = {trained.variant: trained for networks in groups for trained in networks.trained}
-    return BaselinesTraining(tuple(by_variant[of] for of in variants), tuple(seconds))
+    return BaselinesTraining(
+        tuple(by_variant[of] for of in variants), tuple(seconds), processor_seconds
+    )
 
 
 def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:

@@ -137,6 +137,8 @@ def added_networks(
                 n_images=len(splits[1].samples),
                 validation_percent=known.validation_percent,
                 test_percent=known.test_percent,
+                crop_pixels=data.get("crop_pixels") or 0,
+                average_pixels=side,
                 **energy_cells(counted, profiles),
             )
             rows.append(row)

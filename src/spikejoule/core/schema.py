@@ -44,6 +44,7 @@ def _flag(value: object) -> object:
 # Cells of a table.
 MaybePercent = Annotated[Percent | None, BeforeValidator(_nothing_for_empty)]
 MaybeNotNegative = Annotated[NotNegative | None, BeforeValidator(_nothing_for_empty)]
+MaybeCount = Annotated[Count | None, BeforeValidator(_nothing_for_empty)]
 Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 
 

@@ -25,6 +25,7 @@ from pydantic import ConfigDict, Field
 
 from spikejoule.core.schema import (
     Count,
+    MaybeCount,
     MaybeNotNegative,
     MaybePercent,
     Percent,
@@ -75,6 +76,8 @@ class RecordedNetwork(Row):
         validation_percent, test_percent: accuracies.
         train_seconds: of its training by the clock, of a conventional network an equal share of
             what those of its run took together; None where it is not known.
+        processor_seconds: of all cores in its training, likewise.
+        crop_pixels, average_pixels: what became of the images before, as in params.yaml.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -94,6 +97,9 @@ class RecordedNetwork(Row):
     validation_percent: Percent
     test_percent: Percent
     train_seconds: MaybeNotNegative = None
+    processor_seconds: MaybeNotNegative = None
+    crop_pixels: MaybeCount = None
+    average_pixels: MaybeCount = None
 
     @property
     def name(self) -> str:

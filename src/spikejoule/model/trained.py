@@ -32,7 +32,7 @@ SEED_CLASS: Final = "SimpleSpikingNetwork"
 OWN_CLASS: Final = "spikejoule.SpikingNetwork"
 """What the seed's class cannot express: `spikejoule.model.torch_twin.SpikingNetwork`."""
 
-_CLOCK_KEYS: Final = ("training_time_seconds", "epoch_times_seconds")
+_CLOCK_KEYS: Final = ("training_time_seconds", "epoch_times_seconds", "processor_seconds")
 _SCHEMAS_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
 """Parameters of training that the schema knows by another name; they stand under both."""
 

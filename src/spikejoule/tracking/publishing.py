@@ -226,6 +226,9 @@ def build_run_record(
     metrics = {name: float(value) for name, value in figures if isinstance(value, int | float)}
     metrics["training_time_seconds"] = training.training_time_seconds
     metrics["baseline_time_seconds"] = baseline.training_time_seconds
+    for name, times in (("training", training), ("baseline", baseline)):
+        if times.processor_seconds is not None:
+            metrics[f"{name}_processor_seconds"] = times.processor_seconds
     metrics["measurement_time_seconds"] = inference.measurement_time_seconds
     # What else made the result is in the files: libraries in the checkpoint, engine and device in
     # the timings, each image file's checksum in the data's description.

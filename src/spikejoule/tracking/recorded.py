@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,6 +78,7 @@ _SEED, _SIZE, _DISTILLATION, _FILES = (
     f"{PARAMETER}{name}"
     for name in ("seed", "data.validation_size", "train.distillation", "data.source")
 )
+_CROP, _AVERAGE = _REDUCTION = f"{PARAMETER}data.crop_pixels", f"{PARAMETER}data.average_pixels"
 _SOURCE, _TITLE = f"{TAG}data.source", f"{TAG}data.title"
 _DIGEST, _COMMIT = f"{TAG}{FILES_TAG}", f"{TAG}{COMMIT_TAG}"
 _INPUT_MACS = f"{METRIC}input_macs_per_inference"
@@ -102,14 +104,20 @@ _SEEDS_COLUMNS = {
     **_PER_INFERENCE,
 }
 """Of metrics/seeds.csv."""
-_SECONDS = ("training_time_seconds", "baseline_time_seconds")
+_CLOCKS = {
+    SPIKING: ("training_time_seconds", "training_processor_seconds"),
+    CONVENTIONAL: ("baseline_time_seconds", "baseline_processor_seconds"),
+}
 _FIGURES_OF_RUNS = [
-    f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *_PER_INFERENCE, *_SECONDS)
+    f"{METRIC}{name}"
+    for name in (*WHOLE_WINDOW, *EARLY_EXIT, *_PER_INFERENCE, *chain(*_CLOCKS.values()))
 ]
 _ENCODING, _RATIO = f"{PARAMETER}encode.encoding", f"{METRIC}equal_accuracy_ratio"
 _NEEDED = ["run_id", "name", "started", "status", _SEED, _SIZE, _DISTILLATION, _FILES, _ENCODING,
-           _SOURCE, _TITLE, _DIGEST, _COMMIT, _INPUT_MACS, _RATIO, *_OF_MEANS,
+           _SOURCE, _TITLE, _DIGEST, _COMMIT, _INPUT_MACS, _RATIO, *_OF_MEANS, *_REDUCTION,
            *_FIGURES_OF_RUNS]  # fmt: skip
+_KNOWN = {**dict.fromkeys((_SOURCE, _TITLE, _COMMIT), "unknown"), _CROP: "0", _AVERAGE: "1"}
+"""Of runs that do not state it; those from before images could be reduced are of whole ones."""
 _CUT = {"name": 24, _SOURCE: 13, _ENCODING: 10}
 """Characters of a text in the table of runs, which is of 120."""
 
@@ -160,7 +168,7 @@ def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
     ]  # fmt: skip
     found = pd.json_normalize(rows)
     found = found.reindex(columns=[*found, *(name for name in _NEEDED if name not in found)])
-    texts = found.astype(object).fillna(dict.fromkeys((_SOURCE, _TITLE, _COMMIT), "unknown"))
+    texts = found.astype(object).fillna(_KNOWN)
     # A copy is one block a type; pandas warns of a frame of hundreds.
     return texts.astype(dict.fromkeys(_FIGURES_OF_RUNS, float)).copy()
 
@@ -191,7 +199,9 @@ def measured_alike(
         "validated on the test images": pd.to_numeric(runs[_SIZE], errors="coerce") == 0,
         "with products of constant currents beside their events": runs[_INPUT_MACS].notna(),
     }
-    others = "measured on other images (" + runs[_SOURCE] + ")"
+    is_whole = (runs[_CROP] == "0") & (runs[_AVERAGE] == "1")
+    reduced = ", cropped by " + runs[_CROP] + " and averaged by " + runs[_AVERAGE]
+    others = "measured on other images (" + runs[_SOURCE] + reduced.mask(is_whole, "") + ")"
     reasons = pd.Series(np.select([*problems.values()], [*problems], others), runs.index)
     fit = runs[(reasons == others) & (runs[_SOURCE] == (data_source or runs[_SOURCE]))]
     if fit.empty:
@@ -256,7 +266,7 @@ def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> Compared
     Of runs with the same parameters and figures the first counts. Raises StoreError if no run
     remains.
     """
-    alike, left_out = measured_alike(runs, data_source, (_SEED, _SIZE))
+    alike, left_out = measured_alike(runs, data_source, (_SEED, _SIZE, *_REDUCTION))
     parameters = deciding_parameters(alike)
     figures = alike[[f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT)]]
     is_repeated = pd.concat([parameters, figures], axis=1).duplicated()
@@ -379,7 +389,7 @@ def seeds_table(runs: pd.DataFrame, data_source: str | None = None) -> pd.DataFr
     Raises:
         StoreError: there is no run to average.
     """
-    alike, _ = measured_alike(runs, data_source)
+    alike, _ = measured_alike(runs, data_source, _REDUCTION)
     settings = pd.concat([deciding_parameters(alike).drop(columns=_SEED), alike[_OF_MEANS]], axis=1)
     drawn = alike.assign(
         setting=settings.groupby([*settings], dropna=False, sort=False).ngroup(),
@@ -425,8 +435,8 @@ def recorded_networks(
     of_baselines: Collection[str],
     data_source: str | None = None,
 ) -> tuple[list[RecordedNetwork], dict[str, int]]:
-    """The networks of both sides that runs of the same data have counted, priced, and the number of
-    runs or networks that are left out, by reason.
+    """The networks of both sides that runs of the same data, whole or reduced, counted, priced,
+    and the number of runs or networks that are left out, by reason.
 
     Each network is there once, by its weights and how it is run. Of networks that differ in their
     weights alone (the same configuration and seed, of another processor or version), the latest
@@ -505,15 +515,17 @@ def _recorded_network(
     assert known is not None
     assert known.validation_percent is not None
     deciding = parameters.dropna()
-    seconds = run[f"{METRIC}training_time_seconds"]
+    fraction = 1.0
     if not is_spiking:
         is_quantised = variant.network.startswith(_QUANTISED)
         if not is_quantised and run[_ENCODING] != "none":
             deciding = deciding[[not name.startswith(_OF_QUANTISED) for name in deciding.index]]
         trained = {one.network for one in variants if one.side == CONVENTIONAL}
         n_trained = sum(not name.startswith(_QUANTISED) for name in trained)
-        seconds = np.nan if is_quantised else run[f"{METRIC}baseline_time_seconds"] / n_trained
+        fraction = np.nan if is_quantised else 1 / n_trained
         deciding = pd.concat([deciding, pd.Series({"network": variant.network})])
+    clocks = [fraction * run[f"{METRIC}{name}"] for name in _CLOCKS[variant.side]]
+    train_seconds, processor_seconds = (None if np.isnan(of) else float(of) for of in clocks)
     return RecordedNetwork(
         run=run["name"],
         run_id=run["run_id"],
@@ -529,7 +541,10 @@ def _recorded_network(
         n_images=len(variant.operations.counts),
         validation_percent=known.validation_percent,
         test_percent=known.test_percent,
-        train_seconds=None if np.isnan(seconds) else float(seconds),
+        train_seconds=train_seconds,
+        processor_seconds=processor_seconds,
+        crop_pixels=int(run[_CROP]),
+        average_pixels=int(run[_AVERAGE]),
         **energy_cells(variant, profiles),
     )
 

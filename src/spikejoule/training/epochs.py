@@ -76,11 +76,13 @@ class EpochTimes(Record):
         training_time_seconds: of all epochs, validation included.
         epoch_times_seconds: of each epoch.
         timestamp: when training began, as ISO 8601.
+        processor_seconds: of all cores together, in the epochs and between them.
     """
 
     training_time_seconds: Seconds
     epoch_times_seconds: list[Seconds] = Field(min_length=1)
     timestamp: Text
+    processor_seconds: Seconds | None = None
 
     @field_validator("timestamp")
     @classmethod

@@ -83,6 +83,7 @@ class TrainingState:
         self._averaged = 0
         self.history: list[EpochRecord] = []
         self.seconds: list[float] = []
+        self.processor_seconds = 0.0
         self.best: EpochRecord | None = None
         self.best_state: dict[str, NDArray[Any]] = {}
         self.best_architecture: Network = engine.architecture
@@ -143,6 +144,7 @@ class TrainingState:
         plain = {
             "history": [record.entry() for record in self.history],
             "seconds": self.seconds,
+            "processor_seconds": self.processor_seconds,
             "best_epoch": 0 if self.best is None else self.best.epoch,
             "best_exponents": exponents_of(self.best_architecture),
             "averaged_epochs": self._averaged,
@@ -165,11 +167,13 @@ class TrainingState:
             exponents = tuple(map(int, checkpoint.plain["best_exponents"]))
             averaged = int(checkpoint.plain["averaged_epochs"])
             seconds = list(map(float, checkpoint.plain["seconds"]))
+            processor_seconds = float(checkpoint.plain["processor_seconds"])
             # In the engine's order: files of it have the same bytes then.
             best_state = {name: best[name] for name in self._engine.state()} if best_epoch else {}
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
         self.history, self.seconds = history, seconds
+        self.processor_seconds = processor_seconds
         if best_epoch:
             self.best_state = best_state
             self.best = history[best_epoch - 1]

@@ -47,6 +47,7 @@ class TrainingResult:
         optimizer_state: Adam's state after the last epoch.
         stop_reason: why training ended.
         epoch_seconds: wall time of each epoch, validation included.
+        processor_seconds: of all cores together, of every process that the training was resumed in.
     """
 
     state: dict[str, NDArray[Any]]
@@ -58,6 +59,7 @@ class TrainingResult:
     optimizer_state: dict[str, Any]
     stop_reason: str
     epoch_seconds: tuple[float, ...]
+    processor_seconds: float
 
 
 class DivergedError(ParameterError):
@@ -173,6 +175,7 @@ def train(
     if state_store is not None:
         _resume(training_state, state_store, observers)
     _warm_up(data, engine, settings, seed)
+    before = time.process_time() - training_state.processor_seconds
     for epoch in training_state.epochs_left():
         started = time.perf_counter()
         fraction = _prune(epoch, engine, settings, data.validation_events)
@@ -185,6 +188,7 @@ def train(
         schedule.after_epoch(accuracy)
         record = replace(learned, validation_accuracy_percent=accuracy)
         training_state.add(record, time.perf_counter() - started, runner)
+        training_state.processor_seconds = time.process_time() - before
         if state_store is not None:
             state_store.save(training_state.checkpoint())
         for observer in observers:
@@ -204,6 +208,7 @@ def train(
         engine.optimizer_state(schedule.learning_rate),
         training_state.stop_reason,
         tuple(training_state.seconds),
+        training_state.processor_seconds,
     )
 
 
