@@ -110,7 +110,7 @@ contrast: $(INSTALLED)  ## experiments with the notebook's settings, and other c
 CONTEST := encode.encoding=latency encode.time_window=20 model.hidden=200 model.decay=1.0 \
     model.reset=subtract model.bias=false model.weight_bits=4 model.state_bits=16 \
     train.surrogate_slope=2.0 train.max_epochs=120 \
-    baseline.family_hidden=[100,200] baseline.family_pruned=[0.93,0.95] baseline.family_bits=[4]
+    baseline.family_hidden=[100,200] baseline.family_pruned=[0.93,0.95,0.97] baseline.family_bits=[4]
 CONTEST_97.5 := $(CONTEST) encode.latency_threshold=0.4 train.pruned_fraction=0.96
 CONTEST_98 := $(CONTEST) encode.latency_threshold=0.4 train.pruned_fraction=0.94
 CONTEST_98.5 := $(CONTEST) encode.latency_threshold=0.2 train.pruned_fraction=0.88
