@@ -2,18 +2,19 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.provenance import library_versions
+from spikejoule.core.provenance import file_digest, library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS
 from spikejoule.energy.bands import FrontsTable, VerdictTable
 from spikejoule.energy.from_checkpoint import analysis_inputs
-from spikejoule.energy.ledger import save_variants, with_checksums
+from spikejoule.energy.ledger import save_variants
 from spikejoule.energy.tables import EnergyMetrics, energy_rows, headline
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
@@ -105,10 +106,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     pictures = {name: chart.png() for name, chart in charts.items()}
 
     write_complete(paths["checkpoint"], content)
-    variants = [*inputs.variants, *analysis.baselines]
-    save_variants(
-        paths["contenders"], with_checksums(variants, paths["trained"], paths["baseline"])
-    )
+    digest = file_digest(paths["trained"], "sha256")
+    own = [replace(one, weights_sha256=digest) for one in inputs.variants]
+    save_variants(paths["contenders"], [*own, *analysis.baselines])
     write_nir(paths["nir"], graph)
     metrics.write(paths["energy_metrics"])
     ratio, energy_pj = metrics.equal_accuracy_ratio, metrics.energy_per_inference_pj

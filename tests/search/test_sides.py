@@ -94,7 +94,7 @@ def test_none_begins_after_the_processor_time(
     monkeypatch.setattr("spikejoule.search.trial.load_data", lambda *_: data)
     averaged = []
     monkeypatch.setattr(
-        "spikejoule.search.trial.averaging",
+        "spikejoule.energy.ledger.averaging",
         lambda operations, *of: averaged.append(of) or averaging(operations, *of),
     )
     asked = search(params, tmp_path, side, 1e-6)

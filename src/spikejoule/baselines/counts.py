@@ -46,6 +46,7 @@ class BaselineCounts:
         accuracy_percent: on the whole test set.
         macs_nonzero: products of an activation that is not zero and a weight that is left, of each
             matrix, int64 [N, L - 1].
+        weights_sha256: checksum of its weights (`weights_digest`); empty where it is not known.
     """
 
     name: str
@@ -58,6 +59,7 @@ class BaselineCounts:
     validation_accuracy_percent: float
     accuracy_percent: float
     macs_nonzero: NDArray[np.int64]
+    weights_sha256: str = ""
 
     @property
     def macs_dense(self) -> int:
@@ -125,6 +127,7 @@ def measure_baseline(
         * float(np.mean(of_validation == splits["validation"].labels)),
         accuracy_percent=100 * int((predictions == test.labels).sum()) / len(test),
         macs_nonzero=nonzero_macs(layers, kept),
+        weights_sha256=weights_digest(weight_arrays(network)),
     )
     return MeasuredBaseline(counts, network, predictions)
 
@@ -261,6 +264,8 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     ]
     if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
         raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
+    own = {name.removeprefix(prefix): of for name, of in arrays.items()
+           if name.startswith(f"{prefix}layer")}  # fmt: skip
     macs = arrays[f"{prefix}macs_nonzero"]
     if macs.shape[1:] != (len(synapses),) or (macs > synapses).any():
         raise ValueError(f"{prefix}macs_nonzero must lie between 0 and {synapses}")
@@ -276,6 +281,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
         macs_nonzero=macs,
+        weights_sha256=weights_digest(own),
     )
 
 

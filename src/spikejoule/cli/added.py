@@ -26,7 +26,7 @@ from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy import ledger
 from spikejoule.energy.analysis import network_name
 from spikejoule.energy.bands import RecordedNetwork, energy_cells
-from spikejoule.energy.counting import averaging, count_spiking
+from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.ledger import SPIKING, Accuracies, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.measurement import Activity
@@ -117,8 +117,7 @@ def added_networks(
             raise ParameterError(f"--side ann: {given} is a graph of spiking neurons.")
         if digest in {row.weights_sha256 for row in rows}:
             raise ParameterError(f"--add: {given} has the weights of a file before it")
-        for one in variants:
-            counted = replace(one, operations=averaging(one.operations, side, n_pixels))
+        for one in ledger.averaged(variants, side, n_pixels):
             known = one.accuracies
             assert known is not None
             assert known.validation_percent is not None
@@ -139,7 +138,7 @@ def added_networks(
                 test_percent=known.test_percent,
                 crop_pixels=data.get("crop_pixels") or 0,
                 average_pixels=side,
-                **energy_cells(counted, profiles),
+                **energy_cells(one, profiles),
             )
             rows.append(row)
     return rows

@@ -16,7 +16,7 @@ from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.comparison import BreakEven, Verdict, break_even, verdicts
-from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts, averaging
+from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
     COUNTS,
@@ -27,6 +27,7 @@ from spikejoule.energy.ledger import (
     Accuracies,
     Ledger,
     Variant,
+    averaged,
     baseline_variants,
 )
 from spikejoule.energy.prices import HardwareProfile
@@ -97,11 +98,6 @@ class AnalysisInputs:
         )
 
     @property
-    def time_window(self) -> int:
-        """T, steps."""
-        return self.encoder.time_window
-
-    @property
     def variant(self) -> Variant:
         """The network over its whole window, every neuron updated in every step."""
         return self.variants[0]
@@ -131,7 +127,7 @@ class AnalysisInputs:
         With biases the two are the same; without, the second is None where images are not recorded.
         """
         operations, architecture = self.operations, self.architecture
-        clocked = self.time_window * sum(one.n_out for one in architecture.layers[1:])
+        clocked = self.encoder.time_window * sum(one.n_out for one in architecture.layers[1:])
         if architecture.has_bias:
             return clocked, float(clocked)
         if operations.lazy_updates is None:
@@ -336,11 +332,8 @@ def analyse(
     n_images = inputs.operations.n_images
     if n_images is None:  # means alone are known: baselines are compared on all of theirs
         n_images = min((len(one.macs_nonzero) for one in inputs.baselines), default=0)
-    n_pixels, side = inputs.architecture.n_input, inputs.average_pixels
-    baselines = [
-        replace(one, operations=averaging(one.operations, side, n_pixels))
-        for one in baseline_variants(inputs.baselines, n_images)
-    ]
+    baselines = baseline_variants(inputs.baselines, n_images)
+    baselines = averaged(baselines, inputs.average_pixels, inputs.architecture.n_input)
     compared = (*spiking, *baselines)
     conventional = range(len(spiking), len(compared))
     training: list[Variant] = []

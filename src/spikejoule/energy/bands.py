@@ -35,8 +35,8 @@ from spikejoule.core.schema import (
     Text,
 )
 from spikejoule.core.store import FilePath
-from spikejoule.energy.comparison import Outcome
-from spikejoule.energy.estimates import BootstrapSettings, Energy, Floats, rounded
+from spikejoule.energy.comparison import Verdict
+from spikejoule.energy.estimates import BootstrapSettings, Energy, Floats, interval, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, Side, Variant, judges
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.words import sentences
@@ -145,11 +145,10 @@ class FrontsTable(Table):
         Table.write(FrontsTable(rows=filled), path, [*energies, *further_columns])
 
 
-class BandVerdict(Row):
+class BandVerdict(Verdict):
     """Both sides at about an accuracy under one profile: a row of metrics/verdict.csv.
 
     Attributes:
-        profile: its id.
         level_percent, level_low_percent, level_high_percent: validation accuracy, and its band.
         outcome: ``snn`` or ``ann``, whichever needs less energy within all of the interval, if both
             fronts have the bar in at least half of the draws; ``neither``, if neither has it in all
@@ -172,51 +171,29 @@ class BandVerdict(Row):
             `_missing_percent`: draws in which the front does not have the bar.
     """
 
-    profile: Text
-    level_percent: Percent
     level_low_percent: Percent
     level_high_percent: Percent
-    outcome: Outcome
-    ratio: MaybeNotNegative
-    ratio_low: MaybeNotNegative
-    ratio_high: MaybeNotNegative
     crossing_percent: MaybePercent
     crossing_low_percent: MaybePercent
     crossing_high_percent: MaybePercent
     crossing_share_percent: Percent
     crossing_to: str
-    spiking: str
     spiking_below: str = ""
     spiking_n_configurations: Count = 0
     spiking_n_seeds: Count
-    spiking_validation_percent: MaybePercent
     spiking_validation_spread: MaybeNotNegative
-    spiking_test_percent: MaybePercent
     spiking_test_spread: MaybeNotNegative
-    spiking_pj_low: MaybeNotNegative
-    spiking_pj: MaybeNotNegative
-    spiking_pj_high: MaybeNotNegative
     spiking_missing_percent: Percent
     spiking_runs: str
     spiking_commits: str
-    conventional: str
     conventional_below: str = ""
     conventional_n_configurations: Count = 0
     conventional_n_seeds: Count
-    conventional_validation_percent: MaybePercent
     conventional_validation_spread: MaybeNotNegative
-    conventional_test_percent: MaybePercent
     conventional_test_spread: MaybeNotNegative
-    conventional_pj_low: MaybeNotNegative
-    conventional_pj: MaybeNotNegative
-    conventional_pj_high: MaybeNotNegative
     conventional_missing_percent: Percent
     conventional_runs: str
     conventional_commits: str
-
-    def energy(self, side: Side) -> Energy:
-        """Of the front of a side that has the level."""
-        return Energy(*(getattr(self, f"{side}_{of}") for of in _PJ[:3]))
 
 
 class VerdictTable(Table):
@@ -410,22 +387,15 @@ def band_verdicts(
     return tuple(found)
 
 
-def _ends(confidence: float) -> list[float]:
-    return [(1 - confidence) / 2, (1 + confidence) / 2]
-
-
 def _level(fronts: Sequence[Front], confidence: float) -> dict[str, Any]:
     """The outcome at a level and the ratio, of its draws."""
     ratios = front_ratios(*fronts)
     both = ratios[:, ~np.isnan(ratios[1])]
     is_none = ~np.logical_or(*(front.is_known for front in fronts))
     cells: dict[str, Any] = dict.fromkeys(("ratio", "ratio_low", "ratio_high"))
-    outcome = "neither" if is_none.mean() >= _ends(confidence)[1] else "undecided"
+    outcome = "neither" if is_none.mean() >= (1 + confidence) / 2 else "undecided"
     if 2 * both.shape[1] >= ratios.shape[1]:
-        low, high = (
-            float(np.quantile(both[of], end))
-            for of, end in zip((0, 2), _ends(confidence), strict=True)
-        )
+        low, high = map(float, interval(both[0], both[2], confidence))
         cells |= {"ratio_low": low, "ratio_high": high}
         if (both[0] == both[2]).all():
             cells["ratio"] = float(np.median(both[1]))
@@ -455,8 +425,9 @@ def _crossing(
     cells: dict[str, Any] = dict.fromkeys(names)
     cells |= {"crossing_share_percent": 100 * share, "crossing_to": ""}
     if share >= confidence:
-        places = np.quantile(place[changes[to]], [0.5, *_ends(confidence)])
-        cells |= dict(zip(names, places.tolist(), strict=True)) | {"crossing_to": to}
+        places = place[changes[to]]
+        ends = np.median(places), *interval(places, places, confidence)
+        cells |= dict(zip(names, map(float, ends), strict=True)) | {"crossing_to": to}
     return cells
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from spikejoule.core.schema import MaybeNotNegative, MaybePercent, Percent, Row, Text
-from spikejoule.energy.estimates import Energy, rounded
+from spikejoule.energy.estimates import Energy, interval, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
 from spikejoule.energy.terms import TERMS, UPDATES
 
@@ -88,14 +88,10 @@ def outcome_of(sides: Sequence[bool], low: float | None, high: float | None) -> 
 def ratio_of(ledger: Ledger, snn: int, ann: int, profile: int) -> tuple[float | None, float, float]:
     """The ratio of two variants under a profile, by their numbers: value, low, high."""
     spiking, conventional = (ledger.resampled(one, profile) for one in (snn, ann))
-    ratios = np.stack([spiking[0] / conventional[2], spiking[2] / conventional[0]])
-    confidence = ledger.statistics[snn].confidence
-    low, high = (
-        float(np.quantile(ratio, end))
-        for ratio, end in zip(ratios, ((1 - confidence) / 2, (1 + confidence) / 2), strict=True)
-    )
+    ratios = spiking[0] / conventional[2], spiking[2] / conventional[0]
+    low, high = interval(*ratios, ledger.statistics[snn].confidence)
     value = float(ledger.means(snn, profile)[1] / ledger.means(ann, profile)[1])
-    return None if np.isnan(value) else value, low, high
+    return None if np.isnan(value) else value, float(low), float(high)
 
 
 @dataclass(frozen=True)

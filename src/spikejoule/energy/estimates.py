@@ -69,6 +69,13 @@ class Energy:
         return (self.low_pj + self.high_pj) / 2 if self.value_pj is None else self.value_pj
 
 
+def interval(low: Floats, high: Floats, confidence: float) -> tuple[Any, Any]:
+    """Ends of the interval of draws, [B] or [B, ...]: below which too few values under the lower
+    ends of prices are, and above which too few under the upper."""
+    ends = (1 - confidence) / 2, (1 + confidence) / 2
+    return np.quantile(low, ends[0], axis=0), np.quantile(high, ends[1], axis=0)
+
+
 def rounded(number: Any, digits: int = 10) -> Any:
     """A float with so many digits; beyond them, sums differ with the order in which a processor
     adds."""
@@ -164,12 +171,12 @@ class CountStatistics:
     def _spread(self, deviations: Floats, resampled: Floats) -> Floats:
         """Standard deviation and interval [3, ...], from low, value and high of each image and
         resample [3, N, ...]; NaN where there is one row alone."""
-        n_images, ends = len(self.counts), [(1 - self.confidence) / 2, (1 + self.confidence) / 2]
+        n_images = len(self.counts)
         if n_images == 1:
             return np.full((3, *deviations.shape[2:]), np.nan)
         _, value, high = np.sqrt((deviations**2).sum(axis=1) / (n_images - 1))
-        interval = [np.quantile(resampled[of], ends[of], axis=0) for of in (0, -1)]
-        return np.stack([np.where(np.isnan(value), high, value), *interval])
+        ends = interval(resampled[0], resampled[-1], self.confidence)
+        return np.stack([np.where(np.isnan(value), high, value), *ends])
 
 
 def count_statistics(

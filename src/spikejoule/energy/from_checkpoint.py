@@ -1,28 +1,28 @@
 """What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.images import subject_of_data
-from spikejoule.energy import (
-    AnalysisInputs,
-    BaselineCounts,
-    EnergyProxies,
-    TrainingRecord,
-    energy_proxies,
-    mean_operations,
+from spikejoule.energy.analysis import AnalysisInputs, network_name
+from spikejoule.energy.counting import mean_operations, widths_of
+from spikejoule.energy.ledger import (
+    SPIKING,
+    WHOLE_WINDOW,
+    Accuracies,
+    Variant,
+    averaged,
+    spiking_variants,
 )
-from spikejoule.energy.analysis import network_name
-from spikejoule.energy.counting import averaging, widths_of
-from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant, spiking_variants
+from spikejoule.energy.training import TrainingRecord
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
-from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.measurement import EnergyProxies, Measurement, energy_proxies
 from spikejoule.model.checkpoint import CompleteCheckpoint
 
 _COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
@@ -81,15 +81,12 @@ def analysis_inputs(
         )
         bits, _ = widths_of(architecture)
         variants = (Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),)
-    side, n_pixels = data.get("average_pixels") or 1, architecture.n_input
-    variants = tuple(
-        replace(one, operations=averaging(one.operations, side, n_pixels)) for one in variants
-    )
+    side = data.get("average_pixels") or 1
     return AnalysisInputs(
         title=str(data.get("title", NOT_RECORDED)),
         architecture=architecture,
         encoder=encoder,
-        variants=variants,
+        variants=averaged(variants, side, architecture.n_input),
         proxies=proxies,
         n_images=n_images or None,
         labels=None if measured is None or labels is None else labels.astype(np.int64),

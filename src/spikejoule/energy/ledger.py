@@ -15,7 +15,6 @@ counts of N images: `k.constant` int64 [C], -1 where they vary, and those that d
 uint32 [N, C'].
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, Final, Literal, get_args
@@ -24,9 +23,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BASELINE, BaselineCounts, weights_digest
+from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.provenance import file_digest
 from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.core.store import FilePath
 from spikejoule.encoding.encoder import Encoder
@@ -34,6 +32,7 @@ from spikejoule.energy.counting import (
     METHODS,
     Column,
     OperationCounts,
+    averaging,
     count_baseline,
     count_operations,
     widths_of,
@@ -160,27 +159,24 @@ def baseline_variants(baselines: Sequence[BaselineCounts], n_samples: int) -> tu
             accuracies=Accuracies(baseline.validation_accuracy_percent, baseline.accuracy_percent),
             weight_bits=baseline.weight_bits,
             operations=count_baseline(baseline, method, n_samples),
+            weights_sha256=baseline.weights_sha256,
         )
         for baseline in baselines
         for method in METHODS
     )
 
 
-COUNTS: Final = (
-    "count",
-    "count_standard_deviation",
-    "count_interval_low",
-    "count_interval_high",
-)
+def averaged(variants: Sequence[Variant], side: int, n_pixels: int) -> tuple[Variant, ...]:
+    """The same with what making the pixels takes that they read (`counting.averaging`)."""
+    return tuple(
+        replace(one, operations=averaging(one.operations, side, n_pixels)) for one in variants
+    )
+
+
+_SPREAD = ("standard_deviation", "interval_low", "interval_high")
+COUNTS: Final = ("count", *(f"count_{of}" for of in _SPREAD))
 """Columns of operations per inference: the mean, its spread over images and bootstrap interval."""
-PJ: Final = (
-    "pj_low",
-    "pj",
-    "pj_high",
-    "pj_standard_deviation",
-    "pj_interval_low",
-    "pj_interval_high",
-)
+PJ: Final = ("pj_low", "pj", "pj_high", *(f"pj_{of}" for of in _SPREAD))
 """Columns of energies, in the order of the fields of `Energy`."""
 
 
@@ -314,36 +310,7 @@ VARIANTS = ArrayFile(
 )
 
 
-def with_checksums(
-    variants: Sequence[Variant], trained: FilePath, baselines: FilePath
-) -> list[Variant]:
-    """Variants with the checksums of their weights.
-
-    Args:
-        variants: of a spiking network, then of conventional ones, as of `baseline_variants`.
-        trained: the file of the spiking network.
-        baselines: that of the conventional ones (`baselines.counts`).
-    """
-    arrays = BASELINE.read(baselines)
-    digests = [
-        weights_digest(
-            {
-                name.removeprefix(prefix): values
-                for name, values in arrays.items()
-                if name.startswith(f"{prefix}layer")
-            }
-        )
-        for prefix in (f"baseline{number}." for number in range(1, 1 + len(arrays["names"])))
-        for _ in METHODS
-    ]
-    n_spiking = len(variants) - len(digests)
-    every = [file_digest(trained, "sha256")] * n_spiking + digests
-    return [
-        replace(one, weights_sha256=digest) for one, digest in zip(variants, every, strict=True)
-    ]
-
-
-def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> None:
+def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
     """Write variants that were counted image by image, all on the same N images.
 
     Raises:
@@ -375,7 +342,7 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
     VARIANTS.write(path, arrays)
 
 
-def load_variants(path: str | os.PathLike[str]) -> tuple[Variant, ...]:
+def load_variants(path: FilePath) -> tuple[Variant, ...]:
     """Read a file of `save_variants`; ArtifactError if it is missing or damaged."""
     arrays, found = VARIANTS.read(path), []
     digests = arrays["sha256"].tolist() if "sha256" in arrays else [""] * len(arrays["text"])

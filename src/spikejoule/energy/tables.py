@@ -105,15 +105,9 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     if analysis.verdicts:
         numbers["profiles_won"] = sum(one.outcome == "snn" for one in analysis.verdicts)
         numbers["profiles_compared"] = len(analysis.verdicts)
-    found = {name: rounded(number) for name, number in numbers.items()} | {
-        name: getattr(inputs.proxies, name)
-        for name in (
-            "dense_operations_per_inference",
-            "synaptic_events_per_inference",
-            "sparsity_ratio",
-            "input_macs_per_inference",
-        )
-    }
+    found = {name: rounded(number) for name, number in numbers.items()}
+    found |= inputs.proxies.as_metrics()
+    del found["per_layer"]
     return {name: number for name, number in found.items() if number is not None}
 
 

@@ -22,12 +22,6 @@ OUTCOMES: Final = {
     "undecided": "undecided",
     "neither": "neither reaches it",
 }
-EQUAL_SIZE: Final = {
-    "snn": "the spiking network needs less",
-    "ann": "the spiking network needs more",
-    "undecided": "undecided",
-}
-"""What an outcome says of networks of equal size, whatever their accuracy."""
 
 
 @cache
@@ -51,7 +45,6 @@ def templates() -> "Environment":
         "terms": lambda names: in_words(*names),
     }
     environment.globals |= {
-        "EQUAL_SIZE": EQUAL_SIZE,
         "EVIDENCE": EVIDENCE,
         "NUMBERS": NUMBERS,
         "OUTCOMES": OUTCOMES,

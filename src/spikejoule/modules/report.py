@@ -59,7 +59,7 @@ class Report:
              f" ({joules(total.lowest_pj)} to {joules(total.highest_pj)})"),
             *([("with memory", f"{energy_words(analysis.total(profile=other.id))} under "
                 f"{other.id}")] if other is not None else []),
-            ("network", f"{inputs.architecture.sizes}, {inputs.time_window} steps"),
+            ("network", f"{inputs.architecture.sizes}, {inputs.encoder.time_window} steps"),
             ("samples", f"{inputs.n_images:,} of {inputs.title}, {self._accuracy}"),
             ("synaptic events", f"{proxies.synaptic_events_per_inference:,.1f} of "
              f"{proxies.dense_operations_per_inference:,}"),

@@ -7,7 +7,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +15,7 @@ import optuna
 from optuna.trial import Trial
 
 import spikejoule
-from spikejoule.baselines.counts import measure_baseline, weights_digest
-from spikejoule.baselines.quantised import weight_arrays
+from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.settings import family
 from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError, ParameterError
@@ -29,9 +28,8 @@ from spikejoule.core.provenance import (
 from spikejoule.core.resume import ResumeFile, StateStore
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
-from spikejoule.energy.counting import averaging
 from spikejoule.energy.estimates import Energy
-from spikejoule.energy.ledger import SPIKING, Variant, baseline_variants, spiking_variants
+from spikejoule.energy.ledger import SPIKING, Variant, averaged, baseline_variants, spiking_variants
 from spikejoule.energy.prices import price
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.choice import resolve_device
@@ -152,7 +150,7 @@ def _spiking(
         save_trained(file, network)
         digest = file_digest(file, "sha256")
     variants = spiking_variants("", measured, encoder, shown, None)
-    return metrics, _with_averaging(variants, data), digest
+    return metrics, _averaged(variants, data), digest
 
 
 def _conventional(
@@ -182,12 +180,11 @@ def _conventional(
         "macs_per_inference": float(measured.counts.macs_nonzero.sum(axis=1).mean()),
     }
     ways = baseline_variants([measured.counts], len(validation))
-    return metrics, _with_averaging(ways, data), weights_digest(weight_arrays(trained.network))
+    return metrics, _averaged(ways, data), measured.counts.weights_sha256
 
 
-def _with_averaging(variants: Sequence[Variant], data: SearchData) -> list[Variant]:
-    side, n_pixels = data.description.average_pixels or 1, math.prod(data.train.shape)
-    return [replace(one, operations=averaging(one.operations, side, n_pixels)) for one in variants]
+def _averaged(variants: Sequence[Variant], data: SearchData) -> tuple[Variant, ...]:
+    return averaged(variants, data.description.average_pixels or 1, math.prod(data.train.shape))
 
 
 class Objective:
