@@ -46,10 +46,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     train_timings = TrainTimings.read(paths["train_timings"])
     inference_timings = InferenceTimings.read(paths["inference_timings"])
     evaluation = Evaluation.read(paths["confusion"], confidence)
-    evaluated, early = (
-        EvaluationMetrics.read(paths["evaluate_metrics"]),
-        EarlyExit.read(paths["early_exit"]),
-    )
+    evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
+    early = EarlyExit.read(paths["early_exit"])
     title = str(network.data["title"])
     raster = raster_of(measured, samples, sample, network.encoder.step_ms, title)
     labels = samples.labels[: measured.counts.n_samples]

@@ -25,7 +25,7 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy import ledger
 from spikejoule.energy.analysis import network_name
-from spikejoule.energy.bands import RecordedNetwork, energy_cells
+from spikejoule.energy.bands import RecordedNetwork
 from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.ledger import SPIKING, Accuracies, Variant
 from spikejoule.energy.prices import HardwareProfile
@@ -118,27 +118,18 @@ def added_networks(
         if digest in {row.weights_sha256 for row in rows}:
             raise ParameterError(f"--add: {given} has the weights of a file before it")
         for one in ledger.averaged(variants, side, n_pixels):
-            known = one.accuracies
-            assert known is not None
-            assert known.validation_percent is not None
-            row = RecordedNetwork(
+            row = RecordedNetwork.of(
+                one,
+                profiles,
                 run=Path(given).name,
                 run_id=digest[:32],
                 git_commit="of another project",
                 data_source=data["source"],
-                side=one.side,
-                network=one.network.removeprefix("spiking "),
-                method=one.method,
                 configuration=configuration,
                 seed=seed,
                 weights_sha256=digest,
-                weight_bits=one.weight_bits,
-                n_images=len(splits[1].samples),
-                validation_percent=known.validation_percent,
-                test_percent=known.test_percent,
                 crop_pixels=data.get("crop_pixels") or 0,
                 average_pixels=side,
-                **energy_cells(one, profiles),
             )
             rows.append(row)
     return rows

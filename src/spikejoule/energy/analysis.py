@@ -135,17 +135,7 @@ class AnalysisInputs:
         return clocked, float(operations.lazy_updates.sum(axis=1).mean())
 
 
-COLUMNS: Final = (
-    "profile",
-    "network",
-    "phase",
-    "term",
-    "layer",
-    "class",
-    "count",
-    *PJ,
-    "status",
-)
+COLUMNS: Final = ("profile", "network", "phase", "term", "layer", "class", "count", *PJ, "status")
 """Columns of metrics/energy.csv."""
 SNN: Final = "snn"
 """The network of the analysis, over its whole window, among the networks of the table; run in

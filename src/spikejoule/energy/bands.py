@@ -101,6 +101,23 @@ class RecordedNetwork(Row):
     crop_pixels: MaybeCount = None
     average_pixels: MaybeCount = None
 
+    @classmethod
+    def of(cls, variant: Variant, profiles: Iterable[HardwareProfile], **of_run: Any) -> Self:
+        """A network that was counted image by image, of known accuracies; `of_run` is the rest."""
+        known = variant.accuracies
+        assert known is not None
+        cells = {
+            "side": variant.side,
+            "network": variant.network.removeprefix("spiking "),
+            "method": variant.method,
+            "weights_sha256": variant.weights_sha256,
+            "weight_bits": variant.weight_bits,
+            "n_images": len(variant.operations.counts),
+            "validation_percent": known.validation_percent,
+            "test_percent": known.test_percent,
+        }
+        return cls.model_validate(cells | of_run | energy_cells(variant, profiles))
+
     @property
     def name(self) -> str:
         """The network and how it is run; a spiking one bears the name of its run, by which it can
@@ -119,16 +136,14 @@ class RecordedNetwork(Row):
 def energy_cells(variant: Variant, profiles: Iterable[HardwareProfile]) -> dict[str, float]:
     """The further columns of a network that was counted image by image."""
     cells: dict[str, float] = {}
-    for profile in profiles:
-        if judges(profile, variant):
-            low, value, high = price(variant.operations, profile)
-            has_value = not np.isnan(value).any()
-            named = {"pj": value} if has_value else {"pj_low": low, "pj_high": high}
-            found = {name: float(of.mean()) for name, of in named.items()}
-            found["pj_standard_deviation"] = float(
-                (value if has_value else high).std(ddof=len(high) > 1)
-            )
-            cells |= {f"{profile.id}:{name}": rounded(pj, 8) for name, pj in found.items()}
+    for profile in (one for one in profiles if judges(one, variant)):
+        low, value, high = price(variant.operations, profile)
+        is_bracket = np.isnan(value).any()
+        named = {"pj_low": low, "pj_high": high} if is_bracket else {"pj": value}
+        found = {name: float(of.mean()) for name, of in named.items()}
+        spread = (high if is_bracket else value).std(ddof=len(high) > 1)
+        found["pj_standard_deviation"] = float(spread)
+        cells |= {f"{profile.id}:{name}": rounded(pj, 8) for name, pj in found.items()}
     return cells
 
 

@@ -25,7 +25,7 @@ import pandas as pd
 from spikejoule.core.errors import ArtifactError, StoreError, printable
 from spikejoule.core.provenance import content_digest
 from spikejoule.core.text import text_table
-from spikejoule.energy.bands import RecordedNetwork, VerdictTable, band_sentences, energy_cells
+from spikejoule.energy.bands import RecordedNetwork, VerdictTable, band_sentences
 from spikejoule.energy.estimates import joules
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Variant, load_variants
 from spikejoule.energy.prices import HardwareProfile
@@ -511,12 +511,9 @@ def _recorded_network(
     profiles: Collection[HardwareProfile],
 ) -> RecordedNetwork:
     """A network of a run, beside the others of it, with the parameters that decide its own side."""
-    known, is_spiking = variant.accuracies, variant.side == SPIKING
-    assert known is not None
-    assert known.validation_percent is not None
     deciding = parameters.dropna()
     fraction = 1.0
-    if not is_spiking:
+    if variant.side != SPIKING:
         is_quantised = variant.network.startswith(_QUANTISED)
         if not is_quantised and run[_ENCODING] != "none":
             deciding = deciding[[not name.startswith(_OF_QUANTISED) for name in deciding.index]]
@@ -526,26 +523,19 @@ def _recorded_network(
         deciding = pd.concat([deciding, pd.Series({"network": variant.network})])
     clocks = [fraction * run[f"{METRIC}{name}"] for name in _CLOCKS[variant.side]]
     train_seconds, processor_seconds = (None if np.isnan(of) else float(of) for of in clocks)
-    return RecordedNetwork(
+    return RecordedNetwork.of(
+        variant,
+        profiles,
         run=run["name"],
         run_id=run["run_id"],
         git_commit=run[_COMMIT],
         data_source=run[_SOURCE],
-        side=variant.side,
-        network=variant.network.removeprefix("spiking "),
-        method=variant.method,
         configuration=content_digest({variant.side: deciding.astype(str).to_dict()})[:12],
         seed=int(run[_SEED]),
-        weights_sha256=variant.weights_sha256,
-        weight_bits=variant.weight_bits,
-        n_images=len(variant.operations.counts),
-        validation_percent=known.validation_percent,
-        test_percent=known.test_percent,
         train_seconds=train_seconds,
         processor_seconds=processor_seconds,
         crop_pixels=int(run[_CROP]),
         average_pixels=int(run[_AVERAGE]),
-        **energy_cells(variant, profiles),
     )
 
 
