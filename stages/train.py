@@ -37,9 +37,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         images_sha256=validation.sha256,
     )
     events = load_events_of(paths["events_validation"], made_from.entry())
-    architecture = Network.of_layers(
-        events.n_inputs,
-        params.model.hidden,
+    architecture = Network.of_chain(
+        params.model.shape_of(samples.shape),
+        params.model.hidden_layers,
         samples.subject.n_classes,
         params.model.chosen_neuron,
         params.model.quantisation,

@@ -5,6 +5,7 @@ one, with a comment, to params.yaml, which holds every key: what a class has as 
 those who make one in code.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from spikejoule.baselines.settings import BaselineSettings
-from spikejoule.core.errors import shown
+from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import (
     Line,
     Real,
@@ -27,15 +28,24 @@ from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders import ENCODERS
+from spikejoule.engine.choice import choose_engine
 from spikejoule.engine.interface import EngineSettings
 from spikejoule.evaluation import ExitRule
+from spikejoule.model.layers import (
+    ALLOWED,
+    DenseLayer,
+    HiddenLayer,
+    is_plain,
+    layers_of,
+    neuron_layers,
+)
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers
 from spikejoule.training import Augmentation, TrainingSettings
 
 Scalar = str | int | float | None
-Value = Scalar | list[int] | list[float]
+Value = Scalar | list[int] | list[float] | list[str]
 Values = dict[str, Value]
 
 RENAMED: Mapping[str, str] = {"encode.code": "encode.encoding"}
@@ -55,6 +65,21 @@ def _tuple_of_sizes(value: object) -> object:
     if isinstance(value, list):
         return tuple(value)
     return (value,) if isinstance(value, int) else value
+
+
+def _layers_of_words(value: object) -> object:
+    """Layers in words; in YAML ``400`` is a number."""
+    if not isinstance(value, list | tuple):
+        return value
+    words = [str(one) if type(one) is int else one for one in value]
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError("words are needed")
+    try:
+        layers_of(words)
+    except ParameterError as error:
+        line = f"model.layers: {shown(value)} is not allowed, since {error}"
+        raise refused(line) from error
+    return tuple(words)
 
 
 def _not_allowed(name: str, problem: tuple[str, str], section: Section) -> str:
@@ -121,12 +146,40 @@ class EncodeParams(Section):
 
 @chooses(NEURONS)
 class ModelParams(WidthSettings):
-    """The network of spiking neurons between the pixels and the classes."""
+    """The network of spiking neurons between the pixels and the classes.
+
+    Attributes:
+        hidden: sizes of the fully connected hidden layers, and those of the conventional network
+            that the spiking one is compared with.
+        layers: hidden layers of any kind in words (:mod:`spikejoule.model.layers`), which the
+            spiking network has in place of `hidden`; None for `hidden`.
+    """
 
     hidden: LayerSizes = Field(
         description="a whole number from 1 to 65535, or a list of 1 to 8 of them"
     )
+    layers: Annotated[tuple[str, ...] | None, BeforeValidator(_layers_of_words)] = Field(
+        default=None, description=f"null, or a list of {ALLOWED}"
+    )
     neuron: str
+
+    @property
+    def hidden_layers(self) -> tuple[HiddenLayer, ...]:
+        """The hidden layers of the spiking network."""
+        words = self.layers
+        return tuple(map(DenseLayer, self.hidden)) if words is None else layers_of(words)
+
+    def shape_of(self, samples: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape in which the spiking network reads samples: flat, or as (channels, height,
+        width) where a layer asks for that and they have one."""
+        if all(isinstance(layer, DenseLayer) for layer in self.hidden_layers):
+            return (math.prod(samples),)
+        return (1, *samples) if len(samples) == 2 else samples
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of neurons after the input."""
+        return neuron_layers(self.hidden_layers) + 1
 
     @property
     def chosen_neuron(self) -> Neuron:
@@ -138,7 +191,12 @@ class ModelParams(WidthSettings):
         unfit = self.quantisation and unfit_for_integers(self.chosen_neuron)
         if unfit:
             raise refused(unfit)
-        problem = self.chosen_neuron.problem(len(self.hidden) + 1)
+        if self.quantisation and not all(map(is_plain, self.hidden_layers)):
+            raise refused(
+                f"model.weight_bits: {self.weight_bits} is not allowed with model.layers "
+                f"{', '.join(self.layers or ())}; allowed: 32, or fully connected layers"
+            )
+        problem = self.chosen_neuron.problem(self.n_layers)
         if problem:
             raise refused(_not_allowed("model", problem, self))
         return self
@@ -216,7 +274,7 @@ class Params(Section):
     def _problem(self) -> str:
         """What is not allowed together, in a line; empty for nothing."""
         given, encoder, train = self.samples_are, self.encode.encoder, self.train
-        penalty = train.penalty_problem(len(self.model.hidden) + 1)
+        penalty = train.penalty_problem(self.model.n_layers)
         if penalty:
             return _not_allowed("train", penalty, train)
         of_source = f"with data.source {self.data.source}, whose samples are {given}"
@@ -237,6 +295,17 @@ class Params(Section):
             )
         if self.model.quantisation and encoder.input_products is not None:
             return f"{not_encoded} with model.weight_bits {self.model.weight_bits}: {NO_CURRENTS}"
+        if train.pruned_fraction and train.prune_by == "events":
+            others = [str(one) for one in self.model.hidden_layers if not is_plain(one)]
+            if others:
+                return (
+                    f"train.prune_by: 'events' is not allowed with the layer {others[0]}; allowed: "
+                    "magnitude"
+                )
+        try:
+            choose_engine(train.engine, train.device, self.model.neuron, self.model.hidden_layers)
+        except ParameterError as error:
+            return f"train.engine: '{train.engine}' is not allowed: {error}"
         measured, sample = self.measure_inference.n_samples, self.energy_report.figure_sample
         if measured is not None and sample >= measured:
             return (

@@ -11,7 +11,7 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import choose_engine, make_engine
 from spikejoule.engine.choice import no_event_kernels
-from spikejoule.engine.interface import Engine
+from spikejoule.engine.interface import Engine, Snapshot
 from spikejoule.model.layers import (
     ConvolutionLayer,
     DenseLayer,
@@ -192,6 +192,20 @@ def test_a_pruned_convolution_carries_fewer_events() -> None:
         reached[source] += kept[place]
     assert outcome.synaptic_events[0] == int((dense.sum(axis=(0, 1)) * reached).sum())
     assert len(outcome.synaptic_events) == 4
+
+
+def test_a_snapshot_continues_to_the_same_bits() -> None:
+    network = Network.of_chain((1, 6, 6), layers_of(["2c3", "2sum", "4r"]), 2)
+    state = {name: of.astype(np.float32) for name, of in state_of(network, 1).items()}
+    events, labels = EventList.from_dense(spike_trains(36, 6, 5)), np.arange(6) % 2
+    engine, other = (make_engine("dense", network, state) for _ in range(2))
+    engine.train_batch(events, labels, 0.01)
+    other.restore(Snapshot.of_arrays(engine.snapshot().arrays()))
+    for each in (engine, other):
+        each.train_batch(events, labels, 0.01)
+    for name, values in engine.state().items():
+        assert np.array_equal(values, other.state()[name]), name
+        assert not np.array_equal(values, state[name]), name
 
 
 def test_auto_takes_the_engine_that_runs_all_layers() -> None:

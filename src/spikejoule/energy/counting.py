@@ -48,7 +48,8 @@ Other nodes of a graph, with n units, and its counts of one sample (`evaluation.
     neurons                 T multiplications for each state that leaks, an addition for each v_leak
                             that is not 0 and, between a synaptic current and the potential, for
                             each neuron; two accesses of each state
-    pooling                 an addition for each amount and window; average pooling a
+    pooling                 of a chain nothing: it renames spikes; of a graph
+                            an addition for each amount and window; average pooling a
                             multiplication for each sum
     Threshold               T n comparisons; S spikes routed and written
     Delay                   what it gives was written, and is read once or by each that takes it
@@ -367,7 +368,8 @@ def _of_node(activity: Activity, node: Node) -> Iterator[OperationCounts]:
     for term in ("addition", "multiplication"):
         if node.name in activity.counts.get(f"{term}s", {}):
             yield _at(node, term, activity.of(f"{term}s", node.name))
-    if not isinstance(node, Output):
+    renames = isinstance(node, Pooling) and activity.network.model is not None
+    if not isinstance(node, Output) and not renames:
         yield from _of_transfer(activity, node)
     if node == activity.network.output:
         yield from _of_answer(activity, node)
@@ -412,9 +414,8 @@ def _stored(activity: Activity, node: Connection) -> tuple[int, int, int]:
     is_sparse = activity.pruned and isinstance(node, Dense)
     index_bits = address_bits(node.n_out) if is_sparse else 0
     biases = 0 if node.bias is None else node.bias.size
-    if network.model is not None:
-        (behind,) = network.readers_of(node.name)
-        biases = _added(activity, behind)
+    if network.model is not None and node in network.forward_connections:
+        biases = _kept_sums(activity, network.target_of(node))
     return stored, index_bits, stored * (weight_bits + index_bits) + biases * state_bits
 
 
@@ -428,6 +429,16 @@ def _added(activity: Activity, node: Node) -> int:
         return node.n_out * (network.has_bias or keeps_sums)
     assert isinstance(node, Neurons)
     return int(np.count_nonzero(node.parameters.get("v_leak", ())))
+
+
+def _kept_sums(activity: Activity, node: Node) -> int:
+    """Words of what is added to a population in every update: a convolution has a bias a channel,
+    but as many sums of products that are made once as neurons."""
+    network, added = activity.network, _added(activity, node)
+    number = network.layers.index(node)
+    if added and not (activity.products == "once" and number == 1):
+        return network.forward_connections[number - 1].weight_shape[0]
+    return added
 
 
 def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
@@ -449,13 +460,14 @@ def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
         yield _at(node, "leak_multiplication", leaks)
     added = _added(activity, node)
     if added or is_model:
-        parameters = node.n_out * bits
+        words, parameters = node.n_out, node.n_out * bits
         if is_model:
-            before = network.connections[network.layers.index(node) - 1]
+            before = network.forward_connections[network.layers.index(node) - 1]
+            words = _kept_sums(activity, node) or node.n_out
             _, _, parameters = _stored(activity, before)
         additions = updates * added // node.n_out
         yield _at(node, "bias_addition", additions)
-        yield _at(node, "bias_read", additions, bits, node.n_out, parameters)
+        yield _at(node, "bias_read", additions, bits, words, parameters)
     if node.spikes:
         yield _at(node, "threshold_comparison", updates)
         yield _at(node, "reset", _counted(activity, "resets", node, active))

@@ -54,8 +54,11 @@ def analysis_inputs(
     stated = checkpoint.section("spikejoule").get("data")
     data = stated if isinstance(stated, Mapping) else {}
     network, accuracy = architecture.with_weights(checkpoint.state), _accuracy(checkpoint)
-    kept = sum(one.stored(checkpoint.pruned) for one in network.connections)
-    name = network_name(architecture, encoder, 100 * (1 - kept / sum(network.synapses)))
+    kept, stored = (
+        sum(one.stored(pruned) for one in network.connections)
+        for pruned in (checkpoint.pruned, False)
+    )
+    name = network_name(architecture, encoder, 100 * (1 - kept / stored))
     if measured is not None:
         n_images, proxies = measured.counts.n_samples, measured.proxies
         exits = None
@@ -100,8 +103,9 @@ def analysis_inputs(
 def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
     """The energy proxies at the activity that the file records.
 
-    Those of a pruned network take the recorded events of each connection: they were counted synapse
-    by synapse, and cannot be computed from spikes alone. Nor can the products of constant currents.
+    Those of a pruned network, or of convolutions, take the recorded events of each connection: they
+    were counted synapse by synapse, and cannot be computed from spikes alone. Nor can the products
+    of constant currents.
 
     Raises:
         ArtifactError: the file records no inference spikes of each layer; or the network is pruned,
@@ -113,7 +117,7 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
     macs = events = None
     if encoder.input_products is not None:
         macs = _recorded(recorded.input_macs_per_inference, "input_macs_per_inference")
-    if checkpoint.pruned:
+    if checkpoint.pruned or not architecture.is_plain:
         events = []
         for name in architecture.connection_names:
             entry = recorded.per_layer.get(name)
@@ -147,11 +151,15 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         return None
     history = tuple(file.spikejoule.history)
     epochs = history if all(len(row.spikes) == len(names) for row in history) else ()
-    if any(len(row.synaptic_events or names[1:]) != len(names[1:]) for row in epochs):
+    network = checkpoint.architecture
+    n_connections = len(network.connections)
+    if any(len(row.synaptic_events or ()) not in (0, n_connections) for row in epochs):
         raise ArtifactError(
             "the checkpoint must record the synaptic events of an epoch as one number for each of "
-            f"the {len(names) - 1} connections: write it again."
+            f"the {n_connections} connections: write it again."
         )
+    if not network.is_plain and not (epochs and all(row.synaptic_events for row in epochs)):
+        return None  # spikes alone do not say how many synapses they reach
     products = checkpoint.encoder.input_products
     if products and not (epochs and all(epoch.input_macs is not None for epoch in epochs)):
         return None

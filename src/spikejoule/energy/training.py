@@ -7,7 +7,9 @@ parameters and U optimizer steps,
                 teacher MACs              as recorded, dense; where there is a teacher
     backward    gradient accumulations    E_l            a delta for each synapse of a spike
                 bias gradients            N T n_l        an addition per neuron and step, if any
-                backpropagation MACs      N T n_l n_l+1  between neurons, dense; none to the input
+                backpropagation MACs      N T n_l n_l+1  between neurons, dense, for each synapse of
+                                                         a convolution or recurrent; none to the
+                                                         input
                 delta multiplications     2 N T n_l      by the surrogate's derivative, by the decay
                                                          (not by a decay of 1)
                 delta additions           N T n_l        the delta of the step after
@@ -147,8 +149,14 @@ def _backward(activity: Activity, inference: OperationCounts) -> Iterator[Operat
     if activity.products is not None:
         yield block("input_gradient_mac", connections[:1], inference.of("input_mac"))
     yield block("bias_gradient_accumulation", neurons, inference.of("bias_addition"))
-    targets = [one.n_out for one in network.connections[1:]]
-    yield block("backpropagation_mac", connections[1:], updates[:, :-1] * targets)
+    inner = [one for one in zip(connections, network.connections, network.senders, strict=True)
+             if one[2] > 0]  # fmt: skip
+    synapses = [int(network.fan_out_of(one).sum()) for _, one, _ in inner]
+    senders = [sender for *_, sender in inner]
+    steps = updates[:, [sender - 1 for sender in senders]] // [
+        network.layer_sizes[sender] for sender in senders
+    ]
+    yield block("backpropagation_mac", [name for name, *_ in inner], steps * synapses)
     leaks = inference.of("leak_multiplication")
     yield block("delta_multiplication", neurons, leaks + updates * (1 + learned))
     yield block("delta_addition", neurons, (1 + learned) * updates)

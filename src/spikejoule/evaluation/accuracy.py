@@ -128,7 +128,7 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
     output = measured.layers[-1]
     n_samples, n_steps, n_classes = output.n_samples, output.n_steps, output.n_inputs
     spent = np.zeros(n_samples * n_steps, dtype=np.int64)
-    for events, fan_out in zip(measured.layers[:-1], measured.fan_outs, strict=True):
+    for events, fan_out in measured.sending:
         spent += np.diff(offsets_of(fan_out[events.sources])[events.offsets])
     correct = np.empty((n_samples, n_steps), dtype=np.bool_)
     margins = np.empty((n_samples, n_steps), dtype=np.int32)

@@ -17,6 +17,9 @@ executor of graphs, which counts while it runs.
     values          that a node gives to those that multiply them, or that a Delay has held, if they
                     are neither zero nor spikes
 
+Pooling of a chain of layers renames spikes (`model.network`): it takes no operation, and the spikes
+that it passes on are events of the connection behind it. A graph's sums them to values.
+
 A spike reaches recurrent weights in the step in which it is fired, and what they give arrives one
 step later; those of the last step count, too. What a Delay still holds at the end reaches nothing.
 What comes to neurons, a Threshold or the output without a synapse before it is added there,
@@ -37,7 +40,7 @@ computing need, are in neither count: they are terms of their own (Lemaire et al
 arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final, Self
@@ -47,7 +50,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.encoding.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.encoding.events import EventList, Products
-from spikejoule.evaluation.kernels.lazy_updates import lazy_updates_per_sample, targets_by_source
+from spikejoule.evaluation.kernels.lazy_updates import lazy_updates_per_sample
 from spikejoule.model.network import Network, Neurons
 
 KINDS: Final = ("spikes", "events", "macs", "updates", "additions", "multiplications", "values")
@@ -94,16 +97,17 @@ class Activity:
             network: of L layers.
             time_window: T.
             spikes: of each layer, [N, L].
-            events: of each connection, [N, L - 1]; None if every spike reaches all of the next
-                layer.
+            events: of each connection, [N, connections]; None if every spike reaches all of the
+                next layer.
             updates: of each layer after the input, [N, L - 1]; None for one of every neuron in
                 every step.
             macs: products of constant currents, [N]; None for an input of spikes.
             known: other attributes.
         """
         connections = network.connections
-        if events is None:
-            events = spikes[:, :-1] * np.array([one.n_out for one in connections])
+        if events is None:  # of fully connected layers
+            sending = spikes[:, list(network.senders)]
+            events = sending * np.array([one.n_out for one in connections])
         if updates is None:
             samples = known.get("samples")
             updates = clocked_updates(
@@ -236,6 +240,8 @@ def energy_proxies(
     connections = []
     for number, node in enumerate(network.connections):
         senders = [name for name in network.sources[node.name] if name in network.spiking]
+        if network.model is not None:
+            senders = [network.layer_names[network.senders[number]]]
         spikes = float(sum(spikes_per_inference[name] for name in senders))
         fan_out, dense = node.fan_out(), int(node.fan_out().sum()) * time_window
         events = spikes * node.n_out if synaptic_events is None else synaptic_events[number]
@@ -278,8 +284,16 @@ class Measurement:
 
     @cached_property
     def fan_outs(self) -> tuple[NDArray[np.int64], ...]:
-        """Synapses that a spike of each source reaches, int64 [units]; not of the last layer."""
-        return tuple(one.fan_out(self.pruned) for one in self.network.connections)
+        """Synapses of each connection that a spike of each unit of its sender reaches, int64
+        [units]."""
+        network = self.network
+        return tuple(network.fan_out_of(one, self.pruned) for one in network.connections)
+
+    @property
+    def sending(self) -> Iterator[tuple[EventList, NDArray[np.int64]]]:
+        """The spikes that enter each connection, with the synapses that each unit reaches."""
+        layers = [self.layers[sender] for sender in self.architecture.senders]
+        return zip(layers, self.fan_outs, strict=True)
 
     @property
     def time_window(self) -> int:
@@ -304,9 +318,9 @@ class Measurement:
 
     @cached_property
     def synaptic_events(self) -> NDArray[np.int64]:
-        """Synaptic events of each sample in each weight matrix, int64 [N, L - 1]."""
+        """Synaptic events of each sample in each connection, int64 [N, connections]."""
         columns = []
-        for events, fan_out in zip(self.layers[:-1], self.fan_outs, strict=True):
+        for events, fan_out in self.sending:
             before = np.zeros(events.n_events + 1, dtype=np.int64)
             np.cumsum(fan_out[events.sources], out=before[1:])
             columns.append(np.diff(before[events.offsets[:: events.n_steps]]))
@@ -326,14 +340,13 @@ class Measurement:
 
         int64 [N, L - 1]; see :mod:`spikejoule.evaluation.kernels.lazy_updates`.
         """
-        targets = targets_by_source(self.network, self.pruned)
-        return lazy_updates_per_sample(self.layers, targets, self.network.has_bias)
+        return lazy_updates_per_sample(self.network, self.layers, self.pruned)
 
     @cached_property
     def proxies(self) -> EnergyProxies:
         """Synaptic events and dense operations per inference, means over the samples."""
         events = macs = None
-        if self.pruned:
+        if self.pruned or not self.architecture.is_plain:
             events = (self.synaptic_events.sum(axis=0) / self.counts.n_samples).tolist()
         if self.input_macs is not None:
             macs = int(self.input_macs.sum()) / self.counts.n_samples

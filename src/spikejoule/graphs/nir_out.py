@@ -1,7 +1,7 @@
 """A trained network as a NIR graph, and the graph as a file.
 
-A layer is `Affine(W, b)`, or `Linear(W)` without biases, and its neurons, whose parameters are
-vectors of one number a neuron in float64. By forward Euler with a step dt,
+A layer is `Affine(W, b)`, `Linear(W)` without biases, or `Conv2d`, and its neurons, whose
+parameters are arrays of one number a neuron in float64. By forward Euler with a step dt,
 
     v[t] = (1 - dt / tau) u[t-1] + (dt / tau) r I[t]
 
@@ -34,7 +34,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Record
 from spikejoule.core.store import write_bytes
 from spikejoule.model.checkpoint import CompleteCheckpoint, QuantisationEntry, quantisation_section
-from spikejoule.model.network import Network
+from spikejoule.model.network import Connection, Convolution, Dense, Network, Pooling, Shape
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import layer_constants, neuron_constants
 from spikejoule.model.trained import TrainedNetwork
@@ -110,6 +110,9 @@ def _plain(value: Any, key: str = "") -> Any:
 def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     """The network as `input -> synapses1 -> neurons1 -> ... -> output`.
 
+    Before the synapses there may be `pooling2` or `flatten2`, and recurrent weights between neurons
+    are `neurons1 -> recurrent1 -> neurons1`.
+
     Its metadata are those of :class:`spikejoule.graphs.nir_out.NirMetadata`.
 
     Raises:
@@ -121,15 +124,28 @@ def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
         raise ParameterError(
             f"model.neuron: {neuron.name!r} has no node in NIR; allowed for a graph: 'lif'"
         )
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([architecture.n_input]))}
+    bound = architecture.with_weights(network.state)
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(bound.input.out_shape))}
+    loops: dict[str, nir.NIRNode] = {}
+    edges: list[tuple[str, str]] = []
     for number, (threshold, decay) in enumerate(_constants(architecture), start=1):
-        weight = _copied(network.state[f"layer{number}.synapses.weight"])
-        if neuron.has_bias:
-            bias = _copied(network.state[f"layer{number}.synapses.bias"])
-            nodes[f"synapses{number}"] = nir.Affine(weight, bias)
-        else:
-            nodes[f"synapses{number}"] = nir.Linear(weight)
-        nodes[f"neurons{number}"] = _neurons(threshold, decay, len(weight))
+        one = bound.forward_connections[number - 1]
+        before = bound.nodes[bound.sources[one.name][0]]
+        if isinstance(before, Pooling):
+            pool = nir.AvgPool2d if before.average else nir.SumPool2d
+            windows = [np.array(of) for of in (before.windows.kernel, before.windows.stride)]
+            nodes[f"pooling{number}"] = pool(*windows, np.array(before.windows.padding))
+        if isinstance(one, Dense) and len(before.out_shape) > 1:
+            shape = {"input": np.array(before.out_shape)}
+            nodes[f"flatten{number}"] = nir.Flatten(shape, start_dim=0, end_dim=-1)
+        bias = network.state.get(f"layer{number}.synapses.bias")
+        nodes[f"synapses{number}"] = _synapses(one, bias)
+        nodes[f"neurons{number}"] = _neurons(threshold, decay, one.out_shape)
+        recurrent = network.state.get(f"layer{number}.recurrent.weight")
+        if recurrent is not None:
+            loops[f"recurrent{number}"] = nir.Linear(_copied(recurrent))
+            there, back = f"neurons{number}", f"recurrent{number}"
+            edges += [(there, back), (back, there)]
     nodes["output"] = nir.Output(np.array([architecture.n_output]))
     names = list(nodes)
     encoder, quantisation = network.encoder, architecture.quantisation
@@ -146,7 +162,7 @@ def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
         "pruned": network.pruned,
         **quantisation_section(architecture, network.state),
     }
-    return nir.NIRGraph(nodes, list(pairwise(names)), metadata)
+    return nir.NIRGraph(nodes | loops, [*pairwise(names), *edges], metadata)
 
 
 def graph_without_nodes(reason: str) -> nir.NIRGraph:
@@ -172,8 +188,19 @@ def _constants(architecture: Network) -> list[tuple[float, float]]:
     return [(one.value(one.threshold), one.decay) for one in layer_constants(architecture)]
 
 
-def _neurons(threshold: float, decay: float, n_neurons: int) -> nir.NIRNode:
-    each = np.ones(n_neurons)
+def _synapses(node: Connection, bias: NDArray[np.float32] | None) -> nir.NIRNode:
+    weight = _copied(node.weight)
+    if isinstance(node, Convolution):
+        windows = node.windows
+        stride, padding, dilation = windows.stride, windows.padding, windows.dilation
+        added = np.zeros(len(weight), np.float32) if bias is None else _copied(bias)
+        plane = node.in_shape[1], node.in_shape[2]
+        return nir.Conv2d(plane, weight, stride, padding, dilation, node.groups, added)
+    return nir.Linear(weight) if bias is None else nir.Affine(weight, _copied(bias))
+
+
+def _neurons(threshold: float, decay: float, shape: Shape) -> nir.NIRNode:
+    each = np.ones(shape)
     if decay == 1:
         return nir.IF(r=each / DT, v_threshold=threshold * each, v_reset=0 * each)
     tau = DT / (1 - decay)

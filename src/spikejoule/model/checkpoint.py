@@ -29,6 +29,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.model.layers import layers_of
 from spikejoule.model.network import Network, State
 from spikejoule.model.neuron import UNNAMED, Neuron
 from spikejoule.model.neurons import NEURONS
@@ -338,7 +339,15 @@ def _network(file: CompleteFile) -> tuple[Network, dict[str, NDArray[np.float32]
     if None in (n_input, hidden, n_output):
         raise ValueError("it does not say how many neurons its layers have")
     hidden = tuple(hidden) if isinstance(hidden, list) else (hidden,)
-    architecture = Network.of_layers(n_input, hidden, n_output, _neuron(file.architecture.others))
+    others = file.architecture.others
+    layers, shape, neuron = others.get("layers"), others.get("input_shape"), _neuron(others)
+    if layers is None:
+        architecture = Network.of_layers(n_input, hidden, n_output, neuron)
+    else:
+        words, sizes = tuple(map(str, layers)), tuple(map(int, shape or ()))
+        architecture = Network.of_chain(sizes, layers_of(words), n_output, neuron)
+        if architecture.layer_sizes != (n_input, *hidden, n_output):
+            raise ValueError(f"its layers {', '.join(words)} are not of the sizes that it states")
     arrays = {
         str(name): value.detach().numpy() if hasattr(value, "detach") else value
         for name, value in file.model_state_dict.items()

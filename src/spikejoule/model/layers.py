@@ -78,21 +78,21 @@ def layer_of(word: str) -> HiddenLayer:
     if found := _DENSE.fullmatch(word):
         if 1 <= int(found[1]) <= 65_535:
             return DenseLayer(int(found[1]), bool(found[2]))
-        raise ParameterError(f"the layer {word!r} has {found[1]} neurons; allowed are 1 to 65535")
+        raise ParameterError(f"the layer {word!r} has {found[1]} neurons; allowed: 1 to 65535")
     if found := _CONVOLUTION.fullmatch(word):
         channels, kernel, stride, padding, groups = (int(of or -1) for of in found.groups())
         layer = ConvolutionLayer(channels, kernel, abs(stride), max(padding, 0), abs(groups))
         if min(channels, kernel, layer.stride, layer.groups) < 1 or layer.padding >= kernel:
             raise ParameterError(
-                f"the layer {word!r} cannot be; allowed are channels, kernel, stride and groups of "
+                f"the layer {word!r} cannot be; allowed: channels, kernel, stride and groups of "
                 "1 or more, and a padding below the kernel"
             )
         return layer
     if found := _POOLING.fullmatch(word):
         if int(found[1]) >= 2:
             return PoolingLayer(int(found[1]), found[2] == "avg")
-        raise ParameterError(f"the layer {word!r} pools nothing; allowed are windows of 2 or more")
-    raise ParameterError(f"the layer {shown(word)} is no layer; allowed are {ALLOWED}")
+        raise ParameterError(f"the layer {word!r} pools nothing; allowed: windows of 2 or more")
+    raise ParameterError(f"the layer {shown(word)} is no layer; allowed: a list of {ALLOWED}")
 
 
 def layers_of(words: Sequence[str]) -> tuple[HiddenLayer, ...]:
@@ -103,12 +103,12 @@ def layers_of(words: Sequence[str]) -> tuple[HiddenLayer, ...]:
             pool.
     """
     if not 1 <= len(words) <= MOST_LAYERS:
-        raise ParameterError(f"there are {len(words)} layers; allowed are {ALLOWED}")
+        raise ParameterError(f"there are {len(words)} layers; allowed: a list of {ALLOWED}")
     layers = tuple(map(layer_of, words))
     pools = [isinstance(layer, PoolingLayer) for layer in layers]
     if all(pools) or any(map(all, pairwise(pools))):
         raise ParameterError(
-            f"the layers {', '.join(words)} pool what is pooled, or have no neurons; allowed is "
+            f"the layers {', '.join(words)} pool what is pooled, or have no neurons; allowed: "
             "one layer that pools before or behind others"
         )
     return layers

@@ -150,6 +150,7 @@ def trained_content(network: TrainedNetwork) -> dict[str, Any]:
             **_sizes_entry(architecture),
             **_connectivity_entry(architecture),
             **architecture.neuron.entry(),
+            **_layers_entry(architecture),
             "layer_names": list(architecture.layer_names),
             "layer_sizes": list(architecture.layer_sizes),
         },
@@ -241,6 +242,7 @@ def _seed_runs(architecture: Network) -> bool:
     """
     return (
         architecture.quantisation is None
+        and architecture.is_plain
         and len(architecture.connections) == 2
         and architecture.neuron.entry().keys() == {"threshold", "decay"}
         and not architecture.neuron.by_layer
@@ -256,17 +258,25 @@ def _sizes_entry(architecture: Network) -> dict[str, Any]:
     }
 
 
+def _layers_entry(architecture: Network) -> dict[str, Any]:
+    """What sizes do not say of layers other than fully connected ones."""
+    if architecture.is_plain:
+        return {}
+    shape = architecture.input.out_shape
+    return {"input_shape": list(shape), "layers": list(architecture.words)}
+
+
 def _connectivity_entry(architecture: Network) -> dict[str, Any]:
-    connections = architecture.connections
-    synapses = {one.name: one.stored() for one in connections}
+    names, synapses = architecture.connection_names, architecture.synapses
+    fan_outs = [int(one.fan_out().max()) for one in architecture.connections]
     return {
-        "n_syn_input_hidden": connections[0].stored(),
-        "n_syn_hidden_output": connections[-1].stored(),
-        "n_synapses_total": sum(synapses.values()),
-        "fanout_input_to_hidden": connections[0].n_out,
-        "fanout_hidden_to_output": connections[-1].n_out,
-        "synapses_per_layer": synapses,
-        "fanout_per_layer": {one.name: one.n_out for one in connections},
+        "n_syn_input_hidden": synapses[0],
+        "n_syn_hidden_output": synapses[-1],
+        "n_synapses_total": sum(synapses),
+        "fanout_input_to_hidden": fan_outs[0],
+        "fanout_hidden_to_output": fan_outs[-1],
+        "synapses_per_layer": dict(zip(names, synapses, strict=True)),
+        "fanout_per_layer": dict(zip(names, fan_outs, strict=True)),
     }
 
 

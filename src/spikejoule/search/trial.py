@@ -121,9 +121,9 @@ def _spiking(
     encoder, seed, validation = params.encode.encoder, params.seed, data.validation
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
-    architecture = Network.of_layers(
-        math.prod(data.train.shape),
-        params.model.hidden,
+    architecture = Network.of_chain(
+        params.model.shape_of(data.train.shape),
+        params.model.hidden_layers,
         data.train.subject.n_classes,
         params.model.chosen_neuron,
         params.model.quantisation,

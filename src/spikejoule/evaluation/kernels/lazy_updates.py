@@ -4,7 +4,8 @@ A clocked circuit updates every neuron in every step, T n of them. A lazy one up
 step if
 
     the neurons have a bias, or constant currents as their input: in every step;
-    a spike reaches it in that step, through a synapse that exists; or
+    a spike reaches it in that step, through a synapse that exists, or one of its own layer in the
+    step after through a recurrent one; or
     it spikes in that step without one, as after a reset by subtraction that left it above its
     threshold.
 
@@ -62,42 +63,62 @@ def _count_updates(spikes, own, targets, n_steps, updates):
     _updates_of_sample(updates.size, spikes, own, targets, n_steps, updates)
 
 
-def targets_by_source(network: Network, pruned: bool) -> tuple[NDArray[np.uint64], ...]:
-    """The neurons that one spike of each source reaches, for each layer but the last.
-
-    Args:
-        network: fully connected layers, with their weights.
-        pruned: whether a weight of zero is no synapse.
+def targets_by_source(reached: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """The neurons that one spike of each source reaches, bool [sources, units], as bits.
 
     Returns:
-        uint64 [units, words] for each layer: neuron j of the next one is bit j % 64 of word
-        j // 64.
+        uint64 [sources, words]: neuron j is bit j % 64 of word j // 64.
     """
-    found = []
-    for one in network.connections:
-        padded = np.zeros((one.n_in, -(-one.n_out // WORD_BITS) * WORD_BITS), dtype=np.bool_)
-        padded[:, : one.n_out] = one.weight.T != 0 if pruned else True
-        bits = np.packbits(padded, axis=1, bitorder="little")
-        found.append(bits.view("<u8").astype(np.uint64, copy=False))
-    return tuple(found)
+    n_sources, n_units = reached.shape
+    padded = np.zeros((n_sources, -(-n_units // WORD_BITS) * WORD_BITS), dtype=np.bool_)
+    padded[:, :n_units] = reached
+    bits = np.packbits(padded, axis=1, bitorder="little")
+    return bits.view("<u8").astype(np.uint64, copy=False)
 
 
 def lazy_updates_per_sample(
-    layers: Sequence[EventList], targets: Sequence[NDArray[np.uint64]], has_bias: bool
+    network: Network, layers: Sequence[EventList], pruned: bool
 ) -> NDArray[np.int64]:
     """Lazy neuron updates of each sample in each layer after the input, int64 [N, L - 1].
 
     Args:
+        network: a chain of layers, with its weights.
         layers: the spikes of each of the L layers, the input first.
-        targets: the neurons that each source reaches, from :func:`targets_by_source`.
-        has_bias: whether a bias is added to every neuron in every step.
+        pruned: whether a weight of zero is no synapse.
     """
     n_samples, n_steps = layers[0].n_samples, layers[0].n_steps
-    updates = np.empty((len(targets), n_samples), dtype=np.int64)
-    for of_layer, into, own, reached in zip(updates, layers[:-1], layers[1:], targets, strict=True):
-        if has_bias or into.currents is not None:
+    updates = np.empty((len(layers) - 1, n_samples), dtype=np.int64)
+    for number, (of_layer, own) in enumerate(zip(updates, layers[1:], strict=True), start=1):
+        if network.has_bias or (number == 1 and layers[0].currents is not None):
             of_layer[:] = n_steps * own.n_inputs
-        else:
-            spikes, own_spikes = (into.sources, into.offsets), (own.sources, own.offsets)
-            _count_updates(spikes, own_spikes, reached, n_steps, of_layer)
+            continue
+        into, reached = [], []
+        for one, sender in zip(network.connections, network.senders, strict=True):
+            if network.target_of(one).name == network.layer_names[number]:
+                into.append(delayed(own) if sender == number else layers[sender])
+                reached.append(network.targets_of(one, pruned))
+        arriving, targets = side_by_side(into), targets_by_source(np.concatenate(reached))
+        spikes, own_spikes = (arriving.sources, arriving.offsets), (own.sources, own.offsets)
+        _count_updates(spikes, own_spikes, targets, n_steps, of_layer)
     return updates.T.copy()
+
+
+def delayed(events: EventList) -> EventList:
+    """The same spikes one step later; those of the last step reach nothing."""
+    n_steps, rows = events.n_steps, events.row_of_each_event()
+    kept = rows % n_steps < n_steps - 1
+    shape = events.n_samples, n_steps, events.n_inputs
+    return EventList.from_rows(rows[kept] + 1, events.sources[kept], *shape)
+
+
+def side_by_side(parts: Sequence[EventList]) -> EventList:
+    """Spikes of several populations as those of one, whose units follow each other."""
+    if len(parts) == 1:
+        return parts[0]
+    first, n_units = parts[0], sum(part.n_inputs for part in parts)
+    rows = np.concatenate([part.row_of_each_event() for part in parts])
+    begins = np.cumsum([0, *(part.n_inputs for part in parts[:-1])])
+    units = [part.sources.astype(np.int64) + n for part, n in zip(parts, begins, strict=True)]
+    order = np.argsort(rows, kind="stable")
+    shape = first.n_samples, first.n_steps, n_units
+    return EventList.from_rows(rows[order], np.concatenate(units)[order], *shape)

@@ -1,0 +1,96 @@
+"""The pipeline with convolutions, pooling and recurrence: trained, measured, priced, and in NIR."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.core.errors import ParameterError
+from spikejoule.encoding.encoded_files import load_encoded_images
+from spikejoule.evaluation.inference import read_measurement
+from spikejoule.graphs.nir_in import read_nir
+from spikejoule.graphs.running import run_graph
+from spikejoule.model.checkpoint import read_complete
+from spikejoule.model.trained import load_trained
+from spikejoule.params import load_params, parse_params
+from spikejoule.search.space import with_values
+from tests.stages.test_other_data import percent, run_pipeline
+from tests.tools.without_torch import needs_torch
+
+pytestmark = needs_torch
+
+
+@pytest.mark.parametrize(
+    ("words", "sizes"),
+    [
+        (["6c5s2", "8c3s2"], "28x28-6c5s2-8c3s2-10"),
+        (["30r"], "784-30r-10"),
+        (["6c5s2", "2avg", "20r"], "28x28-6c5s2-2avg-20r-10"),
+    ],
+)
+def test_any_layers(
+    words: list[str], sizes: str, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = run_pipeline(
+        tmp_path, repository, monkeypatch,
+        model__layers=words, model__reset="subtract", encode__encoding="latency",
+        data__source="mnist5k", train__max_epochs=2, train__batch_size=64, train__engine="auto",
+    )  # fmt: skip
+    assert percent(paths) > 50
+    network, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
+    assert network.architecture == complete.architecture
+    assert network.architecture.sizes == sizes
+    measured = read_measurement(paths, network)
+    proxies = complete.file.energy_proxies.per_layer
+    events = measured.synaptic_events.mean(axis=0)
+    for name, mean in zip(network.architecture.connection_names, events, strict=True):
+        assert proxies[name].synaptic_events_per_inference == pytest.approx(mean)
+    assert sizes in paths["energy_page"].read_text(encoding="utf-8")
+
+    inputs, _ = load_encoded_images(paths["events_test"])
+    inputs = inputs.select(slice(measured.counts.n_samples))
+    names = [f"neurons{k + 1}" for k in range(len(measured.layers) - 1)]
+    run = run_graph(read_nir(paths["nir"]), inputs, record=names)
+    for name, layer in zip(names, measured.layers[1:], strict=True):
+        recorded = run.recorded[name]
+        assert np.array_equal(recorded.sources, layer.sources), name
+        assert np.array_equal(recorded.offsets, layer.offsets), name
+    if "2avg" not in words:
+        by_graph = {name: run.of("events", name) for name in run.network.connection_names}
+        ours = zip(network.architecture.weight_names, measured.synaptic_events.T, strict=True)
+        for name, counted in ours:
+            number, kind, _ = name.removeprefix("layer").split(".")
+            assert np.array_equal(by_graph[f"{kind}{number}"], counted), name
+
+
+@pytest.mark.parametrize(
+    ("values", "needle"),
+    [
+        ({"model.layers": ["3x"]}, "model.layers: .* since the layer '3x' is no layer; allowed: "),
+        ({"model.layers": []}, "model.layers: .* since there are 0 layers"),
+        ({"model.layers": "12c5"}, "model.layers: '12c5' is not allowed; allowed: null, or a list"),
+        ({"model.layers": ["8r"], "model.weight_bits": 8}, "model.weight_bits: 8 .*layers 8r"),
+        (
+            {"model.layers": ["8r"], "train.pruned_fraction": 0.5, "train.prune_by": "events"},
+            "train.prune_by: 'events' is not allowed with the layer 8r; allowed: magnitude",
+        ),
+        (
+            {"model.layers": ["8", "4"], "model.threshold": [1.0, 2.0]},
+            "model.threshold: .* a list of 3",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    values: dict[str, Any], needle: str, repository: Path
+) -> None:
+    content = load_params(repository / "params.yaml").model_dump(mode="json")
+    with pytest.raises(ParameterError, match=needle):
+        parse_params(with_values(content, values))
+
+
+def test_layers_decide_a_result(repository: Path) -> None:
+    content = load_params(repository / "params.yaml").model_dump(mode="json")
+    params = parse_params(with_values(content, {"model.layers": [400, "400r"]}))
+    assert params.flattened()["model.layers"] == ["400", "400r"]
+    assert params.model.n_layers == 3
