@@ -28,7 +28,6 @@ from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders import ENCODERS
-from spikejoule.engine.choice import choose_engine
 from spikejoule.engine.interface import EngineSettings
 from spikejoule.evaluation import ExitRule
 from spikejoule.model.layers import (
@@ -302,10 +301,6 @@ class Params(Section):
                     f"train.prune_by: 'events' is not allowed with the layer {others[0]}; allowed: "
                     "magnitude"
                 )
-        try:
-            choose_engine(train.engine, train.device, self.model.neuron, self.model.hidden_layers)
-        except ParameterError as error:
-            return f"train.engine: '{train.engine}' is not allowed: {error}"
         measured, sample = self.measure_inference.n_samples, self.energy_report.figure_sample
         if measured is not None and sample >= measured:
             return (

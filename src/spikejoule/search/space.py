@@ -27,6 +27,7 @@ from spikejoule.core.parameters import (
     read_sections,
 )
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.engine.choice import choose_engine
 from spikejoule.params import RENAMED, Params, Value, Values, parse_params
 from spikejoule.training import TrainingRegime
 
@@ -235,6 +236,8 @@ def check_possible(space: SearchSpace, profile: HardwareProfile, file: str) -> N
 
 def check_trial(params: Params, profile: HardwareProfile) -> None:
     """Raise ParameterError unless an engine runs a trial's parameters, and the prices cover it."""
+    model = params.model
+    choose_engine(params.train.engine, params.train.device, model.neuron, model.hidden_layers)
     if not profile.runs(params.model.weight_bits):
         raise ParameterError(
             f"model.weight_bits: {params.model.weight_bits} is not what energy: {profile.id} "
