@@ -201,7 +201,7 @@ def test_refusals(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> Non
         (("--add", f"{tmp_path}/mine.py:x"), "is no module of torch"),
         (("--add", tmp_path / "theirs.nir", "--side", "ann"), "is a graph of spiking neurons"),
         (("--add", f"{tmp_path}/broken.py:x"), "fails (ModuleNotFoundError: "),
-        (("--add", f"{tmp_path}/wide.py:ann", "--side", "ann"), "does not run on the project's"),
+        (("--add", f"{tmp_path}/wide.py:ann", "--side", "ann"), "given a batch of shape (60"),
         (("--add", tmp_path / "theirs.nir", tmp_path / "copy.nir", *GIVEN), "has the weights of"),
     ):
         assert said in cli.refusal("verdict", project, *arguments)

@@ -169,6 +169,13 @@ def narrow():
 
 def broken():
     raise KeyError("weights.pt")
+
+class Refusing(torch.nn.Linear):
+    def forward(self, x):
+        raise ValueError("no")
+
+def refusing():
+    return Refusing(6, 4)
 """
 
 
@@ -202,9 +209,10 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
         ("mine.py", "allowed is FILE.py:FUNCTION"),
         ("none.py:ann", "of a file here"),
         ("mine.py:other", "has no other"),
-        ("mine.py:number", "against is int, but must be a module of torch"),
-        ("mine.py:narrow", "does not run on (6, 6) (mat1 and mat2"),
+        ("mine.py:number", "module is 7, but must be an instance of Module"),
+        ("mine.py:narrow", "given a batch of shape (6, 6), fails (RuntimeError: mat1"),
         ("mine.py:broken", "KeyError: 'weights.pt'"),
+        ("mine.py:refusing", "(ValueError: no)"),
     ],
 )
 def test_what_is_no_conventional_network(

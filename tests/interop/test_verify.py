@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 import spikejoule
 from spikejoule.core.errors import SpikejouleError
+from spikejoule.encoding.events import EventList
+from spikejoule.energy.from_graph import price_graph
 from spikejoule.graphs.conventions import Conventions
 from tests.interop.networks import CASES, Case, louder
 
@@ -156,7 +158,8 @@ def made(name: str) -> tuple[Case, nn.Module, Tensor]:
 @pytest.mark.parametrize("name", CASES)
 @torch.no_grad()
 def test_a_graph_is_the_network_or_says_why_not(name: str) -> None:
-    """Of those that are exported at all, none is taken for the network that is not."""
+    """Of those that are exported at all, none is taken for the network that is not; and what is,
+    takes the same of every operation."""
     with torch.enable_grad():  # some are trained
         case, model, samples = made(name)
     try:
@@ -176,6 +179,14 @@ def test_a_graph_is_the_network_or_says_why_not(name: str) -> None:
     agrees = found.first is None and fires and not found.absent
     assert agrees == (name in SAME), str(found)
     assert agrees or found.cause != "none of those that are known"
+    if agrees:
+        axis = case.time_axis
+        report = spikejoule.price(model, samples, time_axis=axis, progress=False)
+        events = EventList.from_dense(samples.transpose(0, 1 - axis).flatten(2).numpy() != 0)
+        priced = report.analysis, price_graph(graph, events, GIVEN[case.simulator])
+        ours, theirs = (one.inputs.operations for one in priced)
+        for term in {column.term for column in (*ours.columns, *theirs.columns)}:
+            assert (ours.of(term).sum(axis=1) == theirs.of(term).sum(axis=1)).all(), term
 
 
 @pytest.mark.parametrize("name", OTHERWISE)

@@ -15,6 +15,7 @@ from torch import nn
 import spikejoule
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError, SpikejouleError
 from spikejoule.encoding.events import EventList, save_events
+from spikejoule.energy.from_graph import price_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.verified import Verification
 from spikejoule.modules import Population
@@ -117,6 +118,23 @@ def test_every_spike_of_every_layer_is_compared() -> None:
     assert f"{sum(theirs):,} spikes" in str(found)
 
 
+def test_a_module_and_its_graph_cost_the_same() -> None:
+    """Every term at every place, with its widths and memories, of each sample."""
+    network, known = made(), {Firing: described}
+    report = spikejoule.price(network.eval(), spikes(), time_axis=1, neurons=known, progress=False)
+    events = EventList.from_dense(spikes().flatten(2).numpy() != 0)
+    of_graph = price_graph(graph_of(network), events, GIVEN)
+    ours, theirs = (
+        {
+            (column.term, column.place.split()[-1]): (replace(column, place=""), counts.tolist())
+            for column, counts in zip(found.columns, found.counts.T, strict=True)
+        }
+        for found in (one.inputs.operations for one in (report.analysis, of_graph))
+    )
+    assert len(ours) > 30
+    assert ours == theirs
+
+
 CAUSES: dict[str, tuple[Callable[[], nn.Sequential], dict[str, Any], str, str]] = {
     "circular": (lambda: made(padding_mode="circular"), {}, "1", "has the padding 'circular'"),
     "worth": (lambda: made(lambda: Firing(worth=2)), {}, "4", "gives up to 2 in a step"),
@@ -188,9 +206,10 @@ def test_what_never_fires_or_is_not_in_the_graph_is_said_not_to_be_compared() ->
     ("given", "error", "words"),
     [
         ({"samples": 2 * spikes()}, DataError, "other numbers than 0 and 1"),
-        ({"samples": spikes()[:0]}, DataError, "no samples"),
+        ({"samples": spikes()[:0]}, DataError, "something in each"),
         ({"time_axis": "none"}, ParameterError, "spikes in time"),
         ({"given": None}, ParameterError, "does not say how it is run"),
+        ({"given": {"dt": DT}}, ParameterError, "given is {'dt'"),
         ({"graph": Path("no.nir")}, ArtifactError, "no.nir does not exist"),
     ],
 )

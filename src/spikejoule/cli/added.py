@@ -104,13 +104,7 @@ def added_networks(
     rows: list[RecordedNetwork] = []
     for seed, given in enumerate(options.add):
         if not given.endswith(".nir"):
-            try:
-                digest, variants = _of_module(given, options.side, splits, encoder)
-            except RuntimeError as error:  # torch's, of shapes that do not fit
-                reason = str(error).partition("\n")[0]
-                raise ParameterError(
-                    f"--add {given} does not run on the project's samples ({reason})"
-                ) from error
+            digest, variants = _of_module(given, options.side, splits, encoder)
         elif options.side == "snn":
             digest, variants = _of_graph(given, options, splits, encoder)
         else:
@@ -173,10 +167,11 @@ def _of_module(
         percents = [split.percent(report.predictions, given)
                     for split, report in zip(splits, reports, strict=True)]  # fmt: skip
         return digest, [_spiking(reports[1].activity, percents, splits[1], encoder)]
-    baseline, counts = found if isinstance(found, Baseline) else Baseline(found), []
-    for split in splits:
-        images = (split.samples.images[:, None] / 255).astype(np.float32)
-        contestant = Contestant(replace(baseline, samples=images))
-        counts.append(contestant.counts(split.samples.labels.astype(np.int64), _BATCH))
+    counts = [
+        Contestant(found, (split.samples.images[:, None] / 255).astype(np.float32)).counts(
+            split.samples.labels.astype(np.int64)
+        )
+        for split in splits
+    ]
     validated = replace(counts[1], validation_accuracy_percent=counts[0].accuracy_percent)
     return digest, ledger.baseline_variants((validated,), len(splits[1].samples))

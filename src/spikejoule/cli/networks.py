@@ -15,10 +15,11 @@ from runpy import run_path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, load_baseline
 from spikejoule.cli.arguments import DEFAULT_SEED, GRAPH_CHOICES
-from spikejoule.core.errors import ArtifactError, DataError, ParameterError
+from spikejoule.core.errors import ArtifactError, DataError, ParameterError, in_one_sentence
 from spikejoule.core.npz import schema_of
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.store import json_text, write_text
@@ -41,6 +42,7 @@ from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.graphs.conventions import Conventions, conventions_of
+from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from spikejoule.graphs.verified import verified_words
@@ -133,45 +135,38 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     network = read_nir(options.file)
     events, about, facts = read_given_events(options.events, options.step_us, options.samples)
     run = run_graph(network, events, given_conventions(options))
-    inputs = graph_inputs(run, verified=verified_words(options.file, run.conventions), **about)
-    for words in (value for name, value in inputs.facts if name == "warning"):
-        sys.stderr.write(f"warning: {words}.\n")
+    about["verified"] = verified_words(options.file, run.conventions)
     if options.against is not None:
-        inputs = _beside(inputs, options.against, events)
-    return replace(inputs, facts=(*inputs.facts, *facts))
+        about["baselines"], of_baseline = _beside(run, about.get("labels"), options.against, events)
+        facts = (*facts, *of_baseline)
+    inputs = graph_inputs(run, **about)
+    inputs = replace(inputs, facts=(*inputs.facts, *facts))
+    for label, words in inputs.facts:
+        if label in ("warning", "not counted", "note"):
+            said = words if label == "warning" else f"{label}: {words}"
+            sys.stderr.write(f"warning: {said}\n")
+    return inputs
 
 
-def _beside(inputs: AnalysisInputs, text: str, events: EventList) -> AnalysisInputs:
-    """The same with a conventional network, run on the mean of each sample's events over time."""
+def _beside(
+    run: GraphRun, labels: NDArray[np.int64] | None, text: str, events: EventList
+) -> tuple[list[BaselineCounts], list[tuple[str, str]]]:
+    """A conventional network on the mean of each sample's events over time, and what to say of it,
+    label and words."""
     from spikejoule.modules.conventional import Contestant  # needs torch, a graph alone does not
-    from spikejoule.modules.pricing import training_note
 
-    own = inputs.variant.accuracies
-    if inputs.labels is None or own is None:
+    if labels is None or run.predictions is None:
         raise DataError(
             "--against needs labels, since networks are compared at an accuracy of both: give an "
             "event file, and a graph whose output fires."
         )
-    shape = (events.n_samples, *inputs.architecture.input.out_shape)
+    shape = (events.n_samples, *run.network.input.out_shape)
     rates = (class_counts(events) / events.n_steps).astype(np.float32).reshape(shape)
-    contestant = Contestant(replace(given_network(text), samples=rates))
-    try:
-        baseline = contestant.counts(inputs.labels, batch_size=64)
-    except RuntimeError as error:  # torch's, of shapes that do not fit
-        raise ParameterError(f"--against {text} does not run on {shape} ({error}).") from error
-    facts = [("not counted", ", ".join(contestant.not_counted))] if contestant.not_counted else []
-    if contestant.baseline.module.training:
-        facts.append(("note", training_note(type(contestant.baseline.module).__name__)))
-    for label, words in facts:
-        sys.stderr.write(f"warning: {label}: {words}\n")
-    known = replace(own, validation_percent=own.test_percent)
-    return replace(
-        inputs,
-        facts=(*inputs.facts, *facts),
-        variants=(replace(inputs.variant, accuracies=known),),
-        baselines=(baseline,),
-        level_percent=min(own.test_percent, baseline.accuracy_percent),
-    )
+    contestant = Contestant(given_network(text), rates)
+    counts = contestant.counts(labels)
+    unknown = ", ".join(contestant.run.not_counted)
+    notes = [("note", words) for words in contestant.run.notes]
+    return [counts], [*([("not counted", unknown)] if unknown else []), *notes]
 
 
 def given_network(text: str) -> Any:
@@ -196,14 +191,11 @@ def of_file(text: str, option: str, allowed: str, use: Callable[[Any], Any]) -> 
     if not file.endswith(".py") or not Path(file).is_file():
         raise ParameterError(f"{option} is {text!r}; allowed is {allowed}, of a file here")
     sys.path.insert(0, str(Path(file).resolve().parent))  # for what it imports from beside it
-    try:
+    with in_one_sentence(f"{option} {text}"):
         held = run_path(file)
         if name not in held:
             raise NameError(f"{file} has no {name}")
         return use(held[name])
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise ParameterError(f"{option} {text} fails ({reason}).") from error
 
 
 def given_conventions(options: argparse.Namespace) -> Conventions:

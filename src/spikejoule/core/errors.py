@@ -9,7 +9,8 @@ traceback.
 import json
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
@@ -90,3 +91,16 @@ class LimitError(SpikejouleError):
 
 class ClusterError(SpikejouleError):
     """Jobs cannot be started, or end without having worked."""
+
+
+@contextmanager
+def in_one_sentence(what: str) -> Iterator[None]:
+    """Whatever a user's own code, or a library that runs it, raises inside: as a ParameterError
+    that says what fails, and why. Errors of this project say so already."""
+    try:
+        yield
+    except SpikejouleError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ParameterError(f"{what} fails ({type(error).__name__}: {reason}).") from error

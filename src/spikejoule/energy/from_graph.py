@@ -1,13 +1,17 @@
-"""Other people's networks, given as NIR graphs: run on events, counted by `counting`, priced.
+"""Other people's networks, counted as they run, arranged for the ledger and priced: a graph of NIR,
+run on events, or a model of torch (`modules`).
 
 No stage imports this module: it brings the executor of `graphs` with it.
 """
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.encoding.encoders.none import NoEncoding
@@ -18,7 +22,7 @@ from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import accuracy, class_labels
-from spikejoule.evaluation.measurement import energy_proxies
+from spikejoule.evaluation.measurement import Activity, energy_proxies
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.nir_out import FORMAT
@@ -67,67 +71,115 @@ def graph_inputs(
     subject: Subject | None = None,
     step_ms: float | None = None,
     verified: str = NOT_VERIFIED,
+    baselines: Sequence[BaselineCounts] = (),
 ) -> AnalysisInputs:
-    """Arrange what a run has counted.
+    """Arrange what a run of a graph has counted.
 
     Args:
         run: N samples in a graph.
-        title: of the data.
-        labels: class of each sample, [N]; None where not known.
-        subject: what the samples show, and the classes; None for classes with numbers.
+        title, labels, subject, baselines: as of `counted_inputs`.
         step_ms: what a step of the events stands for; None for what the graph is run with.
         verified: whether the graph is the module that it came from, in words.
 
     Raises:
-        ArtifactError: the graph has no synapse.
-        DataError: there is another number of labels than of samples, or a label beyond the output.
+        ArtifactError, DataError: as of `counted_inputs`.
     """
-    network = run.network
-    if not any(synapses for synapses in network.synapses):
-        raise ArtifactError("the graph has no synapses, and nothing to price.")
-    spikes = {name: float(counts.mean()) for name, counts in run.counts["spikes"].items()}
-    events = [float(run.of("events", name).mean()) for name in network.connection_names]
-    waiting = ", ".join(sorted(f"{source} -> {target}" for source, target in network.waiting))
+    waiting = ", ".join(sorted(f"{one} -> {target}" for one, target in run.network.waiting))
     facts = [("graph run with", run.conventions.in_words or "nothing to choose")]
     facts += [("edges that wait a step", waiting)] if waiting else []
-    if network.metadata.get("format") != FORMAT or verified != NOT_VERIFIED:
+    if run.network.metadata.get("format") != FORMAT or verified != NOT_VERIFIED:
         facts.append(("verified", verified))
-    if run.silent:
-        names = ", ".join(run.silent)
-        facts.append(("warning", f"no spike of {names} in any of the {run.n_rows:,} samples"))
-    unanswered = 0 if run.predictions is None else int((run.predictions < 0).sum())
-    if unanswered and labels is not None:
-        facts.append(("no answer, for equal spike counts", f"{unanswered:,} of {run.n_rows:,}"))
-    step_ms = step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds
-    encoder = NoEncoding.model_construct(
-        time_window=run.time_window, window_ms=run.time_window * step_ms
+    return counted_inputs(
+        run,
+        title,
+        labels,
+        run.predictions,
+        run.output.shape[1],
+        counted_in="graph",
+        facts=facts,
+        subject=subject,
+        step_ms=step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds,
+        baselines=baselines,
     )
+
+
+def counted_inputs(
+    run: Activity,
+    title: str,
+    labels: ArrayLike | None,
+    predictions: NDArray[np.int64] | None,
+    n_classes: int,
+    *,
+    counted_in: str,
+    facts: Sequence[tuple[str, str]],
+    subject: Subject | None = None,
+    step_ms: float = 1.0,
+    baselines: Sequence[BaselineCounts] = (),
+) -> AnalysisInputs:
+    """Arrange what was counted of a network that ran, in whatever way.
+
+    Args:
+        run: what N samples did.
+        title: of the data.
+        labels: class of each sample, [N]; None where not known.
+        predictions: likewise, -1 where several have the most spikes; None where nobody says how the
+            output is read.
+        n_classes: of the output.
+        counted_in: ``graph`` or ``modules``.
+        facts: what else there is to say of the network, label and value.
+        subject: what the samples show, and the classes; None for classes with numbers.
+        step_ms: what a step stands for.
+        baselines: conventional networks to compare with, at an accuracy that both reach.
+
+    Raises:
+        ArtifactError: the network has no synapse.
+        DataError: there is another number of labels than of samples, or a label beyond the output.
+    """
+    network, n_samples = run.network, run.n_rows
+    if not any(network.synapses):
+        raise ArtifactError(f"the {counted_in} has no synapses, and nothing to price.")
+    spikes = {name: float(run.of("spikes", name).mean()) for name in network.spiking}
+    events = [float(run.of("events", name).mean()) for name in network.connection_names]
+    remarks = [*facts]
+    firing = [name for name in network.layer_names
+              if name in network.spiking and name not in run.counts.get("values", {})]  # fmt: skip
+    silent = [name for name in firing if not run.of("spikes", name).any()]
+    if silent:
+        words = f"no spike of {', '.join(silent)} in any of the {n_samples:,} samples"
+        remarks.append(("warning", words))
+    unanswered = 0 if predictions is None else int((predictions < 0).sum())
+    if unanswered and labels is not None:
+        remarks.append(("no answer, for equal spike counts", f"{unanswered:,} of {n_samples:,}"))
+    classes = known = level = None
+    if labels is not None:
+        classes = class_labels(labels, n_samples, n_classes)
+        known = None if predictions is None else _accuracies(predictions == classes)
+    if baselines and known is not None:
+        known = replace(known, validation_percent=known.test_percent)
+        level = min(known.test_percent, max(one.accuracy_percent for one in baselines))
+    window = run.time_window
+    encoder = NoEncoding.model_construct(time_window=window, window_ms=window * step_ms)
     name, operations = network_name(network, encoder), count_spiking(run)
-    accuracies = _accuracies(run, labels)
     return AnalysisInputs(
         title=title,
         architecture=network,
         encoder=encoder,
-        variants=(Variant(SPIKING, name, WHOLE_WINDOW, accuracies, FLOAT_BITS, operations),),
-        proxies=energy_proxies(network, spikes, run.time_window, events, pruned=run.pruned),
-        n_images=run.n_rows,
-        labels=None if labels is None else class_labels(labels, run.n_rows, run.output.shape[1]),
+        variants=(Variant(SPIKING, name, WHOLE_WINDOW, known, FLOAT_BITS, operations),),
+        proxies=energy_proxies(network, spikes, window, events, pruned=run.pruned),
+        n_images=n_samples,
+        labels=classes,
+        baselines=tuple(baselines),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
-        facts=tuple(facts),
-        counted_in="graph",
-        subject=subject or Subject("class", numbered(run.output.shape[1]), "samples"),
+        facts=tuple(remarks),
+        subject=subject or Subject("class", numbered(n_classes), "samples"),
+        counted_in=counted_in,
+        level_percent=level,
     )
 
 
-def _accuracies(run: GraphRun, labels: NDArray[np.integer] | None) -> Accuracies | None:
-    """By the output with the most spikes, where equals are no answer; of an output of values nobody
-    says how it is read."""
-    if labels is None:
-        return None
-    classes = class_labels(labels, run.n_rows, run.output.shape[1])
-    if run.predictions is None:
-        return None
-    found = accuracy(int((run.predictions == classes).sum()), run.n_rows)
+def _accuracies(right: NDArray[np.bool_]) -> Accuracies | None:
+    """Where equals are no answer, and wrong."""
+    found = accuracy(int(right.sum()), right.size)
     if found.percent is None:
         return None
     return Accuracies(None, found.percent, found.low_percent, found.high_percent)

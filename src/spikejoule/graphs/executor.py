@@ -82,11 +82,6 @@ class GraphRun(Activity):
         is_most = self.output == self.output.max(axis=1, keepdims=True)
         return np.where(is_most.sum(axis=1) == 1, self.output.argmax(axis=1), -1)
 
-    @property
-    def silent(self) -> tuple[str, ...]:
-        """Populations, and the input, that give no spike in any sample."""
-        return tuple(name for name, of in self.counts["spikes"].items() if not of.any())
-
 
 class Prepared:
     """What all batches of a run share.

@@ -5,22 +5,25 @@ and flattening are counted, each activation that is not zero as in `spikejoule.e
 What else a network has is named.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
 from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.model.network import Input, Network, Neurons, Node, Pooling, Step
+from spikejoule.core.errors import ArtifactError
+from spikejoule.model.network import Input, Network, Neurons, Node
 from spikejoule.model.quantisation import FLOAT_BITS
-from spikejoule.modules.counted import NO_WINDOWS, Counts, node_of
+from spikejoule.modules.counted import node_of
 from spikejoule.modules.populations import Known
-from spikejoule.modules.reach import ACTIVATIONS, MAXIMA, POOLING, WEIGHTED
-from spikejoule.modules.running import Answer, Run, batches_of
+from spikejoule.modules.reach import NORMS, WEIGHTED
+from spikejoule.modules.running import Answer, Run, batches_of, checked
 from spikejoule.modules.watching import INPUT, Watch
+
+Bits = Annotated[int, Field(ge=1, le=FLOAT_BITS)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,53 +44,42 @@ class Baseline:
 
     module: nn.Module
     name: str = ""
-    weight_bits: int = FLOAT_BITS
-    activation_bits: int = FLOAT_BITS
-    sum_bits: int = FLOAT_BITS
+    weight_bits: Bits = FLOAT_BITS
+    activation_bits: Bits = FLOAT_BITS
+    sum_bits: Bits = FLOAT_BITS
     pruned: bool = False
     samples: Any = None
     answer: Answer | None = None
 
 
-@dataclass(frozen=True)
-class _Windows(Pooling):
-    """Pooling whose windows are known."""
-
-    fan_outs: Counts
-
-    def fan_out(self, pruned: bool = False) -> Counts:
-        return self.fan_outs
+Baseline.__init__ = checked(Baseline.__init__)  # type: ignore[method-assign]
 
 
 class Contestant:
-    """A baseline that runs on the batches of the spiking network, or on its own."""
+    """A baseline that runs on the batches of the spiking network, or on its own.
 
-    def __init__(self, given: "nn.Module | Baseline") -> None:
-        self.baseline = given if isinstance(given, Baseline) else Baseline(given)
-        if not isinstance(self.baseline.module, nn.Module):
-            raise ParameterError(
-                f"against is {type(self.baseline.module).__name__}, but must be a module of torch, "
-                "or a Baseline of one"
-            )
-        self.run = Run(self.baseline.module, Known(()), answer=self.baseline.answer)
+    Attributes:
+        baseline: it.
+        run: what it did.
+    """
 
-    @property
-    def not_counted(self) -> list[str]:
-        """What ran and is not known."""
-        return [f"{text} of the network to compare with"
-                for text in self.run.watch.unknown.values()]  # fmt: skip
+    def __init__(self, given: "nn.Module | Baseline", samples: Any = None) -> None:
+        baseline = given if isinstance(given, Baseline) else Baseline(given)
+        self.baseline = baseline if samples is None else replace(baseline, samples=samples)
+        self.run = Run(baseline.module, Known(()), answer=baseline.answer,
+                       called="the network to compare with")  # fmt: skip
 
     def take(self, x: Tensor, time_axis: Any) -> None:
         """Run on a batch of the spiking network."""
         if self.baseline.samples is None:
             self.run.take(x if time_axis == "none" else x.float().mean(dim=time_axis))
 
-    def counts(self, labels: NDArray[np.int64], batch_size: int) -> BaselineCounts:
+    def counts(self, labels: NDArray[np.int64], batch_size: int = 256) -> BaselineCounts:
         """What it multiplied, and how well it answered.
 
         Raises:
             ArtifactError: it has no weights, or gives no scores.
-            ParameterError: its samples are not those of the labels.
+            ParameterError: it fails.
         """
         given, run = self.baseline, self.run
         for x, _ in () if given.samples is None else batches_of(given.samples, "none", batch_size):
@@ -120,26 +112,21 @@ class Contestant:
 
 def _network_of(watch: Watch) -> tuple[Network, NDArray[np.int64]]:
     """A network without time, and the products of each sample that are not zero, [N, L - 1]."""
-    shape = watch.input_shape or ()
+    shape, counted = watch.input_shape or (), watch.counts()
     nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
-    macs: list[Counts] = []
-    for place in watch.places.values():
-        module, shapes = place.module, (place.in_shape, place.out_shape)
-        if isinstance(module, WEIGHTED):
-            if any((found != 1).any() for found in place.counts["steps"].values()):
+    macs: list[NDArray[np.int64]] = []
+    for name, place in watch.places.items():
+        if isinstance(place.module, NORMS):
+            continue
+        nodes[name] = node_of(place, is_spiking=False)
+        if isinstance(place.module, WEIGHTED):
+            if (counted[name, "steps"] > 1).any():
                 raise ArtifactError(
-                    f"{place.name} of the network to compare with runs more than once for a sample."
+                    f"{name} of the network to compare with runs more than once for a sample."
                 )
-            units = f"{place.name} units"
-            nodes[place.name] = node_of(place)
+            units = f"{name} units"
             nodes[units] = Neurons(units, place.out_shape, place.out_shape, "ReLU")
-            macs.append(place.of("entries", watch.sizes))
-        elif isinstance(module, POOLING):
-            is_average = not isinstance(module, MAXIMA)
-            assert place.fan_out is not None
-            nodes[place.name] = _Windows(place.name, *shapes, NO_WINDOWS, is_average, place.fan_out)
-        elif isinstance(module, ACTIVATIONS):
-            nodes[place.name] = Step(place.name, *shapes, np.empty(0))
+            macs.append(counted[name, "entries"])
     if not macs:
         raise ArtifactError("the network to compare with has no layer with weights.")
     return Network(nodes, ()), np.stack(macs, axis=1)

@@ -12,6 +12,8 @@ where others have.
     activation   a comparison a unit
 """
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from spikejoule.evaluation.measurement import KINDS, Activity
+from spikejoule.evaluation.measurement import Activity
 from spikejoule.model.network import (
     Convolution,
     Dense,
@@ -32,21 +34,17 @@ from spikejoule.model.network import (
     Step,
     Windows,
 )
-from spikejoule.modules.reach import MAXIMA, POOLING, SUMS, WEIGHTED
+from spikejoule.modules.reach import MAXIMA, NORMS, POOLING, SUMS, WEIGHTED
 from spikejoule.modules.watching import INPUT, OUTPUT, Place, Watch
 
-NO_WINDOWS: Final = Windows((1, 1), (1, 1), (0, 0))
+_NO_WINDOWS: Final = Windows((1, 1), (1, 1), (0, 0))
 _TIMES: Final = ("tau_mem", "tau_syn", "tau_adapt")
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Counted(Convolution):
-    """Weights whose fan-outs are known: of a convolution, or a part of a matrix.
-
-    Attributes:
-        fan_outs: int64 [n_in].
-    """
+class _Counted(Convolution):
+    """Weights whose fan-outs are known: of a convolution, or a part of a matrix."""
 
     fan_outs: Counts
 
@@ -55,103 +53,109 @@ class Counted(Convolution):
         return self.fan_outs
 
 
-def activity_of(watch: Watch) -> Activity:
-    """The network that ran, and what it did."""
-    sizes, places = watch.sizes, watch.places
+@dataclass(frozen=True)
+class _Pooled(Pooling):
+    """Pooling whose windows are known."""
+
+    fan_outs: Counts
+
+    def fan_out(self, pruned: bool = False) -> Counts:
+        return self.fan_outs
+
+
+def activity_of(watch: Watch, steps: int = 0) -> Activity:
+    """The network that ran, and what it did.
+
+    Args:
+        watch: what was counted.
+        steps: of the samples; 0 where the model makes them itself, which are those of its output.
+    """
+    counted, none, places = watch.counts(), np.zeros(sum(watch.sizes), np.int64), watch.places
     shape = watch.input_shape or ()
     nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
-    counts: dict[str, dict[str, Counts]] = {kind: {} for kind in (*KINDS, *_FURTHER)}
+    counts: defaultdict[str, dict[str, Counts]] = defaultdict(dict)
     edges: list[tuple[str, str]] = []
     for place in places.values():
+
+        def of(kind: str, name: str = place.name) -> Counts:
+            return counted.get((name, kind), none)
+
         for source in place.sources:
-            if source not in places and source not in nodes:
-                nodes[source] = _between(source, place)
-                counts["spikes"][source] = counts["comparisons"][source] = np.zeros(1, np.int64)
             edges.append((source, place.name))
-        nodes[place.name] = node_of(place)
-        for kind, found in _counts_of(place, sizes).items():
-            counts[kind][place.name] = found
-        for source in place.sources if place.fan_out is not None else ():
-            kind = "nonzero" if place.takes_values else "spikes"
-            read = place.of(f"{kind} {source}", sizes)
+            if source not in places and source not in nodes:  # no module has given it
+                nodes[source] = _between(source, place)
+                counts["spikes"][source] = counts["comparisons"][source] = none
+            if place.fan_out is None:
+                continue
+            read = of(f"{'entries' if place.takes_values else 'spikes'} of {source}")
             counts["reads"][source] = counts["reads"].get(source, 0) + read
-            given = "values" if place.takes_values else "spikes"
             if source == INPUT or not isinstance(nodes.get(source), Step | Neurons | Pooling):
-                counts[given].setdefault(source, read)
-    counts["spikes"].setdefault(INPUT, np.zeros(sum(sizes), np.int64))
+                counts["values" if place.takes_values else "spikes"].setdefault(source, read)
+        nodes[place.name] = node_of(place)
+        for kind, found in _counts_of(place, of).items():
+            counts[kind][place.name] = found
+    counts["spikes"].setdefault(INPUT, none)
     last = [name for name, node in nodes.items() if isinstance(node, Neurons)][-1]
     nodes[OUTPUT] = Output(OUTPUT, nodes[last].out_shape, nodes[last].out_shape)
-    window = max(
-        int(found.max()) for place in places.values() if place.population is not None
-        for found in place.counts.get("steps", {}).values()
-    )  # fmt: skip
+    window = steps or int(counted[last, "steps"].max())
     network = Network(nodes, (*edges, (last, OUTPUT)))
     return Activity(network=network, time_window=window, counts=counts)
 
 
-_FURTHER: Final = ("active", "resets", "leaks", "reads", "biases", "comparisons")
-
-
-def _counts_of(place: Place, sizes: list[int]) -> dict[str, Counts]:
+def _counts_of(place: Place, of: Callable[[str], Counts]) -> dict[str, Counts]:
     """What was counted at a place, by kind."""
-
-    def of(kind: str) -> Counts:
-        return place.of(kind, sizes)
-
-    entered = of("entries") if place.takes_values else of("events")
+    units, module = of("steps") * place.n_out, place.module
+    entered = of("entries" if place.takes_values else "events")
     given = {"values": of("values")} if place.gives_values else {"spikes": of("spikes")}
-    population, steps = place.population, of("steps")
-    if population is not None:
-        found = {**given, "updates": steps * place.n_out}
-        found["leaks"] = steps * population.leaks(place.n_out)
-        if population.fires:
-            found |= {"active": of("values"), "resets": of("values") * population.resets}
+    if place.population is not None:
+        found = {**given, "updates": units}
+        found["leaks"] = of("steps") * place.population.leaks(place.n_out)
+        if place.fires:
+            found |= {"active": of("values"), "resets": of("values") * place.population.resets}
         return found
-    if isinstance(place.module, WEIGHTED):
-        biases = {"biases": steps * place.n_out} if place.has_bias else {}
+    if isinstance(module, WEIGHTED):
+        biases = {"biases": units} if place.has_bias else {}
         return {"macs" if place.takes_values else "events": entered, **biases}
-    if isinstance(place.module, MAXIMA):
-        if place.gives_values:
-            return {**given, "comparisons": entered}
-        return {**given, "additions": entered, "comparisons": steps * place.n_out}
-    if isinstance(place.module, POOLING):
-        divides = place.gives_values and not isinstance(place.module, SUMS)
+    if isinstance(module, MAXIMA):
+        sums = {"comparisons": entered} if place.gives_values else {"additions": entered}
+        return {**given, "comparisons": units, **sums}
+    if isinstance(module, POOLING):
+        divides = place.gives_values and not isinstance(module, SUMS)
         scaled = {"multiplications": of("values")} if divides else {}
-        return {**given, **scaled, "additions": entered, "comparisons": np.zeros_like(entered)}
-    kinds = ("multiplications", "additions", "comparisons")
-    return {"values": of("values"), **{kind: of(kind) for kind in kinds if kind in place.counts}}
+        return {**given, **scaled, "additions": entered, "comparisons": 0 * units}
+    if isinstance(module, NORMS):
+        return {"values": of("values"), "multiplications": units, "additions": units}
+    return {"values": of("values"), "comparisons": units}
 
 
-def node_of(place: Place) -> Node:
-    """A place as a node of a network."""
+def node_of(place: Place, is_spiking: bool = True) -> Node:
+    """A place as a node of a network; of a conventional one, pooling gives no spikes."""
     name, shapes, module = place.name, (place.in_shape, place.out_shape), place.module
     if place.population is not None:
         states = {one: np.empty(0) for one in _TIMES[: place.population.states]}
-        kind = type(module).__name__ if place.population.fires else "LI"
-        return Neurons(name, *shapes, kind, states)
+        return Neurons(name, *shapes, type(module).__name__ if place.fires else "LI", states)
     if isinstance(module, WEIGHTED):
         return _connection(place, module)
-    if not isinstance(module, POOLING) or (isinstance(module, MAXIMA) and place.gives_values):
+    if isinstance(module, NORMS):
         return Node(name, *shapes)
-    if isinstance(module, MAXIMA) or not place.gives_values:
+    if not isinstance(module, POOLING) or (is_spiking and not place.gives_values):
         return Step(name, *shapes, np.empty(0))
-    return Pooling(name, *shapes, NO_WINDOWS, average=not isinstance(module, SUMS))
+    reached = np.zeros(1, np.int64) if place.fan_out is None else place.fan_out
+    return _Pooled(name, *shapes, _NO_WINDOWS, not isinstance(module, MAXIMA), reached)
 
 
-def _connection(place: Place, module: Any) -> Dense | Counted:
+def _connection(place: Place, module: Any) -> Dense | Convolution:
     weight = module.weight.detach().float().cpu().numpy()
     bias = None
     if place.has_bias:
         bias = np.zeros(place.out_shape[-1 if isinstance(module, nn.Linear) else 0])
     assert place.fan_out is not None
-    n_out = int(np.prod(place.out_shape))
-    if isinstance(module, nn.Linear) and weight.size == place.fan_out.size * n_out and (
-        (place.fan_out == n_out).all()
-    ):  # fmt: skip
-        return Dense(place.name, place.in_shape, place.out_shape, weight, bias)
-    shapes = place.in_shape, place.out_shape
+    shapes, n_in = (place.in_shape, place.out_shape), place.fan_out.size
+    is_matrix = isinstance(module, nn.Linear) and weight.size == n_in * place.n_out
+    if is_matrix and place.alike == place.n_out:
+        return Dense(place.name, *shapes, weight, bias)
     groups = getattr(module, "groups", 1)
-    return Counted(place.name, *shapes, weight, bias, groups, NO_WINDOWS, place.fan_out)
+    return _Counted(place.name, *shapes, weight, bias, groups, _NO_WINDOWS, place.fan_out)
 
 
 def _between(name: str, reader: Place) -> Node:

@@ -11,6 +11,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from spikejoule.core.errors import in_one_sentence
+
 Factor = Tensor | float
 
 FLAT: Final = "flat"
@@ -101,7 +103,8 @@ class Known:
         """The neurons of a module; None if it is none that is known."""
         for kind, said in self.own.items():
             if isinstance(module, kind):
-                return said if isinstance(said, Population) else said(module)
+                with in_one_sentence(f"what neurons says of {kind.__name__}"):
+                    return said if isinstance(said, Population) else said(module)
         found = (one.describe(module) for one in self.simulators)
         return next((one for one in found if one is not None), None)
 

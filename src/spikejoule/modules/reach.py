@@ -5,7 +5,7 @@ transpose, applied to ones, is the fan-out of each input: of a convolution the t
 whatever padding, stride, groups and dilation it has. Autograd has the transpose.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ POOLING = (*AVERAGES, *SUMS, *ADAPTIVE, *MAXIMA)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ACTIVATIONS = (nn.ReLU,)
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+COUNTED = (*WEIGHTED, *POOLING, *NORMS, *ACTIVATIONS)
 PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUT)
 """Modules that change no number, in evaluation."""
 
@@ -40,14 +41,20 @@ def unit_dimensions(module: nn.Module) -> int:
     return 1 + int(digits[0])
 
 
-def fan_out(module: Any, shape: Shape) -> NDArray[np.int64]:
-    """Synapses that each unit of the input reaches, int64 [n_in].
+def fan_out(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | None:
+    """Synapses, or windows of pooling, that each unit of the input reaches, int64 [n_in].
+
+    None of pooling that is not known as it is set, and of what has neither.
 
     Args:
-        module: one of `WEIGHTED`.
-        shape: of what it takes of one sample.
+        module: of torch.
+        shape, out_shape: of what it takes and gives of one sample.
     """
-    kind: Any = next(one for one in WEIGHTED if isinstance(module, one))
+    if isinstance(module, POOLING):
+        return _windows(module, shape, out_shape)
+    kind: Any = next((one for one in WEIGHTED if isinstance(module, one)), None)
+    if kind is None:
+        return None
     if kind is nn.Linear:
         return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
     # The class of torch itself, whose forward knows nothing of steps, hooks or parametrisations.
@@ -58,8 +65,7 @@ def fan_out(module: Any, shape: Shape) -> NDArray[np.int64]:
     return _transposed(lambda x: kind.forward(twin, x), shape)
 
 
-def windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | None:
-    """Windows of pooling that each unit of the input lies in, int64 [n_in]; None if not known."""
+def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | None:
     places, out_places = shape[1:], out_shape[1:]
     n_axes = len(places)
     if isinstance(module, ADAPTIVE):
@@ -68,17 +74,19 @@ def windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | 
         return np.ones(int(np.prod(shape)), dtype=np.int64)
     if isinstance(module, SUMS) and module.norm_type != 1:
         return None
-    kernel = _each(module.kernel_size, n_axes)
-    stride = _each(module.stride or module.kernel_size, n_axes)
-    padding, dilation = (
-        _each(getattr(module, name, default), n_axes)
-        for name, default in (("padding", 0), ("dilation", 1))
+    given = (
+        module.kernel_size,
+        module.stride or module.kernel_size,
+        getattr(module, "padding", 0),
+        getattr(module, "dilation", 1),
+    )
+    kernel, stride, padding, dilation = (
+        [one] * n_axes if isinstance(one, int) else [*map(int, one)] for one in given
     )
     pads: list[int] = []
     for axis in reversed(range(n_axes)):
         reach = (out_places[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        after = reach - places[axis] - padding[axis]
-        pads += [padding[axis], max(after, 0)]
+        pads += [padding[axis], max(reach - places[axis] - padding[axis], 0)]
     convolution = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[n_axes - 1]
     weight = torch.ones((1, 1, *kernel), dtype=torch.float64)
 
@@ -87,10 +95,6 @@ def windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | 
         return convolution(padded, weight, stride=stride, dilation=dilation)
 
     return np.tile(_transposed(summed, (1, *places)), shape[0])
-
-
-def _each(value: int | Sequence[int], n_axes: int) -> list[int]:
-    return [value] * n_axes if isinstance(value, int) else [int(one) for one in value]
 
 
 def _transposed(linear: Callable[[Tensor], Tensor], shape: Shape) -> NDArray[np.int64]:

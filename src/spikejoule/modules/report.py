@@ -54,13 +54,14 @@ class Report:
         parts = [f"{in_words(row['term'])} of {row['layer']} {energy_words(row['energy'])}"
                  for row in priced[:2]]  # fmt: skip
         other = analysis.judging if analysis.judging.id != analysis.chosen.id else None
+        of = "" if inputs.title == "samples" else f" of {inputs.title}"
         rows = [
             ("energy per inference", f"{energy_words(total)} under {analysis.chosen.id}"
              f" ({joules(total.lowest_pj)} to {joules(total.highest_pj)})"),
             *([("with memory", f"{energy_words(analysis.total(profile=other.id))} under "
                 f"{other.id}")] if other is not None else []),
             ("network", f"{inputs.architecture.sizes}, {inputs.encoder.time_window} steps"),
-            ("samples", f"{inputs.n_images:,} of {inputs.title}, {self._accuracy}"),
+            ("samples", f"{inputs.n_images:,}{of}, {self._accuracy}"),
             ("synaptic events", f"{proxies.synaptic_events_per_inference:,.1f} of "
              f"{proxies.dense_operations_per_inference:,}"),
             ("products of values", "none" if not macs else f"{macs:,.1f}"),

@@ -3,71 +3,83 @@
 Batches have time as their first or second axis, or none. The model makes the steps itself, or is
 given one step after the other: which of both is tried, unless it is said. A batch of as many
 samples as steps is taken in two, so that axes are told apart by their sizes.
+
+What a user gives is checked in two places: arguments by their annotations (`checked`), and code,
+be it a model, a loader or a function, by running it: what it raises becomes one sentence.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from functools import wraps
+from inspect import signature
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ConfigDict, ValidationError, validate_call
 from torch import Tensor, nn
 
-from spikejoule.core.errors import DataError, ParameterError
+from spikejoule.core.errors import DataError, ParameterError, first_problem, in_one_sentence
 from spikejoule.encoding.events import array_of
 from spikejoule.modules.populations import Known
-from spikejoule.modules.watching import Watch, first_tensor
+from spikejoule.modules.reach import NORMS
+from spikejoule.modules.watching import INPUT, Watch, first_tensor, unclear
 
 TimeAxis = Literal[0, 1, "none"]
 Loop = Literal["auto", "model", "price"]
 Answer = Callable[[Any], Tensor]
-Watching = Callable[[nn.Module, Known], Watch]
 Batch = tuple[Tensor, NDArray[np.int64] | None]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 NO_ANSWER = -1
 """The class of a sample for which no class, or more than one, has the most spikes."""
 
 
-def batches_of(loader: Any, time_axis: TimeAxis, batch_size: Any) -> Iterator[Batch]:
+def checked(call: Callable[P, R]) -> Callable[P, R]:
+    """A function whose arguments have the types that it states, or a ParameterError says which has
+    not, and what is allowed."""
+    validated: Any = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(call)
+
+    @wraps(call)
+    def checking(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: Any = signature(call).bind(*args, **kwargs).arguments
+        try:
+            found: R = validated(**given)
+        except ValidationError as error:
+            raise ParameterError(f"{first_problem(error)}.") from error
+        return found
+
+    return checking
+
+
+def batches_of(loader: Any, time_axis: TimeAxis, batch_size: int) -> Iterator[Batch]:
     """Batches and their labels, None where there are none.
 
     Raises:
-        DataError: what is given are no samples.
-        ParameterError: `batch_size` is no positive whole number.
+        ArtifactError, DataError, ParameterError: what is given are no samples, or cannot be read.
     """
-    if isinstance(loader, np.ndarray):
-        loader = torch.from_numpy(array_of(loader, "samples"))
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ParameterError(f"batch_size is {batch_size!r}; allowed: whole numbers from 1")
-    if isinstance(loader, Tensor):
-        loader = torch.split(_usable(loader), batch_size, dim=int(time_axis == 0))
-    if isinstance(loader, str | bytes | dict) or not hasattr(loader, "__iter__"):
-        raise DataError(
-            f"samples are given as {type(loader).__name__}, but must be a tensor, or batches of "
-            "them, such as a DataLoader has."
-        )
-    for item in loader:
-        x, labels = item, None
-        if isinstance(item, tuple | list) and len(item) == 1:  # of a TensorDataset
-            (x,) = item
-        if isinstance(item, tuple | list) and len(item) == 2:
-            x, labels = item[0], array_of(item[1], "labels").reshape(-1)
-        if isinstance(x, np.ndarray):
-            x = torch.from_numpy(array_of(x, "samples"))
-        if not isinstance(x, Tensor):
-            raise DataError(
-                f"a batch is {type(item).__name__}, but must be a tensor of samples, or a pair of "
-                "one and labels."
-            )
-        yield _usable(x), labels
+    with in_one_sentence("reading the samples"):
+        if isinstance(loader, np.ndarray | Tensor):
+            whole = _samples(loader, time_axis)
+            loader = torch.split(whole, batch_size, dim=int(time_axis == 0))
+        for item in loader:
+            # Of a TensorDataset one or two.
+            parts = item if isinstance(item, tuple | list) and len(item) in (1, 2) else (item,)
+            labels = array_of(parts[1], "labels").reshape(-1) if len(parts) == 2 else None
+            yield _samples(parts[0], time_axis), labels
 
 
-def _usable(x: Tensor) -> Tensor:
-    if x.is_meta:
-        raise DataError("the samples are a tensor of the device meta, which holds no numbers.")
+def _samples(given: Any, time_axis: TimeAxis) -> Tensor:
+    x = given if isinstance(given, Tensor) else torch.from_numpy(array_of(given, "samples"))
     x = x.to_dense() if x.layout != torch.strided else x
-    if not x.numel():
-        raise DataError(f"there are no samples in a batch of the shape {tuple(x.shape)}.")
+    shape = tuple(x.shape)
+    needed = ["samples", "units"] if time_axis == "none" else ["time", "samples", "units"]
+    if len(shape) < len(needed) or not x.numel():
+        raise DataError(
+            f"the samples have the shape {shape}; needed are axes of {', '.join(needed)}, "
+            "and something in each."
+        )
     if x.is_floating_point() and not x.isfinite().all():
         raise DataError("a batch holds numbers that are not finite.")
     return x
@@ -81,6 +93,7 @@ class Run:
         known: what is known of its modules.
         watch: what was counted.
         loop: who takes the steps, once it is known.
+        steps: of the samples; 0 where the model makes them itself.
         predictions: of each batch, int64 [B]; `NO_ANSWER` where there is none.
         has_scores: whether all that the model gave were scores of classes.
         n_classes: of these.
@@ -93,58 +106,67 @@ class Run:
         time_axis: TimeAxis = "none",
         loop: Loop = "model",
         answer: Answer | None = None,
-        watching: Watching = Watch,
+        watching: Callable[[nn.Module, Known], Watch] = Watch,
+        called: str = "the model",
     ) -> None:
-        self.model, self.known, self.answer = model, known, answer
+        self.model, self.known, self.answer, self.called = model, known, answer, called
         self.time_axis, self.loop = time_axis, "model" if time_axis == "none" else loop
         self._watching = watching
         self.watch = watching(model, known)
+        self.steps = 0
         self.predictions: list[NDArray[np.int64]] = []
         self.has_scores, self.n_classes = True, 0
-        self._summed: int | None = None
+        self._axis = None if time_axis == "none" else time_axis
+        self._axis_of_output = self._axis
         held = next(iter((*model.parameters(), *model.buffers())), torch.zeros(0))
-        self._device = held.device
-        self._dtype = held.dtype if held.is_floating_point() else torch.float32
+        self._to = held.device, held.dtype if held.is_floating_point() else torch.float32
 
     def take(self, x: Tensor) -> None:
-        """Run the model on a batch."""
-        x = x.to(self._device, self._dtype)
+        """Run the model on a batch; what it measures of batches in training it forgets."""
+        norms = [one for one in self.model.modules() if isinstance(one, NORMS)]
+        kept = [(held, held.clone()) for one in norms for held in one.buffers()]
         axis = int(self.time_axis == 0)
-        if x.ndim < 2 + (self.time_axis != "none"):
-            raise DataError(
-                f"a batch has the shape {tuple(x.shape)}; needed are axes of samples and units"
-                + (", and of time." if self.time_axis != "none" else ".")
-            )
-        size, steps = x.shape[axis], None if self.time_axis == "none" else x.shape[1 - axis]
+        size, steps = x.shape[axis], None if self._axis is None else x.shape[self._axis]
+        self.steps = max(self.steps, steps or 0)
         halves = x.tensor_split(2, dim=axis) if size == steps and size > 1 else (x,)
-        for part in halves:
-            self._take(part, part.shape[axis], steps)
+        shape = tuple(x.shape)
+        with in_one_sentence(f"{self.called}, given a batch of shape {shape},"), torch.no_grad():
+            try:
+                for part in halves:
+                    scores = self._scores(part.to(*self._to), part.shape[axis], steps)
+                    self._answer(scores, part.shape[axis])
+            finally:
+                for held, before in kept:
+                    held.copy_(before)
 
-    def _take(self, x: Tensor, size: int, steps: int | None) -> None:
-        with torch.no_grad():
-            if self.loop == "auto":
-                try:
-                    scores = self._whole(x, size, steps)
-                    if steps not in (None, 1) and self.watch.has_taken_one_step:
-                        raise DataError(
-                            f"neurons have taken one step for the {steps} of the samples: the "
-                            "model makes no steps itself."
-                        )
-                except Exception as error:
-                    self.watch = self._watching(self.model, self.known)
-                    try:
-                        scores = self._step_by_step(x, size, steps or 1)
-                    except Exception as second:
-                        # What the model itself refuses says more than that its axes are unclear;
-                        # the first failure stays in the traceback.
-                        raise second if isinstance(error, DataError) else error from second
-                    self.loop = "price"
-                else:
-                    self.loop = "model"
-            elif self.loop == "model":
-                scores = self._whole(x, size, steps)
-            else:
-                scores = self._step_by_step(x, size, steps or 1)
+    def _scores(self, x: Tensor, size: int, steps: int | None) -> Any:
+        """What it gives, summed over time."""
+        if self.loop == "model":
+            return self._whole(x, size, steps)
+        if self.loop == "price":
+            return self._step_by_step(x, size)
+        try:
+            found = self._whole(x, size, steps)
+            if steps != 1 and self.watch.has_taken_one_step:
+                raise DataError(
+                    f"neurons have taken one step for the {steps} of the samples: the model makes "
+                    "no steps itself."
+                )
+        except Exception as error:
+            self.watch = self._watching(self.model, self.known)
+            try:
+                found = self._step_by_step(x, size)
+            except Exception as second:
+                # What the model itself refuses says more than that its axes are unclear; the first
+                # failure stays in the traceback.
+                raise second if isinstance(error, DataError) else error from second
+            self.loop = "price"
+        else:
+            self.loop = "model"
+        return found
+
+    def _answer(self, scores: Any, size: int) -> None:
+        """Keep the class of each sample, if there are scores of classes."""
         if scores is None or scores.ndim != 2 or len(scores) != size or scores.shape[1] < 2:
             self.has_scores = False
             return
@@ -157,8 +179,7 @@ class Run:
     def _whole(self, x: Tensor, size: int, steps: int | None) -> Tensor | None:
         """All steps at once, by the model."""
         self.known.reset(self.model)
-        order = {"0": "tb", "1": "bt"}.get(str(self.time_axis), "")
-        with self.watch.batch(size, steps, order):
+        with self.watch.batch(size, steps, self._axis):
             given = self.model(x)
         if self.answer is not None:
             return self.answer(given)
@@ -166,24 +187,19 @@ class Run:
         if found.ndim != 3:
             return found
         # Of spikes in time, the sum over the axis that is not that of the samples.
-        if tuple(found.shape[:2]) != (size, size):
-            self._summed = int(found.shape[1] != size)
-        elif self.time_axis != "none":
-            self._summed = int(self.time_axis)
-        elif self._summed is None and size > 1:
-            raise DataError(
-                f"of the model's output of shape {tuple(found.shape)} it is not clear which axis "
-                f"is that of {size} samples: choose batches of another size."
-            )
-        return found.float().sum(dim=self._summed or 0)
+        if found.shape[0] != found.shape[1]:
+            self._axis_of_output = 1 if found.shape[1] != size else 0
+        elif self._axis_of_output is None and size > 1:
+            raise unclear(found, size)
+        return found.float().sum(dim=self._axis_of_output or 0)
 
-    def _step_by_step(self, x: Tensor, size: int, steps: int) -> Tensor | None:
+    def _step_by_step(self, x: Tensor, size: int) -> Tensor | None:
         """The model is given one step after the other."""
         self.known.reset(self.model)
         carries = any(one.carries_state for one in self.known.simulators)
         total: Tensor | None = None
         state: Any = None
-        with self.watch.batch(size, 1, ""):
+        with self.watch.batch(size, 1, None):
             for step in x.unbind(dim=int(self.time_axis)):
                 given = self.model(step, state) if carries else self.model(step)
                 if carries:
@@ -192,18 +208,49 @@ class Run:
                 total = found.float() if total is None else total + found
         return total
 
+    @property
+    def not_counted(self) -> list[str]:
+        """What ran and is not known."""
+        whose = "" if self.called == "the model" else f" of {self.called}"
+        return [f"{text}{whose}" for text in self.watch.unknown.values()]
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to know of how it ran, a sentence each."""
+        name, places = type(self.model).__name__, self.watch.places.values()
+        found = [
+            f"{one.name} gives numbers that are almost whole, which are counted as values: round "
+            "them if they are spikes."
+            for one in places
+            if one.gives_nearly
+        ]
+        if self.model.training:
+            found.append(
+                f"{name} is in training mode, and was counted as it ran: call eval() for an "
+                "inference."
+            )
+        firing = [one for one in places if one.fires]
+        if firing and self._axis is None and self.watch.has_taken_one_step:
+            found.append(
+                "Some neurons work in one step: if the samples have an axis of time, time_axis has "
+                "to say which."
+            )
+        readers = [one for one in places if INPUT in one.sources and not one.takes_values]
+        peak = max((one.peak for one in readers), default=0.0)
+        if firing and peak > 1:
+            found.append(
+                f"The input holds whole numbers up to {peak:g}, which are counted as so many "
+                "spikes."
+            )
+        own = [one.module for one in firing if isinstance(one.module, tuple(self.known.own))]
+        kept = {type(one).__name__ for one in own if not callable(getattr(one, "reset", None))}
+        if kept and self.loop == "price" and len(self.watch.sizes) > 1:
+            found.append(
+                f"{', '.join(kept)} has no reset(): what it holds is taken over from one batch to "
+                "the next."
+            )
+        return found
+
     def answers(self) -> NDArray[np.int64] | None:
         """The class of each sample, [N]; None where the model gives no scores."""
         return np.concatenate(self.predictions) if self.has_scores and self.predictions else None
-
-
-def check_choices(time_axis: Any, loop: Any) -> None:
-    """ParameterError unless both are allowed."""
-    is_number = isinstance(time_axis, int) and not isinstance(time_axis, bool)
-    if not (is_number or isinstance(time_axis, str)) or time_axis not in (0, 1, "none"):
-        raise ParameterError(
-            f"time_axis is {time_axis!r}; allowed: 0 for batches [T, B, ...], 1 for [B, T, ...], "
-            "and 'none' for batches without time, of which the model makes steps itself"
-        )
-    if loop not in ("auto", "model", "price"):
-        raise ParameterError(f"loop is {loop!r}; allowed: auto, model, price")

@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import InstanceOf
 from torch import Tensor, nn
 
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import ALLOWED, Conventions, conventions_of, dynamics_of
 from spikejoule.graphs.nir_in import network_of, read_nir
-from spikejoule.graphs.running import Graph, run_graph
+from spikejoule.graphs.running import run_graph
 from spikejoule.graphs.verified import LayerComparison, Verification
 from spikejoule.model.network import Network, Neurons
 from spikejoule.modules.populations import Describe, Known, Population
 from spikejoule.modules.reach import WEIGHTED
-from spikejoule.modules.running import Loop, Run, TimeAxis, batches_of, check_choices
+from spikejoule.modules.running import Loop, Run, TimeAxis, batches_of, checked
 from spikejoule.modules.simulators import simulators_of
 from spikejoule.modules.watching import Place, Watch
 
@@ -41,10 +42,11 @@ class Recording(Watch):
         super().__init__(model, known)
         self.emitted: dict[str, dict[int, list[Tensor]]] = {}
 
-    def _fired(self, place: Place, out: Tensor, by_step: Tensor, steps: int) -> None:
-        super()._fired(place, out, by_step, steps)
-        parts = self.emitted.setdefault(place.name, {}).setdefault(len(self.sizes), [])
-        parts.append(by_step.detach().flatten(2).transpose(0, 1).float().cpu())
+    def _give(self, place: Place, out: Tensor, by_step: Tensor) -> None:
+        super()._give(place, out, by_step)
+        if place.fires:
+            parts = self.emitted.setdefault(place.name, {}).setdefault(len(self.sizes), [])
+            parts.append(by_step.detach().flatten(2).transpose(0, 1).float().cpu())
 
     def of(self, name: str) -> NDArray[np.float32]:
         """What a population gave, [N, T, n]."""
@@ -52,15 +54,16 @@ class Recording(Watch):
         return torch.cat([torch.cat(parts, dim=1) for parts in batches]).numpy()
 
 
+@checked
 def verify(
     model: nn.Module,
-    graph: "Graph | str | os.PathLike[str]",
+    graph: Any,
     samples: Any,
-    given: Conventions | None = None,
+    given: InstanceOf[Conventions] | None = None,
     *,
     time_axis: TimeAxis,
     loop: Loop = "auto",
-    neurons: Mapping[type, Population | Describe] | None = None,
+    neurons: Mapping[type, InstanceOf[Population] | Describe] | None = None,
 ) -> Verification:
     """Run a module and a graph on the same spikes, and compare what their neurons give.
 
@@ -77,9 +80,6 @@ def verify(
         ParameterError, ArtifactError, DataError: as of `spikejoule.price` and `run_graph`; the
             samples are no spikes in time; the populations are not those of the graph.
     """
-    check_choices(time_axis, loop)
-    if not isinstance(model, nn.Module):
-        raise ParameterError(f"model is {type(model).__name__}, but must be a module of torch")
     if time_axis == "none":
         raise ParameterError("time_axis is 'none', but a graph is run on spikes in time")
     network = read_nir(graph) if isinstance(graph, str | os.PathLike) else graph
@@ -92,15 +92,19 @@ def verify(
             raise DataError("the samples hold other numbers than 0 and 1: a graph takes spikes.")
         run.take(x)
         spikes.append((x if time_axis == 1 else x.transpose(0, 1)).flatten(2).bool().cpu())
-    if not sum(map(len, spikes)):
+    if not spikes:
         raise DataError("there are no samples, and at least one is needed.")
     events, watch = EventList.from_dense(torch.cat(spikes).numpy()), run.watch
     assert isinstance(watch, Recording)
+    layers, places = compared(watch, network, events, conventions), [*watch.places.values()]
+    weights = [np.float32(one.weight).reshape(-1) for one in network.connections]
+    missing = [one for one in places if isinstance(one.module, WEIGHTED) and not any(
+        is_alike(one.module.weight, theirs) for theirs in weights)]  # fmt: skip
+    last = places.index(watch.places[layers[-1].name])
     names = [one.package for one in known.simulators] if known.simulators else ["torch"]
-    layers = compared(watch, network, events, conventions)
     found = Verification(
         layers=layers,
-        absent=_absent(watch, network, layers[-1].name),
+        absent=", ".join(one.name for one in missing if places.index(one) > last),
         module=", ".join(f"{one} {version(one)}" for one in names),
         conventions=asdict(conventions),
         n_samples=events.n_samples,
@@ -108,7 +112,8 @@ def verify(
     )
     if found.first is None:
         return found
-    cause = likely_cause(watch, network, events, conventions, found.first)
+    causes = likely_causes(watch, network, events, conventions, found.first, missing)
+    cause = next(causes, "none of those that are known")
     return found.model_copy(update={"cause": cause})
 
 
@@ -134,13 +139,12 @@ def compared(
     return found
 
 
-def matched(network: Network, places: list[Place]) -> dict[str, str]:
+def matched(network: Network, firing: list[Place]) -> dict[str, str]:
     """Populations of a module and those of a graph: by their names, or else in their order.
 
     Raises:
         ArtifactError: there are more of them on one side, or their sizes differ.
     """
-    firing = [one for one in places if one.population is not None and one.population.fires]
     nodes = [node for node in network.of(Neurons) if node.spikes]
     by_name = [
         [node for node in nodes if f"{node.name}.".startswith(f"{one.name.rpartition(' ')[2]}.")]
@@ -157,17 +161,51 @@ def matched(network: Network, places: list[Place]) -> dict[str, str]:
     return {one.name: node.name for one, node in zip(firing, nodes, strict=True)}
 
 
-def likely_cause(
-    watch: Recording, network: Network, events: EventList, given: Conventions,
+def is_alike(ours: Any, theirs: NDArray[Any]) -> bool:
+    """Whether numbers of a module are those of a graph, each by itself, or one of all."""
+    own = torch.as_tensor(ours).detach().float().cpu().numpy().reshape(-1)
+    return own.size in (1, theirs.size) and np.allclose(own, theirs, rtol=_ALIKE)
+
+
+def likely_causes(
+    watch: Recording,
+    network: Network,
+    events: EventList,
+    given: Conventions,
     first: LayerComparison,
-) -> str:  # fmt: skip
-    """Why a population differs first, in words."""
+    missing: list[Place],
+) -> Iterator[str]:
+    """Why a population differs first, in words, the likeliest first: what its neurons give and do,
+    padding that no graph has, weights that this one has not, and how it is run."""
     place, node, theirs = watch.places[first.name], network.nodes[first.node], watch.of(first.name)
+    population = place.population
+    assert population is not None
     assert isinstance(node, Neurons)
+    dynamics = dynamics_of(node, given, np.float32)
     if not np.isin(theirs, (0, 1)).all():
-        return f"it gives up to {theirs.max():g} in a step, where a neuron of a graph gives 0 or 1"
-    for words in (*_of_neurons(place, node, given), *_of_weights(watch, place, network)):
-        return words
+        yield f"it gives up to {theirs.max():g} in a step, where a neuron of a graph gives 0 or 1"
+    if population.lost:
+        yield population.lost
+    if not population.resets:
+        yield "its neurons are never reset, those of a graph are"
+    gain, keep = dynamics.membrane.gain, dynamics.membrane.keep
+    if node.kind == "IF" and not is_alike(1.0, gain):
+        yield f"what arrives counts {gain[0]:.6g} times in the graph: is dt right?"
+    kept = zip(("potential", "current"), population.keeps, (keep, dynamics.keep_current),
+               strict=False)  # fmt: skip
+    for what, ours, graphs in kept:
+        if graphs is not None and not is_alike(ours, graphs):
+            yield (
+                f"in a step its neurons keep {float(torch.as_tensor(ours).reshape(-1)[0]):.6g} of "
+                f"their {what}, those of the graph {graphs[0]:.6g}: dt, or what the exporter makes "
+                "of a time constant"
+            )
+    for one in takewhile(lambda one: one is not place, watch.places.values()):
+        padding = getattr(one.module, "padding_mode", "zeros")
+        if padding != "zeros":
+            yield f"{one.name} has the padding {padding!r}, a graph has zeros"
+        if one in missing:
+            yield f"the weights of {one.name} are not in the graph, which may be an older export"
     for name, allowed in ALLOWED.items():
         now = getattr(given, name)
         for value in allowed if now is not None else ():
@@ -177,52 +215,4 @@ def likely_cause(
             except ParameterError:
                 continue
             if next(one.step for one in again if one.name == first.name) is None:
-                return f"{name} is given as {now}: with {value} the spikes of {first.name} agree"
-    return "none of those that are known"
-
-
-def _of_neurons(place: Place, node: Neurons, given: Conventions) -> Iterator[str]:
-    """What its neurons do, and those of the graph do not."""
-    population, dynamics = place.population, dynamics_of(node, given, np.float32)
-    assert population is not None
-    if population.lost:
-        yield population.lost
-    if not population.resets:
-        yield "its neurons are never reset, those of a graph are"
-    gain = dynamics.membrane.gain
-    if node.kind == "IF" and not np.allclose(gain, 1, rtol=_ALIKE):
-        yield f"what arrives counts {gain[0]:.6g} times in the graph: is dt right?"
-    ours = (dynamics.membrane.keep, dynamics.keep_current)
-    for what, factor, keep in zip(("potential", "current"), population.keeps, ours, strict=False):
-        kept = torch.as_tensor(factor).detach().cpu().numpy().reshape(-1)
-        if keep is not None and not np.allclose(kept, keep, rtol=_ALIKE):
-            yield (
-                f"in a step its neurons keep {kept[0]:.6g} of their {what}, those of the graph "
-                f"{keep[0]:.6g}: dt, or what the exporter makes of a time constant"
-            )
-
-
-def _of_weights(watch: Recording, place: Place, network: Network) -> Iterator[str]:
-    """Padding that no graph has, and weights that this one has not, of what ran before."""
-    given = [np.float32(one.weight).reshape(-1) for one in network.connections]
-    for one in takewhile(lambda one: one is not place, watch.places.values()):
-        module: Any = one.module
-        if getattr(module, "padding_mode", "zeros") != "zeros":
-            yield f"{one.name} has the padding {module.padding_mode!r}, a graph has zeros"
-        if isinstance(module, WEIGHTED) and not _is_in(given, module):
-            yield f"the weights of {one.name} are not in the graph, which may be an older export"
-
-
-def _is_in(given: list[NDArray[np.float32]], module: Any) -> bool:
-    """Whether a layer's weights are among those of a graph."""
-    own = module.weight.detach().float().cpu().numpy().reshape(-1)
-    return any(w.size == own.size and np.allclose(own, w, rtol=_ALIKE) for w in given)
-
-
-def _absent(watch: Recording, network: Network, last: str) -> str:
-    """Layers after the last population, whose weights the graph has not."""
-    given = [np.float32(one.weight).reshape(-1) for one in network.connections]
-    names = [*watch.places]
-    after = [watch.places[name] for name in names[names.index(last) + 1 :]]
-    layers = [one for one in after if isinstance(one.module, WEIGHTED)]
-    return ", ".join(one.name for one in layers if not _is_in(given, one.module))
+                yield f"{name} is given as {now}: with {value} the spikes of {first.name} agree"
