@@ -102,11 +102,12 @@ reads the former and writes its results, which an average divides.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoder import EncodingOperations
 from spikejoule.encoding.events import Products
@@ -127,9 +128,6 @@ from spikejoule.model.network import (
     Waiting,
 )
 from spikejoule.model.quantisation import FLOAT_BITS
-
-if TYPE_CHECKING:  # PyTorch comes with it, and charts need none
-    from spikejoule.baselines.counts import BaselineCounts
 
 Method = Literal["dense", "zero_skipping"]
 DENSE: Final = "dense"
@@ -508,7 +506,7 @@ def _of_answer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
     yield _at(node, "decision_comparison", comparisons)
 
 
-def count_baseline(baseline: "BaselineCounts", method: Method, n_samples: int) -> OperationCounts:
+def count_baseline(baseline: BaselineCounts, method: Method, n_samples: int) -> OperationCounts:
     """What inference on the first N images takes in a conventional network.
 
     Args:
@@ -529,7 +527,7 @@ def count_baseline(baseline: "BaselineCounts", method: Method, n_samples: int) -
 
 
 def _of_baseline(
-    baseline: "BaselineCounts", method: Method, n_samples: int
+    baseline: BaselineCounts, method: Method, n_samples: int
 ) -> Iterator[OperationCounts]:
     """The formulas of this module for a ReLU network."""
     architecture, connections = baseline.architecture, baseline.architecture.connections
