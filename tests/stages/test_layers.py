@@ -16,6 +16,7 @@ from spikejoule.model.trained import load_trained
 from spikejoule.params import load_params, parse_params
 from spikejoule.search.space import with_values
 from tests.stages.test_other_data import percent, run_pipeline
+from tests.tools.moving_digits import STEPS, write_moving_digits
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
@@ -62,6 +63,25 @@ def test_any_layers(
         for name, counted in ours:
             number, kind, _ = name.removeprefix("layer").split(".")
             assert np.array_equal(by_graph[f"{kind}{number}"], counted), name
+
+
+def test_moving_digits_need_memory(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_moving_digits(tmp_path / "digits.npz", 800, 200)
+    found = {
+        words: percent(
+            run_pipeline(
+                tmp_path, repository, monkeypatch,
+                data__source="events", data__files="digits.npz", encode__encoding="none",
+                encode__window_ms=float(STEPS), encode__time_window=STEPS, model__decay=0.0,
+                model__layers=list(words), train__engine="auto", train__max_epochs=8,
+            )
+        )
+        for words in (("6c3", "32"), ("6c3", "32r"))
+    }  # fmt: skip
+    assert found["6c3", "32"] < 80
+    assert found["6c3", "32r"] > 95
 
 
 @pytest.mark.parametrize(

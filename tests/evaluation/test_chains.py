@@ -1,0 +1,100 @@
+"""Counts of convolutions, pooling and recurrent layers, against loops over their synapses."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.encoding.events import EventList
+from spikejoule.energy.counting import count_operations
+from spikejoule.evaluation.accuracy import step_outcomes
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.model.layers import layers_of
+from spikejoule.model.network import Network
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from tests import naive
+from tests.tools.networks import spike_trains
+
+SHAPE, STEPS, SAMPLES = (2, 6, 6), 5, 3
+DESCRIBED = [
+    ("convolution", 4, 3, 1, 1, 2), ("pooling", 2, False), ("dense", 5, True), ("dense", 2, False),
+]  # fmt: skip
+
+
+def measurement(pruned: bool, bias: bool) -> tuple[Measurement, list[Any]]:
+    """Random spikes of every layer, and random weights of which a pruned network has half."""
+    neuron = LeakyIntegrateAndFire(bias=bias, decay=1.0)
+    network = Network.of_chain(SHAPE, layers_of(["4c3p1g2", "2sum", "5r"]), 2, neuron)
+    generator = np.random.default_rng(4)
+    state = {
+        name: (generator.normal(size=shape) * (generator.random(shape) < (0.5 if pruned else 2)))
+        .astype(np.float32)
+        for name, shape in network.parameter_shapes().items()
+    }  # fmt: skip
+    layers = [
+        EventList.from_dense(spike_trains(size, SAMPLES, STEPS, 0.08, size))
+        for size in network.layer_sizes
+    ]
+    return Measurement(state, network, layers, pruned), naive.chain(SHAPE, DESCRIBED)
+
+
+def reached_by(measured: Measurement, populations: list[Any]) -> list[tuple[int, int, set[Any]]]:
+    """Of each connection the sending layer, the layer behind it, and its (source, target)."""
+    found = []
+    for number, (n, _, synapses, recurrent) in enumerate(populations, start=1):
+        weights = measured.state[f"layer{number}.synapses.weight"].ravel()
+        kept = {(i, j) for i, j, place, _ in synapses if weights[place] or not measured.pruned}
+        found.append((number - 1, number, kept))
+        if recurrent:
+            own = measured.state[f"layer{number}.recurrent.weight"]
+            pairs = {(i, j) for i in range(n) for j in range(n) if own[j, i] or not measured.pruned}
+            found.append((number, number, pairs))
+    return found
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_events_and_lazy_updates(pruned: bool) -> None:
+    measured, populations = measurement(pruned, bias=False)
+    dense = [layer.to_dense(np.int64) for layer in measured.layers]
+    connections = reached_by(measured, populations)
+    spent = np.zeros((SAMPLES, STEPS), np.int64)
+    for number, (sender, _, pairs) in enumerate(connections):
+        fan_out = np.zeros(dense[sender].shape[2], np.int64)
+        for source, _ in pairs:
+            fan_out[source] += 1
+        by_step = (dense[sender] * fan_out).sum(axis=2)
+        assert np.array_equal(measured.synaptic_events[:, number], by_step.sum(axis=1))
+        spent += by_step
+    outcomes = step_outcomes(measured, np.zeros(SAMPLES, np.int64))
+    assert np.array_equal(outcomes.synaptic_events, spent.cumsum(axis=1))
+    updates = np.zeros((SAMPLES, len(dense) - 1), np.int64)
+    for sample in range(SAMPLES):
+        for step in range(STEPS):
+            for layer in range(1, len(dense)):
+                busy = {j for j, fired in enumerate(dense[layer][sample, step]) if fired}
+                for sender, target, pairs in connections:
+                    when = step - (sender == target)
+                    if target == layer and when >= 0:
+                        busy |= {j for i, j in pairs if dense[sender][sample, when, i]}
+                updates[sample, layer - 1] += len(busy)
+    assert np.array_equal(measured.lazy_updates, updates)
+
+
+def test_operations_of_each_kind_of_layer() -> None:
+    measured, _ = measurement(pruned=False, bias=True)
+    operations = count_operations(measured)
+    found = {(one.term, one.place): (one, operations.counts[:, k].sum())
+             for k, one in enumerate(operations.columns)}  # fmt: skip
+    spikes = measured.counts.totals
+    column, _ = found["weight_read", "input_to_hidden1"]
+    kernels, biases = 4 * 1 * 9, 4
+    assert column.memory_bits == 32 * kernels
+    assert column.parameters_bits == 32 * (kernels + biases)
+    column, added = found["bias_read", "hidden1"]
+    assert (column.memory_bits, added) == (32 * biases, SAMPLES * STEPS * 144)
+    column, events = found["weight_read", "hidden2_to_hidden2"]
+    assert (column.memory_bits, column.parameters_bits) == (32 * 25, 32 * 25)
+    assert events == 5 * spikes["hidden2"]
+    assert found["spike_read", "hidden2"][1] == 2 * spikes["hidden2"]
+    assert found["synaptic_event", "hidden1_to_hidden2"][1] == 5 * spikes["hidden1"]
+    assert not any(place == "hidden1_pooled" for _, place in found)
