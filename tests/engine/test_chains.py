@@ -1,5 +1,6 @@
 """Convolutions, pooling and recurrent layers: the engines against plain loops, in float64."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikejoule.core.errors import ParameterError
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import choose_engine, make_engine
-from spikejoule.engine.choice import no_event_kernels
+from spikejoule.engine import make_engine
 from spikejoule.engine.interface import Engine, Snapshot
 from spikejoule.model.layers import (
     ConvolutionLayer,
@@ -83,9 +85,8 @@ def state_of(network: Network, seed: int) -> dict[str, np.ndarray]:
 
 
 def engines(network: Network, state: Any, learning: LearningSettings) -> list[Engine]:
-    """Each engine that runs the network, in float64."""
-    missing = no_event_kernels(network.neuron.name, network.hidden_layers)
-    names = ["dense"] if missing else ["dense", "event"]
+    """Both engines, in float64."""
+    names = ("dense", "event")
     return [make_engine(name, network, state, learning, dtype=np.float64) for name in names]
 
 
@@ -163,17 +164,31 @@ def test_all_layers_fire_and_penalties_reach_them(shape: tuple[int, ...], words:
     assert all(layer.any() for layer in spikes)
 
 
-def test_a_constant_input_flows_through_a_convolution_and_neurons_learn() -> None:
-    network = Network.of_chain((1, 6, 6), layers_of(["2c3", "3r"]), 2,
-                               LeakyIntegrateAndFire(learned="both"))  # fmt: skip
-    assert "layer2.neurons.decay_logit" in network.parameter_shapes()
-    engine = make_engine("dense", network, {
-        name: np.full(shape, 0.2) for name, shape in network.parameter_shapes().items()
-    })  # fmt: skip
-    events = EventList.from_dense(spike_trains(36, 3, 4))
-    outcome, gradients = engine.gradients(events, np.array([0, 1, 0]))
-    assert np.isfinite(outcome.mean_loss)
-    assert all(np.isfinite(values).all() for values in gradients.values())
+@pytest.mark.parametrize("words", [["4c3p1g2", "2avg", "6r"], ["2avg", "5"]])
+@pytest.mark.parametrize("encoder", [Direct(time_window=4), Latency(time_window=4)])
+def test_both_learn_alike(words: list[str], encoder: Encoder) -> None:
+    neuron = LeakyIntegrateAndFire(learned="both", reset="subtract")
+    network = Network.of_chain((2, 7, 6), layers_of(words), 3, neuron)
+    state = state_of(network, 3)
+    for name in state:
+        if ".neurons." in name:
+            state[name] = np.array([0.5])
+    generator = np.random.default_rng(4)
+    pair = engines(network, state, LearningSettings(logit_scale=0.3))
+    for step in range(5):
+        images = generator.integers(0, 256, (7, 84), dtype=np.uint8)
+        events = encoder.encode(images, encoder.draw_key(1, "train", step)).events
+        labels = generator.integers(0, 3, 7)
+        dense, event = (engine.train_batch(events, labels, 0.01) for engine in pair)
+        assert event.mean_loss == pytest.approx(dense.mean_loss, rel=1e-8)
+        assert replace(event, mean_loss=0) == replace(dense, mean_loss=0)
+        if step == 2:
+            masks = {name: generator.random(of.shape) < 0.6 for name, of in state.items()}
+            for engine in pair:
+                engine.prune({name: masks[name] for name in network.weight_names})
+    expected, found = (engine.state() for engine in pair)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-7, atol=1e-10, err_msg=name)
 
 
 def test_a_pruned_convolution_carries_fewer_events() -> None:
@@ -194,24 +209,16 @@ def test_a_pruned_convolution_carries_fewer_events() -> None:
     assert len(outcome.synaptic_events) == 4
 
 
-def test_a_snapshot_continues_to_the_same_bits() -> None:
+@pytest.mark.parametrize("name", ["dense", "event"])
+def test_a_snapshot_continues_to_the_same_bits(name: str) -> None:
     network = Network.of_chain((1, 6, 6), layers_of(["2c3", "2sum", "4r"]), 2)
     state = {name: of.astype(np.float32) for name, of in state_of(network, 1).items()}
     events, labels = EventList.from_dense(spike_trains(36, 6, 5)), np.arange(6) % 2
-    engine, other = (make_engine("dense", network, state) for _ in range(2))
+    engine, other = (make_engine(name, network, state) for _ in range(2))
     engine.train_batch(events, labels, 0.01)
     other.restore(Snapshot.of_arrays(engine.snapshot().arrays()))
     for each in (engine, other):
         each.train_batch(events, labels, 0.01)
-    for name, values in engine.state().items():
-        assert np.array_equal(values, other.state()[name]), name
-        assert not np.array_equal(values, state[name]), name
-
-
-def test_auto_takes_the_engine_that_runs_all_layers() -> None:
-    recurrent = layers_of(["128r"])
-    if no_event_kernels("lif", recurrent):
-        assert choose_engine("auto", "cpu", "lif", recurrent) == "dense"
-        with pytest.raises(ParameterError, match="no kernels of the layer 128r"):
-            choose_engine("event", "cpu", "lif", recurrent)
-    assert choose_engine("auto", "cpu", "lif", layers_of(["400", "400"])) == "event"
+    for parameter, values in engine.state().items():
+        assert np.array_equal(values, other.state()[parameter]), parameter
+        assert not np.array_equal(values, state[parameter]), parameter

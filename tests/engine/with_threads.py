@@ -16,7 +16,8 @@ import numpy as np
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.engine.event import EventEngine
+from spikejoule.engine import make_engine
+from spikejoule.model.layers import layers_of
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
@@ -35,6 +36,7 @@ CASES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
     "penalties": ((60, 100, 10), 64, {"learning": {"event_penalty": 1e-4, "spike_penalty": 1e-3}}),
     "constant currents": ((60, 100, 10), 64, {"encoder": Direct(time_window=9)}),
     "integers, pruned": ((60, 100, 10), 64, {"bits": 4}),
+    "convolution, recurrence": ((60, 20, 10), 13, {"layers": ["8c3g2", "2avg", "20r"]}),
 }
 
 
@@ -44,6 +46,9 @@ def digest(name: str) -> str:
     generator = np.random.default_rng(3)
     neuron = LeakyIntegrateAndFire(**other.get("neuron", {}))
     architecture = Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], neuron)
+    if "layers" in other:
+        layers = layers_of(other["layers"])
+        architecture = Network.of_chain((2, 6, 5), layers, sizes[-1], neuron)
     state = {
         key: generator.normal(0.1, 0.3, shape).astype(np.float32)
         for key, shape in architecture.parameter_shapes().items()
@@ -53,7 +58,7 @@ def digest(name: str) -> str:
             replace(architecture, quantisation=Quantisation(other["bits"], 16)), state
         )
     settings = LearningSettings(surrogate="arctangent", **other.get("learning", {}))
-    engine = EventEngine(architecture, state, settings)
+    engine = make_engine("event", architecture, state, settings)
     encoder: Encoder = other.get("encoder", POISSON)
     found = hashlib.sha256()
     for step in range(5):

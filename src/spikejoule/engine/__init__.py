@@ -3,6 +3,7 @@
 interface  what an engine is: settings, the Engine protocol, outcomes, and what is kept of one
 choice     which of the two a run uses, and why
 event      event lists and compiled kernels (the default on a CPU); integers alone
+chain      the same with convolution, pooling and recurrence
 dense      the torch network (the reference, and the engine on a GPU)
 workspace  of the event engine: constants, memory and threads
 """

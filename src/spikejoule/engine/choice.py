@@ -1,7 +1,6 @@
 """Which engine a run uses, on what and with how many threads, and why."""
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -9,7 +8,6 @@ from numpy.typing import DTypeLike
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import Engine, EngineSettings
-from spikejoule.model.layers import HiddenLayer, is_plain
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import Network, State
 from spikejoule.model.quantisation import with_grids
@@ -40,22 +38,8 @@ EVENT_NEURONS = frozenset({"lif"})
 """Neurons that the event engine has kernels of; the dense engine runs all."""
 
 
-def no_event_kernels(neuron: str, layers: Sequence[HiddenLayer] = ()) -> str:
-    """What of a network the event engine has no kernels of, in words; empty if it runs all.
-
-    Args:
-        neuron: name of the neuron model.
-        layers: the hidden layers; none for fully connected ones.
-    """
-    if neuron not in EVENT_NEURONS:
-        allowed = ", ".join(sorted(EVENT_NEURONS))
-        return f"the neuron {neuron!r}, but of {allowed}"
-    others = [str(one) for one in layers if not is_plain(one)]
-    return f"the layer {others[0]}, but of fully connected ones" if others else ""
-
-
-def choose_engine(name: str, device: str, neuron: str, layers: Sequence[HiddenLayer] = ()) -> str:
-    """``event`` or ``dense``, for ``auto`` by the device and the network.
+def choose_engine(name: str, device: str, neuron: str) -> str:
+    """``event`` or ``dense``, for ``auto`` by the device and the neuron.
 
     No device is taken on trust: ``auto`` is the CPU's event engine, which was the faster one at
     every density of the input that was measured, until a measurement finds a GPU faster.
@@ -63,17 +47,19 @@ def choose_engine(name: str, device: str, neuron: str, layers: Sequence[HiddenLa
     Args:
         name: ``auto``, ``event`` or ``dense``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        neuron, layers: as of `no_event_kernels`.
+        neuron: name of the neuron model.
 
     Raises:
-        ParameterError: the event engine asked for, for what it has no kernels of.
+        ParameterError: the event engine asked for, for a neuron that it has no kernels of.
     """
-    missing = no_event_kernels(neuron, layers)
-    if name == "event" and missing:
-        raise ParameterError(f"engine event has no kernels of {missing}; use dense or auto")
+    if name == "event" and neuron not in EVENT_NEURONS:
+        raise ParameterError(
+            f"engine event has no kernels of the neuron {neuron!r}, but of "
+            f"{', '.join(sorted(EVENT_NEURONS))}; use dense or auto"
+        )
     if name != "auto":
         return name
-    return "event" if device in ("auto", "cpu") and not missing else "dense"
+    return "event" if device in ("auto", "cpu") and neuron in EVENT_NEURONS else "dense"
 
 
 def make_engine(
@@ -96,10 +82,14 @@ def make_engine(
     """
     if architecture.quantisation is not None and not architecture.quantisation.exponents:
         architecture = with_grids(architecture, state)
-    if name == "event":
+    if name == "event" and architecture.is_plain:
         from spikejoule.engine.event import EventEngine
 
         return EventEngine(architecture, state, settings, dtype)
+    if name == "event":
+        from spikejoule.engine.chain import ChainEngine
+
+        return ChainEngine(architecture, state, settings, dtype)
     from spikejoule.engine.dense import DenseEngine
 
     return DenseEngine(architecture, state, settings, device, dtype)
@@ -122,8 +112,7 @@ def engine_to_train(
     from spikejoule.model.torch_twin import initial_state
 
     threads = use_threads(settings.threads)
-    neuron, layers = architecture.neuron.name, architecture.hidden_layers
-    name = choose_engine(settings.engine, settings.device, neuron, layers)
+    name = choose_engine(settings.engine, settings.device, architecture.neuron.name)
     device = "cpu" if name == "event" else resolve_device(settings.device)
     state = {key: value.numpy() for key, value in initial_state(architecture, seed).items()}
     return make_engine(name, architecture, state, learning, device), threads
@@ -145,8 +134,7 @@ def run_network(
     Returns:
         the spikes of every layer after the input, hidden layers first.
     """
-    neuron, layers = architecture.neuron.name, architecture.hidden_layers
-    chosen = choose_engine(engine, "cpu", neuron, layers)
+    chosen = choose_engine(engine, "cpu", architecture.neuron.name)
     return make_engine(chosen, architecture, state).run(events)
 
 

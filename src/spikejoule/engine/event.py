@@ -40,13 +40,10 @@ from spikejoule.engine.kernels.structures import (
     ConstantInputs,
     Grids,
     IntegerParameters,
-    Layer,
     Learning,
     Moments,
     NetworkArrays,
-    Neuron,
     Spikes,
-    Workspace,
 )
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.engine.workspace import (
@@ -69,6 +66,13 @@ not depend on the machine, and more threads than these share the parts out (work
 
 TABLE_CLASSES = 1000
 """Classes up to which the targets of all are computed once; of more, a batch computes its own."""
+
+
+def reset_code(architecture: Network) -> int:
+    """By which kernels know the reset of the neurons."""
+    neuron = architecture.neuron
+    assert isinstance(neuron, LeakyIntegrateAndFire)
+    return RESET_BY_SUBTRACTION if neuron.reset == "subtract" else RESET_TO_ZERO
 
 
 class EventEngine:
@@ -101,7 +105,7 @@ class EventEngine:
         self._learning = Learning(
             logit_scale=self._settings.logit_scale,
             penalised=self._settings.has_penalty,
-            penalties=self._settings.penalties(len(architecture.connections)),
+            penalties=self._settings.penalties(len(architecture.layers) - 1),
             surrogate=SURROGATE_CODES[surrogate.name],
             a=kind(a),
             b=kind(b),
@@ -120,15 +124,28 @@ class EventEngine:
             tiny=kind(TINY),
         )
         self._targets_by_class: NDArray[np.float64] | None = None
-        layout = self._layout = ParameterLayout.of(architecture)
+        layout = self._layout = self._layout_of(architecture)
         self._kept, fan_outs = np.empty(0, dtype), layout.pack_masks({}, dtype)[1]
         self._not_zero = np.zeros_like(fan_outs)
         # What the optimizer keeps; what runs is the same, or its copy on the grids.
         self._learned = layout.pack(state, dtype)
+        self._network = self._arrays(architecture, fan_outs)
+        self._no_rows = np.empty((2, 0), dtype)
+        self._lanes = lanes
+        self._steps_taken = 0
+        self._moments: Moments | None = None
+        self._workspace: Any = None
+        self._use_grids(architecture)
+
+    def _layout_of(self, architecture: Network) -> Any:
+        """Where parameters lie; a :class:`ParameterLayout`, or what stands for it."""
+        return ParameterLayout.of(architecture)
+
+    def _arrays(self, architecture: Network, fan_outs: NDArray[np.int64]) -> Any:
+        """What the kernels know of the network; ``NetworkArrays``, or what stands for them."""
+        layout, dtype = self._layout, self._learned.dtype
         is_float = architecture.quantisation is None
-        neuron = architecture.neuron
-        assert isinstance(neuron, LeakyIntegrateAndFire)
-        self._network = NetworkArrays(
+        return NetworkArrays(
             layers=layout.table,
             parameters=self._learned if is_float else aligned_zeros((layout.size,), dtype),
             transposed=aligned_zeros((max(layout.transposed_size, 1),), dtype),
@@ -136,15 +153,9 @@ class EventEngine:
             learned_start=layout.learned_start,
             learned_row=layout.learned_row,
             constants=np.empty((len(layout.layers), 6), dtype),
-            reset=RESET_BY_SUBTRACTION if neuron.reset == "subtract" else RESET_TO_ZERO,
+            reset=reset_code(architecture),
             on_grid=int(not is_float),
         )
-        self._no_rows = np.empty((2, 0), dtype)
-        self._lanes = lanes
-        self._steps_taken = 0
-        self._moments: Moments | None = None
-        self._workspace: Workspace | None = None
-        self._use_grids(architecture)
 
     @property
     def architecture(self) -> Network:
@@ -176,7 +187,7 @@ class EventEngine:
         learned = self._architecture.learned_from(self._layout.learned(self._learned))
         self._network.constants[:] = neuron_table(learned, self._learned.dtype)
 
-    def _prepare_training(self, n_steps: int, threads: int) -> Workspace:
+    def _prepare_training(self, n_steps: int, threads: int) -> Any:
         """Allocate what training needs, once for a window and a number of threads."""
         layout, kind = self._layout, self._network.parameters.dtype
         used, shape = self._workspace, (n_steps, slots_for(layout, n_steps, self._lanes, threads))
@@ -189,7 +200,7 @@ class EventEngine:
 
     def _accumulate(
         self, events: EventList, labels: Labels, teacher: Teacher
-    ) -> tuple[BatchOutcome, Workspace]:
+    ) -> tuple[BatchOutcome, Any]:
         """Leave the gradient in lane 0 of the workspace, and its squares by chunk."""
         check_input(events, self._architecture)
         classes = np.asarray(labels, dtype=np.int64)
@@ -207,29 +218,17 @@ class EventEngine:
         threads = numba.get_num_threads()
         workspace = self._prepare_training(events.n_steps, threads)
         targets, target_rows = self._targets(classes, teacher)
-        bounds = even_parts(events.n_samples, self._lanes)
-        currents, own = _constant_inputs(events, self._learned.dtype), self._no_rows
-        if currents is not None:
-            own = self._own_biases(currents, even_parts(events.n_samples, threads))
-        gradient_of_batch(
-            Batch(
-                sources=events.sources,
-                offsets=events.offsets,
-                own=own,
-                labels=classes,
-                targets=targets,
-                target_rows=target_rows,
-                bounds=bounds,
-            ),
-            self._learning,
-            self._network,
-            workspace,
-            threads,
+        currents = constant_inputs(events, self._learned.dtype)
+        batch = Batch(
+            sources=events.sources,
+            offsets=events.offsets,
+            own=self._no_rows,
+            labels=classes,
+            targets=targets,
+            target_rows=target_rows,
+            bounds=even_parts(events.n_samples, self._lanes),
         )
-        if currents is not None:
-            first = self._layout.layers[0]
-            parts = -(-threads // self._lanes)
-            add_current_gradients(currents, first, bounds, parts, own[1], workspace)
+        self._gradient_of(batch, currents, workspace, threads)
         gradients, touched = workspace.gradients, workspace.touched
         gather_gradient(gradients, touched, *self._layout.rows, workspace.squares)
         correct, *counts = map(sum, zip(*workspace.counts.tolist(), strict=True))
@@ -242,6 +241,19 @@ class EventEngine:
             None if currents is None else self._input_macs(events),
         )
         return outcome, workspace
+
+    def _gradient_of(
+        self, batch: Batch, currents: ConstantInputs | None, workspace: Any, threads: int
+    ) -> None:
+        """Leave the gradient of each lane in the workspace, and its losses and counts."""
+        if currents is None:
+            gradient_of_batch(batch, self._learning, self._network, workspace, threads)
+            return
+        own = self._own_biases(currents, even_parts(batch.labels.size, threads))
+        batch = batch._replace(own=own)
+        gradient_of_batch(batch, self._learning, self._network, workspace, threads)
+        first, parts = self._layout.layers[0], -(-threads // self._lanes)
+        add_current_gradients(currents, first, batch.bounds, parts, own[1], workspace)
 
     def _own_biases(self, currents: ConstantInputs, bounds: NDArray[np.int64]) -> NDArray[Any]:
         """A bias row for each sample, and room for its gradient, [2, samples * stride]."""
@@ -323,14 +335,15 @@ class EventEngine:
         if self._grids is not None:
             return run_integers(self._architecture, self.learned_state(), events)
         layers = []
-        for number, layer in enumerate(self._layout.layers):
-            events = self._run_layer(events, layer, neuron_of_layer(self._network, number))
+        for number in range(len(self._layout.layers)):
+            events = self._run_layer(events, number)
             layers.append(events)
         return layers
 
-    def _run_layer(self, events: EventList, layer: Layer, neuron: Neuron) -> EventList:
+    def _run_layer(self, events: EventList, number: int) -> EventList:
+        layer, neuron = self._layout.layers[number], neuron_of_layer(self._network, number)
         n_steps, parameters = events.n_steps, self._network.parameters
-        currents = _constant_inputs(events, parameters.dtype)
+        currents = constant_inputs(events, parameters.dtype)
 
         def fill(chosen: slice, out: LaneSpikes) -> None:
             rows = slice(chosen.start * n_steps, chosen.stop * n_steps + 1)
@@ -354,15 +367,15 @@ class EventEngine:
     def with_parameters(self, state: State) -> "EventEngine":
         """The same network with other parameters, to be run."""
         kind = self._network.parameters.dtype
-        return EventEngine(self._architecture, state, self._settings, kind, self._lanes)
+        return type(self)(self._architecture, state, self._settings, kind, self._lanes)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters that run: on their grids in a quantised network."""
-        return self._layout.unpack(self._network.parameters)
+        return dict(self._layout.unpack(self._network.parameters))
 
     def learned_state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters that the optimizer keeps."""
-        return self._layout.unpack(self._learned)
+        return dict(self._layout.unpack(self._learned))
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
@@ -399,7 +412,7 @@ class EventEngine:
             self.prune(snapshot.masks)
 
 
-def _constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | None:
+def constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | None:
     """The constant currents of an input as the kernels take them; None for one of spikes."""
     if events.currents is None:
         return None

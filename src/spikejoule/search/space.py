@@ -236,8 +236,7 @@ def check_possible(space: SearchSpace, profile: HardwareProfile, file: str) -> N
 
 def check_trial(params: Params, profile: HardwareProfile) -> None:
     """Raise ParameterError unless an engine runs a trial's parameters, and the prices cover it."""
-    model = params.model
-    choose_engine(params.train.engine, params.train.device, model.neuron, model.hidden_layers)
+    choose_engine(params.train.engine, params.train.device, params.model.neuron)
     if not profile.runs(params.model.weight_bits):
         raise ParameterError(
             f"model.weight_bits: {params.model.weight_bits} is not what energy: {profile.id} "

@@ -6,8 +6,9 @@
     integer     the same in integers
     deltas      both passes of a sample, up to the gradient of its membrane potentials
     backward    gradients of a batch: lanes of samples, weight gradients by source
+    chain       both passes of chains with convolution, pooling and recurrence
     optimizer   gradient clipping, Adam, rounding to grids
-    vector, through_time   inner loops in vector registers, and the surrogate derivatives
+    vector, through_time, patches   inner loops in vector registers, and the surrogate derivatives
 
 Nothing here imports torch or checks its arguments; :mod:`spikejoule.engine.event` does that once
 for every caller.

@@ -1,7 +1,7 @@
 """How the parameters of a network lie in one flat array for the kernels."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from spikejoule.model.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 COPIED_COLUMNS = 256
 """Columns of a block that is copied: half of the first cache holds a line of each."""
 
-_LEARNED_PLACES = {DECAY_LOGIT: DECAY_PLACE, LOG_THRESHOLD: THRESHOLD_PLACE}
+LEARNED_PLACES = {DECAY_LOGIT: DECAY_PLACE, LOG_THRESHOLD: THRESHOLD_PLACE}
+"""Where neurons' own parameters lie in a layer's row of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class ParameterLayout:
     size: int
 
     @classmethod
-    def of(cls, network: Network, n_chunks: int = 32) -> "ParameterLayout":
+    def of(cls, network: Network) -> "ParameterLayout":
         """Lay out the parameters of a network."""
         sizes = network.layer_sizes
         layers: list[Layer] = []
@@ -76,11 +77,7 @@ class ParameterLayout:
             starts += [position + number * LANES for number in range(len(layers))]
             lengths += [LANES] * len(layers)
             position += len(layers) * LANES
-        row_starts, row_lengths = (np.array(rows, dtype=np.int64) for rows in (starts, lengths))
-        targets = np.arange(1, n_chunks) * position / n_chunks
-        bounds = np.searchsorted(row_starts + row_lengths, targets)
-        chunks = np.array([0, *bounds, row_lengths.size], dtype=np.int64)
-        rows = ParameterRows(row_starts, row_lengths, chunks)
+        rows = rows_in_chunks(starts, lengths, position)
         return cls(network, tuple(layers), rows, transposed_size, learned_start, position)
 
     @property
@@ -117,7 +114,7 @@ class ParameterLayout:
                 range(self.learned_start, self.size, LANES) if self.learned_start >= 0 else (), 1
             )
             for name in self.network.neuron.learned_names
-            for place in [start + _LEARNED_PLACES[name]]
+            for place in [start + LEARNED_PLACES[name]]
         }
 
     def pack(self, state: Mapping[str, NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
@@ -158,6 +155,17 @@ class ParameterLayout:
     def unpack(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """State dict of a flat array; the arrays are contiguous copies."""
         return {name: _contiguous(place) for name, place in self._places(flat).items()}
+
+
+def rows_in_chunks(
+    starts: Sequence[int], lengths: Sequence[int], size: int, n_chunks: int = 32
+) -> ParameterRows:
+    """Rows of parameters that follow one another, in chunks of about equal size."""
+    row_starts, row_lengths = (np.array(rows, dtype=np.int64) for rows in (starts, lengths))
+    targets = np.arange(1, n_chunks) * size / n_chunks
+    bounds = np.searchsorted(row_starts + row_lengths, targets)
+    chunks = np.array([0, *bounds, row_lengths.size], dtype=np.int64)
+    return ParameterRows(row_starts, row_lengths, chunks)
 
 
 def _contiguous(place: NDArray[Any]) -> NDArray[Any]:

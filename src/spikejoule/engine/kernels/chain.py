@@ -1,0 +1,580 @@
+"""Both passes of chains of layers with convolution, pooling and recurrence; weight gradients.
+
+Forward, an event adds a patch of weights to the potentials. Backward, dL/dv of a layer is dense in
+time. With W the weights between two layers and R those among the neurons of the first,
+
+    dL/ds[t] = W^T dL/dv_next[t] + R^T dL/dv[t + 1]        dL/dW = sum of dL/dv[t] s_before[t]^T
+
+A layer is worked place by place of what reads it, all steps together while they are in the first
+cache; a recurrent one step by step. Pooling renames: what is pooled together is one place.
+
+A lane's gradient is the sum over its samples in their order, a lane a thread, and lanes are added
+in theirs (optimizer.py): a result knows nothing of threads. The equations of the neurons are in
+spikejoule/model/neurons/lif.py, the shapes of what is received in structures.py.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from spikejoule.core.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.core.compiling.bits import LISTED_AT_ONCE, list_set_bits
+from spikejoule.core.compiling.emit import CACHE_LINE_BYTES, LANES
+from spikejoule.engine.kernels.deltas import cross_entropy
+from spikejoule.engine.kernels.forward import block_size
+from spikejoule.engine.kernels.patches import (
+    add_patch_gradients,
+    add_patches,
+    add_products,
+    deltas_of_vector,
+    fire_and_leak,
+)
+from spikejoule.engine.kernels.structures import (
+    DECAY_PLACE,
+    THRESHOLD_PLACE,
+    Array,
+    Batch,
+    Block,
+    ConstantInputs,
+    Learning,
+    Rows,
+    Spikes,
+    Surrogate,
+    neuron_at,
+)
+
+
+class Link(NamedTuple):
+    """A connection, and the population behind it.
+
+    The neurons of a population lie by position of its plane, and there by channel: `width` elements
+    a position, the channels of each group padded to whole vectors. Spikes are of units in the order
+    of the events, channel by channel.
+
+    Attributes:
+        n_units: neurons.
+        positions: of the plane; 1 behind a fully connected layer.
+        width: elements of a position.
+        stride: elements of the population.
+        vectors: that a tap of an event reaches.
+        bias_start: of [width] biases among the parameters.
+        first_source: of the connection in the table of sources.
+        first_place: of those at which its sources stand, with pooling fewer than positions.
+        n_places: how many.
+        reach: elements of a position that are neurons, from the first to the last.
+        first_unit: of the population in the tables of elements, and in the deltas of a step.
+        is_ordered: whether the elements are in the order of the units.
+        recurrent: the link of the population to itself; 0 if there is none.
+        counted: place of the connection among the counts of synaptic events.
+    """
+
+    n_units: int
+    positions: int
+    width: int
+    stride: int
+    vectors: int
+    bias_start: int
+    first_source: int
+    first_place: int
+    n_places: int
+    reach: int
+    first_unit: int
+    is_ordered: int
+    recurrent: int
+    counted: int
+
+
+N_FIELDS = len(Link._fields)
+
+
+class ChainArrays(NamedTuple):
+    """A network's parameters and where they lie, its neurons, and its tables.
+
+    N sources of all links, Q places, A taps, U elements of all populations.
+
+    Attributes:
+        links: of each population, then one without taps that stands for what reads the output, then
+            the recurrent ones, int64 [K, fields of Link].
+        parameters: flat, real [P].
+        transposed: weights of all links but the first, flat, real.
+        transposed_from: the place of each among the parameters, int32.
+        sources: of each unit that sends, its place, where its weights begin, and by how many
+            elements its group is shifted, int32 [N * 3].
+        taps_of: where those of each place begin, int32 [Q + 1].
+        taps: where the target of each begins, its weights from those of the source on, and its
+            transposed ones, [reach, width of what sends], int32 [A * 3].
+        members_of: where those of each place begin, int32 [Q + 1].
+        members: the positions that stand at a place.
+        units: of each element, -1 in the padding, int32 [U].
+        numbers: of the type that holds the number of an element; empty.
+        fan_outs: synapses that each source reaches, int64 [N].
+        factors: of the weights of each link; of averages, 1 / size of the window. Real [K].
+        constants, reset, on_grid, learned_start, learned_row: as of ``NetworkArrays``.
+    """
+
+    links: Array
+    parameters: Array
+    transposed: Array
+    transposed_from: Array
+    sources: Array
+    taps_of: Array
+    taps: Array
+    members_of: Array
+    members: Array
+    units: Array
+    numbers: Array
+    fan_outs: Array
+    factors: Array
+    constants: Array
+    reset: int
+    on_grid: int
+    learned_start: int
+    learned_row: int
+
+
+class ChainWorkspace(NamedTuple):
+    """What a batch leaves; see ``Workspace``, where a slot is a lane."""
+
+    n_steps: int
+    gradients: Array
+    touched: Array
+    squares: Array
+    losses: Array
+    counts: Array
+
+
+class Memory(NamedTuple):
+    """What a sample is worked off in.
+
+    Attributes:
+        deltas: v, and then dL/dv, of each population, and a row behind, real [U * (T + 1)].
+        sources: of the spikes of each population, [L, T * most units + SPARE_SPIKES].
+        offsets: where their steps begin, int64 [L, T + 1].
+        slopes: dL/ds of a place, real [T * most width].
+        costs: what a spike of each element adds to the loss by itself, real [U].
+        learned: sums for the gradients of what neurons learn, real [L * 2 * LANES].
+        biases: of each element of a population, with what constant inputs give it, real.
+        fired: one bit an element, uint16.
+        listed: elements that fired.
+        bits: one bit a unit, uint16; zero between steps.
+        pair: where a row of one spike begins and ends, int64 [2].
+    """
+
+    deltas: Array
+    sources: Array
+    offsets: Array
+    slopes: Array
+    costs: Array
+    learned: Array
+    biases: Array
+    fired: Array
+    listed: Array
+    bits: Array
+    pair: Array
+
+
+@compiled_inline
+def link_at(links, number):
+    """The link of a number, counted from 0."""
+    return Link(*to_fixed_tuple(links[number], N_FIELDS))
+
+
+@compiled_inline
+def _aligned_zeros(size, like):
+    """Zeros of the type of an array, from the beginning of a cache line on."""
+    zeros = np.zeros(size + LANES, like.dtype)
+    start = (-zeros.ctypes.data % CACHE_LINE_BYTES) // zeros.itemsize
+    return zeros[start : start + size]
+
+
+@compiled_inline
+def _new_memory(chain, n_steps, sources):
+    """``Memory`` of zeros, for spikes of the type of some sources."""
+    n_layers = chain.constants.shape[0]
+    elements, widest, most_units, width = 0, 0, 0, 0
+    for number in range(n_layers):
+        link = link_at(chain.links, number)
+        elements += link.stride
+        widest, width = max(widest, link.stride), max(width, link.width)
+        most_units = max(most_units, link.n_units)
+    parameters, numbers = chain.parameters, chain.numbers
+    return Memory(
+        deltas=_aligned_zeros(elements * (n_steps + 1), parameters),
+        sources=np.zeros((n_layers, n_steps * most_units + LISTED_AT_ONCE), sources.dtype),
+        offsets=np.zeros((n_layers, n_steps + 1), np.int64),
+        slopes=_aligned_zeros(n_steps * width, parameters),
+        costs=_aligned_zeros(elements, parameters),
+        learned=_aligned_zeros(2 * n_layers * LANES, parameters),
+        biases=_aligned_zeros(widest, parameters),
+        fired=np.zeros(widest // LANES, np.uint16),
+        listed=np.zeros(widest + LISTED_AT_ONCE, numbers.dtype),
+        bits=np.zeros(widest // LANES + 1, np.uint16),
+        pair=np.zeros(2, np.int64),
+    )
+
+
+@compiled_inline
+def _single(currents, k, memory):
+    """The source of a number among constant inputs, as a row of one spike."""
+    pair = memory.pair
+    pair[0], pair[1] = k, k + 1
+    return Spikes(currents.sources, pair)
+
+
+@compiled_inline
+def _set_biases(number, sample, currents, chain, memory):
+    """What is added to each element of a population in every step of a sample."""
+    link, parameters, biases = link_at(chain.links, number), chain.parameters, memory.biases
+    for position in range(link.positions):
+        for column in range(link.width):
+            biases[position * link.width + column] = parameters[link.bias_start + column]
+    if number == 0 and currents.offsets.size > 0:
+        for k in range(currents.offsets[sample], currents.offsets[sample + 1]):
+            factor = chain.factors[0] * currents.values[k]
+            source = _single(currents, k, memory)
+            add_patches(source, 0, chain, link, factor, parameters, biases, 0)
+
+
+@compiled_apart
+def population_forward(number, sample, spikes, currents, chain, n_steps, memory, out):
+    """One sample through one link and the population behind it.
+
+    Args:
+        number: of the link.
+        sample: among those of the currents.
+        spikes: what the link receives, ``Spikes`` of T rows.
+        currents: ``ConstantInputs`` into the first link; without offsets if there are none.
+        chain: ``ChainArrays``.
+        n_steps: T.
+        memory: ``Memory``, whose deltas receive v before the reset.
+        out: ``Spikes`` of T rows that receive the population's from ``out.offsets[0]`` on, which
+            the caller has set; up to SPARE_SPIKES places behind the last are overwritten.
+
+    Returns:
+        the number of spikes emitted.
+    """
+    link, neuron = link_at(chain.links, number), neuron_at(chain, number)
+    parameters, units, factor = chain.parameters, chain.units, chain.factors[number]
+    own, own_factor = link_at(chain.links, link.recurrent), chain.factors[link.recurrent]
+    biases, fired, listed, bits = memory.biases, memory.fired, memory.listed, memory.bits
+    sources, offsets, potentials = out.sources, out.offsets, memory.deltas
+    words, unit_words = link.stride // LANES, (link.n_units + LANES - 1) // LANES
+    _set_biases(number, sample, currents, chain, memory)
+    row, count = link.first_unit * (n_steps + 1), offsets[0]
+    for element in range(link.stride):
+        potentials[row + element] = biases[element]
+    for step in range(n_steps):
+        add_patches(spikes, step, chain, link, factor, parameters, potentials, row)
+        if link.recurrent > 0 and step > 0:
+            add_patches(out, step - 1, chain, own, own_factor, parameters, potentials, row)
+        fire_and_leak(neuron, biases, potentials, row, link.stride, fired)
+        row += link.stride
+        if link.is_ordered:
+            count = list_set_bits(fired, 0, words, sources, count)
+        else:
+            n_listed = list_set_bits(fired, 0, words, listed, 0)
+            for k in range(np.uint64(n_listed)):
+                unit = np.uint64(units[np.uint64(link.first_unit) + np.uint64(listed[k])])
+                bits[unit >> np.uint64(4)] |= np.uint16(1) << np.uint16(unit & np.uint64(15))
+            count = list_set_bits(bits, 0, unit_words, sources, count)
+            bits[:unit_words] = 0
+        offsets[step + 1] = count
+    return count - offsets[0]
+
+
+@compiled_inline
+def _add_all_products(following, place, chain, link, width, n_steps, slopes, slopes_start):
+    """Add dL/ds of all channels at a place, from dL/dv of what reads them; see `add_products`."""
+    at = link.first_place + place
+    first, end = np.int64(chain.taps_of[at]), np.int64(chain.taps_of[at + 1])
+    vectors, size = width // LANES, block_size(width)
+    for vector in range(0, vectors, size):
+        add_products(
+            following,
+            chain.taps,
+            first,
+            end,
+            chain.transposed,
+            link.reach,
+            width,
+            Block(column=vector * LANES, vectors=min(size, vectors - vector)),
+            n_steps,
+            slopes,
+            slopes_start,
+        )
+
+
+@compiled_apart
+def population_backward(number, chain, n_steps, surrogate, memory, gradient):
+    """dL/dv of a population from that of the next one, and the gradient of its biases.
+
+    Args:
+        number: of its link.
+        chain: ``ChainArrays``.
+        n_steps: T.
+        surrogate: its constants.
+        memory: ``Memory`` with v of this population, whose place dL/dv takes; what neurons learn
+            receives.
+        gradient: the lane's, whose biases receive.
+    """
+    deltas, slopes = memory.deltas, memory.slopes
+    link, neuron = link_at(chain.links, number), neuron_at(chain, number)
+    following, factor = link_at(chain.links, number + 1), chain.factors[number + 1]
+    own = link_at(chain.links, link.recurrent)
+    width, stride, first_unit = link.width, link.stride, link.first_unit
+    start = first_unit * (n_steps + 1)
+    after = Rows(deltas, following.first_unit * (n_steps + 1), following.stride)
+    deltas[start + n_steps * stride : start + (n_steps + 1) * stride] = 0
+    # A population that reads itself is worked a step at a time, and others all steps at once.
+    at_once = 1 if link.recurrent > 0 else n_steps
+    for place in range(following.n_places):
+        slopes[: n_steps * width] = 0
+        _add_all_products(after, place, chain, following, width, n_steps, slopes, 0)
+        at = following.first_place + place
+        for last_step in range(n_steps - 1, -1, -at_once):
+            if link.recurrent > 0 and last_step + 1 < n_steps:
+                later = Rows(deltas, start + (last_step + 1) * stride, stride)
+                _add_all_products(later, 0, chain, own, width, 1, slopes, last_step * width)
+            for member in range(chain.members_of[at], chain.members_of[at + 1]):
+                first = np.int64(chain.members[member]) * width
+                for column in range(0, width, LANES):
+                    deltas_of_vector(
+                        Rows(slopes, column, width),
+                        factor,
+                        Rows(memory.costs, first_unit + first + column, 0),
+                        Rows(deltas, start + first + column, stride),
+                        last_step,
+                        at_once,
+                        neuron,
+                        surrogate,
+                        Rows(gradient, link.bias_start + column, 0),
+                        Rows(memory.learned, 2 * number * LANES, LANES),
+                    )
+
+
+@compiled_inline
+def _add_learned(number, chain, memory, gradient):
+    """Add the gradients of what a population's neurons learn; see ``deltas.learned_gradients``."""
+    neuron, learned = neuron_at(chain, number), memory.learned
+    decay, threshold = float(neuron.decay), float(neuron.threshold)
+    first, start = 2 * number * LANES, chain.learned_start + number * LANES
+    by_decay, by_threshold = 0.0, 0.0
+    for lane in range(LANES):
+        by_decay += learned[first + lane]
+        by_threshold -= learned[first + LANES + lane]
+    learned[first : first + 2 * LANES] = 0
+    if chain.learned_start >= 0:
+        gradient[start + DECAY_PLACE] += decay * (1.0 - decay) * by_decay
+        gradient[start + THRESHOLD_PLACE] += threshold * by_threshold
+
+
+@compiled_apart
+def weight_gradient(number, target, delay, spikes, chain, n_steps, memory, gradient):
+    """Add what a sample gives to the gradient of the weights of a link.
+
+    Args:
+        number: of the link.
+        target: of the link of the population behind it; the same for one that is not recurrent.
+        delay: steps after which spikes arrive, 0 or 1.
+        spikes: what the link receives, ``Spikes`` of T rows.
+        chain, n_steps, memory, gradient: as for :func:`population_backward`.
+
+    Returns:
+        the synaptic events, those of the last step included, whose spikes may arrive too late.
+    """
+    link, factor = link_at(chain.links, number), chain.factors[number]
+    behind = link_at(chain.links, target)
+    row = behind.first_unit * (n_steps + 1) + delay * behind.stride
+    for step in range(n_steps - delay):
+        add_patch_gradients(spikes, step, chain, link, factor, gradient, memory.deltas, row)
+        row += behind.stride
+    return _synaptic_events(link, spikes, chain, n_steps)
+
+
+@compiled_inline
+def _synaptic_events(link, spikes, chain, n_steps):
+    """What the spikes into a link cause."""
+    sources, offsets, fan_outs = spikes.sources, spikes.offsets, chain.fan_outs
+    events, first = np.int64(0), np.uint64(link.first_source)
+    for event in range(np.uint64(offsets[0]), np.uint64(offsets[n_steps])):
+        events += fan_outs[first + np.uint64(sources[event])]
+    return events
+
+
+@compiled_inline
+def _current_gradient(sample, currents, chain, n_steps, memory, gradient):
+    """What a sample's constant inputs give to the gradient of the first link's weights."""
+    link, deltas, sums = link_at(chain.links, 0), memory.deltas, memory.biases
+    sums[: link.stride] = 0
+    for step in range(n_steps):
+        for element in range(link.stride):
+            sums[element] += deltas[step * link.stride + element]
+    for k in range(currents.offsets[sample], currents.offsets[sample + 1]):
+        factor, source = chain.factors[0] * currents.values[k], _single(currents, k, memory)
+        add_patch_gradients(source, 0, chain, link, factor, gradient, sums, 0)
+
+
+@compiled_inline
+def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
+    """The penalty of a population's spikes in a sample, and its derivative by each spike.
+
+    As ``deltas.spike_costs``; `costs` are those of all elements, [U].
+    """
+    link, units, fan_outs = link_at(chain.links, number), chain.units, chain.fan_outs
+    # What reads the output has no units, and the link of one that is not recurrent no number.
+    following, own = link_at(chain.links, number + 1), link_at(chain.links, link.recurrent)
+    by_spike, by_event = penalties[number, 0], penalties[number, 2]
+    spikes_above = spikes.offsets[n_steps] - spikes.offsets[0] - penalties[number, 1]
+    n_events = np.int64(0)
+    if following.n_units > 0:
+        n_events += _synaptic_events(following, spikes, chain, n_steps)
+    if link.recurrent > 0:
+        n_events += _synaptic_events(own, spikes, chain, n_steps)
+    events_above = n_events - penalties[number, 3]
+    if spikes_above <= 0.0:
+        by_spike = 0.0
+    if events_above <= 0.0:
+        by_event = 0.0
+    for element in range(link.first_unit, link.first_unit + link.stride):
+        unit = units[element]
+        if unit >= 0:
+            reached = np.int64(0)
+            if following.n_units > 0:
+                reached += fan_outs[following.first_source + unit]
+            if link.recurrent > 0:
+                reached += fan_outs[own.first_source + unit]
+            costs[element] = (by_spike + by_event * reached) / batch_size
+    return by_spike * spikes_above + by_event * events_above
+
+
+@compiled_inline
+def _forward(sample, batch, currents, learning, chain, n_steps, memory, counts):
+    """A sample through all populations; its penalty, and what spikes cost, is left."""
+    sources, penalty = batch.sources, 0.0
+    offsets = batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
+    counts[1] += offsets[n_steps] - offsets[0]
+    for number in range(chain.constants.shape[0]):
+        spikes = Spikes(sources, offsets)
+        sources, offsets = memory.sources[number], memory.offsets[number]
+        out = Spikes(sources, offsets)
+        counts[2 + number] += population_forward(
+            number, sample, spikes, currents, chain, n_steps, memory, out
+        )
+        if learning.penalised:
+            penalty += _spike_costs(
+                number, out, chain, n_steps, batch.labels.size, learning.penalties, memory.costs
+            )
+    return penalty
+
+
+@compiled_inline
+def _loss(sample, batch, learning, chain, n_steps, memory, counts):
+    """A sample's cross-entropy; its derivatives are added to what the output's spikes cost."""
+    last = chain.constants.shape[0] - 1
+    output = link_at(chain.links, last)
+    class_counts = np.zeros(output.n_units, np.int64)
+    count_gradient = np.zeros(output.n_units, chain.parameters.dtype)
+    for event in range(memory.offsets[last, n_steps]):
+        class_counts[memory.sources[last, event]] += 1
+    target = batch.targets[batch.target_rows[sample]]
+    loss, found = cross_entropy(
+        class_counts, target, batch.labels.size, learning.logit_scale, count_gradient
+    )
+    counts[0] += found == batch.labels[sample]
+    costs = memory.costs[output.first_unit :]
+    for unit in range(output.n_units):
+        costs[unit] = count_gradient[unit] + (costs[unit] if learning.penalised else 0)
+    return loss
+
+
+@compiled_inline
+def _backward(sample, batch, currents, surrogate, chain, n_steps, memory, counts, gradient):
+    """Add what a sample gives to the gradient of its lane."""
+    n_layers = chain.constants.shape[0]
+    events = counts[2 + n_layers :]
+    for number in range(n_layers - 1, -1, -1):
+        population_backward(number, chain, n_steps, surrogate, memory, gradient)
+        _add_learned(number, chain, memory, gradient)
+        link = link_at(chain.links, number)
+        sources = batch.sources
+        offsets = batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
+        if number > 0:
+            sources, offsets = memory.sources[number - 1], memory.offsets[number - 1]
+        spikes = Spikes(sources, offsets)
+        events[link.counted] += weight_gradient(
+            number, number, 0, spikes, chain, n_steps, memory, gradient
+        )
+        if link.recurrent > 0:
+            own, counted = link.recurrent, link_at(chain.links, link.recurrent).counted
+            spikes = Spikes(memory.sources[number], memory.offsets[number])
+            events[counted] += weight_gradient(
+                own, number, 1, spikes, chain, n_steps, memory, gradient
+            )
+    if currents.offsets.size > 0:
+        _current_gradient(sample, currents, chain, n_steps, memory, gradient)
+
+
+@compiled_parallel
+def _gradient_of_lane(lane, batch, currents, learning, chain, workspace):
+    """The samples of one lane; see :func:`chain_gradient`."""
+    surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
+    n_steps, counts = workspace.n_steps, workspace.counts[lane]
+    memory = _new_memory(chain, n_steps, batch.sources)
+    gradient, loss = workspace.gradients[lane], 0.0
+    counts[:] = 0
+    workspace.touched[lane] = True
+    for sample in range(batch.bounds[lane], batch.bounds[lane + 1]):
+        loss += _forward(sample, batch, currents, learning, chain, n_steps, memory, counts)
+        loss += _loss(sample, batch, learning, chain, n_steps, memory, counts)
+        _backward(sample, batch, currents, surrogate, chain, n_steps, memory, counts, gradient)
+    workspace.losses[lane] = loss
+
+
+@compiled
+def chain_gradient(batch, currents, learning, chain, workspace):
+    """Gradient of the mean loss of a batch, in one part per lane, a lane a thread.
+
+    Args:
+        batch, learning: the fields of ``Batch``, whose `own` is not used, and of ``Learning``, as
+            plain tuples.
+        currents: of ``ConstantInputs``, likewise; without offsets if there are none.
+        chain: of ``ChainArrays``, likewise, with its transposed weights.
+        workspace: of ``ChainWorkspace``, likewise; gradients, touched rows, losses and counts
+            receive.
+    """
+    named, given, arrays = Batch(*batch), ConstantInputs(*currents), ChainArrays(*chain)
+    n_lanes = named.bounds.size - 1
+    _gradient_of_lane(
+        n_lanes, named, given, Learning(*learning), arrays, ChainWorkspace(*workspace)
+    )
+
+
+@compiled_parallel
+def _forward_of_lane(lane, number, spikes, currents, chain, n_steps, out):
+    """The samples of one lane; see :func:`chain_forward_lanes`."""
+    buffer, lengths = out.buffers[lane], out.lengths
+    memory = _new_memory(chain, n_steps, buffer)
+    offsets, total = memory.offsets[number], 0
+    for sample in range(out.bounds[lane], out.bounds[lane + 1]):
+        rows = spikes.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
+        these = Spikes(spikes.sources, rows)
+        into = Spikes(buffer[total:], offsets)
+        total += population_forward(number, sample, these, currents, chain, n_steps, memory, into)
+        for step in range(n_steps):
+            lengths[sample * n_steps + step] = offsets[step + 1] - offsets[step]
+    out.counts[lane] = total
+
+
+@compiled
+def chain_forward_lanes(number, spikes, currents, chain, n_steps, out):
+    """Samples through one link and its population; as ``forward.layer_forward_lanes``.
+
+    Args:
+        number: of the link.
+        spikes: the input, ``Spikes`` of a row a (sample, step).
+        currents: ``ConstantInputs`` of the samples; without offsets if there are none.
+        chain, n_steps: ``ChainArrays``, T.
+        out: ``LaneSpikes`` that receive the population's.
+    """
+    _forward_of_lane(out.bounds.size - 1, number, spikes, currents, chain, n_steps, out)
