@@ -1,23 +1,17 @@
 """The pipeline on other data than digits of MNIST: small sets in the formats of the real ones."""
 
-import gzip
-import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from torchvision.datasets import FashionMNIST
 
-from spikejoule.data.sources.fashion_mnist import FashionMnist
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.data.sources.shd import Shd
 from spikejoule.params import load_params, parse_params
 from tests.tools import sensor_files
 from tests.tools.pipeline_tools import artifact_paths
-from tests.tools.sensor_files import encode_idx
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
@@ -107,28 +101,3 @@ def test_shd(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) 
     assert percent(paths) > 60
     page = paths["energy_page"].read_text(encoding="utf-8")
     assert "Shown: word zero" in page
-
-
-@pytest.mark.slow
-def test_a_set_of_mnists_form(
-    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    random = np.random.default_rng(0)
-    cache = tmp_path / ".cache" / FashionMnist.name
-    cache.mkdir(parents=True)
-    sums = {}
-    for part, n_samples in (("train", 160), ("t10k", 60)):
-        labels = (np.arange(n_samples) % 10).astype(np.uint8)
-        images = random.integers(0, 60, (n_samples, 28, 28), dtype=np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label : 2 * label + 3] = 255
-        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
-            path = cache / f"{part}-{name}-ubyte.gz"
-            path.write_bytes(gzip.compress(encode_idx(array)))
-            sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(FashionMNIST, "resources", list(sums.items()))
-    paths = run_pipeline(
-        tmp_path, repository, monkeypatch, data__source="fashion_mnist", encode__max_rate=300.0
-    )
-    assert percent(paths) > 60
-    assert "garment T-shirt/top" in paths["energy_page"].read_text(encoding="utf-8")

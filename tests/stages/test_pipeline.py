@@ -1,15 +1,9 @@
 """The pipeline as DVC runs it: real digits, two epochs, in temporary clones of the project."""
 
-import fcntl
 import json
 import os
-import re
 import shutil
-import struct
-import subprocess
 import sys
-import termios
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +28,7 @@ from tests.tools.pipeline_tools import (
     dvc,
     dvc_json,
     run,
+    set_parameters,
     stages_that_ran,
 )
 from tests.tools.recorded_project import PARAMETERS, Project, with_environment
@@ -256,19 +251,13 @@ def test_metrics_fit_a_terminal_with_the_test_accuracy_in_view(first: Clone) -> 
         assert_fits(dvc(first.folder, environment, *command))
 
 
-@pytest.mark.skipif(shutil.which("less") is None, reason="needs less")
-def test_experiments_fit_a_terminal_as_dvc_shows_them_there(first: Clone) -> None:
-    """Its pager cuts the lines; what it does not show begins to the right of the accuracies."""
-    assert_fits(on_a_terminal([".venv/bin/dvc", "exp", "show"], first))
-
-
 def test_the_table_of_experiments_fits_a_terminal_whole(first: Clone, tmp_path: Path) -> None:
     clone = Clone(first.copy_to(tmp_path / "compared"), clean_environment(tmp_path))
     name = "frugal-4000-int4-seed-43"
-    clone.dvc("exp", "run", "-q", "--name", name, "-S", "publish.experiment=others")
-    lines = assert_fits(
-        on_a_terminal(["make", "--old-file=.venv/.installed", "experiments"], clone)
-    )
+    set_parameters(clone.folder, {"publish.experiment": "others"})
+    clone.dvc("exp", "save", "-q", "--name", name)
+    command = ["make", "--old-file=.venv/.installed", "experiments"]
+    lines = assert_fits(run(command, clone.folder, {**clone.environment, "COLUMNS": "120"}))
     (header,) = (line for line in lines if "accuracy" in line)
     assert header.split() == ["Experiment", "accuracy", "data", "publish.experiment"]
     assert any(name in line and "mnist5k" in line for line in lines)
@@ -282,47 +271,23 @@ def assert_fits(text: str) -> list[str]:
     return lines
 
 
-def on_a_terminal(command: list[str], project: Clone) -> str:
-    """What a terminal of 120 columns shows of a command, whose pager is left at once."""
-    ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 50, 120, 0, 0))
-    environment = {**project.environment, "TERM": "xterm"}
-    del environment["COLUMNS"]
-    with subprocess.Popen(
-        command, cwd=project.folder, env=environment, start_new_session=True,
-        stdin=theirs, stdout=theirs, stderr=theirs,
-    ) as process, os.fdopen(ours, "r+b", 0) as terminal:  # fmt: skip
-        os.close(theirs)
-        shown = b""
-        with suppress(OSError):  # with the last of those who write, it is gone
-            while part := terminal.read(2**16):
-                shown += part
-                if b"(END)" in part:
-                    terminal.write(b"q")
-        assert process.wait(60) == 0
-    return re.sub(r"\x1b[\[?=>][0-9;?]*[a-zA-Z]?|\r", "", shown.decode())
-
-
-class TestModel:
-    """The checkpoint as a version in MLflow's registry."""
-
-    def test_the_champion_counts_what_the_pipeline_counted(
-        self, first: Clone, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        # In place of mlflow.set_tracking_uri, which would leave a store to every later test
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", first.tracking_uri)
-        model = mlflow.pyfunc.load_model("models:/surrogate-snn@champion")
-        test = load_images(first.path("test"))
-        rows = model.predict(test.images, params={"indices": test.index.tolist()})
-        paths = {name: first.path(name) for name in ("events_test", "inference_events")}
-        counts = read_measurement(paths, load_trained(first.path("trained"))).counts
-        spikes = rows[[f"spikes_{name}" for name in LAYERS]].to_numpy()
-        assert spikes.tolist() == counts.per_sample.tolist()
-        assert rows["class"].tolist() == first.arrays("predictions")["predictions"].tolist()
-        version = first.client.get_model_version_by_alias("surrogate-snn", "champion")
-        stated = first.client.get_run(str(version.run_id)).data.metrics
-        for column, metric in (
-            ("synaptic_events", "synaptic_events_per_inference"),
-            ("energy_pj", "energy_per_inference_pj"),
-        ):
-            assert rows[column].mean() == pytest.approx(stated[metric], rel=1e-9), column
+def test_the_champion_counts_what_the_pipeline_counted(
+    first: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In place of mlflow.set_tracking_uri, which would leave a store to every later test
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", first.tracking_uri)
+    model = mlflow.pyfunc.load_model("models:/surrogate-snn@champion")
+    test = load_images(first.path("test"))
+    rows = model.predict(test.images, params={"indices": test.index.tolist()})
+    paths = {name: first.path(name) for name in ("events_test", "inference_events")}
+    counts = read_measurement(paths, load_trained(first.path("trained"))).counts
+    spikes = rows[[f"spikes_{name}" for name in LAYERS]].to_numpy()
+    assert spikes.tolist() == counts.per_sample.tolist()
+    assert rows["class"].tolist() == first.arrays("predictions")["predictions"].tolist()
+    version = first.client.get_model_version_by_alias("surrogate-snn", "champion")
+    stated = first.client.get_run(str(version.run_id)).data.metrics
+    for column, metric in (
+        ("synaptic_events", "synaptic_events_per_inference"),
+        ("energy_pj", "energy_per_inference_pj"),
+    ):
+        assert rows[column].mean() == pytest.approx(stated[metric], rel=1e-9), column

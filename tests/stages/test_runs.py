@@ -5,34 +5,21 @@ Three queued experiments; SPIKEJOULE_QUEUE=10 queues as many.
 
 import io
 import os
-import re
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import psutil
 import pytest
-import torch
-import yaml
 
 from spikejoule.cli import main as spikejoule
 from spikejoule.params import load_params
 from spikejoule.tracking.store import opened, project_store
-from tests.tools.pipeline_tools import (
-    COMMAND_SECONDS,
-    artifact_paths,
-    set_parameters,
-    stages_that_ran,
-    start_dvc,
-)
 from tests.tools.pipeline_tools import run as run_command
+from tests.tools.pipeline_tools import set_parameters, stages_that_ran
 from tests.tools.recorded_project import Project
 
 pytestmark = [
@@ -154,11 +141,8 @@ def test_experiments_are_published_from_the_workspace(
 ) -> None:
     """In a copy without the store, as the page says."""
     copy = copy_of(workspace, workspace.folder.parent / "a copy")
-    committed = copy.git("show", "HEAD:params.yaml")
     for name in ("slower", "slower", "image-1"):
         copy.dvc("exp", "apply", name)
-        if name == "slower":
-            check_what_dvc_wrote(copy.folder, committed)
         named = {**copy.environment, "DVC_EXP_NAME": name}
         Workspace(copy.folder, named).spikejoule("publish")
     runs = copy.runs()
@@ -174,114 +158,60 @@ def test_experiments_are_published_from_the_workspace(
         assert "checkpoint/surrogate_snn_checkpoint.pth" in copy.artifacts(run)
 
 
-def check_what_dvc_wrote(folder: Path, committed: str) -> None:
-    """DVC writes a small number as text, and anew the file in which it stands."""
-    text = (folder / "params.yaml").read_text(encoding="utf-8")
-    changed = yaml.safe_load(text)
-    assert changed["train"]["lr"] == "1e-05", "the trap that this test is about"
-    trained = torch.load(folder / artifact_paths(folder)["trained"], weights_only=True)
-    assert trained["training_config"]["lr"] == 1e-05
-    assert re.findall(r"#.*", text) == re.findall(r"#.*", committed)
-    changed["train"]["lr"] = 0.003
-    assert changed == yaml.safe_load(committed)
+def test_a_late_change_makes_a_complete_run_and_doing_it_again_adds_nothing(
+    recorded_project: Project, tmp_path: Path
+) -> None:
+    """In a copy with its store, below whose root all files are found and written."""
+    moved = tmp_path / "moved?%20"
+    shutil.copytree(recorded_project.folder, moved, symlinks=True)
+    clone = Workspace(moved, recorded_project.environment)
+    (before,) = recorded_project.all_runs()
+    set_parameters(clone.folder, {"energy_report.figure_sample": 1})
+    assert stages_that_ran(clone.dvc("repro")) == ["energy_report", "publish"]
+    again = clone.dvc("repro", "--force", "--single-item", "publish")
+    assert "holds this result already; nothing added" in again
+    assert "was there already" in clone.spikejoule("publish")
+    with opened(project_store(moved, "spikejoule", {})) as (client, experiment_id):
+        runs = client.search_runs([experiment_id], order_by=["attributes.start_time"])
+        versions = client.search_model_versions()
+    earlier, new = runs
+    assert earlier.info.run_id == before.info.run_id
+    assert new.info.status == "FINISHED"
+    assert new.data.params["energy_report.figure_sample"] == "1"
+    assert new.data.params["train.max_epochs"] == "2"
+    assert len(client.get_metric_history(new.info.run_id, CURVE)) == 2
+    for run in runs:
+        own = moved / "mlartifacts" / run.info.run_id / "artifacts"
+        assert run.info.artifact_uri == own.as_uri()
+        assert client.list_artifacts(run.info.run_id, "checkpoint")
+    models = {version.run_id: version.source for version in versions}
+    assert models == {run.info.run_id: f"{run.info.artifact_uri}/model" for run in runs}
 
 
-@pytest.fixture
-def clone(recorded_project: Project, tmp_path: Path) -> Workspace:
-    return copy_of(recorded_project, tmp_path / "clone")
-
-
-class TestPipeline:
-    def test_a_late_change_makes_a_complete_run_and_doing_it_again_adds_nothing(
-        self, recorded_project: Project, tmp_path: Path
-    ) -> None:
-        """In a copy with its store, below whose root all files are found and written."""
-        moved = tmp_path / "moved?%20"
-        shutil.copytree(recorded_project.folder, moved, symlinks=True)
-        clone = Workspace(moved, recorded_project.environment)
-        (before,) = recorded_project.all_runs()
-        old = Path(url2pathname(urlsplit(before.info.artifact_uri).path)).parents[1]
-        files = set(old.rglob("*"))
-        set_parameters(clone.folder, {"energy_report.figure_sample": 1})
-        assert stages_that_ran(clone.dvc("repro")) == ["energy_report", "publish"]
-        again = clone.dvc("repro", "--force", "--single-item", "publish")
-        assert "holds this result already; nothing added" in again
-        assert "was there already" in clone.spikejoule("publish")
-        assert set(old.rglob("*")) == files, "written where the project was"
-        with opened(project_store(moved, "spikejoule", {})) as (client, experiment_id):
-            runs = client.search_runs([experiment_id], order_by=["attributes.start_time"])
-            versions = client.search_model_versions()
-        earlier, new = runs
-        assert earlier.info.run_id == before.info.run_id
-        assert new.info.status == "FINISHED"
-        assert new.data.params["energy_report.figure_sample"] == "1"
-        assert new.data.params["train.max_epochs"] == "2"
-        assert len(client.get_metric_history(new.info.run_id, CURVE)) == 2
-        for run in runs:
-            own = moved / "mlartifacts" / run.info.run_id / "artifacts"
-            assert run.info.artifact_uri == own.as_uri()
-            assert client.list_artifacts(run.info.run_id, "checkpoint")
-        models = {version.run_id: version.source for version in versions}
-        assert models == {run.info.run_id: f"{run.info.artifact_uri}/model" for run in runs}
-
-    def test_earlier_parameters_bring_training_back_out_of_the_run_cache(
-        self, clone: Workspace
-    ) -> None:
-        before = (clone.folder / "dvc.lock").read_bytes()
-        set_parameters(clone.folder, {"train.max_epochs": 1})
-        assert stages_that_ran(clone.dvc("repro", "train")) == ["baseline", "train"]
-        assert (clone.folder / "dvc.lock").read_bytes() != before
-        set_parameters(clone.folder, {"train.max_epochs": 2})
-        said = clone.dvc("repro", "train")
-        assert "Stage 'train' is cached - skipping run" in said
-        assert stages_that_ran(said) == []
-        assert (clone.folder / "dvc.lock").read_bytes() == before
-
-    def test_what_a_store_did_not_take_is_recorded_by_the_next_repro(
-        self, clone: Workspace, recorded_project: Project
-    ) -> None:
-        database = clone.folder.parent / "store.db"
-        shutil.copy(recorded_project.folder / "mlflow.db", database)
-        unwritable = {"MLFLOW_TRACKING_URI": f"sqlite:///file:{database}?mode=ro&uri=true"}
-        environment = {**clone.environment, **unwritable}
-        set_parameters(clone.folder, {"energy_report.figure_sample": 1})
-        command = [sys.executable, "-m", "dvc", "repro"]
-        said = run_command(command, clone.folder, environment, status=255)
-        assert stages_that_ran(said) == ["energy_report", "publish"]
-        (line,) = (line for line in said.splitlines() if line.startswith("error: "))
-        assert "(sqlite3.OperationalError) attempt to write a readonly database)" in line
-        assert "Traceback" not in said
-        assert stages_that_ran(clone.dvc("repro")) == ["publish"], "all before it was kept"
-        # An experiment in a folder of its own fails with it, and is run again.
-        away = ["exp", "run", "--temp", "-n", "away", "-S", "energy_report.figure_sample=2"]
-        run_command([*command[:-1], *away], clone.folder, environment, status=255)
-        # Trainings come out of the run cache; the report, with outputs outside of it, is made anew.
-        assert stages_that_ran(clone.dvc(*away)) == ["energy_report", "publish"]
-        names = {run.info.run_name: run for run in clone.all_runs()}
-        assert {run.info.status for run in names.values()} == {"FINISHED"}
-        assert len(names) == 2
-        assert "away" in names
-        versions = {entry.run_id for entry in clone.client.search_model_versions()}
-        assert versions == {run.info.run_id for run in names.values()}
-
-    def test_training_is_seen_live_and_the_next_start_ends_the_run_of_a_kill(
-        self, clone: Workspace
-    ) -> None:
-        # This stage alone: the ReLU networks before it would be trained as many epochs.
-        set_parameters(clone.folder, {"train.max_epochs": 40_000})
-        process = start_dvc(clone.folder, clone.environment, "repro", "--single-item", "train")
-        try:
-            deadline = time.monotonic() + COMMAND_SECONDS
-            while not any(CURVE in run.data.metrics for run in clone.runs().values()):
-                assert time.monotonic() < deadline
-                time.sleep(0.3)
-            (seen,) = clone.runs().values()
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=COMMAND_SECONDS)
-        assert seen.info.status == "RUNNING"
-        assert seen.data.params["train.max_epochs"] == "40000"
-        assert clone.spikejoule("front", status=1)
-        (left,) = clone.runs().values()
-        assert left.info.status == "KILLED"
-        assert left.data.tags["spikejoule.failure"] == "its processes ended before it was published"
+def test_what_a_store_did_not_take_is_recorded_by_the_next_repro(
+    recorded_project: Project, tmp_path: Path
+) -> None:
+    clone = copy_of(recorded_project, tmp_path / "clone")
+    database = clone.folder.parent / "store.db"
+    shutil.copy(recorded_project.folder / "mlflow.db", database)
+    unwritable = {"MLFLOW_TRACKING_URI": f"sqlite:///file:{database}?mode=ro&uri=true"}
+    environment = {**clone.environment, **unwritable}
+    set_parameters(clone.folder, {"energy_report.figure_sample": 1})
+    command = [sys.executable, "-m", "dvc", "repro"]
+    said = run_command(command, clone.folder, environment, status=255)
+    assert stages_that_ran(said) == ["energy_report", "publish"]
+    (line,) = (line for line in said.splitlines() if line.startswith("error: "))
+    assert "(sqlite3.OperationalError) attempt to write a readonly database)" in line
+    assert "Traceback" not in said
+    assert stages_that_ran(clone.dvc("repro")) == ["publish"], "all before it was kept"
+    # An experiment in a folder of its own fails with it, and is run again.
+    away = ["exp", "run", "--temp", "-n", "away", "-S", "energy_report.figure_sample=2"]
+    run_command([*command[:-1], *away], clone.folder, environment, status=255)
+    # Trainings come out of the run cache; the report, with outputs outside of it, is made anew.
+    assert stages_that_ran(clone.dvc(*away)) == ["energy_report", "publish"]
+    names = {run.info.run_name: run for run in clone.all_runs()}
+    assert {run.info.status for run in names.values()} == {"FINISHED"}
+    assert len(names) == 2
+    assert "away" in names
+    versions = {entry.run_id for entry in clone.client.search_model_versions()}
+    assert versions == {run.info.run_id for run in names.values()}

@@ -16,7 +16,6 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-import yaml
 from numba.core.event import install_listener
 from tqdm import tqdm
 
@@ -150,19 +149,6 @@ def test_whole_files_that_do_not_belong_together_are_refused(
     change()
     (line,) = refusal(stage, project, capsys)
     assert re.search(words, line), line
-
-
-def test_outputs_that_cannot_be_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file in the place of their folder."""
-    definition = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))
-    paths = definition["vars"][0]["paths"]
-    paths |= {name: f"blocked/{name}" for name in inputs_and_outputs("evaluate", project)[1]}
-    (project / "dvc.yaml").write_text(yaml.safe_dump(definition), encoding="utf-8")
-    (project / "blocked").write_text("a file")
-    assert call("evaluate") == 1
-    (error,) = (line for line in capsys.readouterr().err.splitlines() if line)
-    assert error.startswith("error: blocked/")
-    assert "cannot be written" in error
 
 
 def test_a_full_disk_under_a_library(
