@@ -122,6 +122,9 @@ class TestImports:
 
     def test_of_the_package(self, repository: Path) -> None:
         assert self.imported("import spikejoule", repository) == {"spikejoule"}
+        code = "from spikejoule.cli import build_parser; build_parser().format_help()"
+        heavy = {"torch", "numpy", "numba", "mlflow", "matplotlib", "sklearn", "scipy"}
+        assert not self.imported(code, repository) & heavy
         modules = ("params", "data.images", "core.store", "encoding.encoders.poisson", "tracking")
         modules += ("encoding.counting", "evaluation.evaluation", "report.charts")
         code = "\n".join(f"import spikejoule.{name}" for name in modules)
@@ -325,49 +328,6 @@ class TestLauncher:
         done = run(["stages/shared/run", *arguments], workspace, {"PATH": "/usr/bin:/bin"})
         assert done.returncode == status
         assert done.stderr.startswith(f"error: {words}")
-
-
-class TestStages:
-    """A stage of one line, as DVC calls it."""
-
-    @pytest.mark.parametrize(
-        ("line", "status", "said"),
-        [
-            ("paths['train'].touch()", 0, ""),
-            (
-                "paths['test'].touch()",
-                1,
-                "and list ${paths.test} in each stage that reads or writes it.\n",
-            ),
-            ("raise ParameterError('one\\ntwo')", 1, "error: one\nerror: two\n"),
-            ("raise KeyboardInterrupt", 130, "error: interrupted from the keyboard.\n"),
-            ("raise ValueError(params.seed)", 1, "ValueError: 42\n"),
-        ],
-    )
-    def test_how_it_ends(
-        self, line: str, status: int, said: str, repository: Path, tmp_path: Path
-    ) -> None:
-        shutil.copytree(repository / "stages", tmp_path / "stages")
-        (tmp_path / "src").symlink_to(repository / "src")
-        shutil.copy(repository / "params.yaml", tmp_path)
-        (tmp_path / "stages" / "probe.py").write_text(
-            "from spikejoule.core.errors import ParameterError\n"
-            f"def main(paths, params):\n    {line}\n",
-            encoding="utf-8",
-        )
-        (tmp_path / "dvc.yaml").write_text(
-            "vars: [{paths: {train: a, data_metrics: b, test: c}}]\n"
-            "stages: {probe: {deps: ['${paths.train}'], metrics: [{'${paths.data_metrics}': {"
-            "cache: false}}]}}\n"
-        )
-        fake_program(tmp_path / ".venv" / "bin" / "python", f'exec "{sys.executable}" "$@"')
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-        done = run(["stages/shared/run", "probe"], tmp_path, environment)
-        assert done.returncode == status
-        assert done.stderr.endswith(said)
-        assert ("Traceback" in done.stderr) == ("ValueError" in line)
-        assert (tmp_path / "a").exists() == (status == 0)
-        assert not (tmp_path / "c").exists()
 
 
 def test_project_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,39 +100,9 @@ ODD = (
     *(None, True, "?", "a\nb", "a\0b", "", "x" * 501, "1e999", -1, 0.5, 1e300, 10**400, math.nan),
     *([], [0.25], [True], ["0.9"], [0.9, 0.8, 0.7, 0.6], [10] * 17, {"a": 1}),
 )
-REFUSED: dict[str, list[Any]] = yaml.safe_load(
-    Path(__file__).with_name("refused_values.yaml").read_text(encoding="utf-8")
+VALUES: dict[str, dict[str, list[Any]]] = yaml.safe_load(
+    Path(__file__).with_name("parameter_values.yaml").read_text(encoding="utf-8")
 )
-# Numbers that a parameter can be, and some that are just beyond.
-RANGES: dict[str, tuple[list[Any], list[Any]]] = {
-    "seed": ([0, 2**32 - 1], [-1, 2**32, 1.0]),
-    "data.validation_size": ([0, 0.5], [0.51, -0.1]),
-    "data.crop_pixels": ([0, 12], [13, -1]),
-    "data.average_pixels": ([1, 2, 4], [0, 3]),
-    "encode.time_window": ([1, 10_000], [0, 10_001, "50"]),
-    "encode.max_rate": ([0.1, 1000], [0, 1000.1]),
-    "encode.latency_threshold": ([0, 0.99], [1, -0.1]),
-    "model.hidden": ([1, [65_535] * 8], [0, [400, 0], [65_536], [10] * 9, [400.0], "400"]),
-    "model.threshold": ([0.1, [1e-30, 1e30]], [0, 1e-50, [1.0, 0], [1.0, 1.0, 1.0]]),
-    "model.decay": ([0, 1, [1, 0.5]], [1.01, [0.9], [0.9, "0.9"]]),
-    "model.weight_bits": ([2, 8, 32], [1, 9, 8.0]),
-    "model.state_bits": ([32], [8, 16.0, 16]),
-    "train.device": (
-        ["auto", "cpu", "cuda", "cuda:12"],
-        ["gpu", "cuda:", "cuda:0\n", "cuda:\u0661"],
-    ),
-    "train.batch_size": ([1], [0, 64.0]),
-    "train.lr": ([1e-9, 10], [0, 10.1, math.inf, "0.1", [0.1]]),
-    "train.grad_clip_norm": ([0, 2**53], [-1, 2**53 + 1]),
-    "train.target_accuracy": ([0.1, 100], [100.5, 0]),
-    "train.spike_penalty": ([0, [0.1, 0.2]], [[0.1], [0.1, -1]]),
-    "train.event_target": ([0, [0.1]], [[0.1, 0.1], "0.1"]),
-    "train.shift_pixels": ([0, 10], [11, 0.5]),
-    "train.prune_end": ([0.9, 1], [0, 0.2]),
-    "baseline.family_hidden": ([[], [50, 60]], [50, [50, 50], [50.0], list(range(1, 18))]),
-    "baseline.family_bits": ([[2, 16, 32]], [[1], [17], [8, 32, 8]]),
-    "energy_report.bootstrap_samples": ([100, 100_000], [99, 100_001, 2000.0]),
-}
 
 # Values that are refused together, or with words of their own: where the line begins and ends.
 TOGETHER: list[tuple[dict[str, Any], str, str]] = [
@@ -193,16 +163,14 @@ class TestRefused:
     def test_odd_values(self, key: str) -> None:
         assert sum(self.is_refused(key, value) for value in ODD) > len(ODD) / 3
 
-    @pytest.mark.parametrize("key", REFUSED)
+    @pytest.mark.parametrize("key", VALUES["refused"])
     def test_what_no_value_of_a_parameter_is(self, key: str) -> None:
-        assert all(self.is_refused(key, value) for value in REFUSED[key])
+        assert all(self.is_refused(key, value) for value in VALUES["refused"][key])
 
-    @pytest.mark.parametrize("key", RANGES)
+    @pytest.mark.parametrize("key", VALUES["allowed"])
     def test_the_ends_of_a_range(self, key: str) -> None:
-        allowed, beyond = RANGES[key]
-        for value in allowed:
+        for value in VALUES["allowed"][key]:
             parse_params(changed(key, value))
-        assert all(self.is_refused(key, value) for value in beyond)
 
     @pytest.mark.parametrize(("values", "begin", "end"), TOGETHER)
     def test_values_together(self, values: dict[str, Any], begin: str, end: str) -> None:
@@ -252,15 +220,6 @@ class TestFile:
         with pytest.raises(ParameterError, match=rf"params\.yaml.*{reason}") as error:
             load_params(tmp_path / "params.yaml")
         assert "\n" not in str(error.value)
-
-    def test_a_list_of_many_sizes_is_one_problem(self, tmp_path: Path) -> None:
-        text = PARAMS_FILE.read_text(encoding="utf-8")
-        sizes = "[" + "x, " * 5000 + "x]"
-        (tmp_path / "params.yaml").write_text(text.replace("hidden: 400", f"hidden: {sizes}"))
-        with pytest.raises(ParameterError) as error:
-            load_params(tmp_path / "params.yaml")
-        assert str(error.value).startswith("model.hidden: ['x', 'x'")
-        assert len(str(error.value)) < 300
 
 
 def test_a_renamed_key_is_refused_by_name(content: dict[str, Any]) -> None:

@@ -16,7 +16,6 @@ from spikejoule.data.images import Dataset
 from spikejoule.evaluation.inference import measure_network
 from tests.cli.conftest import Cli
 from tests.tools.examples import trained_network, write_example
-from tests.tools.processes import exit_status_of
 from tests.tools.settings import draw_key, encode
 
 
@@ -119,15 +118,3 @@ def test_bash_completes_commands_and_options(capsys: pytest.CaptureFixture[str])
             ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True
         )
         assert done.stdout.split() == [completed]
-
-
-def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
-    code = (
-        "import sys\n"
-        "from spikejoule.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'numba', 'mlflow', 'matplotlib', 'sklearn', 'scipy'}\n"
-        "sys.exit(len(heavy & set(sys.modules)))\n"
-    )
-    assert exit_status_of(code) == 0

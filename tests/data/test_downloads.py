@@ -1,15 +1,11 @@
 """Sources by download: from a server of the test's own, from none, and from one that is silent."""
 
-import functools
 import gzip
 import hashlib
-import http.server
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +16,9 @@ from spikejoule.data.source import Places
 from spikejoule.data.sources import SOURCES, load_dataset
 from tests.tools import sensor_files
 from tests.tools.sensor_files import encode_idx
+from tests.tools.services import served
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
 
 
 @pytest.fixture
@@ -40,13 +32,8 @@ def there(tmp_path: Path) -> Path:
 @pytest.fixture
 def address(there: Path) -> Iterator[str]:
     """Of a server of the folder."""
-    handler = functools.partial(_Quiet, directory=there)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with served(there) as url:
+        yield f"{url}/"
 
 
 @pytest.fixture

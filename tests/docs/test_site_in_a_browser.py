@@ -2,10 +2,7 @@
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.tools.pipeline_tools import run
+from tests.tools.services import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -28,26 +26,14 @@ NARROWEST_COLUMN = 60
 """Pixels."""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files without a line for each."""
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
 @pytest.fixture(scope="module")
 def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Address and folder of the site, built as `make docs` builds it: a warning is an error."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
     run(command, repository, {**os.environ, "NO_MKDOCS_2_WARNING": "1"})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    serving = threading.Thread(target=server.serve_forever)
-    serving.start()
-    yield f"http://127.0.0.1:{server.server_port}", folder
-    server.shutdown()
-    serving.join()
-    server.server_close()
+    with served(folder) as url:
+        yield url, folder
 
 
 def pages_in(folder: Path) -> list[str]:

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.encoding.events import EventList, load_events
+from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from tests.graphs.foreign import DT, GRAPHS, Maker
 from tests.tools.without_torch import WITH_TORCH
@@ -61,31 +60,21 @@ def sentence(call: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("name", [*OTHERS, "a path"])
-def test_no_array(name: str) -> None:
+def test_no_array_no_graph_no_events_and_no_conventions(name: str) -> None:
     given = OTHERS.get(name, Path("spikes.npy"))
     kind = type(given).__name__
     said = sentence(lambda: EventList.from_dense(given))
     assert said.startswith("spikes must be an array of numbers, or a dense tensor that holds them")
     assert f"are a {kind}" in said
-    if given is not None:
-        labels = {"labels": given}
-        said = sentence(lambda: price_graph(graph(), events(), GIVEN, **labels))
-        assert "labels must be an array of numbers" in said
-
-
-@pytest.mark.parametrize("name", [*OTHERS, "a path", "an array"])
-def test_no_graph_no_events_and_no_conventions(name: str) -> None:
-    given = OTHERS.get(name, SPIKES if name == "an array" else Path("network.nir"))
-    kind = type(given).__name__
     assert f"a NIRGraph is needed, not a {kind}: " in sentence(lambda: run_graph(given, events()))
     said = sentence(lambda: run_graph(graph(), given, GIVEN))
     assert said.startswith(f"events must be an EventList, not a {kind}: `EventList.from_dense`")
     if given is not None:
+        labels = {"labels": given}
+        said = sentence(lambda: price_graph(graph(), events(), GIVEN, **labels))
+        assert "labels must be an array of numbers" in said
         said = sentence(lambda: run_graph(graph(), events(), given))
         assert said == f"given must be Conventions, not a {kind}."
-    if name != "a path":
-        for read in (read_nir, load_events):
-            assert sentence(lambda read=read: read(given))
 
 
 @pytest.mark.parametrize(

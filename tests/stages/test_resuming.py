@@ -22,6 +22,7 @@ from stages.shared import project as shared
 from stages.shared import resuming
 from stages.shared.resuming import Resume, forget_recorded, resumable
 from tests.tools.pipeline_tools import set_parameters
+from tests.tools.processes import sleeping
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
@@ -190,11 +191,9 @@ class TestEnd:
     @pytest.fixture
     def pipeline(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
         """A process that stands for DVC."""
-        process = subprocess.Popen(["sleep", "600"])
-        monkeypatch.setattr(shared, "pipeline", lambda: psutil.Process(process.pid))
-        yield process
-        process.kill()
-        process.wait()
+        with sleeping() as process:
+            monkeypatch.setattr(shared, "pipeline", lambda: psutil.Process(process.pid))
+            yield process
 
 
 def save_when_it_has_ended(resume: Resume) -> None:

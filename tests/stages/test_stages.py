@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core import torch_files
+from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import load_images
 from spikejoule.encoding.events import load_events, save_events
 from spikejoule.evaluation.inference import load_inference_events
@@ -151,17 +152,33 @@ def test_whole_files_that_do_not_belong_together_are_refused(
     assert re.search(words, line), line
 
 
-def test_a_full_disk_under_a_library(
-    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Numba's, where it keeps a kernel; matplotlib's, where it keeps its fonts."""
+def no_space(paths: object, params: object) -> None:
+    """As numba finds where it keeps a kernel, and matplotlib where it keeps its fonts."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def full(*arguments: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("stages.evaluate.main", full)
-    (line,) = refusal("evaluate", project, capsys)
-    assert "No space left on device" in line
+def two_lines(paths: object, params: object) -> None:
+    raise ParameterError("one\ntwo")
+
+
+@pytest.mark.parametrize(
+    ("main", "said"),
+    [
+        (no_space, ["No space left on device."]),
+        (two_lines, ["error: one", "error: two"]),
+        (
+            lambda paths, params: paths["verdict"],
+            ["and list ${paths.verdict} in each stage that"],
+        ),
+    ],
+)
+def test_how_a_stage_ends(
+    main: Any, said: list[str], project: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("stages.evaluate.main", main)
+    lines = refusal("evaluate", project, capsys)
+    assert all(words in line for words, line in zip(said, lines, strict=True))
 
 
 def test_the_graph_is_the_network(finished: Path, tmp_path: Path) -> None:

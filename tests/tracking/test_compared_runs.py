@@ -429,18 +429,6 @@ def test_the_verdict_from_the_store_to_the_tables(
         assert reason in text
 
 
-def test_seeds_have_rows_of_their_own_beside_the_means() -> None:
-    runs = frame(seeded("n-seed-43", 43, 98.0), seeded("n", 42, 96.0), seeded("alone", 42,
-                 parameters={"model.weight_bits": "8"}))  # fmt: skip
-    rows = seeds_table(runs)[["name", "seeds", "test_accuracy_percent"]].to_numpy().tolist()
-    assert rows == [
-        ["alone", "42", 97.0],
-        ["n", "42 43", 97.0],
-        ["n", "42", 96.0],
-        ["n-seed-43", "43", 98.0],
-    ]
-
-
 def test_a_verdict_without_networks(priced: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record_networks(priced, "before", ())
     assert cli.main(["verdict", str(priced)]) == 0

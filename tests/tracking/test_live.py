@@ -1,9 +1,9 @@
 """The run of a training while it goes on: its epochs once, an end in every case, no cost."""
 
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from spikejoule.core.provenance import file_digest
 from spikejoule.tracking.publishing import RunRecord, publish
 from spikejoule.tracking.runs import LiveRun
 from spikejoule.tracking.store import Store, opened, project_store
+from tests.tools.processes import sleeping
 
 SECONDS = 60
 LAYERS = ("input", "hidden", "output")
@@ -36,16 +37,8 @@ Start = Callable[[], psutil.Process]
 @pytest.fixture
 def pipeline() -> Iterator[Start]:
     """Starts a process that stands for DVC."""
-    started = []
-
-    def start() -> psutil.Process:
-        started.append(subprocess.Popen(["sleep", "600"]))
-        return psutil.Process(started[-1].pid)
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    with ExitStack() as started:
+        yield lambda: psutil.Process(started.enter_context(sleeping()).pid)
 
 
 def runs(store: Store) -> list[Any]:
