@@ -100,43 +100,9 @@ ODD = (
     *(None, True, "?", "a\nb", "a\0b", "", "x" * 501, "1e999", -1, 0.5, 1e300, 10**400, math.nan),
     *([], [0.25], [True], ["0.9"], [0.9, 0.8, 0.7, 0.6], [10] * 17, {"a": 1}),
 )
-VALUES: dict[str, dict[str, list[Any]]] = yaml.safe_load(
+VALUES: dict[str, Any] = yaml.safe_load(
     Path(__file__).with_name("parameter_values.yaml").read_text(encoding="utf-8")
 )
-
-# Values that are refused together, or with words of their own: where the line begins and ends.
-TOGETHER: list[tuple[dict[str, Any], str, str]] = [
-    (
-        {"model.decay": [0.9, 0.8, 0.7]},
-        "model.decay: [0.9, 0.8, 0.7] is not allowed",
-        "allowed: a number, or a list of 2, one for each layer after the input",
-    ),
-    (
-        {"train.event_penalty": [1, 2]},
-        "train.event_penalty: [1.0, 2.0] is not allowed",
-        "or a list of 1, one for each hidden layer",
-    ),
-    (
-        {"encode.encoding": "direct", "model.weight_bits": 8},
-        "encode.encoding: 'direct' is not allowed with model.weight_bits 8",
-        "allowed: another encoding, or model.weight_bits 32",
-    ),
-    (
-        {"model.decay": [0.9, 1], "model.learned": "decay"},
-        "model.decay: [0.9, 1.0] is not allowed",
-        "allowed: numbers above 0 and below 1 where the decay is learned",
-    ),
-    (
-        {"model.weight_bits": 8, "model.decay": 0.999},
-        "model.decay: 0.999 is not allowed with integer weights",
-        "allowed: 1, or a number from 0 to 0.998",
-    ),
-    ({"train.lr": -1}, "train.lr: -1 is", "allowed: a number above 0 and of at most 10"),
-    ({"train.target_accuracy": -1}, "train.target_accuracy: -1 is", "or null"),
-    ({"train.engine": "event", "train.device": "cuda:1"}, "train.engine: ", ""),
-    ({"optimizer": 0.25}, "optimizer: 0.25 is given to an unknown key", ""),
-    ({"train.batchsize": 1}, "train.batchsize: 1 is given to an unknown key (did you mean ba", ""),
-]
 
 
 class TestRefused:
@@ -172,11 +138,11 @@ class TestRefused:
         for value in VALUES["allowed"][key]:
             parse_params(changed(key, value))
 
-    @pytest.mark.parametrize(("values", "begin", "end"), TOGETHER)
-    def test_values_together(self, values: dict[str, Any], begin: str, end: str) -> None:
-        message = refusal(with_all(values))
-        assert message.startswith(begin)
-        assert message.endswith(end)
+    @pytest.mark.parametrize("case", VALUES["together"], ids=lambda case: case["begin"])
+    def test_values_together(self, case: dict[str, Any]) -> None:
+        message = refusal(with_all(case["values"]))
+        assert message.startswith(case["begin"])
+        assert message.endswith(case["end"])
         assert "allowed" in message
         assert "\n" not in message
 

@@ -111,33 +111,6 @@ def test_means_of_squares_are_made_on_either_side() -> None:
     assert averaging(ours, 2, 3).lazy_updates is ours.lazy_updates
 
 
-def test_narrow_pixels_and_sums_are_not_for_nothing() -> None:
-    """3 pixels of 4 bits are read in 8, scaled, rounded and written; 2 and 2 sums are set and read.
-
-    Pixels of 8 bits are what they were, and who makes one sum after the other keeps it at hand.
-    """
-    narrow = baseline(10, [6, 5], weight_bits=4, activation_bits=4, sum_bits=16)
-    found = count_baseline(narrow, "zero_skipping", 2)
-    made = {
-        (one.term, one.bits, one.memory_bits): counts
-        for one, counts in zip(found.columns, found.counts.T.tolist(), strict=True)
-        if one.place == "input" or one.term == "sum_access"
-    }
-    assert made == {
-        ("pixel_read", 8, 24): [3, 3],
-        ("code_multiplication", 32, 0): [3, 3],
-        ("code_addition", 32, 0): [3, 3],
-        ("activation_write", 4, 12): [3, 3],
-        ("zero_comparison", 32, 0): [3, 3],
-        ("activation_read", 4, 12): [3, 3],
-        ("sum_access", 16, 32): [4, 4],
-    }
-    assert found.of("sum_access").tolist() == [[4, 4], [4, 4]]
-    wide = baseline(10, [6, 5], weight_bits=8, activation_bits=8, sum_bits=16)
-    terms = {one.term for one in count_baseline(wide, "dense", 2).columns}
-    assert not terms & {"pixel_read", "code_multiplication", "code_addition", "sum_access"}
-
-
 def test_means_of_a_network_are_those_of_its_counts() -> None:
     """Of all synapses; where some are gone, `test_recount.py`."""
     spikes = {"input": 5.0, "hidden": 3.0, "output": 2.0}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from spikejoule.core.errors import StoreError
@@ -49,6 +50,9 @@ from tests.tools.examples import (
 )
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+SECRETS: dict[str, dict[str, str]] = yaml.safe_load(
+    Path(__file__).with_name("secrets.yaml").read_text(encoding="utf-8")
+)
 FILES = tuple(artifact_paths(Path(__file__).parents[2], "publish"))
 
 
@@ -140,56 +144,12 @@ def test_a_store_out_of_reach_is_said_at_once(
             assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        ("to http://user:s3cret@host:5000/api failed: x", "to http://host:5000 failed: x"),
-        ("postgresql+psycopg://user:a/b#c?d@host/db", "postgresql+psycopg://***"),
-        ("(postgresql://user@host/db?password=s3cret&x=1)", "(postgresql://host)"),
-        ("h passwd=a access_token=b api_key='c'", "h passwd=*** access_token=*** api_key=***"),
-        ("at http://s3cret@host", "at http://host"),
-        ("at https://host:5000/?api_key=s3cret now", "at https://host:5000 now"),
-        ("postgresql://host/db?sslpassword=s3cret", "postgresql://host"),
-        ("postgresql://host/db?x=1&passwd=s3cret", "postgresql://host"),
-        ("'http://host/?access_token=s3cret'", "'http://host'"),
-        ("databricks://s3cret@host failed", "databricks://host failed"),
-        ("?sslpassword=a&access_token=b", "?sslpassword=***&access_token=***"),
-        ("sqlite:///file:/a/b.db?mode=ro&password=x", "sqlite:///file:/a/b.db"),
-        ("at postgresql://u:my s3cret@h/db", "at postgresql://***"),
-        ("unsupported 'u:s3cret@h:5432/db'", "unsupported ***"),
-        ("password: s3cret, or", "password: *** or"),
-        ('{"password": "s3 cret", "x": 1}', '{"password": ***, "x": 1}'),
-        ("AWS_SECRET_ACCESS_KEY=s3cret pass=s3cret", "AWS_SECRET_ACCESS_KEY=*** pass=***"),
-        ("Authorization: Bearer s3cret", "Authorization: Bearer ***"),
-        (
-            "(raised as a result of Query-invoked autoflush; consider using a block)\n"
-            "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT INTO params VALUES "
-            "(?, ?)]\n[parameters: ('seed', '42')]\n(Background on this error at: https://...)",
-            "(sqlite3.OperationalError) database or disk is full",
-        ),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("said", "shown"), SECRETS["messages"].items())
 def test_messages_show_scheme_and_host_alone(said: str, shown: str) -> None:
     assert in_one_line(OSError(said)) == shown
 
 
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("databricks://s3cret@h", "databricks://h"),
-        ("http://user:s3cret@h:5000/api", "http://h:5000"),
-        ("postgresql://h/db?sslpassword=p@s3cret", "postgresql://***"),
-        ("http://h/x@s3cret", "http://***"),
-        ("postgresql://u:my s3cret@h/db", "postgresql://h"),
-        ("postgresql://u:s3cret", "postgresql://u"),
-        ("postgresql:u:s3cret@h/db", "***"),
-        ("u:my s3cret@h:5432/db", "***"),
-        ("sqlite+pysqlcipher://:s3cret@/x", "sqlite+pysqlcipher://"),
-        ("sqlite:////a/b@c.db?key=s3cret", "sqlite:////a/b@c.db"),
-        ("file:///a/mlruns", "file:///a/mlruns"),
-        ("./mlruns", "./mlruns"),
-    ],
-)
+@pytest.mark.parametrize(("uri", "shown"), SECRETS["uris"].items())
 def test_a_whole_uri_is_shown_without_secrets(uri: str, shown: str) -> None:
     assert shown_uri(uri) == shown
 
