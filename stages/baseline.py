@@ -83,16 +83,16 @@ def _train(
     """The network of equal size, then the family.
 
     All have the spiking network's epochs, augmentation, pruning schedule and width of sums, and
-    learning constants of their own; the family has biases if it does. The network of equal size
-    always has: it is the teacher, who shall not change with what its student lacks.
+    learning constants of their own. The network of equal size always has biases: it is the
+    teacher, who shall not change with what its student lacks.
     """
     n_input, n_classes = splits["train"].images[0].size, splits["train"].subject.n_classes
     settings = params.baseline.training(params.train)
     epochs = params.train.prune_start, params.train.prune_end
-    bits, has_bias = params.model.state_bits, params.model.chosen_neuron.has_bias
+    bits = params.model.state_bits
     variants = [
         Variant(Network.of_layers(n_input, params.model.hidden, n_classes), equal_size=True),
-        *family(n_input, n_classes, params.baseline, epochs, bits, has_bias),
+        *family(n_input, n_classes, params.baseline, epochs, bits),
     ]
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
         training = train_baselines(

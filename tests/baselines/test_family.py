@@ -24,7 +24,9 @@ SETTINGS = BaselineTraining(
     rotate_degrees=5.0, weight_decay=1e-5, label_smoothing=0.1,
 )  # fmt: skip
 FAMILY = BaselineSettings(family_hidden=(12, 7), family_pruned=(0.0, 0.8), family_bits=(32, 8, 4))
-NO_BIAS = changed(FAMILY, family_hidden=(7,), family_pruned=(0.8,), family_bits=(32, 4))
+NO_BIAS = changed(
+    FAMILY, family_hidden=(7,), family_pruned=(0.8,), family_bits=(32, 4), family_bias=(False,)
+)
 PRUNING_EPOCHS = (0.2, 0.6)
 
 
@@ -38,8 +40,8 @@ def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
 def variants() -> list[Variant]:
     deep = Network.of_layers(784, (9, 6), 10)
     return [
-        *family(784, 10, FAMILY, PRUNING_EPOCHS, 16, bias=True),
-        *family(784, 10, NO_BIAS, PRUNING_EPOCHS, 16, bias=False),
+        *family(784, 10, FAMILY, PRUNING_EPOCHS, 16),
+        *family(784, 10, NO_BIAS, PRUNING_EPOCHS, 16),
         Variant(deep),
         Variant(deep, PruningSettings(pruned_fraction=0.5), 5),
         Variant(deep, bits=6),

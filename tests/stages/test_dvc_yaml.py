@@ -159,10 +159,8 @@ class TestStage:
         # Of a section that is not listed as a whole, those keys alone that the script reads.
         keys = {".".join(part) for part in read if len(part) == 2 and part[0] not in listed}
         if name == "baseline":
-            # Of events it takes the encoder, which is that of the window alone; of the neuron,
-            # whether it has a bias.
-            keys -= {"encode.encoder", "model.chosen_neuron"}
-            keys |= {"encode.window_ms", "model.bias"}
+            # Of events it takes the encoder, which is that of the window alone.
+            keys = keys - {"encode.encoder"} | {"encode.window_ms"}
             keys |= {f"train.{key}" for key in TrainingRegime.model_fields if key != "lr"}
         if name == "publish":  # which records every parameter but the limits, which decide nothing
             sections = set(Params.model_fields)

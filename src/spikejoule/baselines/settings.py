@@ -51,6 +51,7 @@ class BaselineSettings(Section):
         family_hidden: sizes of the one hidden layer of the family's networks.
         family_pruned: fractions of their weights that are removed.
         family_bits: widths of their weights and activations; 32 is float32, less are integers.
+        family_bias: whether their units have biases; both, for networks of either kind.
 
     The family has a network of every combination; with an empty list, none.
     """
@@ -69,6 +70,9 @@ class BaselineSettings(Section):
     family_bits: Annotated[tuple[Annotated[int, AfterValidator(_width)], ...], *_LISTED] = Field(
         default=(8,),
         description="a list of at most 16 of 32 and the whole numbers from 2 to 16, each once",
+    )
+    family_bias: Annotated[tuple[bool, ...], *_LISTED] = Field(
+        default=(True,), description="a list of true and false, each at most once"
     )
 
     def training(self, spiking: TrainingRegime) -> BaselineTraining:
@@ -143,22 +147,20 @@ def family(
     settings: BaselineSettings,
     pruning_epochs: tuple[float, float],
     sum_bits: int,
-    bias: bool,
 ) -> Iterator[Variant]:
-    """A network of every combination of size, pruned fraction and width, in this order.
+    """A network of every combination of size, pruned fraction, width and bias, in this order.
 
     Args:
         n_input: pixels of an image.
         n_output: number of classes.
-        settings: which sizes, fractions and widths.
+        settings: which sizes, fractions and widths, and whether with biases.
         pruning_epochs: fraction of the epochs before the first weight is removed, and after which
             the last one is.
         sum_bits: width of the sums of those of integers.
-        bias: whether their units have biases.
     """
     start, end = pruning_epochs
-    for hidden, fraction, bits in product(
-        settings.family_hidden, settings.family_pruned, settings.family_bits
+    for hidden, fraction, bits, bias in product(
+        settings.family_hidden, settings.family_pruned, settings.family_bits, settings.family_bias
     ):
         pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
         neuron = LeakyIntegrateAndFire(bias=bias)

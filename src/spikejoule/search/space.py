@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 SECTIONS: Final = ("encode", "model", "train", "baseline")
-FAMILY: Final = ("baseline.family_hidden", "baseline.family_pruned", "baseline.family_bits")
+FAMILY: Final = tuple(f"baseline.family_{name}" for name in ("hidden", "pruned", "bits", "bias"))
 """Which conventional networks a run has; a trial has one, of the spiking one's parameters."""
 
 OF_BOTH_SIDES: Final = frozenset(
@@ -153,7 +153,8 @@ class SearchSpace:
                 f"model.hidden: {shown([*hidden])} is not allowed in a search of conventional "
                 "networks; allowed: one hidden layer, on images"
             )
-        members = [*hidden], [params.train.pruned_fraction], [bits]
+        has_bias = params.model.chosen_neuron.has_bias
+        members = [*hidden], [params.train.pruned_fraction], [bits], [has_bias]
         return parse_params(with_values(values, dict(zip(FAMILY, members, strict=True))))
 
     @property

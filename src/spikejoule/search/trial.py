@@ -162,10 +162,8 @@ def _conventional(
     assert isinstance(validation, LabelledImages)
     epochs = params.train.prune_start, params.train.prune_end
     n_classes, settings = train.subject.n_classes, params.baseline.training(params.train)
-    sizes, model = (math.prod(train.shape), n_classes), params.model
-    variants = [
-        *family(*sizes, params.baseline, epochs, model.state_bits, model.chosen_neuron.has_bias)
-    ]
+    n_input, state_bits = math.prod(train.shape), params.model.state_bits
+    variants = [*family(n_input, n_classes, params.baseline, epochs, state_bits)]
     trained = train_baselines(
         train, validation, variants, settings, params.seed, state_store=state_store
     ).baselines[0]

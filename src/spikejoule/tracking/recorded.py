@@ -70,8 +70,8 @@ _OF_MEANS = [*_OF_EXIT, f"{PARAMETER}energy_report.profile"]
 # those of the network alone that is quantised after its training, where no sample is of events.
 _IN_NAMES = tuple(
     f"{PARAMETER}{name}"
-    for name in ("seed", "evaluate.", "model.hidden", "model.bias", "baseline.family_hidden",
-                 "baseline.family_pruned", "baseline.family_bits")
+    for name in ("seed", "evaluate.", "model.hidden", "baseline.family_hidden",
+                 "baseline.family_pruned", "baseline.family_bits", "baseline.family_bias")
 )  # fmt: skip
 _QUANTISED, _OF_QUANTISED = "quantised ", (f"{PARAMETER}encode.", f"{OF_BASELINE}weight_bits")
 _SEED, _SIZE, _DISTILLATION, _FILES = (
