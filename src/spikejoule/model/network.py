@@ -28,7 +28,7 @@ groups) f_y f_x synapses.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -143,12 +143,10 @@ class Dense(Node):
         left: NDArray[np.int64] = np.count_nonzero(self.weight, axis=0).astype(np.int64)
         return left
 
-    def targets(self, pruned: bool = False) -> NDArray[np.bool_]:
-        """Whether a spike of each unit of the input reaches each of the output, [n_in, n_out]."""
-        if not pruned:
-            return np.ones((self.n_in, self.n_out), dtype=np.bool_)
-        reached: NDArray[np.bool_] = self.weight.T != 0
-        return reached
+    def targets(self, pruned: bool = False) -> Iterator[NDArray[np.bool_]]:
+        """Whether a spike of a unit of the input reaches each of the output, [units, n_out], for
+        some units of the input after the other."""
+        yield self.weight.T != 0 if pruned else np.ones((self.n_in, self.n_out), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -222,20 +220,23 @@ class Convolution(Node):
         fan_out: NDArray[np.int64] = np.einsum("yq,xr,cqr->cyx", rows, columns, taps, optimize=True)
         return fan_out.reshape(-1)
 
-    def targets(self, pruned: bool = False) -> NDArray[np.bool_]:
-        """Whether a spike of each unit of the input reaches each of the output, [n_in, n_out]."""
-        found = np.zeros((*self.in_shape, *self.out_shape), dtype=np.bool_)
+    def targets(self, pruned: bool = False) -> Iterator[NDArray[np.bool_]]:
+        """As of `Dense`, the units of a channel at a time."""
         channels, per_group, height, width = self.weight_shape
         rows, columns = (
             [self.windows.met(self, axis, place) for place in range(size)]
             for axis, size in ((0, height), (1, width))
         )
-        for channel, inner, y, x in np.ndindex(channels, per_group, height, width):
-            if not pruned or self.weight[channel, inner, y, x]:
-                source = channel // (channels // self.groups) * per_group + inner
-                (of_row, row), (of_column, column) = rows[y], columns[x]
-                found[source, of_row[:, None], of_column, channel, row[:, None], column] = True
-        return found.reshape(self.n_in, self.n_out)
+        of_group = channels // self.groups
+        for source in range(self.in_shape[0]):
+            found = np.zeros((*self.in_shape[1:], *self.out_shape), dtype=np.bool_)
+            first, inner = source // per_group * of_group, source % per_group
+            for channel, y, x in np.ndindex(of_group, height, width):
+                target = first + channel
+                if not pruned or self.weight[target, inner, y, x]:
+                    (of_row, row), (of_column, column) = rows[y], columns[x]
+                    found[of_row[:, None], of_column, target, row[:, None], column] = True
+            yield found.reshape(-1, self.n_out)
 
 
 @dataclass(frozen=True)
@@ -414,8 +415,8 @@ class Network:
         if count == 0:
             raise ParameterError("the network needs at least one hidden layer, none was given")
         names = iter(["hidden"] if count == 1 else [f"hidden{k + 1}" for k in range(count)])
-        neuron, n_input = neuron or LeakyIntegrateAndFire(), math.prod(in_shape)
-        _check_size("input", n_input, MAX_UNITS)
+        neuron, least = neuron or LeakyIntegrateAndFire(), min(in_shape, default=0)
+        _check_size("input", math.prod(in_shape) if least > 0 else least, MAX_UNITS)
         nodes: dict[str, Node] = {"input": Input("input", in_shape, in_shape)}
         edges: list[Edge] = []
         waiting: set[Edge] = set()
@@ -598,13 +599,9 @@ class Network:
     def fan_out_of(self, connection: Connection, pruned: bool = False) -> NDArray[np.int64]:
         """Synapses of a connection of a chain that a spike of each unit of its sender reaches,
         through pooling where there is some, int64 [units]."""
-        return self._of_sender(connection, connection.fan_out(pruned))
+        return self.of_sender(connection, connection.fan_out(pruned))
 
-    def targets_of(self, connection: Connection, pruned: bool = False) -> NDArray[np.bool_]:
-        """Whether a spike of each unit of its sender reaches each neuron behind it, likewise."""
-        return self._of_sender(connection, connection.targets(pruned))
-
-    def _of_sender(self, connection: Connection, of_source: NDArray[Kept]) -> NDArray[Kept]:
+    def of_sender(self, connection: Connection, of_source: NDArray[Kept]) -> NDArray[Kept]:
         """What holds for each source of a connection, for each unit of its sender."""
         pooling = self.nodes[self.sources[connection.name][0]]
         if not isinstance(pooling, Pooling):
@@ -682,7 +679,7 @@ def _placed(layer: HiddenLayer, shape: Shape, windows: Windows) -> tuple[int, in
     """Places of a layer's windows over (C, H, W); ParameterError if they do not fit it."""
     if len(shape) != 3:
         raise ParameterError(
-            f"the layer {layer} takes (channels, height, width), but is given {shape[0]} units; "
+            f"the layer {layer} takes (channels, height, width), but is given the shape {shape}; "
             "allowed is one that is fully connected, such as 400"
         )
     rows, columns = (windows.places(shape[1 + a], a, 2 * windows.padding[a]) for a in (0, 1))

@@ -96,8 +96,9 @@ def lazy_updates_per_sample(
         for one, sender in zip(network.connections, network.senders, strict=True):
             if network.target_of(one).name == network.layer_names[number]:
                 into.append(delayed(own) if sender == number else layers[sender])
-                reached.append(network.targets_of(one, pruned))
-        arriving, targets = side_by_side(into), targets_by_source(np.concatenate(reached))
+                of_source = np.concatenate([*map(targets_by_source, one.targets(pruned))])
+                reached.append(network.of_sender(one, of_source))
+        arriving, targets = side_by_side(into), np.concatenate(reached)
         spikes, own_spikes = (arriving.sources, arriving.offsets), (own.sources, own.offsets)
         _count_updates(spikes, own_spikes, targets, n_steps, of_layer)
     return updates.T.copy()
