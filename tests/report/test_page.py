@@ -18,7 +18,6 @@ from spikejoule.energy import (
     EnergyAnalysis,
     analyse,
     load_profiles,
-    mean_operations,
 )
 from spikejoule.energy.bands import RecordedNetwork, band_verdicts
 from spikejoule.energy.estimates import joules, plain
@@ -32,7 +31,6 @@ from spikejoule.report.page import linked
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 from tests.report.test_charts import point
 from tests.tools.committed import committed_text, committed_values
-from tests.tools.tiny_network import ARCHITECTURE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -236,31 +234,6 @@ class TestPage:
         assert f"the cheapest is {metrics['equal_accuracy_baseline']}, which" in words
         assert not re.search("lemaire|45nm-fp32|bracket|code |e[+-]?[0-9]", words)
 
-    @pytest.mark.parametrize(
-        ("own_percent", "baselines", "said"),
-        [
-            (96.0, BASELINES, "No conventional network of equal accuracy is known: none of 1 "),
-            (None, BASELINES, "accuracy of this network on validation images is not recorded"),
-            (88.0, (), "No conventional network was counted"),
-        ],
-    )
-    def test_the_first_sentence_without_a_network_of_equal_accuracy(
-        self, own_percent: float | None, baselines: Any, said: str
-    ) -> None:
-        first = PageContent(both(own_percent, baselines)).says("headline")
-        assert said in first[0]
-        assert re.search(r"takes .* when memory is counted and 69\.6 pJ .* for arithm", first[0])
-        assert len(first) == 1
-
-    def test_what_is_below_the_first_screen(self) -> None:
-        words = words_of(default_page(), "numbers")
-        assert "90.00 %95 % interval 85.00 to 94.00 %" in words
-        assert "not included: neuron update active (beyond leak and bias); " in words
-        # 10 of 16 events and 2 of 3 steps of leaks and biases
-        assert f"for {10 * 0.9 + 2 * 4 * 4.6:.4g} pJ for arithmetic alone" in words
-        assert "Early exit: 80.00 % of test images correct" in words
-        assert "in place of 81.00 %" in words
-
     def test_the_contents_name_every_section(self) -> None:
         for page in (default_page(), sparse_page()):
             (links,) = tree_of(page).iter("nav")
@@ -338,13 +311,6 @@ class TestPage:
         assert "With memory counted the spiking side needs less energy nowhere" in of_this
         assert "nowhere" not in default_page()
 
-    def test_the_front_and_how_to_make_one(self) -> None:
-        page = default_page()
-        assert "92.00 % on validation takes 3,600 synaptic events" in words_of(page, "front")
-        assert "run-100earlymodel.hidden 10090091.0090.50aaaaaaaac0ffee" in words_of(page, "runs")
-        assert "run-300" not in words_of(page, "runs")
-        assert "make sweep" in words_of(sparse_page(), "front")
-
     def test_words_of_others_are_escaped(self) -> None:
         hostile = "<script>alert(1)</script>"
         given = content()
@@ -360,15 +326,6 @@ class TestPage:
         page = energy_page(changed)
         assert hostile not in page
         assert hostile in words_of(page, "provenance")
-
-    def test_means_alone_have_no_interval(self) -> None:
-        given = inputs()
-        means = mean_operations({"input": 5.0, "hidden": 3.0, "output": 2.0}, ARCHITECTURE, 3)
-        given = replace(given, variants=(replace(given.variant, operations=means),))
-        page = energy_page(PageContent(analysis(given)))
-        assert "no interval" in words_of(page, "numbers")
-        shown = {node.get("id") for node in tree_of(page).iter("figure")}
-        assert shown == {"by-profile", "by-term"}
 
 
 # Cells under 60 pixels, and what is wider than the column that it stands in.

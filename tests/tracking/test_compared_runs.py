@@ -181,15 +181,6 @@ class TestCommand:
             "\\u001b[2J",
         ]
 
-    def test_without_events_nothing_is_drawn_and_that_is_said(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        record(project, run("100", 98, 97.5, 0))
-        figure = project / "front.png"
-        assert cli.main(["front", str(project), "--figure", str(figure)]) == 0
-        assert f"{figure} was not drawn: no run has synaptic events.\n" in capsys.readouterr().out
-        assert not figure.exists()
-
     def test_no_store(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (project / "mlflow.db").unlink()
         assert cli.main(["front", str(project)]) == 1
