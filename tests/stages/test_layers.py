@@ -28,8 +28,8 @@ MISMATCHES_ALLOWED = 1e-4
 @pytest.mark.parametrize(
     ("words", "sizes"),
     [
-        (["6c5s2", "8c3s2"], "28x28-6c5s2-8c3s2-10"),
-        (["30r"], "784-30r-10"),
+        pytest.param(["6c5s2", "8c3s2"], "28x28-6c5s2-8c3s2-10", marks=pytest.mark.slow),
+        pytest.param(["30r"], "784-30r-10", marks=pytest.mark.slow),
         (["6c5s2", "2avg", "20r"], "28x28-6c5s2-2avg-20r-10"),
     ],
 )
@@ -68,6 +68,7 @@ def test_any_layers(
             assert found == pytest.approx(counted.sum(), rel=0.001), name
 
 
+@pytest.mark.slow
 def test_moving_digits_need_memory(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
