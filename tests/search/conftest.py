@@ -1,13 +1,34 @@
 """What searches begin with."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from spikejoule.energy import load_profiles
 from spikejoule.params import Params, load_params
+from spikejoule.search.space import Search, SearchSettings, search_space
 
 
 @pytest.fixture
 def params(repository: Path) -> Params:
     """Those of the project."""
     return load_params(repository / "params.yaml")
+
+
+SearchOf = Callable[..., Search]
+
+
+@pytest.fixture
+def search_of(params: Params, tmp_path: Path) -> SearchOf:
+    """A search of a space, in a folder of its own."""
+
+    def made(space: Mapping[str, Any], **changes: Any) -> Search:
+        content = {"study": "a", "trials": 4, "energy": "45nm-fp32", "fixed": {}, **changes}
+        settings = SearchSettings.model_validate({**content, "space": dict(space)})
+        found = search_space(settings, params, load_profiles()[settings.energy])
+        storage = f"sqlite:///{tmp_path}/{settings.side}.db"
+        return Search(storage, settings, found, {}, {}, tmp_path, heartbeat=1, retries=1)
+
+    return made

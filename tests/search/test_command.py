@@ -71,6 +71,9 @@ DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits":
     ("changes", "options", "words"),
     [
         ({"energy": "45nm-fp23"}, (), "search.yaml: energy: '45nm-fp23'"),
+        ({"spaces": {}}, (), "spaces: {} is given to an unknown key (did you mean space?)"),
+        ({"space": {}}, (), "search.yaml: space: {} is not allowed; allowed: parameters by full"),
+        ({"fixed": {"train.lr": 20}}, (), "search.yaml: fixed.train.lr: 20 is not allowed; allow"),
         (DIRECT, (), "none of 200 combinations of the space is allowed: encode.encoding: 'direct'"),
         ({}, ("--space", "none.yaml"), "error: none.yaml does not exist"),
         ({}, ("--storage", "mysql://me:secret@a/b"), "is not allowed; allowed: sqlite:///FILE, or"),
@@ -91,7 +94,7 @@ def test_what_is_not_allowed(
     options: tuple[str, ...],
     words: str,
 ) -> None:
-    monkeypatch.setattr("spikejoule.search.launch.shutil.which", lambda program: None)
+    monkeypatch.setattr("shutil.which", lambda *_: None)
     content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8")) | changes
     (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     line = refused(capsys, *options)

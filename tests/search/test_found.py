@@ -13,16 +13,12 @@ from optuna.trial import create_trial  # noqa: E402
 
 from spikejoule.cli.searching import found_table, front_text  # noqa: E402
 from spikejoule.core.errors import ArtifactError  # noqa: E402
+from spikejoule.core.parameters import read_sections  # noqa: E402
 from spikejoule.core.yaml_files import read_yaml  # noqa: E402
-from spikejoule.energy import load_profiles  # noqa: E402
 from spikejoule.params import Params, parse_params  # noqa: E402
-from spikejoule.search.space import (  # noqa: E402
-    SearchSpace,
-    load_search,
-    search_space,
-    with_values,
-)
-from spikejoule.search.study import ENDED, Search  # noqa: E402
+from spikejoule.search.space import Search, SearchSettings, with_values  # noqa: E402
+from spikejoule.search.study import ENDED  # noqa: E402
+from tests.search.conftest import SearchOf  # noqa: E402
 from tests.search.test_space import draws  # noqa: E402
 
 RESULTS = [(90.0, 5.0), (95.0, 7.0), (94.0, 9.0), (97.0, 20.0), (97.0, 21.0)]
@@ -30,12 +26,13 @@ FRONT = {0, 1, 3}
 
 
 @pytest.fixture
-def space(repository: Path, params: Params) -> SearchSpace:
-    return search_space(load_search(repository / "search.yaml"), params, "search.yaml")
+def search(repository: Path, search_of: SearchOf) -> Search:
+    return search_of(**read_sections(repository / "search.yaml", SearchSettings))
 
 
 @pytest.fixture
-def table(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) -> pd.DataFrame:
+def table(search: Search, params: Params) -> pd.DataFrame:
+    space = search.space
     trials = []
     for number, (accuracy, energy) in enumerate(RESULTS):
         metrics = {
@@ -53,23 +50,14 @@ def table(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) 
         trial = create_trial(values=(accuracy, energy), user_attrs={ENDED: ended})
         trial.number = number
         trials.append(trial)
-    search = Search(
-        storage="sqlite:///search.db",
-        settings=load_search(repository / "search.yaml"),
-        space=space,
-        profile=load_profiles()["45nm-fp32"],
-        data={},
-        paths={},
-        folder=tmp_path,
-    )
     return found_table(trials, search, params)
 
 
 def test_a_command_sets_the_same_after_any_other(
-    table: pd.DataFrame, space: SearchSpace, params: Params, tmp_path: Path
+    table: pd.DataFrame, search: Search, params: Params, tmp_path: Path
 ) -> None:
     """`dvc exp run` leaves what it sets in params.yaml."""
-    drawn = draws(space, len(RESULTS))
+    drawn = draws(search.space, len(RESULTS))
     left = params.model_dump(mode="json")
     rows = table.to_dict("records")
     for row in (*rows, *reversed(rows)):
@@ -79,15 +67,20 @@ def test_a_command_sets_the_same_after_any_other(
             "\n".join(word.replace("=", ": ", 1) for word in words[3:] if word != "-S")
         )
         left = with_values(left, read_yaml(tmp_path / "set.yaml", ArtifactError))
-        assert parse_params(left) == space.params(drawn[row["trial"]][1])
+        assert parse_params(left) == search.space.params(drawn[row["trial"]][1])
 
 
-def test_the_front_and_the_table(table: pd.DataFrame, space: SearchSpace, tmp_path: Path) -> None:
+def test_the_front_and_the_table(table: pd.DataFrame, search: Search) -> None:
     lines = [line.strip() for line in front_text(table, "45nm-fp32").splitlines()]
     front = table["command"][table["on_front"] == 1]
     assert [line for line in lines if "dvc exp run" in line] == list(front)
     assert list(table)[:2] == ["trial", "on_front"]
-    assert list(table)[5:] == ["processor_seconds", "trained_sha256", "command", *space.entries]
+    assert list(table)[5:] == [
+        "processor_seconds",
+        "trained_sha256",
+        "command",
+        *search.space.entries,
+    ]
     read = table.to_dict("records")
     assert [int(row["trial"]) for row in read] == [0, 1, 2, 3, 4]
     assert {int(row["trial"]) for row in read if row["on_front"]} == FRONT

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,16 @@ import pytest
 pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
+from optuna.trial import TrialState
+
 from spikejoule.baselines.counts import BASELINE, weights_digest
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, describe
-from spikejoule.energy import load_profiles
 from spikejoule.energy.counting import averaging
-from spikejoule.params import Params
-from spikejoule.search.launch import run_trials
-from spikejoule.search.space import SearchSettings, SearchSpace
-from spikejoule.search.study import TRAINED, Search, by_state, open_study
+from spikejoule.search.study import by_state, open_study, run_trials
 from spikejoule.search.trial import SearchData, run_trial
 from stages import baseline
+from tests.search.conftest import SearchOf
 from tests.tools.without_torch import needs_torch
 
 FIXED = {"train.max_epochs": 3, "model.state_bits": 16, "encode.encoding": "latency"}
@@ -35,33 +35,22 @@ def data(mnist5k: Dataset) -> SearchData:
     return SearchData(small.train, validation, describe(small, small.train, validation, False))
 
 
-def search(params: Params, tmp_path: Path, side: str, minutes: float | None = None) -> Search:
+@pytest.fixture
+def of_side(search_of: SearchOf) -> SearchOf:
     entries = {key: [value] for key, value in DRAWN.items()}
-    settings = SearchSettings.model_validate(
-        {"study": "a", "trials": 50, "energy": "lemaire-complete-int8", "side": side,
-         "processor_minutes": minutes, "fixed": FIXED, "space": entries}
-    )  # fmt: skip
-    base = params.model_dump(mode="json")
-    for key, value in FIXED.items():
-        section, _, own = key.partition(".")
-        base[section][own] = value
-    return Search(
-        storage=f"sqlite:///{tmp_path}/{side}.db", settings=settings,
-        space=SearchSpace(base, entries, side), profile=load_profiles()["lemaire-complete-int8"],
-        data={}, paths={}, folder=tmp_path,
-    )  # fmt: skip
+    return partial(search_of, entries, trials=50, fixed=FIXED, energy="lemaire-complete-int8")
 
 
 @needs_torch
 def test_a_conventional_trial_is_what_its_command_trains(
     repository: Path,
-    params: Params,
+    of_side: SearchOf,
     data: SearchData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same weights as the member of the family in the stage `baseline`."""
-    asked = search(params, tmp_path, "conventional")
+    asked = of_side(side="conventional")
     drawn = asked.space.params(DRAWN)
     assert drawn.baseline.family_hidden == (12,)
     metrics, digest = run_trial(drawn, data, asked, None)
@@ -86,26 +75,25 @@ def test_a_conventional_trial_is_what_its_command_trains(
 @pytest.mark.parametrize("side", ["spiking", "conventional"])
 def test_none_begins_after_the_processor_time(
     side: str,
-    params: Params,
+    of_side: SearchOf,
     data: SearchData,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("spikejoule.search.trial.load_data", lambda *_: data)
+    monkeypatch.setattr("spikejoule.search.study.load_data", lambda *_: data)
     averaged = []
     monkeypatch.setattr(
         "spikejoule.energy.ledger.averaging",
         lambda operations, *of: averaged.append(of) or averaging(operations, *of),
     )
-    asked = search(params, tmp_path, side, 1e-6)
+    asked = of_side(side=side, processor_minutes=1e-6)
     run_trials(asked)
     assert set(averaged) == {(2, 144)}, "what makes the pixels is charged"
-    (trial,) = by_state(open_study(asked).trials)[TRAINED]
+    (trial,) = by_state(open_study(asked).trials)[TrialState.COMPLETE]
     ended = trial.user_attrs["ended"]
     assert ended["processor_seconds"] > 1e-6
     assert 0 < ended["metrics"]["energy_nj_per_inference"] < 100
 
 
-def test_several_hidden_layers_are_no_family(params: Params, tmp_path: Path) -> None:
+def test_several_hidden_layers_are_no_family(of_side: SearchOf) -> None:
     with pytest.raises(ParameterError, match=r"model\.hidden: .*one hidden layer"):
-        search(params, tmp_path, "conventional").space.params(DRAWN | {"model.hidden": [12, 9]})
+        of_side(side="conventional").space.params(DRAWN | {"model.hidden": [12, 9]})

@@ -2,9 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -13,26 +11,23 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
-from optuna.trial import FrozenTrial  # noqa: E402
+from optuna.trial import TrialState  # noqa: E402
 
 from spikejoule.core.errors import ParameterError, StoreError  # noqa: E402
-from spikejoule.energy import load_profiles  # noqa: E402
-from spikejoule.params import Params  # noqa: E402
-from spikejoule.search import trial as trial_module  # noqa: E402
-from spikejoule.search.launch import run_trials  # noqa: E402
-from spikejoule.search.space import SearchSettings, SearchSpace  # noqa: E402
+from spikejoule.search import study as studies  # noqa: E402
+from spikejoule.search.space import Search  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
-    FAILED,
-    TRAINED,
-    Search,
+    Found,
     by_state,
     number_of,
     open_study,
+    run_trials,
 )
-from spikejoule.tracking.store import at_root  # noqa: E402
+from tests.search.conftest import SearchOf  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
+TRAINED, FAILED = TrialState.COMPLETE, TrialState.PRUNED
 RESULT = (
     {"validation_accuracy_percent": 90.0, "energy_nj_per_inference": 10.0},
     "0" * 64,
@@ -40,25 +35,8 @@ RESULT = (
 
 
 @pytest.fixture
-def search(params: Params, tmp_path: Path) -> Search:
-    entries = {"train.lr": {"from": 0.001, "to": 0.1}, "model.weight_bits": [8, 32]}
-    return Search(
-        storage=f"sqlite:///{tmp_path}/search.db",
-        settings=SearchSettings(
-            study="a",
-            trials=4,
-            energy="45nm-fp32",
-            fixed={},
-            space=entries,
-        ),
-        space=SearchSpace(params.model_dump(mode="json"), dict(entries)),
-        profile=load_profiles()["45nm-fp32"],
-        data={},
-        paths={},
-        folder=tmp_path,
-        heartbeat=1,
-        retries=1,
-    )
+def search(search_of: SearchOf) -> Search:
+    return search_of({"train.lr": {"from": 0.001, "to": 0.1}, "model.weight_bits": [8, 32]})
 
 
 def with_trials(search: Search, trials: int) -> Search:
@@ -78,14 +56,14 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 raise outcome
             return RESULT
 
-        monkeypatch.setattr(trial_module, "run_trial", run_trial)
+        monkeypatch.setattr(studies, "run_trial", run_trial)
 
-    monkeypatch.setattr(trial_module, "load_data", lambda paths, digests: Mock())
+    monkeypatch.setattr(studies, "load_data", Mock())
     come_to()
     return come_to
 
 
-def state_of(search: Search) -> dict[str, list[FrozenTrial]]:
+def state_of(search: Search) -> Found:
     return by_state(open_study(search).trials)
 
 
@@ -177,18 +155,10 @@ class TestOpening:
             storage=search.storage, study_name="a", directions=["maximize", "minimize"]
         )
         study.optimize(lambda trial: (1, 1), n_trials=1)
-        with pytest.raises(ParameterError, match="is of another version of .*: give this"):
+        with pytest.raises(
+            ParameterError, match="other versions of .*: restore them, or give this"
+        ):
             open_study(search)
-
-    def test_several_launchers_may_make_the_database_at_once(self, search: Search) -> None:
-        together = threading.Barrier(4)
-
-        def opened(_: int) -> str:
-            together.wait()
-            return open_study(search).study_name
-
-        with ThreadPoolExecutor(4) as launchers:
-            assert list(launchers.map(opened, range(4))) == ["a"] * 4
 
     def test_a_database_that_cannot_be_reached(self, search: Search) -> None:
         pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")
@@ -197,11 +167,3 @@ class TestOpening:
             open_study(replace(search, storage=url))
         assert "secret" not in str(error.value)
         assert "\n" not in str(error.value)
-
-    def test_a_project_whose_path_has_the_marks_of_urls(
-        self, search: Search, tmp_path: Path
-    ) -> None:
-        folder = tmp_path / "a%20b?c"
-        storage = at_root(folder, "sqlite:///x/search.db")
-        open_study(replace(search, storage=storage))
-        assert (folder / "x" / "search.db").is_file()

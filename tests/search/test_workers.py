@@ -14,10 +14,12 @@ import yaml
 optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
+from optuna.trial import TrialState  # noqa: E402
+
 from spikejoule.core.provenance import file_digest  # noqa: E402
 from spikejoule.core.store import read_csv  # noqa: E402
 from spikejoule.data.images import Dataset  # noqa: E402
-from spikejoule.search.study import RUNNING, TRAINED, by_state  # noqa: E402
+from spikejoule.search.study import by_state  # noqa: E402
 from tests.tools.finished_project import call, finish_project, isolate, path_of  # noqa: E402
 from tests.tools.pipeline_tools import (  # noqa: E402
     clean_environment,
@@ -31,6 +33,7 @@ from tests.tools.slurm import slurm_cluster  # noqa: E402
 pytestmark = on_one_worker("search")
 
 EPOCHS = 160
+RUNNING, TRAINED = TrialState.RUNNING, TrialState.COMPLETE
 STUDY = "tiny"
 
 

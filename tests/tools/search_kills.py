@@ -26,11 +26,11 @@ from typing import Any
 import optuna
 import psutil
 import yaml
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import read_csv
-from spikejoule.search.study import FAILED, RUNNING, TRAINED, WAITING, by_state, number_of
+from spikejoule.search.study import Found, by_state, number_of
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,
@@ -112,9 +112,7 @@ class Search:
             storage.remove_session()
             storage.engine.dispose()
 
-    def wait_for(
-        self, what: Callable[[dict[str, list[FrozenTrial]]], Any], process: subprocess.Popen[str]
-    ) -> Any:
+    def wait_for(self, what: Callable[[Found], Any], process: subprocess.Popen[str]) -> Any:
         """What a function makes of the trials by state, as soon as that is something."""
         while not (found := what(by_state(self.trials()))):
             assert process.poll() is None, process.communicate()
@@ -145,9 +143,9 @@ class Search:
             workers: at once.
         """
         state = by_state(self.trials())
-        ended = state[TRAINED]
+        ended = state.pop(TrialState.COMPLETE)
         assert trials <= len(ended) <= trials + workers - 1
-        assert not [*state[FAILED], *state[RUNNING], *state[WAITING]]
+        assert not any(state.values())
         assert len({number_of(trial) for trial in ended}) == len(ended)
 
 
@@ -163,10 +161,10 @@ def main(trials: int, kills: int, points: int, seed: int, folder: Path) -> int:
         process = search.start("--workers", "2", "--trials", str(trials))
         for number in range(1, kills + 1):
             time.sleep(draw.uniform(0, MOST_SECONDS))
-            search.wait_for(lambda state: state[RUNNING] and search.workers(), process)
+            search.wait_for(lambda state: state[TrialState.RUNNING] and search.workers(), process)
             with suppress(ProcessLookupError, IndexError):
                 os.kill(draw.choice(search.workers()), signal.SIGKILL)
-                over = len(by_state(search.trials())[TRAINED])
+                over = len(by_state(search.trials())[TrialState.COMPLETE])
                 print(f"kill {number}: {over} trials were trained", flush=True)
         search.output_of(process)
     finally:

@@ -10,34 +10,38 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import numba
 import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameters import parsed
+from spikejoule.core.parameters import parsed, read_sections
+from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_csv
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params, load_params
-from spikejoule.search.space import SearchSettings, check_possible, load_search, search_space
+from spikejoule.search.space import FAMILY, Search, SearchSettings, SearchSpace, search_space
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.recorded import experiment_command, frame_text
 from spikejoule.tracking.store import at_root, shown_uri
 
-if TYPE_CHECKING:
-    from spikejoule.search.study import Search
+TRIED: Final = 200
+"""Combinations that are drawn before a space is refused in which none is allowed."""
 
+_DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
 _FROM_OPTIONS = ("heartbeat", "retries", "cluster", "threads", "minutes")
 
 
 def search(options: argparse.Namespace) -> str:
     """Search, and say what the front is and how each of its points is repeated."""
+    from optuna.trial import TrialState
+
     from spikejoule.search.launch import run_search
-    from spikejoule.search.study import ENDED, FAILED, TRAINED
+    from spikejoule.search.study import ENDED
 
     # Its messages go to the standard error, which may be a file.
     logging.basicConfig(format="%(message)s")
@@ -46,55 +50,79 @@ def search(options: argparse.Namespace) -> str:
     params = load_params(root / PARAMS_FILE)
     search = _plan(options, root, params)
     found = run_search(search)
-    if not found[TRAINED]:
+    trained, given_up = found[TrialState.COMPLETE], found[TrialState.PRUNED]
+    if not trained:
         raise ParameterError(
             "none of the trials was trained to its end "
-            f"({found[FAILED][0].user_attrs[ENDED]['reason']}): widen the space."
+            f"({given_up[0].user_attrs[ENDED]['reason']}): widen the space."
         )
-    table, energy = found_table(found[TRAINED], search, params), search.settings.energy
+    table, energy = found_table(trained, search, params), search.settings.energy
     if options.table is not None:
         write_csv(options.table, tuple(table), table.to_numpy().tolist())
-    left_out = f"{len(found[FAILED])} trials failed.\n" if found[FAILED] else ""
+    left_out = f"{len(given_up)} trials failed.\n" if given_up else ""
     dashboard = f"optuna-dashboard {shown_uri(search.storage)}"
     return f"{front_text(table, energy)}{left_out}\nThe study in a browser:\n  {dashboard}\n"
 
 
-def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
+def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
     """What search.yaml and the options ask for; nothing is begun."""
-    from spikejoule.search.study import Search
-    from spikejoule.search.trial import ARTIFACTS, digests
+    from spikejoule.search.trial import ARTIFACTS
 
     file = options.space or root / "search.yaml"
-    settings = load_search(file)
-    study, trials = options.study or settings.study, options.trials or settings.trials
-    asked = settings.model_dump() | {"study": study, "trials": trials}
-    settings = parsed(asked, SearchSettings)
-    space = search_space(settings, params, str(file))
+    content = read_sections(file, SearchSettings)
+    content |= {name: of for name in ("study", "trials") if (of := getattr(options, name))}
     paths = artifact_paths(root)
     profiles = load_profiles(root / paths["hardware"])
-    profile = select_profile(profiles, settings.energy, f"{file}: energy")
-    check_possible(space, profile, str(file))
+    try:
+        settings = parsed(content, SearchSettings)
+        space = search_space(settings, params, select_profile(profiles, settings.energy, "energy"))
+        _check_possible(space)
+    except ParameterError as error:
+        lines = str(error).splitlines()
+        raise ParameterError("\n".join(f"{file}: {line}" for line in lines)) from error
     with contextlib.chdir(root):
         check_against_lock([paths[name] for name in ARTIFACTS], "dvc repro prepare")
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
     cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # that the process may use
     of_machine = max(cores // int(options.threads), 1)
     storage = options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
+    if not storage.startswith(_DATABASES) or storage == "sqlite:///":
+        raise ParameterError(
+            f"--storage: {shown_uri(storage)} is not allowed; allowed: sqlite:///FILE, or "
+            "postgresql://USER@HOST/DATABASE where workers are on several machines"
+        )
     return Search(
         storage=at_root(root, storage),
         settings=settings,
         space=space,
-        profile=profile,
-        data=digests(artifacts),
+        data={name: file_digest(path, "sha256") for name, path in artifacts.items()},
         paths=artifacts,
-        folder=root / ".cache" / "search" / study,
+        folder=root / ".cache" / "search" / settings.study,
         workers=options.workers or (2 if options.cluster == "slurm" else of_machine),
         slurm=dict(options.slurm),
         **{name: getattr(options, name) for name in _FROM_OPTIONS},
     )
 
 
-def found_table(trials: Sequence[Any], search: "Search", current: Params) -> pd.DataFrame:
+def _check_possible(space: SearchSpace) -> None:
+    """Raise ParameterError if no combination of the space seems to be allowed.
+
+    That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
+    """
+    import optuna
+
+    draws = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    problem = ""
+    for _ in range(TRIED):
+        try:
+            space.params(space.draw(draws.ask()))
+            return
+        except ParameterError as error:
+            problem = str(error).splitlines()[0]
+    raise ParameterError(f"none of {TRIED} combinations of the space is allowed: {problem}")
+
+
+def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.DataFrame:
     """The trials that were trained to their end, a row each, the cheapest first.
 
     The columns, of metrics/search.csv: `trial`, its number in the study; `on_front`, whether no
@@ -105,6 +133,7 @@ def found_table(trials: Sequence[Any], search: "Search", current: Params) -> pd.
     from spikejoule.search.study import ENDED, number_of
 
     now = {key: str(value) for key, value in current.flattened().items()}
+    family = FAMILY if search.space.side == "conventional" else ()
     order = sorted(trials, key=lambda trial: (trial.values[1], number_of(trial)))
     accuracies, energies = zip(*(trial.values for trial in order), strict=True)
     rows = []
@@ -120,7 +149,7 @@ def found_table(trials: Sequence[Any], search: "Search", current: Params) -> pd.
                 "trained_sha256": ended["trained_sha256"],
                 # `dvc exp run` leaves what it sets in params.yaml: what one sets, all set.
                 "command": experiment_command(
-                    whole, now, {*search.space.keys, *search.settings.fixed}
+                    whole, now, {*search.space.entries, *search.settings.fixed, *family}
                 ),
                 **{key: whole[key] for key in search.space.entries},
             }

@@ -7,28 +7,20 @@ params.yaml, for each trial.
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.parameters import (
-    Kinds,
-    Line,
-    Real,
-    Section,
-    parsed,
-    problem_lines,
-    read_sections,
-)
+from spikejoule.core.parameters import Line, Real, Section, flat, problem_lines
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
-from spikejoule.params import RENAMED, Params, Value, Values, parse_params
+from spikejoule.params import Params, Value, Values, parse_params
 from spikejoule.training import TrainingRegime
 
 if TYPE_CHECKING:
@@ -38,41 +30,21 @@ SECTIONS: Final = ("encode", "model", "train", "baseline")
 FAMILY: Final = tuple(f"baseline.family_{name}" for name in ("hidden", "pruned", "bits", "bias"))
 """Which conventional networks a run has; a trial has one, of the spiking one's parameters."""
 
-OF_BOTH_SIDES: Final = frozenset(
-    (
-        "model.hidden",
-        "model.bias",
-        "model.weight_bits",
-        "model.state_bits",
-        "train.pruned_fraction",
-        "train.prune_start",
-        "train.prune_end",
-        *(f"train.{name}" for name in TrainingRegime.model_fields if name != "lr"),
-    )
-)
-"""What changes a conventional trial as it does a spiking one."""
-
-CONVENTIONAL: Final = OF_BOTH_SIDES | {
-    f"baseline.{name}" for name in ("lr", "weight_decay", "label_smoothing")
+CONVENTIONAL: Final = {
+    *("model.hidden", "model.bias", "model.weight_bits", "model.state_bits"),
+    *("train.pruned_fraction", "train.prune_start", "train.prune_end"),
+    *(f"train.{name}" for name in TrainingRegime.model_fields if name != "lr"),
+    *("baseline.lr", "baseline.weight_decay", "baseline.label_smoothing"),
 }
-"""All that changes a conventional trial."""
+"""What changes a conventional trial: the same as of a spiking one, and its own constants."""
 
 NEVER: Final = (
-    "train.engine",
-    "train.device",
-    "train.threads",
-    "train.resume",
-    "train.distillation",
-    "baseline.weight_bits",
-    *FAMILY,
+    *("train.engine", "train.device", "train.threads", "train.resume"),
+    *("train.distillation", "baseline.weight_bits", *FAMILY),
 )
 """Keys of them that no trial may set: they change no result, or ask for other networks."""
 
-TRIED: Final = 200
-"""Combinations that are drawn before a space is refused in which none is allowed."""
-
-_DIGITS = 4
-_RANGE_KEYS: Final = {"from", "to", "step", "log"}
+_DIGITS, _DIGITS_OF_STEPS = 4, 10
 _ENTRY = (
     "a list of values, or a range {from: A, to: B} of numbers with A below B, and with "
     "a step up to B - A, or log: true if A is above 0"
@@ -116,38 +88,36 @@ class SearchSpace:
     Attributes:
         base: parameters of every trial, by section, `fixed` included.
         entries: by full key, the values that search.yaml allows: a list of them, or a range.
+        profile: the prices of the second objective.
         side: of the networks that are trained.
     """
 
     base: Mapping[str, Any]
     entries: Mapping[str, Any]
+    profile: HardwareProfile
     side: str = "spiking"
 
     def draw(self, trial: "BaseTrial") -> Values:
-        """Values by full key; parameters of kinds that were not chosen are left alone."""
-        drawn: Values = {}
-        choices = _choices()
-        for key in sorted(self.entries, key=lambda key: key not in choices):
-            section, _, own = key.partition(".")
-            made = with_values(self.base, drawn)[section]
-            if not any(
-                own in kinds.parameters() and own not in kinds[made[kinds.key]].model_fields
-                for choice, kinds in choices.items()
-                if choice.startswith(f"{section}.")
-            ):
-                drawn[key] = _drawn(trial, key, self.entries[key])
-        return drawn
+        """Values by full key; those of kinds that are not chosen change nothing."""
+        return {key: _drawn(trial, key, content) for key, content in self.entries.items()}
 
     def params(self, drawn: Mapping[str, Value]) -> Params:
-        """All parameters of a trial; ParameterError if the combination is not allowed.
+        """All parameters of a trial; ParameterError if the combination is not allowed, no engine
+        runs it, or the prices do not cover it.
 
         Those of a conventional network have it as the one member of the family.
         """
         values = with_values(self.base, drawn)
         params = parse_params(values)
+        hidden, bits = params.model.hidden, params.model.weight_bits
+        choose_engine(params.train.engine, params.train.device, params.model.neuron)
+        if not self.profile.runs(bits):
+            raise ParameterError(
+                f"model.weight_bits: {bits} is not what energy: {self.profile.id} prices, whose "
+                f"numbers are {self.profile.numbers}"
+            )
         if self.side == "spiking":
             return params
-        hidden, bits = params.model.hidden, params.model.weight_bits
         if len(hidden) > 1 or params.samples_are == "events":
             raise ParameterError(
                 f"model.hidden: {shown([*hidden])} is not allowed in a search of conventional "
@@ -157,26 +127,8 @@ class SearchSpace:
         members = [*hidden], [params.train.pruned_fraction], [bits], [has_bias]
         return parse_params(with_values(values, dict(zip(FAMILY, members, strict=True))))
 
-    @property
-    def keys(self) -> set[str]:
-        """Keys that a command which repeats a trial sets, beside those of `fixed`."""
-        return {*self.entries, *(FAMILY if self.side == "conventional" else ())}
 
-
-def load_search(path: str | os.PathLike[str]) -> SearchSettings:
-    """Read a search.yaml; ParameterError with one line, naming the file, for each problem.
-
-    What is under `fixed` and `space` is for `search_space`.
-    """
-    content = read_sections(path, SearchSettings)
-    try:
-        return parsed(content, SearchSettings)
-    except ParameterError as error:
-        lines = str(error).splitlines()
-        raise ParameterError("\n".join(f"{path}: {line}" for line in lines)) from error
-
-
-def search_space(settings: SearchSettings, params: Params, file: str) -> SearchSpace:
+def search_space(settings: SearchSettings, params: Params, profile: HardwareProfile) -> SearchSpace:
     """The space that a search.yaml states, on the basis of params.yaml.
 
     What changes nothing on the side that is searched is left out.
@@ -184,65 +136,80 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
     Args:
         settings: the content of the file.
         params: what holds where the file says nothing else.
-        file: its name, for messages.
+        profile: of the settings' `energy`.
 
     Raises:
         ParameterError: one line for each entry that is not allowed.
     """
     problems = [
-        f"{file}: {part}.{problem}"
+        f"{part}.{problem}"
         for part, contents in (("fixed", settings.fixed), ("space", settings.space))
         for key, content in contents.items()
         if (problem := _problem_of(key, content, part))
     ]
-    if params.train.distillation > 0:
-        problems.append(
-            f"{file}: train.distillation is {params.train.distillation}, and a search has no "
-            "teacher; allowed in params.yaml: 0"
-        )
-    is_spiking = settings.side == "spiking"
     entries = {
         key: content
         for key, content in settings.space.items()
-        if (not key.startswith("baseline.") if is_spiking else key in CONVENTIONAL)
+        if (not key.startswith("baseline.") if settings.side == "spiking" else key in CONVENTIONAL)
     }
     if not entries:
-        problems.append(f"{file}: space has nothing that changes a network of side {settings.side}")
+        problems.append(f"space has nothing that changes a network of side {settings.side}")
     if problems:
         raise ParameterError("\n".join(problems))
-    return SearchSpace(
-        with_values(params.model_dump(mode="json"), settings.fixed),
-        entries,
-        settings.side,
-    )
+    # A search has no teacher.
+    fixed = {"train.distillation": 0.0, **settings.fixed}
+    base = with_values(params.model_dump(mode="json"), fixed)
+    return SearchSpace(base, entries, profile, settings.side)
 
 
-def check_possible(space: SearchSpace, profile: HardwareProfile, file: str) -> None:
-    """Raise ParameterError if no combination of the space seems to be allowed.
+@dataclass(frozen=True)
+class Search:
+    """What is searched, where, and with what: all that a worker is given.
 
-    That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
+    Attributes:
+        storage: URL of the study's database: ``sqlite:///FILE`` or ``postgresql://...``.
+        settings: the content of search.yaml.
+        space: what trials draw.
+        data: SHA-256 of the artifacts, by name.
+        paths: of the artifacts, by name, absolute.
+        folder: of the search's own files.
+        heartbeat: seconds from one sign of life of a worker to the next; one that misses four is
+            dead.
+        retries: how often a trial is run again whose worker was killed.
+        cluster: ``local`` or ``slurm``.
+        workers: how many at once.
+        threads: CPU threads of each.
+        minutes: that a job of Slurm's may take before it is queued again.
+        slurm: further options of sbatch, by name without the dashes.
     """
-    import optuna
 
-    draws = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    problem = ""
-    for _ in range(TRIED):
-        try:
-            check_trial(space.params(space.draw(draws.ask())), profile)
-            return
-        except ParameterError as error:
-            problem = str(error).splitlines()[0]
-    raise ParameterError(f"{file}: none of {TRIED} combinations of the space is allowed: {problem}")
+    storage: str
+    settings: SearchSettings
+    space: SearchSpace
+    data: Mapping[str, str]
+    paths: Mapping[str, Path]
+    folder: Path
+    heartbeat: int = 10
+    retries: int = 5
+    cluster: str = "local"
+    workers: int = 1
+    threads: int = 1
+    minutes: int = 60
+    slurm: Mapping[str, str] = field(default_factory=dict)
 
-
-def check_trial(params: Params, profile: HardwareProfile) -> None:
-    """Raise ParameterError unless an engine runs a trial's parameters, and the prices cover it."""
-    choose_engine(params.train.engine, params.train.device, params.model.neuron)
-    if not profile.runs(params.model.weight_bits):
-        raise ParameterError(
-            f"model.weight_bits: {params.model.weight_bits} is not what energy: {profile.id} "
-            f"prices, whose numbers are {profile.numbers}"
-        )
+    @property
+    def specification(self) -> dict[str, Any]:
+        """What all trials share, as plain values by their full names."""
+        content = {
+            "": self.space.base,
+            "space": self.space.entries,
+            "side": self.settings.side,
+            "energy": self.settings.energy,
+            "prices": {of: str(price) for of, price in self.space.profile.prices.items()},
+            "data": self.data,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(flat(content)))
+        return plain
 
 
 def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,26 +222,25 @@ def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
 
 
 def _drawn(trial: "BaseTrial", key: str, content: Any) -> Value:
-    """One of the values of an entry that is allowed."""
+    """One of the values of an entry; an error of Python's where that is no list and no range."""
     if isinstance(content, list):
         # Optuna's choices are scalars: a list, such as several hidden layers, goes by its text.
         names = [json.dumps(value) if isinstance(value, list) else value for value in content]
         chosen: Value = content[names.index(trial.suggest_categorical(key, names))]
         return chosen
-    low, high, step = content["from"], content["to"], content.get("step")
-    log = content.get("log", False)
+    further = {**content}
+    low, high, step = further.pop("from"), further.pop("to"), content.get("step")
+    if step is not None:
+        high = low + step * math.floor((high - low) / step + 1e-9)
     if _is_integer(key):
-        step = step or 1
-        return trial.suggest_int(key, low, high - (high - low) % step, step=step, log=log)
-    if step is None:
-        # So many digits that count, as the command that repeats the trial has to hold them.
-        drawn = float(f"{trial.suggest_float(key, low, high, log=log):.{_DIGITS}g}")
-        return min(max(drawn, float(low)), float(high))
-    last = low + step * math.floor((high - low) / step + 1e-9)
-    return float(f"{trial.suggest_float(key, low, last, step=step):.10g}")
+        return trial.suggest_int(key, low, high, **further)
+    drawn = trial.suggest_float(key, low, high, **further)
+    # So many digits that count, as the command that repeats the trial has to hold them.
+    digits = _DIGITS if step is None else _DIGITS_OF_STEPS
+    return min(max(float(f"{drawn:.{digits}g}"), float(low)), float(high))
 
 
-def _problem_of(key: str, content: object, part: str) -> str:
+def _problem_of(key: str, content: Any, part: str) -> str:
     """The line that says what is wrong with an entry; nothing if it fits.
 
     Args:
@@ -282,25 +248,24 @@ def _problem_of(key: str, content: object, part: str) -> str:
         content: the value that is fixed, or the list or range that is searched.
         part: ``fixed`` or ``space``.
     """
-    if key in RENAMED:
-        return f"{key}: is called {RENAMED[key]} now; rename the key"
+    import optuna
+
     if key.partition(".")[0] not in SECTIONS or key in NEVER:
         return (
             f"{key}: is no parameter of a trial; allowed: those of {', '.join(SECTIONS)} in "
             f"params.yaml, but {', '.join(NEVER)}"
         )
-    problems = None
-    if part == "fixed":
-        problems = [_misfit(key, content)]
-    elif isinstance(content, list) and content:
-        problems = [_misfit(key, value) for value in content]
-    elif isinstance(content, Mapping) and {"from", "to"} <= content.keys() <= _RANGE_KEYS:
-        ends = [_misfit(key, content[end]) for end in ("from", "to")]
-        if any(ends) or _is_range(key, content):
-            problems = ends
-    if problems is None:
+    try:
+        values = [content] if part == "fixed" else content
+        if isinstance(values, Mapping):
+            low = content["from"]
+            values = [low, content["to"], low + content.get("step", 0)]
+        problem = next(filter(None, (_misfit(key, value) for value in values)), "")
+        if not problem and part == "space":
+            _drawn(optuna.create_study().ask(), key, content)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return f"{key}: {shown(content)} is not allowed; allowed: {_ENTRY}"
-    return next(filter(None, problems), "")
+    return problem
 
 
 def _misfit(key: str, value: object) -> str:
@@ -317,31 +282,7 @@ def _misfit(key: str, value: object) -> str:
     return ""
 
 
-def _is_range(key: str, content: Mapping[str, Any]) -> bool:
-    """Whether the ends, which fit by themselves, make a range with its step and its log."""
-    low, high, step = content["from"], content["to"], content.get("step")
-    log = content.get("log", False)
-    kinds = (int,) if _is_integer(key) else (int, float)
-    numbers = (low, high) if step is None else (low, high, step)
-    if not all(type(number) in kinds for number in numbers) or low >= high:
-        return False
-    if step is not None and not 0 < step <= high - low:
-        return False
-    return log is False or (log is True and low > 0 and step is None)
-
-
 @cache
 def _is_integer(key: str) -> bool:
     """Whether a parameter takes whole numbers alone: what its field says to a half."""
     return all(_misfit(key, half) for half in (0.5, 1.5))
-
-
-@cache
-def _choices() -> dict[str, Kinds[Any]]:
-    """By full key, what a parameter chooses between, such as the encoders."""
-    sections = {name: cast(Any, Params.model_fields[name].annotation) for name in SECTIONS}
-    return {
-        f"{name}.{kinds.key}": kinds
-        for name, section in sections.items()
-        for kinds in section.choices()
-    }

@@ -4,34 +4,32 @@ A worker that was killed is found by Optuna's heartbeat, wherever it ran. Its tr
 again with the same parameters, and keeps the number by which it is known.
 """
 
-import json
+import math
 import time
-import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
 
 import optuna
-import sqlalchemy
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.trial import FrozenTrial, TrialState
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.trial import FrozenTrial, Trial, TrialState
 
-from spikejoule.core.errors import ParameterError, StoreError
-from spikejoule.core.parameters import flat
-from spikejoule.energy import HardwareProfile
-from spikejoule.search.space import SearchSettings, SearchSpace
-from spikejoule.tracking.store import in_one_line, shown_uri
+import spikejoule
+from spikejoule.core import provenance
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.resume import ResumeFile
+from spikejoule.data.images import DataDescription, load_samples
+from spikejoule.engine.choice import resolve_device
+from spikejoule.params import Params
+from spikejoule.search.space import Search
+from spikejoule.search.trial import SearchData, run_trial
+from spikejoule.tracking.store import in_one_line, shown_uri, store_errors
 
-SPECIFICATION: Final = "spikejoule.search/3"
+SPECIFICATION: Final = "spikejoule.search/4"
 """Attribute of a study: what its trials share, as plain values. Earlier versions had others."""
-
-IDENTITY: Final = "identity"
-"""Attribute of a study: what its own files are known by, whatever its name."""
 
 NUMBER: Final = "number"
 """Attribute of a trial: the number by which the search knows it, however often it is run again."""
@@ -40,80 +38,19 @@ ENDED: Final = "ended"
 """Attribute of a trial: its whole `parameters`, by full key, the `processor_seconds` that it took,
 and what it came to: `metrics` and `trained_sha256` (`trial.run_trial`), or else the `reason`."""
 
-TRAINED: Final = "trained"
-FAILED: Final = "failed"
-RUNNING: Final = "running"
-WAITING: Final = "to be run again"
-SETTLED: Final = (TRAINED, FAILED)
-"""What may have become of a trial; those that are settled are over."""
-
-_SQLITE = "sqlite:///"
-_DATABASES = (_SQLITE, "postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
+_DIRECTIONS: Final = ("maximize", "minimize")
 _BUSY_SECONDS = 60
-MISSED_BEATS = 4
-_TRIES, _BETWEEN_TRIES = 20, 0.25
-_MADE = "already exists"
-_ANOTHER_NAME = "give this search another name (`study` in search.yaml, or --study)"
+_MISSED_BEATS = 4
+_WAIT_SECONDS = 1.0
 
 # It logs each value of each trial, and each draw that TPE makes at random.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
-Found = dict[str, list[FrozenTrial]]
-"""The trials of a search by what has become of them."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched, where, and with what: all that a worker is given.
-
-    Attributes:
-        storage: URL of the study's database: ``sqlite:///FILE`` or ``postgresql://...``.
-        settings: the content of search.yaml.
-        space: what trials draw.
-        profile: the prices of the second objective.
-        data: SHA-256 of the artifacts, by name.
-        paths: of the artifacts, by name, absolute.
-        folder: of the search's own files.
-        heartbeat: seconds from one sign of life of a worker to the next; one that misses four is
-            dead.
-        retries: how often a trial is run again whose worker was killed.
-        cluster: ``local`` or ``slurm``.
-        workers: how many at once.
-        threads: CPU threads of each.
-        minutes: that a job of Slurm's may take before it is queued again.
-        slurm: further options of sbatch, by name without the dashes.
-    """
-
-    storage: str
-    settings: SearchSettings
-    space: SearchSpace
-    profile: HardwareProfile
-    data: Mapping[str, str]
-    paths: Mapping[str, Path]
-    folder: Path
-    heartbeat: int = 10
-    retries: int = 5
-    cluster: str = "local"
-    workers: int = 1
-    threads: int = 1
-    minutes: int = 60
-    slurm: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def specification(self) -> dict[str, Any]:
-        """What all trials share, as plain values."""
-        content = {
-            "base": self.space.base,
-            "space": self.space.entries,
-            "side": self.settings.side,
-            "energy": self.settings.energy,
-            "prices": {of: str(price) for of, price in self.profile.prices.items()},
-            "data": self.data,
-        }
-        plain: dict[str, Any] = json.loads(json.dumps(content))
-        return plain
+Found = dict[TrialState, list[FrozenTrial]]
+"""The trials of a search by what has become of them: trained to the end are those that are
+complete, given up those that are pruned, and to be run again those that wait."""
 
 
 def open_study(search: Search) -> optuna.Study:
@@ -122,107 +59,145 @@ def open_study(search: Search) -> optuna.Study:
     Raises ParameterError if it was begun with another specification, or cannot be kept there by
     several workers, and StoreError if the database cannot be used.
     """
-    shown = shown_uri(search.storage)
-    if not search.storage.startswith(_DATABASES) or search.storage == _SQLITE:
-        raise ParameterError(
-            f"--storage: {shown} is not allowed; allowed: {_SQLITE}FILE, or "
-            "postgresql://USER@HOST/DATABASE where workers are on several machines"
-        )
+    name, now = search.settings.study, search.specification
     arguments: dict[str, Any] = {"pool_pre_ping": True}
-    if search.storage.startswith(_SQLITE):
-        path = unquote(search.storage.removeprefix(_SQLITE).partition("?")[0])
-        with database_errors(search.storage):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if search.storage.startswith("sqlite:"):
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    with database_errors(search.storage):
-        storage = _storage(search, arguments)
-        study = optuna.create_study(
-            storage=storage,
-            study_name=search.settings.study,
-            directions=["maximize", "minimize"],
-            load_if_exists=True,
+    with database_errors(search):
+        storage = RDBStorage(
+            search.storage,
+            engine_kwargs=arguments,
+            heartbeat_interval=search.heartbeat,
+            grace_period=_MISSED_BEATS * search.heartbeat,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
         )
-        found = study.user_attrs.get(SPECIFICATION)
-        where = f"the study {search.settings.study} in {shown}"
-        if found is None and study.get_trials(deepcopy=False):
-            raise ParameterError(
-                f"{where} is of another version of `spikejoule search`: {_ANOTHER_NAME}"
-            )
-        if found is None:
-            study.set_metric_names(["validation_accuracy_percent", "energy_per_inference"])
-            study.set_user_attr(IDENTITY, uuid.uuid4().hex)
-            study.set_user_attr(SPECIFICATION, found := search.specification)
-    # `base` holds the sections of params.yaml with what search.yaml has under `fixed`.
-    begun, now = (
-        {(name.removeprefix("base."), repr(value)) for name, value in flat(of).items()}
-        for of in (found, search.specification)
-    )
-    if differing := sorted({name for name, _ in begun ^ now}):
+        study = optuna.create_study(
+            storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True
+        )
+        if SPECIFICATION not in study.user_attrs and not study.get_trials(deepcopy=False):
+            study.set_user_attr(SPECIFICATION, now)
+        begun = study.user_attrs.get(SPECIFICATION, {})
+    if differing := sorted(of for of in {*begun, *now} if begun.get(of) != now.get(of)):
+        other = ", ".join(differing) if begun else "versions of `spikejoule search`"
         raise ParameterError(
-            f"{where} was begun with other {', '.join(differing)}: restore them, or {_ANOTHER_NAME}"
+            f"the study {name} in {shown_uri(search.storage)} was begun with other {other}: "
+            "restore them, or give this search another name (`study` in search.yaml, or --study)"
         )
     return study
 
 
-def _storage(search: Search, engine_kwargs: dict[str, Any]) -> RDBStorage:
-    """Optuna's storage; tables that another process is just making are waited for."""
-    tries = 0
-    while True:
-        try:
-            return RDBStorage(
-                search.storage,
-                engine_kwargs=engine_kwargs,
-                heartbeat_interval=search.heartbeat,
-                grace_period=MISSED_BEATS * search.heartbeat,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
-            )
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            made = isinstance(error, sqlalchemy.exc.IntegrityError) or _MADE in str(error)
-            if not made or (tries := tries + 1) == _TRIES:
-                raise
-            time.sleep(_BETWEEN_TRIES)
+def database_errors(search: Search) -> AbstractContextManager[None]:
+    """Turns what the database answers into a StoreError of one sentence, without its password."""
+    return store_errors(f"the study's database {shown_uri(search.storage)} cannot be used")
 
 
 def number_of(trial: FrozenTrial | optuna.Trial) -> int:
     """The number by which the search knows a trial: that of its first attempt."""
-    number: int = trial.user_attrs.get(NUMBER, trial.number)
-    return number
-
-
-def processor_minutes(found: Found) -> float:
-    """What trials that are over have taken of processors; of one that was killed, since then."""
-    ended = [trial.user_attrs[ENDED] for word in SETTLED for trial in found[word]]
-    return sum(float(one["processor_seconds"]) for one in ended) / 60
+    return int(trial.user_attrs.get(NUMBER, trial.number))
 
 
 def by_state(trials: Iterable[FrozenTrial]) -> Found:
     """Trials of Optuna's by what has become of them.
 
-    Those that were killed and are run again as others are left out, as are combinations that are
-    not allowed: they are no trials of the search.
+    No trials of the search are those that were killed and are run again as others, which Optuna has
+    failed, and what has no number: combinations that are not allowed, and what has not drawn yet,
+    perhaps since its worker was killed.
     """
-    words = {TrialState.COMPLETE: TRAINED, TrialState.RUNNING: RUNNING, TrialState.WAITING: WAITING}
-    found: Found = {word: [] for word in (*SETTLED, RUNNING, WAITING)}
+    found: Found = {state: [] for state in TrialState if state != TrialState.FAIL}
     for trial in trials:
-        if trial.state in words:
-            found[words[trial.state]].append(trial)
-        elif trial.state == TrialState.PRUNED and ENDED in trial.user_attrs:
-            found[FAILED].append(trial)
+        if trial.state in found and NUMBER in trial.user_attrs:
+            found[trial.state].append(trial)
     return found
 
 
-@contextmanager
-def database_errors(url: str) -> Iterator[None]:
-    """Turn what the database raises into a StoreError of one sentence, without its password."""
-    try:
-        yield
-    except (
-        sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.StorageInternalError,
-        ModuleNotFoundError,
-        OSError,
-    ) as error:
-        raise StoreError(
-            f"the study's database {shown_uri(url)} cannot be used "
-            f"({in_one_line(error)}); PostgreSQL needs 'spikejoule[shared]'."
-        ) from error
+def left_of(search: Search, found: Found) -> int:
+    """How many trials are still to come, those that are begun included."""
+    over = [*found[TrialState.COMPLETE], *found[TrialState.PRUNED]]
+    begun = len(found[TrialState.RUNNING]) + len(found[TrialState.WAITING])
+    minutes = sum(trial.user_attrs[ENDED]["processor_seconds"] for trial in over) / 60
+    if minutes >= (search.settings.processor_minutes or math.inf):
+        return begun
+    return max(search.settings.trials - len(over), begun)
+
+
+def run_trials(search: Search) -> None:
+    """Run trials of a study until it has as many as it should.
+
+    Once so many are begun, those that others run are waited for: one may have to be run again.
+
+    Raises ParameterError or ArtifactError if the machine lacks what every trial needs.
+    """
+    study = open_study(search)
+    objective = Objective(search, study)
+    while left := left_of(search, found := by_state(study.get_trials(deepcopy=False))):
+        if found[TrialState.WAITING] or left > len(found[TrialState.RUNNING]):
+            study.optimize(objective, n_trials=1)
+        else:
+            time.sleep(_WAIT_SECONDS)
+            fail_stale_trials(study)
+
+
+class Objective:
+    """Runs one trial after the other.
+
+    Args:
+        search: what is searched.
+        study: the trials.
+    """
+
+    def __init__(self, search: Search, study: optuna.Study) -> None:
+        self._search, self._study = search, study
+        resolve_device(search.space.base["train"]["device"])
+        self._data = load_data(search)
+        # Code that computes otherwise must not resume from a state.
+        own_code = provenance.tree_digests([Path(spikejoule.__file__).parent])
+        self._code = {**(own_code or {}), **provenance.computing_environment()}
+
+    def __call__(self, trial: Trial) -> tuple[float, float]:
+        """Accuracy and energy; raises TrialPruned for a trial that comes to neither."""
+        search, number = self._search, number_of(trial)
+        # Optuna's thread does so later: a trial that is killed before has no heartbeat to miss.
+        self._study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+        # By the trial, so that one worker alone draws the same again.
+        self._study.sampler = optuna.samplers.TPESampler(seed=number)
+        try:
+            params = search.space.params(search.space.draw(trial))
+        except ParameterError as error:
+            trial.set_constraint("allowed", 1.0)  # the sampler learns to avoid it
+            raise optuna.TrialPruned(str(error)) from error
+        trial.set_user_attr(NUMBER, number)
+        ended = self._ended(number, params)
+        trial.set_user_attr(ENDED, {"parameters": params.flattened(), **ended})
+        if "reason" in ended:
+            raise optuna.TrialPruned(ended["reason"])
+        metrics = ended["metrics"]
+        return metrics["validation_accuracy_percent"], metrics["energy_nj_per_inference"]
+
+    def _ended(self, number: int, params: Params) -> dict[str, Any]:
+        """What a trial comes to, from where a killed worker has left off."""
+        search, began = self._search, time.process_time()
+        own = {"trial": number, "parameters": params.deciding(), "side": search.space.side}
+        key = provenance.content_digest({**own, "data": search.data, "code": self._code})
+        with ResumeFile(search.folder / "resume", key, f"trial {number} of the search") as resume:
+            try:
+                store = resume if params.train.resume else None
+                metrics, digest = run_trial(params, self._data, search, store)
+                ended: dict[str, Any] = {"metrics": metrics, "trained_sha256": digest}
+            except (MemoryError, ParameterError) as error:
+                ended = {"reason": in_one_line(error)}
+            # Of a trial that is to be run again alone a state is kept.
+            resume.done()
+        return {**ended, "processor_seconds": time.process_time() - began}
+
+
+def load_data(search: Search) -> SearchData:
+    """Read the samples; ArtifactError if they are not those that the search was begun with."""
+    paths = search.paths
+    for name, digest in search.data.items():
+        if provenance.file_digest(paths[name], "sha256") != digest:
+            raise ArtifactError(
+                f"{paths[name]} is not the file that the search was begun with: run `dvc repro "
+                "prepare` with its parameters, or begin another search."
+            )
+    samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
+    return SearchData(samples, validation, DataDescription.read(paths["data_metrics"]))
