@@ -25,6 +25,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import nir
@@ -32,13 +33,7 @@ import numba
 import numpy as np
 
 from benchmarks.machine import cores, own_peak_bytes, positive, timed
-from benchmarks.paper_graphs import (
-    DT,
-    PAPER,
-    digits_cnn,
-    fully_connected,
-    fully_connected_currents,
-)
+from benchmarks.paper_graphs import DT, PAPER, digits_cnn, fully_connected
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.text import text_table
 from spikejoule.encoding.events import EventList
@@ -50,7 +45,7 @@ from spikejoule.graphs.running import run_graph
 
 GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {
     "fully_connected": (fully_connected, 0.01),
-    "fully_connected_currents": (fully_connected_currents, 0.01),
+    "fully_connected_currents": (partial(fully_connected, currents=True), 0.01),
     "digits_cnn": (digits_cnn, 0.1),
     **{name: (make, 0.05 if name == "scnn_mnist" else 0.3) for name, make in PAPER.items()},
 }
@@ -193,14 +188,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         f"{many['seconds']:.1f} s, {many['peak_mib']:,.0f} MiB at most\n"
         f"a model of snnTorch, counted: {counting['ratio']:.2f} times its own forward pass\n"
     )
-    content = {
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": arguments.threads,
-        "samples": samples,
-        "steps": steps,
-        "graphs": rows,
-        "many_samples": many,
-        "counting": counting,
-    }
+    about = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+             "threads": arguments.threads, "samples": samples, "steps": steps}  # fmt: skip
+    content = {**about, "graphs": rows, "many_samples": many, "counting": counting}
     return content, f"{text_table(header, cells)}\n\n{said}"

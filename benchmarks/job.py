@@ -33,11 +33,6 @@ class Job:
     clip_norm: float = 1.0
     seed: int = 42
 
-    @property
-    def spike_probability_scale(self) -> float:
-        """Spike probability per step of 1 ms of a pixel with intensity 1."""
-        return self.max_rate_hz / 1000.0
-
 
 SEED_JOB = Job()
 # As `make frugal` has it: a spike a bright pixel, and neurons without a leak.

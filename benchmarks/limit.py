@@ -155,11 +155,6 @@ def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurem
 
     # The first pass compiles, or warms the caches up.
     seconds = [timed(additions)[0] for _ in range(plan.epochs + 2)][1:]
-    return Measurement(
-        epoch_seconds=seconds,
-        peak_bytes=own_peak_bytes(),
-        further={
-            "events_per_sample": [events.n_events / events.n_samples for events in layers],
-            "group_samples": GROUP_SAMPLES,
-        },
-    )
+    per_sample = [events.n_events / events.n_samples for events in layers]
+    further = {"events_per_sample": per_sample, "group_samples": GROUP_SAMPLES}
+    return Measurement(seconds, peak_bytes=own_peak_bytes(), further=further)

@@ -46,16 +46,13 @@ def cores() -> int:
 
 
 def processor() -> str:
-    """Model name of the processor, with family and model numbers where Linux tells them."""
+    """Model name of the processor, where Linux tells it."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine()
-    facts = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.*)$", text, re.MULTILINE))
-    name = facts.get("model name", platform.machine())
-    if "cpu family" in facts:
-        name += f" (family {facts['cpu family']}, model {facts['model']})"
-    return name
+    found = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
+    return found[1] if found else platform.machine()
 
 
 def describe(threads: int) -> dict[str, str | int | float | None]:

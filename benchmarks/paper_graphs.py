@@ -6,7 +6,7 @@ and recurrent networks for tactile Braille letters (03_rnn), some with a graph w
 sizes of the recurrent ones are those of the paper, 12 taxels, 38 hidden units, 7 letters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import nir
@@ -59,21 +59,14 @@ def _io(n_in: tuple[int, ...], n_out: int, inner: Nodes) -> Nodes:
     return {"input": nir.Input(np.array(n_in)), **inner, "output": nir.Output(np.array([n_out]))}
 
 
-def fully_connected(sizes: tuple[int, ...] = (784, 400, 10)) -> nir.NIRGraph:
-    """LIF layers, alike within a layer: what the event engine runs. Not one of the paper's."""
+def fully_connected(sizes: Sequence[int] = (784, 400, 10), currents: bool = False) -> nir.NIRGraph:
+    """LIF layers, alike within a layer: what the event engine runs. With synaptic currents, which
+    it does not. None of the paper's."""
     inner: Nodes = {}
     for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-        inner[f"fc{layer}"] = _affine(layer, n_in, n_out, 2 if layer else 3)
-        inner[f"lif{layer}"] = lif(n_out)
-    return _graph(_io((sizes[0],), sizes[-1], inner))
-
-
-def fully_connected_currents(sizes: tuple[int, ...] = (784, 400, 10)) -> nir.NIRGraph:
-    """The same with synaptic currents: not for the event engine, and not one of the paper's."""
-    inner: Nodes = {}
-    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-        inner[f"fc{layer}"] = _affine(layer, n_in, n_out, 1.5)
-        inner[f"lif{layer}"] = _cuba(n_out)
+        scale = 1.5 if currents else 2 if layer else 3
+        inner[f"fc{layer}"] = _affine(layer, n_in, n_out, scale)
+        inner[f"lif{layer}"] = (_cuba if currents else lif)(n_out)
     return _graph(_io((sizes[0],), sizes[-1], inner))
 
 

@@ -10,7 +10,7 @@ import importlib
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -32,8 +32,6 @@ ROWS = {
     "dense": "benchmarks.peers.project:DenseEngine",
     "event": "benchmarks.peers.project:EventEngine",
 }
-# Shown beside the others, and part of no ratio: see the module's docstring.
-FURTHER_ROWS = {"torch_hand_written": "benchmarks.peers.torch_time_batched:TorchHandWritten"}
 PEERS = ("snntorch", "spikingjelly", "torch_time_batched")
 LIMIT = "limit"
 
@@ -77,7 +75,7 @@ def build(name: str, job: Job) -> Any:
 
     Raises KeyError for an unknown name and ImportError where its library is not installed.
     """
-    module_name, class_name = {**ROWS, **FURTHER_ROWS}[name].split(":")
+    module_name, class_name = ROWS[name].split(":")
     return getattr(importlib.import_module(module_name), class_name)(job)
 
 
@@ -140,17 +138,3 @@ def measure_row(name: str, job: Job, plan: Plan, images: Path, threads: int) -> 
         raise SpikejouleError(f"the row {name} could not be measured: {error}") from error
     foreign_cores = (foreign_busy_seconds() - foreign) / (time.perf_counter() - start)
     return replace(measurement, foreign_cores=max(0.0, foreign_cores))
-
-
-def measure_rounds(
-    names: Sequence[str], job: Job, plan: Plan, rounds: int, images: Path, threads: int
-) -> Iterator[tuple[int, str, Measurement]]:
-    """Every row once a round: yields (round, name, measurement).
-
-    A round begins a place later than the one before it, so that no row is always the first.
-    """
-    for number in range(rounds):
-        shift = number % len(names)
-        for name in (*names[shift:], *names[:shift]):
-            of_round = replace(plan, order_seed=plan.order_seed + number)
-            yield number, name, measure_row(name, job, of_round, images, threads)

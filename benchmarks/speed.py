@@ -17,7 +17,6 @@ The rows
     torch_time_batched  plain PyTorch: sums of rows for all steps at once, unrolled neurons
     dense, event        this project's two engines
     limit               the event additions of an epoch alone (`benchmarks.limit`)
-    torch_hand_written  further row: plain PyTorch with a hand-written backward pass
     Each module in `benchmarks.peers` says what was chosen for it and why.
 
 How
@@ -51,9 +50,9 @@ import argparse
 import logging
 import os
 import tempfile
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +61,7 @@ import numpy as np
 from benchmarks.images import ROOT, load_benchmark_images
 from benchmarks.job import JOBS, SEED_JOB, Job
 from benchmarks.machine import cores, describe, positive
-from benchmarks.rows import (
-    FURTHER_ROWS,
-    LIMIT,
-    PEERS,
-    ROWS,
-    Measurement,
-    Plan,
-    measure_rounds,
-)
+from benchmarks.rows import LIMIT, PEERS, ROWS, Measurement, Plan, measure_row
 from spikejoule.core.text import text_table
 
 logger = logging.getLogger(__name__)
@@ -84,7 +75,7 @@ BYTES_PER_MIB = 1024 * 1024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this case."""
     parser.add_argument("--threads", type=positive, default=cores(), help="threads (all cores)")
-    every_row = [*ROWS, *FURTHER_ROWS, LIMIT]
+    every_row = [*ROWS, LIMIT]
     parser.add_argument("--rows", nargs="+", choices=every_row, default=every_row, metavar="ROW")
     parser.add_argument("--rounds", type=positive, default=5, help="rounds (5)")
     parser.add_argument("--batches", type=positive, default=40, help="timed batches a round (40)")
@@ -113,32 +104,32 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         f"{job.code} code, {job.time_window} steps:\n\n{speed_table(summaries[job.code])}\n"
         for job in JOBS
     ]
-    return {
-        # The seed's job is at the top, where it was before there was another.
-        **summaries.pop(SEED_JOB.code),
-        **summaries,
-        "machine": facts,
-        "data": title,
-        "protocol": {
-            "rounds": arguments.rounds,
-            "batches_per_epoch": -(-len(images["train_labels"]) // SEED_JOB.batch_size),
-            **asdict(plan),
-        },
-    }, "\n".join(tables)
+    n_batches = -(-len(images["train_labels"]) // SEED_JOB.batch_size)
+    protocol = {"rounds": arguments.rounds, "batches_per_epoch": n_batches, **asdict(plan)}
+    # The seed's job is at the top, where it was before there was another.
+    found = {**summaries.pop(SEED_JOB.code), **summaries}
+    return {**found, "machine": facts, "data": title, "protocol": protocol}, "\n".join(tables)
 
 
 def measure_job(
     job: Job, arguments: argparse.Namespace, plan: Plan, images: Path
 ) -> dict[str, list[Measurement]]:
-    """Every row's measurements of one job, one a round."""
+    """Every row's measurements of one job, one a round.
+
+    A round begins a place later than the one before it, so that no row is always the first.
+    """
     measurements: dict[str, list[Measurement]] = defaultdict(list)
-    rows = measure_rounds(arguments.rows, job, plan, arguments.rounds, images, arguments.threads)
-    for number, name, measurement in rows:
-        measurements[name].append(measurement)
-        foreign, seconds = measurement.foreign_cores, np.median(measurement.epoch_seconds)
-        if foreign > DISTURBED_CORES:
-            logger.warning("%s was disturbed: others used %.1f cores meanwhile", name, foreign)
-        logger.info("%s, round %d: %s %.2f s per epoch", job.code, number + 1, name, seconds)
+    names = deque(arguments.rows)
+    for number in range(arguments.rounds):
+        of_round = replace(plan, order_seed=plan.order_seed + number)
+        for name in names:
+            measurement = measure_row(name, job, of_round, images, arguments.threads)
+            measurements[name].append(measurement)
+            foreign, seconds = measurement.foreign_cores, np.median(measurement.epoch_seconds)
+            if foreign > DISTURBED_CORES:
+                logger.warning("%s was disturbed: others used %.1f cores meanwhile", name, foreign)
+            logger.info("%s, round %d: %s %.2f s per epoch", job.code, number + 1, name, seconds)
+        names.rotate(-1)
     return measurements
 
 
@@ -158,64 +149,54 @@ def median_and_quartiles(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
 def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, Any]:
     """The content of the benchmark's file, less the machine and the protocol.
 
-    measurements: row -> one measurement per round. Rows in `ROWS` fill "training" (seconds per
-    epoch) and "inference" (images per second); others go to "further_rows". "ratios" says how many
-    times as fast as the seed's loop, and as the fastest peer, each row is.
+    measurements: row -> one measurement per round. "training" is in seconds per epoch, "inference"
+    in images per second; "ratios" says how many times as fast as the seed's loop, and as the
+    fastest peer, each row is.
     """
-    rows = {name: rounds for name, rounds in measurements.items() if name != LIMIT}
-    spread = {
-        "training": {
-            name: median_and_quartiles([of.epoch_seconds for of in rounds])
-            for name, rounds in measurements.items()
-        },
-        "inference": {
-            name: median_and_quartiles([of.inference_images_per_second for of in rounds])
-            for name, rounds in rows.items()
-        },
+    rows = {name: measurements[name] for name in ROWS if name in measurements}
+    timings = {name: [of.epoch_seconds for of in rounds] for name, rounds in measurements.items()}
+    rates = {
+        name: [of.inference_images_per_second for of in rounds] for name, rounds in rows.items()
     }
-    training, inference = (
-        {name: of["median"] for name, of in spread[kind].items()} for kind in spread
-    )
+    spread = {
+        kind: {name: median_and_quartiles(rounds) for name, rounds in found.items()}
+        for kind, found in (("training", timings), ("inference", rates))
+    }
+    seconds = {name: of["median"] for name, of in spread["training"].items()}
+    speed = {name: of["median"] for name, of in spread["inference"].items()}
     ratios: dict[str, Any] = {}
     if "seed_loop" in rows:
-        ratios["training_over_seed_loop"] = {
-            name: training["seed_loop"] / training[name] for name in ROWS if name in rows
-        }
-        ratios["inference_over_seed_loop"] = {
-            name: inference[name] / inference["seed_loop"] for name in ROWS if name in rows
-        }
+        seed = seconds["seed_loop"], speed["seed_loop"]
+        ratios["training_over_seed_loop"] = {name: seed[0] / seconds[name] for name in rows}
+        ratios["inference_over_seed_loop"] = {name: speed[name] / seed[1] for name in rows}
     peers = [name for name in PEERS if name in rows]
     if peers and "event" in rows:
-        fastest = ratios["fastest_peer"] = min(peers, key=lambda name: training[name])
-        ratios["event_training_over_fastest_peer"] = training[fastest] / training["event"]
+        fastest = ratios["fastest_peer"] = min(peers, key=lambda name: seconds[name])
+        ratios["event_training_over_fastest_peer"] = seconds[fastest] / seconds["event"]
     limit: dict[str, Any] = {}
-    if LIMIT in training:
+    if LIMIT in seconds:
         further = measurements[LIMIT][0].further
-        limit = {"training_seconds_per_epoch": training[LIMIT], **further}
+        limit = {"training_seconds_per_epoch": seconds[LIMIT], **further}
         if "event" in rows:
-            limit["event_time_over_limit"] = training["event"] / training[LIMIT]
+            limit["event_time_over_limit"] = seconds["event"] / seconds[LIMIT]
+    largest = {
+        kind: {
+            name: max(getattr(of, kind) for of in rounds) for name, rounds in measurements.items()
+        }
+        for kind in ("peak_bytes", "foreign_cores")
+    }
+    peaks = {name: peak / BYTES_PER_MIB for name, peak in largest["peak_bytes"].items()}
     return {
-        "training": {name: training[name] for name in ROWS if name in rows},
-        "inference": {name: inference[name] for name in ROWS if name in rows},
-        "further_rows": {
-            "training": {name: training[name] for name in FURTHER_ROWS if name in rows},
-            "inference": {name: inference[name] for name in FURTHER_ROWS if name in rows},
-        },
+        "training": {name: seconds[name] for name in rows},
+        "inference": speed,
         "limit": limit,
         "ratios": ratios,
         "spread": spread,
-        "memory": {
-            "peak_mib": {
-                name: max(of.peak_bytes for of in rounds) / BYTES_PER_MIB
-                for name, rounds in measurements.items()
-            }
-        },
+        "memory": {"peak_mib": peaks},
         "mean_training_loss": {
             name: float(np.mean([of.loss for of in rounds])) for name, rounds in rows.items()
         },
-        "foreign_cores": {
-            name: max(of.foreign_cores for of in rounds) for name, rounds in measurements.items()
-        },
+        "foreign_cores": largest["foreign_cores"],
     }
 
 

@@ -9,6 +9,7 @@ SpikingJelly's `LatencyEncoder` take for the same spikes (the tests of the encod
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,22 +60,12 @@ class TorchPeer(ABC):
             # Over fewer steps, larger batches suit every row: 6 % faster than 64, where that is it.
             self.inference_batch_size = 256
         torch.manual_seed(job.seed)
-        self.synapses = torch.nn.ModuleList(
-            [
-                torch.nn.Linear(job.n_input, job.n_hidden),
-                torch.nn.Linear(job.n_hidden, job.n_output),
-            ]
-        )
+        sizes = pairwise((job.n_input, job.n_hidden, job.n_output))
+        self.synapses = torch.nn.ModuleList([torch.nn.Linear(*of_layer) for of_layer in sizes])
         self.parameters = list(self.synapses.parameters())
         self.load_weights(initial_state(job))
-        self.optimizer = torch.optim.Adam(
-            self.parameters,
-            lr=job.learning_rate,
-            weight_decay=job.weight_decay,
-            fused=self.fused_optimizer,
-        )
-        self.pixels = torch.empty((0, job.n_input), dtype=torch.uint8)
-        self.labels = torch.empty(0, dtype=torch.int64)
+        rates = {"lr": job.learning_rate, "weight_decay": job.weight_decay}
+        self.optimizer = torch.optim.Adam(self.parameters, **rates, fused=self.fused_optimizer)
         self._step_of_level = step_of_level(job)
 
     @abstractmethod
@@ -109,7 +100,7 @@ class TorchPeer(ABC):
     def probabilities(self, indices: np.ndarray) -> torch.Tensor:
         """Spike probability per step, float32 [B, I]: intensity x max_rate / 1000."""
         pixels = self.pixels[torch.from_numpy(indices)]
-        return pixels.float().mul_(self.job.spike_probability_scale / 255.0)
+        return pixels.float().mul_(self.job.max_rate_hz / 1000.0 / 255.0)
 
     def latency_steps(self, indices: np.ndarray) -> torch.Tensor:
         """The step in which each pixel fires, int16 [B, I]; T for one that never does."""

@@ -3,23 +3,21 @@
 `TorchTimeBatched` is the row: the first layer sums rows of weights with `embedding_bag` (15.4 ms a
 batch on one thread, where a sparse CSR product makes it 17.0, and a product of zeros and ones takes
 longer by far), neurons unrolled over the steps with automatic
-differentiation. `TorchHandWritten` is the most we got out of PyTorch without a compiler: the same,
-with the backward pass through time of the neurons written by hand. It is a further row, because it
-is no longer what a user of PyTorch writes. `torch.compile` of the unrolled neurons was tried and
-was slower (34 ms, after 40 s of compiling).
+differentiation. `torch.compile` of the unrolled neurons was tried and was slower (34 ms, after 40 s
+of compiling); a backward pass through time that is written by hand, which no user of PyTorch
+writes, took four fifths of the time.
 
 Encoder: random numbers are drawn for pixels that are not black alone (three times as fast here as
 drawing for all), and the spikes are listed by row, those of the latency code by sorting them.
 Neurons without a leak are not multiplied by it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
 
-from benchmarks.job import Job
 from benchmarks.peers.torch_peer import ConstantSurrogate, TorchPeer, Trace
 
 
@@ -90,43 +88,3 @@ class TorchTimeBatched(TorchPeer):
             potential = potential * (1 - spike.detach())
             spikes.append(spike)
         return torch.stack(spikes)
-
-
-class TorchHandWritten(TorchTimeBatched):
-    """The same with a hand-written backward pass through time."""
-
-    def _neurons(self, currents: torch.Tensor) -> torch.Tensor:
-        return _NeuronsThroughTime.apply(currents, self.job)
-
-
-class _NeuronsThroughTime(torch.autograd.Function):
-    """Leaky integrate-and-fire over currents [T, B, H]; state updated in place."""
-
-    @staticmethod
-    def forward(ctx: Any, currents: torch.Tensor, job: Job) -> torch.Tensor:
-        spikes = torch.empty_like(currents)
-        potential = torch.zeros_like(currents[0])
-        for current, spike in zip(currents, spikes, strict=True):
-            if job.decay != 1:
-                potential.mul_(job.decay)
-            potential.add_(current)
-            torch.ge(potential, job.threshold, out=spike)
-            potential.mul_(1 - spike)
-        ctx.save_for_backward(spikes)
-        ctx.job = job
-        return spikes
-
-    @staticmethod
-    def backward(ctx: Any, spike_gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        # dL/dv[t] = c dL/ds[t] + decay (1 - s[t]) dL/dv[t + 1], the reset being detached.
-        (spikes,) = ctx.saved_tensors
-        gradients = torch.empty_like(spikes)
-        later = torch.zeros_like(spikes[0])
-        for step in reversed(range(len(spikes))):
-            later.mul_(1 - spikes[step]).add_(
-                spike_gradients[step], alpha=ctx.job.surrogate_gradient
-            )
-            gradients[step] = later
-            if ctx.job.decay != 1:
-                later.mul_(ctx.job.decay)
-        return gradients, None

@@ -18,14 +18,13 @@ import torch
 
 from benchmarks import profile
 from benchmarks.__main__ import main
-from benchmarks.images import load_benchmark_images
 from benchmarks.job import JOBS, LATENCY_JOB, SEED_JOB, Job
 from benchmarks.limit import AdditionArrays, AdditionStream, add_events, measure_limit
 from benchmarks.machine import foreign_busy_seconds
-from benchmarks.rows import FURTHER_ROWS, PEERS, Measurement, Plan, build, measure_row
+from benchmarks.rows import PEERS, Measurement, Plan, build, measure_row
 from benchmarks.speed import speed_table, summarize
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.data.images import DataDescription, ImageCounts, LabelledImages
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event
 from tests import naive
@@ -34,7 +33,7 @@ from tests.tools.sensor_files import encode_idx
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT.parent / "shared" / "seed" / "surrogate_gradient_snn_notebook.txt"
 SMALL_JOB = Job(n_input=12, n_hidden=9, n_output=4, time_window=15, batch_size=5)
-TORCH_ROWS = ("seed_loop", *PEERS, *FURTHER_ROWS)
+TORCH_ROWS = ("seed_loop", *PEERS)
 LIBRARY_OF_ROW = {"snntorch": "snntorch", "spikingjelly": "spikingjelly"}
 
 
@@ -276,13 +275,11 @@ class TestSpeed:
                 "seed_loop": [row([1.0, 2.0, 99.0], 1e3), row([4.0], 1e3), row([50.0, 60.0], 1e3)],
                 "snntorch": [row([6.0], 1500.0)],
                 "torch_time_batched": [row([3.0], 2000.0)],
-                "torch_hand_written": [row([2.0], 4000.0)],
                 "event": [row([0.5], 60_000.0, foreign_cores=0.25)],
                 "limit": [Measurement([0.25, 0.25], further={"group_samples": 16})],
             }
         )
         assert summary["training"]["seed_loop"] == 4.0
-        assert summary["further_rows"]["training"] == {"torch_hand_written": 2.0}
         ratios = summary["ratios"]
         assert ratios["fastest_peer"] == "torch_time_batched"
         assert ratios["event_training_over_fastest_peer"] == 6.0
@@ -292,28 +289,8 @@ class TestSpeed:
         assert summary["memory"]["peak_mib"]["event"] == 2.0
         assert summary["foreign_cores"]["event"] == 0.25
         table = speed_table(summary).splitlines()
-        assert len(table) == 1 + 6
-        assert table[5].split() == ["event", "0.50", "8.0", "60,000", "60.0", "2"]
-
-
-@pytest.mark.parametrize("validated_on_test", [True, False])
-def test_prepared_data_are_the_whole_training_set(tmp_path, digits, validated_on_test):
-    for folder in ("data", "metrics"):
-        (tmp_path / folder).mkdir()
-    shuffled = np.random.default_rng(0).permutation(80)
-    kept = shuffled if validated_on_test else shuffled[:60]
-    parts = {"train": kept, "validation": shuffled[60:], "test": np.arange(10)}
-    for name, indices in parts.items():
-        digits.select(indices).save(tmp_path / "data" / f"{name}.npz")
-    counts = ImageCounts(**{name: len(indices) for name, indices in parts.items()})
-    DataDescription(
-        source="mnist", title="mnist", note="", sha256={}, validated_on_test=validated_on_test,
-        counts=counts,
-    ).write(tmp_path / "metrics" / "data.json")  # fmt: skip
-    data, title = load_benchmark_images(tmp_path, {}, allow_small=False)
-    np.testing.assert_array_equal(data["train_images"], digits.images)
-    np.testing.assert_array_equal(data["train_labels"], digits.labels)
-    assert (len(data["test_labels"]), title) == (10, "mnist")
+        assert len(table) == 1 + 5
+        assert table[4].split() == ["event", "0.50", "8.0", "60,000", "60.0", "2"]
 
 
 def test_a_busy_neighbour_is_seen():

@@ -251,7 +251,6 @@ class TestSpeed:
             f"That is {peer} the fastest peer",
             f"{limit['training_seconds_per_epoch']:.2f} s per epoch: `event` takes "
             f"{limit['event_time_over_limit']:.1f} times that",
-            f"needs {benchmark['further_rows']['training']['torch_hand_written']:.2f} s",
         )
         if not job:
             assert_says(
