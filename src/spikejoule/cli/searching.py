@@ -38,10 +38,8 @@ _FROM_OPTIONS = ("heartbeat", "retries", "cluster", "threads", "minutes")
 
 def search(options: argparse.Namespace) -> str:
     """Search, and say what the front is and how each of its points is repeated."""
-    from optuna.trial import TrialState
-
     from spikejoule.search.launch import run_search
-    from spikejoule.search.study import ENDED
+    from spikejoule.search.study import ENDED, GIVEN_UP, TRAINED
 
     # Its messages go to the standard error, which may be a file.
     logging.basicConfig(format="%(message)s")
@@ -50,7 +48,7 @@ def search(options: argparse.Namespace) -> str:
     params = load_params(root / PARAMS_FILE)
     search = _plan(options, root, params)
     found = run_search(search)
-    trained, given_up = found[TrialState.COMPLETE], found[TrialState.PRUNED]
+    trained, given_up = found[TRAINED], found[GIVEN_UP]
     if not trained:
         raise ParameterError(
             "none of the trials was trained to its end "
@@ -109,13 +107,12 @@ def _check_possible(space: SearchSpace) -> None:
 
     That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
     """
-    import optuna
+    from spikejoule.search.study import random_trials
 
-    draws = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     problem = ""
-    for _ in range(TRIED):
+    for trial in random_trials(TRIED):
         try:
-            space.params(space.draw(draws.ask()))
+            space.params(space.draw(trial))
             return
         except ParameterError as error:
             problem = str(error).splitlines()[0]

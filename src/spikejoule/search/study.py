@@ -48,9 +48,9 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
+TRAINED, GIVEN_UP = TrialState.COMPLETE, TrialState.PRUNED
 Found = dict[TrialState, list[FrozenTrial]]
-"""The trials of a search by what has become of them: trained to the end are those that are
-complete, given up those that are pruned, and to be run again those that wait."""
+"""The trials of a search by what has become of them; those that wait are to be run again."""
 
 
 def open_study(search: Search) -> optuna.Study:
@@ -86,6 +86,12 @@ def open_study(search: Search) -> optuna.Study:
     return study
 
 
+def random_trials(number: int) -> list[Trial]:
+    """Trials that draw at random, always the same, and of no study that is kept."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [study.ask() for _ in range(number)]
+
+
 def database_errors(search: Search) -> AbstractContextManager[None]:
     """Turns what the database answers into a StoreError of one sentence, without its password."""
     return store_errors(f"the study's database {shown_uri(search.storage)} cannot be used")
@@ -112,7 +118,7 @@ def by_state(trials: Iterable[FrozenTrial]) -> Found:
 
 def left_of(search: Search, found: Found) -> int:
     """How many trials are still to come, those that are begun included."""
-    over = [*found[TrialState.COMPLETE], *found[TrialState.PRUNED]]
+    over = [*found[TRAINED], *found[GIVEN_UP]]
     begun = len(found[TrialState.RUNNING]) + len(found[TrialState.WAITING])
     minutes = sum(trial.user_attrs[ENDED]["processor_seconds"] for trial in over) / 60
     if minutes >= (search.settings.processor_minutes or math.inf):
@@ -192,12 +198,11 @@ class Objective:
 
 def load_data(search: Search) -> SearchData:
     """Read the samples; ArtifactError if they are not those that the search was begun with."""
-    paths = search.paths
     for name, digest in search.data.items():
-        if provenance.file_digest(paths[name], "sha256") != digest:
+        if provenance.file_digest(search.paths[name], "sha256") != digest:
             raise ArtifactError(
-                f"{paths[name]} is not the file that the search was begun with: run `dvc repro "
-                "prepare` with its parameters, or begin another search."
+                f"{search.paths[name]} is not the file that the search was begun with: run `dvc "
+                "repro prepare` with its parameters, or begin another search."
             )
-    samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
-    return SearchData(samples, validation, DataDescription.read(paths["data_metrics"]))
+    train, validation = (load_samples(search.paths[name]) for name in ("train", "validation"))
+    return SearchData(train, validation, DataDescription.read(search.paths["data_metrics"]))
