@@ -87,7 +87,9 @@ class _Tables:
     network: Network
     sources: list[Integers] = field(default_factory=list)
     taps: list[Integers] = field(default_factory=list)
+    taps_of: list[Integers] = field(default_factory=list)
     members: list[Integers] = field(default_factory=list)
+    members_of: list[Integers] = field(default_factory=list)
     transposed: list[Integers] = field(default_factory=list)
     factors: list[float] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -108,11 +110,9 @@ class _Tables:
         network, number = self.network, self.network.connections.index(one)
         before = network.nodes[network.sources[one.name][0]]
         plane, name = Plane.of(before.out_shape), network.weight_names[number]
-        kernel, stride, padding, groups = (*plane.shape[1:],), (1, 1), (0, 0), 1
-        if isinstance(one, Convolution):
-            kernel, stride, padding = one.windows.kernel, one.windows.stride, one.windows.padding
-            groups = one.groups
-        n_sources, n_taps = plane.shape[0], math.prod(kernel)
+        taps, taps_of, n_taps = _taps(one, plane, target)
+        groups = one.groups if isinstance(one, Convolution) else 1
+        n_sources = plane.shape[0]
         start = self.add_rows(n_sources, n_taps * target.group_width)
         has_biases = network.has_bias and one in network.forward_connections
         bias_start = self.add_rows(1, target.width, has_biases)
@@ -133,7 +133,7 @@ class _Tables:
             self.transposed.append(matrices.reshape(-1))
 
         # A source that no window holds stands at a place more, which has no taps.
-        first_place, first_source = len(self.taps), sum(map(len, self.sources))
+        first_place, first_source = (sum(map(len, of)) for of in (self.taps_of, self.sources))
         unit_of, factor = np.arange(before.n_out), 1.0
         if isinstance(before, Pooling):
             unit_of = before.window_of
@@ -143,15 +143,13 @@ class _Tables:
         row = start + channel * n_taps * target.group_width
         shift = channel // axes[2] * target.group_width
         self.sources.append(np.stack((first_place + place, row, shift), axis=1))
-        for y, x in np.ndindex(plane.shape[1:]):
-            taps = _taps((y, x), kernel, stride, padding, target)
-            scale = (target.width, target.group_width, reach * sender.width)
-            self.taps.append(taps * scale + (0, 0, first_matrix))
-        if place.max() == plane.positions:
-            self.taps.append(_NO_TAPS)
-        n_places = len(self.taps) - first_place
         of_position = place[: sender.positions]
-        self.members += [np.flatnonzero(of_position == k) for k in range(n_places)]
+        self.add_places(
+            taps * (target.width, target.group_width, reach * sender.width) + (0, 0, first_matrix),
+            np.append(taps_of, 0),
+            np.argsort(of_position, kind="stable"),
+            np.bincount(of_position, minlength=plane.positions + 1),
+        )
         self.factors.append(factor)
         return Link(
             n_units=math.prod(target.shape),
@@ -162,7 +160,7 @@ class _Tables:
             bias_start=bias_start,
             first_source=first_source,
             first_place=first_place,
-            n_places=n_places,
+            n_places=plane.positions + 1,
             reach=reach,
             first_unit=0,
             is_ordered=int(target.positions == 1 and target.groups == 1),
@@ -170,34 +168,48 @@ class _Tables:
             counted=number,
         )
 
+    def add_places(
+        self, taps: Integers, taps_of: Integers, members: Integers, members_of: Integers
+    ) -> None:
+        """Places, with what belongs to them and how much to each."""
+        self.taps.append(taps)
+        self.taps_of.append(taps_of)
+        self.members.append(members)
+        self.members_of.append(members_of)
+
     def add_end(self) -> Link:
         """What reads the output: nothing, from one place."""
-        self.taps.append(_NO_TAPS)
-        self.members.append(np.zeros(1, dtype=np.int64))
+        first_place, nothing = sum(map(len, self.taps_of)), np.zeros(1, dtype=np.int64)
+        self.add_places(np.empty((0, 3), dtype=np.int64), nothing, nothing, nothing + 1)
         self.factors.append(1.0)
-        nothing = Link(*[0] * len(Link._fields))
-        return nothing._replace(first_place=len(self.taps) - 1, n_places=1)
+        end = Link(*[0] * len(Link._fields))
+        return end._replace(first_place=first_place, n_places=1)
 
 
-_NO_TAPS = np.empty((0, 3), dtype=np.int64)
+def _taps(one: Connection, plane: Plane, target: Plane) -> tuple[Integers, Integers, int]:
+    """The patches of events at all places before a connection.
 
-
-def _taps(
-    at: tuple[int, int],
-    kernel: tuple[int, ...],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    target: Plane,
-) -> Integers:
-    """The patch of an event at a place, [taps, 3]: position behind, and twice each tap's number."""
-    reached = []
-    for axis, index in enumerate(np.indices(kernel)):
-        place, rest = np.divmod(at[axis] + padding[axis] - index, stride[axis])
-        inside = (rest == 0) & (place >= 0) & (place < target.shape[1 + axis])
-        reached.append(np.where(inside, place, -1))
-    rows, columns = (of.reshape(-1) for of in reached)
-    taps = np.flatnonzero((rows >= 0) & (columns >= 0))
-    return np.stack([(rows * target.shape[2] + columns)[taps], taps, taps], axis=1)
+    Returns:
+        of each tap the position behind and twice its number, [taps, 3]; how many taps each place
+        has; and how many the kernel has.
+    """
+    if not isinstance(one, Convolution):
+        number = np.arange(plane.positions)
+        return np.stack((0 * number, number, number), axis=1), 0 * number + 1, plane.positions
+    along = []
+    for axis in (0, 1):
+        places = np.arange(plane.shape[1 + axis])[:, None] + one.windows.padding[axis]
+        places = places - np.arange(one.windows.kernel[axis])
+        behind, rest = np.divmod(places, one.windows.stride[axis])
+        inside = (rest == 0) & (behind >= 0) & (behind < target.shape[1 + axis])
+        along.append(np.where(inside, behind, -1))
+    rows, columns = along
+    met = (rows[:, None, :, None] >= 0) & (columns[:, None, :] >= 0)
+    y, x, of_row, of_column = np.nonzero(met)
+    positions = rows[y, of_row] * target.shape[2] + columns[x, of_column]
+    number = of_row * columns.shape[1] + of_column
+    taps = np.stack((positions, number, number), axis=1)
+    return taps, met.sum(axis=(2, 3)).reshape(-1), rows.shape[1] * columns.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,9 +335,9 @@ def _as_arrays(joined: _Tables, links: Sequence[Link], units: Integers) -> dict[
     tables = {
         "transposed_from": np.where(transposed < 0, joined.size, transposed),
         "sources": np.concatenate(joined.sources).reshape(-1),
-        "taps_of": np.cumsum([0, *map(len, joined.taps)]),
+        "taps_of": np.cumsum([0, *np.concatenate(joined.taps_of)]),
         "taps": np.concatenate(joined.taps).reshape(-1),
-        "members_of": np.cumsum([0, *map(len, joined.members)]),
+        "members_of": np.cumsum([0, *np.concatenate(joined.members_of)]),
         "members": np.concatenate(joined.members),
         "units": units,
     }
