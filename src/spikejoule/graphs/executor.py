@@ -145,8 +145,8 @@ def _slide(node: Convolution | Pooling) -> Slide:
     return Slide._make((*places, *inner, node.in_shape[0], per_group))
 
 
-Action = Callable[[int], object]
-"""Something that is done in a step, which it is told."""
+Action = Callable[[], object]
+"""Something that is done in a step."""
 
 
 class Batch:
@@ -155,6 +155,7 @@ class Batch:
     Attributes:
         run: what all batches share.
         first, size: which samples these are; B blocks of LANES, of which the last has room left.
+        step: the present one.
         counts: by kind and node, int64 [B, LANES].
         arrays: by node, what it gives, real [B, n, LANES]; none for nodes of spikes and the output.
         given: by node, the same with its list; none where nobody needs one. A copy for a node of
@@ -165,7 +166,7 @@ class Batch:
     output: Array
 
     def __init__(self, run: Prepared, samples: slice) -> None:
-        self.run, self.first = run, samples.start
+        self.run, self.first, self.step = run, samples.start, 0
         self.size = min(samples.stop, run.n_samples) - samples.start
         self.n_blocks = -(-self.size // LANES)
         self.counts: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
@@ -208,13 +209,8 @@ class Batch:
         if len(given) == 1:
             return given[0], []
         sums = self.zeros(node.n_in)
-
-        def gather(step: int) -> None:
-            sums.fill(0)
-            for amounts in given:
-                np.add(sums, amounts, out=sums)
-
-        return sums, [gather]
+        adding = [partial(np.add, sums, amounts, out=sums) for amounts in given]
+        return sums, [partial(sums.fill, 0), *adding]
 
     def amounts(self, name: str) -> Array:
         """What a node gives in the present step, real [B, n, LANES]."""
@@ -243,7 +239,7 @@ class Batch:
                 of_spikes if source in self.run.network.spiking else of_values, node.name
             )
             if np.ptp(fan_out) or (source, node.name) in self.run.network.waiting:
-                actions.append(partial(tally, given, fan_out, total))
+                actions.append(partial(lists.tally, given, fan_out, total))
             else:
                 self._alike.append((total, given.totals, int(fan_out[0])))
         return actions
@@ -260,11 +256,6 @@ class Batch:
         self.arrays, self.given, self._alike = {}, {}, []
 
 
-def tally(given: Given, fan_out: Counts, total: Counts, step: int) -> None:
-    """Count what is given in the present step, each unit as often as its fan-out."""
-    lists.tally(given, fan_out, total)
-
-
 def actions_of(batch: Batch) -> list[Action]:
     """All that is done in a step, in order; it makes the batch's output, too."""
     actions: list[Action] = []
@@ -277,17 +268,11 @@ def actions_of(batch: Batch) -> list[Action]:
             now = _MAKE[type(node)](batch, node)
         actions += now
         if node.name in batch.given and node.name in batch.arrays:
-            actions.append(_listing(batch.given[node.name], batch.arrays[node.name]))
+            given, values = batch.given[node.name], batch.arrays[node.name]
+            if given.amounts is not values:
+                actions.append(partial(np.copyto, given.amounts, values))
+            actions.append(partial(lists.take_nonzero, given))
     return actions + later
-
-
-def _listing(given: Given, values: Array) -> Action:
-    def take(step: int) -> None:
-        if given.amounts is not values:
-            np.copyto(given.amounts, values)
-        lists.take_nonzero(given)
-
-    return take
 
 
 def _input(batch: Batch, node: Input) -> list[Action]:
@@ -295,60 +280,42 @@ def _input(batch: Batch, node: Input) -> list[Action]:
     sources, offsets, n_steps = events.sources, events.offsets, events.n_steps
     first = batch.first * n_steps
     size = batch.size
-    return [lambda step: lists.take_events(sources, offsets, first + step, n_steps, size, given)]
+    return [lambda: lists.take_events(sources, offsets, first + batch.step, n_steps, size, given)]
 
 
 def _connection(batch: Batch, node: Connection) -> list[Action]:
     weights, bias = batch.run.weights[node.name]
-    sums, givens = batch.arrays[node.name], batch.givens(node)
-    slide = None if isinstance(node, Dense) else _slide(node)
-
-    def add(step: int) -> None:
-        np.copyto(sums, bias)
-        for given in givens:
-            if slide is None:
-                synapses.add_dense(given, weights, sums)
-            else:
-                synapses.add_convolution(given, slide, weights, sums)
-
-    return [*batch.tallies(node, "events", "macs"), add]
+    sums, add = batch.arrays[node.name], synapses.add_dense
+    how = (weights, sums)
+    if isinstance(node, Convolution):
+        add, how = synapses.add_convolution, (_slide(node), *how)
+    adding = [partial(add, given, *how) for given in batch.givens(node)]
+    return [*batch.tallies(node, "events", "macs"), partial(np.copyto, sums, bias), *adding]
 
 
 def _pooling(batch: Batch, node: Pooling) -> list[Action]:
     sums, slide = batch.arrays[node.name], _slide(node)
-    givens = batch.givens(node)
     fraction = sums.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
-
-    def add(step: int) -> None:
-        sums.fill(0)
-        for given in givens:
-            synapses.add_pooling(given, slide, sums)
-
-    actions: list[Action] = [*batch.tallies(node, "additions", "additions"), add]
+    adding = [partial(synapses.add_pooling, given, slide, sums) for given in batch.givens(node)]
+    tallies = batch.tallies(node, "additions", "additions")
+    actions: list[Action] = [*tallies, partial(sums.fill, 0), *adding]
     if node.average:
         total = batch.count("multiplications", node.name)
-
-        def divide(step: int) -> None:
-            np.add(total, np.count_nonzero(sums, axis=1), out=total)
-            np.multiply(sums, fraction, out=sums)
-
-        actions.append(divide)
+        actions += [
+            lambda: np.add(total, np.count_nonzero(sums, axis=1), out=total),
+            partial(np.multiply, sums, fraction, out=sums),
+        ]
     return actions
 
 
 def _scaling(batch: Batch, node: Scaling) -> list[Action]:
     sums, scale = batch.arrays[node.name], node.scale.astype(batch.run.dtype)
-    givens, total = batch.givens(node), batch.count("multiplications", node.name)
+    total, once = batch.count("multiplications", node.name), np.ones(node.n_in, np.int64)
     sources, spiking = batch.run.network.sources[node.name], batch.run.network.spiking
     values = [batch.given[source] for source in sources if source not in spiking]
-    once = np.ones(node.n_in, np.int64)
-
-    def add(step: int) -> None:
-        sums.fill(0)
-        for given in givens:
-            lists.add_scaled(given, scale, sums)
-
-    return [add, *(partial(tally, given, once, total) for given in values)]
+    adding = [partial(lists.add_scaled, given, scale, sums) for given in batch.givens(node)]
+    tallies = [partial(lists.tally, given, once, total) for given in values]
+    return [partial(sums.fill, 0), *adding, *tallies]
 
 
 def _neurons(batch: Batch, node: Neurons) -> list[Action]:
@@ -358,35 +325,31 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
     # Neurons without spikes give their potential: 0 before the first step, as everything.
     potential = batch.zeros(node.n_out) if node.spikes else batch.arrays[node.name]
     current = batch.zeros(node.n_out) if node.has_current else arriving
-    keep, gain = dynamics.keep_current, dynamics.gain_current
-    subtracts, given = batch.run.conventions.reset == "subtract", batch.given.get(node.name)
+    conventions, given = batch.run.conventions, batch.given.get(node.name)
 
-    def follow(step: int) -> None:
-        lists.follow(keep, gain, arriving, current)
-
-    def integrate(step: int) -> None:
-        if step == 0:
+    def begin() -> None:
+        if batch.step == 0:
             np.copyto(potential, dynamics.initial[:, None])
-        if node.spikes:
-            lists.integrate_and_fire(membrane, subtracts, current, potential, given)
-        else:
-            lists.integrate(membrane, current, potential)
 
-    own: list[Action] = [follow, integrate] if node.has_current else [integrate]
-    later = batch.run.conventions.current == "next_step"
-    return [*actions, *(own[::-1] if later else own)]
+    move = partial(lists.integrate, membrane, current, potential)
+    if node.spikes:
+        subtracts = conventions.reset == "subtract"
+        move = partial(lists.integrate_and_fire, membrane, subtracts, current, potential, given)
+    if not node.has_current:
+        return [*actions, begin, move]
+    keep, gain = dynamics.keep_current, dynamics.gain_current
+    follow = partial(lists.follow, keep, gain, arriving, current)
+    if conventions.current == "next_step":
+        return [*actions, begin, move, follow]
+    return [*actions, follow, begin, move]
 
 
 def _step(batch: Batch, node: Step) -> list[Action]:
     arriving, actions = batch.arriving(node)
     threshold, given = node.threshold.astype(batch.run.dtype), batch.given[node.name]
     limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
-
-    def compare(step: int) -> None:
-        np.greater_equal(arriving, limit, out=given.amounts)
-        lists.take_nonzero(given)
-
-    return [*actions, compare]
+    compare = partial(np.greater_equal, arriving, limit, out=given.amounts)
+    return [*actions, compare, partial(lists.take_nonzero, given)]
 
 
 def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
@@ -400,11 +363,11 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
     given = batch.given[node.name]
     ring, units = np.zeros((depth, *given.amounts.shape), batch.run.dtype), np.arange(node.n_out)
 
-    def store(step: int) -> None:
-        ring[step % depth] = arriving
+    def store() -> None:
+        ring[batch.step % depth] = arriving
 
-    def give(step: int) -> None:
-        given.amounts[:] = ring[(step - steps) % depth, :, units].swapaxes(0, 1)
+    def give() -> None:
+        given.amounts[:] = ring[(batch.step - steps) % depth, :, units].swapaxes(0, 1)
         if node.name in batch.run.network.spiking:
             lists.take_nonzero(given)
 
@@ -417,10 +380,8 @@ def _output(batch: Batch, node: Output) -> list[Action]:
     arriving, actions = batch.arriving(node)
     kind = np.float64 if batch.run.network.answer is None else np.int64
     batch.output = np.zeros(arriving.shape, kind)
-    return [
-        *actions,
-        lambda step: np.add(batch.output, arriving, out=batch.output, casting="unsafe"),
-    ]
+    add = partial(np.add, batch.output, arriving, out=batch.output, casting="unsafe")
+    return [*actions, add]
 
 
 _MAKE: dict[type[Node], Callable[[Batch, Any], list[Action]]] = {
@@ -505,10 +466,10 @@ def _run(batch: Batch, record: Sequence[str]) -> tuple[Batch, Events]:
     actions, n_steps = actions_of(batch), batch.run.n_steps
     nodes = batch.run.network.nodes
     marks = {name: np.zeros((batch.size, n_steps, nodes[name].n_out), np.bool_) for name in record}
-    for step in range(n_steps):
+    for batch.step in range(n_steps):
         for action in actions:
-            action(step)
+            action()
         for name in record:
-            marks[name][:, step] = batch.by_sample(batch.given[name].amounts)
+            marks[name][:, batch.step] = batch.by_sample(batch.given[name].amounts)
     batch.finish()
     return batch, {name: EventList.from_dense(of_node) for name, of_node in marks.items()}
