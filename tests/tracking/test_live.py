@@ -13,8 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
-from spikejoule.tracking.publishing import RunRecord, publish
-from spikejoule.tracking.runs import LiveRun
+from spikejoule.tracking.publishing import LiveRun, RunRecord, publish
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.processes import sleeping
 
@@ -165,7 +164,7 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
     store: Store, pipeline: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("spikejoule.tracking.runs._LAST_SECONDS", 1.0)
+    monkeypatch.setattr("spikejoule.tracking.publishing._LAST_SECONDS", 1.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
         for uri in ("http://me:secret@127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}"):

@@ -1,16 +1,20 @@
-"""What a pipeline's outputs tell MLflow: one run for each distinct result, written at once.
+"""What a pipeline tells MLflow: one run for each distinct result, and its training as it goes on.
 
-What is stored with a run is what dvc.yaml lists for the stage `publish`.
+What is stored with a run is what dvc.yaml lists for the stage `publish`. What goes wrong in
+`LiveRun` is a warning and ends no work: `publish` records the whole run.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import psutil
 
-from spikejoule.core.provenance import content_digest, file_digest
+from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.schema import Record
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import subject_of_data
@@ -19,7 +23,6 @@ from spikejoule.evaluation.evaluation import EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params
-from spikejoule.tracking import runs
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import RESULT_TAG, ModelFiles, Registration, register
 from spikejoule.tracking.store import (
@@ -35,6 +38,7 @@ from spikejoule.tracking.store import (
     project_store,
     shown_uri,
     store_errors,
+    without_passwords,
 )
 from spikejoule.training.epochs import EpochTimes
 from spikejoule.training.outcome import TrainMetrics, TrainTimings
@@ -42,6 +46,19 @@ from spikejoule.training.outcome import TrainMetrics, TrainTimings
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+logger = logging.getLogger(__name__)
+
+TRAINED_TAG: Final = "trained.sha256"
+TRAINING_TAG: Final = "spikejoule.training"
+"""What the training of a run is known by, in whichever process it resumes."""
+CURVES: Final = "by_epoch/"
+"""MLflow groups charts by what stands before the slash, sorted: the curves come first."""
+
+_NOT_CURVES = ("samples", "input_macs")
+_PAUSE_SECONDS = 1.0
+_RETRY_SECONDS = 30.0
+_LAST_SECONDS = 15.0
 
 # By the names of dvc.yaml. None of the metrics contains a clock; with the parameters and the
 # trained network they decide whether a result is a new one.
@@ -70,7 +87,7 @@ class RunRecord:
     Attributes:
         result_id: identifies the result: equal for equal parameters, weights and metrics.
         parameters: every parameter by its full name (`train.lr`).
-        history: its epochs, as `runs.log_history` takes them.
+        history: its epochs, as `log_history` takes them.
         metrics: the final figures.
         tags: provenance in words; MLflow's own `mlflow.runName` names the run.
         artifacts: files to store, each with the folder within the run that it goes to.
@@ -138,22 +155,22 @@ def _publish(
     """The id of the run that holds the result, and whether it was added now."""
     shown = _shown_run(record, client, experiment_id, own)
     known = {RESULT_TAG: record.result_id}
-    if finished := runs.runs_with(client, experiment_id, known, ("FINISHED",)):
+    if finished := runs_with(client, experiment_id, known, ("FINISHED",)):
         if shown is not None:
             client.delete_run(shown.info.run_id)  # it has shown nothing new
         return str(finished[0].info.run_id), False
     tags = {**record.tags, **own, **known}
-    run = runs.begin_run(client, experiment_id, shown, tags, record.parameters)
+    run = begin_run(client, experiment_id, shown, tags, record.parameters)
     run_id = run.info.run_id
     try:
-        runs.log_history(client, run_id, record.history)
+        log_history(client, run_id, record.history)
         for path, folder in record.artifacts.items():
             client.log_artifact(run_id, str(path), folder)
     except BaseException as error:
-        runs.end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
+        end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
-    runs.end_run(client, run_id, "FINISHED", record.metrics)
-    for tag in {HOST_TAG, PROCESS_TAG} | ({runs.TRAINING_TAG} & run.data.tags.keys()):
+    end_run(client, run_id, "FINISHED", record.metrics)
+    for tag in {HOST_TAG, PROCESS_TAG} | ({TRAINING_TAG} & run.data.tags.keys()):
         client.delete_tag(run_id, tag)
     return run_id, True
 
@@ -162,14 +179,14 @@ def _shown_run(
     record: RunRecord, client: "MlflowClient", experiment_id: str, own: Mapping[str, str]
 ) -> "Run | None":
     """The run in which the record's network was trained, of this pipeline or one that has ended."""
-    trained = record.tags.get(runs.TRAINED_TAG)
+    trained = record.tags.get(TRAINED_TAG)
     if trained is None:
         return None
-    known, unfinished = {runs.TRAINED_TAG: trained}, ("RUNNING", "KILLED", "FAILED")
+    known, unfinished = {TRAINED_TAG: trained}, ("RUNNING", "KILLED", "FAILED")
     left = [
         run
-        for run in runs.runs_with(client, experiment_id, known, unfinished)
-        if runs.has_parameters(run, record.parameters)
+        for run in runs_with(client, experiment_id, known, unfinished)
+        if has_parameters(run, record.parameters)
         and (run.info.status != "RUNNING" or run.data.tags.get(PROCESS_TAG) == own[PROCESS_TAG])
     ]
     return min(left, key=lambda run: run.info.status != "RUNNING", default=None)
@@ -219,14 +236,14 @@ def build_run_record(
         kind.read(paths[name]).model_dump(mode="json", exclude_unset=True)
         for name, kind in METRICS.items()
     ]
-    training = TrainTimings.read(paths["train_timings"])
     inference = InferenceTimings.read(paths["inference_timings"])
-    baseline = EpochTimes.read(paths["baseline_timings"])
     figures = (pair for content in deciding for pair in content.items())
     metrics = {name: float(value) for name, value in figures if isinstance(value, int | float)}
-    metrics["training_time_seconds"] = training.training_time_seconds
-    metrics["baseline_time_seconds"] = baseline.training_time_seconds
-    for name, times in (("training", training), ("baseline", baseline)):
+    for name, times in (
+        ("training", TrainTimings.read(paths["train_timings"])),
+        ("baseline", EpochTimes.read(paths["baseline_timings"])),
+    ):
+        metrics[f"{name}_time_seconds"] = times.training_time_seconds
         if times.processor_seconds is not None:
             metrics[f"{name}_processor_seconds"] = times.processor_seconds
     metrics["measurement_time_seconds"] = inference.measurement_time_seconds
@@ -236,7 +253,7 @@ def build_run_record(
         **tags,
         **{f"data.{name}": str(network.data[name]) for name in ("source", "title")},
         FILES_TAG: content_digest(network.data["sha256"]),
-        runs.TRAINED_TAG: file_digest(paths["trained"], "sha256"),
+        TRAINED_TAG: file_digest(paths["trained"], "sha256"),
     }
     nouns = subject_of_data(network.data).nouns
     came_out = [
@@ -250,11 +267,11 @@ def build_run_record(
         for name, path in paths.items()
         if name not in _NOT_STORED
     }
-    identity = {"parameters": params.deciding(), "trained": tags[runs.TRAINED_TAG]}
+    identity = {"parameters": params.deciding(), "trained": tags[TRAINED_TAG]}
     return RunRecord(
         result_id=content_digest({**identity, "metrics": deciding}),
         parameters=params.flattened(),
-        history=[runs.epoch_row(record, names) for record in network.history],
+        history=[epoch_row(record, names) for record in network.history],
         metrics=metrics,
         tags={**tags, "mlflow.note.content": f"{''.join(came_out)}\n{tags['data.title']}"},
         artifacts=artifacts | {Path(PARAMS_FILE): ""},
@@ -263,3 +280,226 @@ def build_run_record(
             card=paths.get("energy_card"),
         ),
     )  # fmt: skip
+
+
+def epoch_row(record: Mapping[str, Any], layer_names: Sequence[str]) -> dict[str, float]:
+    """One epoch for `log_history`, whether it is shown live or afterwards.
+
+    `record` holds the fields of `training.EpochRecord`; spikes become means over its samples.
+    """
+    spikes = zip(layer_names, record["spikes"], strict=True)
+    return {
+        name: value
+        for name, value in record.items()
+        if name not in _NOT_CURVES and isinstance(value, int | float)
+    } | {f"{name}_spikes_per_sample": total / record["samples"] for name, total in spikes}
+
+
+def runs_with(
+    client: "MlflowClient",
+    experiment_id: str,
+    tags: Mapping[str, str],
+    statuses: Collection[str] = ("RUNNING", "FINISHED", "FAILED", "KILLED"),
+) -> "list[Run]":
+    """The runs with all of some tags and one of some statuses, the latest first."""
+    condition = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    found = client.search_runs(
+        [experiment_id], condition, max_results=50_000, order_by=["attributes.start_time DESC"]
+    )
+    return [run for run in found if run.info.status in statuses]
+
+
+def has_parameters(run: "Run", parameters: Mapping[str, Any]) -> bool:
+    """Whether a run's parameters, as far as it has any, are some of these."""
+    text = {name: str(value) for name, value in parameters.items()}
+    return bool(run.data.params.items() <= text.items())
+
+
+def begin_run(
+    client: "MlflowClient",
+    experiment_id: str,
+    left: "Run | None",
+    tags: Mapping[str, str],
+    parameters: Mapping[str, Any],
+) -> "Run":
+    """A running run with some tags and parameters: one that was left, or else a new one.
+
+    The tags stand beside those that MLflow gives a run of its own: the user, MLFLOW_RUN_CONTEXT.
+    Parameters of a run cannot be changed: those that it has must be the same.
+    """
+    from mlflow.entities import Param, RunTag
+    from mlflow.tracking.context.registry import resolve_tags
+
+    whole = dict(resolve_tags(dict(tags)))
+    run = left or client.create_run(experiment_id, tags=whole)
+    if left is not None:
+        client.update_run(left.info.run_id, status="RUNNING")
+        if FAILURE_TAG in left.data.tags:
+            client.delete_tag(left.info.run_id, FAILURE_TAG)
+    client.log_batch(
+        run.info.run_id,
+        params=[Param(key, str(value)) for key, value in parameters.items()],
+        tags=[RunTag(key, text) for key, text in whole.items()] if left else [],
+    )
+    return run
+
+
+def log_history(
+    client: "MlflowClient", run_id: str, history: Sequence[Mapping[str, float]]
+) -> None:
+    """Log curves, but for the points that the run has already.
+
+    Args:
+        client: of the store.
+        run_id: of the run.
+        history: one mapping per epoch: `epoch` (from 1) becomes the step, the rest metrics.
+    """
+    from mlflow.entities import Metric
+
+    names = {name for row in history for name in row} - {"epoch"}
+    present = {
+        (name, point.step)
+        for name in names
+        for point in client.get_metric_history(run_id, CURVES + name)
+    }
+    logged_ms = time.time_ns() // 1_000_000
+    entries = [
+        Metric(CURVES + name, float(value), logged_ms, int(row["epoch"]))
+        for row in history
+        for name, value in row.items()
+        if name in names and (name, int(row["epoch"])) not in present
+    ]
+    client.log_batch(run_id, entries)
+
+
+def end_run(
+    client: "MlflowClient",
+    run_id: str,
+    status: str,
+    metrics: Mapping[str, float] = {},
+    tags: Mapping[str, str] = {},
+) -> None:
+    """Log what came out, and let the run end with one of MLflow's statuses; RUNNING: not yet.
+
+    No password gets into its tags.
+    """
+    from mlflow.entities import Metric, RunTag
+
+    ended_ms = time.time_ns() // 1_000_000
+    client.log_batch(
+        run_id,
+        [Metric(name, float(value), ended_ms, 0) for name, value in metrics.items()],
+        tags=[RunTag(name, without_passwords(text)[:500]) for name, text in tags.items()],
+    )
+    if status != "RUNNING":
+        client.set_terminated(run_id, status, ended_ms)
+
+
+class LiveRun:
+    """An observer of a pipeline's training that shows it as a run, in a `with` statement.
+
+    A thread talks to the store: the training waits for it at its very end alone, for some seconds.
+    The run is left RUNNING for the stage `publish`; if the pipeline ends without that, whoever
+    opens the store next marks it KILLED. A training that was cut short and resumes has the same
+    run. Parameters of a run cannot be changed: if they are others now (`train.threads`), a new run
+    takes the place of the old one, which held nothing that the new one will not.
+
+    Args:
+        store: where the run is.
+        parameters: of the whole pipeline, by full name.
+        layer_names: of the network.
+        key: what the training is known by when it resumes in another process; None if it cannot.
+        keeper: the process without which the run has ended, which is the pipeline's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        parameters: Mapping[str, Any],
+        layer_names: Sequence[str],
+        key: str | None,
+        keeper: psutil.Process,
+    ) -> None:
+        self._store, self._parameters, self._layer_names = store, parameters, layer_names
+        self._known = {TRAINING_TAG: key} if key else {}
+        self._tags = {**provenance_tags(Path.cwd()), **keeper_tags(keeper), **self._known}
+        self._n_written = 0
+        self._rows: list[dict[str, float]] = []
+        self._client: MlflowClient | None = None
+        self._run_id = ""
+        self._end: tuple[str, dict[str, str]] = ("RUNNING", {})
+        self._has_ended = threading.Event()
+        # Its import keeps a warning quiet, which is for the main thread to do: filters are no
+        # thread's own, and the thread below imports it with MLflow.
+        import requests  # noqa: F401
+
+        self._thread = threading.Thread(target=self._work, name="spikejoule-run", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            reason = "stage train was interrupted from the keyboard"
+            self._end = ("KILLED", {FAILURE_TAG: reason})
+        elif error is not None:
+            self._end = ("FAILED", {FAILURE_TAG: f"stage train: {str(error) or kind.__name__}"})
+        self._has_ended.set()
+        self._thread.join(_LAST_SECONDS)
+
+    def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
+        """After each step: nothing to show."""
+
+    def on_epoch(self, record: Any, seconds: float) -> None:
+        """After each epoch's validation."""
+        self._rows.append(epoch_row(record.entry(), self._layer_names))
+
+    def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
+        """Before a training resumes: all epochs so far, of which the run may lack some."""
+        for record, lasted in zip(history, seconds, strict=True):
+            self.on_epoch(record, lasted)
+
+    def trained(self, path: Path) -> None:
+        """The trained network is written: by its digest `publish` finds the run, and ends it."""
+        self._end = ("RUNNING", {TRAINED_TAG: file_digest(path, "sha256")})
+
+    def _work(self) -> None:
+        """Write what is new; if that fails, warn once, and try again in half a minute."""
+        has_ended, has_warned, pause = False, False, 0.0
+        while not has_ended:
+            has_ended = self._has_ended.wait(pause)
+            try:
+                self._write(has_ended)
+                pause = _PAUSE_SECONDS
+            # Whatever a server, a database or a disk answers.
+            except Exception as error:
+                pause = _RETRY_SECONDS
+                if not has_warned:
+                    where = shown_uri(self._store.tracking_uri)
+                    logger.warning(
+                        "the run cannot be followed at %s (%s); the work continues.",
+                        where, in_one_line(error),
+                    )  # fmt: skip
+                has_warned = True
+
+    def _write(self, has_ended: bool) -> None:
+        if self._client is None:
+            with opened(self._store) as (client, experiment_id):
+                self._run_id = self._begin(client, experiment_id).info.run_id
+            self._client = client
+        if rows := self._rows[self._n_written :]:
+            log_history(self._client, self._run_id, rows)
+            self._n_written += len(rows)
+        if has_ended:
+            status, tags = self._end
+            end_run(self._client, self._run_id, status, tags=tags)
+
+    def _begin(self, client: "MlflowClient", experiment_id: str) -> "Run":
+        known = self._known
+        found = runs_with(client, experiment_id, known, ("KILLED", "FAILED")) if known else []
+        left = found[0] if found else None
+        if left is not None and not has_parameters(left, self._parameters):
+            client.delete_run(left.info.run_id)
+            left = None
+        return begin_run(client, experiment_id, left, self._tags, self._parameters)

@@ -96,8 +96,8 @@ def register(
     name = files.name
     result = f"name = '{name}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
     for found in client.search_model_versions(result):
-        champion = _aliases(client, name).get(CHAMPION)
-        return Registration(int(found.version), False, str(found.version) == champion)
+        champion = client.get_registered_model(name).aliases.get(CHAMPION)
+        return Registration(int(found.version), False, str(found.version) == str(champion))
     if files.conventions is None:
         checkpoint = read_complete(files.network)
         ours = checkpoint.section("spikejoule")
@@ -128,17 +128,11 @@ def register(
     return Registration(int(created.version), True, _crown_if_better(client, created.version, tags))
 
 
-def _aliases(client: "MlflowClient", name: str = MODEL_NAME) -> dict[str, str]:
-    """Version by alias, which a search for versions leaves out."""
-    aliases = client.get_registered_model(name).aliases
-    return {name: str(number) for name, number in aliases.items()}
-
-
 def _crown_if_better(client: "MlflowClient", version: str, tags: Mapping[str, str]) -> bool:
     """Give the alias `champion` to a new version that deserves it; whether it does."""
     if tags.get(VALIDATION_TAG, VALIDATED_ON_TEST) == VALIDATED_ON_TEST:
         return False
-    if CHAMPION in _aliases(client):
+    if CHAMPION in client.get_registered_model(MODEL_NAME).aliases:
         champion = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         is_comparable = champion.tags.get(VALIDATION_TAG) == tags[VALIDATION_TAG]
         if not is_comparable or float(tags[ACCURACY_TAG]) <= float(champion.tags[ACCURACY_TAG]):
