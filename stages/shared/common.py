@@ -31,21 +31,19 @@ def run_stage(name: str) -> int:
         forget_recorded(project_root())
         with compiler.install_listener("numba:compile", Compiling()):
             import_module(f"stages.{name}").main(paths, params)
+            return 0
     except SpikejouleError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return 1
+        problems = str(error)
     except OSError as error:
-        print(f"error: {' '.join(str(error).split())}.", file=sys.stderr)
-        return 1
+        problems = f"{' '.join(str(error).split())}."
     except MemoryError as error:
-        print(
-            f"error: not enough memory ({error}); smaller train.batch_size, model.hidden or "
-            "encode.time_window need less.",
-            file=sys.stderr,
+        problems = (
+            f"not enough memory ({error}); smaller train.batch_size, model.hidden or "
+            "encode.time_window need less."
         )
-        return 1
-    return 0
+    for line in problems.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    return 1
 
 
 class Compiling(compiler.Listener):  # type: ignore[misc]

@@ -4,7 +4,6 @@ Exit status: 0 for success, 1 for an error (one sentence on the standard error),
 """
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from importlib import import_module
 import shtab
 
 from spikejoule import __version__
-from spikejoule.cli.arguments import COMMANDS, EXAMPLES, add_commands
+from spikejoule.cli.arguments import EXAMPLES, add_commands
 from spikejoule.core.errors import SpikejouleError, printable
 
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
@@ -29,44 +28,34 @@ EXTRAS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (a wrong call exits with 2 through argparse)."""
-    given, parser = sys.argv[1:] if arguments is None else arguments, build_parser()
-    if given and not given[0].startswith("-") and given[0] not in COMMANDS:
-        nearest = difflib.get_close_matches(given[0], COMMANDS, 1)
-        parser.error(
-            f"no command {given[0]}" + (f": did you mean {nearest[0]}?" if nearest else "")
-        )
-    options = parser.parse_args(given)
+    options, status = build_parser().parse_args(arguments), 1
     try:
         command = getattr(import_module(options.module), options.command)
         sys.stdout.write(printable(command(options)))
         sys.stdout.flush()
+        return 0
     except BrokenPipeError:
         # The reader (`head`, say) has seen enough; without this, Python complains while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE_STATUS
     except OSError as error:  # of a full disk behind the standard output, say
-        print(f"error: {error.strerror or error}.", file=sys.stderr)
-        return 1
+        problems = f"{error.strerror or error}."
     except SpikejouleError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return 1
+        problems = str(error)
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module not in EXTRAS:
             raise
         # Where runs are recorded more is missing than this module.
         extra = "pipeline" if options.module.endswith(".runs") else EXTRAS[module]
-        print(
-            f"error: `spikejoule {options.command}` needs {module}: pip install "
-            f"'spikejoule[{extra}]'.",
-            file=sys.stderr,
+        problems = (
+            f"`spikejoule {options.command}` needs {module}: pip install 'spikejoule[{extra}]'."
         )
-        return 1
     except KeyboardInterrupt:
-        print("error: interrupted from the keyboard.", file=sys.stderr)
-        return 130
-    return 0
+        problems, status = "interrupted from the keyboard.", 130
+    for line in problems.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    return status
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -11,17 +11,8 @@ from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.bands import FrontsTable, VerdictTable, band_verdicts
 from spikejoule.params import Params, load_params
 from spikejoule.report.charts.accuracy import accuracy_front
+from spikejoule.tracking import recorded
 from spikejoule.tracking.project import check_limits, stage_parameters
-from spikejoule.tracking.recorded import (
-    compare_runs,
-    front_text,
-    recorded_networks,
-    recorded_runs,
-    runs_text,
-    seeds_table,
-    seeds_text,
-    verdict_text,
-)
 from spikejoule.tracking.store import Store, project_store
 
 
@@ -54,13 +45,13 @@ def _recorded(options: argparse.Namespace) -> tuple[Params, Store]:
 def runs(options: argparse.Namespace) -> str:
     """The recorded runs, whatever came of them."""
     _, store = _recorded(options)
-    return runs_text(recorded_runs(store, condition=""), options.limit)
+    return recorded.runs_text(recorded.recorded_runs(store, condition=""), options.limit)
 
 
 def front(options: argparse.Namespace) -> str:
     """The Pareto front of accuracy and synaptic events."""
     params, store = _recorded(options)
-    compared = compare_runs(recorded_runs(store), options.data)
+    compared = recorded.compare_runs(recorded.recorded_runs(store), options.data)
     table = compared.table()
     if options.table is not None:
         table.write(options.table, compared.varied)
@@ -71,7 +62,7 @@ def front(options: argparse.Namespace) -> str:
             write_bytes(options.figure, chart.png())
         else:
             undrawn = f"{options.figure} was not drawn: no run has synaptic events.\n"
-    return front_text(compared, options.at_least, params.flattened()) + undrawn
+    return recorded.front_text(compared, options.at_least, params.flattened()) + undrawn
 
 
 def verdict(options: argparse.Namespace) -> str:
@@ -80,9 +71,9 @@ def verdict(options: argparse.Namespace) -> str:
     paths = artifact_paths(options.directory)
     profiles = load_profiles(options.directory / paths["hardware"])
     comparing = [one for one in profiles.values() if one.compares]
-    networks, left_out = recorded_networks(
+    networks, left_out = recorded.recorded_networks(
         store,
-        recorded_runs(store),
+        recorded.recorded_runs(store),
         paths["contenders"],
         comparing,
         stage_parameters(options.directory, "baseline"),
@@ -100,14 +91,14 @@ def verdict(options: argparse.Namespace) -> str:
         table.write(options.table)
     if options.fronts is not None:
         FrontsTable(rows=tuple(networks)).write(options.fronts)
-    return verdict_text(table, networks, profiles, left_out)
+    return recorded.verdict_text(table, networks, profiles, left_out)
 
 
 def seeds(options: argparse.Namespace) -> str:
     """Means of the runs that differ in their seed alone."""
     _, store = _recorded(options)
-    table = seeds_table(recorded_runs(store), options.data)
+    table = recorded.seeds_table(recorded.recorded_runs(store), options.data)
     if options.table is not None:
         text = table.astype({"early_exit": int}).to_csv(index=False, lineterminator="\n")
         write_text(options.table, text)
-    return seeds_text(table)
+    return recorded.seeds_text(table)

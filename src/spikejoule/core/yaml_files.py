@@ -6,6 +6,7 @@ text, `1e-05` is a number. PyYAML's 1.1 reads each of them otherwise.
 The paths of artifacts stand in the variables of dvc.yaml, and nowhere else.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -79,18 +80,14 @@ def artifact_paths(directory: Path, stage: str = "") -> ArtifactPaths:
     try:
         of_paths = (of["paths"] for of in content["vars"] if isinstance(of, Mapping))
         paths = {str(name): Path(path) for name, path in next(of_paths).items()}
-        of_stage = content["stages"][stage] if stage else {}
-        entries = [
-            entry
-            for kind in ("deps", "outs", "metrics", "plots")
-            for entry in of_stage.get(kind, ())
-        ]
-        listed = {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+        listed = json.dumps({**content["stages"][stage]}) if stage else ""
     except (AttributeError, KeyError, StopIteration, TypeError) as error:
         raise ArtifactError(
             f"{file} must have vars with the entry paths, and stages with their files"
             f"{f', {stage} among them' if stage else ''}."
         ) from error
     return ArtifactPaths(
-        (name, path) for name, path in paths.items() if not stage or f"${{paths.{name}}}" in listed
+        (name, path)
+        for name, path in paths.items()
+        if not stage or f'"${{paths.{name}}}"' in listed
     )

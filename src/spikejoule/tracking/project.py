@@ -55,14 +55,14 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
         ArtifactError: one sentence for each file that is not what dvc.lock records.
     """
     names = {path.as_posix() for path in files}
-    recorded: dict[str, set[str]] = {name: set() for name in names}
     try:
         stages = locked_stages(names)
         made = {out["path"] for stage in stages.values() for out in stage["outs"]}
+        recorded: dict[str, set[str]] = {name: set() for name in names | made}
         for stage in stages.values():
             for file in (*stage.get("deps", ()), *stage["outs"]):
-                if file["path"] in names | made:
-                    recorded.setdefault(file["path"], set()).add(file["md5"])
+                if file["path"] in recorded:
+                    recorded[file["path"]].add(file["md5"])
         problems = _differing_parameters(stages)
     except (AttributeError, KeyError, TypeError) as error:
         raise ArtifactError(
@@ -70,22 +70,13 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
             "remove it and run `dvc repro`."
         ) from error
     for path, digests in sorted(recorded.items()):
-        if not digests:
-            problems.append(
-                f"{LOCK_FILE} does not record {path}: `dvc repro` makes and records it."
-            )
-        elif len(digests) > 1:
-            problems.append(
-                f"{LOCK_FILE} is of more than one run: its stages have not made and read the same "
-                f"{path}; `dvc repro` runs what is missing."
-            )
-        elif not Path(path).is_file():
-            if path in names:  # what the files were made from need not be there
-                problems.append(f"there is no file {path}: `dvc checkout` or `{remedy}` brings it.")
-        elif (found := file_digest(path, "md5")) not in digests:
+        found = file_digest(path, "md5") if Path(path).is_file() else "that of no file"
+        # What the files were made from need not be there.
+        known = {found} if Path(path).is_file() or path in names else digests
+        if digests != known or len(digests) > 1:
             problems.append(
                 f"{path} is not the file that {LOCK_FILE} records: its MD5 is {found}, not "
-                f"{digests.pop()}; `{remedy}` puts it right."
+                f"{' and '.join(sorted(digests)) or 'recorded'}; `{remedy}` puts it right."
             )
     if problems:
         raise ArtifactError("\n".join(problems))
@@ -96,14 +87,12 @@ def _differing_parameters(stages: Mapping[str, Locked]) -> list[str]:
     differing: dict[str, dict[str, str]] = {}
     for stage in stages.values():
         for file, values in stage.get("params", {}).items():
-            now = flat(read_mapping(Path(file)))
-            for key, value in values.items():
-                then = flat(value, key)
-                there = {name for name in now if name == key or name.startswith(f"{key}.")}
-                for name in there | then.keys():
-                    was, is_now = (known.get(name, "nothing") for known in (then, now))
-                    if was != is_now:
-                        differing.setdefault(file, {})[name] = f"{name} {was} (now {is_now})"
+            now, then = flat(read_mapping(Path(file))), flat(values)
+            there = {name for name in now if any(f"{name}.".startswith(f"{of}.") for of in values)}
+            for name in there | then.keys():
+                was, is_now = (known.get(name, "nothing") for known in (then, now))
+                if was != is_now:
+                    differing.setdefault(file, {})[name] = f"{name} {was} (now {is_now})"
     return [
         f"{file} is not what made the result, which by {LOCK_FILE} was "
         f"{', '.join(differing[file][name] for name in sorted(differing[file]))}: restore it, or "
