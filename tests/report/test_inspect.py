@@ -52,13 +52,13 @@ class TestText:
         assert line(text, "layers") == "784 - 12 - 8 - 10"
         assert line(text, "total per layer: hidden2", "Inference spikes") == "800"
 
-    def test_bare_minimum_is_shown_with_what_was_not_recorded(self, tmp_path: Path) -> None:
+    def test_bare_minimum_is_shown(self, tmp_path: Path) -> None:
         whole = complete_content()
         names = ("schema_version", "model_state_dict", "architecture", "encoding")
         text = checkpoint_text("c", read(tmp_path, {name: whole[name] for name in names}))
-        assert line(text, "test accuracy") == "not recorded"
-        assert "Training spikes\n  not recorded" in text
-        assert "Training history" not in text
+        assert line(text, "schema version", "Metadata") == "surrogate_complete_v1"
+        assert "784 - 20 - 10" in text
+        assert "Training" not in text
 
     def test_what_no_figure_comes_from_may_be_anything(self, tmp_path: Path) -> None:
         content = complete_content()

@@ -2,62 +2,43 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic_core import to_json
 
-from spikejoule.core.text import NOT_RECORDED, Rows, mapping_rows, render
+from spikejoule.core.text import Rows, mapping_rows, render
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.network import Network
-
-# What the file's writer may have left out, in the file and in this project's part of it.
-_SECTIONS: Final = (
-    *("encoding", "training_config", "training_results", "training_spikes", "inference_spikes"),
-    *("connectivity", "energy_proxies"),
-)
-_OURS: Final = ("data", "test", "training_environment", "library_versions")
 
 
 def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
     """What a complete checkpoint holds, as sections of aligned lines and a table of the epochs.
 
-    Entries have the file's names, with spaces. What its writer left out is shown as "not recorded";
-    of tensors, the shapes are shown.
+    Entries have the file's names, with spaces; of tensors, the shapes are shown.
     """
     values, network = checkpoint_values(checkpoint), checkpoint.architecture
-    ours = _mapping(values, "spikejoule")
-    plain = {
-        key: value
-        for part in ({"test_accuracy": NOT_RECORDED}, values, ours)
-        for key, value in part.items()
-        if isinstance(value, str | int | float)
+    values |= _mapping(values, "spikejoule")
+    values["architecture"] = {"layers": network.sizes.replace("-", " - "), **values["architecture"]}
+    values["nodes"] = _nodes(network)
+    values["weights"] = {
+        key: f"{_by(array.shape)}, {array.dtype}, {array.min():.4g} to {array.max():.4g}"
+        for key, array in checkpoint.state.items()
     }
-    layers = {"layers": network.sizes.replace("-", " - ")}
-    parts: dict[str, Mapping[str, Any]] = {
-        "metadata": plain | {"seed": str(plain.get("seed", NOT_RECORDED))},
-        "nodes": _nodes(network),
-        "architecture": layers | _mapping(values, "architecture"),
-        **{key: _mapping(values, key) for key in _SECTIONS},
-        **{key: _mapping(ours, key) for key in _OURS},
-        "weights": {
-            key: f"{_by(array.shape)}, {array.dtype}, {array.min():.4g} to {array.max():.4g}"
-            for key, array in checkpoint.state.items()
-        },
-    }
-    sections = [(key.replace("_", " ").capitalize(), _rows(part)) for key, part in parts.items()]
+    history = _mapping(values, "training_history")
+    values |= dict.fromkeys(("spikejoule", "model_state_dict", "training_history"))
+    plain = {key: of for key, of in values.items() if isinstance(of, str | int | float)}
+    # A seed is no amount: it has no thousands.
+    plain |= {key: str(of) for key, of in plain.items() if key == "seed"}
+    parts = {"metadata": plain, **{key: _mapping(values, key) for key in values}}
+    sections = [
+        (key.replace("_", " ").capitalize(), _rows(part)) for key, part in parts.items() if part
+    ]
     text = render(f"Checkpoint {name}", sections)
-    lists = {
-        key: pd.Series(entries)
-        for key, entries in _mapping(values, "training_history").items()
-        if isinstance(entries, list)
-    }
-    if not lists:
-        return text
-    epochs = pd.DataFrame(lists)
+    epochs = pd.DataFrame({key: pd.Series(of) for key, of in history.items() if type(of) is list})
     epochs.index += 1
-    return f"{text}\nTraining history by epoch\n{epochs.to_string()}\n"
+    return text if epochs.empty else f"{text}\nTraining history by epoch\n{epochs.to_string()}\n"
 
 
 def _rows(section: Mapping[str, Any]) -> Rows:
