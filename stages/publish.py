@@ -24,13 +24,7 @@ logger = logging.getLogger(__name__)
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the run, unless the store holds this very result; refuse what DVC does not record."""
     tags = provenance_tags(Path.cwd())
-    publication = publish_outputs(paths, params, project_root(), tags, pipeline())
-    done = "added" if publication.added else "holds this result already; nothing added"
-    logger.info("MLflow run %s %s", publication.run_id, done)
-    registration = publication.registration
-    if registration is not None and registration.added:
-        champion = ", the new champion" if registration.is_champion else ""
-        logger.info("model version %d added%s", registration.version, champion)
+    logger.info("%s", publish_outputs(paths, params, project_root(), tags, pipeline()))
     if note := other_data_of_commit(paths["data_metrics"]):
         logger.info("%s", note)
 

@@ -170,7 +170,7 @@ def test_a_late_change_makes_a_complete_run_and_doing_it_again_adds_nothing(
     assert stages_that_ran(clone.dvc("repro")) == ["energy_report", "publish"]
     again = clone.dvc("repro", "--force", "--single-item", "publish")
     assert "holds this result already; nothing added" in again
-    assert "was there already" in clone.spikejoule("publish")
+    assert "holds this result already" in clone.spikejoule("publish")
     with opened(project_store(moved, "spikejoule", {})) as (client, experiment_id):
         runs = client.search_runs([experiment_id], order_by=["attributes.start_time"])
         versions = client.search_model_versions()

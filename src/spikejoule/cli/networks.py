@@ -221,9 +221,7 @@ def publish_graph(options: argparse.Namespace) -> str:
     model = ModelFiles(path, PACKAGED, profile, conventions=conventions, name=path.stem)
     tags = {**provenance_tags(Path.cwd()), **digest, "mlflow.runName": path.stem}
     record = RunRecord(content_digest({**digest, **said}), said, tags=tags, model=model)
-    done = publish(record, project_store(Path.cwd(), "graphs"))
-    assert done.registration is not None
-    return f"MLflow run {done.run_id}, models:/{path.stem}/{done.registration.version}\n"
+    return f"{publish(record, project_store(Path.cwd(), 'graphs'))}\n"
 
 
 def _seed_of(checkpoint: CompleteCheckpoint) -> int:

@@ -26,9 +26,7 @@ def publish(options: argparse.Namespace) -> str:
     paths = artifact_paths(root, "publish")  # refuses a folder that is no project, by its full name
     with contextlib.chdir(root):
         params = load_params(PARAMS_FILE)
-        publication = publish_outputs(paths, params, root, provenance_tags(root))
-    done = "added" if publication.added else "was there already"
-    return f"MLflow run {publication.run_id} {done}\n"
+        return f"{publish_outputs(paths, params, root, provenance_tags(root))}\n"
 
 
 def check(options: argparse.Namespace) -> str:

@@ -7,7 +7,7 @@ What is stored with a run is what dvc.yaml lists for the stage `publish`. What g
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -16,8 +16,8 @@ import psutil
 
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.schema import Record
+from spikejoule.core.store import read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
-from spikejoule.data.images import subject_of_data
 from spikejoule.energy.tables import EnergyMetrics
 from spikejoule.evaluation.evaluation import EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
@@ -36,6 +36,7 @@ from spikejoule.tracking.store import (
     keeper_tags,
     opened,
     project_store,
+    runs_with,
     shown_uri,
     store_errors,
     without_passwords,
@@ -70,14 +71,6 @@ METRICS: Mapping[str, type[Record]] = {
 }
 # For DVC to keep, or a part of the project.
 _NOT_STORED = ("trained", "hardware")
-_NOTE = {
-    "test_accuracy_percent": "**{:.2f} %** of the test {nouns} classified correctly",
-    "synaptic_events_per_inference": "**{:,.0f}** synaptic events per inference",
-    "equal_accuracy_ratio": (
-        "**{:.3g}** times the energy of the cheapest of the run's own conventional networks of "
-        "equal accuracy, under the verdict's profile"
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -116,6 +109,14 @@ class Publication:
     run_id: str
     added: bool
     registration: Registration | None = None
+
+    def __str__(self) -> str:
+        """What was done, in a line."""
+        done = "added" if self.added else "holds this result already; nothing added"
+        version = self.registration
+        model = "" if version is None else f", models:/{version.name}/{version.version}"
+        champion = ", the champion" if version is not None and version.is_champion else ""
+        return f"MLflow run {self.run_id} {done}{model}{champion}"
 
 
 def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = None) -> Publication:
@@ -255,12 +256,6 @@ def build_run_record(
         FILES_TAG: content_digest(network.data["sha256"]),
         TRAINED_TAG: file_digest(paths["trained"], "sha256"),
     }
-    nouns = subject_of_data(network.data).nouns
-    came_out = [
-        f"- {text.format(metrics[name], nouns=nouns)}\n"
-        for name, text in _NOTE.items()
-        if name in metrics
-    ]
     names = network.architecture.layer_names
     artifacts = {
         path: name if name == "checkpoint" else path.parent.as_posix()
@@ -273,12 +268,9 @@ def build_run_record(
         parameters=params.flattened(),
         history=[epoch_row(record, names) for record in network.history],
         metrics=metrics,
-        tags={**tags, "mlflow.note.content": f"{''.join(came_out)}\n{tags['data.title']}"},
+        tags={**tags, "mlflow.note.content": read_text(paths["energy_card"])},
         artifacts=artifacts | {Path(PARAMS_FILE): ""},
-        model=ModelFiles(
-            paths["checkpoint"], paths["hardware"], params.energy_report.profile,
-            card=paths.get("energy_card"),
-        ),
+        model=ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
     )  # fmt: skip
 
 
@@ -293,20 +285,6 @@ def epoch_row(record: Mapping[str, Any], layer_names: Sequence[str]) -> dict[str
         for name, value in record.items()
         if name not in _NOT_CURVES and isinstance(value, int | float)
     } | {f"{name}_spikes_per_sample": total / record["samples"] for name, total in spikes}
-
-
-def runs_with(
-    client: "MlflowClient",
-    experiment_id: str,
-    tags: Mapping[str, str],
-    statuses: Collection[str] = ("RUNNING", "FINISHED", "FAILED", "KILLED"),
-) -> "list[Run]":
-    """The runs with all of some tags and one of some statuses, the latest first."""
-    condition = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-    found = client.search_runs(
-        [experiment_id], condition, max_results=50_000, order_by=["attributes.start_time DESC"]
-    )
-    return [run for run in found if run.info.status in statuses]
 
 
 def has_parameters(run: "Run", parameters: Mapping[str, Any]) -> bool:

@@ -57,7 +57,6 @@ class ModelFiles:
         network: the complete checkpoint, or a graph of NIR.
         price_list: the file of hardware profiles.
         profile: id of the profile that the version states energies under.
-        card: the energy card, which describes the version; None for none.
         conventions: how the graph is run; None of a checkpoint.
         name: of the model in the registry.
     """
@@ -65,15 +64,16 @@ class ModelFiles:
     network: Path
     price_list: Path
     profile: str
-    card: Path | None = None
     conventions: "Conventions | None" = None
     name: str = MODEL_NAME
 
 
 @dataclass(frozen=True)
 class Registration:
-    """The version that holds a result, whether it was added now, and whether it is the champion."""
+    """The version of a model that holds a result, whether it was added now, and whether it is the
+    champion."""
 
+    name: str
     version: int
     added: bool
     is_champion: bool
@@ -89,7 +89,7 @@ def register(
         files: what the version is made of.
         run_id: of the run.
         tags: of the version, `RESULT_TAG` among them.
-        note: what its description begins with.
+        note: its description.
     """
     from spikejoule.model.checkpoint import read_complete
 
@@ -97,7 +97,7 @@ def register(
     result = f"name = '{name}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
     for found in client.search_model_versions(result):
         champion = client.get_registered_model(name).aliases.get(CHAMPION)
-        return Registration(int(found.version), False, str(found.version) == str(champion))
+        return Registration(name, int(found.version), False, str(found.version) == str(champion))
     if files.conventions is None:
         checkpoint = read_complete(files.network)
         ours = checkpoint.section("spikejoule")
@@ -115,7 +115,6 @@ def register(
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=_DESCRIPTION)
-    card = "" if files.card is None else files.card.read_text(encoding="utf-8")
     # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
     # be the process's default.
     created = client.create_model_version(
@@ -123,9 +122,10 @@ def register(
         f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}",
         run_id=run_id,
         tags=dict(tags),
-        description=f"{note}\n\n{card}".strip(),
+        description=note,
     )
-    return Registration(int(created.version), True, _crown_if_better(client, created.version, tags))
+    is_champion = _crown_if_better(client, created.version, tags)
+    return Registration(name, int(created.version), True, is_champion)
 
 
 def _crown_if_better(client: "MlflowClient", version: str, tags: Mapping[str, str]) -> bool:

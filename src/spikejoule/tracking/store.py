@@ -8,7 +8,7 @@ import re
 import socket
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from spikejoule.core.resume import is_running, start_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 HOST_TAG = "spikejoule.keeper.host"
 PROCESS_TAG = "spikejoule.keeper.process"
@@ -198,15 +199,20 @@ def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
     return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{process.pid} {start_of(process)}"}
 
 
+def runs_with(
+    client: "MlflowClient", experiment_id: str, tags: Mapping[str, str], statuses: Collection[str]
+) -> "list[Run]":
+    """The runs with all of some tags and one of some statuses, the latest first."""
+    condition = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    found = client.search_runs(
+        [experiment_id], condition, max_results=50_000, order_by=["attributes.start_time DESC"]
+    )
+    return [run for run in found if run.info.status in statuses]
+
+
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
     """Mark as killed the runs that this machine's dead processes have left unfinished."""
-    runs = client.search_runs(
-        [experiment_id],
-        filter_string=(
-            f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{socket.gethostname()}'"
-        ),
-    )
-    for run in runs:
+    for run in runs_with(client, experiment_id, {HOST_TAG: socket.gethostname()}, ("RUNNING",)):
         pid, started = run.data.tags[PROCESS_TAG].split()
         if not is_running(int(pid), float(started)):
             reason = "its processes ended before it was published"
