@@ -26,10 +26,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         encoded = encode_samples(encoder, samples, params.seed, split)
         events = encoded.events
         made_from = EncodedImages(
-            encoder=encoder,
-            seed=params.seed,
-            split=split,
-            images_sha256=samples.sha256,
+            encoder=encoder, seed=params.seed, split=split, images_sha256=samples.sha256
         )
         save_events(paths[f"events_{split}"], events, made_from.entry())
         figures[split] = figures_of(encoded)

@@ -31,10 +31,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     description = DataDescription.read(paths["data_metrics"])
     encoder = params.encode.encoder
     made_from = EncodedImages(
-        encoder=encoder,
-        seed=params.seed,
-        split="validation",
-        images_sha256=validation.sha256,
+        encoder=encoder, seed=params.seed, split="validation", images_sha256=validation.sha256
     )
     events = load_events_of(paths["events_validation"], made_from.entry())
     architecture = Network.of_chain(

@@ -101,10 +101,8 @@ class Kinds(dict[str, type[K]]):
             module = import_module(f"{package}.{name}")
             defined: list[Any] = [
                 kind
-                for kind in vars(module).values()
-                if inspect.isclass(kind)
-                and kind.__module__ == module.__name__
-                and issubclass(kind, base)
+                for _, kind in inspect.getmembers(module, inspect.isclass)
+                if kind.__module__ == module.__name__ and issubclass(kind, base)
             ]
             if len(defined) != 1:
                 raise TypeError(f"{module.__name__} must define one {base.__name__}")
@@ -227,29 +225,27 @@ def problem_lines(
     """Pydantic's problems with `mapping` in the form of this project: a line for each key."""
     lines: dict[str, str] = {}
     for problem in problems:
-        # A list's elements and pydantic's own steps lie below the two levels that keys have.
-        location = [str(part) for part in problem["loc"][:2]]
-        key = ".".join(location)
         if problem["type"] == _WHOLE_LINE:
             lines[problem["msg"]] = problem["msg"]
             continue
-        section, field = root, root.model_fields.get(location[0])
-        if len(location) == 2 and field is not None:
-            section = cast(type[BaseModel], field.annotation)
-            field = section.model_fields.get(location[1])
-        value: Any = mapping
-        for part in problem["loc"][:2]:
-            value = value.get(part)
-        allowed = names_of(section) if field is None else allowed_words(field)
+        # A list's elements and pydantic's own steps lie below the two levels that keys have.
+        *above, name = problem["loc"][:2]
+        section, value = root, cast(Any, mapping)
+        for part in above:
+            section, value = cast(Any, section.model_fields[str(part)].annotation), value[part]
+        field, said = (
+            section.model_fields.get(str(name)),
+            f"{shown(value.get(name))} is not allowed",
+        )
         if field is None:
-            near = difflib.get_close_matches(location[-1].lower(), section.model_fields, n=1)
+            near = difflib.get_close_matches(str(name).lower(), section.model_fields, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            lines[key] = f"{key}: {shown(value)} is given to an unknown key{hint}; allowed: "
+            said = f"{shown(value[name])} is given to an unknown key{hint}"
         elif problem["type"] == "missing":
-            lines[key] = f"{key}: is missing; allowed: "
-        else:
-            lines[key] = f"{key}: {shown(value)} is not allowed; allowed: "
-        lines[key] += allowed
+            said = "is missing"
+        key = ".".join(map(str, problem["loc"][:2]))
+        allowed = names_of(section) if field is None else allowed_words(field)
+        lines[key] = f"{key}: {said}; allowed: {allowed}"
     return lines
 
 

@@ -33,9 +33,7 @@ FilePath = str | os.PathLike[str]
 
 
 def open_regular(
-    path: FilePath,
-    max_bytes: int = MAX_BYTES,
-    error_type: type[SpikejouleError] = ArtifactError,
+    path: FilePath, max_bytes: int = MAX_BYTES, error_type: type[SpikejouleError] = ArtifactError
 ) -> BinaryIO:
     """Open a file for reading, if it is a regular one of at most `max_bytes`.
 
@@ -117,12 +115,7 @@ def json_text(content: Mapping[str, Any]) -> str:
     and TypeError for what JSON cannot hold.
     """
     text = json.dumps(
-        content,
-        sort_keys=True,
-        indent=2,
-        allow_nan=False,
-        ensure_ascii=False,
-        default=plain_number,
+        content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False, default=plain_number
     )
     return f"{text}\n"
 

@@ -24,21 +24,7 @@ from spikejoule.evaluation.measurement import KINDS, Activity
 from spikejoule.graphs.conventions import Conventions, delay_steps, dynamics_of, limit_of
 from spikejoule.graphs.kernels import lists, synapses
 from spikejoule.graphs.kernels.lists import Given, Slide
-from spikejoule.model.network import (
-    BY_UNIT,
-    Connection,
-    Convolution,
-    Dense,
-    Input,
-    Network,
-    Neurons,
-    Node,
-    Output,
-    Pooling,
-    Scaling,
-    Step,
-    Waiting,
-)
+from spikejoule.model import network as nodes
 
 Array = NDArray[Any]
 Counts = NDArray[np.int64]
@@ -65,7 +51,7 @@ class GraphRun(Activity):
     recorded: Mapping[str, EventList]
     dtype: DTypeLike = np.float32
 
-    def leaks_of(self, node: Neurons) -> int:
+    def leaks_of(self, node: nodes.Neurons) -> int:
         """As of the class above; a state of which a step keeps all has no leak."""
         dynamics = dynamics_of(node, self.conventions, self.dtype)
         kept = (dynamics.membrane.keep, dynamics.keep_current)
@@ -103,32 +89,32 @@ class Prepared:
     """
 
     def __init__(
-        self, network: Network, conventions: Conventions, events: Events, dtype: DTypeLike
+        self, network: nodes.Network, conventions: Conventions, events: Events, dtype: DTypeLike
     ) -> None:
         self.network, self.conventions, self.events = network, conventions, events
         of_input = events[network.input.name]
         self.n_samples, self.n_steps = of_input.n_samples, of_input.n_steps
         self.dtype = np.dtype(dtype)
-        self.delays = {one.name: delay_steps(one, conventions) for one in network.of(Waiting)}
+        self.delays = {one.name: delay_steps(one, conventions) for one in network.of(nodes.Waiting)}
         self.fan_outs = {
             one.name: one.fan_out(bool(conventions.pruned))
             for one in network.nodes.values()
-            if isinstance(one, Dense | Convolution | Pooling)
+            if isinstance(one, nodes.Dense | nodes.Convolution | nodes.Pooling)
         }
         self.weights = {one.name: self._weights_of(one) for one in network.connections}
         self.dynamics = {
-            one.name: dynamics_of(one, conventions, self.dtype) for one in network.of(Neurons)
+            one.name: dynamics_of(one, conventions, self.dtype) for one in network.of(nodes.Neurons)
         }
 
-    def _weights_of(self, node: Connection) -> tuple[Array, Any]:
-        weights = node.weight.T if isinstance(node, Dense) else _by_channel(node)
+    def _weights_of(self, node: nodes.Connection) -> tuple[Array, Any]:
+        weights = node.weight.T if isinstance(node, nodes.Dense) else _by_channel(node)
         bias: Any = 0
         if node.bias is not None:
             bias = np.repeat(node.bias.astype(self.dtype), node.n_out // node.bias.size)[:, None]
         return np.ascontiguousarray(weights, dtype=self.dtype), bias
 
 
-def _by_channel(node: Convolution) -> Array:
+def _by_channel(node: nodes.Convolution) -> Array:
     """Weights by channel of the input: [C_in, kernel, channels of a group of the output]."""
     by_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
     by_group = np.moveaxis(by_group, 1, -1)  # [groups, C_in / groups, kernel, channels]
@@ -136,9 +122,9 @@ def _by_channel(node: Convolution) -> Array:
     return np.ascontiguousarray(by_channel)
 
 
-def _slide(node: Convolution | Pooling) -> Slide:
+def _slide(node: nodes.Convolution | nodes.Pooling) -> Slide:
     windows = node.windows
-    per_group = node.weight.shape[1] if isinstance(node, Convolution) else 1
+    per_group = node.weight.shape[1] if isinstance(node, nodes.Convolution) else 1
     pairs = (windows.kernel, windows.stride, windows.padding, windows.dilation)
     places = (*node.in_shape[1:], *node.out_shape[1:])
     inner = [each for pair in pairs for each in pair]
@@ -180,16 +166,16 @@ class Batch:
         """Real [B, n, LANES]."""
         return np.zeros((self.n_blocks, n_units, LANES), self.run.dtype)
 
-    def _make_room(self, node: Node) -> None:
+    def _make_room(self, node: nodes.Node) -> None:
         """The array or the list that others find a node's step in."""
         network, spikes = self.run.network, node.name in self.run.network.spiking
-        if not spikes and not isinstance(node, Output):
+        if not spikes and not isinstance(node, nodes.Output):
             self.arrays[node.name] = self.zeros(node.n_out)
-        reads_units = [isinstance(one, BY_UNIT) for one in network.readers_of(node.name)]
-        if spikes or isinstance(node, Waiting) or any(reads_units):
+        reads_units = [isinstance(one, nodes.BY_UNIT) for one in network.readers_of(node.name)]
+        if spikes or isinstance(node, nodes.Waiting) or any(reads_units):
             n_blocks, n_units = self.n_blocks, node.n_out
             # Who adds up what it gave the step before does not begin its sums in the same place.
-            adds_own = isinstance(node, BY_UNIT) and node.name in network.sources[node.name]
+            adds_own = isinstance(node, nodes.BY_UNIT) and node.name in network.sources[node.name]
             self.given[node.name] = Given(
                 self.zeros(n_units) if spikes or adds_own else self.arrays[node.name],
                 np.zeros((n_blocks, n_units), np.uint8),
@@ -199,11 +185,11 @@ class Batch:
             )
             self.counts["spikes" if spikes else "values"][node.name] = self.given[node.name].totals
 
-    def givens(self, node: Node) -> list[Given]:
+    def givens(self, node: nodes.Node) -> list[Given]:
         """What each source of a node gives."""
         return [self.given[source] for source in self.run.network.sources[node.name]]
 
-    def arriving(self, node: Node) -> tuple[Array, list[Action]]:
+    def arriving(self, node: nodes.Node) -> tuple[Array, list[Action]]:
         """The array in which what a node's sources give is added up, and how."""
         given = [self.amounts(source) for source in self.run.network.sources[node.name]]
         if len(given) == 1:
@@ -225,7 +211,7 @@ class Batch:
         apart = np.moveaxis(values, -1, 1)
         return apart.reshape(-1, *apart.shape[2:])[: self.size]
 
-    def tallies(self, node: Node, of_spikes: str, of_values: str) -> list[Action]:
+    def tallies(self, node: nodes.Node, of_spikes: str, of_values: str) -> list[Action]:
         """Counting what arrives, each edge as the kind of operation that its source makes it.
 
         Where all units have the same fan-out, `finish` does it from what was given in all.
@@ -261,7 +247,7 @@ def actions_of(batch: Batch) -> list[Action]:
     actions: list[Action] = []
     later: list[Action] = []
     for node in batch.run.network.nodes.values():
-        if isinstance(node, Waiting):
+        if isinstance(node, nodes.Waiting):
             now, at_the_end = _waiting(batch, node)
             later += at_the_end
         else:
@@ -275,7 +261,7 @@ def actions_of(batch: Batch) -> list[Action]:
     return actions + later
 
 
-def _input(batch: Batch, node: Input) -> list[Action]:
+def _input(batch: Batch, node: nodes.Input) -> list[Action]:
     events, given = batch.run.events[node.name], batch.given[node.name]
     sources, offsets, n_steps = events.sources, events.offsets, events.n_steps
     first = batch.first * n_steps
@@ -283,17 +269,17 @@ def _input(batch: Batch, node: Input) -> list[Action]:
     return [lambda: lists.take_events(sources, offsets, first + batch.step, n_steps, size, given)]
 
 
-def _connection(batch: Batch, node: Connection) -> list[Action]:
+def _connection(batch: Batch, node: nodes.Connection) -> list[Action]:
     weights, bias = batch.run.weights[node.name]
     sums, add = batch.arrays[node.name], synapses.add_dense
     how = (weights, sums)
-    if isinstance(node, Convolution):
+    if isinstance(node, nodes.Convolution):
         add, how = synapses.add_convolution, (_slide(node), *how)
     adding = [partial(add, given, *how) for given in batch.givens(node)]
     return [*batch.tallies(node, "events", "macs"), partial(np.copyto, sums, bias), *adding]
 
 
-def _pooling(batch: Batch, node: Pooling) -> list[Action]:
+def _pooling(batch: Batch, node: nodes.Pooling) -> list[Action]:
     sums, slide = batch.arrays[node.name], _slide(node)
     fraction = sums.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
     adding = [partial(synapses.add_pooling, given, slide, sums) for given in batch.givens(node)]
@@ -308,7 +294,7 @@ def _pooling(batch: Batch, node: Pooling) -> list[Action]:
     return actions
 
 
-def _scaling(batch: Batch, node: Scaling) -> list[Action]:
+def _scaling(batch: Batch, node: nodes.Scaling) -> list[Action]:
     sums, scale = batch.arrays[node.name], node.scale.astype(batch.run.dtype)
     total, once = batch.count("multiplications", node.name), np.ones(node.n_in, np.int64)
     sources, spiking = batch.run.network.sources[node.name], batch.run.network.spiking
@@ -318,7 +304,7 @@ def _scaling(batch: Batch, node: Scaling) -> list[Action]:
     return [partial(sums.fill, 0), *adding, *tallies]
 
 
-def _neurons(batch: Batch, node: Neurons) -> list[Action]:
+def _neurons(batch: Batch, node: nodes.Neurons) -> list[Action]:
     arriving, actions = batch.arriving(node)
     dynamics = batch.run.dynamics[node.name]
     membrane = dynamics.membrane
@@ -344,7 +330,7 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
     return [*actions, follow, begin, move]
 
 
-def _step(batch: Batch, node: Step) -> list[Action]:
+def _step(batch: Batch, node: nodes.Step) -> list[Action]:
     arriving, actions = batch.arriving(node)
     threshold, given = node.threshold.astype(batch.run.dtype), batch.given[node.name]
     limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
@@ -352,7 +338,7 @@ def _step(batch: Batch, node: Step) -> list[Action]:
     return [*actions, compare, partial(lists.take_nonzero, given)]
 
 
-def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
+def _waiting(batch: Batch, node: nodes.Waiting) -> tuple[list[Action], list[Action]]:
     """A ring of what arrived; what needs nothing of the same step is stored at its end.
 
     What waits longer than the samples last is never given, and needs no place.
@@ -376,7 +362,7 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
     return [*actions, store, give], []
 
 
-def _output(batch: Batch, node: Output) -> list[Action]:
+def _output(batch: Batch, node: nodes.Output) -> list[Action]:
     arriving, actions = batch.arriving(node)
     kind = np.float64 if batch.run.network.answer is None else np.int64
     batch.output = np.zeros(arriving.shape, kind)
@@ -384,15 +370,15 @@ def _output(batch: Batch, node: Output) -> list[Action]:
     return [*actions, add]
 
 
-_MAKE: dict[type[Node], Callable[[Batch, Any], list[Action]]] = {
-    Input: _input,
-    Dense: _connection,
-    Convolution: _connection,
-    Pooling: _pooling,
-    Scaling: _scaling,
-    Neurons: _neurons,
-    Step: _step,
-    Output: _output,
+_MAKE: dict[type[nodes.Node], Callable[[Batch, Any], list[Action]]] = {
+    nodes.Input: _input,
+    nodes.Dense: _connection,
+    nodes.Convolution: _connection,
+    nodes.Pooling: _pooling,
+    nodes.Scaling: _scaling,
+    nodes.Neurons: _neurons,
+    nodes.Step: _step,
+    nodes.Output: _output,
 }
 
 
@@ -404,7 +390,7 @@ _MOST_SAMPLES = 4096
 
 
 def execute(
-    network: Network,
+    network: nodes.Network,
     conventions: Conventions,
     events: Events,
     dtype: DTypeLike = np.float32,
@@ -453,7 +439,7 @@ def execute(
     }
     counts["updates"] = {
         one.name: np.full(n_samples, n_steps * one.n_out, dtype=np.int64)
-        for one in network.of(Neurons)
+        for one in network.of(nodes.Neurons)
     }
     recorded = {
         name: concatenate_samples([spikes[name] for _, spikes in outcomes]) for name in record
@@ -464,8 +450,10 @@ def execute(
 def _run(batch: Batch, record: Sequence[str]) -> tuple[Batch, Events]:
     """Take all steps; what is left are counts and output by sample, and the spikes of nodes."""
     actions, n_steps = actions_of(batch), batch.run.n_steps
-    nodes = batch.run.network.nodes
-    marks = {name: np.zeros((batch.size, n_steps, nodes[name].n_out), np.bool_) for name in record}
+    by_name = batch.run.network.nodes
+    marks = {
+        name: np.zeros((batch.size, n_steps, by_name[name].n_out), np.bool_) for name in record
+    }
     for batch.step in range(n_steps):
         for action in actions:
             action()

@@ -236,15 +236,12 @@ class ComparedRuns:
         points: a row each, with the columns of `FrontRow` and those of the parameters that decide a
             result, as in the frame of runs. A run with early exit is two points.
         varied: the parameters in which the runs differ, sorted by name.
-        repeated: MLflow's identifiers of the runs that gave the same result again, perhaps beside
-            other conventional networks.
         left_out: number of runs that are not compared, by reason.
     """
 
     data_title: str
     points: pd.DataFrame
     varied: tuple[str, ...]
-    repeated: tuple[str, ...]
     left_out: Mapping[str, int]
 
     @property
@@ -290,7 +287,6 @@ def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> Compared
         data_title=printable(points[_TITLE].iloc[0]),
         points=points[[*FrontTable.columns(), *parameters, _FILES]],
         varied=tuple(varied),
-        repeated=tuple(alike["run_id"][is_repeated]),
         left_out=left_out,
     )
 
@@ -348,9 +344,7 @@ def frame_text(rows: pd.DataFrame, columns: Mapping[str, tuple[str, Any]]) -> st
 
 
 def experiment_command(
-    parameters: Mapping[str, str],
-    current: Mapping[str, object],
-    always: Collection[str] = (),
+    parameters: Mapping[str, str], current: Mapping[str, object], always: Collection[str] = ()
 ) -> str:
     """The experiment that repeats a run of some parameters, starting from those of `current`.
 
