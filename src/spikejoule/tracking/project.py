@@ -12,6 +12,7 @@ from typing import Any
 from spikejoule.core.errors import ArtifactError, LimitError, ParameterError
 from spikejoule.core.parameters import flat
 from spikejoule.core.provenance import file_digest
+from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, artifact_paths, read_mapping
 
 LOCK_FILE = "dvc.lock"
@@ -119,21 +120,19 @@ def check_limits(root: Path) -> str:
         ParameterError: no limit is set.
         ArtifactError: there are no metrics, or they are not those of dvc.lock.
     """
-    from spikejoule.energy.tables import EnergyMetrics
-    from spikejoule.evaluation.evaluation import EvaluationMetrics
     from spikejoule.params import load_params
 
     paths = artifact_paths(root)
     with contextlib.chdir(root):
         limits = load_params(PARAMS_FILE).energy_report
-        check_against_lock([paths["energy_metrics"], paths["evaluate_metrics"]])
-        energy = EnergyMetrics.read(paths["energy_metrics"])
-        accuracy = EvaluationMetrics.read(paths["evaluate_metrics"]).test_accuracy_percent
-    mean = energy.energy_per_inference_pj
-    spent = (energy.energy_per_inference_high_pj if mean is None else mean) / 1000
+        files = [paths["energy_metrics"], paths["evaluate_metrics"]]
+        check_against_lock(files)
+        energy, evaluated = map(read_json, files)
+    accuracy, mean = evaluated["test_accuracy_percent"], energy.get("energy_per_inference_pj")
+    spent = (energy["energy_per_inference_high_pj"] if mean is None else mean) / 1000
     is_kept = {}
     if (budget := limits.budget_nj) is not None:
-        told = f"an inference takes {spent:.10g} nJ under {energy.profile}"
+        told = f"an inference takes {spent:.10g} nJ under {energy['profile']}"
         is_kept[f"{told}; energy_report.budget_nj is {budget:.10g}."] = spent <= budget
     if (least := limits.min_accuracy_percent) is not None:
         told = f"the test accuracy is {accuracy:.10g} %"

@@ -15,12 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import psutil
 
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
-from spikejoule.core.schema import Record
-from spikejoule.core.store import read_text
+from spikejoule.core.store import read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
-from spikejoule.energy.tables import EnergyMetrics
-from spikejoule.evaluation.evaluation import EvaluationMetrics
-from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params
 from spikejoule.tracking.project import check_against_lock
@@ -41,8 +37,6 @@ from spikejoule.tracking.store import (
     store_errors,
     without_passwords,
 )
-from spikejoule.training.epochs import EpochTimes
-from spikejoule.training.outcome import TrainMetrics, TrainTimings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,12 +57,7 @@ _LAST_SECONDS = 15.0
 
 # By the names of dvc.yaml. None of the metrics contains a clock; with the parameters and the
 # trained network they decide whether a result is a new one.
-METRICS: Mapping[str, type[Record]] = {
-    "train_metrics": TrainMetrics,
-    "inference_metrics": InferenceMetrics,
-    "evaluate_metrics": EvaluationMetrics,
-    "energy_metrics": EnergyMetrics,
-}
+_METRICS = ("train_metrics", "inference_metrics", "evaluate_metrics", "energy_metrics")
 # For DVC to keep, or a part of the project.
 _NOT_STORED = ("trained", "hardware")
 
@@ -230,24 +219,18 @@ def build_run_record(
         tags: those of `provenance_tags`.
 
     Raises:
-        ArtifactError: an output is missing or damaged.
+        ArtifactError: an output is missing. (What is in it dvc.lock vouches for.)
     """
     network = load_trained(paths["trained"])
-    deciding = [
-        kind.read(paths[name]).model_dump(mode="json", exclude_unset=True)
-        for name, kind in METRICS.items()
-    ]
-    inference = InferenceTimings.read(paths["inference_timings"])
+    deciding = [read_json(paths[name]) for name in _METRICS]
     figures = (pair for content in deciding for pair in content.items())
     metrics = {name: float(value) for name, value in figures if isinstance(value, int | float)}
-    for name, times in (
-        ("training", TrainTimings.read(paths["train_timings"])),
-        ("baseline", EpochTimes.read(paths["baseline_timings"])),
-    ):
-        metrics[f"{name}_time_seconds"] = times.training_time_seconds
-        if times.processor_seconds is not None:
-            metrics[f"{name}_processor_seconds"] = times.processor_seconds
-    metrics["measurement_time_seconds"] = inference.measurement_time_seconds
+    metrics |= read_json(paths["inference_timings"])
+    for name, file in (("training", "train_timings"), ("baseline", "baseline_timings")):
+        times = read_json(paths[file])
+        metrics[f"{name}_time_seconds"] = times["training_time_seconds"]
+        if "processor_seconds" in times:
+            metrics[f"{name}_processor_seconds"] = times["processor_seconds"]
     # What else made the result is in the files: libraries in the checkpoint, engine and device in
     # the timings, each image file's checksum in the data's description.
     tags = {
