@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from spikejoule.core.provenance import git, provenance_tags
+from spikejoule.core.provenance import git
 from spikejoule.core.store import read_json
 from spikejoule.params import Params
 from spikejoule.tracking.publishing import publish_outputs
@@ -23,8 +23,7 @@ logger = logging.getLogger(__name__)
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the run, unless the store holds this very result; refuse what DVC does not record."""
-    tags = provenance_tags(Path.cwd())
-    logger.info("%s", publish_outputs(paths, params, project_root(), tags, pipeline()))
+    logger.info("%s", publish_outputs(paths, params, project_root(), pipeline()))
     if note := other_data_of_commit(paths["data_metrics"]):
         logger.info("%s", note)
 

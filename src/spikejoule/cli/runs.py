@@ -4,7 +4,6 @@ import argparse
 import contextlib
 
 from spikejoule.cli.networks import is_nir, publish_graph
-from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_bytes, write_text
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
@@ -26,7 +25,7 @@ def publish(options: argparse.Namespace) -> str:
     paths = artifact_paths(root, "publish")  # refuses a folder that is no project, by its full name
     with contextlib.chdir(root):
         params = load_params(PARAMS_FILE)
-        return f"{publish_outputs(paths, params, root, provenance_tags(root))}\n"
+        return f"{publish_outputs(paths, params, root)}\n"
 
 
 def check(options: argparse.Namespace) -> str:

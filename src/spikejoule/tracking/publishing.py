@@ -183,11 +183,7 @@ def _shown_run(
 
 
 def publish_outputs(
-    paths: Mapping[str, Path],
-    params: Params,
-    root: Path,
-    tags: Mapping[str, str],
-    keeper: psutil.Process | None = None,
+    paths: Mapping[str, Path], params: Params, root: Path, keeper: psutil.Process | None = None
 ) -> Publication:
     """Record the outputs in the working directory.
 
@@ -195,7 +191,6 @@ def publish_outputs(
         paths: what the stage `publish` depends on, by the names of dvc.yaml.
         params: the pipeline's parameters.
         root: of the project whose store this is.
-        tags: those of `provenance_tags`.
         keeper: the process without which the run has ended; by default this one.
 
     Raises:
@@ -203,7 +198,7 @@ def publish_outputs(
         StoreError: the store cannot be written.
     """
     check_against_lock(paths.values())
-    record = build_run_record(paths, params, tags)
+    record = build_run_record(paths, params, provenance_tags(Path.cwd()))
     return publish(record, project_store(root, params.publish.experiment), keeper)
 
 
