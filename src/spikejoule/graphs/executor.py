@@ -272,7 +272,7 @@ def _input(batch: Batch, node: nodes.Input) -> list[Action]:
 def _connection(batch: Batch, node: nodes.Connection) -> list[Action]:
     weights, bias = batch.run.weights[node.name]
     sums, add = batch.arrays[node.name], synapses.add_dense
-    how = (weights, sums)
+    how: tuple[Any, ...] = (weights, sums)
     if isinstance(node, nodes.Convolution):
         add, how = synapses.add_convolution, (_slide(node), *how)
     adding = [partial(add, given, *how) for given in batch.givens(node)]
