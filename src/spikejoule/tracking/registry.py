@@ -70,12 +70,10 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class Registration:
-    """The version of a model that holds a result, whether it was added now, and whether it is the
-    champion."""
+    """The version of a model that holds a result, and whether it is the champion."""
 
     name: str
     version: int
-    added: bool
     is_champion: bool
 
 
@@ -97,7 +95,7 @@ def register(
     result = f"name = '{name}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
     for found in client.search_model_versions(result):
         champion = client.get_registered_model(name).aliases.get(CHAMPION)
-        return Registration(name, int(found.version), False, str(found.version) == str(champion))
+        return Registration(name, int(found.version), str(found.version) == str(champion))
     if files.conventions is None:
         checkpoint = read_complete(files.network)
         ours = checkpoint.section("spikejoule")
@@ -125,7 +123,7 @@ def register(
         description=note,
     )
     is_champion = _crown_if_better(client, created.version, tags)
-    return Registration(name, int(created.version), True, is_champion)
+    return Registration(name, int(created.version), is_champion)
 
 
 def _crown_if_better(client: "MlflowClient", version: str, tags: Mapping[str, str]) -> bool:
