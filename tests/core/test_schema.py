@@ -111,9 +111,9 @@ def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([(1, 1, "1e999")], "row 2, accuracy_percent is '1e999'"),
-        ([(1, 1, 2.0), (2, 1, "nan")], "row 3, accuracy_percent is 'nan'"),
-        ([("", 1, 2.0)], "row 2, step is ''"),
+        ([(1, 1, "1e999")], "row 2: accuracy_percent is '1e999'"),
+        ([(1, 1, 2.0), (2, 1, "nan")], "row 3: accuracy_percent is 'nan'"),
+        ([("", 1, 2.0)], "row 2: step is ''"),
         ([(2, 1, 2.0), (1, 1, 2.0)], "the steps must ascend"),
     ],
 )

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -37,10 +37,15 @@ def write_npz(path: FilePath, schema: str, arrays: Mapping[str, NDArray[Any]]) -
 
     Raises ValueError for arrays of Python objects, ArtifactError if the file system refuses.
     """
+    with atomic_writer(path) as stream:
+        _write_members(stream, schema, arrays)
+
+
+def _write_members(stream: BinaryIO, schema: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     if SCHEMA_KEY in arrays:
         raise ValueError(f"the name {SCHEMA_KEY!r} is taken by the schema itself")
     entries = {**arrays, SCHEMA_KEY: np.array(schema)}
-    with atomic_writer(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+    with zipfile.ZipFile(stream, "w") as archive:
         for name in sorted(entries):
             # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
             entry = zipfile.ZipInfo(f"{name}.npy")
@@ -71,24 +76,20 @@ def write_spooled(
     Raises:
         ArtifactError: the file system refuses.
     """
-    folder = Path(path).parent
-    with ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            spools = {
-                name: stack.enter_context(tempfile.TemporaryFile(dir=folder)) for name in dtypes
-            }
-            for piece in pieces:
-                for name, spool in spools.items():
-                    spool.write(np.ascontiguousarray(piece[name], dtypes[name]).data)
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be written: {error.strerror or error}.") from error
+    with atomic_writer(path) as stream, ExitStack() as stack:
+        spools = {
+            name: stack.enter_context(tempfile.TemporaryFile(dir=Path(path).parent))
+            for name in dtypes
+        }
+        for piece in pieces:
+            for name, spool in spools.items():
+                spool.write(np.ascontiguousarray(piece[name], dtypes[name]).data)
         spooled = {
             # An empty file cannot be mapped.
             name: np.memmap(spool, dtypes[name], "r") if spool.tell() else np.empty(0, dtypes[name])
             for name, spool in spools.items()
         }
-        write_npz(path, schema, {**others, **spooled})
+        _write_members(stream, schema, {**others, **spooled})
 
 
 @contextmanager

@@ -110,14 +110,10 @@ class Table(Record):
         """Read a CSV file; ArtifactError if it is missing, damaged, or not one of these."""
         fields = cls.row.model_fields.items()
         needed = [field.alias or name for name, field in fields if field.is_required()]
-        rows = []
-        for number, cells in enumerate(read_csv(path, needed), start=2):
-            try:
-                rows.append(cls.row.model_validate(cells))
-            except ValidationError as error:
-                raise ArtifactError(
-                    f"{path}: row {number}, {first_problem(error)}: write it again."
-                ) from error
+        rows = (
+            cls.row.from_content(f"{path}, row {number}", cells)
+            for number, cells in enumerate(read_csv(path, needed), start=2)
+        )
         return cls.from_content(path, {"rows": tuple(rows)})
 
     def write(self, path: FilePath, further_columns: Sequence[str] = ()) -> None:
