@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.yaml_files import read_yaml
+from spikejoule.core.yaml_files import read_mapping
 
 
 def _exact(value: object) -> object:
@@ -176,11 +176,7 @@ def read_sections(path: str | os.PathLike[str], root: type[BaseModel]) -> dict[s
         path: of the file.
         root: a model whose fields are the sections.
     """
-    content = read_yaml(path, ParameterError)
-    if not isinstance(content, dict):
-        held = "is empty" if content is None else f"holds {shown(content)}"
-        raise ParameterError(f"{path} must hold the sections {names_of(root)}, but {held}.")
-    return content
+    return read_mapping(path, ParameterError, f"the sections {names_of(root)}")
 
 
 def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str] = {}) -> M:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.events import AliasEvent
 
-from spikejoule.core.errors import ArtifactError, SpikejouleError
+from spikejoule.core.errors import ArtifactError, SpikejouleError, shown
 from spikejoule.core.store import FilePath, read_text
 
 PIPELINE_FILE: Final = "dvc.yaml"
@@ -46,14 +46,17 @@ def read_yaml(path: FilePath, error_type: type[SpikejouleError]) -> Any:
         raise error_type(f"{where}: not valid YAML ({problem}).") from error
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file, read as DVC reads it.
+def read_mapping(
+    path: FilePath, error_type: type[SpikejouleError] = ArtifactError, of: str = "keys and values"
+) -> dict[str, Any]:
+    """The keys and values of a YAML file, read as DVC reads it; `of` says which, for a message.
 
-    Raises ArtifactError if there is no such file.
+    Raises `error_type` as `read_yaml` does, and if the file holds something else.
     """
-    content = read_yaml(path, ArtifactError)
+    content = read_yaml(path, error_type)
     if not isinstance(content, dict):
-        raise ArtifactError(f"{path} must hold keys and values.")
+        held = "is empty" if content is None else f"holds {shown(content)}"
+        raise error_type(f"{path} must hold {of}, but {held}.")
     return content
 
 
