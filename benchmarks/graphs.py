@@ -16,7 +16,7 @@ Many samples
     resident set, imports and events included.
 Counting
     A convolutional model of snnTorch on a batch of 64 for 25 steps, with and without the hooks of
-    `spikejoule.price`, in turn: the least of the rounds of each.
+    `spikejoule.price`: the least processor seconds of the rounds of each, of one thread.
 """
 
 import argparse
@@ -125,8 +125,8 @@ def measure_many(samples: int, steps: int = 10) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def measure_counting(threads: int, rounds: int) -> dict[str, Any]:
-    """Seconds of a model's own forward pass, and of the same while it is counted."""
+def measure_counting(rounds: int) -> dict[str, Any]:
+    """Processor seconds of a model's own forward pass, and of the same while it is counted."""
     import torch
 
     from benchmarks.peers.snntorch import digits_cnn as model_of
@@ -134,7 +134,7 @@ def measure_counting(threads: int, rounds: int) -> dict[str, Any]:
     from spikejoule.modules.running import Run
     from spikejoule.modules.simulators import simulators_of
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     model, x = model_of(), (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
     run = Run(model, Known(simulators_of(model)), 0, "price")
 
@@ -144,8 +144,7 @@ def measure_counting(threads: int, rounds: int) -> dict[str, Any]:
             for step in x:
                 model(step)
 
-    pairs = [(timed(own)[0], timed(run.take, x)[0]) for _ in range(rounds + 1)]
-    forward, counted = np.min(pairs[1:], axis=0).tolist()
+    (_, forward, _), (_, counted, _) = least(own, rounds), least(lambda: run.take(x), rounds)
     network = "12C5-P2-32C5-P2-10, batches of 64, 25 steps"
     return {
         "simulator": "snnTorch", "network": network, "seconds_forward": forward,
@@ -182,7 +181,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         )
         for row in rows
     ]  # fmt: skip
-    counting = measure_counting(arguments.threads, arguments.rounds)
+    counting = measure_counting(arguments.rounds)
     said = (
         f"{many['samples']:,} samples of {many['steps']} steps in digits_cnn, priced in "
         f"{many['seconds']:.1f} s, {many['peak_mib']:,.0f} MiB at most\n"

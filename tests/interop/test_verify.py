@@ -41,8 +41,8 @@ def dense(kind: str = "Leaky", **options: Any) -> Callable[[], list[nn.Module]]:
                     snn("Leaky", N_OUT)]  # fmt: skip
 
 
-def conv(**options: Any) -> Callable[[], list[nn.Module]]:
-    return lambda: [nn.Conv2d(2, 6, 3, padding=1, **options), snn("Leaky", 6, 6, 6), nn.Flatten(),
+def conv() -> Callable[[], list[nn.Module]]:
+    return lambda: [nn.Conv2d(2, 6, 3, padding=1), snn("Leaky", 6, 6, 6), nn.Flatten(),
                     nn.Linear(216, N_OUT), snn("Leaky", N_OUT)]  # fmt: skip
 
 
@@ -50,9 +50,6 @@ DROPPED: dict[str, tuple[Callable[[], list[nn.Module]], str]] = {
     "to zero": (dense(), ""),
     "beta is 1": (dense(beta=1.0), ""),
     "convolution": (conv(), ""),
-    "circular": (conv(padding_mode="circular"), "has the padding 'circular'"),
-    "graded": (dense(graded_spikes_factor=2.0), "gives up to 2"),
-    "never reset": (dense(reset_mechanism="none"), "never reset"),
     "its default": (dense(reset_mechanism="subtract"), "a step late"),
     "subtracts at once": (dense(reset_mechanism="subtract", reset_delay=False), "once more"),
     "Synaptic": (dense("Synaptic", reset_delay=False), ""),

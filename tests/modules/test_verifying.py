@@ -178,14 +178,12 @@ def test_the_step_is_the_first_in_which_a_sample_differs() -> None:
 
 
 def test_a_network_that_never_fires_is_not_verified() -> None:
-    found = verified(made(), samples=torch.zeros(2, 3, 2, 4, 4))
     network = made()
     with torch.no_grad():
         for values in network.parameters():
             values.zero_()
     assert not verified(network).same
     assert "no neuron fires" in str(verified(network))
-    assert found.layers
 
 
 def test_what_never_fires_or_is_not_in_the_graph_is_said_not_to_be_compared() -> None:

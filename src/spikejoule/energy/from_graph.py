@@ -137,19 +137,19 @@ def counted_inputs(
     """
     network, n_samples = run.network, run.n_rows
     if not any(network.synapses):
-        raise ArtifactError(f"the {counted_in} has no synapses, and nothing to price.")
+        raise ArtifactError("the network has no synapses, and nothing to price.")
     spikes = {name: float(run.of("spikes", name).mean()) for name in network.spiking}
     events = [float(run.of("events", name).mean()) for name in network.connection_names]
-    remarks = [*facts]
     firing = [name for name in network.layer_names
               if name in network.spiking and name not in run.counts.get("values", {})]  # fmt: skip
     silent = [name for name in firing if not run.of("spikes", name).any()]
-    if silent:
-        words = f"no spike of {', '.join(silent)} in any of the {n_samples:,} samples"
-        remarks.append(("warning", words))
-    unanswered = 0 if predictions is None else int((predictions < 0).sum())
-    if unanswered and labels is not None:
-        remarks.append(("no answer, for equal spike counts", f"{unanswered:,} of {n_samples:,}"))
+    unanswered = 0 if predictions is None or labels is None else int((predictions < 0).sum())
+    remarks = {
+        "warning": f"no spike of {', '.join(silent)} in any of the {n_samples:,} samples"
+        if silent else "",
+        "no answer, for equal spike counts": f"{unanswered:,} of {n_samples:,}"
+        if unanswered else "",
+    }  # fmt: skip
     classes = known = level = None
     if labels is not None:
         classes = class_labels(labels, n_samples, n_classes)
@@ -170,7 +170,7 @@ def counted_inputs(
         labels=classes,
         baselines=tuple(baselines),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
-        facts=tuple(remarks),
+        facts=(*facts, *(one for one in remarks.items() if one[1])),
         subject=subject or Subject("class", numbered(n_classes), "samples"),
         counted_in=counted_in,
         level_percent=level,

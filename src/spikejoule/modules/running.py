@@ -217,39 +217,26 @@ class Run:
     @property
     def notes(self) -> list[str]:
         """What there is to know of how it ran, a sentence each."""
-        name, places = type(self.model).__name__, self.watch.places.values()
-        found = [
-            f"{one.name} gives numbers that are almost whole, which are counted as values: round "
-            "them if they are spikes."
-            for one in places
-            if one.gives_nearly
-        ]
-        if self.model.training:
-            found.append(
-                f"{name} is in training mode, and was counted as it ran: call eval() for an "
-                "inference."
-            )
+        places = [*self.watch.places.values()]
         firing = [one for one in places if one.fires]
-        if firing and self._axis is None and self.watch.has_taken_one_step:
-            found.append(
-                "Some neurons work in one step: if the samples have an axis of time, time_axis has "
-                "to say which."
-            )
+        nearly = ", ".join(one.name for one in places if one.gives_nearly)
         readers = [one for one in places if INPUT in one.sources and not one.takes_values]
         peak = max((one.peak for one in readers), default=0.0)
-        if firing and peak > 1:
-            found.append(
-                f"The input holds whole numbers up to {peak:g}, which are counted as so many "
-                "spikes."
-            )
         own = [one.module for one in firing if isinstance(one.module, tuple(self.known.own))]
         kept = {type(one).__name__ for one in own if not callable(getattr(one, "reset", None))}
-        if kept and self.loop == "price" and len(self.watch.sizes) > 1:
-            found.append(
-                f"{', '.join(kept)} has no reset(): what it holds is taken over from one batch to "
-                "the next."
-            )
-        return found
+        said = {
+            f"{nearly} gives numbers that are almost whole, which are counted as values: round "
+            "them if they are spikes.": nearly,
+            f"{type(self.model).__name__} is in training mode, and was counted as it ran: call "
+            "eval() for an inference.": self.model.training,
+            "Some neurons work in one step: if the samples have an axis of time, time_axis has to "
+            "say which.": firing and self._axis is None and self.watch.has_taken_one_step,
+            f"The input holds whole numbers up to {peak:g}, which are counted as so many spikes.":
+            firing and peak > 1,
+            f"{', '.join(kept)} has no reset(): what it holds is taken over from one batch to the "
+            "next.": kept and self.loop == "price" and len(self.watch.sizes) > 1,
+        }  # fmt: skip
+        return [words for words, holds in said.items() if holds]
 
     def answers(self) -> NDArray[np.int64] | None:
         """The class of each sample, [N]; None where the model gives no scores."""

@@ -80,6 +80,9 @@ class _Traced:
     given: Given | None = None
 
 
+_UNKNOWN: Final = _Traced("")
+
+
 @dataclass(eq=False)
 class Place:
     """A module in one shape.
@@ -115,7 +118,6 @@ class Place:
         reached = np.zeros(1) if self.fan_out is None else self.fan_out
         self.alike = 0 if np.ptp(reached) else int(reached[0])
         """What each unit that enters reaches, if all reach as many; else 0."""
-        self.weights: dict[Any, Tensor] = {}
 
     @property
     def n_out(self) -> int:
@@ -130,11 +132,10 @@ class Place:
     def weighted(self, flat: Tensor, peak: float) -> Tensor:
         """Units times their fan-outs, exactly, int64 [B]."""
         assert self.fan_out is not None
-        is_small = int(self.fan_out.sum()) * max(peak, 1.0) < _EXACT
-        key = flat.device, torch.float32 if is_small else torch.float64
-        if key not in self.weights:
-            self.weights[key] = torch.from_numpy(self.fan_out).to(*key)
-        return (flat.to(key[1]) @ self.weights[key]).to(torch.int64).sum(dim=0)
+        is_small = int(self.fan_out.sum()) * peak < _EXACT
+        reached = torch.from_numpy(self.fan_out)
+        reached = reached.to(flat.device, torch.float32 if is_small else torch.float64)
+        return (flat.to(reached.dtype) @ reached).to(torch.int64).sum(dim=0)
 
 
 class _Functions(TorchFunctionMode):
@@ -211,9 +212,6 @@ class Watch:
             return unit_dimensions(module), self.known.time(module)
         return None, _ANY
 
-    def _is_counted(self, module: nn.Module) -> bool:
-        return module in self._populations or isinstance(module, COUNTED)
-
     def _hook_of(self, module: nn.Module) -> Callable[..., None] | None:
         """What is done when a module has run; None for nothing."""
         name, kind = self._names[module], type(module).__name__
@@ -231,8 +229,9 @@ class Watch:
         if any(one is not None for one in module._parameters.values()):
             self.unknown[name] = f"{name} ({kind}, which has parameters)"
             return None
-        parts = [*module.modules()][1:]
-        is_container = isinstance(module, nn.Sequential) or any(map(self._is_counted, parts))
+        is_container = isinstance(module, nn.Sequential) or any(
+            isinstance(part, COUNTED) or part in self._populations for part in module.modules()
+        )
         return None if is_container else self._unknown
 
     @contextmanager
@@ -253,12 +252,10 @@ class Watch:
             if any(type(one).__name__ == "OptimizedModule" for one in self._names):  # without hooks
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             for module, hook in self._hooks:
-                handles = [module.register_forward_hook(hook, with_kwargs=True)]
+                stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
                 if functions is not None:
-                    handles.append(module.register_forward_pre_hook(functions.enter))
-                    handles.append(module.register_forward_hook(functions.leave))
-                for handle in handles:
-                    stack.callback(handle.remove)
+                    stack.callback(module.register_forward_pre_hook(functions.enter).remove)
+                    stack.callback(module.register_forward_hook(functions.leave).remove)
             self._now.clear()
             yield
         totals = {key: torch.stack(calls) if isinstance(calls[0], Tensor) else torch.tensor(calls)
@@ -327,15 +324,13 @@ class Watch:
         may_be_joined = n_lead == 1 and (axes is not None or time in (FLAT, _ANY))
         if may_be_joined and found != 1 and not rest and steps in (0, found):
             x, n_lead = x.reshape(*((size, found) if first else (found, size)), *x.shape[1:]), 2
-        for axis in (first, 1 - first) if n_lead > 1 else ():
-            if x.shape[1 - axis] != size or x.shape[axis] != (steps or x.shape[axis]):
-                continue
-            if not steps and axis == first:
-                is_clear = x.shape[0] != x.shape[1] or isinstance(time, int)
+        may_be_time = () if n_lead < 2 else (first, 1 - first) if steps else (first,)
+        for axis in may_be_time:
+            if x.shape[1 - axis] == size and x.shape[axis] == (steps or x.shape[axis]):
+                is_clear = steps or isinstance(time, int) or x.shape[0] != x.shape[1]
                 if not (is_clear or self._is_axis_known):
                     raise unclear(x, size)
-                self._is_axis_known = True
-            if steps or axis == first:
+                self._is_axis_known |= not steps
                 return x.transpose(0, axis)
         if x.shape[0] == size:
             return x[None]
@@ -364,20 +359,16 @@ class Watch:
         self._traced[x.untyped_storage()] = found
         return found
 
-    def _traced_of(self, x: Tensor) -> _Traced | None:
-        return self._traced.get(x.untyped_storage())
-
-    def _source_of(self, x: Tensor) -> str:
-        """The place that gave a tensor; empty where it is not known."""
-        traced = self._traced_of(x)
-        return "" if traced is None else traced.source
+    def _traced_of(self, x: Tensor) -> _Traced:
+        """The latest trace of a tensor; without a source where it is not known."""
+        return self._traced.get(x.untyped_storage(), _UNKNOWN)
 
     def _ran(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Count what has entered a module that has no neurons, and what it has given."""
         x, out, layout = first_tensor((args, kwargs)), first_tensor(out), self._layouts[module]
         is_layer = isinstance(module, WEIGHTED)
         if isinstance(module, NORMS):
-            before = self.places.get(self._source_of(x))
+            before = self.places.get(self._traced_of(x).source)
             if before is not None and isinstance(before.module, WEIGHTED):
                 before.has_bias = True  # folded into the weights before it
                 self._trace(out, before.name)
@@ -403,7 +394,7 @@ class Watch:
         shape = left.shape[2:]
         place = None
         if not self._populations[module].is_wiring:
-            source = self._source_of(x)
+            source = self._traced_of(x).source
             place = self._place(name, module, shape, shape)
             self._now[place.name, "steps"].append(len(left))
             if source and (module, "input") not in self._own_weights:
@@ -423,7 +414,7 @@ class Watch:
     def _enter(self, place: Place, x: Tensor, by_step: Tensor) -> None:
         """Count what enters a layer or pooling: each unit times its fan-out."""
         traced = self._traced_of(x)
-        if traced is None:
+        if traced is _UNKNOWN:
             is_first = self.input_shape is None or INPUT in place.sources
             traced = self._trace(x, INPUT if is_first else f"before {place.name}")
         source = traced.source
@@ -463,11 +454,11 @@ class Watch:
         scales the others, so that they are spikes no more."""
         x = first_tensor((args, kwargs))
         traced = self._traced_of(x)
-        if traced is None or not isinstance(out, Tensor):
+        if traced is _UNKNOWN or not isinstance(out, Tensor):
             return
         if isinstance(module, DROPOUT) and module.training and module.p > 0:
             self._trace(out, traced.source, summary(self.by_step(out, None, _ANY), True))
-        elif self._traced_of(out) is None:
+        elif self._traced_of(out) is _UNKNOWN:
             self._trace(out, traced.source, traced.given if traced.key == _key(x) else None)
 
     def _unknown(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
