@@ -66,11 +66,7 @@ class TestFailures:
 
     @pytest.mark.parametrize(
         "arguments",
-        [
-            [],
-            ["measure", "c.pth"],
-            ["measure", "c.pth", "--images", "mnist5k", "--samples", "0"],
-        ],
+        [[], ["measure", "c.pth"], ["measure", "c.pth", "--images", "mnist5k", "--samples", "0"]],
     )
     def test_wrong_call(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as error:
@@ -95,9 +91,7 @@ class TestFailures:
             assert said in capsys.readouterr().err
 
 
-def test_every_example_can_be_called(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_every_example_can_be_called(capsys: pytest.CaptureFixture[str]) -> None:
     calls = [shlex.split(line) for line in EXAMPLES.splitlines()[1:]]
     for call in calls:
         build_parser().parse_args(call[1:])

@@ -103,12 +103,7 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
 LABELS = np.array([0, 1, 2, 3, 0, 1])
 
 
-def clicks(
-    folder: Path,
-    samples: EventSamples,
-    sizes: tuple[int, ...],
-    **how: int,
-) -> Path:
+def clicks(folder: Path, samples: EventSamples, sizes: tuple[int, ...], **how: int) -> Path:
     """An event file of spoken clicks."""
     setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), sizes, 5000)
     write_event_file(folder / "clicks.npz", setting, [EventBlock(samples, LABELS)], **how)

@@ -14,13 +14,7 @@ from hypothesis.extra import numpy as hnp
 from spikejoule.core.errors import DataError, SpikejouleError
 from spikejoule.core.store import read_json
 from spikejoule.data.idx import load_directory, read_idx
-from spikejoule.data.images import (
-    Dataset,
-    LabelledImages,
-    describe,
-    load_images,
-    split_validation,
-)
+from spikejoule.data.images import Dataset, LabelledImages, describe, load_images, split_validation
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.params import load_params, parse_params
@@ -120,11 +114,7 @@ class TestDirectory:
             ("train-images-idx3", None, "lacks train-images-idx3-ubyte"),
             ("train-labels-idx1", digits(39).labels, "'labels' has the shape .*39"),
             ("train-labels-idx1", np.full(40, 10), "position 0 is 10"),
-            (
-                "train-images-idx3",
-                np.zeros((40, 32, 30)),
-                r"\(32, 30\) pixels and those of",
-            ),
+            ("train-images-idx3", np.zeros((40, 32, 30)), r"\(32, 30\) pixels and those of"),
         ],
     )
     def test_what_does_not_fit_is_refused(
@@ -176,11 +166,7 @@ class TestMnist5k:
 
 
 class TestSplit:
-    @given(
-        st.integers(50, 300),
-        st.floats(0.2, 0.5),
-        st.integers(0, 2**32 - 1),
-    )
+    @given(st.integers(50, 300), st.floats(0.2, 0.5), st.integers(0, 2**32 - 1))
     def test_disjoint_stratified_and_whole(self, n_samples: int, size: float, seed: int) -> None:
         samples = digits(n_samples)
         train, validation = split_validation(samples, size, seed)

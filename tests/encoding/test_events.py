@@ -154,10 +154,7 @@ class TestFiles:
         ),
     )
     def test_round_trip(
-        self,
-        tmp_path_factory: pytest.TempPathFactory,
-        dense: np.ndarray,
-        encoding: dict[str, Any],
+        self, tmp_path_factory: pytest.TempPathFactory, dense: np.ndarray, encoding: dict[str, Any]
     ) -> None:
         path = tmp_path_factory.mktemp("events") / "events.npz"
         events = EventList.from_dense(dense)

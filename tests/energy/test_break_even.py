@@ -20,14 +20,7 @@ from spikejoule.energy.ledger import Ledger
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.network import Network
 from tests.energy import test_recount as recounted
-from tests.energy.by_hand import (
-    analysis,
-    baseline,
-    comparisons,
-    inputs,
-    profile,
-    variant,
-)
+from tests.energy.by_hand import analysis, baseline, comparisons, inputs, profile, variant
 
 # What is done for a spike, wherever it is, and what once for an image.
 FOR_A_SPIKE = (

@@ -18,10 +18,7 @@ from spikejoule.energy import (
     price,
 )
 from spikejoule.energy.counting import count_spiking
-from spikejoule.energy.from_graph import (
-    graph_inputs,
-    price_graph,
-)
+from spikejoule.energy.from_graph import graph_inputs, price_graph
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_out import nir_graph

@@ -29,11 +29,7 @@ from spikejoule.energy import (
     mean_operations,
     price,
 )
-from spikejoule.energy.ledger import (
-    Variant,
-    baseline_variants,
-    spiking_variants,
-)
+from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variants
 from spikejoule.energy.prices import PACKAGED, prices_pj
 from spikejoule.energy.tables import COLUMNS, energy_rows
 from spikejoule.engine import run_network

@@ -38,10 +38,7 @@ MEANS = [
     ours("snn", "45nm-fp32", term="spike_routed", layer=name)[0]
     for name in ("input", "hidden", "output")
 ]
-SPIKING = [
-    Layer(784, 400, STEPS, MEANS[0], MEANS[1]),
-    Layer(400, 10, STEPS, MEANS[1], MEANS[2]),
-]
+SPIKING = [Layer(784, 400, STEPS, MEANS[0], MEANS[1]), Layer(400, 10, STEPS, MEANS[1], MEANS[2])]
 RELU = [Layer(784, 400), Layer(400, 10)]
 EVENTS = sum(layer.events for layer in SPIKING)
 UPDATES = sum(layer.updates for layer in SPIKING)
@@ -191,10 +188,7 @@ class TestSeenElsewhere:
     ) -> None:
         """`honest_energy_results.json` of its study, at commit 158b136: a 256-128-10 network."""
         spikes = (steps * rate * 256, steps * hidden_rate * 128)
-        layers = [
-            Layer(256, 128, steps, *spikes),
-            Layer(128, 10, steps, spikes[1], fires=False),
-        ]
+        layers = [Layer(256, 128, steps, *spikes), Layer(128, 10, steps, spikes[1], fires=False)]
         found = estimators.network(estimators.spyx_spiking, layers)
         assert sum(found.values()) == pytest.approx(spiking, rel=1e-12)
         baseline = estimators.spyx_quantised(layers, estimators.spyx_quantised_bits(steps))

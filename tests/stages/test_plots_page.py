@@ -51,10 +51,7 @@ def test_templates_are_those_of_the_project(
 
 
 def test_every_chart_is_drawn_without_a_network(
-    repository: Path,
-    plots: list[tuple[str, dict[str, Any]]],
-    tmp_path: Path,
-    browser: "Page",
+    repository: Path, plots: list[tuple[str, dict[str, Any]]], tmp_path: Path, browser: "Page"
 ) -> None:
     vl_convert = pytest.importorskip("vl_convert", reason="needs vl-convert-python from PyPI")
     from dvc_render.html import render_html

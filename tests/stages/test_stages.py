@@ -32,13 +32,7 @@ from spikejoule.training.teacher import TEACHER
 from stages.publish import other_data_of_commit
 from stages.shared.common import Compiling
 from stages.train import Progress
-from tests.tools.finished_project import (
-    N_TEST,
-    call,
-    content_of,
-    inputs_and_outputs,
-    path_of,
-)
+from tests.tools.finished_project import N_TEST, call, content_of, inputs_and_outputs, path_of
 from tests.tools.pipeline_tools import (
     artifact_paths,
     clean_environment,
@@ -166,10 +160,7 @@ def two_lines(paths: object, params: object) -> None:
     [
         (no_space, ["No space left on device."]),
         (two_lines, ["error: one", "error: two"]),
-        (
-            lambda paths, params: paths["verdict"],
-            ["and list ${paths.verdict} in each stage that"],
-        ),
+        (lambda paths, params: paths["verdict"], ["and list ${paths.verdict} in each stage that"]),
     ],
 )
 def test_how_a_stage_ends(

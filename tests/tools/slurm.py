@@ -54,10 +54,7 @@ def slurm_cluster(folder: Path) -> Iterator[Slurm]:
         (folder / name).mkdir(parents=True)
     template = Path(__file__).with_suffix(".conf").read_text(encoding="utf-8")
     configuration = template.format(
-        loopback=LOOPBACK,
-        folder=folder,
-        controller_port=free_port(),
-        node_port=free_port(),
+        loopback=LOOPBACK, folder=folder, controller_port=free_port(), node_port=free_port()
     )
     (folder / "slurm.conf").write_text(configuration, encoding="utf-8")
     key = folder / "slurm.key"

@@ -15,11 +15,7 @@ from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.checkpoint import write_complete
 from spikejoule.tracking import publishing
 from spikejoule.tracking.publishing import Publication, RunRecord
-from spikejoule.tracking.registry import (
-    MODEL_NAME,
-    ModelFiles,
-    Registration,
-)
+from spikejoule.tracking.registry import MODEL_NAME, ModelFiles, Registration
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.examples import complete_content, trained_network
 from tests.tools.processes import start_python
@@ -141,11 +137,7 @@ class TestChampion:
         assert publish("better", 90.1).registration.is_champion
 
     @pytest.mark.parametrize(
-        "changes",
-        [
-            {"sha256": {"train-images-idx3-ubyte": "cd" * 32}},
-            {"seed": 8},
-        ],
+        "changes", [{"sha256": {"train-images-idx3-ubyte": "cd" * 32}}, {"seed": 8}]
     )
     def test_other_validation_images_dethrone_nobody(
         self, publish: Publish, store: Store, changes: dict[str, Any]

@@ -21,12 +21,7 @@ from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params
-from spikejoule.tracking.publishing import (
-    Publication,
-    RunRecord,
-    build_run_record,
-    publish,
-)
+from spikejoule.tracking.publishing import Publication, RunRecord, build_run_record, publish
 from spikejoule.tracking.registry import ModelFiles
 from spikejoule.tracking.store import (
     VIEW,
