@@ -13,15 +13,6 @@ import pytest
 from tests.tools import identity
 from tests.tools.pipeline_tools import artifact_paths
 
-OF_THE_SPIKING_NETWORK = (
-    "dense_operations",
-    "energy_per_inference",
-    "neuron_updates",
-    "sparsity",
-    "synaptic_events",
-    "training_energy",
-)
-
 
 @pytest.fixture(scope="module")
 def paths(finished: Path) -> dict[str, Path]:

@@ -43,7 +43,6 @@ pytestmark = [
 
 CLOCKS = {"train_timings", "inference_timings", "baseline_timings", "checkpoint"}
 LAYERS = ("input", "hidden", "output")
-SIZES = {"input": 784, "hidden": 400, "output": 10}
 
 
 class Clone(Project):
