@@ -461,6 +461,42 @@ def chain_forward(state, populations, spikes, threshold, decay, reset="zero"):
     return passed
 
 
+def chain_integer_forward(state, populations, exponents, bits, spikes, constants):
+    """As `chain_forward` in integers, as of `integer_layer`: potentials are whole numbers.
+
+    `bits` of weights and potentials, `constants` (threshold, decay, reset).
+    """
+    (weight_bits, state_bits), (threshold, decay, reset) = bits, constants
+    most, widest = 2 ** (weight_bits - 1) - 1, 2 ** (min(state_bits, 24) - 1) - 1
+    passed = []
+    for number, (population, k) in enumerate(zip(populations, exponents, strict=True), start=1):
+        n, _, synapses, _ = population
+        weights, biases, own = chain_parameters(state, number, population)
+        weights = [clamp(round(w * 2.0**k), -most, most) for w in weights]
+        own = [[clamp(round(w * 2.0**k), -most, most) for w in row] for row in own]
+        biases = [clamp(round(b * 2.0**k), -widest, widest) for b in biases]
+        limit, potentials, emitted, kept = round(threshold * 2.0**k), [], [], [0] * n
+        for step in spikes:
+            v = [math.floor(round(256 * decay) * kept[j] / 256) + biases[j] for j in range(n)]
+            for source, target, place, factor in synapses:
+                v[target] += weights[place] * int(factor) * int(step[source])
+            for i in range(n if emitted else 0):
+                for j in range(n):
+                    v[j] += own[j][i] * emitted[-1][i]
+            fired = [1 if of >= limit else 0 for of in v]
+            after = [of - limit if reset == "subtract" else 0 for of in v]
+            kept = [
+                clamp(after[j] if fired[j] else v[j], -(2 ** (state_bits - 1)),
+                      2 ** (state_bits - 1) - 1)
+                for j in range(n)
+            ]  # fmt: skip
+            potentials.append(v)
+            emitted.append(fired)
+        passed.append((potentials, emitted))
+        spikes = emitted
+    return passed
+
+
 def chain_gradient(state, populations, spikes, passed, count_gradient, neuron, derivative, costs):
     """Gradients of one sample as of `backward`; through recurrent weights R besides:
 

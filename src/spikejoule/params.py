@@ -34,13 +34,19 @@ from spikejoule.model.layers import (
     ALLOWED,
     DenseLayer,
     HiddenLayer,
+    is_average,
     is_plain,
     layers_of,
     neuron_layers,
 )
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
-from spikejoule.model.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers
+from spikejoule.model.quantisation import (
+    NO_AVERAGE,
+    NO_CURRENTS,
+    WidthSettings,
+    unfit_for_integers,
+)
 from spikejoule.training import Augmentation, TrainingSettings
 
 Scalar = str | int | float | None
@@ -168,6 +174,11 @@ class ModelParams(WidthSettings):
         words = self.layers
         return tuple(map(DenseLayer, self.hidden)) if words is None else layers_of(words)
 
+    @property
+    def is_integer_chain(self) -> bool:
+        """Whether layers other than fully connected ones have integer weights."""
+        return self.quantisation is not None and not all(map(is_plain, self.hidden_layers))
+
     def shape_of(self, samples: tuple[int, ...]) -> tuple[int, ...]:
         """The shape in which the spiking network reads samples: flat, or as (channels, height,
         width) where a layer asks for that and they have one."""
@@ -190,11 +201,10 @@ class ModelParams(WidthSettings):
         unfit = self.quantisation and unfit_for_integers(self.chosen_neuron)
         if unfit:
             raise refused(unfit)
-        if self.quantisation and not all(map(is_plain, self.hidden_layers)):
-            raise refused(
-                f"model.weight_bits: {self.weight_bits} is not allowed with model.layers "
-                f"{', '.join(self.layers or ())}; allowed: 32, or fully connected layers"
-            )
+        averages = [one for one in self.hidden_layers if is_average(one)]
+        if self.quantisation and averages:
+            line = NO_AVERAGE.format(averages[0])
+            raise refused(f"model.weight_bits: {self.weight_bits} is not allowed, since {line}")
         problem = self.chosen_neuron.problem(self.n_layers)
         if problem:
             raise refused(_not_allowed("model", problem, self))

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import make_engine
+from spikejoule.engine import choose_engine, make_engine
 from spikejoule.engine.interface import Engine, Snapshot
 from spikejoule.model.layers import (
     ConvolutionLayer,
@@ -24,6 +25,7 @@ from spikejoule.model.layers import (
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation
 from tests import naive
 from tests.tools.networks import spike_trains
 
@@ -222,3 +224,64 @@ def test_a_snapshot_continues_to_the_same_bits(name: str) -> None:
     for parameter, values in engine.state().items():
         assert np.array_equal(values, other.state()[parameter]), parameter
         assert not np.array_equal(values, state[parameter]), parameter
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_integers_are_those_of_the_loops(reset: str) -> None:
+    shape, layers, bits = (2, 6, 6), [*layers_of(["4c3p1g2", "2sum", "6r"])], (4, 16)
+    neuron = LeakyIntegrateAndFire(reset=reset, decay=0.9)
+    network = Network.of_chain(shape, layers, 3, neuron, Quantisation(*bits))
+    state = {name: of.astype(np.float32) for name, of in state_of(network, 3).items()}
+    dense = spike_trains(network.n_input, 3, 6, 0.3, 3)
+    engine = make_engine("dense", network, state)
+    quantisation = engine.architecture.quantisation
+    assert quantisation is not None
+    populations = naive.chain(shape, described(layers, 3))
+    passed = [
+        naive.chain_integer_forward(
+            state, populations, quantisation.exponents, bits, sample, (1.0, 0.9, reset)
+        )
+        for sample in dense.tolist()
+    ]
+    for number, found in enumerate(engine.run(EventList.from_dense(dense))):
+        expected = np.array([sample[number][1] for sample in passed])
+        assert expected.any()
+        assert np.array_equal(found.to_dense(np.int64), expected)
+    # What a file keeps are the numbers that the integers stand for: they give the same spikes.
+    again = make_engine("dense", engine.architecture, engine.state())
+    events, labels = EventList.from_dense(dense), [0, 2, 1]
+    for one, other in zip(engine.run(events), again.run(events), strict=True):
+        assert np.array_equal(one.sources, other.sources)
+    # The gradient goes through rounding and saturation as if they were not there.
+    exact = make_engine("dense", engine.architecture, state, LEARNING, dtype=np.float64)
+    outcome, by_name = exact.gradients(events, np.array(labels))
+    units = [2.0**-k for k in quantisation.exponents]
+    constants = ([round(1 / unit) * unit for unit in units], round(256 * 0.9) / 256, reset)
+    expected_gradients = {name: np.zeros(of.shape) for name, of in state.items()}
+    for sample, numbers, label in zip(dense.tolist(), passed, labels, strict=True):
+        scaled = [
+            ((np.array(potentials) * unit).tolist(), emitted)
+            for (potentials, emitted), unit in zip(numbers, units, strict=True)
+        ]
+        counts = np.sum(scaled[-1][1], axis=0).tolist()
+        _, of_counts = naive.cross_entropy(counts, label, LEARNING.logit_scale)
+        of_sample = naive.chain_gradient(
+            exact.state(), populations, sample, scaled, of_counts, constants,
+            lambda x: naive.surrogate("arctangent", LEARNING.chosen_surrogate.slope, x),
+            [[0.0] * n for n, *_ in populations],
+        )  # fmt: skip
+        for name, gradient in of_sample.items():
+            expected_gradients[name] += gradient / len(labels)
+    assert outcome.synaptic_events[-1] > 0
+    for name, gradient in expected_gradients.items():
+        np.testing.assert_allclose(
+            by_name[name], gradient, rtol=TOLERANCE, atol=1e-14, err_msg=name
+        )
+
+
+def test_integers_of_chains_are_the_dense_engine_s_and_average_nothing() -> None:
+    assert choose_engine("auto", "cpu", "lif", integer_chain=True) == "dense"
+    with pytest.raises(ParameterError, match="no kernels of integer weights in convolutions"):
+        choose_engine("event", "cpu", "lif", integer_chain=True)
+    with pytest.raises(ParameterError, match="the layer 2avg has no place on the grid"):
+        Network.of_chain((1, 6, 6), layers_of(["2c3", "2avg"]), 2, None, Quantisation(8, 32))

@@ -5,7 +5,6 @@ import pytest
 from spikejoule.core.errors import ParameterError
 from spikejoule.model.layers import layer_of, layers_of
 from spikejoule.model.network import Convolution, Network
-from spikejoule.model.quantisation import Quantisation
 from spikejoule.model.torch_twin import initial_state
 
 WORDS = ("12c5s2", "2sum", "8c3p1g4", "400r", "30")
@@ -103,7 +102,5 @@ def test_layers_that_do_not_fit_are_refused(
     assert "\n" not in str(error.value)
 
 
-def test_integers_are_refused_by_the_layers_names() -> None:
-    with pytest.raises(ParameterError, match="integer weights are not allowed .* 3c3, 8r"):
-        Network.of_chain((1, 9, 9), layers_of(["3c3", "8r"]), 2, None, Quantisation(8, 32))
+def test_usual_numbers_are_left_out_of_words() -> None:
     assert str(layer_of("12c5")) == str(layer_of("12c5s1p0g1")) == "12c5"

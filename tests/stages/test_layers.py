@@ -26,20 +26,30 @@ MISMATCHES_ALLOWED = 1e-4
 
 
 @pytest.mark.parametrize(
-    ("words", "sizes"),
+    ("words", "sizes", "bits"),
     [
-        pytest.param(["6c5s2", "8c3s2"], "28x28-6c5s2-8c3s2-10", marks=pytest.mark.slow),
-        pytest.param(["30r"], "784-30r-10", marks=pytest.mark.slow),
-        (["6c5s2", "2avg", "20r"], "28x28-6c5s2-2avg-20r-10"),
+        pytest.param(["6c5s2", "8c3s2"], "28x28-6c5s2-8c3s2-10", 32, marks=pytest.mark.slow),
+        pytest.param(["30r"], "784-30r-10", 32, marks=pytest.mark.slow),
+        (["6c5s2", "2avg", "20r"], "28x28-6c5s2-2avg-20r-10", 32),
+        pytest.param(
+            ["6c5s2", "2sum", "20r"], "28x28-6c5s2-2sum-20r-10", 6, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_any_layers(
-    words: list[str], sizes: str, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str],
+    sizes: str,
+    bits: int,
+    tmp_path: Path,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paths = run_pipeline(
         tmp_path, repository, monkeypatch,
         model__layers=words, model__reset="subtract", encode__encoding="latency",
         data__source="mnist5k", train__max_epochs=2, train__batch_size=64, train__engine="auto",
+        model__weight_bits=bits, train__pruned_fraction=0.0 if bits == 32 else 0.3,
+        train__prune_start=0.0,
     )  # fmt: skip
     assert percent(paths) > 50
     network, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
@@ -52,6 +62,8 @@ def test_any_layers(
         assert proxies[name].synaptic_events_per_inference == pytest.approx(mean)
     assert sizes in paths["energy_page"].read_text(encoding="utf-8")
 
+    if bits < 32:  # no graph of NIR computes in integers
+        return
     inputs, _ = load_encoded_images(paths["events_test"])
     inputs = inputs.select(slice(measured.counts.n_samples))
     names = [f"neurons{k + 1}" for k in range(len(measured.layers) - 1)]
@@ -94,7 +106,7 @@ def test_moving_digits_need_memory(
         ({"model.layers": ["3x"]}, "model.layers: .* since the layer '3x' is no layer; allowed: "),
         ({"model.layers": []}, "model.layers: .* since there are 0 layers"),
         ({"model.layers": "12c5"}, "model.layers: '12c5' is not allowed; allowed: null, or a list"),
-        ({"model.layers": ["8r"], "model.weight_bits": 8}, "model.weight_bits: 8 .*layers 8r"),
+        ({"model.layers": ["8c3", "2avg"], "model.weight_bits": 8}, "model.weight_bits: 8 .* 2avg"),
         (
             {"model.layers": ["8r"], "train.pruned_fraction": 0.5, "train.prune_by": "events"},
             "train.prune_by: 'events' is not allowed with the layer 8r; allowed: magnitude",

@@ -38,8 +38,14 @@ EVENT_NEURONS = frozenset({"lif"})
 """Neurons that the event engine has kernels of; the dense engine runs all."""
 
 
-def choose_engine(name: str, device: str, neuron: str) -> str:
-    """``event`` or ``dense``, for ``auto`` by the device and the neuron.
+def is_integer_chain(architecture: Network) -> bool:
+    """Whether a network has integer weights in other layers than fully connected ones, for which
+    the event engine has no kernels."""
+    return architecture.quantisation is not None and not architecture.is_plain
+
+
+def choose_engine(name: str, device: str, neuron: str, integer_chain: bool = False) -> str:
+    """``event`` or ``dense``, for ``auto`` by the device and the network.
 
     No device is taken on trust: ``auto`` is the CPU's event engine, which was the faster one at
     every density of the input that was measured, until a measurement finds a GPU faster.
@@ -48,10 +54,16 @@ def choose_engine(name: str, device: str, neuron: str) -> str:
         name: ``auto``, ``event`` or ``dense``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         neuron: name of the neuron model.
+        integer_chain: as of `is_integer_chain`.
 
     Raises:
-        ParameterError: the event engine asked for, for a neuron that it has no kernels of.
+        ParameterError: the event engine asked for, for what it has no kernels of.
     """
+    if name == "event" and integer_chain:
+        raise ParameterError(
+            "engine event has no kernels of integer weights in convolutions or recurrent layers; "
+            "use dense or auto"
+        )
     if name == "event" and neuron not in EVENT_NEURONS:
         raise ParameterError(
             f"engine event has no kernels of the neuron {neuron!r}, but of "
@@ -59,7 +71,8 @@ def choose_engine(name: str, device: str, neuron: str) -> str:
         )
     if name != "auto":
         return name
-    return "event" if device in ("auto", "cpu") and neuron in EVENT_NEURONS else "dense"
+    has_kernels = neuron in EVENT_NEURONS and not integer_chain
+    return "event" if device in ("auto", "cpu") and has_kernels else "dense"
 
 
 def make_engine(
@@ -112,7 +125,8 @@ def engine_to_train(
     from spikejoule.model.torch_twin import initial_state
 
     threads = use_threads(settings.threads)
-    name = choose_engine(settings.engine, settings.device, architecture.neuron.name)
+    neuron, integers = architecture.neuron.name, is_integer_chain(architecture)
+    name = choose_engine(settings.engine, settings.device, neuron, integers)
     device = "cpu" if name == "event" else resolve_device(settings.device)
     state = {key: value.numpy() for key, value in initial_state(architecture, seed).items()}
     return make_engine(name, architecture, state, learning, device), threads
@@ -134,7 +148,8 @@ def run_network(
     Returns:
         the spikes of every layer after the input, hidden layers first.
     """
-    chosen = choose_engine(engine, "cpu", architecture.neuron.name)
+    neuron, integers = architecture.neuron.name, is_integer_chain(architecture)
+    chosen = choose_engine(engine, "cpu", neuron, integers)
     return make_engine(chosen, architecture, state).run(events)
 
 

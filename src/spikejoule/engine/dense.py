@@ -198,7 +198,7 @@ class DenseEngine:
         if mask is None or layer.grid is None:
             return mask
         # A weight that rounds to zero is no synapse either.
-        return (layer.grid.weights(layer.synapses.weight) != 0).to(self._type)
+        return (layer.grid.weights(self._network.get_parameter(name)) != 0).to(self._type)
 
     def train_batch(
         self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None

@@ -119,6 +119,11 @@ def is_plain(layer: HiddenLayer) -> bool:
     return isinstance(layer, DenseLayer) and not layer.recurrent
 
 
+def is_average(layer: HiddenLayer) -> bool:
+    """Whether a layer pools by averaging."""
+    return isinstance(layer, PoolingLayer) and layer.average
+
+
 def neuron_layers(layers: Sequence[HiddenLayer]) -> int:
     """How many of the layers have neurons."""
     return sum(not isinstance(layer, PoolingLayer) for layer in layers)

@@ -43,11 +43,12 @@ from spikejoule.model.layers import (
     DenseLayer,
     HiddenLayer,
     PoolingLayer,
+    is_average,
     neuron_layers,
 )
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation, unfit_for_integers
+from spikejoule.model.quantisation import NO_AVERAGE, Quantisation, unfit_for_integers
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name: ``layer1.synapses.weight`` [target, source], or of a convolution [C_out, C_in
@@ -358,11 +359,9 @@ class Network:
         unfit = self.quantisation and unfit_for_integers(self.model)
         if unfit:
             raise ParameterError(unfit)
-        if self.quantisation is not None and not self.is_plain:
-            raise ParameterError(
-                f"integer weights are not allowed with the layers {', '.join(self.words)}; "
-                "allowed: fully connected ones, or model.weight_bits 32"
-            )
+        averages = [one for one in self.hidden_layers if is_average(one)]
+        if self.quantisation is not None and averages:
+            raise ParameterError(NO_AVERAGE.format(averages[0]))
 
     @classmethod
     def of_layers(

@@ -13,10 +13,11 @@ Rounding is to the nearest, and between two to the even one. The scale is a powe
 dequantised weights q 2^-k and their sums are exact in float32, and what knows no integers can run
 them.
 
-The exponent k of a layer is the one of least squared error of its weights, among the largest k that
-saturates no weight and the four above it; of equals it is the smallest. (Jacob et al., CVPR 2018,
-arXiv:1712.05877, take the range as it is; with few bits it pays to cut off the tails.) The
-threshold limits it: on the grid it is at least 1, and at most a quarter of the potential's range.
+The exponent k of a layer is the one of least squared error of its weights, recurrent ones among
+them: the largest k that saturates no weight, or one of the four above it; of equals it is the
+smallest. (Jacob et al., CVPR 2018, arXiv:1712.05877, take the range as it is; with few bits it pays
+to cut off the tails.) The threshold limits it: on the grid it is at least 1, and at most a quarter
+of the potential's range.
 
 Training is quantisation-aware: forward and backward pass see the quantised parameters, and the
 gradient goes straight through the rounding to the parameters in floating point that the optimizer
@@ -164,6 +165,13 @@ NO_CURRENTS = (
 """Why a network of integers takes spikes alone."""
 
 
+NO_AVERAGE = (
+    "the layer {} has no place on the grid of integer weights; allowed: sums, such as 2sum, or "
+    "model.weight_bits 32"
+)
+"""Why a network of integers averages nothing."""
+
+
 def unfit_for_integers(neuron: Neuron) -> str:
     """What keeps a neuron from being computed in integers, in words; empty if nothing."""
     if not isinstance(neuron, LeakyIntegrateAndFire):
@@ -218,7 +226,7 @@ class LayerConstants:
 def quantisation_of(architecture: "Network") -> Quantisation:
     """Widths and grids of a network of integers; ValueError if it is none, or has no grids."""
     quantisation = architecture.quantisation
-    if quantisation is None or len(quantisation.exponents) != len(architecture.connections):
+    if quantisation is None or len(quantisation.exponents) != len(architecture.layers) - 1:
         raise ValueError("the network has no grid for each of its layers")
     return quantisation
 
@@ -229,10 +237,16 @@ def with_grids(architecture: "Network", state: "State") -> "Network":
     if quantisation is None:
         raise ValueError("the network is one of floating point")
     exponents = tuple(
-        quantisation.exponent_of(state[f"layer{number}.synapses.weight"], threshold)
+        quantisation.exponent_of(_weights_of(state, number), threshold)
         for number, (threshold, _) in enumerate(neuron_constants(architecture), start=1)
     )
     return replace(architecture, quantisation=replace(quantisation, exponents=exponents))
+
+
+def _weights_of(state: "State", layer: int) -> NDArray[Any]:
+    """All weights into the layer of a number, from 1, one after the other."""
+    names = (f"layer{layer}.{kind}.weight" for kind in ("synapses", "recurrent"))
+    return np.concatenate([state[name].ravel() for name in names if name in state])
 
 
 def neuron_constants(architecture: "Network") -> list[tuple[float, float]]:

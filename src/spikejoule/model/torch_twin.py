@@ -87,18 +87,23 @@ class SpikingLayer(nn.Module):
         self.grid: LayerGrid | None = None
 
     def _current(self, spikes: Tensor) -> Tensor:
-        grid = self.grid
-        if grid is None:
-            values, steps_and_samples = spikes, spikes.shape[:2]
-            if self._pooling is not None:
-                values = pooled(values.reshape(-1, *self._pooling.in_shape), self._pooling)
-            if self._pooling is not None or isinstance(self.synapses, nn.Conv2d):
-                values = values.reshape(-1, *self._in_shape)
-            current: Tensor = self.synapses(values)
-            return current.reshape(*steps_and_samples, -1)
-        own = self.synapses.bias
-        bias = None if own is None else grid.biases(own)
-        return nn.functional.linear(spikes, grid.weights(self.synapses.weight), bias)
+        values, steps_and_samples = spikes, spikes.shape[:2]
+        if self._pooling is not None:
+            values = pooled(values.reshape(-1, *self._pooling.in_shape), self._pooling)
+        synapses = self.synapses
+        if self._pooling is not None or isinstance(synapses, nn.Conv2d):
+            values = values.reshape(-1, *self._in_shape)
+        weight, bias, grid = synapses.weight, synapses.bias, self.grid
+        if grid is not None:
+            weight, bias = grid.weights(weight), None if bias is None else grid.biases(bias)
+        if isinstance(synapses, nn.Conv2d):
+            stride, padding, groups = synapses.stride, synapses.padding, synapses.groups
+            current = nn.functional.conv2d(
+                values, weight, bias, stride, padding, synapses.dilation, groups
+            )
+        else:
+            current = nn.functional.linear(values, weight, bias)
+        return current.reshape(*steps_and_samples, -1)
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
         """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
@@ -106,13 +111,16 @@ class SpikingLayer(nn.Module):
         neuron = self.neuron if grid is None else grid.neuron
         neuron = neuron.with_tensors(dict(self.neurons.items()))
         membrane = torch.zeros_like(current[0])
+        recurrent = None if self.recurrent is None else self.recurrent.weight
+        if recurrent is not None and grid is not None:
+            recurrent = grid.weights(recurrent)
         emitted: list[Tensor] = []
         for step in range(current.shape[0]):
             if grid is not None:
                 membrane = grid.leaked(membrane)
             arriving = current[step]
-            if self.recurrent is not None and emitted:
-                arriving = arriving + self.recurrent(emitted[-1])
+            if recurrent is not None and emitted:
+                arriving = arriving + nn.functional.linear(emitted[-1], recurrent)
             spikes, membrane = neuron.step(membrane, arriving, lambda x: fire(x, derivative))
             if grid is not None:
                 membrane = grid.saturated(membrane)

@@ -110,7 +110,8 @@ class SearchSpace:
         values = with_values(self.base, drawn)
         params = parse_params(values)
         hidden, bits = params.model.hidden, params.model.weight_bits
-        choose_engine(params.train.engine, params.train.device, params.model.neuron)
+        train, model = params.train, params.model
+        choose_engine(train.engine, train.device, model.neuron, model.is_integer_chain)
         if not self.profile.runs(bits):
             raise ParameterError(
                 f"model.weight_bits: {bits} is not what energy: {self.profile.id} prices, whose "
