@@ -1,29 +1,39 @@
-"""The jobs that every implementation does: one network, one of two codes, one optimizer."""
+"""The jobs that every implementation does: a network, a code, a neuron, and one optimizer."""
 
+import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+
+from spikejoule.model.layers import layers_of
+from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 
 @dataclass(frozen=True)
 class Job:
     """The seed notebook's settings; every row of the benchmark gets the same values.
 
-    The surrogate is the seed's constant: ds/dv = `surrogate_gradient` for every membrane
-    potential. `decay` is per step of 1 ms, `threshold` in units of the membrane potential.
-    `max_rate_hz` is of the Poisson code, `latency_threshold` an intensity of the latency code: a
-    pixel that exceeds it fires once (`spikejoule.encoding.encoders.latency`, the linear curve).
+    The surrogate is the seed's constant: ds/dv = `surrogate_slope` for every membrane potential.
+    `in_shape` is of the input, `layers` are the hidden ones in the words of `model.layers`. `decay`
+    is per step of 1 ms, `threshold` in units of the membrane potential. `max_rate_hz` is of the
+    Poisson code. The latency code and that of rows take a pixel that exceeds the intensity
+    `latency_threshold`: in the one it fires once (`spikejoule.encoding.encoders.latency`, the
+    linear curve), in the other in the step of its row, and there is an input for each column.
     """
 
-    code: Literal["poisson", "latency"] = "poisson"
-    n_input: int = 784
-    n_hidden: int = 400
+    name: str = "poisson"
+    code: Literal["poisson", "latency", "rows"] = "poisson"
+    in_shape: tuple[int, ...] = (784,)
+    layers: tuple[str, ...] = ("400",)
     n_output: int = 10
     threshold: float = 1.0
     decay: float = 0.9
-    surrogate_gradient: float = 0.3
+    reset: Literal["zero", "subtract"] = "zero"
+    surrogate: Literal["constant", "arctangent"] = "constant"
+    surrogate_slope: float = 0.3
     time_window: int = 50
     max_rate_hz: float = 80.0
     latency_threshold: float = 0.4
@@ -33,25 +43,60 @@ class Job:
     clip_norm: float = 1.0
     seed: int = 42
 
+    @property
+    def n_input(self) -> int:
+        """Number of inputs."""
+        return math.prod(self.in_shape)
+
+    @property
+    def network(self) -> Network:
+        """The network, without weights."""
+        neuron = LeakyIntegrateAndFire(threshold=self.threshold, decay=self.decay, reset=self.reset)
+        return Network.of_chain(self.in_shape, layers_of(self.layers), self.n_output, neuron)
+
+    @property
+    def learning(self) -> LearningSettings:
+        """Surrogate, weight decay and clipping."""
+        return LearningSettings(
+            surrogate=self.surrogate,
+            surrogate_slope=self.surrogate_slope,
+            weight_decay=self.weight_decay,
+            grad_clip_norm=self.clip_norm,
+        )
+
 
 SEED_JOB = Job()
 # As `make frugal` has it: a spike a bright pixel, and neurons without a leak.
-LATENCY_JOB = replace(SEED_JOB, code="latency", time_window=20, decay=1.0)
-JOBS = (SEED_JOB, LATENCY_JOB)
+LATENCY_JOB = replace(SEED_JOB, name="latency", code="latency", time_window=20, decay=1.0)
+CONVOLUTIONAL_JOB = replace(
+    LATENCY_JOB,
+    name="convolutional",
+    in_shape=(1, 28, 28),
+    layers=("12c5s2", "32c3s2"),
+    time_window=10,
+    reset="subtract",
+    surrogate="arctangent",
+    surrogate_slope=2.0,
+)
+RECURRENT_JOB = replace(
+    CONVOLUTIONAL_JOB,
+    name="recurrent",
+    code="rows",
+    in_shape=(28,),
+    layers=("128r",),
+    time_window=28,
+)
+JOBS = {job.name: job for job in (SEED_JOB, LATENCY_JOB, CONVOLUTIONAL_JOB, RECURRENT_JOB)}
 
 
 def initial_state(job: Job) -> dict[str, np.ndarray]:
-    """Float32 weights drawn as `torch.nn.Linear` draws them: uniform within 1/sqrt(fan-in).
+    """Float32 weights drawn as torch draws them: uniform within 1/sqrt(fan-in).
 
     Every row starts from these same numbers, so that no row has fewer spikes to work on by luck.
     """
-    generator = np.random.default_rng(job.seed)
+    generator, shapes = np.random.default_rng(job.seed), job.network.parameter_shapes()
     state = {}
-    sizes = (job.n_input, job.n_hidden, job.n_output)
-    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
-        bound = 1.0 / np.sqrt(fan_in)
-        weight = generator.uniform(-bound, bound, size=(fan_out, fan_in))
-        bias = generator.uniform(-bound, bound, size=fan_out)
-        state[f"layer{layer}.synapses.weight"] = weight.astype(np.float32)
-        state[f"layer{layer}.synapses.bias"] = bias.astype(np.float32)
+    for name, shape in shapes.items():
+        bound = 1.0 / np.sqrt(math.prod(shapes[name.replace("bias", "weight")][1:]))
+        state[name] = generator.uniform(-bound, bound, size=shape).astype(np.float32)
     return state

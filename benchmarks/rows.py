@@ -32,21 +32,34 @@ ROWS = {
     "dense": "benchmarks.peers.project:DenseEngine",
     "event": "benchmarks.peers.project:EventEngine",
 }
-PEERS = ("snntorch", "spikingjelly", "torch_time_batched")
+PEERS = ("snntorch", "spikingjelly", "torch_time_batched", "dense")
 LIMIT = "limit"
+EVERY_KIND_OF_LAYER = ("snntorch", "spikingjelly", "dense", "event")
+"""Rows that do not need fully connected layers."""
+
+
+def rows_of(job: Job) -> tuple[str, ...]:
+    """The rows that do a job."""
+    return (*ROWS, LIMIT) if job.network.is_plain else EVERY_KIND_OF_LAYER
+
+
+FIRST_BATCHES = 10
+"""Over whose mean loss rows are compared that get the same spikes."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Work of one process: what is warmed up is not timed.
 
-    batches: training batches of `job.batch_size`; the same for inference in batches of the row's
-        own size. epochs: whole training epochs of a row that is measured in those.
+    batches: training batches of `job.batch_size`, and as many more as `least_seconds` need; the
+        same for inference in batches of the row's own size. epochs: whole training epochs of a row
+        that is measured in those.
     order_seed: the training images are visited in the order that this seed draws.
     """
 
     warmup_batches: int = 5
     batches: int = 20
+    least_seconds: float = 0.0
     warmup_epochs: int = 1
     epochs: int = 1
     order_seed: int = 0
@@ -58,13 +71,16 @@ class Measurement:
 
     epoch_seconds: one number an epoch, or one a batch as seconds per epoch.
     inference_images_per_second: one number a batch, or a pass over the test set.
-    loss: mean training loss over what was timed.
+    loss: mean training loss over what was timed; first_loss: over the first batches.
+    images: that were trained on while it was timed.
     foreign_cores: processor cores that other processes kept busy meanwhile, on average.
     """
 
     epoch_seconds: list[float]
     inference_images_per_second: list[float] = field(default_factory=list)
     loss: float | None = None
+    first_loss: float | None = None
+    images: int = 0
     peak_bytes: int = 0
     foreign_cores: float = 0.0
     further: dict[str, Any] = field(default_factory=dict)
@@ -86,38 +102,62 @@ def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
         from benchmarks.limit import measure_limit
 
         return measure_limit(job, plan, data)
+    # By a row of its own, so that the one that is timed begins at the first weights.
+    few = slice(FIRST_BATCHES * job.batch_size)
     row = build(name, job)
+    row.prepare(data["train_images"][few], data["train_labels"][few])
+    indices = np.arange(len(row.labels))
+    first_losses, _ = _several(row.train_batch, indices, job.batch_size, 0, FIRST_BATCHES)
+    row, least = build(name, job), plan.least_seconds
     row.prepare(data["train_images"], data["train_labels"])
     order = np.random.default_rng(plan.order_seed).permutation(len(data["train_labels"]))
+    size = min(job.batch_size, len(order))
     if hasattr(row, "train_epoch"):
         train, size = row.train_epoch, len(order)
         infer, inferred = row.infer_all, len(data["test_labels"])
-        times, inferences = (plan.warmup_epochs, plan.epochs), (1, 5 * plan.epochs)
+        times, inferences, least = (plan.warmup_epochs, plan.epochs), (1, 5 * plan.epochs), 0.0
     else:
-        train, size = row.train_batch, job.batch_size
+        train = row.train_batch
         infer, inferred = row.infer_batch, row.inference_batch_size
         times = inferences = (plan.warmup_batches, plan.batches)
-    losses, seconds = _several(train, order, size, *times)
+    losses, seconds = _several(train, order, size, *times, least)
     row.prepare(data["test_images"], data["test_labels"])
-    digits, took = _several(infer, np.arange(len(data["test_labels"])), inferred, *inferences)
+    digits, took = _several(
+        infer, np.arange(len(data["test_labels"])), inferred, *inferences, least
+    )
     return Measurement(
         epoch_seconds=[each * -(-len(order) // size) for each in seconds],
         inference_images_per_second=[len(digits[0]) / each for each in took],
         loss=float(np.mean(losses)),
+        first_loss=float(np.mean(first_losses)),
+        images=len(seconds) * size,
         peak_bytes=own_peak_bytes(),
     )
 
 
 def _several(
-    call: Callable[[np.ndarray], Any], indices: np.ndarray, size: int, warmup: int, times: int
+    call: Callable[[np.ndarray], Any],
+    indices: np.ndarray,
+    size: int,
+    warmup: int,
+    times: int,
+    least_seconds: float = 0.0,
 ) -> tuple[list[Any], list[float]]:
-    """Results and seconds of `times` calls after `warmup` calls, for whole batches in turn."""
-    size = min(size, len(indices))
-    pairs = []
-    for number in range(warmup + times):
+    """Results and seconds of calls for whole batches in turn, after `warmup` calls.
+
+    There are `times` of them, and more until they have taken `least_seconds` together.
+    """
+    size, number = min(size, len(indices)), 0
+    results: list[Any] = []
+    seconds: list[float] = []
+    while len(results) < times or sum(seconds) < least_seconds:
         start = number % (len(indices) // size) * size
-        pairs.append(timed(call, indices[start : start + size]))
-    return [result for _, result in pairs[warmup:]], [seconds for seconds, _ in pairs[warmup:]]
+        took, result = timed(call, indices[start : start + size])
+        if number >= warmup:
+            seconds.append(took)
+            results.append(result)
+        number += 1
+    return results, seconds
 
 
 def measure_row(name: str, job: Job, plan: Plan, images: Path, threads: int) -> Measurement:

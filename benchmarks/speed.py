@@ -6,9 +6,13 @@ What is measured
     same first weights for every row. Inference: encode and forward, up to the predicted digits.
     Not measured, for any row: reading images (they lie in memory as bytes), shuffling, the
     validation pass, start-up and compilation.
-    Then the same job with the latency code, over 20 steps and without a leak, a table of its own:
-    a quarter of the input spikes, and less than half the steps. Its spikes are the same in every
-    row and every epoch; every row encodes each batch anew all the same.
+    Then three jobs with tables of their own, whose spikes are the same in every row and epoch;
+    every row encodes each batch anew all the same. `latency` is the same network with the latency
+    code, over 20 steps and without a leak: a quarter of the input spikes, and less than half the
+    steps. `convolutional` is 12C5s2-32C3s2-10 with the latency code over 10 steps, `recurrent` 128
+    neurons with weights to each other that see a row of the image in each of 28 steps; both with
+    reset by subtraction and the arctangent surrogate. Rows of the same spikes must agree in the
+    mean loss of their first 10 batches within a hundredth, or there is no table.
 
 The rows
     seed_loop           the seed notebook's operations, written anew
@@ -17,15 +21,17 @@ The rows
     torch_time_batched  plain PyTorch: sums of rows for all steps at once, unrolled neurons
     dense, event        this project's two engines
     limit               the event additions of an epoch alone (`benchmarks.limit`)
-    Each module in `benchmarks.peers` says what was chosen for it and why.
+    Each module in `benchmarks.peers` says what was chosen for it and why. Convolution and
+    recurrence are done by snnTorch, SpikingJelly, `dense` (plain PyTorch) and `event`.
 
 How
     On the full MNIST, on one machine, in one run. R rounds; in each round every row is measured
     once, in a process of its own, one process at a time, and the order of the rows rotates from
     round to round, so that a machine that slows down or a neighbour that wakes up does not meet
     one row alone. A process warms up with W batches that are not timed, then times K batches of
-    training, then the same of inference. All rows are given the same number of threads by the same
-    environment variables, and are otherwise left as their users find them.
+    training, or more until they have taken 2 s, then the same of inference. All rows are given the
+    same number of threads by the same environment variables, and are otherwise left as their users
+    find them.
 
 What is reported
     The median over rounds of each round's median; the quartiles of all timings stand beside it.
@@ -33,6 +39,8 @@ What is reported
     them is only half a batch: 0.05 % too much), for rows whose batches all cost the same. `event`,
     which may do work for a whole epoch at once, is timed over whole epochs, one a round, after one
     whole epoch that is not timed, and over whole passes over the 10,000 test images for inference.
+    On how many images a round was timed stands in the table. "times" are of the seed's loop where
+    it is a row, else of the peer that is fastest in training.
     Inference batches have the size that suits the row best (64 or 256 here). Peak memory is the
     process's largest resident set, in which images and interpreter are included.
     Timings depend on the network's spikes and so a little on how long it has been trained: the
@@ -61,7 +69,8 @@ import numpy as np
 from benchmarks.images import ROOT, load_benchmark_images
 from benchmarks.job import JOBS, SEED_JOB, Job
 from benchmarks.machine import cores, describe, positive
-from benchmarks.rows import LIMIT, PEERS, ROWS, Measurement, Plan, measure_row
+from benchmarks.rows import LIMIT, PEERS, ROWS, Measurement, Plan, measure_row, rows_of
+from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.text import text_table
 
 logger = logging.getLogger(__name__)
@@ -69,6 +78,7 @@ logger = logging.getLogger(__name__)
 # Timings of a row during which others kept more than this busy are not to be believed: the
 # threads of a row wait for each other after every operation.
 DISTURBED_CORES = 0.1
+SAME_LOSS = 0.01
 BYTES_PER_MIB = 1024 * 1024
 
 
@@ -77,37 +87,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, default=cores(), help="threads (all cores)")
     every_row = [*ROWS, LIMIT]
     parser.add_argument("--rows", nargs="+", choices=every_row, default=every_row, metavar="ROW")
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS), metavar="JOB")
     parser.add_argument("--rounds", type=positive, default=5, help="rounds (5)")
     parser.add_argument("--batches", type=positive, default=40, help="timed batches a round (40)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of these at least (2)")
     parser.add_argument("--warmup", type=int, default=10, help="batches before those (10)")
     parser.add_argument("--warmup-epochs", type=int, default=1, help="for rows in epochs (1)")
     parser.add_argument("--allow-small", action="store_true", help="allow other data than MNIST")
 
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Both jobs: the content of the benchmark's file, and the tables.
+    """All jobs: the content of the benchmark's file, and the tables.
 
-    Raises SpikejouleError for data that are not MNIST, and for a row that fails or whose library is
-    not installed.
+    Raises SpikejouleError for data that are not MNIST, for a row that fails or whose library is not
+    installed, and for rows that do not agree in their first losses.
     """
     facts = describe(arguments.threads)
-    plan = Plan(arguments.warmup, arguments.batches, arguments.warmup_epochs)
+    numbers = arguments.warmup, arguments.batches, arguments.seconds, arguments.warmup_epochs
+    plan, jobs = Plan(*numbers), [JOBS[name] for name in arguments.jobs]
+    jobs = [job for job in jobs if {*rows_of(job)} & {*arguments.rows}]
     summaries: dict[str, dict[str, Any]] = {}
     images, title = load_benchmark_images(ROOT, os.environ, arguments.allow_small)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "images.npz")
         np.savez(file, **images)
-        for job in JOBS:
+        for job in jobs:
             measurements = measure_job(job, arguments, plan, file)
-            summaries[job.code] = {**summarize(measurements), "job": asdict(job)}
+            if job.code != "poisson":
+                check_losses(measurements)
+            summaries[job.name] = {**summarize(measurements), "job": asdict(job)}
     tables = [
-        f"{job.code} code, {job.time_window} steps:\n\n{speed_table(summaries[job.code])}\n"
-        for job in JOBS
+        f"{job.name}, {job.time_window} steps:\n\n{speed_table(summaries[job.name])}\n"
+        for job in jobs
     ]
     n_batches = -(-len(images["train_labels"]) // SEED_JOB.batch_size)
     protocol = {"rounds": arguments.rounds, "batches_per_epoch": n_batches, **asdict(plan)}
     # The seed's job is at the top, where it was before there was another.
-    found = {**summaries.pop(SEED_JOB.code), **summaries}
+    found = {**summaries.pop(SEED_JOB.name, {}), **summaries}
     return {**found, "machine": facts, "data": title, "protocol": protocol}, "\n".join(tables)
 
 
@@ -119,7 +135,7 @@ def measure_job(
     A round begins a place later than the one before it, so that no row is always the first.
     """
     measurements: dict[str, list[Measurement]] = defaultdict(list)
-    names = deque(arguments.rows)
+    names = deque(name for name in arguments.rows if name in rows_of(job))
     for number in range(arguments.rounds):
         of_round = replace(plan, order_seed=plan.order_seed + number)
         for name in names:
@@ -128,9 +144,20 @@ def measure_job(
             foreign, seconds = measurement.foreign_cores, np.median(measurement.epoch_seconds)
             if foreign > DISTURBED_CORES:
                 logger.warning("%s was disturbed: others used %.1f cores meanwhile", name, foreign)
-            logger.info("%s, round %d: %s %.2f s per epoch", job.code, number + 1, name, seconds)
+            logger.info("%s, round %d: %s %.2f s per epoch", job.name, number + 1, name, seconds)
         names.rotate(-1)
     return measurements
+
+
+def check_losses(measurements: Mapping[str, Sequence[Measurement]]) -> None:
+    """Raise SpikejouleError if rows with the same spikes differ in their first mean loss.
+
+    Sums in another order may move a membrane potential over the threshold, or back.
+    """
+    losses = {name: of[0].first_loss for name, of in measurements.items() if name != LIMIT}
+    low, high = min(losses.values(), default=0.0), max(losses.values(), default=0.0)
+    if high > low * (1 + SAME_LOSS):
+        raise SpikejouleError(f"the rows do not do the same job: their first losses are {losses}")
 
 
 def median_and_quartiles(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
@@ -150,8 +177,8 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
     """The content of the benchmark's file, less the machine and the protocol.
 
     measurements: row -> one measurement per round. "training" is in seconds per epoch, "inference"
-    in images per second; "ratios" says how many times as fast as the seed's loop, and as the
-    fastest peer, each row is.
+    in images per second; "ratios" says how many times as fast as the seed's loop, and as the peer
+    that is fastest in training, each row is.
     """
     rows = {name: measurements[name] for name in ROWS if name in measurements}
     timings = {name: [of.epoch_seconds for of in rounds] for name, rounds in measurements.items()}
@@ -165,14 +192,17 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
     seconds = {name: of["median"] for name, of in spread["training"].items()}
     speed = {name: of["median"] for name, of in spread["inference"].items()}
     ratios: dict[str, Any] = {}
-    if "seed_loop" in rows:
-        seed = seconds["seed_loop"], speed["seed_loop"]
-        ratios["training_over_seed_loop"] = {name: seed[0] / seconds[name] for name in rows}
-        ratios["inference_over_seed_loop"] = {name: speed[name] / seed[1] for name in rows}
-    peers = [name for name in PEERS if name in rows]
-    if peers and "event" in rows:
-        fastest = ratios["fastest_peer"] = min(peers, key=lambda name: seconds[name])
-        ratios["event_training_over_fastest_peer"] = seconds[fastest] / seconds["event"]
+    fastest = min((name for name in PEERS if name in rows), key=seconds.__getitem__, default=None)
+    for title, base in (("seed_loop", "seed_loop"), ("fastest_peer", fastest)):
+        if base in rows:
+            ratios[title] = base
+            for kind, rate in (
+                ("training", {name: 1 / seconds[name] for name in rows}),
+                ("inference", speed),
+            ):
+                ratios[f"{kind}_over_{title}"] = {
+                    name: of / rate[base] for name, of in rate.items()
+                }
     limit: dict[str, Any] = {}
     if LIMIT in seconds:
         further = measurements[LIMIT][0].further
@@ -189,6 +219,7 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
     return {
         "training": {name: seconds[name] for name in rows},
         "inference": speed,
+        "images_timed": {name: rounds[0].images for name, rounds in rows.items()},
         "limit": limit,
         "ratios": ratios,
         "spread": spread,
@@ -201,15 +232,19 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
 
 
 def speed_table(summary: Mapping[str, Any]) -> str:
-    """One row an implementation, and the additions alone; "times" are of the seed's loop."""
-    header = ("row", "s per epoch", "times", "images/s", "times", "peak MiB")
-    training, inference = summary["spread"]["training"], summary["spread"]["inference"]
+    """One row an implementation, and the additions alone; "times" are of the first base."""
+    header = ("row", "s per epoch", "times", "images timed", "images/s", "times", "peak MiB")
+    training, inference = summary["spread"]["training"], summary["inference"]
+    base = next((of for of in ("seed_loop", "fastest_peer") if of in summary["ratios"]), None)
+    name_of_base = summary["ratios"].get(base)
     cells = []
     for name in training:
-        seconds, rate = training[name]["median"], inference.get(name, {}).get("median")
-        row = [name, f"{seconds:.2f}", "", f"{rate:,.0f}" if rate else "", ""]
-        if "seed_loop" in training:
-            row[2] = f"{training['seed_loop']['median'] / seconds:.1f}"
-            row[4] = f"{rate / inference['seed_loop']['median']:.1f}" if rate else ""
+        seconds, rate = training[name]["median"], inference.get(name)
+        row = [name, f"{seconds:.2f}", "", "", "", ""]
+        if base:
+            row[2] = f"{training[name_of_base]['median'] / seconds:.1f}"
+        if rate:
+            row[3:5] = f"{summary['images_timed'][name]:,}", f"{rate:,.0f}"
+            row[5] = f"{rate / inference[name_of_base]:.1f}" if base else ""
         cells.append([*row, f"{summary['memory']['peak_mib'][name]:,.0f}"])
     return text_table(header, cells)

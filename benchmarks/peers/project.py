@@ -14,13 +14,10 @@ from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 
 def encoder_of(job: Job) -> Encoder:
-    """The encoder of the job's code."""
+    """The encoder of the job's code; rows need none."""
     if job.code == "latency":
         return Latency(time_window=job.time_window, latency_threshold=job.latency_threshold)
     return Poisson(time_window=job.time_window, max_rate=job.max_rate_hz)
@@ -33,16 +30,8 @@ class _EngineRow:
     inference_batch_size = 256
 
     def __init__(self, job: Job) -> None:
-        neuron = LeakyIntegrateAndFire(threshold=job.threshold, decay=job.decay)
-        architecture = Network.of_layers(job.n_input, (job.n_hidden,), job.n_output, neuron)
-        settings = LearningSettings(
-            surrogate="constant",
-            surrogate_slope=job.surrogate_gradient,
-            weight_decay=job.weight_decay,
-            grad_clip_norm=job.clip_norm,
-        )
         self.job = job
-        self.engine = make_engine(self.engine_name, architecture, initial_state(job), settings)
+        self.engine = make_engine(self.engine_name, job.network, initial_state(job), job.learning)
         self._pass = 0
         self._encoder = encoder_of(job)
         self._key = self._encoder.draw_key(job.seed, "train", 0)
@@ -53,6 +42,9 @@ class _EngineRow:
 
     def encode(self, indices: np.ndarray) -> EventList:
         """Input spikes of images `indices` [B]."""
+        if self.job.code == "rows":
+            lit = self.pixels[indices] > 255 * self.job.latency_threshold
+            return EventList.from_dense(lit.reshape(len(lit), self.job.time_window, -1))
         return self._encoder.events(self.pixels[indices], self._key, indices)
 
     def train_batch(self, indices: np.ndarray) -> float:

@@ -37,7 +37,8 @@ class SeedLoop(TorchPeer):
 
     def counts(self, encoded: torch.Tensor, trace: Trace | None = None) -> torch.Tensor:
         n_samples, n_steps, _ = encoded.shape
-        potentials = [torch.zeros(n_samples, layer.out_features) for layer in self.synapses]
+        units = [layer["synapses"].out_features for layer in self.layers]
+        potentials = [torch.zeros(n_samples, of_layer) for of_layer in units]
         totals = torch.zeros(n_samples, self.job.n_output)
         for step in range(n_steps):
             layer_input = encoded[:, step, :]
@@ -69,9 +70,9 @@ class SeedLoop(TorchPeer):
     def _step(
         self, layer: int, layer_input: torch.Tensor, potential: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        current = self.synapses[layer](layer_input)
+        current = self.layers[layer]["synapses"](layer_input)
         potential = self.job.decay * potential + current
         spikes = (potential >= self.job.threshold).float()
-        spikes = spikes + (potential - potential.detach()) * self.job.surrogate_gradient
+        spikes = spikes + (potential - potential.detach()) * self.job.surrogate_slope
         self.spike_totals[layer + 1] += spikes.detach().sum().item()
         return spikes, potential * (1 - spikes.detach())

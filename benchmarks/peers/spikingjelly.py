@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from spikingjelly.activation_based import encoding, functional, neuron, surrogate
+from spikingjelly.activation_based import encoding, functional, layer, neuron, surrogate
 
 from benchmarks.job import Job
-from benchmarks.peers.torch_peer import TorchPeer, Trace
+from benchmarks.peers.torch_peer import TorchPeer
 
 
 class SpikingJelly(TorchPeer):
@@ -27,33 +27,34 @@ class SpikingJelly(TorchPeer):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.neurons = torch.nn.ModuleList([self._node(), self._node()])
+        self.neurons = torch.nn.ModuleList([self._neurons(each) for each in self.layers])
         self.encoder = encoding.PoissonEncoder(step_mode="m")
 
     def encode_poisson(self, indices: np.ndarray) -> torch.Tensor:
         probabilities = self.probabilities(indices)
         return self.encoder(probabilities.expand(self.job.time_window, *probabilities.shape))
 
-    def arrange(self, spikes: torch.Tensor) -> torch.Tensor:
-        return spikes.transpose(0, 1).contiguous()
+    def neurons_fire(self, number: int, currents: torch.Tensor) -> torch.Tensor:
+        functional.reset_net(self.neurons[number])
+        return self.neurons[number](currents)
 
-    def counts(self, encoded: torch.Tensor, trace: Trace | None = None) -> torch.Tensor:
-        functional.reset_net(self.neurons)
-        hidden = self.neurons[0](self.synapses[0](encoded))
-        output = self.neurons[1](self.synapses[1](hidden))
-        if trace is not None:
-            trace[0].extend(hidden.unbind(0))
-            trace[1].extend(output.unbind(0))
-        return output.sum(0)
+    def _neurons(self, of_layer: torch.nn.ModuleDict) -> torch.nn.Module:
+        if "recurrent" not in of_layer:
+            return self._node("m")
+        back = of_layer["recurrent"]
+        return layer.ElementWiseRecurrentContainer(
+            self._node("s"), lambda spikes, current: current + back(spikes), step_mode="m"
+        )
 
-    def _node(self) -> neuron.LIFNode | neuron.IFNode:
-        gradient = self.job.surrogate_gradient
+    def _node(self, step_mode: str) -> neuron.LIFNode | neuron.IFNode:
+        slope = self.job.surrogate_slope
+        constant, arctangent = surrogate.LeakyKReLU(leak=slope, k=slope), surrogate.ATan(slope)
         settings: dict[str, Any] = {
             "v_threshold": self.job.threshold,
-            "v_reset": 0.0,
-            "surrogate_function": surrogate.LeakyKReLU(leak=gradient, k=gradient),
+            "v_reset": 0.0 if self.job.reset == "zero" else None,
+            "surrogate_function": constant if self.job.surrogate == "constant" else arctangent,
             "detach_reset": True,
-            "step_mode": "m",
+            "step_mode": step_mode,
         }
         if self.job.decay == 1:
             return neuron.IFNode(**settings)

@@ -9,7 +9,6 @@ SpikingJelly's `LatencyEncoder` take for the same spikes (the tests of the encod
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,11 @@ import torch
 from torch.nn import functional
 
 from benchmarks.job import Job, initial_state
+from spikejoule.model.network import Convolution, Network
+from spikejoule.model.torch_twin import fire
 
-Trace = tuple[list[torch.Tensor], list[torch.Tensor]]
-"""Hidden and output spikes of the steps of one forward pass, [B, H] and [B, O]; for tests."""
+Trace = list[list[torch.Tensor]]
+"""Spikes of each layer in the steps of one forward pass, [B, units]; for tests."""
 
 
 class ConstantSurrogate(torch.autograd.Function):
@@ -48,21 +49,39 @@ def step_of_level(job: Job) -> torch.Tensor:
     return steps.masked_fill(intensities <= job.latency_threshold, job.time_window).short()
 
 
+def modules_of(network: Network) -> torch.nn.ModuleDict:
+    """`synapses` and `recurrent` of each layer, named as in the state dict."""
+    modules = torch.nn.ModuleDict()
+    for number, one in enumerate(network.forward_connections, start=1):
+        layer = modules[f"layer{number}"] = torch.nn.ModuleDict()
+        if isinstance(one, Convolution):
+            layer["synapses"] = torch.nn.Conv2d(
+                one.in_shape[0], one.out_shape[0], one.windows.kernel, one.windows.stride
+            )
+        else:
+            layer["synapses"] = torch.nn.Linear(one.n_in, one.n_out)
+        if f"layer{number}.recurrent.weight" in network.weight_names:
+            layer["recurrent"] = torch.nn.Linear(one.n_out, one.n_out, bias=False)
+    return modules
+
+
 class TorchPeer(ABC):
-    """The whole job around an encoder and a network. B batch, T steps, I/H/O layer sizes."""
+    """The whole job around an encoder and a network. B batch, T steps, I inputs, O outputs."""
 
     inference_batch_size = 64
     fused_optimizer = True
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        if job.code == "latency":
+        if job.code != "poisson":
             # Over fewer steps, larger batches suit every row: 6 % faster than 64, where that is it.
             self.inference_batch_size = 256
         torch.manual_seed(job.seed)
-        sizes = pairwise((job.n_input, job.n_hidden, job.n_output))
-        self.synapses = torch.nn.ModuleList([torch.nn.Linear(*of_layer) for of_layer in sizes])
-        self.parameters = list(self.synapses.parameters())
+        self.network = modules_of(job.network)
+        self.layers = list(self.network.values())
+        self._in_shapes = [one.in_shape for one in job.network.forward_connections]
+        self._derivative = job.learning.chosen_surrogate.derivative
+        self.parameters = list(self.network.parameters())
         self.load_weights(initial_state(job))
         rates = {"lr": job.learning_rate, "weight_decay": job.weight_decay}
         self.optimizer = torch.optim.Adam(self.parameters, **rates, fused=self.fused_optimizer)
@@ -80,18 +99,45 @@ class TorchPeer(ABC):
         spikes = torch.empty(len(steps), *firing.shape)
         return torch.eq(firing, steps.view(-1, 1, 1), out=spikes)
 
+    def encode_rows(self, indices: np.ndarray) -> torch.Tensor:
+        """The same of a row of the image in each step."""
+        lit = self.pixels[torch.from_numpy(indices)] > 255 * self.job.latency_threshold
+        return lit.view(len(lit), self.job.time_window, -1).transpose(0, 1).float()
+
     def encode(self, indices: np.ndarray) -> Any:
         """Input spikes by the job's code."""
-        codes = {"poisson": self.encode_poisson, "latency": self.encode_latency}
-        return codes[self.job.code](indices)
+        return getattr(self, f"encode_{self.job.code}")(indices)
 
-    @abstractmethod
     def arrange(self, spikes: torch.Tensor) -> Any:
         """Given spikes [B, T, I] in the form that `counts` takes (tests; not timed)."""
+        return spikes.transpose(0, 1).contiguous()
 
-    @abstractmethod
     def counts(self, encoded: Any, trace: Trace | None = None) -> torch.Tensor:
         """Forward pass through time: output spike counts [B, O]."""
+        spikes = encoded
+        for number in range(len(self.layers)):
+            spikes = self.neurons_fire(number, self.currents(number, spikes))
+            if trace is not None:
+                trace[number].extend(spikes.flatten(2).unbind(0))
+        return spikes.sum(0)
+
+    def currents(self, number: int, spikes: Any) -> torch.Tensor:
+        """Of the neurons of a layer, for the spikes [T, B, ...] before it: all steps at once."""
+        synapses = self.layers[number]["synapses"]
+        if isinstance(synapses, torch.nn.Linear):
+            return synapses(spikes.flatten(2))
+        images = spikes.reshape(-1, *self._in_shapes[number])
+        return synapses(images).unflatten(0, spikes.shape[:2])
+
+    def neurons_fire(self, number: int, currents: torch.Tensor) -> torch.Tensor:
+        """Spikes of the neurons of a layer for their currents, [T, B, ...] both."""
+        raise NotImplementedError
+
+    def spike(self, over_threshold: torch.Tensor) -> torch.Tensor:
+        """1 where v - threshold is not below 0, with the job's surrogate as derivative."""
+        if self.job.surrogate == "constant":
+            return ConstantSurrogate.apply(over_threshold, self.job.surrogate_slope)
+        return fire(over_threshold, self._derivative)
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.pixels = torch.from_numpy(np.array(images).reshape(len(images), -1))
@@ -122,30 +168,22 @@ class TorchPeer(ABC):
 
     def load_weights(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy arrays named as in the seed notebook's state dict into the network."""
-        with torch.no_grad():
-            for layer, synapses in enumerate(self.synapses, start=1):
-                for name, parameter in synapses.named_parameters():
-                    array = state[f"layer{layer}.synapses.{name}"]
-                    parameter.copy_(torch.from_numpy(array))
+        self.network.load_state_dict({name: torch.from_numpy(of) for name, of in state.items()})
 
-    def spikes(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Hidden [B, T, H] and output [B, T, O] spikes for given input spikes [B, T, I]."""
-        trace: Trace = ([], [])
+    def spikes(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """Spikes of each layer [B, T, units] for given input spikes [B, T, I]."""
+        trace: Trace = [[] for _ in self.layers]
         with torch.no_grad():
             self.counts(self.arrange(torch.from_numpy(inputs)), trace)
-        hidden, output = (torch.stack(steps, 1) for steps in trace)
-        return hidden.numpy(), output.numpy()
+        return [torch.stack(steps, 1).numpy() for steps in trace]
 
     def gradients(self, inputs: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """Gradients of the loss before clipping, named as in the seed notebook's state dict."""
         self.optimizer.zero_grad()
         encoded = self.arrange(torch.from_numpy(inputs))
         self._loss(encoded, torch.from_numpy(labels.astype(np.int64))).backward()
-        return {
-            f"layer{layer}.synapses.{name}": parameter.grad.numpy().copy()
-            for layer, synapses in enumerate(self.synapses, start=1)
-            for name, parameter in synapses.named_parameters()
-        }
+        named = self.network.named_parameters()
+        return {name: parameter.grad.numpy().copy() for name, parameter in named}
 
     def _loss(self, encoded: Any, labels: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(self.counts(encoded), labels)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
 
-from benchmarks.peers.torch_peer import ConstantSurrogate, TorchPeer, Trace
+from benchmarks.peers.torch_peer import TorchPeer
 
 
 class InputRows(NamedTuple):
@@ -57,19 +57,15 @@ class TorchTimeBatched(TorchPeer):
         matrix = spikes.transpose(0, 1).reshape(-1, n_inputs)
         return self._listed(*matrix.nonzero(as_tuple=True), n_samples)
 
-    def counts(self, encoded: InputRows, trace: Trace | None = None) -> torch.Tensor:
-        first, second = self.synapses
-        rows = first.weight.t().contiguous()
+    def currents(self, number: int, spikes: InputRows | torch.Tensor) -> torch.Tensor:
+        if isinstance(spikes, torch.Tensor):
+            return super().currents(number, spikes)
+        synapses = self.layers[number]["synapses"]
+        rows = synapses.weight.t().contiguous()
         currents = embedding_bag(
-            encoded.sources, rows, encoded.offsets, mode="sum", include_last_offset=True
+            spikes.sources, rows, spikes.offsets, mode="sum", include_last_offset=True
         )
-        currents = currents + first.bias
-        hidden = self._neurons(currents.view(-1, encoded.n_samples, self.job.n_hidden))
-        output = self._neurons(second(hidden))
-        if trace is not None:
-            trace[0].extend(hidden.unbind(0))
-            trace[1].extend(output.unbind(0))
-        return output.sum(0)
+        return (currents + synapses.bias).view(-1, spikes.n_samples, synapses.out_features)
 
     def _listed(self, row: torch.Tensor, source: torch.Tensor, n_samples: int) -> InputRows:
         n_rows = self.job.time_window * n_samples
@@ -77,14 +73,14 @@ class TorchTimeBatched(TorchPeer):
         offsets[1:] = torch.bincount(row, minlength=n_rows).cumsum(0)
         return InputRows(n_samples, source, offsets)
 
-    def _neurons(self, currents: torch.Tensor) -> torch.Tensor:
+    def neurons_fire(self, number: int, currents: torch.Tensor) -> torch.Tensor:
         job = self.job
         potential = torch.zeros_like(currents[0])
         spikes = []
         for current in currents.unbind(0):
             leaked = potential if job.decay == 1 else job.decay * potential
             potential = leaked + current
-            spike = ConstantSurrogate.apply(potential - job.threshold, job.surrogate_gradient)
+            spike = self.spike(potential - job.threshold)
             potential = potential * (1 - spike.detach())
             spikes.append(spike)
         return torch.stack(spikes)
