@@ -1,7 +1,6 @@
 """`python -m benchmarks CASE ...`: measure, print a table, and write JSON where `--output` says.
 
-    speed    both speed tables: this project's engines, the seed's loop and other simulators
-    limit    of these the last row alone: the event additions, which no engine can do without
+    speed    the speed tables: this project's engines, the seed's loop and other simulators
     profile  where the event engine's time of training goes
     graphs   foreign graphs, beside NIRTorch
     busy     an epoch with all threads, alone and beside busy processes
@@ -19,8 +18,7 @@ from benchmarks import busy, graphs, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
-CASES = {"speed": speed, "limit": speed, "profile": profile, "graphs": graphs,
-         "busy": busy}  # fmt: skip
+CASES = {"speed": speed, "profile": profile, "graphs": graphs, "busy": busy}
 """Each is a module with `add_arguments(parser)` and `measure(arguments)`: content and table."""
 
 
@@ -33,8 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_argument("--output", type=Path, help="a JSON file to write")
         module.add_arguments(command)
         command.set_defaults(measure=module.measure)
-        if name == "limit":
-            command.set_defaults(rows=[name])
     arguments = parser.parse_args(argv)
     try:
         content, table = arguments.measure(arguments)

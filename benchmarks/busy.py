@@ -7,7 +7,6 @@ first of which is left out: in it the free cores are counted.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Both times, and the second over the fair one: the content of the file, and a line."""
-    arrays, title = load_benchmark_images(ROOT, os.environ, arguments.allow_small)
+    arrays, title = load_benchmark_images(arguments.allow_small)
     images = [_images(arrays, name) for name in ("train", "test")]
     idle = _epoch_seconds(*images, arguments.epochs)
     others = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(cores())]

@@ -32,7 +32,7 @@ import nir
 import numba
 import numpy as np
 
-from benchmarks.machine import cores, own_peak_bytes, positive, timed
+from benchmarks.machine import cores, own_peak_mib, positive, timed
 from benchmarks.paper_graphs import DT, PAPER, digits_cnn, fully_connected
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.text import text_table
@@ -121,7 +121,7 @@ def measure_many(samples: int, steps: int = 10) -> dict[str, Any]:
     seconds, _ = timed(price_graph, network, events, GIVEN)
     return {
         "graph": "digits_cnn", "samples": samples, "steps": steps, "seconds": seconds,
-        "peak_mib": own_peak_bytes() / 2**20, "density": density_of(few),
+        "peak_mib": own_peak_mib(), "density": density_of(few),
     }  # fmt: skip
 
 

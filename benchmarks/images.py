@@ -1,6 +1,6 @@
 """The images that are measured on: real MNIST, and nothing else unless asked."""
 
-from collections.abc import Mapping
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,13 @@ ROOT = Path(__file__).resolve().parents[1]
 """The project's root, where the stages write."""
 
 
-def load_benchmark_images(
-    project_root: Path, environment: Mapping[str, str], allow_small: bool
-) -> tuple[dict[str, np.ndarray], str]:
+def load_benchmark_images(allow_small: bool) -> tuple[dict[str, np.ndarray], str]:
     """Arrays `{train,test}_{images,labels}`, uint8 [N, 28, 28] and [N], and the data's title.
 
     From the directory in `$MNIST_DIR`, else the download of `data.source: auto`. Raises DataError
     for anything but the full MNIST, unless `allow_small`.
     """
-    places = Places(project_root, project_root / ".cache" / "mnist", environment.get("MNIST_DIR"))
+    places = Places(ROOT, ROOT / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     dataset = load_dataset("auto", places)
     if dataset.source != "mnist" and not allow_small:
         raise DataError(

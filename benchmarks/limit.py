@@ -21,7 +21,7 @@ import numba
 import numpy as np
 
 from benchmarks.job import Job
-from benchmarks.machine import own_peak_bytes, timed
+from benchmarks.machine import own_peak_mib, timed
 from benchmarks.rows import Measurement, Plan
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.kernels.layout import aligned_zeros, padded
@@ -157,4 +157,4 @@ def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurem
     seconds = [timed(additions)[0] for _ in range(plan.epochs + 2)][1:]
     per_sample = [events.n_events / events.n_samples for events in layers]
     further = {"events_per_sample": per_sample, "group_samples": GROUP_SAMPLES}
-    return Measurement(seconds, peak_bytes=own_peak_bytes(), further=further)
+    return Measurement(seconds, peak_mib=own_peak_mib(), further=further)

@@ -84,8 +84,8 @@ def foreign_busy_seconds() -> float:
     return float(busy)
 
 
-def own_peak_bytes() -> int:
-    """Peak resident memory of this process since it started its program.
+def own_peak_mib() -> float:
+    """Peak resident memory in MiB of this process since it started its program.
 
     Linux counts in `getrusage` also what the process was before it became this program: after the
     `vfork` with which Python starts children, that is the peak of the parent. `VmHWM` begins anew
@@ -95,5 +95,5 @@ def own_peak_bytes() -> int:
         status = Path("/proc/self/status").read_text()
     except OSError:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-    return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) / 2**10

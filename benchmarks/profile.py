@@ -22,7 +22,6 @@ and through the additions that the events demand and nothing else (`benchmarks.l
 """
 
 import argparse
-import os
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from benchmarks.images import ROOT, load_benchmark_images
+from benchmarks.images import load_benchmark_images
 from benchmarks.job import SEED_JOB
 from benchmarks.limit import GROUP_SAMPLES, AdditionArrays, AdditionStream, add_events
 from benchmarks.machine import describe, positive, timed
@@ -173,7 +172,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The parts, and a table of them in the order of a batch."""
-    data, title = load_benchmark_images(ROOT, os.environ, arguments.allow_small)
+    data, title = load_benchmark_images(arguments.allow_small)
     numba.set_num_threads(THREADS)
     images, labels = data["train_images"], data["train_labels"]
     found = profile(*trained(images, labels, arguments.batches))

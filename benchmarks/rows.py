@@ -21,7 +21,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.job import Job
-from benchmarks.machine import foreign_busy_seconds, own_peak_bytes, timed
+from benchmarks.machine import foreign_busy_seconds, own_peak_mib, timed
 from spikejoule.core.errors import SpikejouleError
 
 ROWS = {
@@ -81,7 +81,7 @@ class Measurement:
     loss: float | None = None
     first_loss: float | None = None
     images: int = 0
-    peak_bytes: int = 0
+    peak_mib: float = 0.0
     foreign_cores: float = 0.0
     further: dict[str, Any] = field(default_factory=dict)
 
@@ -131,7 +131,7 @@ def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
         loss=float(np.mean(losses)),
         first_loss=float(np.mean(first_losses)),
         images=len(seconds) * size,
-        peak_bytes=own_peak_bytes(),
+        peak_mib=own_peak_mib(),
     )
 
 

@@ -56,7 +56,6 @@ What is reported
 
 import argparse
 import logging
-import os
 import tempfile
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
@@ -66,7 +65,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.images import ROOT, load_benchmark_images
+from benchmarks.images import load_benchmark_images
 from benchmarks.job import JOBS, SEED_JOB, Job
 from benchmarks.machine import cores, describe, positive
 from benchmarks.rows import LIMIT, PEERS, ROWS, Measurement, Plan, measure_row, rows_of
@@ -79,7 +78,6 @@ logger = logging.getLogger(__name__)
 # threads of a row wait for each other after every operation.
 DISTURBED_CORES = 0.1
 SAME_LOSS = 0.01
-BYTES_PER_MIB = 1024 * 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,7 +105,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     plan, jobs = Plan(*numbers), [JOBS[name] for name in arguments.jobs]
     jobs = [job for job in jobs if {*rows_of(job)} & {*arguments.rows}]
     summaries: dict[str, dict[str, Any]] = {}
-    images, title = load_benchmark_images(ROOT, os.environ, arguments.allow_small)
+    images, title = load_benchmark_images(arguments.allow_small)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "images.npz")
         np.savez(file, **images)
@@ -177,8 +175,8 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
     """The content of the benchmark's file, less the machine and the protocol.
 
     measurements: row -> one measurement per round. "training" is in seconds per epoch, "inference"
-    in images per second; "ratios" says how many times as fast as the seed's loop, and as the peer
-    that is fastest in training, each row is.
+    in images per second; "ratios" says how many times as fast as the seed's loop each row is,
+    and `event` as the fastest peer.
     """
     rows = {name: measurements[name] for name in ROWS if name in measurements}
     timings = {name: [of.epoch_seconds for of in rounds] for name, rounds in measurements.items()}
@@ -192,30 +190,24 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
     seconds = {name: of["median"] for name, of in spread["training"].items()}
     speed = {name: of["median"] for name, of in spread["inference"].items()}
     ratios: dict[str, Any] = {}
-    fastest = min((name for name in PEERS if name in rows), key=seconds.__getitem__, default=None)
-    for title, base in (("seed_loop", "seed_loop"), ("fastest_peer", fastest)):
-        if base in rows:
-            ratios[title] = base
-            for kind, rate in (
-                ("training", {name: 1 / seconds[name] for name in rows}),
-                ("inference", speed),
-            ):
-                ratios[f"{kind}_over_{title}"] = {
-                    name: of / rate[base] for name, of in rate.items()
-                }
+    if "seed_loop" in rows:
+        seed = seconds["seed_loop"], speed["seed_loop"]
+        ratios["training_over_seed_loop"] = {name: seed[0] / seconds[name] for name in rows}
+        ratios["inference_over_seed_loop"] = {name: speed[name] / seed[1] for name in rows}
+    peers = [name for name in PEERS if name in rows]
+    if peers and "event" in rows:
+        fastest = ratios["fastest_peer"] = min(peers, key=seconds.__getitem__)
+        ratios["event_training_over_fastest_peer"] = seconds[fastest] / seconds["event"]
     limit: dict[str, Any] = {}
     if LIMIT in seconds:
         further = measurements[LIMIT][0].further
         limit = {"training_seconds_per_epoch": seconds[LIMIT], **further}
         if "event" in rows:
             limit["event_time_over_limit"] = seconds["event"] / seconds[LIMIT]
-    largest = {
-        kind: {
-            name: max(getattr(of, kind) for of in rounds) for name, rounds in measurements.items()
-        }
-        for kind in ("peak_bytes", "foreign_cores")
-    }
-    peaks = {name: peak / BYTES_PER_MIB for name, peak in largest["peak_bytes"].items()}
+    peaks, foreign = (
+        {name: max(getattr(of, kind) for of in rounds) for name, rounds in measurements.items()}
+        for kind in ("peak_mib", "foreign_cores")
+    )
     return {
         "training": {name: seconds[name] for name in rows},
         "inference": speed,
@@ -227,24 +219,26 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
         "mean_training_loss": {
             name: float(np.mean([of.loss for of in rounds])) for name, rounds in rows.items()
         },
-        "foreign_cores": largest["foreign_cores"],
+        "foreign_cores": foreign,
     }
 
 
 def speed_table(summary: Mapping[str, Any]) -> str:
-    """One row an implementation, and the additions alone; "times" are of the first base."""
+    """One row an implementation, and the additions alone.
+
+    "times" are of the seed's loop where it is a row, else of the fastest peer.
+    """
     header = ("row", "s per epoch", "times", "images timed", "images/s", "times", "peak MiB")
-    training, inference = summary["spread"]["training"], summary["inference"]
-    base = next((of for of in ("seed_loop", "fastest_peer") if of in summary["ratios"]), None)
-    name_of_base = summary["ratios"].get(base)
+    inference, timed = summary["inference"], summary["images_timed"]
+    seconds = {name: of["median"] for name, of in summary["spread"]["training"].items()}
+    base = "seed_loop" if "seed_loop" in seconds else summary["ratios"].get("fastest_peer")
     cells = []
-    for name in training:
-        seconds, rate = training[name]["median"], inference.get(name)
-        row = [name, f"{seconds:.2f}", "", "", "", ""]
+    for name in seconds:
+        row = [name, f"{seconds[name]:.2f}", "", "", "", ""]
+        if name in timed:
+            row[3:5] = f"{timed[name]:,}", f"{inference[name]:,.0f}"
         if base:
-            row[2] = f"{training[name_of_base]['median'] / seconds:.1f}"
-        if rate:
-            row[3:5] = f"{summary['images_timed'][name]:,}", f"{rate:,.0f}"
-            row[5] = f"{rate / inference[name_of_base]:.1f}" if base else ""
+            row[2] = f"{seconds[base] / seconds[name]:.1f}"
+            row[5] = f"{inference[name] / inference[base]:.1f}" if name in timed else ""
         cells.append([*row, f"{summary['memory']['peak_mib'][name]:,.0f}"])
     return text_table(header, cells)

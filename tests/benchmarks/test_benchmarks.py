@@ -307,7 +307,7 @@ class TestSpeed:
 
     def test_medians_and_ratios(self):
         def row(seconds, rate, **further):
-            return Measurement(seconds, [rate], loss=1.0, peak_bytes=2 << 20, **further)
+            return Measurement(seconds, [rate], loss=1.0, peak_mib=2.0, **further)
 
         measured = {
             "seed_loop": [row([1.0, 2.0, 99.0], 1e3), row([4.0], 1e3), row([50.0, 60.0], 1e3)],
@@ -320,7 +320,7 @@ class TestSpeed:
         assert summary["training"]["seed_loop"] == 4.0
         ratios = summary["ratios"]
         assert ratios["fastest_peer"] == "torch_time_batched"
-        assert ratios["training_over_fastest_peer"]["event"] == 6.0
+        assert ratios["event_training_over_fastest_peer"] == 6.0
         assert ratios["training_over_seed_loop"]["event"] == 8.0
         assert ratios["inference_over_seed_loop"]["event"] == 60.0
         assert summary["limit"]["event_time_over_limit"] == 2.0
