@@ -358,19 +358,20 @@ def test_a_busy_neighbour_is_seen():
     assert running - before > 0.5
     assert ended - running < -0.4
 
-    def test_an_epoch_beside_busy_processes(self, tmp_path, monkeypatch, digits):
-        for part in ("train", "t10k"):
-            for name, array in (
-                ("images-idx3", digits.images), ("labels-idx1", digits.labels),
-            ):  # fmt: skip
-                path = tmp_path / f"{part}-{name}-ubyte.gz"
-                path.write_bytes(gzip.compress(encode_idx(array)))
-        monkeypatch.setenv("MNIST_DIR", str(tmp_path))
-        out = tmp_path / "busy.json"
-        before = {child.pid for child in psutil.Process().children()}
-        assert main(["busy", "--epochs", "1", "--allow-small", "--output", str(out)]) == 0
-        found = json.loads(out.read_text())
-        ratio = found["beside_busy_seconds"] / (2 * found["idle_seconds"])
-        assert found["over_fair_time"] == pytest.approx(ratio)
-        assert (found["busy_processes"], found["limit"]) == (found["machine"]["cores"], 1.5)
-        assert {child.pid for child in psutil.Process().children()} == before
+
+def test_an_epoch_beside_busy_processes(tmp_path, monkeypatch, digits):
+    for part in ("train", "t10k"):
+        for name, array in (
+            ("images-idx3", digits.images), ("labels-idx1", digits.labels),
+        ):  # fmt: skip
+            path = tmp_path / f"{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(encode_idx(array)))
+    monkeypatch.setenv("MNIST_DIR", str(tmp_path))
+    out = tmp_path / "busy.json"
+    before = {child.pid for child in psutil.Process().children()}
+    assert main(["busy", "--epochs", "1", "--allow-small", "--output", str(out)]) == 0
+    found = json.loads(out.read_text())
+    ratio = found["beside_busy_seconds"] / (2 * found["idle_seconds"])
+    assert found["over_fair_time"] == pytest.approx(ratio)
+    assert (found["busy_processes"], found["limit"]) == (found["machine"]["cores"], 1.5)
+    assert {child.pid for child in psutil.Process().children()} == before
