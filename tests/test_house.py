@@ -244,7 +244,7 @@ class TestMakefile:
             ("frugal POINTS=2500 5000 5000-int8 10000 4000-int4 9000-int4", 6),
             ("accurate", 1),
             ("contrast", 4),
-            ("contest", 3),
+            ("contest", 5),
             ("sweep", 1),
         ],
     )

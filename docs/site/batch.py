@@ -44,12 +44,12 @@ WAY: Final = (
          "Spikes, synaptic events and updates are counted, once"),
     Stop("evaluation", "energy.counting:count_operations",
          ("energy.counting:OperationCounts", "energy.ledger:Ledger",
-          "energy.analysis:EnergyAnalysis", "energy.tables:EnergyMetrics"),
+          "energy.analysis:EnergyAnalysis", "energy.bands:RecordedNetwork"),
          "Operations by term, priced in one long table, compared"),
     Stop("energy", "report.page:energy_page", ("report.page:PageContent",),
          "The table is shown: page, card, charts, text"),
-    Stop("energy", "tracking.publishing:publish_outputs", ("tracking.publishing:RunRecord",),
-         "Its numbers are recorded with the run in MLflow"),
+    Stop("energy", "tracking.recorded:recorded_networks", ("tracking.publishing:RunRecord",),
+         "It is recorded with the run in MLflow, and read back for the verdict"),
 )  # fmt: skip
 """From the encoder to the ledger, and to those who read it."""
 

@@ -236,7 +236,7 @@ def problem_lines(
         if field is None:
             near = difflib.get_close_matches(str(name).lower(), section.model_fields, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            said = f"{shown(value[name])} is given to an unknown key{hint}"
+            said = f"{shown(value.get(name))} is given to an unknown key{hint}"
         elif problem["type"] == "missing":
             said = "is missing"
         key = ".".join(map(str, problem["loc"][:2]))
