@@ -135,6 +135,13 @@ class TestSideBySide:
             train_baselines(*digits, variants, settings, SEED)
 
 
+def test_sums_need_room_for_activations_of_more_than_one_bit() -> None:
+    wide = changed(FAMILY, family_bits=(11, 32))
+    assert next(family(784, 10, wide, PRUNING_EPOCHS, 32)).activation_bits == 11
+    with pytest.raises(ParameterError, match="allowed are up to 10, and 32"):
+        next(family(784, 10, wide, PRUNING_EPOCHS, 16))
+
+
 def test_without_biases_learns_and_has_none(trained: tuple[TrainedBaseline, ...]) -> None:
     without = [one for one in trained if one.variant.name.endswith(", no bias")]
     assert [one.variant.bits for one in without] == [32, 4]

@@ -191,6 +191,10 @@ def test_refusals(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> Non
     project, dataset = images
     (tmp_path / "mine.py").write_text("x = 1\n")
     (tmp_path / "broken.py").write_text("import not_installed\n")
+    (tmp_path / "half.py").write_text(
+        "import torch\nclass Half(torch.nn.Linear):\n    def forward(self, x):\n"
+        "        return super().forward(x.flatten(1))\nx = Half(784, 10).eval()\n"
+    )
     (tmp_path / "wide.py").write_text(MODULES.replace("Linear(784", "Linear(100"))
     nir.write(tmp_path / "theirs.nir", graph(1))
     shutil.copy(tmp_path / "theirs.nir", tmp_path / "copy.nir")
@@ -202,6 +206,7 @@ def test_refusals(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> Non
         (("--add", tmp_path / "theirs.nir", "--side", "ann"), "is a graph of spiking neurons"),
         (("--add", f"{tmp_path}/broken.py:x"), "fails (ModuleNotFoundError: "),
         (("--add", f"{tmp_path}/wide.py:ann", "--side", "ann"), "given a batch of shape (60"),
+        (("--add", f"{tmp_path}/half.py:x", "--side", "ann"), "is not counted whole: "),
         (("--add", tmp_path / "theirs.nir", tmp_path / "copy.nir", *GIVEN), "has the weights of"),
     ):
         assert said in cli.refusal("verdict", project, *arguments)

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,62 @@ class TestCounts:
         with pytest.raises(DataError, match="which axis is that of 5 samples"):
             price(model, images[:T], time_axis="none")
 
+    def test_of_memory_that_changes_without_torch(self, spikes: Tensor) -> None:
+        held = np.zeros((T, N, 30), dtype=np.float32)
+        shared = torch.from_numpy(held)
+
+        def loader() -> Any:
+            for times in (1, 0, 2):
+                held[:] = spikes.numpy() * times
+                yield shared
+
+        class Whole(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer, self.neurons = nn.Linear(30, 4), dense()[3]
+
+            def forward(self, x: Tensor) -> Tensor:
+                return torch.stack([self.neurons(step) for step in self.layer(x)])
+
+        found = price(Whole(), loader()).activity.of("events", "layer").reshape(3, N).sum(axis=1)
+        assert found.tolist() == [times * 4 * int(spikes.sum()) for times in (1, 0, 2)]
+
+    @pytest.mark.parametrize("first", [LIF, lambda: nn.BatchNorm1d(30)])
+    def test_of_what_enters_before_the_first_layer(self, first: Any, spikes: Tensor) -> None:
+        currents = spikes * torch.rand(T, N, 30)
+        report = price(nn.Sequential(first(), dense()).eval(), currents, loop="price")
+        assert report.activity.network.input.out_shape == (30,)
+        nonzero = (currents != 0).sum(dim=(0, 2)).numpy()
+        for kind in ("values", "reads"):
+            assert (report.activity.of(kind, "input") == nonzero).all()
+        assert not [note for note in report.notes if "input" in note]
+
+    def test_of_neurons_of_ones_own_and_what_they_hold(self, spikes: Tensor) -> None:
+        class Own(LIF):
+            def __init__(self) -> None:
+                super().__init__()
+                self.weights, self.inner = nn.Linear(20, 20, bias=False), LIF()
+                self.matrix, self.given = nn.Parameter(torch.eye(20)), torch.zeros(N, 20)
+
+            def forward(self, x: Tensor) -> Tensor:
+                self.given = self.inner(x + self.weights(self.given))
+                return self.given
+
+        for said, named in (({}, ["Own 1.matrix"]), ({"recurrent": True}, [])):
+            model = dense()
+            model[1] = one = Own()
+            given = spikejoule.Population(recurrent=one.weights if said else None)
+            known = {Own: given, LIF: spikejoule.Population()}
+            report = price(model, spikes, loop="price", neurons=known)
+            assert (report.activity.of("updates", "Own 1") == 20 * T).all()
+            assert "Own 1.inner" not in report.activity.counts["updates"]
+            assert [words.partition(" (")[0] for words in report.not_counted] == named
+            if said:
+                events = report.activity.counts["events"]
+                assert [*events] == ["Linear 0", "Own 1.recurrent", "Linear 2"]
+                fired = report.activity.of("spikes", "Own 1")
+                assert (events["Own 1.recurrent"] == 20 * fired).all()
+
 
 class TestReport:
     def test_what_it_shows(self, spikes: Tensor, tmp_path: Any) -> None:
@@ -229,6 +286,8 @@ class TestReport:
             "Own 1 (Own)",
             "ge (a function, and no module)",
             "gt (a function, and no module)",
+            "mul (a function, and no module)",
+            "where (a function, and no module)",
             "RecursiveScriptModule 4 (scripted)",
         }
         assert {*report.not_counted} == named
@@ -251,8 +310,42 @@ class TestReport:
         assert {*named, "matmul (a function, and no module)"} == {*report.not_counted}
         report.save(tmp_path / "page.html")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
-        for words in (*named, "Functional is in training mode"):
+        for words in (*named, "The model (Functional) is in training mode"):
             assert words in page
+
+    def test_names_what_works_in_place_and_layers_with_a_forward_of_their_own(
+        self, spikes: Tensor
+    ) -> None:
+        class Spike(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                return x.sub_(0.2).gt_(0)
+
+        class Wide(nn.Linear):
+            def forward(self, x: Tensor) -> Tensor:
+                return super().forward(x) @ torch.eye(4)
+
+        class Clamped(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                given = (nn.LeakyReLU(inplace=True), nn.Hardtanh(inplace=True), Spike())
+                self.first, self.neurons, _, self.last = dense()
+                self.given, self.wide = nn.Sequential(*given), Wide(20, 4)
+
+            def forward(self, x: Tensor) -> Tensor:
+                hidden = self.neurons(self.given(self.first(x))).flatten(1).reshape(-1, 20)
+                given: Tensor = self.last(self.wide(torch.cat([hidden]).clamp(max=1)) + 0.0)
+                return given
+
+        with pytest.warns(UserWarning, match=r"^Not counted: ") as warned:
+            report = spikejoule.price(
+                Clamped().eval(), spikes, loop="price", neurons={LIF: spikejoule.Population()},
+                time_axis=0, progress=False,
+            )  # fmt: skip
+        assert {one.filename for one in warned} == {__file__}
+        assert {*report.not_counted} == {
+            "given.0 (LeakyReLU)", "given.1 (Hardtanh)", "given.2 (Spike)",
+            "wide (Wide, which has a forward of its own)", "clamp (a function, and no module)",
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -336,6 +429,55 @@ class TestBaseline:
                     if (one.term, one.place) == ("weight_read", conv)}  # fmt: skip
         assert words == 32 * 4 * 2 * 9, "kernels are stored once"
         assert report.not_counted == ()
+
+    def test_of_pruned_layers(self) -> None:
+        ann = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Flatten(),
+                            nn.Linear(256, 4)).eval()  # fmt: skip
+        for layer in (ann[0], ann[3]):
+            layer.weight.data *= torch.rand_like(layer.weight) < 0.2
+        images = torch.rand(N, 2, 8, 8) * (torch.rand(N, 2, 8, 8) < 0.4)
+        (one,) = self.report(ann, images, pruned=True).analysis.inputs.baselines
+
+        def products(convolved: Tensor, entered: Tensor) -> list[list[int]]:
+            kept = (ann[0].weight != 0).float(), (ann[3].weight != 0).float()
+            first = nn.functional.conv2d((convolved != 0).float(), kept[0], padding=1)
+            second = (entered != 0).float() @ kept[1].T
+            return [[int(a), int(b)] for a, b in zip(
+                first.sum(dim=(1, 2, 3)), second.sum(dim=1), strict=True)]  # fmt: skip
+
+        with torch.no_grad():
+            assert one.macs_nonzero.tolist() == products(images, ann[:3](images))
+        assert [[*one.synapses]] == products(torch.ones(1, 2, 8, 8), torch.ones(1, 256))
+        assert one.pruned
+        with pytest.raises(ParameterError, match="macs_nonzero is more than its"):
+            replace(one, synapses=(1, 1))
+
+    def test_of_norms_that_no_layer_holds_and_modules_at_several_places(self) -> None:
+        class Shared(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.norm, self.relu, self.pool = (
+                    nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(3, 1, 1))  # fmt: skip
+                self.conv, self.again = (nn.Conv2d(2, 2, 1) for _ in range(2))
+                self.between, self.last = nn.BatchNorm2d(2), nn.Linear(128, 4)
+
+            def forward(self, x: Tensor) -> Tensor:
+                x = self.pool(self.relu(self.conv(self.norm(x))))
+                x = self.pool(self.relu(self.again(self.between(x))))
+                return self.last(x.flatten(1))  # type: ignore[no-any-return]
+
+        report = self.report(Shared().eval(), torch.rand(N, 2, 8, 8))
+        variants = report.analysis.ledger.variants[1:]
+        found = {(one.term, one.place): mean for one, mean in zip(
+            variants[0].operations.columns, variants[0].operations.means, strict=True)}  # fmt: skip
+        assert report.not_counted == ()
+        assert report.analysis.inputs.baselines[0].architecture.input.out_shape == (2, 8, 8)
+        for norm in ("norm", "between"):
+            assert found["multiplication", norm] == found["addition", norm] == 128
+        reached = 2 * 22**2
+        for name, amount in (("relu", 128), ("pool", reached)):
+            assert found["activation_comparison", name] == amount
+            assert found["activation_comparison", f"{name}, call 2"] == amount
 
     def test_in_integers_on_samples_of_its_own(self) -> None:
         ann = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4)).eval()

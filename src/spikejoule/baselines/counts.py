@@ -47,6 +47,8 @@ class BaselineCounts:
         macs_nonzero: products of an activation that is not zero and a weight that is left, of each
             matrix, int64 [N, L - 1].
         weights_sha256: checksum of its weights (`weights_digest`); empty where it is not known.
+
+    Raises ParameterError if it multiplies by more weights than it has.
     """
 
     name: str
@@ -60,6 +62,10 @@ class BaselineCounts:
     accuracy_percent: float
     macs_nonzero: NDArray[np.int64]
     weights_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.macs_nonzero > np.array(self.synapses)).any():
+            raise ParameterError(f"{self.name}: macs_nonzero is more than its {self.synapses}")
 
     @property
     def macs_dense(self) -> int:
@@ -267,8 +273,8 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     own = {name.removeprefix(prefix): of for name, of in arrays.items()
            if name.startswith(f"{prefix}layer")}  # fmt: skip
     macs = arrays[f"{prefix}macs_nonzero"]
-    if macs.shape[1:] != (len(synapses),) or (macs > synapses).any():
-        raise ValueError(f"{prefix}macs_nonzero must lie between 0 and {synapses}")
+    if macs.shape[1:] != (len(synapses),):
+        raise ValueError(f"{prefix}macs_nonzero is not of {len(synapses)} layers")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Real, Section
 from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
@@ -157,11 +158,19 @@ def family(
         pruning_epochs: fraction of the epochs before the first weight is removed, and after which
             the last one is.
         sum_bits: width of the sums of those of integers.
+
+    Raises:
+        ParameterError: sums have no room for a width.
     """
     start, end = pruning_epochs
     for hidden, fraction, bits, bias in product(
         settings.family_hidden, settings.family_pruned, settings.family_bits, settings.family_bias
     ):
+        if bits != FLOAT_BITS and bits + _ROOM_FOR_SUMS + 1 >= sum_bits:
+            raise ParameterError(
+                f"baseline.family_bits: {bits} leaves activations 1 bit in sums of {sum_bits} bits "
+                f"(model.state_bits); allowed are up to {sum_bits - _ROOM_FOR_SUMS - 2}, and 32"
+            )
         pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
         neuron = LeakyIntegrateAndFire(bias=bias)
         architecture = Network.of_layers(n_input, (hidden,), n_output, neuron)

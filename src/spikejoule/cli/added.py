@@ -166,12 +166,18 @@ def _of_module(
         reports = [price(module, split.spikes(), time_axis=0, progress=False) for split in splits]
         percents = [split.percent(report.predictions, given)
                     for split, report in zip(splits, reports, strict=True)]  # fmt: skip
+        _check_counted(given, reports[1].not_counted)
         return digest, [_spiking(reports[1].activity, percents, splits[1], encoder)]
-    counts = [
-        Contestant(found, (split.samples.images[:, None] / 255).astype(np.float32)).counts(
-            split.samples.labels.astype(np.int64)
-        )
-        for split in splits
-    ]
+    counts = []
+    for split in splits:
+        contestant = Contestant(found, (split.samples.images[:, None] / 255).astype(np.float32))
+        counts.append(contestant.counts(split.samples.labels.astype(np.int64)))
+        _check_counted(given, [*contestant.run.watch.unknown.values()])
     validated = replace(counts[1], validation_accuracy_percent=counts[0].accuracy_percent)
     return digest, ledger.baseline_variants((validated,), len(splits[1].samples))
+
+
+def _check_counted(given: str, not_counted: Sequence[str]) -> None:
+    """Refuse a network of which not all is counted: it would look cheaper than it is."""
+    if not_counted:
+        raise ArtifactError(f"--add: {given} is not counted whole: {', '.join(not_counted)}.")

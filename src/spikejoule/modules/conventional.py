@@ -1,8 +1,8 @@
 """A conventional network of torch, counted on the samples of a spiking one.
 
-Layers with weights, ReLU, pooling, batch normalisation (folded into the weights before it), dropout
-and flattening are counted, each activation that is not zero as in `spikejoule.energy.counting`.
-What else a network has is named.
+Layers with weights, ReLU, pooling, batch normalisation (folded into the weights before it, if there
+are some), dropout and flattening are counted, each activation that is not zero as in
+`spikejoule.energy.counting`. What else a network has is named.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from spikejoule.model.network import Input, Network, Neurons, Node
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.modules.counted import node_of
 from spikejoule.modules.populations import Known
-from spikejoule.modules.reach import NORMS, WEIGHTED
+from spikejoule.modules.reach import WEIGHTED, fan_out
 from spikejoule.modules.running import Answer, Run, batches_of, checked
 from spikejoule.modules.watching import INPUT, Watch
 
@@ -66,7 +66,7 @@ class Contestant:
     def __init__(self, given: "nn.Module | Baseline", samples: Any = None) -> None:
         baseline = given if isinstance(given, Baseline) else Baseline(given)
         self.baseline = baseline if samples is None else replace(baseline, samples=samples)
-        self.run = Run(baseline.module, Known(()), answer=baseline.answer,
+        self.run = Run(baseline.module, Known((), pruned=baseline.pruned), answer=baseline.answer,
                        called="the network to compare with")  # fmt: skip
 
     def take(self, x: Tensor, time_axis: Any) -> None:
@@ -91,7 +91,8 @@ class Contestant:
                 f"{len(labels):,} samples, so that its accuracy is not known."
             )
         network, macs = _network_of(run.watch)
-        synapses = tuple(int(one.fan_out(given.pruned).sum()) for one in network.connections)
+        layers = (one for one in run.watch.places.values() if isinstance(one.module, WEIGHTED))
+        synapses = tuple(int(one.fan_out.sum()) for one in layers if one.fan_out is not None)
         percent = 100 * float((answers == labels).mean())
         name = given.name or f"{type(given.module).__name__} {network.sizes}"
         if given.weight_bits < FLOAT_BITS:
@@ -116,11 +117,14 @@ def _network_of(watch: Watch) -> tuple[Network, NDArray[np.int64]]:
     nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
     macs: list[NDArray[np.int64]] = []
     for name, place in watch.places.items():
-        if isinstance(place.module, NORMS):
-            continue
-        nodes[name] = node_of(place, is_spiking=False)
-        if isinstance(place.module, WEIGHTED):
-            if (counted[name, "steps"] > 1).any():
+        calls, module = int(counted[name, "steps"].max()), place.module
+        node = node_of(replace(place, fan_out=fan_out(module, place.in_shape, place.out_shape)),
+                       is_spiking=False)  # fmt: skip
+        nodes[name] = node
+        for call in range(2, calls + 1):  # of a module that stands at several places
+            nodes[f"{name}, call {call}"] = replace(node, name=f"{name}, call {call}")
+        if isinstance(module, WEIGHTED):
+            if calls > 1:
                 raise ArtifactError(
                     f"{name} of the network to compare with runs more than once for a sample."
                 )

@@ -85,7 +85,7 @@ def activity_of(watch: Watch, steps: int = 0) -> Activity:
             if source not in places and source not in nodes:  # no module has given it
                 nodes[source] = _between(source, place)
                 counts["spikes"][source] = counts["comparisons"][source] = none
-            if place.fan_out is None:
+            if place.fan_out is None and source != INPUT:
                 continue
             read = of(f"{'entries' if place.takes_values else 'spikes'} of {source}")
             counts["reads"][source] = counts["reads"].get(source, 0) + read
@@ -137,7 +137,10 @@ def node_of(place: Place, is_spiking: bool = True) -> Node:
     if isinstance(module, WEIGHTED):
         return _connection(place, module)
     if isinstance(module, NORMS):
-        return Node(name, *shapes)
+        # An addition and a multiplication a unit, as an average over windows of one unit.
+        ones = np.ones(place.n_out, np.int64)
+        return Node(name, *shapes) if is_spiking else _Pooled(
+            name, *shapes, _NO_WINDOWS, True, ones)  # fmt: skip
     if not isinstance(module, POOLING) or (is_spiking and not place.gives_values):
         return Step(name, *shapes, np.empty(0))
     reached = np.zeros(1, np.int64) if place.fan_out is None else place.fan_out

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.modules.reach import WEIGHTED, unit_dimensions
+from spikejoule.modules.reach import WEIGHTED, plain, unit_dimensions
 
 Found = Counter[str]
 
@@ -49,11 +49,8 @@ def _torch(module: Any, x: Tensor, out: Tensor) -> Found:
 
 def _synapses(module: Any, entering: Tensor, weight: Tensor) -> int:
     """The products of what enters, 0 or 1, with weights of 0 or 1, added up."""
-    kind: Any = next(one for one in WEIGHTED if isinstance(module, one))
-    layer = kind.__new__(kind)  # of torch itself, without steps, hooks and parametrisations
-    layer.__dict__.update(vars(module), _parameters={"weight": weight.double(), "bias": None})
     shape = entering.shape[entering.ndim - unit_dimensions(module) :]
-    return int(kind.forward(layer, entering.double().reshape(-1, *shape)).sum())
+    return int(plain(module, weight.double()).forward(entering.double().reshape(-1, *shape)).sum())
 
 
 COUNTERS: Final[dict[str, Callable[[Any, Tensor, Tensor], Found]]] = {

@@ -35,7 +35,7 @@ class Population:
         input, recurrent: its own weights, if it has any: between what it takes and its neurons, and
             between these. A module of `torch.nn` (Linear, a convolution), a matrix [target,
             source], or a number for each neuron, which reaches itself alone.
-        holds: parts of the module that are these weights.
+        holds: parts of the module that these weights are made of.
         bias: of its own weights; None without.
         without_autapses: whether no neuron reaches itself through `recurrent`.
         is_wiring: whether the module has weights alone, and the neurons are one of its parts.
@@ -94,10 +94,12 @@ class Known:
     Attributes:
         simulators: those whose modules the model has.
         own: what a user says of classes.
+        pruned: whether a weight of 0 is no weight.
     """
 
     simulators: tuple[Simulator, ...]
     own: Mapping[type, Population | Describe] = field(default_factory=dict)
+    pruned: bool = False
 
     def describe(self, module: nn.Module) -> Population | None:
         """The neurons of a module; None if it is none that is known."""

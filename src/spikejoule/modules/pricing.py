@@ -128,11 +128,12 @@ def price(
     runs = [run, *(one.run for one in contestants)]
     unknown = [each for one in runs for each in one.not_counted]
     notes = [each for one in runs for each in one.notes]
-    notes += [f"{label}: {words}." for label, words in inputs.facts[1:]]
-    for note in notes:
-        warnings.warn(note, stacklevel=3)
+    notes += [f"{words}." if label == "warning" else f"{label}: {words}."
+              for label, words in inputs.facts[1:]]  # fmt: skip
+    for words in (*([f"Not counted: {', '.join(unknown)}."] if unknown else []), *notes):
+        warnings.warn(words, stacklevel=5)  # of the caller, before what checks the arguments
     facts = [inputs.facts[0], ("not counted", ", ".join(unknown) or "none")]
-    facts += [("notes", " ".join(notes))] if notes else []
+    facts += [("warning", " ".join(notes).rstrip("."))] if notes else []
     inputs = replace(inputs, facts=tuple(facts))
     analysis = analyse(inputs, profiles, chosen, judging, BootstrapSettings())
     return Report(analysis, activity, run.answers(), tuple(unknown), tuple(notes))

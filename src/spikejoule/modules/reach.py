@@ -41,7 +41,10 @@ def unit_dimensions(module: nn.Module) -> int:
     return 1 + int(digits[0])
 
 
-def fan_out(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | None:
+@torch.inference_mode(False)
+def fan_out(
+    module: Any, shape: Shape, out_shape: Shape, pruned: bool = False
+) -> NDArray[np.int64] | None:
     """Synapses, or windows of pooling, that each unit of the input reaches, int64 [n_in].
 
     None of pooling that is not known as it is set, and of what has neither.
@@ -49,20 +52,28 @@ def fan_out(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | 
     Args:
         module: of torch.
         shape, out_shape: of what it takes and gives of one sample.
+        pruned: whether a weight of 0 is no synapse.
     """
     if isinstance(module, POOLING):
         return _windows(module, shape, out_shape)
-    kind: Any = next((one for one in WEIGHTED if isinstance(module, one)), None)
-    if kind is None:
+    if not isinstance(module, WEIGHTED):
         return None
-    if kind is nn.Linear:
+    if isinstance(module, nn.Linear) and not pruned:
         return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
-    # The class of torch itself, whose forward knows nothing of steps, hooks or parametrisations.
-    twin = kind.__new__(kind)
-    kept = {key: value for key, value in vars(module).items() if key not in ("weight", "bias")}
-    ones = torch.ones(module.weight.shape, dtype=torch.float64)
-    twin.__dict__.update(kept, _parameters={"weight": ones, "bias": None})
-    return _transposed(lambda x: kind.forward(twin, x), shape)
+    with torch.no_grad():
+        weight = module.weight.cpu()
+        kept = (weight != 0).double() if pruned else torch.ones_like(weight, dtype=torch.float64)
+    return _transposed(plain(module, kept).forward, shape)
+
+
+def plain(module: Any, weight: Tensor) -> Any:
+    """A layer of torch's own class, which knows nothing of steps, hooks or parametrisations, with
+    these weights and without a bias."""
+    kind: Any = next(one for one in WEIGHTED if isinstance(module, one))
+    layer = kind.__new__(kind)
+    own = {key: value for key, value in vars(module).items() if key not in ("weight", "bias")}
+    layer.__dict__.update(own, _parameters={"weight": weight, "bias": None})
+    return layer
 
 
 def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | None:
@@ -98,7 +109,7 @@ def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] |
 
 
 def _transposed(linear: Callable[[Tensor], Tensor], shape: Shape) -> NDArray[np.int64]:
-    with torch.enable_grad(), torch.inference_mode(False):
+    with torch.enable_grad():
         ones = torch.zeros((1, *shape), dtype=torch.float64, requires_grad=True)
         (found,) = torch.autograd.grad(linear(ones).sum(), ones)
     return found.reshape(-1).round().to(torch.int64).numpy()

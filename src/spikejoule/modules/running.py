@@ -224,10 +224,11 @@ class Run:
         peak = max((one.peak for one in readers), default=0.0)
         own = [one.module for one in firing if isinstance(one.module, tuple(self.known.own))]
         kept = {type(one).__name__ for one in own if not callable(getattr(one, "reset", None))}
+        whose = f"{self.called} ({type(self.model).__name__})"
         said = {
             f"{nearly} gives numbers that are almost whole, which are counted as values: round "
             "them if they are spikes.": nearly,
-            f"{type(self.model).__name__} is in training mode, and was counted as it ran: call "
+            f"{whose[0].upper()}{whose[1:]} is in training mode, and was counted as it ran: call "
             "eval() for an inference.": self.model.training,
             "Some neurons work in one step: if the samples have an axis of time, time_axis has to "
             "say which.": firing and self._axis is None and self.watch.has_taken_one_step,

@@ -42,14 +42,20 @@ _ANY: Final = "any"
 """The axis of time of modules that take any number of axes."""
 _EXACT: Final = 2**24
 """Below it float32 adds up whole numbers exactly."""
-_COUNTED_IN_MODULES: Final = {
-    "linear", "bilinear", "matmul", "rmatmul", "mm", "bmm", "addmm", "baddbmm", "mv", "einsum",
-    "tensordot", "scaled_dot_product_attention", "gt", "ge", "heaviside", "relu",
-    *(f"{kind}{n}d" for n in (1, 2, 3) for kind in (
-        "conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "adaptive_avg_pool",
-        "adaptive_max_pool")),
+_UNNAMED: Final = {
+    "add", "radd", "iadd", "sub", "rsub", "isub", "sum", "cat", "concat", "concatenate", "stack",
+    "dropout", "get", "getitem", "setitem", "view", "view_as", "reshape", "flatten", "unflatten",
+    "squeeze", "unsqueeze", "transpose", "permute", "movedim", "t", "expand", "expand_as", "repeat",
+    "repeat_interleave", "broadcast_to", "select", "index_select", "gather", "unfold", "roll",
+    "flip", "pad", "split", "chunk", "tensor_split", "unbind", "clone", "detach", "contiguous",
+    "to", "float", "half", "bfloat16", "double", "cpu", "cuda", "copy", "fill", "zero",
+    "requires_grad", "to_dense", "zeros", "ones", "empty", "full", "eye", "tensor", "as_tensor",
+    "zeros_like", "ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_empty",
+    "new_full",
 }  # fmt: skip
-"""Functions of torch that are counted as modules alone: products, pooling, thresholds."""
+"""Functions of torch that move and add numbers, or make them from nothing."""
+_THRESHOLDS: Final = frozenset({"gt", "ge", "greater", "greater_equal"})
+"""Functions that give no numbers, and are named nevertheless."""
 
 
 @dataclass(eq=False)
@@ -148,10 +154,13 @@ class _Functions(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        found = function(*args, **(kwargs or {}))
         name = getattr(function, "__name__", "").strip("_")
-        if not self.depth and name in _COUNTED_IN_MODULES:
-            self.unknown[name] = f"{name} (a function, and no module)"
-        return function(*args, **(kwargs or {}))
+        if not self.depth and name not in _UNNAMED:
+            given = first_tensor(found, none=True)
+            if name in _THRESHOLDS or (given is not None and given.is_floating_point()):
+                self.unknown[name] = f"{name} (a function, and no module)"
+        return found
 
     def enter(self, *_: Any) -> None:
         """A module begins."""
@@ -186,7 +195,10 @@ class Watch:
         self._size, self._steps = 0, 0
         self._names = {module: _named(name, module) for name, module in model.named_modules()}
         described = {module: known.describe(module) for module in self._names}
-        self._populations = {one: of for one, of in described.items() if of is not None}
+        known_ones = {one: of for one, of in described.items() if of is not None}
+        parts = {part for one, of in known_ones.items() if not of.is_wiring
+                 for part in [*one.modules()][1:]}  # fmt: skip
+        self._populations = {one: of for one, of in known_ones.items() if one not in parts}
         self._is_axis_known = any(one.time == 1 for one in self._populations.values())
         self._axis = int(self._is_axis_known)
         self._own_weights = {
@@ -195,7 +207,8 @@ class Watch:
             for kind, weight in (("input", one.input), ("recurrent", one.recurrent))
             if weight is not None
         }
-        held = {part for one in self._populations.values() for part in one.holds}
+        own = {(one.input, one.recurrent, *one.holds) for one in self._populations.values()}
+        held = {part for each in own for part in each if isinstance(part, nn.Module)}
         scripted = [one for one in self._names if isinstance(one, torch.jit.ScriptModule)]
         closed = [*self._populations, *scripted]
         self._inner = {part for one in closed for part in [*one.modules()][1:]}
@@ -203,6 +216,8 @@ class Watch:
         self._layouts = {module: self._layout_of(module) for module in outside}
         self._hooks = [(one, hook) for one in outside if (hook := self._hook_of(one)) is not None]
         self._layers = [module for module in outside if isinstance(module, WEIGHTED)]
+        self._entered: dict[nn.Module, Tensor] = {}
+        self._scratch: Scratch = {}
 
     def _layout_of(self, module: nn.Module) -> tuple[int | None, int | str | None]:
         """Axes of one sample and step of what a module takes, and the axis of time; `by_step`."""
@@ -216,8 +231,12 @@ class Watch:
         """What is done when a module has run; None for nothing."""
         name, kind = self._names[module], type(module).__name__
         if module in self._populations:
+            self._name_matrices(module)
             return self._fired
         if isinstance(module, COUNTED):
+            whose = getattr(module.forward, "__module__", "").partition(".")[0]
+            if whose not in ("torch", *(one.package for one in self.known.simulators)):
+                self.unknown[f"{name}.forward"] = f"{name} ({kind}, which has a forward of its own)"
             return self._ran
         if isinstance(module, PASSING):
             return self._passed
@@ -228,11 +247,19 @@ class Watch:
             return None
         if any(one is not None for one in module._parameters.values()):
             self.unknown[name] = f"{name} ({kind}, which has parameters)"
-            return None
         is_container = isinstance(module, nn.Sequential) or any(
             isinstance(part, COUNTED) or part in self._populations for part in module.modules()
         )
         return None if is_container else self._unknown
+
+    def _name_matrices(self, module: nn.Module) -> None:
+        """Name matrices of a user's own neurons of which the user has said nothing."""
+        of = self._populations[module]
+        is_open = isinstance(module, tuple(self.known.own)) and of.input is of.recurrent is None
+        for key, held in module._parameters.items():
+            if is_open and held is not None and held.ndim == 2:
+                name = f"{self._names[module]}.{key}"
+                self.unknown[name] = f"{name} (a matrix, which its Population does not name)"
 
     @contextmanager
     def batch(self, size: int, steps: int | None, axis: int | None) -> Iterator[None]:
@@ -244,6 +271,8 @@ class Watch:
             axis: of time in what the model is given; None where it has none.
         """
         self._size, self._steps = size, steps or 0
+        for traced in self._traced.values():
+            traced.given = None  # what torch does not know may have written there
         if axis is not None:
             self._axis, self._is_axis_known = axis, True
         with ExitStack() as stack:
@@ -252,6 +281,9 @@ class Watch:
             if any(type(one).__name__ == "OptimizedModule" for one in self._names):  # without hooks
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             for module, hook in self._hooks:
+                if hook == self._unknown:
+                    before = module.register_forward_pre_hook(self._before, with_kwargs=True)
+                    stack.callback(before.remove)
                 stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
                 if functions is not None:
                     stack.callback(module.register_forward_pre_hook(functions.enter).remove)
@@ -344,7 +376,7 @@ class Watch:
         if (name, in_shape) not in self._by_shape:
             n_same = sum(key[0] == name for key in self._by_shape)
             unique = name if n_same == 0 else f"{name} ({n_same + 1})"
-            reached = fan_out(module, in_shape, out_shape)
+            reached = fan_out(module, in_shape, out_shape, self.known.pruned)
             if reached is None and isinstance(module, POOLING):
                 self.unknown[name] = f"{name} ({type(module).__name__}, as it is set)"
             has_bias = isinstance(module, WEIGHTED) and module.bias is not None
@@ -382,6 +414,8 @@ class Watch:
         self._now[place.name, "steps"].append(len(entered))
         if place.fan_out is not None:
             self._enter(place, x, entered)
+        elif self._source_of(place, x).source == INPUT:
+            self._enter(place, x, self.by_step(x, *layout))
         if left is None:
             self._trace(out, place.name)
         else:
@@ -394,11 +428,13 @@ class Watch:
         shape = left.shape[2:]
         place = None
         if not self._populations[module].is_wiring:
-            source = self._traced_of(x).source
             place = self._place(name, module, shape, shape)
+            source = self._source_of(place, x).source
             self._now[place.name, "steps"].append(len(left))
             if source and (module, "input") not in self._own_weights:
                 place.sources[source] = None
+                if source == INPUT:
+                    self._enter(place, x, self.by_step(x, *layout))
             self._give(place, out, left)
         for kind, given in (("input", x), ("recurrent", out)):
             layer: Any = self._own_weights.get((module, kind))
@@ -411,27 +447,35 @@ class Watch:
                 if place is not None:
                     place.sources[own.name] = None
 
-    def _enter(self, place: Place, x: Tensor, by_step: Tensor) -> None:
-        """Count what enters a layer or pooling: each unit times its fan-out."""
+    def _source_of(self, place: Place, x: Tensor) -> _Traced:
+        """The latest trace of what enters a place; what the first one takes is the input."""
         traced = self._traced_of(x)
+        if traced is _UNKNOWN and (self.input_shape is None or INPUT in place.sources):
+            return self._trace(x, INPUT)
+        return traced
+
+    def _enter(self, place: Place, x: Tensor, by_step: Tensor) -> None:
+        """Count what enters a layer or pooling, each unit times its fan-out; or what enters
+        another place of the input."""
+        traced = self._source_of(place, x)
         if traced is _UNKNOWN:
-            is_first = self.input_shape is None or INPUT in place.sources
-            traced = self._trace(x, INPUT if is_first else f"before {place.name}")
+            traced = self._trace(x, f"before {place.name}")
         source = traced.source
         if source == INPUT and self.input_shape is None:
-            self.input_shape = place.in_shape
+            self.input_shape = by_step.shape[2:]
         place.sources[source] = None
         if traced.given is None or traced.key != _key(x):
             takes_values = place.takes_values and source in self._giving_values
-            traced.key, traced.given = _key(x), summary(by_step, takes_values)
+            traced.key, traced.given = _key(x), summary(by_step, self._scratch, takes_values)
         given = traced.given
         if not given.whole:
             place.takes_values = True
             self._giving_values.add(source)
         place.peak = max(place.peak, given.peak)
-        if not place.alike:
+        if place.fan_out is not None and not place.alike:
             flat, is_binary = by_step.flatten(2), given.whole and given.spikes is given.nonzero
-            events = entries = place.weighted(flat if is_binary else _marks(flat), 1)
+            marks = flat if is_binary else _marks(flat, self._scratch)
+            events = entries = place.weighted(marks, 1)
             if given.whole and not is_binary:
                 events = place.weighted(flat.abs(), given.peak)
             self._now[place.name, "events"].append(events)
@@ -441,8 +485,9 @@ class Watch:
 
     def _give(self, place: Place, out: Tensor, by_step: Tensor) -> None:
         """Count what leaves a place that others read."""
-        is_graded = place.population is not None and (place.population.graded or not place.fires)
-        given = summary(by_step, place.takes_values or is_graded)
+        of = place.population
+        are_values = place.takes_values if of is None else of.graded or not of.fires
+        given = summary(by_step, self._scratch, are_values)
         place.gives_values |= not (given.whole or place.fires)
         place.gives_nearly |= given.nearly and place.fires
         self._now[place.name, "spikes"].append(given.spikes)
@@ -457,16 +502,22 @@ class Watch:
         if traced is _UNKNOWN or not isinstance(out, Tensor):
             return
         if isinstance(module, DROPOUT) and module.training and module.p > 0:
-            self._trace(out, traced.source, summary(self.by_step(out, None, _ANY), True))
+            given = summary(self.by_step(out, None, _ANY), self._scratch, True)
+            self._trace(out, traced.source, given)
         elif self._traced_of(out) is _UNKNOWN:
             self._trace(out, traced.source, traced.given if traced.key == _key(x) else None)
+
+    def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        """Keep what a module takes that may work in place."""
+        self._entered[module] = first_tensor((args, kwargs)).clone()
 
     def _unknown(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Name what gives something else than it takes."""
         x, given = first_tensor((args, kwargs)), first_tensor(out, none=True)
-        if given is None or given.untyped_storage() is not x.untyped_storage():
+        is_same = given is not None and given.untyped_storage() is x.untyped_storage()
+        if not is_same or not torch.equal(self._entered.pop(module), x):
             name = self._names[module]
-            self.unknown[name] = f"{name} ({type(module).__name__})"
+            self.unknown.setdefault(name, f"{name} ({type(module).__name__})")
 
 
 def unclear(x: Tensor, size: int) -> DataError:
@@ -484,21 +535,21 @@ def _named(name: str, module: nn.Module) -> str:
     return name if is_plain else f"{type(module).__name__} {name}".strip()
 
 
-_SCRATCH: dict[tuple[torch.device, torch.dtype, bool], Tensor] = {}
+Scratch = dict[tuple[torch.device, torch.dtype, bool], Tensor]
 
 
-def _scratch(flat: Tensor) -> Tensor:
+def _memory(flat: Tensor, scratch: Scratch) -> Tensor:
     """Memory of the shape of a tensor, which the next call takes again."""
     key = flat.device, flat.dtype, torch.is_inference_mode_enabled()
-    if key not in _SCRATCH:
-        _SCRATCH[key] = torch.empty_like(flat)
-    return _SCRATCH[key].resize_(flat.shape)
+    if key not in scratch:
+        scratch[key] = torch.empty_like(flat)
+    return scratch[key].resize_(flat.shape)
 
 
-def _marks(flat: Tensor) -> Tensor:
+def _marks(flat: Tensor, scratch: Scratch) -> Tensor:
     """1 where something is not zero, in the type of floating point that it has: comparisons that
     give bool take torch fifty times longer."""
-    return torch.ne(flat, 0, out=_scratch(flat))
+    return torch.ne(flat, 0, out=_memory(flat, scratch))
 
 
 def _is_zero(flat: Tensor) -> bool:
@@ -507,16 +558,16 @@ def _is_zero(flat: Tensor) -> bool:
     return low.item() == 0 and high.item() == 0
 
 
-def summary(by_step: Tensor, is_values: bool = False) -> Given:
+def summary(by_step: Tensor, scratch: Scratch, is_values: bool = False) -> Given:
     """What a tensor [steps, B, units...] holds; of values, how many there are alone."""
     flat = by_step.flatten(2)
     if flat.dtype not in (torch.float32, torch.float64):
         flat = flat.float()
     # x - x x is 0 for 0 and 1 alone, in floating point, too.
     is_binary = not is_values and _is_zero(
-        torch.addcmul(flat, flat, flat, value=-1, out=_scratch(flat))
+        torch.addcmul(flat, flat, flat, value=-1, out=_memory(flat, scratch))
     )
-    marks = flat if is_binary else _marks(flat)
+    marks = flat if is_binary else _marks(flat, scratch)
     dtype = torch.float32 if marks.shape[0] * marks.shape[2] < _EXACT else torch.float64
     nonzero = marks.sum(dim=(0, 2), dtype=dtype)
     if is_binary or is_values:
