@@ -35,6 +35,7 @@ from spikejoule.modules.reach import (
     fan_out,
     unit_dimensions,
 )
+from spikejoule.modules.simulators import PACKAGES
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -216,7 +217,7 @@ class Watch:
         self._layouts = {module: self._layout_of(module) for module in outside}
         self._hooks = [(one, hook) for one in outside if (hook := self._hook_of(one)) is not None]
         self._layers = [module for module in outside if isinstance(module, WEIGHTED)]
-        self._entered: dict[nn.Module, Tensor] = {}
+        self._entered: dict[nn.Module, Any] = {}
         self._scratch: Scratch = {}
 
     def _layout_of(self, module: nn.Module) -> tuple[int | None, int | str | None]:
@@ -235,7 +236,7 @@ class Watch:
             return self._fired
         if isinstance(module, COUNTED):
             whose = getattr(module.forward, "__module__", "").partition(".")[0]
-            if whose not in ("torch", *(one.package for one in self.known.simulators)):
+            if whose not in ("torch", *PACKAGES):
                 self.unknown[f"{name}.forward"] = f"{name} ({kind}, which has a forward of its own)"
             return self._ran
         if isinstance(module, PASSING):
@@ -509,13 +510,15 @@ class Watch:
 
     def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """Keep what a module takes that may work in place."""
-        self._entered[module] = first_tensor((args, kwargs)).clone()
+        x = first_tensor((args, kwargs), none=True)
+        self._entered[module] = None if x is None else x.clone()
 
     def _unknown(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Name what gives something else than it takes."""
-        x, given = first_tensor((args, kwargs)), first_tensor(out, none=True)
-        is_same = given is not None and given.untyped_storage() is x.untyped_storage()
-        if not is_same or not torch.equal(self._entered.pop(module), x):
+        x, given = first_tensor((args, kwargs), none=True), first_tensor(out, none=True)
+        is_view = given is not None and x is not None
+        is_view = is_view and given.untyped_storage() is x.untyped_storage()
+        if not is_view or not torch.equal(self._entered[module], x):
             name = self._names[module]
             self.unknown.setdefault(name, f"{name} ({type(module).__name__})")
 

@@ -11,6 +11,9 @@ from torch import nn
 
 from spikejoule.modules.populations import Simulator
 
+PACKAGES = sorted(one.name for one in pkgutil.iter_modules(__path__))
+"""By which simulators are imported."""
+
 
 def simulators_of(model: nn.Module) -> tuple[Simulator, ...]:
     """The simulators of whose modules a model consists."""
@@ -19,6 +22,5 @@ def simulators_of(model: nn.Module) -> tuple[Simulator, ...]:
         for module in model.modules()
         for kind in type(module).__mro__
     }
-    names = sorted(one.name for one in pkgutil.iter_modules(__path__) if one.name in roots)
-    found = (importlib.import_module(f"{__name__}.{name}") for name in names)
+    found = (importlib.import_module(f"{__name__}.{name}") for name in PACKAGES if name in roots)
     return tuple(one.SIMULATOR for one in found)
