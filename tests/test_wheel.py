@@ -183,9 +183,9 @@ def test_every_module_needs_what_is_declared(name: str, request: pytest.FixtureR
     ("command", "module", "extra"),
     [
         (("inspect", "checkpoint.pth"), "torch", "torch"),
-        (("publish", "graph.nir", *HOW), "torch", "pipeline"),
+        (("publish", "graph.nir", *HOW), "mlflow", "pipeline"),
         (("runs", "project"), "mlflow", "pipeline"),
-        (("search", "project"), "optuna", "search"),
+        (("search", "project"), "submitit", "search"),
     ],
 )
 def test_commands_of_the_extras_say_so(
