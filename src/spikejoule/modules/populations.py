@@ -64,6 +64,17 @@ class Population:
             found += n_units // factors.numel() * int((factors != 1).sum())
         return found
 
+    def as_layer(self, weight: Tensor) -> nn.Linear:
+        """Weights that neurons hold as a layer: a matrix, or one weight from each to itself."""
+        is_input, is_matrix = weight is self.input, weight.ndim == 2
+        layer = nn.Linear(1, 1, bias=False)
+        layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
+        without_own = self.without_autapses and not is_input
+        layer.out_features = len(weight) - without_own if is_matrix else 1
+        if is_input and self.bias is not None:
+            layer.bias = nn.Parameter(self.bias.detach(), requires_grad=False)
+        return layer
+
 
 Describe = Callable[[Any], Population | None]
 

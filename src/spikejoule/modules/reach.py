@@ -31,6 +31,20 @@ DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 COUNTED = (*WEIGHTED, *POOLING, *NORMS, *ACTIVATIONS)
 PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUT)
 """Modules that change no number, in evaluation."""
+UNNAMED = {
+    "add", "radd", "iadd", "sub", "rsub", "isub", "sum", "cat", "concat", "concatenate", "stack",
+    "dropout", "get", "getitem", "setitem", "view", "view_as", "reshape", "flatten", "unflatten",
+    "squeeze", "unsqueeze", "transpose", "permute", "movedim", "t", "expand", "expand_as", "repeat",
+    "repeat_interleave", "broadcast_to", "select", "index_select", "gather", "unfold", "roll",
+    "flip", "pad", "split", "chunk", "tensor_split", "unbind", "clone", "detach", "contiguous",
+    "to", "float", "half", "bfloat16", "double", "cpu", "cuda", "copy", "fill", "zero",
+    "requires_grad", "to_dense", "zeros", "ones", "empty", "full", "eye", "tensor", "as_tensor",
+    "zeros_like", "ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_empty",
+    "new_full",
+}  # fmt: skip
+"""Functions of torch that only move and add numbers, or make them from nothing."""
+THRESHOLDS = frozenset({"gt", "ge", "greater", "greater_equal"})
+"""Functions that give no numbers, and are named nevertheless."""
 
 
 def unit_dimensions(module: nn.Module) -> int:

@@ -30,6 +30,8 @@ from spikejoule.modules.reach import (
     NORMS,
     PASSING,
     POOLING,
+    THRESHOLDS,
+    UNNAMED,
     WEIGHTED,
     Shape,
     fan_out,
@@ -43,20 +45,6 @@ _ANY: Final = "any"
 """The axis of time of modules that take any number of axes."""
 _EXACT: Final = 2**24
 """Below it float32 adds up whole numbers exactly."""
-_UNNAMED: Final = {
-    "add", "radd", "iadd", "sub", "rsub", "isub", "sum", "cat", "concat", "concatenate", "stack",
-    "dropout", "get", "getitem", "setitem", "view", "view_as", "reshape", "flatten", "unflatten",
-    "squeeze", "unsqueeze", "transpose", "permute", "movedim", "t", "expand", "expand_as", "repeat",
-    "repeat_interleave", "broadcast_to", "select", "index_select", "gather", "unfold", "roll",
-    "flip", "pad", "split", "chunk", "tensor_split", "unbind", "clone", "detach", "contiguous",
-    "to", "float", "half", "bfloat16", "double", "cpu", "cuda", "copy", "fill", "zero",
-    "requires_grad", "to_dense", "zeros", "ones", "empty", "full", "eye", "tensor", "as_tensor",
-    "zeros_like", "ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_empty",
-    "new_full",
-}  # fmt: skip
-"""Functions of torch that move and add numbers, or make them from nothing."""
-_THRESHOLDS: Final = frozenset({"gt", "ge", "greater", "greater_equal"})
-"""Functions that give no numbers, and are named nevertheless."""
 
 
 @dataclass(eq=False)
@@ -157,9 +145,9 @@ class _Functions(TorchFunctionMode):
     ) -> Any:
         found = function(*args, **(kwargs or {}))
         name = getattr(function, "__name__", "").strip("_")
-        if not self.depth and name not in _UNNAMED:
+        if not self.depth and name not in UNNAMED:
             given = first_tensor(found, none=True)
-            if name in _THRESHOLDS or (given is not None and given.is_floating_point()):
+            if name in THRESHOLDS or (given is not None and given.is_floating_point()):
                 self.unknown[name] = f"{name} (a function, and no module)"
         return found
 
@@ -203,7 +191,7 @@ class Watch:
         self._is_axis_known = any(one.time == 1 for one in self._populations.values())
         self._axis = int(self._is_axis_known)
         self._own_weights = {
-            (module, kind): weight if isinstance(weight, nn.Module) else _as_layer(one, weight)
+            (module, kind): weight if isinstance(weight, nn.Module) else one.as_layer(weight)
             for module, one in self._populations.items()
             for kind, weight in (("input", one.input), ("recurrent", one.recurrent))
             if weight is not None
@@ -603,15 +591,3 @@ def first_tensor(values: Any, none: bool = False) -> Any:
     if none:
         return None
     raise DataError("a module takes or gives no tensor, and cannot be counted.")
-
-
-def _as_layer(population: Population, weight: Tensor) -> nn.Linear:
-    """Weights that neurons hold as a layer: a matrix, or one weight from each to itself."""
-    is_input, is_matrix = weight is population.input, weight.ndim == 2
-    layer = nn.Linear(1, 1, bias=False)
-    layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
-    without_own = population.without_autapses and not is_input
-    layer.out_features = len(weight) - without_own if is_matrix else 1
-    if is_input and population.bias is not None:
-        layer.bias = nn.Parameter(population.bias.detach(), requires_grad=False)
-    return layer
