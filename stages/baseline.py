@@ -99,11 +99,11 @@ def _train(
             splits["train"], splits["validation"], variants, settings, params.seed,
             lambda epoch: bar.update(epoch - bar.n), state_store,
         )  # fmt: skip
-    equal_size = training.baselines[0]
+    first = training.baselines[0]
     logger.info(
-        "best validation accuracy at equal size %.2f %% in epoch %d of %d; %d networks in %.1f s",
-        equal_size.best_validation_accuracy_percent, equal_size.best_epoch, settings.max_epochs,
-        len(variants), sum(training.epoch_seconds),
+        "best validation accuracy of %s %.2f %% in epoch %d of %d; %d networks in %.1f s",
+        first.variant.name, first.best_validation_accuracy_percent, first.best_epoch,
+        settings.max_epochs, len(variants), sum(training.epoch_seconds),
     )  # fmt: skip
     return training
 

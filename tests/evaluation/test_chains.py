@@ -1,5 +1,7 @@
 """Counts of convolutions, pooling and recurrent layers, against loops over their synapses."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,12 +9,17 @@ import pytest
 
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.counting import count_operations
+from spikejoule.energy.from_checkpoint import analysis_inputs
+from spikejoule.energy.training import count_training
 from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.evaluation.measurement import Measurement
+from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.layers import layers_of
 from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
+from tests.energy.by_hand import TRAINING, epoch
+from tests.tools.examples import adam_state, trained_network, write_example
 from tests.tools.networks import spike_trains
 
 SHAPE, STEPS, SAMPLES = (2, 6, 6), 5, 3
@@ -98,3 +105,47 @@ def test_operations_of_each_kind_of_layer() -> None:
     assert found["spike_read", "hidden2"][1] == 2 * spikes["hidden2"]
     assert found["synaptic_event", "hidden1_to_hidden2"][1] == 5 * spikes["hidden1"]
     assert not any(place == "hidden1_pooled" for _, place in found)
+
+
+def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
+    network = Network.of_chain((1, 9, 9), layers_of(["4c3", "2sum", "3c2", "5r"]), 2)
+    state = {name: np.ones(shape) for name, shape in network.parameter_shapes().items()}
+    layers = [
+        EventList.from_dense(np.ones((1, STEPS, size), np.int64)) for size in network.layer_sizes
+    ]
+    proxies = Measurement(state, network, layers).proxies
+    assert [one["sparsity_ratio"] for one in proxies.connections] == [1.0] * 5
+    # Pooled, 3 x 3 units of 4 channels are left for 3 kernels of 2 x 2.
+    assert proxies.connections[1]["synapses"] == 2 * 2 * 3 * (4 * 2 * 2)
+    assert proxies.connections[1]["dense_operations_per_inference"] == 4 * 2 * 2 * 2 * 2 * 4 * 3 * 5
+
+
+def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() -> None:
+    network = Network.of_chain((1, 12, 12), layers_of(["4c3", "2sum", "8r"]), 3)
+    events = epoch(1, 7, (900, 700, 50, 9), synaptic_events=(5000, 800, 400, 150))
+    record = replace(TRAINING, epochs=(events,), samples=7, n_epochs=1, time_window=STEPS)
+    counted = count_training(record, network)
+    macs = {
+        column.place: count
+        for column, count in zip(counted.columns, counted.counts[0].tolist(), strict=True)
+        if column.term == "backpropagation_mac"
+    }
+    assert macs == {
+        "hidden1_to_hidden2": 7 * STEPS * 100 * 8,
+        "hidden2_to_hidden2": 7 * (STEPS - 1) * 8 * 8,
+        "hidden2_to_output": 7 * STEPS * 8 * 3,
+    }
+
+
+def test_the_name_says_which_part_of_all_weights_is_removed(tmp_path: Path) -> None:
+    network = Network.of_chain((1, 28, 28), layers_of(["12c5s2", "32c3s2"]), 10)
+    state = {name: np.zeros(shape, "f4") for name, shape in network.parameter_shapes().items()}
+    for name, values in state.items():
+        values.reshape(-1)[:: 4 if name.endswith("weight") else 1] = 1.0
+    trained = trained_network((20, 20))
+    pruned = {**trained.training_config, "pruned_fraction": 0.75}
+    path = write_example(tmp_path / "c.pth", replace(
+        trained, architecture=network, state=state, training_config=pruned,
+        optimizer_state=adam_state(state),
+    ))  # fmt: skip
+    assert ", 75 % pruned" in analysis_inputs(read_complete(path)).variant.name

@@ -25,6 +25,8 @@ from spikejoule.energy.tables import headline
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.evaluation.front_rows import FrontRow
+from spikejoule.model.layers import layers_of
+from spikejoule.model.network import Network
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.page import linked
@@ -208,6 +210,15 @@ class TestPage:
             'A &lt;b&gt;, <a href="https://doi.org/10.1/x_1">doi:10.1/x_1</a>, and '
             '<a href="https://arxiv.org/abs/2210.13107">arXiv:2210.13107</a>, no'
         )
+
+    def test_a_network_of_other_layers_is_compared_with_none_of_equal_size(self) -> None:
+        given = inputs((baseline(10, [6] * 4, "ReLU 3-2-2"),))
+        recurrent = Network.of_chain((1, 3, 1), layers_of(["2r"]), 2)
+        for network, is_equal in ((given.architecture, True), (recurrent, False)):
+            found = analysis(replace(given, architecture=network))
+            said = energy_page(PageContent(found)) + " ".join(found.answer)
+            assert ("equal size" in said.lower()) == is_equal
+            assert said.count("onventional network of model.hidden") == (0 if is_equal else 4)
 
     @pytest.mark.parametrize("macs", [10, 9000])
     def test_the_first_screen_has_the_numbers_of_metrics(self, macs: int) -> None:

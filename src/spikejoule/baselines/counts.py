@@ -40,8 +40,8 @@ class BaselineCounts:
         weight_bits: width of its weights; 32 is float32, less are integers.
         activation_bits: width of its activations, likewise.
         sum_bits: width of its sums and biases, likewise.
-        equal_size: whether it stands in the comparison of equal sizes, with the spiking network's
-            own layer sizes; the others are the family.
+        equal_size: whether it stands in the comparison of equal sizes, with the layer sizes of
+            `model.hidden`, mostly the spiking network's own; the others are the family.
         validation_accuracy_percent: by which it is chosen.
         accuracy_percent: on the whole test set.
         macs_nonzero: products of an activation that is not zero and a weight that is left, of each

@@ -113,6 +113,14 @@ class AnalysisInputs:
         return self.variants[0].accuracies
 
     @property
+    def is_of_equal_size(self) -> bool:
+        """Whether the conventional networks of `model.hidden` have the layers of this network."""
+        own = self.architecture
+        sizes = own.layer_sizes[1:] if own.model is None or own.is_plain else ()
+        given = [one.architecture for one in self.baselines if one.equal_size]
+        return all(one.layer_sizes[1:] == sizes for one in given)
+
+    @property
     def spikes_per_input(self) -> float:
         """Spikes of an input unit over the window, a mean."""
         counted = zip(self.operations.columns, self.operations.means, strict=True)

@@ -54,11 +54,12 @@ def analysis_inputs(
     stated = checkpoint.section("spikejoule").get("data")
     data = stated if isinstance(stated, Mapping) else {}
     network, accuracy = architecture.with_weights(checkpoint.state), _accuracy(checkpoint)
-    kept, stored = (
-        sum(one.stored(pruned) for one in network.connections)
-        for pruned in (checkpoint.pruned, False)
-    )
-    name = network_name(architecture, encoder, 100 * (1 - kept / stored))
+    removed = 0.0
+    if checkpoint.pruned:
+        weights = [one.weight for one in network.connections]
+        kept, whole = sum(map(np.count_nonzero, weights)), sum(one.size for one in weights)
+        removed = 100 * (1 - kept / whole)
+    name = network_name(architecture, encoder, removed)
     if measured is not None:
         n_images, proxies = measured.counts.n_samples, measured.proxies
         exits = None

@@ -5,11 +5,13 @@ parameters and U optimizer steps,
 
     forward     as in inference (`counting`), for the spikes of the training samples
                 teacher MACs              as recorded, dense; where there is a teacher
-    backward    gradient accumulations    E_l            a delta for each synapse of a spike
+    backward    gradient accumulations    E_l            a delta for each synapse of a spike; where
+                                                         recurrent an upper bound, by the last
+                                                         step's, which no step follows
                 bias gradients            N T n_l        an addition per neuron and step, if any
                 backpropagation MACs      N T n_l n_l+1  between neurons, dense, for each synapse of
-                                                         a convolution or recurrent; none to the
-                                                         input
+                                                         a convolution, once a window of pooling;
+                                                         T - 1 where recurrent; none to the input
                 delta multiplications     2 N T n_l      by the surrogate's derivative, by the decay
                                                          (not by a decay of 1)
                 delta additions           N T n_l        the delta of the step after
@@ -151,11 +153,13 @@ def _backward(activity: Activity, inference: OperationCounts) -> Iterator[Operat
     yield block("bias_gradient_accumulation", neurons, inference.of("bias_addition"))
     inner = [one for one in zip(connections, network.connections, network.senders, strict=True)
              if one[2] > 0]  # fmt: skip
-    synapses = [int(network.fan_out_of(one).sum()) for _, one, _ in inner]
+    synapses = [int(one.fan_out().sum()) for _, one, _ in inner]
     senders = [sender for *_, sender in inner]
     steps = updates[:, [sender - 1 for sender in senders]] // [
         network.layer_sizes[sender] for sender in senders
     ]
+    followed = [one in network.forward_connections for _, one, _ in inner]
+    steps -= np.where(followed, 0, steps // activity.time_window)  # none after the last
     yield block("backpropagation_mac", [name for name, *_ in inner], steps * synapses)
     leaks = inference.of("leak_multiplication")
     yield block("delta_multiplication", neurons, leaks + updates * (1 + learned))

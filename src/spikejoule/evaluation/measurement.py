@@ -34,8 +34,9 @@ steps, and S_l spikes that layer l emits during one inference (a mean over sampl
     dense operations = N_l * fan_out_l * T            every synapse in every step, removed or not
     sparsity ratio   = synaptic events / dense operations, the mean firing probability of a step
 
-and both counts are summed over the connections. The products of constant currents, which are no
-events, are a count of their own beside them. Bias additions and the leak, which both ways of
+and both counts are summed over the connections. N_l are the units before pooling, whose spikes are
+counted, so that no ratio is above 1. The products of constant currents, which are no events, are a
+count of their own beside them. Bias additions and the leak, which both ways of
 computing need, are in neither count: they are terms of their own (Lemaire et al. 2022,
 arXiv:2210.13107, eq. 2.3 and 2.4).
 """
@@ -243,7 +244,10 @@ def energy_proxies(
         if network.model is not None:
             senders = [network.layer_names[network.senders[number]]]
         spikes = float(sum(spikes_per_inference[name] for name in senders))
-        fan_out, dense = node.fan_out(), int(node.fan_out().sum()) * time_window
+        fan_out = reached = node.fan_out()
+        if network.model is not None:
+            reached = network.fan_out_of(node)
+        dense = int(reached.sum()) * time_window
         events = spikes * node.n_out if synaptic_events is None else synaptic_events[number]
         connections.append(
             {
