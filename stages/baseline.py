@@ -31,7 +31,10 @@ _SPLITS = ("train", "validation", "test")
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write counts and predictions of all networks, headline figures, and the times."""
-    splits = _images({name: load_samples(paths[name]) for name in _SPLITS}, params)
+    samples = {name: load_samples(paths[name]) for name in _SPLITS}
+    # Refuses layers that do not fit these samples here, before anything is trained.
+    params.model.network_of(samples["train"].shape, samples["train"].subject.n_classes)
+    splits = _images(samples, params)
     with resumable("baseline", params) as resume:
         training = _train(splits, params, resume if resume.is_owned else None)
         baselines = list(_measured(training, splits, params))

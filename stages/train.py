@@ -12,7 +12,6 @@ from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.engine import BatchOutcome, engine_to_train
-from spikejoule.model.network import Network
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_rows, trained_network
@@ -34,13 +33,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         encoder=encoder, seed=params.seed, split="validation", images_sha256=validation.sha256
     )
     events = load_events_of(paths["events_validation"], made_from.entry())
-    architecture = Network.of_chain(
-        params.model.shape_of(samples.shape),
-        params.model.hidden_layers,
-        samples.subject.n_classes,
-        params.model.chosen_neuron,
-        params.model.quantisation,
-    )
+    architecture = params.model.network_of(samples.shape, samples.subject.n_classes)
     names = architecture.layer_names
     engine, threads = engine_to_train(params.train, architecture, params.train, params.seed)
     logger.info("%s engine on %s, threads: %d at most", engine.name, engine.device, threads)

@@ -28,7 +28,7 @@ from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders import ENCODERS
-from spikejoule.engine.interface import EngineSettings
+from spikejoule.engine.interface import EngineSettings, choose_engine
 from spikejoule.evaluation import ExitRule
 from spikejoule.model.layers import (
     ALLOWED,
@@ -39,6 +39,7 @@ from spikejoule.model.layers import (
     layers_of,
     neuron_layers,
 )
+from spikejoule.model.network import Network
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.quantisation import (
@@ -186,6 +187,11 @@ class ModelParams(WidthSettings):
             return (math.prod(samples),)
         return (1, *samples) if len(samples) == 2 else samples
 
+    def network_of(self, samples: tuple[int, ...], n_classes: int) -> Network:
+        """The spiking network for samples of a shape; ParameterError if a layer does not fit."""
+        shape, hidden = self.shape_of(samples), self.hidden_layers
+        return Network.of_chain(shape, hidden, n_classes, self.chosen_neuron, self.quantisation)
+
     @property
     def n_layers(self) -> int:
         """Layers of neurons after the input."""
@@ -286,6 +292,11 @@ class Params(Section):
         penalty = train.penalty_problem(self.model.n_layers)
         if penalty:
             return _not_allowed("train", penalty, train)
+        neuron, integers = self.model.neuron, self.model.is_integer_chain
+        try:
+            choose_engine(train.engine, train.device, neuron, integers)
+        except ParameterError as error:
+            return f"train.engine: {shown(train.engine)} is not allowed, since {error}"
         of_source = f"with data.source {self.data.source}, whose samples are {given}"
         not_encoded = f"encode.encoding: '{self.encode.encoding}' is not allowed"
         if encoder.takes != given:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,8 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import choose_engine, make_engine
-from spikejoule.engine.interface import Engine, Snapshot
+from spikejoule.engine import choose_engine, engine_to_train, make_engine
+from spikejoule.engine.interface import Engine, EngineSettings, Snapshot
 from spikejoule.model.layers import (
     ConvolutionLayer,
     DenseLayer,
@@ -224,6 +225,42 @@ def test_a_snapshot_continues_to_the_same_bits(name: str) -> None:
     for parameter, values in engine.state().items():
         assert np.array_equal(values, other.state()[parameter]), parameter
         assert not np.array_equal(values, state[parameter]), parameter
+
+
+def test_one_step_reaches_no_recurrent_weight() -> None:
+    network = Network.of_chain((6,), layers_of(["5r"]), 3)
+    state = state_of(network, 2)
+    events, labels = EventList.from_dense(spike_trains(6, 4, 1, 0.5)), np.array([0, 1, 2, 0])
+    pair = engines(network, state, LearningSettings(weight_decay=0.1))
+    gradients = [engine.gradients(events, labels)[1] for engine in pair]
+    assert not gradients[0]["layer1.recurrent.weight"].any()
+    for engine in pair:
+        engine.train_batch(events, labels, 0.01)
+    for found in (gradients, [engine.state() for engine in pair],
+                  [engine.snapshot().first for engine in pair]):  # fmt: skip
+        assert found[0].keys() == found[1].keys() == state.keys()
+        for name, values in found[0].items():
+            np.testing.assert_allclose(found[1][name], values, rtol=1e-7, atol=1e-10, err_msg=name)
+
+
+def test_threads_change_no_bit_of_integers_in_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 2)
+    monkeypatch.setattr(numba, "set_num_threads", lambda threads: None)
+    layers = layers_of(["12c5s2", "16c3", "40r"])
+    network = Network.of_chain((1, 28, 28), layers, 10, None, Quantisation(6, 16))
+    events = EventList.from_dense(spike_trains(784, 64, 6, 0.1))
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            engine, granted = engine_to_train(EngineSettings(threads=threads), network, LEARNING, 1)
+            assert (engine.name, granted) == ("dense", 1)
+            engine.train_batch(events, np.arange(64) % 10, 0.01)
+            found.append(engine.learned_state())
+    finally:
+        torch.set_num_threads(before)
+    for name, values in found[0].items():
+        assert np.array_equal(found[1][name], values), name
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])

@@ -15,11 +15,18 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.none import NoEncoding
+from spikejoule.encoding.events import EventList
+from spikejoule.engine import run_network
+from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.nir_out import metadata_of, nir_graph, write_nir
+from spikejoule.graphs.running import run_graph
 from spikejoule.model.checkpoint import read_complete
+from spikejoule.model.layers import layers_of
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork, load_trained, save_trained
 from tests.tools.examples import quantised_network, trained_network, write_example
+from tests.tools.networks import spike_trains
 
 DT = 1e-4
 
@@ -92,6 +99,25 @@ class TestIntegers:
             assert found.integers[name].dtype == integers.numpy().dtype
             assert np.array_equal(found.integers[name], integers.numpy())
         assert metadata_of(graph).leak == "floor(m u / 256)"
+
+
+def test_groups_of_channels(tmp_path: Path) -> None:
+    network = Network.of_chain((2, 6, 6), layers_of(["4c3g2", "2sum", "6c2g2"]), 10)
+    state = {
+        name: np.random.default_rng(1).normal(0.1, 0.5, shape).astype(np.float32)
+        for name, shape in network.parameter_shapes().items()
+    }
+    write_nir(
+        tmp_path / "network.nir",
+        nir_graph(replace(trained_network(), architecture=network, state=state)),
+    )
+    graph = nir.read(tmp_path / "network.nir", type_check=False)
+    assert [graph.nodes[f"synapses{k}"].groups for k in (1, 2)] == [2, 2]
+    events = EventList.from_dense(spike_trains(72, 4, 6, 0.3))
+    run = run_graph(read_nir(tmp_path / "network.nir"), events, record=["neurons1", "neurons2"])
+    for number, ours in enumerate(run_network(state, network, events)[:2], start=1):
+        assert ours.n_events > 0
+        assert np.array_equal(run.recorded[f"neurons{number}"].sources, ours.sources)
 
 
 def test_same_bytes_whenever_and_wherever_from(tmp_path: Path) -> None:

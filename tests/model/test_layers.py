@@ -69,6 +69,11 @@ def test_names_and_shapes_of_a_chain() -> None:
         (["1sum", "3"], "pools nothing"),
         (["2max", "3"], "'2max' is no layer"),
         (["3", "2sum2"], "'2sum2' is no layer"),
+        (["٣0"], "is no layer"),
+        (["030"], "'030' is no layer"),
+        (["3c3g2"], "groups that divide the channels"),
+        (["30", "3c3"], "3c3 stands behind 30"),
+        (["30r", "2sum"], "2sum stands behind 30r"),
         (["2sum"], "have no neurons"),
         (["3c3", "2sum", "2avg"], "pool what is pooled"),
         ([], "there are 0 layers"),
@@ -85,13 +90,12 @@ def test_what_is_no_layer_is_refused(words: list[str], needle: str) -> None:
     ("shape", "words", "needle"),
     [
         ((784,), ["3c3"], "3c3 takes .channels, height, width., but is given the shape .784,"),
-        ((1, 28, 28), ["30", "3c3"], "is given the shape .30,"),
         ((), ["30"], "layer input has 0 neurons"),
         ((-1, -28, 28), ["3c3"], "layer input has -28 neurons"),
         ((1, 4, 4), ["3c5"], "does not fit the plane of 4 x 4"),
         ((1, 4, 4), ["3c3", "3avg"], "3avg does not fit the plane of 2 x 2"),
-        ((2, 8, 8), ["3c3g2"], "has 2 groups; allowed are divisors of its channels and of the 2"),
-        ((1, 100, 100), ["90c3"], "layer hidden has 864360 neurons"),
+        ((2, 8, 8), ["4c3g4"], "has 4 groups; allowed are divisors of its channels and of the 2"),
+        ((1, 100, 100), ["90c3"], "layer 90c3 has 864360 neurons"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(

@@ -17,6 +17,7 @@ from spikejoule.params import load_params, parse_params
 from spikejoule.search.space import with_values
 from tests.stages.test_other_data import percent, run_pipeline
 from tests.tools.moving_digits import STEPS, write_moving_digits
+from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
@@ -112,6 +113,14 @@ def test_moving_digits_need_memory(
             "train.prune_by: 'events' is not allowed with the layer 8r; allowed: magnitude",
         ),
         (
+            {"model.layers": ["10", "12c5"]},
+            "model.layers: .* 12c5 stands behind 10",
+        ),
+        (
+            {"model.layers": ["8r"], "model.weight_bits": 4, "train.engine": "event"},
+            "train.engine: 'event' is not allowed, since engine event has no kernels of integer",
+        ),
+        (
             {"model.layers": ["8", "4"], "model.threshold": [1.0, 2.0]},
             "model.threshold: .* a list of 3",
         ),
@@ -123,6 +132,16 @@ def test_what_does_not_fit_is_refused(
     content = load_params(repository / "params.yaml").model_dump(mode="json")
     with pytest.raises(ParameterError, match=needle):
         parse_params(with_values(content, values))
+
+
+def test_layers_that_do_not_fit_the_samples_are_refused_before_any_training(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ParameterError, match="the layer 12c5g2 has 2 groups"):
+        run_pipeline(
+            tmp_path, repository, monkeypatch, data__source="mnist5k", model__layers=["12c5g2"]
+        )
+    assert not (tmp_path / artifact_paths(repository)["baseline"]).exists()
 
 
 def test_layers_decide_a_result(repository: Path) -> None:

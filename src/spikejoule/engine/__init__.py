@@ -8,8 +8,8 @@ dense      the torch network (the reference, and the engine on a GPU)
 workspace  of the event engine: constants, memory and threads
 """
 
-from spikejoule.engine.choice import choose_engine, engine_to_train, make_engine, run_network
-from spikejoule.engine.interface import BatchOutcome, Engine, EngineSettings
+from spikejoule.engine.choice import engine_to_train, make_engine, run_network
+from spikejoule.engine.interface import BatchOutcome, Engine, EngineSettings, choose_engine
 
 __all__ = [
     "BatchOutcome",

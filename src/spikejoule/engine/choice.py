@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.interface import Engine, EngineSettings
+from spikejoule.engine.interface import Engine, EngineSettings, choose_engine
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import Network, State
 from spikejoule.model.quantisation import with_grids
@@ -34,45 +34,10 @@ def use_threads(count: int) -> int:
     return granted
 
 
-EVENT_NEURONS = frozenset({"lif"})
-"""Neurons that the event engine has kernels of; the dense engine runs all."""
-
-
 def is_integer_chain(architecture: Network) -> bool:
     """Whether a network has integer weights in other layers than fully connected ones, for which
     the event engine has no kernels."""
     return architecture.quantisation is not None and not architecture.is_plain
-
-
-def choose_engine(name: str, device: str, neuron: str, integer_chain: bool = False) -> str:
-    """``event`` or ``dense``, for ``auto`` by the device and the network.
-
-    No device is taken on trust: ``auto`` is the CPU's event engine, which was the faster one at
-    every density of the input that was measured, until a measurement finds a GPU faster.
-
-    Args:
-        name: ``auto``, ``event`` or ``dense``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        neuron: name of the neuron model.
-        integer_chain: as of `is_integer_chain`.
-
-    Raises:
-        ParameterError: the event engine asked for, for what it has no kernels of.
-    """
-    if name == "event" and integer_chain:
-        raise ParameterError(
-            "engine event has no kernels of integer weights in convolutions or recurrent layers; "
-            "use dense or auto"
-        )
-    if name == "event" and neuron not in EVENT_NEURONS:
-        raise ParameterError(
-            f"engine event has no kernels of the neuron {neuron!r}, but of "
-            f"{', '.join(sorted(EVENT_NEURONS))}; use dense or auto"
-        )
-    if name != "auto":
-        return name
-    has_kernels = neuron in EVENT_NEURONS and not integer_chain
-    return "event" if device in ("auto", "cpu") and has_kernels else "dense"
 
 
 def make_engine(
@@ -128,6 +93,9 @@ def engine_to_train(
     neuron, integers = architecture.neuron.name, is_integer_chain(architecture)
     name = choose_engine(settings.engine, settings.device, neuron, integers)
     device = "cpu" if name == "event" else resolve_device(settings.device)
+    if settings.engine == "auto" and name == "dense" and device == "cpu":
+        # torch rounds by its threads, and who takes what comes gets the same from any number.
+        threads = use_threads(1)
     state = {key: value.numpy() for key, value in initial_state(architecture, seed).items()}
     return make_engine(name, architecture, state, learning, device), threads
 

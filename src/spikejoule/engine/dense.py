@@ -134,6 +134,9 @@ class DenseEngine:
         if self._settings.has_penalty:
             loss = loss + self._penalty(layers)
         loss.backward()
+        for parameter in self._network.parameters():
+            if parameter.grad is None:  # recurrent weights, where there is only one step
+                parameter.grad = torch.zeros_like(parameter)
         spikes, macs = inputs, []
         if events.currents is not None:
             spikes, macs = inputs.new_zeros((1, 1, events.n_inputs)), [self._input_macs(events)]

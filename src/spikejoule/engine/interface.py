@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.parameters import Section, refused
 from spikejoule.encoding.events import EventList
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON
@@ -166,7 +166,7 @@ class EngineSettings(Section):
         engine: ``event``, ``dense``, or ``auto``: see :func:`spikejoule.engine.choose_engine`.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the cpu for the event engine, and
             for the dense one cuda where torch finds one.
-        threads: CPU threads; 0 takes all cores. Results do not depend on it.
+        threads: CPU threads; 0 takes all cores. Results do not depend on it, but for ``dense``.
     """
 
     engine: Literal["auto", "event", "dense"] = "auto"
@@ -186,6 +186,41 @@ class EngineSettings(Section):
                 "or cpu"
             )
         return self
+
+
+EVENT_NEURONS = frozenset({"lif"})
+"""Neurons that the event engine has kernels of; the dense engine runs all."""
+
+
+def choose_engine(name: str, device: str, neuron: str, integer_chain: bool = False) -> str:
+    """``event`` or ``dense``, for ``auto`` by the device and the network.
+
+    No device is taken on trust: ``auto`` is the CPU's event engine, which was the faster one at
+    every density of the input that was measured, until a measurement finds a GPU faster.
+
+    Args:
+        name: ``auto``, ``event`` or ``dense``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        neuron: name of the neuron model.
+        integer_chain: integer weights in other layers than fully connected ones.
+
+    Raises:
+        ParameterError: the event engine asked for, for what it has no kernels of.
+    """
+    if name == "event" and integer_chain:
+        raise ParameterError(
+            "engine event has no kernels of integer weights in convolutions or recurrent layers; "
+            "use dense or auto"
+        )
+    if name == "event" and neuron not in EVENT_NEURONS:
+        raise ParameterError(
+            f"engine event has no kernels of the neuron {neuron!r}, but of "
+            f"{', '.join(sorted(EVENT_NEURONS))}; use dense or auto"
+        )
+    if name != "auto":
+        return name
+    has_kernels = neuron in EVENT_NEURONS and not integer_chain
+    return "event" if device in ("auto", "cpu") and has_kernels else "dense"
 
 
 class Engine(Protocol):

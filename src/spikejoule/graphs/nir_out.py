@@ -162,7 +162,10 @@ def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
         "pruned": network.pruned,
         **quantisation_section(architecture, network.state),
     }
-    return nir.NIRGraph(nodes | loops, [*pairwise(names), *edges], metadata)
+    # nir takes the channels of one group of a convolution for those of all of its input.
+    checked = all(one.groups == 1 for one in bound.of(Convolution))
+    graph_edges = [*pairwise(names), *edges]
+    return nir.NIRGraph(nodes | loops, graph_edges, metadata, type_check=checked)
 
 
 def graph_without_nodes(reason: str) -> nir.NIRGraph:
@@ -171,7 +174,8 @@ def graph_without_nodes(reason: str) -> nir.NIRGraph:
 
 
 def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
-    """Write a graph atomically; `nir.read` opens it.
+    """Write a graph atomically; `nir.read` opens it, with ``type_check=False`` if a convolution has
+    groups.
 
     The same graph gives the same bytes with the same versions of nir and HDF5, and ArtifactError is
     raised if the file system refuses.

@@ -64,9 +64,10 @@ class PoolingLayer:
 
 HiddenLayer = DenseLayer | ConvolutionLayer | PoolingLayer
 
-_DENSE = re.compile(r"(\d{1,5})(r?)")
-_CONVOLUTION = re.compile(r"(\d{1,5})c(\d{1,3})(?:s(\d{1,3}))?(?:p(\d{1,3}))?(?:g(\d{1,5}))?")
-_POOLING = re.compile(r"(\d{1,3})(sum|avg)")
+_MANY, _SIZE = "(0|[1-9][0-9]{0,4})", "(0|[1-9][0-9]{0,2})"
+_DENSE = re.compile(f"{_MANY}(r?)")
+_CONVOLUTION = re.compile(f"{_MANY}c{_SIZE}(?:s{_SIZE})?(?:p{_SIZE})?(?:g{_MANY})?")
+_POOLING = re.compile(f"{_SIZE}(sum|avg)")
 
 
 def layer_of(word: str) -> HiddenLayer:
@@ -82,10 +83,11 @@ def layer_of(word: str) -> HiddenLayer:
     if found := _CONVOLUTION.fullmatch(word):
         channels, kernel, stride, padding, groups = (int(of or -1) for of in found.groups())
         layer = ConvolutionLayer(channels, kernel, abs(stride), max(padding, 0), abs(groups))
-        if min(channels, kernel, layer.stride, layer.groups) < 1 or layer.padding >= kernel:
+        least = min(channels, kernel, layer.stride, layer.groups)
+        if least < 1 or layer.padding >= kernel or channels % layer.groups:
             raise ParameterError(
                 f"the layer {word!r} cannot be; allowed: channels, kernel, stride and groups of "
-                "1 or more, and a padding below the kernel"
+                "1 or more, groups that divide the channels, and a padding below the kernel"
             )
         return layer
     if found := _POOLING.fullmatch(word):
@@ -99,8 +101,8 @@ def layers_of(words: Sequence[str]) -> tuple[HiddenLayer, ...]:
     """The hidden layers of words, first to last.
 
     Raises:
-        ParameterError: as `layer_of`; there are too few or too many, or pooling with nothing to
-            pool.
+        ParameterError: as `layer_of`; there are too few or too many, pooling with nothing to
+            pool, or planes are asked for behind a fully connected layer.
     """
     if not 1 <= len(words) <= MOST_LAYERS:
         raise ParameterError(f"there are {len(words)} layers; allowed: a list of {ALLOWED}")
@@ -111,6 +113,12 @@ def layers_of(words: Sequence[str]) -> tuple[HiddenLayer, ...]:
             f"the layers {', '.join(words)} pool what is pooled, or have no neurons; allowed: "
             "one layer that pools before or behind others"
         )
+    for before, layer in pairwise(layers):
+        if isinstance(before, DenseLayer) and not isinstance(layer, DenseLayer):
+            raise ParameterError(
+                f"the layer {layer} stands behind {before}, whose neurons lie in no plane; "
+                "allowed: fully connected layers behind it"
+            )
     return layers
 
 

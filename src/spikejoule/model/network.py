@@ -713,7 +713,7 @@ def _connection_of(
             f"the layer {layer} has {layer.groups} groups; allowed are divisors of its channels "
             f"and of the {shape[0]} before it"
         )
-    _check_size(target, layer.channels * math.prod(places))
+    _check_size(str(layer), layer.channels * math.prod(places))
     empty = np.empty((0, 0, 0, 0))
     out = (layer.channels, *places)
     return Convolution(name, shape, out, empty, None, layer.groups, windows)

@@ -69,7 +69,7 @@ class Neuron(Kind):
     """A neuron model; each is one file of :mod:`spikejoule.model.neurons`.
 
     The torch network calls :meth:`step`. The event engine has compiled kernels of its own for the
-    neurons that `spikejoule.engine.choice.EVENT_NEURONS` names, so that one checks the other.
+    neurons that `spikejoule.engine.interface.EVENT_NEURONS` names, so that one checks the other.
 
     A parameter may be a tuple of one value for each layer after the input; :meth:`of_layer` gives
     the neuron of one layer, whose parameters are single values, and it alone takes steps.

@@ -19,7 +19,6 @@ from pydantic import Field, ValidationError
 from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import Line, Real, Section, flat, problem_lines
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.engine.choice import choose_engine
 from spikejoule.params import Params, Value, Values, parse_params
 from spikejoule.training import TrainingRegime
 
@@ -110,8 +109,6 @@ class SearchSpace:
         values = with_values(self.base, drawn)
         params = parse_params(values)
         hidden, bits = params.model.hidden, params.model.weight_bits
-        train, model = params.train, params.model
-        choose_engine(train.engine, train.device, model.neuron, model.is_integer_chain)
         if not self.profile.runs(bits):
             raise ParameterError(
                 f"model.weight_bits: {bits} is not what energy: {self.profile.id} prices, whose "

@@ -20,7 +20,6 @@ from spikejoule.energy.ledger import SPIKING, Variant, averaged, baseline_varian
 from spikejoule.energy.prices import price
 from spikejoule.engine import engine_to_train
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.model.network import Network
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import Search
@@ -68,10 +67,7 @@ def trained_spiking(
     encoder, seed = params.encode.encoder, params.seed
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
-    shape, n_classes = model.shape_of(samples.shape), samples.subject.n_classes
-    architecture = Network.of_chain(
-        shape, model.hidden_layers, n_classes, model.chosen_neuron, model.quantisation
-    )
+    architecture = model.network_of(samples.shape, samples.subject.n_classes)
     engine, _ = engine_to_train(settings, architecture, params.train, seed)
     learned_from = TrainingData(samples, encoder, events, validation.labels)
     result = train(learned_from, engine, params.train, seed, state_store=state_store)
