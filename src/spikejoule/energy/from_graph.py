@@ -77,9 +77,12 @@ def graph_inputs(
 
     Args:
         run: N samples in a graph.
-        title, labels, subject, baselines: as of `counted_inputs`.
+        title: as of `counted_inputs`, and so are labels, subject and baselines.
+        labels: of the samples, [N].
+        subject: the data.
         step_ms: what a step of the events stands for; None for what the graph is run with.
         verified: whether the graph is the module that it came from, in words.
+        baselines: conventional networks to compare with.
 
     Raises:
         ArtifactError, DataError: as of `counted_inputs`.

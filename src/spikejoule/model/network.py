@@ -405,7 +405,9 @@ class Network:
         Args:
             in_shape: of the input, (n,), or (channels, height, width).
             hidden: the hidden layers, first to last.
-            n_output, neuron, quantisation: as of `of_layers`.
+            n_output: number of output neurons, O.
+            neuron: as of `of_layers`.
+            quantisation: as of `of_layers`.
 
         Raises:
             ParameterError: as of `of_layers`; or a layer does not fit the one before it.
