@@ -18,8 +18,8 @@ from benchmarks import busy, graphs, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
+# Each is a module with `add_arguments(parser)` and `measure(arguments)`: content and table.
 CASES = {"speed": speed, "profile": profile, "graphs": graphs, "busy": busy}
-"""Each is a module with `add_arguments(parser)` and `measure(arguments)`: content and table."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

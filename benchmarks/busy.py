@@ -23,8 +23,8 @@ from spikejoule.model.network import Network
 from spikejoule.params import load_params
 from spikejoule.training.training import FreeCores, TrainingData, train
 
+# What an epoch may take of the fair time.
 MOST_OVER_FAIR = 1.5
-"""What an epoch may take of the fair time."""
 
 
 # It ends with the process that started it, whatever ends that.

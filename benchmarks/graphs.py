@@ -21,8 +21,6 @@ Counting
 
 import argparse
 import importlib.util
-import os
-import platform
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,10 +30,10 @@ import nir
 import numba
 import numpy as np
 
-from benchmarks.machine import cores, own_peak_mib, positive, timed
+from benchmarks.machine import cores, describe, own_peak_mib, positive, timed
 from benchmarks.paper_graphs import DT, PAPER, digits_cnn, fully_connected
+from docs.site.speed import graphs_table
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.text import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.graphs.conventions import Conventions
@@ -43,16 +41,16 @@ from spikejoule.graphs.executor import GraphRun
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.running import run_graph
 
+# How each is made, and the density of its input.
 GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {
     "fully_connected": (fully_connected, 0.01),
     "fully_connected_currents": (partial(fully_connected, currents=True), 0.01),
     "digits_cnn": (digits_cnn, 0.1),
     **{name: (make, 0.05 if name == "scnn_mnist" else 0.3) for name, make in PAPER.items()},
 }
-"""How each is made, and the density of its input."""
 
+# Until the threads that torch has let go of no longer wait in a loop beside the other side.
 IDLE_SECONDS = 0.5
-"""Until the threads that torch has let go of no longer wait in a loop beside the other side."""
 
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
 
@@ -163,7 +161,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Every graph on both sides, and a table; SpikejouleError where a peer is missing."""
+    """Every graph on both sides, and the page's table; SpikejouleError where a peer is missing."""
     missing = [name for name in ("nirtorch", "snntorch") if importlib.util.find_spec(name) is None]
     if missing:
         raise SpikejouleError(f"{missing[0]} is not installed: pip install -e '.[bench]'.")
@@ -171,23 +169,8 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     samples, steps = arguments.samples, arguments.steps
     many = measure_many(arguments.many)  # first, since later peaks are not of its memory
     rows = [measure_graph(name, samples, steps, arguments.rounds) for name in arguments.graphs]
-    header = ("graph", "engine", "density", "samples/s", "NIRTorch", "ratio", "ratio of CPU time")
-    cells = [
-        (
-            row["graph"], row["engine"], f"{100 * row['density']:.2g} %",
-            f"{row['samples_per_second']:,.0f}", f"{row['samples_per_second_nirtorch']:,.0f}",
-            f"{row['samples_per_second'] / row['samples_per_second_nirtorch']:.1f}",
-            f"{row['processor_seconds_nirtorch'] / row['processor_seconds']:.1f}",
-        )
-        for row in rows
-    ]  # fmt: skip
-    counting = measure_counting(arguments.rounds)
-    said = (
-        f"{many['samples']:,} samples of {many['steps']} steps in digits_cnn, priced in "
-        f"{many['seconds']:.1f} s, {many['peak_mib']:,.0f} MiB at most\n"
-        f"a model of snnTorch, counted: {counting['ratio']:.2f} times its own forward pass\n"
-    )
-    about = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(),
-             "threads": arguments.threads, "samples": samples, "steps": steps}  # fmt: skip
-    content = {**about, "graphs": rows, "many_samples": many, "counting": counting}
-    return content, f"{text_table(header, cells)}\n\n{said}"
+    content = {
+        **describe(arguments.threads), "samples": samples, "steps": steps, "graphs": rows,
+        "many_samples": many, "counting": measure_counting(arguments.rounds),
+    }  # fmt: skip
+    return content, graphs_table(content)

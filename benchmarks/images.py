@@ -9,8 +9,8 @@ from spikejoule.core.errors import DataError
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 
+# The project's root, where the stages write.
 ROOT = Path(__file__).resolve().parents[1]
-"""The project's root, where the stages write."""
 
 
 def load_benchmark_images(allow_small: bool) -> tuple[dict[str, np.ndarray], str]:

@@ -15,6 +15,7 @@ Each thread owns a share of the columns of both layers, in vectors held in regis
 number and one thread's part of a sample's deltas fits into its first-level cache.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numba
@@ -28,8 +29,8 @@ from spikejoule.engine.kernels.layout import aligned_zeros, padded
 from spikejoule.engine.kernels.structures import Block, BySource
 from spikejoule.engine.kernels.vector import LANES, MAX_BLOCK, accumulate_rows
 
+# Samples whose gradient additions are done together: the fastest of 1, 4 and 16.
 GROUP_SAMPLES = 16
-"""Samples whose gradient additions are done together: the fastest of 1, 4 and 16."""
 
 
 class AdditionStream(NamedTuple):
@@ -135,6 +136,18 @@ def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> 
     _add(stream, arrays, bounds)
 
 
+def prepare_additions(
+    state: Mapping[str, np.ndarray], layers: list[EventList]
+) -> list[tuple[AdditionStream, AdditionArrays]]:
+    """Of both layers of a network, for the spikes before each."""
+    of_layers = []
+    for number, events in enumerate(layers, start=1):
+        weight = state[f"layer{number}.synapses.weight"]
+        arrays = AdditionArrays.of(weight, events.n_steps * GROUP_SAMPLES)
+        of_layers.append((AdditionStream.of(events, GROUP_SAMPLES), arrays))
+    return of_layers
+
+
 def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurement:
     """Seconds per epoch of the additions alone, for both layers of the job's network.
 
@@ -144,14 +157,11 @@ def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurem
     from benchmarks.peers.project import epoch_events
 
     state, layers = epoch_events(job, data, plan)
-    weights = [state[f"layer{number}.synapses.weight"] for number in (1, 2)]
-    streams = [AdditionStream.of(events, GROUP_SAMPLES) for events in layers]
-    arrays = [AdditionArrays.of(weight, job.time_window * GROUP_SAMPLES) for weight in weights]
-    lanes = numba.get_num_threads()
+    prepared, lanes = prepare_additions(state, layers), numba.get_num_threads()
 
     def additions() -> None:
-        for stream, of_layer in zip(streams, arrays, strict=True):
-            add_events(stream, of_layer, lanes)
+        for stream, arrays in prepared:
+            add_events(stream, arrays, lanes)
 
     # The first pass compiles, or warms the caches up.
     seconds = [timed(additions)[0] for _ in range(plan.epochs + 2)][1:]

@@ -18,8 +18,8 @@ import psutil
 
 from spikejoule.core.provenance import library_versions
 
+# Processor times that are work; systems other than Linux tell fewer of them.
 BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
-"""Processor times that are work; systems other than Linux tell fewer of them."""
 
 LIBRARIES = ("torch", "numba", "numpy", "snntorch", "spikingjelly")
 
@@ -40,19 +40,16 @@ def positive(text: str) -> int:
 
 def cores() -> int:
     """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def processor() -> str:
     """Model name of the processor, where Linux tells it."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or platform.machine()
+    told = Path("/proc/cpuinfo")
+    text = told.read_text() if told.exists() else ""
     found = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
-    return found[1] if found else platform.machine()
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def describe(threads: int) -> dict[str, str | int | float | None]:

@@ -59,6 +59,11 @@ def _io(n_in: tuple[int, ...], n_out: int, inner: Nodes) -> Nodes:
     return {"input": nir.Input(np.array(n_in)), **inner, "output": nir.Output(np.array([n_out]))}
 
 
+def _sequence(n_in: tuple[int, ...], n_out: int, *nodes: nir.NIRNode) -> nir.NIRGraph:
+    """Numbered nodes, one behind the other."""
+    return _graph(_io(n_in, n_out, {str(place): node for place, node in enumerate(nodes)}))
+
+
 def fully_connected(sizes: Sequence[int] = (784, 400, 10), currents: bool = False) -> nir.NIRGraph:
     """LIF layers, alike within a layer: what the event engine runs. With synaptic currents, which
     it does not. None of the paper's."""
@@ -70,18 +75,9 @@ def fully_connected(sizes: Sequence[int] = (784, 400, 10), currents: bool = Fals
     return _graph(_io((sizes[0],), sizes[-1], inner))
 
 
-def _lif_norse() -> nir.NIRGraph:
-    return _graph(_io((1,), 1, {"0": nir.Affine(_each((1, 1), 1), _each(1, 0)), "1": lif(1)}))
-
-
 def _two_lif_neurons() -> nir.NIRGraph:
-    inner = {"0": nir.Linear(_each((1, 1), 1)), "1": lif(1), "2": nir.Linear(_each((1, 1), 1.5)),
-             "3": lif(1, 8)}  # fmt: skip
-    return _graph(_io((1,), 1, inner))
-
-
-def _lif_rockpool() -> nir.NIRGraph:
-    return _graph(_io((1,), 1, {"0": nir.Linear(_each((1, 1), 2)), "1": lif(1, 16)}))
+    first, second = (nir.Linear(_each((1, 1), weight)) for weight in (1, 1.5))
+    return _sequence((1,), 1, first, lif(1), second, lif(1, 8))
 
 
 def _conv(seed: int, out: int, n_in: int, size: int, stride: int, kernel: int) -> nir.Conv2d:
@@ -95,27 +91,25 @@ def _pool() -> nir.SumPool2d:
 
 def digits_cnn() -> nir.NIRGraph:
     """(1, 28, 28) through 12C5-P2-32C5-P2 to 10: snnTorch's tutorial. Not one of the paper's."""
-    inner: Nodes = {
-        "conv0": nir.Conv2d((28, 28), _weights(0, 12, 1, 5, 5, scale=1), 1, 0, 1, 1, _each(12, 0)),
-        "if0": _if(12, 24, 24), "pool0": _pool(),
-        "conv1": nir.Conv2d((12, 12), _weights(1, 32, 12, 5, 5, scale=1), 1, 0, 1, 1, _each(32, 0)),
-        "if1": _if(32, 8, 8), "pool1": _pool(),
-        "flat": nir.Flatten({"input": np.array([32, 4, 4])}, 0, -1),
-        "fc": nir.Linear(_weights(2, 10, 512, scale=1)), "if2": _if(10),
-    }  # fmt: skip
-    return _graph(_io((1, 28, 28), 10, inner))
+    return _sequence(
+        (1, 28, 28), 10,
+        nir.Conv2d((28, 28), _weights(0, 12, 1, 5, 5, scale=1), 1, 0, 1, 1, _each(12, 0)),
+        _if(12, 24, 24), _pool(),
+        nir.Conv2d((12, 12), _weights(1, 32, 12, 5, 5, scale=1), 1, 0, 1, 1, _each(32, 0)),
+        _if(32, 8, 8), _pool(), nir.Flatten({"input": np.array([32, 4, 4])}, 0, -1),
+        nir.Linear(_weights(2, 10, 512, scale=1)), _if(10),
+    )  # fmt: skip
 
 
 def scnn_mnist() -> nir.NIRGraph:
     """(2, 34, 34) through three convolutions, two pools and two dense layers to 10."""
-    inner: Nodes = {
-        "0": _conv(0, 16, 2, 34, 2, 5), "1": _if(16, 16, 16), "2": _conv(1, 16, 16, 16, 1, 3),
-        "3": _if(16, 16, 16), "4": _pool(), "5": _conv(2, 8, 16, 8, 1, 3), "6": _if(8, 8, 8),
-        "7": _pool(), "8": nir.Flatten({"input": np.array([8, 4, 4])}, 0, -1),
-        "9": nir.Linear(_weights(3, 256, 128, scale=2)), "10": _if(256),
-        "11": nir.Linear(_weights(4, 10, 256, scale=2)), "12": _if(10),
-    }  # fmt: skip
-    return _graph(_io((2, 34, 34), 10, inner))
+    return _sequence(
+        (2, 34, 34), 10, _conv(0, 16, 2, 34, 2, 5), _if(16, 16, 16), _conv(1, 16, 16, 16, 1, 3),
+        _if(16, 16, 16), _pool(), _conv(2, 8, 16, 8, 1, 3), _if(8, 8, 8), _pool(),
+        nir.Flatten({"input": np.array([8, 4, 4])}, 0, -1),
+        nir.Linear(_weights(3, 256, 128, scale=2)), _if(256),
+        nir.Linear(_weights(4, 10, 256, scale=2)), _if(10),
+    )  # fmt: skip
 
 
 def braille(seed: int = 0, synaptic: bool = True) -> nir.NIRGraph:
@@ -143,14 +137,14 @@ def braille_subgraph(seed: int = 0, synaptic: bool = True) -> nir.NIRGraph:
     return _graph(_io((12,), 7, inner))
 
 
+# By the name of a public file.
 PAPER: dict[str, Callable[[], nir.NIRGraph]] = {
-    "lif_norse": _lif_norse,
+    "lif_norse": lambda: _sequence((1,), 1, nir.Affine(_each((1, 1), 1), _each(1, 0)), lif(1)),
     "two_lif_neurons": _two_lif_neurons,
-    "lif_rockpool": _lif_rockpool,
+    "lif_rockpool": lambda: _sequence((1,), 1, nir.Linear(_each((1, 1), 2)), lif(1, 16)),
     "scnn_mnist": scnn_mnist,
     "braille": braille,
     "braille_zero": lambda: braille(7, synaptic=False),
     "braille_subgraph": braille_subgraph,
     "braille_zero_subgraph": lambda: braille_subgraph(7, synaptic=False),
 }
-"""By the name of a public file."""

@@ -24,7 +24,7 @@ and through the additions that the events demand and nothing else (`benchmarks.l
 import argparse
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ import numpy as np
 
 from benchmarks.images import load_benchmark_images
 from benchmarks.job import SEED_JOB
-from benchmarks.limit import GROUP_SAMPLES, AdditionArrays, AdditionStream, add_events
+from benchmarks.limit import add_events, prepare_additions
 from benchmarks.machine import describe, positive, timed
 from benchmarks.peers.project import EventEngine
 from spikejoule.core.text import text_table
@@ -90,12 +90,10 @@ def recorded(seconds: Seconds, in_pieces: bool) -> Iterator[None]:
         vars(event).update(kept)
 
 
-def additions(layers: list[EventList], weights: list[np.ndarray]) -> tuple[float, float]:
+def additions(state: Mapping[str, np.ndarray], layers: list[EventList]) -> tuple[float, float]:
     """Seconds of the forward additions and of those to the gradients."""
     forward = both = 0.0
-    for events, weight in zip(layers, weights, strict=True):
-        stream = AdditionStream.of(events, GROUP_SAMPLES)
-        arrays = AdditionArrays.of(weight, events.n_steps * GROUP_SAMPLES)
+    for stream, arrays in prepare_additions(state, layers):
         # Without rows for the gradients only the forward additions are left.
         alone = stream._replace(groups=np.zeros_like(stream.groups))
         add_events(stream, arrays, THREADS)
@@ -130,9 +128,7 @@ def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
                 seconds["step"].append(took)
     inputs = row.encode(chosen.ravel())
     took, layers = min((timed(row.engine.run, inputs) for _ in range(3)), key=lambda of: of[0])
-    state = row.engine.state()
-    weights = [state[f"layer{number}.synapses.weight"] for number in (1, 2)]
-    forward, weight = additions([inputs, layers[0]], weights)
+    forward, weight = additions(row.engine.state(), [inputs, layers[0]])
     scale = 1e6 / job.batch_size
     found = {name: scale * statistics.median(values) for name, values in of_calls.items()}
     pieces = {name: scale * statistics.median(of_pieces[name]) for name in ("prepare", "weights")}
@@ -149,21 +145,6 @@ def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
     return found
 
 
-ROWS = {
-    "encode": "drawing the input spikes",
-    "gradient": "both passes and the weight gradients; its pieces measured apart:",
-    "forward": "  potentials and spikes",
-    "forward_additions": "    of which adding weights for events (limit)",
-    "deltas": "  loss, dL/dv through time, ordering spikes by source",
-    "weights": "  adding deltas to the weight gradients",
-    "weight_additions": "    of which for events alone (limit)",
-    "gather": "adding up the lanes, and the norm for clipping",
-    "optimizer": "Adam",
-    "rest": "Python and handing over",
-    "total": "sum of encode, gradient, gather, optimizer and rest",
-}
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this case."""
     parser.add_argument("--allow-small", action="store_true", help="allow other data than MNIST")
@@ -171,13 +152,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The parts, and a table of them in the order of a batch."""
+    """The parts, and a table of them."""
     data, title = load_benchmark_images(arguments.allow_small)
     numba.set_num_threads(THREADS)
     images, labels = data["train_images"], data["train_labels"]
     found = profile(*trained(images, labels, arguments.batches))
-    rows = [(what, f"{found[name]:.2f}") for name, what in ROWS.items()]
-    table = text_table(("part", "us per image"), rows)
-    times = f"The whole takes {found['total_over_additions']:.2f} times the additions alone."
+    rows = [(name, f"{value:.2f}") for name, value in found.items()]
     content = {"data": title, "machine": describe(THREADS), "us_per_image": found}
-    return content, f"{table}\n{times}"
+    return content, text_table(("part", "us per image"), rows)

@@ -34,8 +34,8 @@ ROWS = {
 }
 PEERS = ("snntorch", "spikingjelly", "torch_time_batched", "dense")
 LIMIT = "limit"
+# Rows that do not need fully connected layers.
 EVERY_KIND_OF_LAYER = ("snntorch", "spikingjelly", "dense", "event")
-"""Rows that do not need fully connected layers."""
 
 
 def rows_of(job: Job) -> tuple[str, ...]:
@@ -43,8 +43,8 @@ def rows_of(job: Job) -> tuple[str, ...]:
     return (*ROWS, LIMIT) if job.network.is_plain else EVERY_KIND_OF_LAYER
 
 
+# Over whose mean loss rows are compared that get the same spikes.
 FIRST_BATCHES = 10
-"""Over whose mean loss rows are compared that get the same spikes."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batches", type=positive, default=40, help="timed batches a round (40)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of these at least (2)")
     parser.add_argument("--warmup", type=int, default=10, help="batches before those (10)")
-    parser.add_argument("--warmup-epochs", type=int, default=1, help="for rows in epochs (1)")
     parser.add_argument("--allow-small", action="store_true", help="allow other data than MNIST")
 
 
@@ -101,9 +100,8 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     installed, and for rows that do not agree in their first losses.
     """
     facts = describe(arguments.threads)
-    numbers = arguments.warmup, arguments.batches, arguments.seconds, arguments.warmup_epochs
-    plan, jobs = Plan(*numbers), [JOBS[name] for name in arguments.jobs]
-    jobs = [job for job in jobs if {*rows_of(job)} & {*arguments.rows}]
+    plan = Plan(arguments.warmup, arguments.batches, arguments.seconds)
+    jobs = [JOBS[name] for name in arguments.jobs if {*rows_of(JOBS[name])} & {*arguments.rows}]
     summaries: dict[str, dict[str, Any]] = {}
     images, title = load_benchmark_images(arguments.allow_small)
     with tempfile.TemporaryDirectory() as folder:
@@ -114,15 +112,15 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
             if job.code != "poisson":
                 check_losses(measurements)
             summaries[job.name] = {**summarize(measurements), "job": asdict(job)}
-    tables = [
-        f"{job.name}, {job.time_window} steps:\n\n{speed_table(summaries[job.name])}\n"
-        for job in jobs
-    ]
+    heads = (f"{job.name}, {job.time_window} steps:\n\n" for job in jobs)
+    tables = "\n".join(
+        f"{head}{speed_table(of)}\n" for head, of in zip(heads, summaries.values(), strict=True)
+    )
     n_batches = -(-len(images["train_labels"]) // SEED_JOB.batch_size)
     protocol = {"rounds": arguments.rounds, "batches_per_epoch": n_batches, **asdict(plan)}
     # The seed's job is at the top, where it was before there was another.
     found = {**summaries.pop(SEED_JOB.name, {}), **summaries}
-    return {**found, "machine": facts, "data": title, "protocol": protocol}, "\n".join(tables)
+    return {**found, "machine": facts, "data": title, "protocol": protocol}, tables
 
 
 def measure_job(
@@ -178,47 +176,45 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
     in images per second; "ratios" says how many times as fast as the seed's loop each row is,
     and `event` as the fastest peer.
     """
-    rows = {name: measurements[name] for name in ROWS if name in measurements}
-    timings = {name: [of.epoch_seconds for of in rounds] for name, rounds in measurements.items()}
-    rates = {
-        name: [of.inference_images_per_second for of in rounds] for name, rounds in rows.items()
+    rows = [name for name in ROWS if name in measurements]
+    seconds_of = {name: [of.epoch_seconds for of in measurements[name]] for name in measurements}
+    rates_of = {
+        name: [of.inference_images_per_second for of in measurements[name]] for name in rows
     }
-    spread = {
-        kind: {name: median_and_quartiles(rounds) for name, rounds in found.items()}
-        for kind, found in (("training", timings), ("inference", rates))
-    }
-    seconds = {name: of["median"] for name, of in spread["training"].items()}
-    speed = {name: of["median"] for name, of in spread["inference"].items()}
+    training, inference = (
+        {name: median_and_quartiles(rounds) for name, rounds in found.items()}
+        for found in (seconds_of, rates_of)
+    )
+    seconds, speed = (
+        {name: of["median"] for name, of in found.items()} for found in (training, inference)
+    )
     ratios: dict[str, Any] = {}
-    if "seed_loop" in rows:
-        seed = seconds["seed_loop"], speed["seed_loop"]
-        ratios["training_over_seed_loop"] = {name: seed[0] / seconds[name] for name in rows}
-        ratios["inference_over_seed_loop"] = {name: speed[name] / seed[1] for name in rows}
+    if (seed := "seed_loop") in rows:
+        ratios["training_over_seed_loop"] = {name: seconds[seed] / seconds[name] for name in rows}
+        ratios["inference_over_seed_loop"] = {name: speed[name] / speed[seed] for name in rows}
     peers = [name for name in PEERS if name in rows]
     if peers and "event" in rows:
         fastest = ratios["fastest_peer"] = min(peers, key=seconds.__getitem__)
         ratios["event_training_over_fastest_peer"] = seconds[fastest] / seconds["event"]
     limit: dict[str, Any] = {}
     if LIMIT in seconds:
-        further = measurements[LIMIT][0].further
-        limit = {"training_seconds_per_epoch": seconds[LIMIT], **further}
+        limit = {"training_seconds_per_epoch": seconds[LIMIT], **measurements[LIMIT][0].further}
         if "event" in rows:
             limit["event_time_over_limit"] = seconds["event"] / seconds[LIMIT]
     peaks, foreign = (
         {name: max(getattr(of, kind) for of in rounds) for name, rounds in measurements.items()}
         for kind in ("peak_mib", "foreign_cores")
     )
+    losses = {name: float(np.mean([of.loss for of in measurements[name]])) for name in rows}
     return {
         "training": {name: seconds[name] for name in rows},
         "inference": speed,
-        "images_timed": {name: rounds[0].images for name, rounds in rows.items()},
+        "images_timed": {name: measurements[name][0].images for name in rows},
         "limit": limit,
         "ratios": ratios,
-        "spread": spread,
+        "spread": {"training": training, "inference": inference},
         "memory": {"peak_mib": peaks},
-        "mean_training_loss": {
-            name: float(np.mean([of.loss for of in rounds])) for name, rounds in rows.items()
-        },
+        "mean_training_loss": losses,
         "foreign_cores": foreign,
     }
 
@@ -233,12 +229,10 @@ def speed_table(summary: Mapping[str, Any]) -> str:
     seconds = {name: of["median"] for name, of in summary["spread"]["training"].items()}
     base = "seed_loop" if "seed_loop" in seconds else summary["ratios"].get("fastest_peer")
     cells = []
-    for name in seconds:
-        row = [name, f"{seconds[name]:.2f}", "", "", "", ""]
+    for name, of in seconds.items():
+        row = [name, f"{of:.2f}", f"{seconds[base] / of:.1f}" if base else "", "", "", ""]
         if name in timed:
             row[3:5] = f"{timed[name]:,}", f"{inference[name]:,.0f}"
-        if base:
-            row[2] = f"{seconds[base] / seconds[name]:.1f}"
-            row[5] = f"{inference[name] / inference[base]:.1f}" if name in timed else ""
+            row[5] = f"{inference[name] / inference[base]:.1f}" if base else ""
         cells.append([*row, f"{summary['memory']['peak_mib'][name]:,.0f}"])
     return text_table(header, cells)

@@ -1,7 +1,6 @@
 """The house: Makefile, dependencies, the stages' launcher, hooks and ignore files."""
 
 import ast
-import configparser
 import copy
 import os
 import re
@@ -176,49 +175,35 @@ class TestMakefile:
     def test_builds_the_environment_once_and_again_when_dependencies_change(
         self, made: Path, suitable: str
     ) -> None:
+        """With what each target needs, and no more."""
         programs = self.pythons(made, suitable)
 
-        def log_of_test() -> list[str]:
-            done = self.make(made, "test", programs=programs)
-            assert done.returncode == 0, done.stderr
+        def done_for(*targets: str) -> list[str]:
+            for target in targets:
+                done = self.make(made, target, programs=programs)
+                assert done.returncode == 0, done.stderr
             lines = (made / "log").read_text(encoding="utf-8").splitlines()
             (made / "log").unlink()
-            return [line for line in lines if re.search("venv:| install |-m pytest", line)]
+            return [
+                "tested" if "-m pytest" in line else line.partition(" -c ")[2] or line
+                for line in lines
+                if re.search("venv:| install |-m pytest", line)
+            ]
 
-        venv, install, more, tests = log_of_test()
-        assert venv == "venv: -m venv --clear .venv"
-        assert install.endswith("-c constraints.txt -e .[pipeline]"), (
-            "what running needs, and no more"
-        )
-        assert more.endswith("-c constraints.txt -e .[dev]")
-        assert "-m pytest" in tests
-        assert len(log_of_test()) == 1
-        later = time.time() + 10
-        for name in ("pyproject.toml", "constraints.txt"):
-            os.utime(made / name, (later, later))
-            install, more, _ = log_of_test()
-            assert "-m pip install" in install
-            assert "-m pip install" in more
-            os.utime(made / name, (0, 0))
-
-    def test_other_simulators_are_installed_where_tests_need_them(self, made: Path) -> None:
-        programs = self.pythons(made, "python3")
-        for target in ("repro", "test", "test-rest", "test-interop", "test-all"):
-            done = self.make(made, target, programs=programs)
-            assert done.returncode == 0, done.stderr
-        log = (made / "log").read_text(encoding="utf-8").splitlines()
-        done = [
-            "tested" if "-m pytest" in line else line.partition(" -c ")[2]
-            for line in log
-            if "-m pytest" in line or " install " in line
-        ]
-        assert done == [
-            "constraints.txt -e .[pipeline]",
-            *("constraints.txt -e .[dev]", "tested"),
+        pipeline, dev = ("constraints.txt -e .[pipeline]", "constraints.txt -e .[dev]")
+        assert done_for("repro", "test", "test-rest", "test-interop", "test-all") == [
+            *("venv: -m venv --clear .venv", pipeline),
+            *(dev, "tested"),
             *("constraints.txt -e .[search]", "tested"),
             *("constraints.txt -e .[interop]", "constraints.txt --no-deps sinabs>=3.1 pbr"),
             *("tested", "tested"),
         ]
+        assert done_for("test") == ["tested"]
+        later = time.time() + 10
+        for name in ("pyproject.toml", "constraints.txt"):
+            os.utime(made / name, (later, later))
+            assert done_for("test") == [pipeline, dev, "tested"]
+            os.utime(made / name, (0, 0))
 
     def test_no_suitable_python_and_a_failed_installation(self, made: Path) -> None:
         done = self.make(made, "test", "PYTHON=/bin/false")
@@ -339,24 +324,3 @@ def test_project_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for here, root in ((inner, "one"), (tmp_path / "one", "one"), (tmp_path / "two", "two")):
         monkeypatch.chdir(here)
         assert project_root() == (tmp_path / root).resolve()
-
-
-class TestRepository:
-    def test_what_dvc_is_told(self, repository: Path) -> None:
-        config = configparser.ConfigParser()
-        config.read(repository / ".dvc" / "config")
-        core = config["core"]
-        assert core["analytics"] == core["check_update"] == core["autostage"] == "false"
-        # Caches, and what a kill leaves half written, make no stage run again.
-        ignored = (repository / ".dvcignore").read_text(encoding="utf-8").splitlines()
-        assert {"__pycache__", "*.egg-info", ".venv", ".*.tmp"} <= set(ignored)
-
-    def test_what_git_ignores(self, repository: Path, tmp_path: Path) -> None:
-        ignored = ["data/train.npz", "models/surrogate_snn_checkpoint.pth", "mlflow.db"]
-        ignored += ["mlflow.db.lock", "search.db.lock", ".venv/bin/python", ".cache/mnist/a.gz"]
-        ignored += ["metrics/.train.json.0123456789abcdef.tmp"]
-        kept = ["metrics/train.json", "src/spikejoule/data/images.py", "dvc.lock"]
-        run(["git", "init", "-q", str(tmp_path)], tmp_path)
-        shutil.copy(repository / ".gitignore", tmp_path)
-        done = run(["git", "check-ignore", *ignored, *kept], tmp_path)
-        assert done.stdout.split() == ignored

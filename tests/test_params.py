@@ -11,7 +11,6 @@ import yaml
 from pydantic import ValidationError
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.params import Params, load_params, parse_params
 
@@ -191,46 +190,3 @@ class TestFile:
 def test_a_renamed_key_is_refused_by_name(content: dict[str, Any]) -> None:
     content["encode"]["code"] = content["encode"].pop("encoding")
     assert refusal(content) == "encode.code: is called encode.encoding now; rename the key"
-
-
-OF_IMAGES = ", ".join(sorted(name for name, code in ENCODERS.items() if code.takes == "images"))
-
-
-class TestEvents:
-    """Data that are events from birth, and what asks for images."""
-
-    @staticmethod
-    def of_events(repository: Path, **train: object) -> dict[str, Any]:
-        content = load_params(repository / "params.yaml").model_dump(mode="json")
-        content["data"]["source"] = "n_mnist"
-        content["encode"]["encoding"] = "none"
-        content["train"] |= {"shift_pixels": 0, "rotate_degrees": 0.0, "scale_fraction": 0.0}
-        content["train"] |= train
-        return content
-
-    def test_they_need_no_encoder_and_no_augmentation(self, repository: Path) -> None:
-        assert parse_params(self.of_events(repository)).encode.encoder.takes == "events"
-
-    @pytest.mark.parametrize("source", ["n_mnist", "shd", "mnist", "some/directory"])
-    def test_a_file_is_refused_where_none_is_read(self, repository: Path, source: str) -> None:
-        content = self.of_events(repository)
-        content["data"] |= {"source": source, "files": "events.npz"}
-        said = f"data.files: 'events.npz' is not allowed; allowed: null with data.source {source}, "
-        assert refusal(content).startswith(said)
-
-    @pytest.mark.parametrize("key", ["shear_degrees", "distillation"])
-    def test_what_asks_for_images_is_refused_by_name(self, repository: Path, key: str) -> None:
-        said = refusal(self.of_events(repository, **{key: 0.5}))
-        assert re.match(rf"train.{key}: .*allowed: train.{key} 0$", said)
-
-    @pytest.mark.parametrize(
-        ("source", "code", "allowed"),
-        [("n_mnist", "poisson", "none"), ("some/directory", "none", OF_IMAGES)],
-    )
-    def test_the_code_fits_the_samples(
-        self, repository: Path, source: str, code: str, allowed: str
-    ) -> None:
-        content = self.of_events(repository)
-        content["data"]["source"], content["encode"]["encoding"] = source, code
-        said = refusal(content)
-        assert re.match(f"encode.encoding: '{code}' is not allowed .*allowed: {allowed}$", said)

@@ -74,14 +74,13 @@ class EventEngine(_EngineRow):
 
     def train_epoch(self, order: np.ndarray) -> float:
         self.next_pass()
-        starts = range(0, len(order), self.job.batch_size)
-        losses = [self.train_batch(order[start : start + self.job.batch_size]) for start in starts]
-        return float(np.mean(losses))
+        parts = np.split(order, range(self.job.batch_size, len(order), self.job.batch_size))
+        return float(np.mean([self.train_batch(part) for part in parts]))
 
     def infer_all(self, indices: np.ndarray) -> np.ndarray:
-        starts = range(0, len(indices), self.inference_batch_size)
         size = self.inference_batch_size
-        return np.concatenate([self.infer_batch(indices[start : start + size]) for start in starts])
+        parts = np.split(indices, range(size, len(indices), size))
+        return np.concatenate([self.infer_batch(part) for part in parts])
 
 
 def epoch_events(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.job import Job
-from benchmarks.peers.torch_peer import TorchPeer, Trace
+from benchmarks.peers.torch_peer import TorchPeer
 
 
 class SeedLoop(TorchPeer):
@@ -35,7 +35,7 @@ class SeedLoop(TorchPeer):
     def arrange(self, spikes: torch.Tensor) -> torch.Tensor:
         return spikes
 
-    def counts(self, encoded: torch.Tensor, trace: Trace | None = None) -> torch.Tensor:
+    def counts(self, encoded: torch.Tensor) -> torch.Tensor:
         n_samples, n_steps, _ = encoded.shape
         units = [layer["synapses"].out_features for layer in self.layers]
         potentials = [torch.zeros(n_samples, of_layer) for of_layer in units]
@@ -45,8 +45,6 @@ class SeedLoop(TorchPeer):
             self.spike_totals[0] += layer_input.sum().item()
             for layer in range(2):
                 layer_input, potentials[layer] = self._step(layer, layer_input, potentials[layer])
-                if trace is not None:
-                    trace[layer].append(layer_input)
             totals += layer_input
         return totals
 

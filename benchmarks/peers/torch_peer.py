@@ -19,9 +19,6 @@ from benchmarks.job import Job, initial_state
 from spikejoule.model.network import Convolution, Network
 from spikejoule.model.torch_twin import fire
 
-Trace = list[list[torch.Tensor]]
-"""Spikes of each layer in the steps of one forward pass, [B, units]; for tests."""
-
 
 class ConstantSurrogate(torch.autograd.Function):
     """1 where the membrane potential reaches the threshold; the gradient is a constant.
@@ -112,13 +109,11 @@ class TorchPeer(ABC):
         """Given spikes [B, T, I] in the form that `counts` takes (tests; not timed)."""
         return spikes.transpose(0, 1).contiguous()
 
-    def counts(self, encoded: Any, trace: Trace | None = None) -> torch.Tensor:
+    def counts(self, encoded: Any) -> torch.Tensor:
         """Forward pass through time: output spike counts [B, O]."""
         spikes = encoded
         for number in range(len(self.layers)):
             spikes = self.neurons_fire(number, self.currents(number, spikes))
-            if trace is not None:
-                trace[number].extend(spikes.flatten(2).unbind(0))
         return spikes.sum(0)
 
     def currents(self, number: int, spikes: Any) -> torch.Tensor:
@@ -156,7 +151,7 @@ class TorchPeer(ABC):
     def train_batch(self, indices: np.ndarray) -> float:
         encoded = self.encode(indices)
         self.optimizer.zero_grad()
-        loss = self._loss(encoded, self.labels[torch.from_numpy(indices)])
+        loss = self.loss(encoded, self.labels[torch.from_numpy(indices)])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, max_norm=self.job.clip_norm)
         self.optimizer.step()
@@ -170,20 +165,5 @@ class TorchPeer(ABC):
         """Copy arrays named as in the seed notebook's state dict into the network."""
         self.network.load_state_dict({name: torch.from_numpy(of) for name, of in state.items()})
 
-    def spikes(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """Spikes of each layer [B, T, units] for given input spikes [B, T, I]."""
-        trace: Trace = [[] for _ in self.layers]
-        with torch.no_grad():
-            self.counts(self.arrange(torch.from_numpy(inputs)), trace)
-        return [torch.stack(steps, 1).numpy() for steps in trace]
-
-    def gradients(self, inputs: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradients of the loss before clipping, named as in the seed notebook's state dict."""
-        self.optimizer.zero_grad()
-        encoded = self.arrange(torch.from_numpy(inputs))
-        self._loss(encoded, torch.from_numpy(labels.astype(np.int64))).backward()
-        named = self.network.named_parameters()
-        return {name: parameter.grad.numpy().copy() for name, parameter in named}
-
-    def _loss(self, encoded: Any, labels: torch.Tensor) -> torch.Tensor:
+    def loss(self, encoded: Any, labels: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(self.counts(encoded), labels)

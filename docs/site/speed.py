@@ -1,13 +1,18 @@
 """The table of graphs and what was priced and counted beside them, from metrics/graphs.json."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 
 def graphs(file: Path) -> str:
+    """The table of a file that `python -m benchmarks graphs` has written."""
+    return graphs_table(json.loads(file.read_text(encoding="utf-8")))
+
+
+def graphs_table(found: Mapping[str, Any]) -> str:
     """Each graph beside NIRTorch; then a sentence for each further measurement that is recorded."""
-    found = json.loads(file.read_text(encoding="utf-8"))
     header = ("graph", "run by", "spikes per neuron and step", "samples/s", "NIRTorch, samples/s")
     header += ("times NIRTorch", "in processor time")
     rows = [header, ("---", "---", *["---:"] * (len(header) - 2)), *map(_row, found["graphs"])]

@@ -1,6 +1,5 @@
 """Sources by download: from a server of the test's own, from none, and from one that is silent."""
 
-import gzip
 import hashlib
 import logging
 import time
@@ -15,7 +14,7 @@ from spikejoule.core.errors import DataError
 from spikejoule.data.source import Places
 from spikejoule.data.sources import SOURCES, load_dataset
 from tests.tools import sensor_files
-from tests.tools.sensor_files import encode_idx
+from tests.tools.sensor_files import write_idx_files
 from tests.tools.services import served
 
 NOWHERE = "http://127.0.0.1:9"
@@ -50,17 +49,11 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def write_idx_files(folder: Path) -> dict[str, str]:
-    """Thirty and twenty images as the four files, gzipped; returns their checksums."""
-    sums = {}
-    for part, n_samples in (("train", 30), ("t10k", 20)):
-        images = np.random.default_rng(0).integers(0, 256, (n_samples, 28, 28), dtype=np.uint8)
-        labels = (np.arange(n_samples) % 10).astype(np.uint8)
-        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
-            path = folder / f"{part}-{name}-ubyte.gz"
-            path.write_bytes(gzip.compress(encode_idx(array)))
-            sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
-    return sums
+def write_files(folder: Path) -> dict[str, str]:
+    """Thirty and twenty images as the four files; returns their checksums."""
+    images = np.random.default_rng(0).integers(0, 256, (30, 28, 28), dtype=np.uint8)
+    labels = (np.arange(30) % 10).astype(np.uint8)
+    return write_idx_files(folder, (images, labels), (images[:20], labels[:20]))
 
 
 @pytest.mark.usefixtures("no_network")
@@ -88,7 +81,7 @@ def test_images_are_verified_and_kept(
     places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = places.kept("fashion_mnist")
-    sums = write_idx_files(there)
+    sums = write_files(there)
     monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [address])
     with pytest.raises(
         DataError, match="MD5 hash of .* not match .*8d4fb7e6c68d591d4c3dfef9ec88bf0d"
@@ -129,7 +122,7 @@ class TestAuto:
         given = Places(there.parent, there.parent / "cache", "there")
         with pytest.raises(DataError, match="lacks"):
             load_dataset("auto", given)
-        write_idx_files(there)
+        write_files(there)
         assert load_dataset("auto", given).source == "directory"
 
     @pytest.mark.usefixtures("no_network")
@@ -145,6 +138,6 @@ class TestAuto:
     def test_uses_the_download(
         self, places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(datasets.MNIST, "resources", list(write_idx_files(there).items()))
+        monkeypatch.setattr(datasets.MNIST, "resources", list(write_files(there).items()))
         monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
         assert len(load_dataset("auto", places).train) == 30

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from docs.site import badges, batch, commands, outcome, parameters, pipeline, verdict
-from spikejoule.cli.arguments import COMMANDS
 from spikejoule.params import load_params
 from tests.tools.without_torch import needs_torch
 
@@ -137,24 +136,13 @@ def test_each_parameter_with_its_default_and_what_is_allowed() -> None:
         assert value in (written := yaml.safe_load(default.strip("`")), [written])
         assert allowed
         assert meaning
-    assert rows["encode.max_rate"][1:] == [
-        "a number above 0 and of at most 1000",
-        "poisson, regular: rate of a white pixel, Hz, above 0 to 1000 (only `poisson`, `regular`)",
-    ]
     for key, kinds in parameters.choices().items():
         section = table.split(f"### Choices of {key}\n")[1].split("\n#")[0]
         assert all(f"| `{name}` |" in section for name in kinds)
-    assert "<br>`slope` | `surrogate_slope`, 0.3 in the source |" in table
-    assert "[arXiv:2007.05785](https://arxiv.org/abs/2007.05785)" in table
 
 
 def test_each_command_target_stage_and_package() -> None:
-    text = commands.spikejoule_commands()
-    names = re.findall(r"^### spikejoule (\w+)$", text, flags=re.M)
-    assert names == list(COMMANDS)
-    assert "| `--at-least PERCENT` |" in text
+    assert "| `--at-least PERCENT` |" in commands.spikejoule_commands()
     assert "| `make docs` |" in commands.make_targets(REPOSITORY / "Makefile")
     assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
-    packages = commands.packages(REPOSITORY / "dvc.yaml")
-    assert "| `tracking` | publish |" in packages
-    assert "| `core` | all |" in packages
+    assert "| `tracking` | publish |" in commands.packages(REPOSITORY / "dvc.yaml")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from spikejoule.cli import main
 from spikejoule.core import torch_files
@@ -134,51 +135,14 @@ class TestTrainedNetwork:
         assert "train again" in refusal(trained.load_trained, tmp_path / "c.pth")
 
 
-# Every key of the schema `surrogate_complete_v1`, by section.
-SCHEMA_KEYS = {
-    "": (
-        "schema_version timestamp model_class model_state_dict architecture n_input n_hidden "
-        "n_output encoding training_config training_results training_history test_accuracy "
-        "training_spikes inference_spikes connectivity energy_proxies optimizer_state_dict"
-    ),
-    "architecture": (
-        "n_input n_hidden n_output n_syn_input_hidden n_syn_hidden_output n_synapses_total "
-        "fanout_input_to_hidden fanout_hidden_to_output threshold decay"
-    ),
-    "encoding": "type time_window max_rate_hz spike_prob_formula",
-    "training_config": (
-        "batch_size max_epochs learning_rate weight_decay optimizer patience grad_clip_max_norm"
-    ),
-    "training_results": (
-        "epochs_trained total_samples training_time_seconds best_val_accuracy final_train_accuracy"
-    ),
-    "training_history": "losses train_acc val_acc epoch_times",
-    "training_spikes": (
-        "total_input total_hidden total_output input_per_sample hidden_per_sample "
-        "output_per_sample total_samples"
-    ),
-    "inference_spikes": (
-        "n_samples total_input total_hidden total_output input_per_inference "
-        "hidden_per_inference output_per_inference measurement_time_seconds"
-    ),
-    "connectivity": (
-        "n_syn_input_hidden n_syn_hidden_output n_synapses_total fanout_input_to_hidden "
-        "fanout_hidden_to_output"
-    ),
-    "energy_proxies": (
-        "dense_ops_per_inference event_syn_per_inference sparsity_ratio formula_event_syn "
-        "formula_dense"
-    ),
-}
-
-
 class TestBuildComplete:
     @pytest.mark.parametrize("hidden", [(20,), (12, 8), (9, 8, 7)])
     def test_every_key_of_the_schema_is_there_and_set(self, hidden: tuple[int, ...]) -> None:
         content = complete_content(trained_network(hidden))
-        for section, keys in SCHEMA_KEYS.items():
-            found = content[section] if section else content
-            for key in keys.split():
+        file = Path(__file__).with_name("checkpoint_keys.yaml")
+        for section, keys in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+            found = content if section == "top" else content[section]
+            for key in keys:
                 assert found[key] is not None, (section, key)
 
     def test_values_by_hand(self) -> None:

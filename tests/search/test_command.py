@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from spikejoule.cli import main
-from spikejoule.data.images import Dataset, describe
-from tests.tools.finished_project import N_TRAIN, N_VALIDATION, PARAMETERS, isolate
+from spikejoule.data.images import Dataset
+from tests.tools.finished_project import finish_project, isolate
 from tests.tools.pipeline_tools import artifact_paths, set_parameters, write_lock
 from tests.tools.processes import exit_status_of
 
@@ -19,21 +19,12 @@ def prepared(
     repository: Path, mnist5k: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A project whose stage `prepare` has run; the working directory."""
-    for name in ("params.yaml", "dvc.yaml", "search.yaml"):
-        shutil.copy(repository / name, tmp_path)
-    set_parameters(tmp_path, PARAMETERS)
-    paths = artifact_paths(repository)
-    (tmp_path / paths["hardware"]).parent.mkdir(parents=True)
-    shutil.copy(repository / paths["hardware"], tmp_path / paths["hardware"])
-    train = mnist5k.train.select(slice(N_TRAIN))
-    validation = mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION))
-    train.save(tmp_path / paths["train"])
-    validation.save(tmp_path / paths["validation"])
-    described = describe(mnist5k, train, validation, False)
-    described.write(tmp_path / paths["data_metrics"])
-    write_lock(tmp_path)
-    isolate(monkeypatch, tmp_path)
-    return tmp_path
+    folder = tmp_path / "project"
+    finish_project(repository, mnist5k, folder, last="prepare")
+    shutil.copy(repository / "search.yaml", folder)
+    write_lock(folder)
+    isolate(monkeypatch, folder)
+    return folder
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:

@@ -63,7 +63,7 @@ def finish_project(
     parameters: Mapping[str, Any] | None = None,
     last: str = "publish",
 ) -> None:
-    """Make `folder`, put few digits into it, and run every stage there, from encode to `last`.
+    """Make `folder`, put few digits into it as `prepare` does, and run the stages up to `last`.
 
     `parameters`, by full key, are set beside `PARAMETERS`.
     """

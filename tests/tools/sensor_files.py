@@ -3,6 +3,7 @@
 The samples of a class come from its own group of units, so that a network can learn them.
 """
 
+import gzip
 import hashlib
 import struct
 import zipfile
@@ -45,6 +46,17 @@ def encode_idx(array: NDArray[np.uint8]) -> bytes:
     """The content of an (uncompressed) IDX file that holds an array of unsigned bytes."""
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
     return header + array.astype(np.uint8, casting="safe").tobytes()
+
+
+def write_idx_files(folder: Path, train: tuple[Any, Any], test: tuple[Any, Any]) -> dict[str, str]:
+    """The four files of MNIST, gzipped, of (images, labels) each; their MD5 by name."""
+    sums = {}
+    for part, arrays in (("train", train), ("t10k", test)):
+        for name, array in zip(("images-idx3", "labels-idx1"), arrays, strict=True):
+            path = folder / f"{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(encode_idx(array)))
+            sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
+    return sums
 
 
 def n_mnist_bytes(sample: Sample) -> bytes:
