@@ -4,368 +4,19 @@ Nothing here comes from spikejoule, so that the project and these loops can only
 being right. Shapes: T steps, B batch, I/H/O layer sizes, P pixels. Weights are [target, source];
 a state is a dict of ``layer1.synapses.weight``, ``layer1.synapses.bias``, ``layer2...``; without
 the biases, these are 0. Threshold and decay are numbers, or lists of one a layer; what a state has
-learned (``layer1.neurons.decay_logit``, ``layer1.neurons.log_threshold``) counts instead.
+learned (``layer1.neurons.decay_logit``, ``layer1.neurons.log_threshold``) counts instead. The
+layers are fully connected, by the shapes of their weights, unless `populations` of :func:`chain`
+say otherwise.
 """
 
 import math
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 MASK = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15
-
-
-def layers_of(state):
-    """(weights [target][source], biases [target]) of each layer, as nested lists of floats."""
-    layers = []
-    for number in range(1, number_of_layers(state) + 1):
-        weights = np.asarray(state[f"layer{number}.synapses.weight"], dtype=np.float64)
-        biases = state.get(f"layer{number}.synapses.bias", np.zeros(len(weights)))
-        layers.append((weights.tolist(), np.asarray(biases, dtype=np.float64).tolist()))
-    return layers
-
-
-def number_of_layers(state):
-    """Layers after the input."""
-    return sum(name.endswith("weight") for name in state)
-
-
-def of_layer(value, layer):
-    """The value of one layer, from 0, of a number for all or of a list of one a layer."""
-    return value[layer] if isinstance(value, list | tuple) else value
-
-
-def constants_of(state, layer, threshold, decay):
-    """(threshold, decay) of one layer, from 0: exp(log), 1 / (1 + exp(-logit)) where learned."""
-    log_threshold = state.get(f"layer{layer + 1}.neurons.log_threshold")
-    logit = state.get(f"layer{layer + 1}.neurons.decay_logit")
-    return (
-        of_layer(threshold, layer) if log_threshold is None else math.exp(log_threshold[0]),
-        of_layer(decay, layer) if logit is None else 1 / (1 + math.exp(-logit[0])),
-    )
-
-
-def lif_layer(spikes, weights, biases, threshold, decay, reset="zero"):
-    """One layer, one sample: spikes [T][source] to (potentials, spikes), [T][target] each.
-
-    An input may give numbers in place of spikes.
-
-    v[t] = decay u[t-1] + b + sum of w s_in[t];  s[t] = (v[t] >= threshold);
-    u[t] = 0 where s[t], else v[t]  (``reset="subtract"``: u[t] = v[t] - threshold where s[t]).
-    """
-    potentials, emitted = [], []
-    after_reset = [0.0] * len(biases)
-    for step_spikes in spikes:
-        given = [(source, spike) for source, spike in enumerate(step_spikes) if spike]
-        step_potentials, step_emitted = [], []
-        for target, bias in enumerate(biases):
-            v = decay * after_reset[target] + bias
-            for source, spike in given:
-                v += weights[target][source] * spike
-            s = 1 if v >= threshold else 0
-            if s and reset == "zero":
-                after_reset[target] = 0.0
-            elif s:
-                after_reset[target] = v - threshold
-            else:
-                after_reset[target] = v
-            step_potentials.append(v)
-            step_emitted.append(s)
-        potentials.append(step_potentials)
-        emitted.append(step_emitted)
-    return potentials, emitted
-
-
-def forward(state, spikes, threshold, decay, reset="zero"):
-    """One sample [T][I] through every layer: a list of (potentials, spikes)."""
-    passed = []
-    for layer, (weights, biases) in enumerate(layers_of(state)):
-        constants = constants_of(state, layer, threshold, decay)
-        potentials, spikes = lif_layer(spikes, weights, biases, *constants, reset)
-        passed.append((potentials, spikes))
-    return passed
-
-
-def run(state, dense, threshold, decay, reset="zero"):
-    """Samples [N, T, I] through every layer: a list of spikes [N, T, units], one a layer."""
-    samples = [forward(state, sample, threshold, decay, reset) for sample in dense]
-    layers = range(number_of_layers(state))
-    return [np.array([sample[layer][1] for sample in samples]) for layer in layers]
-
-
-def grid_of(weights, weight_bits, state_bits, threshold):
-    """k of a layer's grid 2^-k: the least squared error, of equals the smallest k.
-
-    Candidates are the largest k at which no weight saturates and the four above it, as far as the
-    threshold on the grid is at least 1 and below a quarter of the range of the potential.
-    """
-    most = 2 ** (weight_bits - 1) - 1
-    values = [float(w) for w in np.ravel(weights)]
-    allowed = [
-        k for k in range(-150, 151) if 1 <= threshold * 2.0**k < 2 ** (min(state_bits, 24) - 2)
-    ]
-    fitting = [k for k in allowed if all(abs(round(w * 2.0**k)) <= most for w in values)]
-    first = max(fitting, default=allowed[0])
-    best, least = None, math.inf
-    for k in range(first, first + 5):
-        if k in allowed:
-            error = sum((w - clamp(round(w * 2.0**k), -most, most) / 2.0**k) ** 2 for w in values)
-            if error < least:
-                best, least = k, error
-    return best
-
-
-def clamp(value, lowest, highest):
-    """The number of the range that is nearest to a value."""
-    return min(max(value, lowest), highest)
-
-
-def quantise(state, exponents, weight_bits, state_bits):
-    """(weights [target][source], biases [target]) of each layer, as nested lists of integers."""
-    most, widest = 2 ** (weight_bits - 1) - 1, 2 ** (min(state_bits, 24) - 1) - 1
-    return [
-        (
-            [[clamp(round(w * 2.0**k), -most, most) for w in row] for row in weights],
-            [clamp(round(b * 2.0**k), -widest, widest) for b in biases],
-        )
-        for (weights, biases), k in zip(layers_of(state), exponents, strict=True)
-    ]
-
-
-def integer_layer(spikes, weights, biases, threshold, decay, state_bits, reset="zero"):
-    """One layer of integers, one sample: spikes [T][source] to (potentials, spikes).
-
-    v[t] = floor(m u[t-1] / 256) + b + sum of w, m = round(256 decay);  s[t] = (v[t] >= threshold);
-    u[t] = 0 where s[t] (``reset="subtract"``: v[t] - threshold), else v[t]; u saturates.
-    """
-    potentials, emitted = [], []
-    kept = [0] * len(biases)
-    for step_spikes in spikes:
-        step_potentials, step_emitted = [], []
-        for target, bias in enumerate(biases):
-            v = math.floor(round(256 * decay) * kept[target] / 256) + bias
-            for source, spike in enumerate(step_spikes):
-                v += weights[target][source] * int(spike)
-            s = 1 if v >= threshold else 0
-            u = (0 if reset == "zero" else v - threshold) if s else v
-            kept[target] = clamp(u, -(2 ** (state_bits - 1)), 2 ** (state_bits - 1) - 1)
-            step_potentials.append(v)
-            step_emitted.append(s)
-        potentials.append(step_potentials)
-        emitted.append(step_emitted)
-    return potentials, emitted
-
-
-def integer_run(layers, dense, constants, state_bits, reset="zero"):
-    """Samples [N, T, I] through layers of integers: a list of (potentials, spikes), [N, T, units].
-
-    `layers` are those of :func:`quantise`, `constants` the (threshold on the grid, decay) of each.
-    """
-    passed = []
-    for (weights, biases), (threshold, decay) in zip(layers, constants, strict=True):
-        of_samples = [
-            integer_layer(sample, weights, biases, threshold, decay, state_bits, reset)
-            for sample in dense
-        ]
-        dense = [spikes for _, spikes in of_samples]
-        passed.append((np.array([v for v, _ in of_samples]), np.array(dense)))
-    return passed
-
-
-def surrogate(name, slope, x):
-    """The surrogate derivative at x = v - threshold, from the literature.
-
-    constant      a                                            Bengio et al. 2013
-    arctangent    d/dx [atan(pi/2 a x) / pi]                   Fang et al. 2021
-    fast_sigmoid  1 / (1 + a |x|)^2                            Zenke and Ganguli 2018
-    sigmoid       d/dx [1 / (1 + exp(-a x))]                   Zenke and Vogels 2021
-    triangle      a max(0, 1 - |x|)                            Bellec et al. 2018
-    boxcar        a on an interval of area 1 around 0, else 0  Wu et al. 2018
-    gaussian      normal density of standard deviation 1 / a   Wu et al. 2018
-    """
-    if name == "constant":
-        return slope
-    if name == "arctangent":
-        inner = math.pi / 2 * slope * x
-        return (1 / math.pi) * (math.pi / 2 * slope) / (1 + inner * inner)
-    if name == "fast_sigmoid":
-        return (1 + slope * abs(x)) ** -2
-    if name == "sigmoid":
-        tail = math.exp(-slope * abs(x))
-        return slope * tail / (1 + tail) ** 2
-    if name == "triangle":
-        return slope * (1 - abs(x)) if abs(x) < 1 else 0.0
-    if name == "boxcar":
-        width = 1 / slope
-        return slope if -width / 2 < x < width / 2 else 0.0
-    if name == "gaussian":
-        deviation = 1 / slope
-        return math.exp(-0.5 * (x / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
-    raise ValueError(name)
-
-
-def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0, taught=(0.0, None)):
-    """Loss of one sample and its derivative by each count.
-
-    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O, of which a share d is
-    replaced by a teacher's probabilities (`taught` is d and they)
-    L = -sum q log p;  dL/dcounts = scale (p - q)
-    """
-    share, teacher = taught
-    logits = [logit_scale * count for count in counts]
-    largest = max(logits)
-    total = sum(math.exp(logit - largest) for logit in logits)
-    loss, gradient = 0.0, []
-    for k, logit in enumerate(logits):
-        log_p = logit - largest - math.log(total)
-        q = smoothing / len(counts) + (1 - smoothing) * (1 if k == label else 0)
-        q = (1 - share) * q + (share * teacher[k] if share else 0)
-        loss -= q * log_p
-        gradient.append(logit_scale * (math.exp(log_p) - q))
-    return loss, gradient
-
-
-def penalty(state, passed, spike, event, pruned=False):
-    """What one sample's spikes cost beside: (loss, its derivative by a spike of [layer][unit]).
-
-    `spike` and `event` are (weight of 1,000, free number), each a number or a list of one a layer.
-    For the S spikes of a layer, which reach E synapses (the output's none),
-    L = w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000
-    """
-    layers = layers_of(state)
-    loss, costs = 0.0, []
-    for layer, (_, emitted) in enumerate(passed):
-        fan_outs = [0] * len(emitted[0])
-        if layer + 1 < len(layers):
-            for row in layers[layer + 1][0]:
-                for source, weight in enumerate(row):
-                    fan_outs[source] += 0 if pruned and weight == 0 else 1
-        n_spikes = n_events = 0
-        for step in emitted:
-            for unit, fired in enumerate(step):
-                n_spikes += fired
-                n_events += fired * fan_outs[unit]
-        by_spike = by_event = 0.0
-        weight, free = (of_layer(value, layer) for value in spike)
-        if n_spikes > free:
-            by_spike = weight / 1000
-            loss += by_spike * (n_spikes - free)
-        if layer + 1 < len(layers):
-            weight, free = (of_layer(value, layer) for value in event)
-            if n_events > free:
-                by_event = weight / 1000
-                loss += by_event * (n_events - free)
-        costs.append([by_spike + by_event * fan_out for fan_out in fan_outs])
-    return loss, costs
-
-
-def backward(state, spikes, passed, count_gradient, neuron, derivative, costs=None):
-    """Gradients of one sample by hand, from dL/dcounts [O] and from what each spike costs beside
-    (`costs` [layer][unit]); reset detached.
-
-    dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay (1 - s[t]) dL/dv[t+1]
-    (``reset="subtract"``: dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay dL/dv[t+1])
-    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
-    dL/ds_in[t][i] = sum_j dL/dv[t][j] w[j][i]
-    dL/ddecay = sum_tj dL/dv[t][j] u[t-1][j];  dL/dlogit = decay (1 - decay) dL/ddecay
-    dL/dthreshold = -sum_tj dL/ds[t][j] f(v[t][j] - threshold);  dL/dlog = threshold dL/dthreshold
-    """
-    thresholds, decays, reset = neuron
-    n_steps = len(spikes)
-    gradients = {}
-    spike_gradient = [list(count_gradient) for _ in range(n_steps)]
-    layers = layers_of(state)
-    for layer in range(len(layers) - 1, -1, -1):
-        weights, biases = layers[layer]
-        potentials, emitted = passed[layer]
-        threshold, decay = constants_of(state, layer, thresholds, decays)
-        by_threshold = by_decay = 0.0
-        source_spikes = passed[layer - 1][1] if layer else spikes
-        n_sources = len(weights[0])
-        weight_gradient = [[0.0] * n_sources for _ in biases]
-        bias_gradient = [0.0] * len(biases)
-        below = [[0.0] * n_sources for _ in range(n_steps)]
-        later = [0.0] * len(biases)
-        for t in range(n_steps - 1, -1, -1):
-            for j in range(len(biases)):
-                f = derivative(potentials[t][j] - threshold)
-                by_spike = spike_gradient[t][j] + (costs[layer][j] if costs else 0.0)
-                kept = 1 - emitted[t][j] if reset == "zero" else 1
-                delta = by_spike * f + decay * kept * later[j]
-                later[j] = delta
-                by_threshold -= by_spike * f
-                if t > 0:
-                    after_reset = potentials[t - 1][j]
-                    if emitted[t - 1][j]:
-                        after_reset = 0.0 if reset == "zero" else after_reset - threshold
-                    by_decay += delta * after_reset
-                bias_gradient[j] += delta
-                for i in range(n_sources):
-                    if source_spikes[t][i]:
-                        weight_gradient[j][i] += delta * source_spikes[t][i]
-                    if layer:
-                        below[t][i] += delta * weights[j][i]
-        gradients[f"layer{layer + 1}.synapses.weight"] = np.array(weight_gradient)
-        if f"layer{layer + 1}.synapses.bias" in state:
-            gradients[f"layer{layer + 1}.synapses.bias"] = np.array(bias_gradient)
-        for name, value in (
-            ("decay_logit", decay * (1 - decay) * by_decay),
-            ("log_threshold", threshold * by_threshold),
-        ):
-            if f"layer{layer + 1}.neurons.{name}" in state:
-                gradients[f"layer{layer + 1}.neurons.{name}"] = np.array([value])
-        spike_gradient = below
-    return gradients
-
-
-def batch_gradient(
-    state,
-    dense,
-    labels,
-    neuron,
-    derivative,
-    logit_scale=1.0,
-    smoothing=0.0,
-    taught=(0.0, None),
-    penalties=((0.0, 0.0), (0.0, 0.0)),
-    pruned=False,
-    passed=None,
-):
-    """(mean loss, correct, spikes of each layer, gradients of the mean loss) of a batch [B, T, I].
-
-    `neuron` is (threshold, decay) or (threshold, decay, reset), `derivative` is (name of the
-    surrogate, slope), `taught` is (share, probabilities [B][O]), `penalties` are those of spikes
-    and events, as for `penalty`; `passed` is what `forward` gives for each sample, if it is known.
-    L = sum over the samples of L_n / B;  correct where the first largest count is the label's.
-    """
-    neuron = (*neuron, "zero")[:3]
-    loss, correct = 0.0, 0
-    totals = [int(np.asarray(dense).sum())] + [0] * number_of_layers(state)
-    gradients = {key: np.zeros(np.shape(value)) for key, value in state.items()}
-    for n, (sample, label) in enumerate(zip(np.asarray(dense).tolist(), labels, strict=True)):
-        layers = forward(state, sample, *neuron) if passed is None else passed[n]
-        counts = [sum(column) for column in zip(*layers[-1][1], strict=True)]
-        of_teacher = (taught[0], taught[1][n]) if taught[0] else (0.0, None)
-        sample_loss, count_gradient = cross_entropy(
-            counts, label, logit_scale, smoothing, of_teacher
-        )
-        penalty_loss, costs = penalty(state, layers, *penalties, pruned)
-        loss += (sample_loss + penalty_loss) / len(labels)
-        correct += counts.index(max(counts)) == label
-        for layer, (_, emitted) in enumerate(layers, start=1):
-            totals[layer] += sum(map(sum, emitted))
-        sample_gradients = backward(
-            state,
-            sample,
-            layers,
-            count_gradient,
-            neuron,
-            lambda x: surrogate(*derivative, x),
-            costs,
-        )
-        for key, gradient in sample_gradients.items():
-            gradients[key] += gradient / len(labels)
-    return loss, correct, tuple(totals), gradients
 
 
 def chain(shape, layers):
@@ -423,7 +74,18 @@ def chain(shape, layers):
     return populations
 
 
-def chain_parameters(state, number, population):
+def populations_of(state):
+    """Of a network of fully connected layers."""
+    weights = [values for name, values in state.items() if name.endswith("synapses.weight")]
+    return _fully_connected(tuple(np.shape(values) for values in weights))
+
+
+@cache
+def _fully_connected(shapes):
+    return chain((shapes[0][1],), [("dense", n, False) for n, _ in shapes])
+
+
+def parameters_of(state, number, population):
     """(flat weights, bias of each neuron, recurrent weights [target][source]) of a layer from 1."""
     n, places, _, recurrent = population
     weights = np.asarray(state[f"layer{number}.synapses.weight"], np.float64).ravel().tolist()
@@ -432,28 +94,54 @@ def chain_parameters(state, number, population):
     return weights, [float(biases[place]) for place in places], np.asarray(own).tolist()
 
 
-def chain_forward(state, populations, spikes, threshold, decay, reset="zero"):
-    """One sample [T][I] through a chain: (potentials, spikes) [T][neurons] of each population.
+def of_layer(value, layer):
+    """The value of one layer, from 0, of a number for all or of a list of one a layer."""
+    return value[layer] if isinstance(value, list | tuple) else value
 
-    As `lif_layer`, with a weight for each synapse; the layer's own spikes of the step before come
-    through its recurrent weights.
+
+def constants_of(state, layer, threshold, decay):
+    """(threshold, decay) of one layer, from 0: exp(log), 1 / (1 + exp(-logit)) where learned."""
+    log_threshold = state.get(f"layer{layer + 1}.neurons.log_threshold")
+    logit = state.get(f"layer{layer + 1}.neurons.decay_logit")
+    return (
+        of_layer(threshold, layer) if log_threshold is None else math.exp(log_threshold[0]),
+        of_layer(decay, layer) if logit is None else 1 / (1 + math.exp(-logit[0])),
+    )
+
+
+def add_arriving(potentials, population, weights, own, step, before):
+    """Add what reaches each neuron in a step: from the layer below, and, through a layer's own
+    weights, from its spikes of the step before (None: there was none)."""
+    n, _, synapses, recurrent = population
+    for source, target, place, factor in synapses:
+        if step[source]:
+            potentials[target] += weights[place] * factor * step[source]
+    if recurrent and before is not None:
+        for i in range(n):
+            for j in range(n):
+                potentials[j] += own[j][i] * before[i]
+
+
+def forward(state, spikes, threshold, decay, reset="zero", populations=None):
+    """One sample [T][I] through every layer: a list of (potentials, spikes), [T][neurons] each.
+
+    An input may give numbers in place of spikes.
+
+    v[t] = decay u[t-1] + b + sum of w s_in[t] + sum of r s[t-1];  s[t] = (v[t] >= threshold);
+    u[t] = 0 where s[t], else v[t]  (``reset="subtract"``: u[t] = v[t] - threshold where s[t]).
     """
     passed = []
-    for layer, population in enumerate(populations):
-        n, _, synapses, _ = population
-        weights, biases, own = chain_parameters(state, layer + 1, population)
+    for layer, population in enumerate(populations or populations_of(state)):
+        weights, biases, own = parameters_of(state, layer + 1, population)
         limit, keep = constants_of(state, layer, threshold, decay)
-        potentials, emitted, kept = [], [], [0.0] * n
+        potentials, emitted, kept = [], [], [0.0] * len(biases)
         for step in spikes:
-            v = [keep * kept[j] + biases[j] for j in range(n)]
-            for source, target, place, factor in synapses:
-                v[target] += weights[place] * factor * step[source]
-            for i in range(n if emitted else 0):
-                for j in range(n):
-                    v[j] += own[j][i] * emitted[-1][i]
+            v = [keep * u + bias for u, bias in zip(kept, biases, strict=True)]
+            before = emitted[-1] if emitted else None
+            add_arriving(v, population, weights, own, step, before)
             fired = [1 if of >= limit else 0 for of in v]
             after = [of - limit if reset == "subtract" else 0.0 for of in v]
-            kept = [after[j] if fired[j] else v[j] for j in range(n)]
+            kept = [after[j] if fired[j] else v[j] for j in range(len(v))]
             potentials.append(v)
             emitted.append(fired)
         passed.append((potentials, emitted))
@@ -461,35 +149,77 @@ def chain_forward(state, populations, spikes, threshold, decay, reset="zero"):
     return passed
 
 
-def chain_integer_forward(state, populations, exponents, bits, spikes, constants):
-    """As `chain_forward` in integers, as of `integer_layer`: potentials are whole numbers.
+def run(state, dense, threshold, decay, reset="zero"):
+    """Samples [N, T, I] through every layer: a list of spikes [N, T, units], one a layer."""
+    samples = [forward(state, sample, threshold, decay, reset) for sample in dense]
+    return [np.array([emitted for _, emitted in layer]) for layer in zip(*samples, strict=True)]
 
-    `bits` of weights and potentials, `constants` (threshold, decay, reset).
+
+def grid_of(weights, weight_bits, state_bits, threshold):
+    """k of a layer's grid 2^-k: the least squared error, of equals the smallest k.
+
+    Candidates are the largest k at which no weight saturates and the four above it, as far as the
+    threshold on the grid is at least 1 and below a quarter of the range of the potential.
     """
-    (weight_bits, state_bits), (threshold, decay, reset) = bits, constants
+    most = 2 ** (weight_bits - 1) - 1
+    values = [float(w) for w in np.ravel(weights)]
+    allowed = [
+        k for k in range(-150, 151) if 1 <= threshold * 2.0**k < 2 ** (min(state_bits, 24) - 2)
+    ]
+    fitting = [k for k in allowed if all(abs(round(w * 2.0**k)) <= most for w in values)]
+    first = max(fitting, default=allowed[0])
+    best, least = None, math.inf
+    for k in range(first, first + 5):
+        if k in allowed:
+            error = sum((w - clamp(round(w * 2.0**k), -most, most) / 2.0**k) ** 2 for w in values)
+            if error < least:
+                best, least = k, error
+    return best
+
+
+def clamp(value, lowest, highest):
+    """The number of the range that is nearest to a value."""
+    return min(max(value, lowest), highest)
+
+
+def layer_number(name):
+    """From 0, of a parameter."""
+    return int(name.partition(".")[0].removeprefix("layer")) - 1
+
+
+def quantise(state, exponents, weight_bits, state_bits):
+    """A state of integers: in units of a layer's 2^-k, rounded, within the bits of what it is."""
     most, widest = 2 ** (weight_bits - 1) - 1, 2 ** (min(state_bits, 24) - 1) - 1
+    integers = {}
+    for name, values in state.items():
+        k, limit = exponents[layer_number(name)], widest if name.endswith("bias") else most
+        rounded = [clamp(round(float(of) * 2.0**k), -limit, limit) for of in np.ravel(values)]
+        integers[name] = np.array(rounded).reshape(np.shape(values))
+    return integers
+
+
+def integer_forward(integers, spikes, constants, state_bits, populations=None):
+    """One sample through layers of integers, those of :func:`quantise`; as :func:`forward`.
+
+    `constants` are (thresholds on the grid, decays, reset), with a value a layer.
+
+    v[t] = floor(m u[t-1] / 256) + b + what arrives, m = round(256 decay);
+    s[t] = (v[t] >= threshold);  u[t] as of :func:`forward`, saturated.
+    """
+    thresholds, decays, reset = constants
+    lowest, highest = -(2 ** (state_bits - 1)), 2 ** (state_bits - 1) - 1
     passed = []
-    for number, (population, k) in enumerate(zip(populations, exponents, strict=True), start=1):
-        n, _, synapses, _ = population
-        weights, biases, own = chain_parameters(state, number, population)
-        weights = [clamp(round(w * 2.0**k), -most, most) for w in weights]
-        own = [[clamp(round(w * 2.0**k), -most, most) for w in row] for row in own]
-        biases = [clamp(round(b * 2.0**k), -widest, widest) for b in biases]
-        limit, potentials, emitted, kept = round(threshold * 2.0**k), [], [], [0] * n
+    for layer, population in enumerate(populations or populations_of(integers)):
+        weights, biases, own = parameters_of(integers, layer + 1, population)
+        limit, m = thresholds[layer], round(256 * decays[layer])
+        potentials, emitted, kept = [], [], [0] * len(biases)
         for step in spikes:
-            v = [math.floor(round(256 * decay) * kept[j] / 256) + biases[j] for j in range(n)]
-            for source, target, place, factor in synapses:
-                v[target] += weights[place] * int(factor) * int(step[source])
-            for i in range(n if emitted else 0):
-                for j in range(n):
-                    v[j] += own[j][i] * emitted[-1][i]
+            v = [math.floor(m * u / 256) + bias for u, bias in zip(kept, biases, strict=True)]
+            before = emitted[-1] if emitted else None
+            add_arriving(v, population, weights, own, step, before)
             fired = [1 if of >= limit else 0 for of in v]
             after = [of - limit if reset == "subtract" else 0 for of in v]
-            kept = [
-                clamp(after[j] if fired[j] else v[j], -(2 ** (state_bits - 1)),
-                      2 ** (state_bits - 1) - 1)
-                for j in range(n)
-            ]  # fmt: skip
+            kept = [clamp(after[j] if fired[j] else v[j], lowest, highest) for j in range(len(v))]
             potentials.append(v)
             emitted.append(fired)
         passed.append((potentials, emitted))
@@ -497,41 +227,159 @@ def chain_integer_forward(state, populations, exponents, bits, spikes, constants
     return passed
 
 
-def chain_gradient(state, populations, spikes, passed, count_gradient, neuron, derivative, costs):
-    """Gradients of one sample as of `backward`; through recurrent weights R besides:
+def surrogate(name, slope, x):
+    """The surrogate derivative at x = v - threshold, from the literature.
 
-    dL/ds[t][i] has a part sum_j R[j][i] dL/dv[t+1][j];  dL/dR[j][i] = sum_t dL/dv[t][j] s[t-1][i]
+    constant      a                                            Bengio et al. 2013
+    arctangent    d/dx [atan(pi/2 a x) / pi]                   Fang et al. 2021
+    fast_sigmoid  1 / (1 + a |x|)^2                            Zenke and Ganguli 2018
+    sigmoid       d/dx [1 / (1 + exp(-a x))]                   Zenke and Vogels 2021
+    triangle      a max(0, 1 - |x|)                            Bellec et al. 2018
+    boxcar        a on an interval of area 1 around 0, else 0  Wu et al. 2018
+    gaussian      normal density of standard deviation 1 / a   Wu et al. 2018
+    """
+    if name == "constant":
+        return slope
+    if name == "arctangent":
+        inner = math.pi / 2 * slope * x
+        return (1 / math.pi) * (math.pi / 2 * slope) / (1 + inner * inner)
+    if name == "fast_sigmoid":
+        return (1 + slope * abs(x)) ** -2
+    if name == "sigmoid":
+        tail = math.exp(-slope * abs(x))
+        return slope * tail / (1 + tail) ** 2
+    if name == "triangle":
+        return slope * (1 - abs(x)) if abs(x) < 1 else 0.0
+    if name == "boxcar":
+        width = 1 / slope
+        return slope if -width / 2 < x < width / 2 else 0.0
+    if name == "gaussian":
+        deviation = 1 / slope
+        return math.exp(-0.5 * (x / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
+    raise ValueError(name)
+
+
+def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0, taught=(0.0, None)):
+    """Loss of one sample and its derivative by each count.
+
+    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O, of which a share d is
+    replaced by a teacher's probabilities (`taught` is d and they)
+    L = -sum q log p;  dL/dcounts = scale (p - q)
+    """
+    share, teacher = taught
+    logits = [logit_scale * count for count in counts]
+    largest = max(logits)
+    total = sum(math.exp(logit - largest) for logit in logits)
+    loss, gradient = 0.0, []
+    for k, logit in enumerate(logits):
+        log_p = logit - largest - math.log(total)
+        q = smoothing / len(counts) + (1 - smoothing) * (1 if k == label else 0)
+        q = (1 - share) * q + (share * teacher[k] if share else 0)
+        loss -= q * log_p
+        gradient.append(logit_scale * (math.exp(log_p) - q))
+    return loss, gradient
+
+
+def fan_outs_of(state, populations, n_inputs, pruned=False):
+    """(sending layer, 0 the input; synapses of each of its units) of each connection.
+
+    They are in the order of layers, a recurrent one behind its layer's; a weight of zero is no
+    synapse of a pruned network.
+    """
+    found, n_below = [], n_inputs
+    for layer, population in enumerate(populations):
+        n, _, synapses, recurrent = population
+        weights, _, own = parameters_of(state, layer + 1, population)
+        reached = [0] * n_below
+        for source, _, place, _ in synapses:
+            reached[source] += 0 if pruned and weights[place] == 0 else 1
+        found.append((layer, reached))
+        if recurrent:
+            back = [sum(not (pruned and own[j][i] == 0) for j in range(n)) for i in range(n)]
+            found.append((layer + 1, back))
+        n_below = n
+    return found
+
+
+def penalty(passed, fan_outs, spike, event):
+    """What one sample's spikes cost beside: (loss, its derivative by a spike of [layer][unit]).
+
+    `spike` and `event` are (weight of 1,000, free number), each a number or a list of one a layer.
+    For the S spikes of a layer, which reach E synapses (the output's none),
+    L = w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000
+    """
+    loss, costs = 0.0, []
+    for layer, (_, emitted) in enumerate(passed):
+        sums = [sum(column) for column in zip(*emitted, strict=True)]
+        into = [reached for sender, reached in fan_outs if sender == layer + 1]
+        fan_out = [sum(of[unit] for of in into) for unit in range(len(sums))]
+        n_spikes = sum(sums)
+        n_events = sum(n * reached for n, reached in zip(sums, fan_out, strict=True))
+        by_spike = by_event = 0.0
+        weight, free = (of_layer(value, layer) for value in spike)
+        if n_spikes > free:
+            by_spike = weight / 1000
+            loss += by_spike * (n_spikes - free)
+        if into:
+            weight, free = (of_layer(value, layer) for value in event)
+            if n_events > free:
+                by_event = weight / 1000
+                loss += by_event * (n_events - free)
+        costs.append([by_spike + by_event * reached for reached in fan_out])
+    return loss, costs
+
+
+def backward(state, spikes, passed, count_gradient, neuron, derivative, costs, populations):
+    """Gradients of one sample by hand, from dL/dcounts [O] and from what each spike costs beside
+    (`costs` [layer][unit]); reset detached.
+
+    dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay (1 - s[t]) dL/dv[t+1]
+    (``reset="subtract"``: dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay dL/dv[t+1])
+    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
+    dL/ds_in[t][i] = sum_j dL/dv[t][j] w[j][i], and of recurrent weights sum_j r[j][i] dL/dv[t+1][j]
+    dL/dr[j][i] = sum_t dL/dv[t][j] s[t-1][i]
+    dL/ddecay = sum_tj dL/dv[t][j] u[t-1][j];  dL/dlogit = decay (1 - decay) dL/ddecay
+    dL/dthreshold = -sum_tj dL/ds[t][j] f(v[t][j] - threshold);  dL/dlog = threshold dL/dthreshold
     """
     thresholds, decays, reset = neuron
     n_steps, gradients = len(spikes), {}
     spike_gradient = [list(count_gradient) for _ in range(n_steps)]
     for layer in range(len(populations) - 1, -1, -1):
-        n, places, synapses, _ = populations[layer]
-        weights, _, own = chain_parameters(state, layer + 1, populations[layer])
+        n, places, synapses, recurrent = populations[layer]
+        weights, _, own = parameters_of(state, layer + 1, populations[layer])
         potentials, emitted = passed[layer]
         limit, keep = constants_of(state, layer, thresholds, decays)
         source_spikes = passed[layer - 1][1] if layer else spikes
         below = [[0.0] * len(source_spikes[0]) for _ in range(n_steps)]
         of_weights, of_own = [0.0] * len(weights), [[0.0] * n for _ in range(n)]
         of_biases, later = [0.0] * (1 + max(places)), [0.0] * n
+        by_threshold = by_decay = 0.0
         for t in range(n_steps - 1, -1, -1):
-            by_spike = [
-                spike_gradient[t][i] + costs[layer][i] + sum(own[j][i] * later[j] for j in range(n))
-                for i in range(n)
-            ]
+            by_spike = [spike_gradient[t][i] + costs[layer][i] for i in range(n)]
+            for i in range(n if recurrent else 0):
+                by_spike[i] += sum(own[j][i] * later[j] for j in range(n))
             for j in range(n):
+                f = derivative(potentials[t][j] - limit)
                 kept = 1 - emitted[t][j] if reset == "zero" else 1
-                later[j] = (
-                    by_spike[j] * derivative(potentials[t][j] - limit) + keep * kept * later[j]
-                )
+                later[j] = by_spike[j] * f + keep * kept * later[j]
                 of_biases[places[j]] += later[j]
-                for i in range(n if t else 0):
-                    of_own[j][i] += later[j] * emitted[t - 1][i]
+                by_threshold -= by_spike[j] * f
+                if t > 0:
+                    after_reset = potentials[t - 1][j]
+                    if emitted[t - 1][j]:
+                        after_reset = 0.0 if reset == "zero" else after_reset - limit
+                    by_decay += later[j] * after_reset
+                    for i in range(n if recurrent else 0):
+                        of_own[j][i] += later[j] * emitted[t - 1][i]
             for source, target, place, factor in synapses:
                 of_weights[place] += later[target] * factor * source_spikes[t][source]
                 below[t][source] += later[target] * factor * weights[place]
-        found = {"synapses.weight": of_weights, "synapses.bias": of_biases}
-        for name, values in (found | {"recurrent.weight": of_own}).items():
+        found = {
+            "synapses.weight": of_weights, "synapses.bias": of_biases, "recurrent.weight": of_own,
+            "neurons.decay_logit": keep * (1 - keep) * by_decay,
+            "neurons.log_threshold": limit * by_threshold,
+        }  # fmt: skip
+        for name, values in found.items():
             full = f"layer{layer + 1}.{name}"
             if full in state:
                 gradients[full] = np.array(values).reshape(np.shape(state[full]))
@@ -539,56 +387,76 @@ def chain_gradient(state, populations, spikes, passed, count_gradient, neuron, d
     return gradients
 
 
-def chain_batch(state, populations, dense, labels, neuron, derivative, penalties, logit_scale):
-    """A batch [B, T, I] through a chain: (mean loss, spikes [B, T, neurons] of each population,
-    synaptic events of each connection, gradients of the mean loss); arguments as of
-    `batch_gradient`. Connections are in the order of layers, a recurrent one behind its layer's."""
-    (by_spike, spike_target), (by_event, event_target) = penalties
-    fan_outs, senders = [], []
-    for layer, (n, _, synapses, recurrent) in enumerate(populations):
-        reached = [0] * (populations[layer - 1][0] if layer else len(dense[0][0]))
-        for source, *_ in synapses:
-            reached[source] += 1
-        fan_outs += [reached, [n] * n] if recurrent else [reached]
-        senders += [layer, layer + 1] if recurrent else [layer]
-    loss, events, spikes = 0.0, [0] * len(senders), [[] for _ in populations]
-    gradients = {name: np.zeros(np.shape(values)) for name, values in state.items()}
-    for sample, label in zip(np.asarray(dense).tolist(), labels, strict=True):
-        passed = chain_forward(state, populations, sample, *neuron)
+class Batch(NamedTuple):
+    """Mean loss, correct samples, spikes of each layer (the input first), gradients of the mean
+    loss, spikes [B, T, neurons] of each layer after the input, synaptic events of each connection.
+    """
+
+    loss: float
+    correct: int
+    totals: tuple[int, ...]
+    gradients: dict[str, Any]
+    spikes: list[Any]
+    events: tuple[int, ...]
+
+
+def batch_gradient(
+    state,
+    dense,
+    labels,
+    neuron,
+    derivative,
+    logit_scale=1.0,
+    smoothing=0.0,
+    taught=(0.0, None),
+    penalties=((0.0, 0.0), (0.0, 0.0)),
+    pruned=False,
+    passed=None,
+    populations=None,
+):
+    """A batch [B, T, I].
+
+    `neuron` is (threshold, decay) or (threshold, decay, reset), `derivative` is (name of the
+    surrogate, slope), `taught` is (share, probabilities [B][O]), `penalties` are those of spikes
+    and events, as for `penalty`; `passed` is what `forward` gives for each sample, if it is known.
+    L = sum over the samples of L_n / B;  correct where the first largest count is the label's.
+    """
+    neuron, populations = (*neuron, "zero")[:3], populations or populations_of(state)
+    samples = np.asarray(dense).tolist()
+    fan_outs = fan_outs_of(state, populations, len(samples[0][0]), pruned)
+    if passed is None:
+        passed = [forward(state, sample, *neuron, populations) for sample in samples]
+    loss, correct, events = 0.0, 0, [0] * len(fan_outs)
+    gradients = {key: np.zeros(np.shape(value)) for key, value in state.items()}
+    for n, (sample, layers, label) in enumerate(zip(samples, passed, labels, strict=True)):
         sums = [
             [sum(column) for column in zip(*layer, strict=True)]
-            for layer in (sample, *(emitted for _, emitted in passed))
+            for layer in (sample, *(emitted for _, emitted in layers))
         ]
-        of_connection = [
-            sum(n * fan_out for n, fan_out in zip(sums[sender], fan_outs[k], strict=True))
-            for k, sender in enumerate(senders)
-        ]
-        events = [sum(pair) for pair in zip(events, of_connection, strict=True)]
-        of_sample, count_gradient = cross_entropy(sums[-1], label, logit_scale)
-        costs = []
-        for layer in range(1, len(sums)):
-            into = [k for k, sender in enumerate(senders) if sender == layer]
-            above_spikes = sum(sums[layer]) - spike_target
-            above_events = sum(of_connection[k] for k in into) - event_target
-            of_spike = by_spike / 1000 if above_spikes > 0 else 0.0
-            of_event = by_event / 1000 if into and above_events > 0 else 0.0
-            of_sample += of_spike * above_spikes + of_event * above_events
-            reached = [sum(fan_outs[k][unit] for k in into) for unit in range(len(sums[layer]))]
-            costs.append([of_spike + of_event * fan_out for fan_out in reached])
-        loss += of_sample / len(labels)
-        found = chain_gradient(
-            state, populations, sample, passed, count_gradient, neuron,
-            lambda x: surrogate(*derivative, x), costs,
+        for k, (sender, reached) in enumerate(fan_outs):
+            events[k] += sum(n * of for n, of in zip(sums[sender], reached, strict=True))
+        of_teacher = (taught[0], taught[1][n]) if taught[0] else (0.0, None)
+        sample_loss, count_gradient = cross_entropy(
+            sums[-1], label, logit_scale, smoothing, of_teacher
+        )
+        penalty_loss, costs = penalty(layers, fan_outs, *penalties)
+        loss += (sample_loss + penalty_loss) / len(labels)
+        correct += sums[-1].index(max(sums[-1])) == label
+        of_sample = backward(
+            state, sample, layers, count_gradient, neuron, lambda x: surrogate(*derivative, x),
+            costs, populations,
         )  # fmt: skip
-        for name, gradient in found.items():
-            gradients[name] += gradient / len(labels)
-        for into, (_, emitted) in zip(spikes, passed, strict=True):
-            into.append(emitted)
-    return loss, [np.array(layer) for layer in spikes], tuple(events), gradients
+        for key, gradient in of_sample.items():
+            gradients[key] += gradient / len(labels)
+    spikes = [np.array([emitted for _, emitted in layer]) for layer in zip(*passed, strict=True)]
+    totals = (int(np.asarray(dense).sum()), *(int(layer.sum()) for layer in spikes))
+    return Batch(loss, correct, totals, gradients, spikes, tuple(events))
 
 
-def integer_batch_gradient(state, exponents, bits, neuron, dense, labels, derivative, loss):
-    """What `batch_gradient` gives, of a network of integers, and the spikes [B, T, units] by layer.
+def integer_batch_gradient(
+    state, exponents, bits, neuron, dense, labels, derivative, loss, populations=None
+):
+    """What `batch_gradient` gives, of a network of integers.
 
     The forward pass is that of the integers, and the gradient goes through rounding and saturation
     as if they were not there: the backward pass is that of the numbers that the integers stand for.
@@ -596,30 +464,24 @@ def integer_batch_gradient(state, exponents, bits, neuron, dense, labels, deriva
     a layer, `loss` is (logit_scale, smoothing).
     """
     thresholds, decays, reset = neuron
-    layers = quantise(state, exponents, *bits)
-    numbers = range(len(exponents))
-    units = [2.0**-k for k in exponents]
-    on_grid = [round(thresholds[layer] / units[layer]) for layer in numbers]
-    of_layers = [(on_grid[layer], decays[layer]) for layer in numbers]
-    run = integer_run(layers, dense.tolist(), of_layers, bits[1], reset)
-    floats = {}
-    for layer in numbers:
-        for place, part in enumerate(("weight", "bias")):
-            name = f"layer{layer + 1}.synapses.{part}"
-            if name in state:
-                floats[name] = np.array(layers[layer][place]) * units[layer]
+    integers, units = quantise(state, exponents, *bits), [2.0**-k for k in exponents]
+    on_grid = [round(limit / unit) for limit, unit in zip(thresholds, units, strict=True)]
+    floats = {name: of * units[layer_number(name)] for name, of in integers.items()}
     constants = (
-        [on_grid[layer] * units[layer] for layer in numbers],
+        [limit * unit for limit, unit in zip(on_grid, units, strict=True)],
         [round(256 * decay) / 256 for decay in decays],
         reset,
     )
-    passed = [
-        [((potentials[n] * unit).tolist(), spikes[n].tolist())
-         for (potentials, spikes), unit in zip(run, units, strict=True)]
-        for n in range(len(labels))
-    ]  # fmt: skip
-    found = batch_gradient(floats, dense, labels, constants, derivative, *loss, passed=passed)
-    return (*found, [spikes for _, spikes in run])
+    passed = []
+    for sample in dense.tolist():
+        run = integer_forward(integers, sample, (on_grid, decays, reset), bits[1], populations)
+        passed.append([
+            ((np.array(potentials) * unit).tolist(), emitted)
+            for (potentials, emitted), unit in zip(run, units, strict=True)
+        ])  # fmt: skip
+    return batch_gradient(
+        floats, dense, labels, constants, derivative, *loss, passed=passed, populations=populations
+    )
 
 
 def poisson(probabilities, n_steps, key, sample):

@@ -90,6 +90,7 @@ def test_what_is_accepted() -> None:
     integers = parse_params(with_all({"model.weight_bits": 4, "model.state_bits": 16}))
     assert integers.model.quantisation == Quantisation(weight_bits=4, state_bits=16)
     assert parse_params(changed("model.weight_bits", 32)).model.quantisation is None
+    assert parse_params(with_all(VALUES["events"])).encode.encoder.takes == "events"
     with pytest.raises(ValidationError, match="frozen"):
         params.train.lr = 1.0  # type: ignore[misc]
 

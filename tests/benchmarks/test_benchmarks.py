@@ -119,9 +119,9 @@ def test_spikes_and_gradients_equal_the_naive_loop(name, decay):
         # Dyadic weights and decay bring potentials onto the threshold itself: >= and > differ.
         assert decay == 0.9 or layer or (potentials == job.threshold).any()
         np.testing.assert_array_equal(found, emitted)
-    *_, expected = naive.batch_gradient(
+    expected = naive.batch_gradient(
         state, spikes, labels, (job.threshold, decay), ("constant", job.surrogate_slope)
-    )
+    ).gradients
     gradients = gradients_of(row, spikes, labels)
     assert gradients.keys() == expected.keys()
     for key, value in expected.items():
@@ -147,16 +147,16 @@ def test_every_kind_of_layer_equals_the_naive_loop(name, any_job, in_shape, laye
     spikes, labels = spikes_and_labels(job, generator)
     row.load_weights(state)
     populations = naive.chain(in_shape, [*described, ("dense", 4, False)])
-    _, emitted, _, gradients = naive.chain_batch(
-        state, populations, spikes, labels.tolist(), (job.threshold, job.decay, job.reset),
-        (job.surrogate, job.surrogate_slope), ((0, 0), (0, 0)), 1.0,
+    batch = naive.batch_gradient(
+        state, spikes, labels.tolist(), (job.threshold, job.decay, job.reset),
+        (job.surrogate, job.surrogate_slope), populations=populations,
     )  # fmt: skip
-    for found, expected in zip(spikes_of(row, spikes), emitted, strict=True):
+    for found, expected in zip(spikes_of(row, spikes), batch.spikes, strict=True):
         assert 0 < expected.mean() < 0.95
         np.testing.assert_array_equal(found, expected)
     found = gradients_of(row, spikes, labels)
-    assert found.keys() == gradients.keys()
-    for key, value in gradients.items():
+    assert found.keys() == batch.gradients.keys()
+    for key, value in batch.gradients.items():
         np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-5 * np.abs(value).max())
 
 

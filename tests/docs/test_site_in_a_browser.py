@@ -22,8 +22,8 @@ pytestmark = [
         None in map(find_spec, ("material", "mkdocstrings")), reason="needs the extra docs"
     ),
 ]
+# Pixels.
 NARROWEST_COLUMN = 60
-"""Pixels."""
 
 
 @pytest.fixture(scope="module")

@@ -108,29 +108,30 @@ def assert_as_the_loops(
     dense = spike_trains(network.n_input, 2, n_steps, 0.3, seed)
     labels = np.random.default_rng(seed).integers(0, n_output, 2)
     populations = naive.chain(shape, described(layers, n_output))
-    loss, spikes, synaptic_events, gradients = naive.chain_batch(
-        state, populations, dense, labels.tolist(), (lif.threshold, lif.decay, lif.reset),
-        (learning.surrogate, learning.chosen_surrogate.slope),
-        ((learning.spike_penalty, learning.spike_target),
-         (learning.event_penalty, learning.event_target)),
-        learning.logit_scale,
+    expected = naive.batch_gradient(
+        state, dense, labels.tolist(), (lif.threshold, lif.decay, lif.reset),
+        (learning.surrogate, learning.chosen_surrogate.slope), learning.logit_scale,
+        penalties=((learning.spike_penalty, learning.spike_target),
+                   (learning.event_penalty, learning.event_target)),
+        populations=populations,
     )  # fmt: skip
+    gradients = expected.gradients
     events = EventList.from_dense(dense)
     scale = max(np.abs(gradient).max() for gradient in gradients.values())
     for engine in engines(network, state, learning):
-        for found, expected in zip(engine.run(events), spikes, strict=True):
+        for found, fired in zip(engine.run(events), expected.spikes, strict=True):
             found.check()
-            assert np.array_equal(found.to_dense(np.int64), expected), engine.name
+            assert np.array_equal(found.to_dense(np.int64), fired), engine.name
         outcome, by_name = engine.gradients(events, labels)
-        assert outcome.spikes == (events.n_events, *(int(of.sum()) for of in spikes))
-        assert outcome.synaptic_events == synaptic_events
-        assert outcome.mean_loss == pytest.approx(loss, rel=TOLERANCE)
+        assert outcome.spikes == expected.totals
+        assert outcome.synaptic_events == expected.events
+        assert outcome.mean_loss == pytest.approx(expected.loss, rel=TOLERANCE)
         assert by_name.keys() == gradients.keys()
         for name, gradient in gradients.items():
             np.testing.assert_allclose(
                 by_name[name], gradient, rtol=TOLERANCE, atol=1e-13 * scale, err_msg=name
             )
-    return spikes
+    return expected.spikes
 
 
 @settings(max_examples=40, deadline=None)
@@ -261,44 +262,25 @@ def test_integers_are_those_of_the_loops(reset: str) -> None:
     engine = make_engine("dense", network, state)
     quantisation = engine.architecture.quantisation
     assert quantisation is not None
-    populations = naive.chain(shape, described(layers, 3))
-    passed = [
-        naive.chain_integer_forward(
-            state, populations, quantisation.exponents, bits, sample, (1.0, 0.9, reset)
-        )
-        for sample in dense.tolist()
-    ]
-    for number, found in enumerate(engine.run(EventList.from_dense(dense))):
-        expected = np.array([sample[number][1] for sample in passed])
-        assert expected.any()
-        assert np.array_equal(found.to_dense(np.int64), expected)
+    labels = [0, 2, 1]
+    expected = naive.integer_batch_gradient(
+        state, quantisation.exponents, bits, ([1.0] * 3, [0.9] * 3, reset), dense, labels,
+        ("arctangent", LEARNING.chosen_surrogate.slope), (LEARNING.logit_scale, 0.0),
+        naive.chain(shape, described(layers, 3)),
+    )  # fmt: skip
+    for found, fired in zip(engine.run(EventList.from_dense(dense)), expected.spikes, strict=True):
+        assert fired.any()
+        assert np.array_equal(found.to_dense(np.int64), fired)
     # What a file keeps are the numbers that the integers stand for: they give the same spikes.
     again = make_engine("dense", engine.architecture, engine.state())
-    events, labels = EventList.from_dense(dense), [0, 2, 1]
+    events = EventList.from_dense(dense)
     for one, other in zip(engine.run(events), again.run(events), strict=True):
         assert np.array_equal(one.sources, other.sources)
     # The gradient goes through rounding and saturation as if they were not there.
     exact = make_engine("dense", engine.architecture, state, LEARNING, dtype=np.float64)
     outcome, by_name = exact.gradients(events, np.array(labels))
-    units = [2.0**-k for k in quantisation.exponents]
-    constants = ([round(1 / unit) * unit for unit in units], round(256 * 0.9) / 256, reset)
-    expected_gradients = {name: np.zeros(of.shape) for name, of in state.items()}
-    for sample, numbers, label in zip(dense.tolist(), passed, labels, strict=True):
-        scaled = [
-            ((np.array(potentials) * unit).tolist(), emitted)
-            for (potentials, emitted), unit in zip(numbers, units, strict=True)
-        ]
-        counts = np.sum(scaled[-1][1], axis=0).tolist()
-        _, of_counts = naive.cross_entropy(counts, label, LEARNING.logit_scale)
-        of_sample = naive.chain_gradient(
-            exact.state(), populations, sample, scaled, of_counts, constants,
-            lambda x: naive.surrogate("arctangent", LEARNING.chosen_surrogate.slope, x),
-            [[0.0] * n for n, *_ in populations],
-        )  # fmt: skip
-        for name, gradient in of_sample.items():
-            expected_gradients[name] += gradient / len(labels)
-    assert outcome.synaptic_events[-1] > 0
-    for name, gradient in expected_gradients.items():
+    assert outcome.synaptic_events == expected.events
+    for name, gradient in expected.gradients.items():
         np.testing.assert_allclose(
             by_name[name], gradient, rtol=TOLERANCE, atol=1e-14, err_msg=name
         )

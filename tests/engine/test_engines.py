@@ -35,11 +35,11 @@ pytestmark = pytest.mark.xdist_group("engines")
 logger = logging.getLogger(__name__)
 
 RELATIVE = 1e-9
+# Share of float32 spikes on which the engines may differ: v rounds to the other side.
 MISMATCHES_ALLOWED = 1e-4
-"""Share of float32 spikes on which the engines may differ: v rounds to the other side."""
 
+# Of a plain Adam, weights of pixels that never fire are denormal numbers by then.
 DENORMAL_STEPS = 3000
-"""Of a plain Adam, weights of pixels that never fire are denormal numbers by then."""
 
 LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
 
@@ -90,8 +90,7 @@ def assert_all_agree(
     neuron = architecture.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
     constants = (neuron.threshold, neuron.decay, neuron.reset)
-    spikes = naive.run(state, dense.tolist(), *constants)
-    loss, correct, totals, gradients = naive.batch_gradient(
+    expected = naive.batch_gradient(
         state,
         dense,
         labels.tolist(),
@@ -107,7 +106,8 @@ def assert_all_agree(
         pruned=masks is not None,
     )
     events = EventList.from_dense(dense) if given is None else given
-    totals = (events.n_events, *totals[1:])
+    gradients, spikes = expected.gradients, expected.spikes
+    totals = (events.n_events, *expected.totals[1:])
     matrices = [values for values in state.values() if values.ndim == 2]
     macs, sent = None, [dense, *spikes[:-1]]
     if events.currents is not None:
@@ -122,14 +122,14 @@ def assert_all_agree(
     for engine in witnesses(architecture, state, settings):
         if masks is not None:
             engine.prune(masks)
-        for layer, expected in zip(engine.run(events), spikes, strict=True):
+        for layer, fired in zip(engine.run(events), spikes, strict=True):
             layer.check()
-            assert np.array_equal(layer.to_dense(np.int64), expected), engine.name
+            assert np.array_equal(layer.to_dense(np.int64), fired), engine.name
         outcome, found = engine.gradients(events, labels, teacher)
         assert outcome.spikes == totals
         assert (outcome.synaptic_events, outcome.input_macs) == (synaptic_events, macs)
-        assert outcome.correct == correct
-        assert outcome.mean_loss == pytest.approx(loss, rel=RELATIVE)
+        assert outcome.correct == expected.correct
+        assert outcome.mean_loss == pytest.approx(expected.loss, rel=RELATIVE)
         assert_gradients(found, gradients)
         again, repeated = engine.gradients(events, labels, teacher)
         assert again == outcome
@@ -343,7 +343,7 @@ class TestAdam:
             weights = {key: value.detach().numpy() for key, value in parameters.items()}
             gradients = naive.batch_gradient(
                 weights, dense, labels.tolist(), (1.0, 0.9), ("arctangent", 2.0), 0.3
-            )[3]
+            ).gradients
             for key, parameter in parameters.items():
                 parameter.grad = torch.tensor(gradients[key])
             if clip_norm:

@@ -49,7 +49,7 @@ def assert_all_agree(
         naive.grid_of(state[f"layer{number}.synapses.weight"], *bits, threshold)
         for number, threshold in enumerate(thresholds, start=1)
     )
-    loss, correct, totals, gradients, spikes = naive.integer_batch_gradient(
+    loss, correct, totals, gradients, spikes, _ = naive.integer_batch_gradient(
         state,
         quantisation.exponents,
         bits,
@@ -121,10 +121,11 @@ def test_potentials_that_saturate(reset: Any, decay: float) -> None:
     dense = spike_trains(200, 2, 40, 0.9)
     dense[:, 30:, :40] = 0
     exponents = quantisation_of(architecture).exponents
-    constants = [(one.threshold, decay) for one in layer_constants(architecture)]
-    layers = naive.quantise(state, exponents, 8, 16)
-    potentials = naive.integer_run(layers, dense.tolist(), constants, 16, reset)[0][0]
-    assert potentials.min() < -(2**15)
+    thresholds = [one.threshold for one in layer_constants(architecture)]
+    constants = (thresholds, [decay] * 2, reset)
+    integers = naive.quantise(state, exponents, 8, 16)
+    passed = [naive.integer_forward(integers, of, constants, 16) for of in dense.tolist()]
+    assert min(np.min(potentials) for (potentials, _), *_ in passed) < -(2**15)
     assert_all_agree(architecture, state, dense)
 
 

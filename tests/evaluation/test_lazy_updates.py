@@ -43,7 +43,7 @@ class TestAgainstLoops:
         architecture = Network.of_layers(9, hidden, 3, neuron)
         state = random_state(architecture)
         found = measure_network(state, architecture, events_of(0.1, 4, 8, 9), pruned=pruned)
-        weights = [weights for weights, _ in naive.layers_of(state)]
+        weights = [of.tolist() for name, of in state.items() if name.endswith("weight")]
         dense = [layer.to_dense(np.int64).tolist() for layer in found.layers]
         assert found.lazy_updates.tolist() == naive.lazy_updates(dense, weights, pruned, bias)
         assert found.lazy_updates.dtype == np.int64

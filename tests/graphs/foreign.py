@@ -7,8 +7,8 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+# Seconds of a step; time constants are 2, 4 or 8 of it.
 DT = 2.0**-10
-"""Seconds of a step; time constants are 2, 4 or 8 of it."""
 
 
 class Maker:

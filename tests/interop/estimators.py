@@ -25,15 +25,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import truediv
 
+# Energy in pJ by item.
 Items = dict[str, float]
-"""Energy in pJ by item."""
 
+# Integers of 32 bits at 45 nm (Horowitz, ISSCC 2014).
 ADD_PJ, MULTIPLY_PJ = 0.1, 3.1
-"""Integers of 32 bits at 45 nm (Horowitz, ISSCC 2014)."""
 MAC_PJ = MULTIPLY_PJ + ADD_PJ
 WORD_BYTES = 4
+# Spikes that the buffer of a layer's input or output holds.
 FIFO_WORDS = 1000
-"""Spikes that the buffer of a layer's input or output holds."""
 
 
 @dataclass(frozen=True)
@@ -189,11 +189,11 @@ def qualia_relu(layer: Layer) -> Items:
     }
 
 
+# An accumulation, a comparison or a subtraction at 22 nm (Yan et al.).
 YAN_ADD_PJ = 0.05448
-"""An accumulation, a comparison or a subtraction at 22 nm (Yan et al.)."""
 DRAM_PJ_PER_BIT, ON_CHIP_PJ_PER_BIT = 20.0, 0.25
+# Width of the spiking network's weights and potentials.
 SPYX_BITS = 8
-"""Width of the spiking network's weights and potentials."""
 
 
 def spyx_spiking(layer: Layer) -> Items:

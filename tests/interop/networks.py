@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from tests.interop.recorded_loop import N, T
 
+# Inputs, neurons and classes of dense networks.
 F, H, C = 11, 13, 3
-"""Inputs, neurons and classes of dense networks."""
+# What convolutions take.
 PLANE = (2, 8, 8)
-"""What convolutions take."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+# Samples and steps: primes that no layer has as its size, so that axes are told apart.
 N, T = 7, 5
-"""Samples and steps: primes that no layer has as its size, so that axes are told apart."""
 
 Counts = dict[str, NDArray[np.int64]]
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)

@@ -12,11 +12,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.paper_graphs import DT, PAPER, fully_connected
+from benchmarks.paper_graphs import PAPER
 from docs.site import speed
 from spikejoule.encoding.events import EventList
-from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.nir_in import network_of, read_nir
+from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from tests.tools.pages import names_in
 
@@ -238,43 +237,28 @@ class TestCounts:
         assert 64 * counted["Effective_ACs"] == events
 
 
-@pytest.mark.parametrize("name", ["fully connected", *PAPER])
-@torch.no_grad()
-def test_nirtorch_gives_the_same_spikes(name: str) -> None:
-    """Graphs of the shape of the eight files of NIR's paper; sums are exact in float32."""
-    pytest.importorskip("nirtorch", reason="needs the extra interop")
-    from benchmarks.peers import nirtorch as peer
-
-    make = PAPER.get(name, fully_connected)
-    graph = make()
-    shape = network_of(graph).input.out_shape
-    generator = np.random.default_rng(2)
-    spikes = generator.random((16, 50, *shape)) < (0.03 if len(shape) == 3 else 0.2)
-    inputs = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1)
-    theirs = peer.run(peer.module_of(make(), DT), inputs).transpose(0, 1).numpy()
-    given = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
-    found = run_graph(graph, events_of(spikes), given)
-    assert theirs.sum() > 100
-    assert np.array_equal(found.output, theirs.sum(axis=1))
-
-
 def test_the_benchmark_compares_what_is_equal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Every output spike of graphs of the shape of the eight files of NIR's paper, among others.
+
+    Weights are such that sums are exact in float32.
+    """
     for name in ("nirtorch", "snntorch"):
         pytest.importorskip(name, reason="needs the extra interop")
     from benchmarks.__main__ import main
 
     out = tmp_path / "graphs.json"
-    few = ["--samples", "4", "--steps", "5", "--rounds", "1", "--threads", "1"]
-    few += ["--many", "300"]
-    few += ["--output", str(out), "--graphs", "braille", "fully_connected"]
-    assert main(["graphs", *few]) == 0
+    few = ["--samples", "16", "--steps", "50", "--rounds", "1", "--threads", "1", "--many", "300"]
+    assert main(["graphs", *few, "--output", str(out)]) == 0
     assert "fully_connected" in capsys.readouterr().out
     found = json.loads(out.read_text(encoding="utf-8"))
     rows, many = found["graphs"], found["many_samples"]
-    assert [row["engine"] for row in rows] == ["graph", "event"]
+    assert {row["graph"]: row["engine"] for row in rows}.items() >= {
+        **dict.fromkeys(PAPER, "graph"), "fully_connected": "event",
+    }.items()  # fmt: skip
     assert all(row["samples_per_second_nirtorch"] > 0 for row in rows)
+    assert all(row["density"] > 0 for row in rows)
     assert many["samples"] == 300
     assert 0.02 < many["density"] < 0.1
     assert f"300 samples of 10 steps in `{many['graph']}`" in speed.graphs(out)

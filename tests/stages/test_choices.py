@@ -186,30 +186,23 @@ def check_the_integers(paths: dict[str, Path], weight_bits: int) -> None:
     content = torch.load(paths["trained"], weights_only=True)
     stated = content["quantisation"]
     assert stated["exponents"] == list(quantisation.exponents)
-    layers = []
-    for number, exponent in enumerate(quantisation.exponents, start=1):
-        weight, bias = (
-            (name, stated["integers"].get(name))
-            for name in (f"layer{number}.synapses.weight", f"layer{number}.synapses.bias")
-        )
-        for (name, integers), dtype in ((weight, torch.int8), (bias, torch.int32)):
-            if integers is not None:
-                assert integers.dtype == dtype
-                assert torch.equal(
-                    content["model_state_dict"][name], integers.float() * 2.0**-exponent
-                )
-        assert weight[1].abs().max() <= 2 ** (weight_bits - 1) - 1
-        biases = [0] * len(weight[1]) if bias[1] is None else bias[1].tolist()
-        layers.append((weight[1].tolist(), biases))
-    constants = [
-        (threshold, leak / 256)
-        for threshold, leak in zip(stated["thresholds"], stated["leak_factors"], strict=True)
-    ]
+    for name, integers in stated["integers"].items():
+        unit = 2.0 ** -quantisation.exponents[naive.layer_number(name)]
+        assert torch.equal(content["model_state_dict"][name], integers.float() * unit)
+        is_weight = name.endswith("weight")
+        assert integers.dtype == (torch.int8 if is_weight else torch.int32)
+        assert not is_weight or integers.abs().max() <= 2 ** (weight_bits - 1) - 1
+    decays = [leak / 256 for leak in stated["leak_factors"]]
     dense = load_events(paths["events_test"])[0].select(slice(5)).to_dense(np.int64)
     network = load_trained(paths["trained"])
     reset = network.architecture.neuron.reset
-    passed = naive.integer_run(layers, dense.tolist(), constants, stated["state_bits"], reset)
-    spikes = [dense, *(fired for _, fired in passed)]
+    integers = {name: of.numpy() for name, of in stated["integers"].items()}
+    constants = (stated["thresholds"], decays, reset)
+    passed = [
+        naive.integer_forward(integers, sample, constants, stated["state_bits"])
+        for sample in dense.tolist()
+    ]
+    spikes = [dense, *(np.array([of[layer][1] for of in passed]) for layer in range(2))]
     counts = read_measurement(paths, network).counts
     assert np.array_equal(
         counts.per_sample[:5], np.stack([layer.sum(axis=(1, 2)) for layer in spikes], axis=1)

@@ -44,6 +44,7 @@ pytestmark = [
 
 IS_CAMPAIGN = "SPIKEJOULE_KILLS" in os.environ
 KILLS = int(os.environ.get("SPIKEJOULE_KILLS", "3"))
+# Parameters of trainings that a kill finds in many states.
 LONGER = {
     "encode.time_window": 20,
     "model.hidden": 60,
@@ -53,14 +54,13 @@ LONGER = {
     "train.average_epochs": 3,
     "baseline.family_hidden": "[30]",
 }
-"""Parameters of trainings that a kill finds in many states."""
+# Outputs that differ from run to run, as dvc.yaml says of them.
 CLOCKS = ("checkpoint", "baseline_timings", "train_timings", "inference_timings")
-"""Outputs that differ from run to run, as dvc.yaml says of them."""
 VICTIMS = ("the stage", "dvc", "both")
+# After the last epoch, in which outputs are written, and hashed by DVC.
 WRITING_SECONDS = 2.0
-"""After the last epoch, in which outputs are written, and hashed by DVC."""
+# Likewise, after the first output of the report: less than what is left of DVC's work.
 REPORT_SECONDS = 0.5
-"""Likewise, after the first output of the report: less than what is left of DVC's work."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Small trained networks and what belongs to them, for the tests of everything after training."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -49,16 +50,7 @@ def trained_network(
         state=state,
         encoder=Poisson(time_window=50, max_rate=80.0),
         seed=7,
-        training_config={
-            "batch_size": 64,
-            "max_epochs": 2,
-            "lr": 0.003,
-            "weight_decay": 1e-5,
-            "patience": 5,
-            "grad_clip_norm": 1.0,
-            "surrogate": "arctangent",
-            "optimizer": "Adam",
-        },
+        training_config=copy.deepcopy(_FILES["training_config"]),
         history=tuple(
             {
                 "epoch": epoch,
@@ -78,14 +70,7 @@ def trained_network(
         ),
         best_epoch=2,
         best_validation_accuracy_percent=87.0,
-        data={
-            "source": "mnist5k",
-            "title": "mnist5k: 5,000 MNIST digits, not the full MNIST",
-            "note": "Only 5,000 of MNIST's 70,000 digits.",
-            "counts": {"train": 100, "validation": 20, "test": 1000},
-            "sha256": {"mnist5k-images-uint8": "ab" * 32},
-            "validated_on_test": False,
-        },
+        data=copy.deepcopy(_FILES["data"]),
         engine="event",
         optimizer_state=adam_state(state),
     )

@@ -77,8 +77,8 @@ FORMATS: Mapping[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
         lambda content: yaml.dump(content, sort_keys=False, allow_unicode=False).encode(),
     ),
 }
+# Formats with a checksum for every member: damaged bytes cannot be read as other values.
 CHECKED = (".npz", ".pth")
-"""Formats with a checksum for every member: damaged bytes cannot be read as other values."""
 
 
 @dataclass(frozen=True)
@@ -194,10 +194,10 @@ OF_NUMBERS: dict[str, Callable[[Any], Any]] = {
     "is one more": lambda value: value + 1,
     "is negative": lambda value: -1 - abs(value),
 }
+# What may stand in the place of a value, by its kind and in words.
 CHANGES: tuple[tuple[Any, dict[str, Callable[[Any], Any]]], ...] = (
     (Mapping, OF_MAPPINGS),
     (list | tuple, OF_LISTS),
     (torch.Tensor, OF_TENSORS),
     (int | float, OF_NUMBERS),
 )
-"""What may stand in the place of a value, by its kind and in words."""

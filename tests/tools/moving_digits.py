@@ -14,8 +14,8 @@ from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import as_event_samples
 from spikejoule.encoding.events import EventList
 
+# 0, 1, 2 and 4 of 5 x 3 pixels.
 GLYPHS = ("111101101101111", "010110010010111", "111001111100111", "101101111001001")
-"""0, 1, 2 and 4 of 5 x 3 pixels."""
 RETINA = (1, 7, 8)
 STEPS, STEP_US = RETINA[2], 1000
 

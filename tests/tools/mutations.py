@@ -17,8 +17,8 @@ import yaml
 from tests.tools.pipeline_tools import REPOSITORY, clean_environment, clone_of_working_tree
 
 MUTATIONS = Path(__file__).with_suffix(".yaml")
+# Exit statuses of pytest: some tests failed, all passed; others mean that tests did not run.
 FAILED, PASSED = 1, 0
-"""Exit statuses of pytest: some tests failed, all passed; others mean that tests did not run."""
 
 
 def run_tests(project: Path, tests: str) -> int:

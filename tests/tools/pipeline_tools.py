@@ -34,8 +34,8 @@ _OUTPUTS_AND_STORES = (
     *("data", "models", "results", "metrics", "figures", "reports"),
     *("dvc.lock", "mlflow.db"),
 )
+# Artifacts that no stage writes: they come with the project, like the code.
 GIVEN = ("hardware", "front", "verdict", "fronts")
-"""Artifacts that no stage writes: they come with the project, like the code."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

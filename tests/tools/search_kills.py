@@ -39,10 +39,10 @@ from tests.tools.pipeline_tools import (
     dvc,
 )
 
+# How long a search may take.
 SECONDS = 3600
-"""How long a search may take."""
+# From one kill to the next.
 MOST_SECONDS = 20.0
-"""From one kill to the next."""
 
 
 @dataclass

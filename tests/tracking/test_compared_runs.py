@@ -30,8 +30,8 @@ from tests.energy.test_verdict import variant
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 from tests.tools.recorded import PARAMETERS, frame, record, run, store_of
 
+# Of the same result: what changes nothing, and what trains no spiking network.
 SAME = {"train.threads": "1", "baseline.lr": "0.1"}
-"""Of the same result: what changes nothing, and what trains no spiking network."""
 CURRENT = PARAMETERS | {"data.crop_pixels": "0", "data.average_pixels": "1"}
 RUNS = (
     run("100", 98, 97.5, 5000, early=(97.5, 96.5, 2000)),

@@ -23,9 +23,9 @@ EXPERIMENTS = {
     "slower": ("train.lr", "0.002"),
     "another-image": ("energy_report.figure_sample", "1"),
 }
+# DVC waits three seconds for the lock that another holds while it begins; a busy machine takes
+# longer.
 LOCKED_TRIES = 10
-"""DVC waits three seconds for the lock that another holds while it begins; a busy machine takes
-longer."""
 
 
 def runs_of(tracking_uri: str) -> list[Any]:
