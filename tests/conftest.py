@@ -25,6 +25,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Fixtures that start other programs
 pytest_plugins = [
     "tests.tools.browser",
+    "tests.tools.cli",
     *(["tests.tools.finished_project"] if WITH_TORCH else []),
     "tests.tools.recorded_project",
     "tests.tools.services",

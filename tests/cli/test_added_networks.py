@@ -18,8 +18,8 @@ from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.running import run_graph
 from spikejoule.params import load_params
-from tests.cli.conftest import Cli
 from tests.energy.test_verdict import variant
+from tests.tools.cli import Cli
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 from tests.tools.recorded import project_folder
 from tests.tools.without_torch import needs_torch

@@ -14,7 +14,7 @@ from spikejoule.cli import build_parser, main
 from spikejoule.cli.arguments import EXAMPLES
 from spikejoule.data.images import Dataset
 from spikejoule.evaluation.inference import measure_network
-from tests.cli.conftest import Cli
+from tests.tools.cli import Cli
 from tests.tools.examples import trained_network, write_example
 from tests.tools.settings import draw_key, encode
 

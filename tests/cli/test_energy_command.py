@@ -22,8 +22,8 @@ from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.model.trained import TrainedNetwork, build_complete
 from spikejoule.params import load_params
-from tests.cli.conftest import Cli
 from tests.energy.test_profiles import GOOD
+from tests.tools.cli import Cli
 from tests.tools.examples import (
     EVALUATION,
     TRAIN_TIMINGS,

@@ -17,8 +17,8 @@ from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_out import nir_graph, write_nir
 from spikejoule.graphs.running import run_graph
-from tests.cli.conftest import Cli
 from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.tools.cli import Cli
 from tests.tools.examples import trained_network, write_example
 
 SAID = ("--dt", str(DT), "--reset", "zero", "--threshold", "ge")

@@ -42,7 +42,6 @@ SPIKING = [Layer(784, 400, STEPS, MEANS[0], MEANS[1]), Layer(400, 10, STEPS, MEA
 RELU = [Layer(784, 400), Layer(400, 10)]
 EVENTS = sum(layer.events for layer in SPIKING)
 UPDATES = sum(layer.updates for layer in SPIKING)
-RESETS = MEANS[1] + MEANS[2]
 SKIPPING = "ReLU 784-400-10, zero-skipping"
 
 ESTIMATORS: dict[str, tuple[Items, Items]] = {
@@ -107,38 +106,6 @@ def energy_rows() -> dict[str, list[str]]:
     return rows
 
 
-def effects() -> dict[str, str]:
-    """The last column of the table of definitions."""
-    jelly, qualia, spyx = (pair[0] for pair in ESTIMATORS.values())
-    jelly_relu, qualia_relu, _ = (pair[1] for pair in ESTIMATORS.values())
-    biases_read = sum(
-        4 * layer.updates * estimators.spikingjelly_byte_pj(4 * (layer.synapses + layer.neurons))
-        for layer in SPIKING
-    )
-    dense, skipping = baseline_macs("ReLU 784-400-10, dense"), baseline_macs(SKIPPING)
-    hidden = SPIKING[0].neurons
-    small = 4 * estimators.spikingjelly_byte_pj(4 * hidden), estimators.qualia_word_pj(hidden)
-    return {
-        "leak": f"{nj(UPDATES * estimators.ADD_PJ)} more; {nj(UPDATES * 3.1)} less",
-        "bias addition": nj(UPDATES * estimators.ADD_PJ),
-        "reset": f"{nj(RESETS * estimators.ADD_PJ)}; {nj(RESETS * estimators.YAN_ADD_PJ)}",
-        "comparison": nj(UPDATES * estimators.YAN_ADD_PJ),
-        "addressing an event": f"{nj(jelly['addressing'])}; {nj(qualia['addressing'])}",
-        "spikes in and out": f"{nj(jelly['in_out'])}; {nj(qualia['in_out'])}",
-        "weight reads": "; ".join(
-            nj(energy)
-            for energy in (jelly["parameters"] - biases_read, qualia["weights"], spyx["weights"])
-        ),
-        "bias reads": f"{nj(biases_read)}; {nj(qualia['biases'])}",
-        "potentials, words": "; ".join(nj(items["potentials"]) for items in (jelly, qualia, spyx)),
-        "price of a small memory": "; ".join(f"{price:.2f} pJ a word" for price in small),
-        "zero weights": f"{EVENTS / 10:,.0f} events; {EVENTS:,.0f}",
-        "zero activations": f"{skipping:,.0f} MACs; {dense:,.0f}",
-        "ReLU: addressing": f"{nj(jelly_relu['addressing'])}; {nj(qualia_relu['addressing'])}",
-        "ReLU: buffers": f"{nj(jelly_relu['in_out'])}; {nj(qualia_relu['in_out'])}",
-    }
-
-
 class TestPage:
     def test_the_counts_are_those_that_are_priced(self) -> None:
         assert pytest.approx(committed_values("energy")["synaptic_events_per_inference"]) == EVENTS
@@ -147,10 +114,6 @@ class TestPage:
     @pytest.mark.parametrize(("name", "row"), energy_rows().items())
     def test_energies(self, name: str, row: list[str]) -> None:
         assert page_rows()[name] == row
-
-    @pytest.mark.parametrize(("name", "effect"), effects().items())
-    def test_definitions(self, name: str, effect: str) -> None:
-        assert page_rows()[name][-1] == effect
 
     def test_the_prices_of_a_word(self) -> None:
         first, second = (

@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 
-from spikejoule.cli import main
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.model import checkpoint, trained
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from tests.tools.cli import Cli
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.hostile import MARK, Pickled
 from tests.tools.refusals import refusal
@@ -56,14 +56,13 @@ class TestTorchFiles:
         assert "damaged" in refusal(torch_files.read, tmp_path / "a.pth")
 
     def test_what_a_checkpoint_says_does_not_reach_the_terminal(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, tmp_path: Path, cli: Cli
     ) -> None:
         content = complete_content()
         content["spikejoule"]["data"] = {"title": "\x1b[2J\x07gone"}
         content["training_config"]["optimizer"] = "\x1b]0;title\x07"
         checkpoint.write_complete(tmp_path / "c.pth", content)
-        assert main(["inspect", str(tmp_path / "c.pth")]) == 0
-        shown = capsys.readouterr().out
+        shown = cli.text("inspect", tmp_path / "c.pth")
         assert "\\u001b" in shown
         assert shown.replace("\n", "").isprintable()
 

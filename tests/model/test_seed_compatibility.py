@@ -4,7 +4,6 @@ The notebook lies outside the repository; where it is absent, these tests are sk
 """
 
 import io
-import json
 import re
 from contextlib import redirect_stdout
 from datetime import datetime
@@ -15,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.cli import main
 from spikejoule.data.images import Dataset
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report.inspect import checkpoint_text
+from tests.tools.cli import Cli
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.settings import draw_key, encode
 
@@ -177,9 +176,7 @@ class TestTheSeedsCheckpointHere:
         with pytest.raises(Exception, match="numpy"):
             torch.load(seed_checkpoint, weights_only=True)
 
-    def test_inspect(
-        self, seed_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_inspect(self, seed_checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
         checkpoint = read_complete(seed_checkpoint)
         for name, weights in trained_network().state.items():
             np.testing.assert_array_equal(checkpoint.state[name], weights)
@@ -192,20 +189,17 @@ class TestTheSeedsCheckpointHere:
             "145.6",
         ):  # fmt: skip
             assert words in text
-        assert main(["inspect", str(seed_checkpoint), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["test_accuracy"] == 84.43
+        assert cli.json("inspect", seed_checkpoint)["test_accuracy"] == 84.43
 
-    def test_proxies(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["energy", str(seed_checkpoint), "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)["inputs"]["proxies"]
+    def test_proxies(self, seed_checkpoint: Path, cli: Cli) -> None:
+        found = cli.json("energy", seed_checkpoint)["inputs"]["proxies"]
         recorded = torch.load(seed_checkpoint, weights_only=False)["energy_proxies"]
         assert found["synaptic_events_per_inference"] == recorded["event_syn_per_inference"]
         assert found["dense_operations_per_inference"] == recorded["dense_ops_per_inference"]
         assert found["sparsity_ratio"] == recorded["sparsity_ratio"]
 
-    def test_energy(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["energy", str(seed_checkpoint), "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
+    def test_energy(self, seed_checkpoint: Path, cli: Cli) -> None:
+        found = cli.json("energy", seed_checkpoint)
         # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and step
         events = (1_569_177 * 20 + 1_787_084 * 10) / 4096
         assert found["headline"]["energy_per_inference_pj"] == pytest.approx(
@@ -213,5 +207,4 @@ class TestTheSeedsCheckpointHere:
         )
         roots = [row["count"] for row in found["energies"] if row["term"] == "optimizer_root"]
         assert set(roots) == {2 * 938 * (784 * 20 + 20 + 20 * 10 + 10)}
-        assert main(["energy", str(seed_checkpoint)]) == 0
-        assert "a mean, 4,096 images: no interval" in capsys.readouterr().out
+        assert "a mean, 4,096 images: no interval" in cli.text("energy", seed_checkpoint)

@@ -19,7 +19,7 @@ from spikejoule.energy.from_graph import price_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.verified import Verification
 from spikejoule.modules import Population
-from tests.cli.conftest import Cli
+from tests.tools.cli import Cli
 
 DT = 2.0**-10
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge")
@@ -225,11 +225,8 @@ def test_populations_that_are_not_the_graphs() -> None:
         verified(nn.Sequential(*network, Firing()), graph)
 
 
-def test_what_the_command_says_of_a_graph(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_the_command_says_of_a_graph(tmp_path: Path, cli: Cli) -> None:
     """Of the very file, run as it was compared."""
-    cli = Cli(capsys)
     network, path = made(), tmp_path / "mine.nir"
     nir.write(path, graph_of(network))
     flat = spikes().flatten(2).numpy() != 0

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.cli import main
 from spikejoule.data.images import Dataset
+from tests.tools.cli import Cli
 from tests.tools.finished_project import finish_project, isolate
 from tests.tools.pipeline_tools import artifact_paths, set_parameters, write_lock
 from tests.tools.processes import exit_status_of
@@ -27,12 +27,9 @@ def prepared(
     return folder
 
 
-def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    """The one line that the command says when it refuses."""
-    assert main(["search", *options]) == 1
-    said = capsys.readouterr()
-    assert not said.out
-    (line,) = said.err.splitlines()
+def refused(cli: Cli, *options: str) -> str:
+    """The one line that the command says when it refuses, before anything is begun."""
+    line = cli.refusal("search", *options)
     assert not Path("search.db").exists()
     assert not Path("mlflow.db").exists()
     return line
@@ -79,7 +76,7 @@ DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits":
 )
 def test_what_is_not_allowed(
     prepared: Path,
-    capsys: pytest.CaptureFixture[str],
+    cli: Cli,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
     options: tuple[str, ...],
@@ -88,18 +85,16 @@ def test_what_is_not_allowed(
     monkeypatch.setattr("shutil.which", lambda *_: None)
     content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8")) | changes
     (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    line = refused(capsys, *options)
+    line = refused(cli, *options)
     assert words in line
     assert "secret" not in line
 
 
 @pytest.mark.usefixtures("extra")
-def test_images_that_are_not_the_recorded_ones(
-    prepared: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_images_that_are_not_the_recorded_ones(prepared: Path, cli: Cli) -> None:
     set_parameters(prepared, {"seed": 7})
-    assert "seed 42 (now 7)" in refused(capsys)
+    assert "seed 42 (now 7)" in refused(cli)
     set_parameters(prepared, {"seed": 42})
     path = artifact_paths(prepared)["validation"]
     shutil.copy(artifact_paths(prepared)["train"], path)
-    assert f"error: {path} is not the file that dvc.lock records" in refused(capsys)
+    assert f"error: {path} is not the file that dvc.lock records" in refused(cli)

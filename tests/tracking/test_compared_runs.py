@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule import cli
 from spikejoule.core.errors import StoreError
 from spikejoule.energy import load_profiles
 from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
@@ -27,6 +26,7 @@ from spikejoule.tracking.recorded import (
     seeds_table,
 )
 from tests.energy.test_verdict import variant
+from tests.tools.cli import Cli
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 from tests.tools.recorded import PARAMETERS, frame, record, run, store_of
 
@@ -40,9 +40,7 @@ RUNS = (
 )
 
 
-def test_the_list_of_runs_fits_a_terminal(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_list_of_runs_fits_a_terminal(project: Path, cli: Cli) -> None:
     wide = run(
         "an-experiment-with-a-name-that-nobody-reads-to-its-end", 98, 97.25, 1_234_567.8,
         parameters={"encode.encoding": "the-encoding-of-a-plugin"},
@@ -51,8 +49,7 @@ def test_the_list_of_runs_fits_a_terminal(
     )  # fmt: skip
     for one in (RUNS[0], wide):
         record(project, one)
-    assert cli.main(["runs", str(project), "--limit", "1"]) == 0
-    said = capsys.readouterr().out
+    said = cli.text("runs", project, "--limit", 1)
     header, latest, *_ = said.splitlines()
     assert max(map(len, said.splitlines())) <= 120
     assert header.split()[:4] == ["run", "started", "data", "encoding"]
@@ -162,15 +159,12 @@ class TestOutput:
 
 
 class TestCommand:
-    def test_from_the_store_to_figure_and_table(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_from_the_store_to_figure_and_table(self, project: Path, cli: Cli) -> None:
         for one in (*RUNS, run("\x1b[2J", 99, 99, 30_000)):
             record(project, one)
         figure, table = project / "figures" / "front.png", project / "metrics" / "front.csv"
-        arguments = ["front", str(project), "--figure", str(figure), "--table", str(table)]
-        assert cli.main(arguments) == 0
-        assert "4 runs on mnist5k: 5,000 MNIST digits" in (said := capsys.readouterr().out)
+        said = cli.text("front", project, "--figure", figure, "--table", table)
+        assert "4 runs on mnist5k: 5,000 MNIST digits" in said
         assert "dvc exp run" in said
         assert said.replace("\n", "").isprintable()
         assert figure.read_bytes().startswith(b"\x89PNG")
@@ -181,10 +175,9 @@ class TestCommand:
             "\\u001b[2J",
         ]
 
-    def test_no_store(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_no_store(self, project: Path, cli: Cli) -> None:
         (project / "mlflow.db").unlink()
-        assert cli.main(["front", str(project)]) == 1
-        assert "error: there is no MLflow store at" in capsys.readouterr().err
+        assert "error: there is no MLflow store at" in cli.refusal("front", project)
         assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "params.yaml"]
 
 
@@ -235,14 +228,11 @@ def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> No
         seeds_table(frame(seeded("a", 1, parameters={"data.validation_size": "0"})))
 
 
-def test_seeds_from_the_store_to_the_table(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     for name, seed, picojoules in (("n", 42, 9000.0), ("n-seed-43", 43, 11000.0)):
         record(project, seeded(name, seed, metrics={"energy_per_inference_pj": picojoules}))
     table = project / "seeds.csv"
-    assert cli.main(["seeds", str(project), "--table", str(table)]) == 0
-    assert "42 43" in capsys.readouterr().out
+    assert "42 43" in cli.text("seeds", project, "--table", table)
     rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
     figures = ["98.0", "97.0", "97.0", "97.0", "4000.0", "100.0", "100.0", "100.0", "", ""]
     assert [row[:-3] for row in rows] == [
@@ -319,17 +309,6 @@ def found_in(project: Path) -> tuple[list[RecordedNetwork], dict[str, int]]:
     )
 
 
-def refused(project: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    table = project / "verdict.csv"
-    assert cli.main(["verdict", str(project), "--table", str(table)]) == 1
-    said = capsys.readouterr()
-    assert not said.out
-    assert not table.exists()
-    (line,) = said.err.splitlines()
-    assert line.startswith("error: ")
-    return line
-
-
 def test_networks_that_differ_in_the_seed_alone_are_one_configuration(priced: Path) -> None:
     """Of either side by the parameters that concern it; each network is there once."""
     ids = [
@@ -383,16 +362,13 @@ def test_accuracy_and_energy_are_of_the_same_images(priced: Path) -> None:
     assert left_out == {"networks counted on fewer test images": 2}
 
 
-def test_the_verdict_from_the_store_to_the_tables(
-    priced: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_verdict_from_the_store_to_the_tables(priced: Path, cli: Cli) -> None:
     for seed in range(42, 47):
         record_networks(priced, f"lean-{seed}", networks(seed, large=True), seed)
     record_networks(priced, "unmarked", [replace(one, weights_sha256="") for one in networks(1)])
     record_networks(priced, "before", ())
     table, fronts = priced / "metrics" / "verdict.csv", priced / "metrics" / "fronts.csv"
-    arguments = ["verdict", str(priced), "--table", str(table), "--fronts", str(fronts)]
-    assert cli.main(arguments) == 0
+    text = cli.text("verdict", priced, "--table", table, "--fronts", fronts)
     rows = {row.level_percent: row for row in VerdictTable.read(table).rows
             if row.profile == PROFILE}  # fmt: skip
     outcomes = {level: row.outcome for level, row in rows.items()}
@@ -414,21 +390,20 @@ def test_the_verdict_from_the_store_to_the_tables(
             names = getattr(row, f"{side}_runs").split()
             assert len(names) == getattr(row, f"{side}_n_seeds")
             assert {runs[name] for name in names} == set(getattr(row, f"{side}_commits").split())
-    text = capsys.readouterr().out
     assert "Left out: " in text
     for reason in ("1 recorded before weights had a checksum", "1 that recorded no counted netw"):
         assert reason in text
 
 
-def test_a_verdict_without_networks(priced: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_verdict_without_networks(priced: Path, cli: Cli) -> None:
     record_networks(priced, "before", ())
-    assert cli.main(["verdict", str(priced)]) == 0
-    said = capsys.readouterr().out
+    said = cli.text("verdict", priced)
     assert said.startswith("No verdict: 0 networks are recorded, and both sides need some.\n")
     assert "1 that recorded no counted networks" in said
     record_networks(priced, "lean", networks(42))
     (stored,) = (priced / "mlartifacts").rglob("contenders.npz")
     stored.write_bytes(stored.read_bytes()[:-50])
-    said = refused(priced, capsys)
+    said = cli.refusal("verdict", priced, "--table", priced / "verdict.csv")
+    assert not (priced / "verdict.csv").exists()
     assert said.startswith("error: run ")
     assert "contenders.npz" in said

@@ -20,8 +20,8 @@ from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.running import run_graph
 from spikejoule.tracking.store import Store
-from tests.cli.conftest import Cli, cli  # noqa: F401
 from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.tools.cli import Cli
 
 SAID = ("--dt", DT, "--reset", "zero", "--threshold", "ge", "--current", "same_step")
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
@@ -52,9 +52,7 @@ def graph_and_spikes(name: str, path: Path) -> tuple[nir.NIRGraph, np.ndarray]:
 
 @pytest.mark.parametrize("name", ["convolution", "recurrent", "joined"])
 def test_a_published_graph_predicts_what_the_executor_counts(
-    name: str,
-    folder: Path,
-    cli: Cli,  # noqa: F811
+    name: str, folder: Path, cli: Cli
 ) -> None:
     graph, spikes = graph_and_spikes(name, folder / "mine.nir")
     said = cli.text("publish", "mine.nir", *SAID)
@@ -79,7 +77,7 @@ def test_a_published_graph_predicts_what_the_executor_counts(
     assert of_profile["energy_high_pj"].tolist() == high.tolist()
 
 
-def test_an_output_of_values_has_no_class(folder: Path, cli: Cli) -> None:  # noqa: F811
+def test_an_output_of_values_has_no_class(folder: Path, cli: Cli) -> None:
     graph, spikes = graph_and_spikes("one dimension", folder / "values.nir")
     cli.text("publish", "values.nir", *SAID)
     rows = mlflow.pyfunc.load_model("models:/values/1").predict(spikes)
@@ -88,7 +86,7 @@ def test_an_output_of_values_has_no_class(folder: Path, cli: Cli) -> None:  # no
     assert rows["output"].tolist() == run.output.tolist()
 
 
-def test_what_is_wrong_is_refused_in_one_sentence(folder: Path, cli: Cli) -> None:  # noqa: F811
+def test_what_is_wrong_is_refused_in_one_sentence(folder: Path, cli: Cli) -> None:
     _, spikes = graph_and_spikes("recurrent", folder / "mine.nir")
     assert "dt (seconds of one step)" in cli.refusal("publish", "mine.nir", *SAID[2:])
     assert "--dt is for a graph of NIR" in cli.refusal("publish", "--dt", DT)
