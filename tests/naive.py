@@ -280,24 +280,32 @@ def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0, taught=(0.0, No
     return loss, gradient
 
 
-def fan_outs_of(state, populations, n_inputs, pruned=False):
-    """(sending layer, 0 the input; synapses of each of its units) of each connection.
+def connections_of(state, populations, pruned=False):
+    """(sending layer, 0 the input; receiving layer; pairs of source and target) of each connection.
 
     They are in the order of layers, a recurrent one behind its layer's; a weight of zero is no
     synapse of a pruned network.
     """
-    found, n_below = [], n_inputs
-    for layer, population in enumerate(populations):
+    found = []
+    for layer, population in enumerate(populations, start=1):
         n, _, synapses, recurrent = population
-        weights, _, own = parameters_of(state, layer + 1, population)
-        reached = [0] * n_below
-        for source, _, place, _ in synapses:
-            reached[source] += 0 if pruned and weights[place] == 0 else 1
-        found.append((layer, reached))
+        weights, _, own = parameters_of(state, layer, population)
+        kept = [(i, j) for i, j, place, _ in synapses if weights[place] or not pruned]
+        found.append((layer - 1, layer, kept))
         if recurrent:
-            back = [sum(not (pruned and own[j][i] == 0) for j in range(n)) for i in range(n)]
-            found.append((layer + 1, back))
-        n_below = n
+            back = [(i, j) for i in range(n) for j in range(n) if own[j][i] or not pruned]
+            found.append((layer, layer, back))
+    return found
+
+
+def fan_outs_of(connections, sizes):
+    """(sending layer, synapses of each of its units) of each connection; `sizes` of all layers."""
+    found = []
+    for sender, _, pairs in connections:
+        reached = [0] * sizes[sender]
+        for source, _ in pairs:
+            reached[source] += 1
+        found.append((sender, reached))
     return found
 
 
@@ -423,7 +431,8 @@ def batch_gradient(
     """
     neuron, populations = (*neuron, "zero")[:3], populations or populations_of(state)
     samples = np.asarray(dense).tolist()
-    fan_outs = fan_outs_of(state, populations, len(samples[0][0]), pruned)
+    sizes = [len(samples[0][0]), *(n for n, *_ in populations)]
+    fan_outs = fan_outs_of(connections_of(state, populations, pruned), sizes)
     if passed is None:
         passed = [forward(state, sample, *neuron, populations) for sample in samples]
     loss, correct, events = 0.0, 0, [0] * len(fan_outs)
@@ -621,24 +630,22 @@ def input_macs(images, weights, n_steps, pruned=False):
     return counted
 
 
-def lazy_updates(layers, weights, pruned=False, bias=True):
+def lazy_updates(layers, connections, bias=True):
     """[N][layer after the input]: (neuron, step) pairs with something to do in that step.
 
-    A neuron has if there is a bias, if a source fired that has a synapse to it, or if it fires
-    itself. Spikes [N, T, units] of every layer, the input first; `weights` [target][source].
+    A neuron has if there is a bias, if a source fired that has a synapse to it (of its own layer,
+    in the step before), or if it fires itself. Spikes [N, T, units] of all layers, the input first.
     """
     counted = []
     for n in range(len(layers[0])):
-        counts = []
-        for layer, of_layer in enumerate(weights):
-            count = 0
-            for into, own in zip(layers[layer][n], layers[layer + 1][n], strict=True):
-                for target, row in enumerate(of_layer):
-                    reached = any(
-                        spike and not (pruned and weight == 0)
-                        for spike, weight in zip(into, row, strict=True)
-                    )
-                    count += 1 if bias or reached or own[target] else 0
-            counts.append(count)
+        counts = [0] * (len(layers) - 1)
+        for t in range(len(layers[0][n])):
+            for layer in range(1, len(layers)):
+                busy = {j for j, fired in enumerate(layers[layer][n][t]) if fired or bias}
+                for sender, target, pairs in connections:
+                    when = t - (sender == target)
+                    if target == layer and when >= 0:
+                        busy |= {j for i, j in pairs if layers[sender][n][when][i]}
+                counts[layer - 1] += len(busy)
         counted.append(counts)
     return counted

@@ -45,46 +45,21 @@ def measurement(pruned: bool, bias: bool) -> tuple[Measurement, list[Any]]:
     return Measurement(state, network, layers, pruned), naive.chain(SHAPE, DESCRIBED)
 
 
-def reached_by(measured: Measurement, populations: list[Any]) -> list[tuple[int, int, set[Any]]]:
-    """Of each connection the sending layer, the layer behind it, and its (source, target)."""
-    found = []
-    for number, (n, _, synapses, recurrent) in enumerate(populations, start=1):
-        weights = measured.state[f"layer{number}.synapses.weight"].ravel()
-        kept = {(i, j) for i, j, place, _ in synapses if weights[place] or not measured.pruned}
-        found.append((number - 1, number, kept))
-        if recurrent:
-            own = measured.state[f"layer{number}.recurrent.weight"]
-            pairs = {(i, j) for i in range(n) for j in range(n) if own[j, i] or not measured.pruned}
-            found.append((number, number, pairs))
-    return found
-
-
 @pytest.mark.parametrize("pruned", [False, True])
 def test_events_and_lazy_updates(pruned: bool) -> None:
     measured, populations = measurement(pruned, bias=False)
     dense = [layer.to_dense(np.int64) for layer in measured.layers]
-    connections = reached_by(measured, populations)
+    connections = naive.connections_of(measured.state, populations, pruned)
     spent = np.zeros((SAMPLES, STEPS), np.int64)
-    for number, (sender, _, pairs) in enumerate(connections):
-        fan_out = np.zeros(dense[sender].shape[2], np.int64)
-        for source, _ in pairs:
-            fan_out[source] += 1
-        by_step = (dense[sender] * fan_out).sum(axis=2)
+    fan_outs = naive.fan_outs_of(connections, measured.architecture.layer_sizes)
+    for number, (sender, fan_out) in enumerate(fan_outs):
+        by_step = (dense[sender] * np.array(fan_out)).sum(axis=2)
         assert np.array_equal(measured.synaptic_events[:, number], by_step.sum(axis=1))
         spent += by_step
     outcomes = step_outcomes(measured, np.zeros(SAMPLES, np.int64))
     assert np.array_equal(outcomes.synaptic_events, spent.cumsum(axis=1))
-    updates = np.zeros((SAMPLES, len(dense) - 1), np.int64)
-    for sample in range(SAMPLES):
-        for step in range(STEPS):
-            for layer in range(1, len(dense)):
-                busy = {j for j, fired in enumerate(dense[layer][sample, step]) if fired}
-                for sender, target, pairs in connections:
-                    when = step - (sender == target)
-                    if target == layer and when >= 0:
-                        busy |= {j for i, j in pairs if dense[sender][sample, when, i]}
-                updates[sample, layer - 1] += len(busy)
-    assert np.array_equal(measured.lazy_updates, updates)
+    updates = naive.lazy_updates([layer.tolist() for layer in dense], connections, bias=False)
+    assert measured.lazy_updates.tolist() == updates
 
 
 def test_operations_of_each_kind_of_layer() -> None:

@@ -43,9 +43,9 @@ class TestAgainstLoops:
         architecture = Network.of_layers(9, hidden, 3, neuron)
         state = random_state(architecture)
         found = measure_network(state, architecture, events_of(0.1, 4, 8, 9), pruned=pruned)
-        weights = [of.tolist() for name, of in state.items() if name.endswith("weight")]
+        connections = naive.connections_of(state, naive.populations_of(state), pruned)
         dense = [layer.to_dense(np.int64).tolist() for layer in found.layers]
-        assert found.lazy_updates.tolist() == naive.lazy_updates(dense, weights, pruned, bias)
+        assert found.lazy_updates.tolist() == naive.lazy_updates(dense, connections, bias)
         assert found.lazy_updates.dtype == np.int64
         clocked = 8 * np.array(architecture.layer_sizes[1:])
         assert (found.lazy_updates <= clocked).all()

@@ -61,10 +61,10 @@ def run(simulator: str, repository: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def events() -> EventList:
-    """1,000 samples of 50 steps; a fifth of the inputs fire, at up to 80 Hz, as MNIST's do."""
+    """300 samples of 50 steps; a fifth of the inputs fire, at up to 80 Hz, as MNIST's do."""
     generator = np.random.default_rng(8)
-    rates = 0.08 * generator.random((1000, 1, 784)) * (generator.random((1000, 1, 784)) < 0.2)
-    return EventList.from_dense(generator.random((1000, 50, 784), dtype=np.float32) < rates)
+    rates = 0.08 * generator.random((300, 1, 784)) * (generator.random((300, 1, 784)) < 0.2)
+    return EventList.from_dense(generator.random((300, 50, 784), dtype=np.float32) < rates)
 
 
 def differing(run: Run, folder: Path, network: TrainedNetwork, events: EventList) -> int:
@@ -121,7 +121,7 @@ def test_it_emits_our_spikes(
         with pytest.raises((AssertionError, KeyError, ValueError)):
             differing(run, tmp_path, network, events)
     else:
-        # Of 500,000; Norse's parameters are float32.
+        # Of 150,000; Norse's parameters are float32.
         allowed = 5 if simulator == "norse" else 0
         assert differing(run, tmp_path, network, events) <= allowed
 
