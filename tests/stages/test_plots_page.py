@@ -27,7 +27,7 @@ def test_every_chart_is_drawn_without_a_network(
     templates = {path.stem for path in (folder / ".dvc" / "plots").glob("*.json")}
     assert templates == {chart["template"] for chart in charts.values()}
     browser.goto((folder / "dvc_plots" / "index.html").as_uri())
-    browser.wait_for_selector(f"body[data-drawn='{len(charts)}']", state="attached")
+    browser.wait_for_selector("body[data-drawn]", state="attached")
     for name, chart in charts.items():
         marks = browser.locator(f"#{name} svg .role-mark").locator("path, text")
         assert marks.count() > 0, (name, chart["title"])
