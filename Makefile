@@ -3,13 +3,12 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast contest sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile clean help
+.PHONY: repro seed-notebook frugal accurate contrast contest sweep search verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
 PORT ?= 5000
 PLOTS ?= show
-FRONT ?=
 PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 
 ROOT := $(CURDIR)
@@ -130,12 +129,12 @@ SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidd
     encode.time_window=20,40 train.max_epochs=30
 
 # A task whose worker was killed stays "Running" for DVC, and `exp run --run-all` would wait for it.
-sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make front` (SWEEP=...)
+sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make seeds` (SWEEP=...)
 	@if $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle'; then \
 	    $(BIN)/python -m dvc queue stop --kill; fi
 	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
 	-$(DVC) exp run --run-all --jobs 1
-	$(MAKE) front
+	$(MAKE) seeds
 
 # What search.yaml says. `make search SEARCH="--workers 8 --trials 200"` says it otherwise.
 SEARCH ?=
@@ -146,15 +145,12 @@ search: $(INSTALLED_SEARCH)  ## search parameters for a Pareto front of accuracy
 
 ##@ See what came out
 
-front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
-	$(BIN)/spikejoule front --figure figures/front.png --table metrics/front.csv $(FRONT)
-
 verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, of the recorded runs: metrics/verdict.csv
 	$(BIN)/spikejoule verdict --table metrics/verdict.csv --fronts metrics/fronts.csv
 	$(BIN)/python -m docs.site.verdict
 	$(BIN)/python -m docs.site.outcome
 
-seeds: $(INSTALLED)  ## means of the recorded runs that differ in their seed alone: metrics/seeds.csv
+seeds: $(INSTALLED)  ## accuracy against synaptic events, means over seeds of the recorded runs: metrics/seeds.csv
 	$(BIN)/spikejoule seeds --table metrics/seeds.csv
 
 plots: $(INSTALLED_PLOTS)  ## DVC's charts as a page that needs no network (PLOTS="diff main" compares)

@@ -70,7 +70,7 @@ from benchmarks.job import JOBS, SEED_JOB, Job
 from benchmarks.machine import cores, describe, positive
 from benchmarks.rows import LIMIT, PEERS, ROWS, Measurement, Plan, measure_row, rows_of
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.text import text_table
+from spikejoule.core.store import text_table
 
 logger = logging.getLogger(__name__)
 

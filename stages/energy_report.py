@@ -9,7 +9,7 @@ from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import file_digest, library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
-from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
+from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS
 from spikejoule.energy.bands import FrontsTable, VerdictTable
@@ -18,14 +18,12 @@ from spikejoule.energy.ledger import save_variants
 from spikejoule.energy.tables import EnergyMetrics, energy_rows, headline
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
-from spikejoule.evaluation.front_rows import FrontTable
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.graphs.nir_out import graph_without_nodes, nir_graph, write_nir
 from spikejoule.model.checkpoint import complete_checkpoint, write_complete
 from spikejoule.model.trained import build_complete, load_trained
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
-from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import raster_of, spike_raster
 from spikejoule.report.page import network_provenance
 from spikejoule.training.outcome import TrainTimings
@@ -52,7 +50,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     raster = raster_of(measured, samples, sample, network.encoder.step_ms, title)
     labels = samples.labels[: measured.counts.n_samples]
     baselines = load_baseline(paths["baseline"], labels, network.architecture.n_input)
-    front, levels = FrontTable.read(paths["front"]).rows, VerdictTable.read(paths["verdict"]).rows
 
     content = build_complete(
         network,
@@ -84,8 +81,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     content_of_page = PageContent(
         analysis,
         early,
-        front,
-        levels,
+        VerdictTable.read(paths["verdict"]).rows,
         FrontsTable.read(paths["fronts"]).rows,
         raster,
         network_provenance(network, paths["trained"]),
@@ -93,15 +89,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
     metrics = EnergyMetrics.model_validate(headline(analysis))
-    held_out = "Test (validated on it)" if network.data["validated_on_test"] else "Validation"
-    charts = {
-        "training_curves": training_curves(network.history, network.best_epoch, title, held_out),
-        "spike_raster": spike_raster(raster),
-        "confusion_figure": confusion_matrix(
-            evaluation.confusion, title, subject_of_data(network.data)
-        ),
-    }
-    pictures = {name: chart.png() for name, chart in charts.items()}
+    pictures = {"spike_raster": spike_raster(raster).png()}
 
     write_complete(paths["checkpoint"], content)
     digest = file_digest(paths["trained"], "sha256")

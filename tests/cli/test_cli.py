@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from spikejoule.cli import build_parser, main
 from spikejoule.cli.arguments import EXAMPLES
 from spikejoule.data.images import Dataset
+from spikejoule.energy.from_checkpoint import recorded_proxies
 from spikejoule.evaluation.inference import measure_network
+from spikejoule.model.checkpoint import read_complete, write_complete
 from tests.tools.cli import Cli
-from tests.tools.examples import trained_network, write_example
+from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.settings import draw_key, encode
 
 
@@ -24,32 +27,57 @@ def file(tmp_path: Path) -> Path:
     return write_example(tmp_path / "c.pth")
 
 
-def test_inspect_as_text_and_json(file: Path, cli: Cli) -> None:
-    assert "784 - 20 - 10" in cli.text("inspect", file)
-    assert cli.json("inspect", file)["test_accuracy"] == 91.25
+class TestInspect:
+    """Text and JSON hold everything that the file does."""
+
+    def test_every_entry_is_shown(self, file: Path, cli: Cli) -> None:
+        found = cli.json("inspect", file)
+        assert set(found) == set(complete_content())
+        assert found["test_accuracy"] == 91.25
+        weights = found["model_state_dict"]["layer1.synapses.weight"]
+        assert weights == {"shape": [20, 784], "dtype": "float32"}
+        assert YAML(typ="safe").load(cli.text("inspect", file)) == found
+
+    def test_what_no_figure_comes_from_may_be_anything(self, tmp_path: Path, cli: Cli) -> None:
+        content = complete_content()
+        content["spikejoule"] |= {"data": [1, 2], "library_versions": None}
+        content["training_history"]["losses"][0] = float("nan")
+        write_complete(tmp_path / "c.pth", content)
+        assert "NaN" in cli.text("inspect", tmp_path / "c.pth")
+        # JSON has no such number.
+        found = cli.json("inspect", tmp_path / "c.pth")
+        assert found["training_history"]["losses"][0] == "NaN"
+
+
+def test_proxies_are_recomputed_from_the_recorded_spikes(tmp_path: Path) -> None:
+    content = complete_content()
+    recorded = content.pop("energy_proxies")
+    # a file of the notebook: no spikes of each layer, but those of its three layers
+    del content["inference_spikes"]["per_inference_per_layer"]
+    write_complete(tmp_path / "c.pth", content)
+    proxies = recorded_proxies(read_complete(tmp_path / "c.pth"))
+    assert proxies.as_checkpoint_entry() == recorded
 
 
 class TestMeasure:
     def test_what_the_library_measures(self, file: Path, mnist5k: Dataset, cli: Cli) -> None:
-        command = ("measure", file, "--images", "mnist5k", "--samples", 30)
-        found = cli.json(*command, "--seed", 5)
+        command = ("energy", file, "--images", "mnist5k", "--samples", 30)
+        found = cli.json(*command)["inputs"]
         network = trained_network()
         images = mnist5k.test.select(slice(30))
-        events = encode(images.images, 50, 80.0, draw_key(5, "test", 0), images.index)
+        events = encode(images.images, 50, 80.0, draw_key(7, "test", 0), images.index)
         measured = measure_network(network.state, network.architecture, events)
-        assert found["n_samples"] == 30
-        assert found["spikes_total"] == measured.counts.totals
-        assert found["accuracy_percent"] == pytest.approx(
-            100 * np.mean(measured.predictions == images.labels)
+        assert found["n_images"] == 30
+        percent = 100 * np.mean(measured.predictions == images.labels)
+        assert found["facts"]["classified correctly"].startswith(f"{percent:.2f} % (")
+        means = measured.counts.means
+        for layer, mean in means.items():
+            assert found["facts"][f"spikes per inference: {layer}"] == f"{mean:,.2f}"
+        assert found["proxies"]["synaptic_events_per_inference"] == pytest.approx(
+            means["input"] * 20 + means["hidden"] * 10
         )
-        spikes = found["spikes_per_inference"]
-        assert found["synaptic_events_per_inference"] == pytest.approx(
-            spikes["input"] * 20 + spikes["hidden"] * 10
-        )
-        # By default, the seed is the checkpoint's.
-        assert cli.json(*command) == cli.json(*command, "--seed", 7) != found
         text = cli.text(*command)
-        for words in ("5,000 MNIST digits", "accuracy low percent", "91.25", "input_to_hidden"):
+        for words in ("5,000 MNIST digits", "classified correctly", "91.25"):
             assert words in text
 
 
@@ -60,13 +88,13 @@ class TestFailures:
         assert "or name another file" in told
         (tmp_path / "a.pth").write_text("text")
         assert "not a PyTorch file" in cli.refusal("inspect", tmp_path / "a.pth")
-        told = cli.refusal("measure", file, "--images", "mnist5k", "--samples", 1001)
+        told = cli.refusal("energy", file, "--images", "mnist5k", "--samples", 1001)
         assert "1001" in told
         assert "1000" in told
 
     @pytest.mark.parametrize(
         "arguments",
-        [[], ["measure", "c.pth"], ["measure", "c.pth", "--images", "mnist5k", "--samples", "0"]],
+        [[], ["energy"], ["energy", "c.pth", "--images", "mnist5k", "--samples", "0"]],
     )
     def test_wrong_call(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as error:
@@ -105,7 +133,7 @@ def test_bash_completes_commands_and_options(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         main(["--print-completion", "bash"])
     script = capsys.readouterr().out
-    for words, completed in (("spikejoule ru", "runs"), ("spikejoule front --at", "--at-least")):
+    for words, completed in (("spikejoule ru", "runs"), ("spikejoule verdict --fr", "--fronts")):
         ask = (
             f"COMP_WORDS=({words}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))\n"
             '_shtab_spikejoule; echo "${COMPREPLY[@]}"\n'

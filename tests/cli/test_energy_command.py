@@ -75,10 +75,6 @@ class TestCommand:
         assert total["pj_interval_low"] < total["pj"] < total["pj_interval_high"]
         assert found["inputs"]["n_images"] == 60
         assert [row["class"] for row in of_classes] == list(range(10))
-        measured = cli.json("measure", checkpoint, "--images", "mnist5k", "--samples", 60)
-        assert found["headline"]["synaptic_events_per_inference"] == pytest.approx(
-            measured["synaptic_events_per_inference"]
-        )
 
     def test_images_are_reduced_as_those_it_was_trained_on(
         self, tmp_path: Path, mnist5k: Dataset, cli: Cli
@@ -96,7 +92,6 @@ class TestCommand:
             == ("snn", "lemaire-complete", "inference", "activation_write")
         ]
         assert 144 in written
-        assert cli.json("measure", file, *images)["n_samples"] == 4
         baselines = write_baselines(tmp_path / "b.npz", mnist5k.test.labels[:4])
         said = cli.refusal("energy", file, "--baselines", baselines, *images)
         assert "reads 784 pixels and the network 144" in said
@@ -118,14 +113,13 @@ class TestCommand:
         file = write_example(tmp_path / os.fsdecode(f"{evil}a".encode() + b"\xff.pth"))
         baselines = write_baselines(tmp_path / "b.npz", mnist5k.test.labels[:4], name=evil)
         priced = ("energy", file, "--baselines", baselines, "--images", "mnist5k", "--samples", 4)
-        measured = ("measure", file, "--images", "mnist5k", "--samples", 4)
         for text in (
             cli.text(*priced, "--html", page), page.read_text(encoding="utf-8"),
-            cli.text(*priced, "--json"), cli.text(*measured, "--json"), cli.text(*measured),
+            cli.text(*priced, "--json"),
         ):  # fmt: skip
             assert text.count("\\u001b[2J\\u0007\\u0085") >= 1
             assert text.replace("\n", "").isprintable()
-        assert cli.json(*measured)["checkpoint"] == file.name
+        assert cli.json(*priced)["checkpoint"] == file.name
 
     def test_refusals(self, checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
         prices = tmp_path / "prices.yaml"
@@ -264,9 +258,9 @@ class TestPruned:
         )
         again = ("--images", "mnist5k", "--samples", N_IMAGES)
         found = {}
-        for command in (("measure", *again), ("energy",), ("energy", *again)):
-            values = cli.json(command[0], tmp_path / "c.pth", *command[1:])
-            found[command] = values.get("headline", values)["synaptic_events_per_inference"]
+        for given in ((), again):
+            headline = cli.json("energy", tmp_path / "c.pth", *given)["headline"]
+            found[given] = headline["synaptic_events_per_inference"]
         assert found == pytest.approx(dict.fromkeys(found, recount / N_IMAGES))
 
     def test_events_that_are_not_recorded_are_not_guessed(

@@ -235,7 +235,7 @@ def test_what_the_command_says_of_a_graph(tmp_path: Path, cli: Cli) -> None:
 
     def said(threshold: str = "ge") -> str:
         found = cli.json("energy", path, *options, "--threshold", threshold)
-        words: str = found["inputs"]["graph"]["verified"]
+        words: str = found["inputs"]["facts"]["verified"]
         return words
 
     assert said().startswith("no: the graph was not compared")

@@ -10,11 +10,11 @@ import matplotlib
 import numpy as np
 import pytest
 
-from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
-from spikejoule.evaluation.front_rows import FrontRow
+from spikejoule.energy import load_profiles
+from spikejoule.energy.bands import RecordedNetwork
 from spikejoule.model.network import Network
-from spikejoule.report.charts.accuracy import accuracy_front
+from spikejoule.report.charts.accuracy import recorded_fronts
 from spikejoule.report.charts.canvas import (
     BLUE,
     PALETTE,
@@ -23,10 +23,9 @@ from spikejoule.report.charts.canvas import (
     layer_colours,
     place_colours,
 )
-from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
-SOURCE = "mnist5k: 5,000 MNIST digits"
+UNDER = "45nm-fp32"
 
 
 def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRaster:
@@ -40,64 +39,38 @@ def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRast
     )
 
 
-def point(
-    events: float, validation: float, on_front: bool, early_exit: bool = False, hidden: str = ""
-) -> FrontRow:
-    return FrontRow(
-        name=f"run-{hidden}",
-        early_exit=early_exit,
-        on_front=on_front,
-        validation_accuracy_percent=validation,
-        test_accuracy_percent=max(validation - 0.5, 0.0),
-        synaptic_events_per_inference=events,
-        data_source="mnist5k",
-        git_commit="c0ffee",
-        run_id="a" * 32,
-        **{"model.hidden": hidden},
-    )
+def network(side: str, name: str, percent: float, *pj: float, under: str) -> RecordedNetwork:
+    """A recorded one, of one price or of both ends of a bracket."""
+    names = ("pj",) if len(pj) == 1 else ("pj_low", "pj_high")
+    cells = {
+        "run": "run-1", "run_id": "0" * 32, "git_commit": "c0ffee", "data_source": "mnist5k",
+        "side": side, "network": name, "method": "dense", "seed": 42,
+        "configuration": f"{name} {under}",
+        "weights_sha256": f"{sum(name.encode()):064}", "weight_bits": 8, "n_images": 1000,
+        "validation_percent": percent, "test_percent": percent - 0.5,
+        f"{under}:pj_standard_deviation": 0.0,
+    }  # fmt: skip
+    energies = {f"{under}:{name}": each for name, each in zip(names, pj, strict=True)}
+    return RecordedNetwork(**{**cells, **energies})
 
 
-def front(n_points: int) -> Chart:
+def fronts(*percents: float, name: str = "ReLU 9") -> Chart:
+    """Two networks of either side at each accuracy, the second dearer."""
+    profile = load_profiles()[UNDER]
     rows = [
-        point(5000.0 * (1 + n), 90 + 5 * n / n_points, n % 4 < 2, n % 2 == 0, f"[{100 * n}]")
-        for n in range(n_points)
+        network(side, f"{name} {n}", percent, 9.0 * n * factor, under=UNDER)
+        for side in ("spiking", "conventional")
+        for n, percent in enumerate(percents, start=1)
+        for factor in (1, 3)
     ]
-    return front_of(*rows)
-
-
-def front_of(*runs: FrontRow, source: str = SOURCE) -> Chart:
-    chart = accuracy_front(runs, source)
+    chart = recorded_fronts(rows, profile)
     assert chart is not None
     return chart
 
 
-def curves(n_epochs: int) -> Chart:
-    history = [
-        {
-            "epoch": epoch,
-            "train_loss": 1 / epoch,
-            "train_accuracy_percent": 99 - 10 / epoch,
-            "validation_accuracy_percent": 98 - 10 / epoch,
-        }
-        for epoch in range(1, n_epochs + 1)
-    ]
-    return training_curves(history, n_epochs, SOURCE)
-
-
-def confusion(n_classes: int = 10) -> Chart:
-    """Without a sample of the last class, and without an error of the first."""
-    matrix = np.random.default_rng(0).integers(0, 4, (n_classes, n_classes))
-    np.fill_diagonal(matrix, 95)
-    matrix[-1], matrix[0, 1:] = 0, 0
-    names = tuple(str(label) for label in range(n_classes))
-    return confusion_matrix(matrix, SOURCE, replace(DIGITS, class_names=names))
-
-
 CHARTS: dict[str, Callable[[], Chart]] = {
-    "training curves": lambda: curves(20),
-    "confusion matrix": confusion,
     "spike raster": lambda: spike_raster(raster()),
-    "accuracy front": lambda: front(8),
+    "recorded fronts": lambda: fronts(95.0, 97.0, 98.5),
 }
 
 
@@ -127,9 +100,8 @@ def test_same_bytes_again_described_in_the_pages_colours(draw: Callable[[], Char
 
     used = set(re.findall(r"var\(--([a-z]+)\)", svg))
     assert used <= set(PALETTE)
-    if chart.key != "confusion":  # whose colours are a scale
-        assert len(used) > 3
-        assert not re.search(r"#[0-9a-f]{6}\b", svg)
+    assert len(used) > 3
+    assert not re.search(r"#[0-9a-f]{6}\b", svg)
 
 
 def test_every_colour_is_a_different_one_on_either_ground() -> None:
@@ -154,24 +126,17 @@ def test_a_layer_has_the_colour_of_no_neighbour_and_of_neither_side(n_layers: in
 # Two dollar signs enclose a formula for matplotlib, and this one has an unknown symbol.
 @pytest.mark.parametrize("text", [r"digits of /data/$\broken$", "<b> & \"x\" id='y'"])
 def test_words_of_others_are_drawn_as_they_are(text: str) -> None:
-    run = point(5000.0, 97.0, True, hidden=text)
-    plain = front_of(run, source=text.replace("$", ""))
-    assert front_of(run, source=text + "$").png() != plain.png()
-    drawn = " ".join(ElementTree.fromstring(front_of(run).svg()).itertext())
+    plain = replace(fronts(97.0), source=text.replace("$", ""))
+    assert replace(fronts(97.0), source=text + "$").png() != plain.png()
+    drawn = " ".join(ElementTree.fromstring(fronts(97.0, name=text).svg()).itertext())
     # Shown when the point is pointed at
-    assert f"run-{text}: 97.00 % on validation, 5,000 events, hidden {text}" in drawn
-
-
-PERFECT, SILENT = point(1.0, 100.0, True), point(0.0, 99.0, True)
+    assert f"{text} 1, dense, seed 42: 97.00 %, 9 pJ" in drawn
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: front_of(PERFECT, PERFECT),
-        lambda: front_of(SILENT, point(10.0, 98.0, False)),
-        lambda: curves(1),
-        lambda: confusion(45),
+        lambda: fronts(100.0),
         lambda: spike_raster(raster((40, 30), 0.0)),
         lambda: spike_raster(raster((40, 30), 1.0)),
     ],
@@ -180,5 +145,5 @@ def test_edges_are_drawn(draw: Callable[[], Chart]) -> None:
     assert draw().png()
 
 
-def test_without_events_there_is_no_front() -> None:
-    assert accuracy_front([SILENT], SOURCE) is None
+def test_without_networks_there_is_no_front() -> None:
+    assert recorded_fronts([], load_profiles()[UNDER]) is None

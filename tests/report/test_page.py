@@ -24,20 +24,19 @@ from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.tables import headline
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
-from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.model.layers import layers_of
 from spikejoule.model.network import Network
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.page import linked
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
-from tests.report.test_charts import point
+from tests.report.test_charts import network
 from tests.tools.committed import committed_text, committed_values
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-FIGURES = {"by-profile", "by-term", "front", "raster"}
+FIGURES = {"by-profile", "by-term", "raster"}
 # An event costs a hundred times as much as a MAC: the spiking network must lose.
 COSTLY = profile(
     {"mac": 1.0, "addition": 100.0, "multiplication": 100.0},
@@ -90,10 +89,6 @@ def content(chosen: str = "45nm-fp32", **changes: Any) -> PageContent:
             test=EARLY,
             whole_window=WholeWindow(validation=WHOLE, test=WHOLE),
         ),
-        front=tuple(
-            point(900.0 * n**2, 90.0 + n, on_front=n < 3, early_exit=n == 1, hidden=str(100 * n))
-            for n in (1, 2, 3)
-        ),
         raster=SpikeRaster(
             np.zeros((2, 2), np.uint8), 7, list(measured().layers), ("input", "hidden", "output")
         ),
@@ -101,21 +96,6 @@ def content(chosen: str = "45nm-fp32", **changes: Any) -> PageContent:
         provenance=(("train: lr", "0.003"),),
     )  # fmt: skip
     return replace(full, **changes)  # type: ignore[arg-type]
-
-
-def network(side: str, name: str, percent: float, *pj: float, under: str) -> RecordedNetwork:
-    """A recorded one, of one price or of both ends of a bracket."""
-    names = ("pj",) if len(pj) == 1 else ("pj_low", "pj_high")
-    cells = {
-        "run": "run-1", "run_id": "0" * 32, "git_commit": "c0ffee", "data_source": "mnist5k",
-        "side": side, "network": name, "method": "dense", "seed": 42,
-        "configuration": f"{name} {under}",
-        "weights_sha256": f"{sum(name.encode()):064}", "weight_bits": 8, "n_images": 1000,
-        "validation_percent": percent, "test_percent": percent - 0.5,
-        f"{under}:pj_standard_deviation": 0.0,
-    }  # fmt: skip
-    energies = {f"{under}:{name}": each for name, each in zip(names, pj, strict=True)}
-    return RecordedNetwork(**{**cells, **energies})
 
 
 def recorded(pj: float | None) -> tuple[RecordedNetwork, ...]:
@@ -159,7 +139,7 @@ def default_page() -> str:
 
 @cache
 def sparse_page() -> str:
-    return energy_page(content("45nm-memory", front=(), levels=(), early=None, raster=None))
+    return energy_page(content("45nm-memory", fronts=(), levels=(), early=None, raster=None))
 
 
 def tree_of(page: str) -> ElementTree.Element:
@@ -214,8 +194,8 @@ class TestPage:
     def test_a_network_of_other_layers_is_compared_with_none_of_equal_size(self) -> None:
         given = inputs((baseline(10, [6] * 4, "ReLU 3-2-2"),))
         recurrent = Network.of_chain((1, 3, 1), layers_of(["2r"]), 2)
-        for network, is_equal in ((given.architecture, True), (recurrent, False)):
-            found = analysis(replace(given, architecture=network))
+        for given_network, is_equal in ((given.architecture, True), (recurrent, False)):
+            found = analysis(replace(given, architecture=given_network))
             for said in (energy_page(PageContent(found)), " ".join(found.answer)):
                 assert ("equal size" in said.lower()) == is_equal
                 assert ("conventional network of model.hidden" in said) != is_equal
@@ -260,6 +240,7 @@ class TestPage:
         found = content(fronts=recorded(40.0), data_source="mnist5k")
         page, card = energy_page(found), energy_card(found)
         assert found.says("headline")[1] in words_of(page, "answer")
+        assert {node.get("id") for node in tree_of(page).iter("figure")} == {*FIGURES, "fronts"}
         assert card.startswith(f"# Energy card\n\n{found.says('verdict')[0]}")
         table = words_of(page, "verdict")
         assert "(45 nm)conventional network winsReLU 9, pruned, dense (88.50 %" in table
@@ -329,11 +310,7 @@ class TestPage:
             given,
             analysis=replace(given.analysis, inputs=replace(given.analysis.inputs, title=hostile)),
             provenance=((hostile, hostile),),
-            front=tuple(
-                FrontRow(**{**run.model_dump(), "name": hostile, hostile: hostile})
-                for run in given.front
-            ),
-        )  # fmt: skip
+        )
         page = energy_page(changed)
         assert hostile not in page
         assert hostile in words_of(page, "provenance")

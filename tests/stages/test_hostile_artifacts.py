@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CAMPAIGN = int(os.environ.get("SPIKEJOULE_DAMAGED", "200"))
 COMMANDS = {
     "inspect": ["inspect", "{checkpoint}"],
-    "measure": ["measure", "{checkpoint}", "--images", "mnist5k", "--samples", "5"],
+    "counted": ["energy", "{checkpoint}", "--images", "mnist5k", "--samples", "5"],
     "energy": ["energy", "{checkpoint}", "--hardware", "{hardware}", "--baselines", "{baseline}"],
 }
 INPUTS = {

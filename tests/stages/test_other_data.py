@@ -47,7 +47,7 @@ def run_pipeline(
         section, _, name = key.partition("__")
         content[section][name] = value
     params = parse_params(content)
-    own = {"hardware", "front", "verdict", "fronts"}
+    own = {"hardware", "verdict", "fronts"}
     paths = {
         name: (repository if name in own else folder) / path
         for name, path in artifact_paths(repository).items()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW
+from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.tracking.publishing import RunRecord, publish
 from spikejoule.tracking.recorded import frame_of
 from spikejoule.tracking.store import Store, project_store

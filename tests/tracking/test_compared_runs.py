@@ -1,4 +1,4 @@
-"""Runs compared: the Pareto front, means over seeds, the verdict; tables that cite runs."""
+"""Runs compared: means over seeds, their Pareto front, the verdict; tables that cite runs."""
 
 import math
 import shutil
@@ -11,28 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikejoule.cli.searching import experiment_command
 from spikejoule.core.errors import StoreError
 from spikejoule.energy import load_profiles
 from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
 from spikejoule.energy.ledger import Variant, save_variants
-from spikejoule.evaluation.front_rows import FrontTable, pareto_front
+from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.tracking.recorded import (
-    compare_runs,
-    experiment_command,
-    front_text,
     recorded_networks,
     recorded_runs,
     runs_text,
-    seeds_table,
+    settings_table,
+    settings_text,
 )
 from tests.energy.test_verdict import variant
 from tests.tools.cli import Cli
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
-from tests.tools.recorded import PARAMETERS, frame, record, run, store_of
+from tests.tools.recorded import frame, record, run, store_of
 
 # Of the same result: what changes nothing, and what trains no spiking network.
 SAME = {"train.threads": "1", "baseline.lr": "0.1"}
-CURRENT = PARAMETERS | {"data.crop_pixels": "0", "data.average_pixels": "1"}
 RUNS = (
     run("100", 98, 97.5, 5000, early=(97.5, 96.5, 2000)),
     run("50", 96, 95, 3000, parameters={"train.target_accuracy": "None"}),
@@ -74,18 +72,17 @@ class TestParetoFront:
         )
 
 
-class TestCompare:
-    def test_validation_accuracy_decides_and_early_exits_are_points_of_their_own(self) -> None:
+class TestSettings:
+    def test_validation_accuracy_decides_and_early_exits_are_rows_of_their_own(self) -> None:
         # The second has the better test accuracy, and loses all the same.
-        found = compare_runs(frame(run("100", 98, 90, 5000), run("200", 97, 99, 6000)))
-        assert list(found.points["name"][found.points["on_front"]]) == ["100"]
-        assert found.varied == ("model.hidden",)
-        found = compare_runs(frame(*RUNS))
-        points = found.points[["name", "early_exit", "on_front"]].to_numpy().tolist()
-        assert points == [
+        found, _ = settings_table(frame(run("100", 98, 90, 5000), run("200", 97, 99, 6000)))
+        assert list(found["name"][found["on_front"]]) == ["100"]
+        assert list(found["params.model.hidden"]) == ["[100]", "[200]"]
+        found, _ = settings_table(frame(*RUNS))
+        rows = found[["name", "early_exit", "on_front"]].to_numpy().tolist()
+        assert rows == [
             ["100", True, True], ["50", False, False], ["100", False, True], ["400", False, True],
         ]  # fmt: skip
-        assert found.n_runs == 3
 
     @pytest.mark.parametrize(
         ("reason", "changes"),
@@ -96,9 +93,7 @@ class TestCompare:
                 {"metrics": {"input_macs_per_inference": 4e4}},
             ),
             ("validated on the test images", {"parameters": {"data.validation_size": "0.0"}}),
-            ("the same result again", {"name": "100", "parameters": SAME}),
             ("measured on other images (mnist)", {"tags": {"data.source": "mnist"}}),
-            ("measured on other images (mnist5k)", {"parameters": {"seed": "1"}}),
             (
                 "measured on other images (mnist5k, cropped by 2 and averaged by 1)",
                 {"parameters": {"data.crop_pixels": "2"}},
@@ -109,16 +104,18 @@ class TestCompare:
         self, reason: str, changes: dict[str, Any]
     ) -> None:
         changes = dict(changes)
-        name, figures = changes.pop("name", "9"), changes.pop("figures", (98, 90, 5000))
+        figures = changes.pop("figures", (98, 90, 5000))
         alike = [run("100", 98, 90, 5000), run("300", 98.5, 91, 9000)]
-        found = compare_runs(frame(*alike, run(name, *figures, **changes)))
-        assert list(found.points["name"]) == ["100", "300"]
-        assert found.left_out == {reason: 1}
+        found, left_out = settings_table(frame(*alike, run("9", *figures, **changes)))
+        assert list(found["name"]) == ["100", "300"]
+        assert left_out == {reason: 1}
+        assert f"Not compared: 1 {reason}\n" in settings_text(found, left_out)
 
     def test_what_varies(self) -> None:
         old = run("100", 98, 90, 5000)
         other = run("100", 97, 90, 4000, parameters={"model.reset": "subtract"})
-        assert compare_runs(frame(old, other)).varied == ("model.reset",)
+        found, _ = settings_table(frame(old, other))
+        assert [name for name in found if name.startswith("params.")] == ["params.model.reset"]
         # What trains the conventional network counts where that was the teacher.
         fast, slow = (
             run(
@@ -126,59 +123,36 @@ class TestCompare:
             )
             for lr in ("0.01", "0.0001")
         )  # fmt: skip
-        assert compare_runs(frame(fast, slow)).varied == ("baseline.lr",)
+        assert "params.baseline.lr" in settings_table(frame(fast, slow))[0]
+        repeated = run("100", 98, 90, 5000, parameters=SAME)
+        assert len(settings_table(frame(old, repeated))[0]) == 1
 
     def test_a_source_can_be_chosen(self) -> None:
         full = run("50", 99, 99, 10, tags={"data.source": "mnist"})
         runs = frame(run("100", 98, 90, 5000), run("200", 98.5, 91, 9000), full)
-        assert list(compare_runs(runs).points["name"]) == ["100", "200"]
-        assert list(compare_runs(runs, "mnist").points["name"]) == ["50"]
+        assert list(settings_table(runs)[0]["name"]) == ["100", "200"]
+        assert list(settings_table(runs, "mnist")[0]["name"]) == ["50"]
         with pytest.raises(StoreError, match=r"'letters' .*\(mnist5k\), 1 .*\(mnist\)"):
-            compare_runs(runs, "letters")
+            settings_table(runs, "letters")
 
     def test_nothing_to_compare(self) -> None:
         with pytest.raises(StoreError, match="no finished run.*1 without accuracy"):
-            compare_runs(frame(run("100", 98)))
+            settings_table(frame(run("100", 98)))
 
 
-class TestOutput:
-    def test_text_names_the_cheapest_and_how_to_repeat_it(self) -> None:
-        text = front_text(compare_runs(frame(*RUNS)), 98, CURRENT)
-        assert "Fewest synaptic events at 98 % on validation: 100, 5,000 synaptic events" in text
-        assert "dvc exp run -S 'model.hidden=[100]'\n" in text
-        text = front_text(compare_runs(frame(*RUNS)), 99, PARAMETERS)
-        assert "No run reaches 99 % on validation." in text
-
-    def test_command(self) -> None:
-        """Whatever differs is named, and what another command may have changed."""
-        parameters = {"data.source": "/my digits", "train.target_accuracy": "None", "train.lr": "1"}
-        current = {"data.source": "auto", "train.target_accuracy": 98.0, "train.lr": 1}
-        command = "dvc exp run -S 'data.source=/my digits' -S train.target_accuracy=null"
-        assert experiment_command(parameters, current) == command
-        assert "-S train.lr=1 " in experiment_command(parameters, current, always=["train.lr"])
+def test_no_store(project: Path, cli: Cli) -> None:
+    (project / "mlflow.db").unlink()
+    assert "error: there is no MLflow store at" in cli.refusal("seeds", project)
+    assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "params.yaml"]
 
 
-class TestCommand:
-    def test_from_the_store_to_figure_and_table(self, project: Path, cli: Cli) -> None:
-        for one in (*RUNS, run("\x1b[2J", 99, 99, 30_000)):
-            record(project, one)
-        figure, table = project / "figures" / "front.png", project / "metrics" / "front.csv"
-        said = cli.text("front", project, "--figure", figure, "--table", table)
-        assert "4 runs on mnist5k: 5,000 MNIST digits" in said
-        assert "dvc exp run" in said
-        assert said.replace("\n", "").isprintable()
-        assert figure.read_bytes().startswith(b"\x89PNG")
-        assert [row.name for row in FrontTable.read(table).rows if row.on_front] == [
-            "100",
-            "100",
-            "400",
-            "\\u001b[2J",
-        ]
-
-    def test_no_store(self, project: Path, cli: Cli) -> None:
-        (project / "mlflow.db").unlink()
-        assert "error: there is no MLflow store at" in cli.refusal("front", project)
-        assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "params.yaml"]
+def test_the_command_of_a_point_of_a_search() -> None:
+    """Whatever differs is named, and what another command may have changed."""
+    parameters = {"data.source": "/my digits", "train.target_accuracy": "None", "train.lr": "1"}
+    current = {"data.source": "auto", "train.target_accuracy": 98.0, "train.lr": 1}
+    command = "dvc exp run -S 'data.source=/my digits' -S train.target_accuracy=null"
+    assert experiment_command(parameters, current) == command
+    assert "-S train.lr=1 " in experiment_command(parameters, current, always=["train.lr"])
 
 
 EARLY = (97.5, 96.5, 3000)
@@ -196,7 +170,7 @@ def test_of_three_seeds_in_any_order_the_latest_of_each() -> None:
         seeded("n", 42, metrics={"hidden_spikes_per_inference": 130.0}),
         seeded("earlier", 42, 90.0),
     )
-    row, *of_seeds = seeds_table(runs).itertuples()
+    row, *of_seeds = settings_table(runs)[0].itertuples()
     assert [one.seeds for one in of_seeds] == ["42", "43", "44"]
     assert (row.name, row.seeds, row.early_exit) == ("n", "42 43 44", False)
     assert row.test_accuracy_percent == 97.0
@@ -209,11 +183,11 @@ def test_early_exits_and_other_settings_are_rows_of_their_own() -> None:
     runs = frame(
         seeded("a", 42, early=EARLY), seeded("b", 42, parameters={"model.weight_bits": "8"})
     )
-    answers = [(row.name, row.early_exit) for row in seeds_table(runs).itertuples()]
+    answers = [(row.name, row.early_exit) for row in settings_table(runs)[0].itertuples()]
     assert answers == [("a", True), ("a", False), ("b", False)]
     for other in ("evaluate.early_exit_rule", "energy_report.profile"):
         changed = seeded("b", 43, early=EARLY, parameters={other: "another"})
-        rows = seeds_table(frame(seeded("a", 42, early=EARLY), changed)).itertuples()
+        rows = settings_table(frame(seeded("a", 42, early=EARLY), changed))[0].itertuples()
         assert {row.seeds for row in rows} == {"42", "43"}
 
 
@@ -223,9 +197,9 @@ def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> No
         seeded("b", 43, tags={"data.sha256": "bb"}),
         seeded("c", 44, parameters={"data.average_pixels": "2"}),
     )
-    assert list(seeds_table(frame(one, *others))["name"]) == ["a"]
+    assert list(settings_table(frame(one, *others))[0]["name"]) == ["a"]
     with pytest.raises(StoreError, match="no finished run that could be compared"):
-        seeds_table(frame(seeded("a", 1, parameters={"data.validation_size": "0"})))
+        settings_table(frame(seeded("a", 1, parameters={"data.validation_size": "0"})))
 
 
 def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
@@ -235,13 +209,13 @@ def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     assert "42 43" in cli.text("seeds", project, "--table", table)
     rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
     figures = ["98.0", "97.0", "97.0", "97.0", "4000.0", "100.0", "100.0", "100.0", "", ""]
-    assert [row[:-3] for row in rows] == [
-        ["n", "0", "42 43", *figures], ["n", "0", "42", *figures],
-        ["n-seed-43", "0", "43", *figures],
+    assert [row[:-4] for row in rows] == [
+        ["n", "0", "1", "42 43", *figures], ["n", "0", "0", "42", *figures],
+        ["n-seed-43", "0", "0", "43", *figures],
     ]  # fmt: skip
-    assert [row[-3] for row in rows] == ["10000.0", "9000.0", "11000.0"]
-    assert rows[0][-2] == f"{rows[1][-2]} {rows[2][-2]}"
-    assert {row[-1] for row in rows} == {"c0ffee"}
+    assert [row[-4] for row in rows] == ["10000.0", "9000.0", "11000.0"]
+    assert rows[0][-3] == f"{rows[1][-3]} {rows[2][-3]}"
+    assert {tuple(row[-2:]) for row in rows} == {("c0ffee", "0")}
 
 
 # Events cost 0.9 pJ under this profile, MACs 4.6 pJ.

@@ -42,7 +42,7 @@ def assert_equal_artifacts(project: Project, tracking_uri: str, run: Any, folder
     # Not the model's copy of the checkpoint, which lies deeper
     found = {file.name: file.read_bytes() for file in folder.glob("*/*") if file.is_file()}
     paths = artifact_paths(project.folder)
-    for name in ("checkpoint", "training_curves", "spike_raster", "history", "energy_metrics"):
+    for name in ("checkpoint", "spike_raster", "history", "energy_metrics"):
         output = project.folder / paths[name]
         assert found[output.name] == output.read_bytes(), output
 

@@ -25,13 +25,8 @@ GRAPH_CHOICES = {
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    return not_negative(text, 1)
-
-
-def not_negative(text: str, lowest: int = 0) -> int:
-    """A whole number of at least 0, or another lowest one."""
-    if not text.isdecimal() or int(text) < lowest:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {lowest}")
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
 
 
@@ -49,10 +44,7 @@ def _takes(name: str, kind: Any, metavar: str | None, words: str, **further: Any
     return name, {"type": kind, "metavar": metavar, "help": words, **further}
 
 
-def _checkpoint(graph: str = "") -> Argument:
-    return _takes("file", Path, "FILE", f"a complete checkpoint{graph}")
-
-
+_NETWORK = _takes("file", Path, "FILE", "a complete checkpoint, or a graph of NIR (GRAPH.nir)")
 _JSON: Argument = ("--json", {"action": "store_true", "help": "print JSON"})
 _PROJECT = _takes(
     "directory", Path, "DIRECTORY", "of the project (default: the working directory)",
@@ -80,27 +72,17 @@ def _table(rows: str) -> Argument:
 
 
 COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
-    "inspect": ("networks", "what a checkpoint or graph holds", (_checkpoint(" or graph"), _JSON)),
-    "measure": (
-        "networks", "run a complete checkpoint on test images and count its spikes", (
-            _checkpoint(),
-            _JSON,
-            _takes("--images", str, "DIRECTORY|SOURCE", "a directory of four IDX files, an event "
-                   "file, or a source: mnist5k has 1,000 test digits", required=True),
-            _takes("--samples", positive, "N", "the first N test images (default: all of them)"),
-            _takes("--seed", not_negative, None, "of what the encoding draws (default: the "
-                   f"checkpoint's own, or {DEFAULT_SEED} where it records none)"),
-        ),
-    ),
+    "inspect": ("networks", "what a checkpoint or graph holds", (_NETWORK, _JSON)),
     "energy": (
         "networks",
         "price what the network of a checkpoint or a NIR graph does, in joules", (
-            _checkpoint(", or a graph of NIR (GRAPH.nir)"),
+            _NETWORK,
             _JSON,
             _takes("--hardware", Path, "FILE", "a price file (default: the packaged list)"),
             _takes("--profile", str, "ID", "the profile of the headline (default: the first)"),
-            _takes("--images", str, "DIRECTORY|SOURCE", "count the spikes of each of these test "
-                   "images, for intervals and classes (default: the means that the file records)"),
+            _takes("--images", str, "DIRECTORY|SOURCE", "run it on these test images for accuracy, "
+                   "intervals and classes: a directory of four IDX files, an event file, or a "
+                   "source, as mnist5k (default: the means that the file records)"),
             _takes("--samples", positive, "N", "the first N images or events (default: all)"),
             _takes("--verdict-profile", str, "ID", "the hardware profile of the verdict (default: "
                    "the first of scope system)"),
@@ -127,15 +109,9 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _takes("--limit", positive, "N", "at most so many (default: 20)", default=20),
         ),
     ),
-    "front": (
-        "runs", "compare a project's recorded runs: accuracy against synaptic events", (
-            _PROJECT,
-            _DATA,
-            _table("every run"),
-            _takes("--at-least", float, "PERCENT", "validation accuracy whose fewest "
-                   "synaptic events are requested (default: 98)", default=98.0),
-            _takes("--figure", Path, "FILE", "write the figure (PNG)"),
-        ),
+    "seeds": (
+        "runs", "average a project's recorded runs over seeds: accuracy against synaptic events",
+        (_PROJECT, _DATA, _table("means and seeds")),
     ),
     "verdict": (
         "runs", "which side needs less energy at equal accuracy, over a project's recorded runs", (
@@ -150,10 +126,6 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
                         "help": "of --add: spiking (default) or conventional"}),
             *_OF_A_GRAPH,
         ),
-    ),
-    "seeds": (
-        "runs", "average a project's recorded runs that differ in their seed alone",
-        (_PROJECT, _DATA, _table("the means")),
     ),
     "search": (
         "searching", "search parameters for a front of validation accuracy and energy", (
@@ -185,12 +157,12 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
 
 
 EXAMPLES = """examples:
-  spikejoule measure models/surrogate_snn_checkpoint.pth --images mnist5k --samples 200
   spikejoule energy models/surrogate_snn_checkpoint.pth --profile 45nm-fp32
+  spikejoule energy models/surrogate_snn_checkpoint.pth --images mnist5k --samples 200
   spikejoule energy models/network.nir --events data/events_test.npz --html energy.html
   spikejoule publish models/network.nir
   spikejoule runs --limit 5
-  spikejoule front --at-least 97 --figure front.png
+  spikejoule seeds --table seeds.csv
   spikejoule verdict --add mine.nir
   spikejoule search --trials 100 --workers 4
 """

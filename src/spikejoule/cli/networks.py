@@ -5,6 +5,8 @@ run on given events.
 """
 
 import argparse
+import io
+import json
 import os
 import re
 import sys
@@ -16,6 +18,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
+from ruamel.yaml import YAML
+from ruamel.yaml.representer import SafeRepresenter
 
 from spikejoule.baselines.counts import BaselineCounts, load_baseline
 from spikejoule.cli.arguments import DEFAULT_SEED, GRAPH_CHOICES
@@ -23,7 +28,6 @@ from spikejoule.core.errors import ArtifactError, DataError, ParameterError, in_
 from spikejoule.core.npz import schema_of
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.store import json_text, write_text
-from spikejoule.core.text import mapping_rows, render
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
@@ -38,7 +42,7 @@ from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.energy.tables import analysis_values
-from spikejoule.evaluation.evaluation import evaluate_predictions
+from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.graphs.conventions import Conventions, conventions_of
@@ -47,8 +51,8 @@ from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from spikejoule.graphs.verified import verified_words
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.model.network import Network
 from spikejoule.report import PageContent, energy_page
-from spikejoule.report.inspect import checkpoint_text, checkpoint_values, graph_text, graph_values
 from spikejoule.report.page import energy_text
 from spikejoule.tracking.store import project_store
 
@@ -57,15 +61,51 @@ _OF_GRAPHS = ("events", "step_us", "against", "dt", *GRAPH_CHOICES, "pruned")
 
 
 def inspect(options: argparse.Namespace) -> str:
-    """What a complete checkpoint holds, or a graph."""
+    """What a complete checkpoint holds, or a graph; of every array, its shape and type."""
     if options.file.suffix == ".nir":
-        network = read_nir(options.file)
-        values = json_text(graph_values(network)) if options.json else ""
-        return values or graph_text(options.file.name, network)
-    checkpoint = read_complete(options.file)
+        content = _graph_content(read_nir(options.file))
+    else:
+        content = read_complete(options.file).content
+    text = to_json(content, fallback=_json_value, inf_nan_mode="strings")
+    values = json.loads(text)
     if options.json:
-        return json_text(checkpoint_values(checkpoint))
-    return checkpoint_text(options.file.name, checkpoint)
+        return json_text(values)
+    yaml, buffer = YAML(typ="safe", pure=True), io.StringIO()
+    yaml.Representer, yaml.default_flow_style, yaml.width = _ListsInLines, False, 110
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.dump(values, buffer)
+    return buffer.getvalue()
+
+
+class _ListsInLines(SafeRepresenter):
+    def represent_sequence(self, tag: Any, sequence: Any, flow_style: Any = None) -> Any:
+        """One number of many epochs is no line of its own."""
+        return super().represent_sequence(tag, sequence, flow_style=True)
+
+
+def _graph_content(network: Network) -> dict[str, Any]:
+    """A graph's metadata, its nodes with the shapes that they receive and give, and its edges."""
+    nodes = {}
+    for name, node in network.nodes.items():
+        shapes = (" x ".join(map(str, shape)) for shape in (node.in_shape, node.out_shape))
+        nodes[name] = f"{getattr(node, 'kind', type(node).__name__)}, {' -> '.join(shapes)}"
+    edges = {
+        target: " + ".join(
+            f"{source} (a step before)" if (source, target) in network.waiting else source
+            for source in sources
+        )
+        for target, sources in network.sources.items()
+        if sources
+    }
+    return {"metadata": network.metadata, "nodes": nodes, "receives from": edges}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+    return str(value)
 
 
 def energy(options: argparse.Namespace) -> str:
@@ -113,19 +153,46 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         raise DataError("--samples needs --images: without images there are none to choose from.")
     checkpoint = read_complete(options.file)
     measured = labels = shown = None
+    facts: tuple[tuple[str, str], ...] = ()
     if options.images is not None:
-        _, images = _test_images(options.images, options.samples, checkpoint)
-        measured = _measured(checkpoint, images, _seed_of(checkpoint))
+        title, images = _test_images(options.images, options.samples, checkpoint)
+        measured = _measured(checkpoint, images)
         labels = images.labels
         shown = images.images if isinstance(images, LabelledImages) else None
+        facts = (("counted on", title), *_facts_of(measured, labels))
     baselines: tuple[BaselineCounts, ...] = ()
     if options.baselines is not None:
         n_input = checkpoint.architecture.n_input
         baselines = load_baseline(options.baselines, labels, n_input)
     try:
-        return analysis_inputs(checkpoint, measured, labels, baselines, shown)
+        inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
     except ArtifactError as error:
         raise ArtifactError(f"{options.file}: {error}") from error
+    return replace(inputs, facts=facts)
+
+
+def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
+    """What the network does on samples, encoded as those that it was trained on: from its own seed,
+    or the default where it records none."""
+    recorded: int | None = checkpoint.section("spikejoule").get("seed")
+    seed = DEFAULT_SEED if recorded is None else recorded
+    events = encode_samples(checkpoint.encoder, samples, seed, "test").events
+    return measure_network(
+        checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
+    )
+
+
+def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[tuple[str, str]]:
+    """Accuracy and spikes on the images that were given, label and value."""
+    found = accuracy(int((measured.predictions == labels).sum()), len(labels))
+    means = measured.counts.means.items()
+    return [
+        (
+            "classified correctly",
+            f"{found.percent:.2f} % ({found.low_percent:.2f} to {found.high_percent:.2f})",
+        ),
+        *((f"spikes per inference: {name}", f"{mean:,.2f}") for name, mean in means),
+    ]
 
 
 def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
@@ -222,46 +289,6 @@ def publish_graph(options: argparse.Namespace) -> str:
     tags = {**provenance_tags(Path.cwd()), **digest, "mlflow.runName": path.stem}
     record = RunRecord(content_digest({**digest, **said}), said, tags=tags, model=model)
     return f"{publish(record, project_store(Path.cwd(), 'graphs'))}\n"
-
-
-def _seed_of(checkpoint: CompleteCheckpoint) -> int:
-    """The seed of the checkpoint's own encoding, or the default where it records none."""
-    recorded: int | None = checkpoint.section("spikejoule").get("seed")
-    return DEFAULT_SEED if recorded is None else recorded
-
-
-def _measured(checkpoint: CompleteCheckpoint, samples: Samples, seed: int) -> Measurement:
-    """What the network does on samples, encoded as those that it was trained on."""
-    events = encode_samples(checkpoint.encoder, samples, seed, "test").events
-    return measure_network(
-        checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
-    )
-
-
-def measure(options: argparse.Namespace) -> str:
-    """What the network does on test images: spikes, accuracy, energy proxies."""
-    checkpoint = read_complete(options.file)
-    title, images = _test_images(options.images, options.samples, checkpoint)
-    seed = _seed_of(checkpoint) if options.seed is None else options.seed
-    measured = _measured(checkpoint, images, seed)
-    accuracy = evaluate_predictions(
-        images.labels, measured.predictions, checkpoint.architecture.n_output
-    ).overall
-    counts = measured.counts
-    values = {
-        "checkpoint": options.file.name,
-        "data": title,
-        "n_samples": len(images),
-        "seed": seed,
-        **accuracy.entries(),
-        "recorded_accuracy_percent": checkpoint.content.get("test_accuracy"),
-        "spikes_total": counts.totals,
-        "spikes_per_inference": counts.means,
-        **measured.proxies.as_metrics(),
-    }
-    if options.json:
-        return json_text(values)
-    return render(f"Measured: {options.file.name}", [("Result", mapping_rows(values))])
 
 
 def _test_images(

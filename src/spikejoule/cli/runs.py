@@ -4,12 +4,11 @@ import argparse
 import contextlib
 
 from spikejoule.cli.networks import is_nir, publish_graph
-from spikejoule.core.store import write_bytes, write_text
+from spikejoule.core.store import write_text
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.bands import FrontsTable, VerdictTable, band_verdicts
 from spikejoule.params import Params, load_params
-from spikejoule.report.charts.accuracy import accuracy_front
 from spikejoule.tracking import recorded
 from spikejoule.tracking.project import check_limits, stage_parameters
 from spikejoule.tracking.store import Store, project_store
@@ -45,21 +44,14 @@ def runs(options: argparse.Namespace) -> str:
     return recorded.runs_text(recorded.recorded_runs(store, condition=""), options.limit)
 
 
-def front(options: argparse.Namespace) -> str:
-    """The Pareto front of accuracy and synaptic events."""
-    params, store = _recorded(options)
-    compared = recorded.compare_runs(recorded.recorded_runs(store), options.data)
-    table = compared.table()
+def seeds(options: argparse.Namespace) -> str:
+    """Means of the runs that differ in their seed alone, and their Pareto front."""
+    _, store = _recorded(options)
+    table, left_out = recorded.settings_table(recorded.recorded_runs(store), options.data)
     if options.table is not None:
-        table.write(options.table, compared.varied)
-    undrawn = ""
-    if options.figure is not None:
-        source = f"{compared.data_title}; {compared.n_runs} runs"
-        if chart := accuracy_front(table.rows, source):
-            write_bytes(options.figure, chart.png())
-        else:
-            undrawn = f"{options.figure} was not drawn: no run has synaptic events.\n"
-    return recorded.front_text(compared, options.at_least, params.flattened()) + undrawn
+        flags = table.astype({"early_exit": int, "on_front": int})
+        write_text(options.table, flags.to_csv(index=False, lineterminator="\n"))
+    return recorded.settings_text(table, left_out)
 
 
 def verdict(options: argparse.Namespace) -> str:
@@ -89,13 +81,3 @@ def verdict(options: argparse.Namespace) -> str:
     if options.fronts is not None:
         FrontsTable(rows=tuple(networks)).write(options.fronts)
     return recorded.verdict_text(table, networks, profiles, left_out)
-
-
-def seeds(options: argparse.Namespace) -> str:
-    """Means of the runs that differ in their seed alone."""
-    _, store = _recorded(options)
-    table = recorded.seeds_table(recorded.recorded_runs(store), options.data)
-    if options.table is not None:
-        text = table.astype({"early_exit": int}).to_csv(index=False, lineterminator="\n")
-        write_text(options.table, text)
-    return recorded.seeds_text(table)

@@ -8,7 +8,8 @@ import argparse
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,11 +23,11 @@ from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_csv
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import load_profiles, select_profile
-from spikejoule.evaluation.front_rows import pareto_front
+from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.params import Params, load_params
 from spikejoule.search.space import FAMILY, Search, SearchSettings, SearchSpace, search_space
 from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.recorded import experiment_command, frame_text
+from spikejoule.tracking.recorded import frame_text
 from spikejoule.tracking.store import at_root, shown_uri
 
 TRIED: Final = 200
@@ -152,6 +153,23 @@ def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.Da
             }
         )
     return pd.DataFrame(rows)
+
+
+def experiment_command(
+    parameters: Mapping[str, str], current: Mapping[str, object], always: Collection[str] = ()
+) -> str:
+    """The experiment that repeats a run of some parameters, starting from those of `current`.
+
+    Both by full name; `parameters` as MLflow keeps them, in Python's text of each value. Those of
+    `always` are named even where they are the current ones, which another experiment may change.
+    """
+    settings = [
+        # YAML has another word for none.
+        f"{name}={'null' if value == 'None' else value.replace(', ', ',')}"
+        for name, value in sorted(parameters.items())
+        if name in always or str(current.get(name)) != value
+    ]
+    return " ".join(["dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings)])
 
 
 def front_text(table: pd.DataFrame, energy: str) -> str:

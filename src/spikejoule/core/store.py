@@ -174,6 +174,19 @@ def read_csv(path: FilePath, columns: Sequence[str]) -> list[dict[str, str]]:
         raise ArtifactError(f"{path} is not a valid CSV file ({error}): write it again.") from error
 
 
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell, the first to the left and the others to the right."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (header, *rows)
+    )
+
+
 def plain_number(value: Any) -> Any:
     """A NumPy number as a Python number, for JSON; TypeError for anything else."""
     if isinstance(value, np.generic):

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.images import subject_of_data
 from spikejoule.energy.analysis import AnalysisInputs, network_name
 from spikejoule.energy.counting import mean_operations, widths_of
@@ -25,7 +24,7 @@ from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import EnergyProxies, Measurement, energy_proxies
 from spikejoule.model.checkpoint import CompleteCheckpoint
 
-_COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
+_COUNTING = "`spikejoule energy --images`"
 
 
 def analysis_inputs(
@@ -87,7 +86,7 @@ def analysis_inputs(
         variants = (Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),)
     side = data.get("average_pixels") or 1
     return AnalysisInputs(
-        title=str(data.get("title", NOT_RECORDED)),
+        title=str(data.get("title", "not recorded")),
         architecture=architecture,
         encoder=encoder,
         variants=averaged(variants, side, architecture.n_input),

@@ -186,7 +186,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "n_images": inputs.n_images,
         "proxies": inputs.proxies.as_metrics(),
         "value_macs_per_inference": inputs.value_macs_per_inference,
-        "graph": dict(inputs.facts) or None,
+        "facts": dict(inputs.facts) or None,
     }
     judged = {
         name: [

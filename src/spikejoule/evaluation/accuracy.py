@@ -11,6 +11,7 @@ which leaves nothing to choose. What a rule is worth is measured on the test ima
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,20 @@ from spikejoule.evaluation.measurement import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Metrics of a run that uses its whole window, and of the same run with early exit:
+# validation accuracy, test accuracy, synaptic events of a test image.
+WHOLE_WINDOW = (
+    "best_validation_accuracy_percent",
+    "test_accuracy_percent",
+    "test_synaptic_events_per_inference",
+)
+EARLY_EXIT = (
+    "early_exit_validation_accuracy_percent",
+    "early_exit_test_accuracy_percent",
+    "early_exit_synaptic_events_per_inference",
+)
+
 
 # Bounds the memory of the running spike counts, which are dense: 4 bytes each.
 _COUNTS_AT_ONCE = 20_000_000
@@ -325,3 +340,17 @@ def _until(layer: EventList, steps: NDArray[np.int64]) -> EventList:
     runs = np.arange(layer.n_steps) < steps[:, None]
     kept = np.repeat(runs.ravel(), lengths)
     return replace(layer, sources=layer.sources[kept], offsets=offsets_of(lengths * runs.ravel()))
+
+
+def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, ...]:
+    """Which points no other point beats: costs at most as high, gains at least, one of them better.
+
+    Equal points are on the front together. The costs are sorted once, so the work is O(N log N).
+    """
+    cost, gain = np.asarray(costs, dtype=np.float64), np.asarray(gains, dtype=np.float64)
+    order = np.lexsort((-gain, cost))
+    best = np.maximum.accumulate(gain[order])
+    cheapest = cost[order][np.searchsorted(best, best)]
+    on_front = np.empty(len(order), dtype=bool)
+    on_front[order] = (gain[order] == best) & (cost[order] == cheapest)
+    return tuple(on_front.tolist())

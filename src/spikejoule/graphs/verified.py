@@ -11,8 +11,7 @@ from pathlib import Path
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.schema import Count, PlainValue, Record, Text
-from spikejoule.core.store import open_regular
-from spikejoule.core.text import text_table
+from spikejoule.core.store import open_regular, text_table
 from spikejoule.graphs.conventions import Conventions
 
 SUFFIX = ".verified.json"

@@ -1,8 +1,7 @@
-"""What a reader sees: the energy report as a page, charts, a card, a checkpoint as text.
+"""What a reader sees: the energy report as a page, charts, a card, text.
 
 page            page, card and text: what they show, and what their templates are given
 charts          charts, one function each, as PNG and as SVG of the page
-inspect         the content of a checkpoint in words
 """
 
 from spikejoule.report.page import PageContent, energy_card, energy_page

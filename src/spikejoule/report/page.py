@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
-from spikejoule.core.text import render, text_table
+from spikejoule.core.store import text_table
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.bands import BandVerdict, RecordedNetwork, band_sentences
 from spikejoule.energy.comparison import Verdict
@@ -28,7 +28,6 @@ from spikejoule.energy.tables import among_recorded
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
 from spikejoule.evaluation.accuracy import EarlyExit
-from spikejoule.evaluation.front_rows import FrontRow
 
 if TYPE_CHECKING:
     from spikejoule.model.trained import TrainedNetwork
@@ -45,18 +44,16 @@ class PageContent:
     Attributes:
         analysis: the priced counts.
         early: early exit, by either rule.
-        front: the runs of a sweep.
         levels: the verdicts over all recorded runs.
         fronts: the networks of these runs, of both sides.
         raster: the spikes of one image.
         provenance: parameters, data and checksums, label and value.
-        data_source: the data of this run, as the runs of a sweep name theirs; those of other data
-            are not compared with.
+        data_source: the data of this run, as recorded networks name theirs; those of other data are
+            not compared with.
     """
 
     analysis: EnergyAnalysis
     early: EarlyExit | None = None
-    front: tuple[FrontRow, ...] = ()
     levels: tuple[BandVerdict, ...] = ()
     fronts: tuple[RecordedNetwork, ...] = ()
     raster: "SpikeRaster | None" = None
@@ -179,7 +176,6 @@ def _pages() -> Environment:
     pages.globals |= {
         "measured_on_mnist": measured_on_mnist,
         "phases": PHASES,
-        "render": render,
         "sentences": sentences,
         "text_table": text_table,
     }

@@ -1,4 +1,4 @@
-"""Recorded runs as one frame, and selections from it: Pareto front, means over seeds, verdict.
+"""Recorded runs as one frame, and selections from it: means over seeds, their front, verdict.
 
 A row is a run. Its columns bear MLflow's names: `run_id`, `name`, `params.train.lr` (text,
 as MLflow keeps parameters), `metrics.test_accuracy_percent` (numbers), `tags.data.source` (text);
@@ -8,12 +8,9 @@ Validation accuracy decides; test accuracy is shown beside it and decides nothin
 are measured alike are compared.
 """
 
-import re
-import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -24,20 +21,13 @@ import pandas as pd
 
 from spikejoule.core.errors import ArtifactError, StoreError, printable
 from spikejoule.core.provenance import content_digest
-from spikejoule.core.text import text_table
+from spikejoule.core.store import text_table
 from spikejoule.energy.bands import RecordedNetwork, VerdictTable, band_sentences
 from spikejoule.energy.estimates import joules
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Variant, load_variants
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.words import OUTCOMES
-from spikejoule.evaluation.front_rows import (
-    EARLY_EXIT,
-    WHOLE_WINDOW,
-    FrontRow,
-    FrontTable,
-    pareto_front,
-    setting_text,
-)
+from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.tracking.store import COMMIT_TAG, FILES_TAG, Store, opened_to_read
 
 if TYPE_CHECKING:
@@ -83,27 +73,27 @@ _SOURCE, _TITLE = f"{TAG}data.source", f"{TAG}data.title"
 _DIGEST, _COMMIT = f"{TAG}{FILES_TAG}", f"{TAG}{COMMIT_TAG}"
 _INPUT_MACS = f"{METRIC}input_macs_per_inference"
 
-# By column: its heading on a terminal, and the format of a cell.
-_PER_INFERENCE = {
-    "input_spikes_per_inference": ("input", ",.1f"),
-    "hidden_spikes_per_inference": ("hidden", ",.1f"),
-    "output_spikes_per_inference": ("output", ",.1f"),
-    "neuron_updates_per_inference": ("updates", ",.0f"),
-    "neuron_updates_lazy_per_inference": ("lazy", ",.0f"),
-    "energy_per_inference_pj": ("pJ", ",.0f"),
-}
-_SEEDS_COLUMNS = {
+_PER_INFERENCE = (
+    "input_spikes_per_inference",
+    "hidden_spikes_per_inference",
+    "output_spikes_per_inference",
+    "neuron_updates_per_inference",
+    "neuron_updates_lazy_per_inference",
+    "energy_per_inference_pj",
+)
+_YES = {True: "yes", False: ""}.__getitem__
+_OF_SETTINGS = {
     "name": ("run", ""),
-    "early_exit": ("early", "d"),
+    "early_exit": ("early", _YES),
+    "on_front": ("front", _YES),
     "seeds": ("seeds", ""),
     _VALIDATION: ("validation %", ".2f"),
     _TEST: ("test %", ".2f"),
     "test_lowest_percent": ("lowest", ".2f"),
     "test_highest_percent": ("highest", ".2f"),
     _EVENTS: ("events", ",.0f"),
-    **_PER_INFERENCE,
 }
-"""Of metrics/seeds.csv."""
+"""Of metrics/seeds.csv, by column: its heading on a terminal, and the format of a cell."""
 _CLOCKS = {
     SPIKING: ("training_time_seconds", "training_processor_seconds"),
     CONVENTIONAL: ("baseline_time_seconds", "baseline_processor_seconds"),
@@ -180,7 +170,7 @@ def deciding_parameters(runs: pd.DataFrame) -> pd.DataFrame:
     """
     names = sorted(name for name in runs if name.startswith(PARAMETER))
     parameters = runs[[name for name in names if not name.startswith(_WITHOUT_EFFECT)]]
-    of_baseline = parameters.filter(regex=f"^{re.escape(OF_BASELINE)}")
+    of_baseline = parameters.filter(like=OF_BASELINE)
     is_distilled = runs[_DISTILLATION].astype(float) > 0
     return parameters.assign(**of_baseline.where(is_distilled))
 
@@ -227,103 +217,85 @@ def answers_of(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(answers)
 
 
-@dataclass(frozen=True, eq=False)
-class ComparedRuns:
-    """Points of runs measured alike, in the order of their synaptic events.
+def settings_table(
+    runs: pd.DataFrame, data_source: str | None = None
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Means over the runs that differ in their seed alone: what a setting is worth, and which
+    settings are on the Pareto front of validation accuracy and synaptic events.
 
-    Attributes:
-        data_title: what their images are, in words.
-        points: a row each, with the columns of `FrontRow` and those of the parameters that decide a
-            result, as in the frame of runs. A run with early exit is two points.
-        varied: the parameters in which the runs differ, sorted by name.
-        left_out: number of runs that are not compared, by reason.
+    A seed decides the split, the initial weights, every draw, so that one run is one draw.
+
+    Args:
+        runs: the latest first; of the same setting and seed, the latest counts.
+        data_source: of their images; None for the most frequent.
+
+    Returns:
+        a row for each setting and way to answer, by synaptic events, and after it a row for each
+        of its seeds, if there are several, with the columns of metrics/seeds.csv: the name of the
+        run of the least seed; whether the network answers before the end of the window; whether no
+        other setting is as accurate for as few events; the seeds in ascending order; means over
+        them of accuracies (and the lowest and highest test accuracy), and of means per inference:
+        synaptic events; over the measured images and the whole window, however the network answers,
+        spikes, neuron updates (one a neuron and step, and where an event arrives or a bias is
+        added) and energy in pJ under `energy_report.profile`; the runs and their commits; the
+        number of the setting and way to answer; the parameters in which settings differ. What the
+        runs do not have is NaN. Beside it the number of runs that are left out, by reason.
+
+    Raises:
+        StoreError: there is no run to average.
     """
-
-    data_title: str
-    points: pd.DataFrame
-    varied: tuple[str, ...]
-    left_out: Mapping[str, int]
-
-    @property
-    def n_runs(self) -> int:
-        """Number of the runs that the points come from."""
-        return int(self.points["run_id"].nunique())
-
-    def table(self) -> FrontTable:
-        """The CSV file: a row a point, which carries the parameters that vary."""
-        columns = {PARAMETER + name: name for name in self.varied}
-        rows = self.points[[*FrontTable.columns(), *columns]].rename(columns=columns).fillna("")
-        return FrontTable(rows=tuple(FrontRow(**row) for row in rows.to_dict("records")))
-
-
-def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> ComparedRuns:
-    """Compare the runs that are validated on the same images, and whose spikes were counted on the
-    same: of `data_source`, or of the most frequent data.
-
-    Of runs with the same parameters and figures the first counts. Raises StoreError if no run
-    remains.
-    """
-    alike, left_out = measured_alike(runs, data_source, (_SEED, _SIZE, *_REDUCTION))
-    parameters = deciding_parameters(alike)
-    figures = alike[[f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT)]]
-    is_repeated = pd.concat([parameters, figures], axis=1).duplicated()
-    if is_repeated.any():
-        left_out["the same result again"] = int(is_repeated.sum())
-    alike = pd.concat([alike.drop(columns=[*parameters]), parameters], axis=1)
-    points = answers_of(alike[~is_repeated]).rename(
-        columns={_SOURCE: "data_source", _COMMIT: "git_commit"}
-    )
-    points = points.sort_values(
-        [_EVENTS, _VALIDATION, "name"], ascending=[True, False, True], ignore_index=True
-    )
-    points["on_front"] = pareto_front(points[_EVENTS].tolist(), points[_VALIDATION].tolist())
+    alike, left_out = measured_alike(runs, data_source, _REDUCTION)
+    deciding = deciding_parameters(alike).drop(columns=_SEED)
     # Parameters of the conventional network are only there where it was the teacher.
     varied = [
-        name.removeprefix(PARAMETER)
-        for name, values in parameters[~is_repeated].items()
+        name
+        for name, values in deciding.items()
         if values.nunique(dropna=name.startswith(OF_BASELINE)) > 1
     ]
-    return ComparedRuns(
-        data_title=printable(points[_TITLE].iloc[0]),
-        points=points[[*FrontTable.columns(), *parameters, _FILES]],
-        varied=tuple(varied),
-        left_out=left_out,
+    settings = pd.concat([deciding, alike[_OF_MEANS]], axis=1)
+    drawn = alike.assign(
+        setting=settings.groupby([*settings], dropna=False, sort=False).ngroup(),
+        seed=alike[_SEED].astype(int),
+        **deciding,
     )
-
-
-def front_text(
-    compared: ComparedRuns, at_least_percent: float, current: Mapping[str, object]
-) -> str:
-    """The Pareto front in words, and the command that repeats its cheapest sufficient run.
-
-    `current` holds the parameters that the command starts from, by full name.
-    """
-    front = compared.points[compared.points["on_front"]]
-    columns = {
-        "name": ("run", ""),
-        _EVENTS: ("events", ",.0f"),
-        _VALIDATION: ("validation %", ".2f"),
-        _TEST: ("test %", ".2f"),
-        "early_exit": ("answer", {True: "early", False: "at the end"}.__getitem__),
-        **{PARAMETER + name: (name, setting_text) for name in compared.varied},
-    }
-    again = f"No run reaches {at_least_percent:g} % on validation."
-    sufficient = front[front[_VALIDATION] >= at_least_percent]
-    if not sufficient.empty:
-        best = sufficient.iloc[0].dropna()
-        parameters = best.filter(regex=f"^{re.escape(PARAMETER)}")
-        named = parameters.rename(lambda name: name.removeprefix(PARAMETER)).to_dict()
-        again = (
-            f"Fewest synaptic events at {at_least_percent:g} % on validation: {best['name']}, "
-            f"{best[_EVENTS]:,.0f} synaptic events per inference"
-            f"{', with early exit' if best['early_exit'] else ''}. Again:\n"
-            f"  {experiment_command(named, current, compared.varied)}"
+    answers = answers_of(drawn.drop_duplicates(["setting", "seed"])).sort_values("seed")
+    answers["setting"] = 2 * answers["setting"] + answers["early_exit"]
+    means, of_seeds = (
+        answers.groupby(keys, as_index=False).agg(
+            name=("name", "first"),
+            early_exit=("early_exit", "first"),
+            seeds=("seed", lambda seeds: " ".join(map(str, seeds))),
+            run_ids=("run_id", " ".join),
+            git_commits=(_COMMIT, lambda commits: " ".join(dict.fromkeys(commits))),
+            test_lowest_percent=(_TEST, "min"),
+            test_highest_percent=(_TEST, "max"),
+            **{name: (name, "mean") for name in _FIGURES},
+            **{name: (f"{METRIC}{name}", "mean") for name in _PER_INFERENCE},
+            **{name: (name, "first") for name in varied},
         )
-    left_out = "".join(f"Not compared: {n} {reason}\n" for reason, n in compared.left_out.items())
+        for keys in (["setting"], ["setting", "seed"])
+    )
+    means = means.sort_values([_EVENTS, "name"])
+    means["on_front"] = pareto_front(means[_EVENTS].tolist(), means[_VALIDATION].tolist())
+    rows = pd.concat([means, of_seeds.assign(on_front=False)])
+    rows = rows.drop_duplicates(["setting", "seeds"])
+    # Settings in the order of their means.
+    rows["setting"] = pd.Categorical(rows["setting"], means["setting"]).codes
+    rows = rows.sort_values("setting", kind="stable", ignore_index=True)
+    return rows[
+        [*_OF_SETTINGS, *_PER_INFERENCE, "run_ids", "git_commits", "setting", *varied]
+    ], left_out
+
+
+def settings_text(table: pd.DataFrame, left_out: Mapping[str, int]) -> str:
+    """The settings in words, without single seeds among several."""
+    varied = (name for name in table if name.startswith(PARAMETER))
+    columns = _OF_SETTINGS | {name: (name.removeprefix(PARAMETER), "") for name in varied}
+    shown = frame_text(table.drop_duplicates("setting"), columns)
+    left = "".join(f"Not compared: {number} {reason}\n" for reason, number in left_out.items())
     return (
-        f"{compared.n_runs} runs on {compared.data_title}\n"
-        "On the Pareto front of validation accuracy and synaptic events per inference:\n\n"
-        f"{frame_text(front.fillna(''), columns)}\n\n{again}\n{left_out}"
+        "Means over the seeds of each setting; on the front are those that no other beats in "
+        f"validation\naccuracy and synaptic events per inference:\n\n{shown}\n\n{left}"
     )
 
 
@@ -341,84 +313,6 @@ def frame_text(rows: pd.DataFrame, columns: Mapping[str, tuple[str, Any]]) -> st
         for row in rows.to_dict("records")
     ]  # fmt: skip
     return text_table([heading for heading, _ in columns.values()], cells)
-
-
-def experiment_command(
-    parameters: Mapping[str, str], current: Mapping[str, object], always: Collection[str] = ()
-) -> str:
-    """The experiment that repeats a run of some parameters, starting from those of `current`.
-
-    Both by full name; `parameters` as MLflow keeps them, in Python's text of each value. Those of
-    `always` are named even where they are the current ones, which another experiment may change.
-    """
-    settings = [
-        # YAML has another word for none.
-        f"{name}={'null' if value == 'None' else value.replace(', ', ',')}"
-        for name, value in sorted(parameters.items())
-        if name in always or str(current.get(name)) != value
-    ]
-    return " ".join(["dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings)])
-
-
-def seeds_table(runs: pd.DataFrame, data_source: str | None = None) -> pd.DataFrame:
-    """Means over the runs that differ in their seed alone: what a setting is worth.
-
-    A seed decides the split, the initial weights, every draw, so that one run is one draw. Runs of
-    other seeds validate on other images, and are no points of one Pareto front.
-
-    Args:
-        runs: the latest first; of the same setting and seed, the latest counts.
-        data_source: of their images; None for the most frequent.
-
-    Returns:
-        a row for each setting and way to answer, by synaptic events, and after it a row for each
-        of its seeds, if there are several, with the columns of metrics/seeds.csv: the name of the
-        run of the least seed; whether the network answers before the end of the window; the seeds
-        in ascending order, and their runs and commits; means over them of accuracies (and the
-        lowest and highest test accuracy), and of means per inference: synaptic events; over the
-        measured images and the whole window, however the network answers, spikes, neuron updates
-        (one a neuron and step, and where an event arrives or a bias is added) and energy in pJ
-        under `energy_report.profile`. What the runs do not have is NaN.
-
-    Raises:
-        StoreError: there is no run to average.
-    """
-    alike, _ = measured_alike(runs, data_source, _REDUCTION)
-    settings = pd.concat([deciding_parameters(alike).drop(columns=_SEED), alike[_OF_MEANS]], axis=1)
-    drawn = alike.assign(
-        setting=settings.groupby([*settings], dropna=False, sort=False).ngroup(),
-        seed=alike[_SEED].astype(int),
-    )
-    answers = answers_of(drawn.drop_duplicates(["setting", "seed"])).sort_values("seed")
-    setting = ["setting", "early_exit"]
-    tables = [
-        answers.groupby(keys, as_index=False).agg(
-            name=("name", "first"),
-            seeds=("seed", lambda seeds: " ".join(map(str, seeds))),
-            run_ids=("run_id", " ".join),
-            git_commits=(_COMMIT, lambda commits: " ".join(dict.fromkeys(commits))),
-            test_lowest_percent=(_TEST, "min"),
-            test_highest_percent=(_TEST, "max"),
-            **{name: (name, "mean") for name in _FIGURES},
-            **{name: (f"{METRIC}{name}", "mean") for name in _PER_INFERENCE},
-        )
-        for keys in (setting, [*setting, "seed"])
-    ]
-    rows = pd.concat(tables).drop_duplicates([*setting, "seeds"])
-    # Settings by the events and the name of their means, which come first and stay so.
-    of_mean = rows.groupby(setting)[[_EVENTS, "name"]].transform("first")
-    rows = rows.assign(events=of_mean[_EVENTS], of=of_mean["name"])
-    rows = rows.sort_values(["events", "of", *setting], kind="stable", ignore_index=True)
-    return rows[[*_SEEDS_COLUMNS, "run_ids", "git_commits"]]
-
-
-def seeds_text(table: pd.DataFrame) -> str:
-    """The table in words."""
-    return (
-        "Means over the seeds of each setting: events per inference; spikes by layer, neuron "
-        "updates and energy of an inference over its whole window:\n\n"
-        f"{frame_text(table, _SEEDS_COLUMNS)}\n"
-    )
 
 
 def recorded_networks(

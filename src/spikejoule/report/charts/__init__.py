@@ -6,9 +6,8 @@ below it the data that it was measured on. This package alone imports matplotlib
 from `metrics/` (`make plots`: training by epoch, classes, accuracy by step) is not here.
 
 canvas    palette, axes, and the way to PNG and SVG
-accuracy  what accuracy costs: sweeps and recorded networks
+accuracy  what accuracy costs: recorded networks
 energy    energy by profile and term
-learning  training by epoch, and the confusion of classes, for `figures/`
 raster    one sample, spike by spike
 """
 
@@ -29,6 +28,5 @@ def charts_of_page(content: "PageContent") -> dict[str, Chart | None]:
         "fronts": accuracy.recorded_fronts(content.alike, analysis.judging),
         "by_profile": energy.by_profile(analysis),
         "by_term": energy.by_term(analysis),
-        "front": accuracy.accuracy_front(content.front, ""),
         "raster": None if content.raster is None else spike_raster(content.raster),
     }
