@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from spikejoule.baselines.settings import BaselineSettings
 from spikejoule.core.errors import ParameterError, shown
@@ -114,19 +114,12 @@ class DataParams(Section):
     source: Line = Field(description=f"{', '.join(SOURCES)} or a directory")
     validation_size: Real = Field(ge=0, le=0.5)
     crop_pixels: int = Field(default=0, ge=0, le=12)
-    average_pixels: int = Field(default=1, description="1, 2 or 4")
+    average_pixels: Literal[1, 2, 4] = 1
 
     @property
     def chosen_source(self) -> Source | str:
         """The source with its parameters, or the path of a directory."""
         return SOURCES.chosen_in(self) if self.source in SOURCES else self.source
-
-    @field_validator("average_pixels")
-    @classmethod
-    def _divides_by_shifting(cls, side: int) -> int:
-        if side not in (1, 2, 4):
-            raise ValueError(f"squares of {side} pixels")
-        return side
 
     @model_validator(mode="after")
     def _files_are_read(self) -> Self:

@@ -142,7 +142,7 @@ def test_each_parameter_with_its_default_and_what_is_allowed() -> None:
 
 
 def test_each_command_target_stage_and_package() -> None:
-    assert "| `--at-least PERCENT` |" in commands.spikejoule_commands()
+    assert "| `--study NAME` |" in commands.spikejoule_commands()
     assert "| `make docs` |" in commands.make_targets(REPOSITORY / "Makefile")
     assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
     assert "| `tracking` | publish |" in commands.packages(REPOSITORY / "dvc.yaml")
