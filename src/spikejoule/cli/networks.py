@@ -72,7 +72,7 @@ def inspect(options: argparse.Namespace) -> str:
         return json_text(values)
     yaml, buffer = YAML(typ="safe", pure=True), io.StringIO()
     yaml.Representer, yaml.default_flow_style, yaml.width = _ListsInLines, False, 110
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(values, buffer)
     return buffer.getvalue()
 
