@@ -1,5 +1,6 @@
 """The page of `make plots` in a browser: every chart drawn, and nothing taken from the network."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,11 @@ BUILT = ("--old-file=.venv/.installed", "--old-file=.venv/.installed-plots")
 @pytest.mark.slow
 @pytest.mark.xdist_group("pipeline")
 def test_every_chart_is_drawn_without_a_network(
-    recorded_project: Project, tmp_path: Path, browser: "Page"
+    recorded_project: Project, repository: Path, tmp_path: Path, browser: "Page"
 ) -> None:
     pytest.importorskip("vl_convert", reason="needs vl-convert-python from PyPI")
     folder = recorded_project.copy_to(tmp_path / "drawn")
+    shutil.copy(repository / "metrics" / "seeds.csv", folder / "metrics")  # of `make seeds`
     run(["make", *BUILT, "plots"], folder, recorded_project.environment)
     entries = pipeline_definition(folder)["plots"]
     charts = dict(next(iter(one.items())) for one in entries if isinstance(one, dict))
