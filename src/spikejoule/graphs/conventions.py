@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.graphs.kernels.lists import Membrane
+from spikejoule.graphs.kernels.stepping import Membrane
 from spikejoule.graphs.nir_out import FORMAT, metadata_of
 from spikejoule.model.network import Network, Neurons, Step, Waiting
 
@@ -46,6 +46,11 @@ ALLOWED: Final = {
     "comparison": ("ge", "gt"),
     "current": ("same_step", "next_step"),
     "initial": ("zero", "leak", "reset"),
+}
+
+_WORDS = {"dt": "seconds of one step"} | {
+    name: " or ".join(allowed) + (", on the command line --threshold") * (name == "comparison")
+    for name, allowed in ALLOWED.items()
 }
 
 _WHOLE = 1e-3
@@ -105,13 +110,12 @@ def conventions_of(network: Network, given: Conventions) -> Conventions:
                 "out, or remove the metadata from the graph."
             )
     known |= stated
-    missing = [f"{name} ({words})" for name, words in needed.items() if known[name] is None]
+    missing = [f"{name} ({_WORDS[name]})" for name in needed if known[name] is None]
     if missing:
         raise ParameterError(
             f"The graph does not say how it is run; to be given are {'; '.join(missing)}."
         )
-    idle = {"dt", "reset", "comparison", "current", "initial"} - needed.keys() - stated.keys()
-    known |= dict.fromkeys(idle)
+    known |= dict.fromkeys(_WORDS.keys() - stated.keys() - {*needed})
     return Conventions(**known | {"pruned": bool(known["pruned"])})
 
 
@@ -134,23 +138,20 @@ def _stated(network: Network) -> dict[str, Any]:
     return said | {"comparison": "ge"}
 
 
-def _needed(network: Network) -> dict[str, str]:
-    """What the network's nodes depend on, each with what is allowed."""
+def _needed(network: Network) -> list[str]:
+    """What the network's nodes depend on."""
     neurons = network.of(Neurons)
     fires = any(node.spikes for node in neurons)
-    elsewhere = [node.parameters[name] for node in neurons for name in ("v_leak", "v_reset")
-                 if name in node.parameters]  # fmt: skip
+    elsewhere = [node.parameters.get(name, np.zeros(1)) for node in neurons
+                 for name in ("v_leak", "v_reset")]  # fmt: skip
     asked = {
-        "dt": (bool(neurons or network.of(Waiting)), "seconds of one step"),
-        "reset": (fires, "zero or subtract"),
-        "comparison": (
-            fires or bool(network.of(Step)),
-            "ge or gt, on the command line --threshold",
-        ),
-        "current": (any(node.has_current for node in neurons), "same_step or next_step"),
-        "initial": (any(values.any() for values in elsewhere), "zero, leak or reset"),
+        "dt": bool(neurons or network.of(Waiting)),
+        "reset": fires,
+        "comparison": fires or bool(network.of(Step)),
+        "current": any(node.has_current for node in neurons),
+        "initial": any(values.any() for values in elsewhere),
     }
-    return {name: words for name, (is_needed, words) in asked.items() if is_needed}
+    return [name for name, is_needed in asked.items() if is_needed]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Running a graph on event lists, batches of samples side by side.
 
-Samples go sixteen abreast (kernels/lists.py). What a node gives in a step is an array and,
+Samples go sixteen abreast (kernels/stepping.py). What a node gives in a step is an array and,
 where somebody needs it, a list of the units that give something (`Given`); what arrives at one is
 an array. An edge that waits needs no memory of its own: its target takes its step before its source
 does, and finds there what the step before has left.
@@ -8,11 +8,12 @@ does, and finds there what the step before has left.
 Fully connected nodes and convolutions multiply what gives something to any of the sixteen samples.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -22,8 +23,8 @@ from spikejoule.core.compiling.emit import LANES
 from spikejoule.encoding.events import EventList, concatenate_samples
 from spikejoule.evaluation.measurement import KINDS, Activity
 from spikejoule.graphs.conventions import Conventions, delay_steps, dynamics_of, limit_of
-from spikejoule.graphs.kernels import lists, synapses
-from spikejoule.graphs.kernels.lists import Given, Slide
+from spikejoule.graphs.kernels import stepping
+from spikejoule.graphs.kernels.stepping import Given, Slide
 from spikejoule.model import network as nodes
 
 Array = NDArray[Any]
@@ -69,6 +70,27 @@ class GraphRun(Activity):
         return np.where(is_most.sum(axis=1) == 1, self.output.argmax(axis=1), -1)
 
 
+Outcome = tuple[dict[str, dict[str, Counts]], Array, Events]
+"""Counts by kind and node, [N]; the output, and recorded spikes, as `GraphRun` has them."""
+
+
+class Tally(NamedTuple):
+    """What is counted at a node of what another gives, or of what itself does.
+
+    Attributes:
+        kind: of counts.
+        at, source: names of the nodes.
+        reached: how much a unit counts for, int64 [n].
+        waits: whether what it gives in a step counts in the next one.
+    """
+
+    kind: str
+    at: str
+    source: str
+    reached: Counts
+    waits: bool = False
+
+
 class Prepared:
     """What all batches of a run share.
 
@@ -76,12 +98,12 @@ class Prepared:
         network, conventions, dtype: of the run.
         events: spikes of each `Input`.
         n_samples, n_steps: of them.
+        tallies: what is counted.
+        listed: nodes of which that needs to know which units give something.
         delays: steps of each unit of a delay, int64 [n], by its name.
-        fan_outs: of each node that adds up what single units give, how much a unit adds to, int64
-            [n_in], by name.
-        weights: of each connection, in the type of the run, by name: of a `Dense` [n_in, n_out] and
-            of a `Convolution` [C_in, kernel, channels of a group], each with the biases [n_out, 1],
-            or 0 without.
+        adding: of each connection and pooling, by name: the kernel that adds up what arrives, what
+            it takes between that and the sums, in the type of the run, and the biases [n_out, 1]
+            with which these begin, or 0.
         dynamics: of neurons, in the type of the run, by name.
 
     Raises:
@@ -96,39 +118,66 @@ class Prepared:
         self.n_samples, self.n_steps = of_input.n_samples, of_input.n_steps
         self.dtype = np.dtype(dtype)
         self.delays = {one.name: delay_steps(one, conventions) for one in network.of(nodes.Waiting)}
-        self.fan_outs = {
-            one.name: one.fan_out(bool(conventions.pruned))
-            for one in network.nodes.values()
-            if isinstance(one, nodes.Dense | nodes.Convolution | nodes.Pooling)
-        }
-        self.weights = {one.name: self._weights_of(one) for one in network.connections}
+        self.tallies = [*self._tallies()]
+        self.listed = {one.source for one in self.tallies}
+        summing = (*network.connections, *network.of(nodes.Pooling))
+        self.adding = {one.name: self._adding_of(one) for one in summing}
         self.dynamics = {
             one.name: dynamics_of(one, conventions, self.dtype) for one in network.of(nodes.Neurons)
         }
 
-    def _weights_of(self, node: nodes.Connection) -> tuple[Array, Any]:
-        weights = node.weight.T if isinstance(node, nodes.Dense) else _by_channel(node)
+    def _tallies(self) -> Iterator["Tally"]:
+        network, spiking = self.network, self.network.spiking
+        taken = {source for source, target in network.edges
+                 if isinstance(network.nodes[target], nodes.BY_UNIT)}  # fmt: skip
+        for name in spiking | taken | self.delays.keys():
+            kind, once = "spikes" if name in spiking else "values", network.nodes[name].n_out
+            yield Tally(kind, name, name, np.ones(once, np.int64))
+        for one in network.of(nodes.Pooling):
+            if one.average:
+                yield Tally("multiplications", one.name, one.name, np.ones(one.n_out, np.int64))
+        for source, target in network.edges:
+            node, waits = network.nodes[target], (source, target) in network.waiting
+            if isinstance(node, nodes.Scaling):
+                reached = np.full(node.n_in, source not in spiking, np.int64)
+                yield Tally("multiplications", target, source, reached, waits)
+            elif isinstance(node, nodes.Connection | nodes.Pooling):
+                kind = "events" if source in spiking else "macs"
+                kind = "additions" if isinstance(node, nodes.Pooling) else kind
+                reached = node.fan_out(bool(self.conventions.pruned))
+                yield Tally(kind, target, source, reached, waits)
+
+    def _adding_of(
+        self, node: nodes.Connection | nodes.Pooling
+    ) -> tuple[Any, tuple[Any, ...], Any]:
+        if isinstance(node, nodes.Pooling):
+            ones = np.ones((node.in_shape[0], math.prod(node.windows.kernel), 1), self.dtype)
+            return stepping.add_windows, (_slide(node), ones), 0
         bias: Any = 0
         if node.bias is not None:
             bias = np.repeat(node.bias.astype(self.dtype), node.n_out // node.bias.size)[:, None]
-        return np.ascontiguousarray(weights, dtype=self.dtype), bias
-
-
-def _by_channel(node: nodes.Convolution) -> Array:
-    """Weights by channel of the input: [C_in, kernel, channels of a group of the output]."""
-    by_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
-    by_group = np.moveaxis(by_group, 1, -1)  # [groups, C_in / groups, kernel, channels]
-    by_channel = by_group.reshape(node.in_shape[0], *by_group.shape[2:])
-    return np.ascontiguousarray(by_channel)
+        if isinstance(node, nodes.Dense):
+            return stepping.add_dense, (np.ascontiguousarray(node.weight.T, self.dtype),), bias
+        of_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
+        by_channel = np.moveaxis(of_group, 1, -1)  # [groups, C_in / groups, kernel, channels]
+        weights = by_channel.reshape(node.in_shape[0], -1, by_channel.shape[-1])
+        weights = np.ascontiguousarray(weights, self.dtype)
+        return stepping.add_windows, (_slide(node), weights), bias
 
 
 def _slide(node: nodes.Convolution | nodes.Pooling) -> Slide:
-    windows = node.windows
-    per_group = node.weight.shape[1] if isinstance(node, nodes.Convolution) else 1
-    pairs = (windows.kernel, windows.stride, windows.padding, windows.dilation)
-    places = (*node.in_shape[1:], *node.out_shape[1:])
-    inner = [each for pair in pairs for each in pair]
-    return Slide._make((*places, *inner, node.in_shape[0], per_group))
+    """How the window of a node slides."""
+    windows, along = node.windows, []
+    for axis, size in enumerate(node.in_shape[1:]):
+        first = np.arange(node.out_shape[1 + axis]) * windows.stride[axis] - windows.padding[axis]
+        at = first[:, None] + np.arange(windows.kernel[axis]) * windows.dilation[axis]
+        along.append(np.where((at >= 0) & (at < size), at, -1))
+    y, x = along[0][:, None, :, None], along[1][None, :, None, :]
+    units = np.where((y >= 0) & (x >= 0), y * node.in_shape[2] + x, -1)
+    units = units.reshape(math.prod(node.out_shape[1:]), -1).astype(np.int32)
+    taps = np.argsort(units < 0, axis=1, kind="stable")
+    inside = np.take_along_axis(units, taps, axis=1)
+    return Slide(inside, taps.astype(np.int32), (units >= 0).sum(axis=1))
 
 
 Action = Callable[[], object]
@@ -142,123 +191,80 @@ class Batch:
         run: what all batches share.
         first, size: which samples these are; B blocks of LANES, of which the last has room left.
         step: the present one.
-        counts: by kind and node, int64 [B, LANES].
-        arrays: by node, what it gives, real [B, n, LANES]; none for nodes of spikes and the output.
-        given: by node, the same with its list; none where nobody needs one. A copy for a node of
-            sums that is its own source.
+        given: by node, what it gives; its list is kept where somebody needs it.
+        later: what is done at the end of a step.
         output: what the output received, int64 or float64 [B, n, LANES].
     """
-
-    output: Array
 
     def __init__(self, run: Prepared, samples: slice) -> None:
         self.run, self.first, self.step = run, samples.start, 0
         self.size = min(samples.stop, run.n_samples) - samples.start
         self.n_blocks = -(-self.size // LANES)
-        self.counts: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
-        self.arrays: dict[str, Array] = {}
-        self.given: dict[str, Given] = {}
-        self._alike: list[tuple[Counts, Counts, int]] = []
-        for node in run.network.nodes.values():
-            self._make_room(node)
+        self.given = {one.name: self._room_of(one) for one in run.network.nodes.values()}
+        self.later: list[Action] = []
+        kind = np.float64 if run.network.answer is None else np.int64
+        self.output: Array = np.zeros((self.n_blocks, run.network.output.n_out, LANES), kind)
 
     def zeros(self, n_units: int) -> Array:
         """Real [B, n, LANES]."""
         return np.zeros((self.n_blocks, n_units, LANES), self.run.dtype)
 
-    def _make_room(self, node: nodes.Node) -> None:
-        """The array or the list that others find a node's step in."""
-        network, spikes = self.run.network, node.name in self.run.network.spiking
-        if not spikes and not isinstance(node, nodes.Output):
-            self.arrays[node.name] = self.zeros(node.n_out)
-        reads_units = [isinstance(one, nodes.BY_UNIT) for one in network.readers_of(node.name)]
-        if spikes or isinstance(node, nodes.Waiting) or any(reads_units):
-            n_blocks, n_units = self.n_blocks, node.n_out
-            # Who adds up what it gave the step before does not begin its sums in the same place.
-            adds_own = isinstance(node, nodes.BY_UNIT) and node.name in network.sources[node.name]
-            self.given[node.name] = Given(
-                self.zeros(n_units) if spikes or adds_own else self.arrays[node.name],
-                np.zeros((n_blocks, n_units), np.uint8),
-                np.zeros((n_blocks, n_units + 1), np.int32),
-                np.zeros(n_blocks, np.int64),
-                np.zeros((n_blocks, LANES), np.int64),
-            )
-            self.counts["spikes" if spikes else "values"][node.name] = self.given[node.name].totals
+    def _room_of(self, node: nodes.Node) -> Given:
+        listed = node.n_out * (node.name in self.run.listed)
+        return Given(
+            self.zeros(0 if isinstance(node, nodes.Output) else node.n_out),
+            np.zeros((self.n_blocks, listed), np.uint8),
+            np.zeros((self.n_blocks, listed + 1), np.int32),
+            np.zeros(self.n_blocks, np.int64),
+            np.zeros((self.n_blocks, listed, LANES), np.int32),
+        )
 
-    def givens(self, node: nodes.Node) -> list[Given]:
+    def sources(self, node: nodes.Node) -> list[Given]:
         """What each source of a node gives."""
         return [self.given[source] for source in self.run.network.sources[node.name]]
 
     def arriving(self, node: nodes.Node) -> tuple[Array, list[Action]]:
         """The array in which what a node's sources give is added up, and how."""
-        given = [self.amounts(source) for source in self.run.network.sources[node.name]]
-        if len(given) == 1:
-            return given[0], []
+        amounts = [given.amounts for given in self.sources(node)]
+        if len(amounts) == 1:
+            return amounts[0], []
         sums = self.zeros(node.n_in)
-        adding = [partial(np.add, sums, amounts, out=sums) for amounts in given]
+        adding = [partial(np.add, sums, one, out=sums) for one in amounts]
         return sums, [partial(sums.fill, 0), *adding]
 
-    def amounts(self, name: str) -> Array:
-        """What a node gives in the present step, real [B, n, LANES]."""
-        return self.arrays[name] if name in self.arrays else self.given[name].amounts
-
-    def count(self, kind: str, name: str) -> Counts:
-        """Where a kind of operation is counted, int64 [B, LANES]."""
-        return self.counts[kind].setdefault(name, np.zeros((self.n_blocks, LANES), np.int64))
+    def giving(self, node: nodes.Node) -> tuple[Array, list[Action]]:
+        """The array in which a node adds up what it gives, and what is done when it has."""
+        given, done = self.given[node.name], list[Action]()
+        sums = given.amounts
+        if node.name in self.run.network.sources[node.name]:  # which takes its last sums meanwhile
+            sums = self.zeros(node.n_out)
+            done.append(partial(np.copyto, given.amounts, sums))
+        if given.active.size:
+            done.append(partial(stepping.take_nonzero, given))
+        return sums, done
 
     def by_sample(self, values: Array) -> Array:
         """Values [B, ..., LANES] as [samples, ...]."""
         apart = np.moveaxis(values, -1, 1)
         return apart.reshape(-1, *apart.shape[2:])[: self.size]
 
-    def tallies(self, node: nodes.Node, of_spikes: str, of_values: str) -> list[Action]:
-        """Counting what arrives, each edge as the kind of operation that its source makes it.
-
-        Where all units have the same fan-out, `finish` does it from what was given in all.
-        """
-        actions: list[Action] = []
-        fan_out = self.run.fan_outs[node.name]
-        for source, given in zip(
-            self.run.network.sources[node.name], self.givens(node), strict=True
-        ):
-            total = self.count(
-                of_spikes if source in self.run.network.spiking else of_values, node.name
-            )
-            if np.ptp(fan_out) or (source, node.name) in self.run.network.waiting:
-                actions.append(partial(lists.tally, given, fan_out, total))
-            else:
-                self._alike.append((total, given.totals, int(fan_out[0])))
-        return actions
-
-    def finish(self) -> None:
-        """After the last step: leave counts and output alone, by sample."""
-        for total, given, fan_out in self._alike:
-            total += fan_out * given
-        self.counts = {
-            kind: {name: self.by_sample(total) for name, total in of_nodes.items()}
-            for kind, of_nodes in self.counts.items()
-        }
-        self.output = self.by_sample(self.output)
-        self.arrays, self.given, self._alike = {}, {}, []
+    def counts(self) -> dict[str, dict[str, Counts]]:
+        """After the last step, by kind and node, int64 [samples]: how often units gave something,
+        and how many synapses or windows they reached then."""
+        found: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
+        for kind, at, source, reached, waits in self.run.tallies:
+            given = self.given[source]
+            totals = given.totals - (given.amounts != 0) if waits else given.totals
+            counts = self.by_sample(np.einsum("u,bul->bl", reached, totals))
+            found[kind][at] = found[kind].get(at, 0) + counts
+        return found
 
 
 def actions_of(batch: Batch) -> list[Action]:
-    """All that is done in a step, in order; it makes the batch's output, too."""
-    actions: list[Action] = []
-    later: list[Action] = []
-    for node in batch.run.network.nodes.values():
-        if isinstance(node, nodes.Waiting):
-            now, at_the_end = _waiting(batch, node)
-            later += at_the_end
-        else:
-            now = _MAKE[type(node)](batch, node)
-        actions += now
-        if node.name in batch.given and node.name in batch.arrays:
-            given, values = batch.given[node.name], batch.arrays[node.name]
-            if given.amounts is not values:
-                actions.append(partial(np.copyto, given.amounts, values))
-            actions.append(partial(lists.take_nonzero, given))
-    return actions + later
+    """All that is done in a step, in order."""
+    network = batch.run.network
+    now = [each for one in network.nodes.values() for each in _MAKE[type(one)](batch, one)]
+    return now + batch.later
 
 
 def _input(batch: Batch, node: nodes.Input) -> list[Action]:
@@ -266,106 +272,80 @@ def _input(batch: Batch, node: nodes.Input) -> list[Action]:
     sources, offsets, n_steps = events.sources, events.offsets, events.n_steps
     first = batch.first * n_steps
     size = batch.size
-    return [lambda: lists.take_events(sources, offsets, first + batch.step, n_steps, size, given)]
+    return [
+        lambda: stepping.take_events(sources, offsets, first + batch.step, n_steps, size, given)
+    ]
 
 
-def _connection(batch: Batch, node: nodes.Connection) -> list[Action]:
-    weights, bias = batch.run.weights[node.name]
-    sums, add = batch.arrays[node.name], synapses.add_dense
-    how: tuple[Any, ...] = (weights, sums)
-    if isinstance(node, nodes.Convolution):
-        add, how = synapses.add_convolution, (_slide(node), *how)
-    adding = [partial(add, given, *how) for given in batch.givens(node)]
-    return [*batch.tallies(node, "events", "macs"), partial(np.copyto, sums, bias), *adding]
-
-
-def _pooling(batch: Batch, node: nodes.Pooling) -> list[Action]:
-    sums, slide = batch.arrays[node.name], _slide(node)
-    fraction = sums.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
-    adding = [partial(synapses.add_pooling, given, slide, sums) for given in batch.givens(node)]
-    tallies = batch.tallies(node, "additions", "additions")
-    actions: list[Action] = [*tallies, partial(sums.fill, 0), *adding]
-    if node.average:
-        total = batch.count("multiplications", node.name)
-        actions += [
-            lambda: np.add(total, np.count_nonzero(sums, axis=1), out=total),
-            partial(np.multiply, sums, fraction, out=sums),
-        ]
-    return actions
+def _connection(batch: Batch, node: nodes.Connection | nodes.Pooling) -> list[Action]:
+    add, how, bias = batch.run.adding[node.name]
+    sums, done = batch.giving(node)
+    adding = [partial(add, given, *how, sums) for given in batch.sources(node)]
+    if isinstance(node, nodes.Pooling) and node.average:
+        fraction = sums.dtype.type(1 / math.prod(node.windows.kernel))
+        adding.append(partial(np.multiply, sums, fraction, out=sums))
+    return [partial(np.copyto, sums, bias), *adding, *done]
 
 
 def _scaling(batch: Batch, node: nodes.Scaling) -> list[Action]:
-    sums, scale = batch.arrays[node.name], node.scale.astype(batch.run.dtype)
-    total, once = batch.count("multiplications", node.name), np.ones(node.n_in, np.int64)
-    sources, spiking = batch.run.network.sources[node.name], batch.run.network.spiking
-    values = [batch.given[source] for source in sources if source not in spiking]
-    adding = [partial(lists.add_scaled, given, scale, sums) for given in batch.givens(node)]
-    tallies = [partial(lists.tally, given, once, total) for given in values]
-    return [partial(sums.fill, 0), *adding, *tallies]
+    (arriving, actions), (sums, done) = batch.arriving(node), batch.giving(node)
+    scale = node.scale.astype(batch.run.dtype)[:, None]
+    return [*actions, partial(np.multiply, arriving, scale, out=sums), *done]
 
 
 def _neurons(batch: Batch, node: nodes.Neurons) -> list[Action]:
     arriving, actions = batch.arriving(node)
-    dynamics = batch.run.dynamics[node.name]
-    membrane = dynamics.membrane
-    # Neurons without spikes give their potential: 0 before the first step, as everything.
-    potential = batch.zeros(node.n_out) if node.spikes else batch.arrays[node.name]
+    given, dynamics = batch.given[node.name], batch.run.dynamics[node.name]
+    potential = batch.zeros(node.n_out) + dynamics.initial[:, None]
     current = batch.zeros(node.n_out) if node.has_current else arriving
-    conventions, given = batch.run.conventions, batch.given.get(node.name)
-
-    def begin() -> None:
-        if batch.step == 0:
-            np.copyto(potential, dynamics.initial[:, None])
-
-    move = partial(lists.integrate, membrane, current, potential)
+    membrane, subtracts = dynamics.membrane, batch.run.conventions.reset == "subtract"
+    moving: list[Action] = [partial(stepping.integrate, membrane, current, potential)]
     if node.spikes:
-        subtracts = conventions.reset == "subtract"
-        move = partial(lists.integrate_and_fire, membrane, subtracts, current, potential, given)
+        fire = stepping.integrate_and_fire
+        moving = [partial(fire, membrane, subtracts, current, potential, given)]
+    else:  # which give their potential
+        sums, done = batch.giving(node)
+        moving += [partial(np.copyto, sums, potential), *done]
     if not node.has_current:
-        return [*actions, begin, move]
+        return [*actions, *moving]
     keep, gain = dynamics.keep_current, dynamics.gain_current
-    follow = partial(lists.follow, keep, gain, arriving, current)
-    if conventions.current == "next_step":
-        return [*actions, begin, move, follow]
-    return [*actions, follow, begin, move]
+    follow = partial(stepping.follow, keep, gain, arriving, current)
+    if batch.run.conventions.current == "next_step":
+        return [*actions, *moving, follow]
+    return [*actions, follow, *moving]
 
 
 def _step(batch: Batch, node: nodes.Step) -> list[Action]:
-    arriving, actions = batch.arriving(node)
-    threshold, given = node.threshold.astype(batch.run.dtype), batch.given[node.name]
+    (arriving, actions), (sums, done) = batch.arriving(node), batch.giving(node)
+    threshold = node.threshold.astype(batch.run.dtype)
     limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
-    compare = partial(np.greater_equal, arriving, limit, out=given.amounts)
-    return [*actions, compare, partial(lists.take_nonzero, given)]
+    return [*actions, partial(np.greater_equal, arriving, limit, out=sums), *done]
 
 
-def _waiting(batch: Batch, node: nodes.Waiting) -> tuple[list[Action], list[Action]]:
+def _waiting(batch: Batch, node: nodes.Waiting) -> list[Action]:
     """A ring of what arrived; what needs nothing of the same step is stored at its end.
 
     What waits longer than the samples last is never given, and needs no place.
     """
-    arriving, actions = batch.arriving(node)
+    (arriving, actions), (sums, done) = batch.arriving(node), batch.giving(node)
     steps = np.minimum(batch.run.delays[node.name], batch.run.n_steps)
     depth = int(steps.max()) + 1
-    given = batch.given[node.name]
-    ring, units = np.zeros((depth, *given.amounts.shape), batch.run.dtype), np.arange(node.n_out)
+    ring, units = np.zeros((depth, *sums.shape), batch.run.dtype), np.arange(node.n_out)
 
     def store() -> None:
         ring[batch.step % depth] = arriving
 
     def give() -> None:
-        given.amounts[:] = ring[(batch.step - steps) % depth, :, units].swapaxes(0, 1)
-        if node.name in batch.run.network.spiking:
-            lists.take_nonzero(given)
+        sums[:] = ring[(batch.step - steps) % depth, :, units].swapaxes(0, 1)
 
-    if steps.min() >= 1:
-        return [give], [*actions, store]
-    return [*actions, store, give], []
+    if steps.min() == 0:
+        return [*actions, store, give, *done]
+    batch.later += [*actions, store]
+    return [give, *done]
 
 
 def _output(batch: Batch, node: nodes.Output) -> list[Action]:
     arriving, actions = batch.arriving(node)
-    kind = np.float64 if batch.run.network.answer is None else np.int64
-    batch.output = np.zeros(arriving.shape, kind)
     add = partial(np.add, batch.output, arriving, out=batch.output, casting="unsafe")
     return [*actions, add]
 
@@ -374,10 +354,11 @@ _MAKE: dict[type[nodes.Node], Callable[[Batch, Any], list[Action]]] = {
     nodes.Input: _input,
     nodes.Dense: _connection,
     nodes.Convolution: _connection,
-    nodes.Pooling: _pooling,
+    nodes.Pooling: _connection,
     nodes.Scaling: _scaling,
     nodes.Neurons: _neurons,
     nodes.Step: _step,
+    nodes.Waiting: _waiting,
     nodes.Output: _output,
 }
 
@@ -395,7 +376,7 @@ def execute(
     events: Events,
     dtype: DTypeLike = np.float32,
     record: Sequence[str] = (),
-) -> tuple[dict[str, dict[str, Counts]], Array, Events]:
+) -> Outcome:
     """Run all samples, batches of them on as many threads as the kernels have.
 
     Args:
@@ -406,7 +387,7 @@ def execute(
         record: nodes whose spikes are kept.
 
     Returns:
-        counts by kind and node, [N]; the output and the recorded spikes, as `GraphRun` has them.
+        see `Outcome`.
     """
     prepared = Prepared(network, conventions, events, dtype)
     n_samples, n_steps = prepared.n_samples, prepared.n_steps
@@ -419,7 +400,7 @@ def execute(
     size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-n_samples // threads))
     size = LANES * max(1, -(-size // LANES))
 
-    def run(first: int) -> tuple[Batch, Events]:
+    def run(first: int) -> Outcome:
         return _run(Batch(prepared, slice(first, first + size)), record)
 
     firsts = range(0, n_samples, size)
@@ -428,27 +409,21 @@ def execute(
     else:
         with ThreadPoolExecutor(max_workers=threads) as pool:
             outcomes = list(pool.map(run, firsts))
-    batches = [batch for batch, _ in outcomes]
-
-    def joined(arrays: Iterable[Array]) -> Array:
-        return np.concatenate([*arrays])
-
+    all_counts, outputs, spikes = zip(*outcomes, strict=True)
     counts = {
-        kind: {name: joined(one.counts[kind][name] for one in batches) for name in of_nodes}
-        for kind, of_nodes in batches[0].counts.items()
+        kind: {name: np.concatenate([one[kind][name] for one in all_counts]) for name in of_nodes}
+        for kind, of_nodes in all_counts[0].items()
     }
     counts["updates"] = {
         one.name: np.full(n_samples, n_steps * one.n_out, dtype=np.int64)
         for one in network.of(nodes.Neurons)
     }
-    recorded = {
-        name: concatenate_samples([spikes[name] for _, spikes in outcomes]) for name in record
-    }
-    return counts, joined(one.output for one in batches), recorded
+    recorded = {name: concatenate_samples([one[name] for one in spikes]) for name in record}
+    return counts, np.concatenate(outputs), recorded
 
 
-def _run(batch: Batch, record: Sequence[str]) -> tuple[Batch, Events]:
-    """Take all steps; what is left are counts and output by sample, and the spikes of nodes."""
+def _run(batch: Batch, record: Sequence[str]) -> Outcome:
+    """Take all steps."""
     actions, n_steps = actions_of(batch), batch.run.n_steps
     by_name = batch.run.network.nodes
     marks = {
@@ -459,5 +434,5 @@ def _run(batch: Batch, record: Sequence[str]) -> tuple[Batch, Events]:
             action()
         for name in record:
             marks[name][:, batch.step] = batch.by_sample(batch.given[name].amounts)
-    batch.finish()
-    return batch, {name: EventList.from_dense(of_node) for name, of_node in marks.items()}
+    recorded = {name: EventList.from_dense(of_node) for name, of_node in marks.items()}
+    return batch.counts(), batch.by_sample(batch.output), recorded

@@ -354,9 +354,13 @@ def _whole(value: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in found)
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    """Height and width; one number stands for both."""
-    first, last = np.broadcast_to(_whole(value), 2).tolist()
+def _pair(value: Any, height: int | None = None) -> tuple[int, int]:
+    """Height and width; one number stands for both, or for the width where the height is known."""
+    sizes = _whole(value)
+    if height is not None:
+        (width,) = sizes
+        return height, width
+    first, last = np.broadcast_to(sizes, 2).tolist()
     return first, last
 
 
@@ -395,23 +399,16 @@ def _dense(name: str, raw: Raw, shape: Shape) -> Node:
 
 def _convolution(name: str, raw: Raw, shape: Shape) -> Node:
     """Conv1d and Conv2d; the former has a height of 1."""
-    weight, is_flat = _array(raw["weight"]), raw["type"] == "Conv1d"
-    if is_flat:
-        weight = weight[:, :, None, :]
+    weight, height, margin = _array(raw["weight"]), None, None
+    if raw["type"] == "Conv1d":
+        weight, height, margin = weight[:, :, None, :], 1, 0
         if len(shape) == 2:
             shape = (shape[0], 1, shape[1])
         if len(shape) == 3 and shape[1] != 1:
             raise ArtifactError(f"takes (channels, length), but is given {shape}.")
-
-    def pair(value: Any, height: int = 1) -> tuple[int, int]:
-        if not is_flat:
-            return _pair(value)
-        (size,) = _whole(value)
-        return height, size
-
     if weight.ndim != 4:
         raise ValueError(f"its weight has the shape {weight.shape}")
-    declared = () if raw.get("input_shape") is None else pair(raw["input_shape"])
+    declared = () if raw.get("input_shape") is None else _pair(raw["input_shape"], height)
     (groups,) = _whole(raw["groups"])
     if groups < 1 or weight.shape[0] % groups:
         raise ArtifactError(
@@ -423,18 +420,18 @@ def _convolution(name: str, raw: Raw, shape: Shape) -> Node:
     if len(shape) != 3 or shape[0] != channels or (declared and shape[1:] != declared):
         needed = (channels, *(declared or ("any", "any")))
         raise ArtifactError(f"takes the shape {needed}, but is given {shape}.")
-    kernel, stride, dilation = weight.shape[2:], pair(raw["stride"]), pair(raw["dilation"])
-    padding = raw["padding"]
+    stride, dilation = (_pair(raw[what], height) for what in ("stride", "dilation"))
+    (rows, columns), padding = weight.shape[2:], raw["padding"]
     if isinstance(padding, str) and padding == "same":
         if stride != (1, 1):
             raise ArtifactError("has the padding 'same', which needs stride 1.")
-        both = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        both = [dilation[0] * (rows - 1), dilation[1] * (columns - 1)]
         before = both[0] // 2, both[1] // 2
     else:
         is_valid = isinstance(padding, str) and padding == "valid"
-        before = (0, 0) if is_valid else pair(padding, 0)
+        before = _pair([0] if is_valid else padding, margin)
         both = [2 * value for value in before]
-    windows = Windows((kernel[0], kernel[1]), stride, before, dilation)
+    windows = Windows((rows, columns), stride, before, dilation)
     out = (weight.shape[0], *_placed(shape, windows, both))
     bias = None if raw.get("bias") is None else _each(raw, "bias", weight.shape[:1])
     return Convolution(name, shape, out, weight, bias, groups, windows)

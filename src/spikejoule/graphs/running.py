@@ -47,13 +47,20 @@ def event_layer(
     dense = network.nodes[senders[0]]
     givers = network.sources[dense.name]
     if (
-        not isinstance(dense, Dense)
+        not (isinstance(dense, Dense) and neurons.spikes and not neurons.has_current)
         or dense.n_in * dense.n_out < LANES  # to start the engine would take longer
         or [len(senders), len(givers), len(network.readers_of(dense.name))] != [1, 1, 1]
         or givers[0] not in known
         or (conventions.comparison == "gt" and conventions.reset == "subtract")
         or max(dense.n_in, dense.n_out) > 65_535
-        or (constants := _constants(neurons, conventions)) is None
+    ):
+        return None
+    dynamics = dynamics_of(neurons, conventions, np.float32)
+    membrane = dynamics.membrane
+    elsewhere = (membrane.gain - 1, membrane.drive, membrane.reset, dynamics.initial)
+    if (
+        any(values.any() for values in elsewhere)
+        or np.ptp([membrane.keep, membrane.limit], 1).any()
     ):
         return None
     state = {"layer1.synapses.weight": dense.weight.astype(np.float32)}
@@ -61,29 +68,14 @@ def event_layer(
         state["layer1.synapses.bias"] = dense.bias.astype(np.float32)
     try:
         neuron = LeakyIntegrateAndFire(
-            threshold=constants[0],
-            decay=constants[1],
+            threshold=float(membrane.limit[0]),
+            decay=float(membrane.keep[0]),
             reset="subtract" if conventions.reset == "subtract" else "zero",
             bias=dense.bias is not None,
         )
     except (ParameterError, ValueError):  # a constant is out of its range
         return None
     return replace(_part_of(network, {dense.name, neurons.name}), model=neuron), state
-
-
-def _constants(node: Neurons, conventions: Conventions) -> tuple[float, float] | None:
-    """Threshold and decay of all neurons of a node, in float32; None if the engine has none."""
-    if not node.spikes or node.has_current:
-        return None
-    dynamics = dynamics_of(node, conventions, np.float32)
-    membrane = dynamics.membrane
-    if (membrane.gain != 1).any() or any(
-        values.any() for values in (membrane.drive, membrane.reset, dynamics.initial)
-    ):
-        return None
-    if np.ptp(membrane.keep) or np.ptp(membrane.limit):
-        return None
-    return float(membrane.limit[0]), float(membrane.keep[0])
 
 
 def run_graph(
