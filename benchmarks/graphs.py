@@ -130,11 +130,10 @@ def measure_counting(rounds: int) -> dict[str, Any]:
     from benchmarks.peers.snntorch import digits_cnn as model_of
     from spikejoule.modules.populations import Known
     from spikejoule.modules.running import Run
-    from spikejoule.modules.simulators import simulators_of
 
     torch.set_num_threads(1)
     model, x = model_of(), (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
-    run = Run(model, Known(simulators_of(model)), 0, "price")
+    run = Run(model, Known.of(model), 0, "price")
 
     def own() -> None:
         run.known.reset(model)

@@ -15,7 +15,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from spikejoule import count_as, price
 from spikejoule.core.errors import ParameterError
 from spikejoule.modules.populations import Known
-from spikejoule.modules.simulators import simulators_of
 from tests.interop.networks import CASES, Case, louder
 from tests.interop.recorded_loop import N
 
@@ -39,7 +38,7 @@ def ours(tool: str, network: nn.Module, run: Callable[[], Any]) -> dict[str, int
 
 def running(case: Case, model: nn.Module, samples: torch.Tensor) -> torch.Tensor:
     """All steps, from the beginning."""
-    Known(simulators_of(model)).reset(model)
+    Known.of(model).reset(model)
     given = [model(step) for step in samples] if case.stepwise else [model(samples)]
     found: torch.Tensor = given[-1]
     return found

@@ -172,7 +172,7 @@ def _of_module(
     for split in splits:
         contestant = Contestant(found, (split.samples.images[:, None] / 255).astype(np.float32))
         counts.append(contestant.counts(split.samples.labels.astype(np.int64)))
-        _check_counted(given, [*contestant.run.watch.unknown.values()])
+        _check_counted(given, contestant.run.watch.not_counted)
     validated = replace(counts[1], validation_accuracy_percent=counts[0].accuracy_percent)
     return digest, ledger.baseline_variants((validated,), len(splits[1].samples))
 

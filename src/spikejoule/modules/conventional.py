@@ -66,7 +66,7 @@ class Contestant:
     def __init__(self, given: "nn.Module | Baseline", samples: Any = None) -> None:
         baseline = given if isinstance(given, Baseline) else Baseline(given)
         self.baseline = baseline if samples is None else replace(baseline, samples=samples)
-        self.run = Run(baseline.module, Known((), pruned=baseline.pruned), answer=baseline.answer,
+        self.run = Run(baseline.module, Known(pruned=baseline.pruned), answer=baseline.answer,
                        called="the network to compare with")  # fmt: skip
 
     def take(self, x: Tensor, time_axis: Any) -> None:

@@ -155,7 +155,7 @@ def _connection(place: Place, module: Any) -> Dense | Convolution:
     assert place.fan_out is not None
     shapes, n_in = (place.in_shape, place.out_shape), place.fan_out.size
     is_matrix = isinstance(module, nn.Linear) and weight.size == n_in * place.n_out
-    if is_matrix and place.alike == place.n_out:
+    if is_matrix and (place.fan_out == place.n_out).all():
         return Dense(place.name, *shapes, weight, bias)
     groups = getattr(module, "groups", 1)
     return _Counted(place.name, *shapes, weight, bias, groups, _NO_WINDOWS, place.fan_out)

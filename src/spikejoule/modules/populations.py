@@ -6,12 +6,18 @@ own, ``price(..., neurons={MyNeuron: Population()})``.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Final, Self
 
 import torch
 from torch import Tensor, nn
 
 from spikejoule.core.errors import in_one_sentence
+from spikejoule.modules import simulators
+
+PACKAGES: Final = sorted(one.name for one in iter_modules(simulators.__path__))
+"""By which simulators are imported."""
 
 Factor = Tensor | float
 
@@ -108,9 +114,22 @@ class Known:
         pruned: whether a weight of 0 is no weight.
     """
 
-    simulators: tuple[Simulator, ...]
+    simulators: tuple[Simulator, ...] = ()
     own: Mapping[type, Population | Describe] = field(default_factory=dict)
     pruned: bool = False
+
+    @classmethod
+    def of(cls, model: nn.Module, own: Mapping[type, Population | Describe] | None = None) -> Self:
+        """What is known of a model, whose simulators are those of whose modules it consists."""
+        kinds = {kind for module in model.modules() for kind in type(module).__mro__}
+        roots = {kind.__module__.partition(".")[0] for kind in kinds}
+        found = [import_module(f"{simulators.__name__}.{one}") for one in PACKAGES if one in roots]
+        return cls(tuple(one.SIMULATOR for one in found), own or {})
+
+    @property
+    def packages(self) -> list[str]:
+        """Names of its simulators; without one that of torch."""
+        return [one.package for one in self.simulators] or ["torch"]
 
     def describe(self, module: nn.Module) -> Population | None:
         """The neurons of a module; None if it is none that is known."""

@@ -32,7 +32,6 @@ from spikejoule.modules.counted import activity_of
 from spikejoule.modules.populations import Describe, Known, Population
 from spikejoule.modules.report import Report
 from spikejoule.modules.running import Answer, Loop, Run, TimeAxis, batches_of, checked
-from spikejoule.modules.simulators import simulators_of
 
 Given = nn.Module | InstanceOf[Baseline]
 
@@ -87,7 +86,7 @@ def price(
     chosen = select_profile(profiles, profile or next(iter(profiles)), "profile")
     systems = [one for one in profiles.values() if one.scope == "system"]
     judging = chosen if profile and chosen.compares else systems[0]
-    run = Run(model, Known(simulators_of(model), neurons or {}), time_axis, loop, answer)
+    run = Run(model, Known.of(model, neurons), time_axis, loop, answer)
     others = against if isinstance(against, Sequence) else [against]
     contestants = [Contestant(one) for one in others]
     found: list[NDArray[Any]] = []
@@ -114,7 +113,6 @@ def price(
         baselines = [one.counts(classes, batch_size) for one in contestants]
     elif contestants:
         raise ParameterError("against needs labels: networks are compared at an accuracy of both")
-    used = ", ".join(one.package for one in run.known.simulators) or "torch"
     inputs = counted_inputs(
         activity,
         title,
@@ -122,7 +120,7 @@ def price(
         run.answers(),
         n_classes,
         counted_in="modules",
-        facts=[("counted in", f"the running model ({used})")],
+        facts=[("counted in", f"the running model ({', '.join(run.known.packages)})")],
         baselines=baselines,
     )
     runs = [run, *(one.run for one in contestants)]

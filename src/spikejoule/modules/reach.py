@@ -6,6 +6,7 @@ whatever padding, stride, groups and dilation it has. Autograd has the transpose
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -38,13 +39,11 @@ UNNAMED = {
     "repeat_interleave", "broadcast_to", "select", "index_select", "gather", "unfold", "roll",
     "flip", "pad", "split", "chunk", "tensor_split", "unbind", "clone", "detach", "contiguous",
     "to", "float", "half", "bfloat16", "double", "cpu", "cuda", "copy", "fill", "zero",
-    "requires_grad", "to_dense", "zeros", "ones", "empty", "full", "eye", "tensor", "as_tensor",
-    "zeros_like", "ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_empty",
-    "new_full",
+    "requires_grad", "to_dense", "bool", "eq", "ne", "any", "all", "isnan", "isfinite", "zeros",
+    "ones", "empty", "full", "eye", "tensor", "as_tensor", "zeros_like", "ones_like", "empty_like",
+    "full_like", "new_zeros", "new_ones", "new_empty", "new_full",
 }  # fmt: skip
-"""Functions of torch that only move and add numbers, or make them from nothing."""
-THRESHOLDS = frozenset({"gt", "ge", "greater", "greater_equal"})
-"""Functions that give no numbers, and are named nevertheless."""
+"""Functions of torch that only move, add and look at numbers, or make them from nothing."""
 
 
 def unit_dimensions(module: nn.Module) -> int:
@@ -108,18 +107,13 @@ def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] |
     kernel, stride, padding, dilation = (
         [one] * n_axes if isinstance(one, int) else [*map(int, one)] for one in given
     )
-    pads: list[int] = []
-    for axis in reversed(range(n_axes)):
-        reach = (out_places[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        pads += [padding[axis], max(reach - places[axis] - padding[axis], 0)]
-    convolution = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)[n_axes - 1]
-    weight = torch.ones((1, 1, *kernel), dtype=torch.float64)
-
-    def summed(x: Tensor) -> Tensor:
-        padded = nn.functional.pad(x, pads)
-        return convolution(padded, weight, stride=stride, dilation=dilation)
-
-    return np.tile(_transposed(summed, (1, *places)), shape[0])
+    along = []
+    for axis, size in enumerate(places):
+        first = np.arange(out_places[axis]) * stride[axis] - padding[axis]
+        met = np.add.outer(first, np.arange(kernel[axis]) * dilation[axis])
+        along.append(np.bincount(met[(met >= 0) & (met < size)], minlength=size))
+    plane: NDArray[np.int64] = reduce(np.multiply.outer, along)
+    return np.tile(plane.reshape(-1), shape[0])
 
 
 def _transposed(linear: Callable[[Tensor], Tensor], shape: Shape) -> NDArray[np.int64]:

@@ -106,13 +106,12 @@ class Run:
         time_axis: TimeAxis = "none",
         loop: Loop = "model",
         answer: Answer | None = None,
-        watching: Callable[[nn.Module, Known], Watch] = Watch,
+        records: bool = False,
         called: str = "the model",
     ) -> None:
         self.model, self.known, self.answer, self.called = model, known, answer, called
         self.time_axis, self.loop = time_axis, "model" if time_axis == "none" else loop
-        self._watching = watching
-        self.watch = watching(model, known)
+        self.watch = Watch(model, known, records)
         self.steps = 0
         self.predictions: list[NDArray[np.int64]] = []
         self.has_scores, self.n_classes = True, 0
@@ -153,7 +152,7 @@ class Run:
                     "no steps itself."
                 )
         except Exception as error:
-            self.watch = self._watching(self.model, self.known)
+            self.watch = Watch(self.model, self.known, self.watch.records)
             try:
                 found = self._step_by_step(x, size)
             except Exception as second:
@@ -212,7 +211,7 @@ class Run:
     def not_counted(self) -> list[str]:
         """What ran and is not known."""
         whose = "" if self.called == "the model" else f" of {self.called}"
-        return [f"{text}{whose}" for text in self.watch.unknown.values()]
+        return [f"{text}{whose}" for text in self.watch.not_counted]
 
     @property
     def notes(self) -> list[str]:

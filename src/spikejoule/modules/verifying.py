@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import InstanceOf
-from torch import Tensor, nn
+from torch import nn
 
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.encoding.events import EventList
@@ -28,30 +28,10 @@ from spikejoule.model.network import Network, Neurons
 from spikejoule.modules.populations import Describe, Known, Population
 from spikejoule.modules.reach import WEIGHTED
 from spikejoule.modules.running import Loop, Run, TimeAxis, batches_of, checked
-from spikejoule.modules.simulators import simulators_of
 from spikejoule.modules.watching import Place, Watch
 
 _ALIKE = 1e-5
 """How far weights and constants may be apart, relatively: exporters compute in float32."""
-
-
-class Recording(Watch):
-    """What every population gives, [B, T, n] of each batch, by the name of its place."""
-
-    def __init__(self, model: nn.Module, known: Known) -> None:
-        super().__init__(model, known)
-        self.emitted: dict[str, dict[int, list[Tensor]]] = {}
-
-    def _give(self, place: Place, out: Tensor, by_step: Tensor) -> None:
-        super()._give(place, out, by_step)
-        if place.fires:
-            parts = self.emitted.setdefault(place.name, {}).setdefault(len(self.sizes), [])
-            parts.append(by_step.detach().flatten(2).transpose(0, 1).float().cpu())
-
-    def of(self, name: str) -> NDArray[np.float32]:
-        """What a population gave, [N, T, n]."""
-        batches = self.emitted[name].values()
-        return torch.cat([torch.cat(parts, dim=1) for parts in batches]).numpy()
 
 
 @checked
@@ -85,8 +65,7 @@ def verify(
     network = read_nir(graph) if isinstance(graph, str | os.PathLike) else graph
     network = network if isinstance(network, Network) else network_of(network)
     conventions = conventions_of(network, given or Conventions())
-    known = Known(simulators_of(model), neurons or {})
-    run, spikes = Run(model, known, time_axis, loop, watching=Recording), list[Tensor]()
+    run, spikes = Run(model, Known.of(model, neurons), time_axis, loop, records=True), []
     for x, _ in batches_of(samples, time_axis, batch_size=64):
         if not ((x == 0) | (x == 1)).all():
             raise DataError("the samples hold other numbers than 0 and 1: a graph takes spikes.")
@@ -94,49 +73,114 @@ def verify(
         spikes.append((x if time_axis == 1 else x.transpose(0, 1)).flatten(2).bool().cpu())
     if not spikes:
         raise DataError("there are no samples, and at least one is needed.")
-    events, watch = EventList.from_dense(torch.cat(spikes).numpy()), run.watch
-    assert isinstance(watch, Recording)
-    layers, places = compared(watch, network, events, conventions), [*watch.places.values()]
-    weights = [np.float32(one.weight).reshape(-1) for one in network.connections]
-    missing = [one for one in places if isinstance(one.module, WEIGHTED) and not any(
-        is_alike(one.module.weight, theirs) for theirs in weights)]  # fmt: skip
-    last = places.index(watch.places[layers[-1].name])
-    names = [one.package for one in known.simulators] if known.simulators else ["torch"]
+    events = EventList.from_dense(torch.cat(spikes).numpy())
+    both = _Both(run.watch, network, events)
+    layers = both.compared(conventions)
+    behind = list(run.watch.places).index(layers[-1].name) + 1
     found = Verification(
         layers=layers,
-        absent=", ".join(one.name for one in missing if places.index(one) > last),
-        module=", ".join(f"{one} {version(one)}" for one in names),
+        absent=", ".join(one for one in [*run.watch.places][behind:] if one in both.missing),
+        module=", ".join(f"{one} {version(one)}" for one in run.known.packages),
         conventions=asdict(conventions),
         n_samples=events.n_samples,
         n_steps=events.n_steps,
     )
     if found.first is None:
         return found
-    causes = likely_causes(watch, network, events, conventions, found.first, missing)
-    cause = next(causes, "none of those that are known")
+    cause = next(both.causes(conventions, found.first), "none of those that are known")
     return found.model_copy(update={"cause": cause})
 
 
-def compared(
-    watch: Recording, network: Network, events: EventList, given: Conventions
-) -> list[LayerComparison]:
-    """Run the graph, and compare each population."""
-    pairs = matched(network, [watch.places[name] for name in watch.emitted])
-    run, found = run_graph(network, events, given, record=[*pairs.values()]), []
-    for name, node in pairs.items():
-        theirs = watch.of(name)
-        differ = theirs != run.recorded[node].to_dense(np.float32)
-        steps = np.flatnonzero(differ.any(axis=(0, 2))).tolist()
-        found.append(
-            LayerComparison(
-                name=name,
-                node=node,
-                spikes=int(np.count_nonzero(theirs)),
-                differing=int(np.count_nonzero(differ)),
-                step=steps[0] if steps else None,
+class _Both:
+    """A module that has run, and a graph that takes the same spikes.
+
+    Attributes:
+        watch: what the module's populations gave, and all of its places.
+        network, events: the graph, and what it takes.
+        emitted: what populations of the module gave, [N, T, n], by name.
+        missing: its layers with weights that the graph has not.
+
+    Raises:
+        ArtifactError: see `matched`.
+    """
+
+    def __init__(self, watch: Watch, network: Network, events: EventList) -> None:
+        self.watch, self.network, self.events = watch, network, events
+        self.emitted: dict[str, NDArray[np.float32]] = {
+            name: torch.cat([torch.cat(parts, dim=1) for parts in batches.values()]).numpy()
+            for name, batches in watch.emitted.items()
+        }
+        self._pairs = matched(network, [watch.places[name] for name in self.emitted])
+        theirs = [np.float32(one.weight).reshape(-1) for one in network.connections]
+        layers: dict[str, Any] = {name: one.module for name, one in watch.places.items()
+                                  if isinstance(one.module, WEIGHTED)}  # fmt: skip
+        self.missing = {name for name, one in layers.items()
+                        if not any(is_alike(one.weight, weight) for weight in theirs)}  # fmt: skip
+
+    def compared(self, given: Conventions) -> list[LayerComparison]:
+        """Run the graph, and compare each population."""
+        record, found = [*self._pairs.values()], []
+        run = run_graph(self.network, self.events, given, record=record)
+        for name, node in self._pairs.items():
+            ours = self.emitted[name]
+            differ = ours != run.recorded[node].to_dense(np.float32)
+            steps = np.flatnonzero(differ.any(axis=(0, 2))).tolist()
+            spikes, differing = (int(np.count_nonzero(one)) for one in (ours, differ))
+            found.append(
+                LayerComparison(
+                    name=name,
+                    node=node,
+                    spikes=spikes,
+                    differing=differing,
+                    step=steps[0] if steps else None,
+                )
             )
-        )
-    return found
+        return found
+
+    def causes(self, given: Conventions, first: LayerComparison) -> Iterator[str]:
+        """Why a population differs first, in words, the likeliest first: what its neurons give and
+        do, padding that no graph has, weights that this one has not, and how it is run."""
+        place, node = self.watch.places[first.name], self.network.nodes[first.node]
+        theirs = self.emitted[first.name]
+        population = place.population
+        assert population is not None
+        assert isinstance(node, Neurons)
+        dynamics = dynamics_of(node, given, np.float32)
+        if not np.isin(theirs, (0, 1)).all():
+            most = f"{theirs.max():g} in a step"
+            yield f"it gives up to {most}, where a neuron of a graph gives 0 or 1"
+        if population.lost:
+            yield population.lost
+        if not population.resets:
+            yield "its neurons are never reset, those of a graph are"
+        gain, keep = dynamics.membrane.gain, dynamics.membrane.keep
+        if node.kind == "IF" and not is_alike(1.0, gain):
+            yield f"what arrives counts {gain[0]:.6g} times in the graph: is dt right?"
+        kept = zip(("potential", "current"), population.keeps, (keep, dynamics.keep_current),
+                   strict=False)  # fmt: skip
+        for what, ours, graphs in kept:
+            if graphs is not None and not is_alike(ours, graphs):
+                own = float(torch.as_tensor(ours).reshape(-1)[0])
+                yield (
+                    f"in a step its neurons keep {own:.6g} of their {what}, those of the graph "
+                    f"{graphs[0]:.6g}: dt, or what the exporter makes of a time constant"
+                )
+        for one in takewhile(lambda one: one is not place, self.watch.places.values()):
+            padding = getattr(one.module, "padding_mode", "zeros")
+            if padding != "zeros":
+                yield f"{one.name} has the padding {padding!r}, a graph has zeros"
+            if (name := one.name) in self.missing:
+                yield f"the weights of {name} are not in the graph, which may be an older export"
+        for name, allowed in ALLOWED.items():
+            now = getattr(given, name)
+            for value in allowed if now is not None else ():
+                try:
+                    other = Conventions(**asdict(given) | {name: value})
+                    again = self.compared(other)
+                except ParameterError:
+                    continue
+                if next(one.step for one in again if one.name == first.name) is None:
+                    yield f"{name} is given as {now}: with {value} the spikes of {first.name} agree"
 
 
 def matched(network: Network, firing: list[Place]) -> dict[str, str]:
@@ -165,54 +209,3 @@ def is_alike(ours: Any, theirs: NDArray[Any]) -> bool:
     """Whether numbers of a module are those of a graph, each by itself, or one of all."""
     own = torch.as_tensor(ours).detach().float().cpu().numpy().reshape(-1)
     return own.size in (1, theirs.size) and np.allclose(own, theirs, rtol=_ALIKE)
-
-
-def likely_causes(
-    watch: Recording,
-    network: Network,
-    events: EventList,
-    given: Conventions,
-    first: LayerComparison,
-    missing: list[Place],
-) -> Iterator[str]:
-    """Why a population differs first, in words, the likeliest first: what its neurons give and do,
-    padding that no graph has, weights that this one has not, and how it is run."""
-    place, node, theirs = watch.places[first.name], network.nodes[first.node], watch.of(first.name)
-    population = place.population
-    assert population is not None
-    assert isinstance(node, Neurons)
-    dynamics = dynamics_of(node, given, np.float32)
-    if not np.isin(theirs, (0, 1)).all():
-        yield f"it gives up to {theirs.max():g} in a step, where a neuron of a graph gives 0 or 1"
-    if population.lost:
-        yield population.lost
-    if not population.resets:
-        yield "its neurons are never reset, those of a graph are"
-    gain, keep = dynamics.membrane.gain, dynamics.membrane.keep
-    if node.kind == "IF" and not is_alike(1.0, gain):
-        yield f"what arrives counts {gain[0]:.6g} times in the graph: is dt right?"
-    kept = zip(("potential", "current"), population.keeps, (keep, dynamics.keep_current),
-               strict=False)  # fmt: skip
-    for what, ours, graphs in kept:
-        if graphs is not None and not is_alike(ours, graphs):
-            yield (
-                f"in a step its neurons keep {float(torch.as_tensor(ours).reshape(-1)[0]):.6g} of "
-                f"their {what}, those of the graph {graphs[0]:.6g}: dt, or what the exporter makes "
-                "of a time constant"
-            )
-    for one in takewhile(lambda one: one is not place, watch.places.values()):
-        padding = getattr(one.module, "padding_mode", "zeros")
-        if padding != "zeros":
-            yield f"{one.name} has the padding {padding!r}, a graph has zeros"
-        if one in missing:
-            yield f"the weights of {one.name} are not in the graph, which may be an older export"
-    for name, allowed in ALLOWED.items():
-        now = getattr(given, name)
-        for value in allowed if now is not None else ():
-            try:
-                other = Conventions(**asdict(given) | {name: value})
-                again = compared(watch, network, events, other)
-            except ParameterError:
-                continue
-            if next(one.step for one in again if one.name == first.name) is None:
-                yield f"{name} is given as {now}: with {value} the spikes of {first.name} agree"

@@ -21,23 +21,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from spikejoule.core.errors import DataError
-from spikejoule.modules.populations import FLAT, Known, Population
+from spikejoule.modules.populations import FLAT, PACKAGES, Known, Population
 from spikejoule.modules.reach import (
     COUNTED,
     DROPOUT,
     NORMS,
     PASSING,
     POOLING,
-    THRESHOLDS,
     UNNAMED,
     WEIGHTED,
     Shape,
     fan_out,
     unit_dimensions,
 )
-from spikejoule.modules.simulators import PACKAGES
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -109,11 +108,6 @@ class Place:
     gives_nearly: bool = False
     peak: float = 0.0
 
-    def __post_init__(self) -> None:
-        reached = np.zeros(1) if self.fan_out is None else self.fan_out
-        self.alike = 0 if np.ptp(reached) else int(reached[0])
-        """What each unit that enters reaches, if all reach as many; else 0."""
-
     @property
     def n_out(self) -> int:
         """Units."""
@@ -134,30 +128,39 @@ class Place:
 
 
 class _Functions(TorchFunctionMode):
-    """Names what a model does by functions, outside of every module that is counted or named."""
+    """Names what a model computes by functions, outside of every module that is counted: after the
+    module in which that happens, or, in one that consists of others, after the function.
+
+    Attributes:
+        unknown: receives the names.
+        running: modules that run, one within the other, in words; "" for one that is counted.
+    """
 
     def __init__(self, unknown: dict[str, str]) -> None:
         super().__init__()
-        self.unknown, self.depth = unknown, 0
+        self.unknown, self.running = unknown, list[str]()
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         found = function(*args, **(kwargs or {}))
-        name = getattr(function, "__name__", "").strip("_")
-        if not self.depth and name not in UNNAMED:
-            given = first_tensor(found, none=True)
-            if name in THRESHOLDS or (given is not None and given.is_floating_point()):
-                self.unknown[name] = f"{name} (a function, and no module)"
+        name, given = getattr(function, "__name__", "").strip("_"), first_tensor(found, none=True)
+        computes = given is not None and (given.is_floating_point() or given.dtype is torch.bool)
+        if computes and "" not in self.running and name not in UNNAMED:
+            words = [f"{name} (a function, and no module)", *self.running][-1]
+            self.unknown.setdefault(words.partition(" (")[0], words)
         return found
 
-    def enter(self, *_: Any) -> None:
-        """A module begins."""
-        self.depth += 1
+    def follow(self, module: nn.Module, words: str) -> tuple[RemovableHandle, RemovableHandle]:
+        """Hooks by which it is known while a module runs."""
 
-    def leave(self, *_: Any) -> None:
-        """A module has run."""
-        self.depth -= 1
+        def enter(*_: Any) -> None:
+            self.running.append(words)
+
+        def leave(*_: Any) -> None:
+            self.running.pop()
+
+        return module.register_forward_pre_hook(enter), module.register_forward_hook(leave)
 
 
 class Watch:
@@ -165,29 +168,28 @@ class Watch:
 
     Attributes:
         places: by name, in the order in which they ran first.
-        unknown: what ran, or has parameters, and was not counted.
+        unknown: what ran, or has parameters, and was not counted, by name.
         input_shape: of what enters the first layer, of one sample and step.
         sizes: samples of each batch.
+        emitted: if it `records`, what populations gave, [B, T, n] of each call, by name and batch.
     """
 
-    def __init__(self, model: nn.Module, known: Known) -> None:
-        self.known = known
+    def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
+        self.known, self.records = known, records
+        self.emitted: dict[str, dict[int, list[Tensor]]] = {}
         self.places: dict[str, Place] = {}
         self.unknown: dict[str, str] = {}
         self.input_shape: Shape | None = None
         self.sizes: list[int] = []
         self._by_shape: dict[tuple[str, Shape], Place] = {}
         self._traced: WeakKeyDictionary[Any, _Traced] = WeakKeyDictionary()
-        self._giving_values: set[str] = set()
         self._now: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
         self._batches: list[dict[tuple[str, str], NDArray[np.int64]]] = []
         self._size, self._steps = 0, 0
         self._names = {module: _named(name, module) for name, module in model.named_modules()}
-        described = {module: known.describe(module) for module in self._names}
-        known_ones = {one: of for one, of in described.items() if of is not None}
-        parts = {part for one, of in known_ones.items() if not of.is_wiring
-                 for part in [*one.modules()][1:]}  # fmt: skip
-        self._populations = {one: of for one, of in known_ones.items() if one not in parts}
+        described = {one: of for one in self._names if (of := known.describe(one)) is not None}
+        inner = {part for one, of in described.items() if not of.is_wiring for part in _parts(one)}
+        self._populations = {one: of for one, of in described.items() if one not in inner}
         self._is_axis_known = any(one.time == 1 for one in self._populations.values())
         self._axis = int(self._is_axis_known)
         self._own_weights = {
@@ -196,16 +198,13 @@ class Watch:
             for kind, weight in (("input", one.input), ("recurrent", one.recurrent))
             if weight is not None
         }
-        own = {(one.input, one.recurrent, *one.holds) for one in self._populations.values()}
-        held = {part for each in own for part in each if isinstance(part, nn.Module)}
+        held = {part for one in self._populations.values() for part in one.holds}
+        outside = [one for one in self._names if one not in held | {*self._own_weights.values()}]
         scripted = [one for one in self._names if isinstance(one, torch.jit.ScriptModule)]
-        closed = [*self._populations, *scripted]
-        self._inner = {part for one in closed for part in [*one.modules()][1:]}
-        outside = [module for module in self._names if module not in held]
+        self._inner = {part for one in (*self._populations, *scripted) for part in _parts(one)}
         self._layouts = {module: self._layout_of(module) for module in outside}
         self._hooks = [(one, hook) for one in outside if (hook := self._hook_of(one)) is not None]
         self._layers = [module for module in outside if isinstance(module, WEIGHTED)]
-        self._entered: dict[nn.Module, Any] = {}
         self._scratch: Scratch = {}
 
     def _layout_of(self, module: nn.Module) -> tuple[int | None, int | str | None]:
@@ -221,7 +220,7 @@ class Watch:
         name, kind = self._names[module], type(module).__name__
         if module in self._populations:
             self._name_matrices(module)
-            return self._fired
+            return self._ran
         if isinstance(module, COUNTED):
             whose = getattr(module.forward, "__module__", "").partition(".")[0]
             if whose not in ("torch", *PACKAGES):
@@ -239,7 +238,7 @@ class Watch:
         is_container = isinstance(module, nn.Sequential) or any(
             isinstance(part, COUNTED) or part in self._populations for part in module.modules()
         )
-        return None if is_container else self._unknown
+        return None if is_container else self._other
 
     def _name_matrices(self, module: nn.Module) -> None:
         """Name matrices of a user's own neurons of which the user has said nothing."""
@@ -270,13 +269,12 @@ class Watch:
             if any(type(one).__name__ == "OptimizedModule" for one in self._names):  # without hooks
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             for module, hook in self._hooks:
-                if hook == self._unknown:
-                    before = module.register_forward_pre_hook(self._before, with_kwargs=True)
-                    stack.callback(before.remove)
-                stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
+                handles = [module.register_forward_hook(hook, with_kwargs=True)]
                 if functions is not None:
-                    stack.callback(module.register_forward_pre_hook(functions.enter).remove)
-                    stack.callback(module.register_forward_hook(functions.leave).remove)
+                    name = f"{self._names[module]} ({type(module).__name__})"
+                    handles += functions.follow(module, name if hook == self._other else "")
+                for handle in handles:
+                    stack.callback(handle.remove)
             self._now.clear()
             yield
         totals = {key: torch.stack(calls) if isinstance(calls[0], Tensor) else torch.tensor(calls)
@@ -284,34 +282,26 @@ class Watch:
         self._batches.append({key: one.to(torch.int64).sum(dim=0).cpu().expand(size).numpy()
                               for key, one in totals.items()})  # fmt: skip
         self.sizes.append(size)
-        self._name_unused()
 
-    def _name_unused(self) -> None:
-        """Name layers that were never called, but those whose weights another one has."""
+    @property
+    def not_counted(self) -> list[str]:
+        """What is `unknown`, and layers that were never called, but those whose weights another one
+        has."""
         used: list[Any] = [place.module for place in self.places.values()]
         weights = {id(one.weight) for one in used if isinstance(one, WEIGHTED)}
-        for module in self._layers:
-            name = self._names[module]
-            self.unknown.pop(name, None)
-            if module not in used and id(module.weight) not in weights:
-                self.unknown[name] = f"{name} ({type(module).__name__}, never called)"
+        unused = [one for one in self._layers if one not in used and id(one.weight) not in weights]
+        words = (f"{self._names[one]} ({type(one).__name__}, never called)" for one in unused)
+        return [*self.unknown.values(), *words]
 
     def counts(self) -> dict[tuple[str, str], NDArray[np.int64]]:
         """What was counted, by place and kind, of all samples, [N] each: ``events`` and ``entries``
         that enter, ``spikes`` and ``values`` that leave, what of a source enters, and ``steps``."""
         keys = dict.fromkeys(key for batch in self._batches for key in batch)
         parts = [*zip(self._batches, self.sizes, strict=True)]
-        found = {
+        return {
             key: np.concatenate([of.get(key, np.zeros(n, np.int64)) for of, n in parts])
             for key in keys
         }
-        for place in self.places.values():
-            if not place.alike:
-                continue
-            for kind, given in (("events", "spikes"), ("entries", "entries")):
-                amounts = [found[place.name, f"{given} of {one}"] for one in place.sources]
-                found[place.name, kind] = place.alike * np.sum(amounts, axis=0)
-        return found
 
     @property
     def has_taken_one_step(self) -> bool:
@@ -320,18 +310,15 @@ class Watch:
         taken = (self._batches[-1].get((name, "steps"), np.zeros(1)) for name in names)
         return any((one == 1).any() for one in taken)
 
-    def by_step(
-        self, x: Tensor, axes: int | None, time: int | str | None = None, steps: int = -1
-    ) -> Tensor:
+    def by_step(self, x: Tensor, axes: int | None, time: int | str | None) -> Tensor:
         """A tensor as [steps, B, units...], whatever the order of its axes.
 
         Args:
             x: what enters or leaves a module.
             axes: of one sample and step; None where `time` says how many come before.
             time: which axis is time; `FLAT` if it may be joined with the samples.
-            steps: T; 0 for any number, -1 for that of the batch.
         """
-        size, steps = self._size, self._steps if steps < 0 else steps
+        size, steps = self._size, self._steps
         if axes is not None:
             n_lead = x.ndim - axes
         elif time == _ANY:
@@ -385,50 +372,37 @@ class Watch:
         return self._traced.get(x.untyped_storage(), _UNKNOWN)
 
     def _ran(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        """Count what has entered a module that has no neurons, and what it has given."""
+        """Count what has entered a module and what it has given; and, of neurons with weights of
+        their own, what has entered these."""
         x, out, layout = first_tensor((args, kwargs)), first_tensor(out), self._layouts[module]
-        is_layer = isinstance(module, WEIGHTED)
-        if isinstance(module, NORMS):
-            before = self.places.get(self._traced_of(x).source)
-            if before is not None and isinstance(before.module, WEIGHTED):
-                before.has_bias = True  # folded into the weights before it
-                self._trace(out, before.name)
-                return
-        entered = self.by_step(x if layout[1] != _ANY else out, *layout)
-        left = None if is_layer else self.by_step(out, *layout)
-        place = self._by_shape.get((self._names[module], entered.shape[2:]))
-        if place is None:
-            ends = self.by_step(out, *layout).shape[2:]
-            place = self._place(self._names[module], module, entered.shape[2:], ends)
-        self._now[place.name, "steps"].append(len(entered))
-        if place.fan_out is not None:
-            self._enter(place, x, entered)
-        elif self._source_of(place, x).source == INPUT:
-            self._enter(place, x, self.by_step(x, *layout))
-        if left is None:
-            self._trace(out, place.name)
-        else:
-            self._give(place, out, left)
-
-    def _fired(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        """Count what neurons have given, and what has entered weights of their own."""
-        x, out, layout = first_tensor((args, kwargs)), first_tensor(out), self._layouts[module]
-        name, left = self._names[module], self.by_step(out, *layout)
-        shape = left.shape[2:]
-        place = None
-        if not self._populations[module].is_wiring:
-            place = self._place(name, module, shape, shape)
+        name, of, place = self._names[module], self._populations.get(module), None
+        before = self.places.get(self._traced_of(x).source)
+        if isinstance(module, NORMS) and before and isinstance(before.module, WEIGHTED):
+            before.has_bias = True  # folded into the weights before it
+            self._trace(out, before.name)
+            return
+        takes_units = isinstance(module, (*WEIGHTED, *POOLING))
+        entered = left = self.by_step(x if takes_units else out, *layout)
+        if of is None or not of.is_wiring:
+            if isinstance(module, POOLING) or (name, entered.shape[2:]) not in self._by_shape:
+                left = self.by_step(out, *layout)
+            place = self._place(name, module, entered.shape[2:], left.shape[2:])
+            self._now[place.name, "steps"].append(len(entered))
             source = self._source_of(place, x).source
-            self._now[place.name, "steps"].append(len(left))
-            if source and (module, "input") not in self._own_weights:
+            if place.fan_out is not None:
+                self._enter(place, x, entered)
+            elif source and (module, "input") not in self._own_weights:
                 place.sources[source] = None
                 if source == INPUT:
                     self._enter(place, x, self.by_step(x, *layout))
-            self._give(place, out, left)
+            if isinstance(module, WEIGHTED):
+                self._trace(out, place.name)
+            else:
+                self._give(place, out, left)
         for kind, given in (("input", x), ("recurrent", out)):
             layer: Any = self._own_weights.get((module, kind))
             if layer is not None:
-                steps = self.by_step(given, *layout)
+                steps, shape = self.by_step(given, *layout), entered.shape[2:]
                 ends = (*shape[:-1], len(layer.weight)) if layer.weight.ndim == 2 else shape
                 own = self._place(f"{name}.{kind}", layer, steps.shape[2:], ends)
                 self._now[own.name, "steps"].append(len(steps))
@@ -454,14 +428,12 @@ class Watch:
             self.input_shape = by_step.shape[2:]
         place.sources[source] = None
         if traced.given is None or traced.key != _key(x):
-            takes_values = place.takes_values and source in self._giving_values
-            traced.key, traced.given = _key(x), summary(by_step, self._scratch, takes_values)
+            traced.key, traced.given = _key(x), summary(by_step, self._scratch)
         given = traced.given
         if not given.whole:
             place.takes_values = True
-            self._giving_values.add(source)
         place.peak = max(place.peak, given.peak)
-        if place.fan_out is not None and not place.alike:
+        if place.fan_out is not None:
             flat, is_binary = by_step.flatten(2), given.whole and given.spikes is given.nonzero
             marks = flat if is_binary else _marks(flat, self._scratch)
             events = entries = place.weighted(marks, 1)
@@ -482,6 +454,9 @@ class Watch:
         self._now[place.name, "spikes"].append(given.spikes)
         self._now[place.name, "values"].append(given.nonzero)
         self._trace(out, place.name, given)
+        if self.records and place.fires:
+            of_batch = self.emitted.setdefault(place.name, {}).setdefault(len(self.sizes), [])
+            of_batch.append(by_step.flatten(2).transpose(0, 1).float().cpu())
 
     def _passed(self, module: Any, args: Any, kwargs: Any, out: Any) -> None:
         """What changes no number goes by its source's name; what drops some in training, too, but
@@ -496,19 +471,19 @@ class Watch:
         elif self._traced_of(out) is _UNKNOWN:
             self._trace(out, traced.source, traced.given if traced.key == _key(x) else None)
 
-    def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        """Keep what a module takes that may work in place."""
-        x = first_tensor((args, kwargs), none=True)
-        self._entered[module] = None if x is None else x.clone()
-
-    def _unknown(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        """Name what gives something else than it takes."""
+    def _other(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+        """Name what gives something else than it takes; what works in place does so by functions,
+        after which it is named."""
         x, given = first_tensor((args, kwargs), none=True), first_tensor(out, none=True)
         is_view = given is not None and x is not None
-        is_view = is_view and given.untyped_storage() is x.untyped_storage()
-        if not is_view or not torch.equal(self._entered[module], x):
+        if not is_view or given.untyped_storage() is not x.untyped_storage():
             name = self._names[module]
             self.unknown.setdefault(name, f"{name} ({type(module).__name__})")
+
+
+def _parts(module: nn.Module) -> list[nn.Module]:
+    """The modules within one."""
+    return [*module.modules()][1:]
 
 
 def unclear(x: Tensor, size: int) -> DataError:
