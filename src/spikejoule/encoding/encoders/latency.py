@@ -69,7 +69,7 @@ class Latency(ByLevel):
 
         first_level = int(np.count_nonzero(table == self.time_window))  # intensities ascend
         of_levels = Table(first_level=first_level, step_of_level=table)
-        encode_lanes(levels, of_levels, self.time_window, *out)
+        encode_lanes(levels, of_levels, self.time_window, out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

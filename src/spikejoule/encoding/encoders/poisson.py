@@ -48,7 +48,7 @@ class Poisson(ByLevel):
         """Spikes at random; each image has a stream of its own."""
         from spikejoule.encoding.kernels.poisson import encode_lanes
 
-        encode_lanes(levels, samples, key, *table, self.time_window, *out)
+        encode_lanes(levels, samples, key, *table, self.time_window, out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

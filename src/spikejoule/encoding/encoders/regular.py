@@ -47,7 +47,7 @@ class Regular(ByLevel):
         """Evenly spaced spikes, which depend on nothing else."""
         from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
 
-        encode_lanes(levels, Table(increments=table), self.time_window, *out)
+        encode_lanes(levels, Table(increments=table), self.time_window, out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

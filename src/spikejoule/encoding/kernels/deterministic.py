@@ -106,7 +106,7 @@ def _regular_of_sample(levels, table, n_steps, scratch, sources, lengths):
 
 
 @compiled_parallel
-def _encode_lane(lane, levels, table, n_steps, bounds, buffers, counts, lengths):
+def _encode_lane(lane, levels, table, n_steps, out):
     """The images of one lane; see :func:`encode_lanes`."""
     n_pixels, is_regular = levels.shape[1], table.increments.size > 0
     most_spikes = n_pixels * (n_steps if is_regular else 1)
@@ -117,23 +117,24 @@ def _encode_lane(lane, levels, table, n_steps, bounds, buffers, counts, lengths)
         pixels=np.empty(most_spikes, np.uint16),
     )
     total = 0
-    for image in range(bounds[lane], bounds[lane + 1]):
-        into, of_steps = buffers[lane, total:], lengths[image * n_steps : (image + 1) * n_steps]
+    for image in range(out.bounds[lane], out.bounds[lane + 1]):
+        into = out.buffers[lane, total:]
+        of_steps = out.lengths[image * n_steps : (image + 1) * n_steps]
         if is_regular:
             total += _regular_of_sample(levels[image], table, n_steps, scratch, into, of_steps)
         else:
             total += _latency_of_sample(levels[image], table, n_steps, scratch, into, of_steps)
-    counts[lane] = total
+    out.counts[lane] = total
 
 
 @compiled
-def encode_lanes(levels, table, n_steps, bounds, buffers, counts, lengths):
+def encode_lanes(levels, table, n_steps, out):
     """Encode images, a lane of them a thread.
 
     Args:
         levels: index into the arrays of `table` of each pixel, [N, P].
         table: ``Table`` of the encoding.
         n_steps: T.
-        bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
+        out: receives, ``LaneSpikes``.
     """
-    _encode_lane(bounds.size - 1, levels, table, n_steps, bounds, buffers, counts, lengths)
+    _encode_lane(out.bounds.size - 1, levels, table, n_steps, out)

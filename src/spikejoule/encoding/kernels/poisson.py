@@ -128,11 +128,9 @@ def _draw(levels, gap_scale, n_steps, scratch):
 
 
 @compiled_parallel
-def _encode_lane(
-    lane, levels, samples, key, gap_scale, first_lit, n_steps, bounds, buffers, counts, lengths
-):
+def _encode_lane(lane, levels, samples, key, gap_scale, first_lit, n_steps, out):
     """The images of one lane; see :func:`encode_lanes`."""
-    first, end, buffer = bounds[lane], bounds[lane + 1], buffers[lane]
+    first, end, buffer = out.bounds[lane], out.bounds[lane + 1], out.buffers[lane]
     n_pixels = levels.shape[1]
     scratch = _scratch(n_pixels, n_steps)
     lit_room, room = n_pixels + LISTED_AT_ONCE, n_pixels * n_steps + GAPS_AT_ONCE
@@ -153,17 +151,15 @@ def _encode_lane(
                 scratch.pixels[k * room :],
                 scratch.counts[k],
                 n_steps,
-                lengths[its_first_step : its_first_step + n_steps],
+                out.lengths[its_first_step : its_first_step + n_steps],
                 scratch.places,
                 buffer[total:],
             )
-    counts[lane] = total
+    out.counts[lane] = total
 
 
 @compiled
-def encode_lanes(
-    levels, samples, key, gap_scale, first_lit, n_steps, bounds, buffers, counts, lengths
-):
+def encode_lanes(levels, samples, key, gap_scale, first_lit, n_steps, out):
     """Encode images, a lane of them a thread.
 
     Args:
@@ -173,18 +169,7 @@ def encode_lanes(
         gap_scale: -1 / log(1 - p) of each level; 0 where p = 1, negative where p = 0.
         first_lit: the lowest level that may fire.
         n_steps: T.
-        bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
+        out: receives, ``LaneSpikes``.
     """
-    _encode_lane(
-        bounds.size - 1,
-        levels,
-        samples,
-        key,
-        gap_scale,
-        first_lit,
-        n_steps,
-        bounds,
-        buffers,
-        counts,
-        lengths,
-    )
+    n_lanes = out.bounds.size - 1
+    _encode_lane(n_lanes, levels, samples, key, gap_scale, first_lit, n_steps, out)
