@@ -13,9 +13,11 @@ from pydantic import Field
 from spikejoule.core.parameters import Kind, Kinds, Real
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor as Tensor
 
-    from spikejoule.core.compiling.emit import Lanes
+    from spikejoule.core.compiling.emit import Lanes as Lanes
+else:  # names of types: who reads parameters needs neither PyTorch nor the compiler
+    Tensor = Lanes = Any
 
 
 class Surrogate(Kind):
@@ -38,7 +40,7 @@ class Surrogate(Kind):
         return self.default_slope if self.surrogate_slope is None else self.surrogate_slope
 
     @abstractmethod
-    def derivative(self, x: "Tensor") -> "Tensor":
+    def derivative(self, x: Tensor) -> Tensor:
         """The derivative at x = v - threshold, of the shape and type of x."""
 
     @abstractmethod
@@ -47,7 +49,7 @@ class Surrogate(Kind):
 
     @staticmethod
     @abstractmethod
-    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+    def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """Emit the derivative at the vector x; `a` and `b` are vectors of the constants."""
 
 

@@ -1,14 +1,9 @@
 """The derivative of a scaled arctangent."""
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from spikejoule.model.surrogates import Surrogate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from spikejoule.core.compiling.emit import Lanes
+from spikejoule.model.surrogates import Lanes, Surrogate, Tensor
 
 
 class Arctangent(Surrogate):
@@ -18,7 +13,7 @@ class Arctangent(Surrogate):
     formula: ClassVar = "(slope / 2) / (1 + (pi / 2 * slope * x)^2)"
     default_slope: ClassVar = 2.0
 
-    def derivative(self, x: "Tensor") -> "Tensor":
+    def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         return (self.slope / 2) / (1 + (math.pi / 2 * self.slope * x) ** 2)
 
@@ -27,6 +22,6 @@ class Arctangent(Surrogate):
         return self.slope / 2, (math.pi / 2 * self.slope) ** 2
 
     @staticmethod
-    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+    def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         return lanes.divide(a, lanes.multiply_add(b, lanes.multiply(x, x), lanes.constant(1.0)))

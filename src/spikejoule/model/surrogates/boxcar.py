@@ -1,13 +1,8 @@
 """A rectangle of area 1 around the threshold."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from spikejoule.model.surrogates import Surrogate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from spikejoule.core.compiling.emit import Lanes
+from spikejoule.model.surrogates import Lanes, Surrogate, Tensor
 
 
 class Boxcar(Surrogate):
@@ -19,7 +14,7 @@ class Boxcar(Surrogate):
     formula: ClassVar = "slope if |x| < 1 / (2 * slope) else 0"
     default_slope: ClassVar = 1.0
 
-    def derivative(self, x: "Tensor") -> "Tensor":
+    def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         return self.slope * (x.abs() < 1 / (2 * self.slope)).to(x.dtype)
 
@@ -28,6 +23,6 @@ class Boxcar(Surrogate):
         return self.slope, 1 / (2 * self.slope)
 
     @staticmethod
-    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+    def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         return lanes.where_below(lanes.absolute(x), b, a, lanes.constant(0.0))

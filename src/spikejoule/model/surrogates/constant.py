@@ -1,13 +1,8 @@
 """The straight-through estimator: a derivative of the same size everywhere."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from spikejoule.model.surrogates import Surrogate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from spikejoule.core.compiling.emit import Lanes
+from spikejoule.model.surrogates import Lanes, Surrogate, Tensor
 
 
 class Constant(Surrogate):
@@ -19,7 +14,7 @@ class Constant(Surrogate):
     formula: ClassVar = "slope"
     default_slope: ClassVar = 0.3
 
-    def derivative(self, x: "Tensor") -> "Tensor":
+    def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         return x.new_full(x.shape, self.slope)
 
@@ -28,6 +23,6 @@ class Constant(Surrogate):
         return self.slope, 0.0
 
     @staticmethod
-    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+    def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         return a

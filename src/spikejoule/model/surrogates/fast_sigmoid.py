@@ -1,13 +1,8 @@
 """The derivative of the fast sigmoid x / (1 + |x|), normalised to 1 at the threshold."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from spikejoule.model.surrogates import Surrogate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from spikejoule.core.compiling.emit import Lanes
+from spikejoule.model.surrogates import Lanes, Surrogate, Tensor
 
 
 class FastSigmoid(Surrogate):
@@ -19,7 +14,7 @@ class FastSigmoid(Surrogate):
     formula: ClassVar = "1 / (1 + slope * |x|)^2"
     default_slope: ClassVar = 10.0
 
-    def derivative(self, x: "Tensor") -> "Tensor":
+    def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         derivative: Tensor = 1 / (1 + self.slope * x.abs()) ** 2
         return derivative
@@ -29,7 +24,7 @@ class FastSigmoid(Surrogate):
         return 1.0, self.slope
 
     @staticmethod
-    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+    def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         root = lanes.divide(a, lanes.multiply_add(b, lanes.absolute(x), lanes.constant(1.0)))
         return lanes.multiply(root, root)

@@ -1,14 +1,9 @@
 """A Gaussian of area 1 around the threshold."""
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from spikejoule.model.surrogates import Surrogate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from spikejoule.core.compiling.emit import Lanes
+from spikejoule.model.surrogates import Lanes, Surrogate, Tensor
 
 
 class Gaussian(Surrogate):
@@ -20,7 +15,7 @@ class Gaussian(Surrogate):
     formula: ClassVar = "slope / sqrt(2 * pi) * exp(-(slope * x)^2 / 2)"
     default_slope: ClassVar = 2.0
 
-    def derivative(self, x: "Tensor") -> "Tensor":
+    def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         height = self.slope / math.sqrt(2 * math.pi)
         return height * (-((self.slope * x) ** 2) / 2).exp()
@@ -30,7 +25,7 @@ class Gaussian(Surrogate):
         return self.slope / math.sqrt(2 * math.pi), self.slope**2 / 2
 
     @staticmethod
-    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+    def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         exponent = lanes.negate(lanes.multiply(b, lanes.multiply(x, x)))
         return lanes.multiply(a, lanes.exponential(exponent))

@@ -1,13 +1,8 @@
 """The derivative of the logistic function."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from spikejoule.model.surrogates import Surrogate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from spikejoule.core.compiling.emit import Lanes
+from spikejoule.model.surrogates import Lanes, Surrogate, Tensor
 
 
 class Sigmoid(Surrogate):
@@ -19,7 +14,7 @@ class Sigmoid(Surrogate):
     formula: ClassVar = "slope * sigmoid(slope * x) * (1 - sigmoid(slope * x))"
     default_slope: ClassVar = 4.0
 
-    def derivative(self, x: "Tensor") -> "Tensor":
+    def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         height = (self.slope * x).sigmoid()
         return self.slope * height * (1 - height)
@@ -29,7 +24,7 @@ class Sigmoid(Surrogate):
         return self.slope, self.slope
 
     @staticmethod
-    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+    def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         tail = lanes.exponential(lanes.negate(lanes.multiply(b, lanes.absolute(x))))
         one = lanes.constant(1.0)

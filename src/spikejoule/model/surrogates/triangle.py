@@ -1,13 +1,8 @@
 """A triangle around the threshold, of half-width 1."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from spikejoule.model.surrogates import Surrogate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from spikejoule.core.compiling.emit import Lanes
+from spikejoule.model.surrogates import Lanes, Surrogate, Tensor
 
 
 class Triangle(Surrogate):
@@ -17,7 +12,7 @@ class Triangle(Surrogate):
     formula: ClassVar = "slope * max(0, 1 - |x|)"
     default_slope: ClassVar = 0.3
 
-    def derivative(self, x: "Tensor") -> "Tensor":
+    def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         return self.slope * (1 - x.abs()).clamp(min=0)
 
@@ -26,7 +21,7 @@ class Triangle(Surrogate):
         return self.slope, 1.0
 
     @staticmethod
-    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+    def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         height = lanes.subtract(lanes.constant(1.0), lanes.absolute(x))
         return lanes.multiply(a, lanes.maximum(height, lanes.constant(0.0)))
