@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
 from spikejoule.core.store import open_regular
-from spikejoule.data.images import Dataset, LabelledImages, check_images
+from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.data.subject import DIGITS, Subject
 
 logger = logging.getLogger(__name__)
@@ -119,9 +119,9 @@ def read_directory(
         images_name, labels_name = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
         images, sha256[images_name] = read_idx(files[images_name], 3)
         labels, sha256[labels_name] = read_idx(files[labels_name], 1)
-        check_images(images, labels, directory / images_name, subject)
         index = np.arange(len(labels), dtype=np.int64)
         parts[part] = LabelledImages(images, labels, index, subject)
+        parts[part].check(directory / images_name)
     train, test = parts["train"], parts["t10k"]
     if train.shape != test.shape:
         raise DataError(

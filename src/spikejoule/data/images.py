@@ -122,14 +122,20 @@ class LabelledImages:
         """SHA-256 (hexadecimal) of the pixels."""
         return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a file holds; of digits it does not say what they show."""
+        stated = {} if self.subject == DIGITS else subject_arrays(self.subject)
+        return {"images": self.images, "labels": self.labels, "index": self.index, **stated}
+
+    def check(self, what: FilePath) -> None:
+        """Raise DataError unless these are N >= 1 images with N labels of the subject's classes."""
+        problem = IMAGES.problem(self.arrays())
+        if problem:
+            raise DataError(f"{what}: {problem}.")
+
     def save(self, path: FilePath) -> None:
         """Write images, labels and index to an .npz file, atomically and deterministically."""
-        arrays: dict[str, NDArray[Any]] = {
-            "images": self.images, "labels": self.labels, "index": self.index
-        }  # fmt: skip
-        if self.subject != DIGITS:
-            arrays |= subject_arrays(self.subject)
-        IMAGES.write(path, arrays)
+        IMAGES.write(path, self.arrays())
 
 
 Samples = LabelledImages | LabelledEvents
@@ -187,21 +193,6 @@ def _reduced(samples: LabelledImages, crop_pixels: int, side: int) -> LabelledIm
     squares = kept.reshape(len(kept), height // side, side, width // side, side)
     means = (squares.sum(axis=(2, 4), dtype=np.int64) + side**2 // 2) // side**2
     return replace(samples, images=means.astype(np.uint8))
-
-
-def check_images(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    what: FilePath,
-    subject: Subject = DIGITS,
-) -> None:
-    """Raise DataError unless these are N >= 1 images with N labels of the subject's classes."""
-    index: NDArray[Any] = np.arange(len(labels), dtype=np.int64)
-    problem = IMAGES.problem(
-        {"images": images, "labels": labels, "index": index, **subject_arrays(subject)}
-    )
-    if problem:
-        raise DataError(f"{what}: {problem}.")
 
 
 def split_validation(train: Samples, validation_size: float, seed: int) -> tuple[Samples, Samples]:

