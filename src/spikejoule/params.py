@@ -34,7 +34,6 @@ from spikejoule.model.layers import (
     ALLOWED,
     DenseLayer,
     HiddenLayer,
-    is_average,
     is_plain,
     layers_of,
     neuron_layers,
@@ -43,7 +42,6 @@ from spikejoule.model.network import Network
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.quantisation import (
-    NO_AVERAGE,
     NO_CURRENTS,
     WidthSettings,
     unfit_for_integers,
@@ -197,13 +195,9 @@ class ModelParams(WidthSettings):
 
     @model_validator(mode="after")
     def _neuron_fits(self) -> Self:
-        unfit = self.quantisation and unfit_for_integers(self.chosen_neuron)
+        unfit = self.quantisation and unfit_for_integers(self.chosen_neuron, self.hidden_layers)
         if unfit:
             raise refused(unfit)
-        averages = [one for one in self.hidden_layers if is_average(one)]
-        if self.quantisation and averages:
-            line = NO_AVERAGE.format(averages[0])
-            raise refused(f"model.weight_bits: {self.weight_bits} is not allowed, since {line}")
         problem = self.chosen_neuron.problem(self.n_layers)
         if problem:
             raise refused(_not_allowed("model", problem, self))

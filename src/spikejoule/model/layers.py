@@ -23,12 +23,19 @@ ALLOWED: Final = (
 )
 
 
+Shape = tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class DenseLayer:
     """Fully connected neurons, `recurrent` if to each other, too."""
 
     n_units: int
     recurrent: bool = False
+
+    def out_shape(self, shape: Shape) -> Shape:
+        """Of the neurons behind values of a shape."""
+        return (self.n_units,)
 
     def __str__(self) -> str:
         return f"{self.n_units}{'r' * self.recurrent}"
@@ -44,6 +51,16 @@ class ConvolutionLayer:
     padding: int = 0
     groups: int = 1
 
+    def out_shape(self, shape: Shape) -> Shape:
+        """As of `DenseLayer`; ParameterError if the layer does not fit the shape."""
+        places = _places(self, shape, self.kernel, self.stride, self.padding)
+        if shape[0] % self.groups or self.channels % self.groups:
+            raise ParameterError(
+                f"the layer {self} has {self.groups} groups; allowed are divisors of its channels "
+                f"and of the {shape[0]} before it"
+            )
+        return self.channels, *places
+
     def __str__(self) -> str:
         further = (("s", self.stride, 1), ("p", self.padding, 0), ("g", self.groups, 1))
         return f"{self.channels}c{self.kernel}" + "".join(
@@ -58,11 +75,34 @@ class PoolingLayer:
     window: int
     average: bool
 
+    def out_shape(self, shape: Shape) -> Shape:
+        """Of the sums; otherwise as of `ConvolutionLayer`."""
+        return shape[:1] + _places(self, shape, self.window, self.window)
+
     def __str__(self) -> str:
         return f"{self.window}{'avg' if self.average else 'sum'}"
 
 
 HiddenLayer = DenseLayer | ConvolutionLayer | PoolingLayer
+
+
+def _places(
+    layer: HiddenLayer, shape: Shape, kernel: int, stride: int, padding: int = 0
+) -> tuple[int, int]:
+    """Places of a layer's windows over (C, H, W); ParameterError if they do not fit it."""
+    if len(shape) != 3:
+        raise ParameterError(
+            f"the layer {layer} takes (channels, height, width), but is given the shape {shape}; "
+            "allowed is one that is fully connected, such as 400"
+        )
+    rows, columns = ((size + 2 * padding - kernel) // stride + 1 for size in shape[1:])
+    if min(rows, columns) < 1:
+        raise ParameterError(
+            f"the layer {layer} does not fit the plane of {shape[1]} x {shape[2]} before it; "
+            "allowed are smaller windows, or more padding"
+        )
+    return rows, columns
+
 
 _MANY, _SIZE = "(0|[1-9][0-9]{0,4})", "(0|[1-9][0-9]{0,2})"
 _DENSE = re.compile(f"{_MANY}(r?)")
@@ -125,11 +165,6 @@ def layers_of(words: Sequence[str]) -> tuple[HiddenLayer, ...]:
 def is_plain(layer: HiddenLayer) -> bool:
     """Whether a layer is fully connected and not recurrent."""
     return isinstance(layer, DenseLayer) and not layer.recurrent
-
-
-def is_average(layer: HiddenLayer) -> bool:
-    """Whether a layer pools by averaging."""
-    return isinstance(layer, PoolingLayer) and layer.average
 
 
 def neuron_layers(layers: Sequence[HiddenLayer]) -> int:

@@ -43,12 +43,13 @@ from spikejoule.model.layers import (
     DenseLayer,
     HiddenLayer,
     PoolingLayer,
-    is_average,
+    is_plain,
     neuron_layers,
 )
+from spikejoule.model.layers import Shape as Shape
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import NO_AVERAGE, Quantisation, unfit_for_integers
+from spikejoule.model.quantisation import Quantisation, unfit_for_integers
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name: ``layer1.synapses.weight`` [target, source], or of a convolution [C_out, C_in
@@ -70,7 +71,6 @@ def weights_and_biases(
     ]
 
 
-Shape = tuple[int, ...]
 Edge = tuple[str, str]
 """Source and target."""
 
@@ -171,11 +171,10 @@ class Windows:
 
     def reached(self, node: Node, axis: int) -> NDArray[np.int64]:
         """Whether the input at place y of a node meets the place q of the kernel, [size, k]."""
-        places = np.arange(node.in_shape[1 + axis])[:, None] + self.padding[axis]
-        places = places - np.arange(self.kernel[axis]) * self.dilation[axis]
-        outputs, rest = np.divmod(places, self.stride[axis])
-        met: NDArray[np.bool_] = (rest == 0) & (outputs >= 0) & (outputs < node.out_shape[1 + axis])
-        return met.astype(np.int64)
+        found = np.zeros((node.in_shape[1 + axis], self.kernel[axis]), dtype=np.int64)
+        for place in range(self.kernel[axis]):
+            found[self.met(node, axis, place)[0], place] = 1
+        return found
 
     def met(self, node: Node, axis: int, place: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The inputs along an axis of a node that a place of the kernel meets, and the outputs."""
@@ -335,6 +334,7 @@ class Network:
         waiting: the edges that give what their source gave the step before; around a cycle one has
             to.
         metadata: of a graph of NIR.
+        hidden_layers: of a chain, as `of_chain` takes them.
 
     Raises:
         ParameterError: a parameter of the neuron does not fit the layers or another parameter, or
@@ -347,6 +347,7 @@ class Network:
     quantisation: Quantisation | None = None
     waiting: frozenset[Edge] = frozenset()
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    hidden_layers: tuple[HiddenLayer, ...] = ()
 
     def __post_init__(self) -> None:
         if self.model is None:
@@ -356,12 +357,9 @@ class Network:
             name, allowed = problem
             value = self.model.model_dump(mode="json")[name]
             raise ParameterError(f"{name} of the neurons is {value}; allowed: {allowed}")
-        unfit = self.quantisation and unfit_for_integers(self.model)
+        unfit = self.quantisation and unfit_for_integers(self.model, self.hidden_layers)
         if unfit:
             raise ParameterError(unfit)
-        averages = [one for one in self.hidden_layers if is_average(one)]
-        if self.quantisation is not None and averages:
-            raise ParameterError(NO_AVERAGE.format(averages[0]))
 
     @classmethod
     def of_layers(
@@ -423,13 +421,22 @@ class Network:
         waiting: set[Edge] = set()
         source = last = nodes["input"]
         for layer in (*hidden, DenseLayer(n_output)):
+            shape, out = last.out_shape, layer.out_shape(last.out_shape)
             if isinstance(layer, PoolingLayer):
-                last = _pooling_of(layer, source)
+                size = (layer.window, layer.window)
+                windows = Windows(size, size, (0, 0))
+                last = Pooling(f"{source.name}_pooled", shape, out, windows, layer.average)
                 nodes[last.name] = last
                 edges.append((source.name, last.name))
                 continue
             target = next(names, "output")
-            one = _connection_of(layer, f"{source.name}_to_{target}", target, last.out_shape)
+            name = f"{source.name}_to_{target}"
+            one: Connection = Dense(name, (math.prod(shape),), out)
+            if isinstance(layer, ConvolutionLayer):
+                sides = ((side, side) for side in (layer.kernel, layer.stride, layer.padding))
+                empty = np.empty((0, 0, 0, 0))
+                one = Convolution(name, shape, out, empty, None, layer.groups, Windows(*sides))
+            _check_size(target if isinstance(layer, DenseLayer) else str(layer), one.n_out)
             nodes[one.name] = one
             edges += [(last.name, one.name), (one.name, target)]
             if isinstance(layer, DenseLayer) and layer.recurrent:
@@ -440,7 +447,14 @@ class Network:
             source = last = nodes[target] = Neurons(
                 target, one.out_shape, one.out_shape, neuron.name
             )
-        return cls(nodes, tuple(edges), neuron, quantisation, frozenset(waiting))
+        return cls(
+            nodes,
+            tuple(edges),
+            neuron,
+            quantisation,
+            frozenset(waiting),
+            hidden_layers=tuple(hidden),
+        )
 
     def of(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """All nodes of a class, in their order."""
@@ -476,34 +490,15 @@ class Network:
         sides = sides[1:] if sides[0] == 1 else sides
         return "-".join(["x".join(map(str, sides)), *self.words, str(self.n_output)])
 
-    @cached_property
-    def hidden_layers(self) -> tuple[HiddenLayer, ...]:
-        """The hidden layers of a chain as `of_chain` takes them."""
-        found: list[HiddenLayer] = []
-        for one in self.nodes.values():
-            if isinstance(one, Pooling):
-                found.append(PoolingLayer(one.windows.kernel[0], one.average))
-            elif isinstance(one, Convolution):
-                channels, windows = one.out_shape[0], one.windows
-                kernel, stride, padding = (
-                    each[0] for each in (windows.kernel, windows.stride, windows.padding)
-                )
-                found.append(ConvolutionLayer(channels, kernel, stride, padding, one.groups))
-            elif isinstance(one, Dense) and one in self.forward_connections[:-1]:
-                recurrent = len(self.sources[self.target_of(one).name]) > 1
-                found.append(DenseLayer(one.n_out, recurrent))
-        return tuple(found)
-
     @property
     def words(self) -> tuple[str, ...]:
-        """The same in words."""
+        """The hidden layers in words."""
         return tuple(map(str, self.hidden_layers))
 
-    @cached_property
+    @property
     def is_plain(self) -> bool:
         """Whether a chain has fully connected layers alone, none of them recurrent."""
-        others = any(isinstance(one, Convolution | Pooling) for one in self.nodes.values())
-        return not others and len(self.forward_connections) == len(self.connections)
+        return all(map(is_plain, self.hidden_layers))
 
     @property
     def connection_names(self) -> tuple[str, ...]:
@@ -589,13 +584,8 @@ class Network:
     @cached_property
     def senders(self) -> tuple[int, ...]:
         """The place in `layers` of what sends its spikes into each of `connections` of a chain."""
-        found = []
-        for one in self.connections:
-            (source,) = self.sources[one.name]
-            if isinstance(self.nodes[source], Pooling):
-                (source,) = self.sources[source]
-            found.append(self.layer_names.index(source))
-        return tuple(found)
+        names, before = self.layer_names, (self.sources[one.name][0] for one in self.connections)
+        return tuple(names.index(one if one in names else self.sources[one][0]) for one in before)
 
     def fan_out_of(self, connection: Connection, pruned: bool = False) -> NDArray[np.int64]:
         """Synapses of a connection of a chain that a spike of each unit of its sender reaches,
@@ -674,48 +664,3 @@ def _check_size(name: str, size: int, most: int = 65_535) -> None:
     """Raise ParameterError unless a layer has a size that is allowed."""
     if not 1 <= size <= most:
         raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to {most}")
-
-
-def _placed(layer: HiddenLayer, shape: Shape, windows: Windows) -> tuple[int, int]:
-    """Places of a layer's windows over (C, H, W); ParameterError if they do not fit it."""
-    if len(shape) != 3:
-        raise ParameterError(
-            f"the layer {layer} takes (channels, height, width), but is given the shape {shape}; "
-            "allowed is one that is fully connected, such as 400"
-        )
-    rows, columns = (windows.places(shape[1 + a], a, 2 * windows.padding[a]) for a in (0, 1))
-    if min(rows, columns) < 1:
-        raise ParameterError(
-            f"the layer {layer} does not fit the plane of {shape[1]} x {shape[2]} before it; "
-            "allowed are smaller windows, or more padding"
-        )
-    return rows, columns
-
-
-def _pooling_of(layer: PoolingLayer, source: Node) -> Pooling:
-    """Pooling behind a population or the input; two in a row are one of larger windows."""
-    size, shape = (layer.window, layer.window), source.out_shape
-    windows = Windows(size, size, (0, 0))
-    out = (shape[0], *_placed(layer, shape, windows))
-    return Pooling(f"{source.name}_pooled", shape, out, windows, layer.average)
-
-
-def _connection_of(
-    layer: DenseLayer | ConvolutionLayer, name: str, target: str, shape: Shape
-) -> Connection:
-    """The connection from values of a shape to the neurons of a layer."""
-    if isinstance(layer, DenseLayer):
-        _check_size(target, layer.n_units)
-        return Dense(name, (math.prod(shape),), (layer.n_units,))
-    sizes = ((size, size) for size in (layer.kernel, layer.stride, layer.padding))
-    windows = Windows(*sizes)
-    places = _placed(layer, shape, windows)
-    if shape[0] % layer.groups or layer.channels % layer.groups:
-        raise ParameterError(
-            f"the layer {layer} has {layer.groups} groups; allowed are divisors of its channels "
-            f"and of the {shape[0]} before it"
-        )
-    _check_size(str(layer), layer.channels * math.prod(places))
-    empty = np.empty((0, 0, 0, 0))
-    out = (layer.channels, *places)
-    return Convolution(name, shape, out, empty, None, layer.groups, windows)

@@ -31,7 +31,7 @@ or rounded, since what is stored there are the weights that are not zero.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from spikejoule.core.parameters import Section, refused
+from spikejoule.model.layers import HiddenLayer, PoolingLayer
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
@@ -165,15 +166,14 @@ NO_CURRENTS = (
 """Why a network of integers takes spikes alone."""
 
 
-NO_AVERAGE = (
-    "the layer {} has no place on the grid of integer weights; allowed: sums, such as 2sum, or "
-    "model.weight_bits 32"
-)
-"""Why a network of integers averages nothing."""
-
-
-def unfit_for_integers(neuron: Neuron) -> str:
-    """What keeps a neuron from being computed in integers, in words; empty if nothing."""
+def unfit_for_integers(neuron: Neuron, hidden_layers: Sequence[HiddenLayer]) -> str:
+    """What keeps a network from being computed in integers, in words; empty if nothing."""
+    for layer in hidden_layers:
+        if isinstance(layer, PoolingLayer) and layer.average:
+            return (
+                f"model.layers: the layer {layer} has no place on the grid of integer weights; "
+                "allowed: sums, such as 2sum, or model.weight_bits 32"
+            )
     if not isinstance(neuron, LeakyIntegrateAndFire):
         return f"model.neuron: {neuron.name!r} is not allowed with integer weights; allowed: 'lif'"
     if neuron.learned_names:
@@ -281,15 +281,12 @@ def layer_constants(architecture: "Network") -> tuple[LayerConstants, ...]:
 def integers_of(architecture: "Network", state: "State") -> Integers:
     """The parameters of a state on the grids of their layers."""
     quantisation = quantisation_of(architecture)
+    limits = {"weight": (quantisation.largest_weight, np.int8)}
     integers: Integers = {}
     for name in architecture.parameter_shapes():
+        limit, kind = limits.get(name.rpartition(".")[2], (quantisation.largest_bias, np.int32))
         exponent = quantisation.exponents[_layer_of(name)]
-        if name.endswith("weight"):
-            values = on_grid(state[name], exponent, quantisation.largest_weight)
-            integers[name] = values.astype(np.int8)
-        else:
-            values = on_grid(state[name], exponent, quantisation.largest_bias)
-            integers[name] = values.astype(np.int32)
+        integers[name] = on_grid(state[name], exponent, limit).astype(kind)
     return integers
 
 

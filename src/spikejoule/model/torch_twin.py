@@ -17,10 +17,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from spikejoule.model.network import Connection, Convolution, Network, Pooling
 from spikejoule.model.neuron import Neuron
-from spikejoule.model.quantisation import LayerConstants, layer_constants, quantisation_of
+from spikejoule.model.quantisation import (
+    LayerConstants,
+    Quantisation,
+    layer_constants,
+    quantisation_of,
+)
 from spikejoule.model.surrogates import Surrogate
 
 Derivative = Callable[[Tensor], Tensor]
@@ -87,29 +93,29 @@ class SpikingLayer(nn.Module):
         self.grid: LayerGrid | None = None
 
     def _current(self, spikes: Tensor) -> Tensor:
-        values, steps_and_samples = spikes, spikes.shape[:2]
-        if self._pooling is not None:
-            values = pooled(values.reshape(-1, *self._pooling.in_shape), self._pooling)
-        synapses = self.synapses
-        if self._pooling is not None or isinstance(synapses, nn.Conv2d):
-            values = values.reshape(-1, *self._in_shape)
-        weight, bias, grid = synapses.weight, synapses.bias, self.grid
-        if grid is not None:
-            weight, bias = grid.weights(weight), None if bias is None else grid.biases(bias)
-        if isinstance(synapses, nn.Conv2d):
-            stride, padding, groups = synapses.stride, synapses.padding, synapses.groups
-            current = nn.functional.conv2d(
-                values, weight, bias, stride, padding, synapses.dilation, groups
+        values, pooling = spikes, self._pooling
+        if pooling is not None:
+            divisor, windows = None if pooling.average else 1, pooling.windows
+            values = nn.functional.avg_pool2d(
+                values.reshape(-1, *pooling.in_shape), windows.kernel, divisor_override=divisor
             )
+        if pooling is not None or isinstance(self.synapses, nn.Conv2d):
+            values = values.reshape(-1, *self._in_shape)
+        if self.grid is None:
+            current: Tensor = self.synapses(values)
         else:
-            current = nn.functional.linear(values, weight, bias)
-        return current.reshape(*steps_and_samples, -1)
+            rounded = {
+                name: self.grid.parameter(name, of) for name, of in self.synapses.named_parameters()
+            }
+            current = functional_call(self.synapses, rounded, (values,))
+        return current.reshape(*spikes.shape[:2], -1)
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
         """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
         current, grid = self._current(spikes), self.grid
-        neuron = self.neuron if grid is None else grid.neuron
-        neuron = neuron.with_tensors(dict(self.neurons.items()))
+        neuron = self.neuron.with_tensors(dict(self.neurons.items()))
+        if grid is not None:
+            neuron = grid.neuron(neuron)
         membrane = torch.zeros_like(current[0])
         recurrent = None if self.recurrent is None else self.recurrent.weight
         if recurrent is not None and grid is not None:
@@ -128,15 +134,6 @@ class SpikingLayer(nn.Module):
         return torch.stack(emitted)
 
 
-def pooled(values: Tensor, pooling: Pooling) -> Tensor:
-    """Sums of windows of values [samples, C, H, W], or averages."""
-    divisor = None if pooling.average else 1
-    windows = pooling.windows
-    return nn.functional.avg_pool2d(
-        values, windows.kernel, windows.stride, divisor_override=divisor
-    )
-
-
 class SpikingNetwork(nn.Module):
     """A chain of spiking layers ``layer1``, ``layer2``, ...
 
@@ -148,24 +145,19 @@ class SpikingNetwork(nn.Module):
     def __init__(self, architecture: Network, surrogate: Surrogate) -> None:
         super().__init__()
         self._names: list[str] = []
-        recurrent = set(architecture.connections) - set(architecture.forward_connections)
         for one, neuron in zip(architecture.forward_connections, architecture.neurons, strict=True):
+            name = f"layer{len(self._names) + 1}"
             before = architecture.nodes[architecture.sources[one.name][0]]
-            target = architecture.target_of(one)
-            layer = SpikingLayer(
-                one,
-                neuron,
-                before if isinstance(before, Pooling) else None,
-                any(architecture.target_of(other) == target for other in recurrent),
-            )
-            self._names.append(f"layer{len(self._names) + 1}")
-            self.add_module(self._names[-1], layer)
+            pooling = before if isinstance(before, Pooling) else None
+            recurrent = f"{name}.recurrent.weight" in architecture.weight_names
+            self.add_module(name, SpikingLayer(one, neuron, pooling, recurrent))
+            self._names.append(name)
         self._derivative = surrogate.derivative
 
     def use_grids(self, architecture: Network) -> None:
         """Compute on the grids of a quantised network from now on."""
-        for name, grid in zip(self._names, layer_grids(architecture), strict=True):
-            self.layer(name).grid = grid
+        for name, constants in zip(self._names, layer_constants(architecture), strict=True):
+            self.layer(name).grid = LayerGrid(quantisation_of(architecture), constants)
 
     def layer(self, name: str) -> SpikingLayer:
         """The layer of a name."""
@@ -225,32 +217,27 @@ def _straight_through(values: Tensor, replaced: Tensor, slope: float = 1.0) -> T
 
 @dataclass(frozen=True)
 class LayerGrid:
-    """The grid of one layer.
+    """The grid of one layer, with the constants of its neurons on it."""
 
-    Attributes:
-        constants: of the layer, in integers.
-        neuron: of the layer, without a leak and with its threshold on the grid.
-        largest_weight, largest_bias: the largest magnitudes on the grid.
-    """
-
+    quantisation: Quantisation
     constants: LayerConstants
-    neuron: Neuron
-    largest_weight: int
-    largest_bias: int
 
     def weights(self, values: Tensor) -> Tensor:
         """Weights on the grid."""
-        return self._rounded(values, self.largest_weight)
+        return self.parameter("weight", values)
 
-    def biases(self, values: Tensor) -> Tensor:
-        """Biases on the grid."""
-        return self._rounded(values, self.largest_bias)
-
-    def _rounded(self, values: Tensor, limit: int) -> Tensor:
-        unit = self.constants.value(1)
+    def parameter(self, name: str, values: Tensor) -> Tensor:
+        """Weights or biases, by their name, on the grid."""
+        of, unit = self.quantisation, self.constants.value(1)
+        limit = of.largest_weight if name == "weight" else of.largest_bias
         return _straight_through(
             values, torch.clamp(torch.round(values / unit), -limit, limit) * unit
         )
+
+    def neuron(self, neuron: Neuron) -> Neuron:
+        """The neuron of the layer without a leak, and with its threshold on the grid."""
+        threshold = self.constants.value(self.constants.threshold)
+        return neuron.model_copy(update={"threshold": threshold, "decay": 1.0})
 
     def leaked(self, membrane: Tensor) -> Tensor:
         """What the leak leaves of a potential, rounded down to the grid."""
@@ -265,21 +252,3 @@ class LayerGrid:
             self.constants.value(end) for end in (self.constants.lowest, self.constants.highest)
         )
         return _straight_through(membrane, torch.clamp(membrane, lowest, highest))
-
-
-def layer_grids(architecture: Network) -> list[LayerGrid]:
-    """The grid of each layer of a quantised network, after the input."""
-    quantisation = quantisation_of(architecture)
-    return [
-        LayerGrid(
-            constants,
-            neuron.model_copy(
-                update={"threshold": constants.value(constants.threshold), "decay": 1.0}
-            ),
-            quantisation.largest_weight,
-            quantisation.largest_bias,
-        )
-        for constants, neuron in zip(
-            layer_constants(architecture), architecture.neurons, strict=True
-        )
-    ]
