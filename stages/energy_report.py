@@ -26,7 +26,7 @@ from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import raster_of, spike_raster
 from spikejoule.report.page import network_provenance
-from spikejoule.training.outcome import TrainTimings
+from spikejoule.training.epochs import TrainTimings
 
 logger = logging.getLogger(__name__)
 

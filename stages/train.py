@@ -12,10 +12,10 @@ from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.engine import BatchOutcome, engine_to_train
+from spikejoule.model.checkpoint import EpochRecord
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
-from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_rows, trained_network
-from spikejoule.training.state import EpochRecord
+from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
 from spikejoule.training.teacher import load_teacher
 from spikejoule.training.training import FreeCores, TrainingData, train
 from stages.shared.project import shown_run
@@ -58,14 +58,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             data, engine, params.train, params.seed, observers,
             state_store=resume if resume.is_owned else None,
         )  # fmt: skip
-        network = trained_network(
-            result,
-            encoder,
-            params.seed,
-            params.train,
-            description.model_dump(exclude_unset=True),
-            engine.name,
-        )
+        network = result.trained_network(description.model_dump(exclude_unset=True))
         save_trained(paths["trained"], network)
         if run is not None:
             run.trained(paths["trained"])

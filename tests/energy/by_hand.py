@@ -23,18 +23,18 @@ from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.checkpoint import EpochEntry
+from spikejoule.model.checkpoint import EpochRecord
 from spikejoule.model.network import Network
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 
 def epoch(
     number: int, samples: int, spikes: tuple[int, ...], percent: float = 70.0, **counted: Any
-) -> EpochEntry:
+) -> EpochRecord:
     """An epoch of so many samples."""
     accuracies = {f"{of}_accuracy_percent": percent for of in ("train", "validation")}
     known = {"learning_rate": 0.001, "train_loss": 1.0, **accuracies, **counted}
-    return EpochEntry.model_validate(
+    return EpochRecord.model_validate(
         {"epoch": number, "samples": samples, "spikes": spikes, **known}
     )
 

@@ -97,8 +97,7 @@ class TestTrainedNetwork:
             assert found.state[name].dtype == np.float32
             np.testing.assert_array_equal(found.state[name], weights)
         for name in (
-            "encoder", "seed", "training_config", "history", "training_spikes", "best_epoch",
-            "best_validation_accuracy_percent", "data", "engine",
+            "encoder", "seed", "training_config", "history", "best_epoch", "data", "engine",
         ):  # fmt: skip
             assert getattr(found, name) == getattr(network, name)
         complete = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))

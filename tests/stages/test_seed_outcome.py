@@ -16,6 +16,7 @@ import yaml
 
 from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.evaluation.inference import read_measurement
+from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params, parse_params
 from stages import encode, measure_inference, prepare, train
@@ -55,7 +56,7 @@ def test_full_mnist_gives_the_seeds_outcome(
     assert 6 <= trained["epochs_trained"] <= 9
     assert trained["best_validation_accuracy_percent"] == pytest.approx(84.64, abs=1.0)
     network = load_trained(paths["trained"])
-    training = network.training_spikes.per_sample
+    training = read_complete(paths["trained"]).section("training_spikes")["per_sample_per_layer"]
     inference = read_measurement(paths, network).counts.means
     for found, expected in (
         (training, {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)}),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_baseline
-from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
+from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
 from spikejoule.model.checkpoint import write_complete
@@ -63,13 +63,7 @@ def trained_network(
             }
             for epoch in (1, 2)
         ),
-        training_spikes=TrainingSpikes(
-            layer_names=architecture.layer_names,
-            totals=tuple(sum(layer) for layer in zip(*spikes, strict=True)),
-            samples=200,
-        ),
         best_epoch=2,
-        best_validation_accuracy_percent=87.0,
         data=copy.deepcopy(_FILES["data"]),
         engine="event",
         optimizer_state=adam_state(state),

@@ -40,7 +40,8 @@ def record_of(
 ) -> RunRecord:
     network = trained_network()
     data = {**network.data, **changes}
-    network = replace(network, best_validation_accuracy_percent=accuracy, data=data, seed=seed)
+    history = tuple({**one, "validation_accuracy_percent": accuracy} for one in network.history)
+    network = replace(network, history=history, data=data, seed=seed)
     write_complete(path, complete_content(network))
     return RunRecord(
         result_id=result,

@@ -19,7 +19,7 @@ from spikejoule.model.quantisation import Quantisation
 from spikejoule.model.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
 from spikejoule.training.teacher import TeacherAnswer
-from spikejoule.training.training import TrainingData, TrainingResult, train
+from spikejoule.training.training import Training, TrainingData, train
 from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch
 from tests.tools.settings import changed, draw_key, encode
 from tests.training.test_training import halves
@@ -69,7 +69,7 @@ def data_of(case: dict[str, Any]) -> TrainingData:
     return TrainingData(samples, encoder, events, labels[30:], asked)
 
 
-def trained(name: str, case: dict[str, Any], state_store: Any = None) -> TrainingResult:
+def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Training:
     own = {key: case[key] for key in OF_THE_NEURON if key in case}
     neuron = LeakyIntegrateAndFire(threshold=0.7, decay=0.875, **own)
     bits, settings = case.get("weight_bits"), settings_of(case)
@@ -79,14 +79,13 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     return train(data_of(case), engine, settings, SEED, state_store=state_store)
 
 
-def content(result: TrainingResult) -> bytes:
+def content(result: Training) -> bytes:
     """All of a result but its clocks."""
     return torch_files.encode(
         {
             "state": result.state,
             "optimizer": result.optimizer_state,
             "history": [record.entry() for record in result.history],
-            "spikes": list(result.spikes.totals),
             "architecture": repr(result.architecture),
             "best": (result.best_epoch, result.best_validation_accuracy_percent),
             "stop": result.stop_reason,

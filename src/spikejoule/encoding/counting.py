@@ -43,29 +43,6 @@ class SpikeCounts:
         return {name: total / max(self.n_samples, 1) for name, total in self.totals.items()}
 
 
-@dataclass(frozen=True)
-class TrainingSpikes:
-    """Spikes of the forward passes of training, validation not included.
-
-    Attributes:
-        layer_names: the L layers, the input first.
-        totals: spikes of each layer over all samples of all epochs.
-        samples: forward passes, one for each sample of each epoch.
-    """
-
-    layer_names: tuple[str, ...]
-    totals: tuple[int, ...]
-    samples: int
-
-    @property
-    def per_sample(self) -> dict[str, float]:
-        """Mean spikes of each layer a training sample."""
-        return {
-            name: total / max(self.samples, 1)
-            for name, total in zip(self.layer_names, self.totals, strict=True)
-        }
-
-
 def count_spikes(layers: Sequence[EventList], names: Sequence[str]) -> SpikeCounts:
     """Count the spikes of all layers.
 

@@ -40,7 +40,7 @@ from spikejoule.evaluation.measurement import Activity
 from spikejoule.model.network import Network
 
 if TYPE_CHECKING:  # PyTorch comes with it
-    from spikejoule.model.checkpoint import EpochEntry
+    from spikejoule.model.checkpoint import EpochRecord
 
 PHASES: Final = ("forward", "backward", "optimizer")
 TRAINING: Final = "training"
@@ -77,7 +77,7 @@ class TrainingRecord:
             spikes.
     """
 
-    epochs: "tuple[EpochEntry, ...]"
+    epochs: "tuple[EpochRecord, ...]"
     samples: int
     spikes: tuple[int, ...]
     n_epochs: int

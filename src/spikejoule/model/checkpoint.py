@@ -119,10 +119,24 @@ class TrainingConfigSection(Section):
     pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
 
 
-class EpochEntry(Record):
-    """One epoch, with the fields of `training.EpochRecord`; some may be missing.
+class EpochRecord(Record):
+    """What one epoch of training gave; nothing here depends on a clock.
 
-    Older files lack synaptic events and the pruned fraction.
+    Attributes:
+        epoch: from 1 on.
+        learning_rate: of the epoch's last step.
+        train_loss: mean loss of the batches' samples, before each step.
+        train_accuracy_percent: of the same predictions.
+        validation_accuracy_percent: after the epoch, of the averaged weights where they are.
+        spikes: of each layer over the epoch's training samples, the input first.
+        synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded;
+            None in older files.
+        pruned_fraction: of the synapses, removed before the epoch; likewise.
+        samples: training samples of the epoch.
+        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
+            (`training.teacher`); None without a teacher.
+        input_macs: multiply-accumulates of constant currents, likewise; None for an encoding
+            of spikes.
     """
 
     epoch: int = Field(ge=1)
@@ -131,12 +145,16 @@ class EpochEntry(Record):
     train_accuracy_percent: Percent
     validation_accuracy_percent: Percent
     spikes: tuple[Count, ...]
-    samples: Size
     synaptic_events: tuple[Count, ...] | None = None
     pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
+    samples: Size
     teacher_macs: Count | None = None
     teacher_macs_nonzero: Count | None = None
     input_macs: Count | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """The epoch as files keep it: without what is None."""
+        return self.model_dump(exclude_none=True)
 
 
 # Spikes: sums of integers, which the notebook keeps as floats.
@@ -215,7 +233,7 @@ class ProjectSection(Section):
 
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     best_epoch: Size | None = None
-    history: list[EpochEntry] = Field(default_factory=list)
+    history: list[EpochRecord] = Field(default_factory=list)
     test: EvaluationSection = EvaluationSection()
 
 

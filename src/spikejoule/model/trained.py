@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikejoule import __version__
 from spikejoule.core.errors import ArtifactError
-from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
+from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.checkpoint import (
     SCHEMA_VERSION,
@@ -47,10 +47,8 @@ class TrainedNetwork:
         encoder: the encoding by which images became spikes.
         seed: the experiment's, of every draw.
         training_config: the parameters of the train stage, plain values.
-        history: one mapping per epoch, with the fields of `training.EpochRecord`.
-        training_spikes: spikes of each layer over all training samples of all epochs.
+        history: one mapping per epoch, with the fields of `model.checkpoint.EpochRecord`.
         best_epoch: the epoch (from 1) whose weights these are.
-        best_validation_accuracy_percent: their accuracy on the validation set.
         data: the content of metrics/data.json: source, note, counts, checksums.
         engine: the engine that trained.
         optimizer_state: a state dict in the format of `torch.optim.Adam`.
@@ -62,9 +60,7 @@ class TrainedNetwork:
     seed: int
     training_config: dict[str, Any]
     history: tuple[dict[str, Any], ...]
-    training_spikes: TrainingSpikes
     best_epoch: int
-    best_validation_accuracy_percent: float
     data: dict[str, Any]
     engine: str
     optimizer_state: dict[str, Any]
@@ -73,6 +69,11 @@ class TrainedNetwork:
     def pruned(self) -> bool:
         """Whether synapses were removed in training."""
         return is_pruned(self.training_config)
+
+    @property
+    def best_validation_accuracy_percent(self) -> float:
+        """Accuracy of the best weights on the validation set."""
+        return float(self.history[self.best_epoch - 1]["validation_accuracy_percent"])
 
     @property
     def encoding(self) -> dict[str, Any]:
@@ -102,7 +103,6 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     checkpoint = read_complete(path)
     content, ours = checkpoint.content, checkpoint.section("spikejoule")
     try:
-        spikes, best_epoch = content["training_spikes"], int(ours["best_epoch"])
         history = tuple(dict(record) for record in ours["history"])
         return TrainedNetwork(
             architecture=checkpoint.architecture,
@@ -115,15 +115,8 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
                 if name not in _SCHEMAS_NAMES
             },
             history=history,
-            training_spikes=TrainingSpikes(
-                layer_names=checkpoint.architecture.layer_names,
-                totals=tuple(
-                    spikes["total_per_layer"][name] for name in checkpoint.architecture.layer_names
-                ),
-                samples=spikes["total_samples"],
-            ),
-            best_epoch=best_epoch,
-            best_validation_accuracy_percent=history[best_epoch - 1]["validation_accuracy_percent"],
+            # One of the epochs that are there.
+            best_epoch=range(1, len(history) + 1)[ours["best_epoch"] - 1],
             data=dict(ours["data"]),
             engine=ours["engine"],
             optimizer_state=dict(content["optimizer_state_dict"]),
@@ -139,7 +132,9 @@ def trained_content(network: TrainedNetwork) -> dict[str, Any]:
 
     Raises ValueError if the weights of a network of integers do not lie on their grids.
     """
-    architecture, spikes = network.architecture, network.training_spikes
+    architecture, history = network.architecture, network.history
+    spikes = tuple(map(sum, zip(*(record["spikes"] for record in history), strict=True)))
+    n_samples = sum(record["samples"] for record in history)
     names = {name: network.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -161,13 +156,13 @@ def trained_content(network: TrainedNetwork) -> dict[str, Any]:
         },
         "training_config": {**names, **network.training_config},
         "training_results": {
-            "epochs_trained": len(network.history),
-            "total_samples": spikes.samples,
+            "epochs_trained": len(history),
+            "total_samples": n_samples,
             "best_val_accuracy": network.best_validation_accuracy_percent,
-            "final_train_accuracy": network.history[-1]["train_accuracy_percent"],
+            "final_train_accuracy": history[-1]["train_accuracy_percent"],
         },
         "training_history": {
-            name: [record[ours] for record in network.history]
+            name: [record[ours] for record in history]
             for name, ours in (
                 ("losses", "train_loss"),
                 ("train_acc", "train_accuracy_percent"),
@@ -175,8 +170,8 @@ def trained_content(network: TrainedNetwork) -> dict[str, Any]:
             )
         },
         "training_spikes": {
-            **_spikes_entry(spikes.layer_names, spikes.totals, spikes.samples, "sample"),
-            "total_samples": spikes.samples,
+            **_spikes_entry(architecture.layer_names, spikes, n_samples, "sample"),
+            "total_samples": n_samples,
         },
         "connectivity": _connectivity_entry(architecture),
         "optimizer_state_dict": network.optimizer_state,
@@ -185,7 +180,7 @@ def trained_content(network: TrainedNetwork) -> dict[str, Any]:
             "data": network.data,
             "best_epoch": network.best_epoch,
             "seed": network.seed,
-            "history": list(network.history),
+            "history": list(history),
         },
     }
 

@@ -23,7 +23,6 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import Search
-from spikejoule.training.outcome import trained_network
 from spikejoule.training.training import TrainingData, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
@@ -71,8 +70,7 @@ def trained_spiking(
     engine, _ = engine_to_train(settings, architecture, params.train, seed)
     learned_from = TrainingData(samples, encoder, events, validation.labels)
     result = train(learned_from, engine, params.train, seed, state_store=state_store)
-    description = data.description.model_dump(exclude_unset=True)
-    network = trained_network(result, encoder, seed, params.train, description, engine.name)
+    network = result.trained_network(data.description.model_dump(exclude_unset=True))
     with tempfile.TemporaryDirectory() as folder:
         save_trained(file := Path(folder) / "trained.pth", network)
         digest = file_digest(file, "sha256")

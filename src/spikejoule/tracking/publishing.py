@@ -255,7 +255,7 @@ def build_run_record(
 def epoch_row(record: Mapping[str, Any], layer_names: Sequence[str]) -> dict[str, float]:
     """One epoch for `log_history`, whether it is shown live or afterwards.
 
-    `record` holds the fields of `training.EpochRecord`; spikes become means over its samples.
+    `record` holds the fields of `model.checkpoint.EpochRecord`; spikes become means a sample.
     """
     spikes = zip(layer_names, record["spikes"], strict=True)
     return {

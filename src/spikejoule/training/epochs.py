@@ -1,12 +1,17 @@
-"""The epochs of a training, of networks of any kind: the learning rate in them, and their times."""
+"""The epochs of a training: the learning rate in them, and the files that say how they went.
 
-from collections.abc import Iterable
+Headline figures (results/train.json), clocks (results/timings/train.json) and the training curves
+(metrics/history.csv).
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import Field, field_validator
 
-from spikejoule.core.schema import Record, Seconds, Text
+from spikejoule.core.schema import Count, Percent, Record, Seconds, Text
+from spikejoule.model.checkpoint import EpochRecord
 from spikejoule.training.schedules import Schedule
 
 
@@ -70,7 +75,7 @@ def _only_a_rate(lr: float) -> Any:
 
 
 class EpochTimes(Record):
-    """When and for how long networks were trained, in seconds.
+    """When and for how long networks of any kind were trained, in seconds.
 
     Attributes:
         training_time_seconds: of all epochs, validation included.
@@ -90,3 +95,53 @@ class EpochTimes(Record):
         if not 1970 <= datetime.fromisoformat(text).year < 9000:
             raise ValueError(f"{text!r} is not of this age")
         return text
+
+
+class TrainMetrics(Record):
+    """Headline figures: results/train.json."""
+
+    best_validation_accuracy_percent: Percent
+    best_epoch: int = Field(ge=1)
+    epochs_trained: int = Field(ge=1)
+    stop_reason: Text
+
+
+class TrainTimings(EpochTimes):
+    """The times of a training, and what computed: results/timings/train.json."""
+
+    device: Text
+    engine: Text
+    threads: Count
+
+
+def history_rows(
+    records: Sequence[EpochRecord], layer_names: Sequence[str]
+) -> list[dict[str, float]]:
+    """The training curves, metrics/history.csv: of each epoch the columns and their values.
+
+    Spikes are means per training sample. ``hidden_spikes_per_sample`` is the sum over all hidden
+    layers; where there are several, a column for each follows, and then, of a distilled network,
+    those of its teacher's multiply-accumulates.
+    """
+    hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
+    rows = []
+    for record in records:
+        first, *hidden, last = (count / record.samples for count in record.spikes)
+        row = {
+            "epoch": record.epoch,
+            "learning_rate": record.learning_rate,
+            "train_loss": record.train_loss,
+            "train_accuracy_percent": record.train_accuracy_percent,
+            "validation_accuracy_percent": record.validation_accuracy_percent,
+            "input_spikes_per_sample": first,
+            "hidden_spikes_per_sample": sum(hidden),
+            "output_spikes_per_sample": last,
+        }
+        for name, count in zip(hidden_names, hidden, strict=False):
+            row[f"{name}_spikes_per_sample"] = count
+        for name in ("teacher_macs", "teacher_macs_nonzero"):
+            macs = getattr(record, name)
+            if macs is not None:
+                row[f"{name}_per_sample"] = macs / record.samples
+        rows.append(row)
+    return rows

@@ -1,9 +1,8 @@
 """The training loop: epochs of freshly drawn spikes, validation, best weights, early stopping."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numba
@@ -12,18 +11,25 @@ import psutil
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.resume import StateStore
+from spikejoule.core.resume import Checkpoint, StateStore
 from spikejoule.data.images import Samples
-from spikejoule.encoding.counting import TrainingSpikes, predict
+from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.interface import BatchOutcome, Engine
+from spikejoule.engine.interface import (
+    BatchOutcome,
+    Engine,
+    Snapshot,
+    exponents_of,
+    with_exponents,
+)
+from spikejoule.model.checkpoint import EpochRecord
 from spikejoule.model.network import Network
 from spikejoule.model.pruning import pruning_masks
+from spikejoule.model.trained import TrainedNetwork
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
-from spikejoule.training.state import EpochRecord, TrainingState
 from spikejoule.training.teacher import TeacherAnswer
 
 TRAFFIC_SAMPLES = 1000
@@ -31,35 +37,6 @@ TRAFFIC_SAMPLES = 1000
 
 CORES_SECONDS = 0.5
 """How often free cores are counted; the counters of processors tick a hundred times a second."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingResult:
-    """The best weights and how they came about.
-
-    Attributes:
-        state: parameters after the epoch with the best validation accuracy.
-        architecture: of the network; with the grids of these parameters if it is quantised.
-        best_epoch: that epoch.
-        best_validation_accuracy_percent: its accuracy.
-        history: every epoch.
-        spikes: of all forward passes of training.
-        optimizer_state: Adam's state after the last epoch.
-        stop_reason: why training ended.
-        epoch_seconds: wall time of each epoch, validation included.
-        processor_seconds: of all cores together, of every process that the training was resumed in.
-    """
-
-    state: dict[str, NDArray[Any]]
-    architecture: Network
-    best_epoch: int
-    best_validation_accuracy_percent: float
-    history: tuple[EpochRecord, ...]
-    spikes: TrainingSpikes
-    optimizer_state: dict[str, Any]
-    stop_reason: str
-    epoch_seconds: tuple[float, ...]
-    processor_seconds: float
 
 
 class DivergedError(ParameterError):
@@ -137,17 +114,12 @@ def accuracy_percent(engine: Engine, events: EventList, labels: NDArray[np.integ
     return 100.0 * int((predictions == labels).sum()) / len(labels)
 
 
-def train(
-    data: TrainingData,
-    engine: Engine,
-    settings: TrainingSettings,
-    seed: int,
-    observers: tuple[TrainingObserver, ...] = (),
-    state_store: StateStore | None = None,
-) -> TrainingResult:
-    """Train a network.
+class Training:
+    """A training so far, and how it continues: epoch after epoch, until there is a `stop_reason`.
 
-    Every training spike is counted; those of validation are not.
+    All that is here, with the engine's snapshot, is the state from which a training that was killed
+    resumes. The schedule is no part of it: told again of every batch and epoch, it stands where it
+    stood.
 
     Args:
         data: what to learn from.
@@ -155,6 +127,264 @@ def train(
         settings: how to train.
         seed: of every draw: shuffling, augmentation, spikes.
         observers: called after every batch and epoch.
+
+    Attributes:
+        history: every epoch.
+        epoch_seconds: wall time of each, validation included.
+        processor_seconds: of all cores together, of every process that the training was resumed in.
+        best_epoch: the epoch with the best validation accuracy; 0 before there is one.
+        state: parameters after that epoch.
+        architecture: of the network; with the grids of these parameters if it is quantised.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        engine: Engine,
+        settings: TrainingSettings,
+        seed: int,
+        observers: tuple[TrainingObserver, ...] = (),
+    ) -> None:
+        self._data, self._engine, self._settings, self._seed = data, engine, settings, seed
+        self._observers = observers
+        self._n_batches = -(-len(data.samples) // settings.batch_size)
+        n_steps = self._n_batches * settings.max_epochs
+        self._schedule = RunningSchedule(settings.chosen_schedule, settings.lr, n_steps)
+        self._sums: dict[str, NDArray[Any]] = {}
+        self._averaged = 0
+        self.history: list[EpochRecord] = []
+        self.epoch_seconds: list[float] = []
+        self.processor_seconds = 0.0
+        self.best_epoch = 0
+        self.state: dict[str, NDArray[Any]] = {}
+        self.architecture: Network = engine.architecture
+
+    @property
+    def stop_reason(self) -> str:
+        """Why training is to end, or has ended; empty while it is not."""
+        settings, epoch = self._settings, len(self.history)
+        if self.best_epoch:
+            target = settings.target_accuracy
+            if target is not None and self.history[-1].validation_accuracy_percent >= target:
+                return "target_accuracy"
+            if settings.patience and epoch - self.best_epoch >= settings.patience:
+                return "patience"
+        return "max_epochs" if epoch >= settings.max_epochs else ""
+
+    @property
+    def best_validation_accuracy_percent(self) -> float:
+        """That of the best epoch."""
+        return self.history[self.best_epoch - 1].validation_accuracy_percent
+
+    @property
+    def optimizer_state(self) -> dict[str, Any]:
+        """Adam's state after the last epoch."""
+        return self._engine.optimizer_state(self._schedule.learning_rate)
+
+    def trained_network(self, data: Mapping[str, Any]) -> TrainedNetwork:
+        """The trained network and its provenance; `data` is the content of metrics/data.json."""
+        # Whether a training resumes after a kill changes no result.
+        config = self._settings.model_dump(mode="json", exclude={"resume"})
+        return TrainedNetwork(
+            architecture=self.architecture.learned_from(self.state),
+            state=self.state,
+            encoder=self._data.encoder,
+            seed=self._seed,
+            training_config={**config, "optimizer": "Adam"},
+            history=tuple(record.entry() for record in self.history),
+            best_epoch=self.best_epoch,
+            data=dict(data),
+            engine=self._engine.name,
+            optimizer_state=self.optimizer_state,
+        )
+
+    def warm_up(self) -> None:
+        """Compile before the clock of the first epoch starts; draws depend on their place alone."""
+        few = np.arange(min(2, len(self._data.samples)))
+        self._engine.warm_up(self._encoded(1, self._inputs(1, few), few))
+
+    def run_epoch(self) -> None:
+        """Train for an epoch, validate, and keep the weights if they are the best so far."""
+        started, epoch, most = time.perf_counter(), len(self.history) + 1, self._settings.max_epochs
+        fraction = self._prune(epoch)
+        self._engine.choose_grids()
+        learned = self._learn(epoch)
+        state = self._engine.learned_state()
+        self._check_finite(epoch, learned["train_loss"], state)
+        runner = self._runner(epoch, state)
+        accuracy = accuracy_percent(
+            runner, self._data.validation_events, self._data.validation_labels
+        )
+        self._schedule.after_epoch(accuracy)
+        record = EpochRecord(
+            epoch=epoch, validation_accuracy_percent=accuracy, pruned_fraction=fraction, **learned
+        )
+        self.history.append(record)
+        self.epoch_seconds.append(time.perf_counter() - started)
+        if self._settings.is_pruned_by(epoch, most) and (
+            not self.best_epoch or accuracy > self.best_validation_accuracy_percent
+        ):
+            self.best_epoch, self.state = epoch, runner.state()
+            self.architecture = runner.architecture
+
+    def _inputs(self, epoch: int, chosen: NDArray[np.integer]) -> Any:
+        """Some samples as an epoch shows them: images are augmented."""
+        samples = self._data.samples
+        inputs = samples.inputs[chosen]
+        if not isinstance(inputs, np.ndarray):
+            return inputs
+        return augment(inputs, self._settings, self._seed, epoch, samples.index[chosen])
+
+    def _encoded(self, epoch: int, inputs: Any, chosen: NDArray[np.integer]) -> EventList:
+        """The spikes of these samples."""
+        key = self._data.encoder.draw_key(self._seed, "train", epoch)
+        return self._data.encoder.encode(inputs, key, self._data.samples.index[chosen]).events
+
+    def _prune(self, epoch: int) -> float:
+        """Remove the synapses that are due before an epoch; returns the fraction removed by now.
+
+        Where the traffic of synapses counts, it is that of the first validation events.
+        """
+        settings, engine = self._settings, self._engine
+        fraction = settings.pruned_fraction_at(epoch, settings.max_epochs)
+        if fraction > settings.pruned_fraction_at(epoch - 1, settings.max_epochs):
+            traffic = None
+            if settings.prune_by == "events":
+                seen = self._data.validation_events.select(slice(TRAFFIC_SAMPLES))
+                layers = [seen, *engine.run(seen)[:-1]]
+                traffic = [(of.uses_per_source() + 1) / seen.n_samples for of in layers]
+            engine.prune(pruning_masks(engine.learned_state(), fraction, traffic))
+        return fraction
+
+    def _learn(self, epoch: int) -> dict[str, Any]:
+        """One pass over the training set in random order: what an `EpochRecord` says of it."""
+        data, schedule, batch_size = self._data, self._schedule, self._settings.batch_size
+        n_samples = len(data.samples)
+        order = np.random.default_rng([self._seed, epoch]).permutation(n_samples)
+        loss, rate = 0.0, schedule.learning_rate
+        outcomes: list[BatchOutcome] = []
+        answers: list[TeacherAnswer] = []
+        for first in range(0, n_samples, batch_size):
+            chosen = order[first : first + batch_size]
+            inputs, taught = self._inputs(epoch, chosen), None
+            if data.teacher is not None:
+                answers.append(data.teacher(inputs))
+                taught = answers[-1].probabilities
+            events = self._encoded(epoch, inputs, chosen)
+            rate = schedule.learning_rate
+            outcome = self._engine.train_batch(events, data.samples.labels[chosen], rate, taught)
+            outcomes.append(outcome)
+            schedule.after_batch()
+            loss += outcome.mean_loss * chosen.size
+            for observer in self._observers:
+                observer.on_batch(epoch, int(chosen.size), outcome)
+        macs = [outcome.input_macs for outcome in outcomes if outcome.input_macs is not None]
+        return {
+            "learning_rate": rate,
+            "train_loss": loss / n_samples,
+            "train_accuracy_percent": 100.0 * sum(one.correct for one in outcomes) / n_samples,
+            "spikes": _sums(outcome.spikes for outcome in outcomes),
+            "synaptic_events": _sums(outcome.synaptic_events for outcome in outcomes),
+            "samples": n_samples,
+            "teacher_macs": sum(answer.macs for answer in answers) if answers else None,
+            "teacher_macs_nonzero": sum(one.macs_nonzero for one in answers) if answers else None,
+            "input_macs": sum(macs) if macs else None,
+        }
+
+    def _check_finite(self, epoch: int, loss: float, state: Mapping[str, NDArray[Any]]) -> None:
+        """Raise DivergedError if training diverged: a loss or a weight that is no finite number."""
+        finite = np.isfinite(loss)
+        if not (finite and all(np.isfinite(values).all() for values in state.values())):
+            raise DivergedError(
+                f"training diverged in epoch {epoch}: "
+                f"{'weights are' if finite else 'the loss is'} not finite; train.lr is "
+                f"{self._settings.lr}, use a smaller one, or a smaller train.logit_scale"
+            )
+
+    def _runner(self, epoch: int, state: Mapping[str, NDArray[Any]]) -> Engine:
+        """The network that is validated after an epoch: itself, or one of averaged weights.
+
+        They are added up in float64; a removed synapse is zero in all epochs that are averaged.
+        """
+        most = self._settings.max_epochs
+        is_late = epoch > most - self._settings.average_epochs
+        if not (is_late and self._settings.is_pruned_by(epoch, most)):
+            return self._engine
+        self._averaged += 1
+        self._sums = {name: self._sums.get(name, 0) + of for name, of in state.items()}
+        means = {
+            name: (self._sums[name] / self._averaged).astype(of.dtype) for name, of in state.items()
+        }
+        return self._engine.with_parameters(means)
+
+    def checkpoint(self) -> Checkpoint:
+        """The state after the last epoch."""
+        parts = {
+            "engine": self._engine.snapshot().arrays(),
+            "best": self.state,
+            "average": self._sums,
+        }
+        plain = {
+            "history": [record.entry() for record in self.history],
+            "seconds": self.epoch_seconds,
+            "processor_seconds": self.processor_seconds,
+            "best_epoch": self.best_epoch,
+            "best_exponents": exponents_of(self.architecture),
+            "averaged_epochs": self._averaged,
+        }
+        return Checkpoint(
+            plain,
+            {f"{part}.{name}": of for part, all_of in parts.items() for name, of in all_of.items()},
+        )
+
+    def resume_from(self, checkpoint: Checkpoint) -> None:
+        """Take up the state of `checkpoint`, which another process has left, and tell observers.
+
+        Raises ArtifactError, with nothing taken up, if it is no state of this training.
+        """
+        best, plain = checkpoint.part("best.").arrays, checkpoint.plain
+        try:
+            snapshot = Snapshot.of_arrays(checkpoint.part("engine.").arrays)
+            # Not strict: JSON has lists for tuples.
+            history = [EpochRecord.model_validate(one, strict=False) for one in plain["history"]]
+            best_epoch = int(plain["best_epoch"])
+            exponents = tuple(map(int, plain["best_exponents"]))
+            averaged = int(plain["averaged_epochs"])
+            seconds = list(map(float, plain["seconds"]))
+            processor_seconds = float(plain["processor_seconds"])
+            # In the engine's order: files of it have the same bytes then.
+            state = {name: best[name] for name in self._engine.state()} if best_epoch else {}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
+        self.history, self.best_epoch, self.state = history, best_epoch, state
+        self.epoch_seconds, self.processor_seconds = seconds, processor_seconds
+        self.architecture = with_exponents(self._engine.architecture, exponents)
+        self._sums, self._averaged = dict(checkpoint.part("average.").arrays), averaged
+        self._engine.restore(snapshot)
+        accuracies = [record.validation_accuracy_percent for record in history]
+        self._schedule.after_epochs(accuracies, self._n_batches)
+        for observer in self._observers:
+            observer.on_resume(history, seconds)
+
+
+def _sums(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*counts, strict=True)))
+
+
+def train(
+    data: TrainingData,
+    engine: Engine,
+    settings: TrainingSettings,
+    seed: int,
+    observers: tuple[TrainingObserver, ...] = (),
+    state_store: StateStore | None = None,
+) -> Training:
+    """Train a network.
+
+    Every training spike is counted; those of validation are not.
+
+    Args:
+        data, engine, settings, seed, observers: as of `Training`.
         state_store: keeps the state after every epoch, and has that of a process which was killed:
             the result is the same to the bit as without the kill. Observers get its epochs
             again.
@@ -168,156 +398,19 @@ def train(
             f"time_window is {data.encoder.time_window}, but the validation events have "
             f"{data.validation_events.n_steps} steps; encode them again"
         )
-    n_batches = -(-len(data.samples) // settings.batch_size)
-    n_steps = n_batches * settings.max_epochs
-    schedule = RunningSchedule(settings.chosen_schedule, settings.lr, n_steps)
-    training_state = TrainingState(engine, schedule, settings, n_batches)
-    if state_store is not None:
-        _resume(training_state, state_store, observers)
-    _warm_up(data, engine, settings, seed)
-    before = time.process_time() - training_state.processor_seconds
-    for epoch in training_state.epochs_left():
-        started = time.perf_counter()
-        fraction = _prune(epoch, engine, settings, data.validation_events)
-        engine.choose_grids()
-        learned = _train_epoch(epoch, data, engine, schedule, settings, seed, fraction, observers)
-        state = engine.learned_state()
-        _check_finite(learned, state, settings)
-        runner = training_state.runner(epoch, state)
-        accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
-        schedule.after_epoch(accuracy)
-        record = replace(learned, validation_accuracy_percent=accuracy)
-        training_state.add(record, time.perf_counter() - started, runner)
-        training_state.processor_seconds = time.process_time() - before
+    training = Training(data, engine, settings, seed, observers)
+    if state_store is not None and (checkpoint := state_store.load()) is not None:
+        try:
+            training.resume_from(checkpoint)
+        except ArtifactError as error:
+            state_store.refuse(str(error))
+    training.warm_up()
+    before = time.process_time() - training.processor_seconds
+    while not training.stop_reason:
+        training.run_epoch()
+        training.processor_seconds = time.process_time() - before
         if state_store is not None:
-            state_store.save(training_state.checkpoint())
+            state_store.save(training.checkpoint())
         for observer in observers:
-            observer.on_epoch(record, training_state.seconds[-1])
-    best, history = training_state.best, training_state.history
-    assert best is not None
-    totals = _sums(record.spikes for record in history)
-    return TrainingResult(
-        training_state.best_state,
-        training_state.best_architecture,
-        best.epoch,
-        best.validation_accuracy_percent,
-        tuple(history),
-        TrainingSpikes(
-            engine.architecture.layer_names, totals, sum(record.samples for record in history)
-        ),
-        engine.optimizer_state(schedule.learning_rate),
-        training_state.stop_reason,
-        tuple(training_state.seconds),
-        training_state.processor_seconds,
-    )
-
-
-def _warm_up(data: TrainingData, engine: Engine, settings: TrainingSettings, seed: int) -> None:
-    """Compile before the clock of the first epoch starts; every draw depends on its place alone."""
-    few = np.arange(min(2, len(data.samples)))
-    inputs, samples = data.samples.inputs[few], data.samples.index[few]
-    if isinstance(inputs, np.ndarray):
-        inputs = augment(inputs, settings, seed, 1, samples)
-    key = data.encoder.draw_key(seed, "train", 1)
-    engine.warm_up(data.encoder.encode(inputs, key, samples).events)
-
-
-def _resume(
-    training_state: TrainingState, state_store: StateStore, observers: tuple[TrainingObserver, ...]
-) -> None:
-    """Resume from what the store has, if it is sound, and tell the observers."""
-    checkpoint = state_store.load()
-    if checkpoint is None:
-        return
-    try:
-        training_state.resume_from(checkpoint)
-    except ArtifactError as error:
-        state_store.refuse(str(error))
-        return
-    for observer in observers:
-        observer.on_resume(training_state.history, training_state.seconds)
-
-
-def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: EventList) -> float:
-    """Remove the synapses that are due before an epoch; returns the fraction removed by now.
-
-    Where the traffic of synapses counts, it is that of the first `events`.
-    """
-    fraction = settings.pruned_fraction_at(epoch, settings.max_epochs)
-    if fraction > settings.pruned_fraction_at(epoch - 1, settings.max_epochs):
-        traffic = None
-        if settings.prune_by == "events":
-            seen = events.select(slice(TRAFFIC_SAMPLES))
-            layers = [seen, *engine.run(seen)[:-1]]
-            traffic = [(of.uses_per_source() + 1) / seen.n_samples for of in layers]
-        engine.prune(pruning_masks(engine.learned_state(), fraction, traffic))
-    return fraction
-
-
-def _check_finite(
-    record: EpochRecord, state: Mapping[str, NDArray[Any]], settings: TrainingSettings
-) -> None:
-    """Raise DivergedError if training diverged: a loss or a weight that is no finite number."""
-    finite = np.isfinite(record.train_loss)
-    if not (finite and all(np.isfinite(values).all() for values in state.values())):
-        raise DivergedError(
-            f"training diverged in epoch {record.epoch}: "
-            f"{'weights are' if finite else 'the loss is'} not finite; train.lr is {settings.lr}, "
-            "use a smaller one, or a smaller train.logit_scale"
-        )
-
-
-def _train_epoch(
-    epoch: int,
-    data: TrainingData,
-    engine: Engine,
-    schedule: RunningSchedule,
-    settings: TrainingSettings,
-    seed: int,
-    pruned_fraction: float,
-    observers: tuple[TrainingObserver, ...],
-) -> EpochRecord:
-    """One pass over the training set in random order; of its validation nothing is known yet."""
-    n_samples = len(data.samples)
-    order = np.random.default_rng([seed, epoch]).permutation(n_samples)
-    key = data.encoder.draw_key(seed, "train", epoch)
-    loss = 0.0
-    outcomes: list[BatchOutcome] = []
-    answers: list[TeacherAnswer] = []
-    rate = schedule.learning_rate
-    for first in range(0, n_samples, settings.batch_size):
-        chosen = order[first : first + settings.batch_size]
-        samples, inputs = data.samples.index[chosen], data.samples.inputs[chosen]
-        taught = None
-        if isinstance(inputs, np.ndarray):
-            inputs = augment(inputs, settings, seed, epoch, samples)
-            if data.teacher is not None:
-                answers.append(data.teacher(inputs))
-                taught = answers[-1].probabilities
-        events = data.encoder.encode(inputs, key, samples).events
-        rate = schedule.learning_rate
-        outcome = engine.train_batch(events, data.samples.labels[chosen], rate, taught)
-        outcomes.append(outcome)
-        schedule.after_batch()
-        loss += outcome.mean_loss * chosen.size
-        for observer in observers:
-            observer.on_batch(epoch, int(chosen.size), outcome)
-    macs = [outcome.input_macs for outcome in outcomes if outcome.input_macs is not None]
-    return EpochRecord(
-        epoch,
-        rate,
-        loss / n_samples,
-        100.0 * sum(outcome.correct for outcome in outcomes) / n_samples,
-        math.nan,
-        _sums(outcome.spikes for outcome in outcomes),
-        _sums(outcome.synaptic_events for outcome in outcomes),
-        pruned_fraction,
-        n_samples,
-        sum(answer.macs for answer in answers) if answers else None,
-        sum(answer.macs_nonzero for answer in answers) if answers else None,
-        sum(macs) if macs else None,
-    )
-
-
-def _sums(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple(map(sum, zip(*counts, strict=True)))
+            observer.on_epoch(training.history[-1], training.epoch_seconds[-1])
+    return training
