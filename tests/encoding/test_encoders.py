@@ -72,8 +72,7 @@ class TestEveryEncoder:
             chosen = slice(first, first + 5)
             part = encoder.events(images[chosen], key, samples[chosen])
             assert same(part, whole.select(chosen))
-        for other in (images / 255, np.asfortranarray(images)):
-            assert same(encoder.events(other, key, samples), whole)
+        assert same(encoder.events(np.asfortranarray(images), key, samples), whole)
         before = numba.get_num_threads()
         for threads in range(1, numba.config.NUMBA_NUM_THREADS + 1):
             numba.set_num_threads(threads)
@@ -86,12 +85,11 @@ class TestEveryEncoder:
     @pytest.mark.parametrize(
         ("images", "words"),
         [
-            *((np.array([[0.5, value]]), "in \\[0, 1\\]") for value in (-0.001, 1.001, np.nan)),
-            (np.array([[0, 255]], np.int64), r"run from 0\.0 to 255\.0"),
-            (np.zeros(4, np.uint8), "1 dimensions"),
-            (np.zeros((1, 0), np.uint8), "images have 0 pixels"),
-            (np.zeros((1, 65_536), np.uint8), "images have 65536 pixels"),
-            (np.linspace(0, 1, 65_538).reshape(2, -1), "65538 distinct intensities"),
+            (np.array([[0.5, 1.0]]), r"images are float64 \(1, 2\); allowed are uint8"),
+            (np.array([[0, 255]], np.int64), "images are int64"),
+            (np.zeros(4, np.uint8), r"images are uint8 \(4,\)"),
+            (np.zeros((1, 0), np.uint8), r"images are uint8 \(1, 0\)"),
+            (np.zeros((1, 65_536), np.uint8), "of 1 to 65535 pixels"),
         ],
     )
     def test_images_that_are_refused(

@@ -1,7 +1,6 @@
 """What an encoder is: images in, spikes or constant currents out, and an entry for files.
 
-Images are taken as levels of intensity; what encoding takes is counted as the definition of an
-encoding says it.
+What encoding takes is counted as the definition of an encoding says it.
 """
 
 import functools
@@ -20,59 +19,29 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Kind
 from spikejoule.encoding.events import MAX_SOURCES, MAX_STEPS, STEP_MS, EventList, Products
 
-Images = NDArray[np.generic]
-"""Images [N, ...]; uint8 (0 to 255) or floating point in [0, 1]."""
+Images = NDArray[np.uint8]
+"""Images uint8 [N, ...]: bytes, 0 black and 255 white."""
 Identities = NDArray[np.integer] | None
 """Identity of each image within its split, [N]; None for its position."""
 
-BYTE_INTENSITIES: NDArray[np.float64] = np.arange(256) / 255
-"""Intensity of each 8-bit level, float64 [256]."""
-BYTE_INTENSITIES.flags.writeable = False
+INTENSITIES: NDArray[np.float64] = np.arange(256) / 255
+"""Of each level of a pixel, float64 [256]."""
+INTENSITIES.flags.writeable = False
 
 
-class Levels(NamedTuple):
-    """Images whose pixels are few distinct intensities, so that an encoding is a table of these.
-
-    Attributes:
-        levels: place of each pixel's intensity in `intensities`, uint8 or uint16 [N, P].
-        intensities: float64 [L], in [0, 1]; `BYTE_INTENSITIES` itself for 8-bit images.
-    """
-
-    levels: NDArray[np.uint8] | NDArray[np.uint16]
-    intensities: NDArray[np.float64]
-
-
-def levels_of(images: Images) -> Levels:
-    """The levels of images.
-
-    Args:
-        images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+def pixels_of(images: Images) -> NDArray[np.uint8]:
+    """The pixels of images in rows, uint8 [N, P].
 
     Raises:
-        ParameterError: a pixel out of range, too many or no pixels, too many intensities.
+        ParameterError: images of another type, or too many or no pixels.
     """
-    if images.ndim < 2:
-        raise ParameterError(f"images have {images.ndim} dimensions; [N, pixels...] is needed")
     n_pixels = math.prod(images.shape[1:])
-    if not 1 <= n_pixels <= MAX_SOURCES - 1:
-        raise ParameterError(f"images have {n_pixels} pixels; allowed are 1 to {MAX_SOURCES - 1}")
-    flat = np.ascontiguousarray(images.reshape(images.shape[0], n_pixels))
-    if flat.dtype == np.uint8:
-        return Levels(flat.view(np.uint8), BYTE_INTENSITIES)
-    pixels = flat.astype(np.float64)
-    if not np.isfinite(pixels).all():
-        raise ParameterError("pixels must be finite numbers in [0, 1]; some are not finite")
-    intensities, levels = np.unique(pixels, return_inverse=True)
-    if intensities.size > MAX_SOURCES:
+    if images.ndim < 2 or images.dtype != np.uint8 or not 1 <= n_pixels <= MAX_SOURCES - 1:
         raise ParameterError(
-            f"the images have {intensities.size} distinct intensities; at most {MAX_SOURCES} are "
-            "allowed: quantise them (8-bit images have 256)"
+            f"images are {images.dtype} {images.shape}; allowed are uint8 [N, pixels...], 0 black "
+            f"and 255 white, of 1 to {MAX_SOURCES - 1} pixels"
         )
-    if intensities.size and not (intensities[0] >= 0 and intensities[-1] <= 1):
-        raise ParameterError(
-            f"pixels run from {intensities[0]} to {intensities[-1]}; intensities must lie in [0, 1]"
-        )
-    return Levels(levels.reshape(flat.shape).astype(np.uint16), intensities)
+    return np.ascontiguousarray(images.reshape(len(images), n_pixels))
 
 
 def identities_of(samples: Identities, n_images: int) -> NDArray[np.int64]:
@@ -126,20 +95,20 @@ def operations_of_pixels(
     """Operations where every pixel is compared with a threshold, and only those above go on.
 
     Args:
-        images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+        images: uint8 [N, ...].
         threshold: intensity that a pixel must exceed to fire.
         additions_per_image: whatever the pixels are.
         per_pixel: what each that does takes, of all images or each, by the names of
             `EncodingOperations`.
 
     Raises:
-        ParameterError: as of `levels_of`.
+        ParameterError: as of `pixels_of`.
     """
-    levels, intensities = levels_of(images)
-    above = (intensities > threshold)[levels].sum(axis=1, dtype=np.int64)
+    pixels = pixels_of(images)
+    above = (threshold < INTENSITIES)[pixels].sum(axis=1, dtype=np.int64)
     counts = {field.name: np.zeros_like(above) for field in fields(EncodingOperations)}
     counts |= {name: above * number for name, number in per_pixel.items()}
-    counts["comparisons"] = counts["comparisons"] + levels.shape[1]
+    counts["comparisons"] = counts["comparisons"] + pixels.shape[1]
     counts["additions"] = counts["additions"] + additions_per_image
     return EncodingOperations(**counts)
 
@@ -181,7 +150,7 @@ class Encoder(Kind):
         """The spikes of images.
 
         Args:
-            images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+            images: uint8 [N, ...].
             key: random streams of the pass, from :meth:`draw_key`; an encoding that draws
                 nothing has no use for it.
             samples: identity of each image within its split, [N]; its position if not given. What
@@ -191,7 +160,7 @@ class Encoder(Kind):
             the spikes, [N, T, P] as an event list; or, without spikes, its `currents`.
 
         Raises:
-            ParameterError: a pixel or a parameter out of range.
+            ParameterError: as of `pixels_of`.
         """
 
     def encode(self, images: Any, key: np.uint64, samples: Identities = None) -> Encoded:
@@ -204,7 +173,7 @@ class Encoder(Kind):
         """What encoding each image takes; None where it is not stated, which is not zero.
 
         Args:
-            images: [N, ...]; as of :meth:`events`, with the same errors.
+            images: as of :meth:`events`, with the same errors.
             steps: of the window that each image is encoded for, [N], if it exits early; None for
                 all. An encoding without a rate turns the whole image into spikes at once.
         """
@@ -257,7 +226,7 @@ class ByLevel(Encoder):
         """Let a kernel write the spikes of some images.
 
         Args:
-            levels: place of each pixel's intensity in the table, [n, P].
+            levels: of each pixel, its place in the table, uint8 [n, P].
             samples: identity of each image, int64 [n].
             key: as of :meth:`events`.
             table: of :meth:`table`.
@@ -269,19 +238,17 @@ class ByLevel(Encoder):
         # Compiling takes numba, which reading parameters does not need.
         from spikejoule.encoding.kernels import LaneSpikes, collect_events
 
-        levels, intensities = levels_of(images)
-        n_images, n_pixels = levels.shape
+        pixels, table = pixels_of(images), _table_of(self)
+        n_images, n_pixels = pixels.shape
         identities = identities_of(samples, n_images)
-        of_bytes = intensities is BYTE_INTENSITIES
-        table = _table_of_bytes(self) if of_bytes else self.table(intensities)
 
         def fill(chosen: slice, out: LaneSpikes) -> None:
-            self.emit(levels[chosen], identities[chosen], key, table, out)
+            self.emit(pixels[chosen], identities[chosen], key, table, out)
 
         return collect_events(n_images, self.time_window, n_pixels, fill)
 
 
 @functools.lru_cache(maxsize=8)
-def _table_of_bytes(encoder: ByLevel) -> Any:
-    """That of the 8-bit levels; kept, because training asks for it in every batch."""
-    return encoder.table(BYTE_INTENSITIES)
+def _table_of(encoder: ByLevel) -> Any:
+    """That of an encoder; kept, because training asks for it in every batch."""
+    return encoder.table(INTENSITIES)

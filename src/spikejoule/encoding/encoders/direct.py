@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.encoding.encoder import (
+    INTENSITIES,
     Encoder,
     EncodingOperations,
     Identities,
     Images,
     identities_of,
-    levels_of,
+    pixels_of,
 )
 from spikejoule.encoding.events import Currents, EventList, Products
 
@@ -44,18 +45,18 @@ class Direct(Encoder):
 
     def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The intensities of images, rounded to float32; there are no spikes."""
-        levels, intensities = levels_of(images)
-        n_images, n_pixels = levels.shape
+        pixels = pixels_of(images)
+        n_images, n_pixels = pixels.shape
         identities_of(samples, n_images)
-        values = intensities.astype(np.float32)
-        currents = Currents.from_dense(values[levels], self.direct_products)
+        values = INTENSITIES.astype(np.float32)
+        currents = Currents.from_dense(values[pixels], self.direct_products)
         return EventList.of_currents(currents, self.time_window, n_pixels)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations:
         """None at all: what is done to a pixel is an operation of the first layer."""
-        nothing = np.zeros(len(levels_of(images).levels), dtype=np.int64)
+        nothing = np.zeros(len(pixels_of(images)), dtype=np.int64)
         return EncodingOperations(*[nothing] * 5)
 
     @property
