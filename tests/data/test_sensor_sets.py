@@ -1,6 +1,5 @@
 """The readers of N-MNIST and SHD, and event files as data."""
 
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def test_n_mnist_of_bytes_written_one_by_one(tmp_path: Path, load: Callable[...,
     train, test = dataset.train, dataset.test
     assert isinstance(train, LabelledEvents)
     assert isinstance(test, LabelledEvents)
-    assert train.index.tolist() == [*range(1, 24)]
+    assert train.index.tolist() == [*range(23)]
     for samples, expected in ((train, written[:23]), (test, written[23:])):
         events = samples.read()
         for number, sample in enumerate(expected):
@@ -67,29 +66,6 @@ def test_shd(tmp_path: Path, load: Callable[..., Dataset]) -> None:
             assert train.labels[number] == file["labels"][number]
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"\1" * 6, "Test/1/00002.bin: there must be five bytes an event"),
-        (bytes([34, 0, 0, 0, 0]), "Test/1/00002.bin: .* outside of 34 x 34"),
-        (None, "test.zip cannot be read"),
-    ],
-)
-def test_damaged_samples_are_named(
-    tmp_path: Path, content: bytes | None, problem: str, load: Callable[..., Dataset]
-) -> None:
-    sensor_files.write_n_mnist(tmp_path / "n_mnist", 3, 3)
-    path = tmp_path / "n_mnist" / "test.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("Test/1/00002.bin", content or bytes(range(5)) * 1000)
-    if content is None:  # packed, and not to be unpacked
-        damaged = bytearray(path.read_bytes())
-        damaged[48:52] = b"\xff" * 4
-        path.write_bytes(damaged)
-    with pytest.raises(DataError, match=problem):
-        load(NMnist)
-
-
 def test_what_the_disk_refuses_is_no_fault_of_the_archive(
     tmp_path: Path, load: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,33 +77,6 @@ def test_what_the_disk_refuses_is_no_fault_of_the_archive(
     monkeypatch.setattr("spikejoule.data.source.write_event_file", full)
     with pytest.raises(ArtifactError, match="train.npz cannot be written: No space left"):
         load(NMnist)
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "problem"),
-    [
-        ("spikes/times", np.array([np.nan], np.float32), "seconds from 0 to 4295"),
-        ("spikes/units", np.array([1.5], np.float32), "Cannot cast array data"),
-        ("labels", np.array([20]), "is 20, but there are 20 classes"),
-    ],
-)
-def test_a_damaged_file_of_words_is_refused(
-    tmp_path: Path, name: str, values: np.ndarray, problem: str, load: Callable[..., Dataset]
-) -> None:
-    import h5py
-
-    sensor_files.write_shd(tmp_path / "shd", 20, 20)
-    with h5py.File(tmp_path / "shd" / "shd_train.h5", "w") as file:
-        content = {"spikes/times": np.array([0.5]), "spikes/units": np.array([3], np.uint16),
-                   "labels": np.array([1]), name: values}  # fmt: skip
-        for key in ("spikes/times", "spikes/units"):
-            array = file.create_dataset(key, (1,), dtype=h5py.vlen_dtype(content[key].dtype))
-            array[0] = content[key]
-        file["labels"] = content["labels"]
-    with zipfile.ZipFile(tmp_path / "shd" / "shd_train.h5.zip", "w") as archive:
-        archive.write(tmp_path / "shd" / "shd_train.h5", "shd_train.h5")
-    with pytest.raises(DataError, match=problem):
-        load(Shd)
 
 
 def test_an_event_file_says_which_samples_are_for_the_test(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikejoule.data.events import EventBlock
+from spikejoule.data.source import Sample
 from spikejoule.data.sources import n_mnist, shd
 from tests.tools import sensor_files
 
@@ -14,15 +14,15 @@ tonic = pytest.importorskip("tonic", reason="needs Tonic, a part of the extra in
 pytestmark = pytest.mark.slow
 
 
-def assert_same(block: EventBlock, place: int, events: np.ndarray, label: int) -> None:
+def assert_same(ours: Sample, events: np.ndarray, label: int) -> None:
     """Of one sample; Tonic's events have a polarity and a row where they are of pixels."""
-    units = events["x"]
+    times, units, our_label = ours
+    expected = events["x"]
     if "y" in events.dtype.names:
-        units = (events["p"] * n_mnist.SIDE + events["y"]) * n_mnist.SIDE + units
-    own = block.events.read(slice(place, place + 1))
-    np.testing.assert_array_equal(own.times, events["t"])
-    np.testing.assert_array_equal(own.units, units)
-    assert block.labels[place] == label
+        expected = (events["p"] * n_mnist.SIDE + events["y"]) * n_mnist.SIDE + expected
+    np.testing.assert_array_equal(times, events["t"])
+    np.testing.assert_array_equal(units, expected)
+    assert our_label == label
 
 
 def test_n_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,10 +33,9 @@ def test_n_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive.extractall(folder)
     monkeypatch.setattr(tonic.datasets.NMNIST, "_check_exists", lambda self: True)
     theirs = tonic.datasets.NMNIST(str(tmp_path), train=False)
-    by_name = {Path(path).name: position for position, path in enumerate(theirs.data)}
-    (block,) = n_mnist.NMnist().samples(archive)
-    for place, number in enumerate(np.asarray(block.index)):
-        assert_same(block, place, *theirs[by_name[f"{number:05d}.bin"]])
+    in_order = sorted(range(len(theirs)), key=lambda place: Path(theirs.data[place]).name)
+    for place, ours in zip(in_order, n_mnist.NMnist().samples(archive), strict=True):
+        assert_same(ours, *theirs[place])
 
 
 def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +43,7 @@ def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sensor_files.write_shd(folder, 40, 20)
     monkeypatch.setattr(tonic.datasets.SHD, "_check_exists", lambda self: True)
     theirs = tonic.datasets.SHD(str(tmp_path), train=False)
-    (block,) = shd.Shd().samples(zipfile.ZipFile(folder / "shd_test.h5.zip"))
-    assert len(theirs) == len(block.labels) == 20
-    for place in range(20):
-        assert_same(block, place, *theirs[place])
+    samples = shd.Shd().samples(zipfile.ZipFile(folder / "shd_test.h5.zip"))
+    for place, ours in enumerate(samples):
+        assert_same(ours, *theirs[place])
+    assert len(theirs) == place + 1 == 20

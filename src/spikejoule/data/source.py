@@ -9,17 +9,22 @@ import zipfile
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Kind
-from spikejoule.core.store import open_regular
 from spikejoule.data.events import (
     EventBlock,
+    EventSamples,
     EventSetting,
     LabelledEvents,
+    offsets_of,
     open_event_file,
     write_event_file,
 )
@@ -34,6 +39,10 @@ TIMEOUT_SECONDS = (10.0, 15.0)
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, ...] = ("train", "test")
+Sample = tuple[NDArray[np.uint32], NDArray[np.uint16], int]
+"""Times in microseconds, units, label."""
+
+_BLOCK_SAMPLES = 256
 
 
 @dataclass(frozen=True)
@@ -163,8 +172,8 @@ class SensorSource(Source):
     note: ClassVar[str]
 
     @abstractmethod
-    def samples(self, archive: zipfile.ZipFile) -> Iterator[EventBlock]:
-        """The samples of a part, in the format of the set; whatever is damaged raises."""
+    def samples(self, archive: zipfile.ZipFile) -> Iterator[Sample]:
+        """The samples of a part, whose archive has the checksum that its publishers state."""
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
@@ -185,17 +194,14 @@ class SensorSource(Source):
         return Dataset(self.name, title, self.note, sha256, train, test)
 
     def _read(self, place: Path) -> Iterator[EventBlock]:
-        """What an archive holds; DataError if it cannot be read."""
-        try:
-            with (
-                open_regular(place, error_type=DataError) as stream,
-                zipfile.ZipFile(stream) as archive,
-            ):
-                yield from self.samples(archive)
-        except DataError:
-            raise
-        except Exception as error:  # damaged bytes make a reader raise nearly anything
-            raise DataError(f"data.source: {place} cannot be read ({error}).") from error
+        """What an archive holds, some samples at a time."""
+        with zipfile.ZipFile(place) as archive:
+            samples = self.samples(archive)
+            while some := list(islice(samples, _BLOCK_SAMPLES)):
+                times, units, labels = zip(*some, strict=True)
+                offsets = offsets_of(np.array([len(each) for each in times]))
+                events = EventSamples(np.concatenate(times), np.concatenate(units), offsets)
+                yield EventBlock(events, np.array(labels))
 
 
 def _kept(folder: Path) -> dict[Part, LabelledEvents]:

@@ -14,15 +14,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import DataError
-from spikejoule.data.events import EventBlock, EventSamples, EventSetting, offsets_of
-from spikejoule.data.source import SensorSource
+from spikejoule.data.events import EventSetting
+from spikejoule.data.source import Sample, SensorSource
 from spikejoule.data.subject import DIGITS
 
 SIDE = 34
 _ADDRESS = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
 _OVERFLOW_ROW, _OVERFLOW_US = 240, 8192
-_BLOCK_SAMPLES = 256
 
 
 class NMnist(SensorSource):
@@ -44,39 +42,23 @@ class NMnist(SensorSource):
     }
     note: ClassVar = "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
 
-    def samples(self, archive: zipfile.ZipFile) -> Iterator[EventBlock]:
+    def samples(self, archive: zipfile.ZipFile) -> Iterator[Sample]:
         """The samples, in the order of their numbers."""
         files = {int(Path(name).stem): name for name in archive.namelist() if name.endswith(".bin")}
-        numbers = np.array(sorted(files), dtype=np.int64)
-        for first in range(0, len(numbers), _BLOCK_SAMPLES):
-            chosen = numbers[first : first + _BLOCK_SAMPLES]
-            names = [files[number] for number in chosen]
-            events = [events_of_bytes(archive.read(name), name) for name in names]
-            times, units = zip(*events, strict=True)
-            yield EventBlock(
-                EventSamples(
-                    np.concatenate(times),
-                    np.concatenate(units),
-                    offsets_of(np.array([len(each) for each in times])),
-                ),
-                np.array([DIGITS.class_names.index(Path(name).parent.name) for name in names]),
-                chosen,
-            )
+        for _, name in sorted(files.items()):
+            label = DIGITS.class_names.index(Path(name).parent.name)
+            yield *events_of_bytes(archive.read(name)), label
 
 
-def events_of_bytes(content: bytes, what: str) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
-    """Times in microseconds and units of a sample's file; DataError, naming `what`, if damaged.
+def events_of_bytes(content: bytes) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
+    """Times in microseconds and units of a sample's file.
 
     The unit is (polarity * 34 + y) * 34 + x.
     """
-    if len(content) % 5:
-        raise DataError(f"{what}: there must be five bytes an event, but there are {len(content)}.")
     x, y, high, middle, low = np.frombuffer(content, np.uint8).reshape(-1, 5).T.astype(np.uint32)
     overflows = y == _OVERFLOW_ROW
     stamps = (high & 127) << 16 | middle << 8 | low
     times = stamps + np.cumsum(overflows, dtype=np.uint32) * np.uint32(_OVERFLOW_US)
     events = ~overflows
-    if np.any(x[events] >= SIDE) or np.any(y[events] >= SIDE):
-        raise DataError(f"{what}: it holds events outside of {SIDE} x {SIDE} pixels.")
     units = ((high >> 7) * SIDE + y) * SIDE + x
     return times[events].astype(np.uint32), units[events].astype(np.uint16)
