@@ -12,7 +12,6 @@ import torch
 from spikejoule.cli.networks import given_network
 from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write_event_file
 from spikejoule.data.subject import Subject
-from spikejoule.encoding.binning import as_event_samples
 from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_out import nir_graph, write_nir
@@ -20,6 +19,7 @@ from spikejoule.graphs.running import run_graph
 from tests.graphs.foreign import DT, GRAPHS, Maker
 from tests.tools.cli import Cli
 from tests.tools.examples import trained_network, write_example
+from tests.tools.moving_digits import stamped
 
 SAID = ("--dt", str(DT), "--reset", "zero", "--threshold", "ge")
 
@@ -112,7 +112,7 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: 
     """Ten steps of 500 us; the samples for training are left out."""
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
-    path = clicks(tmp_path, as_event_samples(spikes, 500), sizes=(2, 3), n_train=2)
+    path = clicks(tmp_path, stamped(spikes, 500), sizes=(2, 3), n_train=2)
     given = (graph, "--events", path, *SAID, "--step-us", 500)
     found = cli.json("energy", *given)
     assert found["inputs"]["n_images"] == 4
@@ -176,7 +176,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
     """On the same samples, as their mean over time; the verdict comes first."""
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
-    path = clicks(tmp_path, as_event_samples(spikes, 500), sizes=(2, 3))
+    path = clicks(tmp_path, stamped(spikes, 500), sizes=(2, 3))
     (tmp_path / "mine.py").write_text(ANN, encoding="utf-8")
     given = ("energy", graph, "--events", path, *SAID, "--step-us", 500)
     found = cli.json(*given, "--against", f"{tmp_path / 'mine.py'}:ann")
@@ -199,7 +199,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
 def test_what_is_no_conventional_network(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
-    path = clicks(tmp_path, as_event_samples(spikes, 500), sizes=(2, 3))
+    path = clicks(tmp_path, stamped(spikes, 500), sizes=(2, 3))
     mine = tmp_path / "mine.py"
     mine.write_text(ANN, encoding="utf-8")
     given = ("energy", graph, "--events", path, *SAID, "--step-us", 500, "--against")

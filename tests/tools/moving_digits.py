@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikejoule.data.events import EventBlock, EventSetting, write_event_file
+from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write_event_file
 from spikejoule.data.subject import Subject
-from spikejoule.encoding.binning import as_event_samples
 from spikejoule.encoding.events import EventList
 
 # 0, 1, 2 and 4 of 5 x 3 pixels.
@@ -35,10 +34,16 @@ def moving_digits(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return spikes.reshape(number, STEPS, -1), labels
 
 
+def stamped(events: EventList, step_us: int) -> EventSamples:
+    """Spikes in steps, each at the time at which its step begins."""
+    times = (events.row_of_each_event() % events.n_steps * step_us).astype(np.uint32)
+    return EventSamples(times, events.sources, events.offsets[:: events.n_steps].copy())
+
+
 def write_moving_digits(path: Path, n_train: int, n_test: int) -> None:
     """An event file of them."""
     spikes, labels = moving_digits(n_train + n_test, 1)
     subject = Subject("digit", ("walks left", "walks right"))
     setting = EventSetting("Moving digits", subject, RETINA, STEPS * STEP_US)
-    events = as_event_samples(EventList.from_dense(spikes), STEP_US)
+    events = stamped(EventList.from_dense(spikes), STEP_US)
     write_event_file(path, setting, [EventBlock(events, labels)], n_train)

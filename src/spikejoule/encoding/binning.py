@@ -80,28 +80,6 @@ def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
     return np.flatnonzero(taken)
 
 
-def as_event_samples(events: EventList, step_us: int) -> EventSamples:
-    """Events in steps as events stamped in microseconds: each at the beginning of its step.
-
-    Encoded again with a window of ``n_steps * step_us`` they are the same.
-
-    Raises:
-        ParameterError: constant currents, which are no events; or a time beyond 32 bits.
-    """
-    if events.currents is not None:
-        raise ParameterError("constant currents are no events")
-    if step_us < 1 or events.n_steps * step_us > 2**32:
-        raise ParameterError(
-            f"{events.n_steps} steps of {step_us} us must lie within 1 to {2**32} us"
-        )
-    steps = events.row_of_each_event() % events.n_steps
-    return EventSamples(
-        (steps * step_us).astype(np.uint32),
-        events.sources,
-        events.offsets[:: events.n_steps].copy(),
-    )
-
-
 WHITE = 255
 _BLOCK_SAMPLES, _BLOCK_COUNTS = 1024, 1 << 22
 
