@@ -203,7 +203,6 @@ class TestReadComplete:
             (_with("training_config", "pruned_fraction", "0.0"), "pruned_fraction is '0.0'"),
             (_with("training_config", "pruned_fraction", float("nan")), "pruned_fraction is nan"),
             (_with("training_config", "pruned_fraction", [1]), "pruned_fraction is [1]"),
-            (_with("training_history", "train_acc", [1, [2], {}]), "train_acc.1 is [2]"),
             (
                 lambda content: content["spikejoule"]["history"][0].update(samples=2**70),
                 "samples is 11805",

@@ -162,14 +162,6 @@ Spikes = Annotated[float, Field(ge=0, le=2**53)]
 ByName = dict[str, Spikes]
 
 
-class TrainingHistory(Section):
-    """One number an epoch; the losses of a training that diverged may be no numbers."""
-
-    train_acc: list[Percent] = Field(default_factory=list)
-    val_acc: list[Percent] = Field(default_factory=list)
-    epoch_times: list[NotNegative] = Field(default_factory=list)
-
-
 class TrainingResults(Section):
     """How training ended."""
 
@@ -260,7 +252,6 @@ class CompleteFile(Sizes):
     test_accuracy: Percent | None = None
     training_config: TrainingConfigSection = TrainingConfigSection()
     training_results: TrainingResults = TrainingResults()
-    training_history: TrainingHistory = TrainingHistory()
     training_spikes: SpikesSection = SpikesSection()
     inference_spikes: SpikesSection = SpikesSection()
     energy_proxies: EnergyProxiesSection = EnergyProxiesSection()

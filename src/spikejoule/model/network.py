@@ -333,8 +333,8 @@ class Network:
         quantisation: widths and grids of a network of integers; None for floating point.
         waiting: the edges that give what their source gave the step before; around a cycle one has
             to.
-        metadata: of a graph of NIR.
         hidden_layers: of a chain, as `of_chain` takes them.
+        metadata: of a graph of NIR.
 
     Raises:
         ParameterError: a parameter of the neuron does not fit the layers or another parameter, or
@@ -346,8 +346,8 @@ class Network:
     model: Neuron | None = None
     quantisation: Quantisation | None = None
     waiting: frozenset[Edge] = frozenset()
-    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
     hidden_layers: tuple[HiddenLayer, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if self.model is None:
@@ -440,21 +440,12 @@ class Network:
             nodes[one.name] = one
             edges += [(last.name, one.name), (one.name, target)]
             if isinstance(layer, DenseLayer) and layer.recurrent:
-                own = Dense(f"{target}_to_{target}", one.out_shape, one.out_shape)
+                own = Dense(f"{target}_to_{target}", out, out)
                 nodes[own.name] = own
                 edges += [(own.name, target), (target, own.name)]
                 waiting.add(edges[-1])
-            source = last = nodes[target] = Neurons(
-                target, one.out_shape, one.out_shape, neuron.name
-            )
-        return cls(
-            nodes,
-            tuple(edges),
-            neuron,
-            quantisation,
-            frozenset(waiting),
-            hidden_layers=tuple(hidden),
-        )
+            source = last = nodes[target] = Neurons(target, out, out, neuron.name)
+        return cls(nodes, tuple(edges), neuron, quantisation, frozenset(waiting), tuple(hidden))
 
     def of(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """All nodes of a class, in their order."""

@@ -50,14 +50,13 @@ def allowed_lengths(n_layers: int, where: str = "layer after the input") -> str:
     return f"a number, or a list of {n_layers}, one for each {where}"
 
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 UNNAMED = "lif"
 """The neuron of an entry that names none: files from before there was a choice."""
 
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     Threshold = ByLayer
     Decay = ByLayer
 else:

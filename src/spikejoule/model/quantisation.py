@@ -251,11 +251,8 @@ def _weights_of(state: "State", layer: int) -> NDArray[Any]:
 
 def neuron_constants(architecture: "Network") -> list[tuple[float, float]]:
     """Threshold and decay of the LIF neurons of each layer after the input."""
-    constants = []
-    for neuron in architecture.neurons:
-        assert isinstance(neuron, LeakyIntegrateAndFire)
-        constants.append(neuron.constants)
-    return constants
+    neurons = architecture.neurons
+    return [one.constants for one in neurons if isinstance(one, LeakyIntegrateAndFire)]
 
 
 def layer_constants(architecture: "Network") -> tuple[LayerConstants, ...]:

@@ -29,28 +29,34 @@ from spikejoule.model.quantisation import (
 )
 from spikejoule.model.surrogates import Surrogate
 
-Derivative = Callable[[Tensor], Tensor]
+Derivative = Callable[[Tensor], Tensor | float]
 
 
-class _Spike(torch.autograd.Function):
-    """A step at the threshold whose derivative is the surrogate's."""
+class _Replaced(torch.autograd.Function):
+    """Another value in the forward pass, and in the backward pass a derivative of its own."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, derivative: Derivative) -> Tensor:
+    def forward(ctx: Any, x: Tensor, value: Tensor, derivative: Derivative) -> Tensor:
         ctx.save_for_backward(x)
         ctx.derivative = derivative
-        return (x >= 0).to(x.dtype)
+        return value
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        return gradient * ctx.derivative(x), None
+        return gradient * ctx.derivative(x), None, None
+
+
+def _replaced(x: Tensor, value: Tensor, derivative: Derivative) -> Tensor:
+    result: Tensor = _Replaced.apply(  # type: ignore[no-untyped-call]
+        x, value.detach(), derivative
+    )
+    return result
 
 
 def fire(x: Tensor, derivative: Derivative) -> Tensor:
     """Spikes of x = v - threshold: 1 where x >= 0, with the surrogate as derivative."""
-    spikes: Tensor = _Spike.apply(x, derivative)  # type: ignore[no-untyped-call]
-    return spikes
+    return _replaced(x, (x >= 0).to(x.dtype), derivative)
 
 
 class SpikingLayer(nn.Module):
@@ -195,24 +201,8 @@ def initial_state(architecture: Network, seed: int) -> dict[str, Tensor]:
     return state
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Another value in the forward pass, and in the backward pass `slope` times the gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, replaced: Tensor, slope: float) -> Tensor:
-        ctx.slope = slope
-        return replaced
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient * ctx.slope, None, None
-
-
-def _straight_through(values: Tensor, replaced: Tensor, slope: float = 1.0) -> Tensor:
-    result: Tensor = _StraightThrough.apply(  # type: ignore[no-untyped-call]
-        values, replaced.detach(), slope
-    )
-    return result
+def _straight_through(x: Tensor) -> Tensor | float:
+    return 1.0
 
 
 @dataclass(frozen=True)
@@ -230,9 +220,8 @@ class LayerGrid:
         """Weights or biases, by their name, on the grid."""
         of, unit = self.quantisation, self.constants.value(1)
         limit = of.largest_weight if name == "weight" else of.largest_bias
-        return _straight_through(
-            values, torch.clamp(torch.round(values / unit), -limit, limit) * unit
-        )
+        rounded = torch.clamp(torch.round(values / unit), -limit, limit) * unit
+        return _replaced(values, rounded, _straight_through)
 
     def neuron(self, neuron: Neuron) -> Neuron:
         """The neuron of the layer without a leak, and with its threshold on the grid."""
@@ -244,11 +233,11 @@ class LayerGrid:
         unit, decay = self.constants.value(1), self.constants.decay
         # In float64, where the product is exact.
         left = torch.floor(membrane.double() / unit * decay) * unit
-        return _straight_through(membrane, left.to(membrane.dtype), decay)
+        return _replaced(membrane, left.to(membrane.dtype), lambda _: decay)
 
     def saturated(self, membrane: Tensor) -> Tensor:
         """A potential in the range that is kept from step to step."""
         lowest, highest = (
             self.constants.value(end) for end in (self.constants.lowest, self.constants.highest)
         )
-        return _straight_through(membrane, torch.clamp(membrane, lowest, highest))
+        return _replaced(membrane, torch.clamp(membrane, lowest, highest), _straight_through)

@@ -22,6 +22,7 @@ from spikejoule.model.checkpoint import (
     complete_checkpoint,
     quantisation_section,
     read_complete,
+    write_complete,
 )
 from spikejoule.model.network import Network
 from spikejoule.model.pruning import is_pruned
@@ -87,11 +88,9 @@ def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
     Raises ArtifactError if a weight is missing, of another shape, or not finite, or if another
     entry breaks the schema, and ValueError for integers that are not on their grids.
     """
-    from spikejoule.core import torch_files
-
     content = trained_content(network)
     complete_checkpoint(path, content)
-    torch_files.write(path, content)
+    write_complete(path, content)
 
 
 def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
@@ -296,10 +295,6 @@ def _timestamp(training_timings: Mapping[str, Any]) -> str:
     The timings state when it began. (Not the time of writing: the same inputs are to give the same
     checkpoint.)
     """
-    text = str(training_timings["timestamp"])
-    try:
-        began = datetime.fromisoformat(text)
-    except ValueError:
-        return text
+    began = datetime.fromisoformat(training_timings["timestamp"])
     ended = began + timedelta(seconds=training_timings["training_time_seconds"])
     return ended.strftime("%Y-%m-%d %H:%M:%S")

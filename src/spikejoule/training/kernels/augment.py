@@ -145,16 +145,12 @@ def augment(
     text = f"spikejoule augmentation {seed} {epoch}"
     key = np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
     out = np.empty((n_images, height * width), dtype=np.uint8)
-    augment_images(
-        np.ascontiguousarray(images),
-        np.ascontiguousarray(samples, dtype=np.int64),
-        key,
-        Limits(
-            shift=float(augmentation.shift_pixels),
-            rotation=math.radians(augmentation.rotate_degrees),
-            scaling=float(augmentation.scale_fraction),
-            shear=math.radians(augmentation.shear_degrees),
-        ),
-        out,
+    limits = Limits(
+        float(augmentation.shift_pixels),
+        math.radians(augmentation.rotate_degrees),
+        float(augmentation.scale_fraction),
+        math.radians(augmentation.shear_degrees),
     )
+    samples = np.ascontiguousarray(samples, dtype=np.int64)
+    augment_images(np.ascontiguousarray(images), samples, key, limits, out)
     return out
