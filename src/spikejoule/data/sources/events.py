@@ -1,5 +1,6 @@
 """An event file of the user's own; `docs/reference/event-files.md` states the format."""
 
+import hashlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -7,7 +8,6 @@ from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Line
-from spikejoule.core.provenance import file_digest
 from spikejoule.data.events import LabelledEvents, open_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
@@ -33,6 +33,8 @@ class Events(Source):
         try:
             path = places.resolved(self.files)
             file = open_event_file(path)
+            with path.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         except ArtifactError as error:
             raise DataError(f"data.files: {error}") from error
         n_train = file.n_train
@@ -46,7 +48,7 @@ class Events(Source):
             self.name,
             f"{file.setting.title} ({len(train):,} training and {len(test):,} test samples)",
             f"An event file of the user's own, {path.name}.",
-            {"event-file": file_digest(path, "sha256")},
+            {"event-file": sha256},
             train,
             test,
         )
