@@ -63,7 +63,7 @@ class TestTorchFiles:
         content["training_config"]["optimizer"] = "\x1b]0;title\x07"
         checkpoint.write_complete(tmp_path / "c.pth", content)
         shown = cli.text("inspect", tmp_path / "c.pth")
-        assert "\\u001b" in shown
+        assert "\\e[2J" in shown
         assert shown.replace("\n", "").isprintable()
 
 
