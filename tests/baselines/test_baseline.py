@@ -33,6 +33,7 @@ from spikejoule.training.teacher import activations
 
 SMALL = Network.of_layers(784, (12, 9), 10)
 SEED = 3
+Digits = tuple[LabelledImages, LabelledImages]
 SETTINGS = BaselineTraining(
     batch_size=32, max_epochs=3, schedule="one_cycle", lr=0.01, shift_pixels=1, rotate_degrees=5.0,
     scale_fraction=0.05, weight_decay=1e-5, label_smoothing=0.1,
@@ -56,7 +57,7 @@ def random_images(n_images: int, seed: int = 2) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
+def digits(mnist5k: Dataset) -> Digits:
     chosen = np.random.default_rng(0).permutation(4000)
     return mnist5k.train.select(chosen[:600]), mnist5k.train.select(chosen[600:800])
 
@@ -81,7 +82,7 @@ class TestActivations:
 
 
 class TestTraining:
-    def test_learns(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
+    def test_learns(self, digits: Digits) -> None:
         train, validation = digits
         told: list[int] = []
         training = train_baselines(train, validation, [Variant(SMALL)], SETTINGS, SEED, told.append)
@@ -95,9 +96,7 @@ class TestTraining:
         assert accuracy == pytest.approx(result.best_validation_accuracy_percent)
         assert list(result.network) == list(SMALL.parameter_shapes())
 
-    def test_one_step_is_that_of_plain_torch(
-        self, digits: tuple[LabelledImages, LabelledImages]
-    ) -> None:
+    def test_one_step_is_that_of_plain_torch(self, digits: Digits) -> None:
         train = digits[0].select(slice(16))
         settings = BaselineTraining(
             batch_size=16, max_epochs=1, lr=0.01, weight_decay=1e-5, label_smoothing=0.1

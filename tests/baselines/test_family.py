@@ -28,10 +28,12 @@ NO_BIAS = changed(
     FAMILY, family_hidden=(7,), family_pruned=(0.8,), family_bits=(32, 4), family_bias=(False,)
 )
 PRUNING_EPOCHS = (0.2, 0.6)
+Digits = tuple[LabelledImages, LabelledImages]
+Trained = tuple[TrainedBaseline, ...]
 
 
 @pytest.fixture(scope="module")
-def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
+def digits(mnist5k: Dataset) -> Digits:
     chosen = np.random.default_rng(0).permutation(4000)
     return mnist5k.train.select(chosen[:640]), mnist5k.train.select(chosen[640:840])
 
@@ -49,9 +51,7 @@ def variants() -> list[Variant]:
 
 
 @pytest.fixture(scope="module")
-def trained(
-    digits: tuple[LabelledImages, LabelledImages], variants: list[Variant]
-) -> tuple[TrainedBaseline, ...]:
+def trained(digits: Digits, variants: list[Variant]) -> Trained:
     return train_baselines(*digits, variants, SETTINGS, SEED).baselines
 
 
@@ -67,12 +67,7 @@ def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
 
 
 class TestSideBySide:
-    def test_as_each_alone(
-        self,
-        digits: tuple[LabelledImages, LabelledImages],
-        variants: list[Variant],
-        trained: tuple[TrainedBaseline, ...],
-    ) -> None:
+    def test_as_each_alone(self, digits: Digits, variants: list[Variant], trained: Trained) -> None:
         """Products of other sizes may round otherwise: equal but for that after an epoch.
 
         In a network of few levels an activation that falls on the other side of a half moves what
@@ -92,10 +87,7 @@ class TestSideBySide:
                     assert one.ndim == 1 or np.sum(one != other) <= 1 + moved * one.size
 
     def test_same_to_the_bit_whatever_the_threads(
-        self,
-        digits: tuple[LabelledImages, LabelledImages],
-        variants: list[Variant],
-        trained: tuple[TrainedBaseline, ...],
+        self, digits: Digits, variants: list[Variant], trained: Trained
     ) -> None:
         torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
         try:
@@ -112,9 +104,7 @@ class TestSideBySide:
             torch.set_num_threads(torch_threads)
             numba.set_num_threads(numba_threads)
 
-    def test_a_variant_of_equal_size_is_another_network(
-        self, digits: tuple[LabelledImages, LabelledImages]
-    ) -> None:
+    def test_a_variant_of_equal_size_is_another_network(self, digits: Digits) -> None:
         architecture = Network.of_layers(784, (7,), 10)
         twins = [Variant(architecture, equal_size=True), Variant(architecture)]
         settings = changed(SETTINGS, max_epochs=1)
@@ -127,9 +117,7 @@ class TestSideBySide:
         ):
             assert mine.tobytes() == its.tobytes() == the_others.tobytes()
 
-    def test_diverging_is_refused(
-        self, digits: tuple[LabelledImages, LabelledImages], variants: list[Variant]
-    ) -> None:
+    def test_diverging_is_refused(self, digits: Digits, variants: list[Variant]) -> None:
         settings = changed(SETTINGS, schedule="constant").model_copy(update={"lr": 1e30})
         with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
             train_baselines(*digits, variants, settings, SEED)
@@ -142,7 +130,7 @@ def test_sums_need_room_for_activations_of_more_than_one_bit() -> None:
         next(family(784, 10, wide, PRUNING_EPOCHS, 16))
 
 
-def test_without_biases_learns_and_has_none(trained: tuple[TrainedBaseline, ...]) -> None:
+def test_without_biases_learns_and_has_none(trained: Trained) -> None:
     without = [one for one in trained if one.variant.name.endswith(", no bias")]
     assert [one.variant.bits for one in without] == [32, 4]
     for one in without:
@@ -151,11 +139,7 @@ def test_without_biases_learns_and_has_none(trained: tuple[TrainedBaseline, ...]
 
 
 class TestIntegers:
-    def test_counts_equal_a_loop(
-        self,
-        digits: tuple[LabelledImages, LabelledImages],
-        trained: tuple[TrainedBaseline, ...],
-    ) -> None:
+    def test_counts_equal_a_loop(self, digits: Digits, trained: Trained) -> None:
         (baseline,) = (
             one
             for one in trained
@@ -185,11 +169,7 @@ class TestIntegers:
                 )
         assert found.predictions.tolist() == [row.index(max(row)) for row in scores.tolist()]
 
-    def test_are_what_was_trained(
-        self,
-        digits: tuple[LabelledImages, LabelledImages],
-        trained: tuple[TrainedBaseline, ...],
-    ) -> None:
+    def test_are_what_was_trained(self, digits: Digits, trained: Trained) -> None:
         """The integers read the validation images as the rounded numbers of the training do."""
         for baseline in trained:
             if isinstance(baseline.network, QuantisedNetwork):
@@ -226,9 +206,7 @@ class TestIntegers:
 
 
 def test_cut_short_after_every_epoch(
-    digits: tuple[LabelledImages, LabelledImages],
-    variants: list[Variant],
-    trained: tuple[TrainedBaseline, ...],
+    digits: Digits, variants: list[Variant], trained: Trained
 ) -> None:
     ended, cuts = cut_short_after_every_epoch(
         lambda state_store: train_baselines(
