@@ -196,6 +196,23 @@ class TestEnergy:
         assert_says("README.md", f"a non-spiking ReLU network {macs:,.0f}")
 
 
+def test_convolutions() -> None:
+    """Every row of the table of convolutional networks, and the settings that repeat it."""
+    for row in committed_rows("convolution"):
+        events = [f"{float(one):,.0f}" for one in row["synaptic_events_per_connection"].split()]
+        energies = [f"{float(value):,.1f} nJ" for name, value in row.items() if name[:3] == "nj_"]
+        assert_says(
+            COMPARISON,
+            f"| {row['layers'].replace(' ', '-')} | {row['seed']} "
+            f"| {float(row['validation_accuracy_percent']):.2f} % "
+            f"| {float(row['test_accuracy_percent']):.2f} % "
+            f"| {float(row['synaptic_events_per_inference']):,.0f} ({' + '.join(events)}) "
+            f"| {' | '.join(energies)} |",
+            row["git_commit"][:8],
+            *row["settings"].split(),
+        )
+
+
 @pytest.mark.parametrize("page", verdict.PAGES)
 def test_verdict(page: str) -> None:
     """What pages state over recorded networks is what the committed tables say."""
