@@ -108,6 +108,11 @@ class Place:
     gives_nearly: bool = False
     peak: float = 0.0
 
+    def __post_init__(self) -> None:
+        reached = np.zeros(1) if self.fan_out is None else self.fan_out
+        self.alike = 0 if np.ptp(reached) else int(reached[0])
+        """What each unit that enters reaches, if all reach as many; else 0."""
+
     @property
     def n_out(self) -> int:
         """Units."""
@@ -183,6 +188,7 @@ class Watch:
         self.sizes: list[int] = []
         self._by_shape: dict[tuple[str, Shape], Place] = {}
         self._traced: WeakKeyDictionary[Any, _Traced] = WeakKeyDictionary()
+        self._giving_values: set[str] = set()
         self._now: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
         self._batches: list[dict[tuple[str, str], NDArray[np.int64]]] = []
         self._size, self._steps = 0, 0
@@ -428,17 +434,24 @@ class Watch:
             self.input_shape = by_step.shape[2:]
         place.sources[source] = None
         if traced.given is None or traced.key != _key(x):
-            traced.key, traced.given = _key(x), summary(by_step, self._scratch)
+            takes_values = place.takes_values and source in self._giving_values
+            traced.key, traced.given = _key(x), summary(by_step, self._scratch, takes_values)
         given = traced.given
         if not given.whole:
             place.takes_values = True
+            self._giving_values.add(source)
         place.peak = max(place.peak, given.peak)
-        if place.fan_out is not None:
+        if place.alike:
+            events, entries = (
+                place.alike * one.to(torch.int64) for one in (given.spikes, given.nonzero)
+            )
+        elif place.fan_out is not None:
             flat, is_binary = by_step.flatten(2), given.whole and given.spikes is given.nonzero
             marks = flat if is_binary else _marks(flat, self._scratch)
             events = entries = place.weighted(marks, 1)
             if given.whole and not is_binary:
                 events = place.weighted(flat.abs(), given.peak)
+        if place.fan_out is not None:
             self._now[place.name, "events"].append(events)
             self._now[place.name, "entries"].append(entries)
         self._now[place.name, f"spikes of {source}"].append(given.spikes)
