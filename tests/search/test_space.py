@@ -55,6 +55,8 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
         ("model.decay", {"from": 0, "to": 1, "steps": 2}, ENTRY),
         ("model.decay", 0.5, ENTRY),
         ("model.hidden", [], ENTRY),
+        ("model.layers", [["400", "8c3"]], ", since the layer 8c3 stands behind 400"),
+        ("model.layers", ["400"], ": '400' is not allowed; allowed: null, or a list of 1 to 8"),
         ("train.lrr", [1.0], ": 1.0 is given to an unknown key (did you mean lr?); allowed"),
         *((key, [1, 2], ": is no parameter of a trial") for key in ("seed", "train.threads")),
     ],
@@ -75,8 +77,10 @@ def test_draws_stay_in_their_range_and_are_short(search_of: SearchOf) -> None:
         "model.threshold": {"from": 0.1, "to": 1.0, "step": 0.2},
         "encode.time_window": {"from": 5, "to": 10, "step": 2},
         "model.hidden": [100, [50, 20]],
+        "model.layers": [None, ["12c5s2", "2avg", 40]],
     }
-    found = [drawn for _, drawn in draws(search_of(entries).space, 60)]
+    space = search_of(entries).space
+    found = [drawn for _, drawn in draws(space, 60)]
     rates = {drawn["train.lr"] for drawn in found}
     assert rates - {0.00123456, 0.00133456} == {float(f"{rate:.4g}") for rate in rates} & rates
     assert 0.00123456 <= min(rates) < max(rates) <= 0.00133456
@@ -84,6 +88,8 @@ def test_draws_stay_in_their_range_and_are_short(search_of: SearchOf) -> None:
     assert {drawn["encode.time_window"] for drawn in found} == {5, 7, 9}
     assert all(type(drawn["encode.time_window"]) is int for drawn in found)
     assert {str(drawn["model.hidden"]) for drawn in found} == {"100", "[50, 20]"}
+    layers = {space.params(drawn).model.layers for drawn in found[:9]}
+    assert layers == {None, ("12c5s2", "2avg", "40")}
 
 
 def test_a_measure_of_energy_covers_what_is_computed(search_of: SearchOf) -> None:

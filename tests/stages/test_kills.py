@@ -181,14 +181,16 @@ def kill(process: subprocess.Popen[str], victim: str) -> None:
     process.wait(COMMAND_SECONDS)
 
 
+@pytest.mark.parametrize("changed", [{}, {"model.layers": "[4c5s2, 20r]"}], ids=["dense", "chain"])
 def test_kills_end_with_the_same_bytes_and_one_run(
-    recorded_project: recorded_project.Project, tmp_path: Path
+    recorded_project: recorded_project.Project, tmp_path: Path, changed: dict[str, str]
 ) -> None:
     """The project without its store, whose results are those of an undisturbed run."""
     folder = recorded_project.copy_to(tmp_path / "a clone")
     project = Project(folder, recorded_project.environment)
-    if IS_CAMPAIGN:
-        set_parameters(folder, LONGER)
+    changed = {**LONGER, **changed} if IS_CAMPAIGN else changed
+    if changed:
+        set_parameters(folder, changed)
         project.dvc("repro", "energy_report")
     expected = project.digests()
     timings = [
