@@ -11,11 +11,10 @@ from spikejoule.core.provenance import file_digest, library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-from spikejoule.energy.analysis import COLUMNS
+from spikejoule.energy.analysis import COLUMNS, energy_rows, headline
 from spikejoule.energy.bands import FrontsTable, VerdictTable
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.ledger import save_variants
-from spikejoule.energy.tables import EnergyMetrics, energy_rows, headline
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
@@ -88,7 +87,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         str(network.data["source"]),
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
-    metrics = EnergyMetrics.model_validate(headline(analysis))
+    metrics = headline(analysis)
     pictures = {"spike_raster": spike_raster(raster).png()}
 
     write_complete(paths["checkpoint"], content)
@@ -96,16 +95,16 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     own = [replace(one, weights_sha256=digest) for one in inputs.variants]
     save_variants(paths["contenders"], [*own, *analysis.baselines])
     write_nir(paths["nir"], graph)
-    metrics.write(paths["energy_metrics"])
-    ratio, energy_pj = metrics.equal_accuracy_ratio, metrics.energy_per_inference_pj
+    write_json(paths["energy_metrics"], metrics)
+    energy_pj = metrics.get("energy_per_inference_pj")
     summary = {
         "accuracy": evaluated.test_accuracy_percent,
         "accuracy_val": network.best_validation_accuracy_percent,
         "early": evaluated.early_exit_test_accuracy_percent,
         "early_events": evaluated.early_exit_synaptic_events_per_inference,
         "energy_nj": None if energy_pj is None else energy_pj / 1000,
-        "events": metrics.synaptic_events_per_inference,
-        "ratio": ratio,
+        "events": metrics["synaptic_events_per_inference"],
+        "ratio": metrics.get("equal_accuracy_ratio"),
     }
     # Six digits and short names: seven columns of them, and the data's name, fit a terminal.
     known = {name: float(f"{of:.6g}") for name, of in summary.items() if of is not None}

@@ -14,8 +14,8 @@ from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies, training_record
-from spikejoule.energy.tables import EnergyMetrics, headline
+from spikejoule.energy.analysis import headline
+from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_activity, training_record
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
@@ -292,16 +292,15 @@ def test_constant_currents_are_recorded_and_shown(
     means = given.operations.counts.mean(axis=0)
     assert recorded.operations.means.tolist() == pytest.approx(means.tolist())
     assert recorded.training is not None
-    assert [epoch.input_macs for epoch in recorded.training.epochs] == [5000, 5000]
+    assert recorded.training.activity.total("macs").tolist() == [5000, 5000]
     profiles = load_profiles()
     result = analyse(given, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100))
     numbers = headline(result)
     assert numbers["input_macs_per_inference"] == measured.proxies.input_macs_per_inference
-    EnergyMetrics.model_validate(numbers)
     # What is missing
     for epoch in content["spikejoule"]["history"]:
         del epoch["input_macs"]
     assert training_record(stored(tmp_path, content)) is None
     del content["energy_proxies"]["input_macs_per_inference"]
     with pytest.raises(ArtifactError, match="must record its input_macs_per_inference"):
-        recorded_proxies(stored(tmp_path, content))
+        recorded_activity(stored(tmp_path, content))

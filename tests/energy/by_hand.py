@@ -1,5 +1,6 @@
 """The network by hand as an energy analysis, and conventional networks to hold against it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,40 +17,41 @@ from spikejoule.energy import (
     TrainingRecord,
     analyse,
     count_operations,
-    energy_proxies,
     load_profiles,
 )
 from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
-from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.checkpoint import EpochRecord
+from spikejoule.evaluation.measurement import Activity, Measurement
 from spikejoule.model.network import Network
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 
-def epoch(
-    number: int, samples: int, spikes: tuple[int, ...], percent: float = 70.0, **counted: Any
-) -> EpochRecord:
-    """An epoch of so many samples."""
-    accuracies = {f"{of}_accuracy_percent": percent for of in ("train", "validation")}
-    known = {"learning_rate": 0.001, "train_loss": 1.0, **accuracies, **counted}
-    return EpochRecord.model_validate(
-        {"epoch": number, "samples": samples, "spikes": spikes, **known}
+def training(
+    spikes: Sequence[tuple[int, ...]] = ((5, 3, 2),) * 2,
+    samples: int = 1,
+    network: Network = ARCHITECTURE,
+    time_window: int = 3,
+    counted: dict[str, Any] | None = None,
+    **changed: Any,
+) -> TrainingRecord:
+    """Epochs of so many samples, a batch each, and so many spikes of each layer."""
+    each = np.full(len(spikes), samples)
+    activity = Activity.of_layers(
+        network, time_window, np.array(spikes), samples=each, **(counted or {})
     )
+    values: dict[str, Any] = {
+        "activity": activity,
+        "batches": np.ones(len(spikes), np.int64),
+        "n_epochs": len(spikes),
+        "weight_decay": True,
+        "clipping": True,
+        "best_validation_accuracy_percent": 90.0,
+    }
+    return TrainingRecord(**(values | changed))
 
 
-TRAINING = TrainingRecord(
-    epochs=(epoch(1, 1, (5, 3, 2)), epoch(2, 1, (5, 3, 2), 90.0)),
-    samples=2,
-    spikes=(10, 6, 4),
-    n_epochs=2,
-    time_window=3,
-    batch_size=1,
-    weight_decay=True,
-    clipping=True,
-    best_validation_accuracy_percent=90.0,
-)
+TRAINING = training()
 SAMPLES = 4
 
 
@@ -92,13 +94,12 @@ def inputs(
     images: int = SAMPLES,
 ) -> AnalysisInputs:
     """The network by hand on so many equal images."""
-    means = {"input": 5.0, "hidden": 3.0, "output": 2.0}
     return AnalysisInputs(
         title="by hand",
         architecture=ARCHITECTURE,
         encoder=Poisson(time_window=3, max_rate=80.0),
         variants=(variant(count_operations(measured(images))),),
-        proxies=energy_proxies(ARCHITECTURE, means, 3),
+        proxies=measured(images).proxies,
         n_images=images,
         labels=None if labels is None else np.array(labels),
         baselines=baselines,

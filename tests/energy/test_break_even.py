@@ -181,9 +181,9 @@ def energy_of(
     return total
 
 
-def priced(operations: OperationCounts, under: HardwareProfile) -> tuple[Ledger, int, int]:
-    """A ledger of one network under one profile, and their numbers."""
-    return Ledger.of([variant(operations)], {under.id: under}, BootstrapSettings(20)), 0, 0
+def priced(operations: OperationCounts, under: HardwareProfile) -> tuple[Ledger, int, str]:
+    """A ledger of one network under one profile, its number and the profile's id."""
+    return Ledger.of([variant(operations)], [under], BootstrapSettings(20)), 0, under.id
 
 
 def of(counts: dict[str, float]) -> OperationCounts:

@@ -6,10 +6,11 @@
 import numpy as np
 import pytest
 
-from spikejoule.energy import count_operations, load_profiles, mean_operations, price
+from spikejoule.energy import count_operations, load_profiles, price
 from spikejoule.energy.counting import Column, averaging, count_baseline
 from spikejoule.energy.terms import TERMS
 from spikejoule.engine import run_network
+from spikejoule.evaluation.measurement import Activity
 from tests.energy.by_hand import baseline, measured
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, OUTPUT, STATE
 from tests.tools.without_torch import needs_torch
@@ -108,12 +109,11 @@ def test_means_of_squares_are_made_on_either_side() -> None:
         assert found.columns[new:] == network.columns
         assert found.counts[:, new:].tolist() == network.counts.tolist()
         assert averaging(network, 1, 3) is network
-    assert averaging(ours, 2, 3).lazy_updates is ours.lazy_updates
 
 
 def test_means_of_a_network_are_those_of_its_counts() -> None:
     """Of all synapses; where some are gone, `test_recount.py`."""
-    spikes = {"input": 5.0, "hidden": 3.0, "output": 2.0}
-    means = mean_operations(spikes, ARCHITECTURE, 3)
+    means = count_operations(Activity.of_layers(ARCHITECTURE, 3, np.array([[5.0, 3.0, 2.0]])))
+    assert means.n_images is None
     assert means.columns == TINY.columns
     assert means.means.tolist() == TINY.counts[0].tolist()

@@ -164,7 +164,7 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
         *baseline_variants((baseline(10, [6, 5]), baseline(7, [3, 3], "8 bits", weight_bits=8)), 2),
     ]
     assert len(variants) == 5
-    ledger = Ledger.of(variants, load_profiles(), BootstrapSettings(9))
+    ledger = Ledger.of(variants, load_profiles().values(), BootstrapSettings(9))
     for entry in load_profiles().values():
         for one in variants if entry.compares else ():
             _, value, high = price(one.operations, entry).mean(axis=1)

@@ -26,15 +26,14 @@ from spikejoule.energy import (
     analyse,
     count_operations,
     load_profiles,
-    mean_operations,
     price,
 )
+from spikejoule.energy.analysis import COLUMNS, energy_rows
 from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variants
 from spikejoule.energy.prices import PACKAGED, prices_pj
-from spikejoule.energy.tables import COLUMNS, energy_rows
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
-from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.measurement import Activity, Measurement
 from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
@@ -291,13 +290,16 @@ def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: 
     given = case(mnist5k.test.images[:5], code, (9,), pruned=0.8, threshold=6.0)
     measured, expected = given.measured, given.recounted()
     assert measured.input_macs is not None
-    means = mean_operations(
-        measured.counts.means,
-        measured.network,
-        6,
-        measured.synaptic_events.mean(axis=0).tolist(),
-        (float(measured.input_macs.mean()), products),
-        measured.pruned,
+    means = count_operations(
+        Activity.of_layers(
+            measured.network,
+            6,
+            np.array([[*measured.counts.means.values()]]),
+            measured.synaptic_events.mean(axis=0)[None],
+            macs=[measured.input_macs.mean()],
+            products=products,
+            pruned=measured.pruned,
+        )
     )
     of_code = ("pixel_read", "random_draw", "code_")
     wanted = {

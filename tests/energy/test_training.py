@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.energy import TrainingRecord, count_operations, load_profiles
 from spikejoule.energy.counting import Column
 from spikejoule.energy.training import PHASES, count_training
 from spikejoule.energy.training import TRAINING as WHOLE
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from tests.energy.by_hand import TRAINING, analysis, epoch, inputs, measured
+from tests.energy.by_hand import TRAINING, analysis, inputs, measured, training
 from tests.tools.tiny_network import ARCHITECTURE
 
 BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
@@ -21,9 +20,9 @@ OPTIMIZER_PJ = 126 * 3.7 + 84 * 0.9
 EPOCH_PJ = 69.6 + BACKWARD_PJ + OPTIMIZER_PJ
 
 
-def counts_of(record: TrainingRecord, **changed: Any) -> dict[tuple[str, str, str], list[int]]:
+def counts_of(record: TrainingRecord) -> dict[tuple[str, str, str], list[int]]:
     """The counts of each epoch by phase, term and place."""
-    counted = count_training(record, dataclasses.replace(ARCHITECTURE, **changed))
+    counted = count_training(record)
     return {
         (column.phase, column.term, column.place): counts.tolist()
         for column, counts in zip(counted.columns, counted.counts.T, strict=True)
@@ -54,7 +53,6 @@ def test_counts_by_hand() -> None:
         key: [count] * 2 for key, count in expected.items()
     }
     assert not any(place == "input_to_hidden" for _, term, place in counts if "mac" in term)
-    assert TRAINING.optimizer_steps == 2
 
 
 def test_energies_by_hand() -> None:
@@ -71,13 +69,7 @@ def test_energies_by_hand() -> None:
 
 
 def test_a_teacher_costs_its_forward_passes() -> None:
-    taught = dataclasses.replace(
-        TRAINING,
-        epochs=tuple(
-            one.model_copy(update={"teacher_macs": 100, "teacher_macs_nonzero": 30})
-            for one in TRAINING.epochs
-        ),
-    )
+    taught = training(teacher_macs=np.array([[100, 30]] * 2))
     with_one, without = (
         analysis(dataclasses.replace(inputs(), training=one)) for one in (taught, TRAINING)
     )
@@ -99,7 +91,7 @@ def test_a_teacher_costs_its_forward_passes() -> None:
 def test_what_is_switched_off_is_not_counted(
     changes: dict[str, bool], operations: tuple[int, int]
 ) -> None:
-    counts = counts_of(dataclasses.replace(TRAINING, **changes))  # type: ignore[arg-type]
+    counts = counts_of(training(**changes))  # type: ignore[arg-type]
     found = [
         counts["optimizer", f"optimizer_{name}", "parameters"]
         for name in ("multiplication", "addition")
@@ -120,7 +112,8 @@ def test_what_is_switched_off_is_not_counted(
 def test_training_counts_what_other_neurons_do(
     neuron: dict[str, Any], expected: tuple[int, ...]
 ) -> None:
-    counts = counts_of(TRAINING, model=LeakyIntegrateAndFire(**neuron))
+    network = dataclasses.replace(ARCHITECTURE, model=LeakyIntegrateAndFire(**neuron))
+    counts = counts_of(training(network=network))
     terms = ("bias_gradient_accumulation", "delta_multiplication", "delta_addition")
     keys = [("backward", term, "hidden") for term in terms]
     keys.append(("optimizer", "optimizer_root", "parameters"))
@@ -128,14 +121,11 @@ def test_training_counts_what_other_neurons_do(
 
 
 def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
-    counted = dataclasses.replace(
-        TRAINING,
-        pruned=True,
-        epochs=tuple(one.model_copy(update={"synaptic_events": (7, 4)}) for one in TRAINING.epochs),
-    )
+    known = {"counted": {"events": [(7, 4)] * 2}, "events_counted": True}
+    counted = training(pruned=True, **known)
     upper_bound = "which is an upper bound."
     assert not counted.assumptions[-1].endswith(upper_bound)
-    assert dataclasses.replace(TRAINING, pruned=True).assumptions[-1].endswith(upper_bound)
+    assert training(pruned=True).assumptions[-1].endswith(upper_bound)
     counts = counts_of(counted)
     for key in (("forward", "synaptic_event"), ("backward", "gradient_accumulation")):
         found = [counts[*key, place][0] for place in ("input_to_hidden", "hidden_to_output")]
@@ -145,14 +135,8 @@ def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
 @pytest.mark.parametrize("products", PRODUCTS)
 def test_products_of_constant_currents_are_of_both_passes(products: Products) -> None:
     macs = 4 * (1 if products == "once" else 3)
-    code = Direct(time_window=3, direct_products=products)
-    epochs = tuple(
-        epoch(number, 1, (0, 1, 1), synaptic_events=(0, 2), input_macs=macs) for number in (1, 2)
-    )
-    record = dataclasses.replace(
-        TRAINING, epochs=epochs, spikes=(0, 2, 2), input_products=code.input_products
-    )
-    counts = counts_of(record)
+    counted = {"events": [(0, 2)] * 2, "macs": [macs] * 2, "products": products}
+    counts = counts_of(training([(0, 1, 1)] * 2, counted=counted))
     assert counts["forward", "input_mac", "input_to_hidden"] == [macs] * 2
     assert counts["backward", "input_gradient_mac", "input_to_hidden"] == [macs] * 2
     assert counts["backward", "gradient_accumulation", "input_to_hidden"] == [0, 0]
@@ -161,9 +145,8 @@ def test_products_of_constant_currents_are_of_both_passes(products: Products) ->
 
 def test_an_epoch_of_many_samples_is_the_sum_of_them() -> None:
     """Rows of epochs hold what all samples take: so many times what one of them takes."""
-    one = dataclasses.replace(TRAINING, epochs=TRAINING.epochs[:1], samples=1, n_epochs=1)
-    many = dataclasses.replace(one, epochs=(epoch(1, 7, (35, 21, 14)),), samples=7, batch_size=7)
-    found, of_one = (count_training(record, ARCHITECTURE) for record in (many, one))
+    one, many = training([(5, 3, 2)]), training([(35, 21, 14)], samples=7)
+    found, of_one = count_training(many), count_training(one)
     assert found.columns == of_one.columns
     forward = [column.phase == "forward" for column in found.columns]
     assert found.counts[0, forward].tolist() == (7 * of_one.counts[0, forward]).tolist()

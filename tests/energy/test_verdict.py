@@ -16,10 +16,10 @@ from spikejoule.energy import (
     BootstrapSettings,
     HardwareProfile,
     OperationCounts,
+    count_operations,
     load_profiles,
-    mean_operations,
 )
-from spikejoule.energy.bands import RecordedNetwork
+from spikejoule.energy.bands import RecordedNetwork, among_recorded
 from spikejoule.energy.comparison import Verdict, outcome_of, verdicts
 from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import (
@@ -34,8 +34,7 @@ from spikejoule.energy.ledger import (
     spiking_variants,
 )
 from spikejoule.energy.prices import Price
-from spikejoule.energy.tables import among_recorded
-from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.measurement import Activity, Measurement
 from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -65,14 +64,14 @@ def judged(
     under: HardwareProfile = PLAIN,
     settings: BootstrapSettings = SETTINGS,
 ) -> Verdict:
-    (found,) = verdicts(Ledger.of(variants, {under.id: under}, settings), (level,))
+    (found,) = verdicts(Ledger.of(variants, [under], settings), (level,))
     return found
 
 
 def all_judged(
     variants: Sequence[Variant], profiles: dict[str, HardwareProfile], *levels: float
 ) -> tuple[Verdict, ...]:
-    return verdicts(Ledger.of(variants, profiles, SETTINGS), levels)
+    return verdicts(Ledger.of(variants, profiles.values(), SETTINGS), levels)
 
 
 def networks(found: Verdict) -> tuple[str, ...]:
@@ -202,7 +201,7 @@ def test_brackets_are_compared_by_the_middle_of_their_prices() -> None:
     """Own 99 to 203 by the interval, 100 to 200 by prices; recorded 100.3 to 200.7."""
     under = profile({"synaptic_event": [1, 2], "mac": [1, 2]}, "system")
     variants = [variant("spiking", [10] * 40), variant("conventional", [98, 102] * 20)]
-    ledger = Ledger.of(variants, {under.id: under}, SETTINGS)
+    ledger = Ledger.of(variants, [under], SETTINGS)
     (own,) = verdicts(ledger, (97.0,))
     own = own.model_copy(update={"conventional_pj_low": 99.0, "conventional_pj_high": 203.0})
     row = RecordedNetwork(
@@ -267,7 +266,7 @@ def test_a_file_from_before_checksums_is_read(tmp_path: Path) -> None:
 
 
 def test_means_and_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) -> None:
-    means = mean_operations({"input": 5.0, "hidden": 3.0, "output": 2.0}, ARCHITECTURE, 3)
+    means = count_operations(Activity.of_layers(ARCHITECTURE, 3, np.array([[5.0, 3.0, 2.0]])))
     large = counted_networks()[0]
     large.operations.counts[0, 0] = 2**32
     for one in (large, Variant("spiking", "n", "way", None, 32, means)):

@@ -18,7 +18,7 @@ from spikejoule.model.layers import layers_of
 from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
-from tests.energy.by_hand import TRAINING, epoch
+from tests.energy.by_hand import training
 from tests.tools.examples import adam_state, trained_network, write_example
 from tests.tools.networks import spike_trains
 
@@ -97,9 +97,8 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
 
 def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() -> None:
     network = Network.of_chain((1, 12, 12), layers_of(["4c3", "2sum", "8r"]), 3)
-    events = epoch(1, 7, (900, 700, 50, 9), synaptic_events=(5000, 800, 400, 150))
-    record = replace(TRAINING, epochs=(events,), samples=7, n_epochs=1, time_window=STEPS)
-    counted = count_training(record, network)
+    events = {"events": [(5000, 800, 400, 150)]}
+    counted = count_training(training([(900, 700, 50, 9)], 7, network, STEPS, events))
     macs = {
         column.place: count
         for column, count in zip(counted.columns, counted.counts[0].tolist(), strict=True)

@@ -15,6 +15,7 @@ from spikejoule.evaluation.inference import (
     measure_network,
     save_inference_events,
 )
+from spikejoule.evaluation.measurement import Activity
 from spikejoule.model.network import Network
 from tests.tools.examples import trained_network
 
@@ -22,7 +23,7 @@ EVENTS = EventList.from_dense(np.random.default_rng(3).random((6, 50, 784)) < 0.
 
 
 def proxies_of(network: Network, spikes: list[float], steps: int) -> EnergyProxies:
-    return energy_proxies(network, dict(zip(network.layer_names, spikes, strict=False)), steps)
+    return energy_proxies(Activity.of_layers(network, steps, np.array([spikes])))
 
 
 def test_the_published_figures_of_the_seed() -> None:

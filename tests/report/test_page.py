@@ -19,9 +19,9 @@ from spikejoule.energy import (
     analyse,
     load_profiles,
 )
+from spikejoule.energy.analysis import headline
 from spikejoule.energy.bands import RecordedNetwork, band_verdicts
 from spikejoule.energy.estimates import joules, plain
-from spikejoule.energy.tables import headline
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.model.layers import layers_of

@@ -14,6 +14,7 @@ from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_b
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
+from spikejoule.evaluation.measurement import Activity
 from spikejoule.model.checkpoint import write_complete
 from spikejoule.model.network import Network
 from spikejoule.model.neuron import Neuron
@@ -107,7 +108,8 @@ def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
     """The complete checkpoint of `network`."""
     network = network or trained_network()
     spikes = inference_spikes(network)
-    proxies = energy_proxies(network.architecture, spikes.means, 50)
+    means = np.array([[*spikes.means.values()]])
+    proxies = energy_proxies(Activity.of_layers(network.architecture, 50, means))
     return build_complete(
         network,
         spikes,

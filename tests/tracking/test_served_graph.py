@@ -14,8 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import load_profiles, price
-from spikejoule.energy.counting import count_spiking
+from spikejoule.energy import count_operations, load_profiles, price
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.running import run_graph
@@ -69,7 +68,7 @@ def test_a_published_graph_predicts_what_the_executor_counts(
         assert rows[f"spikes_{node}"].tolist() == counts.tolist()
     assert rows["synaptic_events"].tolist() == run.total("events").tolist()
     assert rows["value_macs"].tolist() == run.total("macs").tolist()
-    low, _, high = price(count_spiking(run), load_profiles(None)[PROFILE])
+    low, _, high = price(count_operations(run), load_profiles(None)[PROFILE])
     of_profile = mlflow.pyfunc.load_model("models:/mine/1").predict(
         spikes.reshape(20, 10, -1).astype(int).astype(object), params={"profile": PROFILE}
     )

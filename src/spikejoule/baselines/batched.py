@@ -125,24 +125,31 @@ class BatchedNetworks:
             for k in range(len(self.variants))
         ]
         """By network, views of what the optimizer changes."""
-        self._masks: list[dict[str, Tensor]] = [
-            {name: torch.ones_like(of) for name, of in kept.items() if of.ndim == 2}
-            if variant.pruning.pruned_fraction
-            else {}
-            for variant, kept in zip(self.variants, self._kept, strict=True)
-        ]
+        is_pruned = any(variant.pruning.pruned_fraction for variant in variants)
+        self._masks = {
+            name: torch.ones_like(of)
+            for name, of in self._exact.items()
+            if is_pruned and of.ndim == 3
+        }
         self._optimizer = torch.optim.Adam(
             [{"params": list(kept.values())} for kept in self._kept],
             settings.lr,
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        for kept in self._kept:
-            for parameter in kept.values():
+        self._moments = {
+            f"{moment}.{name}": torch.zeros(len(variants))
+            if moment == "step"
+            else torch.zeros_like(of)
+            for name, of in self._exact.items()
+            for moment in _MOMENTS
+        }
+        """The state of Adam, [K] or [K, ...]."""
+        for k, kept in enumerate(self._kept):
+            for name, parameter in kept.items():
                 # As torch does before its first step.
                 self._optimizer.state[parameter] = {
-                    moment: torch.zeros(()) if moment == "step" else torch.zeros_like(parameter)
-                    for moment in _MOMENTS
+                    moment: self._moments[f"{moment}.{name}"][k] for moment in _MOMENTS
                 }
         self._weight_tops, self._activation_tops = (
             torch.tensor([2.0**bits - 1 for bits in widths])[:, None, None]
@@ -184,7 +191,7 @@ class BatchedNetworks:
 
     def _weights(self, k: int) -> dict[str, NDArray[Any]]:
         """A copy of network k as it is: parameters and, of integers, their units, float64."""
-        weights = {name: values.detach().numpy().copy() for name, values in self._kept[k].items()}
+        weights = {name: of[k].numpy().copy() for name, of in self._exact.items()}
         units = {"weight_units": self._weight_units, "activation_units": self._activation_units}
         return weights | {
             name: np.array([float(of_all[k]) for of_all in of_layers])
@@ -193,37 +200,33 @@ class BatchedNetworks:
         }
 
     def _tensors(self) -> dict[str, Tensor]:
-        """All that the next epoch depends on: parameters, masks, Adam's state of each network."""
-        tensors: dict[str, Tensor] = {}
-        for k, (kept, masks) in enumerate(zip(self._kept, self._masks, strict=True)):
-            tensors |= {f"{k}.mask.{name}": mask for name, mask in masks.items()}
-            for name, parameter in kept.items():
-                of_adam = self._optimizer.state[parameter]
-                tensors[f"{k}.learned.{name}"] = parameter
-                tensors |= {f"{k}.{moment}.{name}": of_adam[moment] for moment in _MOMENTS}
-        return tensors
+        """All that the next epoch depends on: parameters, masks, Adam's state."""
+        named = {"learned": self._exact, "mask": self._masks}
+        return self._moments | {
+            f"{kind}.{name}": of for kind, tensors in named.items() for name, of in tensors.items()
+        }
 
-    def checkpoint(self) -> Checkpoint:
+    def state(self) -> dict[str, NDArray[Any]]:
         """What `resume_from` needs, a copy of it."""
-        arrays = {name: of.detach().numpy().copy() for name, of in self._tensors().items()}
+        arrays = {name: of.numpy().copy() for name, of in self._tensors().items()}
         for k, trained in enumerate(self.trained):
             arrays |= {f"{k}.best.{name}": values for name, values in trained.weights.items()}
-        epochs = [(of.validation_accuracies_percent, of.best_epoch) for of in self.trained]
-        return Checkpoint({"epochs": epochs}, arrays)
+            arrays[f"{k}.accuracies"] = np.array(trained.validation_accuracies_percent)
+            arrays[f"{k}.best_epoch"] = np.array([trained.best_epoch])
+        return arrays
 
-    def resume_from(self, checkpoint: Checkpoint) -> None:
-        """Let fresh networks resume from a `checkpoint`, to the same bits.
+    def resume_from(self, state: Checkpoint) -> None:
+        """Let fresh networks resume from the arrays of a `state`, to the same bits.
 
         Raises KeyError, RuntimeError or ValueError if it is of other networks.
         """
-        with torch.no_grad():
-            for name, tensor in self._tensors().items():
-                tensor.copy_(torch.from_numpy(checkpoint.arrays[name]))
-        for k, (trained, (accuracies, best_epoch)) in enumerate(
-            zip(self.trained, checkpoint.plain["epochs"], strict=True)
-        ):
-            trained.validation_accuracies_percent, trained.best_epoch = list(accuracies), best_epoch
-            trained.weights = checkpoint.part(f"{k}.best.").arrays
+        for name, tensor in self._tensors().items():
+            tensor.copy_(torch.from_numpy(state.arrays[name]))
+        for k, trained in enumerate(self.trained):
+            accuracies = state.arrays[f"{k}.accuracies"].tolist()
+            trained.validation_accuracies_percent = accuracies
+            trained.best_epoch = int(state.arrays[f"{k}.best_epoch"][0])
+            trained.weights = state.part(f"{k}.best.").arrays
             self._schedules[k].after_epochs(accuracies, self._n_batches)
 
     @property
@@ -289,20 +292,18 @@ class BatchedNetworks:
         self._round()
 
     def _prune(self, epoch: int) -> None:
-        for variant, kept, masks in zip(self.variants, self._kept, self._masks, strict=True):
+        for k, variant in enumerate(self.variants):
             fraction = variant.pruning.pruned_fraction_at(epoch, self._settings.max_epochs)
             if fraction:
-                state = {name: values.detach().numpy() for name, values in kept.items()}
+                state = {name: of[k].numpy() for name, of in self._exact.items()}
                 for name, mask in pruning_masks(state, fraction).items():
-                    masks[name].copy_(torch.from_numpy(mask.astype(np.float32)))
+                    self._masks[name][k].copy_(torch.from_numpy(mask.astype(np.float32)))
         self._remove()
 
     def _remove(self) -> None:
         """Make removed weights 0 again, so that they are also the next to be removed."""
-        with torch.no_grad():
-            for kept, masks in zip(self._kept, self._masks, strict=True):
-                for name, mask in masks.items():
-                    kept[name].mul_(mask)
+        for name, mask in self._masks.items():
+            self._exact[name].mul_(mask)
 
     def _choose_units(self) -> None:
         """Those of least squared error: of weights, then of activations, layer by layer."""

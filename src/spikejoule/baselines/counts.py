@@ -23,7 +23,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError, printable
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
-from spikejoule.model.network import Network, State, weights_and_biases
+from spikejoule.model.network import Network, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import FLOAT_BITS
 
@@ -108,32 +108,26 @@ def measure_baseline(
         pruned: whether weights were removed; those of 0 are no synapses then.
         splits: the images of `validation` and `test`.
     """
-    test = splits["test"]
+    test, validation, arrays = splits["test"], splits["validation"], weight_arrays(network)
+    widths = FLOAT_BITS, FLOAT_BITS, FLOAT_BITS
     if isinstance(network, QuantisedNetwork):
-        weights: list[NDArray[Any]] = [layer.weight for layer in network.layers]
-        has_bias = network.layers[0].bias is not None
         widths = network.weight_bits, network.activation_bits, network.sum_bits
-    else:
-        pairs = weights_and_biases(network)
-        weights, has_bias = [weight for weight, _ in pairs], pairs[0][1] is not None
-        widths = FLOAT_BITS, FLOAT_BITS, FLOAT_BITS
     layers = _layers(network, test.images)
     predictions = layers[-1].argmax(axis=1)
-    of_validation = _layers(network, splits["validation"].images)[-1].argmax(axis=1)
-    kept = [of != 0 if pruned else np.ones_like(of, dtype=np.bool_) for of in weights]
+    of_validation = _layers(network, validation.images)[-1].argmax(axis=1)
+    kept = [of != 0 if pruned else np.ones_like(of, dtype=np.bool_) for of in _matrices(arrays)]
     counts = BaselineCounts(
         name=name,
-        architecture=_architecture(weights, has_bias),
+        architecture=_architecture(arrays),
         synapses=tuple(int(of.sum()) for of in kept),
         weight_bits=widths[0],
         activation_bits=widths[1],
         sum_bits=widths[2],
         equal_size=equal_size,
-        validation_accuracy_percent=100
-        * float(np.mean(of_validation == splits["validation"].labels)),
+        validation_accuracy_percent=100 * float(np.mean(of_validation == validation.labels)),
         accuracy_percent=100 * int((predictions == test.labels).sum()) / len(test),
         macs_nonzero=nonzero_macs(layers, kept),
-        weights_sha256=weights_digest(weight_arrays(network)),
+        weights_sha256=weights_digest(arrays),
     )
     return MeasuredBaseline(counts, network, predictions)
 
@@ -206,13 +200,13 @@ def save_baseline(
 ) -> None:
     """Write networks on the test images: their counts, predictions and weights, and labels [N]."""
     counts = [of.counts for of in measured]
-    arrays: dict[str, NDArray[Any]] = {
-        "names": np.array([of.name for of in counts], dtype=np.str_),
-        "weight_bits": np.array([of.weight_bits for of in counts], dtype=np.int64),
-        "activation_bits": np.array([of.activation_bits for of in counts], dtype=np.int64),
-        "sum_bits": np.array([of.sum_bits for of in counts], dtype=np.int64),
-        "equal_size": np.array([of.equal_size for of in counts], dtype=np.uint8),
-        "validation_accuracy_percent": np.array([of.validation_accuracy_percent for of in counts]),
+    arrays: dict[str, NDArray[Any]] = {"names": np.array([of.name for of in counts], dtype=np.str_)}
+    arrays |= {
+        name: np.array([getattr(of, name) for of in counts], dtype=BASELINE.arrays[name].dtype)
+        for name in ("weight_bits", "activation_bits", "sum_bits", "equal_size",
+                     "validation_accuracy_percent")
+    }  # fmt: skip
+    arrays |= {
         "predictions": np.stack([of.predictions for of in measured]).astype(np.uint8),
         "labels": labels,
     }
@@ -263,24 +257,20 @@ def load_baseline(
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     """What a file says of a network; KeyError, IndexError or ValueError if it is not whole."""
     prefix, place = f"baseline{number}.", number - 1
-    bits, synapses = int(arrays["weight_bits"][place]), arrays[f"{prefix}synapses"].tolist()
-    kind = "" if bits == FLOAT_BITS else "integer_"
-    weights = [
-        arrays[f"{prefix}layer{layer}.{kind}weight"] for layer in range(1, 1 + len(synapses))
-    ]
-    if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
-        raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
     own = {name.removeprefix(prefix): of for name, of in arrays.items()
            if name.startswith(f"{prefix}layer")}  # fmt: skip
+    weights, synapses = _matrices(own), arrays[f"{prefix}synapses"].tolist()
+    if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
+        raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
     macs = arrays[f"{prefix}macs_nonzero"]
     if macs.shape[1:] != (len(synapses),):
         raise ValueError(f"{prefix}macs_nonzero is not of {len(synapses)} layers")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
-        architecture=_architecture(weights, f"{prefix}layer1.{kind}bias" in arrays),
+        architecture=_architecture(own),
         synapses=tuple(synapses),
-        weight_bits=bits,
+        weight_bits=int(arrays["weight_bits"][place]),
         activation_bits=int(arrays["activation_bits"][place]),
         sum_bits=int(arrays["sum_bits"][place]),
         equal_size=bool(arrays["equal_size"][place]),
@@ -291,7 +281,15 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     )
 
 
-def _architecture(weights: Sequence[NDArray[Any]], has_bias: bool) -> Network:
+def _matrices(arrays: Arrays) -> list[NDArray[Any]]:
+    """The weights among the arrays of a network, in the order of its layers."""
+    kind = "weight" if "layer1.weight" in arrays else "integer_weight"
+    n_layers = sum(name.endswith(f".{kind}") for name in arrays)
+    return [arrays[f"layer{number}.{kind}"] for number in range(1, 1 + n_layers)]
+
+
+def _architecture(arrays: Arrays) -> Network:
+    weights = _matrices(arrays)
     inner = tuple(of.shape[1] for of in weights[1:])
-    neuron = LeakyIntegrateAndFire(bias=has_bias)
+    neuron = LeakyIntegrateAndFire(bias=any(name.endswith("bias") for name in arrays))
     return Network.of_layers(weights[0].shape[1], inner, len(weights[-1]), neuron)

@@ -8,7 +8,7 @@ spiking network, and of each the weights with the best validation accuracy are k
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,14 +30,12 @@ def checkpoint_of(
     groups: Sequence[BatchedNetworks], seconds: Sequence[float], processor_seconds: float
 ) -> Checkpoint:
     """The state of all networks after epochs of so many seconds."""
-    states = [networks.checkpoint() for networks in groups]
     arrays = {
         f"{number}.{name}": values
-        for number, state in enumerate(states)
-        for name, values in state.arrays.items()
+        for number, networks in enumerate(groups)
+        for name, values in networks.state().items()
     }
-    clocks = {"seconds": list(seconds), "processor_seconds": processor_seconds}
-    return Checkpoint({**clocks, "groups": [of.plain for of in states]}, arrays)
+    return Checkpoint({"seconds": list(seconds), "processor_seconds": processor_seconds}, arrays)
 
 
 def resume_from(
@@ -49,10 +47,8 @@ def resume_from(
     Raises ArtifactError if it is of other networks; some may have resumed from it then.
     """
     try:
-        for number, (networks, plain) in enumerate(
-            zip(groups, checkpoint.plain["groups"], strict=True)
-        ):
-            networks.resume_from(replace(checkpoint.part(f"{number}."), plain=plain))
+        for number, networks in enumerate(groups):
+            networks.resume_from(checkpoint.part(f"{number}."))
         seconds = [float(of) for of in checkpoint.plain["seconds"]]
         return seconds, float(checkpoint.plain["processor_seconds"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

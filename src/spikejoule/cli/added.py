@@ -26,7 +26,7 @@ from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy import ledger
 from spikejoule.energy.analysis import network_name
 from spikejoule.energy.bands import RecordedNetwork
-from spikejoule.energy.counting import count_spiking
+from spikejoule.energy.counting import count_operations
 from spikejoule.energy.ledger import SPIKING, Accuracies, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.measurement import Activity
@@ -143,7 +143,7 @@ def _of_graph(
 def _spiking(
     activity: Activity, percents: Sequence[float], test: Split, encoder: Encoder
 ) -> Variant:
-    operations = count_spiking(activity, encoder.operations(test.samples.images))
+    operations = count_operations(activity, encoder.operations(test.samples.images))
     name, known = network_name(activity.network, encoder), Accuracies(*percents)
     return Variant(SPIKING, name, ledger.WHOLE_WINDOW, known, FLOAT_BITS, operations)
 

@@ -2,7 +2,7 @@
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
-from spikejoule.energy.counting import OperationCounts, count_operations, mean_operations
+from spikejoule.energy.counting import OperationCounts, count_operations
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import HardwareProfile, load_profiles, price, select_profile
 from spikejoule.energy.training import TrainingRecord
@@ -21,7 +21,6 @@ __all__ = [
     "count_operations",
     "energy_proxies",
     "load_profiles",
-    "mean_operations",
     "price",
     "select_profile",
 ]

@@ -1,11 +1,25 @@
-"""The energy analysis: what it starts from and assumes, and the table that everything selects from.
+"""The energy analysis: what it starts from and assumes, the table that everything selects from, and
+what is written of it.
 
-Plain values, without input or output; energies are in pJ. `EnergyAnalysis.table` prints the ledger:
-page, card, text, metrics and charts are selections of its rows.
+Energies are in pJ. `EnergyAnalysis.table` prints the ledger: page, card, text, metrics and charts
+are selections of its rows. Of it, `energy_rows` are those of metrics/energy.csv:
+
+    network            ``snn`` over its whole window, or a baseline and its method
+    phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of training
+    term               an operation (`terms.TERMS`), or ``total``
+    layer, class       empty: all of them
+    count              operations per inference (a mean); of training, all of them (an integer)
+    pj_low, pj, pj_high                    energy at the lower end, the value, the upper end of the
+                       prices; `pj` is empty where there are brackets alone
+    pj_standard_deviation                  over images
+    pj_interval_low, pj_interval_high      bootstrap interval of the mean, from the lower end of the
+                       prices to the upper
+    status             ``priced``, ``unpriced`` (not in the total) or ``covered`` (within another
+                       price)
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,10 +31,11 @@ from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.comparison import BreakEven, Verdict, break_even, verdicts
 from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
-from spikejoule.energy.estimates import BootstrapSettings, Energy
+from spikejoule.energy.estimates import BootstrapSettings, Energy, rounded
 from spikejoule.energy.ledger import (
     COUNTS,
     EARLY_EXIT,
+    LAZILY,
     PJ,
     SPIKING,
     WHOLE_WINDOW,
@@ -31,6 +46,7 @@ from spikejoule.energy.ledger import (
     baseline_variants,
 )
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.terms import UPDATES
 from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training
 from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import EnergyProxies
@@ -132,15 +148,14 @@ class AnalysisInputs:
     def neuron_updates(self) -> tuple[int, float | None]:
         """Neuron updates per inference: one in every step, and those of event-driven hardware.
 
-        With biases the two are the same; without, the second is None where images are not recorded.
+        The second is None where images are not recorded, unless biases make the two the same.
         """
-        operations, architecture = self.operations, self.architecture
-        clocked = self.encoder.time_window * sum(one.n_out for one in architecture.layers[1:])
-        if architecture.has_bias:
-            return clocked, float(clocked)
-        if operations.lazy_updates is None:
-            return clocked, None
-        return clocked, float(operations.lazy_updates.sum(axis=1).mean())
+        clocked = self.encoder.time_window * sum(one.n_out for one in self.architecture.layers[1:])
+        for one in self.variants:
+            if one.method == WHOLE_WINDOW + LAZILY:
+                return clocked, float(one.operations.of(*UPDATES).sum(axis=1).mean())
+        is_counted = self.operations.n_images is not None and not self.counted_in
+        return clocked, float(clocked) if is_counted or self.architecture.has_bias else None
 
 
 COLUMNS: Final = ("profile", "network", "phase", "term", "layer", "class", "count", *PJ, "status")
@@ -149,6 +164,7 @@ SNN: Final = "snn"
 """The network of the analysis, over its whole window, among the networks of the table; run in
 another way, that follows after a comma."""
 TOTAL: Final = "total"
+PJ_PER_MJ: Final = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,9 +290,8 @@ class EnergyAnalysis:
         inputs = self.inputs
         if one is None or one.spiking != inputs.variant.name or not one.conventional:
             return None
-        place = [each.id for each in self.ledger.profiles].index(one.profile)
         spikes, rate_hz = inputs.spikes_per_input, inputs.encoder.rate_hz
-        return break_even(self.ledger, 0, place, one.conventional_pj, spikes, rate_hz)
+        return break_even(self.ledger, 0, one.profile, one.conventional_pj, spikes, rate_hz)
 
     @property
     def training(self) -> Energy | None:
@@ -336,10 +351,10 @@ def analyse(
     conventional = range(len(spiking), len(compared))
     training: list[Variant] = []
     if inputs.training is not None:
-        counts = count_training(inputs.training, inputs.architecture)
+        counts = count_training(inputs.training)
         whole = replace(counts, counts=counts.counts.sum(axis=0)[None])
         training = [replace(inputs.variant, method=TRAINING, operations=whole)]
-    ledger = Ledger.of((*compared, *training), profiles, bootstrap)
+    ledger = Ledger.of((*compared, *training), profiles.values(), bootstrap)
     is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
     equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
     sized = [found for one in equal_sizes for found in verdicts(ledger, [0.0], [0, one])]
@@ -371,36 +386,36 @@ def _table(
 ) -> pd.DataFrame:
     """The table of an analysis."""
     operations, labels, by_class = inputs.operations, inputs.labels, {}
-    profiles = {one.id: one for one in ledger.profiles}
     if labels is not None and operations.n_images is not None:
         for label in np.unique(labels):
             counts = operations.counts[labels == label]
             of_class = replace(inputs.variant, operations=replace(operations, counts=counts))
-            by_class[int(label)] = Ledger.of([of_class], profiles, bootstrap)
+            by_class[int(label)] = Ledger.of([of_class], ledger.profiles, bootstrap)
     names = [one.name for one in ledger.variants]
     found: list[pd.DataFrame] = []
 
-    def add(place: int, number: int, network: str, totals: Sequence[dict[str, Any]]) -> None:
+    def add(
+        profile: HardwareProfile, number: int, network: str, totals: Sequence[dict[str, Any]] = ()
+    ) -> None:
         # Of what is compared, and of training, the totals alone have a spread.
-        rows = ledger.rows(number, place, number == 0).rename(columns={"place": "layer"})
+        rows = ledger.rows(number, profile, number == 0).rename(columns={"place": "layer"})
+        totals = totals or [_total(INFERENCE, ledger.total(number, profile.id))]
         rows = pd.concat([rows, pd.DataFrame(totals)])
-        found.append(rows.assign(profile=ledger.profiles[place].id, network=network))
+        found.append(rows.assign(profile=profile.id, network=network))
 
-    for place, profile in enumerate(ledger.profiles):
-        add(place, 0, SNN, [
-            _total(INFERENCE, ledger.total(0, place)),
-            *(_total(INFERENCE, one.total(0, place), label) for label, one in by_class.items()),
+    for profile in ledger.profiles:
+        add(profile, 0, SNN, [
+            _total(INFERENCE, ledger.total(0, profile.id)),
+            *(_total(INFERENCE, one.total(0, profile.id), of) for of, one in by_class.items()),
         ])  # fmt: skip
         for number, other in enumerate(inputs.variants[1:], start=1):
-            total = _total(INFERENCE, ledger.total(number, place))
-            add(place, number, f"{SNN}, {other.method}", [total])
+            add(profile, number, f"{SNN}, {other.method}")
         for name in (one.conventional for one in comparisons if one.profile == profile.id):
-            number = names.index(name)
-            add(place, number, name, [_total(INFERENCE, ledger.compared(number, place))])
-    for place in range(len(ledger.profiles) if inputs.training is not None else 0):
+            add(profile, names.index(name), name)
+    for profile in ledger.profiles if inputs.training is not None else ():
         last = len(names) - 1
-        phases = [_total(phase, ledger.total(last, place, phase)) for phase in PHASES]
-        add(place, last, SNN, [*phases, _total(TRAINING, ledger.total(last, place))])
+        phases = [_total(phase, ledger.total(last, profile.id, phase)) for phase in PHASES]
+        add(profile, last, SNN, [*phases, _total(TRAINING, ledger.total(last, profile.id))])
     return pd.concat(found, ignore_index=True)[[*COLUMNS, *COUNTS[1:], "bits", "memory_bits"]]
 
 
@@ -408,3 +423,94 @@ def _total(phase: str, energy: Energy, label: float = np.nan) -> dict[str, Any]:
     status = "unpriced" if np.isnan(energy.low_pj) else "priced"
     figures = dict(zip(PJ, energy.numbers, strict=True))
     return {"phase": phase, "term": TOTAL, "layer": "", "class": label, "status": status, **figures}
+
+
+def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
+    """The headline numbers under the chosen profile; those that are not known are left out.
+
+    `energy_per_inference_low_pj` and `_high_pj` are the ends of the interval of the mean, at the
+    lower and at the upper end of the prices. Ratios are to the first baseline. Neuron updates are
+    one a neuron and step, and those of event-driven hardware (`Measurement.lazy_updates`).
+    """
+    total, verdict, inputs = analysis.total(), analysis.verdict, analysis.inputs
+    clocked, lazy = inputs.neuron_updates
+    numbers: dict[str, Any] = {
+        "profile": analysis.chosen.id,
+        "energy_per_inference_pj": total.value_pj,
+        "energy_per_inference_low_pj": total.lowest_pj,
+        "energy_per_inference_high_pj": total.highest_pj,
+        "neuron_updates_per_inference": clocked,
+        "neuron_updates_lazy_per_inference": lazy,
+        "training_energy_mj": _millijoules(analysis.training),
+        "training_energy_per_percentage_point_mj": _millijoules(analysis.training_per_point),
+        "training_energy_in_inferences": analysis.inferences_of_training,
+    }
+    names = ("ratio_to_dense_ann", "ratio_to_zero_skipping_ann")
+    compared = [*zip(analysis.of_chosen, names, strict=False)]
+    if verdict is not None:
+        compared.append((verdict, "equal_accuracy_ratio"))
+        numbers |= {
+            "verdict_profile": verdict.profile,
+            "equal_accuracy_energy_pj": verdict.spiking_pj,
+            "equal_accuracy_baseline": verdict.conventional or None,
+            "equal_accuracy_baseline_energy_pj": verdict.conventional_pj,
+        }
+    for one, name in compared:
+        numbers |= {name: one.ratio, f"{name}_low": one.ratio_low, f"{name}_high": one.ratio_high}
+    if analysis.verdicts:
+        numbers["profiles_won"] = sum(one.outcome == "snn" for one in analysis.verdicts)
+        numbers["profiles_compared"] = len(analysis.verdicts)
+    found = {name: rounded(number) for name, number in numbers.items()}
+    found |= inputs.proxies.as_metrics()
+    del found["per_layer"]
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _millijoules(energy: Energy | None) -> float | None:
+    return None if energy is None or energy.value_pj is None else energy.value_pj / PJ_PER_MJ
+
+
+def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
+    """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
+    table = analysis.table[~analysis.table["network"].str.startswith(f"{SNN}, ")]
+    for row in table.loc[table["phase"] != TRAINING, [*COLUMNS]].to_dict("records"):
+        whole = ("class",) if row["phase"] == INFERENCE else ("class", "count")
+        yield [
+            "" if cell != cell else int(cell) if name in whole else rounded(cell)
+            for name, cell in row.items()
+        ]
+
+
+def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
+    """The analysis as JSON can hold it: `energies` are the rows of its table, null for NaN, and
+    what is not known of the inputs is left out."""
+    inputs, table = analysis.inputs, analysis.table.astype(object)
+    known = {
+        "data": inputs.title,
+        "accuracy": inputs.accuracy and asdict(inputs.accuracy),
+        "n_images": inputs.n_images,
+        "proxies": inputs.proxies.as_metrics(),
+        "value_macs_per_inference": inputs.value_macs_per_inference,
+        "facts": dict(inputs.facts) or None,
+    }
+    judged = {
+        name: [
+            one.rounded.model_dump()
+            | {"break_even": (limits := analysis.break_even(one)) and asdict(limits)}
+            for one in getattr(analysis, of)
+        ]
+        for name, of in (
+            ("equal_size", "comparisons"),
+            ("verdicts", "verdicts"),
+            ("early_verdicts", "early_verdicts"),
+        )
+    }
+    return {
+        "headline": headline(analysis),
+        "answer": analysis.answer,
+        "inputs": {name: value for name, value in known.items() if value is not None},
+        "profiles": [profile.model_dump() for profile in analysis.ledger.profiles],
+        "energies": table.where(table.notna(), None).to_dict("records"),
+        **judged,
+        "assumptions": analysis.assumptions,
+    }

@@ -85,15 +85,6 @@ def outcome_of(sides: Sequence[bool], low: float | None, high: float | None) -> 
     return "ann" if rounded(low, 8) > 1 else "undecided"
 
 
-def ratio_of(ledger: Ledger, snn: int, ann: int, profile: int) -> tuple[float | None, float, float]:
-    """The ratio of two variants under a profile, by their numbers: value, low, high."""
-    spiking, conventional = (ledger.resampled(one, profile) for one in (snn, ann))
-    ratios = spiking[0] / conventional[2], spiking[2] / conventional[0]
-    low, high = interval(*ratios, ledger.statistics[snn].confidence)
-    value = float(ledger.means(snn, profile)[1] / ledger.means(ann, profile)[1])
-    return None if np.isnan(value) else value, float(low), float(high)
-
-
 @dataclass(frozen=True)
 class BreakEven:
     """Where the spiking network stops winning against one baseline under one profile.
@@ -120,7 +111,7 @@ class BreakEven:
 def break_even(
     ledger: Ledger,
     variant: int,
-    profile: int,
+    profile: str,
     baseline_pj: float | None,
     spikes_per_input: float,
     rate_hz: float | None,
@@ -139,7 +130,7 @@ def break_even(
     Args:
         ledger: prices and counts.
         variant: number of the network over its whole window.
-        profile: number of the profile.
+        profile: id of the profile.
         baseline_pj: energy per inference of the baseline; None if prices are brackets alone.
         spikes_per_input: of an input unit over the window, a mean.
         rate_hz: of a white pixel; None for an encoding without a rate.
@@ -196,9 +187,9 @@ def verdicts(
     variants, found = ledger.variants, list[Verdict]()
     chosen = range(len(variants)) if members is None else members
     percents = {one: variants[one].validation_percent or 0.0 for one in chosen}
-    for place, profile in enumerate(ledger.profiles):
+    for profile in ledger.profiles:
         able = [one for one in percents if judges(profile, variants[one])]
-        spent = {one: Energy.of(ledger.means(one, place)).middle_pj for one in able}
+        spent = {one: Energy.of(ledger.means(one, profile.id)).middle_pj for one in able}
         sides = [
             [one for one in able if variants[one].side == side] for side in (SPIKING, CONVENTIONAL)
         ]
@@ -209,31 +200,44 @@ def verdicts(
                     key=spent.__getitem__, default=None)
                 for side in sides
             )  # fmt: skip
-            found.append(_verdict(ledger, snn, ann, place, level))
+            found.append(_verdict(ledger, snn, ann, profile.id, level))
     return tuple(found)
 
 
 def _verdict(
-    ledger: Ledger, snn: int | None, ann: int | None, place: int, level_percent: float
+    ledger: Ledger, snn: int | None, ann: int | None, profile: str, level_percent: float
 ) -> Verdict:
     """What two variants are to each other, by their numbers."""
     cells: dict[str, Any] = {}
     for side, number in ((SPIKING, snn), (CONVENTIONAL, ann)):
         variant = None if number is None else ledger.variants[number]
-        known = variant and variant.accuracies
-        energy = None if number is None else ledger.compared(number, place)
-        cells |= {
-            side: "" if variant is None else variant.name,
-            f"{side}_validation_percent": known and known.validation_percent,
-            f"{side}_test_percent": known and known.test_percent,
-            f"{side}_pj_low": energy and energy.lowest_pj,
-            f"{side}_pj": energy and energy.value_pj,
-            f"{side}_pj_high": energy and energy.highest_pj,
-        }
-    ends: tuple[float | None, ...] = (None, None, None)
+        cells |= sent(side, variant, None if number is None else ledger.total(number, profile))
+    ratio = low = high = None
     if snn is not None and ann is not None:
-        ends = ratio_of(ledger, snn, ann, place)
-    cells |= dict(zip(("ratio", "ratio_low", "ratio_high"), ends, strict=True))
-    outcome = outcome_of([snn is not None, ann is not None], *ends[1:])
-    profile = ledger.profiles[place].id
-    return Verdict(profile=profile, level_percent=level_percent, outcome=outcome, **cells)
+        spiking, conventional = (ledger.resampled(one, profile) for one in (snn, ann))
+        ends = spiking[0] / conventional[2], spiking[2] / conventional[0]
+        low, high = map(float, interval(*ends, ledger.statistics[snn].confidence))
+        value = float(ledger.means(snn, profile)[1] / ledger.means(ann, profile)[1])
+        ratio = None if np.isnan(value) else value
+    return Verdict(
+        profile=profile,
+        level_percent=level_percent,
+        outcome=outcome_of([snn is not None, ann is not None], low, high),
+        ratio=ratio,
+        ratio_low=low,
+        ratio_high=high,
+        **cells,
+    )
+
+
+def sent(side: str, network: Any, energy: Energy | None) -> dict[str, Any]:
+    """The cells of a side of a verdict: the network that it sends, a variant or a recorded one, and
+    what that needs; None, if none reaches the accuracy."""
+    return {
+        side: "" if network is None else network.name,
+        f"{side}_validation_percent": network and network.validation_percent,
+        f"{side}_test_percent": network and network.test_percent,
+        f"{side}_pj_low": energy and energy.lowest_pj,
+        f"{side}_pj": energy and energy.value_pj,
+        f"{side}_pj_high": energy and energy.highest_pj,
+    }

@@ -2,8 +2,8 @@
 
 Every network is counted in one form (`OperationCounts`), so that all are priced alike.
 
-**A spiking network** is counted node by node (`count_spiking`). Of a chain of layers 0 (input) to
-L - 1 (output) with n_l units, T steps, and S_l spikes that layer l emits for one sample:
+**A spiking network** is counted node by node (`count_operations`). Of a chain of layers 0 (input)
+to L - 1 (output) with n_l units, T steps, and S_l spikes that layer l emits for one sample:
 
     synaptic events          E_l: sum over the spikes of layer l of the synapses that the unit
                              reaches
@@ -100,8 +100,8 @@ where it has some, and pooling takes an addition, or a comparison, for each acti
 reads the former and writes its results, which an average divides.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -110,7 +110,6 @@ from numpy.typing import ArrayLike, NDArray
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoder import EncodingOperations
-from spikejoule.encoding.events import Products
 from spikejoule.energy.terms import TERMS
 from spikejoule.evaluation.measurement import Activity, Measurement
 from spikejoule.model.network import (
@@ -175,14 +174,11 @@ class OperationCounts:
         columns: C columns, a term at a place each.
         counts: int64 [N, C]; of a mean whose samples are not known one by one, float64 [1, C].
         time_window: T; 1 for a conventional network.
-        lazy_updates: neuron updates that event-driven hardware makes (`Measurement.lazy_updates`),
-            of each layer after the input, int64 [N, L - 1]; None where they were not counted.
     """
 
     columns: tuple[Column, ...]
     counts: NDArray[Any]
     time_window: int = 1
-    lazy_updates: NDArray[np.int64] | None = None
 
     @property
     def n_images(self) -> int | None:
@@ -195,9 +191,9 @@ class OperationCounts:
         found: NDArray[np.float64] = self.counts.mean(axis=0)
         return found
 
-    def of(self, term: str) -> NDArray[Any]:
-        """Counts of a term, [N, places of the term]."""
-        return self.counts[:, [column.term == term for column in self.columns]]
+    def of(self, *terms: str) -> NDArray[Any]:
+        """Counts of some terms, [N, places of the terms]."""
+        return self.counts[:, [column.term in terms for column in self.columns]]
 
 
 def block(
@@ -260,77 +256,28 @@ def averaging(operations: OperationCounts, side: int, n_pixels: int) -> Operatio
         block("code_addition", place, [read]),
         block("activation_write", place, [n_pixels], _PIXEL_BITS, n_pixels),
     ]
-    whole = joined([*made, operations], len(operations.counts))
-    return replace(operations, columns=whole.columns, counts=whole.counts)
-
-
-def count_operations(
-    measured: Measurement,
-    encoding: EncodingOperations | None = None,
-    updates: NDArray[np.int64] | None = None,
-    exit_steps: NDArray[np.int64] | None = None,
-) -> OperationCounts:
-    """What inference on the N samples of a measurement takes, from its counts of their spikes.
-
-    Args:
-        measured: the samples.
-        encoding: what encoding them took; None where that is not known.
-        updates: of neurons, [N, L - 1]; None for one of each in every step.
-        exit_steps: after which they exit early, [N]; None where none does.
-    """
-    found = count_spiking(measured.activity(updates, exit_steps), encoding)
-    return replace(found, lazy_updates=measured.lazy_updates)
-
-
-def mean_operations(
-    spikes_per_inference: Mapping[str, float],
-    network: Network,
-    time_window: int,
-    synaptic_events: Sequence[float] | None = None,
-    inputs: tuple[float, Products] | None = None,
-    pruned: bool = False,
-) -> OperationCounts:
-    """Operations of one inference from the mean spikes of each layer.
-
-    Args:
-        spikes_per_inference: mean spikes by the layer's name, all L layers.
-        network: fully connected layers, with their weights if it is pruned.
-        time_window: T.
-        synaptic_events: mean events of each connection; None where none were removed.
-        inputs: mean products of constant currents, and how often hardware makes them; None for an
-            input of spikes.
-        pruned: whether a weight of zero is no synapse.
-    """
-    spikes = np.array([[spikes_per_inference[name] for name in network.layer_names]])
-    events = None if synaptic_events is None else [synaptic_events]
-    macs, products = inputs or (None, None)
-    activity = Activity.of_layers(
-        network, time_window, spikes, events, macs=None if macs is None else [macs],
-        pruned=pruned, products=products,
-    )  # fmt: skip
-    found = count_spiking(activity)
-    return replace(found, counts=found.counts.astype(np.float64))
+    return joined([*made, operations], len(operations.counts), operations.time_window)
 
 
 _ORDER = {term: number for number, term in enumerate(TERMS)}
 
 
-def count_spiking(
-    activity: Activity, encoding: EncodingOperations | None = None
+def count_operations(
+    counted: Activity | Measurement, encoding: EncodingOperations | None = None
 ) -> OperationCounts:
-    """The formulas of this module for a spiking network, and what encoding took, if it is known.
+    """The formulas of this module for a spiking network.
 
     Of each term, in the order of the table, the nodes in theirs.
+
+    Args:
+        counted: what N samples did, or the mean of them; of a `Measurement`, in its whole window,
+            every neuron updated in every step (`Measurement.activity` has other ways).
+        encoding: what encoding them took; None where that is not known.
     """
-    network = activity.network
-    blocks = [each for node in network.nodes.values() for each in _of_node(activity, node)]
+    activity = counted.activity() if isinstance(counted, Measurement) else counted
+    blocks = [each for node in activity.network.nodes.values() for each in _of_node(activity, node)]
     blocks.sort(key=lambda one: _ORDER[one.columns[0].term])
     return joined([*_encoding(activity, encoding), *blocks], activity.n_rows, activity.time_window)
-
-
-def _samples(activity: Activity) -> NDArray[np.int64]:
-    """Samples of each row, [N], or [1] if it is one."""
-    return np.ones(1, np.int64) if activity.samples is None else activity.samples
 
 
 def _encoding(activity: Activity, encoding: EncodingOperations | None) -> Iterator[OperationCounts]:
@@ -347,7 +294,7 @@ def _encoding(activity: Activity, encoding: EncodingOperations | None) -> Iterat
         ):
             yield _at(node, term, found)
     if activity.products is not None:
-        yield _at(node, "zero_comparison", _samples(activity) * node.n_out)
+        yield _at(node, "zero_comparison", activity.samples_of_row * node.n_out)
 
 
 def _at(node: Node, term: str, counts: NDArray[Any] | int, *sizes: ArrayLike) -> OperationCounts:
@@ -499,7 +446,7 @@ def _of_answer(activity: Activity, node: Node) -> Iterator[OperationCounts]:
     giver = activity.network.answer
     if giver is None:
         return
-    comparisons = _samples(activity) * (node.n_out - 1)
+    comparisons = activity.samples_of_row * (node.n_out - 1)
     if activity.exit_steps is not None:
         comparisons = activity.exit_steps * (2 * node.n_out - 2)
     yield _at(node, "spike_counted", activity.of("spikes", giver))

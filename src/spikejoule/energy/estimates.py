@@ -150,15 +150,15 @@ class CountStatistics:
         """Sums of the columns under K weights [K, C] in every resample, float64 [K, B]."""
         return np.stack([self.resampled @ each for each in weights])
 
-    def energy(self, weights: Floats, means: Floats | None = None) -> Energy:
-        """The energy of all columns together, under prices [3, C] with NaN values for brackets.
+    def sums(self, weights: Floats) -> Floats:
+        """Sums of the columns' means under K weights [K, C], float64 [K]."""
+        return np.array([self.mean @ each for each in weights])
 
-        `means` [3], if they are given, stand for the sums of the columns' means.
-        """
-        if means is None:
-            means = np.array([self.mean @ each for each in weights])
+    def energy(self, weights: Floats) -> Energy:
+        """The energy of all columns together, under prices [3, C] with NaN values for brackets."""
         deviations = ((self.counts - self.mean) @ weights.T).T
-        return Energy.of([*means, *self._spread(deviations, self.resampled_sums(weights))])
+        spread = self._spread(deviations, self.resampled_sums(weights))
+        return Energy.of([*self.sums(weights), *spread])
 
     def energies(self, weights: Floats, with_spread: bool = True) -> Floats:
         """The fields of `Energy` of each column by itself, float64 [6, C]."""

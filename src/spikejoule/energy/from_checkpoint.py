@@ -10,7 +10,7 @@ from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.data.images import subject_of_data
 from spikejoule.energy.analysis import AnalysisInputs, network_name
-from spikejoule.energy.counting import mean_operations, widths_of
+from spikejoule.energy.counting import count_operations, widths_of
 from spikejoule.energy.ledger import (
     SPIKING,
     WHOLE_WINDOW,
@@ -21,7 +21,7 @@ from spikejoule.energy.ledger import (
 )
 from spikejoule.energy.training import TrainingRecord
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
-from spikejoule.evaluation.measurement import EnergyProxies, Measurement, energy_proxies
+from spikejoule.evaluation.measurement import Activity, Measurement, energy_proxies
 from spikejoule.model.checkpoint import CompleteCheckpoint
 
 _COUNTING = "`spikejoule energy --images`"
@@ -47,15 +47,15 @@ def analysis_inputs(
         early: by which rule they exit early, and how well; None where that is not known.
 
     Raises:
-        ArtifactError: there is no `measured`, and `recorded_proxies` finds none.
+        ArtifactError: there is no `measured`, and no `recorded_activity`.
     """
     architecture, encoder = checkpoint.architecture, checkpoint.encoder
     stated = checkpoint.section("spikejoule").get("data")
     data = stated if isinstance(stated, Mapping) else {}
-    network, accuracy = architecture.with_weights(checkpoint.state), _accuracy(checkpoint)
+    accuracy = _accuracy(checkpoint)
     removed = 0.0
     if checkpoint.pruned:
-        weights = [one.weight for one in network.connections]
+        weights = [one.weight for one in architecture.with_weights(checkpoint.state).connections]
         kept, whole = sum(map(np.count_nonzero, weights)), sum(one.size for one in weights)
         removed = 100 * (1 - kept / whole)
     name = network_name(architecture, encoder, removed)
@@ -70,18 +70,9 @@ def analysis_inputs(
             )
         variants = spiking_variants(name, measured, encoder, images, accuracy, exits)
     else:
+        activity = recorded_activity(checkpoint)
         n_images = checkpoint.file.inference_spikes.n_samples or 0
-        proxies = recorded_proxies(checkpoint)
-        events = [one["synaptic_events_per_inference"] for one in proxies.connections]
-        macs, products = proxies.input_macs_per_inference, encoder.input_products
-        operations = mean_operations(
-            _recorded_spikes(checkpoint),
-            network,
-            encoder.time_window,
-            events,
-            None if macs is None or products is None else (macs, products),
-            checkpoint.pruned,
-        )
+        proxies, operations = energy_proxies(activity), count_operations(activity)
         bits, _ = widths_of(architecture)
         variants = (Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),)
     side = data.get("average_pixels") or 1
@@ -100,8 +91,8 @@ def analysis_inputs(
     )
 
 
-def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
-    """The energy proxies at the activity that the file records.
+def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
+    """What the network does with an image, the means that the file records.
 
     Those of a pruned network, or of convolutions, take the recorded events of each connection: they
     were counted synapse by synapse, and cannot be computed from spikes alone. Nor can the products
@@ -112,19 +103,31 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
             and of a connection no events are recorded; or its input are constant currents, and the
             same holds of their products.
     """
-    spikes, encoder = _recorded_spikes(checkpoint), checkpoint.encoder
+    spikes, encoder = checkpoint.spikes_per_inference(), checkpoint.encoder
+    if spikes is None:
+        raise ArtifactError(
+            "the checkpoint records no inference spikes of each layer, and its energy needs them: "
+            f"count them with {_COUNTING}."
+        )
     architecture, recorded = checkpoint.architecture, checkpoint.file.energy_proxies
-    macs = events = None
+    macs = None
+    events: list[float] | None = None
     if encoder.input_products is not None:
-        macs = _recorded(recorded.input_macs_per_inference, "input_macs_per_inference")
+        macs = [_recorded(recorded.input_macs_per_inference, "input_macs_per_inference")]
     if checkpoint.pruned or not architecture.is_plain:
         events = []
         for name in architecture.connection_names:
             entry = recorded.per_layer.get(name)
             found = None if entry is None else entry.synaptic_events_per_inference
             events.append(_recorded(found, f"synaptic events of {name} per inference"))
-    return energy_proxies(
-        architecture, spikes, encoder.time_window, events, macs, checkpoint.pruned
+    return Activity.of_layers(
+        architecture.with_weights(checkpoint.state),
+        encoder.time_window,
+        np.array([[spikes[name] for name in architecture.layer_names]]),
+        None if events is None else [events],
+        macs=macs,
+        pruned=checkpoint.pruned,
+        products=encoder.input_products,
     )
 
 
@@ -141,41 +144,56 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     Likewise if the network's input are constant currents whose products are not recorded.
     ArtifactError if the events of an epoch are not those of the connections.
     """
-    file, names = checkpoint.file, checkpoint.architecture.layer_names
-    config, results, spikes = file.training_config, file.training_results, file.training_spikes
-    totals = spikes.by_layer("total_{}", spikes.total_per_layer, names)
+    file, network = checkpoint.file, checkpoint.architecture
+    config, results, names = file.training_config, file.training_results, network.layer_names
+    totals = file.training_spikes.by_layer("total_{}", file.training_spikes.total_per_layer, names)
     samples, n_epochs, batch_size = (
         results.total_samples, results.epochs_trained, config.batch_size,
     )  # fmt: skip
     if totals is None or samples is None or n_epochs is None or batch_size is None:
         return None
-    history = tuple(file.spikejoule.history)
-    epochs = history if all(len(row.spikes) == len(names) for row in history) else ()
-    network = checkpoint.architecture
-    n_connections = len(network.connections)
+    history = file.spikejoule.history
+    epochs = history if all(len(row.spikes) == len(names) for row in history) else []
+    n_connections, products = len(network.connections), checkpoint.encoder.input_products
     if any(len(row.synaptic_events or ()) not in (0, n_connections) for row in epochs):
         raise ArtifactError(
             "the checkpoint must record the synaptic events of an epoch as one number for each of "
             f"the {n_connections} connections: write it again."
         )
-    if not network.is_plain and not (epochs and all(row.synaptic_events for row in epochs)):
-        return None  # spikes alone do not say how many synapses they reach
-    products = checkpoint.encoder.input_products
-    if products and not (epochs and all(epoch.input_macs is not None for epoch in epochs)):
+    events = [row.synaptic_events for row in epochs if row.synaptic_events]
+    macs = [row.input_macs for row in epochs if row.input_macs is not None]
+    teacher = [
+        (row.teacher_macs, row.teacher_macs_nonzero or 0)
+        for row in epochs
+        if row.teacher_macs is not None
+    ]
+    # Spikes alone do not say how many synapses they reach, nor what constant currents multiply.
+    events_counted = bool(epochs) and len(events) == len(epochs)
+    macs_counted = bool(epochs) and len(macs) == len(epochs)
+    if not (network.is_plain or events_counted) or (products and not macs_counted):
         return None
+    # The last batch of an epoch is smaller.
+    batches = [-(-row.samples // batch_size) for row in epochs]
+    activity = Activity.of_layers(
+        network,
+        checkpoint.encoder.time_window,
+        np.array([row.spikes for row in epochs] or [tuple(round(totals[name]) for name in names)]),
+        np.array(events) if events_counted else None,
+        macs=np.array(macs) if products else None,
+        products=products,
+        samples=np.array([row.samples for row in epochs] or [samples]),
+    )
     clip = config.grad_clip_max_norm if config.grad_clip_norm is None else config.grad_clip_norm
     return TrainingRecord(
-        epochs=epochs,
-        samples=samples,
-        spikes=tuple(round(totals[name]) for name in names),
+        activity=activity,
+        batches=np.array(batches or [n_epochs * -(-(samples // n_epochs) // batch_size)]),
         n_epochs=n_epochs,
-        time_window=checkpoint.encoder.time_window,
-        batch_size=batch_size,
         weight_decay=bool(config.weight_decay),
         clipping=bool(clip),
         best_validation_accuracy_percent=results.best_val_accuracy,
+        teacher_macs=np.array(teacher) if teacher and len(teacher) == len(epochs) else None,
+        events_counted=events_counted,
         pruned=checkpoint.pruned,
-        input_products=products,
     )
 
 
@@ -185,13 +203,3 @@ def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracies | None:
         return None
     low, high = test.test_accuracy_low_percent, test.test_accuracy_high_percent
     return Accuracies(checkpoint.file.training_results.best_val_accuracy, percent, low, high)
-
-
-def _recorded_spikes(checkpoint: CompleteCheckpoint) -> dict[str, float]:
-    spikes = checkpoint.spikes_per_inference()
-    if spikes is None:
-        raise ArtifactError(
-            "the checkpoint records no inference spikes of each layer, and its energy needs them: "
-            f"count them with {_COUNTING}."
-        )
-    return spikes

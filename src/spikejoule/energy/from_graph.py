@@ -17,7 +17,7 @@ from spikejoule.data.subject import Subject, numbered
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, network_name
-from spikejoule.energy.counting import count_spiking
+from spikejoule.energy.counting import count_operations
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.prices import load_profiles, select_profile
@@ -141,8 +141,6 @@ def counted_inputs(
     network, n_samples = run.network, run.n_rows
     if not any(network.synapses):
         raise ArtifactError("the network has no synapses, and nothing to price.")
-    spikes = {name: float(run.of("spikes", name).mean()) for name in network.spiking}
-    events = [float(run.of("events", name).mean()) for name in network.connection_names]
     firing = [name for name in network.layer_names
               if name in network.spiking and name not in run.counts.get("values", {})]  # fmt: skip
     silent = [name for name in firing if not run.of("spikes", name).any()]
@@ -162,13 +160,13 @@ def counted_inputs(
         level = min(known.test_percent, max(one.accuracy_percent for one in baselines))
     window = run.time_window
     encoder = NoEncoding.model_construct(time_window=window, window_ms=window * step_ms)
-    name, operations = network_name(network, encoder), count_spiking(run)
+    name, operations = network_name(network, encoder), count_operations(run)
     return AnalysisInputs(
         title=title,
         architecture=network,
         encoder=encoder,
         variants=(Variant(SPIKING, name, WHOLE_WINDOW, known, FLOAT_BITS, operations),),
-        proxies=energy_proxies(network, spikes, window, events, pruned=run.pruned),
+        proxies=energy_proxies(run),
         n_images=n_samples,
         labels=classes,
         baselines=tuple(baselines),

@@ -15,7 +15,7 @@ counts of N images: `k.constant` int64 [C], -1 where they vary, and those that d
 uint32 [N, C'].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, Final, Literal, get_args
 
@@ -44,7 +44,7 @@ from spikejoule.energy.estimates import (
     Floats,
     count_statistics,
 )
-from spikejoule.energy.prices import HardwareProfile, price, prices_pj, weights_of
+from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
 from spikejoule.evaluation.measurement import Measurement, clocked_updates
@@ -56,7 +56,7 @@ CONVENTIONAL: Final = "conventional"
 
 WHOLE_WINDOW: Final = "whole window"
 EARLY_EXIT: Final = "early exit"
-_LAZILY: Final = ", lazy updates"
+LAZILY: Final = ", lazy updates"
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,11 @@ class Variant:
         """By which it is chosen; None where it is not known."""
         return None if self.accuracies is None else self.accuracies.validation_percent
 
+    @property
+    def test_percent(self) -> float | None:
+        """On test images; None likewise."""
+        return None if self.accuracies is None else self.accuracies.test_percent
+
 
 def spiking_variants(
     name: str,
@@ -143,8 +148,8 @@ def spiking_variants(
         clocked = clocked_updates(measured.architecture, steps)
         # Where all are updated in every step, lazy updates are counted over the whole window.
         lazy = np.minimum(run.lazy_updates, clocked)
-        for suffix, updates in (("", clocked), (_LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
-            operations = count_operations(run, encoded, updates, exits)
+        for suffix, updates in (("", clocked), (LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
+            operations = count_operations(run.activity(updates, exits), encoded)
             found.append(Variant(SPIKING, name, f"{method}{suffix}", known, bits, operations))
     return tuple(found)
 
@@ -182,97 +187,85 @@ PJ: Final = ("pj_low", "pj", "pj_high", *(f"pj_{of}" for of in _SPREAD))
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """The long table: the rows of V variants, a term at a place each, under P profiles.
+    """The long table: the rows of V variants, a term at a place each, under some profiles.
+
+    A variant is named by its number, a profile by its id.
 
     Attributes:
         variants: of both sides; a training, where it is known, is the last.
         profiles: in their order.
         statistics: of the counts of each variant; all share the draws of images.
-        prices: for each profile and variant, low, value and high of one operation of each of its
-            rows (`HardwareProfile.price_at`).
+        prices: by profile, of each variant low, value and high of one operation of each of its rows
+            (`HardwareProfile.price_at`).
     """
 
     variants: tuple[Variant, ...]
     profiles: tuple[HardwareProfile, ...]
     statistics: tuple[CountStatistics, ...]
-    prices: tuple[tuple[Floats, ...], ...]
+    prices: Mapping[str, Sequence[Floats]]
 
     @classmethod
     def of(
         cls,
         variants: Sequence[Variant],
-        profiles: Mapping[str, HardwareProfile],
+        profiles: Iterable[HardwareProfile],
         settings: BootstrapSettings,
     ) -> "Ledger":
         """Price variants of the same images; where one is known as a mean alone, all are means."""
-        operations = [one.operations for one in variants]
+        operations, priced = [one.operations for one in variants], tuple(profiles)
         images: list[NDArray[Any]] = [one.counts for one in operations]
         if any(one.n_images is None for one in operations):
             images = [one.means[None] for one in operations]
-        return cls(
-            tuple(variants),
-            tuple(profiles.values()),
-            count_statistics(images, settings) if images else (),
-            tuple(
-                tuple(prices_pj(one.columns, profile) for one in operations)
-                for profile in profiles.values()
-            ),
-        )
+        prices = {one.id: [prices_pj(of.columns, one) for of in operations] for one in priced}
+        statistics = count_statistics(images, settings) if images else ()
+        return cls(tuple(variants), priced, statistics, prices)
 
-    def weights(self, variant: int, profile: int) -> Floats:
+    def weights(self, variant: int, profile: str) -> Floats:
         """What the counts of a variant are multiplied with (`prices.weights_of`), [3, C]."""
         return weights_of(self.prices[profile][variant])
 
-    def rows(self, variant: int, profile: int, with_spread: bool = False) -> pd.DataFrame:
+    def rows(
+        self, variant: int, profile: HardwareProfile, with_spread: bool = False
+    ) -> pd.DataFrame:
         """The rows of a variant under a profile: term, place, width and memory (the fields of
         `Column`), `COUNTS`, `PJ`, and `status`.
 
         All energies are NaN where a row has no price, and the value where it has a bracket alone;
         their spread without `with_spread`, and all spread of a mean.
         """
-        pj, counted = self.prices[profile][variant], self.statistics[variant]
-        energies = counted.energies(self.weights(variant, profile), with_spread)
-        energies[:, np.isnan(pj[0])] = np.nan
+        counted = self.statistics[variant]
+        energies = counted.energies(self.weights(variant, profile.id), with_spread)
+        energies[:, np.isnan(self.prices[profile.id][variant][0])] = np.nan
         figures = dict(zip((*COUNTS, *PJ), (*counted.columns, *energies), strict=True))
         rows = pd.DataFrame(self.variants[variant].operations.columns).assign(**figures)
-        return rows.assign(status=rows["term"].map(self.profiles[profile].status_of))
+        return rows.assign(status=rows["term"].map(profile.status_of))
 
-    def total(self, variant: int, profile: int, phase: str = "") -> Energy:
+    def total(self, variant: int, profile: str, phase: str = "") -> Energy:
         """The energy of a variant; of a phase of a training, if one is named, NaN where none of its
         rows has a price."""
-        pj, weights = self.prices[profile][variant], self.weights(variant, profile)
+        weights = self.weights(variant, profile)
         if phase:
             columns = self.variants[variant].operations.columns
             others = np.array([column.phase != phase for column in columns])
-            if np.isnan(pj[0, ~others]).all():
+            if np.isnan(self.prices[profile][variant][0, ~others]).all():
                 return Energy(np.nan, None, np.nan)
             weights[:, others] *= 0.0
         return self.statistics[variant].energy(weights)
 
-    def resampled(self, variant: int, profile: int) -> Floats:
-        """The same in every resample of images, under lower ends, values and upper ends, [3, B]."""
+    def means(self, variant: int, profile: str) -> Floats:
+        """The energy of an inference under lower ends, values and upper ends of prices, [3]."""
+        return self.statistics[variant].sums(self.weights(variant, profile))
+
+    def resampled(self, variant: int, profile: str) -> Floats:
+        """The same in every resample of images, [3, B]."""
         return self.statistics[variant].resampled_sums(self.weights(variant, profile))
-
-    def means(self, variant: int, profile: int) -> Floats:
-        """The mean of the energies of the images, under lower ends, values and upper ends, [3].
-
-        It is the mean of `total` but for the rounding of sums: what is compared is priced image by
-        image.
-        """
-        operations = self.variants[variant].operations
-        means: Floats = price(operations, self.profiles[profile]).mean(axis=1)
-        return means
-
-    def compared(self, variant: int, profile: int) -> Energy:
-        """The total of what is compared (`means`)."""
-        means = self.means(variant, profile)
-        return self.statistics[variant].energy(self.weights(variant, profile), means)
 
     def by_part(self, name: str, profile: str) -> dict[str, float]:
         """pJ per inference of each of `terms.PARTS`, by a variant's name and a profile's id; of
         brackets, the upper ends. A part without a price is 0."""
         number = [one.name for one in self.variants].index(name)
-        rows = self.rows(number, [one.id for one in self.profiles].index(profile))
+        (prices,) = (one for one in self.profiles if one.id == profile)
+        rows = self.rows(number, prices)
         of_value = "pj_high" if rows["pj"].isna().all() else "pj"
         sums = rows[of_value].fillna(0.0).groupby(rows["term"].map(_PART_OF)).sum()
         return {part: float(sums.get(part, 0.0)) for part in PARTS}

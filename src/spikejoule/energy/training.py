@@ -29,18 +29,14 @@ scalars, the loss at the output counts, and the augmentation and encoding of ima
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spikejoule.encoding.events import Products
-from spikejoule.energy.counting import OperationCounts, block, count_spiking, joined
+from spikejoule.energy.counting import OperationCounts, block, count_operations, joined
 from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import Activity
-from spikejoule.model.network import Network
-
-if TYPE_CHECKING:  # PyTorch comes with it
-    from spikejoule.model.checkpoint import EpochRecord
 
 PHASES: Final = ("forward", "backward", "optimizer")
 TRAINING: Final = "training"
@@ -59,50 +55,37 @@ _WEIGHT_DECAY = {"optimizer_multiplication": 1, "optimizer_addition": 1}  # g + 
 _CLIPPING = {"optimizer_multiplication": 2, "optimizer_addition": 1}  # norm, scaling
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingRecord:
-    """What is known of a training.
+    """What is known of a training, of E epochs; of all in one where epochs are not recorded.
 
     Attributes:
-        epochs: each epoch; empty where spikes are known for the whole of training alone.
-        samples: forward passes of all epochs.
-        spikes: of each layer over them.
-        n_epochs: passes over the training set.
-        time_window: T.
-        batch_size: samples an optimizer step.
+        activity: what the network did with the samples of each epoch. Removed synapses keep their
+            place in it.
+        batches: optimizer steps of each epoch, int64 [E].
+        n_epochs: how many epochs there were.
         weight_decay, clipping: whether they were on.
         best_validation_accuracy_percent: None where not recorded.
+        teacher_macs: of a ReLU teacher, and those of them without a zero activation, int64 [E, 2];
+            None where its answers were not counted, or there was none.
+        events_counted: whether every epoch's synaptic events were counted.
         pruned: whether synapses were removed in training.
-        input_products: how often hardware multiplies constant currents; None for an encoding of
-            spikes.
     """
 
-    epochs: "tuple[EpochRecord, ...]"
-    samples: int
-    spikes: tuple[int, ...]
+    activity: Activity
+    batches: NDArray[np.int64]
     n_epochs: int
-    time_window: int
-    batch_size: int
     weight_decay: bool
     clipping: bool
     best_validation_accuracy_percent: float | None
+    teacher_macs: NDArray[np.int64] | None = None
+    events_counted: bool = False
     pruned: bool = False
-    input_products: Products | None = None
 
     @property
-    def events_counted(self) -> bool:
-        """Whether every epoch's synaptic events were counted."""
-        return bool(self.epochs) and all(epoch.synaptic_events for epoch in self.epochs)
-
-    @property
-    def has_teacher(self) -> bool:
-        """Whether every epoch's answers of a teacher were counted."""
-        return bool(self.epochs) and all(epoch.teacher_macs is not None for epoch in self.epochs)
-
-    @property
-    def optimizer_steps(self) -> int:
-        """Updates of all parameters: batches of an epoch, the last one smaller, times epochs."""
-        return self.n_epochs * _batches(self.samples // self.n_epochs, self.batch_size)
+    def samples(self) -> int:
+        """Forward passes of all epochs."""
+        return int(self.activity.samples_of_row.sum())
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -110,36 +93,23 @@ class TrainingRecord:
         return sentences("training", record=self)
 
 
-def count_training(record: TrainingRecord, network: Network) -> OperationCounts:
-    """Operations of each epoch, int64 [epochs, C]; of all in one where epochs are not recorded."""
-    rows = [(epoch.samples, epoch.spikes) for epoch in record.epochs]
-    n_samples = np.array([samples for samples, _ in rows] or [record.samples], dtype=np.int64)
-    spikes = np.array([layers for _, layers in rows] or [record.spikes], dtype=np.int64)
-    events = macs = None
-    if record.events_counted:
-        events = np.array([epoch.synaptic_events for epoch in record.epochs], dtype=np.int64)
-    if record.input_products is not None:
-        macs = np.array([epoch.input_macs or 0 for epoch in record.epochs], dtype=np.int64)
-    activity = Activity.of_layers(
-        network, record.time_window, spikes, events, macs=macs,
-        products=record.input_products, samples=n_samples,
-    )  # fmt: skip
-    inference = count_spiking(activity)
+def count_training(record: TrainingRecord) -> OperationCounts:
+    """Operations of each epoch, int64 [E, C]."""
+    inference = count_operations(record.activity)
     forward = [inference]
-    if record.has_teacher:
-        of_teacher = [[epoch.teacher_macs or 0] for epoch in record.epochs]
-        forward.append(block("teacher_mac", ["teacher"], of_teacher))
+    if record.teacher_macs is not None:
+        forward.append(block("teacher_mac", ["teacher"], record.teacher_macs[:, :1]))
     phases = {
         "forward": forward,
-        "backward": _backward(activity, inference),
-        "optimizer": _optimizer(record, network),
+        "backward": _backward(record.activity, inference),
+        "optimizer": _optimizer(record),
     }
     parts = [
         replace(part, columns=tuple(replace(column, phase=phase) for column in part.columns))
         for phase, parts_of_it in phases.items()
         for part in parts_of_it
     ]
-    return joined(parts, len(spikes), record.time_window)
+    return joined(parts, len(record.batches), record.activity.time_window)
 
 
 def _backward(activity: Activity, inference: OperationCounts) -> Iterator[OperationCounts]:
@@ -167,15 +137,9 @@ def _backward(activity: Activity, inference: OperationCounts) -> Iterator[Operat
     yield block("surrogate_evaluation", neurons, updates)
 
 
-def _optimizer(record: TrainingRecord, network: Network) -> Iterator[OperationCounts]:
-    parameters = sum(math.prod(shape) for shape in network.parameter_shapes().values())
+def _optimizer(record: TrainingRecord) -> Iterator[OperationCounts]:
+    parameters = sum(map(math.prod, record.activity.network.parameter_shapes().values()))
     extras = [_WEIGHT_DECAY] * record.weight_decay + [_CLIPPING] * record.clipping
-    steps = [[_batches(epoch.samples, record.batch_size)] for epoch in record.epochs]
-    made = np.array(steps or [[record.optimizer_steps]], dtype=np.int64)
     for term, number in _ADAM.items():
         each = parameters * (number + sum(extra.get(term, 0) for extra in extras))
-        yield block(term, ["parameters"], made * each)
-
-
-def _batches(samples: int, batch_size: int) -> int:
-    return -(-samples // batch_size)
+        yield block(term, ["parameters"], record.batches[:, None] * each)

@@ -129,6 +129,11 @@ class Activity:
         """N."""
         return len(self.counts["spikes"][self.network.input.name])
 
+    @property
+    def samples_of_row(self) -> NDArray[np.int64]:
+        """Samples of each row, [N]."""
+        return np.ones(self.n_rows, np.int64) if self.samples is None else self.samples
+
     def of(self, kind: str, name: str) -> NDArray[Any]:
         """Counts of a kind at a node, [N]; zeros where it has none."""
         found = self.counts.get(kind, {}).get(name)
@@ -150,16 +155,15 @@ class EnergyProxies:
     `connections` has an entry for each weight matrix: its `name` (`input_to_hidden` and so on), and
     `spikes_per_inference`, `fan_out`, `synapses`, `synaptic_events_per_inference`,
     `dense_operations_per_inference` and `sparsity_ratio` by their names.
-    `input_macs_per_inference` are the multiply-accumulates of constant currents; None for an input
-    of spikes.
+    `formula_synaptic_events` says how the events were computed; with one hidden layer as the seed
+    words it. `input_macs_per_inference` are the multiply-accumulates of constant currents; None for
+    an input of spikes.
     """
 
     formula_dense: ClassVar[str] = "N_synapses * TIME_WINDOW"
 
     connections: tuple[dict[str, Any], ...]
-    time_window: int
-    source_names: tuple[str, ...]
-    pruned: bool = False
+    formula_synaptic_events: str
     input_macs_per_inference: float | None = None
 
     @property
@@ -176,16 +180,6 @@ class EnergyProxies:
     def sparsity_ratio(self) -> float:
         """Synaptic events over dense operations, dimensionless, 0 to 1."""
         return self.synaptic_events_per_inference / self.dense_operations_per_inference
-
-    @property
-    def formula_synaptic_events(self) -> str:
-        """How the synaptic events were computed; with one hidden layer as the seed words it."""
-        if self.pruned:
-            return "sum over spikes of the synapses that are left"
-        if len(self.connections) == 2:
-            return "S_in * fanout_in_h + S_hidden * fanout_h_out"
-        sources = zip(self.source_names, self.connections, strict=True)
-        return " + ".join(f"S_{source} * fanout_{one['name']}" for source, one in sources)
 
     def as_metrics(self) -> dict[str, Any]:
         """What a command prints as JSON: totals per inference, and each weight matrix by name."""
@@ -222,37 +216,23 @@ def clocked_updates(network: Network, steps: NDArray[np.int64]) -> NDArray[np.in
     return steps[:, None] * np.array([one.n_out for one in network.layers[1:]], dtype=np.int64)
 
 
-def energy_proxies(
-    network: Network,
-    spikes_per_inference: Mapping[str, float],
-    time_window: int,
-    synaptic_events: Sequence[float] | None = None,
-    input_macs: float | None = None,
-    pruned: bool = False,
-) -> EnergyProxies:
-    """Compute the proxies of a network at a measured activity.
-
-    `spikes_per_inference` holds the mean spikes per inference of each node that sends some to a
-    connection, by name. `time_window` is T, the steps that an inference takes. `synaptic_events`
-    are the mean events of each connection, counted synapse by synapse; None if every spike reaches
-    all of the next layer. `input_macs` are the mean multiply-accumulates of constant currents; None
-    for an input of spikes. `pruned` says whether synapses were removed.
-    """
-    connections = []
+def energy_proxies(activity: Activity) -> EnergyProxies:
+    """The proxies of a network, at the mean of what its samples did."""
+    network, connections = activity.network, []
     for number, node in enumerate(network.connections):
         senders = [name for name in network.sources[node.name] if name in network.spiking]
-        if network.model is not None:
-            senders = [network.layer_names[network.senders[number]]]
-        spikes = float(sum(spikes_per_inference[name] for name in senders))
         fan_out = reached = node.fan_out()
         if network.model is not None:
+            senders = [network.layer_names[network.senders[number]]]
             reached = network.fan_out_of(node)
-        dense = int(reached.sum()) * time_window
-        events = spikes * node.n_out if synaptic_events is None else synaptic_events[number]
+        dense = int(reached.sum()) * activity.time_window
+        events = float(activity.of("events", node.name).mean())
         connections.append(
             {
                 "name": node.name,
-                "spikes_per_inference": spikes,
+                "spikes_per_inference": float(
+                    sum(activity.of("spikes", name).mean() for name in senders)
+                ),
                 "fan_out": int(fan_out.max()),
                 "synapses": int(fan_out.sum()),
                 "synaptic_events_per_inference": events,
@@ -260,8 +240,16 @@ def energy_proxies(
                 "sparsity_ratio": events / dense,
             }
         )
-    names = tuple("+".join(network.sources[one]) for one in network.connection_names)
-    return EnergyProxies(tuple(connections), time_window, names, pruned, input_macs)
+    formula = " + ".join(
+        f"S_{'+'.join(network.sources[name])} * fanout_{name}" for name in network.connection_names
+    )
+    if activity.pruned:
+        formula = "sum over spikes of the synapses that are left"
+    elif len(connections) == 2:
+        formula = "S_in * fanout_in_h + S_hidden * fanout_h_out"
+    has_currents = activity.products is not None
+    macs = float(activity.total("macs").mean()) if has_currents else None
+    return EnergyProxies(tuple(connections), formula, macs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,13 +337,7 @@ class Measurement:
     @cached_property
     def proxies(self) -> EnergyProxies:
         """Synaptic events and dense operations per inference, means over the samples."""
-        events = macs = None
-        if self.pruned or not self.architecture.is_plain:
-            events = (self.synaptic_events.sum(axis=0) / self.counts.n_samples).tolist()
-        if self.input_macs is not None:
-            macs = int(self.input_macs.sum()) / self.counts.n_samples
-        means, steps = self.counts.means, self.time_window
-        return energy_proxies(self.architecture, means, steps, events, macs, self.pruned)
+        return energy_proxies(self.activity())
 
     def activity(
         self,

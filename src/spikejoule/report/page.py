@@ -19,12 +19,11 @@ from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import text_table
 from spikejoule.energy import EnergyAnalysis
-from spikejoule.energy.bands import BandVerdict, RecordedNetwork, band_sentences
+from spikejoule.energy.bands import BandVerdict, RecordedNetwork, among_recorded, band_sentences
 from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.estimates import Energy, joules
 from spikejoule.energy.ledger import CONVENTIONAL
 from spikejoule.energy.prices import measured_on_mnist
-from spikejoule.energy.tables import among_recorded
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
 from spikejoule.evaluation.accuracy import EarlyExit

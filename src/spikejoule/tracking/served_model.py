@@ -28,7 +28,6 @@ from spikejoule.energy import (
     price,
     select_profile,
 )
-from spikejoule.energy.counting import OperationCounts, count_spiking
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Activity
 from spikejoule.graphs.conventions import Conventions
@@ -128,8 +127,8 @@ def answer(
         events = checkpoint.encoder.events(pixels[block], key, places[block])
         measured = measure_network(checkpoint.state, architecture, events, pruned=checkpoint.pruned)
         macs = {} if measured.input_macs is None else {"input_macs": measured.input_macs}
-        activity, operations = measured.activity(), count_operations(measured)
-        blocks.append(_rows(activity, operations, prices, {"class": measured.predictions}, macs))
+        activity = measured.activity()
+        blocks.append(_rows(activity, prices, {"class": measured.predictions}, macs))
     return pd.concat(blocks, ignore_index=True)
 
 
@@ -171,17 +170,16 @@ def answer_spikes(
     run = run_graph(network, events, given)
     classes = [None] * run.n_rows if run.predictions is None else run.predictions
     found = {"class": classes, "output": run.output.tolist()}
-    return _rows(run, count_spiking(run), prices, found, {"value_macs": run.total("macs")})
+    return _rows(run, prices, found, {"value_macs": run.total("macs")})
 
 
 def _rows(
     activity: Activity,
-    operations: OperationCounts,
     profile: HardwareProfile,
     found: Mapping[str, Any],
     macs: Mapping[str, Any],
 ) -> pd.DataFrame:
-    low, values, high = price(operations, profile)
+    low, values, high = price(count_operations(activity), profile)
     energy = [None] * len(values) if np.isnan(values).any() else values
     spikes = {f"spikes_{name}": of_node for name, of_node in activity.counts["spikes"].items()}
     events = {"synaptic_events": activity.total("events"), **macs}
