@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.baselines.batched import TrainedBaseline
 from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations
 from spikejoule.baselines.settings import BaselineSettings, BaselineTraining, Variant, family
-from spikejoule.baselines.training import train_baselines
+from spikejoule.baselines.training import TrainedBaseline, train_baselines
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.model.network import Network

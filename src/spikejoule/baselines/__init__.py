@@ -1,8 +1,7 @@
 """The conventional networks to compare with: ReLU units, pruned, and in integers.
 
 settings   which networks there are, and how they are trained
-batched    networks that learn side by side, as one computation
-training   training them all, and the state from which that resumes
+training   networks that learn side by side, and the state from which that resumes
 quantised  a network in integers
 counts     what each answers and multiplies on the test images, and the files of all
 """

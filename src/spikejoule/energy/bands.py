@@ -318,19 +318,19 @@ class Draws:
     def energies(self, profile: str) -> Floats:
         """Logarithms of the low, middle and high energy under a profile, [3, B, C]; infinite where
         it does not compare."""
-        known = [one.energy(profile) for one in self.networks]
-        compares = np.logical_and.reduceat([one is not None for one in known], self.starts)
-        found = [one or Energy(1.0, 1.0, 1.0, 0.0) for one in known]
+        unknown = Energy(np.nan, np.nan, np.nan)
+        found = [one.energy(profile) or unknown for one in self.networks]
+        *ends, spread = np.array(
+            [(one.low_pj, one.middle_pj, one.high_pj, one.standard_deviation_pj) for one in found],
+            dtype=np.float64,
+        ).T
         # The spread is that of the upper end, and of the others in proportion.
-        relative = [(one.standard_deviation_pj or 0.0) / one.high_pj for one in found]
-        errors = self.noise * relative / np.sqrt([one.n_images for one in self.networks])
+        n_images = [one.n_images for one in self.networks]
+        errors = self.noise * (spread / ends[-1]) / np.sqrt(n_images)
         of_images = np.add.reduceat(errors, self.starts, axis=1)
-        least = np.finfo(float).tiny
-        means = [
-            self.means(np.log([max(getattr(one, f"{end}_pj"), least) for one in found])) + of_images
-            for end in ("low", "middle", "high")
-        ]
-        return np.where(compares, np.stack(means), np.inf)
+        logarithms = np.log(np.maximum(ends, np.finfo(float).tiny))
+        means = np.stack([self.means(of) for of in logarithms]) + of_images
+        return np.where(np.isnan(means), np.inf, means)
 
     def taking_part(self, side: Side, energies: Floats) -> NDArray[np.bool_]:
         """Configurations of a side of known energies, [C]: those of enough seeds, or all where no

@@ -250,13 +250,18 @@ def averaging(operations: OperationCounts, side: int, n_pixels: int) -> Operatio
     """
     if side == 1:
         return operations
-    read, place = side**2 * n_pixels, [IMAGE]
-    made = [
-        block("pixel_read", place, [read], _PIXEL_BITS, read),
-        block("code_addition", place, [read]),
-        block("activation_write", place, [n_pixels], _PIXEL_BITS, n_pixels),
-    ]
+    made = _made_pixels(IMAGE, side**2 * n_pixels, n_pixels, _PIXEL_BITS, "code_addition")
     return joined([*made, operations], len(operations.counts), operations.time_window)
+
+
+def _made_pixels(
+    place: str, n_read: int, n_written: int, bits: int, *computed: str
+) -> Iterator[OperationCounts]:
+    """What making pixels of others takes: each is read, goes through some terms, and is written."""
+    yield block("pixel_read", [place], [n_read], _PIXEL_BITS, n_read)
+    for term in computed:
+        yield block(term, [place], [n_read])
+    yield block("activation_write", [place], [n_written], bits, n_written)
 
 
 _ORDER = {term: number for number, term in enumerate(TERMS)}
@@ -496,7 +501,9 @@ def _of_baseline(
     activation_bits = [*[baseline.activation_bits] * len(connections), sum_bits]
     products: NDArray[np.int64] = baseline.macs_nonzero[:n_samples] if skips else synapses
     if integers and baseline.activation_bits % _PIXEL_BITS:
-        yield from _rounded_pixels(architecture.input, baseline.activation_bits)
+        n_pixels, rounding = int(sources[0]), ("code_multiplication", "code_addition")
+        width = baseline.activation_bits
+        yield from _made_pixels(architecture.input.name, n_pixels, n_pixels, width, *rounding)
     yield block("mac", names, products, bits)
     yield block("bias_addition", layers[1:], biased)
     if architecture.model is None:
@@ -522,15 +529,6 @@ def _of_baseline(
         yield block("sum_access_per_mac", names, 2 * products, sum_bits, targets)
     yield block("activation_write", layers[1:], targets, activation_bits[1:], targets)
     yield block("decision_comparison", layers[-1:], targets[-1:] - 1)
-
-
-def _rounded_pixels(pixels: Node, bits: int) -> Iterator[OperationCounts]:
-    """What turning pixels into activations of another width takes."""
-    n_pixels = pixels.n_out
-    yield _at(pixels, "pixel_read", n_pixels, _PIXEL_BITS, n_pixels)
-    yield _at(pixels, "code_multiplication", n_pixels)
-    yield _at(pixels, "code_addition", n_pixels)
-    yield _at(pixels, "activation_write", n_pixels, bits, n_pixels)
 
 
 def _between_layers(architecture: Network, bits: int) -> Iterator[OperationCounts]:

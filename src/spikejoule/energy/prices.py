@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, Node
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.yaml_files import read_yaml
@@ -394,13 +394,11 @@ def _line(file: Path, name: str, error: ValidationError) -> int:
     problem = error.errors(include_url=False)[0]
     # What is wrong with the whole begins with the entry that it lies in, such as prices.mac.
     place = problem["loc"] or str(problem.get("ctx", {}).get("error")).split()[0].split(".")
-    # Composed a second time, for the marks that the checked content does not have.
-    node: Node = YAML(typ="safe", pure=True).compose(file.read_bytes())
-    mark: Node = node
+    # Read a second time, for the marks that the checked content does not have.
+    node, line = YAML().load(file.read_bytes()), 0
     for step in (name, *place):
-        if isinstance(node, MappingNode):
-            entries = [pair for pair in node.value if pair[0].value == step]
-            mark, node = entries[0] if entries else (mark, node)
-        elif isinstance(step, int) and isinstance(node.value, list) and step < len(node.value):
-            mark = node = node.value[step]
-    return int(mark.start_mark.line) + 1
+        if isinstance(node, CommentedMap) and step in node:
+            node, line = node[step], node.lc.key(step)[0]
+        elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
+            node, line = node[step], node.lc.item(step)[0]
+    return int(line) + 1
