@@ -139,10 +139,9 @@ class AnalysisInputs:
     @property
     def spikes_per_input(self) -> float:
         """Spikes of an input unit over the window, a mean."""
-        counted = zip(self.operations.columns, self.operations.means, strict=True)
-        place = ("spike_routed", self.architecture.input.name)
-        spikes = sum(float(mean) for one, mean in counted if (one.term, one.place) == place)
-        return spikes / self.architecture.n_input
+        operations, place = self.operations, ("spike_routed", self.architecture.input.name)
+        routed = [(one.term, one.place) == place for one in operations.columns]
+        return float(operations.means[routed].sum()) / self.architecture.n_input
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:

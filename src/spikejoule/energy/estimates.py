@@ -188,24 +188,19 @@ def count_statistics(
     numbers are exact in float64, whatever the order in which they are added. One row alone, an
     image or a mean, has a mean without spread or interval.
     """
-    means = [counts.mean(axis=0, dtype=np.float64) for counts in rows]
-    resampled = [
-        np.tile(mean, (settings.resamples if len(counts) > 1 else 1, 1))
-        for counts, mean in zip(rows, means, strict=True)
-    ]
+    n_images, ends = max(map(len, rows)), np.cumsum([of.shape[1] for of in rows])[:-1]
+    means = np.concatenate([of.mean(axis=0, dtype=np.float64) for of in rows])
     # Counts that are equal for all images (one addition per neuron and step) need no resampling.
-    varying = [np.flatnonzero((counts != counts[:1]).any(axis=0)) for counts in rows]
-    chosen = [counts[:, places] for counts, places in zip(rows, varying, strict=True)]
-    first, n_images = 0, max(len(counts) for counts in rows)
+    varies = [(of != of[:1]).any(axis=0) for of in rows]
+    varying = [of[:, each] for of, each in zip(rows, varies, strict=True) if each.any()]
+    counts, places = np.hstack([np.empty((n_images, 0)), *varying]), np.concatenate(varies)
+    resampled = np.tile(means, (settings.resamples if n_images > 1 else 1, 1))
+    first = 0
     for times in _resamples(n_images, settings) if n_images > 1 else ():
-        for found, places, counts in zip(resampled, varying, chosen, strict=True):
-            if len(places):
-                found[first : first + len(times), places] = times @ counts / n_images
+        resampled[first : first + len(times), places] = times @ counts / n_images
         first += len(times)
-    return tuple(
-        CountStatistics(counts, mean, means_of, settings.confidence)
-        for counts, mean, means_of in zip(rows, means, resampled, strict=True)
-    )
+    parts = zip(rows, np.split(means, ends), np.split(resampled, ends, axis=1), strict=True)
+    return tuple(CountStatistics(*part, settings.confidence) for part in parts)
 
 
 def _resamples(n_images: int, settings: BootstrapSettings) -> Iterator[Floats]:
