@@ -234,6 +234,18 @@ def stored(tmp_path: Path, content: dict[str, Any]) -> CompleteCheckpoint:
     return read_complete(tmp_path / "c.pth")
 
 
+def test_the_last_batch_of_an_epoch_is_smaller(tmp_path: Path) -> None:
+    """100 samples in batches of 64, twice; all in one row where epochs are not recorded."""
+    content = complete_content()
+    for batches, samples in (([2, 2], [100, 100]), ([4], [200])):
+        record = training_record(stored(tmp_path, content))
+        assert record is not None
+        assert record.batches.tolist() == batches
+        assert record.activity.samples_of_row.tolist() == samples
+        assert (record.samples, record.n_epochs) == (200, 2)
+        content["spikejoule"]["history"] = []
+
+
 class TestPruned:
     """Where synapses are gone, spikes times fan-out is no count of events."""
 

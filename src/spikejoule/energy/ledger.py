@@ -136,20 +136,21 @@ def spiking_variants(
     """
     bits, _ = widths_of(measured.architecture)
     whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
-    encoding = None if images is None else encoder.operations(images)
-    ways: list[tuple[Any, ...]] = [(WHOLE_WINDOW, measured, encoding, accuracies, whole, None)]
+    ways: list[tuple[str, NDArray[np.int64], Accuracies | None]] = [
+        (WHOLE_WINDOW, whole, accuracies)
+    ]
     if early is not None:
-        steps, early_accuracies = early
-        until = None if images is None else encoder.operations(images, steps)
-        stopped = stopped_after(measured, steps)
-        ways.append((EARLY_EXIT, stopped, until, early_accuracies, steps, steps))
+        ways.append((EARLY_EXIT, *early))
     found = []
-    for method, run, encoded, known, steps, exits in ways:
+    for method, steps, known in ways:
+        exits = None if method == WHOLE_WINDOW else steps
+        run = measured if exits is None else stopped_after(measured, exits)
+        encoding = None if images is None else encoder.operations(images, exits)
         clocked = clocked_updates(measured.architecture, steps)
         # Where all are updated in every step, lazy updates are counted over the whole window.
         lazy = np.minimum(run.lazy_updates, clocked)
         for suffix, updates in (("", clocked), (LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
-            operations = count_operations(run.activity(updates, exits), encoded)
+            operations = count_operations(run.activity(updates, exits), encoding)
             found.append(Variant(SPIKING, name, f"{method}{suffix}", known, bits, operations))
     return tuple(found)
 
