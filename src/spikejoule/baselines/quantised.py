@@ -20,7 +20,7 @@ spiking network of integers are (`model.quantisation`).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -134,16 +134,18 @@ def in_integers(
     sources = [1 / (2**activation_bits - 1), *activation_units]
     # The last layer's sums stay what they are.
     targets = [*activation_units, 1.0]
-    network = QuantisedNetwork((), activation_bits, weight_bits, sum_bits)
-    layers: list[QuantisedLayer] = []
-    for (weight, bias), weight_unit, source_unit, target_unit in zip(
-        weights_and_biases(state), weight_units, sources, targets, strict=True
-    ):
-        sum_unit = source_unit * weight_unit
-        integers = _multiples(weight, weight_unit, -weight_top, weight_top)
-        biases = None if bias is None else _multiples(bias, sum_unit, *network.sum_range)
-        layers.append(QuantisedLayer(integers, biases, *_fixed_point(sum_unit / target_unit)))
-    return replace(network, layers=tuple(layers))
+    half = 2 ** (sum_bits - 1)
+    layers = tuple(
+        QuantisedLayer(
+            _multiples(weight, unit, -weight_top, weight_top),
+            None if bias is None else _multiples(bias, source * unit, -half, half - 1),
+            *_fixed_point(source * unit / target),
+        )
+        for (weight, bias), unit, source, target in zip(
+            weights_and_biases(state), weight_units, sources, targets, strict=True
+        )
+    )
+    return QuantisedNetwork(layers, activation_bits, weight_bits, sum_bits)
 
 
 def _multiples(
