@@ -160,26 +160,27 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
             "the checkpoint must record the synaptic events of an epoch as one number for each of "
             f"the {n_connections} connections: write it again."
         )
-    events = [row.synaptic_events for row in epochs if row.synaptic_events]
-    macs = [row.input_macs for row in epochs if row.input_macs is not None]
-    teacher = [
-        (row.teacher_macs, row.teacher_macs_nonzero or 0)
-        for row in epochs
-        if row.teacher_macs is not None
-    ]
+
+    def column(name: str) -> NDArray[np.int64] | None:
+        """A count of every epoch; None if one does not record it."""
+        values = [getattr(row, name) for row in epochs]
+        return None if not values or None in values or () in values else np.array(values)
+
     # Spikes alone do not say how many synapses they reach, nor what constant currents multiply.
-    events_counted = bool(epochs) and len(events) == len(epochs)
-    macs_counted = bool(epochs) and len(macs) == len(epochs)
-    if not (network.is_plain or events_counted) or (products and not macs_counted):
+    events, macs = column("synaptic_events"), column("input_macs")
+    if (events is None and not network.is_plain) or (macs is None and products):
         return None
+    teacher, nonzero = column("teacher_macs"), column("teacher_macs_nonzero")
+    if teacher is not None:
+        teacher = np.stack([teacher, 0 * teacher if nonzero is None else nonzero], axis=1)
     # The last batch of an epoch is smaller.
     batches = [-(-row.samples // batch_size) for row in epochs]
     activity = Activity.of_layers(
         network,
         checkpoint.encoder.time_window,
         np.array([row.spikes for row in epochs] or [tuple(round(totals[name]) for name in names)]),
-        np.array(events) if events_counted else None,
-        macs=np.array(macs) if products else None,
+        events,
+        macs=macs if products else None,
         products=products,
         samples=np.array([row.samples for row in epochs] or [samples]),
     )
@@ -191,8 +192,8 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         weight_decay=bool(config.weight_decay),
         clipping=bool(clip),
         best_validation_accuracy_percent=results.best_val_accuracy,
-        teacher_macs=np.array(teacher) if teacher and len(teacher) == len(epochs) else None,
-        events_counted=events_counted,
+        teacher_macs=teacher,
+        events_counted=events is not None,
         pruned=checkpoint.pruned,
     )
 
