@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from spikejoule.cli import build_parser, main
 from spikejoule.cli.arguments import EXAMPLES
 from spikejoule.data.images import Dataset
-from spikejoule.energy.from_checkpoint import recorded_proxies
+from spikejoule.energy import energy_proxies
+from spikejoule.energy.from_checkpoint import recorded_activity
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
 from tests.tools.cli import Cli
@@ -55,7 +56,7 @@ def test_proxies_are_recomputed_from_the_recorded_spikes(tmp_path: Path) -> None
     # a file of the notebook: no spikes of each layer, but those of its three layers
     del content["inference_spikes"]["per_inference_per_layer"]
     write_complete(tmp_path / "c.pth", content)
-    proxies = recorded_proxies(read_complete(tmp_path / "c.pth"))
+    proxies = energy_proxies(recorded_activity(read_complete(tmp_path / "c.pth")))
     assert proxies.as_checkpoint_entry() == recorded
 
 
