@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spikejoule.core.errors import DataError
+
 Shape = tuple[int, ...]
 
 WEIGHTED = (
@@ -121,3 +123,17 @@ def _transposed(linear: Callable[[Tensor], Tensor], shape: Shape) -> NDArray[np.
         ones = torch.zeros((1, *shape), dtype=torch.float64, requires_grad=True)
         (found,) = torch.autograd.grad(linear(ones).sum(), ones)
     return found.reshape(-1).round().to(torch.int64).numpy()
+
+
+def first_tensor(values: Any, none: bool = False) -> Any:
+    """The first tensor among arguments or in an output."""
+    if isinstance(values, Tensor):
+        return values
+    inner = values.values() if isinstance(values, dict) else values
+    for one in inner if isinstance(values, list | tuple | dict) else ():
+        found = first_tensor(one, none=True)
+        if found is not None:
+            return found
+    if none:
+        return None
+    raise DataError("a module takes or gives no tensor, and cannot be counted.")

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from spikejoule.core.errors import DataError, ParameterError, first_problem, in_one_sentence
 from spikejoule.encoding.events import array_of
 from spikejoule.modules.populations import Known
-from spikejoule.modules.reach import NORMS
-from spikejoule.modules.watching import INPUT, Watch, first_tensor, unclear
+from spikejoule.modules.reach import NORMS, first_tensor
+from spikejoule.modules.watching import INPUT, Watch, unclear
 
 TimeAxis = Literal[0, 1, "none"]
 Loop = Literal["auto", "model", "price"]

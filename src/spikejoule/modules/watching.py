@@ -35,6 +35,7 @@ from spikejoule.modules.reach import (
     WEIGHTED,
     Shape,
     fan_out,
+    first_tensor,
     unit_dimensions,
 )
 
@@ -565,17 +566,3 @@ def _key(x: Tensor) -> tuple[Any, ...]:
     version = object() if x.is_inference() else x._version
     view = x.numel() if x.is_contiguous() else (x.shape, x.stride())
     return x.storage_offset(), view, version
-
-
-def first_tensor(values: Any, none: bool = False) -> Any:
-    """The first tensor among arguments or in an output."""
-    if isinstance(values, Tensor):
-        return values
-    inner = values.values() if isinstance(values, dict) else values
-    for one in inner if isinstance(values, list | tuple | dict) else ():
-        found = first_tensor(one, none=True)
-        if found is not None:
-            return found
-    if none:
-        return None
-    raise DataError("a module takes or gives no tensor, and cannot be counted.")
