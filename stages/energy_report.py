@@ -9,7 +9,7 @@ from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import file_digest, library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
-from spikejoule.data.images import LabelledImages, load_samples
+from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS, energy_rows, headline
 from spikejoule.energy.bands import FrontsTable, VerdictTable
@@ -23,6 +23,7 @@ from spikejoule.model.checkpoint import complete_checkpoint, write_complete
 from spikejoule.model.trained import build_complete, load_trained
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
+from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import raster_of, spike_raster
 from spikejoule.report.page import network_provenance
 from spikejoule.training.epochs import TrainTimings
@@ -88,7 +89,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
     metrics = headline(analysis)
-    pictures = {"spike_raster": spike_raster(raster).png()}
+    held_out = "Test (validated on it)" if network.data["validated_on_test"] else "Validation"
+    subject = subject_of_data(network.data)
+    charts = {
+        "training_curves": training_curves(network.history, network.best_epoch, title, held_out),
+        "spike_raster": spike_raster(raster),
+        "confusion_figure": confusion_matrix(evaluation.confusion, title, subject),
+    }
+    pictures = {name: chart.png() for name, chart in charts.items()}
 
     write_complete(paths["checkpoint"], content)
     digest = file_digest(paths["trained"], "sha256")

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import load_profiles
 from spikejoule.energy.bands import RecordedNetwork
@@ -23,6 +24,7 @@ from spikejoule.report.charts.canvas import (
     layer_colours,
     place_colours,
 )
+from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
 UNDER = "45nm-fp32"
@@ -72,6 +74,29 @@ CHARTS: dict[str, Callable[[], Chart]] = {
     "spike raster": lambda: spike_raster(raster()),
     "recorded fronts": lambda: fronts(95.0, 97.0, 98.5),
 }
+
+
+def test_training_and_confusion_are_drawn_alike_again_with_their_figures() -> None:
+    history = [
+        {
+            "epoch": epoch,
+            "train_loss": 1 / epoch,
+            "train_accuracy_percent": 99 - 10 / epoch,
+            "validation_accuracy_percent": 98 - 10 / epoch,
+        }
+        for epoch in (1, 2, 3)
+    ]
+    curves = [training_curves(history, 2, "digits") for _ in range(2)]
+    assert curves[0].finding == "Validation accuracy peaks at 93.00 % in epoch 2 of 3"
+    assert curves[0].png() == curves[1].png()
+    assert training_curves(history[:1], 1, "digits").png()
+    confusion = np.diag([3] * 10) + np.eye(10, k=1, dtype=np.int64)
+    assert confusion_matrix(confusion, "digits").finding.startswith("76.92 % of 39 digits")
+    assert (
+        confusion_matrix(confusion, "digits").png() == confusion_matrix(confusion, "digits").png()
+    )
+    many = replace(DIGITS, class_names=tuple(str(label) for label in range(45)))
+    assert confusion_matrix(np.eye(45, dtype=np.int64), "digits", many).png()
 
 
 @pytest.mark.parametrize("draw", CHARTS.values(), ids=CHARTS)

@@ -8,6 +8,7 @@ from `metrics/` (`make plots`: training by epoch, classes, accuracy by step) is 
 canvas    palette, axes, and the way to PNG and SVG
 accuracy  what accuracy costs: recorded networks
 energy    energy by profile and term
+learning  training by epoch, and the confusion of classes, for `figures/`
 raster    one sample, spike by spike
 """
 
