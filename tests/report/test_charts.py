@@ -80,6 +80,7 @@ def test_training_and_confusion_are_drawn_alike_again_with_their_figures() -> No
     history = [
         {
             "epoch": epoch,
+            "spikes": [epoch, 2.0],
             "train_loss": 1 / epoch,
             "train_accuracy_percent": 99 - 10 / epoch,
             "validation_accuracy_percent": 98 - 10 / epoch,

@@ -28,8 +28,9 @@ def training_curves(
         source: which images the network learned from.
         held_out: what the weights were chosen on.
     """
-    frame = pd.DataFrame([*history]).set_index("epoch").rename_axis("Epoch").astype(float)
     accuracies = {"train_accuracy_percent": "Training", "validation_accuracy_percent": held_out}
+    frame = pd.DataFrame([*history]).set_index("epoch").rename_axis("Epoch")
+    frame = frame[["train_loss", *accuracies]].astype(float)
     best = frame["validation_accuracy_percent"][best_epoch]
     figure = Figure(figsize=(9.6, 3.6))
     left, right = figure.subplots(1, 2)
