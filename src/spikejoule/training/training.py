@@ -381,10 +381,10 @@ def train(
 ) -> Training:
     """Train a network.
 
-    Every training spike is counted; those of validation are not.
+    Every training spike is counted; those of validation are not. All arguments but the last are
+    those of `Training`.
 
     Args:
-        data, engine, settings, seed, observers: as of `Training`.
         state_store: keeps the state after every epoch, and has that of a process which was killed:
             the result is the same to the bit as without the kill. Observers get its epochs
             again.
