@@ -215,6 +215,14 @@ class TestReport:
         with pytest.raises(LimitError, match="the budget is 0.001 nJ"):
             report.check(budget_nj=0.001)
 
+    def test_networks_of_one_name_are_told_apart(self, spikes: Tensor) -> None:
+        anns = [nn.Sequential(nn.Linear(30, 4)).eval() for _ in range(3)]
+        report = price(dense(), spikes, labels=np.arange(N) % 4, against=anns)
+        assert {one.network for one in report.analysis.baselines} == {
+            f"Sequential 30-4{number}" for number in ("", " (2)", " (3)")
+        }
+        assert "among 3 conventional networks" in report.verdict[0]
+
     def test_what_it_notes(self, spikes: Tensor) -> None:
         silent = dense().train()
         silent[2].weight.data.fill_(0)

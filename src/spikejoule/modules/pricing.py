@@ -9,9 +9,10 @@ own device, in evaluation or in training.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import chain, count
 from typing import Annotated, Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def price(
     baselines: list[BaselineCounts] = []
     if classes is not None:
         classes = class_labels(classes, activity.n_rows, n_classes)
-        baselines = [one.counts(classes, batch_size) for one in contestants]
+        baselines = _told_apart(one.counts(classes, batch_size) for one in contestants)
     elif contestants:
         raise ParameterError("against needs labels: networks are compared at an accuracy of both")
     inputs = counted_inputs(
@@ -135,6 +136,16 @@ def price(
     inputs = replace(inputs, facts=tuple(facts))
     analysis = analyse(inputs, profiles, chosen, judging, BootstrapSettings())
     return Report(analysis, activity, run.answers(), tuple(unknown), tuple(notes))
+
+
+def _told_apart(baselines: Iterable[BaselineCounts]) -> list[BaselineCounts]:
+    """Networks of one name are numbered, or they would be counted as one."""
+    found: list[BaselineCounts] = []
+    for one in baselines:
+        names = {other.name for other in found}
+        tried = chain([one.name], (f"{one.name} ({number})" for number in count(2)))
+        found.append(replace(one, name=next(name for name in tried if name not in names)))
+    return found
 
 
 @cache
