@@ -132,6 +132,8 @@ FAULTS = [
     (CORE, "parameters: joined", "access: 3", 9, "either pj_per_byte or access"),
     (CORE, "  memory:\n    pj_per_byte: [[0, 0], [8192, 2.5]]\n    parameters: joined\n", "", 11,
      "is by_size, but there is no memory"),
+    (GOOD.replace("chip:", "chip: &chip") + "other:\n  <<: *chip\n  scope: all_in\n", "event: 2",
+     "event: 2\n    neuron_update_active: 1\n    neuron_update_inactive: 1", 13, "profile other: "),
 ]  # fmt: skip
 
 

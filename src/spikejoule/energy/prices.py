@@ -397,7 +397,8 @@ def _line(file: Path, name: str, error: ValidationError) -> int:
     # Read a second time, for the marks that the checked content does not have.
     node, line = YAML().load(file.read_bytes()), 0
     for step in (name, *place):
-        if isinstance(node, CommentedMap) and step in node:
+        # What `<<` takes from another profile has no mark here.
+        if isinstance(node, CommentedMap) and step in (node.lc.data or ()):
             node, line = node[step], node.lc.key(step)[0]
         elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
             node, line = node[step], node.lc.item(step)[0]
