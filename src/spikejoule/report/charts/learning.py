@@ -46,15 +46,26 @@ def training_curves(
 def confusion_matrix(
     confusion: NDArray[np.integer[Any]], source: str, subject: Subject = DIGITS
 ) -> Chart:
-    """The confusion matrix [C, C], rows actual, columns predicted, with the number of each cell."""
-    side = 6.6 * max(1.0, len(confusion) / 14)
+    """The confusion matrix [C, C], rows actual, columns predicted, with the number of each cell.
+
+    The scale ends at twice the most frequent error, whose number can so be read: correct answers are
+    a hundred times as many.
+    """
+    counts, n_classes = np.asarray(confusion), len(confusion)
+    side = 6.6 * max(1.0, n_classes / 14)
     figure, axes = canvas.new_figure(side, side + 1)
-    names = subject.class_names[: len(confusion)]
-    display = ConfusionMatrixDisplay(np.asarray(confusion), display_labels=names)
-    numbered = len(confusion) <= _MOST_NUMBERED
-    display.plot(ax=axes, include_values=numbered, values_format=",d", xticks_rotation="vertical")
+    names = subject.class_names[:n_classes]
+    errors = np.where(np.eye(n_classes, dtype=bool), 0, counts)
+    ConfusionMatrixDisplay(counts, display_labels=names).plot(
+        ax=axes,
+        include_values=n_classes <= _MOST_NUMBERED,
+        values_format=",d",
+        cmap="Oranges",
+        im_kw={"vmin": 0, "vmax": max(1, 2 * errors.max())},
+        xticks_rotation="vertical" if max(map(len, names)) > 2 else "horizontal",
+    )
     axes.grid(False)
     axes.set(xlabel=f"Predicted {subject.noun}", ylabel=f"Actual {subject.noun}")
-    percent = 100 * int(np.trace(confusion)) / max(int(np.sum(confusion)), 1)
-    finding = f"{percent:.2f} % of {np.sum(confusion):,} {subject.nouns} classified correctly"
+    percent = 100 * int(np.trace(counts)) / max(int(counts.sum()), 1)
+    finding = f"{percent:.2f} % of {counts.sum():,} {subject.nouns} classified correctly"
     return Chart("confusion", finding, figure, source)
