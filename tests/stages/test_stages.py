@@ -26,12 +26,12 @@ from spikejoule.data.images import load_images
 from spikejoule.encoding.events import load_events, save_events
 from spikejoule.evaluation.inference import load_inference_events
 from spikejoule.graphs.nir_out import nir_graph, write_nir
+from spikejoule.model.checkpoint import EpochRecord
 from spikejoule.model.trained import load_trained
 from spikejoule.training.teacher import TEACHER
 from stages.publish import other_data_of_commit
 from stages.shared.common import Compiling
 from stages.train import Progress
-from tests.energy import by_hand
 from tests.tools.finished_project import N_TEST, call, content_of, inputs_and_outputs, path_of
 from tests.tools.pipeline_tools import (
     artifact_paths,
@@ -227,7 +227,15 @@ def test_the_time_that_is_left_is_that_of_the_whole_training(
 ) -> None:
     progress = Progress(tqdm(disable=True), 4, 80)
     for epoch, seconds in enumerate((30.0, 2.0, 4.0), start=1):
-        record = by_hand.epoch(epoch, 80, (1,))
+        known = {
+            "epoch": epoch,
+            "learning_rate": 0.1,
+            "train_loss": 1.0,
+            "samples": 80,
+            "spikes": [1],
+        }
+        accuracies = {"train_accuracy_percent": 70.0, "validation_accuracy_percent": 70.0}
+        record = EpochRecord.model_validate(known | accuracies)
         with caplog.at_level("INFO", "stages.train"):
             progress.on_epoch(record, seconds)
     ends = [message.rpartition(" %, ")[2] for message in caplog.messages]

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import ConfusionMatrixDisplay
 
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.report.charts import canvas
@@ -48,9 +47,11 @@ def confusion_matrix(
 ) -> Chart:
     """The confusion matrix [C, C], rows actual, columns predicted, with the number of each cell.
 
-    The scale ends at twice the most frequent error, whose number can so be read: correct answers are
-    a hundred times as many.
+    The scale ends at twice the most frequent error, whose number can so be read: correct answers
+    are a hundred times as many.
     """
+    from sklearn.metrics import ConfusionMatrixDisplay  # takes a second to import
+
     counts, n_classes = np.asarray(confusion), len(confusion)
     side = 6.6 * max(1.0, n_classes / 14)
     figure, axes = canvas.new_figure(side, side + 1)
