@@ -227,15 +227,15 @@ def test_the_time_that_is_left_is_that_of_the_whole_training(
 ) -> None:
     progress = Progress(tqdm(disable=True), 4, 80)
     for epoch, seconds in enumerate((30.0, 2.0, 4.0), start=1):
-        known = {
-            "epoch": epoch,
-            "learning_rate": 0.1,
-            "train_loss": 1.0,
-            "samples": 80,
-            "spikes": [1],
-        }
-        accuracies = {"train_accuracy_percent": 70.0, "validation_accuracy_percent": 70.0}
-        record = EpochRecord.model_validate(known | accuracies)
+        record = EpochRecord(
+            epoch=epoch,
+            samples=80,
+            spikes=(1,),
+            learning_rate=0.1,
+            train_loss=1.0,
+            train_accuracy_percent=70.0,
+            validation_accuracy_percent=70.0,
+        )
         with caplog.at_level("INFO", "stages.train"):
             progress.on_epoch(record, seconds)
     ends = [message.rpartition(" %, ")[2] for message in caplog.messages]
