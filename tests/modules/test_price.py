@@ -327,6 +327,11 @@ class TestReport:
             def forward(self, x: Tensor) -> Tensor:
                 return x.sub_(0.2).gt_(0)
 
+        class Masked(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                x[..., :3] = 0
+                return x
+
         class Wide(nn.Linear):
             def forward(self, x: Tensor) -> Tensor:
                 return super().forward(x) @ torch.eye(4)
@@ -334,7 +339,7 @@ class TestReport:
         class Clamped(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
-                given = (nn.LeakyReLU(inplace=True), nn.Hardtanh(inplace=True), Spike())
+                given = (nn.LeakyReLU(inplace=True), nn.Hardtanh(inplace=True), Spike(), Masked())
                 self.first, self.neurons, _, self.last = dense()
                 self.given, self.wide = nn.Sequential(*given), Wide(20, 4)
 
@@ -351,6 +356,7 @@ class TestReport:
         assert {one.filename for one in warned} == {__file__}
         assert {*report.not_counted} == {
             "given.0 (LeakyReLU)", "given.1 (Hardtanh)", "given.2 (Spike)",
+            "given.3 (Masked)",
             "wide (Wide, which has a forward of its own)", "clamp (a function, and no module)",
         }  # fmt: skip
 

@@ -46,6 +46,8 @@ UNNAMED = {
     "full_like", "new_zeros", "new_ones", "new_empty", "new_full",
 }  # fmt: skip
 """Functions of torch that only move, add and look at numbers, or make them from nothing."""
+WRITING = {"__setitem__", "copy_", "fill_", "zero_"}
+"""Those of them by which a module changes what it was given."""
 
 
 def unit_dimensions(module: nn.Module) -> int:

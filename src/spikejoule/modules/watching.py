@@ -33,6 +33,7 @@ from spikejoule.modules.reach import (
     POOLING,
     UNNAMED,
     WEIGHTED,
+    WRITING,
     Shape,
     fan_out,
     first_tensor,
@@ -150,9 +151,11 @@ class _Functions(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         found = function(*args, **(kwargs or {}))
-        name, given = getattr(function, "__name__", "").strip("_"), first_tensor(found, none=True)
+        own = getattr(function, "__name__", "")
+        name, writes = own.strip("_"), bool(self.running) and own in WRITING
+        given = first_tensor(args if writes else found, none=True)
         computes = given is not None and (given.is_floating_point() or given.dtype is torch.bool)
-        if computes and "" not in self.running and name not in UNNAMED:
+        if computes and "" not in self.running and (writes or name not in UNNAMED):
             words = [f"{name} (a function, and no module)", *self.running][-1]
             self.unknown.setdefault(words.partition(" (")[0], words)
         return found
