@@ -130,7 +130,8 @@ class Prepared:
         network, spiking = self.network, self.network.spiking
         taken = {source for source, target in network.edges
                  if isinstance(network.nodes[target], nodes.BY_UNIT)}  # fmt: skip
-        for name in spiking | taken | self.delays.keys():
+        counted = spiking | taken | self.delays.keys()
+        for name in (one for one in network.nodes if one in counted):
             kind, once = "spikes" if name in spiking else "values", network.nodes[name].n_out
             yield Tally(kind, name, name, np.ones(once, np.int64))
         for one in network.of(nodes.Pooling):
