@@ -152,8 +152,7 @@ class Prepared:
         self, node: nodes.Connection | nodes.Pooling
     ) -> tuple[Any, tuple[Any, ...], Any]:
         if isinstance(node, nodes.Pooling):
-            ones = np.ones((node.in_shape[0], math.prod(node.windows.kernel), 1), self.dtype)
-            return stepping.add_windows, (_slide(node), ones), 0
+            return stepping.add_pooling, (_slide(node),), 0
         bias: Any = 0
         if node.bias is not None:
             bias = np.repeat(node.bias.astype(self.dtype), node.n_out // node.bias.size)[:, None]

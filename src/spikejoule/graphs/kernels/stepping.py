@@ -312,7 +312,7 @@ def add_dense(given, weights, sums):
 
 @compiled
 def add_windows(given, slide, weights, sums):
-    """Add what arrives through a convolution, or, with weights of 1, through pooling.
+    """Add what arrives through a convolution.
 
     Args:
         given: of units (c, y, x).
@@ -343,3 +343,19 @@ def add_windows(given, slide, weights, sums):
                 _add_targets(
                     given.amounts, first, units, rows, n, weights, n_channels, sums, into, apart
                 )
+
+
+@compiled
+def add_pooling(given, slide, sums):
+    """Add to each window of a channel what lies in it; arguments as of `add_windows`."""
+    n_places = slide.counts.size
+    n_channels = sums.shape[1] // n_places
+    plane = given.amounts.shape[1] // n_channels
+    for b in range(given.counts.size):
+        for channel in range(n_channels):
+            for place in range(n_places):
+                total = sums[b, channel * n_places + place]
+                for k in range(slide.counts[place]):
+                    amount = given.amounts[b, channel * plane + slide.units[place, k]]
+                    for lane in range(LANES):
+                        total[lane] += amount[lane]
