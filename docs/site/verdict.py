@@ -63,7 +63,13 @@ def _default() -> str:
 def _grid(rows: tuple[BandVerdict, ...], ids: list[str]) -> Iterator[str]:
     """Who needs less about each accuracy under each profile, and the ratio with its interval."""
     levels = sorted({row.level_percent for row in rows})
-    yield "| prices | " + " | ".join(f"about {level:g} %" for level in levels) + " |"
+    heads = []
+    for level in levels:
+        sides = [(row.spiking_n_seeds, row.conventional_n_seeds) for row in rows
+                 if row.level_percent == level and row.profile in ids]  # fmt: skip
+        seeds = sorted({number for pair in sides for number in pair if number})
+        heads.append(f"about {level:g} %, seeds: {' or '.join(map(str, seeds))}")
+    yield "| prices | " + " | ".join(heads) + " |"
     yield "|---" * (1 + len(levels)) + "|"
     ratio = templates().filters["ratio"]
     for name in ids:
