@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,6 +20,7 @@ from spikejoule.search import study as studies  # noqa: E402
 from spikejoule.search.space import Search  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
+    SPECIFICATION,
     Found,
     by_state,
     number_of,
@@ -106,6 +109,16 @@ class TestWorker:
         assert (number_of(first), number_of(again), number_of(another)) == (0, 0, 2)
         assert first.params == again.params != another.params
         assert [trial.number for trial in state_of(search)[TRAINED]] == [2]
+
+    def test_several_that_begin_a_study_at_once_share_it(
+        self, search: Search, tmp_path: Path
+    ) -> None:
+        for number in range(3):
+            new = replace(search, storage=f"sqlite:///{tmp_path}/{number}.db")
+            with ThreadPoolExecutor(8) as pool:
+                studies = [*pool.map(open_study, [new] * 8)]
+            assert all(study.user_attrs[SPECIFICATION] == new.specification for study in studies)
+            assert len(optuna.get_all_study_names(new.storage)) == 1
 
     def test_one_worker_draws_the_same_again_and_more_can_be_requested(
         self, search: Search, train: Callable[..., None]

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import DBAPIError
 
 import spikejoule
 from spikejoule.core import provenance
@@ -63,14 +65,20 @@ def open_study(search: Search) -> optuna.Study:
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if search.storage.startswith("sqlite:"):
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
+    opened = partial(
+        RDBStorage,
+        search.storage,
+        engine_kwargs=arguments,
+        heartbeat_interval=search.heartbeat,
+        grace_period=_MISSED_BEATS * search.heartbeat,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
+    )
     with database_errors(search):
-        storage = RDBStorage(
-            search.storage,
-            engine_kwargs=arguments,
-            heartbeat_interval=search.heartbeat,
-            grace_period=_MISSED_BEATS * search.heartbeat,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
-        )
+        try:
+            storage = opened()
+        except DBAPIError:  # another process was making the same tables: they are there by then
+            time.sleep(_WAIT_SECONDS)
+            storage = opened()
         study = optuna.create_study(
             storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True
         )
