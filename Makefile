@@ -145,8 +145,11 @@ search: $(INSTALLED_SEARCH)  ## search parameters for a Pareto front of accuracy
 
 ##@ See what came out
 
+# `make verdict VERDICT="--recorded metrics/fronts.csv"` keeps the networks of a store that is elsewhere.
+VERDICT ?=
+
 verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, of the recorded runs: metrics/verdict.csv
-	$(BIN)/spikejoule verdict --table metrics/verdict.csv --fronts metrics/fronts.csv
+	$(BIN)/spikejoule verdict --table metrics/verdict.csv --fronts metrics/fronts.csv $(VERDICT)
 	$(BIN)/python -m docs.site.verdict
 	$(BIN)/python -m docs.site.outcome
 

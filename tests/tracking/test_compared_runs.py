@@ -369,6 +369,25 @@ def test_the_verdict_from_the_store_to_the_tables(priced: Path, cli: Cli) -> Non
         assert reason in text
 
 
+def test_networks_of_a_lost_store_are_judged_from_their_table(priced: Path, cli: Cli) -> None:
+    elsewhere, fronts = priced.parent / "elsewhere", priced / "fronts.csv"
+    shutil.copytree(priced, elsewhere)
+    for seed in (42, 43):
+        record_networks(elsewhere, f"lost-{seed}", networks(seed), seed)
+    cli.text("verdict", elsewhere, "--fronts", fronts)
+    lost = FrontsTable.read(fronts).rows
+    for seed in (43, 44):
+        record_networks(priced, f"new-{seed}", networks(seed), seed)
+    cli.text("verdict", priced, "--recorded", fronts, "--fronts", fronts)
+    rows = FrontsTable.read(fronts).rows
+    # Each network once, of the store where that has it; seeds of both are one configuration.
+    names = [f"{name}-{seed}" for name, seed in (("lost", 42), ("new", 43), ("new", 44))]
+    assert [one.run for one in rows] == [*names, *names]
+    assert len({one.configuration for one in rows}) == 2
+    assert [one for one in rows if one in lost] == [one for one in lost if one.seed == 42]
+    assert "none.csv" in cli.refusal("verdict", priced, "--recorded", priced / "none.csv")
+
+
 def test_a_verdict_without_networks(priced: Path, cli: Cli) -> None:
     record_networks(priced, "before", ())
     said = cli.text("verdict", priced)

@@ -67,6 +67,7 @@ def verdict(options: argparse.Namespace) -> str:
         comparing,
         stage_parameters(options.directory, "baseline"),
         options.data,
+        FrontsTable.read(options.recorded).rows if options.recorded else (),
     )
     if options.add:
         from spikejoule.cli.added import added_networks

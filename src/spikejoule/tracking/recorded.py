@@ -322,6 +322,7 @@ def recorded_networks(
     profiles: Collection[HardwareProfile],
     of_baselines: Collection[str],
     data_source: str | None = None,
+    earlier: Iterable[RecordedNetwork] = (),
 ) -> tuple[list[RecordedNetwork], dict[str, int]]:
     """The networks of both sides that runs of the same data, whole or reduced, counted, priced,
     and the number of runs or networks that are left out, by reason.
@@ -337,14 +338,14 @@ def recorded_networks(
         profiles: by which they are priced.
         of_baselines: parameters that decide a conventional network, by full name or by section.
         data_source: of their images; None for the most frequent.
+        earlier: networks that a table holds, of runs that the store may not have.
 
     Raises:
         StoreError: the store cannot be read, or holds no run to compare.
         ArtifactError: a stored file is damaged.
     """
     alike, counted = measured_alike(runs, data_source, (_SIZE,))
-    left_out, found = Counter(counted), dict[tuple[Any, ...], RecordedNetwork]()
-    weights: set[tuple[Any, ...]] = set()
+    left_out, rows = Counter(counted), list[RecordedNetwork]()
     spiking = pd.concat([deciding_parameters(alike).drop(columns=_SEED), alike[_OF_EXIT]], axis=1)
     with opened_to_read(store) as (client, _), tempfile.TemporaryDirectory() as folder:
         for place, run in alike.iterrows():
@@ -365,14 +366,18 @@ def recorded_networks(
             for one in variants:
                 if one.accuracies is None:
                     continue
-                row = _recorded_network(run, one, variants, own[one.side], profiles)
-                key = row.configuration, row.method, row.seed
-                identity = row.weights_sha256, row.method, row.validation_percent
-                if key not in found and identity not in weights:
-                    found[key] = row
-                    weights.add(identity)
-    most = max((one.n_images for one in found.values()), default=0)
-    rows = [one for one in found.values() if one.n_images == most]
+                rows.append(_recorded_network(run, one, variants, own[one.side], profiles))
+    source = alike[_SOURCE].iloc[0]
+    rows += (row for row in earlier if row.data_source == source)
+    found, known = list[RecordedNetwork](), set[tuple[Any, ...]]()
+    for row in rows:
+        drawn = row.configuration, row.method, row.seed
+        same = row.weights_sha256, row.method, row.validation_percent
+        if known.isdisjoint((drawn, same)):
+            found.append(row)
+            known |= {drawn, same}
+    most = max((one.n_images for one in found), default=0)
+    rows = [one for one in found if one.n_images == most]
     if fewer := len(found) - len(rows):
         left_out["networks counted on fewer test images"] = fewer
     rows.sort(key=lambda one: (one.side, one.name, one.seed, one.run_id))
