@@ -15,7 +15,6 @@ from spikejoule.core.schema import (
     Array,
     ArrayFile,
     Count,
-    Flag,
     MaybePercent,
     Percent,
     Record,
@@ -43,7 +42,7 @@ class Line(Row):
     model_config = ConfigDict(extra="allow")
 
     step: Count
-    shown: Flag
+    shown: Count
     accuracy_percent: MaybePercent
     newer_percent: MaybePercent = None
 
@@ -92,11 +91,11 @@ def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> 
     path = tmp_path / "a.csv"
     lines = Lines(
         rows=(
-            Line(step=1, shown=True, accuracy_percent=None, newer_percent=5.0, rate="80"),
-            Line(step=2, shown=False, accuracy_percent=0.1, newer_percent=None, rate="[1, 2]"),
+            Line(step=1, shown=1, accuracy_percent=None, newer_percent=5.0, rate="80"),
+            Line(step=2, shown=0, accuracy_percent=0.1, newer_percent=None, rate="[1, 2]"),
         )
     )
-    lines.write(path, ["rate"])
+    lines.write(path)
     assert path.read_text() == (
         'step,shown,accuracy_percent,newer_percent,rate\n1,1,,5.0,80\n2,0,0.1,,"[1, 2]"\n'
     )

@@ -93,6 +93,13 @@ class ClusterError(SpikejouleError):
     """Jobs cannot be started, or end without having worked."""
 
 
+def check(path: object, problem: str, error_type: type[SpikejouleError] = ArtifactError) -> None:
+    """Raise an error that names a file and what is wrong with it, unless that is an empty text."""
+    if problem:
+        advice = ": write it again" if error_type is ArtifactError else ""
+        raise error_type(f"{path}: {problem}{advice}.")
+
+
 @contextmanager
 def in_one_sentence(what: str) -> Iterator[None]:
     """Whatever a user's own code, or a library that runs it, raises inside: as a ParameterError

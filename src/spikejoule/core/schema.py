@@ -9,7 +9,7 @@ A field that is newer than files that exist has the default None, in a table as 
 before it the figure is unknown, and everything else is read as ever.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, ClassVar, Self
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from spikejoule.core.errors import ArtifactError, first_problem
+from spikejoule.core.errors import ArtifactError, check, first_problem
 from spikejoule.core.npz import read_npz, write_npz
 from spikejoule.core.store import FilePath, read_csv, read_json, write_csv, write_json
 
@@ -37,15 +37,10 @@ def _nothing_for_empty(value: object) -> object:
     return None if value == "" else value
 
 
-def _flag(value: object) -> object:
-    return {"0": False, "1": True}.get(value, value) if isinstance(value, str) else value
-
-
 # Cells of a table.
 MaybePercent = Annotated[Percent | None, BeforeValidator(_nothing_for_empty)]
 MaybeNotNegative = Annotated[NotNegative | None, BeforeValidator(_nothing_for_empty)]
 MaybeCount = Annotated[Count | None, BeforeValidator(_nothing_for_empty)]
-Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 
 
 class Record(BaseModel):
@@ -82,7 +77,7 @@ class Record(BaseModel):
 
     def write(self, path: FilePath) -> None:
         """Write the record as JSON, atomically; fields that were never set are left out."""
-        write_json(path, self.model_dump(mode="json", by_alias=True, exclude_unset=True))
+        write_json(path, self.model_dump(mode="json", exclude_unset=True))
 
 
 class Row(Record):
@@ -103,31 +98,24 @@ class Table(Record):
     @classmethod
     def columns(cls) -> tuple[str, ...]:
         """The columns that are written, by their names."""
-        return tuple(field.alias or name for name, field in cls.row.model_fields.items())
+        return tuple(cls.row.model_fields)
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
         """Read a CSV file; ArtifactError if it is missing, damaged, or not one of these."""
-        fields = cls.row.model_fields.items()
-        needed = [field.alias or name for name, field in fields if field.is_required()]
+        needed = [name for name, field in cls.row.model_fields.items() if field.is_required()]
         rows = (
             cls.row.from_content(f"{path}, row {number}", cells)
             for number, cells in enumerate(read_csv(path, needed), start=2)
         )
         return cls.from_content(path, {"rows": tuple(rows)})
 
-    def write(self, path: FilePath, further_columns: Sequence[str] = ()) -> None:
-        """Write the table as CSV, atomically; `further_columns` names the rows' extra fields."""
-        columns = (*self.columns(), *further_columns)
-        cells = (row.model_dump(by_alias=True) for row in self.rows)
-        write_csv(
-            path,
-            columns,
-            [
-                [int(row[name]) if isinstance(row[name], bool) else row[name] for name in columns]
-                for row in cells
-            ],
-        )
+    def write(self, path: FilePath) -> None:
+        """Write the table as CSV, atomically; what is extra in any row is a column of all."""
+        further = dict.fromkeys(name for row in self.rows for name in row.model_extra or {})
+        columns = (*self.columns(), *further)
+        cells = (row.model_dump() for row in self.rows)
+        write_csv(path, columns, [[row.get(name) for name in columns] for row in cells])
 
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -168,9 +156,7 @@ class ArrayFile:
     def read(self, path: FilePath) -> dict[str, NDArray[Any]]:
         """Read a file of `write`; ArtifactError if it is missing, damaged or breaks the schema."""
         arrays = read_npz(path, self.schema)
-        problem = self.problem(arrays)
-        if problem:
-            raise ArtifactError(f"{path}: {problem}: write it again.")
+        check(path, self.problem(arrays))
         return arrays
 
     def write(self, path: FilePath, arrays: Arrays) -> None:
@@ -185,18 +171,14 @@ class ArrayFile:
         for name in self.arrays:
             if "*" not in name and name not in arrays:
                 return f"the array {name!r} is missing"
-        sizes: dict[int | str, int] = {}
+        known, sizes = {**self.arrays, **self.optional}, dict[int | str, int]()
         for name, array in arrays.items():
-            spec = self._spec(name)
+            patterns = (one for one in self.arrays if fnmatchcase(name, one))
+            spec = known.get(name) or next((self.arrays[one] for one in patterns), None)
             problem = "is unknown" if spec is None else _problem(array, spec, sizes)
             if problem:
                 return f"the array {name!r} {problem}"
         return self.relation(arrays)
-
-    def _spec(self, name: str) -> Array | None:
-        known = {**self.arrays, **self.optional}
-        patterns = (pattern for pattern in self.arrays if fnmatchcase(name, pattern))
-        return known.get(name) or next((self.arrays[one] for one in patterns), None)
 
 
 def _problem(array: NDArray[Any], spec: Array, sizes: dict[int | str, int]) -> str:

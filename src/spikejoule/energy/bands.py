@@ -34,7 +34,6 @@ from spikejoule.core.schema import (
     Table,
     Text,
 )
-from spikejoule.core.store import FilePath
 from spikejoule.energy.comparison import Verdict, outcome_of, sent
 from spikejoule.energy.estimates import BootstrapSettings, Energy, Floats, interval, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, Variant, judges
@@ -194,12 +193,6 @@ class FrontsTable(Table):
 
     row: ClassVar[type[Row]] = RecordedNetwork
     rows: tuple[RecordedNetwork, ...]
-
-    def write(self, path: FilePath, further_columns: Sequence[str] = ()) -> None:
-        """Write the table as CSV, atomically, with the energies of all rows."""
-        energies = dict.fromkeys(name for row in self.rows for name in row.model_extra or {})
-        filled = tuple(RecordedNetwork(**{**energies, **row.model_dump()}) for row in self.rows)
-        Table.write(FrontsTable(rows=filled), path, [*energies, *further_columns])
 
 
 class BandVerdict(Verdict):
