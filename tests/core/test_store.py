@@ -163,7 +163,7 @@ class TestNpz:
         other = {"y": np.zeros(2), "x": np.asfortranarray(image)}
         npz.write_npz(tmp_path / "other.npz", SCHEMA, other)
         pieces = [{"y": np.zeros(1)}, {"y": np.zeros(1)}]
-        npz.write_spooled(tmp_path / "s.npz", SCHEMA, {"y": np.float64}, pieces, {"x": image})
+        npz.write_npz(tmp_path / "s.npz", SCHEMA, {"x": image}, {"y": np.float64}, pieces)
         whole = (tmp_path / "a.npz").read_bytes()
         assert whole == (tmp_path / "other.npz").read_bytes() == (tmp_path / "s.npz").read_bytes()
 

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -32,49 +32,25 @@ _LOCAL_HEADER = struct.Struct("<26x2H")
 _CREATED_ON_UNIX = 3
 
 
-def write_npz(path: FilePath, schema: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays atomically as an .npz file, with its schema as the entry `schema`.
-
-    Raises ValueError for arrays of Python objects, ArtifactError if the file system refuses.
-    """
-    with atomic_writer(path) as stream:
-        _write_members(stream, schema, arrays)
-
-
-def _write_members(stream: BinaryIO, schema: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    if SCHEMA_KEY in arrays:
-        raise ValueError(f"the name {SCHEMA_KEY!r} is taken by the schema itself")
-    entries = {**arrays, SCHEMA_KEY: np.array(schema)}
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in sorted(entries):
-            # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
-            entry = zipfile.ZipInfo(f"{name}.npy")
-            entry.create_system = _CREATED_ON_UNIX
-            entry.external_attr = 0o644 << 16
-            # zip64 always, so that the layout does not depend on the size
-            with archive.open(entry, "w", force_zip64=True) as member:
-                array = np.asarray(entries[name], order="C")
-                np.lib.format.write_array(member, array, allow_pickle=False)
-
-
-def write_spooled(
+def write_npz(
     path: FilePath,
     schema: str,
-    dtypes: Mapping[str, DTypeLike],
-    pieces: Iterable[Mapping[str, NDArray[Any]]],
-    others: dict[str, NDArray[Any]],
+    arrays: Mapping[str, NDArray[Any]],
+    dtypes: Mapping[str, DTypeLike] = {},
+    pieces: Iterable[Mapping[str, NDArray[Any]]] = (),
 ) -> None:
-    """Write an .npz file, atomically, of which some arrays come in pieces.
+    """Write named arrays atomically as an .npz file, some of them in pieces.
 
     Args:
         path: the file; the pieces lie in its folder until it is whole.
-        schema: as of `write_npz`.
+        schema: of the file, which becomes the entry `schema`.
+        arrays: those that are whole; looked at after the last piece, which may have added some.
         dtypes: the arrays that come in pieces, each [E] with its type.
         pieces: each with a part of all of these arrays.
-        others: the other arrays; looked at after the last piece, which may have added some.
 
     Raises:
         ArtifactError: the file system refuses.
+        ValueError: an array is of Python objects, or has the name of the schema.
     """
     with atomic_writer(path) as stream, ExitStack() as stack:
         spools = {
@@ -89,7 +65,19 @@ def write_spooled(
             name: np.memmap(spool, dtypes[name], "r") if spool.tell() else np.empty(0, dtypes[name])
             for name, spool in spools.items()
         }
-        _write_members(stream, schema, {**others, **spooled})
+        if SCHEMA_KEY in arrays:
+            raise ValueError(f"the name {SCHEMA_KEY!r} is taken by the schema itself")
+        entries = {**arrays, **spooled, SCHEMA_KEY: np.array(schema)}
+        archive = stack.enter_context(zipfile.ZipFile(stream, "w"))
+        for name in sorted(entries):
+            # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.create_system = _CREATED_ON_UNIX
+            entry.external_attr = 0o644 << 16
+            # zip64 always, so that the layout does not depend on the size
+            with archive.open(entry, "w", force_zip64=True) as member:
+                array = np.asarray(entries[name], order="C")
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 @contextmanager

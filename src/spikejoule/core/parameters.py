@@ -229,10 +229,8 @@ def problem_lines(
         section, value = root, cast(Any, mapping)
         for part in above:
             section, value = cast(Any, section.model_fields[str(part)].annotation), value[part]
-        field, said = (
-            section.model_fields.get(str(name)),
-            f"{shown(value.get(name))} is not allowed",
-        )
+        field = section.model_fields.get(str(name))
+        said = f"{shown(value.get(name))} is not allowed"
         if field is None:
             near = difflib.get_close_matches(str(name).lower(), section.model_fields, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""

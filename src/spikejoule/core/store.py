@@ -176,15 +176,12 @@ def read_csv(path: FilePath, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell, the first to the left and the others to the right."""
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (header, *rows)
-    )
+    sides = ["<", *">" * (len(header) - 1)]
+    columns = [
+        [f"{cell:{side}{max(map(len, column))}}" for cell in column]
+        for side, column in zip(sides, zip(header, *rows, strict=True), strict=True)
+    ]
+    return "\n".join("  " + "  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
 
 def plain_number(value: Any) -> Any:

@@ -34,14 +34,12 @@ def to_plain(value: Any) -> Any:
     arrays tensors. Nothing in the copy is shared: equal content then gives equal bytes, because the
     pickler writes a reference where it meets one object twice. Raises TypeError for anything else.
     """
-    if value is None or isinstance(value, bool):
-        return value
     if isinstance(value, np.generic):
         return to_plain(value.item())
     if isinstance(value, str):
         # Strings are the exception: one object for each text, whichever way it came about.
         return sys.intern(str(value))
-    if isinstance(value, int | float):
+    if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().contiguous().clone()
@@ -49,10 +47,9 @@ def to_plain(value: Any) -> Any:
         return torch.from_numpy(np.array(value, order="C"))
     if isinstance(value, Mapping):
         return {to_plain(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple([to_plain(item) for item in value])
-    if isinstance(value, list):
-        return [to_plain(item) for item in value]
+    if isinstance(value, tuple | list):
+        items = [to_plain(item) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
     raise TypeError(f"a {type(value).__name__} is no plain value: {value!r}")
 
 
@@ -92,22 +89,15 @@ def read(path: FilePath) -> dict[str, Any]:
             raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
-    _check_plain(path, content)
-    return content
-
-
-def _check_plain(path: FilePath, content: Any) -> None:
-    """Raise ArtifactError unless JSON could hold what was read, but for its tensors.
-
-    That is: values in one another to a bounded depth and number, each counted wherever it is
-    referred to, none in itself, and text and numbers that can be printed.
-    """
+    # What JSON could hold, but for tensors, is allowed: values in one another to a bounded depth
+    # and number, each counted wherever it is referred to, none in itself, and what can be printed.
     try:
         if _n_values(content, {}) > MAX_VALUES:
             raise ValueError(f"more than {MAX_VALUES:,} values")
     except (TypeError, ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else error
         raise ArtifactError(f"{path} holds an invalid value: {reason}.") from None
+    return content
 
 
 def _n_values(value: dict[Any, Any] | Sequence[Any], known: dict[int, int]) -> int:

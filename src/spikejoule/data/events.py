@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.npz import read_npz, stored_array, write_spooled
+from spikejoule.core.errors import DataError, check
+from spikejoule.core.npz import read_npz, stored_array, write_npz
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.subject import (
@@ -189,13 +189,8 @@ class LabelledEvents:
 
     def select(self, positions: NDArray[np.integer] | slice) -> "LabelledEvents":
         """The samples at some positions of this set, in their order; no event is read."""
-        return LabelledEvents(
-            self.stored,
-            self.places[positions],
-            self.labels[positions],
-            self.index[positions],
-            self.setting,
-        )
+        chosen = {name: getattr(self, name)[positions] for name in ("places", "labels", "index")}
+        return replace(self, **chosen, n_train=None)
 
     def __getitem__(self, samples: slice | NDArray[np.integer]) -> "LabelledEvents":
         """Some samples, in the order given, whose events are in memory."""
@@ -297,9 +292,7 @@ def write_event_file(
 
     def pieces() -> Iterator[dict[str, NDArray[Any]]]:
         for block in blocks:
-            problem = block.events.problem(setting.n_units)
-            if problem:
-                raise DataError(f"{path}: {problem}.")
+            check(path, block.events.problem(setting.n_units), DataError)
             lengths.append(np.diff(block.events.offsets))
             labels.append(_whole(block.labels, np.uint8, f"{path}: labels"))
             if block.index is not None:
@@ -309,11 +302,9 @@ def write_event_file(
         small["labels"] = np.concatenate([np.empty(0, np.uint8), *labels])
         if index:
             small["index"] = np.concatenate(index)
-        problem = _SMALL.problem(small)
-        if problem:
-            raise DataError(f"{path}: {problem}.")
+        check(path, _SMALL.problem(small), DataError)
 
-    write_spooled(path, _SMALL.schema, {"times": np.uint32, "units": dtype}, pieces(), small)
+    write_npz(path, _SMALL.schema, small, {"times": np.uint32, "units": dtype}, pieces())
 
 
 def _whole(values: Any, kind: type[np.integer], what: str) -> NDArray[Any]:
@@ -331,9 +322,7 @@ def open_event_file(path: FilePath) -> LabelledEvents:
         ArtifactError: it is missing or damaged, or breaks the format.
     """
     arrays = read_npz(path, _SMALL.schema, leave_out=_EVENTS)
-    problem = _SMALL.problem(arrays)
-    if problem:
-        raise ArtifactError(f"{path}: {problem}: write it again.")
+    check(path, _SMALL.problem(arrays))
     setting = EventSetting(
         str(arrays["title"]),
         subject_of(arrays),
@@ -342,15 +331,8 @@ def open_event_file(path: FilePath) -> LabelledEvents:
     )
     times, units = (stored_array(path, name) for name in _EVENTS)
     events = EventSamples(times, units, arrays["offsets"])
-    problem = events.problem(setting.n_units)
-    if problem:
-        raise ArtifactError(f"{path}: {problem}: write it again.")
-    places, n_train = np.arange(len(events)), arrays.get("n_train")
-    return LabelledEvents(
-        events,
-        places,
-        arrays["labels"],
-        arrays.get("index", places),
-        setting,
-        None if n_train is None else int(n_train),
-    )
+    check(path, events.problem(setting.n_units))
+    places = np.arange(len(events))
+    index, n_train = arrays.get("index", places), arrays.get("n_train")
+    found = LabelledEvents(events, places, arrays["labels"], index, setting)
+    return found if n_train is None else replace(found, n_train=int(n_train))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spikejoule.core.errors import DataError
+from spikejoule.core.errors import DataError, check
 from spikejoule.core.npz import schema_of
 from spikejoule.core.schema import Array, ArrayFile, Arrays, Record, Sha256, Text
 from spikejoule.core.store import FilePath
@@ -129,9 +129,7 @@ class LabelledImages:
 
     def check(self, what: FilePath) -> None:
         """Raise DataError unless these are N >= 1 images with N labels of the subject's classes."""
-        problem = IMAGES.problem(self.arrays())
-        if problem:
-            raise DataError(f"{what}: {problem}.")
+        check(what, IMAGES.problem(self.arrays()), DataError)
 
     def save(self, path: FilePath) -> None:
         """Write images, labels and index to an .npz file, atomically and deterministically."""

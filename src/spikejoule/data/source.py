@@ -37,8 +37,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = (10.0, 15.0)
 """To reach a server, and for each of its answers."""
 
-Part = Literal["train", "test"]
-PARTS: tuple[Part, ...] = ("train", "test")
+PARTS = ("train", "test")
 Sample = tuple[NDArray[np.uint32], NDArray[np.uint16], int]
 """Times in microseconds, units, label."""
 
@@ -86,7 +85,7 @@ class Source(Kind):
         """
 
 
-def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
+def fetch(url: str, path: Path, md5: str, source: str, files: str) -> None:
     """Download a file, unless `path` is that file already.
 
     Args:
@@ -94,7 +93,7 @@ def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
         path: where it goes; nothing is there before its checksum is found right.
         md5: its checksum, as the publishers of data sets state it.
         source: which `data.source` asks, for messages.
-        advice: what to do without a network, a clause.
+        files: names of all that the source needs, which a user without a network puts there.
 
     Raises:
         DataError: it cannot be had, or is another file; the sentence names the address.
@@ -118,7 +117,7 @@ def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
         reason = " ".join(str(error).split())
         raise DataError(
             f"data.source: {source} could not be downloaded from {host} into {path.parent} "
-            f"({reason}); {advice}."
+            f"({reason}); without a network, put {files} into {path.parent}."
         ) from error
 
 
@@ -144,8 +143,7 @@ class IdxSource(Source):
         published = getattr(datasets, self.published)
         files = dict(published.resources)
         for name, md5 in files.items():
-            advice = f"without a network, put {', '.join(files)} into {cache}"
-            fetch(published.mirrors[0] + name, cache / name, md5, self.name, advice)
+            fetch(published.mirrors[0] + name, cache / name, md5, self.name, ", ".join(files))
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
@@ -168,7 +166,7 @@ class SensorSource(Source):
     gives = "events"
 
     setting: ClassVar[EventSetting]
-    downloads: ClassVar[Mapping[Part, tuple[str, str, str]]]
+    downloads: ClassVar[Mapping[str, tuple[str, str, str]]]
     note: ClassVar[str]
 
     @abstractmethod
@@ -180,8 +178,7 @@ class SensorSource(Source):
         cache = places.kept(self.name)
         names = " and ".join(name for _, name, _ in self.downloads.values())
         for url, name, md5 in self.downloads.values():
-            advice = f"without a network, put {names} into {cache}"
-            fetch(url, cache / name, md5, self.name, advice)
+            fetch(url, cache / name, md5, self.name, names)
         try:
             parts = _kept(cache)
         except ArtifactError:
@@ -204,6 +201,6 @@ class SensorSource(Source):
                 yield EventBlock(events, np.array(labels))
 
 
-def _kept(folder: Path) -> dict[Part, LabelledEvents]:
+def _kept(folder: Path) -> dict[str, LabelledEvents]:
     """The event files of a folder; ArtifactError if one is missing or damaged."""
     return {part: open_event_file(folder / f"{part}.npz") for part in PARTS}

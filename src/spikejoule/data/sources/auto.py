@@ -8,7 +8,7 @@ from spikejoule.data.idx import load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
 from spikejoule.data.sources.mnist import Mnist
-from spikejoule.data.sources.mnist5k import load_mnist5k
+from spikejoule.data.sources.mnist5k import Mnist5k
 
 logger = logging.getLogger(__name__)
 
@@ -37,4 +37,4 @@ class Auto(Source):
         except DataError as error:
             frame = "#" * 88
             logger.warning("\n%s\n%s %s\n%s\n%s", frame, _ONLY_DIGITS, error, _ADVICE, frame)
-            return load_mnist5k()
+            return Mnist5k().load(places)

@@ -19,7 +19,11 @@ from spikejoule.data.source import Sample, SensorSource
 from spikejoule.data.subject import DIGITS
 
 SIDE = 34
-_ADDRESS = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
+_ADDRESS = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/{}/file_downloaded"
+_FILES = {
+    "train": ("39c25547-014b-4137-a934-9d29fa53c7a0", "20959b8e626244a1b502305a9e6e2031"),
+    "test": ("05a4d654-7e03-4c15-bdfa-9bb2bcbea494", "69ca8762b2fe404d9b9bad1103e97832"),
+}
 _OVERFLOW_ROW, _OVERFLOW_US = 240, 8192
 
 
@@ -29,16 +33,7 @@ class NMnist(SensorSource):
     reference: ClassVar = "Orchard et al. 2015, doi:10.3389/fnins.2015.00437"
     setting: ClassVar = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
     downloads: ClassVar = {
-        "train": (
-            f"{_ADDRESS}39c25547-014b-4137-a934-9d29fa53c7a0/file_downloaded",
-            "train.zip",
-            "20959b8e626244a1b502305a9e6e2031",
-        ),
-        "test": (
-            f"{_ADDRESS}05a4d654-7e03-4c15-bdfa-9bb2bcbea494/file_downloaded",
-            "test.zip",
-            "69ca8762b2fe404d9b9bad1103e97832",
-        ),
+        part: (_ADDRESS.format(file), f"{part}.zip", md5) for part, (file, md5) in _FILES.items()
     }
     note: ClassVar = "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
 

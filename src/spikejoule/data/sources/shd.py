@@ -30,8 +30,7 @@ class Shd(SensorSource):
         "Spiking Heidelberg Digits", Subject("word", _ENGLISH + _GERMAN), (700,), 1_400_000
     )
     downloads: ClassVar = {
-        "train": (_ADDRESS.format("train"), _NAME.format("train"), _MD5["train"]),
-        "test": (_ADDRESS.format("test"), _NAME.format("test"), _MD5["test"]),
+        part: (_ADDRESS.format(part), _NAME.format(part), md5) for part, md5 in _MD5.items()
     }
     note: ClassVar = "The Spiking Heidelberg Digits, known by their checksums."
 
