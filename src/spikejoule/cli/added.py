@@ -154,7 +154,7 @@ def _of_module(
     """A module of torch, or a `Baseline`: the checksum of its parameters, and what it does."""
     from torch import nn
 
-    from spikejoule.modules.conventional import Baseline, Contestant
+    from spikejoule.modules.counted import Baseline, Contestant
     from spikejoule.modules.pricing import price
 
     found = of_file(given, "--add", "GRAPH.nir or FILE.py:NAME of a module", lambda named: named)

@@ -219,7 +219,7 @@ def _beside(
 ) -> tuple[list[BaselineCounts], list[tuple[str, str]]]:
     """A conventional network on the mean of each sample's events over time, and what to say of it,
     label and words."""
-    from spikejoule.modules.conventional import Contestant  # needs torch, a graph alone does not
+    from spikejoule.modules.counted import Contestant  # needs torch, a graph alone does not
 
     if labels is None or run.predictions is None:
         raise DataError(

@@ -64,11 +64,8 @@ class Population:
 
     def leaks(self, n_units: int) -> int:
         """Multiplications by which the states of n neurons leak in a step."""
-        found = 0
-        for keep in self.keeps:
-            factors = torch.as_tensor(keep)
-            found += n_units // factors.numel() * int((factors != 1).sum())
-        return found
+        factors = map(torch.as_tensor, self.keeps)
+        return sum(n_units // of.numel() * int((of != 1).sum()) for of in factors)
 
     def as_layer(self, weight: Tensor) -> nn.Linear:
         """Weights that neurons hold as a layer: a matrix, or one weight from each to itself."""

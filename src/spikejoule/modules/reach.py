@@ -29,9 +29,8 @@ ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 POOLING = (*AVERAGES, *SUMS, *ADAPTIVE, *MAXIMA)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-ACTIVATIONS = (nn.ReLU,)
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-COUNTED = (*WEIGHTED, *POOLING, *NORMS, *ACTIVATIONS)
+COUNTED = (*WEIGHTED, *POOLING, *NORMS, nn.ReLU)
 PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUT)
 """Modules that change no number, in evaluation."""
 UNNAMED = {

@@ -124,17 +124,12 @@ class _Both:
         for name, node in self._pairs.items():
             ours = self.emitted[name]
             differ = ours != run.recorded[node].to_dense(np.float32)
-            steps = np.flatnonzero(differ.any(axis=(0, 2))).tolist()
+            step = next(iter(np.flatnonzero(differ.any(axis=(0, 2))).tolist()), None)
             spikes, differing = (int(np.count_nonzero(one)) for one in (ours, differ))
-            found.append(
-                LayerComparison(
-                    name=name,
-                    node=node,
-                    spikes=spikes,
-                    differing=differing,
-                    step=steps[0] if steps else None,
-                )
+            compared = LayerComparison(
+                name=name, node=node, spikes=spikes, differing=differing, step=step
             )
+            found.append(compared)
         return found
 
     def causes(self, given: Conventions, first: LayerComparison) -> Iterator[str]:
