@@ -130,18 +130,14 @@ def _warn_of_missing_cache() -> None:
     )
 
 
-def _compile(function: Function, **flags: Any) -> Function:
+def compiled(function: Function, **flags: Any) -> Function:
+    """Compile a function that Python calls, and whose code each compiled caller contains."""
     dispatcher = numba.njit(**_FLAGS, **flags)(function)
     try:
         dispatcher._cache = _ContentCache(function)
     except RuntimeError:
         _warn_of_missing_cache()
     return cast(Function, dispatcher)
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function that Python calls, and whose code each compiled caller contains."""
-    return _compile(function)
 
 
 def compiled_inline(function: Function) -> Function:
@@ -216,7 +212,7 @@ class _Apart:
     def __init__(self, function: Function, **flags: Any) -> None:
         self._module = function.__module__
         self.name = f"{self._module}.{function.__qualname__}"
-        self._dispatcher: Any = _compile(function, no_cpython_wrapper=True, **flags)
+        self._dispatcher: Any = compiled(function, no_cpython_wrapper=True, **flags)
         self.by_name[self.name] = self
 
     def result_for(self, kinds: tuple[Any, ...]) -> Any:

@@ -77,18 +77,22 @@ def _can_pack(context, numbers):
     return "+avx512vbmi2" in features and numbers.element == ir.IntType(16)
 
 
+def _packed(builder, values, chosen):
+    """The lanes of a vector that are chosen, one behind the other."""
+    kind = values.type
+    name = f"llvm.x86.avx512.mask.compress.v{kind.count}i{kind.element.width}"
+    signature = ir.FunctionType(kind, [kind, kind, chosen.type])
+    pack = cgutils.get_or_insert_function(builder.module, signature, name)
+    return builder.call(pack, [values, ir.Constant(kind, ir.Undefined), chosen])
+
+
 def _append(builder, first, chosen, numbers, count):
     """Write ``first + k`` for every lane k that is chosen to ``numbers[count]`` and on."""
     width, element = chosen.type.count, numbers.element
     kind = ir.VectorType(element, width)
     every = broadcast(builder, builder.trunc(first, element), width)
     every = builder.add(every, ir.Constant(kind, list(range(width))))
-    pack = cgutils.get_or_insert_function(
-        builder.module,
-        ir.FunctionType(kind, [kind, kind, chosen.type]),
-        f"llvm.x86.avx512.mask.compress.v{width}i16",
-    )
-    packed = builder.call(pack, [every, ir.Constant(kind, ir.Undefined), chosen])
+    packed = _packed(builder, every, chosen)
     into = builder.gep(numbers.pointer, [builder.load(count)])
     builder.store(packed, builder.bitcast(into, kind.as_pointer()), align=2)
     found = builder.ctpop(builder.bitcast(chosen, ir.IntType(width)))
@@ -113,16 +117,11 @@ def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
             return context.compile_internal(builder, list_bit_by_bit, signature, arguments)
         count = cgutils.alloca_once_value(builder, place)
         bytes_of_bits = ir.VectorType(ir.IntType(8), _BITS)
-        pack = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(bytes_of_bits, [bytes_of_bits, bytes_of_bits, _FLAGS_OF_BITS]),
-            f"llvm.x86.avx512.mask.compress.v{_BITS}i8",
-        )
         every = ir.Constant(bytes_of_bits, list(range(_BITS)))
         nothing = ir.Constant(bytes_of_bits, ir.Undefined)
 
         def emit(first, bits):
-            packed = builder.call(pack, [every, nothing, builder.bitcast(bits, _FLAGS_OF_BITS)])
+            packed = _packed(builder, every, builder.bitcast(bits, _FLAGS_OF_BITS))
             found = builder.ctpop(bits)
             base = builder.trunc(builder.mul(first, constant(LANES)), numbers.element)
 

@@ -94,9 +94,10 @@ def emitted(emit: Callable[..., Any]) -> Any:
 
     Args:
         emit: receives the builder and what `named_arguments` makes of the arguments of a call,
-            whose integers are taken as int64. It returns nothing, or one bit, and says so.
+            whose integers are taken as int64. It returns nothing, a bit or an integer, and says so.
     """
-    returned = types.boolean if inspect.signature(emit).return_annotation is bool else types.void
+    annotation = inspect.signature(emit).return_annotation
+    returned = {bool: types.boolean, int: types.int64}.get(annotation, types.void)
 
     def define(typing_context, *kinds):
         of = [types.int64 if isinstance(kind, types.Integer) else kind for kind in kinds]

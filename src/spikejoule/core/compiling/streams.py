@@ -10,9 +10,7 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from spikejoule.core.compiling import compiled
 from spikejoule.core.compiling.emit import (
@@ -20,8 +18,8 @@ from spikejoule.core.compiling.emit import (
     LANES,
     broadcast,
     constant,
+    emitted,
     multiply_add,
-    named_arguments,
     splat,
 )
 
@@ -68,30 +66,23 @@ def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
     return builder.fneg(log)
 
 
-@intrinsic
-def fill_exponentials(typing_context, state, n_vectors, out, first):
+@emitted
+def fill_exponentials(builder, state, n_vectors, out, first):
     """Fill ``out[first : first + 16 * n_vectors]``, float64, with what follows a state.
 
     The state after them is ``state + 16 * n_vectors * GOLDEN``.
     """
-    signature = types.void(types.uint64, types.int64, out, types.int64)
-
-    def codegen(context, builder, signature, arguments):
-        state, n_vectors, out, first = named_arguments(context, builder, signature, arguments)
-        states = broadcast(builder, state)
-        wrap = (1 << 64) - 1
-        steps = ir.Constant(_INTEGERS, [(lane + 1) * GOLDEN & wrap for lane in range(LANES)])
-        with cgutils.for_range(builder, n_vectors) as loop:
-            jump = builder.mul(loop.index, constant(LANES * GOLDEN & wrap))
-            value = builder.add(builder.add(states, broadcast(builder, jump)), steps)
-            high = builder.lshr(_mix(builder, value), _integers(11))
-            u = builder.uitofp(builder.add(high, _integers(1)), _DOUBLES)
-            u = builder.fmul(u, splat(_DOUBLES, 2.0**-53))
-            place = builder.add(first, builder.mul(loop.index, constant(LANES)))
-            out.store_vector(_minus_log(builder, u), place)
-        return context.get_dummy_value()
-
-    return signature, codegen
+    states = broadcast(builder, state)
+    wrap = (1 << 64) - 1
+    steps = ir.Constant(_INTEGERS, [(lane + 1) * GOLDEN & wrap for lane in range(LANES)])
+    with cgutils.for_range(builder, n_vectors) as loop:
+        jump = builder.mul(loop.index, constant(LANES * GOLDEN & wrap))
+        value = builder.add(builder.add(states, broadcast(builder, jump)), steps)
+        high = builder.lshr(_mix(builder, value), _integers(11))
+        u = builder.uitofp(builder.add(high, _integers(1)), _DOUBLES)
+        u = builder.fmul(u, splat(_DOUBLES, 2.0**-53))
+        place = builder.add(first, builder.mul(loop.index, constant(LANES)))
+        out.store_vector(_minus_log(builder, u), place)
 
 
 @compiled

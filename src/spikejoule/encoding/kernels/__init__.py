@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from spikejoule.core.compiling import compiled
 from spikejoule.core.compiling.bits import LISTED_AT_ONCE
-from spikejoule.core.compiling.emit import broadcast, constant, even_parts, named_arguments
+from spikejoule.core.compiling.emit import broadcast, constant, emitted, even_parts
 from spikejoule.encoding.events import EventList
 
 SPARE_SPIKES = LISTED_AT_ONCE
@@ -154,10 +152,10 @@ def _sums(builder, values):
     return values
 
 
-@intrinsic
+@emitted
 def steps_after_gaps(
-    typing_context, numbers, first, scale, start, n_steps, pixel, steps, pixels, place
-):
+    builder, numbers, first, scale, start, n_steps, pixel, steps, pixels, place
+) -> int:
     """Write the steps of GAPS_AT_ONCE spikes with ``floor(numbers[first + k] * scale)`` steps
     between them, the first at `start` or later.
 
@@ -171,39 +169,31 @@ def steps_after_gaps(
         bit k is set where the spike of gap k lies beyond the last step, and bit 8 + k where it is
         in the last.
     """
-    number, real = types.int64, types.float64
-    signature = number(numbers, number, real, number, number, number, steps, pixels, number)
 
-    def codegen(context, builder, signature, arguments):
-        numbers, first, scale, start, n_steps, pixel, steps, pixels, place = named_arguments(
-            context, builder, signature, arguments
-        )
+    def pointer(memory, index, kind):
+        return builder.bitcast(builder.gep(memory.pointer, [index]), kind.as_pointer())
 
-        def pointer(memory, index, kind):
-            return builder.bitcast(builder.gep(memory.pointer, [index]), kind.as_pointer())
+    def in_every_lane(value, bits):
+        return broadcast(builder, builder.trunc(value, ir.IntType(bits)), GAPS_AT_ONCE)
 
-        def in_every_lane(value, bits):
-            return broadcast(builder, builder.trunc(value, ir.IntType(bits)), GAPS_AT_ONCE)
-
-        drawn = builder.load(pointer(numbers, first, _DOUBLES), align=8)
-        gaps = builder.fmul(drawn, broadcast(builder, scale, GAPS_AT_ONCE))
-        longest = builder.sitofp(n_steps, ir.DoubleType())
-        longest = broadcast(builder, longest, GAPS_AT_ONCE)
-        gaps = builder.select(builder.fcmp_ordered("<", gaps, longest), gaps, longest)
-        whole = _sums(builder, builder.fptosi(gaps, _INTEGERS))
-        # Each spike is one step after the one before, and the gap.
-        lanes = ir.Constant(_INTEGERS, list(range(GAPS_AT_ONCE)))
-        found = builder.add(whole, builder.add(in_every_lane(start, 32), lanes))
-        builder.store(builder.trunc(found, _HALVES), pointer(steps, place, _HALVES), align=2)
-        builder.store(in_every_lane(pixel, 16), pointer(pixels, place, _HALVES), align=2)
-        past = in_every_lane(n_steps, 32)
-        last = builder.sub(past, ir.Constant(_INTEGERS, [1] * GAPS_AT_ONCE))
-        beyond = builder.icmp_signed(">=", found, past)
-        in_last = builder.icmp_signed("==", found, last)
-        flags = [
-            builder.zext(builder.bitcast(flag, ir.IntType(GAPS_AT_ONCE)), ir.IntType(64))
-            for flag in (beyond, in_last)
-        ]
-        return builder.or_(flags[0], builder.shl(flags[1], constant(GAPS_AT_ONCE)))
-
-    return signature, codegen
+    drawn = builder.load(pointer(numbers, first, _DOUBLES), align=8)
+    gaps = builder.fmul(drawn, broadcast(builder, scale, GAPS_AT_ONCE))
+    longest = builder.sitofp(n_steps, ir.DoubleType())
+    longest = broadcast(builder, longest, GAPS_AT_ONCE)
+    gaps = builder.select(builder.fcmp_ordered("<", gaps, longest), gaps, longest)
+    whole = _sums(builder, builder.fptosi(gaps, _INTEGERS))
+    # Each spike is one step after the one before, and the gap.
+    lanes = ir.Constant(_INTEGERS, list(range(GAPS_AT_ONCE)))
+    found = builder.add(whole, builder.add(in_every_lane(start, 32), lanes))
+    builder.store(builder.trunc(found, _HALVES), pointer(steps, place, _HALVES), align=2)
+    builder.store(in_every_lane(pixel, 16), pointer(pixels, place, _HALVES), align=2)
+    past = in_every_lane(n_steps, 32)
+    last = builder.sub(past, ir.Constant(_INTEGERS, [1] * GAPS_AT_ONCE))
+    beyond = builder.icmp_signed(">=", found, past)
+    in_last = builder.icmp_signed("==", found, last)
+    words = [
+        builder.zext(builder.bitcast(flag, ir.IntType(GAPS_AT_ONCE)), ir.IntType(64))
+        for flag in (beyond, in_last)
+    ]
+    flags: int = builder.or_(words[0], builder.shl(words[1], constant(GAPS_AT_ONCE)))
+    return flags
