@@ -154,6 +154,8 @@ class Dense(Node):
 class Windows:
     """A window that slides over a plane; in one dimension the height is 1.
 
+    `reached` and `met` hold for any number of axes.
+
     Attributes:
         kernel, stride, padding, dilation: (height, width) each; the padding is that before the
             first row and column.

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikejoule.core.errors import DataError
-
-Shape = tuple[int, ...]
+from spikejoule.model.network import Node, Shape, Windows
 
 WEIGHTED = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d,
@@ -93,10 +92,8 @@ def plain(module: Any, weight: Tensor) -> Any:
 
 
 def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | None:
-    places, out_places = shape[1:], out_shape[1:]
-    n_axes = len(places)
     if isinstance(module, ADAPTIVE):
-        if any(size % out for size, out in zip(places, out_places, strict=True)):
+        if any(size % out for size, out in zip(shape[1:], out_shape[1:], strict=True)):
             return None
         return np.ones(int(np.prod(shape)), dtype=np.int64)
     if isinstance(module, SUMS) and module.norm_type != 1:
@@ -107,14 +104,10 @@ def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] |
         getattr(module, "padding", 0),
         getattr(module, "dilation", 1),
     )
-    kernel, stride, padding, dilation = (
-        [one] * n_axes if isinstance(one, int) else [*map(int, one)] for one in given
-    )
-    along = []
-    for axis, size in enumerate(places):
-        first = np.arange(out_places[axis]) * stride[axis] - padding[axis]
-        met = np.add.outer(first, np.arange(kernel[axis]) * dilation[axis])
-        along.append(np.bincount(met[(met >= 0) & (met < size)], minlength=size))
+    axes = range(len(shape) - 1)
+    sizes: list[Any] = [[one] * len(axes) if isinstance(one, int) else one for one in given]
+    node, windows = Node("", shape, out_shape), Windows(*sizes)
+    along = (windows.reached(node, axis).sum(axis=1) for axis in axes)
     plane: NDArray[np.int64] = reduce(np.multiply.outer, along)
     return np.tile(plane.reshape(-1), shape[0])
 

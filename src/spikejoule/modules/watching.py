@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from spikejoule.core.errors import DataError
+from spikejoule.model.network import Shape
 from spikejoule.modules.populations import FLAT, PACKAGES, Known, Population
 from spikejoule.modules.reach import (
     COUNTED,
@@ -34,7 +35,6 @@ from spikejoule.modules.reach import (
     UNNAMED,
     WEIGHTED,
     WRITING,
-    Shape,
     fan_out,
     first_tensor,
     unit_dimensions,
