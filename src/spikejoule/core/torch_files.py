@@ -9,9 +9,9 @@ numbers of a few bytes, so that NumPy's own unpickling never meets bytes of an u
 import io
 import json
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from warnings import catch_warnings
 
 import numpy as np
 import torch
@@ -79,10 +79,7 @@ def read(path: FilePath) -> dict[str, Any]:
         assert stream is not None
         stream.seek(0)
         try:
-            with (
-                torch.serialization.safe_globals(_NUMBERS),
-                warnings.catch_warnings(action="ignore"),
-            ):
+            with torch.serialization.safe_globals(_NUMBERS), catch_warnings(action="ignore"):
                 content = torch.load(stream, map_location="cpu", weights_only=True)
         # Arbitrary bytes make the unpickler raise nearly anything, from EOFError to KeyError.
         except Exception as error:

@@ -52,10 +52,6 @@ class EventSamples:
     def __len__(self) -> int:
         return self.offsets.size - 1
 
-    def sample_of_each(self) -> NDArray[np.int64]:
-        """The sample that each event belongs to, int64 [E]."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
-
     def read(self, samples: slice | NDArray[np.integer]) -> "EventSamples":
         """The events of some samples, in the order given."""
         places, offsets = places_of(self.offsets, np.arange(len(self))[samples])

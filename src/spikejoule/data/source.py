@@ -7,7 +7,7 @@ read once in its own format, and kept as event files.
 import logging
 import zipfile
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = (10.0, 15.0)
 """To reach a server, and for each of its answers."""
 
-PARTS = ("train", "test")
 Sample = tuple[NDArray[np.uint32], NDArray[np.uint16], int]
 """Times in microseconds, units, label."""
 
@@ -180,11 +179,11 @@ class SensorSource(Source):
         for url, name, md5 in self.downloads.values():
             fetch(url, cache / name, md5, self.name, names)
         try:
-            parts = _kept(cache)
+            parts = _kept(cache, self.downloads)
         except ArtifactError:
             for part, (_, name, _) in self.downloads.items():
                 write_event_file(cache / f"{part}.npz", self.setting, self._read(cache / name))
-            parts = _kept(cache)
+            parts = _kept(cache, self.downloads)
         train, test = parts["train"], parts["test"]
         title = f"{self.setting.title} ({len(train):,} training and {len(test):,} test samples)"
         sha256 = {f"{part}-events": events.sha256 for part, events in parts.items()}
@@ -201,6 +200,6 @@ class SensorSource(Source):
                 yield EventBlock(events, np.array(labels))
 
 
-def _kept(folder: Path) -> dict[str, LabelledEvents]:
+def _kept(folder: Path, parts: Iterable[str]) -> dict[str, LabelledEvents]:
     """The event files of a folder; ArtifactError if one is missing or damaged."""
-    return {part: open_event_file(folder / f"{part}.npz") for part in PARTS}
+    return {part: open_event_file(folder / f"{part}.npz") for part in parts}

@@ -57,7 +57,7 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
         )
     n_samples = len(samples)
     inside = samples.times.astype(np.int64) < window_us
-    of_sample = samples.sample_of_each()
+    of_sample = np.repeat(np.arange(n_samples), np.diff(samples.offsets))
     dropped = np.bincount(of_sample[~inside], minlength=n_samples)
     steps = samples.times[inside].astype(np.int64) * n_steps // window_us
     rows = of_sample[inside] * n_steps + steps

@@ -31,16 +31,12 @@ _ONE_BITS = 1023 << _FRACTION_BITS
 _SERIES_TERMS = 10
 
 
-def _integers(value: int) -> ir.Constant:
-    return ir.Constant(_INTEGERS, [value] * LANES)
-
-
 def _mix(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     """SplitMix64's output function, a bijection of 64-bit integers."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        value = builder.xor(value, builder.lshr(value, _integers(shift)))
-        value = builder.mul(value, _integers(factor))
-    return builder.xor(value, builder.lshr(value, _integers(31)))
+        value = builder.xor(value, builder.lshr(value, splat(_INTEGERS, shift)))
+        value = builder.mul(value, splat(_INTEGERS, factor))
+    return builder.xor(value, builder.lshr(value, splat(_INTEGERS, 31)))
 
 
 def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
@@ -51,11 +47,11 @@ def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
     # Adding the distance of 1 from 1/sqrt(2) in bits carries into the exponent from sqrt(2)/2 on.
     root_half_bits = 0x3FE6A09E667F3BCD
     bits = builder.bitcast(u, _INTEGERS)
-    shifted = builder.add(bits, _integers(_ONE_BITS - root_half_bits))
-    exponent = builder.lshr(shifted, _integers(_FRACTION_BITS))
-    exponent = builder.sitofp(builder.sub(exponent, _integers(1023)), _DOUBLES)
-    fraction = builder.and_(shifted, _integers((1 << _FRACTION_BITS) - 1))
-    m = builder.bitcast(builder.add(fraction, _integers(root_half_bits)), _DOUBLES)
+    shifted = builder.add(bits, splat(_INTEGERS, _ONE_BITS - root_half_bits))
+    exponent = builder.lshr(shifted, splat(_INTEGERS, _FRACTION_BITS))
+    exponent = builder.sitofp(builder.sub(exponent, splat(_INTEGERS, 1023)), _DOUBLES)
+    fraction = builder.and_(shifted, splat(_INTEGERS, (1 << _FRACTION_BITS) - 1))
+    m = builder.bitcast(builder.add(fraction, splat(_INTEGERS, root_half_bits)), _DOUBLES)
     one = splat(_DOUBLES, 1.0)
     s = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
     square = builder.fmul(s, s)
@@ -78,8 +74,8 @@ def fill_exponentials(builder, state, n_vectors, out, first):
     with cgutils.for_range(builder, n_vectors) as loop:
         jump = builder.mul(loop.index, constant(LANES * GOLDEN & wrap))
         value = builder.add(builder.add(states, broadcast(builder, jump)), steps)
-        high = builder.lshr(_mix(builder, value), _integers(11))
-        u = builder.uitofp(builder.add(high, _integers(1)), _DOUBLES)
+        high = builder.lshr(_mix(builder, value), splat(_INTEGERS, 11))
+        u = builder.uitofp(builder.add(high, splat(_INTEGERS, 1)), _DOUBLES)
         u = builder.fmul(u, splat(_DOUBLES, 2.0**-53))
         place = builder.add(first, builder.mul(loop.index, constant(LANES)))
         out.store_vector(_minus_log(builder, u), place)
