@@ -27,7 +27,7 @@ from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.model.network import Network
+from spikejoule.model.network import Network, weights_and_biases
 from spikejoule.model.torch_twin import initial_state
 from spikejoule.training.teacher import activations
 
@@ -130,18 +130,19 @@ def naive_quantised(
     top = 2**network.activation_bits - 1
     levels = [[math.floor(pixel * top / 255 + 0.5) for pixel in image]]
     scores: list[float] = []
-    for number, layer in enumerate(network.layers, start=1):
+    parameters = weights_and_biases(network.arrays)
+    for number, (matrix, biases) in enumerate(parameters, start=1):
         sums = []
-        for weights, bias in zip(layer.weight.tolist(), layer.bias.tolist(), strict=True):
+        for weights, bias in zip(matrix.tolist(), biases.tolist(), strict=True):
             total = bias
             for weight, level in zip(weights, levels[-1], strict=True):
                 total += weight * level
             half = 2 ** (network.sum_bits - 1)
             sums.append(min(max(total, -half), half - 1))
-        if number == len(network.layers):
+        if number == len(parameters):
             return levels, sums
-        scaled = [total * layer.multiplier for total in sums]
-        rounded = [(2 * value + 2**layer.shift) // 2 ** (layer.shift + 1) for value in scaled]
+        multiplier, shift = network.arrays[f"layer{number}.requantisation"].tolist()
+        rounded = [(2 * total * multiplier + 2**shift) // 2 ** (shift + 1) for total in sums]
         levels.append([min(max(value, 0), top) for value in rounded])
     return levels, scores
 

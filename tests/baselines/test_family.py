@@ -11,7 +11,7 @@ from spikejoule.baselines.settings import BaselineSettings, BaselineTraining, Va
 from spikejoule.baselines.training import TrainedBaseline, train_baselines
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.model.network import Network
+from spikejoule.model.network import Network, weights_and_biases
 from spikejoule.model.pruning import PruningSettings
 from tests.tools.interrupted import cut_short_after_every_epoch
 from tests.tools.settings import changed
@@ -56,12 +56,8 @@ def trained(digits: Digits, variants: list[Variant]) -> Trained:
 
 def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
     if isinstance(baseline.network, QuantisedNetwork):
-        return [
-            values
-            for layer in baseline.network.layers
-            for values in (layer.weight, layer.bias)
-            if values is not None
-        ]
+        arrays = baseline.network.arrays
+        return [of for name, of in arrays.items() if not name.endswith("requantisation")]
     return list(baseline.network.values())
 
 
@@ -153,17 +149,17 @@ class TestIntegers:
             True,
             {"validation": samples, "test": samples},
         )
+        matrices = [of for of, _ in weights_and_biases(baseline.network.arrays)]
         assert found.counts.synapses == tuple(
-            sum(weight != 0 for row in layer.weight.tolist() for weight in row)
-            for layer in baseline.network.layers
+            sum(weight != 0 for row in matrix.tolist() for weight in row) for matrix in matrices
         )
         *layers, scores = quantised_activations(baseline.network, samples.images)
-        for number, (levels, layer) in enumerate(zip(layers, baseline.network.layers, strict=True)):
-            assert np.abs(layer.weight).max() <= 7
+        for number, (levels, matrix) in enumerate(zip(layers, matrices, strict=True)):
+            assert np.abs(matrix).max() <= 7
             for image, its_levels in enumerate(levels.tolist()):
                 assert found.counts.macs_nonzero[image, number] == sum(
                     weight * level != 0
-                    for row in layer.weight.tolist()
+                    for row in matrix.tolist()
                     for weight, level in zip(row, its_levels, strict=True)
                 )
         assert found.predictions.tolist() == [row.index(max(row)) for row in scores.tolist()]

@@ -34,7 +34,7 @@ from spikejoule.energy.prices import PACKAGED, prices_pj
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Activity, Measurement
-from spikejoule.model.network import Network
+from spikejoule.model.network import Network, weights_and_biases
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
 from tests.energy import recount
@@ -339,7 +339,7 @@ def baseline(
             state, [layer.astype(np.float32) for layer in layers], activation_bits, bits, sum_bits
         )
         layers = [layer.astype(float) for layer in quantised_activations(network, images)]
-        weights = [layer.weight.astype(float) for layer in network.layers]
+        weights = [matrix.astype(float) for matrix, _ in weights_and_biases(network.arrays)]
     left = [(m != 0) if pruned else np.ones(m.shape, bool) for m in weights]
     on = [layer != 0 for layer in layers[:-1]]
     counted = BaselineCounts(

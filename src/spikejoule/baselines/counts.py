@@ -143,14 +143,12 @@ def nonzero_macs(
         layers: activations [N, units] of every layer, the input first; the last reaches no weight.
         kept: for each weight matrix [target, source], whether a weight is left.
     """
-    return np.stack(
-        [
-            # In float64, which holds such sums exactly, products of matrices are fast.
-            ((values != 0).astype(np.float64) @ of.sum(axis=0, dtype=np.float64)).astype(np.int64)
-            for values, of in zip(layers[:-1], kept, strict=True)
-        ],
-        axis=1,
-    )
+    # In float64, which holds such sums exactly, products of matrices are fast.
+    products = [
+        (values != 0).astype(np.float64) @ of.sum(axis=0, dtype=np.float64)
+        for values, of in zip(layers[:-1], kept, strict=True)
+    ]
+    return np.stack(products, axis=1).astype(np.int64)
 
 
 def _layers(
@@ -173,6 +171,8 @@ def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
+_FIGURES = ("weight_bits", "activation_bits", "sum_bits", "equal_size",
+            "validation_accuracy_percent")  # fmt: skip
 BASELINE = ArrayFile(
     "spikejoule/baseline/4",
     {
@@ -203,13 +203,10 @@ def save_baseline(
     arrays: dict[str, NDArray[Any]] = {"names": np.array([of.name for of in counts], dtype=np.str_)}
     arrays |= {
         name: np.array([getattr(of, name) for of in counts], dtype=BASELINE.arrays[name].dtype)
-        for name in ("weight_bits", "activation_bits", "sum_bits", "equal_size",
-                     "validation_accuracy_percent")
-    }  # fmt: skip
-    arrays |= {
-        "predictions": np.stack([of.predictions for of in measured]).astype(np.uint8),
-        "labels": labels,
+        for name in _FIGURES
     }
+    arrays["predictions"] = np.stack([of.predictions for of in measured]).astype(np.uint8)
+    arrays["labels"] = labels
     for number, of in enumerate(measured, start=1):
         own = {
             "synapses": np.array(of.counts.synapses, dtype=np.int64),
@@ -270,14 +267,11 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         name=printable(str(arrays["names"][place])),
         architecture=_architecture(own),
         synapses=tuple(synapses),
-        weight_bits=int(arrays["weight_bits"][place]),
-        activation_bits=int(arrays["activation_bits"][place]),
-        sum_bits=int(arrays["sum_bits"][place]),
         equal_size=bool(arrays["equal_size"][place]),
-        validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
         macs_nonzero=macs,
         weights_sha256=weights_digest(own),
+        **{name: arrays[name][place].item() for name in _FIGURES if name != "equal_size"},
     )
 
 

@@ -37,42 +37,24 @@ that is quantised after its training."""
 
 
 @dataclass(frozen=True, eq=False)
-class QuantisedLayer:
-    """One weight matrix in integers.
-
-    Attributes:
-        weight: int64 [target, source], within the range of the weights' bits.
-        bias: int64 [target]; None without.
-        multiplier, shift: a sum a becomes the activation
-            (a * multiplier + 2**(shift - 1)) >> shift, clipped; unused in the last layer.
-    """
-
-    weight: NDArray[np.int64]
-    bias: NDArray[np.int64] | None
-    multiplier: int
-    shift: int
-
-
-@dataclass(frozen=True, eq=False)
 class QuantisedNetwork:
     """A ReLU network in integers.
 
     Attributes:
-        layers: the weight matrices, from the input side.
+        arrays: of matrix j, from the input side on, `layerj.integer_weight` int32 [target, source],
+            within the range of the weights' bits; `layerj.integer_bias` int64 [target], where
+            there is one; and `layerj.requantisation`, multiplier and shift: a sum a becomes the
+            activation (a * multiplier + 2**(shift - 1)) >> shift, clipped; the last layer has no
+            use for them.
         activation_bits: width of pixels and hidden activations.
         weight_bits: width of the weights.
         sum_bits: width of sums and biases.
     """
 
-    layers: tuple[QuantisedLayer, ...]
+    arrays: Mapping[str, NDArray[Any]]
     activation_bits: int
     weight_bits: int
     sum_bits: int
-
-    @property
-    def sum_range(self) -> tuple[int, int]:
-        """The least and the largest sum or bias."""
-        return -(2 ** (self.sum_bits - 1)), 2 ** (self.sum_bits - 1) - 1
 
 
 def activation_bits(time_window: int) -> int:
@@ -96,15 +78,10 @@ def quantise(
         weight_bits: width of the weights, at least 2.
         sum_bits: width of sums and biases, at most 32.
     """
-    weights = [values for values in state.values() if values.ndim == 2]
-    return in_integers(
-        state,
-        [weight_unit(values, weight_bits) for values in weights],
-        [least_error_unit(outputs, 2**activation_bits - 1) for outputs in calibration[1:-1]],
-        activation_bits,
-        weight_bits,
-        sum_bits,
-    )
+    weight_units = [weight_unit(weight, weight_bits) for weight, _ in weights_and_biases(state)]
+    top, widths = 2**activation_bits - 1, (activation_bits, weight_bits, sum_bits)
+    activation_units = [least_error_unit(outputs, top) for outputs in calibration[1:-1]]
+    return in_integers(state, weight_units, activation_units, *widths)
 
 
 def weight_unit(weights: NDArray[np.float32], weight_bits: int) -> float:
@@ -135,17 +112,16 @@ def in_integers(
     # The last layer's sums stay what they are.
     targets = [*activation_units, 1.0]
     half = 2 ** (sum_bits - 1)
-    layers = tuple(
-        QuantisedLayer(
-            _multiples(weight, unit, -weight_top, weight_top),
-            None if bias is None else _multiples(bias, source * unit, -half, half - 1),
-            *_fixed_point(source * unit / target),
-        )
-        for (weight, bias), unit, source, target in zip(
-            weights_and_biases(state), weight_units, sources, targets, strict=True
-        )
-    )
-    return QuantisedNetwork(layers, activation_bits, weight_bits, sum_bits)
+    arrays: dict[str, NDArray[Any]] = {}
+    layers = zip(weights_and_biases(state), weight_units, sources, targets, strict=True)
+    for number, ((weight, bias), unit, source, target) in enumerate(layers, start=1):
+        whole = _multiples(weight, unit, -weight_top, weight_top)
+        arrays[f"layer{number}.integer_weight"] = whole.astype(np.int32)
+        if bias is not None:
+            whole = _multiples(bias, source * unit, -half, half - 1)
+            arrays[f"layer{number}.integer_bias"] = whole
+        arrays[f"layer{number}.requantisation"] = _fixed_point(source * unit / target)
+    return QuantisedNetwork(arrays, activation_bits, weight_bits, sum_bits)
 
 
 def _multiples(
@@ -171,21 +147,16 @@ def quantised_activations(
     top = 2**network.activation_bits - 1
     # The nearest level: 255 is odd, so that no pixel lies half-way between two.
     pixels = (images.reshape(len(images), -1).astype(np.int64) * top + 127) // 255
-    layers = [pixels]
-    for layer in network.layers[:-1]:
-        scaled = _sums(network, layers[-1], layer) * layer.multiplier
-        layers.append(np.clip((scaled + (1 << (layer.shift - 1))) >> layer.shift, 0, top))
-    layers.append(_sums(network, layers[-1], network.layers[-1]))
+    layers, half = [pixels], 2 ** (network.sum_bits - 1)
+    for number, (weight, bias) in enumerate(weights_and_biases(network.arrays)):
+        if number > 0:  # what has reached the layer before becomes its activations
+            multiplier, shift = network.arrays[f"layer{number}.requantisation"].tolist()
+            scaled = layers[-1] * multiplier
+            layers[-1] = np.clip((scaled + (1 << (shift - 1))) >> shift, 0, top)
+        # By way of float64, which holds integers below 2**53 exactly.
+        products = (layers[-1].astype(np.float64) @ weight.astype(np.float64).T).astype(np.int64)
+        layers.append((products + (0 if bias is None else bias)).clip(-half, half - 1))
     return tuple(layers)
-
-
-def _sums(
-    network: QuantisedNetwork, sources: NDArray[np.int64], layer: QuantisedLayer
-) -> NDArray[np.int64]:
-    """What reaches a layer, by way of float64, which holds integers below 2**53 exactly."""
-    product = sources.astype(np.float64) @ layer.weight.astype(np.float64).T
-    bias = 0 if layer.bias is None else layer.bias
-    return (product.astype(np.int64) + bias).clip(*network.sum_range)
 
 
 def least_error_unit(values: NDArray[np.float32], top: int) -> float:
@@ -205,29 +176,17 @@ def least_error_unit(values: NDArray[np.float32], top: int) -> float:
     return float(candidates[int(np.argmin(errors))]) / top
 
 
-def _fixed_point(factor: float) -> tuple[int, int]:
+def _fixed_point(factor: float) -> NDArray[np.int64]:
     """(multiplier, shift) with multiplier / 2**shift nearest to a positive factor.
 
     A factor beyond 2**22, which would saturate every activation, counts as 2**22.
     """
     fraction, exponent = math.frexp(min(factor, 2.0 ** (MULTIPLIER_BITS - 2)))
-    return round(fraction * 2**MULTIPLIER_BITS), MULTIPLIER_BITS - exponent
+    return np.array([round(fraction * 2**MULTIPLIER_BITS), MULTIPLIER_BITS - exponent])
 
 
-def weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:
-    """`layerj.weight` and `.bias` in float32, or those of a network in integers.
-
-    The latter are `layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier,
-    shift).
-    """
-    if not isinstance(network, QuantisedNetwork):
-        return {name.replace(".synapses", ""): values for name, values in network.items()}
-    arrays: dict[str, NDArray[Any]] = {}
-    for number, layer in enumerate(network.layers, start=1):
-        arrays[f"layer{number}.integer_weight"] = layer.weight.astype(np.int32)
-        if layer.bias is not None:
-            arrays[f"layer{number}.integer_bias"] = layer.bias
-        arrays[f"layer{number}.requantisation"] = np.array(
-            [layer.multiplier, layer.shift], dtype=np.int64
-        )
-    return arrays
+def weight_arrays(network: State | QuantisedNetwork) -> Mapping[str, NDArray[Any]]:
+    """`layerj.weight` and `.bias` in float32, or the arrays of a network in integers."""
+    if isinstance(network, QuantisedNetwork):
+        return network.arrays
+    return {name.replace(".synapses", ""): values for name, values in network.items()}

@@ -112,18 +112,16 @@ class Variant:
     @property
     def name(self) -> str:
         """Such as ``ReLU 784-100-10, 90 % pruned, 8 bits``."""
-        parts = [f"ReLU {self.architecture.sizes}"]
-        if self.pruning.pruned_fraction:
-            parts.append(f"{100 * self.pruning.pruned_fraction:.10g} % pruned")
-        if self.bits != FLOAT_BITS:
-            parts.append(f"{self.bits} bits")
-        if self.activation_bits != self.bits:
-            parts.append(f"{self.activation_bits}-bit activations")
-        if self.sum_bits != FLOAT_BITS:
-            parts.append(f"{self.sum_bits}-bit sums")
-        if not self.architecture.has_bias:
-            parts.append("no bias")
-        return ", ".join(parts)
+        pruned = self.pruning.pruned_fraction
+        parts = {
+            f"ReLU {self.architecture.sizes}": True,
+            f"{100 * pruned:.10g} % pruned": pruned > 0,
+            f"{self.bits} bits": self.bits != FLOAT_BITS,
+            f"{self.activation_bits}-bit activations": self.activation_bits != self.bits,
+            f"{self.sum_bits}-bit sums": self.sum_bits != FLOAT_BITS,
+            "no bias": not self.architecture.has_bias,
+        }
+        return ", ".join(words for words, is_said in parts.items() if is_said)
 
     @property
     def activation_bits(self) -> int:

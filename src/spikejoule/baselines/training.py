@@ -17,7 +17,7 @@ chosen anew before each epoch, as the grids of a spiking network of integers are
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +35,7 @@ from spikejoule.baselines.quantised import (
     weight_unit,
 )
 from spikejoule.baselines.settings import BaselineTraining, Variant
-from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ParameterError
 from spikejoule.core.resume import Checkpoint, StateStore
 from spikejoule.data.images import LabelledImages
 from spikejoule.model.network import State, weights_and_biases
@@ -118,6 +118,7 @@ class BatchedNetworks:
         self.trained = [TrainedBaseline(variant) for variant in variants]
         self._settings, self._calibration, self._n_batches = settings, calibration, n_batches
         self._integers, self._sum_bits = variants[0].bits != FLOAT_BITS, variants[0].sum_bits
+        self._n_hidden = len(variants[0].architecture.connections) - 1
         n_steps = n_batches * settings.max_epochs
         self._schedules = [
             RunningSchedule(settings.chosen_schedule, settings.lr, n_steps) for _ in variants
@@ -148,9 +149,7 @@ class BatchedNetworks:
             fused=True,
         )
         self._moments = {
-            f"{moment}.{name}": torch.zeros(len(variants))
-            if moment == "step"
-            else torch.zeros_like(of)
+            f"{moment}.{name}": torch.zeros(of.shape[:1] if moment == "step" else of.shape)
             for name, of in self._exact.items()
             for moment in _MOMENTS
         }
@@ -161,13 +160,8 @@ class BatchedNetworks:
                 self._optimizer.state[parameter] = {
                     moment: self._moments[f"{moment}.{name}"][k] for moment in _MOMENTS
                 }
-        self._weight_tops, self._activation_tops = (
-            torch.tensor([2.0**bits - 1 for bits in widths])[:, None, None]
-            for widths in (
-                [of.bits - 1 for of in variants],
-                [of.activation_bits for of in variants],
-            )
-        )
+        tops = [(2.0 ** (of.bits - 1) - 1, 2.0**of.activation_bits - 1) for of in variants]
+        self._weight_tops, self._activation_tops = torch.tensor(tops)[..., None, None].unbind(dim=1)
         """The largest integers of the widths, [K, 1, 1]."""
         self._weight_units: list[Tensor] = []
         self._activation_units: list[Tensor] = []
@@ -238,10 +232,6 @@ class BatchedNetworks:
             trained.best_epoch = int(state.arrays[f"{k}.best_epoch"][0])
             trained.weights = state.part(f"{k}.best.").arrays
             self._schedules[k].after_epochs(accuracies, self._n_batches)
-
-    @property
-    def _n_hidden(self) -> int:
-        return len(self.variants[0].architecture.connections) - 1
 
     def _pixels(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         values, bits = intensities(images), self.variants[0].pixel_bits
@@ -320,23 +310,16 @@ class BatchedNetworks:
         if not self._integers:
             return
         self._weight_units, self._activation_units = [], []
+        bits = [variant.bits for variant in self.variants]
         for of_all, _ in weights_and_biases(self._exact):
-            units = [
-                weight_unit(of.numpy(), variant.bits)
-                for of, variant in zip(of_all, self.variants, strict=True)
-            ]
-            self._weight_units.append(torch.tensor(units)[:, None, None])
+            self._weight_units.append(_units(weight_unit, of_all, bits))
         self._round()
         values = self._pixels(self._calibration)
         with torch.no_grad():
             for layer in range(self._n_hidden):
                 sums = self._sums(layer, values)
-                outputs = functional.relu(sums)
-                units = [
-                    least_error_unit(of.numpy(), top)
-                    for of, top in zip(outputs, map(int, self._activation_tops), strict=True)
-                ]
-                self._activation_units.append(torch.tensor(units)[:, None, None])
+                outputs, tops = functional.relu(sums), map(int, self._activation_tops)
+                self._activation_units.append(_units(least_error_unit, outputs, tops))
                 self._round()
                 values = self._activations(layer, sums)
 
@@ -358,6 +341,14 @@ class BatchedNetworks:
         """What an integer 1 stands for in the sums of a layer, [K, 1, 1]."""
         sources = [1 / self._activation_tops, *self._activation_units]
         return self._weight_units[layer] * sources[layer]
+
+
+def _units(
+    choose: Callable[[NDArray[np.float32], int], float], values: Tensor, sizes: Iterable[int]
+) -> Tensor:
+    """What an integer 1 stands for in each of K arrays of values, [K, 1, 1]."""
+    units = [choose(of.numpy(), size) for of, size in zip(values, sizes, strict=True)]
+    return torch.tensor(units)[:, None, None]
 
 
 def _whole(exact: Tensor, units: Tensor, seen: Tensor) -> Tensor:
@@ -402,15 +393,13 @@ def resume_from(
     """Let fresh networks resume from `checkpoint_of` some; returns the seconds of its epochs, and
     those of the processor.
 
-    Raises ArtifactError if it is of other networks; some may have resumed from it then.
+    Raises KeyError, RuntimeError, TypeError or ValueError if it is of other networks; some may have
+    resumed from it then.
     """
-    try:
-        for number, networks in enumerate(groups):
-            networks.resume_from(checkpoint.part(f"{number}."))
-        seconds = [float(of) for of in checkpoint.plain["seconds"]]
-        return seconds, float(checkpoint.plain["processor_seconds"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
+    for number, networks in enumerate(groups):
+        networks.resume_from(checkpoint.part(f"{number}."))
+    seconds = [float(of) for of in checkpoint.plain["seconds"]]
+    return seconds, float(checkpoint.plain["processor_seconds"])
 
 
 CALIBRATION_IMAGES = 500
@@ -485,8 +474,8 @@ def train_baselines(
         if state_store is not None and kept is not None:
             try:
                 seconds, processor_seconds = resume_from(kept, groups)
-            except ArtifactError as error:
-                state_store.refuse(str(error))
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+                state_store.refuse(f"the state lacks what belongs to it ({error})")
                 groups = start()
         epochs = range(len(seconds) + 1, settings.max_epochs + 1)
         _drawn_epoch(train.select(slice(1)), settings, seed, 1)  # compiles before the clocks start
@@ -506,9 +495,8 @@ def train_baselines(
                 state_store.save(checkpoint_of(groups, seconds, processor_seconds))
             on_epoch(epoch)
     by_variant = {trained.variant: trained for networks in groups for trained in networks.trained}
-    return BaselinesTraining(
-        tuple(by_variant[of] for of in variants), tuple(seconds), processor_seconds
-    )
+    baselines = tuple(by_variant[of] for of in variants)
+    return BaselinesTraining(baselines, tuple(seconds), processor_seconds)
 
 
 def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:
