@@ -102,7 +102,7 @@ reads the former and writes its results, which an average divides.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -129,9 +129,7 @@ from spikejoule.model.network import (
 from spikejoule.model.quantisation import FLOAT_BITS
 
 Method = Literal["dense", "zero_skipping"]
-DENSE: Final = "dense"
-ZERO_SKIPPING: Final = "zero_skipping"
-METHODS: Final[tuple[Method, ...]] = (DENSE, ZERO_SKIPPING)
+METHODS: Final[tuple[Method, ...]] = get_args(Method)
 
 INFERENCE: Final = "inference"
 IMAGE: Final = "image"
@@ -365,30 +363,26 @@ def _stored(activity: Activity, node: Connection) -> tuple[int, int, int]:
     index_bits = address_bits(node.n_out) if is_sparse else 0
     biases = 0 if node.bias is None else node.bias.size
     if network.model is not None and node in network.forward_connections:
-        biases = _kept_sums(activity, network.target_of(node))
+        _, biases = _added(activity, network.target_of(node))
     return stored, index_bits, stored * (weight_bits + index_bits) + biases * state_bits
 
 
-def _added(activity: Activity, node: Node) -> int:
-    """Neurons of a population to which something constant is added in every update: a bias, a
-    v_leak that is not 0, or the sum of products that are made once."""
+def _added(activity: Activity, node: Node) -> tuple[int, int]:
+    """Neurons of a population to which something constant is added in every update, and the words
+    that hold it.
+
+    It is a bias, of which a convolution has one a channel; the sum of products that are made once,
+    one a neuron; of a graph, a v_leak that is not 0.
+    """
     network = activity.network
-    if network.model is not None:
-        is_first = network.layers[1] == node
-        keeps_sums = activity.products == "once" and is_first
-        return node.n_out * (network.has_bias or keeps_sums)
-    assert isinstance(node, Neurons)
-    return int(np.count_nonzero(node.parameters.get("v_leak", ())))
-
-
-def _kept_sums(activity: Activity, node: Node) -> int:
-    """Words of what is added to a population in every update: a convolution has a bias a channel,
-    but as many sums of products that are made once as neurons."""
-    network, added = activity.network, _added(activity, node)
+    if network.model is None:
+        assert isinstance(node, Neurons)
+        return int(np.count_nonzero(node.parameters.get("v_leak", ()))), node.n_out
     number = network.layers.index(node)
-    if added and not (activity.products == "once" and number == 1):
-        return network.forward_connections[number - 1].weight_shape[0]
-    return added
+    if activity.products == "once" and number == 1:
+        return node.n_out, node.n_out
+    words = network.forward_connections[number - 1].weight_shape[0]
+    return (node.n_out, words) if network.has_bias else (0, 0)
 
 
 def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
@@ -408,16 +402,15 @@ def _of_neurons(activity: Activity, node: Neurons) -> Iterator[OperationCounts]:
         leaks = updates * activity.leaks_of(node) // node.n_out
     if is_model or leaks.any():
         yield _at(node, "leak_multiplication", leaks)
-    added = _added(activity, node)
+    added, words = _added(activity, node)
     if added or is_model:
-        words, parameters = node.n_out, node.n_out * bits
+        parameters = node.n_out * bits
         if is_model:
             before = network.forward_connections[network.layers.index(node) - 1]
-            words = _kept_sums(activity, node) or node.n_out
             _, _, parameters = _stored(activity, before)
         additions = updates * added // node.n_out
         yield _at(node, "bias_addition", additions)
-        yield _at(node, "bias_read", additions, bits, words, parameters)
+        yield _at(node, "bias_read", additions, bits, words or node.n_out, parameters)
     if node.spikes:
         yield _at(node, "threshold_comparison", updates)
         yield _at(node, "reset", _counted(activity, "resets", node, active))
@@ -484,7 +477,7 @@ def _of_baseline(
     """The formulas of this module for a ReLU network."""
     architecture, connections = baseline.architecture, baseline.architecture.connections
     layers, names = architecture.layer_names, architecture.connection_names
-    skips, integers = method == ZERO_SKIPPING, baseline.weight_bits < FLOAT_BITS
+    skips, integers = method == "zero_skipping", baseline.weight_bits < FLOAT_BITS
     bits, sum_bits = baseline.weight_bits, baseline.sum_bits
     synapses = np.array(baseline.synapses, dtype=np.int64)
     sources = np.array([one.n_in for one in connections], dtype=np.int64)

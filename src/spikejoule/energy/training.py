@@ -99,15 +99,11 @@ def count_training(record: TrainingRecord) -> OperationCounts:
     forward = [inference]
     if record.teacher_macs is not None:
         forward.append(block("teacher_mac", ["teacher"], record.teacher_macs[:, :1]))
-    phases = {
-        "forward": forward,
-        "backward": _backward(record.activity, inference),
-        "optimizer": _optimizer(record),
-    }
+    of_phases = forward, _backward(record.activity, inference), _optimizer(record)
     parts = [
         replace(part, columns=tuple(replace(column, phase=phase) for column in part.columns))
-        for phase, parts_of_it in phases.items()
-        for part in parts_of_it
+        for phase, of_phase in zip(PHASES, of_phases, strict=True)
+        for part in of_phase
     ]
     return joined(parts, len(record.batches), record.activity.time_window)
 
@@ -121,16 +117,12 @@ def _backward(activity: Activity, inference: OperationCounts) -> Iterator[Operat
     if activity.products is not None:
         yield block("input_gradient_mac", connections[:1], inference.of("input_mac"))
     yield block("bias_gradient_accumulation", neurons, inference.of("bias_addition"))
-    inner = [one for one in zip(connections, network.connections, network.senders, strict=True)
-             if one[2] > 0]  # fmt: skip
-    synapses = [int(one.fan_out().sum()) for _, one, _ in inner]
-    senders = [sender for *_, sender in inner]
-    steps = updates[:, [sender - 1 for sender in senders]] // [
-        network.layer_sizes[sender] for sender in senders
-    ]
-    followed = [one in network.forward_connections for _, one, _ in inner]
-    steps -= np.where(followed, 0, steps // activity.time_window)  # none after the last
-    yield block("backpropagation_mac", [name for name, *_ in inner], steps * synapses)
+    for node, sender in zip(network.connections, network.senders, strict=True):
+        if sender > 0:
+            steps = updates[:, [sender - 1]] // network.layer_sizes[sender]
+            if node not in network.forward_connections:
+                steps -= steps // activity.time_window  # none after the last
+            yield block("backpropagation_mac", [node.name], steps * int(node.fan_out().sum()))
     leaks = inference.of("leak_multiplication")
     yield block("delta_multiplication", neurons, leaks + updates * (1 + learned))
     yield block("delta_addition", neurons, (1 + learned) * updates)
