@@ -31,7 +31,7 @@ from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.comparison import BreakEven, Verdict, break_even, verdicts
 from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
-from spikejoule.energy.estimates import BootstrapSettings, Energy, rounded
+from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics, rounded
 from spikejoule.energy.ledger import (
     COUNTS,
     EARLY_EXIT,
@@ -387,9 +387,8 @@ def _table(
     operations, labels, by_class = inputs.operations, inputs.labels, {}
     if labels is not None and operations.n_images is not None:
         for label in np.unique(labels):
-            counts = operations.counts[labels == label]
-            of_class = replace(inputs.variant, operations=replace(operations, counts=counts))
-            by_class[int(label)] = Ledger.of([of_class], ledger.profiles, bootstrap)
+            (of_class,) = count_statistics([operations.counts[labels == label]], bootstrap)
+            by_class[int(label)] = of_class
     names = [one.name for one in ledger.variants]
     found: list[pd.DataFrame] = []
 
@@ -403,10 +402,9 @@ def _table(
         found.append(rows.assign(profile=profile.id, network=network))
 
     for profile in ledger.profiles:
-        add(profile, 0, SNN, [
-            _total(INFERENCE, ledger.total(0, profile.id)),
-            *(_total(INFERENCE, one.total(0, profile.id), of) for of, one in by_class.items()),
-        ])  # fmt: skip
+        weights = ledger.weights(0, profile.id)
+        classes = [_total(INFERENCE, one.energy(weights), of) for of, one in by_class.items()]
+        add(profile, 0, SNN, [_total(INFERENCE, ledger.total(0, profile.id)), *classes])
         for number, other in enumerate(inputs.variants[1:], start=1):
             add(profile, number, f"{SNN}, {other.method}")
         for name in (one.conventional for one in comparisons if one.profile == profile.id):
@@ -492,24 +490,22 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "value_macs_per_inference": inputs.value_macs_per_inference,
         "facts": dict(inputs.facts) or None,
     }
-    judged = {
-        name: [
-            one.rounded.model_dump()
-            | {"break_even": (limits := analysis.break_even(one)) and asdict(limits)}
-            for one in getattr(analysis, of)
+
+    def judged(found: Sequence[Verdict]) -> list[dict[str, Any]]:
+        limits = [analysis.break_even(one) for one in found]
+        return [
+            one.rounded.model_dump() | {"break_even": limit and asdict(limit)}
+            for one, limit in zip(found, limits, strict=True)
         ]
-        for name, of in (
-            ("equal_size", "comparisons"),
-            ("verdicts", "verdicts"),
-            ("early_verdicts", "early_verdicts"),
-        )
-    }
+
     return {
         "headline": headline(analysis),
         "answer": analysis.answer,
         "inputs": {name: value for name, value in known.items() if value is not None},
         "profiles": [profile.model_dump() for profile in analysis.ledger.profiles],
         "energies": table.where(table.notna(), None).to_dict("records"),
-        **judged,
+        "equal_size": judged(analysis.comparisons),
+        "verdicts": judged(analysis.verdicts),
+        "early_verdicts": judged(analysis.early_verdicts),
         "assumptions": analysis.assumptions,
     }

@@ -9,7 +9,7 @@ computes in more.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -188,24 +188,20 @@ def verdicts(
     chosen = range(len(variants)) if members is None else members
     percents = {one: variants[one].validation_percent or 0.0 for one in chosen}
     for profile in ledger.profiles:
-        able = [one for one in percents if judges(profile, variants[one])]
-        spent = {one: Energy.of(ledger.means(one, profile.id)).middle_pj for one in able}
-        sides = [
-            [one for one in able if variants[one].side == side] for side in (SPIKING, CONVENTIONAL)
-        ]
+        by_cost = sorted(
+            (one for one in percents if judges(profile, variants[one])),
+            key=lambda one: Energy.of(ledger.means(one, profile.id)).middle_pj,
+        )
+        sides = [[one for one in by_cost if variants[one].side == side] for side in get_args(Side)]
         # Where one side was not run at all in a profile's width, nobody has won.
         for level in levels_percent if all(sides) else ():
-            snn, ann = (
-                min((one for one in side if percents[one] >= level),
-                    key=spent.__getitem__, default=None)
-                for side in sides
-            )  # fmt: skip
-            found.append(_verdict(ledger, snn, ann, profile.id, level))
+            pair = [next((one for one in side if percents[one] >= level), None) for side in sides]
+            found.append(_verdict(ledger, profile.id, level, *pair))
     return tuple(found)
 
 
 def _verdict(
-    ledger: Ledger, snn: int | None, ann: int | None, profile: str, level_percent: float
+    ledger: Ledger, profile: str, level_percent: float, snn: int | None, ann: int | None
 ) -> Verdict:
     """What two variants are to each other, by their numbers."""
     cells: dict[str, Any] = {}

@@ -94,20 +94,11 @@ def joules(energy_pj: float, digits: int = 4, like_pj: float | None = None) -> s
     return f"{plain(energy_pj / size, digits)} {unit}"
 
 
-def range_words(
-    low_pj: float | None, value_pj: float | None, high_pj: float | None, digits: int = 3
-) -> str:
-    """The value, or the range where there is nothing else; nothing where there is neither."""
-    if value_pj is not None:
-        return joules(value_pj, digits)
-    if low_pj is None or high_pj is None:
-        return ""
-    return f"{joules(low_pj, digits)} to {joules(high_pj, digits)}"
-
-
-def energy_words(energy: Energy) -> str:
-    """The same of an energy."""
-    return range_words(energy.low_pj, energy.value_pj, energy.high_pj, 4)
+def energy_words(energy: Energy, digits: int = 4) -> str:
+    """The value, or the range where there is nothing else."""
+    if energy.value_pj is not None:
+        return joules(energy.value_pj, digits)
+    return f"{joules(energy.low_pj, digits)} to {joules(energy.high_pj, digits)}"
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,8 @@ def analysis_inputs(
         exits = None
         if early is not None and labels is not None:
             steps = exit_steps(step_outcomes(measured, labels), early.margin_spikes)
-            exits = (
-                steps,
-                Accuracies(early.validation.accuracy_percent, early.test.accuracy_percent),
-            )
+            known = Accuracies(early.validation.accuracy_percent, early.test.accuracy_percent)
+            exits = steps, known
         variants = spiking_variants(name, measured, encoder, images, accuracy, exits)
     else:
         activity = recorded_activity(checkpoint)

@@ -143,18 +143,20 @@ def counted_inputs(
         raise ArtifactError("the network has no synapses, and nothing to price.")
     firing = [name for name in network.layer_names
               if name in network.spiking and name not in run.counts.get("values", {})]  # fmt: skip
-    silent = [name for name in firing if not run.of("spikes", name).any()]
-    unanswered = 0 if predictions is None or labels is None else int((predictions < 0).sum())
-    remarks = {
-        "warning": f"no spike of {', '.join(silent)} in any of the {n_samples:,} samples"
-        if silent else "",
-        "no answer, for equal spike counts": f"{unanswered:,} of {n_samples:,}"
-        if unanswered else "",
-    }  # fmt: skip
+    silent = ", ".join(name for name in firing if not run.of("spikes", name).any())
+    remarks = list(facts)
+    if silent:
+        remarks.append(("warning", f"no spike of {silent} in any of the {n_samples:,} samples"))
     classes = known = level = None
     if labels is not None:
         classes = class_labels(labels, n_samples, n_classes)
-        known = None if predictions is None else _accuracies(predictions == classes)
+        if predictions is not None:  # where equals are no answer, and wrong
+            found = accuracy(int((predictions == classes).sum()), n_samples)
+            assert found.percent is not None
+            known = Accuracies(None, found.percent, found.low_percent, found.high_percent)
+            if unanswered := int((predictions < 0).sum()):
+                words = f"{unanswered:,} of {n_samples:,}"
+                remarks.append(("no answer, for equal spike counts", words))
     if baselines and known is not None:
         known = replace(known, validation_percent=known.test_percent)
         level = min(known.test_percent, max(one.accuracy_percent for one in baselines))
@@ -171,16 +173,8 @@ def counted_inputs(
         labels=classes,
         baselines=tuple(baselines),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
-        facts=(*facts, *(one for one in remarks.items() if one[1])),
+        facts=tuple(remarks),
         subject=subject or Subject("class", numbered(n_classes), "samples"),
         counted_in=counted_in,
         level_percent=level,
     )
-
-
-def _accuracies(right: NDArray[np.bool_]) -> Accuracies | None:
-    """Where equals are no answer, and wrong."""
-    found = accuracy(int(right.sum()), right.size)
-    if found.percent is None:
-        return None
-    return Accuracies(None, found.percent, found.low_percent, found.high_percent)

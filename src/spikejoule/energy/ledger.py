@@ -16,7 +16,7 @@ uint32 [N, C'].
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -136,9 +136,7 @@ def spiking_variants(
     """
     bits, _ = widths_of(measured.architecture)
     whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
-    ways: list[tuple[str, NDArray[np.int64], Accuracies | None]] = [
-        (WHOLE_WINDOW, whole, accuracies)
-    ]
+    ways = [(WHOLE_WINDOW, whole, accuracies)]
     if early is not None:
         ways.append((EARLY_EXIT, *early))
     found = []
@@ -286,7 +284,7 @@ def judges(profile: HardwareProfile, variant: Variant) -> bool:
     return bool(weights_of(prices_pj(variant.operations.columns, profile))[0].any())
 
 
-_UNKNOWN: Final = Accuracies(-1.0, -1.0)
+_UNKNOWN: Final = -1.0
 _VARIES: Final = -1
 _OF_EACH: Final = ("columns", "sizes", "constant", "varying")
 VARIANTS = ArrayFile(
@@ -310,14 +308,12 @@ def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
     Raises:
         ValueError: one is known as a mean alone, or has a count of 2**32 or more.
     """
-    known = [
-        _UNKNOWN if one.accuracies is None or one.validation_percent is None else one.accuracies
-        for one in variants
-    ]
+    percents = np.array([(one.validation_percent, one.test_percent) for one in variants], float)
+    percents[np.isnan(percents).any(axis=1)] = _UNKNOWN
     widths = [(one.weight_bits, int(one.weight_bits < FLOAT_BITS)) for one in variants]
     arrays: dict[str, NDArray[Any]] = {
         "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),
-        "accuracies": np.array([astuple(one)[:2] for one in known]),
+        "accuracies": percents,
         "widths": np.array(widths, np.int64),
         "sha256": np.array([one.weights_sha256 for one in variants], dtype=np.str_),
     }
@@ -351,8 +347,8 @@ def load_variants(path: FilePath) -> tuple[Variant, ...]:
                 Column(*place, *widths)
                 for place, widths, _ in zip(places.tolist(), sizes.tolist(), constant, strict=True)
             ]
-            known = Accuracies(*arrays["accuracies"][number].tolist())
-            accuracies, bits = None if known == _UNKNOWN else known, arrays["widths"][number, 0]
+            percents, bits = arrays["accuracies"][number].tolist(), arrays["widths"][number, 0]
+            accuracies = None if _UNKNOWN in percents else Accuracies(*percents)
             operations = OperationCounts(tuple(columns), counts, 1)
             variant = Variant(side, network, method, accuracies, int(bits), operations)
             found.append(replace(variant, weights_sha256=digests[number]))

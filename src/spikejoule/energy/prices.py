@@ -52,10 +52,9 @@ EVIDENCE: Final = _LISTS["evidence"]
 NUMBERS: Final = _LISTS["numbers"]
 """The closed list of the numbers that a profile's prices are for."""
 
-_CHIP: Final = priceable("chip")
 TERMS_OF: Final = {
     **{scope: priceable(scope) for scope in ("arithmetic", "memory", "system")},
-    **dict.fromkeys(("per_event", "incremental", "contested"), _CHIP),
+    **dict.fromkeys(("per_event", "incremental", "contested"), priceable("chip")),
     "all_in": ("synaptic_event",),
 }
 """What a profile of each scope may price."""
@@ -117,9 +116,9 @@ class PriceByWidth(_Mapping):
     per_bit: _Pj = 0.0
     per_bit_squared: _Pj = 0.0
 
-    def pj(self, bits: int) -> float:
-        """Picojoules at a width."""
-        return self.constant + self.per_bit * bits + self.per_bit_squared * bits**2
+    def pj(self, column: Column) -> float:
+        """Picojoules at the width of a column."""
+        return self.constant + self.per_bit * column.bits + self.per_bit_squared * column.bits**2
 
 
 class Memory(_Mapping):
@@ -165,12 +164,6 @@ class Memory(_Mapping):
 AnyPrice = Price | PriceByWidth | Literal["by_size"]
 
 
-def _bracket(numbers: Sequence[float]) -> Price:
-    if len(numbers) not in (2, 3) or sorted(numbers) != [*numbers]:
-        raise ValueError("a price range must be [low, high] or [low, number, high], ascending")
-    return Price(numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1])
-
-
 def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
     """The forms of a price: by the bits, a bracket, `by_size` of a memory, or a number."""
     if isinstance(node, Price | PriceByWidth):
@@ -182,7 +175,10 @@ def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
             raise ValueError(f"it is {node!r}, but must be 'by_size', or a number")
         return "by_size"
     if isinstance(node, list | tuple):
-        return _bracket(TypeAdapter(list[_Pj]).validate_python(node, context=info.context))
+        numbers = TypeAdapter(list[_Pj]).validate_python(node, context=info.context)
+        if len(numbers) not in (2, 3) or sorted(numbers) != numbers:
+            raise ValueError("a price range must be [low, high] or [low, number, high], ascending")
+        return Price(numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1])
     pj: float = TypeAdapter(_Pj).validate_python(node, context=info.context)
     return Price(pj, pj, pj)
 
@@ -269,18 +265,17 @@ class HardwareProfile(_Mapping):
         term that hardware may do without (`Term.optional_as`) costs nothing at the lower end and
         has no value, unless the profile has a price of its own for it.
         """
-        price, is_own = self.price_of(column.term), column.term in self.prices
+        found, is_own = self.price_of(column.term), column.term in self.prices
+        price = self.memory if isinstance(found, str) else found
         if price is None:
             return np.nan, np.nan, np.nan
         if isinstance(price, Price):
-            value = np.nan if price.value_pj is None else price.value_pj
-            found = price.low_pj, value, price.high_pj
-        elif isinstance(price, PriceByWidth):
-            found = (price.pj(column.bits),) * 3
+            low, value, high = price.low_pj, price.value_pj, price.high_pj
         else:
-            assert self.memory is not None
-            found = (self.memory.pj(column),) * 3
-        return (0.0, np.nan, found[2]) if TERMS[column.term].optional_as and not is_own else found
+            low = value = high = price.pj(column)
+        if TERMS[column.term].optional_as and not is_own:
+            low, value = 0.0, None
+        return low, np.nan if value is None else value, high
 
     def price_of(self, name: str) -> AnyPrice | None:
         """The price of one operation of a term; None if the profile has none.

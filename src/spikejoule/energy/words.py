@@ -8,7 +8,7 @@ of the same name here and on the page.
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.energy.estimates import energy_words, joules, plain, range_words
+from spikejoule.energy.estimates import energy_words, joules, plain
 from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES
 from spikejoule.energy.terms import PARTS_OF_UPDATE, TERMS, UPDATES, in_words
 
@@ -40,7 +40,6 @@ def templates() -> "Environment":
         "joules": joules,
         "plain": plain,
         "energy": energy_words,
-        "range": range_words,
         "term": in_words,
         "terms": lambda names: in_words(*names),
     }
