@@ -67,7 +67,7 @@ def _grid(rows: tuple[BandVerdict, ...], ids: list[str]) -> Iterator[str]:
     for level in levels:
         sides = [(row.spiking_n_seeds, row.conventional_n_seeds) for row in rows
                  if row.level_percent == level and row.profile in ids]  # fmt: skip
-        seeds = sorted({number for pair in sides for number in pair if number})
+        seeds = sorted({number for pair in sides for number in pair})
         heads.append(f"about {level:g} %, seeds: {' or '.join(map(str, seeds))}")
     yield "| prices | " + " | ".join(heads) + " |"
     yield "|---" * (1 + len(levels)) + "|"
