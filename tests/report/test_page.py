@@ -236,6 +236,11 @@ class TestPage:
             ids = {f"#{node.get('id')}" for node in tree_of(page).iter("section")}
             assert set(named) <= ids
 
+    def test_a_network_whose_accuracy_no_conventional_one_reaches(self) -> None:
+        alone = inputs((baseline(10, [10] * 4, validation_accuracy_percent=80.0),))
+        page = energy_page(PageContent(analysis(alone)))
+        assert "none of 1 conventional network" in words_of(page, "answer")
+
     def test_page_and_card_compare_with_the_cheapest_of_the_recorded_networks(self) -> None:
         found = content(fronts=recorded(40.0), data_source="mnist5k")
         page, card = energy_page(found), energy_card(found)

@@ -116,8 +116,8 @@ class TestWorker:
         for number in range(3):
             new = replace(search, storage=f"sqlite:///{tmp_path}/{number}.db")
             with ThreadPoolExecutor(8) as pool:
-                studies = [*pool.map(open_study, [new] * 8)]
-            assert all(study.user_attrs[SPECIFICATION] == new.specification for study in studies)
+                begun = [*pool.map(open_study, [new] * 8)]
+            assert all(study.user_attrs[SPECIFICATION] == new.specification for study in begun)
             assert len(optuna.get_all_study_names(new.storage)) == 1
 
     def test_one_worker_draws_the_same_again_and_more_can_be_requested(

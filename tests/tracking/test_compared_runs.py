@@ -370,8 +370,8 @@ def test_the_verdict_from_the_store_to_the_tables(priced: Path, cli: Cli) -> Non
 
 
 def test_networks_of_a_lost_store_are_judged_from_their_table(priced: Path, cli: Cli) -> None:
-    elsewhere, fronts = priced.parent / "elsewhere", priced / "fronts.csv"
-    shutil.copytree(priced, elsewhere)
+    fronts = priced / "fronts.csv"
+    elsewhere, without = (Path(shutil.copytree(priced, priced.parent / name)) for name in "ab")
     for seed in (42, 43):
         record_networks(elsewhere, f"lost-{seed}", networks(seed), seed)
     cli.text("verdict", elsewhere, "--fronts", fronts)
@@ -379,6 +379,9 @@ def test_networks_of_a_lost_store_are_judged_from_their_table(priced: Path, cli:
     for seed in (43, 44):
         record_networks(priced, f"new-{seed}", networks(seed), seed)
     cli.text("verdict", priced, "--recorded", fronts, "--fronts", fronts)
+    # Without any store the table alone is judged, and stays as it is.
+    cli.text("verdict", without, "--recorded", fronts, "--fronts", priced / "again.csv")
+    assert (priced / "again.csv").read_bytes() == fronts.read_bytes()
     rows = FrontsTable.read(fronts).rows
     # Each network once, of the store where that has it; seeds of both are one configuration.
     names = [f"{name}-{seed}" for name, seed in (("lost", 42), ("new", 43), ("new", 44))]
@@ -386,6 +389,26 @@ def test_networks_of_a_lost_store_are_judged_from_their_table(priced: Path, cli:
     assert len({one.configuration for one in rows}) == 2
     assert [one for one in rows if one in lost] == [one for one in lost if one.seed == 42]
     assert "none.csv" in cli.refusal("verdict", priced, "--recorded", priced / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [
+        (("mnist5k,", "kmnist,"), "1 measured on other images"),
+        (("115.0", ""), "1 networks of the table, without some of the prices"),
+        (("115.0", "-1"), "row 2: "),
+        (("115.0", "much"), "row 2: "),
+    ],
+)
+def test_a_table_that_does_not_fit(
+    priced: Path, cli: Cli, replaced: tuple[str, str], said: str
+) -> None:
+    table = priced / "table.csv"
+    record_networks(priced, "lean", networks(42))
+    cli.text("verdict", priced, "--fronts", table)
+    table.write_text(table.read_text(encoding="utf-8").replace(*replaced), encoding="utf-8")
+    answer = cli.refusal if said.startswith("row") else cli.text
+    assert said in answer("verdict", priced, "--recorded", table)
 
 
 def test_a_verdict_without_networks(priced: Path, cli: Cli) -> None:

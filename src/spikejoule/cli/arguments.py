@@ -119,8 +119,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _DATA,
             _table("every level and profile"),
             _takes("--fronts", Path, "FILE", "write every network, with its energies (CSV)"),
-            _takes("--recorded", Path, "FILE", "and the networks of such a file, as it states "
-                   "them: of a store that was lost, or of another machine"),
+            _takes("--recorded", Path, "FILE", "and the networks of a file of --fronts, as it "
+                   "states them: of a store that was lost, or of another machine"),
             _takes("--add", str, "FILE", "and other networks on the project's images, GRAPH.nir or "
                    "FILE.py:NAME of a module of torch; several are seeds of one", nargs="+",
                    default=[]),

@@ -60,14 +60,16 @@ def verdict(options: argparse.Namespace) -> str:
     paths = artifact_paths(options.directory)
     profiles = load_profiles(options.directory / paths["hardware"])
     comparing = [one for one in profiles.values() if one.compares]
+    earlier = FrontsTable.read(options.recorded).rows if options.recorded else ()
+    is_lost = earlier and store.database is not None and not store.database.exists()
     networks, left_out = recorded.recorded_networks(
         store,
-        recorded.recorded_runs(store),
+        recorded.frame_of(()) if is_lost else recorded.recorded_runs(store),
         paths["contenders"],
         comparing,
         stage_parameters(options.directory, "baseline"),
         options.data,
-        FrontsTable.read(options.recorded).rows if options.recorded else (),
+        earlier,
     )
     if options.add:
         from spikejoule.cli.added import added_networks

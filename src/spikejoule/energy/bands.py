@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from spikejoule.core.schema import (
     Count,
@@ -118,6 +118,18 @@ class RecordedNetwork(Row):
             "test_percent": known.test_percent,
         }
         return cls.model_validate(cells | of_run | energy_cells(variant, profiles))
+
+    @model_validator(mode="after")
+    def _are_energies(self) -> Self:
+        for name, cell in (self.model_extra or {}).items():
+            if cell not in (None, "") and not 0 <= float(cell) < np.inf:
+                raise ValueError(f"{name} is {cell!r}, but must be an energy")
+        return self
+
+    @property
+    def priced(self) -> set[str]:
+        """The further columns that it has."""
+        return {name for name, cell in (self.model_extra or {}).items() if cell not in (None, "")}
 
     @property
     def name(self) -> str:

@@ -95,10 +95,10 @@ def joules(energy_pj: float, digits: int = 4, like_pj: float | None = None) -> s
 
 
 def energy_words(energy: Energy, digits: int = 4) -> str:
-    """The value, or the range where there is nothing else."""
-    if energy.value_pj is not None:
-        return joules(energy.value_pj, digits)
-    return f"{joules(energy.low_pj, digits)} to {joules(energy.high_pj, digits)}"
+    """The value, or the range where there is nothing else; an empty text for no energy."""
+    value = energy.value_pj
+    ends: list[float | None] = [energy.low_pj, energy.high_pj] if value is None else [value]
+    return " to ".join(joules(pj, digits) for pj in ends if pj is not None)
 
 
 @dataclass(frozen=True)

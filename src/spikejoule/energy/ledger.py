@@ -309,7 +309,7 @@ def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
         ValueError: one is known as a mean alone, or has a count of 2**32 or more.
     """
     percents = np.array([(one.validation_percent, one.test_percent) for one in variants], float)
-    percents[np.isnan(percents).any(axis=1)] = _UNKNOWN
+    percents[[one.accuracies is None for one in variants]] = _UNKNOWN
     widths = [(one.weight_bits, int(one.weight_bits < FLOAT_BITS)) for one in variants]
     arrays: dict[str, NDArray[Any]] = {
         "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),

@@ -56,7 +56,7 @@ Found = dict[TrialState, list[FrozenTrial]]
 
 
 def open_study(search: Search) -> optuna.Study:
-    """The study, made if there is none: once, by the launcher, as workers would race.
+    """The study, made if there is none; several may begin it at once.
 
     Raises ParameterError if it was begun with another specification, or cannot be kept there by
     several workers, and StoreError if the database cannot be used.
@@ -76,7 +76,7 @@ def open_study(search: Search) -> optuna.Study:
     with database_errors(search):
         try:
             storage = opened()
-        except DBAPIError:  # another process was making the same tables: they are there by then
+        except DBAPIError:  # perhaps another process was making the same tables
             time.sleep(_WAIT_SECONDS)
             storage = opened()
         study = optuna.create_study(

@@ -10,7 +10,7 @@ are measured alike are compared.
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -322,7 +322,7 @@ def recorded_networks(
     profiles: Collection[HardwareProfile],
     of_baselines: Collection[str],
     data_source: str | None = None,
-    earlier: Iterable[RecordedNetwork] = (),
+    earlier: Sequence[RecordedNetwork] = (),
 ) -> tuple[list[RecordedNetwork], dict[str, int]]:
     """The networks of both sides that runs of the same data, whole or reduced, counted, priced,
     and the number of runs or networks that are left out, by reason.
@@ -337,18 +337,56 @@ def recorded_networks(
         artifact: the file within a run.
         profiles: by which they are priced.
         of_baselines: parameters that decide a conventional network, by full name or by section.
-        data_source: of their images; None for the most frequent.
+        data_source: of their images; None for the most frequent, of `earlier` where that is given.
         earlier: networks that a table holds, of runs that the store may not have.
 
     Raises:
-        StoreError: the store cannot be read, or holds no run to compare.
+        StoreError: the store cannot be read, or holds no run to compare, nor does `earlier`.
         ArtifactError: a stored file is damaged.
     """
-    alike, counted = measured_alike(runs, data_source, (_SIZE,))
-    left_out, rows = Counter(counted), list[RecordedNetwork]()
-    spiking = pd.concat([deciding_parameters(alike).drop(columns=_SEED), alike[_OF_EXIT]], axis=1)
+    source = data_source or next((row.data_source for row in earlier), None)
+    added = [row for row in earlier if row.data_source == source]
+    left_out = +Counter({"networks of the table, of other images": len(earlier) - len(added)})
+    rows = list[RecordedNetwork]()
+    if not added or (runs[_SOURCE] == source).any():
+        alike, counted = measured_alike(runs, source, (_SIZE,))
+        left_out.update(counted)
+        rows += _networks_of(store, alike, artifact, profiles, of_baselines, left_out)
+    elif len(runs):
+        left_out["measured on other images"] = len(runs)
+    priced = {(one.configuration, one.method): one.priced for one in rows}
+    for row in added:
+        if priced.get((row.configuration, row.method), set()) <= row.priced:
+            rows.append(row)
+        else:
+            left_out["networks of the table, without some of the prices"] += 1
+    found, known = list[RecordedNetwork](), set[tuple[Any, ...]]()
+    for row in rows:
+        drawn = row.configuration, row.method, row.seed
+        same = row.weights_sha256, row.method, row.validation_percent
+        if known.isdisjoint((drawn, same)):
+            found.append(row)
+            known |= {drawn, same}
+    most = max((one.n_images for one in found), default=0)
+    rows = [one for one in found if one.n_images == most]
+    if fewer := len(found) - len(rows):
+        left_out["networks counted on fewer test images"] = fewer
+    rows.sort(key=lambda one: (one.side, one.name, one.seed, one.run_id))
+    return rows, left_out
+
+
+def _networks_of(
+    store: Store,
+    runs: pd.DataFrame,
+    artifact: Path,
+    profiles: Collection[HardwareProfile],
+    of_baselines: Collection[str],
+    left_out: Counter[str],
+) -> Iterator[RecordedNetwork]:
+    """What each run counted, priced; runs without it are added to `left_out`."""
+    spiking = pd.concat([deciding_parameters(runs).drop(columns=_SEED), runs[_OF_EXIT]], axis=1)
     with opened_to_read(store) as (client, _), tempfile.TemporaryDirectory() as folder:
-        for place, run in alike.iterrows():
+        for place, run in runs.iterrows():
             stored = client.list_artifacts(run["run_id"], artifact.parent.as_posix())
             if artifact.as_posix() not in [one.path for one in stored]:
                 left_out["that recorded no counted networks"] += 1
@@ -364,24 +402,8 @@ def recorded_networks(
                 continue
             own = {SPIKING: spiking.loc[place], CONVENTIONAL: _of_baselines(run, of_baselines)}
             for one in variants:
-                if one.accuracies is None:
-                    continue
-                rows.append(_recorded_network(run, one, variants, own[one.side], profiles))
-    source = alike[_SOURCE].iloc[0]
-    rows += (row for row in earlier if row.data_source == source)
-    found, known = list[RecordedNetwork](), set[tuple[Any, ...]]()
-    for row in rows:
-        drawn = row.configuration, row.method, row.seed
-        same = row.weights_sha256, row.method, row.validation_percent
-        if known.isdisjoint((drawn, same)):
-            found.append(row)
-            known |= {drawn, same}
-    most = max((one.n_images for one in found), default=0)
-    rows = [one for one in found if one.n_images == most]
-    if fewer := len(found) - len(rows):
-        left_out["networks counted on fewer test images"] = fewer
-    rows.sort(key=lambda one: (one.side, one.name, one.seed, one.run_id))
-    return rows, left_out
+                if one.accuracies is not None:
+                    yield _recorded_network(run, one, variants, own[one.side], profiles)
 
 
 def _of_baselines(run: "pd.Series[Any]", names: Collection[str]) -> "pd.Series[Any]":

