@@ -211,6 +211,15 @@ def test_convolutions() -> None:
             row["git_commit"][:8],
             *row["settings"].split(),
         )
+        if early := row["early_exit_test_accuracy_percent"]:
+            assert_says(
+                COMPARISON,
+                f"| {float(row['early_exit_validation_accuracy_percent']):.2f} % "
+                f"| {float(early):.2f} % "
+                f"| {float(row['early_exit_synaptic_events_per_inference']):,.0f} "
+                f"| {float(row['early_exit_nj_lemaire_complete_int8']):,.1f} nJ |",
+            )
+            assert float(early) >= (99.2 if "24c5s2" in row["layers"] else 98.9)
 
 
 @pytest.mark.parametrize("page", verdict.PAGES)
