@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from docs.site import verdict
-from spikejoule.energy.bands import FrontsTable
+from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy.bands import FrontsTable, VerdictTable, band_verdicts
+from spikejoule.params import load_params
 from tests.tools.committed import committed_rows, committed_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -227,6 +229,19 @@ def test_verdict(page: str) -> None:
     """What pages state over recorded networks is what the committed tables say."""
     assert verdict.written(page) == (REPOSITORY / page).read_text(encoding="utf-8")
     assert_says(page, verdict.text(verdict.PAGES[page]))
+
+
+def test_the_verdict_follows_from_the_committed_networks() -> None:
+    params = load_params(REPOSITORY / "params.yaml")
+    settings = BootstrapSettings(
+        params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
+    )
+    networks = FrontsTable.read(REPOSITORY / "metrics/fronts.csv").rows
+    found = pd.DataFrame(
+        dict(of) for of in band_verdicts(networks, load_profiles().values(), settings)
+    )
+    stated = VerdictTable.read(REPOSITORY / "metrics/verdict.csv").rows
+    pd.testing.assert_frame_equal(found, pd.DataFrame(dict(of) for of in stated), rtol=1e-6)
 
 
 def test_every_verdict_is_of_recorded_networks() -> None:
