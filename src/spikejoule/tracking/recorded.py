@@ -337,7 +337,8 @@ def recorded_networks(
         artifact: the file within a run.
         profiles: by which they are priced.
         of_baselines: parameters that decide a conventional network, by full name or by section.
-        data_source: of their images; None for the most frequent, of `earlier` where that is given.
+        data_source: of their images; None for that of the first of `earlier`, or else for the most
+            frequent.
         earlier: networks that a table holds, of runs that the store may not have.
 
     Raises:
