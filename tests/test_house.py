@@ -226,7 +226,7 @@ class TestMakefile:
         ("target", "n_experiments"),
         [
             ("seed-notebook", 1),
-            ("frugal POINTS=2500 5000 5000-int8 10000 4000-int4 9000-int4", 6),
+            ("frugal POINTS=2500 5000 5000-int8 10000", 4),
             ("accurate", 1),
             ("contrast", 4),
             ("contest", 5),

@@ -252,7 +252,7 @@ def test_metrics_fit_a_terminal_with_the_test_accuracy_in_view(first: Clone) -> 
 
 def test_the_table_of_experiments_fits_a_terminal_whole(first: Clone, tmp_path: Path) -> None:
     clone = Clone(first.copy_to(tmp_path / "compared"), clean_environment(tmp_path))
-    name = "frugal-4000-int4-seed-43"
+    name = "frugal-5000-int8-seed-43"
     set_parameters(clone.folder, {"publish.experiment": "others"})
     clone.dvc("exp", "save", "-q", "--name", name)
     command = ["make", "--old-file=.venv/.installed", "experiments"]
