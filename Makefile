@@ -23,7 +23,9 @@ INSTALLED_DOCS := $(VENV)/.installed-docs
 INSTALLED_INTEROP := $(VENV)/.installed-interop
 INSTALLED_PLOTS := $(VENV)/.installed-plots
 INSTALLED_SEARCH := $(VENV)/.installed-search
-# What is imported is compiled then, which is a fifth of all that is installed.
+# What is imported is compiled then, which is a fifth of all that is installed, and kept: where a container
+# sets the variable, each stage and test would compile it anew, which is half of its processor time.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
