@@ -29,7 +29,8 @@ COMMAND_SECONDS = 900
 
 # What a user's shell may carry and the tests must not depend on.
 _FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_", "AWS_")
-_FOREIGN = ("MNIST_DIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+# Where no bytecode is kept, every process compiles all that it imports.
+_FOREIGN = ("MNIST_DIR", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 _OUTPUTS_AND_STORES = (
     *("data", "models", "results", "metrics", "figures", "reports"),
     *("dvc.lock", "mlflow.db"),
