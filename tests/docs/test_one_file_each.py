@@ -61,6 +61,5 @@ def test_the_tests_that_hold_for_every_kind_pass(repository: Path, tmp_path: Pat
             text = text.replace(before, after)
         (folder / name).write_text(text, encoding="utf-8")
     environment["PYTHONPATH"] = f"{folder / 'src'}:{folder}"
-    run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", *HOLD_FOR_EVERY_KIND], folder, environment
-    )
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *HOLD_FOR_EVERY_KIND]
+    run(command, folder, environment)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,9 @@ WITH_PACKAGES = {
     "price-a-snntorch-model": ("snntorch",),
     "price-any-nir-graph": ("snntorch",),
 }
-PAGE_SECONDS = 500
+# Python blocks that follow each other share a process, whose imports take longest, but no names.
+EACH = "import sys\nfor text in sys.argv[1:]: exec(text, {'__name__': '__main__'})"
+PYTHON = (sys.executable, "-W", "ignore", "-c", EACH)
 
 
 def needed_packages(page: Path) -> list[pytest.MarkDecorator]:
@@ -65,8 +69,6 @@ class Reader:
             run(["git", "apply", "--recount", patch], self.folder, self.environment)
         elif block.title:
             write_block(block, self.folder)
-        elif block.language == "python":
-            run([sys.executable, "-W", "ignore", "-c", block.text], self.folder, self.environment)
         elif block.until:
             self.serve(block)
         elif block.language == "sh":
@@ -78,8 +80,7 @@ class Reader:
         """Run commands, each of which must succeed, and remember what they export."""
         kept = self.folder.parent / "environment"
         script = f"set -euo pipefail\n{text}\nenv -0 > {kept}\n"
-        command = ["bash", "-c", script]
-        run(command, self.folder, self.environment, status, seconds=PAGE_SECONDS)
+        run(["bash", "-c", script], self.folder, self.environment, status)
         if status == 0:
             variables = kept.read_text(encoding="utf-8").split("\0")
             self.environment = dict(each.split("=", 1) for each in variables if each)
@@ -88,8 +89,7 @@ class Reader:
         """Run all but the last command, and that one until the page ends."""
         *others, command = block.text.replace("\\\n", " ").strip().splitlines()
         self.shell("\n".join(others))
-        print_url = ["bash", "-c", f'printf %s "{block.until}"']
-        url = run(print_url, self.folder, self.environment)
+        url = run(["bash", "-c", f'printf %s "{block.until}"'], self.folder, self.environment)
         self.servers.enter_context(
             running(
                 ["bash", "-c", command],
@@ -162,5 +162,9 @@ def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> Non
             s3.bucket(bucket)
         database = postgresql.create_database("pages")
         reader.environment |= {"TEST_S3": s3.url, "TEST_DATABASE": database, **s3.environment()}
-    for block in blocks_of(page):
-        reader.follow(block)
+    for kind, blocks in groupby(blocks_of(page), attrgetter("language", "title", "before")):
+        if kind == ("python", "", []):
+            run([*PYTHON, *(block.text for block in blocks)], reader.folder, reader.environment)
+        else:
+            for block in blocks:
+                reader.follow(block)
