@@ -84,7 +84,7 @@ def drawn(number: int) -> list[Combination]:
     return found
 
 
-COMBINATIONS = drawn(int(os.environ.get("SPIKEJOULE_CHOICES", "9")))
+COMBINATIONS = drawn(int(os.environ.get("SPIKEJOULE_CHOICES", "6")))
 
 
 def test_every_value_is_drawn() -> None:
