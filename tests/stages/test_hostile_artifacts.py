@@ -1,8 +1,8 @@
 """Hostile artifacts before every reader: all stages but `publish`, and the command line.
 
 What a reader may do with one is refuse it in one sentence that names a file, before anything is
-written, or work on; a file whose checksums show the damage is refused, or read as it was. The
-campaign of the slow tests has 200 of them; more: SPIKEJOULE_DAMAGED=2000.
+written, or work on; a file whose checksums show the damage is refused, or read as it was. There are
+200 of them; more: SPIKEJOULE_DAMAGED=2000.
 """
 
 import json
@@ -96,33 +96,6 @@ def problem(reader: str, path: Path, case: Hostile, capsys: pytest.CaptureFixtur
     return ""
 
 
-def campaign(
-    readers: list[tuple[str, str]], examples: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    @settings(
-        max_examples=examples,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.sampled_from(readers), st.data())
-    def check(reader_and_artifact: tuple[str, str], data: st.DataObject) -> None:
-        reader, artifact = reader_and_artifact
-        path = path_of(artifact)
-        case = data.draw(hostile(path))
-        found = problem(reader, path, case, capsys)
-        assert not found, f"{reader}: {path}: {case.words}: {found}"
-
-    check()
-
-
-@pytest.mark.usefixtures("copied")
-def test_a_hostile_file_is_refused_by_name_or_without_effect(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    campaign(READERS, 8, capsys)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("copied")
 @pytest.mark.parametrize(("reader", "artifact"), READERS)
@@ -130,4 +103,18 @@ def test_hostile_files_of_every_kind_before_every_reader(
     reader: str, artifact: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights = sum(WEIGHTS[name] for name, _ in READERS)
-    campaign([(reader, artifact)], math.ceil(CAMPAIGN * WEIGHTS[reader] / weights), capsys)
+    path = path_of(artifact)
+
+    @settings(
+        max_examples=math.ceil(CAMPAIGN * WEIGHTS[reader] / weights),
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        case = data.draw(hostile(path))
+        found = problem(reader, path, case, capsys)
+        assert not found, f"{reader}: {path}: {case.words}: {found}"
+
+    check()
