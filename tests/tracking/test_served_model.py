@@ -190,7 +190,9 @@ class TestFolder:
         assert flavor["loader_module"] == "mlflow.pyfunc.loaders.code_model"
         assert "python_model" not in flavor
         binary = []
-        for path in (path for path in folder.rglob("*") if path.is_file()):
+        # Its code was compiled when it was loaded.
+        saved = (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+        for path in filter(Path.is_file, saved):
             try:
                 path.read_text(encoding="utf-8")
             except UnicodeDecodeError:
