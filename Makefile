@@ -24,7 +24,7 @@ INSTALLED_INTEROP := $(VENV)/.installed-interop
 INSTALLED_PLOTS := $(VENV)/.installed-plots
 INSTALLED_SEARCH := $(VENV)/.installed-search
 # What is imported is compiled then, which is a fifth of all that is installed, and kept: where a container
-# sets the variable, each stage and test would compile it anew, which is half of its processor time.
+# sets this variable, each stage and test would compile it anew, which is half of its processor time.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -64,7 +64,7 @@ seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC e
 # Fewer synaptic events: one spike a bright pixel, neurons without a leak, and few synapses. Each
 # budget of events per inference has its settings. `make frugal POINTS=5000-int8 SEEDS="42 43 44"` runs
 # one of them from several seeds. What early exit costs is decided on validation images. Epochs and
-# conventional networks are those of `make contest LEVELS=99`, which trains them once for all.
+# conventional networks are those of `make contest LEVELS=99`: of a seed, they are trained once for all these.
 BASELINE_99 := baseline.family_hidden=[400] baseline.family_pruned=[0.93,0.97] baseline.family_bits=[6]
 LATENCY := encode.encoding=latency encode.time_window=20 model.decay=1.0 train.surrogate_slope=2.0 \
     train.max_epochs=120 $(BASELINE_99)
@@ -88,7 +88,7 @@ SEEDS := 42
 experiments_of = @set -e; $(foreach seed,$(SEEDS),$(foreach point,$(3),$(call experiment_of,$(1),$(2)-$(point)$(if \
     $(filter-out 42,$(seed)),-seed-$(seed)),$(point),$(seed))))
 experiment_of = $(call no_experiment,$(2)); \
-    $(DVC) exp run --temp -n $(2) $(addprefix -S ,$($(1)_$(3)) seed=$(4));
+    $(DVC) exp run --temp -n $(2) $(addprefix -S ,$(or $($(1)_$(3)),$(error $(2) has no settings)) seed=$(4));
 no_experiment = ! git for-each-ref --format='%(refname)' refs/exps | grep -q '/$(1)$$' || \
     $(BIN)/python -m dvc exp remove -q $(1) 2> /dev/null || true
 

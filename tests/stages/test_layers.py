@@ -14,6 +14,7 @@ from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.trained import load_trained
 from spikejoule.params import load_params, parse_params
 from spikejoule.search.space import with_values
+from spikejoule.tracking.publishing import build_run_record
 from tests.stages.test_other_data import percent, run_pipeline
 from tests.tools.moving_digits import STEPS, write_moving_digits
 from tests.tools.pipeline_tools import artifact_paths
@@ -61,6 +62,8 @@ def test_any_layers(
     for name, mean in zip(network.architecture.connection_names, events, strict=True):
         assert proxies[name].synaptic_events_per_inference == pytest.approx(mean)
     assert sizes in paths["energy_page"].read_text(encoding="utf-8")
+    record = build_run_record(paths, load_params(repository / "params.yaml"), {})
+    assert f"{network.architecture.layer_names[-2]}_spikes_per_sample" in record.history[0]
 
     if bits < 32:  # no graph of NIR computes in integers
         return

@@ -13,6 +13,7 @@ from spikejoule.core import torch_files
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
+from spikejoule.model.layers import layers_of
 from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
@@ -43,15 +44,20 @@ CASES: dict[str, dict[str, Any]] = {
     "distilled": {"distillation": 0.5, "schedule": "cosine"},
     "stopped early": {"patience": 1, "schedule": "plateau", "plateau_patience": 0, "lr": 0.2},
     "penalised, no biases": {"spike_penalty": 1.0, "reset": "subtract", "bias": False},
+    "convolution and recurrence": {
+        "layers": ("2c3", "6r"), "pruned_fraction": 0.3, "batch_size": 4,
+    },
 }  # fmt: skip
 
 
-OF_THE_DENSE_ENGINE = ("plain", "quantised, pruned by events, averaged", "learned")
+OF_THE_DENSE_ENGINE = (
+    *("plain", "quantised, pruned by events, averaged", "learned", "convolution and recurrence"),
+)
 OF_THE_NEURON = ("learned", "reset", "bias")
 
 
 def settings_of(case: dict[str, Any]) -> TrainingSettings:
-    of_the_network = ("weight_bits", *OF_THE_NEURON)
+    of_the_network = ("weight_bits", "layers", *OF_THE_NEURON)
     return changed(SETTINGS, **{key: of for key, of in case.items() if key not in of_the_network})
 
 
@@ -73,7 +79,10 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     own = {key: case[key] for key in OF_THE_NEURON if key in case}
     neuron = LeakyIntegrateAndFire(threshold=0.7, decay=0.875, **own)
     bits, settings = case.get("weight_bits"), settings_of(case)
-    architecture = Network.of_layers(N_INPUT, (12, 9), 2, neuron, bits and Quantisation(bits, 32))
+    hidden = layers_of(case.get("layers", ("12", "9")))
+    in_shape = (1, 4, 4) if "layers" in case else (N_INPUT,)
+    quantisation = bits and Quantisation(bits, 32)
+    architecture = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
     state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
     engine = make_engine(name, architecture, state, settings)
     return train(data_of(case), engine, settings, SEED, state_store=state_store)
