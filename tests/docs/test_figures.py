@@ -135,6 +135,9 @@ class TestSettings:
             of_name = means.loc[name]
             kept = (of_name[columns[0]] <= events) & (of_name[columns[1]] >= percent)
             assert kept.any(), name
+        floats, integers = (means.loc[name, "0"] for name in ("frugal-5000", "frugal-5000-int8"))
+        assert integers[columns[0]] <= 5000
+        assert integers[columns[1]] >= floats[columns[1]] - 0.1
 
         def of(name: str, early_exit: str) -> tuple[str, str]:
             events, percent = means.loc[name, early_exit]
@@ -145,7 +148,7 @@ class TestSettings:
         assert_says(
             "README.md",
             f"`make frugal` gives {least} for {few} events with early exit, {middle} for {some} "
-            f"over the whole window, "
+            f"over the whole window ({of('frugal-5000-int8', '0')[0]} in integers of 8 bits), "
             f"{most} for {many} with early exit, and `make accurate` {best} for {dear}",
         )
 

@@ -54,8 +54,8 @@ LONGER = {
     "train.average_epochs": 3,
     "baseline.family_hidden": "[30]",
 }
-# What is trained, by parameters. Other kinds of layers are killed in a campaign alone: from their
-# snapshots, training continues to the same bits in tests/engine/test_chains.py.
+# What is trained, by parameters. Other kinds of layers are killed in a campaign alone: their
+# training is cut short after every epoch in tests/training/test_resume.py.
 NETWORKS: dict[str, dict[str, str]] = {"dense": {}}
 if IS_CAMPAIGN:
     NETWORKS["chain"] = {"model.layers": "[4c5s2, 20r]"}

@@ -51,7 +51,10 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 OF_THE_DENSE_ENGINE = (
-    *("plain", "quantised, pruned by events, averaged", "learned", "convolution and recurrence"),
+    "plain",
+    "quantised, pruned by events, averaged",
+    "learned",
+    "convolution and recurrence",
 )
 OF_THE_NEURON = ("learned", "reset", "bias")
 
