@@ -98,7 +98,7 @@ class Project(recorded_project.Project):
             with suppress(ArtifactError):  # gone in this moment
                 plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())["training"]
                 if not state.with_suffix(".done").exists():
-                    kept["baseline" if "groups" in plain else "train"] = len(plain["seconds"])
+                    kept["train" if "history" in plain else "baseline"] = len(plain["seconds"])
         return kept
 
     def forget_training(self) -> None:
