@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -27,17 +26,18 @@ def training_curves(
         source: which images the network learned from.
         held_out: what the weights were chosen on.
     """
-    accuracies = {"train_accuracy_percent": "Training", "validation_accuracy_percent": held_out}
-    frame = pd.DataFrame([*history]).set_index("epoch").rename_axis("Epoch")
-    frame = frame[["train_loss", *accuracies]].astype(float)
-    best = frame["validation_accuracy_percent"][best_epoch]
+    names = ("epoch", "train_loss", "train_accuracy_percent", "validation_accuracy_percent")
+    epochs, losses, training, validation = ([one[name] for one in history] for name in names)
+    best, style = validation[epochs.index(best_epoch)], {"marker": "o", "markersize": 3}
     figure = Figure(figsize=(9.6, 3.6))
     left, right = figure.subplots(1, 2)
-    style = {"marker": "o", "markersize": 3, "color": [canvas.BLUE, canvas.VERMILION]}
-    frame[["train_loss"]].plot(ax=left, title="Training loss (nats)", legend=False, **style)
-    shown = frame[[*accuracies]].rename(columns=accuracies)
-    shown.plot(ax=right, title="Accuracy (%)", **style)
-    finding = f"{held_out} accuracy peaks at {best:.2f} % in epoch {best_epoch} of {len(frame)}"
+    left.plot(epochs, losses, color=canvas.BLUE, **style)
+    right.plot(epochs, training, color=canvas.BLUE, label="Training", **style)
+    right.plot(epochs, validation, color=canvas.VERMILION, label=held_out, **style)
+    right.legend()
+    left.set(title="Training loss (nats)", xlabel="Epoch")
+    right.set(title="Accuracy (%)", xlabel="Epoch")
+    finding = f"{held_out} accuracy peaks at {best:.2f} % in epoch {best_epoch} of {len(epochs)}"
     return Chart("training-curves", finding, figure, source)
 
 
@@ -50,21 +50,20 @@ def confusion_matrix(
     The scale ends at twice the most frequent error, whose number can so be read: correct answers
     are a hundred times as many.
     """
-    from sklearn.metrics import ConfusionMatrixDisplay  # takes a second to import
-
     counts, n_classes = np.asarray(confusion), len(confusion)
     side = 6.6 * max(1.0, n_classes / 14)
     figure, axes = canvas.new_figure(side, side + 1)
     names = subject.class_names[:n_classes]
     errors = np.where(np.eye(n_classes, dtype=bool), 0, counts)
-    ConfusionMatrixDisplay(counts, display_labels=names).plot(
-        ax=axes,
-        include_values=n_classes <= _MOST_NUMBERED,
-        values_format=",d",
-        cmap="Oranges",
-        im_kw={"vmin": 0, "vmax": max(1, 2 * errors.max())},
-        xticks_rotation="vertical" if max(map(len, names)) > 2 else "horizontal",
-    )
+    image = axes.imshow(counts, cmap="Oranges", vmin=0, vmax=max(1, 2 * errors.max()))
+    figure.colorbar(image, ax=axes)
+    pale, dark = image.cmap(0), image.cmap(1.0)
+    half = (counts.max() + counts.min()) / 2
+    for (row, column), count in np.ndenumerate(counts) if n_classes <= _MOST_NUMBERED else ():
+        color = dark if count < half else pale
+        axes.text(column, row, f"{count:,d}", ha="center", va="center", color=color)
+    axes.set_xticks(range(n_classes), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(range(n_classes), names)
     axes.grid(False)
     axes.set(xlabel=f"Predicted {subject.noun}", ylabel=f"Actual {subject.noun}")
     percent = 100 * int(np.trace(counts)) / max(int(counts.sum()), 1)
