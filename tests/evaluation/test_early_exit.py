@@ -78,7 +78,7 @@ class TestByStep:
         outcomes = step_outcomes(measured, labels)
         by_step = accuracy_by_step(outcomes, 0.9)
         courses = [naive_course(measured, sample) for sample in range(25)]
-        for step, row in enumerate(by_step.to_dict("records")):
+        for step, row in enumerate(by_step):
             for sample, course in enumerate(courses):
                 leading, lead, spent, fired = course[step]
                 assert outcomes.fired[sample, step] == fired

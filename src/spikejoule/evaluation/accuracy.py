@@ -13,7 +13,7 @@ which leaves nothing to choose. What a rule is worth is measured on the test ima
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,9 +25,6 @@ from spikejoule.data.events import offsets_of
 from spikejoule.encoding.events import EventList, array_of
 from spikejoule.evaluation import ExitRule
 from spikejoule.evaluation.measurement import Measurement
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Metrics of a run that uses its whole window, and of the same run with early exit:
 # validation accuracy, test accuracy, synaptic events of a test image.
@@ -163,24 +160,21 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
     return StepOutcomes(correct, margins, through, fired)
 
 
-def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> "pd.DataFrame":
+def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> list[dict[str, Any]]:
     """Accuracy and mean synaptic events of stopping every sample at the same step, 1, 2, ... T.
 
     A row a step: metrics/accuracy_by_step.csv, which `make plots` draws.
     """
-    # Here and not above: training, which begins sooner without, needs none of it.
-    import pandas as pd
-
     n_samples, n_steps = outcomes.correct.shape
     means = outcomes.synaptic_events.mean(axis=0)
-    return pd.DataFrame(
+    return [
         {
             "step": step + 1,
             **accuracy(int(outcomes.correct[:, step].sum()), n_samples, confidence).entries(),
             "synaptic_events_per_inference": float(means[step]),
         }
         for step in range(n_steps)
-    )
+    ]
 
 
 class ExitOutcome(Record):
