@@ -23,7 +23,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
@@ -178,10 +177,10 @@ class EnergyAnalysis:
         ledger: the long table: the network over its whole window, its other variants, the
             conventional networks, and training.
         table: under every profile, the rows of the network in every way of running it, of the
-            conventional networks of equal size, and of training, each with its totals: `COLUMNS`,
-            the spread of the counts (`COUNTS`), and the width and memory of a word (`Column`). NaN
-            is what is not known, and what a row is not about. A total with a class is over its
-            images; that of the phase ``training`` is over all phases.
+            conventional networks of equal size, and of training, each with its totals. A row maps
+            `COLUMNS`, the spread of the counts (`COUNTS`), and the width and memory of a word
+            (`Column`) to cells. NaN is what is not known, and what a row is not about. A total with
+            a class is over its images; that of the phase ``training`` is over all phases.
         comparisons: with the conventional networks of equal size, in every way of running them;
             none under a profile that does not compare, or whose numbers are not the network's.
         verdicts: the network against the cheapest conventional one of at least its accuracy, under
@@ -194,7 +193,7 @@ class EnergyAnalysis:
     chosen: HardwareProfile
     judging: HardwareProfile
     ledger: Ledger
-    table: pd.DataFrame
+    table: tuple[dict[str, Any], ...]
     comparisons: tuple[Verdict, ...]
     verdicts: tuple[Verdict, ...] = ()
     early_verdicts: tuple[Verdict, ...] = ()
@@ -233,11 +232,10 @@ class EnergyAnalysis:
         Unless the values say otherwise, of the network's inference under the chosen profile.
         """
         wanted = {"profile": self.chosen.id, "network": SNN, "phase": INFERENCE} | values
-        chosen = [self.table[name].to_numpy() == value for name, value in wanted.items()]
-        rows = self.table[np.logical_and.reduce(chosen)].to_dict("records")
         return [
             {**row, "energy": None if np.isnan(row["pj_low"]) else Energy.of(row[n] for n in PJ)}
-            for row in rows
+            for row in self.table
+            if wanted.items() <= row.items()
         ]
 
     def records(self, **values: str) -> list[dict[str, Any]]:
@@ -382,24 +380,26 @@ def _table(
     ledger: Ledger,
     comparisons: Sequence[Verdict],
     bootstrap: BootstrapSettings,
-) -> pd.DataFrame:
+) -> tuple[dict[str, Any], ...]:
     """The table of an analysis."""
     operations, labels, by_class = inputs.operations, inputs.labels, {}
     if labels is not None and operations.n_images is not None:
         for label in np.unique(labels):
             (of_class,) = count_statistics([operations.counts[labels == label]], bootstrap)
-            by_class[int(label)] = of_class
+            by_class[float(label)] = of_class
     names = [one.name for one in ledger.variants]
-    found: list[pd.DataFrame] = []
+    cells, widths = (*COLUMNS, *COUNTS[1:]), ("bits", "memory_bits")
+    found: list[dict[str, Any]] = []
 
     def add(
         profile: HardwareProfile, number: int, network: str, totals: Sequence[dict[str, Any]] = ()
     ) -> None:
         # Of what is compared, and of training, the totals alone have a spread.
-        rows = ledger.rows(number, profile, number == 0).rename(columns={"place": "layer"})
-        totals = totals or [_total(INFERENCE, ledger.total(number, profile.id))]
-        rows = pd.concat([rows, pd.DataFrame(totals)])
-        found.append(rows.assign(profile=profile.id, network=network))
+        rows = ledger.rows(number, profile, number == 0)
+        for row in (*rows, *(totals or [_total(INFERENCE, ledger.total(number, profile.id))])):
+            known = {"layer": row["place"], "profile": profile.id, "network": network, **row}
+            found.append({name: known.get(name, np.nan) for name in cells})
+            found[-1] |= {name: float(row.get(name, np.nan)) for name in widths}
 
     for profile in ledger.profiles:
         weights = ledger.weights(0, profile.id)
@@ -413,13 +413,13 @@ def _table(
         last = len(names) - 1
         phases = [_total(phase, ledger.total(last, profile.id, phase)) for phase in PHASES]
         add(profile, last, SNN, [*phases, _total(TRAINING, ledger.total(last, profile.id))])
-    return pd.concat(found, ignore_index=True)[[*COLUMNS, *COUNTS[1:], "bits", "memory_bits"]]
+    return tuple(found)
 
 
 def _total(phase: str, energy: Energy, label: float = np.nan) -> dict[str, Any]:
     status = "unpriced" if np.isnan(energy.low_pj) else "priced"
     figures = dict(zip(PJ, energy.numbers, strict=True))
-    return {"phase": phase, "term": TOTAL, "layer": "", "class": label, "status": status, **figures}
+    return {"phase": phase, "term": TOTAL, "place": "", "class": label, "status": status, **figures}
 
 
 def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
@@ -469,19 +469,19 @@ def _millijoules(energy: Energy | None) -> float | None:
 
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
     """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
-    table = analysis.table[~analysis.table["network"].str.startswith(f"{SNN}, ")]
-    for row in table.loc[table["phase"] != TRAINING, [*COLUMNS]].to_dict("records"):
+    shown = (row for row in analysis.table if not row["network"].startswith(f"{SNN}, "))
+    for row in (row for row in shown if row["phase"] != TRAINING):
         whole = ("class",) if row["phase"] == INFERENCE else ("class", "count")
         yield [
             "" if cell != cell else int(cell) if name in whole else rounded(cell)
-            for name, cell in row.items()
+            for name, cell in zip(COLUMNS, row.values(), strict=False)
         ]
 
 
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
     """The analysis as JSON can hold it: `energies` are the rows of its table, null for NaN, and
     what is not known of the inputs is left out."""
-    inputs, table = analysis.inputs, analysis.table.astype(object)
+    inputs = analysis.inputs
     known = {
         "data": inputs.title,
         "accuracy": inputs.accuracy and asdict(inputs.accuracy),
@@ -503,7 +503,10 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "answer": analysis.answer,
         "inputs": {name: value for name, value in known.items() if value is not None},
         "profiles": [profile.model_dump() for profile in analysis.ledger.profiles],
-        "energies": table.where(table.notna(), None).to_dict("records"),
+        "energies": [
+            {name: None if cell != cell else cell for name, cell in row.items()}
+            for row in analysis.table
+        ],
         "equal_size": judged(analysis.comparisons),
         "verdicts": judged(analysis.verdicts),
         "early_verdicts": judged(analysis.early_verdicts),

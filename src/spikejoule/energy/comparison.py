@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
-import pandas as pd
 
 from spikejoule.core.schema import MaybeNotNegative, MaybePercent, Percent, Row, Text
 from spikejoule.energy.estimates import Energy, interval, rounded
@@ -139,18 +138,19 @@ def break_even(
         None if no energy grows with the spikes, the input has none, or prices are brackets alone.
     """
     operations, prices = ledger.variants[variant].operations, ledger.weights(variant, profile)[1]
-    rows = pd.DataFrame([vars(one) | vars(TERMS[one.term]) for one in operations.columns])
-    term, counts, has_rate = rows["term"], operations.means, rate_hz is not None
-    of_encoding = (rows["side"] == "encoding") & ((rows["once"] == "rate") | (not has_rate))
-    is_once = of_encoding | (rows["once"] == "inference")
-    once = np.where(is_once, counts, 0.0)
+    counts, has_rate = operations.means, rate_hz is not None
+    places = [one.place for one in operations.columns]
+    terms = [TERMS[one.term] for one in operations.columns]
+    term, side, due = np.array([(one.name, one.side, one.once) for one in terms]).T
+    of_encoding = (side == "encoding") & ((due == "rate") | (not has_rate))
+    once = np.where(of_encoding | (due == "inference"), counts, 0.0)
     if has_rate:
         pixels = counts[term == "pixel_read"].sum()
         once = np.where(term == "code_comparison", np.minimum(pixels, counts), once)
-    grows = np.where(rows["grows"], counts - once, 0.0)
+    grows = np.where([one.grows for one in terms], counts - once, 0.0)
     # Of an active update, what an inactive one costs is due in every step.
-    inactive = pd.Series(prices, rows["place"])[(term == UPDATES[1]).to_numpy()]
-    idle = np.where(term == UPDATES[0], rows["place"].map(inactive), 0.0) @ counts
+    inactive = {at: pj for of, at, pj in zip(term, places, prices, strict=True) if of == UPDATES[1]}
+    idle = np.where(term == UPDATES[0], [inactive.get(at, np.nan) for at in places], 0.0) @ counts
     spike_pj, once_pj = float(prices @ grows - idle), float(prices @ once)
     step_pj = float(prices @ (counts - once - grows) + idle)
     if baseline_pj is None or spikes_per_input <= 0 or not spike_pj > 0:

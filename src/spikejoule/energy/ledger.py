@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
@@ -225,7 +224,7 @@ class Ledger:
 
     def rows(
         self, variant: int, profile: HardwareProfile, with_spread: bool = False
-    ) -> pd.DataFrame:
+    ) -> list[dict[str, Any]]:
         """The rows of a variant under a profile: term, place, width and memory (the fields of
         `Column`), `COUNTS`, `PJ`, and `status`.
 
@@ -235,9 +234,11 @@ class Ledger:
         counted = self.statistics[variant]
         energies = counted.energies(self.weights(variant, profile.id), with_spread)
         energies[:, np.isnan(self.prices[profile.id][variant][0])] = np.nan
-        figures = dict(zip((*COUNTS, *PJ), (*counted.columns, *energies), strict=True))
-        rows = pd.DataFrame(self.variants[variant].operations.columns).assign(**figures)
-        return rows.assign(status=rows["term"].map(profile.status_of))
+        figures, rows = np.vstack([counted.columns, energies]).T.tolist(), []
+        for column, row in zip(self.variants[variant].operations.columns, figures, strict=True):
+            cells = dict(zip((*COUNTS, *PJ), row, strict=True))
+            rows.append(vars(column) | cells | {"status": profile.status_of(column.term)})
+        return rows
 
     def total(self, variant: int, profile: str, phase: str = "") -> Energy:
         """The energy of a variant; of a phase of a training, if one is named, NaN where none of its
@@ -265,12 +266,9 @@ class Ledger:
         number = [one.name for one in self.variants].index(name)
         (prices,) = (one for one in self.profiles if one.id == profile)
         rows = self.rows(number, prices)
-        of_value = "pj_high" if rows["pj"].isna().all() else "pj"
-        sums = rows[of_value].fillna(0.0).groupby(rows["term"].map(_PART_OF)).sum()
-        return {part: float(sums.get(part, 0.0)) for part in PARTS}
-
-
-_PART_OF = {name: term.part for name, term in TERMS.items()}
+        of_value = "pj_high" if np.isnan([row["pj"] for row in rows]).all() else "pj"
+        spent = [(TERMS[row["term"]].part, row[of_value]) for row in rows]
+        return {part: float(np.nansum([pj for of, pj in spent if of == part])) for part in PARTS}
 
 
 def judges(profile: HardwareProfile, variant: Variant) -> bool:

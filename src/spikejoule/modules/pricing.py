@@ -63,7 +63,7 @@ class Report:
     @property
     def table(self) -> pd.DataFrame:
         """Every term at every place under every profile, and the totals (`EnergyAnalysis`)."""
-        return self.analysis.table
+        return pd.DataFrame([*self.analysis.table])
 
     @property
     def rows(self) -> list[tuple[str, str]]:
