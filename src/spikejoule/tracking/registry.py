@@ -20,10 +20,12 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
 
 import numpy as np
 
 from spikejoule.core.provenance import content_digest, file_digest
+from spikejoule.model.checkpoint import read_complete
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,6 +49,9 @@ _PACKAGE = Path(__file__).parents[1]
 # What the copied package imports to answer; torch reads the checkpoint.
 _LIBRARIES = ("filelock", "h5py", "mlflow", "nir", "numba", "numpy", "pandas", "platformdirs",
               "pydantic", "pyyaml", "ruamel.yaml", "torch")  # fmt: skip
+# Compares the required versions with the installed ones, which they are, by reading the file lists
+# of all installed packages.
+_COMPARISON = "mlflow.utils.environment.warn_dependency_requirement_mismatches"
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,6 @@ def register(
         tags: of the version, `RESULT_TAG` among them.
         note: its description.
     """
-    from spikejoule.model.checkpoint import read_complete
-
     name = files.name
     result = f"name = '{name}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
     for found in client.search_model_versions(result):
@@ -163,18 +166,17 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
     artifacts = {kind: str(files.network), "price_list": str(files.price_list)}
     # MLflow's, on being imported, and for an example of 784 numbers, which would say less
     # than the signature.
-    with warnings.catch_warnings(action="ignore"):
-        from mlflow.models import Model
-        from mlflow.pyfunc import save_model
+    with warnings.catch_warnings(action="ignore"), patch(_COMPARISON, create=True):
+        import mlflow.pyfunc
 
-        save_model(
+        mlflow.pyfunc.save_model(
             path=folder,
             python_model=str(Path(__file__).with_name("served_model.py")),
             code_paths=[str(_PACKAGE)],
             artifacts=artifacts,
             signature=signature,
             model_config=files.conventions and asdict(files.conventions),
-            mlflow_model=Model(run_id=run_id),
+            mlflow_model=mlflow.models.Model(run_id=run_id),
             pip_requirements=[
                 # A local build such as 2.9.1+cpu is in no index.
                 f"{library}=={installed_version(library).partition('+')[0]}"
@@ -186,8 +188,6 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
 def _signature(files: ModelFiles) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-
-    from spikejoule.model.checkpoint import read_complete
 
     params = [ParamSpec("profile", DataType.string, files.profile)]
     if files.conventions is None:
