@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from unittest.mock import patch
 
 import numpy as np
 
@@ -49,9 +48,6 @@ _PACKAGE = Path(__file__).parents[1]
 # What the copied package imports to answer; torch reads the checkpoint.
 _LIBRARIES = ("filelock", "h5py", "mlflow", "nir", "numba", "numpy", "pandas", "platformdirs",
               "pydantic", "pyyaml", "ruamel.yaml", "torch")  # fmt: skip
-# Compares the required versions with the installed ones, which they are, by reading the file lists
-# of all installed packages.
-_COMPARISON = "mlflow.utils.environment.warn_dependency_requirement_mismatches"
 
 
 @dataclass(frozen=True)
@@ -166,7 +162,7 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
     artifacts = {kind: str(files.network), "price_list": str(files.price_list)}
     # MLflow's, on being imported, and for an example of 784 numbers, which would say less
     # than the signature.
-    with warnings.catch_warnings(action="ignore"), patch(_COMPARISON, create=True):
+    with warnings.catch_warnings(action="ignore"):
         import mlflow.pyfunc
 
         mlflow.pyfunc.save_model(
