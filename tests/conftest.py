@@ -1,5 +1,7 @@
 """Fixtures that several test modules share."""
 
+import atexit
+import gc
 import logging
 import os
 import signal
@@ -16,6 +18,10 @@ from tests.tools.without_torch import WITH_TORCH
 
 # A shell that starts tests in the background has them, and what they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# As in each process of the project: what libraries make as they are imported is no garbage.
+gc.set_threshold(700, 10, 1000)
+atexit.register(gc.freeze)
 
 # Workers of pytest-xdist share the cores: a thread that waits leaves its core to another worker.
 if "PYTEST_XDIST_WORKER" in os.environ:

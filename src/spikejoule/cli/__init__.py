@@ -4,6 +4,8 @@ Exit status: 0 for success, 1 for an error (one sentence on the standard error),
 """
 
 import argparse
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -15,9 +17,6 @@ from spikejoule import __version__
 from spikejoule.cli.arguments import EXAMPLES, add_commands
 from spikejoule.core.errors import SpikejouleError, printable
 
-_BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
-
-
 EXTRAS = {
     "torch": "torch",
     **dict.fromkeys(("dvc", "mlflow", "mlxtend", "sklearn", "torchvision"), "pipeline"),
@@ -28,6 +27,9 @@ EXTRAS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (a wrong call exits with 2 through argparse)."""
+    # What libraries make as they are imported stays: nothing in it is garbage, now or at the end.
+    gc.set_threshold(700, 10, 1000)
+    atexit.register(gc.freeze)
     options, status = build_parser().parse_args(arguments), 1
     try:
         command = getattr(import_module(options.module), options.command)
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (`head`, say) has seen enough; without this, Python complains while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE_STATUS
+        return 141  # what a shell reports for a program that SIGPIPE ends
     except OSError as error:  # of a full disk behind the standard output, say
         problems = f"{error.strerror or error}."
     except SpikejouleError as error:

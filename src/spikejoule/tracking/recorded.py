@@ -149,11 +149,10 @@ def runs_text(runs: pd.DataFrame, limit: int) -> str:
 
 def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
     """The frame of MLflow's runs, in their order, with all the columns that selections ask for."""
-    parts = ("params", "metrics", "tags")
     rows = [
         {"run_id": run.info.run_id, "name": printable(run.info.run_name or ""),
          "status": run.info.status, "started": datetime.fromtimestamp(run.info.start_time / 1000)}
-        | {part: getattr(run.data, part) for part in parts}
+        | {part: getattr(run.data, part) for part in ("params", "metrics", "tags")}
         for run in runs
     ]  # fmt: skip
     found = pd.json_normalize(rows)
@@ -277,8 +276,7 @@ def settings_table(
     )
     means = means.sort_values([_EVENTS, "name"])
     means["on_front"] = pareto_front(means[_EVENTS].tolist(), means[_VALIDATION].tolist())
-    rows = pd.concat([means, of_seeds.assign(on_front=False)])
-    rows = rows.drop_duplicates(["setting", "seeds"])
+    rows = pd.concat([means, of_seeds.assign(on_front=False)]).drop_duplicates(["setting", "seeds"])
     # Settings in the order of their means.
     rows["setting"] = pd.Categorical(rows["setting"], means["setting"]).codes
     rows = rows.sort_values("setting", kind="stable", ignore_index=True)

@@ -146,7 +146,6 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import mlflow.store.db.utils  # two seconds, so only where it is used
-    from mlflow import MlflowClient
 
     mlflow.store.db.utils.MAX_RETRY_COUNT = _TRIES
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -157,7 +156,7 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS):
         if store.database is not None and not store.database.exists():
             _create(store.database)
-        client = MlflowClient(tracking_uri=store.tracking_uri)
+        client = mlflow.MlflowClient(tracking_uri=store.tracking_uri)
         experiment = _experiment(client, store)
         _follow_a_move(store, experiment.artifact_location)
         close_abandoned_runs(client, experiment.experiment_id)
