@@ -72,9 +72,9 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
-    """Slow tests wait for servers, queues and heartbeats: one worker more than there are cores."""
+    """Slow tests wait for servers, queues and heartbeats: two workers more than there are cores."""
     n_workers = yield
-    return n_workers + (config.getoption("markexpr") == "slow")
+    return n_workers + 2 * (config.getoption("markexpr") == "slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
