@@ -56,7 +56,7 @@ def test_odd_values_are_read_as_dvc_reads_them(path: Path) -> None:
         ("a: 1\n---\nb: 2\n", ", line 2: not valid YAML (but found another document)."),
         ("!!python/object/apply:os.getcwd []", ", line 1: not valid YAML (could not determine"),
         ("a: 2020-13-45", ": not valid YAML (month must be in 1..12)."),
-        ("[" * 2000, ": not valid YAML (expected the node content"),
+        ("[" * 2000, ": not valid YAML (maximum recursion depth exceeded"),
         (b"\xff\xfe\x00", " is no text in UTF-8 ('utf-8' codec can't decode byte 0xff"),
     ],
 )
