@@ -1,6 +1,5 @@
 """Fixtures that several test modules share."""
 
-import atexit
 import gc
 import logging
 import os
@@ -18,10 +17,6 @@ from tests.tools.without_torch import WITH_TORCH
 
 # A shell that starts tests in the background has them, and what they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# As in each process of the project: what libraries make as they are imported is no garbage.
-gc.set_threshold(700, 10, 1000)
-atexit.register(gc.freeze)
 
 # Workers of pytest-xdist share the cores: a thread that waits leaves its core to another worker.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -75,6 +70,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int,
     """Slow tests wait for servers, queues and heartbeats: two workers more than there are cores."""
     n_workers = yield
     return n_workers + 2 * (config.getoption("markexpr") == "slow")
+
+
+def pytest_collection_finish() -> None:
+    """Search what tests make for garbage, and not what imports have made."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,8 +8,8 @@ import sys
 def main(name: str) -> int:
     """Run the stage and return the exit status: 130 for an interruption from the keyboard."""
     # What libraries make as they are imported stays: Python would search all of it for garbage
-    # again and again meanwhile, and once more at the end.
-    gc.set_threshold(700, 10, 1000)
+    # again and again, and once more at the end. What is young is searched as ever.
+    gc.set_threshold(*gc.get_threshold()[:2], 1000)
     atexit.register(gc.freeze)
     try:
         # Here: importing takes seconds, in which somebody may press Ctrl-C.

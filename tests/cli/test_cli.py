@@ -1,5 +1,6 @@
 """The command `spikejoule`: what it prints, and how it fails."""
 
+import gc
 import os
 import shlex
 import shutil
@@ -48,6 +49,12 @@ class TestInspect:
         # JSON has no such number.
         found = cli.json("inspect", tmp_path / "c.pth")
         assert found["training_history"]["losses"][0] == "NaN"
+
+
+def test_who_calls_a_command_keeps_his_garbage_collection(file: Path, cli: Cli) -> None:
+    before = gc.get_threshold()
+    cli.text("inspect", file)
+    assert gc.get_threshold() == before
 
 
 def test_proxies_are_recomputed_from_the_recorded_spikes(tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ class TestTables:
         priced_pj = sum(row["pj_high"] for row in rows if row["status"] == "priced")
         assert result.early is not None
         assert result.early.high_pj == pytest.approx(priced_pj)
+        with pytest.raises(KeyError, match="netwrok"):
+            result.records(netwrok="snn")
         assert {row[1] for row in energy_rows(result)} == {"snn"}
 
     def test_neuron_updates_where_no_bias_forces_them(self) -> None:

@@ -207,6 +207,8 @@ class TestReport:
         assert 10 <= len(lines) <= 13
         assert "<table>" in report._repr_html_()
         assert {"profile", "term", "layer", "pj"} <= set(report.table.columns)
+        report.table["nj"] = report.table["pj"] / 1000
+        assert "nj" in report.table
         report.save(tmp_path / "page.html")
         assert "that both reach" in (tmp_path / "page.html").read_text(encoding="utf-8")
         spent = report.analysis.total().value_pj

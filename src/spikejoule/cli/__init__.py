@@ -27,9 +27,9 @@ EXTRAS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (a wrong call exits with 2 through argparse)."""
-    # What libraries make as they are imported stays: nothing in it is garbage, now or at the end.
-    gc.set_threshold(700, 10, 1000)
-    atexit.register(gc.freeze)
+    if arguments is None:  # a process of its own, in which what libraries make on import stays
+        gc.set_threshold(*gc.get_threshold()[:2], 1000)
+        atexit.register(gc.freeze)
     options, status = build_parser().parse_args(arguments), 1
     try:
         command = getattr(import_module(options.module), options.command)

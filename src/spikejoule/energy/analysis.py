@@ -235,7 +235,7 @@ class EnergyAnalysis:
         return [
             {**row, "energy": None if np.isnan(row["pj_low"]) else Energy.of(row[n] for n in PJ)}
             for row in self.table
-            if wanted.items() <= row.items()
+            if all(row[name] == value for name, value in wanted.items())
         ]
 
     def records(self, **values: str) -> list[dict[str, Any]]:

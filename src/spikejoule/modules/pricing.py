@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from html import escape
 from itertools import chain, count
 from typing import Annotated, Any
@@ -60,7 +60,7 @@ class Report:
     not_counted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def table(self) -> pd.DataFrame:
         """Every term at every place under every profile, and the totals (`EnergyAnalysis`)."""
         return pd.DataFrame([*self.analysis.table])
