@@ -469,13 +469,12 @@ def _millijoules(energy: Energy | None) -> float | None:
 
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
     """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
-    shown = (row for row in analysis.table if not row["network"].startswith(f"{SNN}, "))
-    for row in (row for row in shown if row["phase"] != TRAINING):
+    for row in analysis.table:
+        if row["phase"] == TRAINING or row["network"].startswith(f"{SNN}, "):
+            continue
         whole = ("class",) if row["phase"] == INFERENCE else ("class", "count")
-        yield [
-            "" if cell != cell else int(cell) if name in whole else rounded(cell)
-            for name, cell in zip(COLUMNS, row.values(), strict=False)
-        ]
+        cells = ((name, row[name]) for name in COLUMNS)
+        yield ["" if of != of else int(of) if name in whole else rounded(of) for name, of in cells]
 
 
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
