@@ -12,7 +12,6 @@ from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.analysis import COLUMNS, energy_rows, headline
-from spikejoule.energy.bands import FrontsTable, VerdictTable
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.ledger import save_variants
 from spikejoule.evaluation.accuracy import EarlyExit
@@ -36,8 +35,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     confidence, sample = params.evaluate.confidence, params.energy_report.figure_sample
     profiles = load_profiles(paths["hardware"])
     profile = select_profile(profiles, params.energy_report.profile, "energy_report.profile")
-    verdict = select_profile(
-        profiles, params.energy_report.verdict_profile, "energy_report.verdict_profile"
+    arithmetic = select_profile(
+        profiles, params.energy_report.arithmetic_profile, "energy_report.arithmetic_profile"
     )
     network, samples = load_trained(paths["trained"]), load_samples(paths["test"])
     measured = read_measurement(paths, network)
@@ -75,17 +74,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         inputs,
         profiles,
         profile,
-        verdict,
+        arithmetic,
         BootstrapSettings(params.energy_report.bootstrap_samples, confidence, params.seed),
     )
     content_of_page = PageContent(
-        analysis,
-        early,
-        VerdictTable.read(paths["verdict"]).rows,
-        FrontsTable.read(paths["fronts"]).rows,
-        raster,
-        network_provenance(network, paths["trained"]),
-        str(network.data["source"]),
+        analysis, early, raster, network_provenance(network, paths["trained"])
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
     metrics = headline(analysis)
@@ -104,23 +97,31 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     save_variants(paths["contenders"], [*own, *analysis.baselines])
     write_nir(paths["nir"], graph)
     write_json(paths["energy_metrics"], metrics)
-    energy_pj = metrics.get("energy_per_inference_pj")
     summary = {
         "accuracy": evaluated.test_accuracy_percent,
         "accuracy_val": network.best_validation_accuracy_percent,
+        "arithmetic_nj": metrics.get("arithmetic_nj"),
         "early": evaluated.early_exit_test_accuracy_percent,
         "early_events": evaluated.early_exit_synaptic_events_per_inference,
-        "energy_nj": None if energy_pj is None else energy_pj / 1000,
+        "energy_nj": metrics.get("energy_nj"),
         "events": metrics["synaptic_events_per_inference"],
-        "ratio": metrics.get("equal_accuracy_ratio"),
+        "ratio": metrics.get("ratio"),
     }
-    # Six digits and short names: seven columns of them, and the data's name, fit a terminal.
-    known = {name: float(f"{of:.6g}") for name, of in summary.items() if of is not None}
-    write_json(paths["summary"], known | {"data": network.data["source"]})
+    names = {"data": network.data["source"], "prices": profile.id}
+    write_json(paths["summary"], short(summary) | names)
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)
     write_text(paths["energy_card"], card)
     for name, picture in pictures.items():
         write_bytes(paths[name], picture)
-    for line in (*content_of_page.says("verdict"), *analysis.answer[1:]):
+    for line in analysis.answer:
         logger.info("%s", line)
+
+
+def short(figures: Mapping[str, float | None]) -> dict[str, float]:
+    """Figures as DVC's tables print them whole: 5 digits, and events as whole numbers."""
+    known = {name: value for name, value in figures.items() if value is not None}
+    return {
+        name: round(value) if name.endswith("events") else float(f"{value:.5g}")
+        for name, value in known.items()
+    }

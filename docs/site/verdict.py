@@ -1,123 +1,212 @@
 """The verdict over recorded networks as pages state it: `python -m docs.site.verdict` writes it.
 
-What stands between the marks of `PAGES` comes from metrics/verdict.csv and fronts.csv alone, which
-name run and commit of every figure.
+The text between the marks in `PAGES` comes from metrics/verdict.csv and fronts.csv alone, which
+name the run and commit of every figure.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from docs.site.outcome import ROOT, joules, pairs
-from spikejoule.energy import load_profiles
-from spikejoule.energy.bands import BandVerdict, FrontsTable, VerdictTable, band_sentences
-from spikejoule.energy.estimates import plain
+from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
+from spikejoule.energy.bands import (
+    BandVerdict,
+    FrontsTable,
+    RecordedNetwork,
+    VerdictTable,
+    band_sentences,
+    band_verdicts,
+)
+from spikejoule.energy.estimates import joules, plain
+from spikejoule.energy.ledger import SPIKING
 from spikejoule.energy.words import OUTCOMES, templates
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PAGES = {"README.md": "summary", "docs/explanation/comparison.md": "all"}
 """By page, how much it states."""
 
 SHOWN = (
-    "45nm-fp32", "lemaire-complete", "lemaire-complete-int8", "lemaire-complete-int8-floored",
-    "lemaire-complete-int8-registers", "lemaire-qualia-int8",
-)  # fmt: skip
-"""Profiles whose networks comparison.md names; the first four are in README.md."""
+    "lemaire-complete",
+    "lemaire-complete-int8",
+    "lemaire-complete-int8-floored",
+    "lemaire-complete-int8-registers",
+    "lemaire-qualia-int8",
+)
+"""Price lists whose networks comparison.md names."""
+
+SETTINGS = BootstrapSettings(resamples=2000, confidence=0.95, seed=42)
 
 _MARKED = re.compile(r"(?<=<!-- verdict -->\n).*?(?=<!-- end of verdict -->)", re.DOTALL)
 
 
-def text(extent: str) -> str:
-    """What stands between the marks."""
-    rows = VerdictTable.read(ROOT / "metrics" / "verdict.csv").rows
-    networks = FrontsTable.read(ROOT / "metrics" / "fronts.csv").rows
+def text(extent: str, root: Path = ROOT) -> str:
+    """The text between the marks, from the tables of a project."""
+    rows = VerdictTable.read(root / "metrics" / "verdict.csv").rows
+    networks = FrontsTable.read(root / "metrics" / "fronts.csv").rows
     said = list(band_sentences(rows, networks, load_profiles()))
-    if rows:
-        said.insert(1, _default())
-    parts = [" ".join(said[:2])] if extent == "summary" else said
-    if rows:
-        ids = list(dict.fromkeys(row.profile for row in rows))
-        shown = [name for name in ids if extent == "all" or name in SHOWN[:4]]
-        parts += ["\n".join(_grid(rows, shown))]
-    if rows and extent == "all":
-        parts += ["\n".join(_sent(rows))]
-    return "".join(f"{part}\n\n" for part in parts)
+    said[1:1] = [_events_per_mac(networks)]
+    if extent == "summary":
+        return f"{' '.join(said[:2])}\n\n"
+    said[2:2] = [_priced_by_width(networks)]
+    tables = ["\n".join(_grid(rows)), "\n".join(_sides(rows))]
+    return "".join(f"{part}\n\n" for part in [*said, *tables])
 
 
-def _default() -> str:
-    """The default network among all recorded conventional ones."""
-    of_assumptions = "; ".join(
-        f"{one.assumption} ({one.profile}) it takes {joules(one.spiking_pj)}, "
-        + (
-            f"{plain(one.ratio)} times the {joules(one.conventional_pj)} of {one.conventional}"
-            if one.conventional_pj
-            else "and none of that accuracy is recorded"
-        )
-        for one in pairs()
+def counted(network: RecordedNetwork) -> tuple[float, float] | None:
+    """Products and additions of an inference; None for a network without integer prices.
+
+    A recorded network holds energies, not counts. Two price lists of arithmetic charge nothing but
+    products (with the addition of a multiply-accumulate apart) and additions, so that both counts
+    follow from the two energies.
+    """
+    cells = network.model_extra or {}
+    energies = [cells.get(f"{name}:pj") for name in ("45nm-fp32", "45nm-int32")]
+    if None in energies or "" in energies:
+        return None
+    float_pj, integer_pj = (float(cell) for cell in energies if cell is not None)
+    product_pj, addition_pj = (3.7, 3.1), (0.9, 0.1)
+    determinant = product_pj[0] * addition_pj[1] - product_pj[1] * addition_pj[0]
+    products = (float_pj * addition_pj[1] - integer_pj * addition_pj[0]) / determinant
+    additions = (integer_pj * product_pj[0] - float_pj * product_pj[1]) / determinant
+    return max(products, 0.0), additions
+
+
+def by_counts(
+    networks: Sequence[RecordedNetwork], energy_pj: Callable[[RecordedNetwork], float]
+) -> tuple[BandVerdict, ...]:
+    """The verdict of all levels under prices that are a function of the counts."""
+    prices = load_profiles()["45nm-fp32"].model_copy(update={"id": "counts"})
+    priced = [_priced(one, energy_pj(one), prices) for one in networks if counted(one) is not None]
+    return band_verdicts(priced, [prices], SETTINGS)
+
+
+def _priced(network: RecordedNetwork, energy_pj: float, prices: HardwareProfile) -> RecordedNetwork:
+    """A network with one energy; its spread over images is in proportion to that of float32."""
+    cells = network.model_extra or {}
+    spread = float(cells["45nm-fp32:pj_standard_deviation"]) / float(cells["45nm-fp32:pj"])
+    own = {name: getattr(network, name) for name in RecordedNetwork.model_fields}
+    energies = {
+        f"{prices.id}:pj": energy_pj,
+        f"{prices.id}:pj_standard_deviation": spread * energy_pj,
+    }
+    return RecordedNetwork(**own, **energies)
+
+
+def events_or_macs(network: RecordedNetwork) -> float:
+    """Synaptic events of a spiking network, multiply-accumulates of a conventional one."""
+    products, additions = counted(network) or (0.0, 0.0)
+    return additions if network.side == SPIKING else products
+
+
+def by_width(network: RecordedNetwork) -> float:
+    """Arithmetic in pJ with every operation priced by its width.
+
+    A product costs 0.2 pJ for 8 x 8 bits and in proportion to the product of its widths, an
+    addition 0.1 pJ for 32 bits and in proportion to the width of the sum (Horowitz 2014).
+    """
+    products, additions = counted(network) or (0.0, 0.0)
+    has_narrow_sums = "16-bit sums" in network.network
+    sum_bits = 16 if has_narrow_sums or network.weight_bits == 4 else 32
+    product_pj = 0.2 * network.weight_bits**2 / 64
+    return products * product_pj + additions * 0.1 * sum_bits / 32
+
+
+def events_per_mac(networks: Sequence[RecordedNetwork]) -> Iterator[tuple[BandVerdict, float]]:
+    """Each level, and at it the events of the spiking front over the multiply-accumulates of the
+    conventional one; the interval is that of the row's ratio."""
+    for row in by_counts(networks, events_or_macs):
+        if row.spiking_pj and row.conventional_pj:
+            yield row, row.spiking_pj / row.conventional_pj
+
+
+def _events_per_mac(networks: Sequence[RecordedNetwork]) -> str:
+    ratios = ", ".join(
+        f"{plain(ratio, 2)} at {row.level_percent:g} % ({plain(row.ratio_low or 0, 2)} to "
+        f"{plain(row.ratio_high or 0, 2)})"
+        for row, ratio in events_per_mac(networks)
     )
     return (
-        "The default network, against the cheapest recorded conventional network of at least its "
-        f"validation accuracy: {of_assumptions}."
+        "Without any prices, synaptic events per multiply-accumulate of the conventional networks "
+        f"at equal accuracy: {ratios}."
     )
 
 
-def _grid(rows: tuple[BandVerdict, ...], ids: list[str]) -> Iterator[str]:
-    """Who needs less about each accuracy under each profile, and the ratio with its interval."""
+def _priced_by_width(networks: Sequence[RecordedNetwork]) -> str:
+    rows = by_counts(networks, by_width)
+    ratios = ", ".join(
+        f"{plain(row.ratio)} ({plain(row.ratio_low)} to {plain(row.ratio_high)})"
+        for row in rows
+        if row.ratio and row.ratio_low and row.ratio_high
+    )
+    outcomes = {row.outcome for row in rows}
+    said = "undecided at every level" if outcomes == {"undecided"} else "not the same everywhere"
+    return (
+        "Price lists of arithmetic only are left out: each charges one price for a product, "
+        "whatever its width, and so charges a 4 x 4-bit product as much as one of 8, 16 or 32 "
+        f"bits. With products and sums priced by their widths the result is {said}: {ratios}."
+    )
+
+
+def _grid(rows: Sequence[BandVerdict]) -> Iterator[str]:
+    """Who needs less about each accuracy under each price list, and the ratio."""
     levels = sorted({row.level_percent for row in rows})
-    heads = []
-    for level in levels:
-        sides = [(row.spiking_n_seeds, row.conventional_n_seeds) for row in rows
-                 if row.level_percent == level and row.profile in ids]  # fmt: skip
-        seeds = sorted({number for pair in sides for number in pair})
-        heads.append(f"about {level:g} %, seeds: {' or '.join(map(str, seeds))}")
-    yield "| prices | " + " | ".join(heads) + " |"
+    heads = [f"about {level:g} %, seeds: {_seeds(rows, level)}" for level in levels]
+    yield "| price list | " + " | ".join(heads) + " |"
     yield "|---" * (1 + len(levels)) + "|"
-    ratio = templates().filters["ratio"]
-    for name in ids:
-        cells = {
-            row.level_percent: OUTCOMES[row.outcome]
-            + (f", {ratio(row)}" if row.ratio_low is not None else "")
-            for row in rows
-            if row.profile == name
-        }
+    for name in dict.fromkeys(row.profile for row in rows):
+        cells = {row.level_percent: _cell(row) for row in rows if row.profile == name}
         yield f"| `{name}` | " + " | ".join(cells.get(level, "") for level in levels) + " |"
 
 
-def _sent(rows: tuple[BandVerdict, ...]) -> Iterator[str]:
-    """Of each side the network next above a level and its means over seeds, and the energy of the
-    side's front at the level."""
+def _seeds(rows: Sequence[BandVerdict], level_percent: float) -> str:
+    at_level = [row for row in rows if row.level_percent == level_percent]
+    numbers = {row.spiking_n_seeds for row in at_level}
+    numbers |= {row.conventional_n_seeds for row in at_level}
+    return " or ".join(str(number) for number in sorted(numbers))
+
+
+def _cell(row: BandVerdict) -> str:
+    ratio = templates().filters["ratio"]
+    return OUTCOMES[row.outcome] + (f", {ratio(row)}" if row.ratio_low is not None else "")
+
+
+def _sides(rows: Sequence[BandVerdict]) -> Iterator[str]:
+    """Of each side the network next above a level and its means over seeds, and the energy of
+    the side's front at the level."""
     yield (
-        "| about | prices | side | nearest above | seeds | validation | test | front at the level "
-        "| runs |"
+        "| about | price list | side | nearest above | seeds | validation | test "
+        "| front at the level | runs |"
     )
     yield "|---|---|---|---|--:|--:|--:|--:|---|"
     for row in rows:
         for side in ("spiking", "conventional"):
-            of = {name: getattr(row, f"{side}_{name}") for name in _OF_SIDE}
-            if row.profile not in SHOWN or not getattr(row, side):
-                continue
-            spread = {
-                name: "" if of[f"{name}_spread"] is None else f" ± {of[f'{name}_spread']:.2f}"
-                for name in ("validation", "test")
-            }
-            runs = ", ".join(run[:8] for run in of["runs"].split())
-            yield (
-                f"| {row.level_percent:g} % | `{row.profile}` | {side} | {getattr(row, side)} | "
-                f"{of['n_seeds']} | {of['validation_percent']:.2f}{spread['validation']} % | "
-                f"{of['test_percent']:.2f}{spread['test']} % | {joules(of['pj'])} | {runs} |"
-            )
+            if row.profile in SHOWN and getattr(row, side):
+                yield _side(row, side)
 
 
-_OF_SIDE = ("n_seeds", "validation_percent", "validation_spread", "test_percent", "test_spread",
-            "pj", "runs")  # fmt: skip
+def _side(row: BandVerdict, side: str) -> str:
+    cells = {name: getattr(row, f"{side}_{name}") for name in ("n_seeds", "pj", "runs")}
+    accuracies = " | ".join(_accuracy(row, f"{side}_{name}") for name in ("validation", "test"))
+    runs = ", ".join(run[:8] for run in cells["runs"].split())
+    return (
+        f"| {row.level_percent:g} % | `{row.profile}` | {side} | {getattr(row, side)} | "
+        f"{cells['n_seeds']} | {accuracies} | {joules(cells['pj'], 3)} | {runs} |"
+    )
 
 
-def written(page: str) -> str:
-    """A page with what it has to state between its marks."""
-    content = (ROOT / page).read_text(encoding="utf-8")
-    found = text(PAGES[page])
+def _accuracy(row: BandVerdict, name: str) -> str:
+    spread = getattr(row, f"{name}_spread")
+    return f"{getattr(row, f'{name}_percent'):.2f}{'' if spread is None else f' ± {spread:.2f}'} %"
+
+
+def written(page: str, root: Path = ROOT) -> str:
+    """A page of a project with what it has to state between its marks."""
+    content = (root / page).read_text(encoding="utf-8")
+    found = text(PAGES[page], root)
     return _MARKED.sub(lambda _: found, content)
 
 
 if __name__ == "__main__":
     for page in PAGES:
-        Path(ROOT / page).write_text(written(page), encoding="utf-8")
+        (ROOT / page).write_text(written(page), encoding="utf-8")

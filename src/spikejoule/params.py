@@ -232,8 +232,8 @@ class EvaluateParams(Section):
 class EnergyReportParams(Section):
     """Which prices are in the headline, what the report shows, and what a run must keep to."""
 
-    profile: Line = Field(description="the id of a hardware profile")
-    verdict_profile: Line = Field(description="the id of a hardware profile")
+    profile: Line = Field(description="the id of a price list")
+    arithmetic_profile: Line = Field(description="the id of a price list")
     bootstrap_samples: int = Field(ge=100, le=100_000)
     figure_sample: int = Field(ge=0)
     budget_nj: Real | None = Field(gt=0)

@@ -336,17 +336,15 @@ def test_words() -> None:
     rows = band_verdicts(everyone, profiles.values(), SETTINGS)
     said = band_sentences(rows, everyone, profiles, {"recorded before weights had a checksum": 2})
     assert said[0] == (
-        "With memory counted the spiking side needs less energy nowhere and the conventional side "
-        "in 4 of 4 pairs of prices and an accuracy; for arithmetic alone the spiking side needs "
-        "less energy in 4 and the conventional side in 0 of 4 pairs of prices and an accuracy; the "
-        "others are undecided, or beyond the end of a front."
+        "The conventional side needs less energy in 4 of 8 comparisons (price list x accuracy), "
+        "the spiking side in 4; the others are undecided, or beyond the end of a front."
     )
     text = " ".join(said)
     for words in (
         f"At about 98 % (97.7 to 98.3) on validation images it turns on the prices: the "
         f"conventional side needs less under system; the spiking side needs less under {PLAIN.id}.",
         "No crossing is found between 97 and 99.2 % under",
-        "would have to need 3 to 3 times less",
+        "would have to use 3 to 3 times less",
         "The fronts are of 2 spiking and 2 conventional configurations",
         "intervals are too narrow (of one seed they hold none of it): run-s-42: s, way.",
         "16 networks of 5 runs, each on 10,000 test images, which both its accuracy and",

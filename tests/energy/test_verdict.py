@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
@@ -19,9 +21,10 @@ from spikejoule.energy import (
     count_operations,
     load_profiles,
 )
-from spikejoule.energy.bands import RecordedNetwork, among_recorded
-from spikejoule.energy.comparison import Verdict, outcome_of, verdicts
+from spikejoule.energy.analysis import headline
+from spikejoule.energy.comparison import RunVerdict, front_verdicts, outcome_of
 from spikejoule.energy.counting import Column
+from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     VARIANTS,
     Accuracies,
@@ -60,46 +63,116 @@ def variant(
 
 def judged(
     variants: Sequence[Variant],
-    level: float = 97.0,
+    level: float = 98.0,
     under: HardwareProfile = PLAIN,
     settings: BootstrapSettings = SETTINGS,
-) -> Verdict:
-    (found,) = verdicts(Ledger.of(variants, [under], settings), (level,))
-    return found
+    published: Sequence[FrontPoint] = (),
+) -> RunVerdict:
+    """The first network, a spiking one, against the front of the others."""
+    ledger = Ledger.of(variants, [under], settings)
+    (verdict,) = front_verdicts(ledger, 0, level, {under.id: published})
+    return verdict
 
 
-def all_judged(
-    variants: Sequence[Variant], profiles: dict[str, HardwareProfile], *levels: float
-) -> tuple[Verdict, ...]:
-    return verdicts(Ledger.of(variants, profiles.values(), SETTINGS), levels)
+def cheapest(
+    variants: Sequence[Variant], profiles: dict[str, HardwareProfile], level: float = 97.0
+) -> list[RunVerdict]:
+    """Every spiking network against the cheapest of the others that reaches a level."""
+    ledger = Ledger.of(variants, profiles.values(), SETTINGS)
+    return [
+        verdict
+        for number, one in enumerate(variants)
+        if one.side == "spiking"
+        for verdict in front_verdicts(ledger, number, level, {}, cheapest_reaching)
+    ]
 
 
-def networks(found: Verdict) -> tuple[str, ...]:
+def networks(found: RunVerdict) -> tuple[str, ...]:
     """What both sides send."""
     return tuple(name.removesuffix(", way") for name in (found.spiking, found.conventional))
 
 
-def ends(found: Verdict) -> tuple[float | None, ...]:
+def ends(found: RunVerdict) -> tuple[float | None, ...]:
     return found.ratio_low, found.ratio, found.ratio_high
 
 
-class TestChoice:
-    def test_each_side_sends_the_cheapest_that_reaches_the_level_on_validation_images(self) -> None:
-        # What reaches more on test images is not chosen for it.
-        variants = [
-            variant("spiking", [9] * 3, 97.9, network="a"),
-            variant("spiking", [5] * 3, 98.5, network="b"),
-            variant("spiking", [1] * 3, 97.4, network="c", test=99.9),
-            variant("conventional", [7] * 3, 98.0, network="d"),
-            variant("conventional", [4] * 3, 97.5, network="e"),
-            variant("conventional", [6] * 3, None, network="f"),
-        ]
-        found = all_judged(variants, {"p": PLAIN}, 97.0, 97.5, 98.0, 98.5, 99.0)
-        sent = [networks(one) for one in found]
-        assert sent == [("c", "e"), ("b", "e"), ("b", "d"), ("b", ""), ("", "")]
-        assert [one.outcome for one in found] == ["snn", "ann", "snn", "snn", "neither"]
-        assert ends(found[1]) == (5 / 4, 5 / 4, 5 / 4)
+def point(percent: float, pj: float, name: str = "published") -> FrontPoint:
+    energy = np.array([pj, pj, pj])
+    return FrontPoint(name, percent, percent - 0.1, 5, energy, energy[:, None])
 
+
+class TestFront:
+    """Networks of 4 pJ at 97.5 % and 7 pJ at 98 %, a dear one and one of unknown accuracy."""
+
+    OTHERS = (
+        variant("conventional", [7] * 3, 98.0, network="d"),
+        variant("conventional", [4] * 3, 97.5, network="e", test=99.9),
+        variant("conventional", [8] * 3, 97.9, network="dear"),
+        variant("conventional", [1] * 3, None, network="unknown"),
+    )
+
+    @pytest.mark.parametrize(
+        ("level", "own", "ratio", "bound", "outcome"),
+        [
+            (97.5, 5, 5 / 4, "", "ann"),
+            (97.75, 5, 5 / np.sqrt(28), "", "snn"),
+            (98.0, 7, 1.0, "", "undecided"),
+            # The front begins above: it may be cheaper there.
+            (97.0, 5, 5 / 4, "at least", "ann"),
+            (97.0, 1, 1 / 4, "at least", "undecided"),
+            # The front ends below: it may be dearer there.
+            (98.5, 5, 5 / 7, "at most", "snn"),
+            (98.5, 9, 9 / 7, "at most", "undecided"),
+        ],
+    )
+    def test_is_read_at_the_accuracy(
+        self, level: float, own: int, ratio: float, bound: str, outcome: str
+    ) -> None:
+        verdict = judged([variant("spiking", [own] * 3), *self.OTHERS], level)
+        assert ends(verdict) == (pytest.approx(ratio),) * 3
+        assert (verdict.ratio_bound, verdict.outcome) == (bound, outcome)
+        assert "unknown" not in verdict.conventional
+        assert bool(verdict.conventional_below) == (level == 97.75)
+
+    def test_published_networks_take_the_place_of_those_of_the_run(self) -> None:
+        published = [point(97.0, 2.0), point(99.0, 8.0)]
+        verdict = judged([variant("spiking", [5] * 3), *self.OTHERS], published=published)
+        assert ends(verdict) == (pytest.approx(5 / 4),) * 3
+        assert verdict.conventional_n_seeds == 5
+
+    @given(
+        st.lists(st.tuples(st.integers(9000, 9999), st.integers(1, 10**6)), min_size=2, max_size=8),
+        st.floats(89.0, 101.0),
+    )
+    def test_is_what_a_plain_loop_finds_and_never_jumps(
+        self, networks: list[tuple[int, int]], level: float
+    ) -> None:
+        points = [point(percent / 100, float(pj)) for percent, pj in networks]
+        reading = read_front(points, level)
+        assert reading is not None
+        percents, logs = zip(*naive_front(networks), strict=True)
+        expected = np.interp(level, percents, logs)
+        assert np.log(reading.mean_pj[1]) == pytest.approx(expected, abs=1e-9)
+        assert reading.bound == (
+            "at most" if level < percents[0] else "at least" if level > percents[-1] else ""
+        )
+
+
+def naive_front(networks: list[tuple[int, int]]) -> list[tuple[float, float]]:
+    """Accuracy and log energy of every network that no other beats."""
+    return sorted(
+        {
+            (percent / 100, float(np.log(pj)))
+            for percent, pj in networks
+            if not any(
+                (other >= percent and cost < pj) or (other > percent and cost <= pj)
+                for other, cost in networks
+            )
+        }
+    )
+
+
+class TestWidths:
     def test_integers_alone_compete_under_a_profile_of_integers(self) -> None:
         everyone = [
             variant("spiking", [1, 1], network="float"),
@@ -111,24 +184,24 @@ class TestChoice:
         chosen = {}
         for numbers in ("any", "float32", "int32", "int8", "float16"):
             under = PLAIN.model_copy(update={"numbers": numbers})
-            found = all_judged(everyone, {"p": under}, 97.0)
-            chosen[numbers] = [networks(one) for one in found]
+            chosen[numbers] = [networks(one) for one in cheapest(everyone, {"p": under})]
         of_integers = [("of 8 bits", "ReLU of 4 bits")]
+        of_floats = [("float", "ReLU"), ("of 8 bits", "ReLU")]
         assert chosen == {
-            "any": [("float", "ReLU")],
-            "float32": [("float", "ReLU")],
+            "any": of_floats,
+            "float32": of_floats,
             "int32": of_integers,
             "int8": of_integers,
             "float16": [],
         }
         wide = [variant(side, [1, 1], bits=16) for side in ("spiking", "conventional")]  # type: ignore[arg-type]
         of_bytes = PLAIN.model_copy(update={"numbers": "int8"})
-        assert all_judged(wide, {"p": of_bytes}, 97.0) == ()
+        assert cheapest(wide, {"p": of_bytes}) == []
 
     def test_chips_judge_nobody(self) -> None:
         everyone = [variant("spiking", [1, 1], bits=8), variant("conventional", [2, 2], bits=8)]
         profiles = load_profiles()
-        found = {one.profile for one in all_judged(everyone, profiles, 97.0)}
+        found = {one.profile for one in cheapest(everyone, profiles)}
         assert found == {
             name
             for name, one in profiles.items()
@@ -140,7 +213,7 @@ class TestChoice:
         """Nothing is divided by an energy of zero, and nobody wins by being left out."""
         everyone = [variant("spiking", [1, 1]), variant("conventional", [2, 2])]
         one_sided = profile({term: 1.0}, "system")
-        assert all_judged(everyone, {one_sided.id: one_sided}, 97.0) == ()
+        assert cheapest(everyone, {one_sided.id: one_sided}) == []
 
 
 class TestInterval:
@@ -162,58 +235,49 @@ class TestInterval:
         assert found.outcome == "snn"
 
 
-def test_in_words_where_nobody_wins() -> None:
-    """Who wins is in the page's tests."""
-    alone = inputs((baseline(10, [10] * 4, validation_accuracy_percent=80.0),))
-    nameless = inputs((baseline(10, [6] * 4),))
-    unknown = dataclasses.replace(nameless.variant, accuracies=Accuracies(None, 90.0))
-    nameless = dataclasses.replace(nameless, variants=(unknown,))
-    for given, words in (
-        (alone, "it stands alone under 45nm-fp32"),
-        (inputs(), "No conventional network was counted"),
-        (nameless, "does not record the network's validation accuracy"),
-    ):
-        assert words in analysis(given).answer[0]
+class TestNoVerdict:
+    """Why nobody wins is said, and no ratio is given."""
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"baselines": ()}, "No conventional network was counted"),
+            ({"not_counted": ("linear (a function)",)}, "linear (a function)"),
+            ({"variants": Accuracies(None, 90.0)}, "validation accuracy is not recorded"),
+            ({"variants": Accuracies(0.0, 0.0)}, "no better than guessing (50.00 %)"),
+            # 3 of the 4 samples are of one class: always naming it is right for 75 %.
+            (
+                {"variants": Accuracies(75.0, 75.0), "labels": np.array([0, 0, 0, 1])},
+                "no better than guessing (75.00 %)",
+            ),
+        ],
+    )
+    def test_where_something_is_missing(self, changes: dict[str, Any], words: str) -> None:
+        network = inputs((baseline(10, [6] * 4),))
+        accuracies = changes.pop("variants", None)
+        if accuracies is not None:
+            known = dataclasses.replace(network.variant, accuracies=accuracies)
+            changes["variants"] = (known,)
+        found = analysis(dataclasses.replace(network, **changes))
+        assert words in found.answer[0]
+        assert found.verdict is None
+        assert "ratio" not in headline(found)
 
 
-def test_outcomes_and_ratios() -> None:
-    variants = [
-        variant("spiking", [3, 5, 7, 9], 98.7),
-        variant("conventional", [6, 5, 4, 7], 98.2),
-        variant("conventional", [60, 50, 40, 70], 98.8, network="large, ReLU"),
-    ]
+def test_outcomes_of_brackets() -> None:
     bracket = profile({"mac": Price(1.0, None, 2.0), "addition": 1}, id="b")
-    rows = all_judged(variants, {"p": PLAIN, "b": bracket}, 97.0, 98.5, 98.75, 99.0)
-    assert [row.outcome for row in rows[:4]] == ["undecided", "snn", "ann", "neither"]
-    assert (rows[0].spiking_pj, rows[0].conventional_pj) == (6.0, 5.5)
-    assert rows[0].ratio == pytest.approx(12 / 11)
-    assert (rows[1].conventional, rows[2].spiking) == ("large, ReLU, way", "")
-    assert rows[2].spiking_pj is rows[2].ratio is rows[4].ratio is None
-    assert rows[4].ratio_low is not None
+    networks = [variant("spiking", [3, 5, 7, 9]), variant("conventional", [6, 5, 4, 7])]
+    plain, ranged = judged(networks), judged(networks, under=bracket)
+    assert (plain.spiking_pj, plain.conventional_pj) == (6.0, 5.5)
+    assert plain.ratio == pytest.approx(12 / 11)
+    assert plain.outcome == "undecided"
+    assert ranged.ratio is ranged.conventional_pj is None
+    assert (ranged.ratio_low, ranged.ratio_high) != (None, None)
 
 
 def test_an_end_that_rounds_to_one_decides_nothing() -> None:
-    assert outcome_of([True, True], 0.4, 1 - 1e-8) == "snn"
-    assert outcome_of([True, True], 0.4, 1 - 1e-12) == "undecided"
-
-
-def test_brackets_are_compared_by_the_middle_of_their_prices() -> None:
-    """Own 99 to 203 by the interval, 100 to 200 by prices; recorded 100.3 to 200.7."""
-    under = profile({"synaptic_event": [1, 2], "mac": [1, 2]}, "system")
-    variants = [variant("spiking", [10] * 40), variant("conventional", [98, 102] * 20)]
-    ledger = Ledger.of(variants, [under], SETTINGS)
-    (own,) = verdicts(ledger, (97.0,))
-    own = own.model_copy(update={"conventional_pj_low": 99.0, "conventional_pj_high": 203.0})
-    row = RecordedNetwork(
-        run="r", run_id="0" * 32, git_commit="c", data_source="mnist", side="conventional",
-        network="recorded", method="dense", configuration="c", seed=1, weights_sha256="0" * 64,
-        weight_bits=8, n_images=40, validation_percent=98.0, test_percent=97.0,
-        **{f"{under.id}:pj_low": 100.3, f"{under.id}:pj_high": 200.7,
-           f"{under.id}:pj_standard_deviation": 0.0},
-    )  # fmt: skip
-    assert among_recorded(own, [row], ledger) is own
-    cheaper = row.model_copy(update={f"{under.id}:pj_high": 199.0})
-    assert among_recorded(own, [cheaper], ledger).conventional == "recorded, dense"
+    assert outcome_of(0.4, 1 - 1e-8) == "snn"
+    assert outcome_of(0.4, 1 - 1e-12) == "undecided"
 
 
 def counted_networks() -> tuple[Variant, ...]:
@@ -252,7 +316,7 @@ def test_counted_networks_are_read_as_written(tmp_path: Path) -> None:
         assert one.operations.columns == other.operations.columns
         assert one.operations.counts.dtype == np.int64
         np.testing.assert_array_equal(one.operations.counts, other.operations.counts)
-    found, expected = (all_judged(one, load_profiles(), 97.0, 98.0) for one in (read, written))
+    found, expected = (cheapest(one, load_profiles()) for one in (read, written))
     assert found == expected
 
 

@@ -12,10 +12,8 @@ import pytest
 
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import load_profiles
-from spikejoule.energy.bands import RecordedNetwork
 from spikejoule.model.network import Network
-from spikejoule.report.charts.accuracy import recorded_fronts
+from spikejoule.report.charts.accuracy import conventional_front
 from spikejoule.report.charts.canvas import (
     BLUE,
     PALETTE,
@@ -26,8 +24,7 @@ from spikejoule.report.charts.canvas import (
 )
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
-
-UNDER = "45nm-fp32"
+from tests.energy.by_hand import analysis, baseline, inputs
 
 
 def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRaster:
@@ -41,38 +38,20 @@ def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRast
     )
 
 
-def network(side: str, name: str, percent: float, *pj: float, under: str) -> RecordedNetwork:
-    """A recorded one, of one price or of both ends of a bracket."""
-    names = ("pj",) if len(pj) == 1 else ("pj_low", "pj_high")
-    cells = {
-        "run": "run-1", "run_id": "0" * 32, "git_commit": "c0ffee", "data_source": "mnist5k",
-        "side": side, "network": name, "method": "dense", "seed": 42,
-        "configuration": f"{name} {under}",
-        "weights_sha256": f"{sum(name.encode()):064}", "weight_bits": 8, "n_images": 1000,
-        "validation_percent": percent, "test_percent": percent - 0.5,
-        f"{under}:pj_standard_deviation": 0.0,
-    }  # fmt: skip
-    energies = {f"{under}:{name}": each for name, each in zip(names, pj, strict=True)}
-    return RecordedNetwork(**{**cells, **energies})
-
-
-def fronts(*percents: float, name: str = "ReLU 9") -> Chart:
-    """Two networks of either side at each accuracy, the second dearer."""
-    profile = load_profiles()[UNDER]
-    rows = [
-        network(side, f"{name} {n}", percent, 9.0 * n * factor, under=UNDER)
-        for side in ("spiking", "conventional")
+def front(*percents: float, name: str = "ReLU 9") -> Chart:
+    """A conventional network at each accuracy, each dearer than the one before."""
+    networks = tuple(
+        baseline(100 * n, [9 * n] * 4, f"{name} {n}", validation_accuracy_percent=percent)
         for n, percent in enumerate(percents, start=1)
-        for factor in (1, 3)
-    ]
-    chart = recorded_fronts(rows, profile)
+    )
+    chart = conventional_front(analysis(inputs(networks)))
     assert chart is not None
     return chart
 
 
 CHARTS: dict[str, Callable[[], Chart]] = {
     "spike raster": lambda: spike_raster(raster()),
-    "recorded fronts": lambda: fronts(95.0, 97.0, 98.5),
+    "conventional front": lambda: front(85.0, 97.0, 98.5),
 }
 
 
@@ -152,17 +131,17 @@ def test_a_layer_has_the_colour_of_no_neighbour_and_of_neither_side(n_layers: in
 # Two dollar signs enclose a formula for matplotlib, and this one has an unknown symbol.
 @pytest.mark.parametrize("text", [r"digits of /data/$\broken$", "<b> & \"x\" id='y'"])
 def test_words_of_others_are_drawn_as_they_are(text: str) -> None:
-    plain = replace(fronts(97.0), source=text.replace("$", ""))
-    assert replace(fronts(97.0), source=text + "$").png() != plain.png()
-    drawn = " ".join(ElementTree.fromstring(fronts(97.0, name=text).svg()).itertext())
+    plain = replace(front(97.0), source=text.replace("$", ""))
+    assert replace(front(97.0), source=text + "$").png() != plain.png()
+    drawn = " ".join(ElementTree.fromstring(front(97.0, name=text).svg()).itertext())
     # Shown when the point is pointed at
-    assert f"{text} 1, dense, seed 42: 97.00 %, 9 pJ" in drawn
+    assert f"{text} 1, dense: 97.00 %, 464 pJ" in drawn
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: fronts(100.0),
+        lambda: front(100.0),
         lambda: spike_raster(raster((40, 30), 0.0)),
         lambda: spike_raster(raster((40, 30), 1.0)),
     ],
@@ -172,4 +151,4 @@ def test_edges_are_drawn(draw: Callable[[], Chart]) -> None:
 
 
 def test_without_networks_there_is_no_front() -> None:
-    assert recorded_fronts([], load_profiles()[UNDER]) is None
+    assert conventional_front(analysis(inputs())) is None

@@ -79,13 +79,12 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _NETWORK,
             _JSON,
             _takes("--hardware", Path, "FILE", "a price file (default: the packaged list)"),
-            _takes("--profile", str, "ID", "the profile of the headline (default: the first)"),
+            _takes("--profile", str, "ID", "the price list of the headline (default: the "
+                   "first of scope system, which includes memory)"),
             _takes("--images", str, "DIRECTORY|SOURCE", "run it on these test images for accuracy, "
                    "intervals and classes: a directory of four IDX files, an event file, or a "
                    "source, as mnist5k (default: the means that the file records)"),
             _takes("--samples", positive, "N", "the first N images or events (default: all)"),
-            _takes("--verdict-profile", str, "ID", "the hardware profile of the verdict (default: "
-                   "the first of scope system)"),
             _takes("--baselines", Path, "FILE", "compare with what the baseline stage has counted"),
             _takes("--html", Path, "FILE", "write the report as a page, too"),
             _takes("--events", Path, "FILE", "of a graph: spikes of the input, or an event file"),
@@ -159,7 +158,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
 
 
 EXAMPLES = """examples:
-  spikejoule energy models/surrogate_snn_checkpoint.pth --profile 45nm-fp32
+  spikejoule energy models/surrogate_snn_checkpoint.pth --profile lemaire-complete
   spikejoule energy models/surrogate_snn_checkpoint.pth --images mnist5k --samples 200
   spikejoule energy models/network.nir --events data/events_test.npz --html energy.html
   spikejoule publish models/network.nir

@@ -36,11 +36,11 @@ from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
-from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
+from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.analysis import AnalysisInputs, analysis_values
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs
-from spikejoule.energy.prices import PACKAGED
+from spikejoule.energy.prices import PACKAGED, arithmetic_profile, headline_profile
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
@@ -111,14 +111,10 @@ def energy(options: argparse.Namespace) -> str:
     """The energy of a checkpoint's network, or of a graph; the page too, if one is asked for."""
     is_graph = is_nir(options)
     profiles = load_profiles(options.hardware)
-    chosen = select_profile(profiles, options.profile or next(iter(profiles)), "--profile")
-    systems = [one.id for one in profiles.values() if one.scope == "system"]
-    if is_graph and (options.against is None or (options.profile and chosen.compares)):
-        systems = []  # as `spikejoule.price` judges
-    verdict_id = options.verdict_profile or next(iter(systems), chosen.id)
-    verdict = select_profile(profiles, verdict_id, "--verdict-profile")
+    chosen = headline_profile(profiles, options.profile, "--profile")
     inputs = _inputs_of_graph(options) if is_graph else _inputs_of_checkpoint(options)
-    analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
+    arithmetic = arithmetic_profile(profiles)
+    analysis = analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
     kind = "graph" if is_graph else "checkpoint"
     if options.html is not None:
         files = {kind: options.file, "events": options.events}
@@ -202,11 +198,15 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     events, about, facts = read_given_events(options.events, options.step_us, options.samples)
     run = run_graph(network, events, given_conventions(options))
     about["verified"] = verified_words(options.file, run.conventions)
+    not_counted: tuple[str, ...] = ()
     if options.against is not None:
-        about["baselines"], of_baseline = _beside(run, about.get("labels"), options.against, events)
-        facts = (*facts, *of_baseline)
+        baseline, not_counted, notes = _beside(run, about.get("labels"), options.against, events)
+        about["baselines"] = [baseline]
+        facts = (*facts, *(("note", note) for note in notes))
+        if not_counted:
+            facts = (*facts, ("not counted", ", ".join(not_counted)))
     inputs = graph_inputs(run, **about)
-    inputs = replace(inputs, facts=(*inputs.facts, *facts))
+    inputs = replace(inputs, facts=(*inputs.facts, *facts), not_counted=not_counted)
     for label, words in inputs.facts:
         if label in ("warning", "not counted", "note"):
             said = words if label == "warning" else f"{label}: {words}"
@@ -216,9 +216,9 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
 
 def _beside(
     run: GraphRun, labels: NDArray[np.int64] | None, text: str, events: EventList
-) -> tuple[list[BaselineCounts], list[tuple[str, str]]]:
-    """A conventional network on the mean of each sample's events over time, and what to say of it,
-    label and words."""
+) -> tuple[BaselineCounts, tuple[str, ...], tuple[str, ...]]:
+    """A conventional network on the mean of each sample's events over time; beside its counts
+    what of it is not counted, and notes for users."""
     from spikejoule.modules.counted import Contestant  # needs torch, a graph alone does not
 
     if labels is None or run.predictions is None:
@@ -230,9 +230,7 @@ def _beside(
     rates = (class_counts(events) / events.n_steps).astype(np.float32).reshape(shape)
     contestant = Contestant(given_network(text), rates)
     counts = contestant.counts(labels)
-    unknown = ", ".join(contestant.run.not_counted)
-    notes = [("note", words) for words in contestant.run.notes]
-    return [counts], [*([("not counted", unknown)] if unknown else []), *notes]
+    return counts, tuple(contestant.run.not_counted), tuple(contestant.run.notes)
 
 
 def given_network(text: str) -> Any:

@@ -59,6 +59,9 @@ def verdict(options: argparse.Namespace) -> str:
     params, store = _recorded(options)
     paths = artifact_paths(options.directory)
     profiles = load_profiles(options.directory / paths["hardware"])
+    # Price lists of arithmetic only charge a product the same whatever its width, and would judge
+    # networks of 4 bits at prices of 8 or 32.
+    judging = [one for one in profiles.values() if one.scope != "arithmetic"]
     comparing = [one for one in profiles.values() if one.compares]
     earlier = FrontsTable.read(options.recorded).rows if options.recorded else ()
     is_lost = earlier and store.database is not None and not store.database.exists()
@@ -78,7 +81,7 @@ def verdict(options: argparse.Namespace) -> str:
     settings = BootstrapSettings(
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )
-    table = VerdictTable(rows=band_verdicts(networks, profiles.values(), settings))
+    table = VerdictTable(rows=band_verdicts(networks, judging, settings))
     if options.table is not None:
         table.write(options.table)
     if options.fronts is not None:

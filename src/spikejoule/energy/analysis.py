@@ -28,9 +28,17 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.comparison import BreakEven, Verdict, break_even, verdicts
+from spikejoule.energy.comparison import (
+    BreakEven,
+    RunVerdict,
+    break_even,
+    front_verdicts,
+    own_points,
+    pair_verdicts,
+)
 from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
 from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics, rounded
+from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     COUNTS,
     EARLY_EXIT,
@@ -45,6 +53,7 @@ from spikejoule.energy.ledger import (
     baseline_variants,
 )
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.published import PublishedNetwork, front_points
 from spikejoule.energy.terms import UPDATES
 from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training
 from spikejoule.energy.words import sentences
@@ -82,6 +91,9 @@ class AnalysisInputs:
         counted_in: a ``graph`` that was run, or the ``modules`` of a running model; empty for a
             checkpoint of this project.
         level_percent: the accuracy of the verdict; None for the network's own on validation images.
+        published: published conventional networks of the same data, with which the network is
+            compared; without any, it is compared with `baselines`.
+        not_counted: what ran and was not counted, by name; then there is no verdict.
         average_pixels: side of the squares whose means the networks read; the `variants` hold what
             making them takes.
     """
@@ -100,6 +112,8 @@ class AnalysisInputs:
     facts: tuple[tuple[str, str], ...] = ()
     counted_in: str = ""
     level_percent: float | None = None
+    published: tuple[PublishedNetwork, ...] = ()
+    not_counted: tuple[str, ...] = ()
     average_pixels: int = 1
 
     @property
@@ -126,6 +140,40 @@ class AnalysisInputs:
     def accuracy(self) -> Accuracies | None:
         """Of the network; None where it is not recorded."""
         return self.variants[0].accuracies
+
+    @property
+    def guessing_percent(self) -> float:
+        """The accuracy of guessing: of always naming the most frequent class."""
+        uniform = 100 / self.architecture.n_output
+        if self.labels is None:
+            return uniform
+        most_frequent = np.unique(self.labels, return_counts=True)[1].max()
+        return max(uniform, 100 * float(most_frequent) / len(self.labels))
+
+    @property
+    def compared_at_percent(self) -> float | None:
+        """The accuracy at which the network is compared; None where it is not known."""
+        return self.variant.validation_percent if self.level_percent is None else self.level_percent
+
+    @property
+    def no_verdict(self) -> str:
+        """Why there is no verdict, in a sentence; empty where nothing prevents one."""
+        level, guessing = self.compared_at_percent, self.guessing_percent
+        if self.not_counted:
+            return f"No verdict: not everything was counted ({', '.join(self.not_counted)})."
+        if not self.baselines and not self.published:
+            return "No conventional network was counted: there is nothing to compare with."
+        if level is None:
+            return (
+                "No verdict: the network's validation accuracy is not recorded, so no "
+                "conventional network of equal accuracy can be chosen."
+            )
+        if level <= guessing:
+            return (
+                f"No verdict: an accuracy of {level:.2f} % is no better than guessing "
+                f"({guessing:.2f} %)."
+            )
+        return ""
 
     @property
     def is_of_equal_size(self) -> bool:
@@ -162,6 +210,7 @@ SNN: Final = "snn"
 """The network of the analysis, over its whole window, among the networks of the table; run in
 another way, that follows after a comma."""
 TOTAL: Final = "total"
+PJ_PER_NJ: Final = 1e3
 PJ_PER_MJ: Final = 1e9
 
 
@@ -172,8 +221,9 @@ class EnergyAnalysis:
     Attributes:
         inputs: what was counted, and of what.
         bootstrap: how intervals were drawn.
-        chosen: the profile of the headline.
-        judging: the profile of the verdict.
+        chosen: the price list of the headline: energy, verdict and ratio.
+        arithmetic: a price list of arithmetic only, for a second figure and for training; None
+            without one.
         ledger: the long table: the network over its whole window, its other variants, the
             conventional networks, and training.
         table: under every profile, the rows of the network in every way of running it, of the
@@ -183,20 +233,20 @@ class EnergyAnalysis:
             a class is over its images; that of the phase ``training`` is over all phases.
         comparisons: with the conventional networks of equal size, in every way of running them;
             none under a profile that does not compare, or whose numbers are not the network's.
-        verdicts: the network against the cheapest conventional one of at least its accuracy, under
-            every profile that compares; empty without baselines, or if its accuracy is not known.
+        verdicts: the network against the front of conventional networks at its accuracy, under
+            every price list that compares; empty where `AnalysisInputs.no_verdict` says why.
         early_verdicts: the same for the network with early exit.
     """
 
     inputs: AnalysisInputs
     bootstrap: BootstrapSettings
     chosen: HardwareProfile
-    judging: HardwareProfile
+    arithmetic: HardwareProfile | None
     ledger: Ledger
     table: tuple[dict[str, Any], ...]
-    comparisons: tuple[Verdict, ...]
-    verdicts: tuple[Verdict, ...] = ()
-    early_verdicts: tuple[Verdict, ...] = ()
+    comparisons: tuple[RunVerdict, ...]
+    verdicts: tuple[RunVerdict, ...] = ()
+    early_verdicts: tuple[RunVerdict, ...] = ()
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -217,14 +267,26 @@ class EnergyAnalysis:
     @property
     def answer(self) -> tuple[str, ...]:
         """The verdict, the network's own energy and what it holds, a sentence each."""
-        own = {"verdict": self.verdict, "early": self.early_verdict, "verdicts": self.verdicts}
-        return sentences("answer", analysis=self, recorded=(), aside="", **own)
+        return self.says("answer")
 
-    def contains(self, *phases: str) -> str:
-        """What a total of phases holds under the chosen profile, and what it does not."""
-        terms = [row["term"] for phase in phases for row in self.records(phase=phase)]
-        profile = self.chosen
-        return " ".join(sentences("contains", terms=list(dict.fromkeys(terms)), profile=profile))
+    def says(self, template: str) -> tuple[str, ...]:
+        """The sentences of a template of the folder `sentences` about this analysis."""
+        return sentences(template, analysis=self)
+
+    @property
+    def shown(self) -> tuple[HardwareProfile, ...]:
+        """The price list of the headline, and that of the second figure if there is another."""
+        if self.arithmetic is None or self.arithmetic.id == self.chosen.id:
+            return (self.chosen,)
+        return self.chosen, self.arithmetic
+
+    def contains(self, *phases: str, profile: HardwareProfile | None = None) -> str:
+        """What a total of phases holds under a price list, by default the headline's, and what it
+        does not."""
+        prices = profile or self.chosen
+        rows = [row for phase in phases for row in self.records(phase=phase, profile=prices.id)]
+        terms = list(dict.fromkeys(row["term"] for row in rows))
+        return " ".join(sentences("contains", terms=terms, profile=prices))
 
     def select(self, **values: str) -> list[dict[str, Any]]:
         """Rows of the table with these values, each with its `energy`, None where it has no price.
@@ -263,14 +325,37 @@ class EnergyAnalysis:
                                    if row["status"] == status))  # fmt: skip
 
     @property
-    def verdict(self) -> Verdict | None:
-        """The verdict of its profile; None where there is none."""
-        return next((one for one in self.verdicts if one.profile == self.judging.id), None)
+    def verdict(self) -> RunVerdict | None:
+        """The verdict of the headline; None where there is none."""
+        return next((one for one in self.verdicts if one.profile == self.chosen.id), None)
 
     @property
-    def early_verdict(self) -> Verdict | None:
+    def early_verdict(self) -> RunVerdict | None:
         """The same for the network with early exit."""
-        return next((one for one in self.early_verdicts if one.profile == self.judging.id), None)
+        return next((one for one in self.early_verdicts if one.profile == self.chosen.id), None)
+
+    @property
+    def conventional_points(self) -> list[FrontPoint]:
+        """The conventional networks of the comparison under the headline's price list: published
+        ones of the same data, or else those of the run."""
+        published = front_points(self.inputs.published, self.chosen.id)
+        return published or own_points(self.ledger, self.chosen.id)
+
+    @property
+    def compares_with_published(self) -> bool:
+        """Whether the headline's ratio is to published networks."""
+        return bool(front_points(self.inputs.published, self.chosen.id))
+
+    @property
+    def closest_baseline(self) -> str:
+        """Of the run's own conventional networks the cheapest, under the headline's prices, of at
+        least the accuracy of the verdict; empty without a verdict or such a network."""
+        verdict = self.verdict
+        if verdict is None:
+            return ""
+        points = own_points(self.ledger, self.chosen.id)
+        reaching = [one for one in points if one.validation_percent >= verdict.level_percent]
+        return min(reaching, key=lambda one: one.middle_pj).name if reaching else ""
 
     @property
     def early(self) -> Energy | None:
@@ -278,7 +363,7 @@ class EnergyAnalysis:
         rows = self.select(network=f"{SNN}, {EARLY_EXIT}", term=TOTAL)
         return rows[0]["energy"] if rows else None
 
-    def break_even(self, one: Verdict | None) -> BreakEven | None:
+    def break_even(self, one: RunVerdict | None) -> BreakEven | None:
         """Where the network stops winning against the conventional one of a verdict.
 
         None where there is none, prices are brackets alone, or the network has no spikes; and of
@@ -291,9 +376,28 @@ class EnergyAnalysis:
         return break_even(self.ledger, 0, one.profile, one.conventional_pj, spikes, rate_hz)
 
     @property
+    def training_prices(self) -> HardwareProfile:
+        """The price list of training's energy: that of arithmetic only, if there is one, since no
+        price list prices the memory accesses of the backward pass."""
+        return self.chosen if self.arithmetic is None else self.arithmetic
+
+    @property
     def training(self) -> Energy | None:
-        """All of training under the chosen profile; None where its counts are not recorded."""
-        return None if self.inputs.training is None else self.total(phase=TRAINING)
+        """All of training under `training_prices`; None where its counts are not recorded, or a
+        phase has no price there."""
+        if self.inputs.training is None:
+            return None
+        prices = self.training_prices
+        if None in [self.phase_of_training(phase, prices) for phase in PHASES]:
+            return None
+        return self.total(phase=TRAINING, profile=prices.id)
+
+    def phase_of_training(self, phase: str, prices: HardwareProfile) -> Energy | None:
+        """The energy of a phase of training under a price list that has a price for it; None if
+        it has none."""
+        (row,) = self.select(phase=phase, profile=prices.id, term=TOTAL)
+        energy: Energy | None = row["energy"]
+        return energy
 
     @property
     def training_per_point(self) -> Energy | None:
@@ -308,13 +412,13 @@ class EnergyAnalysis:
 
     @property
     def inferences_of_training(self) -> float | None:
-        """Inferences of the energy of training; None where the prices are brackets alone, or an
-        inference costs nothing."""
-        each, spent = self.total().value_pj, self.training
+        """Inferences that take as much energy as training, under the same prices; None where the
+        prices are ranges, or an inference costs nothing."""
+        each, spent = self.total(profile=self.training_prices.id).value_pj, self.training
         return spent.value_pj / each if spent and spent.value_pj is not None and each else None
 
     @property
-    def of_chosen(self) -> tuple[Verdict, ...]:
+    def of_chosen(self) -> tuple[RunVerdict, ...]:
         """The comparisons of the chosen profile."""
         return tuple(one for one in self.comparisons if one.profile == self.chosen.id)
 
@@ -323,7 +427,7 @@ def analyse(
     inputs: AnalysisInputs,
     profiles: Mapping[str, HardwareProfile],
     chosen: HardwareProfile,
-    verdict: HardwareProfile,
+    arithmetic: HardwareProfile | None,
     bootstrap: BootstrapSettings,
 ) -> EnergyAnalysis:
     """Price what was counted under every profile, and compare.
@@ -331,8 +435,8 @@ def analyse(
     Args:
         inputs: counts, and what they are of.
         profiles: by id, from `load_profiles`.
-        chosen: the profile of the network's own energies, one of them.
-        verdict: the profile of the verdict, one of them.
+        chosen: the price list of the headline, one of them.
+        arithmetic: a price list of arithmetic only, one of them; None for no second figure.
         bootstrap: how to draw intervals.
 
     Raises:
@@ -354,19 +458,24 @@ def analyse(
     ledger = Ledger.of((*compared, *training), profiles.values(), bootstrap)
     is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
     equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
-    sized = [found for one in equal_sizes for found in verdicts(ledger, [0.0], [0, one])]
+    sized: list[RunVerdict] = []
+    for number in equal_sizes if not inputs.not_counted else ():
+        sized += pair_verdicts(ledger, 0, number)
     comparisons = tuple(sorted(sized, key=lambda one: [*profiles].index(one.profile)))
-    judged: dict[str, tuple[Verdict, ...]] = {}
-    for number, one in enumerate(spiking):
-        level = inputs.level_percent
-        level = one.validation_percent if level is None else level
-        if one.method in (WHOLE_WINDOW, EARLY_EXIT) and level is not None:
-            judged[one.method] = verdicts(ledger, [level], [number, *conventional])
+    published = {name: front_points(inputs.published, name) for name in profiles}
+    # Networks that were named to be compared with are compared as they are.
+    read = read_front if inputs.level_percent is None else cheapest_reaching
+    judged: dict[str, tuple[RunVerdict, ...]] = {}
+    for number, variant in enumerate(spiking):
+        level = inputs.level_percent or variant.validation_percent
+        is_judged = variant.method in (WHOLE_WINDOW, EARLY_EXIT) and not inputs.no_verdict
+        if is_judged and level is not None:
+            judged[variant.method] = tuple(front_verdicts(ledger, number, level, published, read))
     return EnergyAnalysis(
         inputs=inputs,
         bootstrap=bootstrap,
         chosen=chosen,
-        judging=verdict,
+        arithmetic=arithmetic,
         ledger=ledger,
         table=_table(inputs, ledger, comparisons, bootstrap),
         comparisons=comparisons,
@@ -378,7 +487,7 @@ def analyse(
 def _table(
     inputs: AnalysisInputs,
     ledger: Ledger,
-    comparisons: Sequence[Verdict],
+    comparisons: Sequence[RunVerdict],
     bootstrap: BootstrapSettings,
 ) -> tuple[dict[str, Any], ...]:
     """The table of an analysis."""
@@ -423,44 +532,68 @@ def _total(phase: str, energy: Energy, label: float = np.nan) -> dict[str, Any]:
 
 
 def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
-    """The headline numbers under the chosen profile; those that are not known are left out.
+    """The headline numbers; those that are not known are left out.
 
-    `energy_per_inference_low_pj` and `_high_pj` are the ends of the interval of the mean, at the
-    lower and at the upper end of the prices. Ratios are to the first baseline. Neuron updates are
-    one a neuron and step, and those of event-driven hardware (`Measurement.lazy_updates`).
+    `energy_nj` is the energy per inference under the price list `profile`, `ratio` how many times
+    that of the conventional front at the same accuracy it is; `ratio_bound` is there where the
+    ratio is a bound. `arithmetic_nj` and the energy of training are those under
+    `arithmetic_profile`. `_low` and `_high` are the ends of the interval of the mean, at the lower
+    and at the upper end of the prices. Neuron updates are one a neuron and step, and those of
+    event-driven hardware (`Measurement.lazy_updates`).
     """
-    total, verdict, inputs = analysis.total(), analysis.verdict, analysis.inputs
+    inputs, verdict = analysis.inputs, analysis.verdict
     clocked, lazy = inputs.neuron_updates
     numbers: dict[str, Any] = {
         "profile": analysis.chosen.id,
-        "energy_per_inference_pj": total.value_pj,
-        "energy_per_inference_low_pj": total.lowest_pj,
-        "energy_per_inference_high_pj": total.highest_pj,
+        **_nanojoules("energy", analysis.total()),
         "neuron_updates_per_inference": clocked,
         "neuron_updates_lazy_per_inference": lazy,
-        "training_energy_mj": _millijoules(analysis.training),
-        "training_energy_per_percentage_point_mj": _millijoules(analysis.training_per_point),
-        "training_energy_in_inferences": analysis.inferences_of_training,
     }
-    names = ("ratio_to_dense_ann", "ratio_to_zero_skipping_ann")
-    compared = [*zip(analysis.of_chosen, names, strict=False)]
+    if analysis.arithmetic is not None:
+        numbers["arithmetic_profile"] = analysis.arithmetic.id
+        total = analysis.total(profile=analysis.arithmetic.id)
+        numbers |= _nanojoules("arithmetic", total)
+    # Under prices that include memory, no phase but the forward passes has a price.
+    prefix = "training" if analysis.arithmetic is None else "training_arithmetic"
+    numbers |= {
+        f"{prefix}_mj": _millijoules(analysis.training),
+        f"{prefix}_per_percentage_point_mj": _millijoules(analysis.training_per_point),
+        f"{prefix}_in_inferences": analysis.inferences_of_training,
+    }
+    names = ("equal_size_dense_ratio", "equal_size_zero_skipping_ratio")
+    for comparison, name in zip(analysis.of_chosen, names, strict=False):
+        numbers |= _ratio(name, comparison)
     if verdict is not None:
-        compared.append((verdict, "equal_accuracy_ratio"))
+        numbers |= _ratio("ratio", verdict)
         numbers |= {
-            "verdict_profile": verdict.profile,
-            "equal_accuracy_energy_pj": verdict.spiking_pj,
-            "equal_accuracy_baseline": verdict.conventional or None,
-            "equal_accuracy_baseline_energy_pj": verdict.conventional_pj,
+            "ratio_bound": verdict.ratio_bound or None,
+            "conventional": verdict.conventional,
+            "conventional_below": verdict.conventional_below or None,
+            "conventional_nj": verdict.conventional_pj and verdict.conventional_pj / PJ_PER_NJ,
+            "price_lists_won": sum(one.outcome == "snn" for one in analysis.verdicts),
+            "price_lists_compared": len(analysis.verdicts),
         }
-    for one, name in compared:
-        numbers |= {name: one.ratio, f"{name}_low": one.ratio_low, f"{name}_high": one.ratio_high}
-    if analysis.verdicts:
-        numbers["profiles_won"] = sum(one.outcome == "snn" for one in analysis.verdicts)
-        numbers["profiles_compared"] = len(analysis.verdicts)
     found = {name: rounded(number) for name, number in numbers.items()}
     found |= inputs.proxies.as_metrics()
     del found["per_layer"]
     return {name: number for name, number in found.items() if number is not None}
+
+
+def _nanojoules(name: str, energy: Energy) -> dict[str, float | None]:
+    value_pj = energy.value_pj
+    return {
+        f"{name}_nj": None if value_pj is None else value_pj / PJ_PER_NJ,
+        f"{name}_low_nj": energy.lowest_pj / PJ_PER_NJ,
+        f"{name}_high_nj": energy.highest_pj / PJ_PER_NJ,
+    }
+
+
+def _ratio(name: str, verdict: RunVerdict) -> dict[str, float | None]:
+    return {
+        name: verdict.ratio,
+        f"{name}_low": verdict.ratio_low,
+        f"{name}_high": verdict.ratio_high,
+    }
 
 
 def _millijoules(energy: Energy | None) -> float | None:
@@ -490,7 +623,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "facts": dict(inputs.facts) or None,
     }
 
-    def judged(found: Sequence[Verdict]) -> list[dict[str, Any]]:
+    def judged(found: Sequence[RunVerdict]) -> list[dict[str, Any]]:
         limits = [analysis.break_even(one) for one in found]
         return [
             one.rounded.model_dump() | {"break_even": limit and asdict(limit)}

@@ -34,9 +34,9 @@ from spikejoule.core.schema import (
     Table,
     Text,
 )
-from spikejoule.energy.comparison import Verdict, outcome_of, sent
+from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.estimates import BootstrapSettings, Energy, Floats, interval, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, Variant, judges
+from spikejoule.energy.ledger import CONVENTIONAL, Side, Variant, judges
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.words import sentences
 
@@ -52,8 +52,6 @@ CROSSING_LEVELS: Final = tuple(round(97 + 0.1 * step, 1) for step in range(23))
 ENOUGH_SEEDS: Final = 5
 """Of a configuration; those of fewer take part, and are marked, where a side has no two others."""
 
-# Of two energies that differ by less, one was rounded when it was recorded.
-_ROUNDING = 1e-6
 _PJ = ("pj_low", "pj", "pj_high", "pj_standard_deviation")
 
 
@@ -158,46 +156,6 @@ def energy_cells(variant: Variant, profiles: Iterable[HardwareProfile]) -> dict[
         found["pj_standard_deviation"] = float(spread)
         cells |= {f"{profile.id}:{name}": rounded(pj, 8) for name, pj in found.items()}
     return cells
-
-
-class RecordedVerdict(Verdict):
-    """One whose conventional network is of an earlier run."""
-
-    is_recorded: ClassVar[bool] = True
-
-
-def among_recorded(
-    verdict: Verdict, recorded: Sequence[RecordedNetwork], ledger: Ledger
-) -> Verdict:
-    """A verdict of a ledger among conventional networks of recorded runs, too: the cheapest of all.
-
-    The ratio to a recorded one is from the least to the most by both their ranges, since counts of
-    different runs are not paired.
-    """
-    reaching = [
-        (energy, row)
-        for row in recorded
-        if row.validation_percent >= verdict.level_percent
-        and (energy := row.energy(verdict.profile)) is not None
-    ]
-    if not reaching:
-        return verdict
-    best, network = min(reaching, key=lambda pair: pair[0].middle_pj)
-    if verdict.conventional:
-        # The middle of the prices, as of what is recorded: a verdict's ends are of an interval.
-        number = [one.name for one in ledger.variants].index(verdict.conventional)
-        own_pj = Energy.of(ledger.means(number, verdict.profile)).middle_pj
-        if own_pj <= best.middle_pj * (1 + _ROUNDING):
-            return verdict
-    ratio = low = high = None
-    if verdict.spiking:
-        ours, other_pj = verdict.energy(SPIKING), best.value_pj
-        ratio = ours.value_pj / other_pj if ours.value_pj is not None and other_pj else None
-        low, high = ours.low_pj / best.high_pj, ours.high_pj / best.low_pj
-    outcome = outcome_of([bool(verdict.spiking), True], low, high)
-    cells = sent(CONVENTIONAL, network, best) | {"outcome": outcome}
-    cells |= {"ratio": ratio, "ratio_low": low, "ratio_high": high}
-    return RecordedVerdict(**{**dict(verdict), **cells})
 
 
 class FrontsTable(Table):

@@ -1,20 +1,20 @@
 """Comparing networks in the ledger: ratios, where they break even, and the verdict.
 
-For an accuracy and a profile, each side is its variant of least energy among those that reach
-the accuracy on validation images. What they reach on test images, and what they take there, is
-stated and chooses nothing. A side that does not reach the accuracy has lost, whatever it saves. A
-profile compares networks of the width that its prices are of: one of 8-bit integers takes none that
-computes in more.
+The verdict compares a spiking network with the Pareto front of conventional networks (`front`)
+at its own validation accuracy. Test accuracy is stated and decides nothing. A price list
+compares networks of the width that its prices are for: one of 8-bit integers takes no network
+that computes in more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from spikejoule.core.schema import MaybeNotNegative, MaybePercent, Percent, Row, Text
+from spikejoule.core.schema import Count, MaybeNotNegative, MaybePercent, Percent, Row, Text
 from spikejoule.energy.estimates import Energy, interval, rounded
+from spikejoule.energy.front import Bound, FrontPoint, FrontReading, read_front
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
 from spikejoule.energy.terms import TERMS, UPDATES
 
@@ -22,10 +22,10 @@ Outcome = Literal["snn", "ann", "undecided", "neither"]
 
 
 class Verdict(Row):
-    """Two networks of the same images, of one run, at one accuracy under one profile.
+    """A spiking and a conventional network at one accuracy under one price list.
 
-    Accuracies are in percent, energies pJ per inference, both means over test images; a side that
-    does not reach the accuracy has an empty name and no figures.
+    Accuracies are in percent, energies in pJ per inference, both means over test images. A side
+    that does not reach the accuracy has an empty name and no figures.
 
     Attributes:
         profile: its id.
@@ -40,9 +40,6 @@ class Verdict(Row):
             brackets alone, and `_pj_low` and `_pj_high` are the least and the most that the mean
             can be, by the prices' bracket and by the interval.
     """
-
-    is_recorded: ClassVar[bool] = False
-    """Whether the conventional network is of an earlier run."""
 
     profile: Text
     level_percent: Percent
@@ -74,14 +71,35 @@ class Verdict(Row):
         return self.model_copy(update=cells)
 
 
-def outcome_of(sides: Sequence[bool], low: float | None, high: float | None) -> Outcome:
-    """Who wins, from whether the spiking and the conventional side reach an accuracy, and the ends
-    of their ratio; one that rounds to 1 decides nothing."""
-    if low is None or high is None:
-        return "snn" if sides[0] else "ann" if sides[1] else "neither"
-    if rounded(high, 8) < 1:
+class RunVerdict(Verdict):
+    """A spiking network against the front of conventional networks at its accuracy.
+
+    `conventional`, its accuracies and its seeds are those of the cheapest network on the front
+    that is at least so accurate; `conventional_pj` and its ends are the energy of the front at
+    the accuracy, between that network and its lower neighbour.
+
+    Attributes:
+        ratio_bound: empty where the front has the accuracy; ``at least`` or ``at most`` where it
+            begins above or ends below, so that the ratio to its end is a bound.
+        conventional_below: the lower neighbour; empty at an end of the front.
+        conventional_n_seeds: networks behind the means of `conventional`.
+    """
+
+    ratio_bound: Bound = ""
+    conventional_below: str = ""
+    conventional_n_seeds: Count = 1
+
+
+def outcome_of(low: float | None, high: float | None, bound: Bound = "") -> Outcome:
+    """Who wins, from the ends of a ratio; one that rounds to 1 decides nothing.
+
+    Of a lower bound only the lower end counts, of an upper bound only the upper end.
+    """
+    if high is not None and bound != "at least" and rounded(high, 8) < 1:
         return "snn"
-    return "ann" if rounded(low, 8) > 1 else "undecided"
+    if low is not None and bound != "at most" and rounded(low, 8) > 1:
+        return "ann"
+    return "undecided"
 
 
 @dataclass(frozen=True)
@@ -170,70 +188,116 @@ def break_even(
     )
 
 
-def verdicts(
-    ledger: Ledger, levels_percent: Sequence[float], members: Sequence[int] | None = None
-) -> tuple[Verdict, ...]:
-    """Every profile that compares, at every accuracy on validation images.
-
-    A side that does not reach an accuracy has lost. A profile in whose numbers one side was not run
-    at all is left out. Of a variant whose accuracy is not known nothing is compared but its size,
-    at a level of 0.
-
-    Args:
-        ledger: variants of both sides.
-        levels_percent: validation accuracies.
-        members: numbers of the variants that take part; None for all.
-    """
-    variants, found = ledger.variants, list[Verdict]()
-    chosen = range(len(variants)) if members is None else members
-    percents = {one: variants[one].validation_percent or 0.0 for one in chosen}
-    for profile in ledger.profiles:
-        by_cost = sorted(
-            (one for one in percents if judges(profile, variants[one])),
-            key=lambda one: Energy.of(ledger.means(one, profile.id)).middle_pj,
-        )
-        sides = [[one for one in by_cost if variants[one].side == side] for side in get_args(Side)]
-        # Where one side was not run at all in a profile's width, nobody has won.
-        for level in levels_percent if all(sides) else ():
-            pair = [next((one for one in side if percents[one] >= level), None) for side in sides]
-            found.append(_verdict(ledger, profile.id, level, *pair))
-    return tuple(found)
+Reader = Callable[[Sequence[FrontPoint], float], FrontReading | None]
 
 
-def _verdict(
-    ledger: Ledger, profile: str, level_percent: float, snn: int | None, ann: int | None
-) -> Verdict:
-    """What two variants are to each other, by their numbers."""
-    cells: dict[str, Any] = {}
-    for side, number in ((SPIKING, snn), (CONVENTIONAL, ann)):
-        variant = None if number is None else ledger.variants[number]
-        cells |= sent(side, variant, None if number is None else ledger.total(number, profile))
-    ratio = low = high = None
-    if snn is not None and ann is not None:
-        spiking, conventional = (ledger.resampled(one, profile) for one in (snn, ann))
-        ends = spiking[0] / conventional[2], spiking[2] / conventional[0]
-        low, high = map(float, interval(*ends, ledger.statistics[snn].confidence))
-        value = float(ledger.means(snn, profile)[1] / ledger.means(ann, profile)[1])
-        ratio = None if np.isnan(value) else value
-    return Verdict(
-        profile=profile,
-        level_percent=level_percent,
-        outcome=outcome_of([snn is not None, ann is not None], low, high),
-        ratio=ratio,
-        ratio_low=low,
-        ratio_high=high,
-        **cells,
+def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
+    """A conventional network of the ledger under a price list, with its resamples."""
+    variant = ledger.variants[number]
+    return FrontPoint(
+        name=variant.name,
+        validation_percent=variant.validation_percent or 0.0,
+        test_percent=variant.test_percent or 0.0,
+        n_seeds=1,
+        mean_pj=ledger.means(number, profile),
+        drawn_pj=ledger.resampled(number, profile),
     )
 
 
-def sent(side: str, network: Any, energy: Energy | None) -> dict[str, Any]:
-    """The cells of a side of a verdict: the network that it sends, a variant or a recorded one, and
-    what that needs; None, if none reaches the accuracy."""
+def own_points(ledger: Ledger, profile: str) -> list[FrontPoint]:
+    """The conventional networks of the ledger that a price list compares, of known accuracy."""
+    (prices,) = (one for one in ledger.profiles if one.id == profile)
+    numbers = [
+        number
+        for number, variant in enumerate(ledger.variants)
+        if variant.side == CONVENTIONAL
+        and variant.validation_percent is not None
+        and judges(prices, variant)
+    ]
+    return [variant_point(ledger, number, profile) for number in numbers]
+
+
+def front_verdicts(
+    ledger: Ledger,
+    spiking: int,
+    level_percent: float,
+    published: Mapping[str, Sequence[FrontPoint]],
+    read: Reader = read_front,
+) -> Iterator[RunVerdict]:
+    """A spiking network against conventional ones, under every price list that compares.
+
+    Args:
+        ledger: networks of both sides.
+        spiking: number of the spiking network.
+        level_percent: validation accuracy at which the front is read.
+        published: conventional networks by the id of a price list; without any under a price
+            list, those of the ledger are compared with.
+        read: what to compare with among them: their front at the accuracy, or the cheapest.
+    """
+    for profile in ledger.profiles:
+        if not judges(profile, ledger.variants[spiking]):
+            continue
+        points = published.get(profile.id) or own_points(ledger, profile.id)
+        reading = read(points, level_percent)
+        if reading is not None:
+            yield compare(ledger, spiking, profile.id, reading, level_percent)
+
+
+def pair_verdicts(ledger: Ledger, spiking: int, conventional: int) -> Iterator[RunVerdict]:
+    """Two networks whatever their accuracies, under every price list that compares them both."""
+    pair = ledger.variants[spiking], ledger.variants[conventional]
+    for profile in ledger.profiles:
+        if all(judges(profile, variant) for variant in pair):
+            reading = FrontReading(variant_point(ledger, conventional, profile.id))
+            yield compare(ledger, spiking, profile.id, reading, level_percent=0.0)
+
+
+# The bound of a ratio is the opposite of that of its denominator.
+_RATIO_BOUND: Mapping[Bound, Bound] = {"": "", "at least": "at most", "at most": "at least"}
+
+
+def compare(
+    ledger: Ledger, spiking: int, profile: str, reading: FrontReading, level_percent: float
+) -> RunVerdict:
+    """A spiking network of the ledger against a reading of the conventional front."""
+    network, above = ledger.variants[spiking], reading.above
+    confidence = ledger.statistics[spiking].confidence
+    spiking_pj, conventional_pj = ledger.resampled(spiking, profile), reading.drawn_pj
+    low, high = interval(
+        spiking_pj[0] / conventional_pj[2], spiking_pj[2] / conventional_pj[0], confidence
+    )
+    ratio = float(ledger.means(spiking, profile)[1] / reading.mean_pj[1])
+    bound = _RATIO_BOUND[reading.bound]
+    ends = interval(conventional_pj[0], conventional_pj[2], confidence)
+    conventional = Energy.of([*reading.mean_pj, np.nan, *ends])
+    return RunVerdict(
+        profile=profile,
+        level_percent=level_percent,
+        outcome=outcome_of(float(low), float(high), bound),
+        ratio=None if np.isnan(ratio) else ratio,
+        ratio_low=float(low),
+        ratio_high=float(high),
+        ratio_bound=bound,
+        conventional_below="" if reading.below is None else reading.below.name,
+        conventional_n_seeds=above.n_seeds,
+        **sent(SPIKING, network, ledger.total(spiking, profile)),
+        **sent(CONVENTIONAL, above, conventional),
+    )
+
+
+def sent(side: Side, network: Any, energy: Energy) -> dict[str, Any]:
+    """The cells of a side of a verdict.
+
+    Args:
+        side: spiking or conventional.
+        network: a variant or a point of a front, by its name and accuracies.
+        energy: what an inference takes.
+    """
     return {
-        side: "" if network is None else network.name,
-        f"{side}_validation_percent": network and network.validation_percent,
-        f"{side}_test_percent": network and network.test_percent,
-        f"{side}_pj_low": energy and energy.lowest_pj,
-        f"{side}_pj": energy and energy.value_pj,
-        f"{side}_pj_high": energy and energy.highest_pj,
+        side: network.name,
+        f"{side}_validation_percent": network.validation_percent,
+        f"{side}_test_percent": network.test_percent,
+        f"{side}_pj_low": energy.lowest_pj,
+        f"{side}_pj": energy.value_pj,
+        f"{side}_pj_high": energy.highest_pj,
     }

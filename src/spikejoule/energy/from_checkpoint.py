@@ -19,6 +19,7 @@ from spikejoule.energy.ledger import (
     averaged,
     spiking_variants,
 )
+from spikejoule.energy.published import published_networks
 from spikejoule.energy.training import TrainingRecord
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Activity, Measurement, energy_proxies
@@ -83,6 +84,7 @@ def analysis_inputs(
         n_images=n_images or None,
         labels=None if measured is None or labels is None else labels.astype(np.int64),
         baselines=baselines,
+        published=published_networks(str(data.get("source", ""))),
         training=training_record(checkpoint),
         subject=subject_of_data(data),
         average_pixels=side,

@@ -20,7 +20,7 @@ from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, 
 from spikejoule.energy.counting import count_operations
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
-from spikejoule.energy.prices import load_profiles, select_profile
+from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import accuracy, class_labels
 from spikejoule.evaluation.measurement import Activity, energy_proxies
 from spikejoule.graphs.conventions import Conventions
@@ -49,7 +49,7 @@ def price_graph(
         given: what the graph does not say of how it is run.
         title: of the data.
         labels: class of each sample, [N], for the accuracy; None where not known.
-        profile: id of the profile of the headline; None for the first.
+        profile: id of the price list of the headline; None for the first that includes memory.
         verified: whether the graph is the module that it came from, `Verification.in_words` of
             `spikejoule.verify`.
 
@@ -57,11 +57,12 @@ def price_graph(
         ArtifactError, ParameterError, DataError: as `run_graph` and `graph_inputs`.
     """
     profiles = load_profiles(None)
-    chosen = select_profile(profiles, profile or next(iter(profiles)), "profile")
+    chosen = headline_profile(profiles, profile, "profile")
     inputs = graph_inputs(run_graph(graph, events, given), title, labels, verified=verified)
     for words in (value for name, value in inputs.facts if name == "warning"):
         warnings.warn(words, stacklevel=2)
-    return analyse(inputs, profiles, chosen, chosen, BootstrapSettings())
+    arithmetic = arithmetic_profile(profiles)
+    return analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
 
 
 def graph_inputs(

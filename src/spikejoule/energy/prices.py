@@ -398,3 +398,22 @@ def _line(file: Path, name: str, error: ValidationError) -> int:
         elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
             node, line = node[step], node.lc.item(step)[0]
     return int(line) + 1
+
+
+def headline_profile(
+    profiles: Mapping[str, HardwareProfile], profile_id: str | None, name: str
+) -> HardwareProfile:
+    """The price list of a headline: the one that is asked for, else the first that includes
+    memory, else the first.
+
+    Raises ParameterError, which calls the request `name`, if there is no such price list.
+    """
+    if profile_id is not None:
+        return select_profile(profiles, profile_id, name)
+    systems = [profile for profile in profiles.values() if profile.scope == "system"]
+    return next(iter([*systems, *profiles.values()]))
+
+
+def arithmetic_profile(profiles: Mapping[str, HardwareProfile]) -> HardwareProfile | None:
+    """The first price list of arithmetic only; None without one."""
+    return next((one for one in profiles.values() if one.scope == "arithmetic"), None)

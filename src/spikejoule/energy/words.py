@@ -42,6 +42,7 @@ def templates() -> "Environment":
         "energy": energy_words,
         "term": in_words,
         "terms": lambda names: in_words(*names),
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
     environment.globals |= {
         "EVIDENCE": EVIDENCE,

@@ -31,7 +31,7 @@ from spikejoule.core.store import write_text
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
 from spikejoule.energy.estimates import BootstrapSettings, energy_words, joules
 from spikejoule.energy.from_graph import counted_inputs
-from spikejoule.energy.prices import load_profiles, select_profile
+from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.energy.terms import in_words
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.evaluation.measurement import Activity
@@ -77,13 +77,13 @@ class Report:
         priced.sort(key=lambda row: -row["energy"].highest_pj)
         parts = [f"{in_words(row['term'])} of {row['layer']} {energy_words(row['energy'])}"
                  for row in priced[:2]]  # fmt: skip
-        other = analysis.judging if analysis.judging.id != analysis.chosen.id else None
+        second = analysis.shown[1:]
         of = "" if inputs.title == "samples" else f" of {inputs.title}"
         rows = [
             ("energy per inference", f"{energy_words(total)} under {analysis.chosen.id}"
              f" ({joules(total.lowest_pj)} to {joules(total.highest_pj)})"),
-            *([("with memory", f"{energy_words(analysis.total(profile=other.id))} under "
-                f"{other.id}")] if other is not None else []),
+            *[("arithmetic only", f"{energy_words(analysis.total(profile=prices.id))} under "
+               f"{prices.id}") for prices in second],
             ("network", f"{inputs.architecture.sizes}, {inputs.encoder.time_window} steps"),
             ("samples", f"{inputs.n_images:,}{of}, {self._accuracy}"),
             ("synaptic events", f"{proxies.synaptic_events_per_inference:,.1f} of "
@@ -98,7 +98,8 @@ class Report:
 
     @property
     def verdict(self) -> tuple[str, ...]:
-        """Who needs less at the accuracy that both reach, if there is a network to compare with."""
+        """Who needs less at the accuracy that both reach, or why that cannot be said; nothing
+        without a network to compare with."""
         return self.analysis.answer[:1] if self.analysis.inputs.baselines else ()
 
     @property
@@ -182,7 +183,7 @@ def price(
         answer: what says the scores [B, classes] of what the model gives; None for its first
             tensor, summed over time.
         neurons: of classes that no simulator here knows: ``{MyNeuron: Population()}``.
-        profile: id of the profile of the headline; None for the first.
+        profile: id of the price list of the headline; None for the first that includes memory.
         title: of the data.
         batch_size: in which a tensor of all samples is taken.
         progress: whether to show a bar.
@@ -196,9 +197,7 @@ def price(
         ArtifactError: the model has no neurons that are known, or no synapse.
     """
     profiles = _packaged_profiles(None)
-    chosen = select_profile(profiles, profile or next(iter(profiles)), "profile")
-    systems = [one for one in profiles.values() if one.scope == "system"]
-    judging = chosen if profile and chosen.compares else systems[0]
+    chosen = headline_profile(profiles, profile, "profile")
     run = Run(model, Known.of(model, neurons), time_axis, loop, answer)
     others = against if isinstance(against, Sequence) else [against]
     contestants = [Contestant(one) for one in others]
@@ -245,8 +244,9 @@ def price(
         warnings.warn(words, stacklevel=5)  # of the caller, before what checks the arguments
     facts = [inputs.facts[0], ("not counted", ", ".join(unknown) or "none")]
     facts += [("warning", " ".join(notes).rstrip("."))] if notes else []
-    inputs = replace(inputs, facts=tuple(facts))
-    analysis = analyse(inputs, profiles, chosen, judging, BootstrapSettings())
+    inputs = replace(inputs, facts=tuple(facts), not_counted=tuple(unknown))
+    arithmetic = arithmetic_profile(profiles)
+    analysis = analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
     return Report(analysis, activity, run.answers(), tuple(unknown), tuple(notes))
 
 

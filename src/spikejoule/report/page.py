@@ -1,14 +1,12 @@
 """The energy report as a self-contained page, as a card, and as text; the same bytes each time.
 
 What they say is in the templates `energy.html.j2`, `energy_card.md.j2` and `energy.txt.j2`, which
-select it from the analysis. The verdict of an analysis is against the conventional networks of its
-own run; recorded runs may hold cheaper ones, and page and card compare with these too. No energy is
-computed here.
+select it from the analysis. No energy is computed here.
 """
 
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +17,7 @@ from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import text_table
 from spikejoule.energy import EnergyAnalysis
-from spikejoule.energy.bands import BandVerdict, RecordedNetwork, among_recorded, band_sentences
-from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.estimates import Energy, joules
-from spikejoule.energy.ledger import CONVENTIONAL
 from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
@@ -43,75 +38,14 @@ class PageContent:
     Attributes:
         analysis: the priced counts.
         early: early exit, by either rule.
-        levels: the verdicts over all recorded runs.
-        fronts: the networks of these runs, of both sides.
         raster: the spikes of one image.
         provenance: parameters, data and checksums, label and value.
-        data_source: the data of this run, as recorded networks name theirs; those of other data are
-            not compared with.
     """
 
     analysis: EnergyAnalysis
     early: EarlyExit | None = None
-    levels: tuple[BandVerdict, ...] = ()
-    fronts: tuple[RecordedNetwork, ...] = ()
     raster: "SpikeRaster | None" = None
     provenance: tuple[tuple[str, str], ...] = ()
-    data_source: str = ""
-
-    @cached_property
-    def alike(self) -> tuple[RecordedNetwork, ...]:
-        """The recorded networks of the data of this run."""
-        return tuple(row for row in self.fronts if row.data_source == self.data_source)
-
-    @cached_property
-    def recorded(self) -> tuple[RecordedNetwork, ...]:
-        """The conventional ones among them that are not this run's own."""
-        own = {(one.name, one.validation_percent) for one in self.analysis.baselines}
-        others = (row for row in self.alike if row.side == CONVENTIONAL)
-        return tuple(row for row in others if (row.name, row.validation_percent) not in own)
-
-    @property
-    def of_bands(self) -> tuple[str, ...]:
-        """The sentences on the verdict over all recorded runs; none without such runs."""
-        profiles = {one.id: one for one in self.analysis.ledger.profiles}
-        known = tuple(one for one in self.levels if one.profile in profiles)
-        return band_sentences(known, self.fronts, profiles) if known and self.fronts else ()
-
-    @property
-    def aside(self) -> str:
-        """What is to be said where none of the recorded networks was compared with."""
-        words = "; those that are recorded ran on other data or under other profiles"
-        return words if self.fronts else ""
-
-    @property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """This network against all, under every profile that compares."""
-        ledger = self.analysis.ledger
-        return tuple(among_recorded(one, self.recorded, ledger) for one in self.analysis.verdicts)
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """The same under the verdict's profile; None where that one does not compare."""
-        return next((one for one in self.verdicts if one.profile == self.analysis.judging.id), None)
-
-    @property
-    def early_verdict(self) -> Verdict | None:
-        """The same of the network with early exit."""
-        early, ledger = self.analysis.early_verdict, self.analysis.ledger
-        return early and among_recorded(early, self.recorded, ledger)
-
-    def says(self, of: str) -> tuple[str, ...]:
-        """The sentences of a template, ``headline`` or ``verdict``, among all known networks."""
-        return sentences(
-            of,
-            analysis=self.analysis,
-            recorded=self.recorded,
-            aside=self.aside,
-            verdict=self.verdict,
-            early=self.early_verdict,
-            verdicts=self.verdicts,
-        )
 
 
 def network_provenance(network: "TrainedNetwork", path: Path) -> tuple[tuple[str, str], ...]:

@@ -55,7 +55,11 @@ _OF_EXIT = [
     f"{PARAMETER}evaluate.early_exit_rule",
     f"{PARAMETER}evaluate.early_exit_tolerance_percent",
 ]
-_OF_MEANS = [*_OF_EXIT, f"{PARAMETER}energy_report.profile"]
+_OF_MEANS = [
+    *_OF_EXIT,
+    f"{PARAMETER}energy_report.profile",
+    f"{PARAMETER}energy_report.arithmetic_profile",
+]
 # Parameters of the stage `baseline` that the name of a network states, or that decide none; and
 # those of the network alone that is quantised after its training, where no sample is of events.
 _IN_NAMES = tuple(
@@ -79,7 +83,8 @@ _PER_INFERENCE = (
     "output_spikes_per_inference",
     "neuron_updates_per_inference",
     "neuron_updates_lazy_per_inference",
-    "energy_per_inference_pj",
+    "energy_nj",
+    "arithmetic_nj",
 )
 _YES = {True: "yes", False: ""}.__getitem__
 _OF_SETTINGS = {
@@ -236,9 +241,10 @@ def settings_table(
         them of accuracies (and the lowest and highest test accuracy), and of means per inference:
         synaptic events; over the measured images and the whole window, however the network answers,
         spikes, neuron updates (one a neuron and step, and where an event arrives or a bias is
-        added) and energy in pJ under `energy_report.profile`; the runs and their commits; the
-        number of the setting and way to answer; the parameters in which settings differ. What the
-        runs do not have is NaN. Beside it the number of runs that are left out, by reason.
+        added) and energies in nJ, under `energy_report.profile` and under
+        `energy_report.arithmetic_profile`; the runs and their commits; the number of the setting
+        and way to answer; the parameters in which settings differ. What the runs do not have is
+        NaN. Beside it the number of runs that are left out, by reason.
 
     Raises:
         StoreError: there is no run to average.

@@ -6,7 +6,7 @@ below it the data that it was measured on. This package alone imports matplotlib
 from `metrics/` (`make plots`: training by epoch, classes, accuracy by step) is not here.
 
 canvas    palette, axes, and the way to PNG and SVG
-accuracy  what accuracy costs: recorded networks
+accuracy  what accuracy costs: the conventional front, and this network
 energy    energy by profile and term
 learning  training by epoch, and the confusion of classes, for `figures/`
 raster    one sample, spike by spike
@@ -26,7 +26,7 @@ def charts_of_page(content: "PageContent") -> dict[str, Chart | None]:
     """The charts of the page, by the name that its template calls them; None without data."""
     analysis = content.analysis
     return {
-        "fronts": accuracy.recorded_fronts(content.alike, analysis.judging),
+        "front": accuracy.conventional_front(analysis),
         "by_profile": energy.by_profile(analysis),
         "by_term": energy.by_term(analysis),
         "raster": None if content.raster is None else spike_raster(content.raster),

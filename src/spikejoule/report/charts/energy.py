@@ -86,9 +86,9 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
 
 @canvas.house_style()
 def by_term(analysis: "EnergyAnalysis") -> Chart | None:
-    """The largest terms of the verdict's profile: a bar each, the mean at the prices' low and high
-    ends. None if it prices none."""
-    rows = analysis.records(profile=analysis.judging.id)
+    """The largest terms under the headline's price list: a bar each, the mean at the prices' low
+    and high ends. None if it prices none."""
+    rows = analysis.records(profile=analysis.chosen.id)
     rows = [row for row in rows if row["energy"] and row["energy"].high_pj > 0]
     rows = sorted(rows, key=lambda row: -row["energy"].high_pj)[:8]
     if not rows:
@@ -108,5 +108,5 @@ def by_term(analysis: "EnergyAnalysis") -> Chart | None:
     axes.xaxis.set_major_formatter(lambda pj, _: joules(pj))
     axes.locator_params("x", nbins=5)
     axes.set_xlabel("Energy per inference, mean")
-    finding = f"By operation and layer: {analysis.judging.title}"
+    finding = f"By operation and layer: {analysis.chosen.title}"
     return Chart("by-term", finding, figure)
