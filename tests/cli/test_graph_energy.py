@@ -193,7 +193,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
     )
     assert needed == pytest.approx(4.6 * products + 0.9 * 13)  # 13 biases
     text = cli.text(*given, "--against", f"{tmp_path / 'mine.py'}:ann")
-    assert re.match(r"Energy of graph.nir\n\n +At .* % ", text)
+    assert re.match(r"Energy of graph.nir\n\n.* at equal accuracy.*\n +Both networks reach", text)
 
 
 def test_what_is_no_conventional_network(tmp_path: Path, cli: Cli) -> None:

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from docs.site import verdict
-from spikejoule.energy import BootstrapSettings, load_profiles
+from docs.site import conventional, verdict
+from spikejoule.energy import load_profiles
 from spikejoule.energy.bands import FrontsTable, VerdictTable, band_verdicts
-from spikejoule.params import load_params
+from spikejoule.energy.published import PublishedTable
 from tests.tools.committed import committed_rows, committed_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -66,12 +66,10 @@ def stated() -> dict[str, Any]:
     counted = table("energy").query("profile == '45nm-fp32' and term == 'spike_routed'")
     for layer, count in counted.groupby("layer")["count"].first().items():
         found[f"{layer}_spikes_per_inference"] = count
-    for name in [name for name in found if name.endswith(("_pj", "_mj"))]:
-        thousandth = {"_pj": "_nj", "_mj": "_j"}[name[-3:]]
-        found[name[:-3] + thousandth] = found[name] / 1000
+    found["energy_uj"] = found["energy_nj"] / 1000
+    found["training_arithmetic_j"] = found["training_arithmetic_mj"] / 1000
     found["sparsity_percent"] = 100 * found["sparsity_ratio"]
-    found["equal_accuracy_uj"] = found["equal_accuracy_energy_pj"] / 1e6
-    found["training_in_millions"] = found["training_energy_in_inferences"] / 1e6
+    found["training_in_millions"] = found["training_arithmetic_in_inferences"] / 1e6
     means = table("seeds").drop_duplicates("setting").set_index(["name", "early_exit"])
     whole, early = (means.loc["frugal-5000", one].to_dict() for one in (0, 1))
     found |= {"frugal": whole, "frugal_early": early, "means": history.mean().to_dict()}
@@ -88,9 +86,9 @@ STATED: dict[str, list[str]] = yaml.safe_load(
 def test_headlines(page: str) -> None:
     found = stated()
     assert_says(page, *(one.format(**found) for one in STATED[page]))
-    assert found["profile"] == "45nm-fp32"
-    assert found["equal_accuracy_ratio_low"] > 1, "the page does not say that it loses"
-    assert "95 % pruned, 8 bits" in str(found["equal_accuracy_baseline"])
+    assert found["profile"] == "lemaire-complete"
+    assert found["ratio_low"] > 1, "the page does not say that it loses"
+    assert "ratio_bound" not in found
 
 
 class TestSettings:
@@ -118,7 +116,7 @@ class TestSettings:
                 f"{float(row['validation_accuracy_percent']):.2f} % | "
                 f"{mean} %{'' if n_seeds == 1 else f' ({low} to {high})'} |",
                 f"| {name} | {', '.join(spikes)} | {updates} | {lazy} | "
-                f"{float(row['energy_per_inference_pj']) / 1000:.1f} |",
+                f"{float(row['energy_nj']):,.1f} | {float(row['arithmetic_nj']):.1f} |",
             )
 
     def test_budgets_of_five_seeds(self, seeds: pd.DataFrame) -> None:
@@ -233,14 +231,9 @@ def test_verdict(page: str) -> None:
 
 
 def test_the_verdict_follows_from_the_committed_networks() -> None:
-    params = load_params(REPOSITORY / "params.yaml")
-    settings = BootstrapSettings(
-        params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
-    )
     networks = FrontsTable.read(REPOSITORY / "metrics/fronts.csv").rows
-    found = pd.DataFrame(
-        dict(of) for of in band_verdicts(networks, load_profiles().values(), settings)
-    )
+    judging = [prices for prices in load_profiles().values() if prices.scope != "arithmetic"]
+    found = pd.DataFrame(dict(of) for of in band_verdicts(networks, judging, verdict.SETTINGS))
     stated = VerdictTable.read(REPOSITORY / "metrics/verdict.csv").rows
     pd.testing.assert_frame_equal(found, pd.DataFrame(dict(of) for of in stated), rtol=1e-6)
 
@@ -256,6 +249,31 @@ def test_every_verdict_is_of_recorded_networks() -> None:
             assert set(named["git_commit"]) == set(row[f"{side}_commits"].split())
     assert fronts.duplicated(["run_id", "network", "method"]).sum() == 0
     assert fronts["n_images"].nunique() <= 1
+
+
+def test_published_networks_are_means_of_the_recorded_ones() -> None:
+    assert conventional.published().rows == PublishedTable.read(conventional.TABLE).rows
+
+
+def test_counts_follow_from_energies() -> None:
+    """Of two price lists; a network without biases adds nothing but its synaptic events."""
+    rows = FrontsTable.read(REPOSITORY / "metrics/fronts.csv").rows
+    whole = {
+        row.run_id: verdict.counted(row)
+        for row in rows
+        if row.side == "spiking" and row.method == "whole window"
+    }
+    checked = 0
+    for row in committed_rows("seeds"):
+        has_biases = row["params.model.bias"] != "False"
+        if row["early_exit"] == "1" or " " in row["seeds"] or has_biases:
+            continue
+        counts = whole[row["run_ids"]]
+        assert counts is not None
+        events = float(row["synaptic_events_per_inference"])
+        assert counts == (pytest.approx(0, abs=1e-3), pytest.approx(events, rel=1e-6))
+        checked += 1
+    assert checked
 
 
 @pytest.mark.parametrize("job", ["", "latency"])

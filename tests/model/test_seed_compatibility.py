@@ -198,7 +198,7 @@ class TestTheSeedsCheckpointHere:
         found = cli.json("energy", seed_checkpoint)
         # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and step
         events = (1_569_177 * 20 + 1_787_084 * 10) / 4096
-        assert found["headline"]["energy_per_inference_pj"] == pytest.approx(
+        assert 1000 * found["headline"]["arithmetic_nj"] == pytest.approx(
             0.9 * events + 4.6 * 50 * 30
         )
         roots = [row["count"] for row in found["energies"] if row["term"] == "optimizer_root"]

@@ -160,7 +160,7 @@ def two_lines(paths: object, params: object) -> None:
     [
         (no_space, ["No space left on device."]),
         (two_lines, ["error: one", "error: two"]),
-        (lambda paths, params: paths["verdict"], ["and list ${paths.verdict} in each stage that"]),
+        (lambda paths, params: paths["figure"], ["and list ${paths.figure} in each stage that"]),
     ],
 )
 def test_how_a_stage_ends(

@@ -176,7 +176,7 @@ def test_of_three_seeds_in_any_order_the_latest_of_each() -> None:
     assert row.test_accuracy_percent == 97.0
     assert (row.test_lowest_percent, row.test_highest_percent) == (96.0, 98.0)
     assert (row.input_spikes_per_inference, row.hidden_spikes_per_inference) == (100.0, 110.0)
-    assert math.isnan(row.energy_per_inference_pj)
+    assert math.isnan(row.energy_nj)
 
 
 def test_early_exits_and_other_settings_are_rows_of_their_own() -> None:
@@ -203,23 +203,23 @@ def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> No
 
 
 def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
-    for name, seed, picojoules in (("n", 42, 9000.0), ("n-seed-43", 43, 11000.0)):
-        record(project, seeded(name, seed, metrics={"energy_per_inference_pj": picojoules}))
+    for name, seed, energy_nj in (("n", 42, 9.0), ("n-seed-43", 43, 11.0)):
+        record(project, seeded(name, seed, metrics={"energy_nj": energy_nj}))
     table = project / "seeds.csv"
     assert "42 43" in cli.text("seeds", project, "--table", table)
     rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
     figures = ["98.0", "97.0", "97.0", "97.0", "4000.0", "100.0", "100.0", "100.0", "", ""]
-    assert [row[:-4] for row in rows] == [
+    assert [row[:-5] for row in rows] == [
         ["n", "0", "1", "42 43", *figures], ["n", "0", "0", "42", *figures],
         ["n-seed-43", "0", "0", "43", *figures],
     ]  # fmt: skip
-    assert [row[-4] for row in rows] == ["10000.0", "9000.0", "11000.0"]
+    assert [row[-5] for row in rows] == ["10.0", "9.0", "11.0"]
     assert rows[0][-3] == f"{rows[1][-3]} {rows[2][-3]}"
     assert {tuple(row[-2:]) for row in rows} == {("c0ffee", "0")}
 
 
 # Events cost 0.9 pJ under this profile, MACs 4.6 pJ.
-PROFILE = "45nm-fp32"
+PROFILE = "lemaire-complete"
 SMALL, LARGE = "ReLU 784-9-10", "ReLU 784-100-10"
 
 

@@ -77,7 +77,7 @@ def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
     page.set_viewport_size({"width": 1440, "height": 900})
     for column in (
         "metrics.`test_accuracy_percent`", "metrics.`synaptic_events_per_inference`",
-        "metrics.`energy_per_inference_pj`", "metrics.`equal_accuracy_ratio`",
+        "metrics.`energy_nj`", "metrics.`ratio`",
         "params.`encode.encoding`", "tags.`data.source`",
     ):  # fmt: skip
         box = page.locator(f"[role=columnheader][col-id='{column}']").bounding_box()

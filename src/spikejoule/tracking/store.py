@@ -63,13 +63,13 @@ VIEW: Final = "overview"
 _VIEW_STATE = {
     "selectedColumns": [
         "metrics.`test_accuracy_percent`", "metrics.`synaptic_events_per_inference`",
-        "metrics.`energy_per_inference_pj`", "metrics.`equal_accuracy_ratio`",
+        "metrics.`energy_nj`", "metrics.`ratio`",
         "params.`encode.encoding`", "tags.`data.source`",
     ],
 }  # fmt: skip
 _NOTE = (
     "Spiking networks, one run for each distinct result of a pipeline, or each graph. The view "
-    "**Overview** shows accuracy, events, energy in pJ, its ratio at equal accuracy, and the data."
+    "**Overview** shows accuracy, events, energy in nJ, its ratio at equal accuracy, and the data."
 )
 # MLflow reads these when it is imported, and PostgreSQL's client when it connects, so that a store
 # that never answers is an error after about a minute; what the user has set stays.
