@@ -145,7 +145,7 @@ def seed_checkpoint(tmp_path: Path) -> Path:
 class TestVerdict:
     """The network of the file against the conventional ones of the baseline stage."""
 
-    UNDER = ("--verdict-profile", "45nm-fp32")
+    UNDER = ("--profile", "45nm-fp32")
     # 3,120 products of the first image, one more of each that follows; a bias for each of 30 units
     BASELINE_PJ = 4.6 * 3121.5 + 0.9 * 30
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
-import torch
 
-from spikejoule.cli.networks import given_network
 from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write_event_file
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.events import EventList, load_events, save_events
@@ -173,27 +171,19 @@ def refusing():
 
 
 def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
-    """On the same samples, as their mean over time; the verdict comes first."""
+    """On the same samples, as their mean over time; what is said of both comes first."""
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
     path = clicks(tmp_path, stamped(spikes, 500), sizes=(2, 3))
     (tmp_path / "mine.py").write_text(ANN, encoding="utf-8")
     given = ("energy", graph, "--events", path, *SAID, "--step-us", 500)
     found = cli.json(*given, "--against", f"{tmp_path / 'mine.py'}:ann")
-    module = given_network(f"{tmp_path / 'mine.py'}:ann").module
-    rates = torch.from_numpy(spikes.to_dense(np.float32).mean(axis=1))
-    with torch.no_grad():
-        hidden = torch.relu(module[0](rates))
-        right = 100 * float((module[2](hidden).argmax(1).numpy() == LABELS).mean())
+    # The graph names one class for every sample, which is no better than guessing.
+    assert found["verdicts"] == []
     own = found["inputs"]["accuracy"]["test_percent"]
-    assert {one["level_percent"] for one in found["verdicts"]} == {min(own, right)}
-    products = float(9 * (rates != 0).sum() + 4 * (hidden != 0).sum()) / len(LABELS)
-    (needed,) = (
-        one["conventional_pj"] for one in found["verdicts"] if one["profile"] == "45nm-fp32"
-    )
-    assert needed == pytest.approx(4.6 * products + 0.9 * 13)  # 13 biases
+    assert f"{own:.2f} % is no better than guessing (33.33 %)" in found["answer"][0]
     text = cli.text(*given, "--against", f"{tmp_path / 'mine.py'}:ann")
-    assert re.match(r"Energy of graph.nir\n\n.* at equal accuracy.*\n +Both networks reach", text)
+    assert re.match(r"Energy of graph.nir\n\n +No verdict", text)
 
 
 def test_what_is_no_conventional_network(tmp_path: Path, cli: Cli) -> None:
