@@ -1,5 +1,7 @@
 """What people pass to the Python API by mistake: refused in one sentence that names it."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,22 @@ def test_tensors_and_lists_are_taken() -> None:
     for one in (labels, labels.tolist(), labels.to(torch.uint8)):
         analysis = price_graph(graph(), events(), GIVEN, labels=one)
         assert analysis.inputs.labels.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("name", ["price", "verify"])
+def test_without_torch_the_extra_is_named(name: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import spikejoule\n"
+        "try:\n"
+        f"    spikejoule.{name}\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.startswith(f"spikejoule.{name} needs PyTorch")
+    assert "pip install 'spikejoule[torch]'" in done.stdout
 
 
 @pytest.mark.skipif(not WITH_TORCH, reason="needs PyTorch")
