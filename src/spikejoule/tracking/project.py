@@ -154,8 +154,10 @@ def check_limits(root: Path) -> str:
 
 def _energy_nj(energy: Mapping[str, Any]) -> float | None:
     """The energy of an inference in the metrics, in nJ; None where nothing is priced."""
-    upper_end = energy.get("energy_high_nj")
-    return energy.get("energy_nj", upper_end) if upper_end else None
+    mean, upper_end = energy.get("energy_nj"), energy.get("energy_high_nj")
+    if not upper_end:
+        return None
+    return upper_end if mean is None else mean
 
 
 def stage_parameters(directory: Path, stage: str) -> tuple[str, ...]:
