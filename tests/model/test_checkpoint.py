@@ -257,7 +257,7 @@ class TestReadComplete:
                 "at most 10,000 are possible",
             ),
             (_with("energy_proxies", "input_macs_per_inference", 1e7), "products of the input"),
-            (_with("spikejoule", "test", _ends(99.9, 1.0)), "99.9 to 91.25 to 1 %"),
+            (_with("spikejoule", "test", _ends(99.9, 1.0)), "99.9 to 91.25 to 1 % is no interval"),
             (_with("spikejoule", "test", _ends(91.3, 99.9)), "91.3 to 91.25 to 99.9 %"),
         ],
     )

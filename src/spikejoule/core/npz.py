@@ -121,7 +121,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def _schema(archive: zipfile.ZipFile) -> str:
-    """The schema that an archive states, empty for none; BadZipFile for one that is too large."""
+    """The schema that an archive states, empty for none; BadZipFile if it is too large."""
     name = f"{SCHEMA_KEY}.npy"
     if name not in archive.namelist():
         return ""
@@ -159,7 +159,7 @@ def read_npz(
 
 
 def schema_of(path: FilePath) -> str:
-    """The schema that a file states; empty for one that is missing, damaged or no .npz file."""
+    """The schema that a file states; empty if it is missing, damaged or no .npz file."""
     try:
         with opened_archive(path) as archive:
             return _schema(archive)

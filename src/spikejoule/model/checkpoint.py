@@ -263,8 +263,8 @@ class CompleteFile(Sizes):
         low, high = test.test_accuracy_low_percent, test.test_accuracy_high_percent
         ends = [end for end in (low, self.test_accuracy, high) if end is not None]
         if sorted(ends) != ends:
-            interval = " to ".join(f"{end:g}" for end in ends)
-            raise ValueError(f"the test accuracy and its interval, {interval} %, must not descend")
+            stated = " to ".join(f"{end:g}" for end in ends)
+            raise ValueError(f"{stated} % is no interval that holds the test accuracy")
         return self
 
 
@@ -353,12 +353,13 @@ def complete_checkpoint(
 
 
 def _impossible_count(checkpoint: CompleteCheckpoint) -> str:
-    """The first recorded count that is more than the network can do, in words; empty for none."""
+    """The first count that is more than the network can do, in words; empty for none."""
     for name, count, most in _recorded_counts(checkpoint):
         # A mean is rounded.
         if count is not None and count > most * (1 + 1e-9):
             steps = checkpoint.encoder.time_window
-            return f"{name} is {count:,.10g}, but at most {most:,} are possible in {steps:,} steps"
+            possible = f"at most {most:,} are possible in {steps:,} steps"
+            return f"{name} is {count:,.10g}, but {possible}"
     return ""
 
 
@@ -367,7 +368,7 @@ def _recorded_counts(
 ) -> Iterator[tuple[str, float | None, int]]:
     """Each recorded count: what it is of, the count, and the most that it can be.
 
-    A unit fires at most once in a step, and a synapse carries at most one event or product.
+    A unit fires at most once in a step; a synapse carries at most one event or product.
     """
     file, network = checkpoint.file, checkpoint.architecture
     steps, names = checkpoint.encoder.time_window, network.layer_names
@@ -380,8 +381,8 @@ def _recorded_counts(
     proxies = file.energy_proxies
     for name, entry in proxies.per_layer.items():
         if name in events:
-            mean = entry.synaptic_events_per_inference
-            yield f"the mean of synaptic events of {name} per inference", mean, events[name]
+            what = f"the mean of synaptic events of {name} per inference"
+            yield what, entry.synaptic_events_per_inference, events[name]
     macs = proxies.input_macs_per_inference
     yield "the mean of products of the input per inference", macs, products
     recorded, samples = file.training_spikes, file.training_results.total_samples
@@ -392,7 +393,8 @@ def _recorded_counts(
     for row in file.spikejoule.history:
         where = f"of epoch {row.epoch}"
         for name, count in zip(names, row.spikes, strict=False):
-            yield f"the number of spikes of {name} {where}", count, row.samples * spikes[name]
+            most = row.samples * spikes[name]
+            yield f"the number of spikes of {name} {where}", count, most
         for name, count in zip(events, row.synaptic_events or (), strict=False):
             most = row.samples * events[name]
             yield f"the number of synaptic events of {name} {where}", count, most

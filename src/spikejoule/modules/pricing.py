@@ -148,14 +148,14 @@ class Report:
             raise ParameterError(f"budget_nj is {budget_nj!r}; allowed: a number of nJ")
         if self.own_not_counted and not accept_uncounted:
             raise LimitError(
-                "whether an inference keeps to the budget is not known, because part of the "
-                f"model was not counted: {', '.join(self.own_not_counted)}; "
+                "whether an inference keeps to the budget is not known, because part of "
+                f"the model was not counted: {', '.join(self.own_not_counted)}; "
                 "accept_uncounted=True leaves that out."
             )
         if all(row["energy"] is None for row in self.analysis.records(profile=name)):
             raise LimitError(
-                "whether an inference keeps to the budget is not known, because nothing "
-                f"that the model does has a price under {name}."
+                "whether an inference keeps to the budget is not known, because "
+                f"nothing that the model does has a price under {name}."
             )
         total = self.analysis.total(profile=name)
         spent = total.high_pj if total.value_pj is None else total.value_pj

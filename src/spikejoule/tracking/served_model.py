@@ -120,8 +120,8 @@ def answer(
     for place in indices:
         if not _is_whole(place, 2**63):
             raise ParameterError(
-                f"indices: {shown(place)} is not allowed; allowed: whole numbers from 0 to "
-                f"{2**63 - 1}"
+                f"indices: {shown(place)} is not allowed; allowed: whole numbers from 0 "
+                f"to {2**63 - 1}"
             )
     places = np.array(indices if len(indices) else range(len(pixels)), dtype=np.int64)
     size = max(1, _BLOCK_STEPS // checkpoint.encoder.time_window)
@@ -193,7 +193,7 @@ def _rows(
 
 
 def _is_whole(number: object, below: int) -> bool:
-    """Whether it is a whole number of a range; MLflow passes null, and integers of any size."""
+    """Whether it is a whole number from 0 on; MLflow passes null and any integer."""
     return isinstance(number, int | np.integer) and bool(0 <= number < below)
 
 

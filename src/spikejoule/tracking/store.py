@@ -240,9 +240,10 @@ def in_one_line(error: BaseException) -> str:
 
 
 def _cause_of_request(error: BaseException) -> BaseException:
-    """The first cause of an error of a request (a refused connection, say); any other error itself.
+    """What made a request fail (a refused connection, say); any other error itself.
 
-    What `requests` and MLflow say of it quotes the path of the address, which may hold a token.
+    The messages of requests and MLflow quote the path of the address, which may hold a
+    token.
     """
     chain: list[BaseException] = []
     cause: BaseException | None = error
@@ -260,7 +261,7 @@ def _shown(address: re.Match[str]) -> str:
     if scheme in ("sqlite", "file") and rest.startswith("/"):
         return f"{scheme}://{rest.partition('?')[0]}"
     user, _, place = rest.rpartition("@")
-    if re.search(r"[\s/?#]", user):  # whether that is a password or a path, nobody knows
+    if re.search(r"[\s/?#]", user):  # a password, or a path with an `@`
         return f"{scheme}://***"
     try:
         parts = urlsplit(f"{scheme}://{place}")
