@@ -153,8 +153,9 @@ def check_limits(root: Path) -> str:
 
 
 def _energy_nj(energy: Mapping[str, Any]) -> float | None:
-    """The energy of an inference in the metrics, in nJ; None where nothing is priced."""
-    mean, upper_end = energy.get("energy_nj"), energy.get("energy_high_nj")
+    """The energy of an inference, in nJ; None where nothing is priced."""
+    mean: float | None = energy.get("energy_nj")
+    upper_end: float | None = energy.get("energy_high_nj")
     if not upper_end:
         return None
     return upper_end if mean is None else mean
