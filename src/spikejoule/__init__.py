@@ -27,4 +27,11 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # the packages below know nothing of `modules`
 
-    return getattr(import_module("spikejoule.modules"), name)
+    try:
+        modules = import_module("spikejoule.modules")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        words = f"spikejoule.{name} needs PyTorch: pip install 'spikejoule[torch]'."
+        raise ModuleNotFoundError(words, name="torch") from None
+    return getattr(modules, name)

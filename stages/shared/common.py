@@ -7,7 +7,7 @@ from pathlib import Path
 
 from numba.core import event as compiler
 
-from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.errors import SpikejouleError, memory_errors
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
 from stages.shared.project import pipeline, project_root
@@ -29,7 +29,7 @@ def run_stage(name: str) -> int:
         params = load_params(PARAMS_FILE)
         pipeline()
         forget_recorded(project_root())
-        with compiler.install_listener("numba:compile", Compiling()):
+        with compiler.install_listener("numba:compile", Compiling()), memory_errors():
             import_module(f"stages.{name}").main(paths, params)
             return 0
     except SpikejouleError as error:
@@ -38,8 +38,8 @@ def run_stage(name: str) -> int:
         problems = f"{' '.join(str(error).split())}."
     except MemoryError as error:
         problems = (
-            f"not enough memory ({error}); smaller train.batch_size, model.hidden or "
-            "encode.time_window need less."
+            f"not enough memory ({error}); smaller train.batch_size, model.hidden, "
+            "model.layers or encode.time_window need less."
         )
     for line in problems.splitlines():
         print(f"error: {line}", file=sys.stderr)

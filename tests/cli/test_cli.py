@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,14 @@ class TestInspect:
         # JSON has no such number.
         found = cli.json("inspect", tmp_path / "c.pth")
         assert found["training_history"]["losses"][0] == "NaN"
+
+    def test_values_nested_very_deep(self, tmp_path: Path, cli: Cli) -> None:
+        deep: dict[str, Any] = {}
+        for _ in range(400):
+            deep = {"a": deep}
+        write_complete(tmp_path / "deep.pth", {**complete_content(), "deep": deep})
+        for options in ((), ("--json",)):
+            assert "nested too deep" in cli.refusal("inspect", tmp_path / "deep.pth", *options)
 
 
 def test_who_calls_a_command_keeps_his_garbage_collection(file: Path, cli: Cli) -> None:

@@ -202,6 +202,18 @@ class TestNpz:
         with pytest.raises(ValueError, match="taken"):
             npz.write_npz(path, SCHEMA, {"schema": np.zeros(1)})
 
+    def test_a_schema_of_many_bytes_is_not_unpacked(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.npz"
+        np.savez_compressed(path, schema=np.zeros(1 << 26, np.uint8), x=np.zeros(2))
+        assert path.stat().st_size < 100_000
+        tracemalloc.start()
+        try:
+            assert npz.schema_of(path) == ""
+            refusal(lambda path: npz.read_npz(path, SCHEMA), path)
+            assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        finally:
+            tracemalloc.stop()
+
 
 class TestTorch:
     def test_equal_content_gives_equal_bytes(self) -> None:

@@ -1,5 +1,8 @@
 """What people pass to the Python API by mistake: refused in one sentence that names it."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import spikejoule
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import price_graph
@@ -98,6 +102,27 @@ def test_tensors_and_lists_are_taken() -> None:
         assert analysis.inputs.labels.tolist() == labels.tolist()
 
 
+@pytest.mark.parametrize("name", ["price", "verify"])
+def test_without_torch_the_extra_is_named(name: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import spikejoule\n"
+        "try:\n"
+        f"    spikejoule.{name}\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(spikejoule.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith(f"spikejoule.{name} needs PyTorch")
+    assert "pip install 'spikejoule[torch]'" in done.stdout
+
+
 @pytest.mark.skipif(not WITH_TORCH, reason="needs PyTorch")
 @pytest.mark.filterwarnings("ignore:no answer")
 class TestOfAModel:
@@ -124,8 +149,6 @@ class TestOfAModel:
         "name", [of for of in (*OTHERS, "a path") if of not in ("a sparse tensor", "bfloat16")]
     )
     def test_others_in_each_place(self, name: str, given: dict[str, Any]) -> None:
-        import spikejoule
-
         other = OTHERS.get(name, Path("mine.npy"))
         places = ["model", "loader", "against", "neurons", "time_axis", "batch_size"]
         places += [] if other is None else ["labels"]
@@ -138,8 +161,6 @@ class TestOfAModel:
 
     def test_samples_that_are_none(self, given: dict[str, Any]) -> None:
         import torch
-
-        import spikejoule
 
         for loader in (given["loader"] * torch.nan, given["loader"][:0], [], given["loader"][0]):
             with pytest.raises(SpikejouleError):

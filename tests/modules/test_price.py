@@ -225,6 +225,44 @@ class TestReport:
         with pytest.raises(LimitError, match="the budget is 0.001 nJ"):
             report.check(budget_nj=0.001)
 
+    def test_no_budget_is_kept_while_part_of_the_model_is_not_counted(self, spikes: Tensor) -> None:
+        class Functional(nn.Module):
+            """Its largest layer is a function."""
+
+            def __init__(self, rest: nn.Module) -> None:
+                super().__init__()
+                self.weight, self.rest = nn.Parameter(torch.randn(400, 30)), rest
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.rest(nn.functional.linear(x, self.weight))
+
+        model = Functional(nn.Sequential(LIF(), nn.Linear(400, 4), LIF()))
+        report = price(model.eval(), spikes)
+        with pytest.raises(LimitError) as refused:
+            report.check(budget_nj=1000)
+        assert report.own_not_counted
+        for name in report.own_not_counted:
+            assert name in str(refused.value)
+        assert "linear" in str(refused.value)
+        assert "accept_uncounted=True" in str(refused.value)
+        assert report.check(budget_nj=1000, accept_uncounted=True) is report
+        with pytest.raises(LimitError, match=r"the budget is 1e-06 nJ"):
+            report.check(budget_nj=1e-6, accept_uncounted=True)
+        # What a network to compare with lacks is no part of this model's energy.
+        ann = Functional(nn.Sequential(nn.ReLU(), nn.Linear(400, 4))).eval()
+        report = price(dense(), spikes, labels=np.arange(N) % 4, against=ann)
+        assert report.not_counted
+        assert report.check(budget_nj=1000) is report
+
+    def test_no_budget_is_kept_where_nothing_has_a_price(self) -> None:
+        """Price lists of synaptic events, and a model without any."""
+        model = nn.Sequential(nn.Linear(30, 4), LIF()).eval()
+        report = price(model, torch.rand(T, N, 30))
+        assert report.check(budget_nj=1000) is report
+        for name in ("truenorth", "odin", "seneca"):
+            with pytest.raises(LimitError, match=name):
+                report.check(budget_nj=1000, profile=name, accept_uncounted=True)
+
     def test_networks_of_one_name_are_told_apart(self, spikes: Tensor) -> None:
         anns = [nn.Sequential(nn.Linear(30, 4)).eval() for _ in range(3)]
         report = price(dense(), spikes, labels=np.arange(N) % 4, against=anns)

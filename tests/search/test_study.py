@@ -76,12 +76,13 @@ class TestWorker:
         self, search: Search, train: Callable[..., None]
     ) -> None:
         unfit = ParameterError("the samples are images, but the encoding 'none' takes events")
-        train(unfit, MemoryError("9 TB"))
+        of_torch = RuntimeError("alloc_cpu.cpp: DefaultCPUAllocator: can't allocate 8 TB")
+        train(unfit, MemoryError("9 TB"), of_torch)
         run_trials(search)
         state = state_of(search)
-        assert (len(state[TRAINED]), len(state[FAILED])) == (2, 2)
+        assert (len(state[TRAINED]), len(state[FAILED])) == (1, 3)
         reasons = [trial.user_attrs[ENDED]["reason"] for trial in state[FAILED]]
-        assert reasons == [str(unfit), "9 TB"]
+        assert reasons == [str(unfit), "9 TB", "can't allocate 8 TB"]
 
     def test_a_combination_that_is_not_allowed_is_no_trial(
         self, search: Search, train: Callable[..., None]

@@ -16,6 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import torch
 from numba.core.event import install_listener
 from tqdm import tqdm
 
@@ -155,10 +156,15 @@ def two_lines(paths: object, params: object) -> None:
     raise ParameterError("one\ntwo")
 
 
+def no_memory(paths: object, params: object) -> None:
+    torch.empty(2**62, dtype=torch.uint8)
+
+
 @pytest.mark.parametrize(
     ("main", "said"),
     [
         (no_space, ["No space left on device."]),
+        (no_memory, ["not enough memory"]),
         (two_lines, ["error: one", "error: two"]),
         (lambda paths, params: paths["figure"], ["and list ${paths.figure} in each stage that"]),
     ],

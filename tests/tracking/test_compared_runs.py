@@ -1,6 +1,7 @@
 """Runs compared: means over seeds, their Pareto front, the verdict; tables that cite runs."""
 
 import math
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -395,9 +396,10 @@ def test_networks_of_a_lost_store_are_judged_from_their_table(priced: Path, cli:
     ("replaced", "said"),
     [
         (("mnist5k,", "kmnist,"), "1 measured on other images"),
-        (("115.0", ""), "1 networks of the table, without some of the prices"),
-        (("115.0", "-1"), "row 2: "),
-        (("115.0", "much"), "row 2: "),
+        ((r"115\.0,[\d.]+", ","), "1 networks of the table, without some of the prices"),
+        ((r"115\.0", ""), "row 2: "),
+        ((r"115\.0", "-1"), "row 2: "),
+        ((r"115\.0", "much"), "row 2: "),
     ],
 )
 def test_a_table_that_does_not_fit(
@@ -406,7 +408,8 @@ def test_a_table_that_does_not_fit(
     table = priced / "table.csv"
     record_networks(priced, "lean", networks(42))
     cli.text("verdict", priced, "--fronts", table)
-    table.write_text(table.read_text(encoding="utf-8").replace(*replaced), encoding="utf-8")
+    text = table.read_text(encoding="utf-8")
+    table.write_text(re.sub(*replaced, text), encoding="utf-8")
     answer = cli.refusal if said.startswith("row") else cli.text
     assert said in answer("verdict", priced, "--recorded", table)
 

@@ -25,22 +25,34 @@ def test_each_limit_is_a_sentence_about_what_dvc_has_recorded(
         assert status == bool(broken)
         return broken
 
-    energy = json.loads(ENERGY.read_text(encoding="utf-8"))
-    spent = energy["energy_per_inference_pj"] / 1000
+    def record(**energies: float) -> None:
+        """Other energies, as if the pipeline had made them."""
+        metrics = {name: value for name, value in recorded.items() if "energy" not in name}
+        ENERGY.write_text(json.dumps(metrics | energies), encoding="utf-8")
+
+    recorded = json.loads(ENERGY.read_text(encoding="utf-8"))
     accuracy = json.loads(EVALUATION.read_text(encoding="utf-8"))["test_accuracy_percent"]
+    record(energy_nj=250.0, energy_low_nj=249.0, energy_high_nj=251.0)
+    assert "not the file that dvc.lock records" in check(250, None)[0]
     # The lock is that of the parameters before: limits are no dependency of any stage.
-    assert check(spent, accuracy) == []
-    first, second = check(spent * 0.999, accuracy + 0.01)
-    assert first.startswith(f"error: an inference takes {spent:.10g} nJ under 45nm-fp32; ")
+    write_lock(Path())
+    assert check(250, accuracy) == []
+    first, second = check(249.9, accuracy + 0.01)
+    profile = recorded["profile"]
+    assert first.startswith(f"error: an inference takes 250 nJ under {profile}; ")
     assert second.startswith("error: the test accuracy is ")
-    assert check(spent, accuracy + 0.01) == [second]
-    assert check(spent * 0.999, None) == [first]
+    assert check(250, accuracy + 0.01) == [second]
+    assert check(249.9, None) == [first]
     assert "set one of them" in check(None, None)[0]
     # Of a bracket, the upper end counts.
-    del energy["energy_per_inference_pj"]
-    ENERGY.write_text(json.dumps(energy), encoding="utf-8")
-    high = energy["energy_per_inference_high_pj"] / 1000
-    assert "not the file that dvc.lock records" in check(high, None)[0]
+    record(energy_low_nj=249.0, energy_high_nj=251.0)
     write_lock(Path())
-    assert check(high, None) == []
-    assert len(check(high * 0.999, None)) == 1
+    assert check(251, None) == []
+    assert len(check(250.9, None)) == 1
+    # Without an energy, or where nothing has a price, no budget is kept.
+    for energies in ({}, {"energy_nj": 0.0, "energy_low_nj": 0.0, "energy_high_nj": 0.0}):
+        record(**energies)
+        write_lock(Path())
+        (line,) = check(1e6, accuracy)
+        assert f"no energy of an inference under {profile}" in line
+        assert check(None, accuracy) == []

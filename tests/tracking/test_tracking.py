@@ -7,7 +7,9 @@ import socket
 import time
 import zlib
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -137,6 +139,44 @@ def test_a_store_out_of_reach_is_said_at_once(
                 publish(record, store)
             assert time.monotonic() - start < 20
             assert "secret" not in str(raised.value)
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A server that is no MLflow: it quotes the address, or fails."""
+
+    def do_GET(self) -> None:
+        """Not found, or not at present."""
+        self.send_response(503 if "busy" in self.path else 404)
+        self.end_headers()
+        self.wfile.write(f"Cannot GET {self.path}".encode())
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+def test_no_message_shows_the_path_of_a_server(
+    project: Path, record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+        for uri, said in (
+            ("http://127.0.0.1:9/t/s3cret", "Connection refused"),
+            (f"http://127.0.0.1:{port}/t/s3cret", "404"),
+            (f"http://127.0.0.1:{port}/busy/s3cret", "503"),
+            (f"https://127.0.0.1:{port}/t/s3cret", "SSL"),
+        ):
+            store = project_store(project, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
+            with pytest.raises(StoreError) as raised:
+                publish(record, store)
+            assert said in str(raised.value)
+            assert uri.removesuffix("/t/s3cret").removesuffix("/busy/s3cret") in str(raised.value)
+            assert "s3cret" not in str(raised.value)
+        server.shutdown()
 
 
 @pytest.mark.parametrize(("said", "shown"), SECRETS["messages"].items())

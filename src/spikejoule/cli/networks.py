@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import SafeRepresenter
 
@@ -65,9 +65,18 @@ def inspect(options: argparse.Namespace) -> str:
         content = _graph_content(read_nir(options.file))
     else:
         content = read_complete(options.file).content
+    try:
+        return _content_text(content, options.json)
+    except (PydanticSerializationError, RecursionError) as error:
+        raise ArtifactError(
+            f"{options.file} cannot be shown: its values are nested too deep."
+        ) from error
+
+
+def _content_text(content: dict[str, Any], as_json: bool) -> str:
     text = to_json(content, fallback=_json_value, inf_nan_mode="strings")
     values = json.loads(text)
-    if options.json:
+    if as_json:
         return json_text(values)
     yaml, buffer = YAML(typ="safe", pure=True), io.StringIO()
     yaml.Representer, yaml.default_flow_style, yaml.width = _ListsInLines, False, 110

@@ -101,6 +101,19 @@ def check(path: object, problem: str, error_type: type[SpikejouleError] = Artifa
 
 
 @contextmanager
+def memory_errors() -> Iterator[None]:
+    """PyTorch's own errors for a lack of memory, RuntimeErrors, become MemoryErrors."""
+    try:
+        yield
+    except RuntimeError as error:
+        _, allocator, request = str(error).partition("DefaultCPUAllocator: ")
+        if allocator or type(error).__name__ == "OutOfMemoryError":  # of a GPU
+            reason = (request or str(error)).partition("\n")[0]
+            raise MemoryError(reason) from error
+        raise
+
+
+@contextmanager
 def in_one_sentence(what: str) -> Iterator[None]:
     """Whatever a user's own code, or a library that runs it, raises inside: as a ParameterError
     that says what fails, and why. Errors of this project say so already."""

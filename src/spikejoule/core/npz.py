@@ -24,6 +24,9 @@ from spikejoule.core.store import MAX_BYTES, FilePath, atomic_writer, open_regul
 SCHEMA_KEY: Final = "schema"
 """The entry that names a file's schema."""
 
+MAX_SCHEMA_BYTES: Final = 1 << 16
+"""Size of that entry."""
+
 MAX_STORED_BYTES: Final = 1 << 42
 """Size of a file of which parts are read."""
 
@@ -117,6 +120,19 @@ def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         return array
 
 
+def _schema(archive: zipfile.ZipFile) -> str:
+    """The schema that an archive states, empty for none; BadZipFile if it is too large."""
+    name = f"{SCHEMA_KEY}.npy"
+    if name not in archive.namelist():
+        return ""
+    n_bytes = archive.getinfo(name).file_size
+    if n_bytes > MAX_SCHEMA_BYTES:
+        raise zipfile.BadZipFile(
+            f"its schema has {n_bytes:,} bytes, but may have {MAX_SCHEMA_BYTES:,}"
+        )
+    return str(_member(archive, name))
+
+
 def read_npz(
     path: FilePath, schema: str, leave_out: Collection[str] = ()
 ) -> dict[str, NDArray[Any]]:
@@ -128,21 +144,25 @@ def read_npz(
     """
     with opened_archive(path) as archive:
         check_archive(archive, [f"{name}.npy" for name in leave_out])
+        found = _schema(archive)
+        if found != schema:
+            raise ArtifactError(
+                f"{path} must be a file of the schema {schema!r}, but is one of "
+                f"{found or 'no schema'!r:.80}."
+            )
         names = [name.removesuffix(".npy") for name in archive.namelist()]
-        arrays = {name: _member(archive, f"{name}.npy") for name in names if name not in leave_out}
-    found = str(arrays.pop(SCHEMA_KEY, "no schema"))
-    if found != schema:
-        raise ArtifactError(
-            f"{path} must be a file of the schema {schema!r}, but is one of {found!r:.80}."
-        )
-    return arrays
+        return {
+            name: _member(archive, f"{name}.npy")
+            for name in names
+            if name not in leave_out and name != SCHEMA_KEY
+        }
 
 
 def schema_of(path: FilePath) -> str:
-    """The schema that a file states; empty for one that is missing or no .npz file."""
+    """The schema that a file states; empty if it is missing, damaged or no .npz file."""
     try:
         with opened_archive(path) as archive:
-            return str(_member(archive, f"{SCHEMA_KEY}.npy"))
+            return _schema(archive)
     except ArtifactError:
         return ""
 

@@ -122,6 +122,12 @@ class RecordedNetwork(Row):
         for name, cell in (self.model_extra or {}).items():
             if cell not in (None, "") and not 0 <= float(cell) < np.inf:
                 raise ValueError(f"{name} is {cell!r}, but must be an energy")
+        for profile in {name.partition(":")[0] for name in self.priced}:
+            kinds = {kind for kind in _PJ if f"{profile}:{kind}" in self.priced}
+            if "pj_standard_deviation" in kinds and not (
+                "pj" in kinds or kinds >= {"pj_low", "pj_high"}
+            ):
+                raise ValueError(f"{profile} has a standard deviation and no energy")
         return self
 
     @property

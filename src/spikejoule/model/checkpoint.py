@@ -17,15 +17,15 @@ usual names too, as the float32 numbers that the integers stand for.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
+from spikejoule.core.errors import ArtifactError, ParameterError, check, first_problem
 from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
@@ -257,6 +257,16 @@ class CompleteFile(Sizes):
     energy_proxies: EnergyProxiesSection = EnergyProxiesSection()
     spikejoule: ProjectSection = ProjectSection()
 
+    @model_validator(mode="after")
+    def _accuracy_is_in_its_interval(self) -> Self:
+        test = self.spikejoule.test
+        low, high = test.test_accuracy_low_percent, test.test_accuracy_high_percent
+        ends = [end for end in (low, self.test_accuracy, high) if end is not None]
+        if sorted(ends) != ends:
+            stated = " to ".join(f"{end:g}" for end in ends)
+            raise ValueError(f"{stated} % is no interval that holds the test accuracy")
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class CompleteCheckpoint:
@@ -330,13 +340,66 @@ def complete_checkpoint(
         raise ArtifactError(
             f"{path} describes no valid network: {error}: write it again."
         ) from error
-    return CompleteCheckpoint(
+    encoder = encoder_of_entry(path, content["encoding"])
+    checkpoint = CompleteCheckpoint(
         content=dict(content),
         file=file,
         architecture=architecture,
         state=state,
-        encoder=encoder_of_entry(path, content["encoding"]),
+        encoder=encoder,
     )
+    check(path, _impossible_count(checkpoint))
+    return checkpoint
+
+
+def _impossible_count(checkpoint: CompleteCheckpoint) -> str:
+    """The first count that is more than the network can do, in words; empty for none."""
+    for name, count, most in _recorded_counts(checkpoint):
+        # A mean is rounded.
+        if count is not None and count > most * (1 + 1e-9):
+            steps = checkpoint.encoder.time_window
+            possible = f"at most {most:,} are possible in {steps:,} steps"
+            return f"{name} is {count:,.10g}, but {possible}"
+    return ""
+
+
+def _recorded_counts(
+    checkpoint: CompleteCheckpoint,
+) -> Iterator[tuple[str, float | None, int]]:
+    """Each recorded count: what it is of, the count, and the most that it can be.
+
+    A unit fires at most once in a step; a synapse carries at most one event or product.
+    """
+    file, network = checkpoint.file, checkpoint.architecture
+    steps, names = checkpoint.encoder.time_window, network.layer_names
+    spikes = {layer.name: steps * layer.n_out for layer in network.layers}
+    events = {one.name: steps * int(network.fan_out_of(one).sum()) for one in network.connections}
+    products = next(iter(events.values()))
+    means = checkpoint.spikes_per_inference() or {}
+    for name in means:
+        yield f"the mean of spikes of {name} per inference", means[name], spikes[name]
+    proxies = file.energy_proxies
+    for name, entry in proxies.per_layer.items():
+        if name in events:
+            what = f"the mean of synaptic events of {name} per inference"
+            yield what, entry.synaptic_events_per_inference, events[name]
+    macs = proxies.input_macs_per_inference
+    yield "the mean of products of the input per inference", macs, products
+    recorded, samples = file.training_spikes, file.training_results.total_samples
+    totals = recorded.by_layer("total_{}", recorded.total_per_layer, names) or {}
+    for name in totals if samples is not None else ():
+        most = (samples or 0) * spikes[name]
+        yield f"the total of spikes of {name} in training", totals[name], most
+    for row in file.spikejoule.history:
+        where = f"of epoch {row.epoch}"
+        for name, count in zip(names, row.spikes, strict=False):
+            most = row.samples * spikes[name]
+            yield f"the number of spikes of {name} {where}", count, most
+        for name, count in zip(events, row.synaptic_events or (), strict=False):
+            most = row.samples * events[name]
+            yield f"the number of synaptic events of {name} {where}", count, most
+        most = row.samples * products
+        yield f"the number of products of the input {where}", row.input_macs, most
 
 
 def _network(file: CompleteFile) -> tuple[Network, dict[str, NDArray[np.float32]]]:

@@ -51,6 +51,7 @@ class Report:
         predictions: the class of each sample, [N], -1 where none or several have the most spikes;
             None where the model gives no scores.
         not_counted: modules that ran and are not known.
+        own_not_counted: those of them in the model itself, not in a network to compare with.
         notes: what a reader has to know besides, a sentence each.
     """
 
@@ -59,6 +60,7 @@ class Report:
     predictions: NDArray[np.int64] | None = None
     not_counted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    own_not_counted: tuple[str, ...] = ()
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -120,15 +122,24 @@ class Report:
         """Write the page, a self-contained HTML file."""
         write_text(path, energy_page(PageContent(self.analysis)))
 
-    def check(self, *, budget_nj: float, profile: str | None = None) -> "Report":
+    def check(
+        self,
+        *,
+        budget_nj: float,
+        profile: str | None = None,
+        accept_uncounted: bool = False,
+    ) -> "Report":
         """This report, if an inference takes no more than a budget.
 
         Args:
             budget_nj: in nJ; compared is the mean, and where prices are ranges the upper end.
             profile: id of the profile; None for that of the headline.
+            accept_uncounted: whether to compare the energy of what was counted although parts
+                of the model were not (`own_not_counted`).
 
         Raises:
-            LimitError: it takes more.
+            LimitError: it takes more, part of the model was not counted, or nothing that it
+                does has a price under the profile.
             ParameterError: there is no such profile.
         """
         name = profile or self.analysis.chosen.id
@@ -136,6 +147,17 @@ class Report:
             raise ParameterError(f"profile: {name!r} is not a profile")
         if isinstance(budget_nj, bool) or not isinstance(budget_nj, float | int):
             raise ParameterError(f"budget_nj is {budget_nj!r}; allowed: a number of nJ")
+        if self.own_not_counted and not accept_uncounted:
+            raise LimitError(
+                "whether an inference keeps to the budget is not known, because part of "
+                f"the model was not counted: {', '.join(self.own_not_counted)}; "
+                "accept_uncounted=True leaves that out."
+            )
+        if all(row["energy"] is None for row in self.analysis.records(profile=name)):
+            raise LimitError(
+                "whether an inference keeps to the budget is not known, because "
+                f"nothing that the model does has a price under {name}."
+            )
         total = self.analysis.total(profile=name)
         spent = total.high_pj if total.value_pj is None else total.value_pj
         if not spent <= 1000 * budget_nj:
@@ -247,7 +269,14 @@ def price(
     inputs = replace(inputs, facts=tuple(facts), not_counted=tuple(unknown))
     arithmetic = arithmetic_profile(profiles)
     analysis = analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
-    return Report(analysis, activity, run.answers(), tuple(unknown), tuple(notes))
+    return Report(
+        analysis,
+        activity,
+        run.answers(),
+        not_counted=tuple(unknown),
+        notes=tuple(notes),
+        own_not_counted=tuple(run.not_counted),
+    )
 
 
 def _told_apart(baselines: Iterable[BaselineCounts]) -> list[BaselineCounts]:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 import spikejoule
 from spikejoule.core import provenance
-from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ArtifactError, ParameterError, memory_errors
 from spikejoule.core.resume import ResumeFile
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.engine.choice import resolve_device
@@ -195,7 +195,8 @@ class Objective:
         with ResumeFile(search.folder / "resume", key, f"trial {number} of the search") as resume:
             try:
                 store = resume if params.train.resume else None
-                metrics, digest = run_trial(params, self._data, search, store)
+                with memory_errors():
+                    metrics, digest = run_trial(params, self._data, search, store)
                 ended: dict[str, Any] = {"metrics": metrics, "trained_sha256": digest}
             except (MemoryError, ParameterError) as error:
                 ended = {"reason": in_one_line(error)}

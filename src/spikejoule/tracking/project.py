@@ -107,7 +107,7 @@ def check_limits(root: Path) -> str:
 
     Energy is that of the counted operations under the profile of the metrics, per inference over
     the whole window: the mean, or the upper end where the profile has brackets alone. What the
-    profile has no price for is not in it.
+    profile has no price for is not in it; where it prices nothing, no budget is kept.
 
     Args:
         root: of the project.
@@ -116,7 +116,8 @@ def check_limits(root: Path) -> str:
         what was kept, a sentence for each limit.
 
     Raises:
-        LimitError: a limit is exceeded; one sentence for each.
+        LimitError: a limit is exceeded, or there is no energy to compare with a budget; one
+            sentence for each.
         ParameterError: no limit is set.
         ArtifactError: there are no metrics, or they are not those of dvc.lock.
     """
@@ -128,12 +129,16 @@ def check_limits(root: Path) -> str:
         files = [paths["energy_metrics"], paths["evaluate_metrics"]]
         check_against_lock(files)
         energy, evaluated = map(read_json, files)
-    accuracy, mean = evaluated["test_accuracy_percent"], energy.get("energy_per_inference_pj")
-    spent = (energy["energy_per_inference_high_pj"] if mean is None else mean) / 1000
-    is_kept = {}
+    accuracy, is_kept = evaluated["test_accuracy_percent"], {}
     if (budget := limits.budget_nj) is not None:
-        told = f"an inference takes {spent:.10g} nJ under {energy['profile']}"
-        is_kept[f"{told}; energy_report.budget_nj is {budget:.10g}."] = spent <= budget
+        spent, profile = _energy_nj(energy), energy.get("profile")
+        limit = f"energy_report.budget_nj is {budget:.10g}."
+        if spent is None:
+            told = f"{files[0]} has no energy of an inference under {profile}"
+            is_kept[f"{told}; {limit}"] = False
+        else:
+            told = f"an inference takes {spent:.10g} nJ under {profile}"
+            is_kept[f"{told}; {limit}"] = spent <= budget
     if (least := limits.min_accuracy_percent) is not None:
         told = f"the test accuracy is {accuracy:.10g} %"
         is_kept[f"{told}; energy_report.min_accuracy_percent is {least:.10g}."] = accuracy >= least
@@ -145,6 +150,15 @@ def check_limits(root: Path) -> str:
     if broken := [sentence for sentence, kept in is_kept.items() if not kept]:
         raise LimitError("\n".join(broken))
     return "\n".join(is_kept)
+
+
+def _energy_nj(energy: Mapping[str, Any]) -> float | None:
+    """The energy of an inference, in nJ; None where nothing is priced."""
+    mean: float | None = energy.get("energy_nj")
+    upper_end: float | None = energy.get("energy_high_nj")
+    if not upper_end:
+        return None
+    return upper_end if mean is None else mean
 
 
 def stage_parameters(directory: Path, stage: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import DataError, ParameterError, SpikejouleError
+from spikejoule.core.errors import DataError, ParameterError, SpikejouleError, shown
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     HardwareProfile,
@@ -107,18 +107,23 @@ def answer(
         ParameterError: an unknown profile, or a seed or indices that are not allowed.
     """
     prices = select_profile(profiles, profile, "profile")
-    if not 0 <= seed < 2**32:
+    if not _is_whole(seed, 2**32):
         raise ParameterError(
-            f"seed: {seed} is not allowed; allowed: a whole number from 0 to {2**32 - 1}"
+            f"seed: {shown(seed)} is not allowed; allowed: a whole number from 0 to {2**32 - 1}"
         )
     architecture = checkpoint.architecture
     pixels = read_images(images, architecture.n_input)
-    places = np.array(indices if len(indices) else range(len(pixels)), dtype=np.int64)
-    if len(places) != len(pixels) or places.min() < 0:
+    if len(indices) not in (0, len(pixels)):
         raise ParameterError(
-            f"indices: {len(places)} are given for {len(pixels)} images, the least of them "
-            f"{places.min()}; allowed: one per image, none below 0"
+            f"indices: {len(indices)} are given for {len(pixels)} images; allowed: one per image"
         )
+    for place in indices:
+        if not _is_whole(place, 2**63):
+            raise ParameterError(
+                f"indices: {shown(place)} is not allowed; allowed: whole numbers from 0 "
+                f"to {2**63 - 1}"
+            )
+    places = np.array(indices if len(indices) else range(len(pixels)), dtype=np.int64)
     size = max(1, _BLOCK_STEPS // checkpoint.encoder.time_window)
     key = checkpoint.encoder.draw_key(seed, "test", 0)
     blocks = []
@@ -185,6 +190,11 @@ def _rows(
     events = {"synaptic_events": activity.total("events"), **macs}
     energies = {"energy_pj": energy, "energy_low_pj": low, "energy_high_pj": high}
     return pd.DataFrame({**found, **spikes, **events, **energies})
+
+
+def _is_whole(number: object, below: int) -> bool:
+    """Whether it is a whole number from 0 on; MLflow passes null and any integer."""
+    return isinstance(number, int | np.integer) and bool(0 <= number < below)
 
 
 def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import psutil
 from filelock import FileLock
@@ -38,15 +38,15 @@ _ADDRESS = re.compile(
     r"([a-zA-Z][\w+.-]*)://((?:(?!://).)*@\S*?|\S*?)(?=[)\]'\".,:;]*(?!\S))"
     r"|(?<!\S)[^\s:]*(?!://):\S(?:(?!://).)*@\S*"
 )
-# Up to the last `@` is the user's, unless what ends a host comes before it.
-_HOST = re.compile(r"(?:[^/?#\s]*@)?(\[[\w.:]*\](?::\d+)?|[\w.-]*(?::\d+(?!\w))?)[^@]*")
 _SETTING = re.compile(
     r"""(?ix) (\b (?: \w*(?:passw(?:or)?d|pwd|token|api[_-]?key|secret)\w* | (?:\w*_)?pass) ["']?\s*
     [=:]\s*(?:bearer\s+)? | \b(?:bearer|authorization:\s*\w+)\s+) ((["'])(?:\\.|.)*?\3|[^\s&]+)"""
 )
-# What SQLAlchemy adds to the cause: advice, the statement with its values, and a link.
+# What SQLAlchemy adds to the cause: advice, the statement with its values, and a link. And the
+# page, if it is not MLflow that answers, which may quote the address.
 _NO_CAUSE = re.compile(
-    r"^\(raised as a result of [^()]*\) | (\[SQL: |\(Background on this error at: ).*"
+    r"^\(raised as a result of [^()]*\) "
+    r"| (\[SQL: |\(Background on this error at: |Response body: ).*"
 )
 _TRIES = 3  # to open a database; MLflow has ten, for 102 s together
 _LOCK_SECONDS = 300.0  # of a run with its files, on its way to a slow server
@@ -234,8 +234,24 @@ def shown_uri(uri: str) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """What an error says, as a short line without passwords: MLflow's errors quote addresses."""
-    text = _NO_CAUSE.sub("", " ".join(str(error)[:2000].split()))
-    return without_passwords(text)[:300] or type(error).__name__
+    cause = _cause_of_request(error)
+    text = _NO_CAUSE.sub("", " ".join(str(cause)[:2000].split()))
+    return without_passwords(text)[:300].removesuffix(".") or type(cause).__name__
+
+
+def _cause_of_request(error: BaseException) -> BaseException:
+    """What made a request fail (a refused connection, say); any other error itself.
+
+    The messages of requests and MLflow quote the path of the address, which may hold a
+    token.
+    """
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    is_of_request = any(type(one).__module__.startswith("requests.") for one in chain)
+    return chain[-1] if is_of_request else error
 
 
 def _shown(address: re.Match[str]) -> str:
@@ -244,8 +260,16 @@ def _shown(address: re.Match[str]) -> str:
         return "***"
     if scheme in ("sqlite", "file") and rest.startswith("/"):
         return f"{scheme}://{rest.partition('?')[0]}"
-    host = _HOST.fullmatch(rest)
-    return f"{scheme}://{host[1] if host else '***'}"
+    user, _, place = rest.rpartition("@")
+    if re.search(r"[\s/?#]", user):  # a password, or a path with an `@`
+        return f"{scheme}://***"
+    try:
+        parts = urlsplit(f"{scheme}://{place}")
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:  # behind the colon is no port, but a password
+        return f"{scheme}://***"
+    host = parts.hostname or ""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def at_root(root: Path, uri: str) -> str:

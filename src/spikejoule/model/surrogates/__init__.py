@@ -32,7 +32,8 @@ class Surrogate(Kind):
     formula: ClassVar[str]
     default_slope: ClassVar[float]
 
-    surrogate_slope: Real | None = Field(default=None, gt=0)
+    # Its square has to be a float32.
+    surrogate_slope: Real | None = Field(default=None, gt=0, le=1e6)
 
     @property
     def slope(self) -> float:
