@@ -28,7 +28,7 @@ def recorded_fronts(
     shown = [(energy.middle_pj, one) for one in networks if (energy := one.energy(profile.id))]
     if not shown:
         return None
-    figure, axes = canvas.new_figure(4.2)
+    figure, axes = canvas.new_figure(4.7)
     canvas.log_axis(axes, "x")
     canvas.accuracy_axis(axes)
     for side, color in (("spiking", canvas.BLUE), ("conventional", canvas.VERMILION)):
@@ -54,6 +54,6 @@ def recorded_fronts(
             y = [canvas.error_percent(one.validation_percent) for _, one in (*stair, stair[-1])]
             axes.step(x, y, where="post", color=color, alpha=0.6)
     axes.set_xlabel("Energy per inference, log scale")
-    canvas.legend_below(figure, columns=2)
+    canvas.legend_below(figure)
     finding = f"The least energy for an accuracy: {profile.title}"
     return Chart("fronts", finding, figure, "recorded runs, a point for each seed")
