@@ -28,6 +28,7 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Variant, load_varian
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
+from spikejoule.tracking.child_runs import is_child
 from spikejoule.tracking.store import COMMIT_TAG, FILES_TAG, Store, opened_to_read
 
 if TYPE_CHECKING:
@@ -115,11 +116,13 @@ _CUT = {"name": 24, _SOURCE: 13, _ENCODING: 10}
 def recorded_runs(store: Store, condition: str = "attributes.status = 'FINISHED'") -> pd.DataFrame:
     """All runs of the store's experiment that meet a condition of MLflow's, the latest first.
 
-    Raises StoreError if the store does not exist, or cannot be reached or read.
+    Without child runs, which are no results of their own. Raises StoreError if the store does not
+    exist, or cannot be reached or read.
     """
     with opened_to_read(store) as (client, experiment_id):
         latest = ["attributes.start_time DESC"]
-        return frame_of(client.search_runs([experiment_id], condition, 1, 50_000, latest))
+        found = client.search_runs([experiment_id], condition, 1, 50_000, latest)
+        return frame_of(run for run in found if not is_child(run))
 
 
 def runs_text(runs: pd.DataFrame, limit: int) -> str:

@@ -199,14 +199,17 @@ def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
 
 
 def runs_with(
-    client: "MlflowClient", experiment_id: str, tags: Mapping[str, str], statuses: Collection[str]
+    client: "MlflowClient",
+    experiment_id: str,
+    tags: Mapping[str, str],
+    statuses: Collection[str] | None = None,
 ) -> "list[Run]":
-    """The runs with all of some tags and one of some statuses, the latest first."""
+    """The runs with all of some tags and one of some statuses (None: any), the latest first."""
     condition = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
     found = client.search_runs(
         [experiment_id], condition, max_results=50_000, order_by=["attributes.start_time DESC"]
     )
-    return [run for run in found if run.info.status in statuses]
+    return [run for run in found if statuses is None or run.info.status in statuses]
 
 
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
