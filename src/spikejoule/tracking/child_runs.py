@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from spikejoule.energy import HardwareProfile, price
+from spikejoule.energy.estimates import rounded
 from spikejoule.energy.ledger import CONVENTIONAL, Variant, judges
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+_DIGITS = 6
 PARENT_TAG: Final = "mlflow.parentRunId"
 
 
@@ -77,4 +79,4 @@ def _energies_nj(variant: Variant, profile: HardwareProfile) -> dict[str, float]
     energies = {"energy_nj": value}
     if np.isnan(value).any():
         energies = {"energy_low_nj": low, "energy_high_nj": high}
-    return {name: float(energy_pj.mean()) / 1000 for name, energy_pj in energies.items()}
+    return {name: rounded(pj.mean() / 1000, _DIGITS) for name, pj in energies.items()}

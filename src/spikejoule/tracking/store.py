@@ -59,7 +59,8 @@ VIEW: Final = "overview"
 """The saved view's name in an address: `.../experiments/1/runs?viewStateShareKey=overview`."""
 _VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 
-# The columns of the saved view and their widths in pixels, in which every heading fits.
+# The columns of the saved view and their widths in pixels: every heading fits, and every name of a
+# conventional network.
 _METRICS_SHOWN = {
     "metrics.`accuracy`": 95,
     "metrics.`events`": 90,
@@ -67,7 +68,7 @@ _METRICS_SHOWN = {
     "metrics.`ratio`": 80,
 }
 _OTHERS_SHOWN = {"params.`energy_report.profile`": 175, "attributes.`Dataset`": 230}
-_ALWAYS_SHOWN = {"attributes.`Run Name`": 190, "runDateAndNestInfo": 140}
+_ALWAYS_SHOWN = {"attributes.`Run Name`": 390, "runDateAndNestInfo": 120}
 # MLflow keeps a saved view of the run list as a tag of the experiment; its form is that of MLflow
 # 3.17, and a version that does not know it shows its own columns.
 _VIEW_STATE = {
