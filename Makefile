@@ -158,12 +158,16 @@ plots: $(INSTALLED_PLOTS)  ## DVC's charts as a page that needs no network (PLOT
 	    > .cache/vega.js
 	$(DVC) plots $(PLOTS)
 
-experiments: $(INSTALLED)  ## DVC's experiments as a table that fits the terminal: figures, and parameters that differ
-	@$(DVC) exp show --no-pager --only-changed --keep 'accuracy$$|data$$' --drop '.*/.*|Created|early.*'
+experiments: $(INSTALLED)  ## DVC's experiments, 80 characters wide: figures, and parameters that differ
+	@$(BIN)/python -m stages.locks && $(BIN)/python -m stages.experiments
 
-ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
-	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 --port "$(PORT)" --workers 1 \
+# MLflow's server would print its plain address last, which opens a page without runs.
+RUNS_PAGE = http://127.0.0.1:$(PORT)/\#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview
+
+ui: $(INSTALLED)  ## open the MLflow UI on this project's store and print the address of its runs (PORT=...)
+	@echo 'The runs, in a moment: $(RUNS_PAGE)'
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 \
+	    --port "$(PORT)" --workers 1 --uvicorn-opts '--log-level warning' \
 	    --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
 
 ##@ Check and develop

@@ -73,3 +73,18 @@ def test_a_search_finds_what_explains_a_word_first(browser: "Page", site: tuple[
         first = browser.locator(".md-search-result__link").first
         first.wait_for()
         assert "reference/api/" not in (first.get_attribute("href") or "")
+
+
+def test_a_search_works_without_a_server(browser: "Page", site: tuple[str, Path]) -> None:
+    """And loads nothing from elsewhere, which would fail the fixture without a network."""
+    _, folder = site
+    elsewhere: list[str] = []
+    browser.on(
+        "request",
+        lambda request: elsewhere.append(request.url) if request.url.startswith("http") else None,
+    )
+    browser.goto((folder / "how-to" / "sweep.html").as_uri())
+    browser.locator(".md-search__input").fill("synaptic event")
+    browser.locator(".md-search-result__link").first.click()
+    browser.wait_for_url("file://**/*.html?h=*")
+    assert elsewhere == []

@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from spikejoule.data.sources.fashion_mnist import FashionMnist
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
 from spikejoule.model.network import Network
@@ -56,20 +59,10 @@ CHARTS: dict[str, Callable[[], Chart]] = {
 
 
 def test_training_and_confusion_are_drawn_alike_again_with_their_figures() -> None:
-    history = [
-        {
-            "epoch": epoch,
-            "spikes": [epoch, 2.0],
-            "train_loss": 1 / epoch,
-            "train_accuracy_percent": 99 - 10 / epoch,
-            "validation_accuracy_percent": 98 - 10 / epoch,
-        }
-        for epoch in (1, 2, 3)
-    ]
-    curves = [training_curves(history, 2, "digits") for _ in range(2)]
+    curves = [training_curves(history(3), 2, "digits") for _ in range(2)]
     assert curves[0].finding == "Validation accuracy peaks at 93.00 % in epoch 2 of 3"
     assert curves[0].png() == curves[1].png()
-    assert training_curves(history[:1], 1, "digits").png()
+    assert training_curves(history(1), 1, "digits").png()
     confusion = np.diag([3] * 10) + np.eye(10, k=1, dtype=np.int64)
     assert confusion_matrix(confusion, "digits").finding.startswith("76.92 % of 39 digits")
     assert (
@@ -107,6 +100,44 @@ def test_same_bytes_again_described_in_the_pages_colours(draw: Callable[[], Char
     assert used <= set(PALETTE)
     assert len(used) > 3
     assert not re.search(r"#[0-9a-f]{6}\b", svg)
+
+
+def history(n_epochs: int) -> list[dict[str, Any]]:
+    """The epochs of a training, as far as the curves show them."""
+    return [
+        {
+            "epoch": epoch,
+            "spikes": [epoch, 2.0],
+            "train_loss": 1 / epoch,
+            "train_accuracy_percent": 99 - 10 / epoch,
+            "validation_accuracy_percent": 98 - 10 / epoch,
+        }
+        for epoch in range(1, n_epochs + 1)
+    ]
+
+
+MNIST5K = "mnist5k: 5,000 MNIST digits (4,000 training and 1,000 test images), not the full MNIST"
+MISREAD = replace(raster(), subject=FashionMnist.subject, source=f"{MNIST5K}; test image 999")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: spike_raster(MISREAD),
+        lambda: training_curves(history(3), 2, MNIST5K),
+        lambda: confusion_matrix(np.diag([3] * 10), MNIST5K),
+        lambda: front(85.0, 97.0, 98.5),
+    ],
+)
+@pytest.mark.parametrize("form", [Chart.png, Chart.svg])
+def test_no_text_is_cut_off(draw: Callable[[], Chart], form: Callable[[Chart], object]) -> None:
+    chart = draw()
+    form(chart)
+    figure = chart.figure
+    drawn = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+    width, height = figure.get_size_inches()
+    assert 0 <= drawn.x0 < drawn.x1 <= width
+    assert 0 <= drawn.y0 < drawn.y1 <= height
 
 
 def test_every_colour_is_a_different_one_on_either_ground() -> None:

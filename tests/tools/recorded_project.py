@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
+from spikejoule.tracking.child_runs import is_child
 from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, commit, dvc, git
 
@@ -58,7 +59,7 @@ class Project:
         return git(self.folder, self.environment, *arguments)
 
     def all_runs(self) -> list[Any]:
-        """The runs in the project's store, the oldest first."""
+        """The runs in the project's store without child runs, the oldest first."""
         if not (self.folder / "mlflow.db").exists():
             return []
         client = self.client
@@ -66,7 +67,8 @@ class Project:
         if experiment is None:
             return []
         order = ["attributes.start_time"]
-        return list(client.search_runs([experiment.experiment_id], order_by=order))
+        found = client.search_runs([experiment.experiment_id], order_by=order)
+        return [run for run in found if not is_child(run)]
 
     def runs(self) -> dict[str, Any]:
         """Name -> run; no name may be there twice."""

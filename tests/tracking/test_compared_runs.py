@@ -39,24 +39,49 @@ RUNS = (
 )
 
 
-def test_the_list_of_runs_fits_a_terminal(project: Path, cli: Cli) -> None:
+def test_the_list_of_runs_fits_a_narrow_terminal(project: Path, cli: Cli) -> None:
+    """With figures, and the parameters that differ."""
     wide = run(
         "an-experiment-with-a-name-that-nobody-reads-to-its-end", 98, 97.25, 1_234_567.8,
-        parameters={"encode.encoding": "the-encoding-of-a-plugin"},
-        metrics={"energy_per_inference_pj": 248_655.4, "equal_accuracy_ratio": 1234.5},
+        parameters={f"encode.of_a_plugin_{n}": f"value-{n}" for n in range(9)}
+        | {"train.lr": "0.001", "energy_report.profile": "a-list"},
+        metrics={"energy_nj": 248_655.4, "ratio": 1234.5},
         tags={"data.source": "fashion_mnist_rotated"},
     )  # fmt: skip
-    for one in (RUNS[0], wide):
+    earlier = run(
+        "400", 98, 97.5, 5000,
+        parameters={"energy_report.profile": "b-list", "encode.of_a_plugin_3": "value"},
+        metrics={"energy_per_inference_pj": 7e6, "equal_accuracy_ratio": 55.5},
+    )  # fmt: skip
+    for one in (earlier, wide):
         record(project, one)
-    said = cli.text("runs", project, "--limit", 1)
-    header, latest, *_ = said.splitlines()
-    assert max(map(len, said.splitlines())) <= 120
-    assert header.split()[:4] == ["run", "started", "data", "encoding"]
-    for figure in ("an-experiment-with-a-nam ", "97.25", "1,234,568", "249 nJ", "finished"):
+    said = cli.text("runs", project)
+    assert max(map(len, said.splitlines())) <= 80
+    latest = next(line for line in said.splitlines() if "an-experiment" in line)
+    for figure in ("an-experiment-with-a-nam ", "97.25", "1,234,568", "249 ", "1,230", "finished"):
         assert figure in latest
-    assert "--limit 2 shows all" in said
+    for pair in ("train.lr=0.001", "train.lr=0.003", "encode.of_a_plugin_3=value-3",
+                 "data.source=fashion_mnist_rotated", "model.hidden=[400]"):  # fmt: skip
+        assert pair in said.split()
+    # Of one run alone, and so no difference; in neither, or without an effect on what is shown.
+    for same in ("of_a_plugin_4", "time_window", "b-list", "55.5"):
+        assert same not in said
+    # Of the one run that has an energy
+    assert "prices of a-list" in said
     unfinished = run("100", parameters={"encode.encoding": "poisson"}) | {"status": "RUNNING"}
     assert runs_text(frame(unfinished), 20).splitlines()[1].split()[-1] == "running"
+    assert "--limit 2 shows all" in cli.text("runs", project, "--limit", 1)
+
+
+def test_runs_of_two_price_lists_say_so(project: Path) -> None:
+    one, other = (
+        run(name, 98, 97, 5000, metrics={"energy_nj": 12.0, "ratio": 3.0},
+            parameters={"energy_report.profile": prices})
+        for name, prices in (("100", "a-list"), ("200", "b-list"))
+    )  # fmt: skip
+    said = runs_text(frame(one, other), 20)
+    assert {"prices=a-list", "prices=b-list"} <= set(said.split())
+    assert "prices of" not in said
 
 
 class TestParetoFront:

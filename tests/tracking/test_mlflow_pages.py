@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,19 +33,40 @@ def noise() -> tuple[str, ...]:
     )
 
 
+@dataclass(frozen=True)
+class Ui:
+    """A running server.
+
+    Attributes:
+        address: the server's own.
+        address_of_runs: what `make ui` printed.
+    """
+
+    address: str
+    address_of_runs: str
+
+
+CUTS_OFF = """header => [...header.querySelectorAll("*")].some(
+    part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).overflow != "visible"
+)"""
+
+
 @pytest.fixture(scope="module")
-def ui(recorded_project: Project) -> Iterator[str]:
+def ui(recorded_project: Project) -> Iterator[Ui]:
     """What `make ui` serves, in the environment that is there: nothing is installed."""
+    log = recorded_project.folder.parent / "ui.log"
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with running(
         ["make", "--old-file=.venv/.installed", "ui", f"PORT={port}"],
-        log=recorded_project.folder.parent / "ui.log",
+        log=log,
         ready=lambda: answers(f"{url}/health"),
         environment={**recorded_project.environment, **WITHOUT_JOBS},
         folder=recorded_project.folder,
     ):
-        yield f"{url}/#"
+        printed = re.findall(r"http://\S+", log.read_text(encoding="utf-8"))
+        assert len(printed) == 1, "the plain address opens a page without runs"
+        yield Ui(url, printed[0])
 
 
 @pytest.fixture
@@ -58,31 +80,36 @@ def page(browser: "Page") -> "Page":
 
 
 def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
-    page: "Page", ui: str, recorded_project: Project
+    page: "Page", ui: Ui, recorded_project: Project
 ) -> None:
     from playwright.sync_api import expect
 
     (recorded,) = recorded_project.all_runs()
-    experiment = f"{ui}/experiments/{recorded.info.experiment_id}"
-    page.goto(f"{experiment}/runs?viewStateShareKey=overview")
-    expect(page.get_by_role("link", name=recorded.info.run_name)).to_be_visible()
-    paths = artifact_paths(recorded_project.folder)
-    for name, file in (
-        ("test_accuracy_percent", "evaluate_metrics"),
-        ("synaptic_events_per_inference", "energy_metrics"),
-    ):
-        cell = page.locator(f"[role=gridcell][col-id='metrics.`{name}`']")
-        figures = json.loads((recorded_project.folder / paths[file]).read_text(encoding="utf-8"))
-        assert float(cell.inner_text()) == pytest.approx(figures[name], rel=1e-3)
+    experiment = f"{ui.address}/#/experiments/{recorded.info.experiment_id}"
     page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(ui.address_of_runs)
+    expect(page.get_by_role("link", name=recorded.info.run_name)).to_be_visible()
+    path = recorded_project.folder / artifact_paths(recorded_project.folder)["summary"]
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    metrics = ("accuracy", "events", "energy_nj", "ratio")
+    for name in metrics:
+        cell = page.locator(f"[role=gridcell][col-id='metrics.`{name}`']").first
+        assert float(cell.inner_text()) == pytest.approx(figures[name], rel=1e-3)
+    dataset = page.locator("[role=gridcell][col-id='attributes.`Dataset`']").first
+    expect(dataset).to_contain_text("mnist5k training")
     for column in (
-        "metrics.`test_accuracy_percent`", "metrics.`synaptic_events_per_inference`",
-        "metrics.`energy_nj`", "metrics.`ratio`",
-        "params.`encode.encoding`", "tags.`data.source`",
-    ):  # fmt: skip
-        box = page.locator(f"[role=columnheader][col-id='{column}']").bounding_box()
+        *(f"metrics.`{name}`" for name in metrics),
+        "params.`energy_report.profile`",
+        "attributes.`Dataset`",
+    ):
+        header = page.locator(f"[role=columnheader][col-id='{column}']").first
+        box = header.bounding_box()
         assert box is not None
-        assert box["x"] + box["width"] <= 1440, column
+        assert box["x"] + box["width"] <= 1440 or "Dataset" in column, column
+        assert not header.evaluate(CUTS_OFF), column
+    # Of the conventional networks below the run
+    page.locator("[role=gridcell]").get_by_role("button").first.click()
+    expect(page.get_by_role("link", name="zero-skipping").first).to_be_visible()
     name = "validation_accuracy_percent"
     page.goto(f"{experiment}/runs/{recorded.info.run_id}/model-metrics")
     page.get_by_placeholder("Search metric charts").fill(name)

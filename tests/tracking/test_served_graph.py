@@ -59,7 +59,10 @@ def test_a_published_graph_predicts_what_the_executor_counts(
     again = said.replace("added", "holds this result already; nothing added")
     assert cli.text("publish", "mine.nir", *SAID) == again, "it is there once"
     assert cli.text("publish", "mine.nir", *SAID, "--pruned").endswith("models:/mine/2\n")
-    rows = mlflow.pyfunc.load_model("models:/mine/1").predict(spikes)
+    model = mlflow.pyfunc.load_model("models:/mine/1")
+    rows = model.predict(spikes)
+    assert model.metadata.signature.outputs.input_names() == [*rows]
+    assert len(model.predict(model.input_example)) == 1
     run = run_graph(graph, EventList.from_dense(spikes.reshape(20, 10, -1)), GIVEN)
     assert run.output.sum() > 10
     assert rows["output"].tolist() == run.output.tolist()

@@ -86,6 +86,23 @@ class TestAnswer:
         for name in ("energy_pj", "energy_low_pj", "energy_high_pj"):
             np.testing.assert_allclose(rows[name], expected, rtol=1e-12)
 
+    def test_the_signature_names_what_is_answered(self, model: Any, images: np.ndarray) -> None:
+        rows = model.predict(images)
+        outputs = model.metadata.signature.outputs
+        assert outputs.input_names() == [*rows]
+        types = [column.type.to_numpy() for column in outputs.inputs]
+        assert types == [*rows.dtypes]
+
+    def test_an_example_is_answered_as_the_image_is(
+        self, checkpoint_path: Path, tmp_path: Path, images: np.ndarray, model: Any
+    ) -> None:
+        files = ModelFiles(checkpoint_path, PACKAGED, ARITHMETIC, example=images[3])
+        save_served_model(tmp_path / "saved", files, "a-run")
+        loaded = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+        assert loaded.predict(loaded.input_example).equals(model.predict(images[3:4]))
+        request = json.loads((tmp_path / "saved" / "serving_input_example.json").read_text())
+        assert [base64.b64decode(text) for text in request["inputs"]] == [images[3].tobytes()]
+
     def test_a_bracket_has_no_middle(self, model: Any, images: np.ndarray) -> None:
         rows = model.predict(images, params={"profile": MEMORY})
         assert rows["energy_pj"].tolist() == [None] * len(images)
@@ -102,6 +119,8 @@ class TestAnswer:
         lit = np.count_nonzero(images.reshape(6, 784), axis=1)
         assert rows["spikes_input"].tolist() == [0] * 6
         assert rows["input_macs"].tolist() == (HIDDEN * lit).tolist()
+        signature = mlflow.pyfunc.load_model(str(tmp_path / "saved")).metadata.signature
+        assert signature.outputs.input_names() == [*rows]
         events = OUTPUT * rows["spikes_hidden"]
         assert rows["synaptic_events"].tolist() == events.tolist()
         expected = 4.6 * HIDDEN * lit + 0.9 * events + (3.7 + 0.9) * T * (HIDDEN + OUTPUT)

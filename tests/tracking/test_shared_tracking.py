@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from spikejoule.tracking.child_runs import is_child
 from tests.tools.pipeline_tools import COMMAND_SECONDS, artifact_paths, dvc, git
 from tests.tools.pipeline_tools import run as run_command
 from tests.tools.recorded_project import Project
@@ -31,7 +32,9 @@ LOCKED_TRIES = 10
 def runs_of(tracking_uri: str) -> list[Any]:
     client = MlflowClient(tracking_uri=tracking_uri)
     experiment = client.get_experiment_by_name("spikejoule")
-    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+    if experiment is None:
+        return []
+    return [run for run in client.search_runs([experiment.experiment_id]) if not is_child(run)]
 
 
 def assert_equal_artifacts(project: Project, tracking_uri: str, run: Any, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import shutil
 import socket
 import time
 import zlib
@@ -12,18 +13,30 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from mlflow import MlflowClient
 
 from spikejoule.core.errors import StoreError
-from spikejoule.core.provenance import provenance_tags
+from spikejoule.core.provenance import file_digest, provenance_tags
 from spikejoule.core.store import write_json
 from spikejoule.core.yaml_files import artifact_paths
+from spikejoule.data.images import LabelledImages
+from spikejoule.energy.ledger import save_variants
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params
-from spikejoule.tracking.publishing import Publication, RunRecord, build_run_record, publish
+from spikejoule.tracking.child_runs import ChildRun, is_child
+from spikejoule.tracking.datasets import DataSplit
+from spikejoule.tracking.publishing import (
+    Publication,
+    RunRecord,
+    build_run_record,
+    delete_run,
+    publish,
+)
+from spikejoule.tracking.recorded import recorded_runs
 from spikejoule.tracking.registry import ModelFiles
 from spikejoule.tracking.store import (
     VIEW,
@@ -36,6 +49,7 @@ from spikejoule.tracking.store import (
     shown_uri,
 )
 from spikejoule.training.epochs import EpochTimes
+from tests.energy.test_verdict import variant
 from tests.tools.examples import (
     ENERGY_METRICS,
     EVALUATION_METRICS,
@@ -47,6 +61,16 @@ from tests.tools.examples import (
 )
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+IMAGES = np.arange(3 * 784, dtype=np.uint8).reshape(3, 28, 28)
+VARIANTS = (variant("spiking", [4, 6]), variant("conventional", [10, 30], network="ReLU 9"))
+SPLITS = (
+    DataSplit("mnist5k", "training", Path("data/train.npz"), "ab12", 3600),
+    DataSplit("mnist5k", "testing", Path("data/test.npz"), "cd34", 1000),
+)
+CHILDREN = tuple(
+    ChildRun(name, {"energy_report.profile": "a-list"}, {"accuracy": 97.0, "energy_nj": energy_nj})
+    for name, energy_nj in (("ReLU 9, dense", 12.0), ("ReLU 9, zero-skipping", 9.0))
+)
 SECRETS: dict[str, dict[str, str]] = yaml.safe_load(
     Path(__file__).with_name("secrets.yaml").read_text(encoding="utf-8")
 )
@@ -109,6 +133,64 @@ class TestPublish:
         (run,) = runs(store)
         assert run.info.status == "FINISHED"
         assert "spikejoule.failure" not in run.data.tags
+
+    def test_its_data_and_conventional_networks_are_added_once(
+        self, store: Store, record: RunRecord
+    ) -> None:
+        record = replace(record, splits=SPLITS, children=CHILDREN)
+        run_id = publish(record, store).run_id
+        assert not publish(record, store).added
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        inputs = client.get_run(run_id).inputs.dataset_inputs
+        assert {(one.dataset.name, one.dataset.digest, one.tags[0].value) for one in inputs} == {
+            ("mnist5k training", "ab12", "training"),
+            ("mnist5k testing", "cd34", "testing"),
+        }
+        children = {run.info.run_name: run for run in runs(store) if is_child(run)}
+        assert len(runs(store)) == 1 + len(children)
+        assert {name: run.data.metrics for name, run in children.items()} == {
+            child.name: child.metrics for child in CHILDREN
+        }
+        for run in children.values():
+            assert run.info.status == "FINISHED"
+            assert run.data.tags["mlflow.parentRunId"] == run_id
+            assert run.data.params == {"energy_report.profile": "a-list"}
+            assert not any("keeper" in name for name in run.data.tags)
+        assert recorded_runs(store)["run_id"].tolist() == [run_id]
+
+    def test_what_a_kill_left_of_its_conventional_networks_is_completed(
+        self, store: Store, record: RunRecord, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first is whole by then, and the second has no figures."""
+        tags = {**record.tags, "trained.sha256": "ab"}
+        record = replace(record, tags=tags, children=CHILDREN)
+        finish = MlflowClient.set_terminated
+        n_finished = 0
+
+        def killed(client: MlflowClient, *arguments: Any, **options: Any) -> None:
+            nonlocal n_finished
+            n_finished += 1
+            if n_finished > 1:
+                raise KeyboardInterrupt
+            finish(client, *arguments, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, "set_terminated", killed)
+            with pytest.raises(KeyboardInterrupt):
+                publish(record, store)
+        statuses = [run.info.status for run in runs(store) if is_child(run)]
+        assert sorted(statuses) == ["FINISHED", "RUNNING"]
+        run_id = publish(record, store).run_id
+        found = [run for run in runs(store) if is_child(run)]
+        assert sorted(run.info.run_name for run in found) == [one.name for one in CHILDREN]
+        for run in found:
+            assert run.info.status == "FINISHED"
+            assert run.data.tags["mlflow.parentRunId"] == run_id
+        # A run that turns out to show nothing new is deleted with them.
+        publish(replace(record, result_id="4567"), store)
+        with opened(store) as (client, experiment_id):
+            delete_run(client, experiment_id, run_id)
+        assert sum(is_child(run) for run in runs(store)) == len(CHILDREN)
 
     def test_runs_of_another_machine_are_left_alone(self, store: Store, record: RunRecord) -> None:
         """One whose process has died on this one is ended: `test_live.py`."""
@@ -253,6 +335,10 @@ def test_a_new_experiment_has_view_and_description(project: Path) -> None:
     shown = {name.split("`")[1] for name in columns if name.startswith("params.")}
     assert shown
     assert shown <= PARAMS.flattened().keys()
+    # A store from before the view has it, too.
+    client.set_experiment_tag(experiment.experiment_id, f"mlflow.sharedViewState.{VIEW}", "{}")
+    with opened(store) as (_, experiment_id):
+        assert client.get_experiment(experiment_id).tags == experiment.tags
     (run,) = runs(store)
     # Curves form a group of charts of their own.
     assert run.data.metrics == {"by_epoch/loss": 0.5}
@@ -267,11 +353,15 @@ class TestRunRecord:
             path.write_text("{}")
         save_trained(paths["trained"], changes.pop("trained", trained_network()))
         write_example(paths["checkpoint"])
+        save_variants(paths["contenders"], VARIANTS)
+        LabelledImages(IMAGES, np.arange(3, dtype=np.uint8), np.arange(3)).save(paths["test"])
+        shutil.copy(Path(PACKAGED), paths["hardware"])
         contents = {
             "evaluate_metrics": EVALUATION_METRICS,
             "train_metrics": TRAIN_METRICS,
             "inference_metrics": INFERENCE_METRICS,
             "energy_metrics": ENERGY_METRICS,
+            "summary": {"accuracy": 91.25, "energy_nj": 12.5, "events": 9000, "data": "mnist5k"},
             "train_timings": TRAIN_TIMINGS,
             "inference_timings": {"measurement_time_seconds": 0.5},
             "baseline_timings": {name: TRAIN_TIMINGS[name] for name in EpochTimes.model_fields},
@@ -290,6 +380,23 @@ class TestRunRecord:
             "baseline_time_seconds": 12.5,
         }
         assert expected.items() <= record.metrics.items()
+        short = {"accuracy": 91.25, "energy_nj": 12.5, "events": 9000.0}
+        assert short.items() <= record.metrics.items()
+        assert "data" not in record.metrics
+        out = tmp_path / "out"
+        assert [(one.context, one.n_samples, one.digest) for one in record.splits] == [
+            ("training", 100, file_digest(out / "train", "md5")),
+            ("validation", 20, file_digest(out / "validation", "md5")),
+            ("testing", 1000, file_digest(out / "test", "md5")),
+        ]
+        stored = {path.name for path in record.artifacts}
+        assert not {"train", "validation", "test"} & stored
+        (dense,) = record.children
+        figures = {"accuracy": 97.5, "accuracy_val": 98.0, "macs": 20.0}
+        assert figures.items() <= dense.metrics.items()
+        assert record.model is not None
+        assert record.model.example is not None
+        assert record.model.example.tolist() == IMAGES[0].tolist()
         second = {"epoch": 2, "hidden_spikes_per_sample": 50.1}
         assert second.items() <= record.history[1].items()
         assert record.tags["mlflow.runName"] == "brash-fan"

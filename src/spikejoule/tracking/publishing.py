@@ -12,13 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.store import read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
+from spikejoule.data.images import LabelledImages, load_samples
+from spikejoule.energy import load_profiles, select_profile
+from spikejoule.energy.ledger import load_variants
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params
+from spikejoule.tracking.child_runs import PARENT_TAG, ChildRun, conventional_runs
+from spikejoule.tracking.datasets import DataSplit, log_splits
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import RESULT_TAG, ModelFiles, Registration, register
 from spikejoule.tracking.store import (
@@ -58,8 +65,9 @@ _LAST_SECONDS = 15.0
 # By the names of dvc.yaml. None of the metrics contains a clock; with the parameters and the
 # trained network they decide whether a result is a new one.
 _METRICS = ("train_metrics", "inference_metrics", "evaluate_metrics", "energy_metrics")
+_SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
 # For DVC to keep, or a part of the project.
-_NOT_STORED = ("trained", "hardware")
+_NOT_STORED = ("trained", "hardware", *_SPLITS)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ class RunRecord:
         metrics: the final figures.
         tags: provenance in words; MLflow's own `mlflow.runName` names the run.
         artifacts: files to store, each with the folder within the run that it goes to.
+        splits: the data that it used.
+        children: the networks that it is compared with.
         model: what to register as a version of the model; None for nothing.
     """
 
@@ -82,6 +92,8 @@ class RunRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[Path, str] = field(default_factory=dict)
+    splits: Sequence[DataSplit] = ()
+    children: Sequence[ChildRun] = ()
     model: ModelFiles | None = None
 
 
@@ -147,7 +159,7 @@ def _publish(
     known = {RESULT_TAG: record.result_id}
     if finished := runs_with(client, experiment_id, known, ("FINISHED",)):
         if shown is not None:
-            client.delete_run(shown.info.run_id)  # it has shown nothing new
+            delete_run(client, experiment_id, shown.info.run_id)  # it has shown nothing new
         return str(finished[0].info.run_id), False
     tags = {**record.tags, **own, **known}
     run = begin_run(client, experiment_id, shown, tags, record.parameters)
@@ -156,6 +168,8 @@ def _publish(
         log_history(client, run_id, record.history)
         for path, folder in record.artifacts.items():
             client.log_artifact(run_id, str(path), folder)
+        log_splits(client, run_id, record.splits)
+        log_children(client, experiment_id, run_id, record.children, own)
     except BaseException as error:
         end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
@@ -163,6 +177,52 @@ def _publish(
     for tag in {HOST_TAG, PROCESS_TAG} | ({TRAINING_TAG} & run.data.tags.keys()):
         client.delete_tag(run_id, tag)
     return run_id, True
+
+
+def log_children(
+    client: "MlflowClient",
+    experiment_id: str,
+    run_id: str,
+    children: Sequence[ChildRun],
+    own: Mapping[str, str],
+) -> None:
+    """Add the child runs that a run lacks.
+
+    A child run that a killed process left unfinished is replaced.
+
+    Args:
+        client: of the store.
+        experiment_id: of the experiment.
+        run_id: of the run above them.
+        children: what to add.
+        own: tags that name the process which writes them, for as long as it does.
+    """
+    from mlflow.entities import Param
+
+    known = {PARENT_TAG: run_id}
+    finished = set()
+    for run in runs_with(client, experiment_id, known):
+        if run.info.status == "FINISHED":
+            finished.add(run.info.run_name)
+        else:
+            client.delete_run(run.info.run_id)
+    for child in children:
+        if child.name in finished:
+            continue
+        created = client.create_run(experiment_id, tags={**known, **own}, run_name=child.name)
+        child_id = created.info.run_id
+        parameters = [Param(name, str(value)) for name, value in child.parameters.items()]
+        client.log_batch(child_id, params=parameters)
+        end_run(client, child_id, "FINISHED", child.metrics)
+        for tag in own:
+            client.delete_tag(child_id, tag)
+
+
+def delete_run(client: "MlflowClient", experiment_id: str, run_id: str) -> None:
+    """Delete a run together with its child runs."""
+    for child in runs_with(client, experiment_id, {PARENT_TAG: run_id}):
+        client.delete_run(child.info.run_id)
+    client.delete_run(run_id)
 
 
 def _shown_run(
@@ -218,7 +278,8 @@ def build_run_record(
     """
     network = load_trained(paths["trained"])
     deciding = [read_json(paths[name]) for name in _METRICS]
-    figures = (pair for content in deciding for pair in content.items())
+    shown = [*deciding, read_json(paths["summary"])]
+    figures = (pair for content in shown for pair in content.items())
     metrics = {name: float(value) for name, value in figures if isinstance(value, int | float)}
     metrics |= read_json(paths["inference_timings"])
     for name, file in (("training", "train_timings"), ("baseline", "baseline_timings")):
@@ -240,6 +301,8 @@ def build_run_record(
         for name, path in paths.items()
         if name not in _NOT_STORED
     }
+    profile_id = params.energy_report.profile
+    profile = select_profile(load_profiles(paths["hardware"]), profile_id, "profile")
     identity = {"parameters": params.deciding(), "trained": tags[TRAINED_TAG]}
     return RunRecord(
         result_id=content_digest({**identity, "metrics": deciding}),
@@ -248,8 +311,32 @@ def build_run_record(
         metrics=metrics,
         tags={**tags, "mlflow.note.content": read_text(paths["energy_card"])},
         artifacts=artifacts | {Path(PARAMS_FILE): ""},
-        model=ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
-    )  # fmt: skip
+        splits=data_splits(paths, network.data),
+        children=conventional_runs(load_variants(paths["contenders"]), profile),
+        model=ModelFiles(
+            paths["checkpoint"], paths["hardware"], profile_id, example=first_image(paths["test"])
+        ),
+    )
+
+
+def data_splits(paths: Mapping[str, Path], data: Mapping[str, Any]) -> tuple[DataSplit, ...]:
+    """The splits of the pipeline's data, of which `data` is the description."""
+    return tuple(
+        DataSplit(
+            source=str(data["source"]),
+            context=context,
+            path=paths[name],
+            digest=file_digest(paths[name], "md5"),
+            n_samples=data["counts"][name],
+        )
+        for name, context in _SPLITS.items()
+    )
+
+
+def first_image(path: Path) -> NDArray[np.uint8] | None:
+    """The first image of a split, [height, width]; None where the samples are events."""
+    samples = load_samples(path)
+    return samples.images[0] if isinstance(samples, LabelledImages) else None
 
 
 def epoch_row(record: Mapping[str, Any], layer_names: Sequence[str]) -> dict[str, float]:
@@ -456,6 +543,6 @@ class LiveRun:
         found = runs_with(client, experiment_id, known, ("KILLED", "FAILED")) if known else []
         left = found[0] if found else None
         if left is not None and not has_parameters(left, self._parameters):
-            client.delete_run(left.info.run_id)
+            delete_run(client, experiment_id, left.info.run_id)
             left = None
         return begin_run(client, experiment_id, left, self._tags, self._parameters)

@@ -9,6 +9,7 @@ are measured alike are compared.
 """
 
 import tempfile
+import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -23,11 +24,12 @@ from spikejoule.core.errors import ArtifactError, StoreError, printable
 from spikejoule.core.provenance import content_digest
 from spikejoule.core.store import text_table
 from spikejoule.energy.bands import RecordedNetwork, VerdictTable, band_sentences
-from spikejoule.energy.estimates import joules
+from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Variant, load_variants
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
+from spikejoule.tracking.child_runs import is_child
 from spikejoule.tracking.store import COMMIT_TAG, FILES_TAG, Store, opened_to_read
 
 if TYPE_CHECKING:
@@ -107,49 +109,102 @@ _FIGURES_OF_RUNS = [
     f"{METRIC}{name}"
     for name in (*WHOLE_WINDOW, *EARLY_EXIT, *_PER_INFERENCE, *chain(*_CLOCKS.values()))
 ]
-_ENCODING, _RATIO = f"{PARAMETER}encode.encoding", f"{METRIC}equal_accuracy_ratio"
+_ENCODING = f"{PARAMETER}encode.encoding"
+_PRICES = f"{PARAMETER}energy_report.profile"
+_SHOWN = [f"{METRIC}energy_nj", f"{METRIC}ratio"]
+"""Of a run from before these metrics, nothing is shown in their place."""
 _NEEDED = ["run_id", "name", "started", "status", _SEED, _SIZE, _DISTILLATION, _FILES, _ENCODING,
-           _SOURCE, _TITLE, _DIGEST, _COMMIT, _INPUT_MACS, _RATIO, *_OF_MEANS, *_REDUCTION,
+           _SOURCE, _TITLE, _DIGEST, _COMMIT, _INPUT_MACS, *_SHOWN, *_OF_MEANS, *_REDUCTION,
            *_FIGURES_OF_RUNS]  # fmt: skip
 _KNOWN = {**dict.fromkeys((_SOURCE, _TITLE, _COMMIT), "unknown"), _CROP: "0", _AVERAGE: "1"}
 """Of runs that do not state it; those from before images could be reduced are of whole ones."""
-_CUT = {"name": 24, _SOURCE: 13, _ENCODING: 10}
-"""Characters of a text in the table of runs, which is of 120."""
+_NAME_CHARACTERS = 24  # of a run, in a table
+_BELOW: Final[Mapping[str, Any]] = {
+    "width": 80,
+    "initial_indent": "      ",
+    "subsequent_indent": "      ",
+    "break_on_hyphens": False,
+}
+"""How parameters are set below a row of a table."""
 
 
 def recorded_runs(store: Store, condition: str = "attributes.status = 'FINISHED'") -> pd.DataFrame:
     """All runs of the store's experiment that meet a condition of MLflow's, the latest first.
 
-    Raises StoreError if the store does not exist, or cannot be reached or read.
+    Without child runs, which are no results of their own. Raises StoreError if the store does not
+    exist, or cannot be reached or read.
     """
     with opened_to_read(store) as (client, experiment_id):
         latest = ["attributes.start_time DESC"]
-        return frame_of(client.search_runs([experiment_id], condition, 1, 50_000, latest))
+        found = client.search_runs([experiment_id], condition, 1, 50_000, latest)
+        return frame_of(run for run in found if not is_child(run))
 
 
 def runs_text(runs: pd.DataFrame, limit: int) -> str:
-    """The first so many runs, a line of at most 120 characters each, and what the columns are."""
-    shown = runs.head(limit).copy()
+    """The first so many runs, in lines of at most 80 characters, and what the columns are."""
+    shown = runs.head(limit)
     _, test, events = (f"{METRIC}{name}" for name in WHOLE_WINDOW)
-    for name, width in _CUT.items():
-        shown[name] = shown[name].fillna("").str.slice(stop=width)
+    figures = pd.DataFrame(
+        {
+            "name": shown["name"],
+            "accuracy": shown[test],
+            "events": shown[events],
+            "energy_nj": shown[f"{METRIC}energy_nj"],
+            "ratio": shown[f"{METRIC}ratio"],
+            "prices": shown[_PRICES],
+            "state": shown["status"].str.lower(),
+        }
+    )
+    names = [name for name in shown if name.startswith(PARAMETER) and name != _PRICES]
+    parameters = shown[[_SOURCE, *names]].rename(
+        columns=lambda name: name.removeprefix(TAG).removeprefix(PARAMETER)
+    )
+    limited = f" of {len(runs)}: --limit {len(runs)} shows all" if len(shown) < len(runs) else ""
+    return f"{figures_text(figures, parameters)}\n{len(shown)} runs{limited}.\n"
+
+
+def figures_text(figures: pd.DataFrame, parameters: pd.DataFrame) -> str:
+    """Runs or experiments in lines of at most 80 characters: figures, and below those of each the
+    parameters in which they differ.
+
+    Args:
+        figures: a row for each, with the columns `name`, `accuracy`, `events`, `energy_nj`,
+            `ratio`, `prices` (id of the price list of the energy) and `state`; what is not known
+            is NaN.
+        parameters: the same rows, with a column for each parameter.
+    """
+    priced = figures["energy_nj"].notna()
+    # Without an energy, a price list says nothing.
+    prices = figures["prices"].where(priced)
+    price_lists = prices.dropna().unique()
+    unit, size_nj = ("µJ", 1000) if figures["energy_nj"].max() >= 1000 else ("nJ", 1)
     columns = {
         "name": ("run", ""),
-        "started": ("started", "%Y-%m-%d %H:%M"),
-        _SOURCE: ("data", ""),
-        _ENCODING: ("encoding", ""),
-        test: ("test %", ".2f"),
-        events: ("events", ",.0f"),
-        f"{METRIC}energy_per_inference_pj": ("energy", _joules),
-        _RATIO: ("ratio", ".3g"),
-        "status": ("state", str.lower),
+        "accuracy": ("test %", ".2f"),
+        "events": ("events", ",.0f"),
+        "energy": (f"energy {unit}", _short),
+        "ratio": ("ratio", _short),
+        "state": ("state", ""),
     }
-    limited = f" of {len(runs)}: --limit {len(runs)} shows all" if len(shown) < len(runs) else ""
-    return (
-        f"{frame_text(shown, columns)}\n\n{len(shown)} runs{limited}. Events and energy are per "
-        "inference and whole window; the ratio is to the\nenergy of the cheapest of the run's own "
-        "conventional networks of equal accuracy. Each run's\nenergy_report names the profiles.\n"
-    )
+    names = figures["name"].fillna("").str.slice(stop=_NAME_CHARACTERS)
+    table = figures.assign(name=names, energy=figures["energy_nj"] / size_nj)
+    header, *lines = frame_text(table, columns).splitlines()
+    differing = parameters.loc[:, parameters.nunique() > 1]
+    if len(price_lists) > 1:
+        differing = differing.assign(prices=prices)
+    said = [header]
+    for line, values in zip(lines, differing.to_dict("records"), strict=True):
+        pairs = [f"{name}={value}" for name, value in values.items() if pd.notna(value)]
+        said += [line, *textwrap.wrap("  ".join(pairs), **_BELOW)]
+    said += ["", "Events and energy are means per inference over the whole window. The ratio is"]
+    said += ["to the energy of a conventional network at equal accuracy."]
+    if len(price_lists) == 1:
+        said.append(f"Energy and ratio are at the prices of {price_lists[0]}.")
+    return "\n".join(said) + "\n"
+
+
+def _short(value: float) -> str:
+    return "" if pd.isna(value) else plain(value, 3)
 
 
 def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:

@@ -12,23 +12,26 @@ From a version git and DVC lead back to its code, data and parameters: by its ch
 dvc.lock records it.
 """
 
+import base64
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest
-from spikejoule.model.checkpoint import read_complete
+from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec
 
     from spikejoule.graphs.conventions import Conventions
 
@@ -60,6 +63,8 @@ class ModelFiles:
         profile: id of the profile that the version states energies under.
         conventions: how the graph is run; None of a checkpoint.
         name: of the model in the registry.
+        example: an image, uint8 [height, width], which the version shows as an example of its
+            input; None for a graph, or where the samples are events.
     """
 
     network: Path
@@ -67,6 +72,7 @@ class ModelFiles:
     profile: str
     conventions: "Conventions | None" = None
     name: str = MODEL_NAME
+    example: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,8 +166,7 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
     select_profile(load_profiles(files.price_list), files.profile, "profile")
     kind = "checkpoint" if files.conventions is None else "graph"
     artifacts = {kind: str(files.network), "price_list": str(files.price_list)}
-    # MLflow's, on being imported, and for an example of 784 numbers, which would say less
-    # than the signature.
+    # MLflow's, on being imported, and where there is no example.
     with warnings.catch_warnings(action="ignore"):
         import mlflow.pyfunc
 
@@ -171,6 +176,7 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
             code_paths=[str(_PACKAGE)],
             artifacts=artifacts,
             signature=signature,
+            input_example=_input_example(files),
             model_config=files.conventions and asdict(files.conventions),
             mlflow_model=mlflow.models.Model(run_id=run_id),
             pip_requirements=[
@@ -179,6 +185,18 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
                 for library in _LIBRARIES
             ],
         )
+
+
+def _input_example(files: ModelFiles) -> NDArray[np.object_] | None:
+    """A request of one sample: an image's bytes as base64, or a step of a graph without spikes."""
+    if files.conventions is not None:
+        from spikejoule.graphs.nir_in import read_nir
+
+        shape = read_nir(files.network).input.out_shape
+        return np.zeros((1, 1, *shape), dtype=object)
+    if files.example is None:
+        return None
+    return np.array([base64.b64encode(files.example.tobytes()).decode()], dtype=object)
 
 
 def _signature(files: ModelFiles) -> "ModelSignature":
@@ -194,4 +212,52 @@ def _signature(files: ModelFiles) -> "ModelSignature":
     # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
     # shape alone. As objects pixels and spikes arrive as they were sent, and the model judges them.
     inputs = Schema([TensorSpec(np.dtype(object), (-1,))])
-    return ModelSignature(inputs=inputs, params=ParamSchema(params))
+    columns = _graph_outputs(files) if files.conventions else _outputs(content)
+    return ModelSignature(inputs=inputs, outputs=Schema([*columns]), params=ParamSchema(params))
+
+
+def _outputs(checkpoint: CompleteCheckpoint) -> "list[ColSpec]":
+    """The columns of `served_model.answer`."""
+    from mlflow.types import ColSpec, DataType
+
+    spikes = _spikes(checkpoint.architecture.layer_names)
+    columns = [ColSpec(DataType.long, "class"), *spikes]
+    columns.append(ColSpec(DataType.long, "synaptic_events"))
+    proxies = checkpoint.section("energy_proxies")
+    if proxies.get("input_macs_per_inference") is not None:
+        columns.append(ColSpec(DataType.long, "input_macs"))
+    return columns + _energies()
+
+
+def _graph_outputs(files: ModelFiles) -> "list[ColSpec]":
+    """The columns of `served_model.answer_spikes`."""
+    from mlflow.types import ColSpec, DataType
+    from mlflow.types.schema import Array
+
+    from spikejoule.graphs.nir_in import read_nir
+
+    network = read_nir(files.network)
+    return [
+        ColSpec(DataType.long, "class", required=False),
+        ColSpec(Array(DataType.double), "output"),
+        *_spikes(name for name in network.nodes if name in network.spiking),
+        ColSpec(DataType.long, "synaptic_events"),
+        ColSpec(DataType.long, "value_macs"),
+        *_energies(),
+    ]
+
+
+def _spikes(names: Iterable[str]) -> "list[ColSpec]":
+    from mlflow.types import ColSpec, DataType
+
+    return [ColSpec(DataType.long, f"spikes_{name}") for name in names]
+
+
+def _energies() -> "list[ColSpec]":
+    from mlflow.types import ColSpec, DataType
+
+    return [
+        ColSpec(DataType.double, "energy_pj", required=False),
+        ColSpec(DataType.double, "energy_low_pj"),
+        ColSpec(DataType.double, "energy_high_pj"),
+    ]

@@ -57,19 +57,30 @@ _ADDRESSES = (("experiments", "artifact_location"), ("runs", "artifact_uri"),
               ("model_versions", "source"), ("model_versions", "storage_location"))  # fmt: skip
 VIEW: Final = "overview"
 """The saved view's name in an address: `.../experiments/1/runs?viewStateShareKey=overview`."""
+_VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 
+# The columns of the saved view and their widths in pixels: every heading fits, and every name of a
+# conventional network.
+_METRICS_SHOWN = {
+    "metrics.`accuracy`": 95,
+    "metrics.`events`": 90,
+    "metrics.`energy_nj`": 105,
+    "metrics.`ratio`": 80,
+}
+_OTHERS_SHOWN = {"params.`energy_report.profile`": 175, "attributes.`Dataset`": 230}
+_ALWAYS_SHOWN = {"attributes.`Run Name`": 390, "runDateAndNestInfo": 120}
 # MLflow keeps a saved view of the run list as a tag of the experiment; its form is that of MLflow
 # 3.17, and a version that does not know it shows its own columns.
 _VIEW_STATE = {
-    "selectedColumns": [
-        "metrics.`test_accuracy_percent`", "metrics.`synaptic_events_per_inference`",
-        "metrics.`energy_nj`", "metrics.`ratio`",
-        "params.`encode.encoding`", "tags.`data.source`",
-    ],
-}  # fmt: skip
+    "selectedColumns": [*_METRICS_SHOWN, *_OTHERS_SHOWN],
+    "columnOrder": [*_ALWAYS_SHOWN, *_METRICS_SHOWN, *_OTHERS_SHOWN],
+    "columnWidths": {**_ALWAYS_SHOWN, **_METRICS_SHOWN, **_OTHERS_SHOWN},
+}
 _NOTE = (
-    "Spiking networks, one run for each distinct result of a pipeline, or each graph. The view "
-    "**Overview** shows accuracy, events, energy in nJ, its ratio at equal accuracy, and the data."
+    "Spiking networks, one run for each distinct result of a pipeline, or each graph; below a run "
+    "the conventional networks that were trained with it. The view **Overview** shows accuracy, "
+    "synaptic events and energy per inference, the ratio to a conventional network's energy at "
+    "equal accuracy, and the price list of both."
 )
 # MLflow reads these when it is imported, and PostgreSQL's client when it connects, so that a store
 # that never answers is an error after about a minute; what the user has set stays.
@@ -199,14 +210,17 @@ def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
 
 
 def runs_with(
-    client: "MlflowClient", experiment_id: str, tags: Mapping[str, str], statuses: Collection[str]
+    client: "MlflowClient",
+    experiment_id: str,
+    tags: Mapping[str, str],
+    statuses: Collection[str] | None = None,
 ) -> "list[Run]":
-    """The runs with all of some tags and one of some statuses, the latest first."""
+    """The runs with all of some tags and one of some statuses (None: any), the latest first."""
     condition = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
     found = client.search_runs(
         [experiment_id], condition, max_results=50_000, order_by=["attributes.start_time DESC"]
     )
-    return [run for run in found if run.info.status in statuses]
+    return [run for run in found if statuses is None or run.info.status in statuses]
 
 
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
@@ -321,15 +335,24 @@ def _follow_a_move(store: Store, recorded: str) -> None:
 
 
 def _experiment(client: "MlflowClient", store: Store) -> Any:
-    """The store's experiment; a new one has a description and a saved view of its runs."""
+    """The store's experiment with the saved view of its runs; a new one has a description, too."""
     name = store.experiment
-    if client.get_experiment_by_name(name) is None:
-        packed = base64.b64encode(zlib.compress(json.dumps(_VIEW_STATE).encode())).decode()
-        view = {"name": VIEW.capitalize(), "createdAt": 0, "updatedAt": 0}
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         tags = {
             "mlflow.note.content": _NOTE,
             "mlflow.experimentKind": "custom_model_development",
-            f"mlflow.sharedViewState.{VIEW}": json.dumps({**view, "state": f"deflate;{packed}"}),
+            _VIEW_TAG: _saved_view(),
         }
         client.create_experiment(name, store.artifact_location, tags)
-    return client.get_experiment_by_name(name)
+        experiment = client.get_experiment_by_name(name)
+    elif experiment.tags.get(_VIEW_TAG) != _saved_view():
+        client.set_experiment_tag(experiment.experiment_id, _VIEW_TAG, _saved_view())
+    return experiment
+
+
+def _saved_view() -> str:
+    """The saved view as MLflow's page packs one."""
+    packed = base64.b64encode(zlib.compress(json.dumps(_VIEW_STATE).encode())).decode()
+    about = {"name": VIEW.capitalize(), "createdAt": 0, "updatedAt": 0}
+    return json.dumps({**about, "state": f"deflate;{packed}"})

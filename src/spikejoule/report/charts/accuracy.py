@@ -27,7 +27,7 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
         return None
     points = analysis.conventional_points
     front = front_of(points)
-    figure, axes = canvas.new_figure(4.2)
+    figure, axes = canvas.new_figure(4.7)
     canvas.log_axis(axes, "x")
     canvas.accuracy_axis(axes)
     for point in points:
@@ -56,7 +56,7 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
             label=f"this network, {verdict.spiking.rpartition(', ')[2]}",
         )
     axes.set_xlabel("Energy per inference, log scale")
-    canvas.legend_below(figure, columns=2)
+    canvas.legend_below(figure)
     finding = f"Accuracy and energy: {analysis.chosen.title}"
     return Chart("front", finding, figure, f"{analysis.inputs.title}, validation accuracy")
 

@@ -47,6 +47,7 @@ WIDTH_INCHES: Final = 4.8
 """Of a chart that stays readable on a phone."""
 
 _LEAST_ERROR_PERCENT = 0.05
+_CHARACTERS_AN_INCH = 10  # of a title, at most
 _MOST_TOLD = 80
 _TIP = "tip: "
 
@@ -77,7 +78,12 @@ class Chart:
     def png(self) -> bytes:
         """The chart under its title as PNG bytes that hold no date and no version."""
         width, height = (float(size) for size in self.figure.get_size_inches())
-        lines = [*textwrap.wrap(self.finding, int(11 * width)), self.source]
+        characters = int(_CHARACTERS_AN_INCH * width)
+        lines = [
+            line
+            for words in (self.finding, self.source)
+            for line in textwrap.wrap(words, characters)
+        ]
         self.figure.suptitle("\n".join(lines), x=0.02, ha="left")
         self.figure.set_size_inches(width, height + 0.2 * len(lines))
         buffer = io.BytesIO()
@@ -135,11 +141,11 @@ def mark(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:
     tip(axes.plot([x], [y], **settings | style), words)
 
 
-def legend_below(figure: Figure, columns: int = 1) -> None:
-    """The legend of everything that has a label, each once, below the axes."""
+def legend_below(figure: Figure) -> None:
+    """The legend of everything that has a label, each once on a line, below the axes."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
-    figure.legend(once.values(), once.keys(), loc="outside lower left", ncols=columns)
+    figure.legend(once.values(), once.keys(), loc="outside lower left")
 
 
 def layer_colours(names: Sequence[str]) -> dict[str, str]:

@@ -155,4 +155,4 @@ def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
     axes.bar(range(counts.size), counts, color=colours)
     axes.set_xticks(range(counts.size), names, rotation=90 if max(map(len, names)) > 2 else 0)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    axes.set_title(f"Output spikes by {raster.subject.noun}: {raster.outcome}")
+    axes.set_title(f"Output spikes by {raster.subject.noun}")
