@@ -18,7 +18,7 @@ from spikejoule.energy.ledger import CONVENTIONAL
 from spikejoule.energy.published import PublishedNetwork, PublishedTable
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDED = ("fronts",)
+RECORDED = ("fronts", "fronts-mnist5k")
 """Tables of recorded networks in metrics/."""
 TABLE = ROOT / "src" / "spikejoule" / "energy" / "conventional.csv"
 
