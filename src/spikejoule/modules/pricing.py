@@ -52,6 +52,7 @@ class Report:
             None where the model gives no scores.
         not_counted: modules that ran and are not known.
         notes: what a reader has to know besides, a sentence each.
+        scores: from which the classes follow, float64 [N, classes]; None where there are none.
     """
 
     analysis: EnergyAnalysis
@@ -59,6 +60,7 @@ class Report:
     predictions: NDArray[np.int64] | None = None
     not_counted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    scores: NDArray[np.float64] | None = None
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -247,7 +249,7 @@ def price(
     facts += [("warning", " ".join(notes).rstrip("."))] if notes else []
     inputs = replace(inputs, facts=tuple(facts))
     analysis = analyse(inputs, profiles, chosen, judging, BootstrapSettings())
-    return Report(analysis, activity, run.answers(), tuple(unknown), tuple(notes))
+    return Report(analysis, activity, run.answers(), tuple(unknown), tuple(notes), run.all_scores)
 
 
 def _told_apart(baselines: Iterable[BaselineCounts]) -> list[BaselineCounts]:
