@@ -258,7 +258,6 @@ def narrow(module):
 
 integers, floats = narrow(sequence(torch.int64)), narrow(sequence(torch.float64))
 functions = narrow(InFunctions())
-undeclared = sequence(torch.int64).eval()
 """
 
 
