@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast contest sweep search verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile clean help
+.PHONY: repro seed-notebook frugal accurate contrast contest sweep search verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile record clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -137,20 +137,19 @@ SEARCH ?=
 
 search: $(INSTALLED_SEARCH)  ## search parameters for a Pareto front of accuracy and energy (SEARCH=...)
 	$(DVC) repro prepare
-	$(BIN)/spikejoule search --table metrics/search.csv $(SEARCH)
+	$(BIN)/spikejoule search $(INTO_TABLE) $(SEARCH)
 
 ##@ See what came out
 
-# `make verdict VERDICT="--recorded metrics/fronts.csv"` keeps the networks of a store that is elsewhere.
-VERDICT ?=
+# The targets print; `make seeds TABLE=seeds.csv` writes the table, too.
+TABLE :=
+INTO_TABLE = $(if $(TABLE),--table '$(TABLE)')
 
-verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, of the recorded runs: metrics/verdict.csv
-	$(BIN)/spikejoule verdict --table metrics/verdict.csv --fronts metrics/fronts.csv $(VERDICT)
-	$(BIN)/python -m docs.site.verdict
-	$(BIN)/python -m docs.site.outcome
+verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, of recorded networks and your runs (TABLE=...)
+	$(BIN)/spikejoule verdict $(INTO_TABLE)
 
-seeds: $(INSTALLED)  ## accuracy against synaptic events, means over seeds of the recorded runs: metrics/seeds.csv
-	$(BIN)/spikejoule seeds --table metrics/seeds.csv
+seeds: $(INSTALLED)  ## accuracy against synaptic events, means over seeds of your runs (TABLE=...)
+	$(BIN)/spikejoule seeds $(INTO_TABLE)
 
 plots: $(INSTALLED_PLOTS)  ## DVC's charts as a page that needs no network (PLOTS="diff main" compares)
 	@mkdir -p .cache
@@ -202,13 +201,26 @@ docs: $(INSTALLED_DOCS)  ## build the documentation: build/site/index.html
 docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, built anew as it changes
 	$(MKDOCS) serve --dev-addr 127.0.0.1:8000
 
-bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
-	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks speed --output metrics/benchmark.json
-	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks graphs --output metrics/graphs.json
-	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks busy --output metrics/busy.json
+# Both print their tables; `make bench profile OUTPUT=DIRECTORY` writes them there, too.
+OUTPUT :=
+BENCHMARK = PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks
+into_file = $(if $(OUTPUT),--output '$(OUTPUT)/$(1).json')
 
-profile: $(INSTALLED)  ## measure where the event engine's time of training goes: metrics/profile.json
-	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks profile --output metrics/profile.json
+bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators (OUTPUT=...)
+	$(BENCHMARK) speed $(call into_file,benchmark)
+	$(BENCHMARK) graphs $(call into_file,graphs)
+	$(BENCHMARK) busy $(call into_file,busy)
+
+profile: $(INSTALLED)  ## measure where the event engine's time of training goes (OUTPUT=...)
+	$(BENCHMARK) profile $(call into_file,profile)
+
+# The networks that are recorded already stay. The tables are of MNIST, whatever this clone has run.
+record: $(INSTALLED)  ## for maintainers: replace the recorded tables in metrics/, and pages and pictures made from them
+	$(BIN)/spikejoule verdict --data mnist --table metrics/verdict.csv --fronts metrics/fronts.csv
+	$(BIN)/spikejoule seeds --data mnist --table metrics/seeds.csv
+	$(BIN)/python -m docs.site.conventional
+	$(BIN)/python -m docs.site.verdict
+	$(BIN)/python -m docs.site.outcome
 
 clean:  ## remove .venv and the tools' caches; results stay
 	rm -rf $(VENV) build mutants src/*.egg-info .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache

@@ -75,6 +75,30 @@ class TestCounts:
         assert (halved.activity.of("events", "Linear 0") == whole.activity.of(
             "events", "Linear 0")).all()  # fmt: skip
 
+    def test_integers_are_counted_as_the_same_numbers_in_floats(self, spikes: Tensor) -> None:
+        model = dense()
+        held = [layer._parameters for layer in model if isinstance(layer, nn.Linear)]
+        for parameters in held:
+            parameters.update({name: of.detach().round() for name, of in parameters.items()})
+        floats = price(model, spikes)
+        for parameters in held:
+            parameters.update({name: of.long() for name, of in parameters.items()})
+        integers = price(model, spikes.long())
+        assert (integers.analysis.inputs.proxies, integers.not_counted) == (
+            floats.analysis.inputs.proxies, ())  # fmt: skip
+        assert counts(floats, "synaptic_event")["Linear 0"] > 0
+
+    def test_a_layer_of_integers_that_is_no_module_is_named(self, spikes: Tensor) -> None:
+        class First(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.weight, self.rest = torch.randint(-3, 4, (30, 20)), dense()[1:]
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.rest((x.long() @ self.weight).float())
+
+        assert "matmul" in " ".join(price(First().eval(), spikes).not_counted)
+
     def test_constant_currents_are_products_in_every_step_in_which_they_are_made(self) -> None:
         class Direct(nn.Module):
             def __init__(self, once: bool) -> None:

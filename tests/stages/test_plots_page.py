@@ -22,7 +22,7 @@ def test_every_chart_is_drawn_without_a_network(
 ) -> None:
     pytest.importorskip("vl_convert", reason="needs vl-convert-python from PyPI")
     folder = recorded_project.copy_to(tmp_path / "drawn")
-    shutil.copy(repository / "metrics" / "seeds.csv", folder / "metrics")  # of `make seeds`
+    shutil.copy(repository / "metrics" / "seeds.csv", folder / "metrics")  # of `make record`
     run(["make", *BUILT, "plots"], folder, recorded_project.environment)
     entries = pipeline_definition(folder)["plots"]
     charts = dict(next(iter(one.items())) for one in entries if isinstance(one, dict))

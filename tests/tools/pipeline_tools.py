@@ -36,7 +36,7 @@ _OUTPUTS_AND_STORES = (
     *("dvc.lock", "mlflow.db"),
 )
 # Artifacts that no stage writes: they come with the project, like the code.
-GIVEN = ("hardware",)
+GIVEN = ("hardware", "fronts")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -417,10 +417,32 @@ def test_networks_of_a_lost_store_are_judged_from_their_table(priced: Path, cli:
     assert "none.csv" in cli.refusal("verdict", priced, "--recorded", priced / "none.csv")
 
 
+def test_the_projects_recorded_networks_are_beside_its_runs(priced: Path, cli: Cli) -> None:
+    """By default, unless they were counted on other images, which is said."""
+    table = priced / artifact_paths(priced)["fronts"]
+    elsewhere = Path(shutil.copytree(priced, priced.parent / "elsewhere"))
+    record_networks(elsewhere, "theirs", networks(42), 42)
+    cli.text("verdict", elsewhere, "--fronts", table)
+
+    def runs_of(*options: str) -> set[str]:
+        cli.text("verdict", priced, "--fronts", priced / "judged.csv", *options)
+        return {row.run for row in FrontsTable.read(priced / "judged.csv").rows}
+
+    assert runs_of() == {"theirs"}, "before its first run"
+    record_networks(priced, "mine", networks(43), 43)
+    assert runs_of() == {"theirs", "mine"}
+    assert runs_of("--no-recorded") == {"mine"}
+    table.write_text(table.read_text(encoding="utf-8").replace("mnist5k,", "mnist,"), "utf-8")
+    assert runs_of() == {"mine"}
+    (left_out,) = re.findall("Left out: (.*)\\.\n", cli.text("verdict", priced))
+    assert {"2", "mnist", "mnist5k"} <= set(left_out.split())
+    assert runs_of("--data", "mnist") == {"theirs"}
+
+
 @pytest.mark.parametrize(
     ("replaced", "said"),
     [
-        (("mnist5k,", "kmnist,"), "1 measured on other images"),
+        (("mnist5k,", "kmnist,"), "2 recorded networks, counted on kmnist"),
         ((r"115\.0,[\d.]+", ","), "1 networks of the table, without some of the prices"),
         ((r"115\.0", ""), "row 2: "),
         ((r"115\.0", "-1"), "row 2: "),

@@ -23,6 +23,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError, printable
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
+from spikejoule.encoding.counting import best_class
 from spikejoule.model.network import Network, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import FLOAT_BITS
@@ -113,8 +114,8 @@ def measure_baseline(
     if isinstance(network, QuantisedNetwork):
         widths = network.weight_bits, network.activation_bits, network.sum_bits
     layers = _layers(network, test.images)
-    predictions = layers[-1].argmax(axis=1)
-    of_validation = _layers(network, validation.images)[-1].argmax(axis=1)
+    predictions = best_class(layers[-1])
+    of_validation = best_class(_layers(network, validation.images)[-1])
     kept = [of != 0 if pruned else np.ones_like(of, dtype=np.bool_) for of in _matrices(arrays)]
     counts = BaselineCounts(
         name=name,

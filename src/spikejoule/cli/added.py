@@ -21,6 +21,7 @@ from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.data.images import LabelledImages, load_samples
+from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy import ledger
@@ -51,11 +52,11 @@ class Split:
             dense = self.events.select(chosen).to_dense().transpose(1, 0, 2)
             yield dense, self.samples.labels[chosen]
 
-    def percent(self, answers: NDArray[np.integer] | None, given: str) -> float:
-        """Of right answers; a sample without one is wrong."""
-        if answers is None:
+    def percent(self, scores: NDArray[Any] | None, given: str) -> float:
+        """Of right answers, as of the project's own networks, given scores [N, classes]."""
+        if scores is None:
             raise ArtifactError(f"{given} gives no scores of classes: its accuracy is not known.")
-        return 100 * float((answers == self.samples.labels).mean())
+        return 100 * float((best_class(scores) == self.samples.labels).mean())
 
 
 Splits = tuple[Split, Split]
@@ -135,8 +136,11 @@ def _of_graph(
     """A graph of NIR: the checksum of its file, and what it does."""
     network, conventions = read_nir(Path(given)), given_conventions(options)
     runs = [run_graph(network, split.events, conventions) for split in splits]
-    percents = [split.percent(run.predictions, given)
-                for split, run in zip(splits, runs, strict=True)]  # fmt: skip
+    is_read = network.answer is not None
+    percents = [
+        split.percent(run.output if is_read else None, given)
+        for split, run in zip(splits, runs, strict=True)
+    ]
     return file_digest(given, "sha256"), [_spiking(runs[1], percents, splits[1], encoder)]
 
 
@@ -164,20 +168,26 @@ def _of_module(
     digest = weights_digest({name: of.cpu().numpy() for name, of in module.state_dict().items()})
     if side == "snn":
         reports = [price(module, split.spikes(), time_axis=0, progress=False) for split in splits]
-        percents = [split.percent(report.predictions, given)
-                    for split, report in zip(splits, reports, strict=True)]  # fmt: skip
+        percents = [
+            split.percent(report.scores, given)
+            for split, report in zip(splits, reports, strict=True)
+        ]
         _check_counted(given, reports[1].not_counted)
         return digest, [_spiking(reports[1].activity, percents, splits[1], encoder)]
-    counts = []
+    percents = []
     for split in splits:
         contestant = Contestant(found, (split.samples.images[:, None] / 255).astype(np.float32))
-        counts.append(contestant.counts(split.samples.labels.astype(np.int64)))
+        counts = contestant.counts(split.samples.labels.astype(np.int64))
+        percents.append(split.percent(contestant.run.all_scores, given))
         _check_counted(given, contestant.run.watch.not_counted)
-    validated = replace(counts[1], validation_accuracy_percent=counts[0].accuracy_percent)
-    return digest, ledger.baseline_variants((validated,), len(splits[1].samples))
+    counts = replace(counts, validation_accuracy_percent=percents[0], accuracy_percent=percents[1])
+    return digest, ledger.baseline_variants((counts,), len(splits[1].samples))
 
 
 def _check_counted(given: str, not_counted: Sequence[str]) -> None:
     """Refuse a network of which not all is counted: it would look cheaper than it is."""
     if not_counted:
-        raise ArtifactError(f"--add: {given} is not counted whole: {', '.join(not_counted)}.")
+        raise ArtifactError(
+            f"--add: {given} is not counted whole: {', '.join(not_counted)}. Weights have to be in "
+            "modules of torch such as Linear and Conv2d, and integers in a Baseline that says so."
+        )

@@ -119,7 +119,9 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _table("every level and profile"),
             _takes("--fronts", Path, "FILE", "write every network, with its energies (CSV)"),
             _takes("--recorded", Path, "FILE", "and the networks of a file of --fronts, as it "
-                   "states them: of a store that was lost, or of another machine"),
+                   "states them (default: the project's recorded networks, metrics/fronts.csv)"),
+            ("--no-recorded", {"dest": "recorded", "action": "store_const", "const": False,
+                               "help": "the project's own runs alone"}),
             _takes("--add", str, "FILE", "and other networks on the project's images, GRAPH.nir or "
                    "FILE.py:NAME of a module of torch; several are seeds of one", nargs="+",
                    default=[]),

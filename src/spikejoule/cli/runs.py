@@ -2,10 +2,11 @@
 
 import argparse
 import contextlib
+from pathlib import Path
 
 from spikejoule.cli.networks import is_nir, publish_graph
-from spikejoule.core.store import write_text
-from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
+from spikejoule.core.store import read_json, write_text
+from spikejoule.core.yaml_files import PARAMS_FILE, ArtifactPaths, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.bands import FrontsTable, VerdictTable, band_verdicts
 from spikejoule.params import Params, load_params
@@ -54,6 +55,25 @@ def seeds(options: argparse.Namespace) -> str:
     return recorded.settings_text(table, left_out)
 
 
+def _reference_table(options: argparse.Namespace, paths: ArtifactPaths) -> Path | None:
+    """The table of recorded networks beside which a verdict is: of --recorded, or the project's;
+    None with --no-recorded, or where the project has none."""
+    if options.recorded is None:
+        table: Path = options.directory / paths["fronts"]
+        return table if table.exists() else None
+    chosen: Path | None = options.recorded or None
+    return chosen
+
+
+def _data_source(options: argparse.Namespace, paths: ArtifactPaths) -> str | None:
+    """The data of a verdict: of --data, or of the images that networks of --add read; None for
+    those of the recorded runs."""
+    chosen: str | None = options.data
+    if chosen is None and options.add:
+        chosen = read_json(options.directory / paths["data_metrics"])["source"]
+    return chosen
+
+
 def verdict(options: argparse.Namespace) -> str:
     """Which side needs less energy at about equal accuracy, over seeds."""
     params, store = _recorded(options)
@@ -63,7 +83,8 @@ def verdict(options: argparse.Namespace) -> str:
     # networks of 4 bits at prices of 8 or 32.
     judging = [one for one in profiles.values() if one.scope != "arithmetic"]
     comparing = [one for one in profiles.values() if one.compares]
-    earlier = FrontsTable.read(options.recorded).rows if options.recorded else ()
+    reference = _reference_table(options, paths)
+    earlier = FrontsTable.read(reference).rows if reference else ()
     is_lost = earlier and store.database is not None and not store.database.exists()
     networks, left_out = recorded.recorded_networks(
         store,
@@ -71,7 +92,7 @@ def verdict(options: argparse.Namespace) -> str:
         paths["contenders"],
         comparing,
         stage_parameters(options.directory, "baseline"),
-        options.data,
+        _data_source(options, paths),
         earlier,
     )
     if options.add:

@@ -123,7 +123,7 @@ def _check_possible(space: SearchSpace) -> None:
 def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.DataFrame:
     """The trials that were trained to their end, a row each, the cheapest first.
 
-    The columns, of metrics/search.csv: `trial`, its number in the study; `on_front`, whether no
+    The columns, of the file of --table: `trial`, its number in the study; `on_front`, whether no
     other trial is as accurate for as little energy; what it gave; `trained_sha256`, as that of
     `models/trained.pth` after the command; `command`, the experiment that repeats it, starting from
     params.yaml, which `current` is; and the parameters that are searched, as text.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,12 @@ def class_counts(output: EventList) -> NDArray[np.int64]:
     return counts.reshape(output.n_samples, output.n_inputs).astype(np.int64)
 
 
+def best_class(scores: NDArray[Any]) -> NDArray[np.int64]:
+    """The class of each sample: the highest of its scores [N, O], the first of equals; [N]."""
+    classes: NDArray[np.int64] = scores.argmax(axis=1)
+    return classes
+
+
 def predict(output: EventList) -> NDArray[np.int64]:
     """The class of each sample: the output neuron that fired most, the first of equals; [N]."""
-    classes: NDArray[np.int64] = class_counts(output).argmax(axis=1)
-    return classes
+    return best_class(class_counts(output))

@@ -49,7 +49,7 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikejoule.encoding.counting import SpikeCounts, class_counts, count_spikes
+from spikejoule.encoding.counting import SpikeCounts, best_class, class_counts, count_spikes
 from spikejoule.encoding.events import EventList, Products
 from spikejoule.evaluation.kernels.lazy_updates import lazy_updates_per_sample
 from spikejoule.model.network import Network, Neurons
@@ -305,8 +305,7 @@ class Measurement:
     @property
     def predictions(self) -> NDArray[np.int64]:
         """The output neuron with the most spikes (the first of equals), int64 [N]."""
-        classes: NDArray[np.int64] = self.class_counts.argmax(axis=1)
-        return classes
+        return best_class(self.class_counts)
 
     @cached_property
     def synaptic_events(self) -> NDArray[np.int64]:

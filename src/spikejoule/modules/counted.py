@@ -14,7 +14,8 @@ whole numbers alone have entered it, and multiply-accumulates where others have.
 Of a conventional one what it multiplies on the same samples (`Contestant`): layers with weights,
 ReLU, pooling, batch normalisation (folded into the weights before it, if there are some), dropout
 and flattening are counted, each activation that is not zero as in `spikejoule.energy.counting`.
-What else a network has is named.
+What else a network has is named. In one of integers, whose units are requantised, functions that
+rescale by one number, round and clip are that, and need no name.
 """
 
 from collections import defaultdict
@@ -220,8 +221,10 @@ class Contestant:
     def __init__(self, given: "nn.Module | Baseline", samples: Any = None) -> None:
         baseline = given if isinstance(given, Baseline) else Baseline(given)
         self.baseline = baseline if samples is None else replace(baseline, samples=samples)
-        self.run = Run(baseline.module, Known(pruned=baseline.pruned), answer=baseline.answer,
-                       called="the network to compare with")  # fmt: skip
+        known = Known(pruned=baseline.pruned, requantises=baseline.weight_bits < FLOAT_BITS)
+        self.run = Run(
+            baseline.module, known, answer=baseline.answer, called="the network to compare with"
+        )
 
     def take(self, x: Tensor, time_axis: Any) -> None:
         """Run on a batch of the spiking network."""
@@ -270,6 +273,7 @@ def _network_of(watch: Watch) -> tuple[Network, Counts]:
     shape, counted = watch.input_shape or (), watch.counts()
     nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
     macs: list[Counts] = []
+    units, is_clipped = "", False
     for name, place in watch.places.items():
         calls, module = int(counted[name, "steps"].max()), place.module
         node = node_of(replace(place, fan_out=fan_out(module, place.in_shape, place.out_shape)),
@@ -282,9 +286,15 @@ def _network_of(watch: Watch) -> tuple[Network, Counts]:
                 raise ArtifactError(
                     f"{name} of the network to compare with runs more than once for a sample."
                 )
+            if watch.known.requantises and units and not is_clipped:
+                # By a function: without a module for ReLU, clipping at 0 is a comparison, too.
+                before, clipped = nodes[units].out_shape, f"{units}, clipped"
+                nodes[clipped] = Step(clipped, before, before, np.empty(0))
+            is_clipped = False
             units = f"{name} units"
             nodes[units] = Neurons(units, place.out_shape, place.out_shape, "ReLU")
             macs.append(counted[name, "entries"])
+        is_clipped |= isinstance(module, nn.ReLU)
     if not macs:
         raise ArtifactError("the network to compare with has no layer with weights.")
     return Network(nodes, ()), np.stack(macs, axis=1)

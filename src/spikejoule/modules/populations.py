@@ -109,11 +109,14 @@ class Known:
         simulators: those whose modules the model has.
         own: what a user says of classes.
         pruned: whether a weight of 0 is no weight.
+        requantises: whether it computes in integers, of which each unit is rescaled and clipped:
+            that is counted of the units, and no operation that has to be known.
     """
 
     simulators: tuple[Simulator, ...] = ()
     own: Mapping[type, Population | Describe] = field(default_factory=dict)
     pruned: bool = False
+    requantises: bool = False
 
     @classmethod
     def of(cls, model: nn.Module, own: Mapping[type, Population | Describe] | None = None) -> Self:

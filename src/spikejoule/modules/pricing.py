@@ -53,6 +53,7 @@ class Report:
         not_counted: modules that ran and are not known.
         own_not_counted: those of them in the model itself, not in a network to compare with.
         notes: what a reader has to know besides, a sentence each.
+        scores: from which the classes follow, float64 [N, classes]; None where there are none.
     """
 
     analysis: EnergyAnalysis
@@ -61,6 +62,7 @@ class Report:
     not_counted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     own_not_counted: tuple[str, ...] = ()
+    scores: NDArray[np.float64] | None = None
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -276,6 +278,7 @@ def price(
         not_counted=tuple(unknown),
         notes=tuple(notes),
         own_not_counted=tuple(run.not_counted),
+        scores=run.all_scores,
     )
 
 

@@ -41,9 +41,18 @@ UNNAMED = {
     "to", "float", "half", "bfloat16", "double", "cpu", "cuda", "copy", "fill", "zero",
     "requires_grad", "to_dense", "bool", "eq", "ne", "any", "all", "isnan", "isfinite", "zeros",
     "ones", "empty", "full", "eye", "tensor", "as_tensor", "zeros_like", "ones_like", "empty_like",
-    "full_like", "new_zeros", "new_ones", "new_empty", "new_full",
+    "full_like", "new_zeros", "new_ones", "new_empty", "new_full", "arange", "argmax", "argmin",
+    "argsort", "nonzero", "type", "long", "int", "short", "char", "byte",
 }  # fmt: skip
 """Functions of torch that only move, add and look at numbers, or make them from nothing."""
+RESCALING = {
+    "mul", "rmul", "imul", "div", "rdiv", "truediv", "itruediv", "true_divide", "floordiv",
+    "ifloordiv", "floor_divide", "lshift", "ilshift", "bitwise_left_shift", "rshift", "irshift",
+    "bitwise_right_shift", "round", "floor", "ceil", "trunc", "clamp", "clip", "clamp_min",
+    "clamp_max", "minimum", "maximum", "relu", "relu6", "hardtanh",
+    "fake_quantize_per_tensor_affine",
+}  # fmt: skip
+"""Functions that rescale, round and clip numbers; by one number, or they are weights."""
 WRITING = {"__setitem__", "copy_", "fill_", "zero_"}
 """Those of them by which a module changes what it was given."""
 

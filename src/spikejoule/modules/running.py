@@ -20,9 +20,10 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from torch import Tensor, nn
 
 from spikejoule.core.errors import DataError, ParameterError, first_problem, in_one_sentence
+from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.events import array_of
 from spikejoule.modules.populations import Known
-from spikejoule.modules.reach import NORMS, first_tensor
+from spikejoule.modules.reach import NORMS, WEIGHTED, first_tensor
 from spikejoule.modules.watching import INPUT, Watch, unclear
 
 TimeAxis = Literal[0, 1, "none"]
@@ -94,7 +95,7 @@ class Run:
         watch: what was counted.
         loop: who takes the steps, once it is known.
         steps: of the samples; 0 where the model makes them itself.
-        predictions: of each batch, int64 [B]; `NO_ANSWER` where there is none.
+        scores: of each batch, float64 [B, classes], of those that were scores of classes.
         has_scores: whether all that the model gave were scores of classes.
         n_classes: of these.
     """
@@ -113,12 +114,17 @@ class Run:
         self.time_axis, self.loop = time_axis, "model" if time_axis == "none" else loop
         self.watch = Watch(model, known, records)
         self.steps = 0
-        self.predictions: list[NDArray[np.int64]] = []
+        self.scores: list[NDArray[np.float64]] = []
         self.has_scores, self.n_classes = True, 0
         self._axis = None if time_axis == "none" else time_axis
         self._axis_of_output = self._axis
         held = next(iter((*model.parameters(), *model.buffers())), torch.zeros(0))
-        self._to = held.device, held.dtype if held.is_floating_point() else torch.float32
+        self._device = held.device
+        self._dtype = held.dtype if held.is_floating_point() else torch.float32
+        self._takes_integers = any(
+            isinstance(one, WEIGHTED) and not one.weight.is_floating_point()
+            for one in model.modules()
+        )
 
     def take(self, x: Tensor) -> None:
         """Run the model on a batch; what it measures of batches in training it forgets."""
@@ -132,11 +138,18 @@ class Run:
         with in_one_sentence(f"{self.called}, given a batch of shape {shape},"), torch.no_grad():
             try:
                 for part in halves:
-                    scores = self._scores(part.to(*self._to), part.shape[axis], steps)
+                    scores = self._scores(self._given(part), part.shape[axis], steps)
                     self._answer(scores, part.shape[axis])
             finally:
                 for held, before in kept:
                     held.copy_(before)
+
+    def _given(self, x: Tensor) -> Tensor:
+        """Samples on the model's device and in its floating point; integers stay integers where it
+        has weights of integers."""
+        if self._takes_integers and not x.is_floating_point():
+            return x.to(self._device)
+        return x.to(self._device, self._dtype)
 
     def _scores(self, x: Tensor, size: int, steps: int | None) -> Any:
         """What it gives, summed over time."""
@@ -165,14 +178,11 @@ class Run:
         return found
 
     def _answer(self, scores: Any, size: int) -> None:
-        """Keep the class of each sample, if there are scores of classes."""
+        """Keep the scores of each sample, if there are scores of classes."""
         if scores is None or scores.ndim != 2 or len(scores) != size or scores.shape[1] < 2:
             self.has_scores = False
             return
-        best = scores.max(dim=1, keepdim=True)
-        tied = (scores == best.values).sum(dim=1) > 1
-        found = best.indices[:, 0].masked_fill(tied, NO_ANSWER)
-        self.predictions.append(found.cpu().numpy())
+        self.scores.append(scores.detach().cpu().double().numpy())
         self.n_classes = scores.shape[1]
 
     def _whole(self, x: Tensor, size: int, steps: int | None) -> Tensor | None:
@@ -238,6 +248,16 @@ class Run:
         }  # fmt: skip
         return [words for words, holds in said.items() if holds]
 
+    @property
+    def all_scores(self) -> NDArray[np.float64] | None:
+        """The scores of all samples, [N, classes]; None where the model gives none."""
+        return np.concatenate(self.scores) if self.has_scores and self.scores else None
+
     def answers(self) -> NDArray[np.int64] | None:
-        """The class of each sample, [N]; None where the model gives no scores."""
-        return np.concatenate(self.predictions) if self.has_scores and self.predictions else None
+        """The class of each sample, [N], `NO_ANSWER` where several have the highest score; None
+        where the model gives no scores."""
+        scores = self.all_scores
+        if scores is None:
+            return None
+        is_highest = scores == scores.max(axis=1, keepdims=True)
+        return np.where(is_highest.sum(axis=1) > 1, NO_ANSWER, best_class(scores))

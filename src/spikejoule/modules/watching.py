@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from spikejoule.modules.reach import (
     NORMS,
     PASSING,
     POOLING,
+    RESCALING,
     UNNAMED,
     WEIGHTED,
     WRITING,
@@ -140,12 +141,16 @@ class _Functions(TorchFunctionMode):
 
     Attributes:
         unknown: receives the names.
+        requantises: whether to rescale by one number is no operation that has to be known.
         running: modules that run, one within the other, in words; "" for one that is counted.
+        known: where it requantises, memory of what modules take, and of what functions make of it
+            that are not named.
     """
 
-    def __init__(self, unknown: dict[str, str]) -> None:
+    def __init__(self, unknown: dict[str, str], requantises: bool) -> None:
         super().__init__()
-        self.unknown, self.running = unknown, list[str]()
+        self.unknown, self.requantises = unknown, requantises
+        self.running, self.known = list[str](), WeakSet[Any]()
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -154,8 +159,15 @@ class _Functions(TorchFunctionMode):
         own = getattr(function, "__name__", "")
         name, writes = own.strip("_"), bool(self.running) and own in WRITING
         given = first_tensor(args if writes else found, none=True)
-        computes = given is not None and (given.is_floating_point() or given.dtype is torch.bool)
-        if computes and "" not in self.running and (writes or name not in UNNAMED):
+        if given is None or "" in self.running:
+            return found
+        taken = [one for one in (*args, *(kwargs or {}).values()) if isinstance(one, Tensor)]
+        is_by_one_number = sum(one.numel() > 1 for one in taken) <= 1
+        rescales = self.requantises and name in RESCALING and is_by_one_number
+        if not writes and (name in UNNAMED or rescales):
+            if self.requantises and any(one.untyped_storage() in self.known for one in taken):
+                self.known.add(given.untyped_storage())
+        else:
             words = [f"{name} (a function, and no module)", *self.running][-1]
             self.unknown.setdefault(words.partition(" (")[0], words)
         return found
@@ -163,8 +175,11 @@ class _Functions(TorchFunctionMode):
     def follow(self, module: nn.Module, words: str) -> tuple[RemovableHandle, RemovableHandle]:
         """Hooks by which it is known while a module runs."""
 
-        def enter(*_: Any) -> None:
+        def enter(_: nn.Module, args: Any) -> None:
             self.running.append(words)
+            x = first_tensor(args, none=True)
+            if self.requantises and x is not None:
+                self.known.add(x.untyped_storage())
 
         def leave(*_: Any) -> None:
             self.running.pop()
@@ -216,6 +231,7 @@ class Watch:
         self._hooks = [(one, hook) for one in outside if (hook := self._hook_of(one)) is not None]
         self._layers = [module for module in outside if isinstance(module, WEIGHTED)]
         self._scratch: Scratch = {}
+        self._functions = _Functions(self.unknown, known.requantises)
 
     def _layout_of(self, module: nn.Module) -> tuple[int | None, int | str | None]:
         """Axes of one sample and step of what a module takes, and the axis of time; `by_step`."""
@@ -274,8 +290,10 @@ class Watch:
         if axis is not None:
             self._axis, self._is_axis_known = axis, True
         with ExitStack() as stack:
-            # What a model does by functions is looked for in the first batch, since it takes time.
-            functions = None if self._batches else stack.enter_context(_Functions(self.unknown))
+            # What a model does by functions is looked for in the first batch, since it takes time;
+            # modules that requantise are known by it in every batch.
+            is_looked_for = self.known.requantises or not self._batches
+            functions = stack.enter_context(self._functions) if is_looked_for else None
             if any(type(one).__name__ == "OptimizedModule" for one in self._names):  # without hooks
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             for module, hook in self._hooks:
@@ -492,6 +510,8 @@ class Watch:
         """Name what gives something else than it takes; what works in place does so by functions,
         after which it is named."""
         x, given = first_tensor((args, kwargs), none=True), first_tensor(out, none=True)
+        if given is not None and given.untyped_storage() in self._functions.known:
+            return
         is_view = given is not None and x is not None
         if not is_view or given.untyped_storage() is not x.untyped_storage():
             name = self._names[module]

@@ -396,27 +396,32 @@ def recorded_networks(
         artifact: the file within a run.
         profiles: by which they are priced.
         of_baselines: parameters that decide a conventional network, by full name or by section.
-        data_source: of their images; None for that of the first of `earlier`, or else for the most
-            frequent.
+        data_source: of their images; None for the most frequent of the runs, or where none can be
+            compared for that of `earlier`.
         earlier: networks that a table holds, of runs that the store may not have.
 
     Raises:
         StoreError: the store cannot be read, or holds no run to compare, nor does `earlier`.
         ArtifactError: a stored file is damaged.
     """
-    source = data_source or next((row.data_source for row in earlier), None)
-    added = [row for row in earlier if row.data_source == source]
-    left_out = +Counter({"networks of the table, of other images": len(earlier) - len(added)})
+    left_out = Counter[str]()
     rows = list[RecordedNetwork]()
-    if not added or (runs[_SOURCE] == source).any():
-        alike, counted = measured_alike(runs, source, (_SIZE,))
+    try:
+        alike, counted = measured_alike(runs, data_source, (_SIZE,))
+    except StoreError:
+        source = data_source or next((row.data_source for row in earlier), None)
+        if source not in {row.data_source for row in earlier}:
+            raise
+        left_out.update(+Counter({"that could not be compared": len(runs)}))
+    else:
+        source = alike[_SOURCE].iloc[0]
         left_out.update(counted)
         rows += _networks_of(store, alike, artifact, profiles, of_baselines, left_out)
-    elif len(runs):
-        left_out["measured on other images"] = len(runs)
     priced = {(one.configuration, one.method): one.priced for one in rows}
-    for row in added:
-        if priced.get((row.configuration, row.method), set()) <= row.priced:
+    for row in earlier:
+        if row.data_source != source:
+            left_out[f"recorded networks, counted on {row.data_source} instead of {source}"] += 1
+        elif priced.get((row.configuration, row.method), set()) <= row.priced:
             rows.append(row)
         else:
             left_out["networks of the table, without some of the prices"] += 1

@@ -1,0 +1,75 @@
+"""Commands for users print: recorded tables, pages and pictures are replaced by `make record`."""
+
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, git, run
+from tests.tools.without_torch import needs_torch
+from tests.tracking.test_compared_runs import networks, record_networks
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+MAINTAINERS = {"record"}
+
+
+@pytest.fixture
+def clone(tmp_path: Path, repository: Path, empty_database: Path) -> tuple[Path, Mapping[str, str]]:
+    """A clone, committed, with a store of two runs of 5,000 digits; and a shell's environment."""
+    folder = tmp_path / "a clone"
+    environment = clean_environment(tmp_path)
+    clone_of_working_tree(repository, folder, environment, {"energy_report.bootstrap_samples": 100})
+    shutil.copy(empty_database, folder)
+    for seed in (42, 43):
+        record_networks(folder, f"lean-{seed}", networks(seed, large=True), seed)
+    (folder / ".venv").mkdir()
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (folder / ".venv" / part).symlink_to(Path(sys.prefix) / part)
+    # Newer than what make compares it with: nothing is installed.
+    (folder / ".venv" / ".installed").touch()
+    return folder, {**environment, "PYTHONPATH": f"{folder / 'src'}:{folder}"}
+
+
+@needs_torch
+def test_the_verdict_and_the_means_of_a_user_change_no_file(
+    clone: tuple[Path, Mapping[str, str]],
+) -> None:
+    folder, environment = clone
+    said = run(["make", "verdict", "seeds"], folder, environment)
+    assert git(folder, environment, "status", "--porcelain") == ""
+    # They are of the user's runs, and say that the recorded networks were counted on other images.
+    assert re.findall(r"(\d+) networks of (\d+) runs", said) == [("6", "2")]
+    n_recorded = len((folder / "metrics" / "fronts.csv").read_text("utf-8").splitlines()) - 1
+    (left_out,) = re.findall(r"Left out: (.*)\.\n", said)
+    assert str(n_recorded) in left_out
+    assert all(f" {data}" in left_out for data in ("mnist", "mnist5k"))
+    assert "lean-42" in said
+    # Where they are told, they write.
+    run(["make", "verdict", "TABLE=verdict of mine.csv"], folder, environment)
+    run(["make", "seeds", "TABLE=seeds.csv"], folder, environment)
+    assert git(folder, environment, "status", "--porcelain").split("\n")[:-1] == [
+        "?? seeds.csv",
+        '?? "verdict of mine.csv"',
+    ]
+
+
+def test_no_target_of_a_user_names_a_recorded_file(tmp_path: Path, repository: Path) -> None:
+    """Whatever a recipe writes by name: stages of the pipeline write their outputs, by dvc.yaml."""
+    folder, environment = tmp_path, clean_environment(tmp_path)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(repository / name, folder)
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (folder / "Makefile").read_text(), re.MULTILINE)
+    recorded = r"metrics/|figures/|reports/|README|(?<!tests/)docs[./]"
+    writes = {
+        target
+        for target in phony.split()
+        if re.search(recorded, run(["make", "-n", target], folder, environment))
+    }
+    assert writes == MAINTAINERS
+    for target in ("bench", "profile"):
+        said = run(["make", "-n", target, "OUTPUT=metrics"], folder, environment)
+        assert "--output 'metrics/" in said
