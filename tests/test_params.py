@@ -65,7 +65,7 @@ class TestParamsFile:
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         keys = ("encode.encoding", "encode.latency_curve", "encode.direct_products", "model.neuron")
         keys += ("model.reset", "model.learned", "train.engine", "train.schedule")
-        keys += ("train.surrogate", "train.prune_by", "evaluate.early_exit_rule")
+        keys += ("train.surrogate", "evaluate.early_exit_rule")
         for key in keys:
             allowed = refusal(changed(key, "?")).split("allowed: ")[1].split(", ")
             name = key.partition(".")[2]

@@ -302,13 +302,6 @@ class Params(Section):
             )
         if self.model.quantisation and encoder.input_products is not None:
             return f"{not_encoded} with model.weight_bits {self.model.weight_bits}: {NO_CURRENTS}"
-        if train.pruned_fraction and train.prune_by == "events":
-            others = [str(one) for one in self.model.hidden_layers if not is_plain(one)]
-            if others:
-                return (
-                    f"train.prune_by: 'events' is not allowed with the layer {others[0]}; allowed: "
-                    "magnitude"
-                )
         measured, sample = self.measure_inference.n_samples, self.energy_report.figure_sample
         if measured is not None and sample >= measured:
             return (

@@ -58,17 +58,6 @@ class TestMasks:
         masks = pruning_masks({"layer1.synapses.weight": np.ones((1, 4))}, 0.5)
         assert masks["layer1.synapses.weight"].tolist() == [[False, False, True, True]]
 
-    def test_by_events_a_busy_source_must_be_worth_it(self) -> None:
-        """|w| / sqrt(spikes) of the four: 3/1, 4/2, 6/4 and 1/0.1; the lowest two go."""
-        state = {
-            "layer1.synapses.weight": np.array([[3.0, -4.0, 6.0]]),
-            "layer2.synapses.weight": np.array([[1.0]]),
-        }
-        spikes = [np.array([1.0, 4.0, 16.0]), np.array([0.01])]
-        masks = pruning_masks(state, 0.5, spikes)
-        assert masks["layer1.synapses.weight"].tolist() == [[True, False, False]]
-        assert masks["layer2.synapses.weight"].tolist() == [[True]]
-
 
 class TestEngines:
     @needs_torch

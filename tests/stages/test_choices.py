@@ -47,7 +47,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.state_bits": (32, 16),
     "train.engine": ("event", "dense"),
     "train.pruned_fraction": (0.0, 0.5),
-    "train.prune_by": ("magnitude", "events"),
     "train.spike_penalty": (0.0, 0.1, (0.1, 0.2)),
     "train.event_penalty": (0.0, 0.1, (0.1,)),
     "train.distillation": (0.0, 0.5),

@@ -33,12 +33,10 @@ SETTINGS = TrainingSettings(
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "pruned": {"pruned_fraction": 0.6, "prune_end": 0.7},
-    "pruned by events": {"pruned_fraction": 0.5, "prune_end": 0.9, "prune_by": "events"},
     "averaged": {"average_epochs": 3, "pruned_fraction": 0.3, "prune_start": 0.1},
     "quantised": {"weight_bits": 4},
-    "quantised, pruned by events, averaged": {
-        "weight_bits": 8, "pruned_fraction": 0.6, "prune_end": 0.9, "prune_by": "events",
-        "average_epochs": 2,
+    "quantised, pruned, averaged": {
+        "weight_bits": 8, "pruned_fraction": 0.6, "prune_end": 0.9, "average_epochs": 2,
     },
     "learned": {"learned": "both"},
     "distilled": {"distillation": 0.5, "schedule": "cosine"},
@@ -52,7 +50,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 OF_THE_DENSE_ENGINE = (
     "plain",
-    "quantised, pruned by events, averaged",
+    "quantised, pruned, averaged",
     "learned",
     "convolution and recurrence",
 )

@@ -7,17 +7,16 @@ of removed synapses grows by the cubic schedule of Zhu and Gupta (2017, arXiv:17
 
 where x runs from the first to the last pruning epoch; the remaining epochs train what is left. The
 synapses removed are those of least magnitude over all weight matrices together (Han et al., NIPS
-2015, arXiv:1506.02626), or, by events, those of least
+2015, arXiv:1506.02626). A removed synapse never returns.
 
-    |w| / sqrt(s + 1/N)
-
-where s is the mean number of spikes of the synapse's source in N inferences: a synapse behind a
-busy pixel costs more than one behind a silent one. A removed synapse never returns.
+Magnitude already weighs what a synapse does against what it costs. A source of s spikes per
+inference gives its target s contributions of size w, whose squares add up to s w^2, for s synaptic
+events: w^2 for each event, whatever s is.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +35,11 @@ class PruningSettings(Section):
         pruned_fraction: fraction of the synapses that is removed in the end; 0 prunes nothing.
         prune_start: fraction of the epochs before the first synapse is removed.
         prune_end: fraction of the epochs after which the last one is, above `prune_start`.
-        prune_by: which synapses go first: those of least magnitude, or those of least magnitude for
-            the events that they carry.
     """
 
     pruned_fraction: Real = Field(default=0.0, ge=0, lt=1)
     prune_start: Real = Field(default=0.2, ge=0, lt=1)
     prune_end: Real = Field(default=0.6, gt=0, le=1)
-    prune_by: Literal["magnitude", "events"] = "magnitude"
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
@@ -73,26 +69,17 @@ def is_pruned(training_config: Mapping[str, Any]) -> bool:
     return bool(training_config.get("pruned_fraction"))
 
 
-def pruning_masks(
-    state: Mapping[str, NDArray[Any]],
-    fraction: float,
-    source_spikes: Sequence[NDArray[np.floating]] | None = None,
-) -> Masks:
-    """Masks that remove the given fraction of all synapses, those of the lowest score.
+def pruning_masks(state: Mapping[str, NDArray[Any]], fraction: float) -> Masks:
+    """Masks that remove the given fraction of all synapses, those of least magnitude.
 
-    Of equal scores, the earlier in the order of the matrices goes first.
+    Of equal magnitudes, the earlier in the order of the matrices goes first.
 
     Args:
         state: parameters by name; biases are no synapses.
         fraction: of the synapses to remove, in [0, 1).
-        source_spikes: for each weight matrix, s + 1/N of every source, [sources]; None to go by
-            magnitude alone, as kernels of convolutions have to.
     """
     weights = {name: values for name, values in state.items() if values.ndim > 1}
-    scores = [np.abs(values) for values in weights.values()]
-    if source_spikes is not None:
-        scores = [of / np.sqrt(spikes) for of, spikes in zip(scores, source_spikes, strict=True)]
-    flat = np.concatenate([of.ravel() for of in scores])
+    flat = np.concatenate([np.abs(values).ravel() for values in weights.values()])
     kept = np.ones(flat.size, dtype=np.bool_)
     kept[np.argsort(flat, kind="stable")[: round(fraction * flat.size)]] = False
     masks: Masks = {}

@@ -32,9 +32,6 @@ from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
 from spikejoule.training.teacher import TeacherAnswer
 
-TRAFFIC_SAMPLES = 1000
-"""Validation images on which the spikes of every synapse's source are counted, to prune by."""
-
 CORES_SECONDS = 0.5
 """How often free cores are counted; the counters of processors tick a hundred times a second."""
 
@@ -241,19 +238,11 @@ class Training:
         return self._data.encoder.encode(inputs, key, self._data.samples.index[chosen]).events
 
     def _prune(self, epoch: int) -> float:
-        """Remove the synapses that are due before an epoch; returns the fraction removed by now.
-
-        Where the traffic of synapses counts, it is that of the first validation events.
-        """
+        """Remove the synapses that are due before an epoch; returns the fraction removed by now."""
         settings, engine = self._settings, self._engine
         fraction = settings.pruned_fraction_at(epoch, settings.max_epochs)
         if fraction > settings.pruned_fraction_at(epoch - 1, settings.max_epochs):
-            traffic = None
-            if settings.prune_by == "events":
-                seen = self._data.validation_events.select(slice(TRAFFIC_SAMPLES))
-                layers = [seen, *engine.run(seen)[:-1]]
-                traffic = [(of.uses_per_source() + 1) / seen.n_samples for of in layers]
-            engine.prune(pruning_masks(engine.learned_state(), fraction, traffic))
+            engine.prune(pruning_masks(engine.learned_state(), fraction))
         return fraction
 
     def _learn(self, epoch: int) -> dict[str, Any]:
