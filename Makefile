@@ -124,10 +124,13 @@ contest: $(INSTALLED)  ## experiments of both kinds of networks at equal accurac
 SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidden=100,200 \
     encode.time_window=20,40 train.max_epochs=30
 
-# A task whose worker was killed stays "Running" for DVC, and `exp run --run-all` would wait for it.
+# `exp run --run-all` would wait forever for a task that a killed worker left "Running": the first stop ends
+# its processes, the second one records that it failed. Each also leaves an order for the absent worker to stop,
+# which the next one would obey after one task.
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make seeds` (SWEEP=...)
 	@if $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle'; then \
-	    $(BIN)/python -m dvc queue stop --kill; fi
+	    $(BIN)/python -m dvc queue stop --kill && $(BIN)/python -m dvc queue stop --kill; \
+	    rm -f .dvc/tmp/exps/celery/broker/in/*.pidbox.msg; fi
 	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
 	-$(DVC) exp run --run-all --jobs 1
 	$(MAKE) seeds

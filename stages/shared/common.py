@@ -1,13 +1,14 @@
 """What every stage shares: its artifacts, parameters, logging, and errors without a traceback."""
 
 import logging
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
 
 from numba.core import event as compiler
 
-from spikejoule.core.errors import SpikejouleError, memory_errors
+from spikejoule.core.errors import ParameterError, SpikejouleError, memory_errors
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
 from stages.shared.project import pipeline, project_root
@@ -32,6 +33,8 @@ def run_stage(name: str) -> int:
         with compiler.install_listener("numba:compile", Compiling()), memory_errors():
             import_module(f"stages.{name}").main(paths, params)
             return 0
+    except ParameterError as error:
+        problems = f"{error}\n{remedy()}".rstrip()
     except SpikejouleError as error:
         problems = str(error)
     except OSError as error:
@@ -44,6 +47,21 @@ def run_stage(name: str) -> int:
     for line in problems.splitlines():
         print(f"error: {line}", file=sys.stderr)
     return 1
+
+
+def remedy() -> str:
+    """How outputs come back that DVC removed before it started this stage.
+
+    Empty where it removed none of the workspace's: a stage that is started by hand, or in an
+    experiment's own folder.
+    """
+    if "DVC_STAGE" not in os.environ or project_root() != Path.cwd().resolve():
+        return ""
+    return (
+        "DVC removes a stage's outputs before it starts the stage; to get them back, set the "
+        f"parameter right (`git checkout {PARAMS_FILE}` undoes every change to the file) and run "
+        "`dvc repro`."
+    )
 
 
 class Compiling(compiler.Listener):  # type: ignore[misc]

@@ -1,17 +1,32 @@
-"""What a killed DVC leaves stops `make` no longer; a living DVC keeps its own."""
+"""What a killed DVC leaves stops `make` no longer; a living DVC keeps its own.
+
+SPIKEJOULE_QUEUE_KILLS=5 kills a worker of the queue five times for each remedy.
+"""
 
 import os
 import shutil
+import signal
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
 
 from stages import locks
-from tests.tools.pipeline_tools import clean_environment, git, run, start_dvc
+from tests.tools.pages import blocks_of
+from tests.tools.pipeline_tools import (
+    REPOSITORY,
+    clean_environment,
+    commit,
+    dvc,
+    git,
+    queue_workers,
+    run,
+    start_dvc,
+)
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
@@ -28,6 +43,18 @@ stages:
     deps: [pyproject.toml]
     outs: [out]
 """
+# The first experiment of a queue ends when it may.
+QUEUED = """
+stages:
+  first:
+    cmd:
+      - echo ${x} >> "$BEGAN"
+      - while [ ${x} = 1 ] && [ -e "$HOLD" ]; do sleep 0.1; done
+      - echo ${x} > out
+    params: [x]
+    outs: [out]
+"""
+N_KILLS = int(os.environ.get("SPIKEJOULE_QUEUE_KILLS", "1"))
 CUT = '{"write": {"/a project/out": {"pi'
 
 
@@ -142,8 +169,64 @@ def test_a_sweep_ends_dead_tasks_and_no_living_queue(made: Made, active: int) ->
         program = programs / name
         program.write_text(f'#!/bin/sh\necho "$*" >> "{log}"\ncase "$*" in {answer} esac\n')
         program.chmod(0o755)
+    mail = made.folder / ".dvc" / "tmp" / "exps" / "celery" / "broker" / "in"
+    mail.mkdir(parents=True)
+    order, task = mail / "1.worker@localhost.celery.pidbox.msg", mail / "2.celery.msg"
+    order.touch()
+    task.touch()
     made.make("sweep")
+    assert (order.exists(), task.exists()) == (active == 1, True)
     commands = log.read_text().splitlines()
     assert "-m stages.locks" in commands
     assert ("-m dvc queue stop --kill" in commands) == (active == 0)
     assert sum("exp run --queue" in command for command in commands) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(N_KILLS))
+@pytest.mark.parametrize("remedy", ["make", "dvc"])
+def test_a_queue_whose_worker_was_killed_runs_the_tasks_that_follow(
+    made: Made, number: int, remedy: str
+) -> None:
+    """The worker alone, whose task lives on, or all that it started."""
+    folder, began, hold = made.folder, made.folder / "began", made.folder / "hold"
+    environment = {**made.environment, "BEGAN": str(began), "HOLD": str(hold)}
+    made = replace(made, environment=environment)
+    python = folder / ".venv" / "bin" / "python"
+    shutil.copy("/bin/true", python.with_name("spikejoule"))  # `make seeds` has no runs to read
+    (folder / "params.yaml").write_text("x: 0\n", encoding="utf-8")
+    (folder / "dvc.yaml").write_text(QUEUED, encoding="utf-8")
+    (folder / ".gitignore").write_text("/.venv\n/began\n/hold\n", encoding="utf-8")
+    git(folder, environment, "config", "user.name", "A Researcher")
+    git(folder, environment, "config", "user.email", "researcher@example.org")
+    commit(folder, environment, "A project with a queue")
+    hold.touch()
+    try:
+        dvc(folder, environment, "exp", "run", "--queue", "-S", "x=1,2")
+        start_dvc(folder, environment, "queue", "start").wait()  # the worker keeps its pipes
+        deadline = time.monotonic() + 120
+        while not began.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        (worker,) = queue_workers(folder)
+        if number % 2 == 0:
+            worker.kill()
+        else:
+            os.killpg(os.getpgid(worker.pid), signal.SIGKILL)
+        worker.wait(timeout=60)
+        if remedy == "make":
+            run(["make", "sweep", "SWEEP=x=3,4"], folder, environment, seconds=300)
+        else:
+            page = REPOSITORY / "docs" / "how-to" / "sweep.md"
+            (block,) = (block for block in blocks_of(page) if "queue stop" in block.text)
+            run(["bash", "-ec", block.text], folder, environment)
+            dvc(folder, environment, "exp", "run", "--queue", "-S", "x=3,4")
+            everything = [sys.executable, "-m", "dvc", "exp", "run", "--run-all"]
+            run(everything, folder, environment, seconds=300)
+        status = dvc(folder, environment, "queue", "status")
+    finally:
+        hold.unlink()
+        for worker in queue_workers(folder):
+            worker.kill()
+    assert began.read_text().split() == ["1", "2", "3", "4"]
+    states = [line.split()[-1] for line in status.splitlines() if " AM " in line or " PM " in line]
+    assert sorted(states) == ["Failed", "Success", "Success", "Success"], status

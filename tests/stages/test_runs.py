@@ -19,8 +19,8 @@ from spikejoule.cli import main as spikejoule
 from spikejoule.params import load_params
 from spikejoule.tracking.child_runs import is_child
 from spikejoule.tracking.store import opened, project_store
+from tests.tools.pipeline_tools import queue_workers, set_parameters, stages_that_ran
 from tests.tools.pipeline_tools import run as run_command
-from tests.tools.pipeline_tools import set_parameters, stages_that_ran
 from tests.tools.recorded_project import Project
 
 pytestmark = [
@@ -41,6 +41,7 @@ QUEUED: Mapping[str, tuple[str, str]] = {
     **{f"image-{image}": ("energy_report.figure_sample", image) for image in IMAGES},
     "slower": ("train.lr", "1e-05"),  # which DVC writes as text
 }
+OUTPUTS_OF_TRAINING = ("models/trained.pth", "results/train.json", "metrics/history.csv")
 CURVE = "by_epoch/validation_accuracy_percent"
 
 
@@ -105,13 +106,7 @@ def queued(workspace: Workspace) -> Mapping[str, Any]:
 
 def stop_workers(folder: Path) -> None:
     """See to it that no worker of the queue outlives the test, whatever became of it."""
-    workers = [
-        process
-        for process in psutil.process_iter(["cmdline", "cwd"])
-        if "queue-worker" in (process.info["cmdline"] or ())
-        and Path(process.info["cwd"] or "/").is_relative_to(folder)
-    ]
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(queue_workers(folder), timeout=20)
     for process in alive:
         process.kill()
 
@@ -190,6 +185,26 @@ def test_a_late_change_makes_a_complete_run_and_doing_it_again_adds_nothing(
         assert client.list_artifacts(run.info.run_id, "checkpoint")
     models = {version.run_id: version.source for version in versions}
     assert models == {run.info.run_id: f"{run.info.artifact_uri}/model" for run in runs}
+
+
+def test_a_refused_parameter_costs_no_result(recorded_project: Project, tmp_path: Path) -> None:
+    """DVC removes outputs before the stage refuses; the message says how they come back."""
+    clone = copy_of(recorded_project, tmp_path / "clone")
+    shutil.copy(recorded_project.folder / "mlflow.db", clone.folder)
+    outputs = [clone.folder / name for name in OUTPUTS_OF_TRAINING]
+    before = [path.read_bytes() for path in outputs]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "-S", "train.lr=fast"]
+    said = run_command(command, clone.folder, clone.environment, status=255)
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert "train.lr: 'fast'" in errors[0]
+    assert not any(path.exists() for path in outputs)
+    for reader in ("runs", "seeds"):
+        clone.spikejoule(reader)
+    restore, repeat = errors[1].split("`")[1::2]
+    run_command(restore.split(), clone.folder, clone.environment)
+    assert not stages_that_ran(run_command(repeat.split(), clone.folder, clone.environment))
+    assert [path.read_bytes() for path in outputs] == before
+    assert not clone.git("status", "--porcelain")
 
 
 def test_what_a_store_did_not_take_is_recorded_by_the_next_repro(

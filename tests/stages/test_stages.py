@@ -147,6 +147,30 @@ def test_whole_files_that_do_not_belong_together_are_refused(
     assert re.search(words, line), line
 
 
+@pytest.mark.parametrize(
+    ("variables", "is_named"),
+    [
+        ({}, False),  # by hand
+        ({"DVC_STAGE": "train"}, True),
+        ({"DVC_STAGE": "train", "DVC_ROOT": ".."}, False),  # an experiment's own folder
+    ],
+)
+def test_a_refused_parameter_names_the_remedy_where_dvc_removed_outputs(
+    variables: dict[str, str],
+    is_named: bool,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("../.dvc").mkdir()
+    set_parameters(Path(), {"train.lr": "fast"})
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    problem, *remedies = refusal("train", project, capsys)
+    assert "train.lr: 'fast' is not allowed" in problem
+    assert ["`dvc repro`" in line for line in remedies] == [True] * is_named
+
+
 def no_space(paths: object, params: object) -> None:
     """As numba finds where it keeps a kernel, and matplotlib where it keeps its fonts."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

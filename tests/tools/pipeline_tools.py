@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 STAGES = (
@@ -143,6 +144,16 @@ def start_dvc(
         text=True,
         start_new_session=True,
     )
+
+
+def queue_workers(folder: Path) -> list[psutil.Process]:
+    """The workers of DVC's queue in a project; they rename their own processes."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if "queue-worker" in " ".join(process.info["cmdline"] or ())
+        and Path(process.info["cwd"] or "/").is_relative_to(folder)
+    ]
 
 
 def dvc_json(folder: Path, environment: Mapping[str, str], *arguments: str) -> Any:

@@ -461,6 +461,21 @@ def test_a_table_that_does_not_fit(
     assert said in answer("verdict", priced, "--recorded", table)
 
 
+def test_what_reads_the_store_needs_no_valid_parameter_that_it_does_not_use(
+    priced: Path, cli: Cli
+) -> None:
+    record_networks(priced, "lean", networks(42))
+    commands = ("runs", "seeds", "verdict")
+    before = [cli.text(command, priced) for command in commands]
+    wrong = {"train.lr": "fast", "energy_report.profile": 7, "evaluate.early_exit_rule": "never"}
+    set_parameters(priced, wrong)
+    assert [cli.text(command, priced) for command in commands] == before
+    set_parameters(priced, {"evaluate.confidence": 2})
+    assert "evaluate.confidence: 2 is not allowed" in cli.refusal("verdict", priced)
+    set_parameters(priced, {"publish.experiment": 7})
+    assert "publish.experiment: 7 is not allowed" in cli.refusal("runs", priced)
+
+
 def test_a_verdict_without_networks(priced: Path, cli: Cli) -> None:
     record_networks(priced, "before", ())
     said = cli.text("verdict", priced)

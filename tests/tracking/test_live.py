@@ -187,7 +187,7 @@ def test_a_store_that_comes_back_gets_all(
 ) -> None:
     # MLflow itself tries ten times, for 102 s together.
     monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
-    database = store.lock_path.parent / "mlflow.db"
+    database = store.root / "mlflow.db"
     aside = database.rename(tmp_path / "aside.db")
     database.mkdir()  # no database can be opened here
     with shown(store, pipeline()) as run:

@@ -92,27 +92,28 @@ class TestVersions:
 
     @pytest.mark.slow
     def test_processes_at_once_give_one_run_and_version_each(self, tmp_path: Path) -> None:
-        """In a store that does not exist yet."""
+        """From two projects, in a database that they share and that does not exist yet."""
         code = (
             "import sys; from pathlib import Path;"
             "from spikejoule.tracking.publishing import ModelFiles, RunRecord, publish;"
             "from spikejoule.tracking.store import project_store;"
             "from spikejoule.energy.prices import PACKAGED;"
-            "root, name, file = sys.argv[1:];"
+            "root, uri, name, file = sys.argv[1:];"
             "model = ModelFiles(Path(file), PACKAGED, '45nm-fp32');"
             "done = publish(RunRecord(name, model=model),"
-            "               project_store(Path(root), 'spikejoule', {}));"
+            "   project_store(Path(root), 'spikejoule', {'MLFLOW_TRACKING_URI': uri}));"
             "sys.exit(0 if done.registration else 1)"
         )
-        root = tmp_path / "a new project"
+        first, second = tmp_path / "a new project", tmp_path / "a clone"
+        uri = f"sqlite:///{tmp_path / 'shared' / 'runs.db'}"
         for result, accuracy in {"a": 80.0, "b": 95.0}.items():
             record_of(tmp_path / f"{result}.pth", result, accuracy)
         processes = [
-            start_python("-c", code, str(root), result, str(tmp_path / f"{result}.pth"))
-            for result in ("a", "b", "b")
+            start_python("-c", code, str(root), uri, result, str(tmp_path / f"{result}.pth"))
+            for root, result in ((first, "a"), (first, "b"), (second, "b"))
         ]
         assert [process.wait(timeout=300) for process in processes] == [0, 0, 0]
-        store = project_store(root, "spikejoule", {})
+        store = project_store(first, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
         with opened(store) as (client, experiment_id):
             runs = client.search_runs([experiment_id])
         assert [run.info.status for run in runs] == ["FINISHED"] * 2

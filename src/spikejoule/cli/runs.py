@@ -9,7 +9,7 @@ from spikejoule.core.store import read_json, write_text
 from spikejoule.core.yaml_files import PARAMS_FILE, ArtifactPaths, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.bands import FrontsTable, VerdictTable, band_verdicts
-from spikejoule.params import Params, load_params
+from spikejoule.params import load_params, load_values
 from spikejoule.tracking import recorded
 from spikejoule.tracking.project import check_limits, stage_parameters
 from spikejoule.tracking.store import Store, project_store
@@ -33,21 +33,21 @@ def check(options: argparse.Namespace) -> str:
     return f"{check_limits(options.directory.resolve())}\n"
 
 
-def _recorded(options: argparse.Namespace) -> tuple[Params, Store]:
-    """The parameters of the project, and the store of its runs."""
-    params = load_params(options.directory / PARAMS_FILE)
-    return params, project_store(options.directory, params.publish.experiment)
+def _recorded(options: argparse.Namespace) -> Store:
+    """The store of the project's runs: no parameter but its experiment need be valid."""
+    (experiment,) = load_values(options.directory / PARAMS_FILE, "publish.experiment")
+    return project_store(options.directory, experiment)
 
 
 def runs(options: argparse.Namespace) -> str:
     """The recorded runs, whatever came of them."""
-    _, store = _recorded(options)
+    store = _recorded(options)
     return recorded.runs_text(recorded.recorded_runs(store, condition=""), options.limit)
 
 
 def seeds(options: argparse.Namespace) -> str:
     """Means of the runs that differ in their seed alone, and their Pareto front."""
-    _, store = _recorded(options)
+    store = _recorded(options)
     table, left_out = recorded.settings_table(recorded.recorded_runs(store), options.data)
     if options.table is not None:
         flags = table.astype({"early_exit": int, "on_front": int})
@@ -76,7 +76,11 @@ def _data_source(options: argparse.Namespace, paths: ArtifactPaths) -> str | Non
 
 def verdict(options: argparse.Namespace) -> str:
     """Which side needs less energy at about equal accuracy, over seeds."""
-    params, store = _recorded(options)
+    store = _recorded(options)
+    params_file = options.directory / PARAMS_FILE
+    resamples, confidence, seed = load_values(
+        params_file, "energy_report.bootstrap_samples", "evaluate.confidence", "seed"
+    )
     paths = artifact_paths(options.directory)
     profiles = load_profiles(options.directory / paths["hardware"])
     # Price lists of arithmetic only charge a product the same whatever its width, and would judge
@@ -98,10 +102,9 @@ def verdict(options: argparse.Namespace) -> str:
     if options.add:
         from spikejoule.cli.added import added_networks
 
-        networks += added_networks(options, paths, params.encode.encoder, comparing, networks)
-    settings = BootstrapSettings(
-        params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
-    )
+        encoder = load_params(params_file).encode.encoder
+        networks += added_networks(options, paths, encoder, comparing, networks)
+    settings = BootstrapSettings(resamples, confidence, seed)
     table = VerdictTable(rows=band_verdicts(networks, judging, settings))
     if options.table is not None:
         table.write(options.table)

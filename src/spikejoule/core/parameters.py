@@ -187,9 +187,19 @@ def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str]
         root: the model; its fields are the sections.
         renamed: by the old full key, the new one; an old name is refused with the new one.
     """
+    lines = problems_in(mapping, root, renamed)
+    if lines:
+        raise ParameterError("\n".join(lines.values()))
+    return root.model_validate(dict(mapping))
+
+
+def problems_in(
+    mapping: Mapping[str, Any], root: type[BaseModel], renamed: Mapping[str, str] = {}
+) -> dict[str, str]:
+    """What is wrong with a file's content: a line for each full key. Arguments as for `parsed`."""
     lines: dict[str, str] = {}
     try:
-        made = root.model_validate(dict(mapping))
+        root.model_validate(dict(mapping))
     except ValidationError as error:
         lines = problem_lines(error.errors(include_url=False), mapping, root)
     for name, section in root.model_fields.items():
@@ -202,9 +212,7 @@ def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str]
     for old in renamed.keys() & lines.keys():
         lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
         lines.pop(renamed[old], None)
-    if lines:
-        raise ParameterError("\n".join(lines.values()))
-    return made
+    return lines
 
 
 _WHOLE_LINE = "whole_line"

@@ -103,14 +103,13 @@ class Store:
         experiment: name of the experiment; created if it does not exist.
         artifact_location: URI under which a new experiment keeps files; None leaves the choice to
             the server.
-        lock_path: file at the project's root that serialises writers: two processes that create a
-            database at once break it.
+        root: of the project.
     """
 
     tracking_uri: str
     experiment: str
     artifact_location: str | None
-    lock_path: Path
+    root: Path
 
     @property
     def database(self) -> Path | None:
@@ -118,6 +117,16 @@ class Store:
         path = unquote(self.tracking_uri.removeprefix(_SQLITE).partition("?")[0])
         is_file = self.tracking_uri.startswith(_SQLITE) and not path.startswith((":", "file:"))
         return Path(path) if is_file else None
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that serialises writers: two processes that create a database at once break it.
+
+        It is next to the database, which several projects may share, and for any other store at
+        the root of the project.
+        """
+        database = (self.database or self.root / "mlflow.db").resolve()
+        return database.with_name(f"{database.name}.lock")
 
 
 def project_store(
@@ -141,7 +150,7 @@ def project_store(
         tracking_uri=uri,
         experiment=environment.get("MLFLOW_EXPERIMENT_NAME") or experiment,
         artifact_location=None if served else artifacts,
-        lock_path=root / "mlflow.db.lock",
+        root=root,
     )
 
 
@@ -149,7 +158,8 @@ def project_store(
 def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     """A client of `store` and the id of its experiment, which is created if it does not exist.
 
-    No other process of this project opens the store meanwhile; the client may be used beyond.
+    No other process that shares the database, or this project, opens the store meanwhile; the
+    client may be used beyond.
     On the way, runs that a process of this machine left unfinished when it died are ended, and a
     store whose project was moved or copied is told where its files are now. A store that does not
     answer is an error of MLflow's after a minute at most.
@@ -164,7 +174,8 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     for name in ("mlflow.store.db", "mlflow.utils.databricks_utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(store.lock_path, timeout=_LOCK_SECONDS):
+    # A group that may write into the database may lock it, whoever of them was first.
+    with FileLock(store.lock_path, timeout=_LOCK_SECONDS, mode=0o664):
         if store.database is not None and not store.database.exists():
             _create(store.database)
         client = mlflow.MlflowClient(tracking_uri=store.tracking_uri)
@@ -319,7 +330,7 @@ def _follow_a_move(store: Store, recorded: str) -> None:
     MLflow keeps absolute addresses: it would go on writing into the old folder. Only in the
     project's own database, and only for the folder that it has by default.
     """
-    root, new, database = store.lock_path.parent, store.artifact_location, store.database
+    root, new, database = store.root, store.artifact_location, store.database
     if new != (root / _ARTIFACTS).as_uri() or database is None or recorded == new:
         return
     if not database.is_relative_to(root) or not re.fullmatch(rf"file:.*/{_ARTIFACTS}", recorded):
