@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from tests.tools.committed import params_text
+
 STAGES = (
     "prepare",
     "encode",
@@ -180,6 +182,7 @@ def clone_of_working_tree(
         if name and not kept_back and (repository / name).is_file():
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(repository / name, clone / name)
+    (clone / "params.yaml").write_text(params_text(), encoding="utf-8")
     set_parameters(clone, parameters)
     git(clone, environment, "init", "-q", "-b", "main")
     git(clone, environment, "config", "user.name", "A Researcher")

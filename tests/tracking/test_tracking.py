@@ -20,7 +20,6 @@ from spikejoule.core.store import write_json
 from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.trained import save_trained
-from spikejoule.params import load_params
 from spikejoule.tracking.publishing import Publication, RunRecord, build_run_record, publish
 from spikejoule.tracking.registry import ModelFiles
 from spikejoule.tracking.store import (
@@ -34,6 +33,7 @@ from spikejoule.tracking.store import (
     shown_uri,
 )
 from spikejoule.training.epochs import EpochTimes
+from tests.tools.committed import committed_params
 from tests.tools.examples import (
     ENERGY_METRICS,
     EVALUATION_METRICS,
@@ -44,7 +44,7 @@ from tests.tools.examples import (
     write_example,
 )
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = committed_params()
 SECRETS: dict[str, dict[str, str]] = yaml.safe_load(
     Path(__file__).with_name("secrets.yaml").read_text(encoding="utf-8")
 )
