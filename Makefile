@@ -42,8 +42,14 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
 ##@ Run the pipeline
 
-repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
+# An archive of the source has none. Checked before packages are installed, which takes a minute.
+.git:
+	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "error: this folder is no git repository, which" \
+	    "DVC needs: clone the project, or run here: git init && git add . && git commit -m spikejoule" >&2; exit 1; }
+
+repro: .git $(INSTALLED)  ## run the whole pipeline: dvc repro
 	$(DVC) repro
+	@$(BIN)/python -m stages.summary
 
 # All settings of the notebook that this project grew from.
 SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.encoding=poisson encode.time_window=50 \
