@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.params import Params, load_params, parse_params
+from spikejoule.params import RENAMED, Params, load_params, parse_params
 from tests.tools.committed import params_text, parsed
 
 CONTENT = parsed(params_text())
@@ -188,6 +188,14 @@ class TestFile:
         assert "\n" not in str(error.value)
 
 
-def test_a_renamed_key_is_refused_by_name(content: dict[str, Any]) -> None:
-    content["encode"]["code"] = content["encode"].pop("encoding")
-    assert refusal(content) == "encode.code: is called encode.encoding now; rename the key"
+@pytest.mark.parametrize("renaming", RENAMED.items(), ids=lambda names: names[0])
+def test_a_renamed_key_is_refused_by_name(
+    content: dict[str, Any], renaming: tuple[str, str]
+) -> None:
+    old, new = renaming
+    (section, old_key), (new_section, new_key) = old.split("."), new.split(".")
+    content[section][old_key] = content[new_section].pop(new_key)
+    message = refusal(content)
+    assert old in message
+    assert new in message
+    assert len(message.splitlines()) == 1

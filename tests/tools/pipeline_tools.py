@@ -227,7 +227,7 @@ def write_lock(folder: Path) -> None:
     values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     parameters = {}
     for of_stage in pipeline_definition(REPOSITORY)["stages"].values():
-        for name in of_stage["params"]:
+        for name in of_stage.get("params", ()):
             section, _, key = name.partition(".")
             parameters[name] = values[section][key] if key else values[section]
     stage = {
