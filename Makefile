@@ -8,6 +8,7 @@ SHELL := /bin/sh
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
 PORT ?= 5000
+DOCS_PORT ?= 8000
 PLOTS ?= show
 PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 
@@ -201,8 +202,8 @@ lint: $(INSTALLED_DEV)  ## the pre-commit hooks: ruff, mypy, the direction of im
 docs: $(INSTALLED_DOCS)  ## build the documentation: build/site/index.html
 	$(MKDOCS) build --strict
 
-docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, built anew as it changes
-	$(MKDOCS) serve --dev-addr 127.0.0.1:8000
+docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, rebuilt on changes (DOCS_PORT=...)
+	$(MKDOCS) serve --dev-addr 127.0.0.1:$(DOCS_PORT)
 
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks speed --output metrics/benchmark.json
