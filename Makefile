@@ -8,6 +8,7 @@ SHELL := /bin/sh
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
 PORT ?= 5000
+DOCS_PORT ?= 8000
 PLOTS ?= show
 PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 
@@ -42,8 +43,14 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
 ##@ Run the pipeline
 
-repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
+# An archive of the source has none. Checked before packages are installed, which takes a minute.
+.git:
+	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "error: this folder is no git repository, which" \
+	    "DVC needs: clone the project, or run here: git init && git add . && git commit -m spikejoule" >&2; exit 1; }
+
+repro: .git $(INSTALLED)  ## run the whole pipeline: dvc repro; builds .venv first, of 2 to 6 GB
 	$(DVC) repro
+	@$(BIN)/python -m stages.summary
 
 # All settings of the notebook that this project grew from.
 SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.encoding=poisson encode.time_window=50 \
@@ -201,8 +208,8 @@ lint: $(INSTALLED_DEV)  ## the pre-commit hooks: ruff, mypy, the direction of im
 docs: $(INSTALLED_DOCS)  ## build the documentation: build/site/index.html
 	$(MKDOCS) build --strict
 
-docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, built anew as it changes
-	$(MKDOCS) serve --dev-addr 127.0.0.1:8000
+docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, rebuilt on changes (DOCS_PORT=...)
+	$(MKDOCS) serve --dev-addr 127.0.0.1:$(DOCS_PORT)
 
 # Both print their tables; `make bench profile OUTPUT=DIRECTORY` writes them there, too.
 OUTPUT :=

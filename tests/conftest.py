@@ -27,6 +27,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 pytest_plugins = [
     "tests.tools.browser",
     "tests.tools.cli",
+    "tests.tools.committed",
     *(["tests.tools.finished_project"] if WITH_TORCH else []),
     "tests.tools.recorded_project",
     "tests.tools.services",

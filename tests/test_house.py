@@ -18,8 +18,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from spikejoule.params import load_params, parse_params
+from spikejoule.params import parse_params
 from stages.shared.project import project_root
+from tests.tools.committed import committed_params, params_text, parsed
 from tests.tools.without_torch import needs_torch
 
 BY_MACHINE = {"torch", "torchvision"}
@@ -145,6 +146,7 @@ def made(repository: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(repository / name, folder)
+    (folder / ".git").mkdir()
     return folder
 
 
@@ -240,8 +242,7 @@ class TestMakefile:
         said = self.make(made, "-n", *target.split(" ", 1)).stdout
         experiments = re.findall(r"exp run ([^;\n]* -S [^;\n]*)", said)
         assert len(experiments) == n_experiments
-        text = (repository / "params.yaml").read_text(encoding="utf-8")
-        flat, defaults = load_params(repository / "params.yaml").flattened(), yaml.safe_load(text)
+        flat, defaults = committed_params().flattened(), parsed(params_text())
         for experiment in experiments:
             settings = [word for word in shlex.split(experiment) if "=" in word]
             assert len(settings) == experiment.count("-S ")

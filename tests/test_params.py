@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.params import Params, load_params, parse_params
+from spikejoule.params import RENAMED, Params, load_params, parse_params
+from tests.tools.committed import params_text, parsed
 
-PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
-CONTENT = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+CONTENT = parsed(params_text())
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def all_keys() -> list[str]:
 
 
 class TestParamsFile:
-    LINES = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
+    LINES = params_text().splitlines()
 
     def test_every_line_is_valid_documented_and_in_block_style(self) -> None:
-        assert set(load_params(PARAMS_FILE).flattened()) == set(all_keys())
+        assert set(parse_params(CONTENT).flattened()) == set(all_keys())
         for line in self.LINES:
             if line and not line.startswith("#") and not line.endswith(":"):
                 value, _, comment = line.partition("  # ")
@@ -188,6 +188,14 @@ class TestFile:
         assert "\n" not in str(error.value)
 
 
-def test_a_renamed_key_is_refused_by_name(content: dict[str, Any]) -> None:
-    content["encode"]["code"] = content["encode"].pop("encoding")
-    assert refusal(content) == "encode.code: is called encode.encoding now; rename the key"
+@pytest.mark.parametrize("renaming", RENAMED.items(), ids=lambda names: names[0])
+def test_a_renamed_key_is_refused_by_name(
+    content: dict[str, Any], renaming: tuple[str, str]
+) -> None:
+    old, new = renaming
+    (section, old_key), (new_section, new_key) = old.split("."), new.split(".")
+    content[section][old_key] = content[new_section].pop(new_key)
+    message = refusal(content)
+    assert old in message
+    assert new in message
+    assert len(message.splitlines()) == 1

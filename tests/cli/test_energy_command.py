@@ -21,9 +21,9 @@ from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.model.trained import TrainedNetwork, build_complete
-from spikejoule.params import load_params
 from tests.energy.test_profiles import GOOD
 from tests.tools.cli import Cli
+from tests.tools.committed import committed_params
 from tests.tools.examples import (
     EVALUATION,
     TRAIN_TIMINGS,
@@ -176,9 +176,9 @@ class TestVerdict:
         assert headline["ratio"] == pytest.approx(ratio)
 
     def test_the_default_is_the_pipelines(
-        self, checkpoint: Path, baselines: Path, repository: Path, cli: Cli
+        self, checkpoint: Path, baselines: Path, cli: Cli
     ) -> None:
-        default = load_params(repository / "params.yaml").energy_report
+        default = committed_params().energy_report
         found = cli.json("energy", checkpoint, "--baselines", baselines)
         chosen = found["headline"]["profile"], found["headline"]["arithmetic_profile"]
         assert chosen == (default.profile, default.arithmetic_profile)

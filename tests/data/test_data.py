@@ -17,8 +17,9 @@ from spikejoule.data.idx import load_directory, read_idx
 from spikejoule.data.images import Dataset, LabelledImages, describe, load_images, split_validation
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
-from spikejoule.params import load_params, parse_params
+from spikejoule.params import parse_params
 from stages import prepare
+from tests.tools.committed import committed_params
 from tests.tools.sensor_files import encode_idx
 
 NAMES = (
@@ -232,8 +233,8 @@ class TestPrepareStage:
         return {name: tmp_path / "out" / f"{name}.{suffix}" for name, suffix in names.items()}
 
     @pytest.fixture
-    def parameters(self, repository: Path) -> dict[str, object]:
-        return load_params(repository / "params.yaml").model_dump(mode="json")
+    def parameters(self) -> dict[str, object]:
+        return committed_params().model_dump(mode="json")
 
     def test_the_environments_directory_and_validation_on_the_test_set(
         self,

@@ -14,6 +14,7 @@ from tests.tools.pages import blocks_of
     ("page", "others", "n_files"),
     [
         ("add-a-metric", [], 1),
+        ("log-a-number-per-epoch", [], 3),
         ("add-a-term", ["tests/energy/recount.py", "docs/explanation/energy-ledger.md"], 2),
     ],
 )

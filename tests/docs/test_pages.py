@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.pages import Block, blocks_of, write_block
-from tests.tools.pipeline_tools import run
-from tests.tools.recorded_project import Project
+from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, run
+from tests.tools.recorded_project import Project, build_environment
 from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, running
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -106,14 +106,7 @@ def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
     """A reader with a copy of the project, whose environment is built already."""
     folder = tmp_path / "spikejoule"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
-    environment = folder / ".venv"
-    environment.unlink()
-    environment.mkdir()
-    for part in ("bin", "lib", "pyvenv.cfg"):
-        (environment / part).symlink_to(Path(sys.prefix) / part)
-    # Newer than what make compares it with: nothing is installed.
-    for built in (".installed", ".installed-plots"):
-        (environment / built).touch()
+    build_environment(folder, "plots")
     port = free_port()
     variables = {
         "PYTHONPATH": f"{folder / 'src'}:{folder}",
@@ -141,6 +134,43 @@ def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path) -> None:
             patch = tmp_path / "patch"
             patch.write_text(block.text, encoding="utf-8")
             run(["git", "apply", "--recount", "--check", patch], DOCS.parent, os.environ)
+
+
+def belongs_to_the_project(block: Block) -> bool:
+    """Whether it is a module that a reader adds, and not a script of the reader's own."""
+    return block.title.endswith(".py") and block.title.startswith(("src/", "stages/", "tests/"))
+
+
+@pytest.mark.slow
+def test_code_on_the_pages_passes_the_projects_checks(repository: Path, tmp_path: Path) -> None:
+    """What all pages add, in one project, by `make lint`; scripts by the same rules of ruff."""
+    folder, environment = tmp_path / "project", clean_environment(tmp_path)
+    clone_of_working_tree(repository, folder, environment, {})
+    if (cache := repository / ".mypy_cache").is_dir():
+        shutil.copytree(cache, folder / cache.name)
+    scripts = folder / "examples"
+    for page in PAGES:
+        blocks = blocks_of(page)
+        if any(map(belongs_to_the_project, blocks)):
+            for block in blocks:
+                if block.language == "diff":
+                    # Pages may change the same line of another file.
+                    patch = tmp_path / "patch"
+                    patch.write_text(block.text, encoding="utf-8")
+                    command = ["git", "apply", "--recount", "--include=*.py", patch]
+                    run(command, folder, environment)
+                elif belongs_to_the_project(block):
+                    write_block(block, folder)
+        for number, block in enumerate(blocks):
+            if block.language == "python" and not belongs_to_the_project(block):
+                script = scripts / f"{page.stem}_{number}.py".replace("-", "_")
+                script.write_text(block.text, encoding="utf-8")
+    # A script knows no first party, whose imports stand apart.
+    modules = ("src", "stages", "tests")
+    run([sys.executable, "-m", "ruff", "check", *modules], folder, environment)
+    run([sys.executable, "-m", "ruff", "check", "--ignore=I001", scripts], folder, environment)
+    run([sys.executable, "-m", "ruff", "format", "--check", *modules], folder, environment)
+    run([sys.executable, "-m", "mypy"], folder, environment)
 
 
 @pytest.mark.slow

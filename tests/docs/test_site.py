@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from docs.site import badges, batch, commands, outcome, parameters, pipeline, verdict
-from spikejoule.params import load_params
+from tests.tools.committed import committed_params
 from tests.tools.without_torch import needs_torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -73,7 +73,9 @@ def test_what_packages_export_is_on_their_pages_of_the_api() -> None:
                 assert f"{exported.__module__}.{exported.__qualname__}" in listed
 
 
-def test_a_reader_with_five_minutes() -> None:
+def test_a_reader_with_five_minutes(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (verdict, outcome):
+        monkeypatch.setattr(module, "ROOT", committed)
     written = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     generated = verdict.text("summary")
     assert len(written.replace(generated, "").splitlines()) <= 130
@@ -82,7 +84,10 @@ def test_a_reader_with_five_minutes() -> None:
 
 
 @pytest.mark.parametrize("made", [pipeline, outcome], ids=["dvc.yaml", "metrics"])
-def test_a_picture_is_that_of_its_files(made: ModuleType) -> None:
+def test_a_picture_is_that_of_its_files(
+    made: ModuleType, committed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made, "ROOT", committed)
     drawn = made.PICTURE.read_text(encoding="utf-8")
     assert drawn == made.drawing(), f"run: python -m {made.__name__}"
 
@@ -123,15 +128,15 @@ def test_a_batch_enters_each_package_once_under_one_name() -> None:
             assert [path.stem for path in defined] == of.split(".")[-1:], "one name, one class"
 
 
-def test_each_parameter_with_its_default_and_what_is_allowed() -> None:
-    table = parameters.parameter_tables(REPOSITORY / "params.yaml")
+def test_each_parameter_with_its_default_and_what_is_allowed(committed: Path) -> None:
+    table = parameters.parameter_tables(committed / "params.yaml")
     cells = (
         re.split(r" (?<!\\)\| ", line.strip("| "))
         for line in table.splitlines()
         if line.startswith("| `")
     )
     rows = {row[0].strip("`"): row[1:] for row in cells}
-    for key, value in load_params(REPOSITORY / "params.yaml").flattened().items():
+    for key, value in committed_params().flattened().items():
         default, allowed, meaning = rows[key]
         assert value in (written := yaml.safe_load(default.strip("`")), [written])
         assert allowed

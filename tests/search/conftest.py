@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from spikejoule.energy import load_profiles
-from spikejoule.params import Params, load_params
+from spikejoule.params import Params
 from spikejoule.search.space import Search, SearchSettings, search_space
+from tests.tools.committed import committed_params
 
 
 @pytest.fixture
-def params(repository: Path) -> Params:
+def params() -> Params:
     """Those of the project."""
-    return load_params(repository / "params.yaml")
+    return committed_params()
 
 
 SearchOf = Callable[..., Search]

@@ -151,7 +151,7 @@ class TestStage:
     def test_parameters_are_those_that_the_script_reads(
         self, name: str, definition: dict[str, Any], repository: Path
     ) -> None:
-        listed = definition["stages"][name]["params"]
+        listed = definition["stages"][name].get("params", [])
         assert len(set(listed)) == len(listed)
         script = repository / "stages" / f"{name}.py"
         read = parameters_read(script)

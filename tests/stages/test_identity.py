@@ -46,9 +46,9 @@ def test_a_small_run_is_priced_the_same(
     assert identity.differing_values(spiking, expected) == []
 
 
-def test_the_recorded_run_is_priced_the_same(repository: Path) -> None:
-    paths = artifact_paths(repository)
+def test_the_recorded_run_is_priced_the_same(committed: Path) -> None:
+    paths = artifact_paths(committed)
     reference_table = identity.REFERENCES / "full_energy.csv"
     expected = identity.energy_values(reference_table, reference_table)
-    found = identity.energy_values(repository / paths["energy_table"], reference_table)
+    found = identity.energy_values(committed / paths["energy_table"], reference_table)
     assert identity.differing_values(found, expected) == []

@@ -12,10 +12,11 @@ from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.trained import load_trained
-from spikejoule.params import load_params, parse_params
+from spikejoule.params import parse_params
 from spikejoule.search.space import with_values
 from spikejoule.tracking.publishing import build_run_record
 from tests.stages.test_other_data import percent, run_pipeline
+from tests.tools.committed import committed_params
 from tests.tools.moving_digits import STEPS, write_moving_digits
 from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.without_torch import needs_torch
@@ -62,7 +63,7 @@ def test_any_layers(
     for name, mean in zip(network.architecture.connection_names, events, strict=True):
         assert proxies[name].synaptic_events_per_inference == pytest.approx(mean)
     assert sizes in paths["energy_page"].read_text(encoding="utf-8")
-    record = build_run_record(paths, load_params(repository / "params.yaml"), {})
+    record = build_run_record(paths, committed_params(), {})
     assert f"{network.architecture.layer_names[-2]}_spikes_per_sample" in record.history[0]
 
     if bits < 32:  # no graph of NIR computes in integers
@@ -113,8 +114,8 @@ def test_layers_that_do_not_fit_the_samples_are_refused_before_any_training(
     assert not (tmp_path / artifact_paths(repository)["baseline"]).exists()
 
 
-def test_layers_decide_a_result(repository: Path) -> None:
-    content = load_params(repository / "params.yaml").model_dump(mode="json")
+def test_layers_decide_a_result() -> None:
+    content = committed_params().model_dump(mode="json")
     params = parse_params(with_values(content, {"model.layers": [400, "400r"]}))
     assert params.flattened()["model.layers"] == ["400", "400r"]
     assert params.model.n_layers == 3

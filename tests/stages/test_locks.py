@@ -81,6 +81,7 @@ def made(repository: Path, tmp_path: Path) -> Made:
     (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
     for name in ("pyproject.toml", "constraints.txt", "Makefile", "stages/locks.py", ".dvc/config"):
         shutil.copy(repository / name, folder / name)
+    (folder / "stages" / "summary.py").touch()  # there are no figures to end with
     # Built already, as far as make can see
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

@@ -9,8 +9,9 @@ import pytest
 
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.data.sources.shd import Shd
-from spikejoule.params import load_params, parse_params
+from spikejoule.params import parse_params
 from tests.tools import sensor_files
+from tests.tools.committed import committed_params
 from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.without_torch import needs_torch
 
@@ -40,7 +41,7 @@ def run_pipeline(
     import importlib
 
     monkeypatch.chdir(folder)
-    content = load_params(repository / "params.yaml").model_dump(mode="json")
+    content = committed_params().model_dump(mode="json")
     for section, values in SMALL.items():
         content[section] |= values
     for key, value in chosen.items():

@@ -17,6 +17,7 @@ from ruamel.yaml.error import ReusedAnchorWarning
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.params import load_params
+from tests.tools.committed import params_text
 from tests.tools.mutated_params import mutated
 
 CAMPAIGN = range(int(os.environ.get("SPIKEJOULE_MUTATIONS", "150")))
@@ -49,8 +50,8 @@ def used_and_recorded(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings(f"ignore::{ReusedAnchorWarning.__module__}.ReusedAnchorWarning")
-def test_what_dvc_reads_is_what_runs_or_it_is_refused(repository: Path, tmp_path: Path) -> None:
-    text, path = (repository / "params.yaml").read_text(encoding="utf-8"), tmp_path / "params.yaml"
+def test_what_dvc_reads_is_what_runs_or_it_is_refused(tmp_path: Path) -> None:
+    text, path = params_text(), tmp_path / "params.yaml"
     n_refused = 0
     for number in CAMPAIGN:
         path.write_bytes(mutated(text, number))
@@ -64,9 +65,9 @@ def test_what_dvc_reads_is_what_runs_or_it_is_refused(repository: Path, tmp_path
     assert 0.1 < n_refused / len(CAMPAIGN) < 0.9, "nearly all were refused, or none"
 
 
-def test_parameters_that_an_experiment_sets(repository: Path, tmp_path: Path) -> None:
+def test_parameters_that_an_experiment_sets(committed: Path, tmp_path: Path) -> None:
     """`dvc exp run -S` parses the values in a way of its own, and writes the file anew."""
-    path = shutil.copy(repository / "params.yaml", tmp_path)
+    path = shutil.copy(committed / "params.yaml", tmp_path)
     values = {
         "train.lr": ("1e-5", 1e-5),
         "train.weight_decay": ("1E-7", 1e-7),

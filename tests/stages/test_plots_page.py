@@ -18,11 +18,11 @@ BUILT = ("--old-file=.venv/.installed", "--old-file=.venv/.installed-plots")
 @pytest.mark.slow
 @pytest.mark.xdist_group("pipeline")
 def test_every_chart_is_drawn_without_a_network(
-    recorded_project: Project, repository: Path, tmp_path: Path, browser: "Page"
+    recorded_project: Project, committed: Path, tmp_path: Path, browser: "Page"
 ) -> None:
     pytest.importorskip("vl_convert", reason="needs vl-convert-python from PyPI")
     folder = recorded_project.copy_to(tmp_path / "drawn")
-    shutil.copy(repository / "metrics" / "seeds.csv", folder / "metrics")  # of `make record`
+    shutil.copy(committed / "metrics" / "seeds.csv", folder / "metrics")  # of `make record`
     run(["make", *BUILT, "plots"], folder, recorded_project.environment)
     entries = pipeline_definition(folder)["plots"]
     charts = dict(next(iter(one.items())) for one in entries if isinstance(one, dict))

@@ -41,14 +41,14 @@ FILES = ("data/train.npz", "src/code/one.py", "src/code/room/two.py", "stages/tr
 
 
 @pytest.fixture
-def project(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of one stage; the working directory."""
     folder = tmp_path / "project"
     for name in (*FILES, ".dvc/config"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     (folder / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE))
-    shutil.copy(repository / "params.yaml", folder)
+    shutil.copy(committed / "params.yaml", folder)
     monkeypatch.chdir(folder)
     for variable in ("DVC_ROOT", "DVC_STAGE"):
         monkeypatch.delenv(variable, raising=False)

@@ -20,11 +20,12 @@ from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params, parse_params
 from stages import encode, measure_inference, prepare, train
+from tests.tools.committed import params_text, parsed
 
 
 def seed_notebook_params(repository: Path, source: Path) -> Params:
     """params.yaml with the settings of `make seed-notebook`."""
-    values: dict[str, Any] = yaml.safe_load((repository / "params.yaml").read_text())
+    values: dict[str, Any] = parsed(params_text())
     makefile = (repository / "Makefile").read_text()
     found = re.search(r"^SEED_NOTEBOOK := ((?:.*\\\n)*.*)$", makefile, re.MULTILINE)
     assert found is not None

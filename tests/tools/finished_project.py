@@ -10,6 +10,7 @@ import pytest
 
 from spikejoule.data.images import Dataset, describe
 from stages.shared.common import run_stage
+from tests.tools.committed import params_text
 from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import (
     GIVEN,
@@ -68,8 +69,9 @@ def finish_project(
     `parameters`, by full key, are set beside `PARAMETERS`.
     """
     folder.mkdir()
-    for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(repository / name, folder)
+    (folder / "params.yaml").write_text(params_text(), encoding="utf-8")
     set_parameters(folder, PARAMETERS | dict(parameters or {}))
     paths = artifact_paths(repository)
     for name in GIVEN:

@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import yaml
 
+from tests.tools.committed import params_text
+
 STAGES = (
     "prepare",
     "encode",
@@ -191,6 +193,7 @@ def clone_of_working_tree(
         if name and not kept_back and (repository / name).is_file():
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(repository / name, clone / name)
+    (clone / "params.yaml").write_text(params_text(), encoding="utf-8")
     set_parameters(clone, parameters)
     git(clone, environment, "init", "-q", "-b", "main")
     git(clone, environment, "config", "user.name", "A Researcher")
@@ -235,7 +238,7 @@ def write_lock(folder: Path) -> None:
     values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     parameters = {}
     for of_stage in pipeline_definition(REPOSITORY)["stages"].values():
-        for name in of_stage["params"]:
+        for name in of_stage.get("params", ()):
             section, _, key = name.partition(".")
             parameters[name] = values[section][key] if key else values[section]
     stage = {

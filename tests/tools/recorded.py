@@ -13,6 +13,7 @@ from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.tracking.publishing import RunRecord, publish
 from spikejoule.tracking.recorded import frame_of
 from spikejoule.tracking.store import Store, project_store
+from tests.tools.committed import params_text
 
 TAGS = {
     "data.source": "mnist5k",
@@ -72,8 +73,8 @@ def frame(*runs: Mapping[str, Any]) -> pd.DataFrame:
 def project_folder(folder: Path, repository: Path, empty_database: Path) -> Path:
     """A project without a result, but with a store."""
     folder.mkdir()
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(repository / name, folder)
+    (folder / "params.yaml").write_text(params_text(), encoding="utf-8")
+    shutil.copy(repository / "dvc.yaml", folder)
     shutil.copy(empty_database, folder)
     return folder
 

@@ -26,7 +26,6 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import save_variants
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.trained import save_trained
-from spikejoule.params import load_params
 from spikejoule.tracking.child_runs import ChildRun, is_child
 from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.publishing import (
@@ -50,6 +49,7 @@ from spikejoule.tracking.store import (
 )
 from spikejoule.training.epochs import EpochTimes
 from tests.energy.test_verdict import variant
+from tests.tools.committed import committed_params
 from tests.tools.examples import (
     ENERGY_METRICS,
     EVALUATION_METRICS,
@@ -60,7 +60,7 @@ from tests.tools.examples import (
     write_example,
 )
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = committed_params()
 IMAGES = np.arange(3 * 784, dtype=np.uint8).reshape(3, 28, 28)
 VARIANTS = (variant("spiking", [4, 6]), variant("conventional", [10, 30], network="ReLU 9"))
 SPLITS = (

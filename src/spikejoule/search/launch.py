@@ -27,7 +27,7 @@ _WEEK_MINUTES: Final = 7 * 24 * 60
 _POLL_SECONDS: Final = {"local": 0.5, "slurm": 5.0}
 
 
-class Work(Checkpointable):
+class Work(Checkpointable):  # type: ignore[misc]
     """What submitit calls, and calls again where the job is preempted or its time is up.
 
     Nothing comes back: what a trial gave is in the study.
@@ -86,8 +86,7 @@ def _started(search: Search, executor: Any, number: int) -> list[Any]:
     # blocked, leave it to the launcher, which gets it when they are started.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        work = Work()  # type: ignore[no-untyped-call]
-        return list(executor.map_array(work, [search] * number))
+        return list(executor.map_array(Work(), [search] * number))
     except (OSError, RuntimeError) as error:  # submitit's are of the second kind
         raise ClusterError(f"no worker can be started ({in_one_line(error)}).") from error
     finally:

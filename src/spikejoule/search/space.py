@@ -231,7 +231,8 @@ def _drawn(trial: "BaseTrial", key: str, content: Any) -> Value:
     if step is not None:
         high = low + step * math.floor((high - low) / step + 1e-9)
     if _is_integer(key):
-        return trial.suggest_int(key, low, high, **further)
+        number: int = trial.suggest_int(key, low, high, **further)
+        return number
     drawn = trial.suggest_float(key, low, high, **further)
     # So many digits that count, as the command that repeats the trial has to hold them.
     digits = _DIGITS if step is None else _DIGITS_OF_STEPS

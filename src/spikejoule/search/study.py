@@ -171,7 +171,7 @@ class Objective:
         """Accuracy and energy; raises TrialPruned for a trial that comes to neither."""
         search, number = self._search, number_of(trial)
         # Optuna's thread does so later: a trial that is killed before has no heartbeat to miss.
-        self._study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+        self._study._storage.record_heartbeat(trial._trial_id)
         # By the trial, so that one worker alone draws the same again.
         self._study.sampler = optuna.samplers.TPESampler(seed=number)
         try:

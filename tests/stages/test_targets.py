@@ -1,0 +1,114 @@
+"""Every target of `make help` runs after `make repro`, offline, and changes only its outputs."""
+
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.tools.pipeline_tools import commit, git, run
+from tests.tools.recorded_project import Project, build_environment
+from tests.tools.services import WITHOUT_JOBS, answers, free_port, running
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("pipeline"),
+    pytest.mark.skipif(shutil.which("make") is None, reason="needs make"),
+]
+
+# By target, variables that make it small: an experiment of its own, of which no stage
+# runs again, because the budget of `spikejoule check` decides no result.
+RUN = {
+    "help": [],
+    "repro": [],
+    "seed-notebook": ["SEED_NOTEBOOK=energy_report.min_accuracy_percent=7"],
+    "frugal": ["POINTS=2500", "FRUGAL_2500=energy_report.min_accuracy_percent=1"],
+    "accurate": ["ACCURATE_60000=energy_report.min_accuracy_percent=2"],
+    "contrast": ["CONTRASTS=pruned", "CONTRAST_pruned=energy_report.min_accuracy_percent=3"],
+    "contest": ["LEVELS=97", "CONTEST_97=energy_report.min_accuracy_percent=4"],
+    "sweep": ["SWEEP=energy_report.min_accuracy_percent=5,6"],
+    "search": ["SEARCH=--workers 1 --trials 1"],
+    "verdict": [],
+    "seeds": [],
+    "plots": [],
+    "experiments": [],
+    "docs": [],
+}
+SERVE = {"ui": "PORT", "docs-serve": "DOCS_PORT"}
+"""By target that serves until it is stopped, the variable of its port."""
+
+NEEDS = {"docs": "mkdocs", "docs-serve": "mkdocs", "search": "optuna", "plots": "vl_convert"}
+"""By target, a package of the extra that it installs."""
+
+NOT_RUN = {
+    "test": "runs the tests, which this is one of",
+    "test-rest": "runs the tests, which this is one of",
+    "test-interop": "runs the tests, which this is one of",
+    "test-all": "runs the tests, which this is one of",
+    "mutations": "takes an hour",
+    "lint": "takes minutes; .ci/run runs it",
+    "bench": "needs MNIST and other simulators",
+    "profile": "needs MNIST",
+    "clean": "removes the environment",
+}
+
+OUTPUTS = {"search": {"metrics/search.csv"}}
+"""By target, the files that it writes for git to know; the others write none."""
+
+NO_NETWORK = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9"),
+    "no_proxy": "127.0.0.1,localhost",
+}
+
+
+@pytest.fixture(scope="module")
+def project(recorded_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which `make repro` has run, with a search of one short trial."""
+    folder = tmp_path_factory.mktemp("targets") / "a project"
+    shutil.copytree(recorded_project.folder, folder, symlinks=True)
+    build_environment(folder, "dev", "docs", "plots", "search")
+    environment = {**recorded_project.environment, **NO_NETWORK, **WITHOUT_JOBS}
+    search = folder / "search.yaml"
+    text = search.read_text(encoding="utf-8")
+    search.write_text(text.replace("max_epochs: 60", "max_epochs: 1"), encoding="utf-8")
+    commit(folder, environment, "A short search")
+    return Project(folder, environment)
+
+
+def changes(project: Project) -> set[str]:
+    """The files that git knows and that have changed, or that it might know."""
+    status = git(project.folder, project.environment, "status", "--porcelain", "-uall")
+    return {line[3:] for line in status.splitlines()}
+
+
+def skip_unless_installed(target: str) -> None:
+    package = NEEDS.get(target)
+    if package is not None and find_spec(package) is None:
+        pytest.skip(f"make {target} needs {package}")
+
+
+def test_every_target_is_run_or_has_a_reason_not_to_be(repository: Path) -> None:
+    text = (repository / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):.*## ", text, flags=re.MULTILINE)
+    assert sorted(targets) == sorted([*RUN, *SERVE, *NOT_RUN])
+
+
+@pytest.mark.parametrize("target", RUN)
+def test_a_target_changes_its_outputs_alone(project: Project, target: str) -> None:
+    skip_unless_installed(target)
+    before = changes(project)
+    run(["make", target, *RUN[target]], project.folder, project.environment)
+    assert changes(project) - before <= OUTPUTS.get(target, set())
+
+
+@pytest.mark.parametrize("target", SERVE)
+def test_a_target_serves_and_changes_nothing(project: Project, target: str) -> None:
+    skip_unless_installed(target)
+    before, port = changes(project), free_port()
+    command = ["make", target, f"{SERVE[target]}={port}"]
+    log = project.folder.parent / f"{target}.log"
+    url = f"http://127.0.0.1:{port}/"
+    with running(command, log, lambda: answers(url), project.environment, project.folder):
+        pass
+    assert changes(project) == before
