@@ -108,6 +108,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         "ratio": metrics.get("ratio"),
     }
     names = {"data": network.data["source"], "prices": profile.id}
+    if "ratio_bound" in metrics:
+        names["ratio_bound"] = metrics["ratio_bound"]
     write_json(paths["summary"], short(summary) | names)
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)

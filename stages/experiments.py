@@ -12,7 +12,7 @@ import pandas as pd
 from spikejoule.tracking.recorded import figures_text
 
 NUMBERS = ("accuracy", "events", "energy_nj", "ratio")
-FIGURES = (*NUMBERS, "prices")
+FIGURES = (*NUMBERS, "prices", "ratio_bound")
 # What `dvc exp show --csv` writes before the metrics, and other metrics of metrics/summary.json.
 _OF_DVC = ("Experiment", "rev", "typ", "parent", "State", "Executor")
 _SHOW = (
@@ -30,6 +30,7 @@ def experiments_text(csv: str) -> str:
     figures = numbers.assign(
         name=table["Experiment"].fillna(table["rev"]),
         prices=table["prices"],
+        bound=table["ratio_bound"],
         state=table["State"].str.lower(),
     )
     parameters = table.drop(columns=[*FIGURES, *_OF_DVC])

@@ -46,7 +46,7 @@ def test_the_list_of_runs_fits_a_narrow_terminal(project: Path, cli: Cli) -> Non
         parameters={f"encode.of_a_plugin_{n}": f"value-{n}" for n in range(9)}
         | {"train.lr": "0.001", "energy_report.profile": "a-list"},
         metrics={"energy_nj": 248_655.4, "ratio": 1234.5},
-        tags={"data.source": "fashion_mnist_rotated"},
+        tags={"data.source": "fashion_mnist_rotated", "ratio_bound": "at least"},
     )  # fmt: skip
     earlier = run(
         "400", 98, 97.5, 5000,
@@ -58,7 +58,7 @@ def test_the_list_of_runs_fits_a_narrow_terminal(project: Path, cli: Cli) -> Non
     said = cli.text("runs", project)
     assert max(map(len, said.splitlines())) <= 80
     latest = next(line for line in said.splitlines() if "an-experiment" in line)
-    for figure in ("an-experiment-with-a-nam ", "97.25", "1,234,568", "249 ", "1,230", "finished"):
+    for figure in ("an-experiment-with-a-nam ", "97.25", "1,234,568", "249 ", "≥ 1,230", "finished"):
         assert figure in latest
     for pair in ("train.lr=0.001", "train.lr=0.003", "encode.of_a_plugin_3=value-3",
                  "data.source=fashion_mnist_rotated", "model.hidden=[400]"):  # fmt: skip

@@ -29,6 +29,7 @@ from spikejoule.tracking.datasets import DataSplit, log_splits
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import RESULT_TAG, ModelFiles, Registration, register
 from spikejoule.tracking.store import (
+    BOUND_TAG,
     COMMIT_TAG,
     FAILURE_TAG,
     FILES_TAG,
@@ -278,7 +279,8 @@ def build_run_record(
     """
     network = load_trained(paths["trained"])
     deciding = [read_json(paths[name]) for name in _METRICS]
-    shown = [*deciding, read_json(paths["summary"])]
+    summary = read_json(paths["summary"])
+    shown = [*deciding, summary]
     figures = (pair for content in shown for pair in content.items())
     metrics = {name: float(value) for name, value in figures if isinstance(value, int | float)}
     metrics |= read_json(paths["inference_timings"])
@@ -295,6 +297,8 @@ def build_run_record(
         FILES_TAG: content_digest(network.data["sha256"]),
         TRAINED_TAG: file_digest(paths["trained"], "sha256"),
     }
+    if "ratio_bound" in summary:
+        tags[BOUND_TAG] = summary["ratio_bound"]
     names = network.architecture.layer_names
     artifacts = {
         path: name if name == "checkpoint" else path.parent.as_posix()

@@ -30,7 +30,7 @@ from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.tracking.child_runs import is_child
-from spikejoule.tracking.store import COMMIT_TAG, FILES_TAG, Store, opened_to_read
+from spikejoule.tracking.store import BOUND_TAG, COMMIT_TAG, FILES_TAG, Store, opened_to_read
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -77,6 +77,7 @@ _SEED, _SIZE, _DISTILLATION, _FILES = (
 _CROP, _AVERAGE = _REDUCTION = f"{PARAMETER}data.crop_pixels", f"{PARAMETER}data.average_pixels"
 _SOURCE, _TITLE = f"{TAG}data.source", f"{TAG}data.title"
 _DIGEST, _COMMIT = f"{TAG}{FILES_TAG}", f"{TAG}{COMMIT_TAG}"
+_BOUND: Final = f"{TAG}{BOUND_TAG}"
 _INPUT_MACS = f"{METRIC}input_macs_per_inference"
 
 _PER_INFERENCE = (
@@ -114,10 +115,11 @@ _PRICES = f"{PARAMETER}energy_report.profile"
 _SHOWN = [f"{METRIC}energy_nj", f"{METRIC}ratio"]
 """Of a run from before these metrics, nothing is shown in their place."""
 _NEEDED = ["run_id", "name", "started", "status", _SEED, _SIZE, _DISTILLATION, _FILES, _ENCODING,
-           _SOURCE, _TITLE, _DIGEST, _COMMIT, _INPUT_MACS, *_SHOWN, *_OF_MEANS, *_REDUCTION,
+           _SOURCE, _TITLE, _DIGEST, _COMMIT, _BOUND, _INPUT_MACS, *_SHOWN, *_OF_MEANS, *_REDUCTION,
            *_FIGURES_OF_RUNS]  # fmt: skip
 _KNOWN = {**dict.fromkeys((_SOURCE, _TITLE, _COMMIT), "unknown"), _CROP: "0", _AVERAGE: "1"}
 """Of runs that do not state it; those from before images could be reduced are of whole ones."""
+_BOUNDS: Final = {"at least": "≥ ", "at most": "≤ "}
 _NAME_CHARACTERS = 24  # of a run, in a table
 _BELOW: Final[Mapping[str, Any]] = {
     "width": 80,
@@ -151,6 +153,7 @@ def runs_text(runs: pd.DataFrame, limit: int) -> str:
             "events": shown[events],
             "energy_nj": shown[f"{METRIC}energy_nj"],
             "ratio": shown[f"{METRIC}ratio"],
+            "bound": shown[_BOUND],
             "prices": shown[_PRICES],
             "state": shown["status"].str.lower(),
         }
@@ -169,8 +172,8 @@ def figures_text(figures: pd.DataFrame, parameters: pd.DataFrame) -> str:
 
     Args:
         figures: a row for each, with the columns `name`, `accuracy`, `events`, `energy_nj`,
-            `ratio`, `prices` (id of the price list of the energy) and `state`; what is not known
-            is NaN.
+            `ratio`, `bound` (``at least`` or ``at most``, of a ratio that is a bound), `prices`
+            (id of the price list of the energy) and `state`; what is not known is NaN.
         parameters: the same rows, with a column for each parameter.
     """
     priced = figures["energy_nj"].notna()
@@ -183,11 +186,13 @@ def figures_text(figures: pd.DataFrame, parameters: pd.DataFrame) -> str:
         "accuracy": ("test %", ".2f"),
         "events": ("events", ",.0f"),
         "energy": (f"energy {unit}", _short),
-        "ratio": ("ratio", _short),
+        "ratio": ("ratio", ""),
         "state": ("state", ""),
     }
     names = figures["name"].fillna("").str.slice(stop=_NAME_CHARACTERS)
-    table = figures.assign(name=names, energy=figures["energy_nj"] / size_nj)
+    ratios = figures["ratio"].map(_short)
+    ratios = figures["bound"].map(_BOUNDS).fillna("") + ratios
+    table = figures.assign(name=names, energy=figures["energy_nj"] / size_nj, ratio=ratios)
     header, *lines = frame_text(table, columns).splitlines()
     differing = parameters.loc[:, parameters.nunique() > 1]
     if len(price_lists) > 1:
