@@ -63,7 +63,9 @@ NO_NETWORK = {
 
 
 @pytest.fixture(scope="module")
-def project(recorded_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(
+    recorded_project: Project, committed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
     """A project in which `make repro` has run, with a search of one short trial."""
     folder = tmp_path_factory.mktemp("targets") / "a project"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
@@ -72,7 +74,11 @@ def project(recorded_project: Project, tmp_path_factory: pytest.TempPathFactory)
     search = folder / "search.yaml"
     text = search.read_text(encoding="utf-8")
     search.write_text(text.replace("max_epochs: 60", "max_epochs: 1"), encoding="utf-8")
-    commit(folder, environment, "A short search")
+    # Tables that no stage writes, which the documentation shows.
+    for table in (committed / "metrics").iterdir():
+        if not (folder / "metrics" / table.name).exists():
+            shutil.copy(table, folder / "metrics")
+    commit(folder, environment, "A short search, and the tables")
     return Project(folder, environment)
 
 
