@@ -121,9 +121,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 def short(figures: Mapping[str, float | None]) -> dict[str, float]:
-    """Figures as DVC's tables print them whole: 5 digits, and events as whole numbers."""
+    """Figures as DVC's tables print them whole: 6 digits, and events as whole numbers."""
     known = {name: value for name, value in figures.items() if value is not None}
     return {
-        name: round(value) if name.endswith("events") else float(f"{value:.5g}")
+        name: round(value) if name.endswith("events") else float(f"{value:.6g}")
         for name, value in known.items()
     }

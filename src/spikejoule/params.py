@@ -53,7 +53,10 @@ Scalar = str | int | float | None
 Value = Scalar | list[int] | list[float] | list[str]
 Values = dict[str, Value]
 
-RENAMED: Mapping[str, str] = {"encode.code": "encode.encoding"}
+RENAMED: Mapping[str, str] = {
+    "encode.code": "encode.encoding",
+    "energy_report.verdict_profile": "energy_report.profile",
+}
 """Keys by what they were called before; the new name is said."""
 
 LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
