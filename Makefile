@@ -48,7 +48,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "error: this folder is no git repository, which" \
 	    "DVC needs: clone the project, or run here: git init && git add . && git commit -m spikejoule" >&2; exit 1; }
 
-repro: .git $(INSTALLED)  ## run the whole pipeline: dvc repro; builds .venv first, of 2 to 6 GB
+repro: .git $(INSTALLED)  ## run the whole pipeline: dvc repro; builds .venv (2 to 6 GB) first
 	$(DVC) repro
 	@$(BIN)/python -m stages.summary
 

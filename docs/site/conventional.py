@@ -31,9 +31,13 @@ def published() -> PublishedTable:
         row
         for name in RECORDED
         for row in FrontsTable.read(ROOT / "metrics" / f"{name}.csv").rows
-        if row.side == CONVENTIONAL
+        if row.side == CONVENTIONAL and _reads_whole_images(row)
     ]
     return PublishedTable(rows=tuple(_means(rows)))
+
+
+def _reads_whole_images(row: RecordedNetwork) -> bool:
+    return (row.crop_pixels or 0) == 0 and (row.average_pixels or 1) == 1
 
 
 def _means(rows: Sequence[RecordedNetwork]) -> Iterator[PublishedNetwork]:

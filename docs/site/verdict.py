@@ -94,7 +94,10 @@ def _priced(network: RecordedNetwork, energy_pj: float, prices: HardwareProfile)
 
 
 def events_or_macs(network: RecordedNetwork) -> float:
-    """Synaptic events of a spiking network, multiply-accumulates of a conventional one."""
+    """Synaptic events of a spiking network, multiply-accumulates of a conventional one.
+
+    The spiking networks of 4 bits have no biases: their additions are their events.
+    """
     products, additions = counted(network) or (0.0, 0.0)
     return additions if network.side == SPIKING else products
 
@@ -112,23 +115,23 @@ def by_width(network: RecordedNetwork) -> float:
     return products * product_pj + additions * 0.1 * sum_bits / 32
 
 
-def events_per_mac(networks: Sequence[RecordedNetwork]) -> Iterator[tuple[BandVerdict, float]]:
-    """Each level, and at it the events of the spiking front over the multiply-accumulates of the
-    conventional one; the interval is that of the row's ratio."""
-    for row in by_counts(networks, events_or_macs):
-        if row.spiking_pj and row.conventional_pj:
-            yield row, row.spiking_pj / row.conventional_pj
+def events_per_mac(networks: Sequence[RecordedNetwork]) -> list[BandVerdict]:
+    """Synaptic events of the spiking front over multiply-accumulates of the conventional one, of
+    networks with 4-bit weights on both sides; without the level that none of these reaches."""
+    narrow = [network for network in networks if network.weight_bits == 4]
+    return [row for row in by_counts(narrow, events_or_macs) if row.ratio is not None]
 
 
 def _events_per_mac(networks: Sequence[RecordedNetwork]) -> str:
     ratios = ", ".join(
-        f"{plain(ratio, 2)} at {row.level_percent:g} % ({plain(row.ratio_low or 0, 2)} to "
-        f"{plain(row.ratio_high or 0, 2)})"
-        for row, ratio in events_per_mac(networks)
+        f"{plain(row.ratio or 0, 2)} at {row.level_percent:g} % ({plain(row.ratio_low or 0, 2)} "
+        f"to {plain(row.ratio_high or 0, 2)})"
+        for row in events_per_mac(networks)
     )
     return (
-        "Without any prices, synaptic events per multiply-accumulate of the conventional networks "
-        f"at equal accuracy: {ratios}."
+        "Without any prices: a spiking network needs this many synaptic events for each "
+        "multiply-accumulate of a conventional network of equal accuracy, both with 4-bit weights: "
+        f"{ratios}."
     )
 
 

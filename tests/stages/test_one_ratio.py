@@ -23,12 +23,16 @@ def assert_agree(root: Path, page: str, picture: str) -> None:
     assert summary["prices"] == prices.id
     for name in ("energy_nj", "arithmetic_nj", "ratio"):
         assert summary[name] == pytest.approx(energy[name], rel=1e-4)
-    said = f"{ratio} times the energy of a conventional network of equal accuracy"
+    bound = energy.get("ratio_bound", "")
+    assert summary.get("ratio_bound", "") == bound
+    stated = f"{bound} {ratio}".strip()
+    said = f"takes {stated} times the energy of a conventional network of equal accuracy"
     first_screen = page.partition("<nav")[0]
     assert said in first_screen
     assert prices.title in first_screen
     assert set(re.findall(r"([\d.,]+) times", first_screen)) == {ratio}
     assert set(re.findall(r"([\d.,]+) times", picture)) == {ratio}
+    assert f">{stated} times<" in picture
     assert prices.id in picture
 
 
@@ -53,4 +57,5 @@ def test_of_a_run(recorded_project: Project) -> None:
     run = recorded_project.all_runs()[0]
     assert run.data.metrics["ratio"] == pytest.approx(energy["ratio"])
     assert run.data.metrics["energy_nj"] == pytest.approx(energy["energy_nj"])
+    assert run.data.tags.get("ratio_bound") == energy.get("ratio_bound")
     assert run.data.params["energy_report.profile"] == energy["profile"]

@@ -172,6 +172,8 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
     except ArtifactError as error:
         raise ArtifactError(f"{options.file}: {error}") from error
+    if baselines:  # given to be compared with, in place of published ones
+        inputs = replace(inputs, published=())
     return replace(inputs, facts=facts)
 
 

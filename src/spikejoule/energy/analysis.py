@@ -51,6 +51,7 @@ from spikejoule.energy.ledger import (
     Variant,
     averaged,
     baseline_variants,
+    judges,
 )
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.published import PublishedNetwork, front_points
@@ -156,9 +157,15 @@ class AnalysisInputs:
         return self.variant.validation_percent if self.level_percent is None else self.level_percent
 
     @property
+    def is_guessing(self) -> bool:
+        """Whether the network is no better than guessing at the accuracy of the comparison."""
+        level = self.compared_at_percent
+        return level is not None and level <= self.guessing_percent
+
+    @property
     def no_verdict(self) -> str:
         """Why there is no verdict, in a sentence; empty where nothing prevents one."""
-        level, guessing = self.compared_at_percent, self.guessing_percent
+        level = self.compared_at_percent
         if self.not_counted:
             return f"No verdict: not everything was counted ({', '.join(self.not_counted)})."
         if not self.baselines and not self.published:
@@ -168,10 +175,10 @@ class AnalysisInputs:
                 "No verdict: the network's validation accuracy is not recorded, so no "
                 "conventional network of equal accuracy can be chosen."
             )
-        if level <= guessing:
+        if self.is_guessing:
             return (
                 f"No verdict: an accuracy of {level:.2f} % is no better than guessing "
-                f"({guessing:.2f} %)."
+                f"({self.guessing_percent:.2f} %)."
             )
         return ""
 
@@ -338,13 +345,31 @@ class EnergyAnalysis:
     def conventional_points(self) -> list[FrontPoint]:
         """The conventional networks of the comparison under the headline's price list: published
         ones of the same data, or else those of the run."""
-        published = front_points(self.inputs.published, self.chosen.id)
+        published = front_points(self.inputs.published, self.chosen)
         return published or own_points(self.ledger, self.chosen.id)
+
+    @property
+    def n_conventional(self) -> int:
+        """How many networks these are; each is there dense and zero-skipping."""
+        return len({point.name.rpartition(", ")[0] for point in self.conventional_points})
+
+    @property
+    def without_verdict(self) -> str:
+        """Why the headline has no verdict, in a sentence; empty where it has one."""
+        if self.verdict is not None:
+            return ""
+        if self.inputs.no_verdict:
+            return self.inputs.no_verdict
+        title, bits = self.chosen.title, self.inputs.variant.weight_bits
+        judges_network = judges(self.chosen, self.inputs.variant)
+        if not judges_network or not self.chosen.judges_width(bits):
+            return f"No verdict: “{title}” does not compare networks of this kind."
+        return f"No verdict: no conventional network is priced under “{title}”."
 
     @property
     def compares_with_published(self) -> bool:
         """Whether the headline's ratio is to published networks."""
-        return bool(front_points(self.inputs.published, self.chosen.id))
+        return bool(front_points(self.inputs.published, self.chosen))
 
     @property
     def closest_baseline(self) -> str:
@@ -459,10 +484,10 @@ def analyse(
     is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
     equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
     sized: list[RunVerdict] = []
-    for number in equal_sizes if not inputs.not_counted else ():
+    for number in equal_sizes if not (inputs.not_counted or inputs.is_guessing) else ():
         sized += pair_verdicts(ledger, 0, number)
     comparisons = tuple(sorted(sized, key=lambda one: [*profiles].index(one.profile)))
-    published = {name: front_points(inputs.published, name) for name in profiles}
+    published = {name: front_points(inputs.published, one) for name, one in profiles.items()}
     # Networks that were named to be compared with are compared as they are.
     read = read_front if inputs.level_percent is None else cheapest_reaching
     judged: dict[str, tuple[RunVerdict, ...]] = {}

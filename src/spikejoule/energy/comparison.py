@@ -205,7 +205,7 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
 
 
 def own_points(ledger: Ledger, profile: str) -> list[FrontPoint]:
-    """The conventional networks of the ledger that a price list compares, of known accuracy."""
+    """The conventional networks of the ledger that a price list may judge, of known accuracy."""
     (prices,) = (one for one in ledger.profiles if one.id == profile)
     numbers = [
         number
@@ -213,6 +213,7 @@ def own_points(ledger: Ledger, profile: str) -> list[FrontPoint]:
         if variant.side == CONVENTIONAL
         and variant.validation_percent is not None
         and judges(prices, variant)
+        and prices.judges_width(variant.weight_bits)
     ]
     return [variant_point(ledger, number, profile) for number in numbers]
 
@@ -235,7 +236,8 @@ def front_verdicts(
         read: what to compare with among them: their front at the accuracy, or the cheapest.
     """
     for profile in ledger.profiles:
-        if not judges(profile, ledger.variants[spiking]):
+        network = ledger.variants[spiking]
+        if not (judges(profile, network) and profile.judges_width(network.weight_bits)):
             continue
         points = published.get(profile.id) or own_points(ledger, profile.id)
         reading = read(points, level_percent)

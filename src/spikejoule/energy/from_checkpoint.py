@@ -75,6 +75,9 @@ def analysis_inputs(
         bits, _ = widths_of(architecture)
         variants = (Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),)
     side = data.get("average_pixels") or 1
+    # Published networks read whole images.
+    is_reduced = side > 1 or bool(data.get("crop_pixels"))
+    published = () if is_reduced else published_networks(str(data.get("source", "")))
     return AnalysisInputs(
         title=str(data.get("title", "not recorded")),
         architecture=architecture,
@@ -84,7 +87,7 @@ def analysis_inputs(
         n_images=n_images or None,
         labels=None if measured is None or labels is None else labels.astype(np.int64),
         baselines=baselines,
-        published=published_networks(str(data.get("source", ""))),
+        published=published,
         training=training_record(checkpoint),
         subject=subject_of_data(data),
         average_pixels=side,

@@ -258,6 +258,14 @@ class HardwareProfile(_Mapping):
         widest = {"any": FLOAT_BITS, "float32": FLOAT_BITS, "int32": FLOAT_BITS - 1, "int8": 8}
         return weight_bits <= widest.get(self.numbers, 0)
 
+    def judges_width(self, weight_bits: int) -> bool:
+        """Whether a verdict may take networks of such weights: a price list of arithmetic, which
+        charges a product the same whatever its width, judges only networks of its own width."""
+        if self.scope != "arithmetic" or self.numbers == "any":
+            return True
+        own = {"float32": FLOAT_BITS, "int8": 8}
+        return weight_bits == own.get(self.numbers)
+
     def price_at(self, column: Column) -> tuple[float, float, float]:
         """Low, value and high of one operation of a column, in pJ.
 

@@ -16,6 +16,7 @@ from pydantic import ConfigDict
 
 from spikejoule.core.schema import Count, Percent, Row, Table, Text
 from spikejoule.energy.front import FrontPoint
+from spikejoule.energy.prices import HardwareProfile, load_profiles
 
 
 class PublishedNetwork(Row):
@@ -78,6 +79,9 @@ class PublishedTable(Table):
     rows: tuple[PublishedNetwork, ...]
 
 
+_packaged_prices = cache(load_profiles)
+
+
 @cache
 def _packaged() -> tuple[PublishedNetwork, ...]:
     table = files("spikejoule.energy") / "conventional.csv"
@@ -89,7 +93,19 @@ def published_networks(data_source: str) -> tuple[PublishedNetwork, ...]:
     return tuple(network for network in _packaged() if network.data_source == data_source)
 
 
-def front_points(networks: Iterable[PublishedNetwork], profile: str) -> list[FrontPoint]:
-    """Published networks under a price list, those that it compares."""
-    points = [network.point(profile) for network in networks]
+def front_points(
+    networks: Iterable[PublishedNetwork], profile: HardwareProfile
+) -> list[FrontPoint]:
+    """Published networks under a price list: those that it may judge.
+
+    None under a price list that is not the packaged one of its name, since published energies
+    are under those prices.
+    """
+    if profile != _packaged_prices().get(profile.id):
+        return []
+    points = [
+        network.point(profile.id)
+        for network in networks
+        if profile.judges_width(network.weight_bits)
+    ]
     return [point for point in points if point is not None]

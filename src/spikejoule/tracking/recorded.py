@@ -112,10 +112,9 @@ _FIGURES_OF_RUNS = [
 ]
 _ENCODING = f"{PARAMETER}encode.encoding"
 _PRICES = f"{PARAMETER}energy_report.profile"
-_SHOWN = [f"{METRIC}energy_nj", f"{METRIC}ratio"]
-"""Of a run from before these metrics, nothing is shown in their place."""
+_RATIO = f"{METRIC}ratio"
 _NEEDED = ["run_id", "name", "started", "status", _SEED, _SIZE, _DISTILLATION, _FILES, _ENCODING,
-           _SOURCE, _TITLE, _DIGEST, _COMMIT, _BOUND, _INPUT_MACS, *_SHOWN, *_OF_MEANS, *_REDUCTION,
+           _SOURCE, _TITLE, _DIGEST, _COMMIT, _BOUND, _INPUT_MACS, _RATIO, *_OF_MEANS, *_REDUCTION,
            *_FIGURES_OF_RUNS]  # fmt: skip
 _KNOWN = {**dict.fromkeys((_SOURCE, _TITLE, _COMMIT), "unknown"), _CROP: "0", _AVERAGE: "1"}
 """Of runs that do not state it; those from before images could be reduced are of whole ones."""
@@ -152,7 +151,7 @@ def runs_text(runs: pd.DataFrame, limit: int) -> str:
             "accuracy": shown[test],
             "events": shown[events],
             "energy_nj": shown[f"{METRIC}energy_nj"],
-            "ratio": shown[f"{METRIC}ratio"],
+            "ratio": shown[_RATIO],
             "bound": shown[_BOUND],
             "prices": shown[_PRICES],
             "state": shown["status"].str.lower(),

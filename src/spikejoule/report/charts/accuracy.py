@@ -4,17 +4,23 @@ Accuracies are spaced by the logarithm of the errors. Between two networks the f
 on which a run's ratio is read (`energy.front`).
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.axes import Axes
 
-from spikejoule.energy.estimates import joules
-from spikejoule.energy.front import FrontPoint, front_of
+from spikejoule.energy.estimates import Energy, joules
+from spikejoule.energy.front import FrontPoint, front_of, read_front
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
+
+
+_STEPS = 200
+"""Points of the line that is drawn."""
 
 
 @canvas.house_style()
@@ -28,18 +34,13 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
     points = analysis.conventional_points
     front = front_of(points)
     figure, axes = canvas.new_figure(4.7)
-    canvas.log_axis(axes, "x")
+    canvas.log_axis(axes, "x", digits=(1,))
     canvas.accuracy_axis(axes)
     for point in points:
         is_on_front = point in front
         label = "conventional, on the front" if is_on_front else "conventional, others"
         _mark(axes, point, label, alpha=1.0 if is_on_front else 0.25)
-    axes.plot(
-        [point.middle_pj for point in front],
-        [canvas.error_percent(point.validation_percent) for point in front],
-        color=canvas.VERMILION,
-        alpha=0.6,
-    )
+    _draw_front(axes, front)
     ways = (("o", analysis.verdict), ("D", analysis.early_verdict))
     for marker, verdict in ways:
         if verdict is None:
@@ -59,6 +60,19 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
     canvas.legend_below(figure)
     finding = f"Accuracy and energy: {analysis.chosen.title}"
     return Chart("front", finding, figure, f"{analysis.inputs.title}, validation accuracy")
+
+
+def _draw_front(axes: Axes, front: Sequence[FrontPoint]) -> None:
+    """The line that `read_front` reads, which is curved where accuracies are spaced by errors."""
+    ends = front[0].validation_percent, front[-1].validation_percent
+    levels = np.linspace(*ends, _STEPS).tolist()
+    readings = [read_front(front, level) for level in levels]
+    axes.plot(
+        [Energy.of(reading.mean_pj).middle_pj for reading in readings if reading is not None],
+        [canvas.error_percent(level) for level in levels],
+        color=canvas.VERMILION,
+        alpha=0.6,
+    )
 
 
 def _mark(axes: Axes, point: FrontPoint, label: str, alpha: float) -> None:
