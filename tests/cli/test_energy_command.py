@@ -162,7 +162,7 @@ class TestVerdict:
         ratio = SPIKING_PJ / self.BASELINE_PJ
         assert said[0].startswith(
             f"The spiking network loses at equal accuracy: {SPIKING_PJ / 1000:.4g} nJ per "
-            f"inference, at least {ratio:.3g} ("
+            f"inference, at least {ratio:.3g} times"
         )
         assert "87.00 % on validation images" in said[1]
         assert "ReLU 784-20-10, zero-skipping (89.00 % validation, 100.00 % test)" in said[1]

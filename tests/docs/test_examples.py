@@ -8,7 +8,7 @@ from tests.tools.without_torch import needs_torch
 
 SAYS = {
     "count_and_price": "Intel Loihi",
-    "price_two_networks": "which both reach",
+    "price_two_networks": "at equal accuracy",
     "remember_with_recurrence": "% recurrent",
     "train_on_events": "epoch 8",
     "two_engines": "largest difference of a weight",

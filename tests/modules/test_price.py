@@ -242,7 +242,7 @@ class TestReport:
         report.table["nj"] = report.table["pj"] / 1000
         assert "nj" in report.table
         report.save(tmp_path / "page.html")
-        assert "Both networks reach" in (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "Both networks classify" in (tmp_path / "page.html").read_text(encoding="utf-8")
         spent = report.analysis.total().value_pj
         assert spent is not None
         assert report.check(budget_nj=spent / 999) is report

@@ -204,7 +204,7 @@ class TestPage:
         ("chosen", "said"),
         [
             ("costly", "The spiking network loses at equal accuracy"),
-            ("truenorth", "does not compare this network"),
+            ("truenorth", "does not compare networks of this kind"),
             ("45nm-fp32", "Undecided at equal accuracy"),
         ],
     )
@@ -235,8 +235,9 @@ class TestPage:
             title = next(p.title for p in found.analysis.ledger.profiles if p.id == one.profile)
             name, cell = rows[one.profile]
             assert (name[0].text, cell.get("class")) == (title, one.outcome)
-            ends = f"{plain(one.ratio_low or 0)} to {plain(one.ratio_high or 0)}"
-            assert cell[0].text == f"at least {plain(one.ratio) if one.ratio else ends}"
+            # Of price ranges, the end that bounds
+            least = one.ratio_low if one.ratio is None else one.ratio
+            assert cell[0].text == f"at least {plain(least or 0)}"
             assert f"{title}{OUTCOMES[one.outcome]}" in words
 
     def test_words_of_others_are_escaped(self) -> None:

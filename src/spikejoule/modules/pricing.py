@@ -151,14 +151,13 @@ class Report:
             raise ParameterError(f"budget_nj is {budget_nj!r}; allowed: a number of nJ")
         if self.own_not_counted and not accept_uncounted:
             raise LimitError(
-                "whether an inference keeps to the budget is not known, because part of "
-                f"the model was not counted: {', '.join(self.own_not_counted)}; "
-                "accept_uncounted=True leaves that out."
+                "the budget cannot be checked: part of the model was not counted "
+                f"({', '.join(self.own_not_counted)}); accept_uncounted=True checks the rest."
             )
         if all(row["energy"] is None for row in self.analysis.records(profile=name)):
             raise LimitError(
-                "whether an inference keeps to the budget is not known, because "
-                f"nothing that the model does has a price under {name}."
+                "the budget cannot be checked: nothing that the model does has a price "
+                f"under {name}."
             )
         total = self.analysis.total(profile=name)
         spent = total.high_pj if total.value_pj is None else total.value_pj
