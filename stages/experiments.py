@@ -31,7 +31,7 @@ def experiments_text(csv: str) -> str:
         name=table["Experiment"].fillna(table["rev"]),
         prices=table["prices"],
         bound=table["ratio_bound"],
-        state=table["State"].str.lower(),
+        state=table["State"].astype("string").str.lower(),
     )
     parameters = table.drop(columns=[*FIGURES, *_OF_DVC])
     return figures_text(figures, parameters)

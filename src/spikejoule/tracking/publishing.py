@@ -280,7 +280,8 @@ def build_run_record(
     network = load_trained(paths["trained"])
     deciding = [read_json(paths[name]) for name in _METRICS]
     summary = read_json(paths["summary"])
-    shown = [*deciding, summary]
+    # Of a figure that both have, the one with all its digits.
+    shown = [summary, *deciding]
     figures = (pair for content in shown for pair in content.items())
     metrics = {name: float(value) for name, value in figures if isinstance(value, int | float)}
     metrics |= read_json(paths["inference_timings"])
