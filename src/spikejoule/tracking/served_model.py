@@ -23,6 +23,7 @@ from spikejoule.core.errors import DataError, ParameterError, SpikejouleError, s
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     HardwareProfile,
+    OperationCounts,
     count_operations,
     load_profiles,
     price,
@@ -133,7 +134,9 @@ def answer(
         measured = measure_network(checkpoint.state, architecture, events, pruned=checkpoint.pruned)
         macs = {} if measured.input_macs is None else {"input_macs": measured.input_macs}
         activity = measured.activity()
-        blocks.append(_rows(activity, prices, {"class": measured.predictions}, macs))
+        operations = count_operations(activity, checkpoint.encoder.operations(pixels[block]))
+        classes = {"class": measured.predictions}
+        blocks.append(_rows(activity, operations, prices, classes, macs))
     return pd.concat(blocks, ignore_index=True)
 
 
@@ -175,16 +178,18 @@ def answer_spikes(
     run = run_graph(network, events, given)
     classes = [None] * run.n_rows if run.predictions is None else run.predictions
     found = {"class": classes, "output": run.output.tolist()}
-    return _rows(run, prices, found, {"value_macs": run.total("macs")})
+    macs = {"value_macs": run.total("macs")}
+    return _rows(run, count_operations(run), prices, found, macs)
 
 
 def _rows(
     activity: Activity,
+    operations: OperationCounts,
     profile: HardwareProfile,
     found: Mapping[str, Any],
     macs: Mapping[str, Any],
 ) -> pd.DataFrame:
-    low, values, high = price(count_operations(activity), profile)
+    low, values, high = price(operations, profile)
     energy = [None] * len(values) if np.isnan(values).any() else values
     spikes = {f"spikes_{name}": of_node for name, of_node in activity.counts["spikes"].items()}
     events = {"synaptic_events": activity.total("events"), **macs}
