@@ -31,9 +31,10 @@ STAGES = (
 COMMAND_SECONDS = 900
 
 # What a user's shell may carry and the tests must not depend on.
-_FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_", "AWS_")
+# `make test` passes its own flags on, under which a make started by a test prints its folders.
+_FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_", "AWS_", "MAKE")
 # Where no bytecode is kept, every process compiles all that it imports.
-_FOREIGN = ("MNIST_DIR", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+_FOREIGN = ("MFLAGS", "MNIST_DIR", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 _OUTPUTS_AND_STORES = (
     *("data", "models", "results", "metrics", "figures", "reports"),
     *("dvc.lock", "mlflow.db"),
