@@ -19,7 +19,7 @@ from benchmarks.machine import cores, describe, positive
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.engine import engine_to_train
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 from spikejoule.params import load_params
 from spikejoule.training.training import FreeCores, TrainingData, train
 

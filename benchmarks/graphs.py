@@ -36,10 +36,10 @@ from docs.site.speed import graphs_table
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import price_graph
-from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.executor import GraphRun
-from spikejoule.graphs.nir_in import network_of
-from spikejoule.graphs.running import run_graph
+from spikejoule.nir.conventions import Conventions
+from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.nir_in import network_of
+from spikejoule.nir.running import run_graph
 
 # How each is made, and the density of its input.
 GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {
@@ -128,8 +128,8 @@ def measure_counting(rounds: int) -> dict[str, Any]:
     import torch
 
     from benchmarks.peers.snntorch import digits_cnn as model_of
-    from spikejoule.modules.populations import Known
-    from spikejoule.modules.running import Run
+    from spikejoule.pricing.populations import Known
+    from spikejoule.pricing.running import Run
 
     torch.set_num_threads(1)
     model, x = model_of(), (torch.rand(25, 64, 1, 28, 28) < 0.1).float()

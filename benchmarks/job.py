@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from spikejoule.model.layers import layers_of
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.layers import layers_of
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 
 @dataclass(frozen=True)

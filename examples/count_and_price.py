@@ -10,9 +10,9 @@ from spikejoule.data.sources.mnist5k import load_mnist5k
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import count_operations, load_profiles, price
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.model import Network
-from spikejoule.model.checkpoint import read_complete
-from spikejoule.model.torch_twin import initial_state
+from spikejoule.network import Network
+from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.torch_twin import initial_state
 
 
 def main(arguments: list[str]) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 
 from spikejoule.encoding import EventList, predict
 from spikejoule.engine import EngineSettings, engine_to_train
-from spikejoule.model import LearningSettings, Network
-from spikejoule.model.layers import layers_of
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network import LearningSettings, Network
+from spikejoule.network.layers import layers_of
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 CHANNELS, DELAYS, STEPS, EPOCHS = 4, (2, 4), 8, 20
 

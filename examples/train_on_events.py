@@ -10,7 +10,7 @@ import numpy as np
 
 from spikejoule.encoding import EventList, predict
 from spikejoule.engine import EngineSettings, engine_to_train
-from spikejoule.model import LearningSettings, Network
+from spikejoule.network import LearningSettings, Network
 
 INPUTS, CLASSES, STEPS, BATCH = 30, 3, 40, 50
 generator = np.random.default_rng(1)

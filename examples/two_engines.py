@@ -12,8 +12,8 @@ import numpy as np
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
-from spikejoule.model import LearningSettings, Network
-from spikejoule.model.torch_twin import initial_state
+from spikejoule.network import LearningSettings, Network
+from spikejoule.network.torch_twin import initial_state
 
 BATCH, BATCHES, TOLERANCE = 50, 4, 1e-9
 

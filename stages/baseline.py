@@ -18,7 +18,7 @@ from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy
-from spikejoule.model.network import Network, State
+from spikejoule.network.network import Network, State
 from spikejoule.params import Params
 from spikejoule.training.epochs import EpochTimes
 from spikejoule.training.teacher import TEACHER, activations

@@ -12,8 +12,8 @@ from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.engine import BatchOutcome, engine_to_train
-from spikejoule.model.checkpoint import EpochRecord
-from spikejoule.model.trained import save_trained
+from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
 from spikejoule.training.teacher import load_teacher

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.network.quantisation import Quantisation
 from spikejoule.params import RENAMED, Params, load_params, parse_params
 from tests.tools.committed import params_text, parsed
 

@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 from spikejoule.cli import EXTRAS
 from spikejoule.encoding.events import EventList, save_events
-from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.without_torch import needs_torch
 

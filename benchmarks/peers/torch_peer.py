@@ -16,8 +16,8 @@ import torch
 from torch.nn import functional
 
 from benchmarks.job import Job, initial_state
-from spikejoule.model.network import Convolution, Network
-from spikejoule.model.torch_twin import fire
+from spikejoule.network.network import Convolution, Network
+from spikejoule.network.torch_twin import fire
 
 
 class ConstantSurrogate(torch.autograd.Function):

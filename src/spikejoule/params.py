@@ -31,7 +31,7 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.engine.interface import EngineSettings, choose_engine
 from spikejoule.evaluation import ExitRule
-from spikejoule.model.layers import (
+from spikejoule.network.layers import (
     ALLOWED,
     DenseLayer,
     HiddenLayer,
@@ -39,10 +39,10 @@ from spikejoule.model.layers import (
     layers_of,
     neuron_layers,
 )
-from spikejoule.model.network import Network
-from spikejoule.model.neuron import Neuron
-from spikejoule.model.neurons import NEURONS
-from spikejoule.model.quantisation import (
+from spikejoule.network.network import Network
+from spikejoule.network.neuron import Neuron
+from spikejoule.network.neurons import NEURONS
+from spikejoule.network.quantisation import (
     NO_CURRENTS,
     WidthSettings,
     unfit_for_integers,
@@ -152,7 +152,7 @@ class ModelParams(WidthSettings):
     Attributes:
         hidden: sizes of the fully connected hidden layers, and those of the conventional network
             that the spiking one is compared with.
-        layers: hidden layers of any kind in words (:mod:`spikejoule.model.layers`), which the
+        layers: hidden layers of any kind in words (:mod:`spikejoule.network.layers`), which the
             spiking network has in place of `hidden`; None for `hidden`.
     """
 

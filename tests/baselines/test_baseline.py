@@ -27,8 +27,8 @@ from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.model.network import Network, weights_and_biases
-from spikejoule.model.torch_twin import initial_state
+from spikejoule.network.network import Network, weights_and_biases
+from spikejoule.network.torch_twin import initial_state
 from spikejoule.training.teacher import activations
 
 SMALL = Network.of_layers(784, (12, 9), 10)

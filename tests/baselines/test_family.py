@@ -11,8 +11,8 @@ from spikejoule.baselines.settings import BaselineSettings, BaselineTraining, Va
 from spikejoule.baselines.training import TrainedBaseline, train_baselines
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.model.network import Network, weights_and_biases
-from spikejoule.model.pruning import PruningSettings
+from spikejoule.network.network import Network, weights_and_biases
+from spikejoule.network.pruning import PruningSettings
 from tests.tools.interrupted import cut_short_after_every_epoch
 from tests.tools.settings import changed
 

@@ -18,8 +18,8 @@ from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
 from spikejoule.energy.counting import Column
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.ledger import baseline_variants
-from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.running import run_graph
+from spikejoule.nir.conventions import Conventions
+from spikejoule.nir.running import run_graph
 from spikejoule.params import load_params
 from tests.energy.test_verdict import variant
 from tests.tools.cli import Cli

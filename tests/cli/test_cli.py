@@ -19,7 +19,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.energy import energy_proxies
 from spikejoule.energy.from_checkpoint import recorded_activity
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.network.checkpoint import read_complete, write_complete
 from tests.tools.cli import Cli
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.settings import draw_key, encode

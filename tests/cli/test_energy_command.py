@@ -18,9 +18,9 @@ from spikejoule.energy.analysis import headline
 from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_activity, training_record
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
-from spikejoule.model.pruning import pruning_masks
-from spikejoule.model.trained import TrainedNetwork, build_complete
+from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete, write_complete
+from spikejoule.network.pruning import pruning_masks
+from spikejoule.network.trained import TrainedNetwork, build_complete
 from tests.energy.test_profiles import GOOD
 from tests.tools.cli import Cli
 from tests.tools.committed import committed_params

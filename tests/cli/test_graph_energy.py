@@ -11,10 +11,10 @@ import pytest
 from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write_event_file
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.events import EventList, load_events, save_events
-from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.nir_out import nir_graph, write_nir
-from spikejoule.graphs.running import run_graph
-from tests.graphs.foreign import DT, GRAPHS, Maker
+from spikejoule.nir.conventions import Conventions
+from spikejoule.nir.nir_out import nir_graph, write_nir
+from spikejoule.nir.running import run_graph
+from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.cli import Cli
 from tests.tools.examples import trained_network, write_example
 from tests.tools.moving_digits import stamped

@@ -17,8 +17,8 @@ pytestmark = [needs_torch, pytest.mark.slow]
 PAGES = {
     "add-an-encoder": "encoding/encoders/periodic.py",
     "add-a-data-set": "data/sources/uci_digits.py",
-    "add-a-neuron": "model/neurons/linear_leak.py",
-    "add-a-surrogate": "model/surrogates/laplacian.py",
+    "add-a-neuron": "network/neurons/linear_leak.py",
+    "add-a-surrogate": "network/surrogates/laplacian.py",
     "add-a-schedule": "training/schedules/linear.py",
     "add-a-hardware-profile": "energy/hardware.yaml",
 }
@@ -36,7 +36,7 @@ CHANGES = {
     },
 }
 HOLD_FOR_EVERY_KIND = (
-    "tests/model/test_torch_twin.py",
+    "tests/network/test_torch_twin.py",
     "tests/engine/test_engines.py::test_all_agree",
     "tests/training/test_schedule.py",
     "tests/energy/test_profiles.py",

@@ -23,7 +23,7 @@ from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.evaluation.measurement import Activity, Measurement
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 

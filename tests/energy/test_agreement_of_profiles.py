@@ -29,7 +29,7 @@ from spikejoule.energy import (
 from spikejoule.energy.counting import count_baseline
 from spikejoule.energy.prices import prices_pj
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 from tests.energy.test_recount import case
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer

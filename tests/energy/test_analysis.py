@@ -15,7 +15,7 @@ from spikejoule.energy.estimates import count_statistics
 from spikejoule.energy.ledger import spiking_variants
 from spikejoule.energy.prices import Price
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import analysis, baseline, comparisons, inputs, measured, profile, variant
 from tests.tools.tiny_network import ARCHITECTURE, STATE
 

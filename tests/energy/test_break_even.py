@@ -18,7 +18,7 @@ from spikejoule.energy.comparison import break_even
 from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 from tests.energy import test_recount as recounted
 from tests.energy.by_hand import analysis, baseline, comparisons, inputs, profile, variant
 

@@ -19,12 +19,12 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.from_graph import graph_inputs, price_graph
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.nir_out import nir_graph
-from spikejoule.graphs.running import run_graph
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.nir.conventions import Conventions
+from spikejoule.nir.nir_out import nir_graph
+from spikejoule.nir.running import run_graph
 from spikejoule.report import PageContent, energy_page
-from tests.graphs.foreign import DT, GRAPHS, WAITING, Maker, graph_of
+from tests.nir.foreign import DT, GRAPHS, WAITING, Maker, graph_of
 from tests.tools.examples import trained_network
 
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero")

@@ -34,9 +34,9 @@ from spikejoule.energy.prices import PACKAGED, prices_pj
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Activity, Measurement
-from spikejoule.model.network import Network, weights_and_biases
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
+from spikejoule.network.network import Network, weights_and_biases
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import Quantisation, floats_of, integers_of, with_grids
 from tests.energy import recount
 from tests.energy.by_hand import inputs, variant
 

@@ -11,7 +11,7 @@ from spikejoule.energy import TrainingRecord, count_operations, load_profiles
 from spikejoule.energy.counting import Column
 from spikejoule.energy.training import PHASES, count_training
 from spikejoule.energy.training import TRAINING as WHOLE
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import TRAINING, analysis, inputs, measured, training
 from tests.tools.tiny_network import ARCHITECTURE
 

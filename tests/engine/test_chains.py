@@ -16,17 +16,17 @@ from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import choose_engine, engine_to_train, make_engine
 from spikejoule.engine.interface import Engine, EngineSettings, Snapshot
-from spikejoule.model.layers import (
+from spikejoule.network.layers import (
     ConvolutionLayer,
     DenseLayer,
     HiddenLayer,
     PoolingLayer,
     layers_of,
 )
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import Quantisation
 from tests import naive
 from tests.tools.networks import spike_trains
 

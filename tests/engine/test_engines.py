@@ -15,10 +15,10 @@ from spikejoule.engine import choose_engine, engine_to_train, make_engine, run_n
 from spikejoule.engine.choice import resolve_device
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine, EngineSettings
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.surrogates import SURROGATES
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.surrogates import SURROGATES
 from tests import naive
 from tests.tools.networks import firing_network, spike_trains
 from tests.tools.settings import changed, draw_key, encode

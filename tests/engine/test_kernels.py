@@ -13,8 +13,8 @@ import numba
 import numpy as np
 import pytest
 
-from spikejoule.core.compiling import bits
-from spikejoule.core.compiling.emit import LANES
+from spikejoule.compiling import bits
+from spikejoule.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.event import EventEngine
@@ -23,10 +23,10 @@ from spikejoule.engine.kernels import vector
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import RESET_TO_ZERO, Block, Layer, Neuron, Spikes
 from spikejoule.engine.workspace import slots_for
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.surrogates import SURROGATES
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.surrogates import SURROGATES
 from tests import naive
 from tests.engine import with_threads
 from tests.tools.processes import start_python

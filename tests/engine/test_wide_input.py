@@ -11,8 +11,8 @@ import pytest
 
 from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.engine.event import EventEngine
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Network
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
 
 WIDE = 70_000
 USED = np.array([0, 7, 65_535, 65_536, 65_543, 69_999])

@@ -13,10 +13,10 @@ from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.training import count_training
 from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.checkpoint import read_complete
-from spikejoule.model.layers import layers_of
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.layers import layers_of
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
 from tests.energy.by_hand import training
 from tests.tools.examples import adam_state, trained_network, write_example

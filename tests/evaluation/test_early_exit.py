@@ -21,7 +21,7 @@ from spikejoule.evaluation.accuracy import (
     step_outcomes,
 )
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 
 
 def random_measured(

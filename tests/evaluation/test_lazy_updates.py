@@ -8,8 +8,8 @@ import pytest
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 

@@ -16,7 +16,7 @@ from spikejoule.evaluation.inference import (
     save_inference_events,
 )
 from spikejoule.evaluation.measurement import Activity
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 from tests.tools.examples import trained_network
 
 EVENTS = EventList.from_dense(np.random.default_rng(3).random((6, 50, 784)) < 0.02)

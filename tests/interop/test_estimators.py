@@ -15,8 +15,8 @@ from spikejoule.data.images import Dataset
 from spikejoule.energy import count_operations
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.network import Network, State
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.network import Network, State
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.training.teacher import activations, intensities
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from benchmarks.paper_graphs import PAPER
 from docs.site import speed
 from spikejoule.encoding.events import EventList
-from spikejoule.graphs.nir_in import read_nir
-from spikejoule.graphs.running import run_graph
+from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.running import run_graph
 from tests.tools.pages import names_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -14,9 +14,9 @@ from numpy.typing import DTypeLike
 
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine, run_network
-from spikejoule.graphs.nir_out import nir_graph, write_nir
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.trained import TrainedNetwork
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.trained import TrainedNetwork
+from spikejoule.nir.nir_out import nir_graph, write_nir
 from tests.tools.examples import quantised_network, trained_network
 from tests.tools.pages import names_in
 

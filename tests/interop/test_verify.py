@@ -12,7 +12,7 @@ import spikejoule
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import price_graph
-from spikejoule.graphs.conventions import Conventions
+from spikejoule.nir.conventions import Conventions
 from tests.interop.networks import CASES, Case, louder
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from spikejoule.data.sources.fashion_mnist import FashionMnist
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 from spikejoule.report.charts.accuracy import conventional_front
 from spikejoule.report.charts.canvas import (
     BLUE,

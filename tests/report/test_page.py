@@ -23,8 +23,8 @@ from spikejoule.energy.analysis import headline
 from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
-from spikejoule.model.layers import layers_of
-from spikejoule.model.network import Network
+from spikejoule.network.layers import layers_of
+from spikejoule.network.network import Network
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.page import linked

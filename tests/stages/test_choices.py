@@ -24,9 +24,9 @@ from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.graphs.nir_out import metadata_of
-from spikejoule.model.quantisation import Quantisation
-from spikejoule.model.trained import load_trained
+from spikejoule.network.quantisation import Quantisation
+from spikejoule.network.trained import load_trained
+from spikejoule.nir.nir_out import metadata_of
 from spikejoule.params import Params, load_params
 from tests import naive
 from tests.tools.finished_project import call, finish_project

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from spikejoule.encoding.encoders import ENCODERS
-from spikejoule.model.neurons import NEURONS
-from spikejoule.model.surrogates import SURROGATES
+from spikejoule.network.neurons import NEURONS
+from spikejoule.network.surrogates import SURROGATES
 from spikejoule.params import LIMITS, EnergyReportParams, Params
 from spikejoule.training import TrainingRegime
 from spikejoule.training.schedules import SCHEDULES

@@ -8,10 +8,10 @@ import pytest
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.graphs.nir_in import read_nir
-from spikejoule.graphs.running import run_graph
-from spikejoule.model.checkpoint import read_complete
-from spikejoule.model.trained import load_trained
+from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.trained import load_trained
+from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.running import run_graph
 from spikejoule.params import parse_params
 from spikejoule.search.space import with_values
 from spikejoule.tracking.publishing import build_run_record

@@ -17,7 +17,7 @@ import yaml
 from spikejoule.data.images import Dataset, load_images
 from spikejoule.encoding.events import load_events
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.model.trained import load_trained
+from spikejoule.network.trained import load_trained
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
     GIVEN,

@@ -16,8 +16,8 @@ import yaml
 
 from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.model.checkpoint import read_complete
-from spikejoule.model.trained import load_trained
+from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.trained import load_trained
 from spikejoule.params import Params, parse_params
 from stages import encode, measure_inference, prepare, train
 from tests.tools.committed import params_text, parsed

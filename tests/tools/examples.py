@@ -15,12 +15,12 @@ from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
 from spikejoule.evaluation.measurement import Activity
-from spikejoule.model.checkpoint import write_complete
-from spikejoule.model.network import Network
-from spikejoule.model.neuron import Neuron
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
-from spikejoule.model.trained import TrainedNetwork, build_complete
+from spikejoule.network.checkpoint import write_complete
+from spikejoule.network.network import Network
+from spikejoule.network.neuron import Neuron
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import Quantisation, floats_of, integers_of, with_grids
+from spikejoule.network.trained import TrainedNetwork, build_complete
 
 # What stages write of a run, and the files of clocks, as they lie on the disk
 _FILES = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))

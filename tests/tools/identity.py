@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.model.trained import load_trained
+from spikejoule.network.trained import load_trained
 from tests.tools.pipeline_tools import artifact_paths
 
 REFERENCES = Path(__file__).resolve().parents[1] / "stages" / "identity"

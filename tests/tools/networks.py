@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation, with_grids
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import Quantisation, with_grids
 
 
 def firing_network(

@@ -34,7 +34,14 @@ COMMAND_SECONDS = 900
 # `make test` passes its own flags on, under which a make started by a test prints its folders.
 _FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_", "AWS_", "MAKE")
 # Where no bytecode is kept, every process compiles all that it imports.
-_FOREIGN = ("MFLAGS", "MNIST_DIR", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+_FOREIGN = (
+    "MFLAGS",
+    "MNIST_DIR",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+)
 _OUTPUTS_AND_STORES = (
     *("data", "models", "results", "metrics", "figures", "reports"),
     *("dvc.lock", "mlflow.db"),

@@ -10,8 +10,8 @@ step   input   hidden 0           hidden 1             output 0          output 
 
 import numpy as np
 
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 ARCHITECTURE = Network.of_layers(3, (2,), 2, LeakyIntegrateAndFire(threshold=1.0, decay=0.5))
 STATE = {

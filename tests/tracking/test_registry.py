@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException, RestException
 from spikejoule.core.errors import StoreError
 from spikejoule.core.provenance import file_digest
 from spikejoule.energy.prices import PACKAGED
-from spikejoule.model.checkpoint import write_complete
+from spikejoule.network.checkpoint import write_complete
 from spikejoule.tracking import publishing
 from spikejoule.tracking.publishing import Publication, RunRecord
 from spikejoule.tracking.registry import MODEL_NAME, ModelFiles, Registration

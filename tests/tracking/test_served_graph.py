@@ -15,11 +15,11 @@ from mlflow.exceptions import MlflowException
 
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import count_operations, load_profiles, price
-from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.nir_in import network_of
-from spikejoule.graphs.running import run_graph
+from spikejoule.nir.conventions import Conventions
+from spikejoule.nir.nir_in import network_of
+from spikejoule.nir.running import run_graph
 from spikejoule.tracking.store import Store
-from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.cli import Cli
 
 SAID = ("--dt", DT, "--reset", "zero", "--threshold", "ge", "--current", "same_step")

@@ -23,7 +23,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.prices import PACKAGED
-from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.network.checkpoint import read_complete, write_complete
 from spikejoule.tracking.registry import ModelFiles, save_served_model
 from tests import naive
 from tests.tools.examples import complete_content, trained_network, write_example

@@ -25,7 +25,7 @@ from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import save_variants
 from spikejoule.energy.prices import PACKAGED
-from spikejoule.model.trained import save_trained
+from spikejoule.network.trained import save_trained
 from spikejoule.tracking.child_runs import ChildRun, is_child
 from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.publishing import (

@@ -13,11 +13,11 @@ from spikejoule.core import torch_files
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
-from spikejoule.model.layers import layers_of
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
-from spikejoule.model.torch_twin import initial_state
+from spikejoule.network.layers import layers_of
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import Quantisation
+from spikejoule.network.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
 from spikejoule.training.teacher import TeacherAnswer
 from spikejoule.training.training import Training, TrainingData, train

@@ -16,13 +16,13 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
 from spikejoule.engine.interface import BatchOutcome, Engine
-from spikejoule.model.checkpoint import EpochRecord
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.pruning import PruningSettings
-from spikejoule.model.quantisation import Quantisation
-from spikejoule.model.torch_twin import initial_state
+from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.pruning import PruningSettings
+from spikejoule.network.quantisation import Quantisation
+from spikejoule.network.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import history_rows
 from spikejoule.training.teacher import TEACHER, TeacherAnswer, load_teacher

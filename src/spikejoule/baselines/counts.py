@@ -24,9 +24,9 @@ from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
-from spikejoule.model.network import Network, State
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.network.network import Network, State
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import FLOAT_BITS
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ hidden activations  unsigned, `activation_bits`; a sum times a multiplier of 24 
 scores              the last layer's sums
 
 The ranges of weights and of hidden activations are those of least squared error, as the grids of a
-spiking network of integers are (`model.quantisation`).
+spiking network of integers are (`network.quantisation`).
 """
 
 import math
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.model.network import State, weights_and_biases
+from spikejoule.network.network import State, weights_and_biases
 
 MULTIPLIER_BITS = 24
 _CLIPPING_CANDIDATES = 64

@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Real, Section
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.pruning import PruningSettings
-from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.pruning import PruningSettings
+from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.training import TrainingRegime
 
 

@@ -38,10 +38,10 @@ from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.resume import Checkpoint, StateStore
 from spikejoule.data.images import LabelledImages
-from spikejoule.model.network import State, weights_and_biases
-from spikejoule.model.pruning import pruning_masks
-from spikejoule.model.quantisation import FLOAT_BITS
-from spikejoule.model.torch_twin import initial_state
+from spikejoule.network.network import State, weights_and_biases
+from spikejoule.network.pruning import pruning_masks
+from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.network.torch_twin import initial_state
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
 from spikejoule.training.teacher import intensities, one_thread

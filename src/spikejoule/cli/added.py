@@ -31,9 +31,9 @@ from spikejoule.energy.counting import count_operations
 from spikejoule.energy.ledger import SPIKING, Accuracies, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.measurement import Activity
-from spikejoule.graphs.nir_in import read_nir
-from spikejoule.graphs.running import run_graph
-from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.running import run_graph
 
 _BATCH = 256
 
@@ -158,8 +158,8 @@ def _of_module(
     """A module of torch, or a `Baseline`: the checksum of its parameters, and what it does."""
     from torch import nn
 
-    from spikejoule.modules.counted import Baseline, Contestant
-    from spikejoule.modules.pricing import price
+    from spikejoule.pricing.counted import Baseline, Contestant
+    from spikejoule.pricing.pricing import price
 
     found = of_file(given, "--add", "GRAPH.nir or FILE.py:NAME of a module", lambda named: named)
     module = found.module if isinstance(found, Baseline) else found

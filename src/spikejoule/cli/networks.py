@@ -44,13 +44,13 @@ from spikejoule.energy.prices import PACKAGED, arithmetic_profile, headline_prof
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.graphs.conventions import Conventions, conventions_of
-from spikejoule.graphs.executor import GraphRun
-from spikejoule.graphs.nir_in import read_nir
-from spikejoule.graphs.running import run_graph
-from spikejoule.graphs.verified import verified_words
-from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.model.network import Network
+from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.network.network import Network
+from spikejoule.nir.conventions import Conventions, conventions_of
+from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.running import run_graph
+from spikejoule.nir.verified import verified_words
 from spikejoule.report import PageContent, energy_page
 from spikejoule.report.page import energy_text
 from spikejoule.tracking.store import project_store
@@ -230,7 +230,7 @@ def _beside(
 ) -> tuple[BaselineCounts, tuple[str, ...], tuple[str, ...]]:
     """A conventional network on the mean of each sample's events over time; beside its counts
     what of it is not counted, and notes for users."""
-    from spikejoule.modules.counted import Contestant  # needs torch, a graph alone does not
+    from spikejoule.pricing.counted import Contestant  # needs torch, a graph alone does not
 
     if labels is None or run.predictions is None:
         raise DataError(
@@ -250,7 +250,7 @@ def given_network(text: str) -> Any:
     Raises:
         ParameterError: there is no such file or function, or the function fails.
     """
-    from spikejoule.modules import Baseline
+    from spikejoule.pricing import Baseline
 
     network = of_file(text, "--against", "FILE.py:FUNCTION", lambda found: found())
     return network if isinstance(network, Baseline) else Baseline(network)

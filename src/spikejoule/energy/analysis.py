@@ -59,7 +59,7 @@ from spikejoule.energy.terms import UPDATES
 from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training
 from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import EnergyProxies
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 
 
 def network_name(architecture: Network, encoder: Encoder, pruned_percent: float = 0.0) -> str:

@@ -23,7 +23,7 @@ from spikejoule.energy.published import published_networks
 from spikejoule.energy.training import TrainingRecord
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Activity, Measurement, energy_proxies
-from spikejoule.model.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import CompleteCheckpoint
 
 _COUNTING = "`spikejoule energy --images`"
 

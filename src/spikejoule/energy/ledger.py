@@ -47,7 +47,7 @@ from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
 from spikejoule.evaluation.measurement import Measurement, clocked_updates
-from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.network.quantisation import FLOAT_BITS
 
 Side = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"

@@ -32,7 +32,7 @@ from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.counting import Column, OperationCounts
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.terms import TERMS, UPDATES, priceable
-from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.network.quantisation import FLOAT_BITS
 
 PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
 """The prices that come with the project."""

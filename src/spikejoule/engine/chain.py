@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.core.compiling.emit import LANES, aligned_zeros, padded
+from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList, source_type
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
@@ -29,8 +29,8 @@ from spikejoule.engine.kernels.chain import (
 from spikejoule.engine.kernels.layout import LEARNED_PLACES, rows_in_chunks
 from spikejoule.engine.kernels.structures import Batch, ConstantInputs, ParameterRows, Spikes
 from spikejoule.engine.workspace import no_moments
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Connection, Convolution, Network, Pooling, Shape, State
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Connection, Convolution, Network, Pooling, Shape, State
 
 Integers = NDArray[np.int64]
 

@@ -8,9 +8,9 @@ from numpy.typing import DTypeLike
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import Engine, EngineSettings, choose_engine
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import Network, State
-from spikejoule.model.quantisation import with_grids
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network, State
+from spikejoule.network.quantisation import with_grids
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def engine_to_train(
     Raises:
         ParameterError: an engine or a device that cannot be had.
     """
-    from spikejoule.model.torch_twin import initial_state
+    from spikejoule.network.torch_twin import initial_state
 
     threads = use_threads(settings.threads)
     neuron, integers = architecture.neuron.name, is_integer_chain(architecture)

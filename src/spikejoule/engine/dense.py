@@ -25,10 +25,10 @@ from spikejoule.engine.interface import (
     exponents_of,
     with_exponents,
 )
-from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
-from spikejoule.model.network import Network, State
-from spikejoule.model.quantisation import floats_of, integers_of, with_grids
-from spikejoule.model.torch_twin import SpikingNetwork
+from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+from spikejoule.network.network import Network, State
+from spikejoule.network.quantisation import floats_of, integers_of, with_grids
+from spikejoule.network.torch_twin import SpikingNetwork
 
 CHUNK_ELEMENTS = 1 << 26
 """Dense spikes of the widest layer held at a time when the network only runs."""

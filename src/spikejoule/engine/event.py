@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.core.compiling.emit import aligned_zeros, even_parts
+from spikejoule.compiling.emit import aligned_zeros, even_parts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
@@ -55,10 +55,15 @@ from spikejoule.engine.workspace import (
     row_grids,
     slots_for,
 )
-from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
-from spikejoule.model.network import Network, State
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import integers_of, layer_constants, quantisation_of, with_grids
+from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+from spikejoule.network.network import Network, State
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import (
+    integers_of,
+    layer_constants,
+    quantisation_of,
+    with_grids,
+)
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does

@@ -15,9 +15,9 @@ from pydantic import Field, model_validator
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.parameters import Section, refused
 from spikejoule.encoding.events import EventList
-from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON
-from spikejoule.model.network import Network, State
-from spikejoule.model.quantisation import NO_CURRENTS
+from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON
+from spikejoule.network.network import Network, State
+from spikejoule.network.quantisation import NO_CURRENTS
 
 Arrays = Mapping[str, NDArray[Any]]
 Labels = NDArray[np.integer]

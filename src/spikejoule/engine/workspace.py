@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.core.compiling.emit import LANES, aligned_zeros, padded
+from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.encoding.events import source_type
 from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.kernels.backward import (
@@ -32,8 +32,8 @@ from spikejoule.engine.kernels.structures import (
     Workspace,
 )
 from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
-from spikejoule.model.network import Network
-from spikejoule.model.quantisation import layer_constants, neuron_constants, quantisation_of
+from spikejoule.network.network import Network
+from spikejoule.network.quantisation import layer_constants, neuron_constants, quantisation_of
 
 
 def neuron_table(architecture: Network, dtype: DTypeLike) -> NDArray[Any]:

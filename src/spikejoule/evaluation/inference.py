@@ -22,8 +22,8 @@ from spikejoule.encoding.encoded_files import load_encoded_images, load_events_o
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.network import Network
-from spikejoule.model.trained import TrainedNetwork, load_trained
+from spikejoule.network.network import Network
+from spikejoule.network.trained import TrainedNetwork, load_trained
 
 
 def measure_network(

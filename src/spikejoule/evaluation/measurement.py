@@ -17,7 +17,7 @@ executor of graphs, which counts while it runs.
     values          that a node gives to those that multiply them, or that a Delay has held, if they
                     are neither zero nor spikes
 
-Pooling of a chain of layers renames spikes (`model.network`): it takes no operation, and the spikes
+Pooling of a chain of layers renames spikes (`network.network`): it takes no operation, and the spikes
 that it passes on are events of the connection behind it. A graph's sums them to values.
 
 A spike reaches recurrent weights in the step in which it is fired, and what they give arrives one
@@ -52,7 +52,7 @@ from numpy.typing import ArrayLike, NDArray
 from spikejoule.encoding.counting import SpikeCounts, best_class, class_counts, count_spikes
 from spikejoule.encoding.events import EventList, Products
 from spikejoule.evaluation.kernels.lazy_updates import lazy_updates_per_sample
-from spikejoule.model.network import Network, Neurons
+from spikejoule.network.network import Network, Neurons
 
 KINDS: Final = ("spikes", "events", "macs", "updates", "additions", "multiplications", "values")
 """Kinds of counts."""

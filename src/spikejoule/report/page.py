@@ -24,7 +24,7 @@ from spikejoule.energy.words import sentences, templates
 from spikejoule.evaluation.accuracy import EarlyExit
 
 if TYPE_CHECKING:
-    from spikejoule.model.trained import TrainedNetwork
+    from spikejoule.network.trained import TrainedNetwork
     from spikejoule.report.charts.raster import SpikeRaster
 
 # A DOI may hold almost anything but spaces; what closes a sentence or a list does not belong to it.

@@ -20,7 +20,7 @@ from spikejoule.energy.ledger import SPIKING, Variant, averaged, baseline_varian
 from spikejoule.energy.prices import price
 from spikejoule.engine import engine_to_train
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.model.trained import save_trained
+from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import Search
 from spikejoule.training.training import TrainingData, train

@@ -22,7 +22,7 @@ from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.energy.ledger import load_variants
-from spikejoule.model.trained import load_trained
+from spikejoule.network.trained import load_trained
 from spikejoule.params import Params
 from spikejoule.tracking.child_runs import PARENT_TAG, ChildRun, conventional_runs
 from spikejoule.tracking.datasets import DataSplit, log_splits
@@ -347,7 +347,7 @@ def first_image(path: Path) -> NDArray[np.uint8] | None:
 def epoch_row(record: Mapping[str, Any], layer_names: Sequence[str]) -> dict[str, float]:
     """One epoch for `log_history`, whether it is shown live or afterwards.
 
-    `record` holds the fields of `model.checkpoint.EpochRecord`; spikes become means a sample.
+    `record` holds the fields of `network.checkpoint.EpochRecord`; spikes become means a sample.
     """
     spikes = zip(layer_names, record["spikes"], strict=True)
     return {

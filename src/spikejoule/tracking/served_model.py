@@ -31,11 +31,11 @@ from spikejoule.energy import (
 )
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Activity
-from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.nir_in import read_nir
-from spikejoule.graphs.running import run_graph
-from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.model.network import Network
+from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.network.network import Network
+from spikejoule.nir.conventions import Conventions
+from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.running import run_graph
 
 MAX_SAMPLES: Final = 10_000
 """Images of one request, or samples of spikes."""

@@ -4,8 +4,8 @@ network is trained, which is the section `train` of params.yaml, engine and devi
 from pydantic import Field
 
 from spikejoule.core.parameters import Real, Section, chooses
-from spikejoule.model.learning import LearningSettings
-from spikejoule.model.pruning import PruningSettings
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.pruning import PruningSettings
 from spikejoule.training.schedules import SCHEDULES, Schedule
 
 

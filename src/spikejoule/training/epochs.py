@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from spikejoule.core.schema import Count, Percent, Record, Seconds, Text
-from spikejoule.model.checkpoint import EpochRecord
+from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.training.schedules import Schedule
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Array, ArrayFile
-from spikejoule.model.network import Network, State, weights_and_biases
+from spikejoule.network.network import Network, State, weights_and_biases
 
 TEACHER = ArrayFile(
     "spikejoule/teacher/1",

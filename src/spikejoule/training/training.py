@@ -23,10 +23,10 @@ from spikejoule.engine.interface import (
     exponents_of,
     with_exponents,
 )
-from spikejoule.model.checkpoint import EpochRecord
-from spikejoule.model.network import Network
-from spikejoule.model.pruning import pruning_masks
-from spikejoule.model.trained import TrainedNetwork
+from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.network import Network
+from spikejoule.network.pruning import pruning_masks
+from spikejoule.network.trained import TrainedNetwork
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment

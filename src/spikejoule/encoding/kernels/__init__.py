@@ -13,9 +13,9 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling import compiled
-from spikejoule.core.compiling.bits import LISTED_AT_ONCE
-from spikejoule.core.compiling.emit import broadcast, constant, emitted, even_parts
+from spikejoule.compiling import compiled
+from spikejoule.compiling.bits import LISTED_AT_ONCE
+from spikejoule.compiling.emit import broadcast, constant, emitted, even_parts
 from spikejoule.encoding.events import EventList
 
 SPARE_SPIKES = LISTED_AT_ONCE

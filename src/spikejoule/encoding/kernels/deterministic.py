@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling import compiled, compiled_parallel
-from spikejoule.core.compiling.bits import LISTED_AT_ONCE, list_at_least
+from spikejoule.compiling import compiled, compiled_parallel
+from spikejoule.compiling.bits import LISTED_AT_ONCE, list_at_least
 from spikejoule.encoding.kernels import order_by_step
 
 

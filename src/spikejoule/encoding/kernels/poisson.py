@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling import compiled, compiled_parallel
-from spikejoule.core.compiling.bits import LISTED_AT_ONCE, list_at_least, lowest_set_bit
-from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.streams import GOLDEN, fill_exponentials, stream_start
+from spikejoule.compiling import compiled, compiled_parallel
+from spikejoule.compiling.bits import LISTED_AT_ONCE, list_at_least, lowest_set_bit
+from spikejoule.compiling.emit import LANES
+from spikejoule.compiling.streams import GOLDEN, fill_exponentials, stream_start
 from spikejoule.encoding.kernels import GAPS_AT_ONCE, order_by_step, steps_after_gaps
 
 AT_ONCE = 4

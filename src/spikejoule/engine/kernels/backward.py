@@ -8,13 +8,13 @@ once for all of the group's samples.
 Where there are no more threads than lanes, a thread prepares and adds the groups of its lane one by
 one, while they are in its cache. More threads prepare many groups side by side and then share out
 the gradient by columns: every number is still added in the order of
-the samples. The equations are in spikejoule/model/neuron.py.
+the samples. The equations are in spikejoule/network/neuron.py.
 """
 
 import numpy as np
 
-from spikejoule.core.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
-from spikejoule.core.compiling.emit import LANES
+from spikejoule.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.structures import (

@@ -10,7 +10,7 @@ cache; a recurrent one step by step. Pooling renames: what is pooled together is
 
 A lane's gradient is the sum over its samples in their order, a lane a thread, and lanes are added
 in theirs (optimizer.py): a result knows nothing of threads. The equations of the neurons are in
-spikejoule/model/neurons/lif.py, the shapes of what is received in structures.py.
+spikejoule/network/neurons/lif.py, the shapes of what is received in structures.py.
 """
 
 from typing import NamedTuple
@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from spikejoule.core.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
-from spikejoule.core.compiling.bits import LISTED_AT_ONCE, list_set_bits
-from spikejoule.core.compiling.emit import CACHE_LINE_BYTES, LANES
+from spikejoule.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
+from spikejoule.compiling.emit import CACHE_LINE_BYTES, LANES
 from spikejoule.engine.kernels.deltas import cross_entropy
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.patches import (

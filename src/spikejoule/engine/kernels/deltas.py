@@ -1,8 +1,8 @@
 """Both passes of one sample, up to the gradient of every membrane potential.
 
-The equations are in spikejoule/model/neuron.py, and what spikes cost beside the error that they
+The equations are in spikejoule/network/neuron.py, and what spikes cost beside the error that they
 make in model/learning.py. The gradients of the neurons' own parameters, one leak and one threshold
-a layer, are those of model/neurons/lif.py: both come from dL/dv and v, which the backward pass
+a layer, are those of network/neurons/lif.py: both come from dL/dv and v, which the backward pass
 leaves behind, since ``dL/ds[t] * f(v[t] - threshold)`` is what dL/dv[t] has beyond
 ``k[t] * dL/dv[t+1]``.
 """
@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from spikejoule.core.compiling import compiled_apart, compiled_inline, compiled_parallel
-from spikejoule.core.compiling.emit import LANES
+from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.forward import layer_forward
 from spikejoule.engine.kernels.structures import (
     DECAY_PLACE,

@@ -1,6 +1,6 @@
 """Spikes and constant currents through layers of LIF neurons.
 
-The equations are in spikejoule/model/neuron.py. What a sample's constant inputs x add to the
+The equations are in spikejoule/network/neuron.py. What a sample's constant inputs x add to the
 potentials is the same in every step,
 
     c[j] = b[j] + sum over i of x[i] w[i][j]
@@ -13,9 +13,9 @@ dL/dv[j] over the steps, which the backward pass leaves in the place of the bias
 
 import numpy as np
 
-from spikejoule.core.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
-from spikejoule.core.compiling.bits import list_set_bits
-from spikejoule.core.compiling.emit import LANES
+from spikejoule.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling.bits import list_set_bits
+from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at
 from spikejoule.engine.kernels.vector import MAX_BLOCK, integrate_and_fire
 

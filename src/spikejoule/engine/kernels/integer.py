@@ -1,11 +1,11 @@
-"""Spikes through a layer of integers; the rule is in spikejoule/model/quantisation.py.
+"""Spikes through a layer of integers; the rule is in spikejoule/network/quantisation.py.
 
 Plain loops on plain integers: numba puts those over the units into vector registers.
 """
 
 import numpy as np
 
-from spikejoule.core.compiling import compiled, compiled_parallel
+from spikejoule.compiling import compiled, compiled_parallel
 from spikejoule.engine.kernels.structures import Spikes
 
 LEAK_SHIFT = 8

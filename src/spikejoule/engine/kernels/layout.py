@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.core.compiling.emit import LANES, aligned_zeros, padded
+from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.core.errors import ArtifactError
 from spikejoule.engine.kernels.structures import DECAY_PLACE, THRESHOLD_PLACE, Layer, ParameterRows
-from spikejoule.model.network import Network
-from spikejoule.model.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 
 COPIED_COLUMNS = 256
 """Columns of a block that is copied: half of the first cache holds a line of each."""

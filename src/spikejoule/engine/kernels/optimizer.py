@@ -12,14 +12,14 @@ until they are denormal numbers, on which arithmetic is a hundred times slower. 
 moments below TINY are therefore taken as zero: next to Adam's epsilon of 1e-8 they change no step.
 
 Parameters of a quantised network are then rounded to the grids of their layers
-(spikejoule/model/quantisation.py).
+(spikejoule/network/quantisation.py).
 """
 
 import math
 
 import numpy as np
 
-from spikejoule.core.compiling import compiled, compiled_parallel
+from spikejoule.compiling import compiled, compiled_parallel
 from spikejoule.engine.kernels.structures import AdamSettings, Moments, ParameterRows
 
 TINY = 1e-16

@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from spikejoule.core.compiling.emit import (
+from spikejoule.compiling.emit import (
     INDEX,
     LANES,
     Memory,

@@ -10,14 +10,14 @@ parameters, P parameters; K lanes of samples, G samples of a group and Z slots f
 weights and gradients have no unit.
 
 Kernels take an array out of its tuple before a loop: within a loop, numba counts a reference each
-time where it counts them at all (core/compiling).
+time where it counts them at all (compiling).
 """
 
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling import compiled_inline
+from spikejoule.compiling import compiled_inline
 
 Array = NDArray[Any]
 Real = Any
@@ -107,7 +107,7 @@ def with_bias_at(layer, bias_start):
 
 
 class Neuron(NamedTuple):
-    """Constants of the LIF neuron of one layer (model/neurons/lif.py).
+    """Constants of the LIF neuron of one layer (network/neurons/lif.py).
 
     Attributes:
         decay: fraction of the membrane potential that is left after a step, real.
@@ -206,7 +206,7 @@ class IntegerParameters(NamedTuple):
 
 
 class Surrogate(NamedTuple):
-    """A surrogate derivative (model/surrogates).
+    """A surrogate derivative (network/surrogates).
 
     Attributes:
         code: which one (through_time.SURROGATE_CODES).

@@ -1,6 +1,6 @@
 """The membrane potential's gradient from the last step to the first, in vector registers.
 
-The surrogate derivatives stand in spikejoule/model/surrogates.
+The surrogate derivatives stand in spikejoule/network/surrogates.
 """
 
 import functools
@@ -8,7 +8,7 @@ import functools
 from llvmlite import ir
 from numba.core import cgutils
 
-from spikejoule.core.compiling.emit import (
+from spikejoule.compiling.emit import (
     INDEX,
     LANES,
     Lanes,
@@ -20,7 +20,7 @@ from spikejoule.core.compiling.emit import (
     zeros,
 )
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, Neuron, Surrogate
-from spikejoule.model.surrogates import SURROGATES
+from spikejoule.network.surrogates import SURROGATES
 
 SURROGATE_CODES = {name: code for code, name in enumerate(SURROGATES)}
 """By which kernels know a surrogate: its place in the alphabet."""

@@ -7,7 +7,7 @@ the callers in this folder own the bounds.
 from llvmlite import ir
 from numba.core import cgutils
 
-from spikejoule.core.compiling.emit import (
+from spikejoule.compiling.emit import (
     INDEX,
     LANES,
     broadcast,

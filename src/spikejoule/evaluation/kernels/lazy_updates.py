@@ -17,10 +17,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling import compiled, compiled_parallel
-from spikejoule.core.compiling.bits import population_count
+from spikejoule.compiling import compiled, compiled_parallel
+from spikejoule.compiling.bits import population_count
 from spikejoule.encoding.events import EventList
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 
 WORD_BITS = 64
 """Neurons of one word of a mask, a bit for each."""

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from spikejoule.energy.estimates import joules
-from spikejoule.model.network import Network
+from spikejoule.network.network import Network
 
 PALETTE: Final = {
     "paper": ("#ffffff", "#151518"),

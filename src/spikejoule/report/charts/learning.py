@@ -21,7 +21,7 @@ def training_curves(
     """Loss, and accuracy on training and held-out images, over the epochs.
 
     Args:
-        history: one mapping per epoch with the fields of `model.checkpoint.EpochRecord`.
+        history: one mapping per epoch with the fields of `network.checkpoint.EpochRecord`.
         best_epoch: whose weights were kept, from 1.
         source: which images the network learned from.
         held_out: what the weights were chosen on.

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling import compiled, compiled_parallel
-from spikejoule.core.compiling.streams import GOLDEN, mix, stream_start
+from spikejoule.compiling import compiled, compiled_parallel
+from spikejoule.compiling.streams import GOLDEN, mix, stream_start
 from spikejoule.training import Augmentation
 
 _STATE_STEP = np.uint64(GOLDEN)

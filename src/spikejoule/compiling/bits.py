@@ -1,0 +1,218 @@
+"""Bits and lists: what a mask selects, written down without a branch.
+
+Which neurons fire and which pixels are bright is what a processor cannot predict. As in emit.py
+all positions are counted in elements, and nothing is checked.
+"""
+
+from contextlib import ExitStack
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from spikejoule.compiling.emit import INDEX, LANES, broadcast, constant, named_arguments
+
+LISTED_AT_ONCE = 2 * LANES
+"""Bits that are listed by one instruction. Behind the last number of a list as many places may be
+overwritten, since a whole vector is written, of which the numbers that are listed come first."""
+
+_BITS = 64
+_FLAGS_OF_BITS = ir.VectorType(ir.IntType(1), _BITS)
+_FLAGS = ir.VectorType(ir.IntType(1), LISTED_AT_ONCE)
+
+
+@intrinsic
+def lowest_set_bit(typing_context, word):
+    """Index of the lowest bit that is set in an integer; its width where none is."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return word(word), codegen
+
+
+@intrinsic
+def population_count(typing_context, word):
+    """How many bits are set in an integer."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return word(word), codegen
+
+
+WORDS_AT_ONCE = 4
+"""Words that are searched for set bits together."""
+
+USUAL_BITS = 4
+"""Set bits of so many words that are written without asking whether there are as many."""
+
+
+def list_bit_by_bit(words, first_word, n_words, numbers, place):
+    """What :func:`list_set_bits` does, for a processor that cannot pack a vector."""
+    place = np.uint64(place)
+    for word in range(0, n_words, WORDS_AT_ONCE):
+        bits = np.uint64(0)
+        for k in range(min(WORDS_AT_ONCE, n_words - word)):
+            bits |= np.uint64(words[first_word + word + k]) << np.uint64(LANES * k)
+        first, past = word * LANES, place + population_count(bits)
+        # Without a branch up to a few: how many fire is what a processor cannot predict.
+        for k in range(USUAL_BITS):
+            numbers[place + np.uint64(k)] = first + lowest_set_bit(bits)
+            bits &= bits - np.uint64(1)
+        place += np.uint64(USUAL_BITS)
+        while bits != 0:
+            numbers[place] = first + lowest_set_bit(bits)
+            bits &= bits - np.uint64(1)
+            place += np.uint64(1)
+        place = past
+    return np.int64(place)
+
+
+def _can_pack(context, numbers):
+    """Whether one instruction packs numbers of 16 bits by a mask (AVX-512 VBMI2)."""
+    features = context.codegen().magic_tuple()[2]
+    return "+avx512vbmi2" in features and numbers.element == ir.IntType(16)
+
+
+def _packed(builder, values, chosen):
+    """The lanes of a vector that are chosen, one behind the other."""
+    kind = values.type
+    name = f"llvm.x86.avx512.mask.compress.v{kind.count}i{kind.element.width}"
+    signature = ir.FunctionType(kind, [kind, kind, chosen.type])
+    pack = cgutils.get_or_insert_function(builder.module, signature, name)
+    return builder.call(pack, [values, ir.Constant(kind, ir.Undefined), chosen])
+
+
+def _append(builder, first, chosen, numbers, count):
+    """Write ``first + k`` for every lane k that is chosen to ``numbers[count]`` and on."""
+    width, element = chosen.type.count, numbers.element
+    kind = ir.VectorType(element, width)
+    every = broadcast(builder, builder.trunc(first, element), width)
+    every = builder.add(every, ir.Constant(kind, list(range(width))))
+    packed = _packed(builder, every, chosen)
+    into = builder.gep(numbers.pointer, [builder.load(count)])
+    builder.store(packed, builder.bitcast(into, kind.as_pointer()), align=2)
+    found = builder.ctpop(builder.bitcast(chosen, ir.IntType(width)))
+    builder.store(builder.add(builder.load(count), builder.zext(found, INDEX)), count)
+
+
+@intrinsic
+def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
+    """Write the numbers of the bits that are set in some words, ascending; return where they end.
+
+    Words have 16 bits. ``numbers[place]`` receives the first, and up to LISTED_AT_ONCE places
+    behind the last are overwritten.
+    """
+    number = types.int64
+    signature = number(words, number, number, numbers, number)
+
+    def codegen(context, builder, signature, arguments):
+        words, first_word, n_words, numbers, place = named_arguments(
+            context, builder, signature, arguments
+        )
+        if not _can_pack(context, numbers):
+            return context.compile_internal(builder, list_bit_by_bit, signature, arguments)
+        count = cgutils.alloca_once_value(builder, place)
+        bytes_of_bits = ir.VectorType(ir.IntType(8), _BITS)
+        every = ir.Constant(bytes_of_bits, list(range(_BITS)))
+        nothing = ir.Constant(bytes_of_bits, ir.Undefined)
+
+        def emit(first, bits):
+            packed = _packed(builder, every, builder.bitcast(bits, _FLAGS_OF_BITS))
+            found = builder.ctpop(bits)
+            base = builder.trunc(builder.mul(first, constant(LANES)), numbers.element)
+
+            # The usual few in one short vector, and as many more as there are.
+            with ExitStack() as as_far_as_needed:
+                for lane, width in ((0, 8), (8, 8), (16, 16), (32, 32)):
+                    if lane:
+                        more = builder.icmp_unsigned(">", found, constant(lane))
+                        as_far_as_needed.enter_context(builder.if_then(more))
+                    chosen = ir.VectorType(ir.IntType(32), width)
+                    chosen = ir.Constant(chosen, list(range(lane, lane + width)))
+                    kind = ir.VectorType(numbers.element, width)
+                    part = builder.zext(builder.shuffle_vector(packed, nothing, chosen), kind)
+                    part = builder.add(part, broadcast(builder, base, width))
+                    into = builder.add(builder.load(count), constant(lane))
+                    into = builder.gep(numbers.pointer, [into])
+                    builder.store(part, builder.bitcast(into, kind.as_pointer()), align=2)
+            builder.store(builder.add(builder.load(count), found), count)
+
+        def word_at(word, width):
+            address = builder.gep(words.pointer, [builder.add(first_word, word)])
+            kind = ir.IntType(width).as_pointer()
+            return builder.load(builder.bitcast(address, kind), align=2)
+
+        whole = builder.and_(n_words, constant(-WORDS_AT_ONCE))
+        with cgutils.for_range_slice(
+            builder, constant(0), whole, constant(WORDS_AT_ONCE), INDEX
+        ) as (word, _):
+            emit(word, word_at(word, _BITS))
+        with builder.if_then(builder.icmp_signed("<", whole, n_words)):
+            rest = cgutils.alloca_once_value(builder, constant(0))
+            with cgutils.for_range(builder, builder.sub(n_words, whole), intp=INDEX) as loop:
+                bits = builder.zext(word_at(builder.add(whole, loop.index), LANES), INDEX)
+                bits = builder.shl(bits, builder.mul(loop.index, constant(LANES)))
+                builder.store(builder.or_(builder.load(rest), bits), rest)
+            emit(whole, builder.load(rest))
+        return builder.load(count)
+
+    return signature, codegen
+
+
+def list_one_by_one(values, n_values, least, numbers):
+    """What :func:`list_at_least` does, for few values or a processor that cannot pack a vector."""
+    count = np.uint64(0)
+    for k in range(n_values):
+        numbers[count] = k
+        count += np.uint64(values[k] >= least)
+    return np.int64(count)
+
+
+@intrinsic
+def list_at_least(typing_context, values, n_values, least, numbers):
+    """Write the numbers of the values that are `least` or more, ascending; return how many.
+
+    Values are unsigned. Up to LISTED_AT_ONCE places behind the last number are overwritten.
+    """
+    number = types.int64
+    signature = number(values, number, number, numbers)
+
+    def codegen(context, builder, signature, arguments):
+        values, n_values, least, numbers = named_arguments(context, builder, signature, arguments)
+        if not _can_pack(context, numbers):
+            return context.compile_internal(builder, list_one_by_one, signature, arguments)
+        count = cgutils.alloca_once_value(builder, constant(0))
+        width = constant(LISTED_AT_ONCE)
+        kind = ir.VectorType(values.element, LISTED_AT_ONCE)
+        bound = broadcast(builder, builder.trunc(least, values.element), LISTED_AT_ONCE)
+
+        def chosen_from(first):
+            address = builder.gep(values.pointer, [first])
+            address = builder.bitcast(address, kind.as_pointer())
+            return builder.icmp_unsigned(">=", builder.load(address, align=1), bound)
+
+        few = builder.icmp_signed("<", n_values, width)
+        beyond_all = builder.icmp_signed(">=", least, constant(1 << values.element.width))
+        with builder.if_else(builder.or_(few, beyond_all)) as (one_by_one, many):
+            with one_by_one:
+                found = context.compile_internal(builder, list_one_by_one, signature, arguments)
+                builder.store(found, count)
+            with many:
+                n_whole = builder.lshr(n_values, constant(5))
+                with cgutils.for_range(builder, n_whole, intp=INDEX) as loop:
+                    first = builder.mul(loop.index, width)
+                    _append(builder, first, chosen_from(first), numbers, count)
+                # The rest by the last whole vector, without what was listed before.
+                listed = builder.mul(n_whole, width)
+                first = builder.sub(n_values, width)
+                new = builder.shl(constant(-1), builder.sub(listed, first))
+                new = builder.trunc(new, ir.IntType(LISTED_AT_ONCE))
+                chosen = builder.and_(chosen_from(first), builder.bitcast(new, _FLAGS))
+                _append(builder, first, chosen, numbers, count)
+        return builder.load(count)
+
+    return signature, codegen

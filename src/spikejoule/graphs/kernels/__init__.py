@@ -1,1 +1,0 @@
-"""One step of each node of a foreign network, for blocks of samples (graphs/executor.py)."""

@@ -1,0 +1,301 @@
+"""Quantisation: a network of integers, as event-driven hardware runs it.
+
+Each layer has a grid of step 2^-k, and on it
+
+weights     q = round(w 2^k) of `weight_bits`, signed and symmetric: at most 2^(bits - 1) - 1
+biases      round(b 2^k), as wide as the membrane potential, but for at most 24 bits
+threshold   round(threshold 2^k)
+leak        floor(m u / 256) with m = round(256 decay); without a leak m is 256, and u stays
+potential   u of `state_bits`, which saturates after the reset of a step; within a step weights are
+            added in a wider accumulator, so that the order of events does not matter
+
+Rounding is to the nearest, and between two to the even one. The scale is a power of two, so the
+dequantised weights q 2^-k and their sums are exact in float32, and what knows no integers can run
+them.
+
+The exponent k of a layer is the one of least squared error of its weights, recurrent ones among
+them: the largest k that saturates no weight, or one of the four above it; of equals it is the
+smallest. (Jacob et al., CVPR 2018, arXiv:1712.05877, take the range as it is; with few bits it pays
+to cut off the tails.) The threshold limits it: on the grid it is at least 1, and at most a quarter
+of the potential's range.
+
+Training is quantisation-aware: forward and backward pass see the quantised parameters, and the
+gradient goes straight through the rounding to the parameters in floating point that the optimizer
+keeps (Bengio, Leonard and Courville 2013, arXiv:1308.3432), and likewise through the rounding of
+the leak and the saturation of the potential. It is not cut off where a weight saturates: the weight
+may leave its range, and the scale, which is chosen anew before each epoch, follows.
+
+A kept weight that rounds to 0 is stored as a 0. In a network that is not pruned it is a synapse
+like others and carries events. In a pruned one a weight of 0 is no synapse, whether it was pruned
+or rounded, since what is stored there are the weights that are not zero.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from spikejoule.core.parameters import Section, refused
+from spikejoule.network.layers import HiddenLayer, PoolingLayer
+from spikejoule.network.neuron import Neuron
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+
+if TYPE_CHECKING:
+    from spikejoule.network.network import Network, State
+
+FLOAT_BITS = 32
+"""The width of weights that are not quantised."""
+
+LEAK_ONE = 256
+"""The factor of no leak."""
+
+EXACT_BITS = 24
+"""Bits of an integer that float32 holds exactly: no bias is wider."""
+
+_FINER = 4
+_WIDTHS = {"weight_bits": (*range(2, 9), FLOAT_BITS), "state_bits": (16, 32)}
+
+
+class WidthSettings(Section):
+    """Widths of the network's numbers.
+
+    Attributes:
+        weight_bits: 32 for floating point, or the width of integer weights, 2 to 8.
+        state_bits: width of the membrane potential of a network of integers.
+    """
+
+    weight_bits: int = Field(default=FLOAT_BITS, description="32, or a whole number from 2 to 8")
+    state_bits: int = Field(default=32, description="16, 32")
+
+    @field_validator("weight_bits", "state_bits")
+    @classmethod
+    def _is_one_of_its_widths(cls, bits: int, info: ValidationInfo) -> int:
+        # A Literal would take 8.0 for 8.
+        if bits not in _WIDTHS[str(info.field_name)]:
+            raise ValueError(f"a width of {bits} bits")
+        return bits
+
+    @model_validator(mode="after")
+    def _floating_point_has_one_width(self) -> Self:
+        if self.weight_bits == FLOAT_BITS and self.state_bits != FLOAT_BITS:
+            raise refused(
+                f"model.state_bits: {self.state_bits} is not allowed; allowed: 32 with "
+                "model.weight_bits 32, which is floating point"
+            )
+        return self
+
+    @property
+    def quantisation(self) -> "Quantisation | None":
+        """The widths of a network of integers; None for floating point."""
+        if self.weight_bits == FLOAT_BITS:
+            return None
+        return Quantisation(self.weight_bits, self.state_bits)
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """The widths of a network of integers, and the grids of its layers.
+
+    Attributes:
+        weight_bits: width of the weights, 2 to 8.
+        state_bits: width of the membrane potentials, 16 or 32.
+        exponents: k of the grid 2^-k of each layer after the input; empty while none is chosen.
+    """
+
+    weight_bits: int
+    state_bits: int
+    exponents: tuple[int, ...] = ()
+
+    @property
+    def largest_weight(self) -> int:
+        """The largest magnitude of a weight on its grid."""
+        return int(2 ** (self.weight_bits - 1) - 1)
+
+    @property
+    def largest_bias(self) -> int:
+        """The largest magnitude of a bias on its grid."""
+        return int(2 ** (min(self.state_bits, EXACT_BITS) - 1) - 1)
+
+    @property
+    def state_range(self) -> tuple[int, int]:
+        """The least and the largest membrane potential that is kept from step to step."""
+        return -int(2 ** (self.state_bits - 1)), int(2 ** (self.state_bits - 1) - 1)
+
+    def exponent_of(self, weights: NDArray[Any], threshold: float) -> int:
+        """k of the grid 2^-k for a layer's weights; see the module."""
+        _, of_threshold = math.frexp(threshold)
+        least, most = 1 - of_threshold, min(self.state_bits, EXACT_BITS) - 2 - of_threshold
+        values = weights[weights != 0].astype(np.float64)
+        largest, limit = float(np.abs(values).max(initial=0)), self.largest_weight
+        covering = most
+        while covering > least and round(math.ldexp(largest, covering)) > limit:
+            covering -= 1
+        candidates = range(covering, min(covering + _FINER, most) + 1)
+
+        def error(k: int) -> float:
+            kept = np.ldexp(on_grid(values, k, limit), -k)
+            return float(np.square(kept - values).sum())
+
+        return min(candidates, key=error)
+
+
+def on_grid(values: NDArray[Any], exponent: int, limit: int) -> NDArray[Any]:
+    """round(values 2^exponent) between -limit and limit, as floating-point numbers."""
+    rounded: NDArray[Any] = np.rint(np.ldexp(values, exponent)).clip(-limit, limit)
+    return rounded
+
+
+def leak_factor(decay: float) -> int:
+    """m of the leak floor(m u / 256)."""
+    return round(decay * LEAK_ONE)
+
+
+def threshold_on_grid(threshold: float, exponent: int) -> int:
+    """The threshold on the grid of a layer."""
+    return round(math.ldexp(threshold, exponent))
+
+
+NO_CURRENTS = (
+    "integers have no product with the intensities of the encoding 'direct'; allowed: another "
+    "encoding, or model.weight_bits 32"
+)
+"""Why a network of integers takes spikes alone."""
+
+
+def unfit_for_integers(neuron: Neuron, hidden_layers: Sequence[HiddenLayer]) -> str:
+    """What keeps a network from being computed in integers, in words; empty if nothing."""
+    for layer in hidden_layers:
+        if isinstance(layer, PoolingLayer) and layer.average:
+            return (
+                f"model.layers: the layer {layer} has no place on the grid of integer weights; "
+                "allowed: sums, such as 2sum, or model.weight_bits 32"
+            )
+    if not isinstance(neuron, LeakyIntegrateAndFire):
+        return f"model.neuron: {neuron.name!r} is not allowed with integer weights; allowed: 'lif'"
+    if neuron.learned_names:
+        return (
+            f"model.learned: {neuron.learned!r} is not allowed with integer weights; "
+            "allowed: 'none'"
+        )
+    for decay in neuron.decay if isinstance(neuron.decay, tuple) else (neuron.decay,):
+        if leak_factor(decay) == LEAK_ONE and decay != 1:
+            return (
+                f"model.decay: {decay} is not allowed with integer weights, whose leak is a "
+                "multiple of 1/256; allowed: 1, or a number from 0 to 0.998"
+            )
+    return ""
+
+
+Integers = dict[str, NDArray[Any]]
+"""Parameters on their grids by name: weights int8 [target, source], biases int32 [target]."""
+
+
+@dataclass(frozen=True)
+class LayerConstants:
+    """What holds for every neuron of a layer, in integers of its grid.
+
+    Attributes:
+        exponent: k of the grid 2^-k.
+        threshold: potential at or above which a neuron fires.
+        leak: m of the leak floor(m u / 256); 256 for a neuron without one.
+        subtracts: whether a spike lowers the potential by the threshold, rather than to zero.
+        lowest, highest: range of the potential that is kept from step to step.
+    """
+
+    exponent: int
+    threshold: int
+    leak: int
+    subtracts: bool
+    lowest: int
+    highest: int
+
+    @property
+    def decay(self) -> float:
+        """Fraction of the potential that the leak keeps, before it is rounded."""
+        return self.leak / LEAK_ONE
+
+    def value(self, integer: int) -> float:
+        """What an integer on the grid stands for."""
+        return math.ldexp(integer, -self.exponent)
+
+
+def quantisation_of(architecture: "Network") -> Quantisation:
+    """Widths and grids of a network of integers; ValueError if it is none, or has no grids."""
+    quantisation = architecture.quantisation
+    if quantisation is None or len(quantisation.exponents) != len(architecture.layers) - 1:
+        raise ValueError("the network has no grid for each of its layers")
+    return quantisation
+
+
+def with_grids(architecture: "Network", state: "State") -> "Network":
+    """The architecture of a network of integers with grids that fit its parameters."""
+    quantisation = architecture.quantisation
+    if quantisation is None:
+        raise ValueError("the network is one of floating point")
+    exponents = tuple(
+        quantisation.exponent_of(_weights_of(state, number), threshold)
+        for number, (threshold, _) in enumerate(neuron_constants(architecture), start=1)
+    )
+    return replace(architecture, quantisation=replace(quantisation, exponents=exponents))
+
+
+def _weights_of(state: "State", layer: int) -> NDArray[Any]:
+    """All weights into the layer of a number, from 1, one after the other."""
+    names = (f"layer{layer}.{kind}.weight" for kind in ("synapses", "recurrent"))
+    return np.concatenate([state[name].ravel() for name in names if name in state])
+
+
+def neuron_constants(architecture: "Network") -> list[tuple[float, float]]:
+    """Threshold and decay of the LIF neurons of each layer after the input."""
+    neurons = architecture.neurons
+    return [one.constants for one in neurons if isinstance(one, LeakyIntegrateAndFire)]
+
+
+def layer_constants(architecture: "Network") -> tuple[LayerConstants, ...]:
+    """The constants of each layer after the input."""
+    quantisation, neuron = quantisation_of(architecture), architecture.neuron
+    assert isinstance(neuron, LeakyIntegrateAndFire)
+    lowest, highest = quantisation.state_range
+    return tuple(
+        LayerConstants(
+            exponent=exponent,
+            threshold=threshold_on_grid(threshold, exponent),
+            leak=leak_factor(decay),
+            subtracts=neuron.reset == "subtract",
+            lowest=lowest,
+            highest=highest,
+        )
+        for exponent, (threshold, decay) in zip(
+            quantisation.exponents, neuron_constants(architecture), strict=True
+        )
+    )
+
+
+def integers_of(architecture: "Network", state: "State") -> Integers:
+    """The parameters of a state on the grids of their layers."""
+    quantisation = quantisation_of(architecture)
+    limits = {"weight": (quantisation.largest_weight, np.int8)}
+    integers: Integers = {}
+    for name in architecture.parameter_shapes():
+        limit, kind = limits.get(name.rpartition(".")[2], (quantisation.largest_bias, np.int32))
+        exponent = quantisation.exponents[_layer_of(name)]
+        integers[name] = on_grid(state[name], exponent, limit).astype(kind)
+    return integers
+
+
+def floats_of(architecture: "Network", integers: Mapping[str, NDArray[Any]]) -> Integers:
+    """The float32 numbers that integers stand for, exactly."""
+    exponents = quantisation_of(architecture).exponents
+    return {
+        name: np.ldexp(values.astype(np.float32), -exponents[_layer_of(name)])
+        for name, values in integers.items()
+    }
+
+
+def _layer_of(name: str) -> int:
+    """The layer of a parameter's name, counted from 0 after the input."""
+    return int(name.partition(".")[0].removeprefix("layer")) - 1

@@ -1,0 +1,243 @@
+"""The spiking network in torch: the reference for the compiled kernels, on any device.
+
+Its parameters carry the names of the seed notebook's network (``layer1.synapses.weight``, ...), so
+that the state dicts of the two fit each other. Autograd derives the backward pass here; the
+kernels spell it out. Neither knows the other.
+
+Rounding in torch, with gradients that go straight through it.
+
+The rule, and the source of the estimator, are in :mod:`spikejoule.network.quantisation`. On the grid
+every number is exact, in float32 up to 24 bits.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from spikejoule.network.network import Connection, Convolution, Network, Pooling
+from spikejoule.network.neuron import Neuron
+from spikejoule.network.quantisation import (
+    LayerConstants,
+    Quantisation,
+    layer_constants,
+    quantisation_of,
+)
+from spikejoule.network.surrogates import Surrogate
+
+Derivative = Callable[[Tensor], Tensor | float]
+
+
+class _Replaced(torch.autograd.Function):
+    """Another value in the forward pass, and in the backward pass a derivative of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, value: Tensor, derivative: Derivative) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.derivative = derivative
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        return gradient * ctx.derivative(x), None, None
+
+
+def _replaced(x: Tensor, value: Tensor, derivative: Derivative) -> Tensor:
+    result: Tensor = _Replaced.apply(  # type: ignore[no-untyped-call]
+        x, value.detach(), derivative
+    )
+    return result
+
+
+def fire(x: Tensor, derivative: Derivative) -> Tensor:
+    """Spikes of x = v - threshold: 1 where x >= 0, with the surrogate as derivative."""
+    return _replaced(x, (x >= 0).to(x.dtype), derivative)
+
+
+class SpikingLayer(nn.Module):
+    """Synapses and neurons; all steps share one matrix product, or one convolution.
+
+    Args:
+        connection: the synapses, fully connected or a convolution.
+        neuron: behind them.
+        pooling: before them, if there is some.
+        recurrent: whether the layer's spikes come back to it in the next step.
+
+    Attributes:
+        grid: on which the layer computes if the network is quantised.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        neuron: Neuron,
+        pooling: Pooling | None = None,
+        recurrent: bool = False,
+    ) -> None:
+        super().__init__()
+        self.synapses: nn.Linear | nn.Conv2d
+        if isinstance(connection, Convolution):
+            channels, windows = connection.out_shape[0], connection.windows
+            self.synapses = nn.Conv2d(
+                connection.in_shape[0], channels, windows.kernel, windows.stride, windows.padding,
+                groups=connection.groups, bias=neuron.has_bias,
+            )  # fmt: skip
+        else:
+            self.synapses = nn.Linear(connection.n_in, connection.n_out, bias=neuron.has_bias)
+        n_units = connection.n_out
+        self.recurrent = nn.Linear(n_units, n_units, bias=False) if recurrent else None
+        self._in_shape, self._pooling = connection.in_shape, pooling
+        self.neurons = nn.ParameterDict(
+            {name: torch.tensor([neuron.first_learned(name)]) for name in neuron.learned_names}
+        )
+        self.neuron = neuron
+        self.grid: LayerGrid | None = None
+
+    def _current(self, spikes: Tensor) -> Tensor:
+        values, pooling = spikes, self._pooling
+        if pooling is not None:
+            divisor, windows = None if pooling.average else 1, pooling.windows
+            values = nn.functional.avg_pool2d(
+                values.reshape(-1, *pooling.in_shape), windows.kernel, divisor_override=divisor
+            )
+        if pooling is not None or isinstance(self.synapses, nn.Conv2d):
+            values = values.reshape(-1, *self._in_shape)
+        if self.grid is None:
+            current: Tensor = self.synapses(values)
+        else:
+            rounded = {
+                name: self.grid.parameter(name, of) for name, of in self.synapses.named_parameters()
+            }
+            current = functional_call(self.synapses, rounded, (values,))
+        return current.reshape(*spikes.shape[:2], -1)
+
+    def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
+        """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
+        current, grid = self._current(spikes), self.grid
+        neuron = self.neuron.with_tensors(dict(self.neurons.items()))
+        if grid is not None:
+            neuron = grid.neuron(neuron)
+        membrane = torch.zeros_like(current[0])
+        recurrent = None if self.recurrent is None else self.recurrent.weight
+        if recurrent is not None and grid is not None:
+            recurrent = grid.weights(recurrent)
+        emitted: list[Tensor] = []
+        for step in range(current.shape[0]):
+            if grid is not None:
+                membrane = grid.leaked(membrane)
+            arriving = current[step]
+            if recurrent is not None and emitted:
+                arriving = arriving + nn.functional.linear(emitted[-1], recurrent)
+            spikes, membrane = neuron.step(membrane, arriving, lambda x: fire(x, derivative))
+            if grid is not None:
+                membrane = grid.saturated(membrane)
+            emitted.append(spikes)
+        return torch.stack(emitted)
+
+
+class SpikingNetwork(nn.Module):
+    """A chain of spiking layers ``layer1``, ``layer2``, ...
+
+    Args:
+        architecture: layers and neurons.
+        surrogate: the surrogate derivative, with its slope.
+    """
+
+    def __init__(self, architecture: Network, surrogate: Surrogate) -> None:
+        super().__init__()
+        self._names: list[str] = []
+        for one, neuron in zip(architecture.forward_connections, architecture.neurons, strict=True):
+            name = f"layer{len(self._names) + 1}"
+            before = architecture.nodes[architecture.sources[one.name][0]]
+            pooling = before if isinstance(before, Pooling) else None
+            recurrent = f"{name}.recurrent.weight" in architecture.weight_names
+            self.add_module(name, SpikingLayer(one, neuron, pooling, recurrent))
+            self._names.append(name)
+        self._derivative = surrogate.derivative
+
+    def use_grids(self, architecture: Network) -> None:
+        """Compute on the grids of a quantised network from now on."""
+        for name, constants in zip(self._names, layer_constants(architecture), strict=True):
+            self.layer(name).grid = LayerGrid(quantisation_of(architecture), constants)
+
+    def layer(self, name: str) -> SpikingLayer:
+        """The layer of a name."""
+        layer = self.get_submodule(name)
+        assert isinstance(layer, SpikingLayer)
+        return layer
+
+    def forward(self, spikes: Tensor) -> list[Tensor]:
+        """Input spikes [T, B, I] to the spikes of every layer after it, [T, B, units] each."""
+        layers = []
+        for name in self._names:
+            spikes = self.get_submodule(name)(spikes, self._derivative)
+            layers.append(spikes)
+        return layers
+
+
+def initial_state(architecture: Network, seed: int) -> dict[str, Tensor]:
+    """Fresh parameters as ``nn.Linear`` and ``nn.Conv2d`` draw them, from a generator of its own.
+
+    Uniform in +-1/sqrt(number of sources), for weights and biases (LeCun et al. 1998, as in
+    torch), recurrent ones among them. What neurons learn begins with their parameters.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    state: dict[str, Tensor] = {}
+    shapes = architecture.parameter_shapes()
+    for name, shape in shapes.items():
+        layer, _, parameter = name.partition(".neurons.")
+        if parameter:
+            neuron = architecture.neurons[int(layer.removeprefix("layer")) - 1]
+            state[name] = torch.tensor([neuron.first_learned(parameter)])
+            continue
+        weight_shape = shapes[name.replace("bias", "weight")]
+        bound = 1 / math.sqrt(math.prod(weight_shape[1:]))
+        state[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+    return state
+
+
+def _straight_through(x: Tensor) -> Tensor | float:
+    return 1.0
+
+
+@dataclass(frozen=True)
+class LayerGrid:
+    """The grid of one layer, with the constants of its neurons on it."""
+
+    quantisation: Quantisation
+    constants: LayerConstants
+
+    def weights(self, values: Tensor) -> Tensor:
+        """Weights on the grid."""
+        return self.parameter("weight", values)
+
+    def parameter(self, name: str, values: Tensor) -> Tensor:
+        """Weights or biases, by their name, on the grid."""
+        of, unit = self.quantisation, self.constants.value(1)
+        limit = of.largest_weight if name == "weight" else of.largest_bias
+        rounded = torch.clamp(torch.round(values / unit), -limit, limit) * unit
+        return _replaced(values, rounded, _straight_through)
+
+    def neuron(self, neuron: Neuron) -> Neuron:
+        """The neuron of the layer without a leak, and with its threshold on the grid."""
+        threshold = self.constants.value(self.constants.threshold)
+        return neuron.model_copy(update={"threshold": threshold, "decay": 1.0})
+
+    def leaked(self, membrane: Tensor) -> Tensor:
+        """What the leak leaves of a potential, rounded down to the grid."""
+        unit, decay = self.constants.value(1), self.constants.decay
+        # In float64, where the product is exact.
+        left = torch.floor(membrane.double() / unit * decay) * unit
+        return _replaced(membrane, left.to(membrane.dtype), lambda _: decay)
+
+    def saturated(self, membrane: Tensor) -> Tensor:
+        """A potential in the range that is kept from step to step."""
+        lowest, highest = (
+            self.constants.value(end) for end in (self.constants.lowest, self.constants.highest)
+        )
+        return _replaced(membrane, torch.clamp(membrane, lowest, highest), _straight_through)

@@ -1,0 +1,300 @@
+"""The train stage's result: the best weights, how they came about, and what is added to them later.
+
+`save_trained` writes a complete checkpoint that lacks what a clock says and what is measured after
+training, so that training twice gives the same file twice; `build_complete` adds these.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule import __version__
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.counting import SpikeCounts
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.network.checkpoint import (
+    SCHEMA_VERSION,
+    complete_checkpoint,
+    quantisation_section,
+    read_complete,
+    write_complete,
+)
+from spikejoule.network.network import Network
+from spikejoule.network.pruning import is_pruned
+
+SEED_CLASS: Final = "SimpleSpikingNetwork"
+"""The class of the seed notebook, which runs every network that :func:`_seed_runs` names."""
+
+OWN_CLASS: Final = "spikejoule.SpikingNetwork"
+"""What the seed's class cannot express: `spikejoule.network.torch_twin.SpikingNetwork`."""
+
+_CLOCK_KEYS: Final = ("training_time_seconds", "epoch_times_seconds", "processor_seconds")
+_SCHEMAS_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
+"""Parameters of training that the schema knows by another name; they stand under both."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A trained network and its provenance.
+
+    Attributes:
+        architecture: layer sizes and neurons.
+        state: the best weights, float32, under the names of `Network.parameter_shapes`.
+        encoder: the encoding by which images became spikes.
+        seed: the experiment's, of every draw.
+        training_config: the parameters of the train stage, plain values.
+        history: one mapping per epoch, with the fields of `network.checkpoint.EpochRecord`.
+        best_epoch: the epoch (from 1) whose weights these are.
+        data: the content of metrics/data.json: source, note, counts, checksums.
+        engine: the engine that trained.
+        optimizer_state: a state dict in the format of `torch.optim.Adam`.
+    """
+
+    architecture: Network
+    state: dict[str, NDArray[np.float32]]
+    encoder: Encoder
+    seed: int
+    training_config: dict[str, Any]
+    history: tuple[dict[str, Any], ...]
+    best_epoch: int
+    data: dict[str, Any]
+    engine: str
+    optimizer_state: dict[str, Any]
+
+    @property
+    def pruned(self) -> bool:
+        """Whether synapses were removed in training."""
+        return is_pruned(self.training_config)
+
+    @property
+    def best_validation_accuracy_percent(self) -> float:
+        """Accuracy of the best weights on the validation set."""
+        return float(self.history[self.best_epoch - 1]["validation_accuracy_percent"])
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """What files say of how images became spikes."""
+        return {**self.encoder.entry(), "seed": self.seed}
+
+
+def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
+    """Write `network` to `path` atomically, with the same bytes for the same content.
+
+    Raises ArtifactError if a weight is missing, of another shape, or not finite, or if another
+    entry breaks the schema, and ValueError for integers that are not on their grids.
+    """
+    content = trained_content(network)
+    complete_checkpoint(path, content)
+    write_complete(path, content)
+
+
+def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
+    """Read what `save_trained` or the end of the pipeline has written.
+
+    A missing, truncated or corrupt file, and one that does not say how its network was trained,
+    raise ArtifactError. No pickle is executed.
+    """
+    checkpoint = read_complete(path)
+    content, ours = checkpoint.content, checkpoint.section("spikejoule")
+    try:
+        history = tuple(dict(record) for record in ours["history"])
+        return TrainedNetwork(
+            architecture=checkpoint.architecture,
+            state=checkpoint.state,
+            encoder=checkpoint.encoder,
+            seed=ours["seed"],
+            training_config={
+                name: value
+                for name, value in content["training_config"].items()
+                if name not in _SCHEMAS_NAMES
+            },
+            history=history,
+            # One of the epochs that are there.
+            best_epoch=range(1, len(history) + 1)[ours["best_epoch"] - 1],
+            data=dict(ours["data"]),
+            engine=ours["engine"],
+            optimizer_state=dict(content["optimizer_state_dict"]),
+        )
+    except LookupError as error:
+        raise ArtifactError(
+            f"{path} does not record its training (it lacks {error}): train again."
+        ) from error
+
+
+def trained_content(network: TrainedNetwork) -> dict[str, Any]:
+    """What is known of a network when it is trained, under the keys of the schema.
+
+    Raises ValueError if the weights of a network of integers do not lie on their grids.
+    """
+    architecture, history = network.architecture, network.history
+    spikes = tuple(map(sum, zip(*(record["spikes"] for record in history), strict=True)))
+    n_samples = sum(record["samples"] for record in history)
+    names = {name: network.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model_class": SEED_CLASS if _seed_runs(architecture) else OWN_CLASS,
+        "model_state_dict": network.state,
+        **quantisation_section(architecture, network.state),
+        "architecture": {
+            **_sizes_entry(architecture),
+            **_connectivity_entry(architecture),
+            **architecture.neuron.entry(),
+            **_layers_entry(architecture),
+            "layer_names": list(architecture.layer_names),
+            "layer_sizes": list(architecture.layer_sizes),
+        },
+        **_sizes_entry(architecture),
+        "encoding": {
+            **network.encoding,
+            network.encoder.formula_name: network.encoder.formula,
+        },
+        "training_config": {**names, **network.training_config},
+        "training_results": {
+            "epochs_trained": len(history),
+            "total_samples": n_samples,
+            "best_val_accuracy": network.best_validation_accuracy_percent,
+            "final_train_accuracy": history[-1]["train_accuracy_percent"],
+        },
+        "training_history": {
+            name: [record[ours] for record in history]
+            for name, ours in (
+                ("losses", "train_loss"),
+                ("train_acc", "train_accuracy_percent"),
+                ("val_acc", "validation_accuracy_percent"),
+            )
+        },
+        "training_spikes": {
+            **_spikes_entry(architecture.layer_names, spikes, n_samples, "sample"),
+            "total_samples": n_samples,
+        },
+        "connectivity": _connectivity_entry(architecture),
+        "optimizer_state_dict": network.optimizer_state,
+        "spikejoule": {
+            "engine": network.engine,
+            "data": network.data,
+            "best_epoch": network.best_epoch,
+            "seed": network.seed,
+            "history": list(history),
+        },
+    }
+
+
+def build_complete(
+    network: TrainedNetwork,
+    inference: SpikeCounts,
+    measurement_time_seconds: float,
+    training_timings: Mapping[str, Any],
+    test: Mapping[str, Any],
+    energy_proxies: Mapping[str, Any],
+    library_versions: Mapping[str, str],
+) -> dict[str, Any]:
+    """Assemble the complete checkpoint, every key of the schema and the project's additions.
+
+    `inference` counts the spikes of the first test images, and `measurement_time_seconds` says how
+    long that took; `training_timings` is the content of results/timings/train.json, `test` that of
+    metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`, and
+    `library_versions` from `provenance.library_versions`.
+    The result holds nothing but plain values, NumPy arrays and tensors.
+    """
+    content, n_samples = trained_content(network), inference.n_samples
+    content["training_results"]["training_time_seconds"] = training_timings["training_time_seconds"]
+    content["training_history"]["epoch_times"] = list(training_timings["epoch_times_seconds"])
+    return {
+        **content,
+        "timestamp": _timestamp(training_timings),
+        "test_accuracy": test["test_accuracy_percent"],
+        "inference_spikes": {
+            "n_samples": n_samples,
+            **_spikes_entry(
+                inference.layer_names, tuple(inference.totals.values()), n_samples, "inference"
+            ),
+            "measurement_time_seconds": measurement_time_seconds,
+        },
+        "energy_proxies": dict(energy_proxies),
+        "spikejoule": {
+            **content["spikejoule"],
+            "version": __version__,
+            "library_versions": dict(library_versions),
+            "test": dict(test),
+            "training_environment": {
+                key: value for key, value in training_timings.items() if key not in _CLOCK_KEYS
+            },
+        },
+    }
+
+
+def _seed_runs(architecture: Network) -> bool:
+    """Whether the seed's class computes the same spikes from the same weights.
+
+    It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
+    and one decay for both layers. It knows no integers.
+    """
+    return (
+        architecture.quantisation is None
+        and architecture.is_plain
+        and len(architecture.connections) == 2
+        and architecture.neuron.entry().keys() == {"threshold", "decay"}
+        and not architecture.neuron.by_layer
+    )
+
+
+def _sizes_entry(architecture: Network) -> dict[str, Any]:
+    first, *hidden, last = architecture.layer_sizes
+    return {
+        "n_input": first,
+        "n_hidden": hidden[0] if len(hidden) == 1 else hidden,
+        "n_output": last,
+    }
+
+
+def _layers_entry(architecture: Network) -> dict[str, Any]:
+    """What sizes do not say of layers other than fully connected ones."""
+    if architecture.is_plain:
+        return {}
+    shape = architecture.input.out_shape
+    return {"input_shape": list(shape), "layers": list(architecture.words)}
+
+
+def _connectivity_entry(architecture: Network) -> dict[str, Any]:
+    names, synapses = architecture.connection_names, architecture.synapses
+    fan_outs = [int(one.fan_out().max()) for one in architecture.connections]
+    return {
+        "n_syn_input_hidden": synapses[0],
+        "n_syn_hidden_output": synapses[-1],
+        "n_synapses_total": sum(synapses),
+        "fanout_input_to_hidden": fan_outs[0],
+        "fanout_hidden_to_output": fan_outs[-1],
+        "synapses_per_layer": dict(zip(names, synapses, strict=True)),
+        "fanout_per_layer": dict(zip(names, fan_outs, strict=True)),
+    }
+
+
+def _spikes_entry(
+    names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
+) -> dict[str, Any]:
+    """Totals and means of input, hidden (all hidden layers together) and output; by layer, too."""
+    summed = {"input": totals[0], "hidden": sum(totals[1:-1]), "output": totals[-1]}
+    return {
+        **{f"total_{name}": total for name, total in summed.items()},
+        **{f"{name}_per_{unit}": total / n_samples for name, total in summed.items()},
+        "total_per_layer": dict(zip(names, totals, strict=True)),
+        f"per_{unit}_per_layer": {
+            name: total / n_samples for name, total in zip(names, totals, strict=True)
+        },
+    }
+
+
+def _timestamp(training_timings: Mapping[str, Any]) -> str:
+    """When training ended, in the schema's form: year-month-day hour:minute:second.
+
+    The timings state when it began. (Not the time of writing: the same inputs are to give the same
+    checkpoint.)
+    """
+    began = datetime.fromisoformat(training_timings["timestamp"])
+    ended = began + timedelta(seconds=training_timings["training_time_seconds"])
+    return ended.strftime("%Y-%m-%d %H:%M:%S")

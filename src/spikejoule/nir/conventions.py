@@ -1,0 +1,250 @@
+"""How a graph of NIR is stepped: what it does not say, who says it, and the constants of a step.
+
+NIR states differential equations. These decide how a simulator steps through them; the same file
+gives other spikes under another choice, so none is guessed:
+
+dt          seconds of one step, which is one step of the events too
+reset       ``zero``: to the graph's v_reset (0 in most files); ``subtract``: by the threshold
+comparison  a neuron fires at v ``gt`` or v ``ge`` its threshold; a Threshold node likewise
+current     of CubaLIF and CubaLI: whether what arrives in a step moves the potential in the
+            ``same_step``, or, through the current of the step before, in the ``next_step``
+initial     potentials begin at ``zero``, at v_leak (``leak``) or at v_reset (``reset``); asked
+            where these differ
+
+A graph that this project wrote says dt, reset and comparison in its metadata. Saying something else
+is an error.
+
+With a fraction a = dt / tau (forward Euler) for each time constant,
+
+    LIF, LI        v[t] = (1 - a) v[t-1] + a v_leak + a r x[t]
+    IF, I          v[t] = v[t-1] + dt r x[t]
+    CubaLIF, -LI   i[t] = (1 - a_syn) i[t-1] + a_syn w_in x[t]
+                   v[t] = (1 - a_mem) v[t-1] + a_mem v_leak + a_mem r i[t]
+
+where x[t] is what arrives. A tau that is infinite, as is then the r or the w_in that goes with it,
+stands for a state that keeps all of itself, with a gain of 1: snnTorch writes ``beta=1`` so, which
+makes a LIF neuron an IF neuron. For ``current: next_step`` the potential follows i[t-1]. Where v[t]
+reaches the threshold, the neuron spikes and is reset in the same step.
+
+The gains a r, a w_in and dt r are constants that hardware has in its weights: in most exports they
+are 1. They are computed with, and not counted.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.network.network import Network, Neurons, Step, Waiting
+from spikejoule.nir.kernels.stepping import Membrane
+from spikejoule.nir.nir_out import FORMAT, metadata_of
+
+ALLOWED: Final = {
+    "reset": ("zero", "subtract"),
+    "comparison": ("ge", "gt"),
+    "current": ("same_step", "next_step"),
+    "initial": ("zero", "leak", "reset"),
+}
+
+_WORDS = {"dt": "seconds of one step"} | {
+    name: " or ".join(allowed) + (", on the command line --threshold") * (name == "comparison")
+    for name, allowed in ALLOWED.items()
+}
+
+_WHOLE = 1e-3
+"""How far from a whole number of steps a delay may be, in steps."""
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """How a graph is run; None stands for what it does not need, or what is not known yet.
+
+    Attributes:
+        dt, reset, comparison, current, initial: see the module.
+        pruned: whether a weight of zero is no synapse; None for what the metadata say, else False.
+        step_ms: what a step stands for, milliseconds, where dt is a mere number; None for dt.
+    """
+
+    dt: float | None = None
+    reset: str | None = None
+    comparison: str | None = None
+    current: str | None = None
+    initial: str | None = None
+    pruned: bool | None = None
+    step_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in ALLOWED.items():
+            value = getattr(self, name)
+            if value is not None and value not in allowed:
+                raise ParameterError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+        if self.dt is not None and not 0 < self.dt < 1e9:
+            raise ParameterError(f"dt is {self.dt}; allowed are numbers of seconds above 0")
+
+    @property
+    def seconds(self) -> float:
+        """dt; a network in which nothing takes time needs none, and has 1."""
+        return 1.0 if self.dt is None else self.dt
+
+    @property
+    def in_words(self) -> str:
+        """All of it in a line."""
+        known = {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        return ", ".join(f"{name} {value}" for name, value in known.items())
+
+
+def conventions_of(network: Network, given: Conventions) -> Conventions:
+    """What is given and what the graph's metadata say, checked to be all that the network needs.
+
+    Raises:
+        ParameterError: something is missing, or contradicts the metadata.
+        ArtifactError: the metadata are damaged, or say that the network is one of integers.
+    """
+    known, stated, needed = asdict(given), _stated(network), _needed(network)
+    for name, value in stated.items():
+        if known[name] not in (None, value):
+            raise ParameterError(
+                f"{name} is given as {known[name]}, but the graph's metadata say {value}: leave it "
+                "out, or remove the metadata from the graph."
+            )
+    known |= stated
+    missing = [f"{name} ({_WORDS[name]})" for name in needed if known[name] is None]
+    if missing:
+        raise ParameterError(
+            f"The graph does not say how it is run; to be given are {'; '.join(missing)}."
+        )
+    known |= dict.fromkeys(_WORDS.keys() - stated.keys() - {*needed})
+    return Conventions(**known | {"pruned": bool(known["pruned"])})
+
+
+def _stated(network: Network) -> dict[str, Any]:
+    """What metadata of this project say; nothing of others'."""
+    if network.metadata.get("format") != FORMAT:
+        return {}
+    own = metadata_of(network)
+    if own.quantisation is not None:
+        raise ArtifactError(
+            "the graph stands for a network of integers, which no graph of NIR computes: price its "
+            "complete checkpoint."
+        )
+    if own.input != "spikes":
+        raise ArtifactError(
+            "the input of the graph's network is a constant current and no spikes: price its "
+            "complete checkpoint."
+        )
+    said = {name: getattr(own, name) for name in ("dt", "reset", "pruned", "step_ms")}
+    return said | {"comparison": "ge"}
+
+
+def _needed(network: Network) -> list[str]:
+    """What the network's nodes depend on."""
+    neurons = network.of(Neurons)
+    fires = any(node.spikes for node in neurons)
+    elsewhere = [node.parameters.get(name, np.zeros(1)) for node in neurons
+                 for name in ("v_leak", "v_reset")]  # fmt: skip
+    asked = {
+        "dt": bool(neurons or network.of(Waiting)),
+        "reset": fires,
+        "comparison": fires or bool(network.of(Step)),
+        "current": any(node.has_current for node in neurons),
+        "initial": any(values.any() for values in elsewhere),
+    }
+    return [name for name, is_needed in asked.items() if is_needed]
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """Constants of the neurons of a node, real [n] each.
+
+    Attributes:
+        membrane: of the potential; without a threshold that is infinite.
+        keep_current, gain_current: of the synaptic current; None without one.
+        initial: potential before the first step.
+    """
+
+    membrane: Membrane
+    keep_current: NDArray[Any] | None
+    gain_current: NDArray[Any] | None
+    initial: NDArray[Any]
+
+
+def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dynamics:
+    """The constants of a node's step, computed in float64 and rounded to a type.
+
+    Raises:
+        ParameterError: dt is longer than a time constant, or a reset by subtraction is asked for
+            where the graph has a v_reset that is not 0.
+    """
+    values, dt, nothing = node.parameters, conventions.seconds, np.zeros(node.n_out)
+    reset = values.get("v_reset", nothing)
+    if conventions.reset == "subtract" and reset.any():
+        raise ParameterError(
+            f"reset is given as subtract, but the node {node.name!r} resets to its v_reset, which "
+            "is not 0; allowed is zero."
+        )
+    keep_current = gain_current = None
+    if node.has_current:
+        fraction = _fraction(node, "tau_syn", conventions)
+        keep_current, gain_current = (
+            (1 - fraction).astype(dtype),
+            _gain(fraction, values["w_in"]).astype(dtype),
+        )
+    tau = "tau_mem" if node.has_current else "tau"
+    keep, gain, drive = np.ones(node.n_out), dt * values["r"], nothing
+    if tau in values:
+        fraction = _fraction(node, tau, conventions)
+        keep, gain, drive = 1 - fraction, _gain(fraction, values["r"]), fraction * values["v_leak"]
+    threshold = values.get("v_threshold", np.full(node.n_out, np.inf)).astype(dtype)
+    begin = {"leak": values.get("v_leak", nothing), "reset": reset}
+    initial = begin.get(conventions.initial or "", nothing).astype(dtype)
+    keep, gain, drive, reset = (each.astype(dtype) for each in (keep, gain, drive, reset))
+    limit = limit_of(threshold, conventions.comparison)
+    membrane = Membrane(keep, gain, drive, threshold, limit, reset)
+    return Dynamics(membrane, keep_current, gain_current, initial)
+
+
+def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
+    """The least number that fires: a threshold, or, for ``gt``, the number above it."""
+    if comparison != "gt":
+        return threshold
+    above: NDArray[Any] = np.nextafter(threshold, threshold.dtype.type(np.inf))
+    return above
+
+
+def _fraction(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.float64]:
+    """What a state loses in a step, float64 [n]."""
+    tau, dt = node.parameters[name], conventions.seconds
+    if dt > tau.min() * (1 + 1e-6):
+        raise ParameterError(
+            f"dt is {dt:g} s, but the {name} of the node {node.name!r} is {tau.min():g} s; allowed "
+            "is a dt that is not longer (Norse's export writes a tau that is dt times too small)."
+        )
+    fraction: NDArray[np.float64] = np.minimum(dt / tau, 1)
+    return fraction
+
+
+def _gain(fraction: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a step takes of what arrives, float64 [n]; 1 where the factor is infinite."""
+    is_infinite = np.isinf(factor)
+    return np.where(is_infinite, 1.0, fraction * np.where(is_infinite, 0.0, factor))
+
+
+def delay_steps(node: Waiting, conventions: Conventions) -> NDArray[np.int64]:
+    """The delay of each unit in steps, int64 [n]; at most 2**62.
+
+    Raises:
+        ParameterError: one is no whole number of steps.
+    """
+    steps = node.seconds / conventions.seconds
+    whole = np.rint(steps)
+    # What is above 0 is a step at least: `Network.waiting` relies on it.
+    apart = np.where((whole == 0) & (steps > 0), 1, np.abs(steps - whole))
+    if (apart > _WHOLE).any():
+        delay = node.seconds[apart.argmax()]
+        raise ParameterError(
+            f"the node {node.name!r} has a delay of {delay:g} s, which is no whole number of steps "
+            f"of {conventions.seconds:g} s; allowed is a dt that divides it."
+        )
+    return np.minimum(whole, 2.0**62).astype(np.int64)

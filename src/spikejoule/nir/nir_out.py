@@ -1,0 +1,220 @@
+"""A trained network as a NIR graph, and the graph as a file.
+
+A layer is `Affine(W, b)`, `Linear(W)` without biases, or `Conv2d`, and its neurons, whose
+parameters are arrays of one number a neuron in float64. By forward Euler with a step dt,
+
+    v[t] = (1 - dt / tau) u[t-1] + (dt / tau) r I[t]
+
+is `decay * u[t-1] + I[t]` with `tau = dt / (1 - decay)` and `r = tau / dt`. A neuron that does not
+leak is `IF`, `v[t] = u[t-1] + dt r I[t]` with `r = 1 / dt`.
+
+Of a network of integers the graph has what the integers stand for: weights, biases and thresholds
+on the grids, and the leak m / 256. It computes the same but for the rounding of the leak and a
+potential that saturates; the integers themselves stand in the metadata.
+
+NIR states continuous dynamics, `tau dv/dt = v_leak - v + r I` with a spike at `v > v_threshold` and
+a reset to `v_reset`. How a simulator turns them into steps, whether it compares with `>` or `>=`,
+and whether a reset subtracts, stands nowhere in NIR; integers have no place in it either. The
+metadata of the graph says it.
+"""
+
+import io
+import os
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Final, Literal
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from spikejoule import __version__
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.schema import Record
+from spikejoule.core.store import write_bytes
+from spikejoule.network.checkpoint import (
+    CompleteCheckpoint,
+    QuantisationEntry,
+    quantisation_section,
+)
+from spikejoule.network.network import Connection, Convolution, Dense, Network, Pooling, Shape
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import layer_constants, neuron_constants
+from spikejoule.network.trained import TrainedNetwork
+
+FORMAT: Final = "spikejoule_nir_v1"
+
+DT: Final = 1e-4
+"""Seconds of one step in the graph, which stands for 1 ms of the network.
+
+Only dt / tau enters a step, so any dt would do; snnTorch takes 1e-4 without asking, and it is
+SpikingJelly's default.
+"""
+
+FLOAT_LEAK: Final = "decay * u"
+INTEGER_LEAK: Final = "floor(m u / 256)"
+
+
+class NirMetadata(Record):
+    """The metadata of a graph.
+
+    Attributes:
+        format: names this schema.
+        version: spikejoule's that wrote it.
+        dt: seconds of one step by which tau and r are to be read.
+        step_ms: what one step stands for in the network.
+        comparison: a neuron fires where the potential is >= its threshold.
+        reset: to ``zero``, or ``subtract``: by the threshold, for which NIR has no field.
+        leak: of the potential u after the step before.
+        input: ``spikes``, or ``currents``: intensities that stay the same in every step.
+        encoding: how images become the input; without parameters that are None.
+        pruned: whether a weight of 0 is no synapse.
+        quantisation: of a network of integers, as in its checkpoint: an integer q of a layer with
+            the exponent k stands for q 2^-k.
+    """
+
+    format: Literal["spikejoule_nir_v1"]
+    version: str
+    dt: float = Field(gt=0)
+    step_ms: float = Field(gt=0)
+    comparison: Literal[">="]
+    reset: Literal["zero", "subtract"]
+    leak: Literal["decay * u", "floor(m u / 256)"]
+    input: Literal["spikes", "currents"]
+    encoding: dict[str, Any]
+    pruned: bool
+    quantisation: QuantisationEntry | None = None
+
+
+def metadata_of(graph: nir.NIRGraph | Network) -> NirMetadata:
+    """What a graph of `nir_out.nir_graph` says beyond NIR, in memory or read from a file.
+
+    Raises ArtifactError if the graph is of another writer, or its metadata damaged.
+    """
+    content = _plain(graph.metadata)
+    if content.get("format") != FORMAT:
+        raise ArtifactError(
+            f"the NIR graph must have metadata of the format {FORMAT!r}, but has "
+            f"{content.get('format', 'no format')!r:.80}."
+        )
+    return NirMetadata.from_content("the NIR graph's metadata", content)
+
+
+def _plain(value: Any, key: str = "") -> Any:
+    """Python's values for HDF5's scalars and lists; arrays stay where they are integers by name."""
+    if isinstance(value, Mapping):
+        return {
+            name: entry if key == "integers" else _plain(entry, name)
+            for name, entry in value.items()
+        }
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+
+
+def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
+    """The network as `input -> synapses1 -> neurons1 -> ... -> output`.
+
+    Before the synapses there may be `pooling2` or `flatten2`, and recurrent weights between neurons
+    are `neurons1 -> recurrent1 -> neurons1`.
+
+    Its metadata are those of :class:`spikejoule.nir.nir_out.NirMetadata`.
+
+    Raises:
+        ParameterError: the neurons are not leaky integrators, which alone NIR has nodes for.
+    """
+    architecture = network.architecture.learned_from(network.state)
+    neuron = architecture.neuron
+    if not isinstance(neuron, LeakyIntegrateAndFire):
+        raise ParameterError(
+            f"model.neuron: {neuron.name!r} has no node in NIR; allowed for a graph: 'lif'"
+        )
+    bound = architecture.with_weights(network.state)
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(bound.input.out_shape))}
+    loops: dict[str, nir.NIRNode] = {}
+    edges: list[tuple[str, str]] = []
+    for number, (threshold, decay) in enumerate(_constants(architecture), start=1):
+        one = bound.forward_connections[number - 1]
+        before = bound.nodes[bound.sources[one.name][0]]
+        if isinstance(before, Pooling):
+            pool = nir.AvgPool2d if before.average else nir.SumPool2d
+            windows = [np.array(of) for of in (before.windows.kernel, before.windows.stride)]
+            nodes[f"pooling{number}"] = pool(*windows, np.array(before.windows.padding))
+        if isinstance(one, Dense) and len(before.out_shape) > 1:
+            shape = {"input": np.array(before.out_shape)}
+            nodes[f"flatten{number}"] = nir.Flatten(shape, start_dim=0, end_dim=-1)
+        bias = network.state.get(f"layer{number}.synapses.bias")
+        nodes[f"synapses{number}"] = _synapses(one, bias)
+        nodes[f"neurons{number}"] = _neurons(threshold, decay, one.out_shape)
+        recurrent = network.state.get(f"layer{number}.recurrent.weight")
+        if recurrent is not None:
+            loops[f"recurrent{number}"] = nir.Linear(_copied(recurrent))
+            there, back = f"neurons{number}", f"recurrent{number}"
+            edges += [(there, back), (back, there)]
+    nodes["output"] = nir.Output(np.array([architecture.n_output]))
+    names = list(nodes)
+    encoder, quantisation = network.encoder, architecture.quantisation
+    metadata = {
+        "format": FORMAT,
+        "version": __version__,
+        "dt": DT,
+        "step_ms": network.encoder.step_ms,
+        "comparison": ">=",
+        "reset": neuron.reset,
+        "leak": FLOAT_LEAK if quantisation is None else INTEGER_LEAK,
+        "input": "spikes" if encoder.input_products is None else "currents",
+        "encoding": {key: value for key, value in encoder.entry().items() if value is not None},
+        "pruned": network.pruned,
+        **quantisation_section(architecture, network.state),
+    }
+    # nir takes the channels of one group of a convolution for those of all of its input.
+    checked = all(one.groups == 1 for one in bound.of(Convolution))
+    graph_edges = [*pairwise(names), *edges]
+    return nir.NIRGraph(nodes | loops, graph_edges, metadata, type_check=checked)
+
+
+def graph_without_nodes(reason: str) -> nir.NIRGraph:
+    """What stands in the place of a network that NIR cannot express: nothing, and why."""
+    return nir.NIRGraph({}, [], {"format": "none", "version": __version__, "reason": reason})
+
+
+def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
+    """Write a graph atomically; `nir.read` opens it, with ``type_check=False`` if a convolution has
+    groups.
+
+    The same graph gives the same bytes with the same versions of nir and HDF5, and ArtifactError is
+    raised if the file system refuses.
+    """
+    stream = io.BytesIO()
+    nir.write(stream, graph)
+    write_bytes(path, stream.getvalue())
+
+
+def _constants(architecture: Network) -> list[tuple[float, float]]:
+    """Threshold and decay of each layer after the input."""
+    if architecture.quantisation is None:
+        return neuron_constants(architecture)
+    return [(one.value(one.threshold), one.decay) for one in layer_constants(architecture)]
+
+
+def _synapses(node: Connection, bias: NDArray[np.float32] | None) -> nir.NIRNode:
+    weight = _copied(node.weight)
+    if isinstance(node, Convolution):
+        windows = node.windows
+        stride, padding, dilation = windows.stride, windows.padding, windows.dilation
+        added = np.zeros(len(weight), np.float32) if bias is None else _copied(bias)
+        plane = node.in_shape[1], node.in_shape[2]
+        return nir.Conv2d(plane, weight, stride, padding, dilation, node.groups, added)
+    return nir.Linear(weight) if bias is None else nir.Affine(weight, _copied(bias))
+
+
+def _neurons(threshold: float, decay: float, shape: Shape) -> nir.NIRNode:
+    each = np.ones(shape)
+    if decay == 1:
+        return nir.IF(r=each / DT, v_threshold=threshold * each, v_reset=0 * each)
+    tau = DT / (1 - decay)
+    return nir.LIF(tau * each, tau / DT * each, 0 * each, threshold * each, 0 * each)
+
+
+def _copied(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An array of the graph's own: simulators make tensors of it without a copy."""
+    return np.array(values, dtype=np.float32, order="C")

@@ -1,0 +1,38 @@
+"""Norse: cells take one step and their state, and give both; other modules take [T, B, ...].
+
+Recurrent cells hold their weights, and most have none from a neuron to itself. A state leaks by 1 -
+dt / tau in a step.
+"""
+
+from typing import Any, Final
+
+from spikejoule.pricing.populations import Population, Simulator, class_names
+
+_FIRING: Final = ("LIF", "LIFBox", "LIFRefrac", "LSNN", "IAF")
+_READOUTS: Final = ("LI", "LIBox", "LILinear")
+_TIMES: Final = ("tau_mem_inv", "tau_syn_inv", "tau_adapt_inv")
+
+
+_FROM_CURRENT: Final = "its current takes all that arrives, that of an exported graph dt / tau_syn"
+
+
+def describe(module: Any) -> Population | None:
+    """Neurons whose states leak by constants; those with exponentials are not known."""
+    name = type(module).__name__.removesuffix("Cell").removesuffix("Recurrent")
+    if name not in (*_FIRING, *_READOUTS) or not hasattr(module, "p"):
+        return None
+    constants = getattr(module.p, "lif", module.p)
+    keeps = [1 - module.dt * getattr(constants, one) for one in _TIMES if hasattr(constants, one)]
+    return Population(
+        keeps=keeps,
+        states=max(1, len(keeps)) + (name == "LIFRefrac"),  # with how long it still rests
+        fires=name in _FIRING,
+        time=0 if class_names(module) & {"SNN", "SNNRecurrent"} else None,
+        input=getattr(module, "input_weights", None),
+        recurrent=getattr(module, "recurrent_weights", None),
+        without_autapses=not getattr(module, "autapses", True),
+        lost=_FROM_CURRENT * hasattr(constants, "tau_syn_inv"),
+    )
+
+
+SIMULATOR: Final = Simulator("norse", describe, carries_state=True)

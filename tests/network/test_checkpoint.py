@@ -1,0 +1,273 @@
+"""Checkpoints: the schema key by key, equal bytes for equal content, and nothing ever executed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from spikejoule.core import torch_files
+from spikejoule.core.errors import ArtifactError
+from spikejoule.network import checkpoint, trained
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from tests.tools.cli import Cli
+from tests.tools.examples import complete_content, trained_network, write_example
+from tests.tools.hostile import MARK, Pickled
+from tests.tools.refusals import refusal
+
+
+class TestTorchFiles:
+    @pytest.mark.parametrize(
+        "number", [np.float64(84.43), np.bool_(True), np.array(3.0, dtype=">f8")[()]]
+    )
+    def test_numpy_numbers_are_read(self, tmp_path: Path, number: Any) -> None:
+        torch.save({"x": number}, tmp_path / "a.pth")
+        assert torch_files.read(tmp_path / "a.pth")["x"] == number.item()
+
+    @pytest.mark.parametrize("new_format", [True, False])
+    def test_malicious_pickle_is_refused_and_not_executed(
+        self, tmp_path: Path, new_format: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flag = tmp_path / MARK
+        monkeypatch.chdir(tmp_path)
+        torch.save(
+            {"schema_version": "surrogate_complete_v1", "x": Pickled()},
+            tmp_path / "evil.pth",
+            _use_new_zipfile_serialization=new_format,
+        )
+        refusal(checkpoint.read_complete, tmp_path / "evil.pth")
+        assert not flag.exists()
+        torch.load(tmp_path / "evil.pth", weights_only=False)
+        assert flag.exists(), "the file was harmless, so the test above showed nothing"
+
+    def test_stand_ins_for_numpy_build_nothing_else(self, tmp_path: Path) -> None:
+        torch.save({"x": _Scalar()}, tmp_path / "a.pth")
+        assert "safely" in refusal(torch_files.read, tmp_path / "a.pth")
+
+    def test_changed_weight_is_noticed(self, tmp_path: Path) -> None:
+        whole = bytearray(torch_files.encode({"x": torch.full((1000,), 3.0)}))
+        position = whole.index(np.float32(3.0).tobytes() * 10)
+        whole[position + 3] ^= 1
+        (tmp_path / "a.pth").write_bytes(whole)
+        assert "damaged" in refusal(torch_files.read, tmp_path / "a.pth")
+
+    def test_what_a_checkpoint_says_does_not_reach_the_terminal(
+        self, tmp_path: Path, cli: Cli
+    ) -> None:
+        content = complete_content()
+        content["spikejoule"]["data"] = {"title": "\x1b[2J\x07gone"}
+        content["training_config"]["optimizer"] = "\x1b]0;title\x07"
+        checkpoint.write_complete(tmp_path / "c.pth", content)
+        shown = cli.text("inspect", tmp_path / "c.pth")
+        assert "\\e[2J" in shown
+        assert shown.replace("\n", "").isprintable()
+
+
+class _Scalar:
+    """Pickles as NumPy's scalar reconstruction of a type that holds a pointer."""
+
+    def __reduce__(self) -> Any:
+        return np.float64(1).__reduce__()[0], (np.dtype("O"), b"\0" * 8)
+
+
+class TestTrainedNetwork:
+    @pytest.mark.parametrize(
+        ("hidden", "neuron", "model_class"),
+        [
+            ((20,), {"threshold": 0.5, "decay": 1.0}, "SimpleSpikingNetwork"),
+            ((20,), {"reset": "subtract"}, "spikejoule.SpikingNetwork"),
+            ((20,), {"threshold": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
+            ((12, 8), {"decay": (1.0, 0.9, 0.8), "bias": False}, "spikejoule.SpikingNetwork"),
+            ((12, 8), {"learned": "both", "reset": "subtract"}, "spikejoule.SpikingNetwork"),
+        ],
+    )
+    def test_round_trip(
+        self, tmp_path: Path, hidden: tuple[int, ...], neuron: dict[str, Any], model_class: str
+    ) -> None:
+        network = trained_network(hidden, neuron=LeakyIntegrateAndFire(**neuron))
+        trained.save_trained(tmp_path / "t.pth", network)
+        found = trained.load_trained(tmp_path / "t.pth")
+        assert found.architecture == network.architecture
+        assert list(found.state) == list(network.state)
+        for name, weights in network.state.items():
+            assert found.state[name].dtype == np.float32
+            np.testing.assert_array_equal(found.state[name], weights)
+        for name in (
+            "encoder", "seed", "training_config", "history", "best_epoch", "data", "engine",
+        ):  # fmt: skip
+            assert getattr(found, name) == getattr(network, name)
+        complete = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
+        assert complete.content["model_class"] == model_class
+        assert complete.architecture == network.architecture
+        assert complete.encoder == network.encoder
+        for name, weights in network.state.items():
+            np.testing.assert_array_equal(complete.state[name], weights)
+        assert complete.spikes_per_inference() == {
+            name: 400.0 - 100 * layer for layer, name in enumerate(network.architecture.layer_names)
+        }
+
+    def test_same_bytes_again_under_another_name(self, tmp_path: Path) -> None:
+        trained.save_trained(tmp_path / "one.pth", trained_network())
+        trained.save_trained(tmp_path / "two.pth", trained.load_trained(tmp_path / "one.pth"))
+        assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
+        trained.save_trained(tmp_path / "two.pth", trained_network(seed=2))
+        assert (tmp_path / "one.pth").read_bytes() != (tmp_path / "two.pth").read_bytes()
+
+    def test_weights_that_do_not_fit_are_not_written(self, tmp_path: Path) -> None:
+        network = trained_network()
+        other = replace(network, state=trained_network((30,)).state)
+        with pytest.raises(ArtifactError, match=r"weight has the shape \(30, 784\)"):
+            trained.save_trained(tmp_path / "t.pth", other)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_file_that_tells_nothing_of_training_is_none_to_go_on_from(
+        self, tmp_path: Path
+    ) -> None:
+        content = complete_content()
+        del content["spikejoule"]
+        checkpoint.write_complete(tmp_path / "c.pth", content)
+        assert "train again" in refusal(trained.load_trained, tmp_path / "c.pth")
+
+
+class TestBuildComplete:
+    @pytest.mark.parametrize("hidden", [(20,), (12, 8), (9, 8, 7)])
+    def test_every_key_of_the_schema_is_there_and_set(self, hidden: tuple[int, ...]) -> None:
+        content = complete_content(trained_network(hidden))
+        file = Path(__file__).with_name("checkpoint_keys.yaml")
+        for section, keys in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+            found = content if section == "top" else content[section]
+            for key in keys:
+                assert found[key] is not None, (section, key)
+
+    def test_values_by_hand(self) -> None:
+        content = complete_content()
+        assert content["schema_version"] == "surrogate_complete_v1"
+        assert content["model_class"] == "SimpleSpikingNetwork"
+        assert content["timestamp"] == "2026-03-04 05:06:19"
+        assert content["n_hidden"] == content["architecture"]["n_hidden"] == 20
+        # 784 x 20 = 15680, 20 x 10 = 200
+        connectivity = content["connectivity"]
+        assert connectivity["n_syn_input_hidden"] == 15_680
+        assert connectivity["n_syn_hidden_output"] == 200
+        assert connectivity["n_synapses_total"] == 15_880
+        assert connectivity["fanout_input_to_hidden"] == 20
+        assert connectivity["fanout_hidden_to_output"] == 10
+        assert content["training_config"]["learning_rate"] == 0.003
+        assert content["training_config"]["grad_clip_max_norm"] == 1.0
+        assert content["training_config"]["optimizer"] == "Adam"
+        results, history = content["training_results"], content["training_history"]
+        assert (results["epochs_trained"], results["final_train_accuracy"]) == (2, 82.0)
+        assert history["train_acc"] == [81.0, 82.0]
+        assert content["test_accuracy"] == 91.25
+        # spikes (4000, 4010, 4020) in epoch 1 and (5000, 5010, 5020) in epoch 2, 200 samples
+        training = content["training_spikes"]
+        assert training["total_hidden"] == 9020
+        assert training["output_per_sample"] == pytest.approx(45.2)
+        # 1600, 1200, 800 spikes in 4 inferences
+        inference = content["inference_spikes"]
+        assert (inference["total_input"], inference["hidden_per_inference"]) == (1600, 300.0)
+        # 400 x 20 + 300 x 10; 15880 x 50
+        proxies = content["energy_proxies"]
+        assert proxies["event_syn_per_inference"] == 11_000.0
+        assert proxies["dense_ops_per_inference"] == 794_000
+        assert proxies["sparsity_ratio"] == 11_000 / 794_000
+
+    def test_several_hidden_layers(self) -> None:
+        content = complete_content(trained_network((12, 8)))
+        assert content["n_hidden"] == [12, 8]
+        assert [*content["connectivity"]["fanout_per_layer"].values()] == [12, 8, 10]
+        assert content["inference_spikes"]["total_hidden"] == 1200 + 800
+        # 400 x 12 + 300 x 8 + 200 x 10
+        assert content["energy_proxies"]["event_syn_per_inference"] == 9200.0
+
+
+def _with(section: str, key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        (content[section] if section else content)[key] = value
+
+    return change
+
+
+def _in_layer(section: str, kind: str, count: float) -> Callable[[dict[str, Any]], None]:
+    """Change a count of the hidden layer."""
+
+    def change(content: dict[str, Any]) -> None:
+        content[section][f"{kind}_per_layer"]["hidden"] = count
+
+    return change
+
+
+def _ends(low: float, high: float) -> dict[str, float]:
+    """The interval of a test accuracy, which is 91.25 % in the examples."""
+    return {"test_accuracy_low_percent": low, "test_accuracy_high_percent": high}
+
+
+class TestReadComplete:
+    def test_every_neuron_in_every_step_is_possible(self, tmp_path: Path) -> None:
+        content = complete_content()
+        content["inference_spikes"]["per_inference_per_layer"]["hidden"] = 20 * 50.0
+        content["training_spikes"]["total_per_layer"]["hidden"] = 20 * 50 * 200
+        content["spikejoule"]["history"][0]["spikes"] = (784 * 5000, 20 * 5000, 10 * 5000)
+        checkpoint.write_complete(tmp_path / "c.pth", content)
+        checkpoint.read_complete(tmp_path / "c.pth")
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda content: content.pop("model_state_dict"), "model_state_dict"),
+            (lambda content: content.pop("schema_version"), "no schema"),
+            (_with("architecture", "threshold", None), "threshold is null"),
+            (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "epoch is missing"),
+            (_with("training_config", "pruned_fraction", "0.0"), "pruned_fraction is '0.0'"),
+            (_with("training_config", "pruned_fraction", float("nan")), "pruned_fraction is nan"),
+            (_with("training_config", "pruned_fraction", [1]), "pruned_fraction is [1]"),
+            (
+                lambda content: content["spikejoule"]["history"][0].update(samples=2**70),
+                "samples is 11805",
+            ),
+            (_with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)), "unknown"),
+            (
+                lambda content: content["model_state_dict"].update(
+                    {"layer1.synapses.bias": torch.full((20,), 1e300, dtype=torch.float64)}
+                ),
+                "not finite in float32",
+            ),
+            # 20 hidden neurons and 50 steps; a neuron fires at most once in a step.
+            (_in_layer("inference_spikes", "per_inference", 1000.5), "hidden per inference"),
+            (_with("encoding", "time_window", 1), "at most 20 are possible in 1 steps"),
+            (_in_layer("training_spikes", "total", 200_001), "hidden in training"),
+            (
+                lambda content: content["spikejoule"]["history"][1].update(spikes=(0, 100_001, 0)),
+                "hidden of epoch 2 is 100,001",
+            ),
+            (
+                lambda content: content["spikejoule"]["history"][1].update(
+                    synaptic_events=(0, 50 * 200 * 100 + 1)
+                ),
+                "at most 1,000,000 are possible",
+            ),
+            (
+                lambda content: content["energy_proxies"]["per_layer"]["hidden_to_output"].update(
+                    synaptic_events_per_inference=10_000.5
+                ),
+                "at most 10,000 are possible",
+            ),
+            (_with("energy_proxies", "input_macs_per_inference", 1e7), "products of the input"),
+            (_with("spikejoule", "test", _ends(99.9, 1.0)), "99.9 to 91.25 to 1 % is no interval"),
+            (_with("spikejoule", "test", _ends(91.3, 99.9)), "91.3 to 91.25 to 99.9 %"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused_in_one_sentence(
+        self, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
+    ) -> None:
+        network = trained_network(neuron=LeakyIntegrateAndFire(learned="both"))
+        content = torch_files.to_plain(complete_content(network))
+        torch.save(content, tmp_path / "c.pth")
+        checkpoint.read_complete(tmp_path / "c.pth")
+        change(content)
+        torch.save(content, tmp_path / "c.pth")
+        assert words in refusal(checkpoint.read_complete, tmp_path / "c.pth")

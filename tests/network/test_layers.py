@@ -1,0 +1,110 @@
+"""layers.py and the chains that are made of them: words, shapes, names, and what is refused."""
+
+import pytest
+
+from spikejoule.core.errors import ParameterError
+from spikejoule.network.layers import layer_of, layers_of
+from spikejoule.network.network import Convolution, Network
+from spikejoule.network.torch_twin import initial_state
+
+WORDS = ("12c5s2", "2sum", "8c3p1g4", "400r", "30")
+
+
+def test_words_are_read_and_written() -> None:
+    layers = layers_of(WORDS)
+    assert tuple(map(str, layers)) == WORDS
+    network = Network.of_chain((1, 28, 28), layers, 10)
+    assert (network.hidden_layers, network.words) == (layers, WORDS)
+    assert network.sizes == "28x28-12c5s2-2sum-8c3p1g4-400r-30-10"
+    assert network.layer_sizes == (784, 12 * 144, 8 * 36, 400, 30, 10)
+    assert not network.is_plain
+    assert Network.of_layers(4, (3,), 2).is_plain
+
+
+def test_names_and_shapes_of_a_chain() -> None:
+    network = Network.of_chain((1, 28, 28), layers_of(WORDS), 10)
+    assert network.connection_names == (
+        "input_to_hidden1",
+        "hidden1_to_hidden2",
+        "hidden2_to_hidden3",
+        "hidden3_to_hidden3",
+        "hidden3_to_hidden4",
+        "hidden4_to_output",
+    )
+    assert network.senders == (0, 1, 2, 3, 3, 4)
+    assert network.waiting == {("hidden3", "hidden3_to_hidden3")}
+    shapes = network.parameter_shapes()
+    assert shapes == {
+        "layer1.synapses.weight": (12, 1, 5, 5),
+        "layer1.synapses.bias": (12,),
+        "layer2.synapses.weight": (8, 3, 3, 3),
+        "layer2.synapses.bias": (8,),
+        "layer3.synapses.weight": (400, 288),
+        "layer3.synapses.bias": (400,),
+        "layer3.recurrent.weight": (400, 400),
+        "layer4.synapses.weight": (30, 400),
+        "layer4.synapses.bias": (30,),
+        "layer5.synapses.weight": (10, 30),
+        "layer5.synapses.bias": (10,),
+    }
+    state = initial_state(network, 3)
+    assert {name: tuple(value.shape) for name, value in state.items()} == shapes
+    many = {"layer1.synapses": 25, "layer2.synapses": 27, "layer3.recurrent": 400}
+    for name, sources in many.items():
+        assert 0.9 < state[f"{name}.weight"].abs().max() * sources**0.5 <= 1
+    bound = network.with_weights({name: value.numpy() for name, value in state.items()})
+    assert bound == network
+    assert bound.of(Convolution)[1].weight.shape == (8, 3, 3, 3)
+    assert bound.connections[3].weight.shape == (400, 400)
+
+
+@pytest.mark.parametrize(
+    ("words", "needle"),
+    [
+        (["12c"], "'12c' is no layer; allowed: a list of 1 to 8 words"),
+        (["0"], "has 0 neurons"),
+        (["3c0"], "'3c0' cannot be"),
+        (["3c3s0"], "'3c3s0' cannot be"),
+        (["3c3p3"], "a padding below the kernel"),
+        (["1sum", "3"], "pools nothing"),
+        (["2max", "3"], "'2max' is no layer"),
+        (["3", "2sum2"], "'2sum2' is no layer"),
+        (["٣0"], "is no layer"),
+        (["030"], "'030' is no layer"),
+        (["3c3g2"], "groups that divide the channels"),
+        (["30", "3c3"], "3c3 stands behind 30"),
+        (["30r", "2sum"], "2sum stands behind 30r"),
+        (["2sum"], "have no neurons"),
+        (["3c3", "2sum", "2avg"], "pool what is pooled"),
+        ([], "there are 0 layers"),
+        (["3"] * 9, "there are 9 layers"),
+    ],
+)
+def test_what_is_no_layer_is_refused(words: list[str], needle: str) -> None:
+    with pytest.raises(ParameterError, match=needle) as error:
+        layers_of(words)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words", "needle"),
+    [
+        ((784,), ["3c3"], "3c3 takes .channels, height, width., but is given the shape .784,"),
+        ((), ["30"], "layer input has 0 neurons"),
+        ((-1, -28, 28), ["3c3"], "layer input has -28 neurons"),
+        ((1, 4, 4), ["3c5"], "does not fit the plane of 4 x 4"),
+        ((1, 4, 4), ["3c3", "3avg"], "3avg does not fit the plane of 2 x 2"),
+        ((2, 8, 8), ["4c3g4"], "has 4 groups; allowed are divisors of its channels and of the 2"),
+        ((1, 100, 100), ["90c3"], "layer 90c3 has 864360 neurons"),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(
+    shape: tuple[int, ...], words: list[str], needle: str
+) -> None:
+    with pytest.raises(ParameterError, match=needle) as error:
+        Network.of_chain(shape, layers_of(words), 10)
+    assert "\n" not in str(error.value)
+
+
+def test_usual_numbers_are_left_out_of_words() -> None:
+    assert str(layer_of("12c5")) == str(layer_of("12c5s1p0g1")) == "12c5"

@@ -1,0 +1,92 @@
+"""network.py: sizes, names, and what is refused."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.core.errors import ParameterError
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+
+
+def test_the_default_network_and_a_deep_one() -> None:
+    architecture = Network.of_layers(784, (400,), 10)
+    assert architecture.layer_sizes == (784, 400, 10)
+    assert architecture.layer_names == ("input", "hidden", "output")
+    assert [one.n_out for one in architecture.connections] == [400, 10]
+    assert architecture.synapses == (313_600, 4_000)
+    assert (architecture.neuron.threshold, architecture.neuron.decay) == (1.0, 0.9)
+    assert architecture.parameter_shapes() == {
+        "layer1.synapses.weight": (400, 784),
+        "layer1.synapses.bias": (400,),
+        "layer2.synapses.weight": (10, 400),
+        "layer2.synapses.bias": (10,),
+    }
+    deep = Network.of_layers(5, (4, 3, 2), 1)
+    assert deep.layer_names == ("input", "hidden1", "hidden2", "hidden3", "output")
+    assert deep.synapses == (20, 12, 6, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        ({"hidden": ()}, "at least one hidden layer"),
+        ({"n_input": 0}, "layer input has 0 neurons"),
+        ({"hidden": (3, -1)}, "layer hidden2 has -1 neurons"),
+        ({"n_output": 65_536}, "layer output has 65536 neurons"),
+    ],
+)
+def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
+    valid: dict[str, Any] = {"n_input": 4, "hidden": (3,), "n_output": 2}
+    with pytest.raises(ParameterError, match=needle) as error:
+        Network.of_layers(**{**valid, **arguments})
+    assert "\n" not in str(error.value)
+
+
+def test_the_neurons_of_the_layers() -> None:
+    neuron = LeakyIntegrateAndFire(threshold=(1.0, 0.5, 2.0), decay=0.8, reset="subtract")
+    architecture = Network.of_layers(4, (3, 2), 1, neuron)
+    assert [one.constants for one in architecture.neurons] == [(1.0, 0.8), (0.5, 0.8), (2.0, 0.8)]
+    assert all(one.reset == "subtract" for one in architecture.neurons)
+    with pytest.raises(ParameterError, match="threshold of the neurons is .* a list of 2, one for"):
+        Network.of_layers(4, (3,), 1, neuron)
+
+
+def test_entries_of_files_name_what_is_not_as_before() -> None:
+    assert LeakyIntegrateAndFire().entry() == {"threshold": 1.0, "decay": 0.9}
+    neuron = LeakyIntegrateAndFire(decay=(1.0, 0.5), bias=False, reset="subtract")
+    assert neuron.entry() == {
+        "threshold": 1.0,
+        "decay": [1.0, 0.5],
+        "reset": "subtract",
+        "bias": False,
+    }
+
+
+def test_what_neurons_have_learned() -> None:
+    neuron = LeakyIntegrateAndFire(threshold=2.0, decay=(0.5, 0.75), learned="both")
+    architecture = Network.of_layers(4, (3,), 2, neuron)
+    shapes = architecture.parameter_shapes()
+    assert [name for name, shape in shapes.items() if shape == (1,)] == [
+        "layer1.neurons.decay_logit",
+        "layer1.neurons.log_threshold",
+        "layer2.neurons.decay_logit",
+        "layer2.neurons.log_threshold",
+    ]
+    first = [one.first_learned(name) for one in architecture.neurons for name in one.learned_names]
+    assert first == pytest.approx([0.0, math.log(2), math.log(3), math.log(2)])
+    state = {name: np.zeros(shape) for name, shape in shapes.items()}
+    state["layer1.neurons.decay_logit"][:] = math.log(9)
+    state["layer2.neurons.log_threshold"][:] = math.log(0.25)
+    learned = architecture.learned_from(state)
+    assert [one.constants for one in learned.neurons] == [
+        pytest.approx((1.0, 0.9)),
+        pytest.approx((0.25, 0.5)),
+    ]
+    assert learned.neuron.entry()["learned"] == "both"
+    assert replace(learned, model=neuron) == architecture
+    with pytest.raises(ParameterError, match="numbers above 0 and below 1 where the decay"):
+        Network.of_layers(4, (3,), 2, LeakyIntegrateAndFire(decay=1.0, learned="decay"))

@@ -1,0 +1,83 @@
+"""Pruning: which synapses go, when, and that they stay away in both engines and in the counts."""
+
+import numpy as np
+import pytest
+
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.pruning import PruningSettings, pruning_masks
+from tests.engine.test_engines import batch, witnesses
+from tests.tools.networks import firing_network
+from tests.tools.without_torch import needs_torch
+
+# One worker for all: each would compile the kernels for double precision for itself.
+pytestmark = pytest.mark.xdist_group("engines")
+
+LEARNING = LearningSettings(
+    logit_scale=0.3, label_smoothing=0.1, weight_decay=1e-3, grad_clip_norm=1.0
+)
+HALF = PruningSettings(pruned_fraction=0.5, prune_start=0.2, prune_end=0.6)
+
+
+class TestShare:
+    def test_by_hand_over_ten_epochs(self) -> None:
+        # Pruning epochs are 3 to 6: x = 1/4, 2/4, 3/4, 1.
+        expected = [0, 0]
+        expected += [0.5 * (1 - (1 - x) ** 3) for x in (0.25, 0.5, 0.75, 1.0)]
+        expected += [0.5] * 4
+        assert [HALF.pruned_fraction_at(epoch, 10) for epoch in range(1, 11)] == pytest.approx(
+            expected
+        )
+        assert [HALF.is_pruned_by(epoch, 10) for epoch in range(1, 11)] == [False] * 5 + [True] * 5
+        assert PruningSettings().pruned_fraction_at(1, 10) == 0
+        assert PruningSettings().is_pruned_by(1, 10)
+
+    @pytest.mark.parametrize("max_epochs", [1, 2, 3, 7])
+    @pytest.mark.parametrize(("start", "end"), [(0.0, 0.1), (0.2, 0.6), (0.9, 1.0), (0.99, 1.0)])
+    def test_always_done_by_the_last_epoch(self, max_epochs: int, start: float, end: float) -> None:
+        settings = PruningSettings(pruned_fraction=0.8, prune_start=start, prune_end=end)
+        shares = [
+            settings.pruned_fraction_at(epoch, max_epochs) for epoch in range(1, max_epochs + 1)
+        ]
+        assert shares == sorted(shares)
+        assert settings.is_pruned_by(max_epochs, max_epochs)
+
+
+class TestMasks:
+    def test_the_smallest_over_all_matrices_go(self) -> None:
+        state = {
+            "layer1.synapses.weight": np.array([[0.1, -5.0], [2.0, -0.3]]),
+            "layer1.synapses.bias": np.array([0.0, 0.0]),
+            "layer2.synapses.weight": np.array([[0.2, -4.0]]),
+        }
+        masks = pruning_masks(state, 0.5)
+        assert set(masks) == {"layer1.synapses.weight", "layer2.synapses.weight"}
+        assert masks["layer1.synapses.weight"].tolist() == [[False, True], [True, False]]
+        assert masks["layer2.synapses.weight"].tolist() == [[False, True]]
+
+    def test_of_equals_the_earlier_goes(self) -> None:
+        masks = pruning_masks({"layer1.synapses.weight": np.ones((1, 4))}, 0.5)
+        assert masks["layer1.synapses.weight"].tolist() == [[False, False, True, True]]
+
+
+class TestEngines:
+    @needs_torch
+    @pytest.mark.parametrize("sizes", [(7, 40, 3), (5, 21, 34, 4)])
+    def test_agree_after_pruned_steps(self, sizes: tuple[int, ...]) -> None:
+        architecture, state = firing_network(*sizes)
+        _, events, labels = batch(architecture, 6, 12)
+        engines = witnesses(architecture, state, LEARNING)
+        outcomes = []
+        for engine in engines:
+            engine.train_batch(events, labels, 0.01)
+            masks = pruning_masks(engine.state(), 0.6)
+            engine.prune(masks)
+            outcomes.append([engine.train_batch(events, labels, 0.01) for _ in range(5)])
+            for name, mask in masks.items():
+                weights = engine.state()[name]
+                assert (weights[~mask] == 0).all()
+                assert (weights[mask] != 0).all()
+        for one, other in zip(*outcomes, strict=True):
+            assert one.spikes == other.spikes
+            assert one.synaptic_events == other.synaptic_events
+        for name, values in engines[0].state().items():
+            np.testing.assert_allclose(values, engines[1].state()[name], rtol=1e-9, atol=1e-14)

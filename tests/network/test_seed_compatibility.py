@@ -1,0 +1,206 @@
+"""Both ways: the seed notebook's own code and this project read and run each other's networks.
+
+The notebook lies outside the repository; where it is absent, these tests are skipped.
+"""
+
+import io
+import re
+from contextlib import redirect_stdout
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.data.images import Dataset
+from spikejoule.evaluation.inference import measure_network
+from spikejoule.network.checkpoint import read_complete, write_complete
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from tests.tools.cli import Cli
+from tests.tools.examples import complete_content, trained_network, write_example
+from tests.tools.settings import draw_key, encode
+
+
+@pytest.fixture(scope="module")
+def cells(repository: Path) -> dict[int, str]:
+    """The source of the notebook's code cells by their numbers."""
+    path = repository.parent / "shared" / "seed" / "surrogate_gradient_snn_notebook.txt"
+    if not path.is_file():
+        pytest.skip(f"needs the seed notebook at {path}")
+    parts = re.split(r"^In \[None\]:$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found = {}
+    for part in parts:
+        number = re.search(r"^# Cell (\d+):", part, flags=re.MULTILINE)
+        if number:
+            found[int(number.group(1))] = part.split("\n---\n")[0]
+    assert sorted(found) == list(range(1, 11))
+    return found
+
+
+@pytest.fixture(scope="module")
+def seed(cells: dict[int, str]) -> dict[str, Any]:
+    """The names that the notebook's cells 2 (classes) and 10 (inspection) define."""
+    namespace: dict[str, Any] = {"torch": torch, "nn": torch.nn, "np": np}
+    with redirect_stdout(io.StringIO()):
+        exec(cells[2], namespace)
+        exec(cells[10].split("# Verify the saved checkpoint")[0], namespace)
+    return namespace
+
+
+def seed_network(
+    seed: dict[str, Any],
+    state: dict[str, Any],
+    n_hidden: int = 20,
+    threshold: float = 1.0,
+    decay: float = 0.9,
+) -> Any:
+    network = seed["SimpleSpikingNetwork"](784, n_hidden, 10, threshold=threshold, decay=decay)
+    network.load_state_dict(
+        {name: torch.as_tensor(weights) for name, weights in state.items()}, strict=True
+    )
+    return network.eval()
+
+
+class TestOurNetworkInTheSeedsCode:
+    @pytest.mark.parametrize("engine", ["event", "dense"])
+    @pytest.mark.parametrize(
+        ("n_hidden", "threshold", "decay"), [(400, 1.0, 0.9), (20, 0.75, 1.0), (20, 1.5, 0.0)]
+    )
+    def test_same_spikes_and_predictions(
+        self,
+        seed: dict[str, Any],
+        mnist5k: Dataset,
+        tmp_path: Path,
+        n_hidden: int,
+        threshold: float,
+        decay: float,
+        engine: str,
+    ) -> None:
+        neuron = LeakyIntegrateAndFire(threshold=threshold, decay=decay)
+        network = trained_network((n_hidden,), neuron=neuron)
+        content = torch.load(write_example(tmp_path / "c.pth", network), weights_only=True)
+        assert content["model_class"] == "SimpleSpikingNetwork"
+        theirs = seed_network(seed, content["model_state_dict"], n_hidden, threshold, decay)
+        events = encode(mnist5k.test.images[:200], 50, 80.0, draw_key(7, "test", 0))
+        with torch.no_grad():
+            votes = theirs(torch.from_numpy(events.to_dense(np.float32)))
+        ours = measure_network(network.state, network.architecture, events, engine)
+        assert theirs.get_spike_counts() == ours.counts.totals
+        np.testing.assert_array_equal(ours.class_counts, votes.numpy())
+        np.testing.assert_array_equal(ours.predictions, torch.max(votes, 1)[1].numpy())
+
+    @pytest.mark.parametrize(
+        "neuron", [{"reset": "subtract"}, {"decay": (1.0, 0.5)}, {"decay": (0.8, 0.9)}]
+    )
+    def test_what_it_says_it_cannot(
+        self, seed: dict[str, Any], mnist5k: Dataset, neuron: dict[str, Any]
+    ) -> None:
+        network = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
+        assert complete_content(network)["model_class"] == "spikejoule.SpikingNetwork"
+        events = encode(mnist5k.test.images[:100], 50, 80.0, draw_key(7, "test", 0))
+        theirs = seed_network(seed, network.state)
+        with torch.no_grad():
+            theirs(torch.from_numpy(events.to_dense(np.float32)))
+        ours = measure_network(network.state, network.architecture, events)
+        assert theirs.get_spike_counts() != ours.counts.totals
+
+    def test_a_network_without_biases_does_not_load_there(self, seed: dict[str, Any]) -> None:
+        network = trained_network(neuron=LeakyIntegrateAndFire(bias=False))
+        assert complete_content(network)["model_class"] == "spikejoule.SpikingNetwork"
+        with pytest.raises(RuntimeError, match=r"Missing key.*synapses\.bias"):
+            seed_network(seed, network.state)
+
+    def test_the_seeds_inspection_prints_our_checkpoint_to_the_end(
+        self, seed: dict[str, Any], tmp_path: Path
+    ) -> None:
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            content = seed["inspect_surrogate_checkpoint"](write_example(tmp_path / "c.pth"))
+        text = printed.getvalue()
+        for words in (
+            "Schema: surrogate_complete_v1", "Timestamp: 2026-03-04 05:06:19", "Hidden: 20",
+            "Time window: 50", "Max rate: 80.0 Hz", "Samples: 200", "Time: 12.5s",
+            "Best val acc: 87.00%", "91.25%", "Total hidden:  9,020", "Input/inference:    400.00",
+            "Total synapses:    15,880", "Fanout hidden→out: 10", "Dense ops/inference:  794,000",
+            "Event syn/inference:  11,000.00", "Sparsity ratio:       0.013854",
+        ):  # fmt: skip
+            assert words in text
+        assert content["test_accuracy"] == 91.25
+
+    def test_every_key_that_the_seed_writes_is_in_ours(self, seed_checkpoint: Path) -> None:
+        theirs = torch.load(seed_checkpoint, weights_only=False)
+        ours = complete_content()
+        for name, value in theirs.items():
+            assert name in ours
+            if isinstance(value, dict) and name != "model_state_dict":
+                assert set(value) <= set(ours[name]), name
+
+
+@pytest.fixture(scope="module")
+def seed_checkpoint(
+    cells: dict[int, str], seed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A checkpoint that the notebook's own cell 9 has written."""
+    path = tmp_path_factory.mktemp("seed") / "surrogate_snn_checkpoint.pth"
+    state = {name: torch.from_numpy(weights) for name, weights in trained_network().state.items()}
+    network = seed_network(seed, state)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.003, weight_decay=1e-5)
+    namespace = {
+        "torch": torch, "datetime": datetime, "snn": network, "optimizer": optimizer,
+        "best_model_state": {name: value.clone() for name, value in network.state_dict().items()},
+        "N_INPUT": 784, "N_HIDDEN": 20, "N_OUTPUT": 10, "TIME_WINDOW": 50, "MAX_RATE": 80,
+        "BATCH_SIZE": 64, "MAX_EPOCHS": 20, "LEARNING_RATE": 0.003, "WEIGHT_DECAY": 1e-5,
+        "PATIENCE": 5, "CHECKPOINT_PATH": str(path),
+        "epochs_trained": 2, "total_training_samples": 120_000, "training_time": 145.6,
+        "best_val_acc": 84.64,
+        "training_history": {
+            "losses": [0.9, 0.7], "train_acc": [70.0, 80.0], "val_acc": [80.0, 84.64],
+            "epoch_times": [72.8, 72.8],
+        },
+        # what makes a plain safe load refuse the file
+        "test_accuracy": 100 * np.mean(np.arange(10_000) < 8443),
+        "training_spikes": {"input": 49_176_000.0, "hidden": 47_880_000.0, "output": 26_172_000.0},
+        "inference_spikes": {"input": 1_569_177.0, "hidden": 1_787_084.0, "output": 609_075.0},
+        "inference_samples_seen": 4096, "inference_time": 9.5,
+    }  # fmt: skip
+    with redirect_stdout(io.StringIO()):
+        exec(cells[9], namespace)
+    return path
+
+
+class TestTheSeedsCheckpointHere:
+    def test_a_plain_safe_load_refuses_it(self, seed_checkpoint: Path) -> None:
+        with pytest.raises(Exception, match="numpy"):
+            torch.load(seed_checkpoint, weights_only=True)
+
+    def test_inspect(self, seed_checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
+        checkpoint = read_complete(seed_checkpoint)
+        for name, weights in trained_network().state.items():
+            np.testing.assert_array_equal(checkpoint.state[name], weights)
+        write_complete(tmp_path / "plain.pth", checkpoint.content)
+        assert torch.load(tmp_path / "plain.pth", weights_only=True)["test_accuracy"] == 84.43
+        assert checkpoint.content["test_accuracy"] == 84.43
+        text = cli.text("inspect", seed_checkpoint)
+        for number in ("84.43", "84.64", "49176000", "409.8", "1787084", "436.29", "145.6"):
+            assert f": {number}" in text
+        assert cli.json("inspect", seed_checkpoint)["test_accuracy"] == 84.43
+
+    def test_proxies(self, seed_checkpoint: Path, cli: Cli) -> None:
+        found = cli.json("energy", seed_checkpoint)["inputs"]["proxies"]
+        recorded = torch.load(seed_checkpoint, weights_only=False)["energy_proxies"]
+        assert found["synaptic_events_per_inference"] == recorded["event_syn_per_inference"]
+        assert found["dense_operations_per_inference"] == recorded["dense_ops_per_inference"]
+        assert found["sparsity_ratio"] == recorded["sparsity_ratio"]
+
+    def test_energy(self, seed_checkpoint: Path, cli: Cli) -> None:
+        found = cli.json("energy", seed_checkpoint)
+        # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and step
+        events = (1_569_177 * 20 + 1_787_084 * 10) / 4096
+        assert 1000 * found["headline"]["arithmetic_nj"] == pytest.approx(
+            0.9 * events + 4.6 * 50 * 30
+        )
+        roots = [row["count"] for row in found["energies"] if row["term"] == "optimizer_root"]
+        assert set(roots) == {2 * 938 * (784 * 20 + 20 + 20 * 10 + 10)}
+        assert "a mean, 4,096 images: no interval" in cli.text("energy", seed_checkpoint)

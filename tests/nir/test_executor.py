@@ -1,0 +1,524 @@
+"""Foreign graphs: every spike and every count as plain loops have them."""
+
+import re
+import tracemalloc
+from dataclasses import replace
+from typing import Any
+
+import nir
+import numba
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d, conv2d
+
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.encoding.events import EventList
+from spikejoule.energy.from_graph import price_graph
+from spikejoule.engine import run_network
+from spikejoule.network.network import Convolution, Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.nir import executor, running
+from spikejoule.nir.conventions import Conventions
+from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.nir_in import network_of, read_nir
+from spikejoule.nir.nir_out import graph_without_nodes, nir_graph
+from spikejoule.nir.running import run_graph
+from tests.nir.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
+from tests.nir.naive_graph import NaiveGraph
+from tests.tools.examples import trained_network
+from tests.tools.refusals import refusal
+
+STEPS = 8
+GIVEN = Conventions(
+    dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero", pruned=False
+)
+CHOICES: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "above the threshold": {"comparison": "gt"},
+    "by subtraction": {"reset": "subtract"},
+    "current later": {"current": "next_step"},
+    "from the leak": {"initial": "leak"},
+    "from the reset": {"initial": "reset"},
+    "zero is no synapse": {"pruned": True},
+}
+
+
+def spikes_for(graph: nir.NIRGraph, samples: int = 2, density: float = 0.3) -> EventList:
+    shape = network_of(graph).input.out_shape
+    generator = np.random.default_rng(5)
+    return EventList.from_dense(generator.random((samples, STEPS, int(np.prod(shape)))) < density)
+
+
+def naive_of(name: str, graph: nir.NIRGraph, given: Conventions) -> NaiveGraph:
+    """The plain loops of a graph: its own nodes, flat; shapes are those that torch confirms."""
+    network = network_of(graph)
+    nodes, stack = {}, [("", graph)]
+    while stack:
+        prefix, inner = stack.pop()
+        for key, node in inner.nodes.items():
+            if isinstance(node, nir.NIRGraph):
+                stack.append((f"{prefix}{key}.", node))
+            elif prefix and isinstance(node, nir.Input | nir.Output):
+                nodes[f"{prefix}{key}"] = nir.Flatten({"input": node.input_type["input"]}, 0, -1)
+            else:
+                nodes[f"{prefix}{key}"] = node
+    order = ORDERS.get(name, list(network.nodes))
+    options = {key: getattr(given, key) for key in
+               ("dt", "reset", "comparison", "current", "initial", "pruned")}  # fmt: skip
+    shapes = {key: node.out_shape for key, node in network.nodes.items()}
+    return NaiveGraph(nodes, shapes, network.edges, order, WAITING.get(name, ()), **options)
+
+
+def compare(name: str, graph: nir.NIRGraph, given: Conventions, run: GraphRun) -> None:
+    events = spikes_for(graph)
+    naive = naive_of(name, graph, given)
+    for sample, inputs in enumerate(events.to_dense(np.int64).tolist()):
+        gave, counts = naive.run(inputs)
+        assert np.array_equal(run.output[sample], np.sum(gave["output"], axis=0))
+        for kind, of_nodes in counts.items():
+            for node in naive.order:
+                found = int(run.of(kind, node)[sample])
+                assert found == of_nodes[node], (kind, node)
+
+
+@pytest.mark.parametrize(
+    ("name", "choice"),
+    [(name, choice) for name in GRAPHS for choice in CHOICES
+     if (name, choice) != ("leak and reset", "by subtraction")],  # refused, see below
+)  # fmt: skip
+def test_plain_loops_give_the_same(name: str, choice: str) -> None:
+    given = replace(GIVEN, **CHOICES[choice])
+    graph = GRAPHS[name](Maker())
+    run = run_graph(graph, spikes_for(graph), given, np.float64)
+    assert run.total("spikes").sum() > 15
+    compare(name, graph, given, run)
+
+
+def test_every_kind_of_count_occurs() -> None:
+    """What the comparison above compares is not nothing."""
+    totals = {}
+    for name, make in GRAPHS.items():
+        graph = make(Maker())
+        run = run_graph(graph, spikes_for(graph), GIVEN, np.float64)
+        totals[name] = {kind: int(run.total(kind).sum()) for kind in run.counts}
+    for kind in ("spikes", "events", "macs", "additions", "multiplications", "values"):
+        assert sum(one[kind] > 0 for one in totals.values()) >= 2, kind
+    assert totals["convolution"]["macs"] > 50
+    assert totals["fully connected"]["macs"] == 0
+
+
+def test_a_delay_inside_a_cycle_as_its_equations_have_it() -> None:
+    """v[t] = v[t-1] / 2 + W x[t] + U s[t - d], with the delay d of the neuron that spiked."""
+    make, steps = Maker(7), 30
+    weight, back, delay = make.numbers(5, 4), make.numbers(5, 5), np.array([1, 2, 1, 4, 7])
+    each = np.ones(5)
+    lif = nir.LIF(2 * DT * each, 2 * each, 0 * each, each, 0 * each)
+    graph = nir.NIRGraph(
+        {"input": nir.Input(np.array([4])), "in": nir.Linear(weight), "lif": lif,
+         "delay": nir.Delay(DT * delay), "back": nir.Linear(back),
+         "output": nir.Output(np.array([5]))},
+        [("input", "in"), ("in", "lif"), ("lif", "delay"), ("delay", "back"), ("back", "lif"),
+         ("lif", "output")],
+    )  # fmt: skip
+    x = np.random.default_rng(8).random((steps, 4)) < 0.3
+    v, spikes, arrived = np.zeros(5), np.zeros((steps, 5)), 0
+    for t in range(steps):
+        late = np.array([spikes[t - d, k] if t >= d else 0 for k, d in enumerate(delay)])
+        v = v / 2 + weight @ x[t] + back @ late
+        spikes[t], v = v >= 1, np.where(v >= 1, 0, v)
+        arrived += int(late.sum())
+    run = run_graph(graph, EventList.from_dense(x[None]), GIVEN, np.float64, ["lif"])
+    assert np.array_equal(run.recorded["lif"].to_dense()[0], spikes)
+    assert run.of("events", "back").tolist() == [5 * arrived]
+    assert not run.network.waiting
+    assert arrived > 20
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_result_does_not_depend_on_the_batch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three blocks of samples, of which the last is not full; each a batch; samples alone."""
+    graph = GRAPHS[name](Maker())
+    events = spikes_for(graph, samples=35)
+    together = run_graph(graph, events, GIVEN, engine="graph")
+    assert together.output[32:].any()
+    for sample in (0, 17, 34):
+        alone = run_graph(graph, events.select(slice(sample, sample + 1)), GIVEN, engine="graph")
+        assert alone.output[0].tobytes() == together.output[sample].tobytes()
+        for kind, of_nodes in together.counts.items():
+            for node, found in of_nodes.items():
+                assert alone.counts[kind][node] == found[sample], (kind, node)
+    monkeypatch.setattr(executor, "_MOST_SAMPLES", 16)
+    monkeypatch.setattr(executor, "_THREAD_NUMBERS", 1)
+    apart = run_graph(graph, events, GIVEN, engine="graph")
+    assert apart.output.tobytes() == together.output.tobytes()
+    for kind, of_nodes in together.counts.items():
+        for node, found in of_nodes.items():
+            assert np.array_equal(apart.counts[kind][node], found), (kind, node)
+
+
+class TestMemory:
+    def peak(self, graph: nir.NIRGraph, events: EventList) -> int:
+        """Bytes that a run on one thread has at most."""
+        threads = numba.get_num_threads()
+        numba.set_num_threads(1)
+        tracemalloc.start()
+        try:
+            run_graph(graph, events, GIVEN)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            numba.set_num_threads(threads)
+
+    def test_a_batch_leaves_its_counts_and_its_output_alone(self) -> None:
+        """400 samples of 13,872 units in 40 batches; all of their arrays would be 80 MB."""
+        pool = nir.SumPool2d(np.array([34, 34]), np.array([34, 34]), np.array([0, 0]))
+        nodes = {"a": Maker().conv2d(8, 2, (3, 3), padding=1), "b": Maker().if_(8, 34, 34),
+                 "c": pool}  # fmt: skip
+        graph = graph_of(nodes, (2, 34, 34), (8, 1, 1))
+        assert self.peak(graph, spikes_for(graph, samples=400, density=0.001)) < 40e6
+
+    def test_a_delay_holds_what_the_samples_last(self) -> None:
+        """Of ten million steps eight are taken: a ring for all would be 10 GB."""
+        for steps in (1e7, 1e30):  # the latter no integer has
+            nodes = {"a": nir.Delay(DT * np.full(64, steps)), "b": Maker().linear(64, 3)}
+            graph = graph_of(nodes, (64,), (3,))
+            events = spikes_for(graph)
+            assert self.peak(graph, events) < 10e6
+            run = run_graph(graph, events, GIVEN)
+            assert not run.of("spikes", "a").any()
+            assert not run.output.any()
+
+
+@pytest.mark.parametrize("seed", range(18))
+def test_windows_are_those_of_torch(seed: int) -> None:
+    """Any stride, padding, dilation and number of groups; values in float64.
+
+    From seed 12 on neighbouring columns are a run, which the kernel adds at once.
+    """
+    generator = np.random.default_rng(seed)
+    groups, per_group = (int(value) for value in generator.integers(1, 4, 2))
+    kernel, stride, dilation = (
+        tuple(int(value) for value in generator.integers(1, 4, 2)) for _ in range(3)
+    )
+    padding = tuple(int(value) for value in generator.integers(0, 3, 2))
+    if seed >= 12:
+        groups, kernel = 1, (kernel[0], max(kernel[1], 2))
+        stride, dilation = (stride[0], 1), (dilation[0], 1)
+    channels, size = groups * per_group, tuple(int(v) for v in generator.integers(8, 12, 2))
+    node = Maker(seed).conv2d(
+        2 * groups, per_group, kernel, stride=stride, padding=padding, dilation=dilation,
+        groups=groups,
+    )  # fmt: skip
+    probe = torch.ones(1, channels, *size, dtype=torch.float64)
+    weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    shape = tuple(conv2d(probe, weight, bias, **options).shape[1:])
+    pool = nir.AvgPool2d(np.array([2, 2]), np.array([2, 1]), np.array([1, 0]))
+    graph = graph_of({"a": node, "b": pool}, (channels, *size), (1,))
+    layer = network_of(graph).nodes["a"]
+    assert layer.out_shape == shape
+    assert isinstance(layer, Convolution)
+    events = spikes_for(graph, samples=2)
+    run = run_graph(graph, events, Conventions(), np.float64)
+    dense = torch.from_numpy(events.to_dense(np.float64)).reshape(-1, channels, *size)
+    expected = avg_pool2d(conv2d(dense, weight, bias, **options), (2, 2), (2, 1), (1, 0))
+    expected = expected.reshape(2, STEPS, -1).sum(dim=1)
+    assert np.allclose(run.output, expected.numpy(), atol=1e-12)
+    # Each output of each step counts the ones under its window: a convolution of ones.
+    reached = conv2d(dense, torch.ones_like(weight), None, **options).sum()
+    assert int(run.of("events", "a").sum()) == int(reached)
+
+
+class TestEventEngine:
+    """Fully connected graphs that the project's own kernels run."""
+
+    @pytest.mark.parametrize(
+        "neuron",
+        [{}, {"bias": False}, {"decay": 1.0}, {"threshold": (1.0, 0.7, 0.5), "decay": (1, 0.6, 0)},
+         {"reset": "subtract"}, {"learned": "both"}],
+        ids=str,
+    )  # fmt: skip
+    def test_a_graph_of_ours_needs_nothing_said(self, neuron: dict[str, Any]) -> None:
+        network = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
+        graph = nir_graph(network)
+        events = spikes_for(graph, samples=20, density=0.02)
+        first, _, last = run_network(network.state, network.architecture, events)
+        names = ("neurons1", "neurons3")
+        fast = run_graph(graph, events, record=names)
+        slow = run_graph(graph, events, record=names, engine="graph")
+        assert (fast.engine, slow.engine) == ("event", "graph")
+        for name, ours in zip(names, (first, last), strict=True):
+            assert ours.n_events > 0
+            for run in (fast, slow):
+                assert np.array_equal(run.recorded[name].to_dense(), ours.to_dense())
+        assert np.array_equal(fast.output, slow.output)
+        assert np.array_equal(fast.predictions, slow.predictions)
+        for kind in fast.counts:
+            assert fast.counts[kind].keys() <= slow.counts[kind].keys() | {"input"}
+            for name in fast.counts[kind]:
+                assert np.array_equal(fast.of(kind, name), slow.of(kind, name))
+
+    def test_above_the_threshold_is_the_next_number(self) -> None:
+        """One weight lifts a neuron to its threshold exactly: it fires for ge, and not for gt."""
+        make = Maker()
+        nodes = {"a": nir.Linear(np.eye(6)), "b": make.if_(6), "c": nir.Linear(np.eye(6)),
+                 "d": make.if_(6)}  # fmt: skip
+        for node in (nodes["b"], nodes["d"]):
+            node.v_threshold[:] = 1.0
+        graph = graph_of(nodes, (6,), (6,))
+        events = spikes_for(graph)
+        for comparison, share in (("ge", 1.0), ("gt", 0.5)):
+            given = replace(GIVEN, comparison=comparison)
+            fast, slow = (run_graph(graph, events, given, engine=e) for e in ("auto", "graph"))
+            assert (fast.engine, slow.engine) == ("event", "graph")
+            assert np.array_equal(fast.output, slow.output)
+            assert fast.of("spikes", "b").sum() <= share * events.n_events
+            assert (fast.of("spikes", "b").sum() == events.n_events) == (comparison == "ge")
+
+
+class TestMixture:
+    """Layers that the event engine runs, before others that it does not."""
+
+    @pytest.mark.parametrize("name", ["recurrent", "convolution", "joined", "delays"])
+    def test_a_layer_on_the_events_goes_by_itself(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Spikes and counts are those that the executor alone has; it runs what is left."""
+        graph, make = GRAPHS[name](Maker()), Maker(3)
+        shape = network_of(graph).input.out_shape
+        if name == "convolution":  # a dense layer gives no shape
+            graph.nodes["a"].input_shape = shape[1:]
+        n_inputs = int(np.prod(shape))
+        own = make.if_(n_inputs)
+        own.v_threshold[:] = 0.5
+        nodes = {"input": nir.Input(np.array([7])), "dense": make.affine(7, n_inputs), "own": own}
+        edges = [("own" if one == "input" else one, to) for one, to in graph.edges]
+        graph = nir.NIRGraph(
+            {**graph.nodes, **nodes}, [("input", "dense"), ("dense", "own"), *edges],
+            type_check=False,
+        )  # fmt: skip
+        events = spikes_for(graph, samples=20)
+        ran: list[set[str]] = []
+        execute = running.execute
+
+        def watched(part: Network, *others: Any) -> Any:
+            ran.append(set(part.nodes))
+            return execute(part, *others)
+
+        monkeypatch.setattr(running, "execute", watched)
+        record = sorted(network_of(graph).spiking)
+        mixed, alone = (
+            run_graph(graph, events, GIVEN, record=record, engine=one) for one in ("auto", "graph")
+        )
+        assert ran == [set(mixed.network.nodes) - {"input", "dense"}, set(mixed.network.nodes)]
+        assert mixed.output.any()
+        assert np.array_equal(mixed.output, alone.output)
+        assert {"input", "own"} <= alone.recorded.keys()
+        for name, spikes in alone.recorded.items():
+            assert np.array_equal(mixed.recorded[name].sources, spikes.sources), name
+            assert np.array_equal(mixed.recorded[name].offsets, spikes.offsets), name
+        for kind, of_nodes in alone.counts.items():
+            for node, counts in of_nodes.items():
+                assert np.array_equal(mixed.of(kind, node), counts), (kind, node)
+
+
+def test_a_lif_neuron_that_never_decays_is_an_if_neuron() -> None:
+    """Its spikes, its counts, and the kernels that run it: snnTorch's ``beta=1``."""
+    given = replace(GIVEN, reset="subtract")
+    graphs = [GRAPHS["fully connected"](Maker()) for _ in range(2)]
+    threshold = np.full(5, 1.5)
+    endless = np.full(5, np.inf)
+    graphs[0].nodes["b"] = nir.LIF(endless, endless, np.zeros(5), threshold)
+    graphs[1].nodes["b"] = nir.IF(np.full(5, 1 / DT), threshold)
+    first, second = (run_graph(one, spikes_for(one), given, record=("b", "d")) for one in graphs)
+    assert first.engine == second.engine
+    assert first.total("spikes").sum() > 15
+    assert first.leaks_of(first.network.nodes["b"]) == 0  # type: ignore[arg-type]
+    for name in ("b", "d"):
+        assert np.array_equal(first.recorded[name].sources, second.recorded[name].sources)
+
+
+class TestAnswers:
+    def test_the_largest_count_that_several_share_is_no_answer(self) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        run = run_graph(graph, spikes_for(graph, samples=20), GIVEN)
+        counts = np.array([[0, 0, 0, 0], [2, 5, 5, 1], [0, 0, 3, 0], [4, 4, 4, 5]])
+        assert replace(run, output=counts).predictions.tolist() == [-1, -1, 2, 3]
+
+    def test_a_silent_network_is_right_nowhere_and_is_named(self) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        graph.nodes["d"].v_threshold += 100
+        with pytest.warns(UserWarning, match="no spike of d in any of the 2 samples"):
+            analysis = price_graph(graph, spikes_for(graph), GIVEN, labels=np.zeros(2, np.int64))
+        assert analysis.inputs.accuracy.test_percent == 0
+        assert dict(analysis.inputs.facts)["no answer, for equal spike counts"] == "2 of 2"
+
+
+class TestConventions:
+    @pytest.mark.parametrize(
+        ("name", "given", "words"),
+        [
+            ("recurrent", dict.fromkeys(("dt", "reset", "comparison", "current")),
+             "dt .seconds.*; reset .zero or.*; comparison .ge or.*; current .same_step"),
+            ("leak and reset", {"initial": None}, "initial"),
+            ("leak and reset", {"reset": "subtract"}, "resets to its v_reset"),
+            ("fully connected", {"reset": "hard"}, "reset is 'hard'; allowed are zero, subtract"),
+            ("fully connected", {"dt": 0.0}, "dt is 0.0"),
+            ("fully connected", {"dt": 1.0}, "the tau of the node 'b'"),
+            ("delays", {"dt": DT / 1.5}, "no whole number of steps"),
+        ],
+    )  # fmt: skip
+    def test_what_is_missing_or_does_not_fit(
+        self, name: str, given: dict[str, Any], words: str
+    ) -> None:
+        graph = GRAPHS[name](Maker())
+        with pytest.raises(ParameterError, match=words):
+            run_graph(graph, spikes_for(graph), replace(GIVEN, **given))
+
+
+class TestFiles:
+    def test_a_file_holds_what_is_in_memory(self, tmp_path: Any) -> None:
+        for name, make in GRAPHS.items():
+            graph = make(Maker())
+            network = network_of(graph)
+            for key, node in graph.nodes.items():  # nir writes no None
+                if getattr(node, "input_shape", ()) is None:
+                    sizes = network.nodes[key].in_shape[1:]
+                    node.input_shape = sizes if isinstance(node, nir.Conv2d) else sizes[-1]
+            nir.write(tmp_path / "graph.nir", graph)
+            read = read_nir(tmp_path / "graph.nir")
+            assert read == network, name
+            for one, other in zip(read.connections, network.connections, strict=True):
+                assert np.array_equal(one.weight, other.weight), name
+
+    def test_an_unknown_node_is_refused_by_name(self, tmp_path: Any) -> None:
+        import h5py
+
+        path = tmp_path / "graph.nir"
+        nir.write(path, GRAPHS["nested"](Maker()))
+        with h5py.File(path, "r+") as file:
+            node = file["node/nodes/layer/nodes/lif"]
+            del node["type"]
+            node["type"] = "Izhikevich"
+        with pytest.raises(ArtifactError, match="the node 'lif' is a Izhikevich; allowed are"):
+            read_nir(path)
+
+    def test_what_is_damaged_is_one_sentence(self, tmp_path: Any) -> None:
+        import h5py
+
+        path = tmp_path / "graph.nir"
+        for place, value, words in (
+            ("node", 3.0, "damaged or not a NIR file"),
+            ("node/nodes/a", 3.0, "damaged"),
+            ("node/nodes/a/weight", np.ones((5, 6), np.complex64), "complex64 where numbers"),
+            ("node/nodes/a/weight", np.full((5, 6), 1e39), "not finite in float32"),
+            ("node/nodes/input/shape", np.array([6.5]), "where whole numbers are needed"),
+            ("node/nodes/input/shape", "six", "'input' .Input. is damaged"),
+            ("node/nodes/input/shape", np.array([10**11]), "has 100,000,000,000 units; allowed"),
+            ("node/metadata", 3, "metadata without names: 3"),
+            ("node/nodes/c/weight", np.ones((0, 5), np.float32), "the node 'c' has 0 units"),
+        ):
+            nir.write(path, GRAPHS["fully connected"](Maker()))
+            with h5py.File(path, "r+") as file:
+                if place in file:
+                    del file[place]
+                file[place] = value
+            assert re.search(words, refusal(read_nir, path))
+        nir.write(path, GRAPHS["fully connected"](Maker()))
+        with h5py.File(path, "r+") as file:
+            file.move("node/nodes/a", b"node/nodes/\xff")
+        assert "damaged or not a NIR file" in refusal(read_nir, path)
+        nir.write(path, GRAPHS["fully connected"](Maker()))
+        whole = path.read_bytes()
+        for n_bytes in (0, 100, len(whole) // 2, len(whole) - 10):
+            path.write_bytes(whole[:n_bytes])
+            assert "damaged or not a NIR file" in refusal(read_nir, path)
+        assert "does not exist" in refusal(read_nir, tmp_path / "none.nir")
+
+    @pytest.mark.parametrize(
+        ("words", "change"),
+        [
+            ("from elsewhere", "external"),
+            ("from elsewhere", "link"),
+            ("declares 36,893,488,147", "huge"),
+            ("declares 2,147,48", "just under 2 GiB in float32"),
+            ("in several places", "within itself"),
+            ("nested too deep", "nested"),
+        ],
+    )
+    def test_what_hdf5_would_read_elsewhere_or_without_end(
+        self, words: str, change: str, tmp_path: Any
+    ) -> None:
+        import h5py
+
+        path = tmp_path / "graph.nir"
+        nir.write(path, GRAPHS["fully connected"](Maker()))
+        with h5py.File(path, "r+") as file:
+            node = file["node/nodes/a"]
+            del node["weight"]
+            if change == "external":
+                (tmp_path / "elsewhere").write_bytes(bytes(120))
+                place = [(str(tmp_path / "elsewhere"), 0, 120)]
+                node.create_dataset("weight", (5, 6), "f4", external=place)
+            elif change == "link":
+                node["weight"] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "/weight")
+            elif change == "huge":
+                node.create_dataset("weight", (2**31, 2**31), "f4", chunks=(1, 1024))
+            elif change.startswith("just"):
+                for number in range(3):
+                    node.create_dataset(f"w{number}", (2**27,), "f4", chunks=(1024,))
+            elif change == "nested":
+                node.create_group("/".join(["weight", *["nodes"] * 1000]))
+            else:
+                node["weight"] = file["node"]
+        assert words in refusal(read_nir, path)
+
+
+class TestStructure:
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"edges": [("a", "nowhere")]}, "an end 'nowhere' that is no node"),
+            ({"edges": [("a", "b")]}, "a -> b is there twice"),
+            ({"nodes": {"in2": nir.Input(np.array([3]))}}, "this one has input, in2"),
+            ({"nodes": {"alone": nir.Scale(np.ones(3))}}, "the input leads to no node alone"),
+            ({"nodes": {"c": nir.Linear(np.ones((4, 6)))}}, "the node 'c' takes 6 values"),
+            ({"edges": [("a", "d")]}, "the node 'd' takes the shape"),
+            ({"nodes": {"c": nir.Linear(np.full((4, 5), np.nan))}}, "not finite"),
+            ({"edges": [("b", "input")]}, "b -> input leads into the input"),
+            ({"nodes": {"b": nir.LIF(*np.zeros((5, 5)))}}, "a tau that is not above 0"),
+            ({"nodes": {"b": nir.LIF(np.full(5, np.inf), *np.ones((4, 5)))}},
+             "a tau and a r of which one alone is infinite"),
+            ({"nodes": {"b": nir.IF(np.full(5, np.inf), np.ones(5))}}, "one alone is infinite"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )  # fmt: skip
+    def test_what_does_not_fit_is_named(self, changes: dict[str, Any], words: str) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        nodes = {**graph.nodes, **changes.get("nodes", {})}
+        edges = [*graph.edges, *changes.get("edges", ())]
+        with pytest.raises(ArtifactError, match=words):
+            network_of(nir.NIRGraph(nodes, edges, type_check=False))
+
+    @pytest.mark.parametrize("options", [{}, {"stride": 0}, {"dilation": 0}, {"padding": -1}])
+    def test_a_window_that_does_not_fit(self, options: dict[str, int]) -> None:
+        node, rows = Maker().conv2d(2, 2, (5, 5), **options), 9 if options else 4
+        graph = graph_of({"a": node}, (2, rows, 9), (1,))
+        with pytest.raises(ArtifactError, match="the node 'a' has a window that does not fit"):
+            network_of(graph)
+
+    def test_as_many_numbers_in_another_shape(self) -> None:
+        """Rows for columns; a flat list of numbers counts in C order."""
+        with pytest.raises(ArtifactError, match=r"its r has the shape \(3, 2\)"):
+            network_of(graph_of({"a": Maker().if_(3, 2)}, (2, 3), (2, 3)))
+        for shape in ((6,), (2, 3), (1, 2, 3)):
+            network_of(graph_of({"a": Maker().if_(*shape)}, (2, 3), (2, 3)))
+
+    def test_names_are_printable(self) -> None:
+        graph = graph_of({"\x1b[2Ja": Maker().if_(3)}, (3,), (3,))
+        assert "\\u001b[2Ja" in network_of(graph).nodes
+
+    def test_a_graph_that_says_why_it_is_empty(self) -> None:
+        with pytest.raises(ArtifactError, match="no nodes: the neuron has no node in NIR"):
+            network_of(graph_without_nodes("the neuron has no node in NIR"))

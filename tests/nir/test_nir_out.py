@@ -1,0 +1,132 @@
+"""Networks as NIR graphs: what stands in the file, and that nir itself reads it."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+import torch
+
+from spikejoule import __version__
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.encoders.none import NoEncoding
+from spikejoule.encoding.events import EventList
+from spikejoule.engine import run_network
+from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.layers import layers_of
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.trained import TrainedNetwork, load_trained, save_trained
+from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.nir_out import metadata_of, nir_graph, write_nir
+from spikejoule.nir.running import run_graph
+from tests.tools.examples import quantised_network, trained_network, write_example
+from tests.tools.networks import spike_trains
+
+DT = 1e-4
+
+
+def with_neuron(**parameters: Any) -> TrainedNetwork:
+    return trained_network((20, 12), neuron=LeakyIntegrateAndFire(**parameters))
+
+
+def through_a_file(folder: Path, network: Any) -> nir.NIRGraph:
+    write_nir(folder / "network.nir", nir_graph(network))
+    return nir.read(folder / "network.nir")
+
+
+class TestMetadata:
+    @pytest.mark.parametrize("reset", ["zero", "subtract"])
+    def test_what_nir_does_not_say(self, reset: str, tmp_path: Path) -> None:
+        network = with_neuron(reset=reset)
+        for graph in (nir_graph(network), through_a_file(tmp_path, network)):
+            stated = metadata_of(graph)
+            assert (stated.dt, stated.step_ms, stated.comparison) == (DT, 1.0, ">=")
+            assert (stated.reset, stated.leak, stated.input) == (reset, "decay * u", "spikes")
+            assert stated.encoding == {
+                "type": "poisson", "time_window": 50, "max_rate_hz": 80.0,
+            }  # fmt: skip
+            assert (stated.pruned, stated.version) == (False, __version__)
+            assert stated.quantisation is None
+
+    @pytest.mark.parametrize(
+        ("encoder", "step_ms", "inputs"),
+        [
+            (NoEncoding(time_window=12, window_ms=30.0), 2.5, "spikes"),
+            (Direct(time_window=12), 1.0, "currents"),
+        ],
+    )
+    def test_other_encodings(
+        self, encoder: Encoder, step_ms: float, inputs: str, tmp_path: Path
+    ) -> None:
+        network = replace(trained_network(), encoder=encoder)
+        stated = metadata_of(through_a_file(tmp_path, network))
+        assert (stated.encoding, stated.step_ms) == (encoder.entry(), step_ms)
+        assert stated.input == inputs
+
+    def test_of_another_writer_or_damaged(self) -> None:
+        with pytest.raises(ArtifactError, match="must have metadata of the format"):
+            metadata_of(nir.NIRGraph({}, [], {"producer": "somebody"}))
+        graph = nir_graph(trained_network())
+        graph.metadata["reset"] = "bounce"
+        with pytest.raises(ArtifactError, match="metadata: reset is 'bounce'"):
+            metadata_of(graph)
+
+
+class TestIntegers:
+    @pytest.mark.parametrize(
+        ("weight_bits", "state_bits", "neuron"),
+        [(2, 32, {"bias": False, "reset": "subtract"}), (4, 16, {}), (8, 32, {"decay": 1.0})],
+    )
+    def test_bit_for_bit_those_of_the_checkpoint(
+        self, weight_bits: int, state_bits: int, neuron: dict[str, Any], tmp_path: Path
+    ) -> None:
+        network = quantised_network(weight_bits, state_bits, **neuron)
+        save_trained(tmp_path / "trained.pth", network)
+        graph = through_a_file(tmp_path, network)
+        stored = torch.load(tmp_path / "trained.pth", weights_only=True)["quantisation"]
+        found = metadata_of(graph).quantisation
+        assert found is not None
+        for name in ("weight_bits", "state_bits", "exponents", "thresholds", "leak_factors"):
+            assert getattr(found, name) == stored[name]
+        assert found.integers.keys() == stored["integers"].keys()
+        for name, integers in stored["integers"].items():
+            assert found.integers[name].dtype == integers.numpy().dtype
+            assert np.array_equal(found.integers[name], integers.numpy())
+        assert metadata_of(graph).leak == "floor(m u / 256)"
+
+
+def test_groups_of_channels(tmp_path: Path) -> None:
+    network = Network.of_chain((2, 6, 6), layers_of(["4c3g2", "2sum", "6c2g2"]), 10)
+    state = {
+        name: np.random.default_rng(1).normal(0.1, 0.5, shape).astype(np.float32)
+        for name, shape in network.parameter_shapes().items()
+    }
+    write_nir(
+        tmp_path / "network.nir",
+        nir_graph(replace(trained_network(), architecture=network, state=state)),
+    )
+    graph = nir.read(tmp_path / "network.nir", type_check=False)
+    assert [graph.nodes[f"synapses{k}"].groups for k in (1, 2)] == [2, 2]
+    events = EventList.from_dense(spike_trains(72, 4, 6, 0.3))
+    run = run_graph(read_nir(tmp_path / "network.nir"), events, record=["neurons1", "neurons2"])
+    for number, ours in enumerate(run_network(state, network, events)[:2], start=1):
+        assert ours.n_events > 0
+        assert np.array_equal(run.recorded[f"neurons{number}"].sources, ours.sources)
+
+
+def test_same_bytes_whenever_and_wherever_from(tmp_path: Path) -> None:
+    network = quantised_network(4)
+    save_trained(tmp_path / "trained.pth", network)
+    write_example(tmp_path / "complete.pth", network)
+    write_nir(tmp_path / "1.nir", nir_graph(network))
+    time.sleep(1.1)  # HDF5 can keep times, in seconds
+    write_nir(tmp_path / "2.nir", nir_graph(load_trained(tmp_path / "trained.pth")))
+    write_nir(tmp_path / "3.nir", nir_graph(read_complete(tmp_path / "complete.pth")))
+    first, *others = [(tmp_path / f"{number}.nir").read_bytes() for number in (1, 2, 3)]
+    assert others == [first, first]
