@@ -16,8 +16,8 @@ from spikejoule.baselines.settings import BaselineSettings
 from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import (
     Line,
+    ParameterSection,
     Real,
-    Section,
     chooses,
     flat,
     parsed,
@@ -90,7 +90,7 @@ def _layers_of_words(value: object) -> object:
     return tuple(words)
 
 
-def _not_allowed(name: str, problem: tuple[str, str], section: Section) -> str:
+def _not_allowed(name: str, problem: tuple[str, str], section: ParameterSection) -> str:
     """The problem of a section of a name: a key, and what is allowed for it."""
     key, allowed = problem
     value = shown(section.model_dump(mode="json")[key])
@@ -105,7 +105,7 @@ LayerSizes = Annotated[
 
 
 @chooses(SOURCES)
-class DataParams(Section):
+class DataParams(ParameterSection):
     """Which images, how they are split, and what of them both kinds of networks read.
 
     Attributes:
@@ -132,7 +132,7 @@ class DataParams(Section):
 
 
 @chooses(ENCODERS)
-class EncodeParams(Section):
+class EncodeParams(ParameterSection):
     """How images become spikes: an encoding and its parameters."""
 
     encoding: str
@@ -219,13 +219,13 @@ class TrainParams(TrainingSettings, EngineSettings):
     resume: bool = True
 
 
-class MeasureInferenceParams(Section):
+class MeasureInferenceParams(ParameterSection):
     """How many test images the spike counts are taken from; None = all of them."""
 
     n_samples: int | None = Field(ge=1)
 
 
-class EvaluateParams(Section):
+class EvaluateParams(ParameterSection):
     """How the test accuracy is stated, and what stopping early may cost."""
 
     confidence: Real = Field(ge=1e-6, le=0.999999)
@@ -233,7 +233,7 @@ class EvaluateParams(Section):
     early_exit_tolerance_percent: Real = Field(ge=0, le=100)
 
 
-class EnergyReportParams(Section):
+class EnergyReportParams(ParameterSection):
     """Which prices are in the headline, what the report shows, and what a run must keep to."""
 
     profile: Line = Field(description="the id of a price list")
@@ -244,13 +244,13 @@ class EnergyReportParams(Section):
     min_accuracy_percent: Real | None = Field(ge=0, le=100)
 
 
-class PublishParams(Section):
+class PublishParams(ParameterSection):
     """Where the run is tracked."""
 
     experiment: Line = Field(description="a name of 1 to 500 printable characters")
 
 
-class Params(Section):
+class Params(ParameterSection):
     """The whole of params.yaml."""
 
     seed: int = Field(ge=0, lt=2**32)
@@ -324,7 +324,7 @@ class Params(Section):
         idle = {
             f"{name}.{key}"
             for name in type(self).model_fields
-            if isinstance(section := getattr(self, name), Section)
+            if isinstance(section := getattr(self, name), ParameterSection)
             for kinds in section.choices()
             for key in kinds.idle_in(section)
         }

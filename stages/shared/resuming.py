@@ -22,7 +22,7 @@ from spikejoule.core.provenance import (
     file_digest,
     tree_digests,
 )
-from spikejoule.core.resume import Checkpoint, ResumeFile
+from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.core.store import read_json, write_json
 from spikejoule.core.yaml_files import PIPELINE_FILE, artifact_paths, read_mapping
 from spikejoule.params import WITHOUT_EFFECT, Params
@@ -47,7 +47,7 @@ class Resume(ResumeFile):
         self.key = key
         self.started = _now()
 
-    def load(self) -> Checkpoint | None:
+    def load(self) -> SavedState | None:
         """The state that an earlier process has left."""
         kept = super().load()
         if kept is None:
@@ -55,7 +55,7 @@ class Resume(ResumeFile):
         self.started = str(kept.plain["started"])
         return replace(kept, plain=kept.plain["training"])
 
-    def save(self, kept: Checkpoint) -> None:
+    def save(self, kept: SavedState) -> None:
         """Keep a state in place of the one before.
 
         Raises SpikejouleError if the pipeline was killed: the next one resumes here.

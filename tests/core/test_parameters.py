@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from spikejoule.core.parameters import Kind, Kinds, Section, chooses
+from spikejoule.core.parameters import Kind, Kinds, ParameterSection, chooses
 
 BASE = """
 from abc import abstractmethod
@@ -58,7 +58,7 @@ def test_kinds_are_found_and_chosen(folder: Path) -> None:
     assert list(kinds) == ["milk", "tea"]
 
     @chooses(kinds)
-    class Order(Section):
+    class Order(ParameterSection):
         drink: str
         cups: int = 1
 
@@ -87,7 +87,7 @@ def test_a_faulty_kind_is_named(folder: Path, text: str, problem: str) -> None:
 
 
 def test_a_parameter_is_no_key_of_the_section(folder: Path) -> None:
-    class Order(Section):
+    class Order(ParameterSection):
         drink: str
         fat: int = Field(ge=1)
 

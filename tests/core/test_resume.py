@@ -16,10 +16,10 @@ import pytest
 
 from spikejoule.core import resume as resume_files
 from spikejoule.core import store
-from spikejoule.core.resume import Checkpoint, ResumeFile
+from spikejoule.core.resume import ResumeFile, SavedState
 from tests.tools.processes import start_python
 
-KEPT = Checkpoint(
+KEPT = SavedState(
     {"epochs": [1, 2], "loss": 0.1 + 0.2, "rate": np.float64(1 / 3), "none": None, "text": "ü"},
     {
         "b": np.array([[1.5, -0.0], [np.float32(1e-45), 3]], dtype=np.float32),
@@ -29,7 +29,7 @@ KEPT = Checkpoint(
 )
 
 
-def same(one: Checkpoint | None, other: Checkpoint) -> bool:
+def same(one: SavedState | None, other: SavedState) -> bool:
     if one is None or one.plain != other.plain or one.arrays.keys() != other.arrays.keys():
         return False
     return all(
@@ -47,7 +47,7 @@ class TestState:
     def test_comes_back_to_the_bit(self, tmp_path: Path) -> None:
         with ResumeFile(tmp_path / "new", "k") as file:
             assert file.load() is None
-            file.save(Checkpoint({}, {}))
+            file.save(SavedState({}, {}))
             file.save(KEPT)
         with ResumeFile(tmp_path / "new", "k") as file:
             assert same(file.load(), KEPT)
@@ -82,8 +82,8 @@ class TestDisk:
             no_space = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with monkeypatch.context() as patch:
                 patch.setattr(store.os, "fsync", Mock(side_effect=no_space))
-                file.save(Checkpoint({}, {}))
-                file.save(Checkpoint({}, {}))
+                file.save(SavedState({}, {}))
+                file.save(SavedState({}, {}))
             (record,) = caplog.records
             assert "the state of this work cannot be kept" in record.getMessage()
             assert str(no_space.strerror) in record.getMessage()
@@ -110,9 +110,9 @@ class TestDisk:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from spikejoule.core.resume import Checkpoint, ResumeFile
+from spikejoule.core.resume import SavedState, ResumeFile
 with ResumeFile(Path(sys.argv[1]), "k") as file:
-    file.save(Checkpoint({"by": "holder"}, {}))
+    file.save(SavedState({"by": "holder"}, {}))
     print("held", flush=True)
     time.sleep(600)
 """

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
 from spikejoule.core.provenance import computing_environment
-from spikejoule.core.resume import Checkpoint
+from spikejoule.core.resume import SavedState
 from spikejoule.params import Params, load_params
 from stages.shared import project as shared
 from stages.shared import resuming
@@ -27,7 +27,7 @@ from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
 
-KEPT = Checkpoint({"history": [1, 2]}, {"weights": np.arange(3.0)})
+KEPT = SavedState({"history": [1, 2]}, {"weights": np.arange(3.0)})
 PIPELINE = {
     "vars": [{"paths": {"train": "data/train.npz", "train_timings": "results/timings/train.json"}}],
     "stages": {

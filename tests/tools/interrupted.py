@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from spikejoule.core.resume import Checkpoint
+from spikejoule.core.resume import SavedState
 
 R = TypeVar("R")
 
@@ -17,17 +17,17 @@ class KilledError(Exception):
 class Memory:
     """A state store that ends the process after so many epochs of its own."""
 
-    def __init__(self, kept: Checkpoint | None = None, epochs: int = sys.maxsize) -> None:
+    def __init__(self, kept: SavedState | None = None, epochs: int = sys.maxsize) -> None:
         self.kept = kept
         self._left = epochs
 
-    def load(self) -> Checkpoint | None:
+    def load(self) -> SavedState | None:
         return self.kept
 
-    def save(self, kept: Checkpoint) -> None:
+    def save(self, kept: SavedState) -> None:
         # As a file has it: in the order of the names, and nothing is shared with the engine.
         arrays = {name: kept.arrays[name].copy() for name in sorted(kept.arrays)}
-        self.kept = Checkpoint(json.loads(json.dumps(kept.plain)), arrays)
+        self.kept = SavedState(json.loads(json.dumps(kept.plain)), arrays)
         self._left -= 1
         if not self._left:
             raise KilledError

@@ -4,13 +4,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from spikejoule.core.parameters import Section
+from spikejoule.core.parameters import ParameterSection
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 
 __all__ = ["changed", "draw_key", "encode"]
 
-S = TypeVar("S", bound=Section)
+S = TypeVar("S", bound=ParameterSection)
 
 
 def encode(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameters import Real, Section
+from spikejoule.core.parameters import ParameterSection, Real
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.pruning import PruningSettings
@@ -43,7 +43,7 @@ class BaselineTraining(TrainingRegime):
     label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
 
 
-class BaselineSettings(Section):
+class BaselineSettings(ParameterSection):
     """How the ReLU networks learn where the spiking one learns otherwise, and which there are.
 
     Attributes:

@@ -36,7 +36,7 @@ from spikejoule.baselines.quantised import (
 )
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.resume import Checkpoint, StateStore
+from spikejoule.core.resume import SavedState, StateStore
 from spikejoule.data.images import LabelledImages
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.pruning import pruning_masks
@@ -219,7 +219,7 @@ class BatchedNetworks:
             arrays[f"{k}.best_epoch"] = np.array([trained.best_epoch])
         return arrays
 
-    def resume_from(self, state: Checkpoint) -> None:
+    def resume_from(self, state: SavedState) -> None:
         """Let fresh networks resume from the arrays of a `state`, to the same bits.
 
         Raises KeyError, RuntimeError or ValueError if it is of other networks.
@@ -377,18 +377,18 @@ class _RoundedReLU(torch.autograd.Function):
 
 def checkpoint_of(
     groups: Sequence[BatchedNetworks], seconds: Sequence[float], processor_seconds: float
-) -> Checkpoint:
+) -> SavedState:
     """The state of all networks after epochs of so many seconds."""
     arrays = {
         f"{number}.{name}": values
         for number, networks in enumerate(groups)
         for name, values in networks.state().items()
     }
-    return Checkpoint({"seconds": list(seconds), "processor_seconds": processor_seconds}, arrays)
+    return SavedState({"seconds": list(seconds), "processor_seconds": processor_seconds}, arrays)
 
 
 def resume_from(
-    checkpoint: Checkpoint, groups: Sequence[BatchedNetworks]
+    checkpoint: SavedState, groups: Sequence[BatchedNetworks]
 ) -> tuple[list[float], float]:
     """Let fresh networks resume from `checkpoint_of` some; returns the seconds of its epochs, and
     those of the processor.

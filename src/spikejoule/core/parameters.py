@@ -1,8 +1,8 @@
 """Typed parameters: sections of params.yaml, and the things in them that are chosen by name.
 
-A `Section` says what its keys may hold. A `Kind` is one of several things that a key chooses
-between, such as an encoder, with parameters of its own. It stands in one file of its package,
-where `Kinds` finds it. A section stays flat: it holds the name of the kind and, beside it, the
+A `ParameterSection` says what its keys may hold. A `Kind` is one of several things that a key
+chooses between, such as an encoder, with parameters of its own. Each kind is one file of its
+package; `Kinds` discovers it. A section stays flat: it holds the name of the kind and the
 parameters of all kinds, so that one `-S encode.encoding=...` switches from one to another.
 
 A params.yaml holds every key: what a class has as a default is for those who make one in code. What
@@ -37,7 +37,7 @@ Line = Annotated[str, Field(max_length=500, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")
 Real = Annotated[float, BeforeValidator(_exact)]
 
 
-class Section(BaseModel):
+class ParameterSection(BaseModel):
     """Parameters: immutable, without implicit conversions, NaN or unknown keys.
 
     What is allowed is stated once, in `Field`: messages derive the words from the bounds, or take
@@ -56,7 +56,7 @@ class Section(BaseModel):
         )
 
 
-class Kind(Section):
+class Kind(ParameterSection):
     """One of the things that a key of params.yaml chooses between; its fields are its parameters.
 
     Attributes:
@@ -74,7 +74,7 @@ class Kind(Section):
 
 
 K = TypeVar("K", bound=Kind)
-S = TypeVar("S", bound=Section)
+S = TypeVar("S", bound=ParameterSection)
 
 
 class Kinds(dict[str, type[K]]):
@@ -122,12 +122,12 @@ class Kinds(dict[str, type[K]]):
         """The parameters of all kinds; kinds may share one, and then mean the same by it."""
         return {name: field for kind in self.values() for name, field in kind.model_fields.items()}
 
-    def idle_in(self, section: Section) -> set[str]:
+    def idle_in(self, section: ParameterSection) -> set[str]:
         """The parameters of all kinds but the one that a section names."""
         name = getattr(section, self.key)
         return self.parameters().keys() - (self[name].model_fields if name in self else {}).keys()
 
-    def chosen_in(self, section: Section) -> K:
+    def chosen_in(self, section: ParameterSection) -> K:
         """The kind that a section names, with the parameters that stand there."""
         kind = self[getattr(section, self.key)]
         return kind.model_validate({name: getattr(section, name) for name in kind.model_fields})

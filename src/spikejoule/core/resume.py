@@ -4,7 +4,7 @@
         kept = file.load()              # None: start over
         for each part that is left:
             work
-            file.save(Checkpoint(plain, arrays))
+            file.save(SavedState(plain, arrays))
         write the result
         file.done()
 
@@ -42,7 +42,7 @@ _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class SavedState:
     """The state of a work, from which another process can resume it.
 
     Attributes:
@@ -53,19 +53,19 @@ class Checkpoint:
     plain: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
 
-    def part(self, prefix: str) -> "Checkpoint":
+    def part(self, prefix: str) -> "SavedState":
         """The arrays whose names begin so, by the rest of their names; with all that is plain."""
         named = ((name, of) for name, of in self.arrays.items() if name.startswith(prefix))
-        return Checkpoint(self.plain, {name.removeprefix(prefix): of for name, of in named})
+        return SavedState(self.plain, {name.removeprefix(prefix): of for name, of in named})
 
 
 class StateStore(Protocol):
     """What keeps the state of a work: a file, or the memory of a test."""
 
-    def load(self) -> Checkpoint | None:
+    def load(self) -> SavedState | None:
         """The last state that was saved; None if there is none."""
 
-    def save(self, kept: Checkpoint) -> None:
+    def save(self, kept: SavedState) -> None:
         """Keep a state in place of the one before."""
 
     def refuse(self, reason: str) -> None:
@@ -117,18 +117,18 @@ class ResumeFile:
                 self._lock_path.unlink()
             self._lock.release()
 
-    def load(self) -> Checkpoint | None:
+    def load(self) -> SavedState | None:
         """The last state that was saved; None, with a warning, if it is damaged."""
         if not self.is_owned or not self.path.exists():
             return None
         try:
             arrays = read_npz(self.path, SCHEMA)
-            return Checkpoint(json.loads(arrays.pop(_PLAIN).tobytes()), arrays)
+            return SavedState(json.loads(arrays.pop(_PLAIN).tobytes()), arrays)
         except (ArtifactError, KeyError, ValueError) as error:
             self.refuse(str(error))
             return None
 
-    def save(self, kept: Checkpoint) -> None:
+    def save(self, kept: SavedState) -> None:
         """Keep a state in place of the one before; on the disk when this returns.
 
         If that fails, the state before stays, and a warning is given once.

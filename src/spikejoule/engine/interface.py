@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.parameters import Section, refused
+from spikejoule.core.parameters import ParameterSection, refused
 from spikejoule.encoding.events import EventList
 from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON
 from spikejoule.network.network import Network, State
@@ -159,7 +159,7 @@ class BatchOutcome:
     input_macs: int | None = None
 
 
-class EngineSettings(Section):
+class EngineSettings(ParameterSection):
     """The engine, and what it may use.
 
     Attributes:

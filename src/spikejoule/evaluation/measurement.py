@@ -17,8 +17,8 @@ executor of graphs, which counts while it runs.
     values          that a node gives to those that multiply them, or that a Delay has held, if they
                     are neither zero nor spikes
 
-Pooling of a chain of layers renames spikes (`network.network`): it takes no operation, and the spikes
-that it passes on are events of the connection behind it. A graph's sums them to values.
+Pooling of a chain of layers renames spikes (`network.network`): it takes no operation, and the
+spikes that it passes on are events of the connection behind it. A graph's sums them to values.
 
 A spike reaches recurrent weights in the step in which it is fired, and what they give arrives one
 step later; those of the last step count, too. What a Delay still holds at the end reaches nothing.

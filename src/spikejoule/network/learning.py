@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameters import Real, Section, chooses
+from spikejoule.core.parameters import ParameterSection, Real, chooses
 from spikejoule.network.neuron import ByLayer, allowed_lengths, number_or_list
 from spikejoule.network.surrogates import SURROGATES, Surrogate
 
@@ -44,7 +44,7 @@ else:
 
 
 @chooses(SURROGATES)
-class LearningSettings(Section):
+class LearningSettings(ParameterSection):
     """Loss, gradient and optimizer.
 
     Attributes:

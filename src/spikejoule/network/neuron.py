@@ -2,8 +2,8 @@
 
 In the backward pass the reset is detached (no gradient flows through the spike into the membrane
 potential) and the derivative of the step function is replaced by a surrogate
-(:mod:`spikejoule.network.surrogates`). Source of the training method: Neftci, Mostafa and Zenke, IEEE
-Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
+(:mod:`spikejoule.network.surrogates`). Source of the training method: Neftci, Mostafa and Zenke,
+IEEE Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
 """
 
 from abc import abstractmethod

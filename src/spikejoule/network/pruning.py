@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.core.parameters import Real, Section, refused
+from spikejoule.core.parameters import ParameterSection, Real, refused
 
 Masks = dict[str, NDArray[np.bool_]]
 """By the name of a weight matrix [target, source]: False where a synapse is removed."""
 
 
-class PruningSettings(Section):
+class PruningSettings(ParameterSection):
     """How much is pruned, and when.
 
     Attributes:

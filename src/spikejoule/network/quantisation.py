@@ -39,7 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from spikejoule.core.parameters import Section, refused
+from spikejoule.core.parameters import ParameterSection, refused
 from spikejoule.network.layers import HiddenLayer, PoolingLayer
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -60,7 +60,7 @@ _FINER = 4
 _WIDTHS = {"weight_bits": (*range(2, 9), FLOAT_BITS), "state_bits": (16, 32)}
 
 
-class WidthSettings(Section):
+class WidthSettings(ParameterSection):
     """Widths of the network's numbers.
 
     Attributes:

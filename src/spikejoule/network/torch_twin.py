@@ -6,8 +6,8 @@ kernels spell it out. Neither knows the other.
 
 Rounding in torch, with gradients that go straight through it.
 
-The rule, and the source of the estimator, are in :mod:`spikejoule.network.quantisation`. On the grid
-every number is exact, in float32 up to 24 bits.
+The rule, and the source of the estimator, are in :mod:`spikejoule.network.quantisation`. On the
+grid every number is exact, in float32 up to 24 bits.
 """
 
 import math

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import Field, ValidationError
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.parameters import Line, Real, Section, flat, problem_lines
+from spikejoule.core.parameters import Line, ParameterSection, Real, flat, problem_lines
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.params import Params, Value, Values, parse_params
 from spikejoule.training import TrainingRegime
@@ -50,7 +50,7 @@ _ENTRY = (
 )
 
 
-class SearchSettings(Section):
+class SearchSettings(ParameterSection):
     """The whole of search.yaml, but for what `space` says of its entries.
 
     Attributes:

@@ -3,13 +3,13 @@ network is trained, which is the section `train` of params.yaml, engine and devi
 
 from pydantic import Field
 
-from spikejoule.core.parameters import Real, Section, chooses
+from spikejoule.core.parameters import ParameterSection, Real, chooses
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.pruning import PruningSettings
 from spikejoule.training.schedules import SCHEDULES, Schedule
 
 
-class Augmentation(Section):
+class Augmentation(ParameterSection):
     """Largest changes of an image; each draws its own, uniformly between plus and minus these.
 
     Attributes:

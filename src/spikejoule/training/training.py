@@ -11,7 +11,7 @@ import psutil
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.resume import Checkpoint, StateStore
+from spikejoule.core.resume import SavedState, StateStore
 from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
@@ -306,7 +306,7 @@ class Training:
         }
         return self._engine.with_parameters(means)
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> SavedState:
         """The state after the last epoch."""
         parts = {
             "engine": self._engine.snapshot().arrays(),
@@ -321,12 +321,12 @@ class Training:
             "best_exponents": exponents_of(self.architecture),
             "averaged_epochs": self._averaged,
         }
-        return Checkpoint(
+        return SavedState(
             plain,
             {f"{part}.{name}": of for part, all_of in parts.items() for name, of in all_of.items()},
         )
 
-    def resume_from(self, checkpoint: Checkpoint) -> None:
+    def resume_from(self, checkpoint: SavedState) -> None:
         """Take up the state of `checkpoint`, which another process has left, and tell observers.
 
         Raises ArtifactError, with nothing taken up, if it is no state of this training.
