@@ -38,7 +38,7 @@ from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
-from spikejoule.nir.nir_in import network_of
+from spikejoule.nir.reading import network_of
 from spikejoule.nir.running import run_graph
 
 # How each is made, and the density of its input.
@@ -128,7 +128,7 @@ def measure_counting(rounds: int) -> dict[str, Any]:
     import torch
 
     from benchmarks.peers.snntorch import digits_cnn as model_of
-    from spikejoule.pricing.populations import Known
+    from spikejoule.pricing.neurons import Known
     from spikejoule.pricing.running import Run
 
     torch.set_num_threads(1)

@@ -19,7 +19,7 @@ from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.network.checkpoint import complete_checkpoint, write_complete
 from spikejoule.network.trained import build_complete, load_trained
-from spikejoule.nir.nir_out import graph_without_nodes, nir_graph, write_nir
+from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.learning import confusion_matrix, training_curves

@@ -11,7 +11,7 @@ running model of torch, `verify` and `count_as` (`pricing`) are imported when fi
 TYPE_CHECKING = False  # as of typing, which takes time to import
 
 if TYPE_CHECKING:
-    from spikejoule.nir.verified import Verification
+    from spikejoule.nir.verification import Verification
     from spikejoule.pricing import Baseline, Population, Report, count_as, price, verify
 
 __version__ = "0.1.0"

@@ -12,8 +12,8 @@ from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.nir_out import nir_graph, write_nir
 from spikejoule.nir.running import run_graph
+from spikejoule.nir.writing import nir_graph, write_nir
 from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.cli import Cli
 from tests.tools.examples import trained_network, write_example

@@ -21,8 +21,8 @@ from spikejoule.energy.from_graph import graph_inputs, price_graph
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.nir_out import nir_graph
 from spikejoule.nir.running import run_graph
+from spikejoule.nir.writing import nir_graph
 from spikejoule.report import PageContent, energy_page
 from tests.nir.foreign import DT, GRAPHS, WAITING, Maker, graph_of
 from tests.tools.examples import trained_network

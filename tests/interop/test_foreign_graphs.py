@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.paper_graphs import PAPER
 from docs.site import speed
 from spikejoule.encoding.events import EventList
-from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from tests.tools.pages import names_in
 

@@ -16,7 +16,7 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine, run_network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.trained import TrainedNetwork
-from spikejoule.nir.nir_out import nir_graph, write_nir
+from spikejoule.nir.writing import nir_graph, write_nir
 from tests.tools.examples import quantised_network, trained_network
 from tests.tools.pages import names_in
 

@@ -21,9 +21,9 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir import executor, running
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
-from spikejoule.nir.nir_in import network_of, read_nir
-from spikejoule.nir.nir_out import graph_without_nodes, nir_graph
+from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
+from spikejoule.nir.writing import graph_without_nodes, nir_graph
 from tests.nir.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.nir.naive_graph import NaiveGraph
 from tests.tools.examples import trained_network

@@ -26,7 +26,7 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.trained import load_trained
-from spikejoule.nir.nir_out import metadata_of
+from spikejoule.nir.writing import metadata_of
 from spikejoule.params import Params, load_params
 from tests import naive
 from tests.tools.finished_project import call, finish_project

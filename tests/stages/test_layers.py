@@ -10,7 +10,7 @@ from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
-from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.params import parse_params
 from spikejoule.search.space import with_values

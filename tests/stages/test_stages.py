@@ -28,7 +28,7 @@ from spikejoule.encoding.events import load_events, save_events
 from spikejoule.evaluation.inference import load_inference_events
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.trained import load_trained
-from spikejoule.nir.nir_out import nir_graph, write_nir
+from spikejoule.nir.writing import nir_graph, write_nir
 from spikejoule.training.teacher import TEACHER
 from stages.publish import other_data_of_commit
 from stages.shared.common import Compiling

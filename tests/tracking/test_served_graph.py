@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import count_operations, load_profiles, price
 from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.nir_in import network_of
+from spikejoule.nir.reading import network_of
 from spikejoule.nir.running import run_graph
 from spikejoule.tracking.store import Store
 from tests.nir.foreign import DT, GRAPHS, Maker

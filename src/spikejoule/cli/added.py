@@ -32,7 +32,7 @@ from spikejoule.energy.ledger import SPIKING, Accuracies, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.measurement import Activity
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 
 _BATCH = 256
@@ -159,7 +159,7 @@ def _of_module(
     from torch import nn
 
     from spikejoule.pricing.counted import Baseline, Contestant
-    from spikejoule.pricing.pricing import price
+    from spikejoule.pricing.price_model import price
 
     found = of_file(given, "--add", "GRAPH.nir or FILE.py:NAME of a module", lambda named: named)
     module = found.module if isinstance(found, Baseline) else found

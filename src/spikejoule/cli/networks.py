@@ -48,9 +48,9 @@ from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.network.network import Network
 from spikejoule.nir.conventions import Conventions, conventions_of
 from spikejoule.nir.executor import GraphRun
-from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
-from spikejoule.nir.verified import verified_words
+from spikejoule.nir.verification import verified_words
 from spikejoule.report import PageContent, energy_page
 from spikejoule.report.page import energy_text
 from spikejoule.tracking.store import project_store

@@ -26,9 +26,9 @@ from spikejoule.evaluation.measurement import Activity, energy_proxies
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
-from spikejoule.nir.nir_out import FORMAT
 from spikejoule.nir.running import Graph, run_graph
-from spikejoule.nir.verified import NOT_VERIFIED
+from spikejoule.nir.verification import NOT_VERIFIED
+from spikejoule.nir.writing import FORMAT
 
 
 def price_graph(
@@ -43,7 +43,7 @@ def price_graph(
     """Run a graph on events, count, and price under the packaged profiles.
 
     Args:
-        graph: of nir, in memory; or from `spikejoule.nir.nir_in.read_nir`, which reads files
+        graph: of nir, in memory; or from `spikejoule.nir.reading.read_nir`, which reads files
             that nir itself refuses, too.
         events: spikes of the input, N samples of T steps.
         given: what the graph does not say of how it is run.

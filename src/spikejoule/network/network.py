@@ -8,7 +8,7 @@ case, `Network.of_layers`:
 A layer is a population of neurons with the connection before it, fully connected or a convolution.
 Pooling may stand before the connection. Recurrent weights lead from a population back to it, along
 an edge that waits a step. Its weights are in a state dict, its neurons are of one model
-(`Network.neuron`). A graph that is read from NIR (`nir.nir_in`) has delays, cycles and sums
+(`Network.neuron`). A graph that is read from NIR (`nir.reading`) has delays, cycles and sums
 besides; weights and constants of neurons are in its nodes.
 
 Pooling of a chain renames spikes: windows do not overlap, so that a spike of a unit is one of its

@@ -1,13 +1,14 @@
-"""Networks as graphs of NIR, the exchange format of spiking simulators (https://neuroir.org).
+"""NIR graphs, the exchange format of spiking simulators (https://neuroir.org).
 
-nir_out      a trained network as a graph, its metadata, and its file
+writing       write a trained network as a NIR graph, with metadata
 
-Other people's graphs, which no stage imports:
+For graphs of any writer, which no stage of the pipeline imports:
 
-nir_in       a graph of any writer as a `network.network.Network`, nodes in the order of a step
-conventions  what a graph does not say of how it is run, asked for and checked; constants of a step
-executor     running it on events, batch by batch, with this package's kernels
-running      all of it: a graph and events in, counts out; some are run by the event engine
+reading       read a graph as a `network.network.Network`, its nodes in the order of a step
+conventions   what a graph does not say about how it runs, asked for and checked; step constants
+executor      run a graph on events, batch by batch, with the kernels of this package
+running       a graph and events in, counts out; the event engine runs the layers that it can
+verification  whether a graph does what its PyTorch model does: the answer, kept next to the file
 
 Source of the format: Pedersen et al., Nature Communications 15, 2024,
 doi:10.1038/s41467-024-52259-9.

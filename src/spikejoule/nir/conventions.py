@@ -39,7 +39,7 @@ from numpy.typing import DTypeLike, NDArray
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.network.network import Network, Neurons, Step, Waiting
 from spikejoule.nir.kernels.stepping import Membrane
-from spikejoule.nir.nir_out import FORMAT, metadata_of
+from spikejoule.nir.writing import FORMAT, metadata_of
 
 ALLOWED: Final = {
     "reset": ("zero", "subtract"),

@@ -30,7 +30,7 @@ from spikejoule.network.network import Dense, Input, Network, Neurons, Node, Sta
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir.conventions import Conventions, conventions_of, dynamics_of
 from spikejoule.nir.executor import GraphRun, execute
-from spikejoule.nir.nir_in import network_of
+from spikejoule.nir.reading import network_of
 
 Graph: TypeAlias = "nir.NIRGraph | Network"
 """A graph in memory, of nir or checked."""

@@ -1,17 +1,21 @@
-"""Models of torch, of whatever simulator, counted while they run.
+"""PyTorch models of any simulator, counted while they run, and priced.
 
-From a model and samples to a report that is printed, saved and checked (`pricing`): what is known
-of its modules (`populations`, `reach`, and one file a simulator), giving it the samples
-(`running`), counting (`watching`), and what was counted as a network, beside the networks to
-compare with (`counted`). Beside it: what other tools count of the same run (`other_counters`), and
-whether a graph is the module that it was exported from (`verifying`).
+price_model     `price`: a model and samples in, a `Report` out
+running         read the samples, and run the model on them batch by batch
+watching        hooks on the modules of a model: what enters and leaves them is counted
+neurons         how neurons are counted; one file of `simulators` says it for one simulator
+layers          the PyTorch layers that are counted: how many synapses an input unit reaches
+counted         what was counted, as a network and its activity, or as a conventional `Baseline`
+
+verify_graph    `verify`: whether a NIR graph does what its model does, spike by spike
+other_counters  `count_as`: what NeuroBench, SpikingJelly and PyTorch count in the same run
 """
 
-from spikejoule.nir.verified import Verification
+from spikejoule.nir.verification import Verification
 from spikejoule.pricing.counted import Baseline
+from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.other_counters import count_as
-from spikejoule.pricing.populations import Population
-from spikejoule.pricing.pricing import Report, price
-from spikejoule.pricing.verifying import verify
+from spikejoule.pricing.price_model import Report, price
+from spikejoule.pricing.verify_graph import verify
 
 __all__ = ["Baseline", "Population", "Report", "Verification", "count_as", "price", "verify"]

@@ -44,8 +44,8 @@ from spikejoule.network.network import (
     Windows,
 )
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.pricing.populations import Known
-from spikejoule.pricing.reach import MAXIMA, NORMS, POOLING, SUMS, WEIGHTED, fan_out
+from spikejoule.pricing.layers import MAXIMA, NORMS, POOLING, SUMS, WEIGHTED, fan_out
+from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.running import Answer, Run, batches_of, checked
 from spikejoule.pricing.watching import INPUT, OUTPUT, Place, Watch
 

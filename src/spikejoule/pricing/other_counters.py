@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.pricing.reach import WEIGHTED, plain, unit_dimensions
+from spikejoule.pricing.layers import WEIGHTED, plain, unit_dimensions
 
 Found = Counter[str]
 

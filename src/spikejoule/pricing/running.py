@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from spikejoule.core.errors import DataError, ParameterError, first_problem, in_one_sentence
 from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.events import array_of
-from spikejoule.pricing.populations import Known
-from spikejoule.pricing.reach import NORMS, WEIGHTED, first_tensor
+from spikejoule.pricing.layers import NORMS, WEIGHTED, first_tensor
+from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.watching import INPUT, Watch, unclear
 
 TimeAxis = Literal[0, 1, "none"]

@@ -25,8 +25,7 @@ from torch.utils.hooks import RemovableHandle
 
 from spikejoule.core.errors import DataError
 from spikejoule.network.network import Shape
-from spikejoule.pricing.populations import FLAT, PACKAGES, Known, Population
-from spikejoule.pricing.reach import (
+from spikejoule.pricing.layers import (
     COUNTED,
     DROPOUT,
     NORMS,
@@ -40,6 +39,7 @@ from spikejoule.pricing.reach import (
     first_tensor,
     unit_dimensions,
 )
+from spikejoule.pricing.neurons import FLAT, PACKAGES, Known, Population
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"

@@ -190,7 +190,7 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
 def _input_example(files: ModelFiles) -> NDArray[np.object_] | None:
     """A request of one sample: an image's bytes as base64, or a step of a graph without spikes."""
     if files.conventions is not None:
-        from spikejoule.nir.nir_in import read_nir
+        from spikejoule.nir.reading import read_nir
 
         shape = read_nir(files.network).input.out_shape
         return np.zeros((1, 1, *shape), dtype=object)
@@ -234,7 +234,7 @@ def _graph_outputs(files: ModelFiles) -> "list[ColSpec]":
     from mlflow.types import ColSpec, DataType
     from mlflow.types.schema import Array
 
-    from spikejoule.nir.nir_in import read_nir
+    from spikejoule.nir.reading import read_nir
 
     network = read_nir(files.network)
     return [

@@ -34,7 +34,7 @@ from spikejoule.evaluation.measurement import Activity
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.network.network import Network
 from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.nir_in import read_nir
+from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 
 MAX_SAMPLES: Final = 10_000

@@ -6,7 +6,7 @@ dt / tau in a step.
 
 from typing import Any, Final
 
-from spikejoule.pricing.populations import Population, Simulator, class_names
+from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 _FIRING: Final = ("LIF", "LIFBox", "LIFRefrac", "LSNN", "IAF")
 _READOUTS: Final = ("LI", "LIBox", "LILinear")

@@ -6,7 +6,7 @@ the potential by as many thresholds.
 
 from typing import Any, Final
 
-from spikejoule.pricing.populations import FLAT, Population, Simulator, class_names
+from spikejoule.pricing.neurons import FLAT, Population, Simulator, class_names
 
 _KNOWN: Final = {"LIF", "ALIF"}
 

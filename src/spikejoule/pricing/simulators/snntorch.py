@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from spikejoule.pricing.populations import Population, Simulator, class_names
+from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 _STATES: Final = {"Leaky": 1, "Lapicque": 1, "RLeaky": 1, "Synaptic": 2, "RSynaptic": 2, "Alpha": 3}
 

@@ -6,7 +6,7 @@ before with one matrix, `rc`: these are two connections here.
 
 from typing import Any, Final
 
-from spikejoule.pricing.populations import Population, Simulator, class_names
+from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 
 def describe(module: Any) -> Population | None:

@@ -36,7 +36,7 @@ from spikejoule.energy.terms import in_words
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.evaluation.measurement import Activity
 from spikejoule.pricing.counted import Baseline, Contestant, activity_of
-from spikejoule.pricing.populations import Describe, Known, Population
+from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.running import Answer, Loop, Run, TimeAxis, batches_of, checked
 from spikejoule.report.page import PageContent, energy_page
 

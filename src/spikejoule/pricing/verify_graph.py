@@ -22,11 +22,11 @@ from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.network.network import Network, Neurons
 from spikejoule.nir.conventions import ALLOWED, Conventions, conventions_of, dynamics_of
-from spikejoule.nir.nir_in import network_of, read_nir
+from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
-from spikejoule.nir.verified import LayerComparison, Verification
-from spikejoule.pricing.populations import Describe, Known, Population
-from spikejoule.pricing.reach import WEIGHTED
+from spikejoule.nir.verification import LayerComparison, Verification
+from spikejoule.pricing.layers import WEIGHTED
+from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.running import Loop, Run, TimeAxis, batches_of, checked
 from spikejoule.pricing.watching import Place, Watch
 

@@ -17,7 +17,7 @@ from spikejoule.core.errors import ArtifactError, DataError, ParameterError, Spi
 from spikejoule.encoding.events import EventList, save_events
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.verified import Verification
+from spikejoule.nir.verification import Verification
 from spikejoule.pricing import Population
 from tests.tools.cli import Cli
 

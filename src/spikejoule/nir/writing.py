@@ -88,7 +88,7 @@ class NirMetadata(Record):
 
 
 def metadata_of(graph: nir.NIRGraph | Network) -> NirMetadata:
-    """What a graph of `nir_out.nir_graph` says beyond NIR, in memory or read from a file.
+    """What a graph of `writing.nir_graph` says beyond NIR, in memory or read from a file.
 
     Raises ArtifactError if the graph is of another writer, or its metadata damaged.
     """
@@ -117,7 +117,7 @@ def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     Before the synapses there may be `pooling2` or `flatten2`, and recurrent weights between neurons
     are `neurons1 -> recurrent1 -> neurons1`.
 
-    Its metadata are those of :class:`spikejoule.nir.nir_out.NirMetadata`.
+    Its metadata are those of :class:`spikejoule.nir.writing.NirMetadata`.
 
     Raises:
         ParameterError: the neurons are not leaky integrators, which alone NIR has nodes for.

@@ -22,9 +22,9 @@ from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.trained import TrainedNetwork, load_trained, save_trained
-from spikejoule.nir.nir_in import read_nir
-from spikejoule.nir.nir_out import metadata_of, nir_graph, write_nir
+from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
+from spikejoule.nir.writing import metadata_of, nir_graph, write_nir
 from tests.tools.examples import quantised_network, trained_network, write_example
 from tests.tools.networks import spike_trains
 

@@ -1,6 +1,6 @@
 """Whether a graph does what the module does that it was exported from: found once, and kept.
 
-`spikejoule.pricing.verifying` compares them. Its answer is kept beside the graph's file, in
+`spikejoule.pricing.verify_graph` compares them. Its answer is kept beside the graph's file, in
 ``mine.nir.verified.json``, and holds for that file's very bytes, run as they were compared; pricing
 the graph repeats it.
 """
