@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
@@ -96,8 +95,10 @@ def inputs(
     """The network by hand on so many equal images."""
     return AnalysisInputs(
         title="by hand",
-        architecture=ARCHITECTURE,
-        encoder=Poisson(time_window=3, max_rate=80.0),
+        network=ARCHITECTURE,
+        time_window=3,
+        encoding="poisson",
+        rate_hz=80.0,
         variants=(variant(count_operations(measured(images))),),
         proxies=measured(images).proxies,
         n_images=images,

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.analysis import COLUMNS, energy_rows, headline
 from spikejoule.energy.estimates import count_statistics
@@ -25,6 +26,9 @@ def spread(counts: NDArray[np.int64], settings: BootstrapSettings, *prices: floa
     (statistics,) = count_statistics([counts], settings)
     found = statistics.energy(np.array([prices] * 3, dtype=float))
     return [found.value_pj, *found.numbers[3:]]
+
+
+ENCODER = Poisson(time_window=3, max_rate=80.0)
 
 
 class TestStatistics:
@@ -70,7 +74,7 @@ class TestInference:
     def test_means_of_squares_are_charged_to_every_baseline(self) -> None:
         """Those of the network itself are in its variants, as a checkpoint's are."""
         given = inputs((baseline(10, [6, 6, 6, 6]),))
-        for side, expected in ((1, 0), (2, 4 * given.architecture.n_input)):
+        for side, expected in ((1, 0), (2, 4 * given.network.n_input)):
             found = analysis(dataclasses.replace(given, average_pixels=side))
             for one in found.ledger.variants:
                 pixels = [
@@ -169,8 +173,8 @@ class TestTables:
         assert given.neuron_updates == (3 * 4, 3 * 4)
         architecture = dataclasses.replace(ARCHITECTURE, model=LeakyIntegrateAndFire(bias=False))
         unbiased = Measurement(STATE, architecture, measured().layers)
-        variants = spiking_variants("n", unbiased, given.encoder, None, None)
-        given = dataclasses.replace(given, architecture=architecture, variants=variants)
+        variants = spiking_variants("n", unbiased, ENCODER, None, None)
+        given = dataclasses.replace(given, network=architecture, variants=variants)
         numbers = headline(analysis(given))
         lazy = numbers["neuron_updates_lazy_per_inference"]
         assert numbers["neuron_updates_per_inference"] == 12

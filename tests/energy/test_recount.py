@@ -200,8 +200,11 @@ def tables(
     bits = 32 if widths is None else widths.weight_bits
     given_inputs = replace(
         inputs(baselines),
-        architecture=measured.architecture,
-        encoder=given.encoder,
+        network=measured.architecture,
+        time_window=given.encoder.time_window,
+        encoding=given.encoder.name,
+        rate_hz=given.encoder.rate_hz,
+        products=given.encoder.input_products,
         variants=(variant(operations, bits),),
         proxies=measured.proxies,
         n_images=len(given.images),

@@ -157,8 +157,8 @@ class TestPage:
     def test_a_network_of_other_layers_is_compared_with_none_of_equal_size(self) -> None:
         given = inputs((baseline(10, [6] * 4, "ReLU 3-2-2"),))
         recurrent = Network.of_chain((1, 3, 1), layers_of(["2r"]), 2)
-        for given_network, is_equal in ((given.architecture, True), (recurrent, False)):
-            found = analysis(replace(given, architecture=given_network))
+        for given_network, is_equal in ((given.network, True), (recurrent, False)):
+            found = analysis(replace(given, network=given_network))
             for said in (energy_page(PageContent(found)), " ".join(found.answer)):
                 assert ("equal size" in said.lower()) == is_equal
                 assert ("conventional network of model.hidden" in said) != is_equal

@@ -148,7 +148,7 @@ def _spiking(
     activity: Activity, percents: Sequence[float], test: Split, encoder: Encoder
 ) -> Variant:
     operations = count_operations(activity, encoder.operations(test.samples.images))
-    name, known = network_name(activity.network, encoder), Accuracies(*percents)
+    name, known = network_name(activity.network, encoder.name), Accuracies(*percents)
     return Variant(SPIKING, name, ledger.WHOLE_WINDOW, known, FLOAT_BITS, operations)
 
 

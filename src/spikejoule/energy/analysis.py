@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.events import STEP_MS, Products
 from spikejoule.energy.comparison import (
     BreakEven,
     RunVerdict,
@@ -62,12 +62,12 @@ from spikejoule.evaluation.measurement import EnergyProxies
 from spikejoule.network.network import Network
 
 
-def network_name(architecture: Network, encoder: Encoder, pruned_percent: float = 0.0) -> str:
+def network_name(network: Network, encoding: str, pruned_percent: float = 0.0) -> str:
     """A spiking network in a few words: ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``."""
     pruned = f", {pruned_percent:.3g} % pruned" if pruned_percent else ""
-    widths = architecture.quantisation
+    widths = network.quantisation
     bits = "" if widths is None else f", {widths.weight_bits} bits"
-    return f"spiking {architecture.sizes} ({encoder.name}){pruned}{bits}"
+    return f"spiking {network.sizes} ({encoding}){pruned}{bits}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +76,17 @@ class AnalysisInputs:
 
     Attributes:
         title: of the data set.
-        architecture: of the network.
-        encoder: the encoding by which images became spikes.
+        network: the spiking network.
+        time_window: T, the steps of an inference.
         variants: the ways of running the network, the whole window with an update of every neuron
             in every step first; counted on each image, or on average where images are not recorded.
         proxies: dense operations, synaptic events, sparsity ratio.
         n_images: how many images the counts are of; None where not recorded.
+        step_ms: what a step stands for, in milliseconds.
+        encoding: name of the encoding by which images became spikes; None where the samples are
+            events.
+        rate_hz: firing rate of the brightest pixel; None for an encoding without one.
+        products: how often hardware multiplies constant currents; None for an input of spikes.
         labels: class of each image, int64 [N]; None where not known.
         baselines: conventional networks on the same test set; the first N images are compared.
         training: None where the counts of training are not recorded.
@@ -100,11 +105,15 @@ class AnalysisInputs:
     """
 
     title: str
-    architecture: Network
-    encoder: Encoder
+    network: Network
+    time_window: int
     variants: tuple[Variant, ...]
     proxies: EnergyProxies
     n_images: int | None
+    step_ms: float = STEP_MS
+    encoding: str | None = None
+    rate_hz: float | None = None
+    products: Products | None = None
     labels: NDArray[np.int64] | None = None
     baselines: tuple[BaselineCounts, ...] = ()
     training: TrainingRecord | None = None
@@ -122,9 +131,9 @@ class AnalysisInputs:
         """What is counted and what is assumed, a sentence each."""
         return sentences(
             self.counted_in or "inference",
-            quantisation=self.architecture.quantisation,
-            products=self.encoder.input_products,
-            from_sensor=self.encoder.takes == "events",
+            quantisation=self.network.quantisation,
+            products=self.products,
+            from_sensor=self.encoding is None,
         )
 
     @property
@@ -145,7 +154,7 @@ class AnalysisInputs:
     @property
     def guessing_percent(self) -> float:
         """The accuracy of guessing: of always naming the most frequent class."""
-        uniform = 100 / self.architecture.n_output
+        uniform = 100 / self.network.n_output
         if self.labels is None:
             return uniform
         most_frequent = np.unique(self.labels, return_counts=True)[1].max()
@@ -185,7 +194,7 @@ class AnalysisInputs:
     @property
     def is_of_equal_size(self) -> bool:
         """Whether the conventional networks of `model.hidden` have the layers of this network."""
-        own = self.architecture
+        own = self.network
         sizes = own.layer_sizes[1:] if own.model is None or own.is_plain else ()
         given = [one.architecture for one in self.baselines if one.equal_size]
         return all(one.layer_sizes[1:] == sizes for one in given)
@@ -193,9 +202,9 @@ class AnalysisInputs:
     @property
     def spikes_per_input(self) -> float:
         """Spikes of an input unit over the window, a mean."""
-        operations, place = self.operations, ("spike_routed", self.architecture.input.name)
+        operations, place = self.operations, ("spike_routed", self.network.input.name)
         routed = [(one.term, one.place) == place for one in operations.columns]
-        return float(operations.means[routed].sum()) / self.architecture.n_input
+        return float(operations.means[routed].sum()) / self.network.n_input
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
@@ -203,12 +212,12 @@ class AnalysisInputs:
 
         The second is None where images are not recorded, unless biases make the two the same.
         """
-        clocked = self.encoder.time_window * sum(one.n_out for one in self.architecture.layers[1:])
+        clocked = self.time_window * sum(one.n_out for one in self.network.layers[1:])
         for one in self.variants:
             if one.method == WHOLE_WINDOW + LAZILY:
                 return clocked, float(one.operations.of(*UPDATES).sum(axis=1).mean())
         is_counted = self.operations.n_images is not None and not self.counted_in
-        return clocked, float(clocked) if is_counted or self.architecture.has_bias else None
+        return clocked, float(clocked) if is_counted or self.network.has_bias else None
 
 
 COLUMNS: Final = ("profile", "network", "phase", "term", "layer", "class", "count", *PJ, "status")
@@ -397,7 +406,7 @@ class EnergyAnalysis:
         inputs = self.inputs
         if one is None or one.spiking != inputs.variant.name or not one.conventional:
             return None
-        spikes, rate_hz = inputs.spikes_per_input, inputs.encoder.rate_hz
+        spikes, rate_hz = inputs.spikes_per_input, inputs.rate_hz
         return break_even(self.ledger, 0, one.profile, one.conventional_pj, spikes, rate_hz)
 
     @property
@@ -430,7 +439,7 @@ class EnergyAnalysis:
         guessing; None if it does not, or is not recorded."""
         record = self.inputs.training
         best = None if record is None else record.best_validation_accuracy_percent
-        gained = 0.0 if best is None else best - 100 / self.inputs.architecture.n_output
+        gained = 0.0 if best is None else best - 100 / self.inputs.network.n_output
         if self.training is None or gained <= 0:
             return None
         return Energy.of(np.array(self.training.numbers) / gained)
@@ -472,7 +481,7 @@ def analyse(
     if n_images is None:  # means alone are known: baselines are compared on all of theirs
         n_images = min((len(one.macs_nonzero) for one in inputs.baselines), default=0)
     baselines = baseline_variants(inputs.baselines, n_images)
-    baselines = averaged(baselines, inputs.average_pixels, inputs.architecture.n_input)
+    baselines = averaged(baselines, inputs.average_pixels, inputs.network.n_input)
     compared = (*spiking, *baselines)
     conventional = range(len(spiking), len(compared))
     training: list[Variant] = []

@@ -59,7 +59,7 @@ def analysis_inputs(
         weights = [one.weight for one in architecture.with_weights(checkpoint.state).connections]
         kept, whole = sum(map(np.count_nonzero, weights)), sum(one.size for one in weights)
         removed = 100 * (1 - kept / whole)
-    name = network_name(architecture, encoder, removed)
+    name = network_name(architecture, encoder.name, removed)
     if measured is not None:
         n_images, proxies = measured.counts.n_samples, measured.proxies
         exits = None
@@ -80,11 +80,15 @@ def analysis_inputs(
     published = () if is_reduced else published_networks(str(data.get("source", "")))
     return AnalysisInputs(
         title=str(data.get("title", "not recorded")),
-        architecture=architecture,
-        encoder=encoder,
+        network=architecture,
+        time_window=encoder.time_window,
         variants=averaged(variants, side, architecture.n_input),
         proxies=proxies,
         n_images=n_images or None,
+        step_ms=encoder.step_ms,
+        encoding=encoder.name if encoder.takes == "images" else None,
+        rate_hz=encoder.rate_hz,
+        products=encoder.input_products,
         labels=None if measured is None or labels is None else labels.astype(np.int64),
         baselines=baselines,
         published=published,

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.data.subject import Subject, numbered
-from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, network_name
 from spikejoule.energy.counting import count_operations
@@ -161,16 +160,15 @@ def counted_inputs(
     if baselines and known is not None:
         known = replace(known, validation_percent=known.test_percent)
         level = min(known.test_percent, max(one.accuracy_percent for one in baselines))
-    window = run.time_window
-    encoder = NoEncoding.model_construct(time_window=window, window_ms=window * step_ms)
-    name, operations = network_name(network, encoder), count_operations(run)
+    name, operations = network_name(network, "none"), count_operations(run)
     return AnalysisInputs(
         title=title,
-        architecture=network,
-        encoder=encoder,
+        network=network,
+        time_window=run.time_window,
         variants=(Variant(SPIKING, name, WHOLE_WINDOW, known, FLOAT_BITS, operations),),
         proxies=energy_proxies(run),
         n_images=n_samples,
+        step_ms=step_ms,
         labels=classes,
         baselines=tuple(baselines),
         value_macs_per_inference=float(run.total("macs").mean()) or None,

@@ -76,7 +76,7 @@ class Report:
         proxies, total = inputs.proxies, analysis.total()
         macs = inputs.value_macs_per_inference
         spikes = sum(float(one.mean()) for name, one in self.activity.counts["spikes"].items()
-                     if name in inputs.architecture.layer_names[1:])  # fmt: skip
+                     if name in inputs.network.layer_names[1:])  # fmt: skip
         priced = [row for row in analysis.records() if row["energy"] is not None]
         priced.sort(key=lambda row: -row["energy"].highest_pj)
         parts = [f"{in_words(row['term'])} of {row['layer']} {energy_words(row['energy'])}"
@@ -88,7 +88,7 @@ class Report:
              f" ({joules(total.lowest_pj)} to {joules(total.highest_pj)})"),
             *[("arithmetic only", f"{energy_words(analysis.total(profile=prices.id))} under "
                f"{prices.id}") for prices in second],
-            ("network", f"{inputs.architecture.sizes}, {inputs.encoder.time_window} steps"),
+            ("network", f"{inputs.network.sizes}, {inputs.time_window} steps"),
             ("samples", f"{inputs.n_images:,}{of}, {self._accuracy}"),
             ("synaptic events", f"{proxies.synaptic_events_per_inference:,.1f} of "
              f"{proxies.dense_operations_per_inference:,}"),

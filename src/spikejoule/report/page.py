@@ -66,7 +66,7 @@ def energy_page(content: PageContent) -> str:
     from spikejoule.report.charts import charts_of_page
     from spikejoule.report.charts.canvas import PALETTE, VARIABLES, place_colours
 
-    places = place_colours(content.analysis.inputs.architecture)
+    places = place_colours(content.analysis.inputs.network)
     colours = {name: VARIABLES[colour] for name, colour in places.items()}
     charts = charts_of_page(content)
     return _page("energy.html.j2", content=content, charts=charts, palette=PALETTE, colours=colours)

@@ -99,7 +99,7 @@ def by_term(analysis: "EnergyAnalysis") -> Chart | None:
         for row in rows
     ]
     figure, axes = _rows(0.46, names)
-    colours = canvas.place_colours(analysis.inputs.architecture)
+    colours = canvas.place_colours(analysis.inputs.network)
     for place, (row, name) in enumerate(zip(rows, names, strict=True)):
         color = colours.get(row["layer"], canvas.BLUE)
         for end, alpha in ((row["energy"].high_pj, 0.3), (row["energy"].low_pj, 1)):
