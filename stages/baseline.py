@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from spikejoule.baselines.counts import MeasuredBaseline, measure_baseline, save_baseline
 from spikejoule.baselines.quantised import CALIBRATION_IMAGES, activation_bits, quantise
-from spikejoule.baselines.settings import Variant, family
+from spikejoule.baselines.settings import equal_size_variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.resume import StateStore
 from spikejoule.core.store import write_json
@@ -18,10 +18,9 @@ from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy
-from spikejoule.network.network import Network, State
 from spikejoule.params import Params
 from spikejoule.training.epochs import EpochTimes
-from spikejoule.training.teacher import TEACHER, activations
+from spikejoule.training.teacher import activations
 from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)
@@ -39,7 +38,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         training = _train(splits, params, resume if resume.is_owned else None)
         baselines = list(_measured(training, splits, params))
         save_baseline(paths["baseline"], baselines, splits["test"].labels)
-        TEACHER.write(paths["teacher"], _floating_point(training))
         labels, confidence = splits["test"].labels, params.evaluate.confidence
         write_json(
             paths["baseline_metrics"],
@@ -86,15 +84,14 @@ def _train(
     """The network of equal size, then the family.
 
     All have the spiking network's epochs, augmentation, pruning schedule and width of sums, and
-    learning constants of their own. The network of equal size always has biases: it is the
-    teacher, who shall not change with what its student lacks.
+    learning constants of their own.
     """
     n_input, n_classes = splits["train"].images[0].size, splits["train"].subject.n_classes
     settings = params.baseline.training(params.train)
     epochs = params.train.prune_start, params.train.prune_end
     bits = params.model.state_bits
     variants = [
-        Variant(Network.of_layers(n_input, params.model.hidden, n_classes), equal_size=True),
+        equal_size_variant(n_input, params.model.hidden, n_classes),
         *family(n_input, n_classes, params.baseline, epochs, bits),
     ]
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
@@ -120,20 +117,13 @@ def _measured(
         pruned = variant.pruning.pruned_fraction > 0
         yield measure_baseline(name, trained.network, variant.equal_size, pruned, splits)
         if variant.equal_size:
-            state = _floating_point(training)
+            state = trained.state
             calibration = activations(state, splits["train"].images[:CALIBRATION_IMAGES])
             # As many levels as a neuron has counts in the window.
             widths = params.baseline.weight_bits, params.model.state_bits
             bits = activation_bits(params.encode.time_window)
             quantised = quantise(state, calibration, bits, *widths)
             yield measure_baseline(f"quantised {name}", quantised, True, False, splits)
-
-
-def _floating_point(training: BaselinesTraining) -> State:
-    """The parameters of the network of equal size."""
-    network = training.baselines[0].network
-    assert isinstance(network, dict)
-    return network
 
 
 def _headline(

@@ -39,7 +39,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         profiles, params.energy_report.arithmetic_profile, "energy_report.arithmetic_profile"
     )
     network, samples = load_trained(paths["trained"]), load_samples(paths["test"])
-    measured = read_measurement(paths, network)
+    measured = read_measurement(paths, network, samples).first(params.measure_inference.n_samples)
     train_timings = TrainTimings.read(paths["train_timings"])
     inference_timings = InferenceTimings.read(paths["inference_timings"])
     evaluation = Evaluation.read(paths["confusion"], confidence)

@@ -12,7 +12,11 @@ from spikejoule.evaluation.evaluation import (
     evaluate_predictions,
     save_predictions,
 )
-from spikejoule.evaluation.inference import load_network_and_events, measure_network
+from spikejoule.evaluation.inference import (
+    load_network_and_events,
+    measure_network,
+    read_measurement,
+)
 from spikejoule.params import Params
 
 logger = logging.getLogger(__name__)
@@ -22,13 +26,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write predictions, accuracies with their intervals, early exit."""
     confidence = params.evaluate.confidence
     test, validation = load_samples(paths["test"]), load_samples(paths["validation"])
-    network, events = load_network_and_events(paths["trained"], paths["events_test"], test)
-    _, validation_events = load_network_and_events(
+    network, validation_events = load_network_and_events(
         paths["trained"], paths["events_validation"], validation
     )
-    measured, measured_validation = (
-        measure_network(network.state, network.architecture, spikes, pruned=network.pruned)
-        for spikes in (events, validation_events)
+    measured = read_measurement(paths, network, test)
+    measured_validation = measure_network(
+        network.state, network.architecture, validation_events, pruned=network.pruned
     )
     evaluation = evaluate_predictions(
         test.labels, measured.predictions, network.architecture.n_output, confidence

@@ -1,4 +1,4 @@
-"""measure_inference: count the spikes of every layer on the test samples."""
+"""measure_inference: run the network over the test samples and keep every layer's spikes."""
 
 import logging
 import time
@@ -18,33 +18,36 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the spikes, the summary of their counts, and the time it took."""
+    """Write the spikes of all test samples, the time they took, and the headline counts.
+
+    The headline is of the first `measure_inference.n_samples`; `evaluate` classifies all of them.
+    """
     network, events = load_network_and_events(paths["trained"], paths["events_test"])
-    n_samples = params.measure_inference.n_samples
-    if n_samples is not None and n_samples > events.n_samples:
-        logger.warning(
-            "measure_inference.n_samples is %s, but there are %s test samples: all are measured.",
-            f"{n_samples:,}", f"{events.n_samples:,}",
-        )  # fmt: skip
-    chosen = events.select(slice(n_samples))
     # The first call compiles or loads the kernels, which is no part of a measurement.
     measure_network(network.state, network.architecture, events.select(slice(1)))
     began = time.perf_counter()
-    measured = measure_network(network.state, network.architecture, chosen, pruned=network.pruned)
-    counts = measured.counts  # counting is part of measuring
+    measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
+    _ = measured.counts  # counting is part of measuring
     seconds = time.perf_counter() - began
-    names = network.architecture.layer_names
     save_inference_events(paths["inference_events"], measured)
+    InferenceTimings(measurement_time_seconds=seconds).write(paths["inference_timings"])
+    n_samples = params.measure_inference.n_samples
+    if n_samples is not None and n_samples > events.n_samples:
+        logger.warning(
+            "measure_inference.n_samples is %s, but there are %s test samples: all are counted.",
+            f"{n_samples:,}", f"{events.n_samples:,}",
+        )  # fmt: skip
+    counted = measured.first(n_samples)
+    names, means = counted.counts.layer_names, counted.counts.means
     InferenceMetrics(
         # One column in a comparison, whatever number of hidden layers the network has.
-        input_spikes_per_inference=counts.means[names[0]],
-        hidden_spikes_per_inference=sum(counts.means[name] for name in names[1:-1]),
-        output_spikes_per_inference=counts.means[names[-1]],
+        input_spikes_per_inference=means[names[0]],
+        hidden_spikes_per_inference=sum(means[name] for name in names[1:-1]),
+        output_spikes_per_inference=means[names[-1]],
     ).write(paths["inference_metrics"])
-    InferenceTimings(measurement_time_seconds=seconds).write(paths["inference_timings"])
     logger.info(
         "%s test samples: %s spikes per inference, %s synaptic events",
-        f"{counts.n_samples:,}",
-        ", ".join(f"{name} {counts.means[name]:.1f}" for name in names),
-        f"{measured.proxies.synaptic_events_per_inference:,.0f}",
+        f"{counted.counts.n_samples:,}",
+        ", ".join(f"{name} {means[name]:.1f}" for name in names),
+        f"{counted.proxies.synaptic_events_per_inference:,.0f}",
     )

@@ -25,6 +25,8 @@ SHOWN_BY, SHOWS = "stages.shared.", "spikejoule.tracking"
 # Reading parameters checks the sections of all stages; what a stage computes with the sections that
 # it uses is in packages that it imports itself.
 CHECKS_ALONE = "spikejoule.params"
+# What `BaselineSettings.training` takes from the section `train`.
+SHARED_WITH_BASELINES = {f"train.{key}" for key in TrainingRegime.model_fields if key != "lr"}
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +164,11 @@ class TestStage:
             # Of events it takes the encoder, which is that of the window alone.
             keys = keys - {"encode.encoder"} | {"encode.window_ms"}
             keys.remove("model.network_of")  # which refuses, and is no part of what it writes
-            keys |= {f"train.{key}" for key in TrainingRegime.model_fields if key != "lr"}
+            keys |= SHARED_WITH_BASELINES
+        if name == "teacher":
+            keys.remove("baseline.training")
+            keys |= {f"baseline.{key}" for key in ("lr", "weight_decay", "label_smoothing")}
+            keys |= SHARED_WITH_BASELINES
         if name == "publish":  # which records every parameter but the limits, which decide nothing
             sections = set(Params.model_fields)
             report = {f"energy_report.{key}" for key in EnergyReportParams.model_fields}

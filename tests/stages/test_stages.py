@@ -127,8 +127,8 @@ MISMATCHED: list[tuple[str, Callable[[], None], str]] = [
     ),
     (
         "energy_report",
-        other_parameters(energy_report__figure_sample=25, measure_inference__n_samples="null"),
-        "allowed: 0 to 24",
+        other_parameters(energy_report__figure_sample=40, measure_inference__n_samples="null"),
+        "allowed: 0 to 39",
     ),
     ("train", other_parameters(train__logit_scale="1e300"), "diverged.*train.lr"),
 ]
@@ -208,18 +208,36 @@ def test_the_graph_is_the_network(finished: Path, tmp_path: Path) -> None:
     assert paths["nir"].read_bytes() == (tmp_path / "again.nir").read_bytes()
 
 
-@pytest.mark.parametrize(("asked", "warns"), [(4096, True), ("null", False)])
-def test_all_test_images_are_measured_by_default(
+@pytest.mark.parametrize(("asked", "warns"), [(4096, True), (25, False), ("null", False)])
+def test_all_test_images_run_and_the_first_are_counted(
     asked: object, warns: bool, project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_parameters(project, {"measure_inference.n_samples": asked})
     assert call("measure_inference") == 0
     assert (f"4,096, but there are {N_TEST} test samples" in caplog.text) == warns
-    assert load_inference_events(path_of("inference_events"))["output"].n_samples == N_TEST
+    output = load_inference_events(path_of("inference_events"))["output"]
+    assert output.n_samples == N_TEST
+    stated = json.loads(path_of("inference_metrics").read_text(encoding="utf-8"))
+    expected = output.counts_per_sample()[: 25 if asked == 25 else N_TEST].mean()
+    assert stated["output_spikes_per_inference"] == pytest.approx(expected)
+
+
+def test_a_teacher_is_the_network_of_equal_size_and_trained_where_one_is_needed(
+    project: Path,
+) -> None:
+    assert TEACHER.read(path_of("teacher")) == {}
+    set_parameters(project, {"train.distillation": 0.5})
+    assert call("teacher") == 0
+    teacher = TEACHER.read(path_of("teacher"))
+    assert teacher
+    with np.load(path_of("baseline"), allow_pickle=False) as archive:
+        for name, values in teacher.items():
+            stored = archive[f"baseline1.{name.replace('.synapses', '')}"]
+            assert stored.tobytes() == values.tobytes()
 
 
 def test_baselines(finished: Path) -> None:
-    """Of equal size first, of which one is the teacher; then every combination of the family."""
+    """Of equal size first, then every combination of the family."""
     paths = {name: finished / path for name, path in artifact_paths(finished).items()}
     baselines = load_baseline(paths["baseline"], load_images(paths["test"]).labels)
     assert [(of.name, of.weight_bits, of.activation_bits) for of in baselines] == [
@@ -238,10 +256,6 @@ def test_baselines(finished: Path) -> None:
         assert metrics[f"{key}_macs_dense"] == 16 * 794
         skipping = of.macs_nonzero.sum(axis=1).mean()
         assert metrics[f"{key}_macs_nonzero_per_inference"] == pytest.approx(skipping)
-    with np.load(paths["baseline"], allow_pickle=False) as archive:
-        for name, values in TEACHER.read(paths["teacher"]).items():
-            stored = archive[f"baseline1.{name.replace('.synapses', '')}"]
-            assert stored.tobytes() == values.tobytes()
 
 
 def test_compiling_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:

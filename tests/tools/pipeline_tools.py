@@ -22,6 +22,7 @@ STAGES = (
     "prepare",
     "encode",
     "baseline",
+    "teacher",
     "train",
     "measure_inference",
     "evaluate",

@@ -140,6 +140,14 @@ class Variant:
         return self.activation_bits if self.activation_bits % 8 else 8
 
 
+def equal_size_variant(n_input: int, hidden: tuple[int, ...], n_output: int) -> Variant:
+    """The network of the comparison of equal sizes, which is also the teacher of a distillation.
+
+    It always has biases: what a student lacks does not change its teacher.
+    """
+    return Variant(Network.of_layers(n_input, hidden, n_output), equal_size=True)
+
+
 def family(
     n_input: int,
     n_output: int,

@@ -73,15 +73,23 @@ class TrainedBaseline:
         return self.validation_accuracies_percent[self.best_epoch - 1]
 
     @property
+    def state(self) -> State:
+        """The best parameters, in floating point."""
+        return {name: self.weights[name] for name in self.variant.architecture.parameter_shapes()}
+
+    @property
     def network(self) -> State | QuantisedNetwork:
         """The best network: its parameters, or its integers."""
-        state = {name: self.weights[name] for name in self.variant.architecture.parameter_shapes()}
-        of = self.variant
-        if of.bits == FLOAT_BITS:
-            return state
-        units, activation_units = self.weights["weight_units"], self.weights["activation_units"]
-        widths = of.activation_bits, of.bits, of.sum_bits
-        return in_integers(state, units.tolist(), activation_units.tolist(), *widths)
+        if self.variant.bits == FLOAT_BITS:
+            return self.state
+        return in_integers(
+            self.state,
+            self.weights["weight_units"].tolist(),
+            self.weights["activation_units"].tolist(),
+            self.variant.activation_bits,
+            self.variant.bits,
+            self.variant.sum_bits,
+        )
 
     def is_best(self, accuracy_percent: float, max_epochs: int) -> bool:
         """Add the accuracy of an epoch; whether its weights are the best until now."""

@@ -18,7 +18,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import Samples
-from spikejoule.encoding.encoded_files import load_encoded_images, load_events_of
+from spikejoule.encoding.encoded_files import load_events_of
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
@@ -51,16 +51,25 @@ def load_network_and_events(
 ) -> tuple[TrainedNetwork, EventList]:
     """Read a trained network and the events to run it on, and check that they belong together.
 
-    `samples`, if given, are those that the events must encode. Raises ArtifactError if a file is
+    Raises ArtifactError as `load_events_for` does, or if the network's file is missing or damaged.
+    """
+    network = load_trained(network_path)
+    return network, load_events_for(network, events_path, samples)
+
+
+def load_events_for(
+    network: TrainedNetwork, path: Path, samples: Samples | None = None
+) -> EventList:
+    """Read the events to run a network on.
+
+    `samples`, if given, are those that the events must encode. Raises ArtifactError if the file is
     missing or damaged, if the events have another encoding than the network was trained on, or if
     they encode other images.
     """
-    network = load_trained(network_path)
     expected = network.encoder.entry()
     if samples is not None:
         expected["images_sha256"] = samples.sha256
-    events = load_events_of(events_path, expected)
-    return network, events
+    return load_events_of(path, expected)
 
 
 class InferenceMetrics(Record):
@@ -119,31 +128,30 @@ def _layers_of(path: FilePath, arrays: Arrays) -> dict[str, EventList]:
         raise ArtifactError(f"{path}: {error}: write it again.") from error
 
 
-def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Measurement:
-    """The spikes of the first test images on their way through a network.
+def read_measurement(
+    paths: Mapping[str, Path], network: TrainedNetwork, samples: Samples | None = None
+) -> Measurement:
+    """The spikes of all test images on their way through a network.
 
     Args:
         paths: `inference_events`, and `events_test` for the input.
         network: that was measured.
+        samples: the test images, if the events are to be compared with them.
 
     Raises:
         ArtifactError: a file is missing or damaged, or they do not belong together.
     """
-    input_events, _ = load_encoded_images(paths["events_test"])
+    input_events = load_events_for(network, paths["events_test"], samples)
     arrays = INFERENCE_EVENTS.read(paths["inference_events"])
-    later_layers = _layers_of(paths["inference_events"], arrays).values()
-    n_samples = min(layer.n_samples for layer in (input_events, *later_layers))
-    layers = (input_events.select(slice(n_samples)), *later_layers)
+    layers = (input_events, *_layers_of(paths["inference_events"], arrays).values())
     shapes = [(layer.n_samples, layer.n_steps, layer.n_inputs) for layer in layers]
-    n_steps = network.encoder.time_window
-    needed = [(n_samples, n_steps, one.n_out) for one in network.architecture.layers]
-    measured = Measurement(network.state, network.architecture, layers, network.pruned)
-    if shapes != needed or not np.array_equal(
-        measured.counts.per_sample[:, 0], arrays["input_spikes"]
-    ):
+    n_samples, n_steps = input_events.n_samples, network.encoder.time_window
+    needed = [(n_samples, n_steps, layer.n_out) for layer in network.architecture.layers]
+    has_input_spikes = np.array_equal(input_events.counts_per_sample(), arrays["input_spikes"])
+    if shapes != needed or not has_input_spikes:
         raise ArtifactError(
             f"{paths['events_test']} and {paths['inference_events']} do not belong to this "
             f"network or together: layers of {shapes} (images, steps, neurons), where {needed} are "
             "needed, or other input spikes: measure again."
         )
-    return measured
+    return Measurement(network.state, network.architecture, layers, network.pruned)

@@ -42,7 +42,7 @@ arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
@@ -268,6 +268,12 @@ class Measurement:
     architecture: Network
     layers: Sequence[EventList]
     pruned: bool = False
+
+    def first(self, n_samples: int | None) -> Self:
+        """The first so many samples; None for all."""
+        if n_samples is None:
+            return self
+        return replace(self, layers=[layer.select(slice(n_samples)) for layer in self.layers])
 
     @cached_property
     def network(self) -> Network:

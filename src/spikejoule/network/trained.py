@@ -195,10 +195,15 @@ def build_complete(
 ) -> dict[str, Any]:
     """Assemble the complete checkpoint, every key of the schema and the project's additions.
 
-    `inference` counts the spikes of the first test images, and `measurement_time_seconds` says how
-    long that took; `training_timings` is the content of results/timings/train.json, `test` that of
-    metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`, and
-    `library_versions` from `provenance.library_versions`.
+    Args:
+        network: that was trained.
+        inference: spikes of the first test images.
+        measurement_time_seconds: how long the network ran over all of them.
+        training_timings: the content of results/timings/train.json.
+        test: that of metrics/evaluate.json.
+        energy_proxies: from `EnergyProxies.as_checkpoint_entry`.
+        library_versions: from `provenance.library_versions`.
+
     The result holds nothing but plain values, NumPy arrays and tensors.
     """
     content, n_samples = trained_content(network), inference.n_samples
