@@ -52,7 +52,7 @@ _FLAGS: dict[str, Any] = {
 @functools.cache
 def _sources_digest() -> str:
     digest = hashlib.sha256()
-    package = Path(__file__).parents[2]
+    package = Path(__file__).parents[1]
     # Surrogates are emitted into kernels, and stand beside the rest of the model.
     kernels = sorted(package.glob("*/kernels"))
     folders = [Path(__file__).parent, *kernels, package / "network" / "surrogates"]
