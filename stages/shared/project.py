@@ -14,7 +14,7 @@ from spikejoule.core.resume import is_running, start_of
 from spikejoule.params import Params
 
 if TYPE_CHECKING:
-    from spikejoule.tracking.publishing import LiveRun
+    from spikejoule.tracking.live import LiveRun
 
 
 def project_root() -> Path:
@@ -72,7 +72,7 @@ def shown_run(
     if process is None:
         return nullcontext()
     # Here alone: no result depends on it, so that it is no dependency of the stage.
-    from spikejoule.tracking.publishing import LiveRun
+    from spikejoule.tracking.live import LiveRun
     from spikejoule.tracking.store import project_store
 
     store = project_store(project_root(), params.publish.experiment)

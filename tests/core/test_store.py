@@ -1,11 +1,9 @@
 """store.py, npz.py, torch_files.py: whole or absent, equal bytes, one check, and no code."""
 
 import os
-import sys
 import time
-import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -202,18 +200,6 @@ class TestNpz:
         with pytest.raises(ValueError, match="taken"):
             npz.write_npz(path, SCHEMA, {"schema": np.zeros(1)})
 
-    def test_a_schema_of_many_bytes_is_not_unpacked(self, tmp_path: Path) -> None:
-        path = tmp_path / "a.npz"
-        np.savez_compressed(path, schema=np.zeros(1 << 26, np.uint8), x=np.zeros(2))
-        assert path.stat().st_size < 100_000
-        tracemalloc.start()
-        try:
-            assert npz.schema_of(path) == ""
-            refusal(lambda path: npz.read_npz(path, SCHEMA), path)
-            assert tracemalloc.get_traced_memory()[1] < 5_000_000
-        finally:
-            tracemalloc.stop()
-
 
 class TestTorch:
     def test_equal_content_gives_equal_bytes(self) -> None:
@@ -224,53 +210,11 @@ class TestTorch:
         with pytest.raises(TypeError, match="no plain value"):
             torch_files.encode({"a": object()})
 
-    @pytest.mark.parametrize(
-        ("value", "words"),
-        [
-            (torch.zeros(1).expand(2**31, 2**31), "element by element"),
-            (torch.zeros(20).to_sparse(), "element by element"),
-            ({"half \ud800": 1}, "surrogates"),
-            (np.array(["a"], dtype=object), "opened safely"),
-            (Path("a"), "opened safely"),
-        ],
-    )
-    def test_hostile_values(self, tmp_path: Path, value: Any, words: str) -> None:
+    @pytest.mark.parametrize("value", [np.array(["a"], dtype=object), Path("a"), Pickled()])
+    def test_nothing_in_a_file_is_executed(
+        self, tmp_path: Path, value: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
         torch.save({"a": [value]}, tmp_path / "a.pt")
-        assert words in refusal(torch_files.read, tmp_path / "a.pt")
-
-    def test_one_text_many_times(self, tmp_path: Path) -> None:
-        """A file of 100 kB that refers to its text 3,000 times takes no memory for each."""
-        torch.save({"a": ["x" * 100_000] * 3000}, tmp_path / "a.pt")
-        tracemalloc.start()
-        try:
-            torch_files.read(tmp_path / "a.pt")
-            assert tracemalloc.get_traced_memory()[1] < 5_000_000
-        finally:
-            tracemalloc.stop()
-
-    @pytest.fixture
-    def recursion_limit(self) -> Iterator[None]:
-        limit = sys.getrecursionlimit()
-        yield
-        sys.setrecursionlimit(limit)
-
-    @pytest.mark.usefixtures("recursion_limit")
-    def test_depth_without_end(self, tmp_path: Path) -> None:
-        itself: dict[str, Any] = {}
-        itself["a"] = [itself]
-        many: list[Any] = [1]
-        deep: list[Any] = [1]
-        for _ in range(150):
-            many = [many, many]
-        for _ in range(600):
-            deep = [deep]
-        contents = ((itself, "more than"), ({"a": many}, "more than"), ({"a": deep}, "too deep"))
-        for number, (content, _) in enumerate(contents):
-            sys.setrecursionlimit(5000)
-            torch.save(content, tmp_path / f"{number}.pt")
-        # Python 3.12 needs fewer calls for the same depth than 3.11.
-        sys.setrecursionlimit(500)
-        for number, (_, words) in enumerate(contents):
-            start = time.process_time()
-            assert words in refusal(torch_files.read, tmp_path / f"{number}.pt")
-            assert time.process_time() - start < 1
+        assert "opened safely" in refusal(torch_files.read, tmp_path / "a.pt")
+        assert not (tmp_path / MARK).exists()

@@ -142,20 +142,15 @@ def _changed(draw: st.DrawFn, value: Any, depth: int) -> tuple[str, Any]:
     return name, change(value)
 
 
-def _nested(depth: int) -> Any:
-    return [_nested(depth - 1)] if depth else 1
-
-
 def _top(array: Any) -> Any:
     return (np.finfo if array.dtype.kind == "f" else np.iinfo)(array.dtype).max
 
 
 ODD = (
-    *(None, True, -1, 0, 500, 0.5, 1e300, math.nan, math.inf, 10**30, 10**400, "", "x", [], {}),
-    *("\x1b[2J\0", "half \ud800", "9" * 5000, [1], {"value": 1}, _nested(100), Pickled()),
+    *(None, True, -1, 0, 500, 0.5, 1e300, math.nan, math.inf, 10**30, "", "x", [], {}),
+    *("\x1b[2J\0", [1], {"value": 1}, Pickled()),
 )
 OF_LISTS: dict[str, Callable[[Any], Any]] = {
-    "loses its first": lambda value: value[1:],
     "loses its last": lambda value: value[:-1],
     "is doubled": lambda value: [*value, *value],
     "is turned round": lambda value: value[::-1],
@@ -163,32 +158,21 @@ OF_LISTS: dict[str, Callable[[Any], Any]] = {
 OF_MAPPINGS: dict[str, Callable[[Any], Any]] = {
     **{words: lambda value, of=of: dict(of(list(value.items()))) for words, of in OF_LISTS.items()},
     "has one more": lambda value: {**value, "unknown": 1},
-    "has other names": lambda value: {f"{key}_": item for key, item in value.items()},
     "has others' values": lambda value: dict(zip(value, [*value.values()][::-1], strict=True)),
     "is a list": lambda value: list(value.values()),
 }
 OF_ARRAYS: dict[str, Callable[[Any], Any]] = {
     "loses its last": lambda array: array[:-1] if array.ndim else array,
     "is doubled": lambda array: np.concatenate([np.atleast_1d(array)] * 2),
-    "is turned round": lambda array: array[::-1].copy() if array.ndim else array,
     "is empty": lambda array: np.atleast_1d(array)[:0],
     "has a dimension more": lambda array: array[None],
-    "is flat": lambda array: array.reshape(-1),
-    "is zero": np.zeros_like,
     "is huge": lambda array: np.full_like(array, _top(array)),
     "is NaN": lambda array: np.full(array.shape, np.nan),
-    "is float64": lambda array: array.astype(np.float64),
     "is one byte": lambda array: -1 - array.astype(np.int8),
 }
 OF_TENSORS: dict[str, Callable[[Any], Any]] = {
-    **{
-        words: lambda tensor, of=of: torch.from_numpy(of(tensor.numpy()))
-        for words, of in OF_ARRAYS.items()
-    },
-    "is sparse": lambda tensor: tensor.to_sparse(),
-    "is complex": lambda tensor: tensor.to(torch.complex64),
-    "is short": lambda tensor: tensor.to(torch.bfloat16),
-    "is endless": lambda tensor: torch.zeros(1).expand(2**31, 2**31),
+    words: lambda tensor, of=of: torch.from_numpy(of(tensor.numpy()))
+    for words, of in OF_ARRAYS.items()
 }
 OF_NUMBERS: dict[str, Callable[[Any], Any]] = {
     "is one more": lambda value: value + 1,

@@ -96,6 +96,9 @@ def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory)
     original = made_once(tmp_path_factory, "recorded", record)
     folder = tmp_path_factory.mktemp("copy of recorded") / "a project"
     shutil.copytree(original / "a project", folder, symlinks=True)
+    # MLflow keeps absolute addresses: the files of all copies' runs are where the original's are.
+    shutil.rmtree(folder / "mlartifacts")
+    (folder / "mlartifacts").symlink_to(original / "a project" / "mlartifacts")
     output = (original / "output").read_text(encoding="utf-8")
     return Project(with_environment(folder), clean_environment(folder.parent), output)
 

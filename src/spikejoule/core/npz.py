@@ -24,9 +24,6 @@ from spikejoule.core.store import MAX_BYTES, FilePath, atomic_writer, open_regul
 SCHEMA_KEY: Final = "schema"
 """The entry that names a file's schema."""
 
-MAX_SCHEMA_BYTES: Final = 1 << 16
-"""Size of that entry."""
-
 MAX_STORED_BYTES: Final = 1 << 42
 """Size of a file of which parts are read."""
 
@@ -121,16 +118,9 @@ def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def _schema(archive: zipfile.ZipFile) -> str:
-    """The schema that an archive states, empty for none; BadZipFile if it is too large."""
+    """The schema that an archive states; empty for none."""
     name = f"{SCHEMA_KEY}.npy"
-    if name not in archive.namelist():
-        return ""
-    n_bytes = archive.getinfo(name).file_size
-    if n_bytes > MAX_SCHEMA_BYTES:
-        raise zipfile.BadZipFile(
-            f"its schema has {n_bytes:,} bytes, but may have {MAX_SCHEMA_BYTES:,}"
-        )
-    return str(_member(archive, name))
+    return str(_member(archive, name)) if name in archive.namelist() else ""
 
 
 def read_npz(

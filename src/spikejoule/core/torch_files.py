@@ -1,16 +1,15 @@
 """Files in PyTorch's zip format that hold plain values and tensors, and nothing that can run code.
 
 Written with the same bytes for the same content; read with PyTorch's restricted unpickler, which
-builds containers and tensors and refuses every other global. The one addition are NumPy numbers,
-as `torch.save` writes them when a script stores, say, `numpy.mean(...)`: they are decoded here, as
-numbers of a few bytes, so that NumPy's own unpickling never meets bytes of an untrusted file.
+builds containers and tensors and refuses every other global. The only addition is NumPy numbers,
+as `torch.save` writes them when a script stores, say, `numpy.mean(...)`: they are decoded here, so
+that NumPy's own unpickling never meets bytes of an untrusted file.
 """
 
 import io
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 from warnings import catch_warnings
 
 import numpy as np
@@ -19,12 +18,6 @@ import torch
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import check_archive, opened_archive
 from spikejoule.core.store import FilePath, write_bytes
-
-MAX_VALUES: Final = 3_000_000
-"""Values in a file, each counted wherever it is referred to; 100,000 epochs have 2,500,000."""
-
-
-_NESTED = (dict, list, tuple)
 
 
 def to_plain(value: Any) -> Any:
@@ -86,40 +79,7 @@ def read(path: FilePath) -> dict[str, Any]:
             raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
-    # What JSON could hold, but for tensors, is allowed: values in one another to a bounded depth
-    # and number, each counted wherever it is referred to, none in itself, and what can be printed.
-    try:
-        if _n_values(content, {}) > MAX_VALUES:
-            raise ValueError(f"more than {MAX_VALUES:,} values")
-    except (TypeError, ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else error
-        raise ArtifactError(f"{path} holds an invalid value: {reason}.") from None
     return content
-
-
-def _n_values(value: dict[Any, Any] | Sequence[Any], known: dict[int, int]) -> int:
-    """How many values are in one, at any depth; `known` has those of what was met before, by id."""
-    if id(value) not in known:
-        known[id(value)] = MAX_VALUES + 1  # for one that is in itself
-        keys, items = (value, value.values()) if isinstance(value, dict) else ((), value)
-        if len(value) > MAX_VALUES:
-            return len(value)
-        inner = [item for item in items if isinstance(item, _NESTED)]
-        # A text once, however often it is referred to.
-        plain = {id(one): one for one in (*keys, *items) if not isinstance(one, _NESTED)}
-        json.dumps([*plain.values()], default=_checked_tensor, ensure_ascii=False).encode("utf-8")
-        known[id(value)] = len(value) + sum([_n_values(item, known) for item in inner])
-    return known[id(value)]
-
-
-def _checked_tensor(value: Any) -> None:
-    """Refuse a tensor of a few elements that stand for very many."""
-    if isinstance(value, torch.Tensor) and not (
-        value.layout is torch.strided
-        and value.device.type == "cpu"
-        and value.numel() * value.element_size() <= max(value.untyped_storage().nbytes(), 1)
-    ):
-        raise ValueError("a tensor that is not stored element by element")
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.events import AliasEvent
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError, shown
 from spikejoule.core.store import FilePath, read_text
@@ -20,22 +19,15 @@ from spikejoule.core.store import FilePath, read_text
 PIPELINE_FILE: Final = "dvc.yaml"
 PARAMS_FILE: Final = "params.yaml"
 
-MAX_ALIASES: Final = 30
-"""Of a file: a few lines of nested aliases stand for more than memory and time allow."""
-
 
 def read_yaml(path: FilePath, error_type: type[SpikejouleError]) -> Any:
     """The content of a YAML file, as DVC reads it; None for an empty one.
 
     Raises `error_type`, in one sentence with the file and where known the line: the file cannot be
-    read, is no valid YAML, gives a key twice, or holds too many aliases.
+    read, is no valid YAML, or gives a key twice.
     """
     text = read_text(path, error_type)
     try:
-        if text.count("*") > MAX_ALIASES:  # to parse it takes as long as to load it
-            n_aliases = sum(isinstance(event, AliasEvent) for event in YAML(typ="safe").parse(text))
-            if n_aliases > MAX_ALIASES:
-                raise ValueError(f"{n_aliases} aliases, of which there may be {MAX_ALIASES}")
         loader = YAML(typ="safe")
         loader.composer.warn_double_anchors = False
         return loader.load(text)
@@ -82,8 +74,8 @@ def artifact_paths(directory: Path, stage: str = "") -> ArtifactPaths:
         raise ArtifactError(f"{directory} is no project: it has no {PIPELINE_FILE}.")
     content = read_mapping(file)
     try:
-        of_paths = (of["paths"] for of in content["vars"] if isinstance(of, Mapping))
-        paths = {str(name): Path(path) for name, path in next(of_paths).items()}
+        variables = next(entry for entry in content["vars"] if isinstance(entry, Mapping))
+        paths = {str(name): Path(path) for name, path in variables["paths"].items()}
         listed = json.dumps({**content["stages"][stage]}) if stage else ""
     except (AttributeError, KeyError, StopIteration, TypeError) as error:
         raise ArtifactError(

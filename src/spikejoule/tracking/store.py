@@ -5,15 +5,16 @@ import json
 import logging
 import os
 import re
+import shlex
 import socket
-import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 import psutil
 from filelock import FileLock
@@ -35,28 +36,14 @@ BOUND_TAG: Final = "ratio_bound"
 FILES_TAG = "data.sha256"
 """A digest of the checksums of all files of the data."""
 
-# In a message: up to a blank, behind the last `@` if one follows, as passwords may hold anything.
-_ADDRESS = re.compile(
-    r"([a-zA-Z][\w+.-]*)://((?:(?!://).)*@\S*?|\S*?)(?=[)\]'\".,:;]*(?!\S))"
-    r"|(?<!\S)[^\s:]*(?!://):\S(?:(?!://).)*@\S*"
-)
-_SETTING = re.compile(
-    r"""(?ix) (\b (?: \w*(?:passw(?:or)?d|pwd|token|api[_-]?key|secret)\w* | (?:\w*_)?pass) ["']?\s*
-    [=:]\s*(?:bearer\s+)? | \b(?:bearer|authorization:\s*\w+)\s+) ((["'])(?:\\.|.)*?\3|[^\s&]+)"""
-)
-# What SQLAlchemy adds to the cause: advice, the statement with its values, and a link. And the
-# page, if it is not MLflow that answers, which may quote the address.
-_NO_CAUSE = re.compile(
-    r"^\(raised as a result of [^()]*\) "
-    r"| (\[SQL: |\(Background on this error at: |Response body: ).*"
-)
+# What may hold a password or a token in a message: an address, a user before a host, a setting.
+_MAY_BE_SECRET = re.compile(r"\S*(?:://|@|\w=)\S*")
+# Libraries whose errors quote addresses, statements and values; what made them fail does not.
+_QUOTING = ("requests", "sqlalchemy")
 _TRIES = 3  # to open a database; MLflow has ten, for 102 s together
 _LOCK_SECONDS = 300.0  # of a run with its files, on its way to a slow server
 _SQLITE = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
-# Where MLflow keeps absolute addresses of files.
-_ADDRESSES = (("experiments", "artifact_location"), ("runs", "artifact_uri"),
-              ("model_versions", "source"), ("model_versions", "storage_location"))  # fmt: skip
 VIEW: Final = "overview"
 """The saved view's name in an address: `.../experiments/1/runs?viewStateShareKey=overview`."""
 _VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
@@ -157,14 +144,16 @@ def project_store(
 
 
 @contextmanager
-def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
+def opened(store: Store, to_write: bool = True) -> Iterator["tuple[MlflowClient, str]"]:
     """A client of `store` and the id of its experiment, which is created if it does not exist.
 
     No other process that shares the database, or this project, opens the store meanwhile; the
     client may be used beyond.
-    On the way, runs that a process of this machine left unfinished when it died are ended, and a
-    store whose project was moved or copied is told where its files are now. A store that does not
-    answer is an error of MLflow's after a minute at most.
+    On the way, runs that a process of this machine left unfinished when it died are ended. A store
+    that does not answer is an error of MLflow's after a minute at most.
+
+    Raises StoreError if runs are to be written in a project that was moved or copied, so that the
+    experiment keeps its files elsewhere.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -182,7 +171,8 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
             _create(store.database)
         client = mlflow.MlflowClient(tracking_uri=store.tracking_uri)
         experiment = _experiment(client, store)
-        _follow_a_move(store, experiment.artifact_location)
+        if to_write:
+            _check_not_moved(store, experiment.artifact_location)
         close_abandoned_runs(client, experiment.experiment_id)
         yield client, str(experiment.experiment_id)
 
@@ -212,7 +202,10 @@ def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
     if store.database is not None and not store.database.is_file():
         raise StoreError(f"there is no MLflow store at {store.database}: run the pipeline first.")
     where = shown_uri(store.tracking_uri)
-    with store_errors(f"the MLflow store {where} cannot be read"), opened(store) as found:
+    with (
+        store_errors(f"the MLflow store {where} cannot be read"),
+        opened(store, to_write=False) as found,
+    ):
         yield found
 
 
@@ -247,56 +240,48 @@ def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
 
 
 def without_passwords(text: str) -> str:
-    """A message as it may be shown: settings without their secrets, URIs by `shown_uri`."""
-    return _SETTING.sub(r"\1***", _ADDRESS.sub(_shown, text))
+    """A message in one line, as it may be shown: without words that may hold a password."""
+    return _MAY_BE_SECRET.sub("***", " ".join(text.split()))
 
 
 def shown_uri(uri: str) -> str:
-    """A whole URI as it may be shown: scheme and host; of SQLite's and of files the path.
+    """A URI as it may be shown: scheme and host; of SQLite's and of files the path.
 
-    What stands in a URI before the host, as a path or as a setting may be a secret.
+    The user, the path and the settings of any other may be secrets.
     """
-    return without_passwords(re.sub(r"\s", "%20", uri))
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return "***" if ":" in uri else uri  # the path of a file has no colon
+    if scheme in ("sqlite", "file") and rest.startswith("/"):
+        return uri.partition("?")[0]
+    try:
+        parts = urlsplit(uri)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:  # behind the colon is no port, but a password
+        return f"{scheme}://***"
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":  # perhaps of a password with a slash
+        return f"{scheme}://***"
+    host = parts.hostname or ""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an error says, as a short line without passwords: MLflow's errors quote addresses."""
-    cause = _cause_of_request(error)
-    text = _NO_CAUSE.sub("", " ".join(str(cause)[:2000].split()))
-    return without_passwords(text)[:300].removesuffix(".") or type(cause).__name__
+    """What an error says, as a short line without passwords."""
+    cause = _cause_of(error)
+    # A server that is not MLflow's may quote the address in its answer.
+    text = str(cause).partition("Response body:")[0]
+    return without_passwords(text)[:300].rstrip(". ") or type(cause).__name__
 
 
-def _cause_of_request(error: BaseException) -> BaseException:
-    """What made a request fail (a refused connection, say); any other error itself.
-
-    The messages of requests and MLflow quote the path of the address, which may hold a
-    token.
-    """
+def _cause_of(error: BaseException) -> BaseException:
+    """What made a request or a statement fail (a refused connection, say); else the error."""
     chain: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in chain:
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__
-    is_of_request = any(type(one).__module__.startswith("requests.") for one in chain)
-    return chain[-1] if is_of_request else error
-
-
-def _shown(address: re.Match[str]) -> str:
-    scheme, rest = address.groups()
-    if scheme is None:
-        return "***"
-    if scheme in ("sqlite", "file") and rest.startswith("/"):
-        return f"{scheme}://{rest.partition('?')[0]}"
-    user, _, place = rest.rpartition("@")
-    if re.search(r"[\s/?#]", user):  # a password, or a path with an `@`
-        return f"{scheme}://***"
-    try:
-        parts = urlsplit(f"{scheme}://{place}")
-        port = "" if parts.port is None else f":{parts.port}"
-    except ValueError:  # behind the colon is no port, but a password
-        return f"{scheme}://***"
-    host = parts.hostname or ""
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}{port}"
+    is_quoting = any(type(one).__module__.partition(".")[0] in _QUOTING for one in chain)
+    return chain[-1] if is_quoting else error
 
 
 def at_root(root: Path, uri: str) -> str:
@@ -326,25 +311,22 @@ def _create(database: Path) -> None:
     os.replace(unfinished, database)
 
 
-def _follow_a_move(store: Store, recorded: str) -> None:
-    """Let the files of a project that was moved or copied be those below its root.
+def _check_not_moved(store: Store, recorded: str) -> None:
+    """Refuse a project's own store whose experiment keeps its files in another folder.
 
-    MLflow keeps absolute addresses: it would go on writing into the old folder. Only in the
-    project's own database, and only for the folder that it has by default.
+    MLflow keeps absolute addresses: it would go on writing to where the project was.
     """
-    root, new, database = store.root, store.artifact_location, store.database
-    if new != (root / _ARTIFACTS).as_uri() or database is None or recorded == new:
+    new = store.root / _ARTIFACTS
+    old = Path(url2pathname(urlsplit(recorded).path))
+    is_own = store.database is not None and store.database.is_relative_to(store.root)
+    is_default = store.artifact_location == new.as_uri() and old.name == _ARTIFACTS
+    if not (is_own and is_default) or old.resolve() == new.resolve():
         return
-    if not database.is_relative_to(root) or not re.fullmatch(rf"file:.*/{_ARTIFACTS}", recorded):
-        return
-    old = f"{recorded}/"
-    with closing(sqlite3.connect(database, timeout=_LOCK_SECONDS)) as connection, connection:
-        for table, column in _ADDRESSES:
-            connection.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
-                f"WHERE substr({column} || '/', 1, ?) = ?",
-                (new, len(recorded) + 1, len(old), old),
-            )
+    remedy = "this project is a copy: set publish.experiment to a new name"
+    if not old.parent.exists():
+        folder, link, target = (shlex.quote(str(path)) for path in (old.parent, old, new))
+        remedy = f"the project was moved: run `mkdir -p {folder} && ln -s {target} {link}`"
+    raise StoreError(f"the runs in {store.database} have their files in {old}, and {remedy}.")
 
 
 def _experiment(client: "MlflowClient", store: Store) -> Any:
