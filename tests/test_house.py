@@ -1,6 +1,5 @@
 """The house: Makefile, dependencies, the stages' launcher, hooks and ignore files."""
 
-import ast
 import copy
 import os
 import re
@@ -21,7 +20,6 @@ from packaging.requirements import Requirement
 from spikejoule.params import parse_params
 from stages.shared.project import project_root
 from tests.tools.committed import committed_params, params_text, parsed
-from tests.tools.without_torch import needs_torch
 
 BY_MACHINE = {"torch", "torchvision"}
 
@@ -83,23 +81,6 @@ def test_every_dependency_has_a_range_and_a_tested_version_in_it(
     assert "+cpu" not in (repository / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def test_one_class_is_a_network(repository: Path) -> None:
-    """What has nodes and edges, or sizes of layers; few modules ask for the latter."""
-    asking, found, named = [], [], []
-    for path in sorted((repository / "src").rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        asking += [path.name] if "layer_sizes" in text else []
-        for one in ast.walk(ast.parse(text)):
-            if isinstance(one, ast.ClassDef):
-                named += [path.name] if one.name == "Network" else []
-                targets = (getattr(part, "target", part) for part in one.body)
-                names = {getattr(part, "id", getattr(part, "name", "")) for part in targets}
-                found += [one.name] if "layer_sizes" in names or {"nodes", "edges"} <= names else []
-    assert found == ["Network"]
-    assert named == ["network.py"]
-    assert len(asking) <= 12, asking
-
-
 def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
     """Of the folders that the digest of sources covers, besides surrogates, which are emitted."""
     using = re.compile(r"@compiled|\bcompiled\w*\(|njit")
@@ -108,35 +89,16 @@ def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
         assert covered or not using.search(path.read_text(encoding="utf-8")), path
 
 
-class TestImports:
-    """What a process need not import: imports take longer than many a stage."""
-
-    def imported(self, code: str, repository: Path) -> set[str]:
-        """The modules that are there after `code`, by a check in the code itself."""
-        environment = {**os.environ, "PYTHONPATH": f"{repository / 'src'}:{repository}"}
-        code = f"import sys; before = set(sys.modules)\n{code}\n"
-        code += "print(*set(sys.modules) - before)"
-        done = run([sys.executable, "-c", code], repository, environment)
-        assert done.returncode == 0, done.stderr
-        return set(done.stdout.split())
-
-    def test_of_the_package(self, repository: Path) -> None:
-        assert self.imported("import spikejoule", repository) == {"spikejoule"}
-        code = "from spikejoule.cli import build_parser; build_parser().format_help()"
-        heavy = {"torch", "numpy", "numba", "mlflow", "matplotlib", "sklearn", "scipy"}
-        assert not self.imported(code, repository) & heavy
-        modules = ("params", "data.images", "core.store", "encoding.encoders.poisson", "tracking")
-        modules += ("encoding.counting", "evaluation.evaluation", "report.charts")
-        code = "\n".join(f"import spikejoule.{name}" for name in modules)
-        assert not self.imported(code, repository) & {"torch", "mlflow"}
-
-    @needs_torch
-    def test_of_the_stages(self, repository: Path) -> None:
-        code = "from stages import baseline, train, measure_inference, evaluate, energy_report\n"
-        code += "energy_report.confusion_matrix(__import__('numpy').eye(2, dtype=int), '').png()"
-        unused = {"torch._dynamo", "pandas", "matplotlib.pyplot"}
-        unused |= {"sklearn", "scipy.special", "scipy.stats", "mlflow"}
-        assert not self.imported(code, repository) & unused
+def test_the_package_and_the_command_line_import_nothing_heavy(repository: Path) -> None:
+    """Imports take longer than many a command."""
+    code = (
+        "import sys, spikejoule.cli\n"
+        "spikejoule.cli.build_parser().format_help()\n"
+        "heavy = {'torch', 'numpy', 'numba', 'mlflow', 'matplotlib', 'sklearn'}\n"
+        "sys.exit(" ".join(heavy.intersection(sys.modules)) or 0)\n"
+    )
+    done = run([sys.executable, "-c", code], repository, {"PYTHONPATH": str(repository / "src")})
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
@@ -178,34 +140,23 @@ class TestMakefile:
     def test_builds_the_environment_once_and_again_when_dependencies_change(
         self, made: Path, suitable: str
     ) -> None:
-        """With what each target needs, and no more."""
         programs = self.pythons(made, suitable)
 
-        def done_for(*targets: str) -> list[str]:
-            for target in targets:
-                done = self.make(made, target, programs=programs)
-                assert done.returncode == 0, done.stderr
-            lines = (made / "log").read_text(encoding="utf-8").splitlines()
-            (made / "log").unlink()
-            return [
-                "tested" if "-m pytest" in line else line.partition(" -c ")[2] or line
-                for line in lines
-                if re.search("venv:| install |-m pytest", line)
-            ]
+        def installations() -> int:
+            """How often `make test` has pip install something."""
+            done = self.make(made, "test", programs=programs)
+            assert done.returncode == 0, done.stderr
+            log = made / "log"
+            lines = log.read_text(encoding="utf-8").splitlines()
+            log.unlink()
+            return sum(" install " in line for line in lines)
 
-        pipeline, dev = ("constraints.txt -e .[pipeline]", "constraints.txt -e .[dev]")
-        assert done_for("repro", "test", "test-rest", "test-interop", "test-all") == [
-            *("venv: -m venv --clear .venv", pipeline),
-            *(dev, "tested"),
-            *("constraints.txt -e .[search]", "tested"),
-            *("constraints.txt -e .[interop]", "constraints.txt --no-deps sinabs>=3.1 pbr"),
-            *("tested", "tested"),
-        ]
-        assert done_for("test") == ["tested"]
+        assert installations() > 0
+        assert installations() == 0
         later = time.time() + 10
         for name in ("pyproject.toml", "constraints.txt"):
             os.utime(made / name, (later, later))
-            assert done_for("test") == [pipeline, dev, "tested"]
+            assert installations() > 0
             os.utime(made / name, (0, 0))
 
     def test_no_suitable_python_and_a_failed_installation(self, made: Path) -> None:
