@@ -95,7 +95,7 @@ def test_the_package_and_the_command_line_import_nothing_heavy(repository: Path)
         "import sys, spikejoule.cli\n"
         "spikejoule.cli.build_parser().format_help()\n"
         "heavy = {'torch', 'numpy', 'numba', 'mlflow', 'matplotlib', 'sklearn'}\n"
-        "sys.exit(" ".join(heavy.intersection(sys.modules)) or 0)\n"
+        "sys.exit(', '.join(heavy.intersection(sys.modules)) or 0)\n"
     )
     done = run([sys.executable, "-c", code], repository, {"PYTHONPATH": str(repository / "src")})
     assert done.returncode == 0, done.stderr

@@ -118,10 +118,6 @@ def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
         yield Reader(folder, {**recorded_project.environment, **WITHOUT_JOBS, **variables}, servers)
 
 
-def test_there_are_pages() -> None:
-    assert len(PAGES) > 10
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path, committed: Path) -> None:
     """It is run, written to a file, applied, or, as `text`, what a command prints."""

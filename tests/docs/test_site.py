@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import badges, batch, commands, outcome, parameters, pipeline, verdict
+from docs.site import badges, batch, outcome, parameters, pipeline, verdict
 from tests.tools.committed import committed_params
 from tests.tools.without_torch import needs_torch
 
@@ -77,7 +77,6 @@ def test_a_reader_with_five_minutes(committed: Path) -> None:
     generated = verdict.text("summary", committed)
     assert len(written.replace(generated, "").splitlines()) <= 130
     assert len(generated.splitlines()) <= 10
-    assert len((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 320
 
 
 def test_a_picture_is_that_of_its_files(committed: Path) -> None:
@@ -93,7 +92,8 @@ def test_badges_are_true() -> None:
 
 
 @needs_torch
-def test_a_batch_enters_each_package_once_under_one_name() -> None:
+def test_the_picture_of_a_batch_is_that_of_the_code() -> None:
+    """Packages in the order in which they may import each other, each with what it is called by."""
     assert batch.PICTURE.read_text("utf-8") == batch.drawing(), "run: python -m docs.site.batch"
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     (layers,) = [
@@ -101,26 +101,12 @@ def test_a_batch_enters_each_package_once_under_one_name() -> None:
         for one in project["tool"]["importlinter"]["contracts"]
         if one["id"] == "packages"
     ]
-    # Each once, and upwards only: in the order in which packages may import each other
     packages = [stop.package for stop in batch.WAY]
     assert packages == [name for name in layers if name in packages]
-    made: dict[str, list[type]] = {}
     for stop in batch.WAY:
-        module = import_module(f"spikejoule.{stop.takes.partition(':')[0]}")
-        assert callable(getattr(module, stop.takes.partition(":")[2]))
-        known = {id(value) for value in vars(module).values()}
-        assert not stop.source or known & set(map(id, made[stop.source])), "it takes what was made"
-        found = [name.split(":") for name in stop.carried]
-        made[stop.package] = [
-            getattr(import_module(f"spikejoule.{of}"), name) for of, name in found
-        ]
-        for of, name in found:
-            defined = [
-                path
-                for path in (REPOSITORY / "src").rglob("*.py")
-                if re.search(rf"^class {name}\b", path.read_text(encoding="utf-8"), flags=re.M)
-            ]
-            assert [path.stem for path in defined] == of.split(".")[-1:], "one name, one class"
+        for name in (stop.takes, *stop.carried):
+            module, _, attribute = name.partition(":")
+            assert hasattr(import_module(f"spikejoule.{module}"), attribute)
 
 
 def test_each_parameter_with_its_default_and_what_is_allowed(committed: Path) -> None:
@@ -139,10 +125,3 @@ def test_each_parameter_with_its_default_and_what_is_allowed(committed: Path) ->
     for key, kinds in parameters.choices().items():
         section = table.split(f"### Choices of {key}\n")[1].split("\n#")[0]
         assert all(f"| `{name}` |" in section for name in kinds)
-
-
-def test_each_command_target_stage_and_package() -> None:
-    assert "| `--study NAME` |" in commands.spikejoule_commands()
-    assert "| `make docs` |" in commands.make_targets(REPOSITORY / "Makefile")
-    assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
-    assert "| `tracking` | publish |" in commands.packages(REPOSITORY / "dvc.yaml")
