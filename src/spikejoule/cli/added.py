@@ -158,7 +158,7 @@ def _of_module(
     """A module of torch, or a `Baseline`: the checksum of its parameters, and what it does."""
     from torch import nn
 
-    from spikejoule.pricing.counted import Baseline, Contestant
+    from spikejoule.pricing.conventional import Baseline, BaselineRun
     from spikejoule.pricing.price_model import price
 
     found = of_file(given, "--add", "GRAPH.nir or FILE.py:NAME of a module", lambda named: named)
@@ -176,10 +176,10 @@ def _of_module(
         return digest, [_spiking(reports[1].activity, percents, splits[1], encoder)]
     percents = []
     for split in splits:
-        contestant = Contestant(found, (split.samples.images[:, None] / 255).astype(np.float32))
-        counts = contestant.counts(split.samples.labels.astype(np.int64))
-        percents.append(split.percent(contestant.run.all_scores, given))
-        _check_counted(given, contestant.run.watch.not_counted)
+        baseline_run = BaselineRun(found, (split.samples.images[:, None] / 255).astype(np.float32))
+        counts = baseline_run.counts(split.samples.labels.astype(np.int64))
+        percents.append(split.percent(baseline_run.run.all_scores, given))
+        _check_counted(given, baseline_run.run.watch.not_counted)
     counts = replace(counts, validation_accuracy_percent=percents[0], accuracy_percent=percents[1])
     return digest, ledger.baseline_variants((counts,), len(splits[1].samples))
 

@@ -230,7 +230,7 @@ def _beside(
 ) -> tuple[BaselineCounts, tuple[str, ...], tuple[str, ...]]:
     """A conventional network on the mean of each sample's events over time; beside its counts
     what of it is not counted, and notes for users."""
-    from spikejoule.pricing.counted import Contestant  # needs torch, a graph alone does not
+    from spikejoule.pricing.conventional import BaselineRun  # needs torch, a graph alone does not
 
     if labels is None or run.predictions is None:
         raise DataError(
@@ -239,9 +239,9 @@ def _beside(
         )
     shape = (events.n_samples, *run.network.input.out_shape)
     rates = (class_counts(events) / events.n_steps).astype(np.float32).reshape(shape)
-    contestant = Contestant(given_network(text), rates)
-    counts = contestant.counts(labels)
-    return counts, tuple(contestant.run.not_counted), tuple(contestant.run.notes)
+    baseline_run = BaselineRun(given_network(text), rates)
+    counts = baseline_run.counts(labels)
+    return counts, tuple(baseline_run.run.not_counted), tuple(baseline_run.run.notes)
 
 
 def given_network(text: str) -> Any:

@@ -94,7 +94,7 @@ reads, none without biases; a comparison (ReLU) for each hidden unit, and in int
 requantisation; n_(L-1) - 1 comparisons of scores. Where activations have neither 8 bits nor 16, and
 are integers, each pixel is read in its 8 bits, multiplied, rounded by an addition, and written in
 the width in which the first layer reads it, as a spiking network's encoding is counted. In a
-network of torch with convolutions (`pricing.counted`), W_l and M_l are those under whose
+network of torch with convolutions (`pricing.conventional`), W_l and M_l are those under whose
 windows an activation lies, and kernels and biases are stored once; ReLU and biases are counted
 where it has some, and pooling takes an addition, or a comparison, for each activation and window,
 reads the former and writes its results, which an average divides.

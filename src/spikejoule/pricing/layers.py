@@ -1,4 +1,5 @@
-"""How many synapses, or windows, a unit of what enters a layer reaches: exact to the border.
+"""PyTorch layers and functions that are known, and how many synapses or windows an input unit of a
+layer reaches, exact to the border.
 
 A layer whose weights are all 1 gives y = A x, where A[j, i] is 1 if input i reaches output j. Its
 transpose, applied to ones, is the fan-out of each input: of a convolution the transposed one, with
@@ -14,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikejoule.core.errors import DataError
 from spikejoule.network.network import Node, Shape, Windows
 
 WEIGHTED = (
@@ -107,17 +107,20 @@ def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] |
         return np.ones(int(np.prod(shape)), dtype=np.int64)
     if isinstance(module, SUMS) and module.norm_type != 1:
         return None
-    given = (
-        module.kernel_size,
-        module.stride or module.kernel_size,
-        getattr(module, "padding", 0),
-        getattr(module, "dilation", 1),
+    n_axes = len(shape) - 1
+
+    def along_axes(size: Any) -> Any:
+        return [size] * n_axes if isinstance(size, int) else size
+
+    windows = Windows(
+        kernel=along_axes(module.kernel_size),
+        stride=along_axes(module.stride or module.kernel_size),
+        padding=along_axes(getattr(module, "padding", 0)),
+        dilation=along_axes(getattr(module, "dilation", 1)),
     )
-    axes = range(len(shape) - 1)
-    sizes: list[Any] = [[one] * len(axes) if isinstance(one, int) else one for one in given]
-    node, windows = Node("", shape, out_shape), Windows(*sizes)
-    along = (windows.reached(node, axis).sum(axis=1) for axis in axes)
-    plane: NDArray[np.int64] = reduce(np.multiply.outer, along)
+    node = Node("", shape, out_shape)
+    met = [windows.reached(node, axis).sum(axis=1) for axis in range(n_axes)]
+    plane: NDArray[np.int64] = reduce(np.multiply.outer, met)
     return np.tile(plane.reshape(-1), shape[0])
 
 
@@ -126,17 +129,3 @@ def _transposed(linear: Callable[[Tensor], Tensor], shape: Shape) -> NDArray[np.
         ones = torch.zeros((1, *shape), dtype=torch.float64, requires_grad=True)
         (found,) = torch.autograd.grad(linear(ones).sum(), ones)
     return found.reshape(-1).round().to(torch.int64).numpy()
-
-
-def first_tensor(values: Any, none: bool = False) -> Any:
-    """The first tensor among arguments or in an output."""
-    if isinstance(values, Tensor):
-        return values
-    inner = values.values() if isinstance(values, dict) else values
-    for one in inner if isinstance(values, list | tuple | dict) else ():
-        found = first_tensor(one, none=True)
-        if found is not None:
-            return found
-    if none:
-        return None
-    raise DataError("a module takes or gives no tensor, and cannot be counted.")

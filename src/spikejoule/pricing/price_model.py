@@ -35,7 +35,8 @@ from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_
 from spikejoule.energy.terms import in_words
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.evaluation.measurement import Activity
-from spikejoule.pricing.counted import Baseline, Contestant, activity_of
+from spikejoule.pricing.conventional import Baseline, BaselineRun
+from spikejoule.pricing.counted import activity_of
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.running import Answer, Loop, Run, TimeAxis, batches_of, checked
 from spikejoule.report.page import PageContent, energy_page
@@ -223,15 +224,16 @@ def price(
     chosen = headline_profile(profiles, profile, "profile")
     run = Run(model, Known.of(model, neurons), time_axis, loop, answer)
     others = against if isinstance(against, Sequence) else [against]
-    contestants = [Contestant(one) for one in others]
+    baseline_runs = [BaselineRun(one) for one in others]
     found: list[NDArray[Any]] = []
     batches = batches_of(loader, time_axis, batch_size)
     total = len(loader) if hasattr(loader, "__len__") and not hasattr(loader, "shape") else None
-    for x, of_batch in tqdm(batches, total=total, unit="batch", disable=not progress):
-        run.take(x)
-        for one in contestants:
-            one.take(x, time_axis)
-        found += [] if of_batch is None else [of_batch]
+    for batch in tqdm(batches, total=total, unit="batch", disable=not progress):
+        run.take(batch.samples)
+        for one in baseline_runs:
+            one.take(batch.samples, time_axis)
+        if batch.labels is not None:
+            found.append(batch.labels)
     if not run.watch.sizes:
         raise DataError("there is no sample, and at least one is needed.")
     if all(one.population is None for one in run.watch.places.values()):
@@ -245,8 +247,8 @@ def price(
     baselines: list[BaselineCounts] = []
     if classes is not None:
         classes = class_labels(classes, activity.n_rows, n_classes)
-        baselines = _told_apart(one.counts(classes, batch_size) for one in contestants)
-    elif contestants:
+        baselines = _told_apart(one.counts(classes, batch_size) for one in baseline_runs)
+    elif baseline_runs:
         raise ParameterError("against needs labels: networks are compared at an accuracy of both")
     inputs = counted_inputs(
         activity,
@@ -258,7 +260,7 @@ def price(
         facts=[("counted in", f"the running model ({', '.join(run.known.packages)})")],
         baselines=baselines,
     )
-    runs = [run, *(one.run for one in contestants)]
+    runs = [run, *(one.run for one in baseline_runs)]
     unknown = [each for one in runs for each in one.not_counted]
     notes = [each for one in runs for each in one.notes]
     notes += [f"{words}." if label == "warning" else f"{label}: {words}."

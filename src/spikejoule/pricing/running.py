@@ -1,14 +1,16 @@
-"""Giving a model its samples, batch by batch, while a `Watch` counts.
+"""Run a model on samples, batch by batch, while a `Watch` counts.
 
-Batches have time as their first or second axis, or none. The model makes the steps itself, or is
-given one step after the other: which of both is tried, unless it is said. A batch of as many
-samples as steps is taken in two, so that axes are told apart by their sizes.
+Batches have time as their first or second axis, or none. The model makes the steps itself, or takes
+one step after the other: unless the user says which, both are tried. A batch with as many samples
+as steps is run in two halves, so that sizes tell the axes apart.
 
-What a user gives is checked in two places: arguments by their annotations (`checked`), and code,
-be it a model, a loader or a function, by running it: what it raises becomes one sentence.
+What a user gives is checked in two places: arguments by their annotations (`checked`), and a model,
+a loader or a function by running it, so that what it raises becomes one sentence.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -22,63 +24,81 @@ from torch import Tensor, nn
 from spikejoule.core.errors import DataError, ParameterError, first_problem, in_one_sentence
 from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.events import array_of
-from spikejoule.pricing.layers import NORMS, WEIGHTED, first_tensor
+from spikejoule.pricing.layers import NORMS, WEIGHTED
 from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.watching import INPUT, Watch, unclear
+from spikejoule.pricing.tensors import first_tensor, unclear
+from spikejoule.pricing.watching import INPUT, Watch
 
 TimeAxis = Literal[0, 1, "none"]
 Loop = Literal["auto", "model", "price"]
 Answer = Callable[[Any], Tensor]
-Batch = tuple[Tensor, NDArray[np.int64] | None]
 P = ParamSpec("P")
 R = TypeVar("R")
 
 NO_ANSWER = -1
-"""The class of a sample for which no class, or more than one, has the most spikes."""
+"""The class of a sample for which no class, or more than one, has the highest score."""
 
 
 def checked(call: Callable[P, R]) -> Callable[P, R]:
-    """A function whose arguments have the types that it states, or a ParameterError says which has
-    not, and what is allowed."""
+    """A function whose arguments have the types that it states; else a ParameterError names the
+    argument, and what is allowed."""
     validated: Any = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(call)
 
     @wraps(call)
     def checking(*args: P.args, **kwargs: P.kwargs) -> R:
-        given: Any = signature(call).bind(*args, **kwargs).arguments
+        arguments: Any = signature(call).bind(*args, **kwargs).arguments
         try:
-            found: R = validated(**given)
+            result: R = validated(**arguments)
         except ValidationError as error:
             raise ParameterError(f"{first_problem(error)}.") from error
-        return found
+        return result
 
     return checking
 
 
-def batches_of(loader: Any, time_axis: TimeAxis, batch_size: int) -> Iterator[Batch]:
-    """Batches and their labels, None where there are none.
+@dataclass(frozen=True, eq=False)
+class SampleBatch:
+    """Some samples.
+
+    Attributes:
+        samples: as the model takes them.
+        labels: their classes, [B]; None where there are none.
+    """
+
+    samples: Tensor
+    labels: NDArray[np.int64] | None
+
+
+def batches_of(loader: Any, time_axis: TimeAxis, batch_size: int) -> Iterator[SampleBatch]:
+    """The batches of a loader, or of one tensor that holds all samples.
 
     Raises:
-        ArtifactError, DataError, ParameterError: what is given are no samples, or cannot be read.
+        ArtifactError, DataError, ParameterError: they are no samples, or cannot be read.
     """
     with in_one_sentence("reading the samples"):
         if isinstance(loader, np.ndarray | Tensor):
             whole = _samples(loader, time_axis)
-            loader = torch.split(whole, batch_size, dim=int(time_axis == 0))
+            loader = torch.split(whole, batch_size, dim=_axis_of_samples(time_axis))
         for item in loader:
-            # Of a TensorDataset one or two.
-            parts = item if isinstance(item, tuple | list) and len(item) in (1, 2) else (item,)
+            # A TensorDataset gives tuples of one tensor or two.
+            is_tuple = isinstance(item, tuple | list) and len(item) in (1, 2)
+            parts: Sequence[Any] = item if is_tuple else (item,)
             labels = array_of(parts[1], "labels").reshape(-1) if len(parts) == 2 else None
-            yield _samples(parts[0], time_axis), labels
+            yield SampleBatch(_samples(parts[0], time_axis), labels)
 
 
-def _samples(given: Any, time_axis: TimeAxis) -> Tensor:
-    x = given if isinstance(given, Tensor) else torch.from_numpy(array_of(given, "samples"))
-    x = x.to_dense() if x.layout != torch.strided else x
-    shape = tuple(x.shape)
+def _axis_of_samples(time_axis: TimeAxis) -> int:
+    return 1 if time_axis == 0 else 0
+
+
+def _samples(values: Any, time_axis: TimeAxis) -> Tensor:
+    x = values if isinstance(values, Tensor) else torch.from_numpy(array_of(values, "samples"))
+    if x.layout != torch.strided:
+        x = x.to_dense()
     needed = ["samples", "units"] if time_axis == "none" else ["time", "samples", "units"]
-    if len(shape) < len(needed) or not x.numel():
+    if x.ndim < len(needed) or not x.numel():
         raise DataError(
-            f"the samples have the shape {shape}; needed are axes of {', '.join(needed)}, "
+            f"the samples have the shape {tuple(x.shape)}; needed are axes of {', '.join(needed)}, "
             "and something in each."
         )
     if x.is_floating_point() and not x.isfinite().all():
@@ -111,63 +131,67 @@ class Run:
         called: str = "the model",
     ) -> None:
         self.model, self.known, self.answer, self.called = model, known, answer, called
-        self.time_axis, self.loop = time_axis, "model" if time_axis == "none" else loop
+        self.loop = "model" if time_axis == "none" else loop
         self.watch = Watch(model, known, records)
         self.steps = 0
         self.scores: list[NDArray[np.float64]] = []
-        self.has_scores, self.n_classes = True, 0
-        self._axis = None if time_axis == "none" else time_axis
-        self._axis_of_output = self._axis
+        self.has_scores = True
+        self.n_classes = 0
+        self._time_axis = None if time_axis == "none" else time_axis
+        self._axis_of_samples = _axis_of_samples(time_axis)
+        self._axis_to_sum = self._time_axis
         held = next(iter((*model.parameters(), *model.buffers())), torch.zeros(0))
         self._device = held.device
         self._dtype = held.dtype if held.is_floating_point() else torch.float32
         self._takes_integers = any(
-            isinstance(one, WEIGHTED) and not one.weight.is_floating_point()
-            for one in model.modules()
+            isinstance(module, WEIGHTED) and not module.weight.is_floating_point()
+            for module in model.modules()
         )
 
     def take(self, x: Tensor) -> None:
-        """Run the model on a batch; what it measures of batches in training it forgets."""
-        norms = [one for one in self.model.modules() if isinstance(one, NORMS)]
-        kept = [(held, held.clone()) for one in norms for held in one.buffers()]
-        axis = int(self.time_axis == 0)
-        size, steps = x.shape[axis], None if self._axis is None else x.shape[self._axis]
-        self.steps = max(self.steps, steps or 0)
-        halves = x.tensor_split(2, dim=axis) if size == steps and size > 1 else (x,)
-        shape = tuple(x.shape)
-        with in_one_sentence(f"{self.called}, given a batch of shape {shape},"), torch.no_grad():
-            try:
-                for part in halves:
-                    scores = self._scores(self._given(part), part.shape[axis], steps)
-                    self._answer(scores, part.shape[axis])
-            finally:
-                for held, before in kept:
-                    held.copy_(before)
+        """Run the model on a batch."""
+        n_samples, n_steps = self._n_samples(x), self._n_steps(x)
+        self.steps = max(self.steps, n_steps or 0)
+        parts: tuple[Tensor, ...] = (x,)
+        if n_samples == n_steps and n_samples > 1:
+            parts = x.tensor_split(2, dim=self._axis_of_samples)
+        what = f"{self.called}, given a batch of shape {tuple(x.shape)},"
+        with in_one_sentence(what), torch.no_grad(), _norms_unchanged(self.model):
+            for part in parts:
+                scores = self._scores(self._on_device(part))
+                self._keep(scores, self._n_samples(part))
 
-    def _given(self, x: Tensor) -> Tensor:
-        """Samples on the model's device and in its floating point; integers stay integers where it
-        has weights of integers."""
+    def _n_samples(self, x: Tensor) -> int:
+        return x.shape[self._axis_of_samples]
+
+    def _n_steps(self, x: Tensor) -> int | None:
+        """Steps of a batch; None where the model makes them itself."""
+        return None if self._time_axis is None else x.shape[self._time_axis]
+
+    def _on_device(self, x: Tensor) -> Tensor:
+        """Samples on the model's device and in its floating point type; integers stay integers
+        where it has integer weights."""
         if self._takes_integers and not x.is_floating_point():
             return x.to(self._device)
         return x.to(self._device, self._dtype)
 
-    def _scores(self, x: Tensor, size: int, steps: int | None) -> Any:
-        """What it gives, summed over time."""
+    def _scores(self, x: Tensor) -> Any:
+        """What the model gives, summed over time."""
         if self.loop == "model":
-            return self._whole(x, size, steps)
+            return self._all_steps(x)
         if self.loop == "price":
-            return self._step_by_step(x, size)
+            return self._step_by_step(x)
         try:
-            found = self._whole(x, size, steps)
-            if steps != 1 and self.watch.has_taken_one_step:
+            scores = self._all_steps(x)
+            if self._n_steps(x) != 1 and self.watch.has_taken_one_step:
                 raise DataError(
-                    f"neurons have taken one step for the {steps} of the samples: the model makes "
-                    "no steps itself."
+                    f"neurons have taken one step for the {self._n_steps(x)} of the samples: the "
+                    "model makes no steps itself."
                 )
         except Exception as error:
             self.watch = Watch(self.model, self.known, self.watch.records)
             try:
-                found = self._step_by_step(x, size)
+                scores = self._step_by_step(x)
             except Exception as second:
                 # What the model itself refuses says more than that its axes are unclear; the first
                 # failure stays in the traceback.
@@ -175,46 +199,49 @@ class Run:
             self.loop = "price"
         else:
             self.loop = "model"
-        return found
+        return scores
 
-    def _answer(self, scores: Any, size: int) -> None:
+    def _keep(self, scores: Any, n_samples: int) -> None:
         """Keep the scores of each sample, if there are scores of classes."""
-        if scores is None or scores.ndim != 2 or len(scores) != size or scores.shape[1] < 2:
+        if scores is None or scores.ndim != 2 or len(scores) != n_samples or scores.shape[1] < 2:
             self.has_scores = False
             return
         self.scores.append(scores.detach().cpu().double().numpy())
         self.n_classes = scores.shape[1]
 
-    def _whole(self, x: Tensor, size: int, steps: int | None) -> Tensor | None:
-        """All steps at once, by the model."""
+    def _all_steps(self, x: Tensor) -> Tensor | None:
+        """The model takes all steps at once."""
+        n_samples = self._n_samples(x)
         self.known.reset(self.model)
-        with self.watch.batch(size, steps, self._axis):
+        with self.watch.batch(n_samples, self._n_steps(x), self._time_axis):
             given = self.model(x)
         if self.answer is not None:
             return self.answer(given)
-        found: Tensor = first_tensor(given)
-        if found.ndim != 3:
-            return found
-        # Of spikes in time, the sum over the axis that is not that of the samples.
-        if found.shape[0] != found.shape[1]:
-            self._axis_of_output = 1 if found.shape[1] != size else 0
-        elif self._axis_of_output is None and size > 1:
-            raise unclear(found, size)
-        return found.float().sum(dim=self._axis_of_output or 0)
+        scores = first_tensor(given)
+        if scores.ndim != 3:
+            return scores
+        # Spikes in time are summed over the axis that is not that of the samples.
+        if scores.shape[0] != scores.shape[1]:
+            self._axis_to_sum = 0 if scores.shape[1] == n_samples else 1
+        elif self._axis_to_sum is None and n_samples > 1:
+            raise unclear(scores, n_samples)
+        return scores.float().sum(dim=self._axis_to_sum or 0)
 
-    def _step_by_step(self, x: Tensor, size: int) -> Tensor | None:
-        """The model is given one step after the other."""
+    def _step_by_step(self, x: Tensor) -> Tensor | None:
+        """The model takes one step after the other."""
+        assert self._time_axis is not None
         self.known.reset(self.model)
-        carries = any(one.carries_state for one in self.known.simulators)
+        carries = any(simulator.carries_state for simulator in self.known.simulators)
         total: Tensor | None = None
         state: Any = None
-        with self.watch.batch(size, 1, None):
-            for step in x.unbind(dim=int(self.time_axis)):
-                given = self.model(step, state) if carries else self.model(step)
+        with self.watch.batch(self._n_samples(x), 1, None):
+            for step in x.unbind(dim=self._time_axis):
                 if carries:
-                    given, state = given
-                found = first_tensor(given) if self.answer is None else self.answer(given)
-                total = found.float() if total is None else total + found
+                    given, state = self.model(step, state)
+                else:
+                    given = self.model(step)
+                scores = first_tensor(given) if self.answer is None else self.answer(given)
+                total = scores.float() if total is None else total + scores
         return total
 
     @property
@@ -225,28 +252,42 @@ class Run:
 
     @property
     def notes(self) -> list[str]:
-        """What there is to know of how it ran, a sentence each."""
+        """What a user should know about how it ran, a sentence each."""
         places = [*self.watch.places.values()]
-        firing = [one for one in places if one.fires]
-        nearly = ", ".join(one.name for one in places if one.gives_nearly)
+        firing = [place for place in places if place.fires]
+        notes = []
+        nearly = ", ".join(place.name for place in places if place.gives_nearly)
+        if nearly:
+            notes.append(
+                f"{nearly} gives numbers that are almost whole, which are counted as values: round "
+                "them if they are spikes."
+            )
+        if self.model.training:
+            whose = f"{self.called} ({type(self.model).__name__})"
+            notes.append(
+                f"{whose[0].upper()}{whose[1:]} is in training mode, and was counted as it ran: "
+                "call eval() for an inference."
+            )
+        if firing and self._time_axis is None and self.watch.has_taken_one_step:
+            notes.append(
+                "Some neurons work in one step: if the samples have an axis of time, time_axis has "
+                "to say which."
+            )
         readers = [one for one in places if INPUT in one.sources and not one.takes_values]
-        peak = max((one.peak for one in readers), default=0.0)
+        peak = max((place.peak for place in readers), default=0.0)
+        if firing and peak > 1:
+            notes.append(
+                f"The input holds whole numbers up to {peak:g}, which are counted as so many "
+                "spikes."
+            )
         own = [one.module for one in firing if isinstance(one.module, tuple(self.known.own))]
         kept = {type(one).__name__ for one in own if not callable(getattr(one, "reset", None))}
-        whose = f"{self.called} ({type(self.model).__name__})"
-        said = {
-            f"{nearly} gives numbers that are almost whole, which are counted as values: round "
-            "them if they are spikes.": nearly,
-            f"{whose[0].upper()}{whose[1:]} is in training mode, and was counted as it ran: call "
-            "eval() for an inference.": self.model.training,
-            "Some neurons work in one step: if the samples have an axis of time, time_axis has to "
-            "say which.": firing and self._axis is None and self.watch.has_taken_one_step,
-            f"The input holds whole numbers up to {peak:g}, which are counted as so many spikes.":
-            firing and peak > 1,
-            f"{', '.join(kept)} has no reset(): what it holds is taken over from one batch to the "
-            "next.": kept and self.loop == "price" and len(self.watch.sizes) > 1,
-        }  # fmt: skip
-        return [words for words, holds in said.items() if holds]
+        if kept and self.loop == "price" and len(self.watch.sizes) > 1:
+            notes.append(
+                f"{', '.join(kept)} has no reset(): what it holds is taken over from one batch to "
+                "the next."
+            )
+        return notes
 
     @property
     def all_scores(self) -> NDArray[np.float64] | None:
@@ -261,3 +302,20 @@ class Run:
             return None
         is_highest = scores == scores.max(axis=1, keepdims=True)
         return np.where(is_highest.sum(axis=1) > 1, NO_ANSWER, best_class(scores))
+
+
+@contextmanager
+def _norms_unchanged(model: nn.Module) -> Iterator[None]:
+    """What norms in training measure of a batch is forgotten."""
+    buffers = [
+        buffer
+        for module in model.modules()
+        if isinstance(module, NORMS)
+        for buffer in module.buffers()
+    ]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, values in zip(buffers, before, strict=True):
+            buffer.copy_(values)

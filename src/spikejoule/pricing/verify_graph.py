@@ -66,7 +66,8 @@ def verify(
     network = network if isinstance(network, Network) else network_of(network)
     conventions = conventions_of(network, given or Conventions())
     run, spikes = Run(model, Known.of(model, neurons), time_axis, loop, records=True), []
-    for x, _ in batches_of(samples, time_axis, batch_size=64):
+    for batch in batches_of(samples, time_axis, batch_size=64):
+        x = batch.samples
         if not ((x == 0) | (x == 1)).all():
             raise DataError("the samples hold other numbers than 0 and 1: a graph takes spikes.")
         run.take(x)

@@ -1,18 +1,18 @@
-"""Counting in a running model: hooks see what enters and leaves each of its modules.
+"""Count what happens in a running model: hooks see what enters and leaves each of its modules.
 
-A module is a place, and one that runs in several shapes is several. Of each place only sums are
-kept, of each sample: what enters a layer with weights, each unit times its fan-out; what neurons
-give. Whole numbers are spikes, 2 being two of them; a place that has met any other number, or
-that neurons with graded spikes feed, takes values, whose products are multiply-accumulates.
+A module is a place, and one that runs in several shapes is several places. Of each place only sums
+of each sample are kept: what enters a layer with weights, each unit times its fan-out, and what
+neurons give. Whole numbers are spikes, 2 being two of them. A place that has met any other number,
+or that neurons with graded spikes feed, takes values, whose products are multiply-accumulates.
 
-Which place a tensor comes from is known by its memory, which views share (`Flatten`, slices of
-time); what was computed in between, by a function that is no module, has no source that is known.
+The memory of a tensor tells which place it comes from: views share it (`Flatten`, slices of time).
+What a function computes in between, which is no module, has no known source.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from spikejoule.core.errors import DataError
 from spikejoule.network.network import Shape
 from spikejoule.pricing.layers import (
     COUNTED,
@@ -36,53 +35,76 @@ from spikejoule.pricing.layers import (
     WEIGHTED,
     WRITING,
     fan_out,
-    first_tensor,
     unit_dimensions,
 )
-from spikejoule.pricing.neurons import FLAT, PACKAGES, Known, Population
+from spikejoule.pricing.neurons import PACKAGES, Known, Population
+from spikejoule.pricing.tensors import (
+    ANY_LAYOUT,
+    MAX_EXACT_FLOAT32,
+    BatchLayout,
+    Contents,
+    ModuleLayout,
+    Scanner,
+    find_tensor,
+    first_tensor,
+    view_key,
+)
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
-_ANY: Final = "any"
-"""The axis of time of modules that take any number of axes."""
-_EXACT: Final = 2**24
-"""Below it float32 adds up whole numbers exactly."""
 
 
-@dataclass(eq=False)
-class Given:
-    """What a tensor holds, of each sample.
+class SampleSums:
+    """A count of each sample, added up over the calls of a batch, and joined over the batches."""
+
+    def __init__(self) -> None:
+        self._calls: list[Tensor] = []
+        self._batches: dict[int, NDArray[np.int64]] = {}
+
+    def add(self, amounts: Tensor) -> None:
+        """Count whole numbers of each sample, [B], or one of all."""
+        self._calls.append(amounts)
+
+    def end_batch(self, number: int, n_samples: int) -> None:
+        """Keep the sums of a batch, whose number counts from 0."""
+        if self._calls:
+            total = torch.stack(self._calls).to(torch.int64).sum(dim=0).cpu()
+            self._batches[number] = total.expand(n_samples).numpy()
+            self._calls = []
+
+    def of_batch(self, number: int) -> NDArray[np.int64]:
+        """Of a batch, [B]; empty where nothing was counted."""
+        return self._batches.get(number, np.zeros(0, np.int64))
+
+    def all(self, sizes: list[int]) -> NDArray[np.int64]:
+        """Of all samples of batches of these sizes, [N]; zeros where nothing was counted."""
+        parts = [
+            self._batches.get(number, np.zeros(n_samples, np.int64))
+            for number, n_samples in enumerate(sizes)
+        ]
+        return np.concatenate(parts)
+
+
+class Amounts:
+    """What units give, or reach, in each sample.
 
     Attributes:
-        spikes: sum of what its units give, whole numbers [B]; of values as `nonzero`.
-        nonzero: units that give something, whole numbers [B].
-        peak: the most that one gives.
-        whole: whether all are whole numbers.
-        nearly: whether they are not, but closer to whole ones than 1 in 1,000.
+        spikes: sum of whole numbers.
+        nonzero: units, or synapses, where something is not zero.
     """
 
-    spikes: Tensor
-    nonzero: Tensor
-    peak: float = 1.0
-    whole: bool = True
-    nearly: bool = False
+    def __init__(self) -> None:
+        self.spikes, self.nonzero = SampleSums(), SampleSums()
 
-
-@dataclass(eq=False)
-class _Traced:
-    """Which place gave a tensor's memory, and what the latest view of it holds."""
-
-    source: str
-    key: Any = None
-    given: Given | None = None
-
-
-_UNKNOWN: Final = _Traced("")
+    def add(self, spikes: Tensor, nonzero: Tensor) -> None:
+        """Count numbers of each sample, [B]."""
+        self.spikes.add(spikes)
+        self.nonzero.add(nonzero)
 
 
 @dataclass(eq=False)
 class Place:
-    """A module in one shape.
+    """A module in one shape, and what was counted of it.
 
     Attributes:
         name: in the model.
@@ -91,7 +113,11 @@ class Place:
         fan_out: of each unit that enters a layer or pooling, int64 [n_in].
         population: of neurons.
         has_bias: whether something constant is added to what it gives.
-        sources: the places from which it takes, in the order in which they were met.
+        steps: that it took.
+        sources: the places from which it takes, in the order in which they were met, and what
+            their units give it.
+        reached: of a layer or pooling, synapses or windows that these units reach.
+        given: what its own units give.
         takes_values: whether it has met a number that is no spike.
         gives_values: whether it has given one.
         gives_nearly: whether it is a neuron whose spikes are almost whole numbers.
@@ -105,16 +131,20 @@ class Place:
     fan_out: NDArray[np.int64] | None
     population: Population | None
     has_bias: bool
-    sources: dict[str, None] = field(default_factory=dict)
+    steps: SampleSums = field(default_factory=SampleSums)
+    sources: dict[str, Amounts] = field(default_factory=dict)
+    reached: Amounts = field(default_factory=Amounts)
+    given: Amounts = field(default_factory=Amounts)
     takes_values: bool = False
     gives_values: bool = False
     gives_nearly: bool = False
     peak: float = 0.0
 
     def __post_init__(self) -> None:
-        reached = np.zeros(1) if self.fan_out is None else self.fan_out
-        self.alike = 0 if np.ptp(reached) else int(reached[0])
         """What each unit that enters reaches, if all reach as many; else 0."""
+        self._reached_by_each = 0
+        if self.fan_out is not None and np.ptp(self.fan_out) == 0:
+            self._reached_by_each = int(self.fan_out[0])
 
     @property
     def n_out(self) -> int:
@@ -126,13 +156,185 @@ class Place:
         """Whether it holds neurons that spike."""
         return self.population is not None and self.population.fires
 
-    def weighted(self, flat: Tensor, peak: float) -> Tensor:
-        """Units times their fan-outs, exactly, int64 [B]."""
+    @property
+    def sums(self) -> Iterator[SampleSums]:
+        """All that is counted."""
+        yield self.steps
+        for amounts in (*self.sources.values(), self.reached, self.given):
+            yield amounts.spikes
+            yield amounts.nonzero
+
+    def count_reached(self, contents: Contents, by_step: Tensor, scanner: Scanner) -> None:
+        """Count what enters [T, B, units...], each unit times its fan-out."""
+        if self._reached_by_each:
+            self.reached.add(
+                self._reached_by_each * contents.spikes.to(torch.int64),
+                self._reached_by_each * contents.nonzero.to(torch.int64),
+            )
+            return
+        flat = by_step.flatten(2)
+        marks = flat if contents.is_binary else scanner.marks(flat)
+        spikes = nonzero = self._weighted(marks, 1)
+        if contents.is_whole and not contents.is_binary:
+            spikes = self._weighted(flat.abs(), contents.peak)
+        self.reached.add(spikes, nonzero)
+
+    def _weighted(self, flat: Tensor, peak: float) -> Tensor:
+        """Units [T, B, n_in] times their fan-outs, exactly, int64 [B]."""
         assert self.fan_out is not None
-        is_small = int(self.fan_out.sum()) * peak < _EXACT
-        reached = torch.from_numpy(self.fan_out)
-        reached = reached.to(flat.device, torch.float32 if is_small else torch.float64)
-        return (flat.to(reached.dtype) @ reached).to(torch.int64).sum(dim=0)
+        is_small = int(self.fan_out.sum()) * peak < MAX_EXACT_FLOAT32
+        dtype = torch.float32 if is_small else torch.float64
+        reached = torch.from_numpy(self.fan_out).to(flat.device, dtype)
+        return (flat.to(dtype) @ reached).to(torch.int64).sum(dim=0)
+
+
+class Role(Enum):
+    """What is done when a module has run."""
+
+    COUNTED = auto()
+    PASSING = auto()  # it changes no number
+    OTHER = auto()  # it is named, if it gives something else than it takes
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A module of a model, as it is watched.
+
+    Attributes:
+        module: it.
+        name: in the model.
+        role: None where nothing is done: of containers, and inside neurons.
+        layout: of its tensors.
+        population: of neurons.
+        own_weights: that neurons hold, as layers, by ``input`` or ``recurrent``.
+    """
+
+    module: nn.Module
+    name: str
+    role: Role | None
+    layout: ModuleLayout
+    population: Population | None
+    own_weights: dict[str, Any]
+
+    @property
+    def words(self) -> str:
+        """Its name and class."""
+        return f"{self.name} ({type(self.module).__name__})"
+
+
+class ModelParts:
+    """What a model consists of.
+
+    Attributes:
+        parts: by module, without the modules that weights of neurons are made of.
+        unknown: what has parameters and is not counted, in words, by name.
+        is_compiled: whether some of it has no hooks before it runs eagerly.
+    """
+
+    def __init__(self, model: nn.Module, known: Known) -> None:
+        self._known = known
+        self._names = {module: _named(name, module) for name, module in model.named_modules()}
+        self._populations = self._described()
+        self._inner = {
+            inner
+            for module in self._names
+            if module in self._populations or isinstance(module, torch.jit.ScriptModule)
+            for inner in _modules_within(module)
+        }
+        self.unknown: dict[str, str] = {}
+        self.is_compiled = any(type(one).__name__ == "OptimizedModule" for one in self._names)
+        own_weights = {module: self._own_weights(module) for module in self._populations}
+        held = {layer for weights in own_weights.values() for layer in weights.values()}
+        held |= {one for population in self._populations.values() for one in population.holds}
+        self.parts = {
+            module: Part(
+                module,
+                name,
+                self._role(module),
+                self._layout(module),
+                self._populations.get(module),
+                own_weights.get(module, {}),
+            )
+            for module, name in self._names.items()
+            if module not in held
+        }
+
+    @property
+    def is_time_second(self) -> bool:
+        """Whether some neurons take [B, T, ...]."""
+        return any(population.time == 1 for population in self._populations.values())
+
+    @property
+    def layers(self) -> list[Part]:
+        """Layers with weights."""
+        return [part for part in self.parts.values() if isinstance(part.module, WEIGHTED)]
+
+    def _described(self) -> dict[nn.Module, Population]:
+        """The populations; those within another one are part of it."""
+        described: dict[nn.Module, Population] = {}
+        for module in self._names:
+            population = self._known.describe(module)
+            if population is not None:
+                described[module] = population
+        within = {
+            inner
+            for module, population in described.items()
+            if not population.is_wiring
+            for inner in _modules_within(module)
+        }
+        return {module: one for module, one in described.items() if module not in within}
+
+    def _own_weights(self, module: nn.Module) -> dict[str, Any]:
+        population = self._populations[module]
+        weights = {"input": population.input, "recurrent": population.recurrent}
+        return {
+            kind: weight if isinstance(weight, nn.Module) else population.as_layer(weight)
+            for kind, weight in weights.items()
+            if weight is not None
+        }
+
+    def _layout(self, module: nn.Module) -> ModuleLayout:
+        if module in self._populations:
+            return ModuleLayout(time=self._populations[module].time)
+        if isinstance(module, (*WEIGHTED, *POOLING)):
+            return ModuleLayout(unit_dimensions(module), self._known.time(module))
+        return ANY_LAYOUT
+
+    def _role(self, module: nn.Module) -> Role | None:
+        """What is done when a module has run; what is never counted of it is named here."""
+        name, kind = self._names[module], type(module).__name__
+        if module in self._populations:
+            self._name_matrices(module)
+            return Role.COUNTED
+        if isinstance(module, COUNTED):
+            package = getattr(module.forward, "__module__", "").partition(".")[0]
+            if package not in ("torch", *PACKAGES):
+                self.unknown[f"{name}.forward"] = f"{name} ({kind}, which has a forward of its own)"
+            return Role.COUNTED
+        if isinstance(module, PASSING):
+            return Role.PASSING
+        if module in self._inner or "parametrizations" in name.split("."):
+            return None
+        if isinstance(module, torch.jit.ScriptModule):  # which has no hooks
+            self.unknown[name] = f"{name} (scripted)"
+            return None
+        if any(parameter is not None for parameter in module._parameters.values()):
+            self.unknown[name] = f"{name} ({kind}, which has parameters)"
+        is_container = isinstance(module, nn.Sequential) or any(
+            isinstance(inner, COUNTED) or inner in self._populations for inner in module.modules()
+        )
+        return None if is_container else Role.OTHER
+
+    def _name_matrices(self, module: nn.Module) -> None:
+        """Name matrices of a user's own neurons which their `Population` does not mention."""
+        population = self._populations[module]
+        is_own = isinstance(module, tuple(self._known.own))
+        if not is_own or population.input is not None or population.recurrent is not None:
+            return
+        for key, parameter in module._parameters.items():
+            if parameter is not None and parameter.ndim == 2:
+                name = f"{self._names[module]}.{key}"
+                self.unknown[name] = f"{name} (a matrix, which its Population does not name)"
 
 
 class _Functions(TorchFunctionMode):
@@ -141,7 +343,7 @@ class _Functions(TorchFunctionMode):
 
     Attributes:
         unknown: receives the names.
-        requantises: whether to rescale by one number is no operation that has to be known.
+        requantises: whether rescaling by one number is an operation that needs no name.
         running: modules that run, one within the other, in words; "" for one that is counted.
         known: where it requantises, memory of what modules take, and of what functions make of it
             that are not named.
@@ -150,34 +352,42 @@ class _Functions(TorchFunctionMode):
     def __init__(self, unknown: dict[str, str], requantises: bool) -> None:
         super().__init__()
         self.unknown, self.requantises = unknown, requantises
-        self.running, self.known = list[str](), WeakSet[Any]()
+        self.running: list[str] = []
+        self.known: WeakSet[Any] = WeakSet()
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        found = function(*args, **(kwargs or {}))
-        own = getattr(function, "__name__", "")
-        name, writes = own.strip("_"), bool(self.running) and own in WRITING
-        given = first_tensor(args if writes else found, none=True)
-        if given is None or "" in self.running:
-            return found
-        taken = [one for one in (*args, *(kwargs or {}).values()) if isinstance(one, Tensor)]
-        is_by_one_number = sum(one.numel() > 1 for one in taken) <= 1
-        rescales = self.requantises and name in RESCALING and is_by_one_number
-        if not writes and (name in UNNAMED or rescales):
-            if self.requantises and any(one.untyped_storage() in self.known for one in taken):
-                self.known.add(given.untyped_storage())
-        else:
-            words = [f"{name} (a function, and no module)", *self.running][-1]
-            self.unknown.setdefault(words.partition(" (")[0], words)
-        return found
+        keywords = kwargs or {}
+        result = function(*args, **keywords)
+        own_name = getattr(function, "__name__", "")
+        writes = bool(self.running) and own_name in WRITING
+        written = find_tensor(args if writes else result)
+        if written is None or "" in self.running:
+            return result
+        taken = [value for value in (*args, *keywords.values()) if isinstance(value, Tensor)]
+        if not writes and self._needs_no_name(own_name.strip("_"), taken):
+            if self.requantises and any(x.untyped_storage() in self.known for x in taken):
+                self.known.add(written.untyped_storage())
+            return result
+        words = f"{own_name.strip('_')} (a function, and no module)"
+        if self.running:
+            words = self.running[-1]
+        self.unknown.setdefault(words.partition(" (")[0], words)
+        return result
+
+    def _needs_no_name(self, name: str, taken: list[Tensor]) -> bool:
+        if name in UNNAMED:
+            return True
+        is_by_one_number = sum(x.numel() > 1 for x in taken) <= 1
+        return self.requantises and name in RESCALING and is_by_one_number
 
     def follow(self, module: nn.Module, words: str) -> tuple[RemovableHandle, RemovableHandle]:
         """Hooks by which it is known while a module runs."""
 
         def enter(_: nn.Module, args: Any) -> None:
             self.running.append(words)
-            x = first_tensor(args, none=True)
+            x = find_tensor(args)
             if self.requantises and x is not None:
                 self.known.add(x.untyped_storage())
 
@@ -187,12 +397,24 @@ class _Functions(TorchFunctionMode):
         return module.register_forward_pre_hook(enter), module.register_forward_hook(leave)
 
 
+@dataclass(eq=False)
+class _Trace:
+    """Which place gave a tensor's memory, and what the latest view of it holds."""
+
+    source: str
+    key: Any = None
+    contents: Contents | None = None
+
+
+_UNKNOWN: Final = _Trace("")
+
+
 class Watch:
     """What is counted while a model runs.
 
     Attributes:
         places: by name, in the order in which they ran first.
-        unknown: what ran, or has parameters, and was not counted, by name.
+        unknown: what ran, or has parameters, and was not counted, in words, by name.
         input_shape: of what enters the first layer, of one sample and step.
         sizes: samples of each batch.
         emitted: if it `records`, what populations gave, [B, T, n] of each call, by name and batch.
@@ -200,335 +422,242 @@ class Watch:
 
     def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
         self.known, self.records = known, records
-        self.emitted: dict[str, dict[int, list[Tensor]]] = {}
         self.places: dict[str, Place] = {}
-        self.unknown: dict[str, str] = {}
         self.input_shape: Shape | None = None
         self.sizes: list[int] = []
+        self.emitted: dict[str, dict[int, list[Tensor]]] = {}
+        self._model = ModelParts(model, known)
+        self.unknown = self._model.unknown
+        self._layout = BatchLayout(self._model.is_time_second)
         self._by_shape: dict[tuple[str, Shape], Place] = {}
-        self._traced: WeakKeyDictionary[Any, _Traced] = WeakKeyDictionary()
+        self._traces: WeakKeyDictionary[Any, _Trace] = WeakKeyDictionary()
         self._giving_values: set[str] = set()
-        self._now: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-        self._batches: list[dict[tuple[str, str], NDArray[np.int64]]] = []
-        self._size, self._steps = 0, 0
-        self._names = {module: _named(name, module) for name, module in model.named_modules()}
-        described = {one: of for one in self._names if (of := known.describe(one)) is not None}
-        inner = {part for one, of in described.items() if not of.is_wiring for part in _parts(one)}
-        self._populations = {one: of for one, of in described.items() if one not in inner}
-        self._is_axis_known = any(one.time == 1 for one in self._populations.values())
-        self._axis = int(self._is_axis_known)
-        self._own_weights = {
-            (module, kind): weight if isinstance(weight, nn.Module) else one.as_layer(weight)
-            for module, one in self._populations.items()
-            for kind, weight in (("input", one.input), ("recurrent", one.recurrent))
-            if weight is not None
-        }
-        held = {part for one in self._populations.values() for part in one.holds}
-        outside = [one for one in self._names if one not in held | {*self._own_weights.values()}]
-        scripted = [one for one in self._names if isinstance(one, torch.jit.ScriptModule)]
-        self._inner = {part for one in (*self._populations, *scripted) for part in _parts(one)}
-        self._layouts = {module: self._layout_of(module) for module in outside}
-        self._hooks = [(one, hook) for one in outside if (hook := self._hook_of(one)) is not None]
-        self._layers = [module for module in outside if isinstance(module, WEIGHTED)]
-        self._scratch: Scratch = {}
+        self._scanner = Scanner()
         self._functions = _Functions(self.unknown, known.requantises)
 
-    def _layout_of(self, module: nn.Module) -> tuple[int | None, int | str | None]:
-        """Axes of one sample and step of what a module takes, and the axis of time; `by_step`."""
-        if module in self._populations:
-            return None, self._populations[module].time
-        if isinstance(module, (*WEIGHTED, *POOLING)):
-            return unit_dimensions(module), self.known.time(module)
-        return None, _ANY
-
-    def _hook_of(self, module: nn.Module) -> Callable[..., None] | None:
-        """What is done when a module has run; None for nothing."""
-        name, kind = self._names[module], type(module).__name__
-        if module in self._populations:
-            self._name_matrices(module)
-            return self._ran
-        if isinstance(module, COUNTED):
-            whose = getattr(module.forward, "__module__", "").partition(".")[0]
-            if whose not in ("torch", *PACKAGES):
-                self.unknown[f"{name}.forward"] = f"{name} ({kind}, which has a forward of its own)"
-            return self._ran
-        if isinstance(module, PASSING):
-            return self._passed
-        if module in self._inner or "parametrizations" in name.split("."):
-            return None
-        if isinstance(module, torch.jit.ScriptModule):  # which has no hooks
-            self.unknown[name] = f"{name} (scripted)"
-            return None
-        if any(one is not None for one in module._parameters.values()):
-            self.unknown[name] = f"{name} ({kind}, which has parameters)"
-        is_container = isinstance(module, nn.Sequential) or any(
-            isinstance(part, COUNTED) or part in self._populations for part in module.modules()
-        )
-        return None if is_container else self._other
-
-    def _name_matrices(self, module: nn.Module) -> None:
-        """Name matrices of a user's own neurons of which the user has said nothing."""
-        of = self._populations[module]
-        is_open = isinstance(module, tuple(self.known.own)) and of.input is of.recurrent is None
-        for key, held in module._parameters.items():
-            if is_open and held is not None and held.ndim == 2:
-                name = f"{self._names[module]}.{key}"
-                self.unknown[name] = f"{name} (a matrix, which its Population does not name)"
-
     @contextmanager
-    def batch(self, size: int, steps: int | None, axis: int | None) -> Iterator[None]:
+    def batch(self, n_samples: int, n_steps: int | None, time_axis: int | None) -> Iterator[None]:
         """Count what runs inside.
 
         Args:
-            size: samples, B.
-            steps: T of whole tensors; None where the model makes them itself.
-            axis: of time in what the model is given; None where it has none.
+            n_samples: B.
+            n_steps: T of whole tensors; None where the model makes the steps itself.
+            time_axis: in what the model is given; None where it has none.
         """
-        self._size, self._steps = size, steps or 0
-        for traced in self._traced.values():
-            traced.given = None  # what torch does not know may have written there
-        if axis is not None:
-            self._axis, self._is_axis_known = axis, True
+        self._layout.begin(n_samples, n_steps, time_axis)
+        for trace in self._traces.values():
+            trace.contents = None  # what torch does not know may have written there
         with ExitStack() as stack:
-            # What a model does by functions is looked for in the first batch, since it takes time;
-            # modules that requantise are known by it in every batch.
-            is_looked_for = self.known.requantises or not self._batches
-            functions = stack.enter_context(self._functions) if is_looked_for else None
-            if any(type(one).__name__ == "OptimizedModule" for one in self._names):  # without hooks
+            if self._model.is_compiled:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
-            for module, hook in self._hooks:
-                handles = [module.register_forward_hook(hook, with_kwargs=True)]
-                if functions is not None:
-                    name = f"{self._names[module]} ({type(module).__name__})"
-                    handles += functions.follow(module, name if hook == self._other else "")
-                for handle in handles:
-                    stack.callback(handle.remove)
-            self._now.clear()
+            self._hook(stack)
             yield
-        totals = {key: torch.stack(calls) if isinstance(calls[0], Tensor) else torch.tensor(calls)
-                  for key, calls in self._now.items()}  # fmt: skip
-        self._batches.append({key: one.to(torch.int64).sum(dim=0).cpu().expand(size).numpy()
-                              for key, one in totals.items()})  # fmt: skip
-        self.sizes.append(size)
+        for place in self.places.values():
+            for sums in place.sums:
+                sums.end_batch(len(self.sizes), n_samples)
+        self.sizes.append(n_samples)
+
+    def _hook(self, stack: ExitStack) -> None:
+        """Hooks on all modules, for as long as a stack is open."""
+        hooks: dict[Role, Callable[..., None]] = {
+            Role.COUNTED: self._count,
+            Role.PASSING: self._pass_on,
+            Role.OTHER: self._name_other,
+        }
+        # Functions are looked for in the first batch only, since that takes time; those that
+        # requantise are known by it in every batch.
+        looks_for_functions = self.known.requantises or not self.sizes
+        if looks_for_functions:
+            stack.enter_context(self._functions)
+        for part in self._model.parts.values():
+            if part.role is None:
+                continue
+            handle = part.module.register_forward_hook(hooks[part.role], with_kwargs=True)
+            stack.callback(handle.remove)
+            if looks_for_functions:
+                words = part.words if part.role is Role.OTHER else ""
+                for handle in self._functions.follow(part.module, words):
+                    stack.callback(handle.remove)
 
     @property
     def not_counted(self) -> list[str]:
         """What is `unknown`, and layers that were never called, but those whose weights another one
         has."""
         used: list[Any] = [place.module for place in self.places.values()]
-        weights = {id(one.weight) for one in used if isinstance(one, WEIGHTED)}
-        unused = [one for one in self._layers if one not in used and id(one.weight) not in weights]
-        words = (f"{self._names[one]} ({type(one).__name__}, never called)" for one in unused)
-        return [*self.unknown.values(), *words]
-
-    def counts(self) -> dict[tuple[str, str], NDArray[np.int64]]:
-        """What was counted, by place and kind, of all samples, [N] each: ``events`` and ``entries``
-        that enter, ``spikes`` and ``values`` that leave, what of a source enters, and ``steps``."""
-        keys = dict.fromkeys(key for batch in self._batches for key in batch)
-        parts = [*zip(self._batches, self.sizes, strict=True)]
-        return {
-            key: np.concatenate([of.get(key, np.zeros(n, np.int64)) for of, n in parts])
-            for key in keys
-        }
+        weights = {id(module.weight) for module in used if isinstance(module, WEIGHTED)}
+        words = [*self.unknown.values()]
+        for part in self._model.layers:
+            layer: Any = part.module
+            if layer not in used and id(layer.weight) not in weights:
+                words.append(f"{part.name} ({type(layer).__name__}, never called)")
+        return words
 
     @property
     def has_taken_one_step(self) -> bool:
-        """Whether some neurons have worked in one step of the last batch alone."""
-        names = [one.name for one in self.places.values() if one.population is not None]
-        taken = (self._batches[-1].get((name, "steps"), np.zeros(1)) for name in names)
-        return any((one == 1).any() for one in taken)
+        """Whether some neurons have taken only one step in the last batch."""
+        last = len(self.sizes) - 1
+        populations = [place for place in self.places.values() if place.population is not None]
+        return any((place.steps.of_batch(last) == 1).any() for place in populations)
 
-    def by_step(self, x: Tensor, axes: int | None, time: int | str | None) -> Tensor:
-        """A tensor as [steps, B, units...], whatever the order of its axes.
+    def _count(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+        """Count what has entered a module and what it has given; and, of neurons with weights of
+        their own, what has entered these."""
+        part = self._model.parts[module]
+        x, out = first_tensor((args, kwargs)), first_tensor(out)
+        if isinstance(module, NORMS):
+            before = self.places.get(self._trace_of(x).source)
+            if before is not None and isinstance(before.module, WEIGHTED):
+                before.has_bias = True  # the norm is folded into the weights before it
+                self._trace(out, before.name)
+                return
+        takes_units = isinstance(module, (*WEIGHTED, *POOLING))
+        counted = self._layout.by_step(x if takes_units else out, part.layout)
+        place = None
+        if part.population is None or not part.population.is_wiring:
+            place = self._place_of(part, counted.shape[2:], out)
+            place.steps.add(torch.tensor(len(counted)))
+            self._count_entering(place, part, x, counted)
+            if isinstance(module, WEIGHTED):
+                self._trace(out, place.name)
+            elif takes_units:
+                self._give(place, out, self._layout.by_step(out, part.layout))
+            else:
+                self._give(place, out, counted)
+        for kind, layer in part.own_weights.items():
+            given = x if kind == "input" else out
+            entering = self._layout.by_step(given, part.layout)
+            shape: Shape = counted.shape[2:]
+            if layer.weight.ndim == 2:
+                shape = (*shape[:-1], len(layer.weight))
+            name = f"{part.name}.{kind}"
+            weights = self._place(name, layer, entering.shape[2:], shape, None)
+            weights.steps.add(torch.tensor(len(entering)))
+            self._enter(weights, given, entering)
+            if place is not None:
+                place.sources.setdefault(weights.name, Amounts())
 
-        Args:
-            x: what enters or leaves a module.
-            axes: of one sample and step; None where `time` says how many come before.
-            time: which axis is time; `FLAT` if it may be joined with the samples.
-        """
-        size, steps = self._size, self._steps
-        if axes is not None:
-            n_lead = x.ndim - axes
-        elif time == _ANY:
-            n_lead = 1 + (x.shape[0] != size and x.shape[1:2] == (size,))
-        else:
-            n_lead = 1 + isinstance(time, int)
-        if n_lead == 0:
-            x, n_lead = x[None], 1
-        first = time if isinstance(time, int) else self._axis
-        found, rest = divmod(x.shape[0], size)
-        may_be_joined = n_lead == 1 and (axes is not None or time in (FLAT, _ANY))
-        if may_be_joined and found != 1 and not rest and steps in (0, found):
-            x, n_lead = x.reshape(*((size, found) if first else (found, size)), *x.shape[1:]), 2
-        may_be_time = () if n_lead < 2 else (first, 1 - first) if steps else (first,)
-        for axis in may_be_time:
-            if x.shape[1 - axis] == size and x.shape[axis] == (steps or x.shape[axis]):
-                is_clear = steps or isinstance(time, int) or x.shape[0] != x.shape[1]
-                if not (is_clear or self._is_axis_known):
-                    raise unclear(x, size)
-                self._is_axis_known |= not steps
-                return x.transpose(0, axis)
-        if x.shape[0] == size:
-            return x[None]
-        raise DataError(
-            f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis is that of the "
-            f"{size} samples" + (f" (of {steps} steps)" if steps else "") + "."
-        )
+    def _count_entering(self, place: Place, part: Part, x: Tensor, counted: Tensor) -> None:
+        """Count what enters a layer or pooling; of other places, where it comes from."""
+        source = self._source_of(place, x).source
+        if place.fan_out is not None:
+            self._enter(place, x, counted)
+        elif source and "input" not in part.own_weights:
+            place.sources.setdefault(source, Amounts())
+            if source == INPUT:
+                self._enter(place, x, self._layout.by_step(x, part.layout))
 
-    def _place(self, name: str, module: Any, in_shape: Shape, out_shape: Shape) -> Place:
+    def _place_of(self, part: Part, in_shape: Shape, out: Tensor) -> Place:
+        """The place of a module that takes this shape and has given this tensor."""
+        found = self._by_shape.get((part.name, in_shape))
+        if found is not None:
+            return found
+        out_shape = self._layout.by_step(out, part.layout).shape[2:]
+        return self._place(part.name, part.module, in_shape, out_shape, part.population)
+
+    def _place(
+        self,
+        name: str,
+        module: Any,
+        in_shape: Shape,
+        out_shape: Shape,
+        population: Population | None,
+    ) -> Place:
         """The place of a module in these shapes; a new one where it has not run in them."""
-        if (name, in_shape) not in self._by_shape:
-            n_same = sum(key[0] == name for key in self._by_shape)
+        key = name, in_shape
+        if key not in self._by_shape:
+            n_same = sum(other == name for other, _ in self._by_shape)
             unique = name if n_same == 0 else f"{name} ({n_same + 1})"
             reached = fan_out(module, in_shape, out_shape, self.known.pruned)
             if reached is None and isinstance(module, POOLING):
                 self.unknown[name] = f"{name} ({type(module).__name__}, as it is set)"
             has_bias = isinstance(module, WEIGHTED) and module.bias is not None
-            found = Place(unique, module, in_shape, out_shape, reached,
-                          self._populations.get(module), has_bias)  # fmt: skip
-            self._by_shape[name, in_shape] = self.places[unique] = found
-        return self._by_shape[name, in_shape]
+            place = Place(unique, module, in_shape, out_shape, reached, population, has_bias)
+            self._by_shape[key] = self.places[unique] = place
+        return self._by_shape[key]
 
-    def _trace(self, x: Tensor, source: str, given: Given | None = None) -> _Traced:
+    def _trace(self, x: Tensor, source: str, contents: Contents | None = None) -> _Trace:
         """Remember who gave a tensor, and what it holds."""
-        found = _Traced(source, None if given is None else _key(x), given)
-        self._traced[x.untyped_storage()] = found
-        return found
+        trace = _Trace(source, None if contents is None else view_key(x), contents)
+        self._traces[x.untyped_storage()] = trace
+        return trace
 
-    def _traced_of(self, x: Tensor) -> _Traced:
+    def _trace_of(self, x: Tensor) -> _Trace:
         """The latest trace of a tensor; without a source where it is not known."""
-        return self._traced.get(x.untyped_storage(), _UNKNOWN)
+        return self._traces.get(x.untyped_storage(), _UNKNOWN)
 
-    def _ran(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        """Count what has entered a module and what it has given; and, of neurons with weights of
-        their own, what has entered these."""
-        x, out, layout = first_tensor((args, kwargs)), first_tensor(out), self._layouts[module]
-        name, of, place = self._names[module], self._populations.get(module), None
-        before = self.places.get(self._traced_of(x).source)
-        if isinstance(module, NORMS) and before and isinstance(before.module, WEIGHTED):
-            before.has_bias = True  # folded into the weights before it
-            self._trace(out, before.name)
-            return
-        takes_units = isinstance(module, (*WEIGHTED, *POOLING))
-        entered = left = self.by_step(x if takes_units else out, *layout)
-        if of is None or not of.is_wiring:
-            if isinstance(module, POOLING) or (name, entered.shape[2:]) not in self._by_shape:
-                left = self.by_step(out, *layout)
-            place = self._place(name, module, entered.shape[2:], left.shape[2:])
-            self._now[place.name, "steps"].append(len(entered))
-            source = self._source_of(place, x).source
-            if place.fan_out is not None:
-                self._enter(place, x, entered)
-            elif source and (module, "input") not in self._own_weights:
-                place.sources[source] = None
-                if source == INPUT:
-                    self._enter(place, x, self.by_step(x, *layout))
-            if isinstance(module, WEIGHTED):
-                self._trace(out, place.name)
-            else:
-                self._give(place, out, left)
-        for kind, given in (("input", x), ("recurrent", out)):
-            layer: Any = self._own_weights.get((module, kind))
-            if layer is not None:
-                steps, shape = self.by_step(given, *layout), entered.shape[2:]
-                ends = (*shape[:-1], len(layer.weight)) if layer.weight.ndim == 2 else shape
-                own = self._place(f"{name}.{kind}", layer, steps.shape[2:], ends)
-                self._now[own.name, "steps"].append(len(steps))
-                self._enter(own, given, steps)
-                if place is not None:
-                    place.sources[own.name] = None
-
-    def _source_of(self, place: Place, x: Tensor) -> _Traced:
+    def _source_of(self, place: Place, x: Tensor) -> _Trace:
         """The latest trace of what enters a place; what the first one takes is the input."""
-        traced = self._traced_of(x)
-        if traced is _UNKNOWN and (self.input_shape is None or INPUT in place.sources):
+        trace = self._trace_of(x)
+        if trace is _UNKNOWN and (self.input_shape is None or INPUT in place.sources):
             return self._trace(x, INPUT)
-        return traced
+        return trace
 
     def _enter(self, place: Place, x: Tensor, by_step: Tensor) -> None:
         """Count what enters a layer or pooling, each unit times its fan-out; or what enters
         another place of the input."""
-        traced = self._source_of(place, x)
-        if traced is _UNKNOWN:
-            traced = self._trace(x, f"before {place.name}")
-        source = traced.source
+        trace = self._source_of(place, x)
+        if trace is _UNKNOWN:
+            trace = self._trace(x, f"before {place.name}")
+        source = trace.source
         if source == INPUT and self.input_shape is None:
             self.input_shape = by_step.shape[2:]
-        place.sources[source] = None
-        if traced.given is None or traced.key != _key(x):
-            takes_values = place.takes_values and source in self._giving_values
-            traced.key, traced.given = _key(x), summary(by_step, self._scratch, takes_values)
-        given = traced.given
-        if not given.whole:
+        contents = trace.contents
+        if contents is None or trace.key != view_key(x):
+            are_values = place.takes_values and source in self._giving_values
+            contents = self._scanner.contents(by_step, are_values)
+            trace.key, trace.contents = view_key(x), contents
+        if not contents.is_whole:
             place.takes_values = True
             self._giving_values.add(source)
-        place.peak = max(place.peak, given.peak)
-        if place.alike:
-            events, entries = (
-                place.alike * one.to(torch.int64) for one in (given.spikes, given.nonzero)
-            )
-        elif place.fan_out is not None:
-            flat, is_binary = by_step.flatten(2), given.whole and given.spikes is given.nonzero
-            marks = flat if is_binary else _marks(flat, self._scratch)
-            events = entries = place.weighted(marks, 1)
-            if given.whole and not is_binary:
-                events = place.weighted(flat.abs(), given.peak)
+        place.peak = max(place.peak, contents.peak)
         if place.fan_out is not None:
-            self._now[place.name, "events"].append(events)
-            self._now[place.name, "entries"].append(entries)
-        self._now[place.name, f"spikes of {source}"].append(given.spikes)
-        self._now[place.name, f"entries of {source}"].append(given.nonzero)
+            place.count_reached(contents, by_step, self._scanner)
+        place.sources.setdefault(source, Amounts()).add(contents.spikes, contents.nonzero)
 
     def _give(self, place: Place, out: Tensor, by_step: Tensor) -> None:
         """Count what leaves a place that others read."""
-        of = place.population
-        are_values = place.takes_values if of is None else of.graded or not of.fires
-        given = summary(by_step, self._scratch, are_values)
-        place.gives_values |= not (given.whole or place.fires)
-        place.gives_nearly |= given.nearly and place.fires
-        self._now[place.name, "spikes"].append(given.spikes)
-        self._now[place.name, "values"].append(given.nonzero)
-        self._trace(out, place.name, given)
+        population = place.population
+        if population is None:
+            are_values = place.takes_values
+        else:
+            are_values = population.graded or not population.fires
+        contents = self._scanner.contents(by_step, are_values)
+        place.gives_values |= not (contents.is_whole or place.fires)
+        place.gives_nearly |= contents.is_nearly_whole and place.fires
+        place.given.add(contents.spikes, contents.nonzero)
+        self._trace(out, place.name, contents)
         if self.records and place.fires:
-            of_batch = self.emitted.setdefault(place.name, {}).setdefault(len(self.sizes), [])
-            of_batch.append(by_step.flatten(2).transpose(0, 1).float().cpu())
+            of_place = self.emitted.setdefault(place.name, {})
+            emitted = by_step.flatten(2).transpose(0, 1).float().cpu()
+            of_place.setdefault(len(self.sizes), []).append(emitted)
 
-    def _passed(self, module: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """What changes no number goes by its source's name; what drops some in training, too, but
-        scales the others, so that they are spikes no more."""
+    def _pass_on(self, module: Any, args: Any, kwargs: Any, out: Any) -> None:
+        """What changes no number goes by its source's name. Dropout in training drops some numbers
+        and scales the others, so that they are spikes no more."""
         x = first_tensor((args, kwargs))
-        traced = self._traced_of(x)
-        if traced is _UNKNOWN or not isinstance(out, Tensor):
+        trace = self._trace_of(x)
+        if trace is _UNKNOWN or not isinstance(out, Tensor):
             return
         if isinstance(module, DROPOUT) and module.training and module.p > 0:
-            given = summary(self.by_step(out, None, _ANY), self._scratch, True)
-            self._trace(out, traced.source, given)
-        elif self._traced_of(out) is _UNKNOWN:
-            self._trace(out, traced.source, traced.given if traced.key == _key(x) else None)
+            by_step = self._layout.by_step(out, ANY_LAYOUT)
+            self._trace(out, trace.source, self._scanner.contents(by_step, are_values=True))
+        elif self._trace_of(out) is _UNKNOWN:
+            is_same_view = trace.key == view_key(x)
+            self._trace(out, trace.source, trace.contents if is_same_view else None)
 
-    def _other(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+    def _name_other(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Name what gives something else than it takes; what works in place does so by functions,
         after which it is named."""
-        x, given = first_tensor((args, kwargs), none=True), first_tensor(out, none=True)
+        x, given = find_tensor((args, kwargs)), find_tensor(out)
         if given is not None and given.untyped_storage() in self._functions.known:
             return
-        is_view = given is not None and x is not None
-        if not is_view or given.untyped_storage() is not x.untyped_storage():
-            name = self._names[module]
-            self.unknown.setdefault(name, f"{name} ({type(module).__name__})")
+        if x is None or given is None or given.untyped_storage() is not x.untyped_storage():
+            part = self._model.parts[module]
+            self.unknown.setdefault(part.name, part.words)
 
 
-def _parts(module: nn.Module) -> list[nn.Module]:
-    """The modules within one."""
+def _modules_within(module: nn.Module) -> list[nn.Module]:
     return [*module.modules()][1:]
-
-
-def unclear(x: Tensor, size: int) -> DataError:
-    """What is said of a tensor two of whose axes may be that of the samples."""
-    return DataError(
-        f"of a tensor of shape {tuple(x.shape)} it is not clear which axis is that of {size} "
-        "samples: choose batches of another size."
-    )
 
 
 def _named(name: str, module: nn.Module) -> str:
@@ -536,56 +665,3 @@ def _named(name: str, module: nn.Module) -> str:
     numbers, and what is called as the ends of the network are."""
     is_plain = name and not name.isdigit() and name not in (INPUT, OUTPUT)
     return name if is_plain else f"{type(module).__name__} {name}".strip()
-
-
-Scratch = dict[tuple[torch.device, torch.dtype, bool], Tensor]
-
-
-def _memory(flat: Tensor, scratch: Scratch) -> Tensor:
-    """Memory of the shape of a tensor, which the next call takes again."""
-    key = flat.device, flat.dtype, torch.is_inference_mode_enabled()
-    if key not in scratch:
-        scratch[key] = torch.empty_like(flat)
-    return scratch[key].resize_(flat.shape)
-
-
-def _marks(flat: Tensor, scratch: Scratch) -> Tensor:
-    """1 where something is not zero, in the type of floating point that it has: comparisons that
-    give bool take torch fifty times longer."""
-    return torch.ne(flat, 0, out=_memory(flat, scratch))
-
-
-def _is_zero(flat: Tensor) -> bool:
-    """Whether all is zero; `any` takes much longer."""
-    low, high = torch.aminmax(flat)
-    return low.item() == 0 and high.item() == 0
-
-
-def summary(by_step: Tensor, scratch: Scratch, is_values: bool = False) -> Given:
-    """What a tensor [steps, B, units...] holds; of values, how many there are alone."""
-    flat = by_step.flatten(2)
-    if flat.dtype not in (torch.float32, torch.float64):
-        flat = flat.float()
-    # x - x x is 0 for 0 and 1 alone, in floating point, too.
-    is_binary = not is_values and _is_zero(
-        torch.addcmul(flat, flat, flat, value=-1, out=_memory(flat, scratch))
-    )
-    marks = flat if is_binary else _marks(flat, scratch)
-    dtype = torch.float32 if marks.shape[0] * marks.shape[2] < _EXACT else torch.float64
-    nonzero = marks.sum(dim=(0, 2), dtype=dtype)
-    if is_binary or is_values:
-        return Given(nonzero, nonzero, whole=is_binary)
-    sizes = flat.abs()
-    peak = float(sizes.max())
-    if _is_zero(torch.frac(flat, out=marks)):
-        return Given(sizes.sum(dim=(0, 2), dtype=torch.float64), nonzero, peak)
-    is_near = bool(torch.sub(flat, flat.round(), out=marks).abs_().max() < 1e-3)
-    return Given(nonzero, nonzero, peak, whole=False, nearly=is_near)
-
-
-def _key(x: Tensor) -> tuple[Any, ...]:
-    """The same of two views of one memory that are the same numbers; of inference tensors, which do
-    not say whether they have changed, never."""
-    version = object() if x.is_inference() else x._version
-    view = x.numel() if x.is_contiguous() else (x.shape, x.stride())
-    return x.storage_offset(), view, version

@@ -1,0 +1,198 @@
+"""Conventional networks to compare with: what they multiply on the same samples.
+
+Counted are layers with weights, ReLU, pooling, batch normalisation (folded into the weights before
+it, if there are some), dropout and flattening, each activation that is not zero as in
+`spikejoule.energy.counting`. Everything else is named as not counted. In an integer network, whose
+units are requantised, functions that rescale by one number, round and clip are counted as that, and
+need no name.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.core.errors import ArtifactError, ParameterError, shown
+from spikejoule.network.network import Input, Network, Neurons, Node, Step
+from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.pricing.counted import NO_WINDOWS, CountedPooling, connection_of, pooling_of
+from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
+from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.running import Answer, Run, TimeAxis, batches_of
+from spikejoule.pricing.watching import INPUT, Place, Watch
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """A conventional network to compare with.
+
+    Attributes:
+        module: of torch.
+        name: in the report; empty for its layer sizes.
+        weight_bits, activation_bits: 32 for floating point, less for integers, in which the module
+            has to compute, or to round as if it did.
+        sum_bits: of its sums and biases, likewise.
+        pruned: whether a weight of 0 is no weight.
+        samples: what it takes, as of `price`; None for the samples of the spiking network, of which
+            it takes the mean over time.
+        answer: makes the scores [B, classes] from what it gives; None for its first tensor.
+
+    Raises:
+        ParameterError: a field is none of these.
+    """
+
+    module: nn.Module
+    name: str = ""
+    weight_bits: int = FLOAT_BITS
+    activation_bits: int = FLOAT_BITS
+    sum_bits: int = FLOAT_BITS
+    pruned: bool = False
+    samples: Any = None
+    answer: Answer | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, nn.Module):
+            raise ParameterError(
+                f"module is {shown(self.module)}, but must be an instance of Module."
+            )
+        for name in ("weight_bits", "activation_bits", "sum_bits"):
+            bits = getattr(self, name)
+            if not isinstance(bits, int) or not 1 <= bits <= FLOAT_BITS:
+                raise ParameterError(
+                    f"{name} is {shown(bits)}, but must be a whole number from 1 to {FLOAT_BITS}."
+                )
+        if self.answer is not None and not callable(self.answer):
+            raise ParameterError(f"answer is {shown(self.answer)}, but must be callable.")
+
+
+class BaselineRun:
+    """A baseline that runs on the batches of the spiking network, or on its own samples.
+
+    Attributes:
+        baseline: it.
+        run: what it did.
+    """
+
+    def __init__(self, network: nn.Module | Baseline, samples: Any = None) -> None:
+        baseline = network if isinstance(network, Baseline) else Baseline(network)
+        if samples is not None:
+            baseline = replace(baseline, samples=samples)
+        self.baseline = baseline
+        known = Known(pruned=baseline.pruned, requantises=baseline.weight_bits < FLOAT_BITS)
+        self.run = Run(
+            baseline.module, known, answer=baseline.answer, called="the network to compare with"
+        )
+
+    def take(self, x: Tensor, time_axis: TimeAxis) -> None:
+        """Run on a batch of the spiking network."""
+        if self.baseline.samples is None:
+            self.run.take(x if time_axis == "none" else x.float().mean(dim=time_axis))
+
+    def counts(self, labels: NDArray[np.int64], batch_size: int = 256) -> BaselineCounts:
+        """What it multiplied, and how well it answered.
+
+        Raises:
+            ArtifactError: it has no weights, or gives no scores.
+            ParameterError: it fails.
+        """
+        baseline = self.baseline
+        if baseline.samples is not None:
+            for batch in batches_of(baseline.samples, "none", batch_size):
+                self.run.take(batch.samples)
+        answers = self.run.answers()
+        if answers is None or answers.shape != labels.shape:
+            raise ArtifactError(
+                f"the network to compare with gives no scores [samples, classes] of the "
+                f"{len(labels):,} samples, so that its accuracy is not known."
+            )
+        counted = _Counted(self.run.watch)
+        percent = 100 * float((answers == labels).mean())
+        name = baseline.name or f"{type(baseline.module).__name__} {counted.network.sizes}"
+        if baseline.weight_bits < FLOAT_BITS:
+            name += f", {baseline.weight_bits} bits"
+        return BaselineCounts(
+            name=name,
+            architecture=counted.network,
+            synapses=tuple(counted.synapses),
+            weight_bits=baseline.weight_bits,
+            activation_bits=baseline.activation_bits,
+            sum_bits=baseline.sum_bits,
+            equal_size=False,
+            validation_accuracy_percent=percent,
+            accuracy_percent=percent,
+            macs_nonzero=np.stack(counted.macs, axis=1),
+        )
+
+
+class _Counted:
+    """A network without time, and its products.
+
+    Attributes:
+        network: it; every layer with weights is followed by its units.
+        synapses: of each layer with weights.
+        macs: of each, the products of each sample that are not zero, [N].
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        shape = watch.input_shape or ()
+        self._nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
+        self.synapses: list[int] = []
+        self.macs: list[NDArray[np.int64]] = []
+        units: Node | None = None
+        is_clipped = False
+        for place in watch.places.values():
+            calls = int(place.steps.all(watch.sizes).max())
+            self._add(_node_of(place), calls)
+            if isinstance(place.module, WEIGHTED):
+                if units is not None and watch.known.requantises and not is_clipped:
+                    # By a function: without a module for ReLU, clipping at 0 is a comparison, too.
+                    self._add(_comparison(f"{units.name}, clipped", units))
+                units, is_clipped = self._add_layer(place, calls), False
+            if isinstance(place.module, nn.ReLU):
+                is_clipped = True
+        if not self.macs:
+            raise ArtifactError("the network to compare with has no layer with weights.")
+        self.network = Network(self._nodes, ())
+
+    def _add(self, node: Node, calls: int = 1) -> None:
+        """A node for each call of a module, which may stand at several places."""
+        self._nodes[node.name] = node
+        for call in range(2, calls + 1):
+            name = f"{node.name}, call {call}"
+            self._nodes[name] = replace(node, name=name)
+
+    def _add_layer(self, place: Place, calls: int) -> Node:
+        """The units of a layer with weights, and its products."""
+        if calls > 1:
+            raise ArtifactError(
+                f"{place.name} of the network to compare with runs more than once for a sample."
+            )
+        units = Neurons(f"{place.name} units", place.out_shape, place.out_shape, "ReLU")
+        self._add(units)
+        if place.fan_out is not None:
+            self.synapses.append(int(place.fan_out.sum()))
+        self.macs.append(place.reached.nonzero.all(self._watch.sizes))
+        return units
+
+
+def _node_of(place: Place) -> Node:
+    """A place as a node of a conventional network, whose pooling gives no spikes."""
+    module = place.module
+    every = fan_out(module, place.in_shape, place.out_shape)  # zeros are not left out
+    if isinstance(module, WEIGHTED):
+        return connection_of(place, every)
+    if isinstance(module, NORMS):
+        # An addition and a multiplication a unit, as an average over windows of one unit.
+        ones = np.ones(place.n_out, np.int64)
+        return CountedPooling(place.name, place.in_shape, place.out_shape, NO_WINDOWS, True, ones)
+    if isinstance(module, POOLING):
+        return pooling_of(place, every)
+    return Step(place.name, place.in_shape, place.out_shape, np.empty(0))
+
+
+def _comparison(name: str, units: Node) -> Node:
+    return Step(name, units.out_shape, units.out_shape, np.empty(0))
