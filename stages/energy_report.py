@@ -11,9 +11,9 @@ from spikejoule.core.provenance import file_digest, library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-from spikejoule.energy.analysis import COLUMNS, energy_rows, headline
 from spikejoule.energy.from_checkpoint import analysis_inputs
-from spikejoule.energy.ledger import save_variants
+from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
+from spikejoule.energy.variant_file import save_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement

@@ -14,8 +14,8 @@ from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.analysis import headline
 from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_activity, training_record
+from spikejoule.energy.outputs import headline
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete, write_complete

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, load_profiles
-from spikejoule.energy.analysis import COLUMNS, energy_rows, headline
 from spikejoule.energy.estimates import count_statistics
 from spikejoule.energy.ledger import spiking_variants
+from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
 from spikejoule.energy.prices import Price
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -67,9 +67,10 @@ class TestInference:
         assert counts.columns[0].term == "synaptic_event"
         operations = dataclasses.replace(counts, counts=varied)
         given = dataclasses.replace(given, variants=(variant(operations),))
-        classes = analysis(given).classes
-        assert [(row["class"], row["n_images"]) for row in classes] == [(0, 1), (1, 3)]
-        assert [row["energy"].value_pj for row in classes] == pytest.approx([159.6, 69.6])
+        found = analysis(given)
+        classes = found.classes
+        assert [(row.label, found.n_images_of(row.label)) for row in classes] == [(0, 1), (1, 3)]
+        assert [row.energy.value_pj for row in classes] == pytest.approx([159.6, 69.6])
 
     def test_means_of_squares_are_charged_to_every_baseline(self) -> None:
         """Those of the network itself are in its variants, as a checkpoint's are."""
@@ -156,16 +157,14 @@ class TestTables:
         given = dataclasses.replace(given, variants=(given.variant, early))
         result = analysis(given, "lemaire-complete")
         rows = result.records(network="snn, early exit")
-        words = {row["layer"]: row for row in rows if row["term"] == "weight_read"}
-        assert [(row["count"], row["bits"], row["memory_bits"]) for row in words.values()] == [
+        words = {row.layer: row for row in rows if row.term == "weight_read"}
+        assert [(row.count, row.bits, row.memory_bits) for row in words.values()] == [
             (5, 32, 3 * 2 * 32),
             (3, 32, 2 * 2 * 32),
         ]
-        priced_pj = sum(row["pj_high"] for row in rows if row["status"] == "priced")
+        priced_pj = sum(row.energy.high_pj for row in rows if row.energy)
         assert result.early is not None
         assert result.early.high_pj == pytest.approx(priced_pj)
-        with pytest.raises(KeyError, match="netwrok"):
-            result.records(netwrok="snn")
         assert {row[1] for row in energy_rows(result)} == {"snn"}
 
     def test_neuron_updates_where_no_bias_forces_them(self) -> None:

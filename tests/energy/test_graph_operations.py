@@ -189,7 +189,7 @@ def test_labels_are_of_the_outputs_with_the_most_spikes() -> None:
     profiles = load_profiles()
     first = next(iter(profiles.values()))
     analysis = analyse(inputs, profiles, first, first, BootstrapSettings())
-    assert [row["class"] for row in analysis.classes] == np.unique(labels).tolist()
+    assert [row.label for row in analysis.classes] == np.unique(labels).tolist()
     for wrong in ([0, 1, 2], [0, 1, 2, 4]):
         with pytest.raises(DataError, match="needs one label from 0 to 3"):
             graph_inputs(run, "events", np.array(wrong))

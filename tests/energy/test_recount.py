@@ -28,8 +28,8 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
-from spikejoule.energy.analysis import COLUMNS, energy_rows
 from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variants
+from spikejoule.energy.outputs import COLUMNS, energy_rows
 from spikejoule.energy.prices import PACKAGED, prices_pj
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes

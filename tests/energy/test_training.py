@@ -9,8 +9,7 @@ import pytest
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.energy import TrainingRecord, count_operations, load_profiles
 from spikejoule.energy.counting import Column
-from spikejoule.energy.training import PHASES, count_training
-from spikejoule.energy.training import TRAINING as WHOLE
+from spikejoule.energy.training import count_training
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import TRAINING, analysis, inputs, measured, training
 from tests.tools.tiny_network import ARCHITECTURE
@@ -57,15 +56,17 @@ def test_counts_by_hand() -> None:
 
 def test_energies_by_hand() -> None:
     result = analysis(inputs())
-    phases = {phase: result.total(phase=phase).value_pj for phase in PHASES}
+    found = result.training
+    assert found is not None
+    phases = {phase: energy.value_pj for phase, energy in found.priced(found.prices.id).items()}
     expected = {"forward": 69.6, "backward": BACKWARD_PJ, "optimizer": OPTIMIZER_PJ}
     assert phases == pytest.approx({name: 2 * pj for name, pj in expected.items()})
-    assert result.training is not None
-    assert result.training.value_pj == pytest.approx(2 * EPOCH_PJ)
+    assert found.total is not None
+    assert found.total.value_pj == pytest.approx(2 * EPOCH_PJ)
     # of two classes, guessing gets 50 %
-    assert result.training_per_point is not None
-    assert result.training_per_point.value_pj == pytest.approx(2 * EPOCH_PJ / 40)
-    assert result.inferences_of_training == pytest.approx(2 * EPOCH_PJ / 69.6)
+    assert found.per_point is not None
+    assert found.per_point.value_pj == pytest.approx(2 * EPOCH_PJ / 40)
+    assert found.in_inferences == pytest.approx(2 * EPOCH_PJ / 69.6)
 
 
 def test_a_teacher_costs_its_forward_passes() -> None:
@@ -77,9 +78,7 @@ def test_a_teacher_costs_its_forward_passes() -> None:
     assert added == {("forward", "teacher_mac", "teacher")}
     for name, entry in load_profiles().items():
         extra = 200 * np.nan_to_num(entry.price_at(Column("teacher_mac", "teacher"))[1])
-        after, before = (
-            one.total(profile=name, phase=WHOLE).high_pj for one in (with_one, without)
-        )
+        after, before = (found.training.totals[name].high_pj for found in (with_one, without))
         assert after - before == pytest.approx(extra, abs=1e-3)
     assert "200 multiply-accumulates, of which 60 would be left" in taught.assumptions[-1]
 

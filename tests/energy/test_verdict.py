@@ -21,22 +21,20 @@ from spikejoule.energy import (
     count_operations,
     load_profiles,
 )
-from spikejoule.energy.analysis import headline
 from spikejoule.energy.comparison import RunVerdict, front_verdicts, outcome_of
 from spikejoule.energy.counting import Column
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
-    VARIANTS,
     Accuracies,
     Ledger,
     Side,
     Variant,
     baseline_variants,
-    load_variants,
-    save_variants,
     spiking_variants,
 )
+from spikejoule.energy.outputs import headline
 from spikejoule.energy.prices import Price
+from spikejoule.energy.variant_file import VARIANTS, load_variants, save_variants
 from spikejoule.evaluation.measurement import Activity, Measurement
 from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE

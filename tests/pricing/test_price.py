@@ -38,7 +38,7 @@ def price(model: nn.Module, x: Any, **given: Any) -> spikejoule.Report:
 
 def counts(report: spikejoule.Report, term: str) -> dict[str, float]:
     """Means of a term by its place."""
-    return {row["layer"]: row["count"] for row in report.analysis.records(term=term)}
+    return {row.layer: row.count for row in report.analysis.records(term=term)}
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from spikejoule.energy import (
     analyse,
     load_profiles,
 )
-from spikejoule.energy.analysis import headline
 from spikejoule.energy.estimates import joules, plain
+from spikejoule.energy.outputs import headline
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.network.layers import layers_of

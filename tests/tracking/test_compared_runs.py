@@ -16,7 +16,8 @@ from spikejoule.cli.searching import experiment_command
 from spikejoule.core.errors import StoreError
 from spikejoule.energy import load_profiles
 from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
-from spikejoule.energy.ledger import Variant, save_variants
+from spikejoule.energy.ledger import Variant
+from spikejoule.energy.variant_file import save_variants
 from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.tracking.recorded import (
     recorded_networks,

@@ -23,8 +23,8 @@ from spikejoule.core.provenance import file_digest, provenance_tags
 from spikejoule.core.store import write_json
 from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.data.images import LabelledImages
-from spikejoule.energy.ledger import save_variants
 from spikejoule.energy.prices import PACKAGED
+from spikejoule.energy.variant_file import save_variants
 from spikejoule.network.trained import save_trained
 from spikejoule.tracking.child_runs import ChildRun, is_child
 from spikejoule.tracking.datasets import DataSplit

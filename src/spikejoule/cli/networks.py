@@ -37,9 +37,10 @@ from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.analysis import AnalysisInputs, analysis_values
+from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs
+from spikejoule.energy.outputs import analysis_values
 from spikejoule.energy.prices import PACKAGED, arithmetic_profile, headline_profile
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.inference import measure_network

@@ -101,6 +101,12 @@ def energy_words(energy: Energy, digits: int = 4) -> str:
     return " to ".join(joules(pj, digits) for pj in ends if pj is not None)
 
 
+def interval_words(energy: Energy) -> str:
+    """From the least to the most that the mean can be."""
+    low, high = joules(energy.lowest_pj), joules(energy.highest_pj)
+    return low if low == high else f"{low} to {high}"
+
+
 @dataclass(frozen=True)
 class BootstrapSettings:
     """How intervals are drawn.

@@ -5,31 +5,19 @@ its neurons in every step or only those that have something to do; a conventiona
 product, or skips those with a zero; a training is one of its own. `Ledger` has a row for each term
 of each variant at each place, with its count, and its energy under each profile; every total, ratio
 and verdict is selected from it.
-
-The file of variants, from which a verdict over many runs is made, holds for variant k of K: `text`
-[K, 3] (side, network, how it is run), `accuracies` float64 [K, 2] in percent (validation, test; NaN
-is not allowed, so one that is not known is -1), `widths` int64 [K, 2] (bits of a weight; 1 for
-integers), `sha256` [K] (checksum of its weights), and of its C columns `k.columns` [C, 2] (term,
-place), `k.sizes` int64 [C, 3] (width, bits of its memory, bits of its layer's parameters) and the
-counts of N images: `k.constant` int64 [C], -1 where they vary, and those that do, `k.varying`
-uint32 [N, C'].
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import Array, ArrayFile
-from spikejoule.core.store import FilePath
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.counting import (
     METHODS,
-    Column,
     OperationCounts,
     averaging,
     count_baseline,
@@ -43,11 +31,10 @@ from spikejoule.energy.estimates import (
     Floats,
     count_statistics,
 )
-from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
 from spikejoule.evaluation.measurement import Measurement, clocked_updates
-from spikejoule.network.quantisation import FLOAT_BITS
 
 Side = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"
@@ -176,11 +163,85 @@ def averaged(variants: Sequence[Variant], side: int, n_pixels: int) -> tuple[Var
     )
 
 
-_SPREAD = ("standard_deviation", "interval_low", "interval_high")
-COUNTS: Final = ("count", *(f"count_{of}" for of in _SPREAD))
-"""Columns of operations per inference: the mean, its spread over images and bootstrap interval."""
-PJ: Final = ("pj_low", "pj", "pj_high", *(f"pj_{of}" for of in _SPREAD))
-"""Columns of energies, in the order of the fields of `Energy`."""
+TOTAL: Final = "total"
+"""The term of a row that sums others."""
+
+_NO_ENERGY = Energy.of([np.nan] * 6)
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyRow:
+    """A row of the long table: an operation of a network at one place, or a total.
+
+    Attributes:
+        profile: id of the price list.
+        network: as the table names it, such as ``snn``.
+        phase: ``inference``, or a phase of training.
+        term: an operation (`terms.TERMS`), or ``total``.
+        layer: the place; empty for a total.
+        status: whether its energy is in the total.
+        energy: None where it has no price.
+        label: the class whose images a total is over; None for all.
+        count, count_standard_deviation, count_interval_low, count_interval_high: operations per
+            inference, their spread over images and the bootstrap interval of their mean; of
+            training all operations, without spread; NaN for a total.
+        bits, memory_bits: width of a word, and size of its memory; NaN for a total.
+    """
+
+    profile: str
+    network: str
+    phase: str
+    term: str
+    layer: str
+    status: Status
+    energy: Energy | None
+    label: int | None = None
+    count: float = np.nan
+    count_standard_deviation: float = np.nan
+    count_interval_low: float = np.nan
+    count_interval_high: float = np.nan
+    bits: float = np.nan
+    memory_bits: float = np.nan
+
+    @property
+    def is_total(self) -> bool:
+        """Whether it sums other rows."""
+        return self.term == TOTAL
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """The row of a table of numbers and texts, NaN for what is not known."""
+        energy = self.energy or _NO_ENERGY
+        low, value, high, deviation, interval_low, interval_high = energy.numbers
+        return {
+            "profile": self.profile,
+            "network": self.network,
+            "phase": self.phase,
+            "term": self.term,
+            "layer": self.layer,
+            "class": np.nan if self.label is None else float(self.label),
+            "count": self.count,
+            "pj_low": low,
+            "pj": value,
+            "pj_high": high,
+            "pj_standard_deviation": deviation,
+            "pj_interval_low": interval_low,
+            "pj_interval_high": interval_high,
+            "status": self.status,
+            "count_standard_deviation": self.count_standard_deviation,
+            "count_interval_low": self.count_interval_low,
+            "count_interval_high": self.count_interval_high,
+            "bits": self.bits,
+            "memory_bits": self.memory_bits,
+        }
+
+
+def total_row(
+    profile: str, network: str, phase: str, energy: Energy | None, label: int | None = None
+) -> EnergyRow:
+    """The row of a total; None for an energy of which nothing has a price."""
+    status: Status = "unpriced" if energy is None else "priced"
+    return EnergyRow(profile, network, phase, TOTAL, "", status, energy, label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,33 +284,50 @@ class Ledger:
         return weights_of(self.prices[profile][variant])
 
     def rows(
-        self, variant: int, profile: HardwareProfile, with_spread: bool = False
-    ) -> list[dict[str, Any]]:
-        """The rows of a variant under a profile: term, place, width and memory (the fields of
-        `Column`), `COUNTS`, `PJ`, and `status`.
+        self, variant: int, profile: HardwareProfile, network: str, with_spread: bool = False
+    ) -> list[EnergyRow]:
+        """The rows of a variant under a profile, a term at a place each.
 
-        All energies are NaN where a row has no price, and the value where it has a bracket alone;
-        their spread without `with_spread`, and all spread of a mean.
+        Args:
+            variant: its number.
+            profile: the price list.
+            network: how the table names it.
+            with_spread: whether energies have a spread; that of a mean is not known.
         """
-        counted = self.statistics[variant]
+        counted, prices = self.statistics[variant], self.prices[profile.id][variant]
         energies = counted.energies(self.weights(variant, profile.id), with_spread)
-        energies[:, np.isnan(self.prices[profile.id][variant][0])] = np.nan
-        figures, rows = np.vstack([counted.columns, energies]).T.tolist(), []
-        for column, row in zip(self.variants[variant].operations.columns, figures, strict=True):
-            cells = dict(zip((*COUNTS, *PJ), row, strict=True))
-            rows.append(vars(column) | cells | {"status": profile.status_of(column.term)})
-        return rows
+        counts = counted.columns.tolist()
+        return [
+            EnergyRow(
+                profile=profile.id,
+                network=network,
+                phase=column.phase,
+                term=column.term,
+                layer=column.place,
+                status=profile.status_of(column.term),
+                energy=None if np.isnan(prices[0, place]) else Energy.of(energies[:, place]),
+                count=counts[0][place],
+                count_standard_deviation=counts[1][place],
+                count_interval_low=counts[2][place],
+                count_interval_high=counts[3][place],
+                bits=float(column.bits),
+                memory_bits=float(column.memory_bits),
+            )
+            for place, column in enumerate(self.variants[variant].operations.columns)
+        ]
 
-    def total(self, variant: int, profile: str, phase: str = "") -> Energy:
-        """The energy of a variant; of a phase of a training, if one is named, NaN where none of its
-        rows has a price."""
+    def total(self, variant: int, profile: str) -> Energy:
+        """The energy of a variant."""
+        return self.statistics[variant].energy(self.weights(variant, profile))
+
+    def total_of_phase(self, variant: int, profile: str, phase: str) -> Energy | None:
+        """The energy of a phase of a training; None where none of its rows has a price."""
+        columns = self.variants[variant].operations.columns
+        outside = np.array([column.phase != phase for column in columns])
+        if np.isnan(self.prices[profile][variant][0, ~outside]).all():
+            return None
         weights = self.weights(variant, profile)
-        if phase:
-            columns = self.variants[variant].operations.columns
-            others = np.array([column.phase != phase for column in columns])
-            if np.isnan(self.prices[profile][variant][0, ~others]).all():
-                return Energy(np.nan, None, np.nan)
-            weights[:, others] *= 0.0
+        weights[:, outside] *= 0.0  # a NaN stays: a bracket elsewhere leaves no value
         return self.statistics[variant].energy(weights)
 
     def means(self, variant: int, profile: str) -> Floats:
@@ -263,12 +341,17 @@ class Ledger:
     def by_part(self, name: str, profile: str) -> dict[str, float]:
         """pJ per inference of each of `terms.PARTS`, by a variant's name and a profile's id; of
         brackets, the upper ends. A part without a price is 0."""
-        number = [one.name for one in self.variants].index(name)
-        (prices,) = (one for one in self.profiles if one.id == profile)
-        rows = self.rows(number, prices)
-        of_value = "pj_high" if np.isnan([row["pj"] for row in rows]).all() else "pj"
-        spent = [(TERMS[row["term"]].part, row[of_value]) for row in rows]
-        return {part: float(np.nansum([pj for of, pj in spent if of == part])) for part in PARTS}
+        number = [variant.name for variant in self.variants].index(name)
+        prices = next(known for known in self.profiles if known.id == profile)
+        priced = [row for row in self.rows(number, prices, name) if row.energy is not None]
+        spent = dict.fromkeys(PARTS, 0.0)
+        for row in priced:
+            part = TERMS[row.term].part
+            assert row.energy is not None
+            if part:
+                value_pj = row.energy.value_pj
+                spent[part] += row.energy.high_pj if value_pj is None else value_pj
+        return spent
 
 
 def judges(profile: HardwareProfile, variant: Variant) -> bool:
@@ -280,76 +363,3 @@ def judges(profile: HardwareProfile, variant: Variant) -> bool:
     if not (profile.compares and profile.runs(variant.weight_bits)):
         return False
     return bool(weights_of(prices_pj(variant.operations.columns, profile))[0].any())
-
-
-_UNKNOWN: Final = -1.0
-_VARIES: Final = -1
-_OF_EACH: Final = ("columns", "sizes", "constant", "varying")
-VARIANTS = ArrayFile(
-    "spikejoule/contenders/1",
-    {
-        "text": Array("U", ("K", 3)),
-        "accuracies": Array("float64", ("K", 2), low=-1, high=100),
-        "widths": Array("int64", ("K", 2), low=0, high=64),
-        "*.columns": Array("U", ("*", 2)),
-        "*.sizes": Array("int64", ("*", 3), low=0),
-        "*.constant": Array("int64", ("*",), low=_VARIES),
-        "*.varying": Array("uint32", ("N", "*")),
-    },
-    optional={"sha256": Array("U", ("K",))},
-)
-
-
-def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
-    """Write variants that were counted image by image, all on the same N images.
-
-    Raises:
-        ValueError: one is known as a mean alone, or has a count of 2**32 or more.
-    """
-    percents = np.array([(one.validation_percent, one.test_percent) for one in variants], float)
-    percents[[one.accuracies is None for one in variants]] = _UNKNOWN
-    widths = [(one.weight_bits, int(one.weight_bits < FLOAT_BITS)) for one in variants]
-    arrays: dict[str, NDArray[Any]] = {
-        "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),
-        "accuracies": percents,
-        "widths": np.array(widths, np.int64),
-        "sha256": np.array([one.weights_sha256 for one in variants], dtype=np.str_),
-    }
-    for number, one in enumerate(variants):
-        columns, counts = one.operations.columns, one.operations.counts
-        if one.operations.n_images is None or counts.max(initial=0) > np.iinfo(np.uint32).max:
-            raise ValueError(f"{one.name} is known as a mean alone, or has counts of 2**32 or more")
-        varies = (counts != counts[:1]).any(axis=0)
-        stored = (
-            np.array([(each.term, each.place) for each in columns], dtype=np.str_),
-            np.array([(each.bits, each.memory_bits, each.parameters_bits) for each in columns]),
-            np.where(varies, _VARIES, counts[0]),
-            counts[:, varies].astype(np.uint32),
-        )
-        arrays |= {f"{number}.{name}": each for name, each in zip(_OF_EACH, stored, strict=True)}
-    VARIANTS.write(path, arrays)
-
-
-def load_variants(path: FilePath) -> tuple[Variant, ...]:
-    """Read a file of `save_variants`; ArtifactError if it is missing or damaged."""
-    arrays, found = VARIANTS.read(path), []
-    digests = arrays["sha256"].tolist() if "sha256" in arrays else [""] * len(arrays["text"])
-    try:
-        for number, (side, network, method) in enumerate(arrays["text"].tolist()):
-            if side not in get_args(Side):
-                raise ValueError(f"a network of the side {side!r}")
-            places, sizes, constant, varying = (arrays[f"{number}.{name}"] for name in _OF_EACH)
-            counts = np.broadcast_to(constant, (len(varying), len(constant))).copy()
-            counts[:, constant == _VARIES] = varying
-            columns = [
-                Column(*place, *widths)
-                for place, widths, _ in zip(places.tolist(), sizes.tolist(), constant, strict=True)
-            ]
-            percents, bits = arrays["accuracies"][number].tolist(), arrays["widths"][number, 0]
-            accuracies = None if _UNKNOWN in percents else Accuracies(*percents)
-            operations = OperationCounts(tuple(columns), counts, 1)
-            variant = Variant(side, network, method, accuracies, int(bits), operations)
-            found.append(replace(variant, weights_sha256=digests[number]))
-    except (KeyError, ValueError) as error:
-        raise ArtifactError(f"{path}: variants do not fit each other: {error}.") from error
-    return tuple(found)

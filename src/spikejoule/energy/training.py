@@ -39,8 +39,6 @@ from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import Activity
 
 PHASES: Final = ("forward", "backward", "optimizer")
-TRAINING: Final = "training"
-"""All phases."""
 
 # m = b1 m + (1 - b1) g: 2 multiplications, 1 addition; v = b2 v + (1 - b2) g g: 3 and 1;
 # w -= rate m' / (sqrt(v') + e), where m' and v' are divided by their bias corrections: 1 and 2,

@@ -1,19 +1,30 @@
-"""Sentences: the templates of the folder `sentences`, filled in.
+"""Sentences: the templates of the folder `sentences`, filled in, and one thing in words each.
 
 Page, card, terminal and JSON share them. A template is data, not code: every line of it that is
-left is a sentence. What `words.j2` says of one thing each (a ratio, a network, a price) is a filter
-of the same name here and on the page.
+left is a sentence. A function of this module is a filter of its name in a template, and so it is on
+the page.
 """
 
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.energy.estimates import energy_words, joules, plain
-from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES
-from spikejoule.energy.terms import PARTS_OF_UPDATE, TERMS, UPDATES, in_words
+from spikejoule.energy.comparison import RunVerdict, Verdict
+from spikejoule.energy.estimates import energy_words, interval_words, joules, plain
+from spikejoule.energy.ledger import Accuracies
+from spikejoule.energy.prices import (
+    EVIDENCE,
+    NUMBERS,
+    SCOPES,
+    AnyPrice,
+    HardwareProfile,
+    PriceByWidth,
+)
+from spikejoule.energy.terms import TERMS, in_words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from spikejoule.energy.analysis import AnalysisInputs
 
 
 OUTCOMES: Final = {
@@ -22,6 +33,92 @@ OUTCOMES: Final = {
     "undecided": "undecided",
     "neither": "neither reaches it",
 }
+
+
+def place(name: str) -> str:
+    """A layer, or a connection by its ends."""
+    return name.replace("_to_", " → ")
+
+
+def number(verdict: Verdict) -> str:
+    """How many times the energy, without the interval; of a bound the end that bounds."""
+    low, ratio, high = verdict.ratio_low, verdict.ratio, verdict.ratio_high
+    assert low is not None
+    assert high is not None
+    bound = verdict.ratio_bound if isinstance(verdict, RunVerdict) else ""
+    if not bound:
+        return f"{plain(low)} to {plain(high)}" if ratio is None else plain(ratio)
+    if ratio is None:
+        ratio = low if bound == "at least" else high
+    return f"{bound} {plain(ratio)}"
+
+
+def ratio(verdict: Verdict) -> str:
+    """The same with its interval, where it is a number."""
+    is_bound = isinstance(verdict, RunVerdict) and verdict.ratio_bound
+    low, high = verdict.ratio_low, verdict.ratio_high
+    if verdict.ratio is None or is_bound or low is None or high is None:
+        return number(verdict)
+    return f"{number(verdict)} ({plain(low)} to {plain(high)})"
+
+
+def under(profile: HardwareProfile) -> str:
+    """A price list by its title."""
+    return f"under “{profile.title}”"
+
+
+def _percents(validation: float | None, test: float | None) -> str:
+    if validation == test:
+        return f"{test:.2f} % correct"
+    return f"{validation:.2f} % validation, {test:.2f} % test"
+
+
+def accuracy(known: Accuracies | None) -> str:
+    """On validation and test images; once, if they are the same."""
+    if known is None:
+        return "accuracy not recorded"
+    return _percents(known.validation_percent, known.test_percent)
+
+
+def baseline(verdict: Verdict) -> str:
+    """The conventional network of a verdict."""
+    percents = verdict.conventional_validation_percent, verdict.conventional_test_percent
+    return f"{verdict.conventional} ({_percents(*percents)})"
+
+
+def price(one: AnyPrice) -> str:
+    """What an operation costs."""
+    if isinstance(one, str):
+        return "by the memory's size"
+    if isinstance(one, PriceByWidth):
+        parts = {"": one.constant, " a bit": one.per_bit, " a bit squared": one.per_bit_squared}
+        return " and ".join(f"{joules(pj)}{unit}" for unit, pj in parts.items() if pj)
+    span = f"{joules(one.low_pj)} to {joules(one.high_pj)}"
+    if one.value_pj is None:
+        return span
+    return joules(one.value_pj) + ("" if one.low_pj == one.high_pj else f" ({span})")
+
+
+def window_label(inputs: "AnalysisInputs") -> str:
+    """What `window` says."""
+    return "window" if inputs.rate_hz is None else "window, maximum rate"
+
+
+def window(inputs: "AnalysisInputs") -> str:
+    """How long an inference takes, and the rate of an encoding."""
+    words = f"{inputs.time_window * inputs.step_ms:g} ms"
+    if inputs.step_ms != 1:
+        words += f" in {inputs.time_window} steps"
+    return words if inputs.rate_hz is None else f"{words}, {inputs.rate_hz:g} Hz"
+
+
+def updates(inputs: "AnalysisInputs") -> str:
+    """Neuron updates per inference, and those of event-driven hardware."""
+    clocked, lazy = inputs.neuron_updates
+    words = "not recorded" if lazy is None else f"{lazy:,.1f}"
+    if inputs.network.has_bias:
+        words = "as many, since every neuron has a bias"
+    return f"{clocked:,}, on event-driven hardware {words}"
 
 
 @cache
@@ -43,25 +140,31 @@ def templates() -> "Environment":
         "term": in_words,
         "terms": lambda names: in_words(*names),
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "interval": interval_words,
+    }
+    environment.filters |= {
+        function.__name__: function
+        for function in (
+            accuracy,
+            baseline,
+            number,
+            place,
+            price,
+            ratio,
+            under,
+            updates,
+            window,
+            window_label,
+        )
     }
     environment.globals |= {
         "EVIDENCE": EVIDENCE,
         "NUMBERS": NUMBERS,
         "OUTCOMES": OUTCOMES,
-        "PARTS_OF_UPDATE": PARTS_OF_UPDATE,
         "SCOPES": SCOPES,
         "TERMS": TERMS,
-        "UPDATES": UPDATES,
-    }
-    words = environment.get_template("words.j2").module
-    environment.filters |= {
-        name: _plain(macro) for name, macro in vars(words).items() if not name.startswith("_")
     }
     return environment
-
-
-def _plain(macro: Any) -> Any:
-    return lambda *values: str(macro(*values))
 
 
 def sentences(of: str, **values: Any) -> tuple[str, ...]:

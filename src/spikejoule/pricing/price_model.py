@@ -68,7 +68,7 @@ class Report:
     @cached_property
     def table(self) -> pd.DataFrame:
         """Every term at every place under every profile, and the totals (`EnergyAnalysis`)."""
-        return pd.DataFrame([*self.analysis.table])
+        return pd.DataFrame([row.cells for row in self.analysis.table])
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -78,10 +78,12 @@ class Report:
         macs = inputs.value_macs_per_inference
         spikes = sum(float(one.mean()) for name, one in self.activity.counts["spikes"].items()
                      if name in inputs.network.layer_names[1:])  # fmt: skip
-        priced = [row for row in analysis.records() if row["energy"] is not None]
-        priced.sort(key=lambda row: -row["energy"].highest_pj)
-        parts = [f"{in_words(row['term'])} of {row['layer']} {energy_words(row['energy'])}"
-                 for row in priced[:2]]  # fmt: skip
+        priced = [(row, row.energy) for row in analysis.records() if row.energy is not None]
+        priced.sort(key=lambda pair: -pair[1].highest_pj)
+        parts = [
+            f"{in_words(row.term)} of {row.layer} {energy_words(energy)}"
+            for row, energy in priced[:2]
+        ]
         second = analysis.shown[1:]
         of = "" if inputs.title == "samples" else f" of {inputs.title}"
         rows = [
@@ -155,7 +157,7 @@ class Report:
                 "the budget cannot be checked: part of the model was not counted "
                 f"({', '.join(self.own_not_counted)}); accept_uncounted=True checks the rest."
             )
-        if all(row["energy"] is None for row in self.analysis.records(profile=name)):
+        if all(row.energy is None for row in self.analysis.records(profile=name)):
             raise LimitError(
                 "the budget cannot be checked: nothing that the model does has a price "
                 f"under {name}."

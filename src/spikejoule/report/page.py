@@ -1,7 +1,7 @@
 """The energy report as a self-contained page, as a card, and as text; the same bytes each time.
 
-What they say is in the templates `energy.html.j2`, `energy_card.md.j2` and `energy.txt.j2`, which
-select it from the analysis. No energy is computed here.
+What they say is in the templates `energy.html.j2`, `energy_card.md.j2` and `energy.txt.j2`; the
+values and rows that these place are computed in `views`. No energy is computed here.
 """
 
 import re
@@ -15,13 +15,12 @@ from markupsafe import Markup, escape
 
 from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
-from spikejoule.core.store import text_table
 from spikejoule.energy import EnergyAnalysis
-from spikejoule.energy.estimates import Energy, joules
 from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
 from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.report.views import energy_of_row, page_view, text_view
 
 if TYPE_CHECKING:
     from spikejoule.network.trained import TrainedNetwork
@@ -67,9 +66,15 @@ def energy_page(content: PageContent) -> str:
     from spikejoule.report.charts.canvas import PALETTE, VARIABLES, place_colours
 
     places = place_colours(content.analysis.inputs.network)
-    colours = {name: VARIABLES[colour] for name, colour in places.items()}
-    charts = charts_of_page(content)
-    return _page("energy.html.j2", content=content, charts=charts, palette=PALETTE, colours=colours)
+    charts = charts_of_page(content.analysis, content.raster)
+    return _page(
+        "energy.html.j2",
+        content=content,
+        view=page_view(content.analysis, has_front=charts["front"] is not None),
+        charts=charts,
+        palette=PALETTE,
+        colours={name: VARIABLES[colour] for name, colour in places.items()},
+    )
 
 
 def energy_card(content: PageContent) -> str:
@@ -79,7 +84,7 @@ def energy_card(content: PageContent) -> str:
 
 def energy_text(title: str, analysis: EnergyAnalysis) -> str:
     """All of it as text: the answer, every profile, terms, training, assumptions."""
-    return _page("energy.txt.j2", title=title, analysis=analysis)
+    return _page("energy.txt.j2", title=title, analysis=analysis, view=text_view(analysis))
 
 
 def linked(source: str) -> Markup:
@@ -93,11 +98,6 @@ def _link(reference: re.Match[str]) -> str:
     return f'<a href="{address}">{reference[0]}</a>'
 
 
-def _cells(energy: Energy) -> list[str]:
-    middle = "-" if energy.value_pj is None else joules(energy.value_pj)
-    return [joules(energy.low_pj), middle, joules(energy.high_pj)]
-
-
 @cache
 def _pages() -> Environment:
     pages = templates().overlay(
@@ -105,12 +105,12 @@ def _pages() -> Environment:
         autoescape=select_autoescape(("html.j2",)),
         keep_trailing_newline=True,
     )
-    pages.filters |= {"cells": _cells, "linked": linked}
+    pages.filters["linked"] = linked
     pages.globals |= {
+        "energy_of_row": energy_of_row,
         "measured_on_mnist": measured_on_mnist,
         "phases": PHASES,
         "sentences": sentences,
-        "text_table": text_table,
     }
     return pages
 

@@ -18,7 +18,7 @@ from spikejoule.core.store import read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import load_profiles, select_profile
-from spikejoule.energy.ledger import load_variants
+from spikejoule.energy.variant_file import load_variants
 from spikejoule.network.trained import load_trained
 from spikejoule.params import Params
 from spikejoule.tracking.child_runs import ChildRun, conventional_runs

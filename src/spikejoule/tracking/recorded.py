@@ -25,8 +25,9 @@ from spikejoule.core.provenance import content_digest
 from spikejoule.core.store import text_table
 from spikejoule.energy.bands import RecordedNetwork, VerdictTable, band_sentences
 from spikejoule.energy.estimates import joules, plain
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Variant, load_variants
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Variant
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.variant_file import load_variants
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.tracking.child_runs import is_child

@@ -19,15 +19,17 @@ from spikejoule.report.charts.canvas import Chart
 from spikejoule.report.charts.raster import spike_raster
 
 if TYPE_CHECKING:
-    from spikejoule.report.page import PageContent
+    from spikejoule.energy import EnergyAnalysis
+    from spikejoule.report.charts.raster import SpikeRaster
 
 
-def charts_of_page(content: "PageContent") -> dict[str, Chart | None]:
+def charts_of_page(
+    analysis: "EnergyAnalysis", raster: "SpikeRaster | None"
+) -> dict[str, Chart | None]:
     """The charts of the page, by the name that its template calls them; None without data."""
-    analysis = content.analysis
     return {
         "front": accuracy.conventional_front(analysis),
         "by_profile": energy.by_profile(analysis),
         "by_term": energy.by_term(analysis),
-        "raster": None if content.raster is None else spike_raster(content.raster),
+        "raster": None if raster is None else spike_raster(raster),
     }

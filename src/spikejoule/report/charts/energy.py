@@ -9,11 +9,16 @@ from matplotlib.figure import Figure
 from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.terms import in_words
+from spikejoule.energy.words import place
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
+
+
+_LARGEST = 8
+"""Terms that are drawn."""
 
 
 def _rows(inches: float, names: Sequence[str]) -> tuple[Figure, Axes]:
@@ -88,22 +93,25 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
 def by_term(analysis: "EnergyAnalysis") -> Chart | None:
     """The largest terms under the headline's price list: a bar each, the mean at the prices' low
     and high ends. None if it prices none."""
-    rows = analysis.records(profile=analysis.chosen.id)
-    rows = [row for row in rows if row["energy"] and row["energy"].high_pj > 0]
-    rows = sorted(rows, key=lambda row: -row["energy"].high_pj)[:8]
-    if not rows:
+    priced = [
+        (row, row.energy)
+        for row in analysis.records()
+        if row.energy is not None and row.energy.high_pj > 0
+    ]
+    if not priced:
         return None
+    priced.sort(key=lambda pair: -pair[1].high_pj)
+    largest = priced[:_LARGEST]
     names = [
-        f"{in_words(row['term'])}, {row['layer'].replace('_to_', ' → ')}: "
-        f"{energy_words(row['energy'])}"
-        for row in rows
+        f"{in_words(row.term)}, {place(row.layer)}: {energy_words(energy)}"
+        for row, energy in largest
     ]
     figure, axes = _rows(0.46, names)
     colours = canvas.place_colours(analysis.inputs.network)
-    for place, (row, name) in enumerate(zip(rows, names, strict=True)):
-        color = colours.get(row["layer"], canvas.BLUE)
-        for end, alpha in ((row["energy"].high_pj, 0.3), (row["energy"].low_pj, 1)):
-            bar = axes.barh([place + 0.25], [end], height=0.3, color=color, alpha=alpha)
+    for y, ((row, energy), name) in enumerate(zip(largest, names, strict=True)):
+        color = colours.get(row.layer, canvas.BLUE)
+        for end, alpha in ((energy.high_pj, 0.3), (energy.low_pj, 1)):
+            bar = axes.barh([y + 0.25], [end], height=0.3, color=color, alpha=alpha)
             canvas.tip(bar, name)
     axes.xaxis.set_major_formatter(lambda pj, _: joules(pj))
     axes.locator_params("x", nbins=5)

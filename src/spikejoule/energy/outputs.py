@@ -1,0 +1,180 @@
+"""What is written of an analysis: metrics/energy.csv and energy.json, and JSON for a command.
+
+The rows of metrics/energy.csv:
+
+    network            ``snn`` over its whole window, or a baseline and its method
+    phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of training
+    term               an operation (`terms.TERMS`), or ``total``
+    layer, class       empty: all of them
+    count              operations per inference (a mean); of training, all of them (an integer)
+    pj_low, pj, pj_high                    energy at the lower end, the value, the upper end of the
+                       prices; `pj` is empty where there are brackets alone
+    pj_standard_deviation                  over images
+    pj_interval_low, pj_interval_high      bootstrap interval of the mean, from the lower end of the
+                       prices to the upper
+    status             ``priced``, ``unpriced`` (not in the total) or ``covered`` (within another
+                       price)
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from spikejoule.energy.analysis import SNN, EnergyAnalysis
+from spikejoule.energy.comparison import RunVerdict
+from spikejoule.energy.counting import INFERENCE
+from spikejoule.energy.estimates import Energy, rounded
+from spikejoule.energy.training_energy import TRAINING
+
+COLUMNS: Final = (
+    "profile",
+    "network",
+    "phase",
+    "term",
+    "layer",
+    "class",
+    "count",
+    "pj_low",
+    "pj",
+    "pj_high",
+    "pj_standard_deviation",
+    "pj_interval_low",
+    "pj_interval_high",
+    "status",
+)
+"""Columns of metrics/energy.csv."""
+
+PJ_PER_NJ: Final = 1e3
+PJ_PER_MJ: Final = 1e9
+
+
+def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
+    """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
+    for row in analysis.table:
+        if row.phase == TRAINING or row.network.startswith(f"{SNN}, "):
+            continue
+        whole_numbers = ("class",) if row.phase == INFERENCE else ("class", "count")
+        cells = row.cells
+        yield [_cell(cells[name], is_whole=name in whole_numbers) for name in COLUMNS]
+
+
+def _cell(value: str | float, is_whole: bool) -> Any:
+    """A value as the file has it: empty where it is not known."""
+    if isinstance(value, str):
+        return value
+    if math.isnan(value):
+        return ""
+    return int(value) if is_whole else rounded(value)
+
+
+def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
+    """The headline numbers; those that are not known are left out.
+
+    `energy_nj` is the energy per inference under the price list `profile`, `ratio` how many times
+    that of the conventional front at the same accuracy it is; `ratio_bound` is there where the
+    ratio is a bound. `arithmetic_nj` and the energy of training are those under
+    `arithmetic_profile`. `_low` and `_high` are the ends of the interval of the mean, at the lower
+    and at the upper end of the prices. Neuron updates are one a neuron and step, and those of
+    event-driven hardware (`Measurement.lazy_updates`).
+    """
+    clocked, lazy = analysis.inputs.neuron_updates
+    numbers: dict[str, Any] = {
+        "profile": analysis.chosen.id,
+        **_nanojoules("energy", analysis.total()),
+        "neuron_updates_per_inference": clocked,
+        "neuron_updates_lazy_per_inference": lazy,
+    }
+    if analysis.arithmetic is not None:
+        numbers["arithmetic_profile"] = analysis.arithmetic.id
+        total = analysis.total(profile=analysis.arithmetic.id)
+        numbers |= _nanojoules("arithmetic", total)
+    # Under prices that include memory, no phase but the forward passes has a price.
+    prefix = "training" if analysis.arithmetic is None else "training_arithmetic"
+    training = analysis.training
+    if training is not None:
+        numbers |= {
+            f"{prefix}_mj": _millijoules(training.total),
+            f"{prefix}_per_percentage_point_mj": _millijoules(training.per_point),
+            f"{prefix}_in_inferences": training.in_inferences,
+        }
+    names = ("equal_size_dense_ratio", "equal_size_zero_skipping_ratio")
+    for comparison, name in zip(analysis.of_chosen, names, strict=False):
+        numbers |= _ratio(name, comparison)
+    verdict = analysis.verdict
+    if verdict is not None:
+        numbers |= _ratio("ratio", verdict)
+        numbers |= {
+            "ratio_bound": verdict.ratio_bound or None,
+            "conventional": verdict.conventional,
+            "conventional_below": verdict.conventional_below or None,
+            "conventional_nj": verdict.conventional_pj and verdict.conventional_pj / PJ_PER_NJ,
+            "price_lists_won": analysis.n_won,
+            "price_lists_compared": len(analysis.verdicts),
+        }
+    metrics = {name: rounded(number) for name, number in numbers.items()}
+    metrics |= analysis.inputs.proxies.as_metrics()
+    del metrics["per_layer"]
+    return {name: number for name, number in metrics.items() if number is not None}
+
+
+def _nanojoules(name: str, energy: Energy) -> dict[str, float | None]:
+    value_pj = energy.value_pj
+    return {
+        f"{name}_nj": None if value_pj is None else value_pj / PJ_PER_NJ,
+        f"{name}_low_nj": energy.lowest_pj / PJ_PER_NJ,
+        f"{name}_high_nj": energy.highest_pj / PJ_PER_NJ,
+    }
+
+
+def _ratio(name: str, verdict: RunVerdict) -> dict[str, float | None]:
+    return {
+        name: verdict.ratio,
+        f"{name}_low": verdict.ratio_low,
+        f"{name}_high": verdict.ratio_high,
+    }
+
+
+def _millijoules(energy: Energy | None) -> float | None:
+    return None if energy is None or energy.value_pj is None else energy.value_pj / PJ_PER_MJ
+
+
+def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
+    """The analysis as JSON can hold it: `energies` are the rows of its table, null for NaN, and
+    what is not known of the inputs is left out."""
+    inputs = analysis.inputs
+    known = {
+        "data": inputs.title,
+        "accuracy": inputs.accuracy and asdict(inputs.accuracy),
+        "n_images": inputs.n_images,
+        "proxies": inputs.proxies.as_metrics(),
+        "value_macs_per_inference": inputs.value_macs_per_inference,
+        "facts": dict(inputs.facts) or None,
+    }
+    return {
+        "headline": headline(analysis),
+        "answer": analysis.answer,
+        "inputs": {name: value for name, value in known.items() if value is not None},
+        "profiles": [profile.model_dump() for profile in analysis.ledger.profiles],
+        "energies": [
+            {name: None if cell != cell else cell for name, cell in row.cells.items()}
+            for row in analysis.table
+        ],
+        "equal_size": _verdict_values(analysis, analysis.comparisons),
+        "verdicts": _verdict_values(analysis, analysis.verdicts),
+        "early_verdicts": _verdict_values(analysis, analysis.early_verdicts),
+        "assumptions": analysis.assumptions,
+    }
+
+
+def _verdict_values(
+    analysis: EnergyAnalysis, verdicts: Sequence[RunVerdict]
+) -> list[dict[str, Any]]:
+    values = []
+    for verdict in verdicts:
+        limits = analysis.break_even(verdict)
+        values.append(
+            verdict.rounded.model_dump()
+            | {"break_even": None if limits is None else asdict(limits)}
+        )
+    return values

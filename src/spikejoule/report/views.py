@@ -1,0 +1,345 @@
+"""What the templates of the report place: values and rows, computed here and not in a template."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikejoule.core.store import text_table
+from spikejoule.energy.analysis import EnergyAnalysis
+from spikejoule.energy.comparison import RunVerdict
+from spikejoule.energy.estimates import Energy, energy_words, interval_words, joules, plain
+from spikejoule.energy.ledger import EnergyRow
+from spikejoule.energy.prices import SCOPES
+from spikejoule.energy.terms import TERMS
+from spikejoule.energy.words import updates, window, window_label
+
+Cells = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An energy as a bar: solid up to the least that it can be, pale up to the most.
+
+    Attributes:
+        side: ``spiking`` or ``conventional``.
+        name: of the network.
+        energy: in words.
+        solid_percent, pale_percent: widths of both parts.
+    """
+
+    side: str
+    name: str
+    energy: str
+    solid_percent: float
+    pale_percent: float
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A part of an inference's energy in both networks, in pJ."""
+
+    name: str
+    spiking_pj: float
+    conventional_pj: float
+
+    @property
+    def difference_pj(self) -> float:
+        """How much more the spiking network takes."""
+        return self.spiking_pj - self.conventional_pj
+
+
+@dataclass(frozen=True)
+class OperationRow:
+    """An operation at one place, in words; an energy for each price list that is shown."""
+
+    term: str
+    layer: str
+    meaning: str
+    count: str
+    standard_deviation: str
+    energies: Cells
+
+
+@dataclass(frozen=True)
+class EqualSizeRow:
+    """A comparison with a conventional network of equal size, and its break-even, in words."""
+
+    verdict: RunVerdict
+    limits: Cells
+
+
+@dataclass(frozen=True, eq=False)
+class PageView:
+    """Values of the page.
+
+    Attributes:
+        headings: of every section, by its id, in their order.
+        titles: of the price lists, by id.
+        scopes: what prices cover, name and words.
+        bars: the energies of the headline's verdict; empty without.
+        parts: what an inference's energy goes to, the total last; empty without a conventional
+            network to hold against.
+        energy_columns: headers of the energies of `operations`.
+        operations: of an inference.
+        limit_columns: headers of the limits of `equal_size`.
+        equal_size: the comparisons of equal size.
+    """
+
+    headings: dict[str, str]
+    titles: dict[str, str]
+    scopes: list[tuple[str, str]]
+    bars: list[Bar]
+    parts: list[PartRow]
+    energy_columns: Cells
+    operations: list[OperationRow]
+    limit_columns: Cells
+    equal_size: list[EqualSizeRow]
+
+
+def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
+    """Compute what the page shows; `has_front` says whether it has that chart."""
+    has_rate = analysis.inputs.rate_hz is not None
+    limit_columns = ("break-even: spikes per input", "window", "maximum rate")
+    return PageView(
+        headings=_headings(analysis, has_front=has_front),
+        titles={profile.id: profile.title for profile in analysis.ledger.profiles},
+        scopes=[(name.replace("_", "-"), words) for name, words in SCOPES.items()],
+        bars=_bars(analysis),
+        parts=_parts(analysis),
+        energy_columns=tuple(f"energy, {profile.title}" for profile in analysis.shown),
+        operations=_operations(analysis),
+        limit_columns=limit_columns if has_rate else limit_columns[:2],
+        equal_size=[
+            EqualSizeRow(verdict, _limits(analysis, verdict, has_rate))
+            for verdict in analysis.comparisons
+        ],
+    )
+
+
+def _headings(analysis: EnergyAnalysis, has_front: bool) -> dict[str, str]:
+    is_of_equal_size = analysis.inputs.is_of_equal_size
+    headings = {
+        "verdict": "Who needs less energy, by price list",
+        "parts": "Where the energy goes",
+        "accuracy": "What accuracy costs",
+        "numbers": "In numbers",
+        "every-profile": "Energy at the prices of every kind of hardware",
+        "profiles": "Prices and their sources",
+        "terms": "Every operation that is counted",
+        "baselines": "Networks of equal size"
+        if is_of_equal_size
+        else "The conventional network of model.hidden",
+        "training-terms": "Energy of training",
+        "assumptions": "What is counted and assumed",
+        "glossary": "Units and words",
+        "provenance": "How to repeat this",
+    }
+    if not analysis.verdicts:
+        del headings["verdict"]
+    if not has_front:
+        del headings["accuracy"]
+    return headings
+
+
+def _bars(analysis: EnergyAnalysis) -> list[Bar]:
+    verdict, inputs = analysis.verdict, analysis.inputs
+    if verdict is None:
+        return []
+    own = inputs.variant
+    kind = "Spiking network"
+    if "pruned" not in own.network:
+        kind = f"Spiking network, unpruned, {own.weight_bits} bits"
+    samples = inputs.subject.samples
+    names = {
+        "spiking": f"{kind}, {verdict.spiking_test_percent:.2f} % of test {samples} correct",
+        "conventional": "Conventional networks of equal accuracy",
+    }
+    energies = {
+        "spiking": verdict.energy("spiking"),
+        "conventional": verdict.energy("conventional"),
+    }
+    unit_pj = min(energy.middle_pj for energy in energies.values())
+    longest_pj = max(energy.highest_pj for energy in energies.values())
+    bars = []
+    for side, energy in energies.items():
+        low = high = energy.value_pj
+        if low is None or high is None:
+            low, high = energy.lowest_pj, energy.highest_pj
+        ends = dict.fromkeys((low, high))  # one, if they are the same
+        bars.append(
+            Bar(
+                side,
+                names[side],
+                " to ".join(joules(end, 4, unit_pj) for end in ends),
+                100 * low / longest_pj,
+                100 * (high - low) / longest_pj,
+            )
+        )
+    return bars
+
+
+def _parts(analysis: EnergyAnalysis) -> list[PartRow]:
+    verdict, closest = analysis.verdict, analysis.closest_baseline
+    if verdict is None or not closest:
+        return []
+    spiking = analysis.ledger.by_part(verdict.spiking, analysis.chosen.id)
+    conventional = analysis.ledger.by_part(closest, analysis.chosen.id)
+    rows = [PartRow(part, spiking[part], conventional[part]) for part in spiking]
+    total = PartRow("total", sum(spiking.values()), sum(conventional.values()))
+    return [*rows, total]
+
+
+def _operations(analysis: EnergyAnalysis) -> list[OperationRow]:
+    step = f"a step of {analysis.inputs.step_ms:g} ms"
+    by_profile = [analysis.records(profile=profile.id) for profile in analysis.shown]
+    # Under every price list the same operations, in the same order.
+    return [
+        OperationRow(
+            term=rows[0].term,
+            layer=rows[0].layer,
+            meaning=TERMS[rows[0].term].sentence.replace("a step of 1 ms", step),
+            count=f"{rows[0].count:,.1f}",
+            standard_deviation=_known(rows[0].count_standard_deviation),
+            energies=tuple(energy_with_interval(row) for row in rows),
+        )
+        for rows in zip(*by_profile, strict=True)
+    ]
+
+
+def _known(number: float) -> str:
+    return "" if number != number else f"{number:,.1f}"
+
+
+def energy_of_row(row: EnergyRow) -> str:
+    """The energy of a row in words, or why it has none."""
+    if row.energy is not None:
+        return energy_words(row.energy)
+    return "within another price" if row.status == "covered" else "not included"
+
+
+def energy_with_interval(row: EnergyRow) -> str:
+    """The same with its interval, where that is more than the value."""
+    words = energy_of_row(row)
+    if row.energy is None:
+        return words
+    interval = interval_words(row.energy)
+    return words if interval == words else f"{words} ({interval})"
+
+
+def _limits(analysis: EnergyAnalysis, verdict: RunVerdict, has_rate: bool) -> Cells:
+    """Where the network stops winning: spikes per input, window, and rate if there is one."""
+    limits = analysis.break_even(verdict)
+    if limits is None:
+        return ("", "", "") if has_rate else ("", "")
+    spikes, window, rate = "none", "none", "none"
+    if limits.spikes_per_input is not None:
+        own = plain(analysis.inputs.spikes_per_input)
+        spikes = f"{plain(limits.spikes_per_input)} (has {own})"
+    if limits.time_window is not None:
+        window = f"{plain(limits.time_window)} ms"
+    if limits.max_rate_hz is not None:
+        rate = f"{plain(limits.max_rate_hz, 4)} Hz"
+    return (spikes, window, rate) if has_rate else (spikes, window)
+
+
+@dataclass(frozen=True, eq=False)
+class TextView:
+    """Values of the report as text.
+
+    Attributes:
+        measured: label and value.
+        profiles: a table with a row for each price list.
+        terms: with one for each operation, under the headline's price list.
+        training: with one for each phase of training; empty where it is not recorded.
+    """
+
+    measured: list[tuple[str, str]]
+    profiles: str
+    terms: str
+    training: str
+
+
+def text_view(analysis: EnergyAnalysis) -> TextView:
+    """Compute what the text shows."""
+    return TextView(
+        measured=_measured(analysis),
+        profiles=_profile_table(analysis),
+        terms=_term_table(analysis),
+        training=_training_table(analysis),
+    )
+
+
+def _measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
+    inputs = analysis.inputs
+    proxies, accuracy = inputs.proxies, inputs.accuracy
+    known_percent = "not recorded" if accuracy is None else f"{accuracy.test_percent:,.2f} %"
+    products = {
+        "input MACs": proxies.input_macs_per_inference,
+        "MACs of values that are no spikes": inputs.value_macs_per_inference,
+    }
+    return [
+        ("layers", inputs.network.sizes.replace("-", " - ")),
+        ("data", inputs.title),
+        (window_label(inputs), window(inputs)),
+        ("recorded accuracy", known_percent),
+        ("synaptic events", f"{proxies.synaptic_events_per_inference:,.1f}"),
+        *((name, f"{macs:,.1f}") for name, macs in products.items() if macs is not None),
+        ("dense operations", f"{proxies.dense_operations_per_inference:,}"),
+        ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
+        ("neuron updates", updates(inputs)),
+        *inputs.facts,
+    ]
+
+
+def _profile_table(analysis: EnergyAnalysis) -> str:
+    """A row for each price list, with the ratios to the networks of equal size."""
+    networks = [verdict.conventional for verdict in analysis.of_chosen]
+    ratios = {
+        (verdict.profile, verdict.conventional): f"x {plain(verdict.ratio)}"
+        for verdict in analysis.comparisons
+        if verdict.ratio
+    }
+    rows = [
+        (
+            profile.id,
+            profile.scope,
+            profile.evidence,
+            *_ends(analysis.total(profile.id)),
+            *(ratios.get((profile.id, network), "-") for network in networks),
+        )
+        for profile in analysis.ledger.profiles
+    ]
+    header = ("price list", "scope", "evidence", "low", "value", "high", *networks)
+    return text_table(header, rows)
+
+
+def _term_table(analysis: EnergyAnalysis) -> str:
+    """A row for each operation under the headline's price list."""
+    rows = []
+    for row in analysis.records():
+        cells: Sequence[str] = ("within another" if row.status == "covered" else "unpriced", "", "")
+        if row.energy is not None:
+            cells = _ends(row.energy)
+        rows.append((row.term, row.layer, f"{row.count:,.1f}", *cells))
+    return text_table(("term", "layer", "operations", "low", "value", "high"), rows)
+
+
+def _training_table(analysis: EnergyAnalysis) -> str:
+    """A row for each phase of training under each price list that is shown; empty without."""
+    training = analysis.training
+    if training is None:
+        return ""
+    rows = []
+    for profile in analysis.shown:
+        for phase, energy in training.phases[profile.id].items():
+            cells = ("unpriced", "", "") if energy is None else _ends(energy)
+            rows.append((profile.id, phase, *cells))
+    sums = {"total": training.total, "per percentage point": training.per_point}
+    for name, energy in sums.items():
+        if energy is not None:
+            rows.append((training.prices.id, name, *_ends(energy)))
+    return text_table(("price list", "phase", "low", "value", "high"), rows)
+
+
+def _ends(energy: Energy) -> tuple[str, str, str]:
+    middle = "-" if energy.value_pj is None else joules(energy.value_pj)
+    return joules(energy.low_pj), middle, joules(energy.high_pj)
