@@ -1,11 +1,8 @@
 """The house: Makefile, dependencies, the stages' launcher, hooks and ignore files."""
 
-import copy
 import os
 import re
-import shlex
 import shutil
-import stat
 import subprocess
 import sys
 import time
@@ -14,12 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
 
-from spikejoule.params import parse_params
 from stages.shared.project import project_root
-from tests.tools.committed import committed_params, params_text, parsed
+from tests.tools.processes import fake_program
 
 BY_MACHINE = {"torch", "torchvision"}
 
@@ -42,13 +37,6 @@ def pins(repository: Path) -> dict[str, str]:
     pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
     assert all(len(pair) == 2 for pair in pairs)
     return {normalized(name): version for name, version in pairs}
-
-
-def fake_program(path: Path, body: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
 
 
 def run(
@@ -175,37 +163,6 @@ class TestMakefile:
         done = self.make(made)
         targets = [line for line in done.stdout.splitlines() if line.startswith("  make ")]
         assert sorted(line.split()[1] for line in targets) == sorted(phony.split())
-
-    @pytest.mark.parametrize(
-        ("target", "n_experiments"),
-        [
-            ("seed-notebook", 1),
-            ("frugal POINTS=2500 5000 5000-int8 10000", 4),
-            ("accurate", 1),
-            ("contrast", 4),
-            ("contest", 5),
-            ("sweep", 1),
-        ],
-    )
-    def test_settings_of_experiments_are_allowed(
-        self, target: str, n_experiments: int, made: Path, repository: Path
-    ) -> None:
-        said = self.make(made, "-n", *target.split(" ", 1)).stdout
-        experiments = re.findall(r"exp run ([^;\n]* -S [^;\n]*)", said)
-        assert len(experiments) == n_experiments
-        flat, defaults = committed_params().flattened(), parsed(params_text())
-        for experiment in experiments:
-            settings = [word for word in shlex.split(experiment) if "=" in word]
-            assert len(settings) == experiment.count("-S ")
-            content = copy.deepcopy(defaults)
-            for setting in settings:
-                key, _, value = setting.partition("=")
-                assert key in flat
-                section, _, name = key.rpartition(".")
-                # Of a grid, the first of its values
-                first = value if value.startswith("[") else value.split(",")[0]
-                (content[section] if section else content)[name] = yaml.safe_load(first)
-            parse_params(content)
 
 
 class TestLauncher:

@@ -1,6 +1,7 @@
-"""Python in a process of its own."""
+"""Processes: Python in one of its own, and scripts in place of programs."""
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,14 @@ def sleeping() -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.kill()
     process.wait()
+
+
+def fake_program(path: Path, body: str) -> Path:
+    """A shell script in place of a program; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
 
 
 def start_python(*arguments: str, **options: Any) -> subprocess.Popen[str]:

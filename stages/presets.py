@@ -1,0 +1,94 @@
+"""Run presets as DVC experiments: `python -m stages.presets NAME... --seeds 42 43 44`.
+
+A preset is a file `experiments/NAME.yaml`: values of params.yaml by their full keys (`train.lr`).
+Each is run by a plain DVC command, which is printed first and can be typed by hand just as well:
+
+    dvc exp run --temp -n NAME -S train.lr=0.001 -S seed=42
+
+The experiment is called NAME, or NAME-seed-43 for another seed than 42, and replaces one of that
+name. What experiments share is computed once, since DVC keeps the results of every stage.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from stages import locks
+
+FOLDER = Path("experiments")
+DEFAULT_SEED = 42
+DVC = (sys.executable, "-m", "dvc")
+
+
+def overrides_of(path: Path) -> list[str]:
+    """The parameters of a preset as DVC takes them: `train.lr=0.001`."""
+    # Scalars stay text: 0.00001 is not printed as 1e-05.
+    preset = YAML(typ="base").load(path.read_text(encoding="utf-8"))
+    return [f"{key}={override_value(value)}" for key, value in preset.items()]
+
+
+def override_value(value: str | list[str]) -> str:
+    """A value as DVC takes it: `0.001`, or `[100,200]`."""
+    if isinstance(value, list):
+        return f"[{','.join(value)}]"
+    return value
+
+
+def experiment_name(preset: str, seed: int) -> str:
+    """The name of a preset's experiment from a seed."""
+    return preset if seed == DEFAULT_SEED else f"{preset}-seed-{seed}"
+
+
+def dvc_arguments(name: str, overrides: Sequence[str]) -> list[str]:
+    """The arguments with which DVC runs an experiment."""
+    arguments = ["exp", "run", "--temp", "-n", name]
+    for override in overrides:
+        arguments += ["-S", override]
+    return arguments
+
+
+def remove_experiment(name: str) -> None:
+    """Remove the experiment of a name, if there is one: DVC does not replace it."""
+    command = ["git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps"]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    if name in names:
+        subprocess.run([*DVC, "exp", "remove", "-q", name], check=True)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run every preset from every seed; returns the exit status of the first that failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.presets", description="Run presets as DVC experiments."
+    )
+    known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    parser.add_argument("presets", nargs="+", choices=known, metavar="NAME",
+                        help=f"a file of {FOLDER}/: {', '.join(known)}")  # fmt: skip
+    parser.add_argument("--seeds", nargs="+", type=int, default=[DEFAULT_SEED], metavar="SEED",
+                        help="random seeds (default: %(default)s)")  # fmt: skip
+    chosen = parser.parse_args(words)
+    for seed in chosen.seeds:
+        for preset in chosen.presets:
+            name = experiment_name(preset, seed)
+            overrides = overrides_of(FOLDER / f"{preset}.yaml")
+            arguments = dvc_arguments(name, [*overrides, f"seed={seed}"])
+            print(shlex.join(["dvc", *arguments]), flush=True)
+            locks.main(Path.cwd())
+            remove_experiment(name)
+            status = subprocess.run([*DVC, *arguments]).returncode
+            if status:
+                return status
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"error: {error}.")

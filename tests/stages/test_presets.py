@@ -1,0 +1,97 @@
+"""Presets: a file each, and a plain DVC command for each of them and a seed."""
+
+import copy
+import shlex
+from pathlib import Path
+
+import pytest
+
+from spikejoule.core.yaml_files import read_mapping
+from spikejoule.params import parse_params
+from stages import presets
+from tests.tools.committed import params_text
+from tests.tools.pipeline_tools import REPOSITORY, clean_environment, git
+from tests.tools.processes import fake_program
+
+PRESETS = sorted((REPOSITORY / "experiments").iterdir())
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_is_allowed_and_says_what_it_is_for(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(params_text(), encoding="utf-8")
+    content = read_mapping(tmp_path / "params.yaml")
+    known = copy.deepcopy(content)
+    preset = read_mapping(path)
+    assert len(presets.overrides_of(path)) == len(preset)
+    for key, value in preset.items():
+        section, _, name = key.partition(".")
+        assert name in known[section]
+        content[section][name] = value
+    parse_params(content)
+    assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_conventional_networks_are_trained_once_for_the_presets_that_share_them() -> None:
+    """The stage `baseline` has the same parameters in them."""
+
+    def of_baseline(name: str) -> dict[str, object]:
+        preset = read_mapping(REPOSITORY / "experiments" / f"{name}.yaml")
+        keys = ("baseline.", "encode.time_window", "model.state_bits", "train.max_epochs")
+        return {key: value for key, value in preset.items() if key.startswith(keys)}
+
+    for names in (
+        ("contest-97", "contest-97.5", "contest-98", "contest-98.5"),
+        ("frugal-2500", "frugal-5000", "frugal-5000-int8", "frugal-10000", "accurate-60000"),
+    ):
+        first, *others = map(of_baseline, names)
+        assert all(other == first for other in others)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one preset of its own, an earlier experiment, and a DVC that notes down
+    what it is asked for."""
+    folder = tmp_path / "a project"
+    (folder / "experiments").mkdir(parents=True)
+    text = "# A preset of one's own.\ntrain.weight_decay: 0.00001\nmodel.hidden: [50, 20]\n"
+    (folder / "experiments" / "mine.yaml").write_text(text, encoding="utf-8")
+    environment = clean_environment(tmp_path)
+    git(folder, environment, "init", "-q")
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    git(folder, environment, *identity, "commit", "-q", "--allow-empty", "-m", "The project")
+    git(folder, environment, "update-ref", "refs/exps/ab/cdef/mine-seed-43", "HEAD")
+    dvc = fake_program(tmp_path / "dvc", f'echo "$*" >> {shlex.quote(str(tmp_path / "asked"))}')
+    monkeypatch.setattr(presets, "DVC", (str(dvc),))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_new_preset_is_one_file_and_a_plain_command(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert presets.main(["mine", "--seeds", "42", "43"]) == 0
+    overrides = "-S train.weight_decay=0.00001 -S model.hidden=[50,20]"
+    runs = [
+        f"exp run --temp -n mine {overrides} -S seed=42",
+        f"exp run --temp -n mine-seed-43 {overrides} -S seed=43",
+    ]
+    printed = [shlex.split(line) for line in capfd.readouterr().out.splitlines()]
+    assert printed == [["dvc", *run.split()] for run in runs]
+    asked = (project.parent / "asked").read_text(encoding="utf-8").splitlines()
+    assert asked == [runs[0], "exp remove -q mine-seed-43", runs[1]], "an earlier one is replaced"
+
+
+def test_presets_end_with_the_first_that_fails(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(presets, "DVC", ("false",))
+    assert presets.main(["mine", "--seeds", "1", "2"]) == 1
+    assert capsys.readouterr().out.count("exp run") == 1
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        presets.main(["yours"])
+    assert "'yours' (choose from 'mine')" in capsys.readouterr().err
