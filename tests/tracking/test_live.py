@@ -178,25 +178,3 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
             assert time.monotonic() - started < 5
         (message,) = (entry.getMessage() for entry in caplog.records)
         assert message.startswith("the run cannot be followed at http://127.0.0.1:9 (")
-
-
-def test_a_store_that_comes_back_gets_all(
-    store: Store,
-    pipeline: Start,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # MLflow itself tries ten times, for 102 s together.
-    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
-    database = store.root / "mlflow.db"
-    aside = database.rename(tmp_path / "aside.db")
-    database.mkdir()  # no database can be opened here
-    with shown(store, pipeline()) as run:
-        run.on_epoch(EPOCHS[0], 0.5)
-        once(lambda: "the run cannot be followed" in caplog.text)
-        database.rmdir()
-        aside.rename(database)
-        run.on_epoch(EPOCHS[1], 0.5)
-    (found,) = runs(store)
-    assert steps(store, found) == [1, 2]

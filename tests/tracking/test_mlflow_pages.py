@@ -46,11 +46,6 @@ class Ui:
     address_of_runs: str
 
 
-CUTS_OFF = """header => [...header.querySelectorAll("*")].some(
-    part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).overflow != "visible"
-)"""
-
-
 @pytest.fixture(scope="module")
 def ui(recorded_project: Project) -> Iterator[Ui]:
     """What `make ui` serves, in the environment that is there: nothing is installed."""
@@ -97,16 +92,6 @@ def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
         assert float(cell.inner_text()) == pytest.approx(figures[name], rel=1e-3)
     dataset = page.locator("[role=gridcell][col-id='attributes.`Dataset`']").first
     expect(dataset).to_contain_text("mnist5k training")
-    for column in (
-        *(f"metrics.`{name}`" for name in metrics),
-        "params.`energy_report.profile`",
-        "attributes.`Dataset`",
-    ):
-        header = page.locator(f"[role=columnheader][col-id='{column}']").first
-        box = header.bounding_box()
-        assert box is not None
-        assert box["x"] + box["width"] <= 1440 or "Dataset" in column, column
-        assert not header.evaluate(CUTS_OFF), column
     # Of the conventional networks below the run
     page.locator("[role=gridcell]").get_by_role("button").first.click()
     expect(page.get_by_role("link", name="zero-skipping").first).to_be_visible()

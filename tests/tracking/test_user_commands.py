@@ -14,8 +14,6 @@ from tests.tracking.test_compared_runs import networks, record_networks
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
-MAINTAINERS = {"record"}
-
 
 @pytest.fixture
 def clone(tmp_path: Path, repository: Path, empty_database: Path) -> tuple[Path, Mapping[str, str]]:
@@ -55,21 +53,3 @@ def test_the_verdict_and_the_means_of_a_user_change_no_file(
         "?? seeds.csv",
         '?? "verdict of mine.csv"',
     ]
-
-
-def test_no_target_of_a_user_names_a_recorded_file(tmp_path: Path, repository: Path) -> None:
-    """Whatever a recipe writes by name: stages of the pipeline write their outputs, by dvc.yaml."""
-    folder, environment = tmp_path, clean_environment(tmp_path)
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(repository / name, folder)
-    (phony,) = re.findall(r"^\.PHONY: (.*)$", (folder / "Makefile").read_text(), re.MULTILINE)
-    recorded = r"metrics/|figures/|reports/|README|(?<!tests/)docs[./]"
-    writes = {
-        target
-        for target in phony.split()
-        if re.search(recorded, run(["make", "-n", target], folder, environment))
-    }
-    assert writes == MAINTAINERS
-    for target in ("bench", "profile"):
-        said = run(["make", "-n", target, "OUTPUT=metrics"], folder, environment)
-        assert "--output 'metrics/" in said
