@@ -7,37 +7,26 @@ with other seeds differ, most of all in the hidden spikes of the best epoch, hen
 """
 
 import json
-import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from spikejoule.core.yaml_files import artifact_paths
+from spikejoule.core.yaml_files import artifact_paths, read_mapping
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
 from spikejoule.params import Params, parse_params
+from spikejoule.search.space import with_values
 from stages import encode, measure_inference, prepare, train
 from tests.tools.committed import params_text, parsed
 
 
 def seed_notebook_params(repository: Path, source: Path) -> Params:
     """params.yaml with the settings of `make seed-notebook`."""
-    values: dict[str, Any] = parsed(params_text())
-    makefile = (repository / "Makefile").read_text()
-    found = re.search(r"^SEED_NOTEBOOK := ((?:.*\\\n)*.*)$", makefile, re.MULTILINE)
-    assert found is not None
-    for setting in found.group(1).replace("\\\n", " ").split():
-        key, _, value = setting.partition("=")
-        section, _, name = key.rpartition(".")
-        settings = values[section] if section else values
-        assert name in settings, key
-        settings[name] = yaml.safe_load(value)
-    values["data"]["source"] = str(source)
-    values["train"]["resume"] = False  # there is no pipeline to go on with
-    return parse_params(values)
+    preset = read_mapping(repository / "experiments" / "seed-notebook.yaml")
+    # There is no pipeline that could resume a training.
+    preset |= {"data.source": str(source), "train.resume": False}
+    return parse_params(with_values(parsed(params_text()), preset))
 
 
 @pytest.mark.slow

@@ -96,8 +96,10 @@ def evaluate_predictions(
         raise DataError(
             f"the label or prediction {outliers[0]} is not a class from 0 to {n_classes - 1}."
         )
-    confusion = np.zeros((n_classes, n_classes), np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
+    # Here and not above: scikit-learn takes a second to import, and readers of results need none.
+    from sklearn.metrics import confusion_matrix
+
+    confusion = confusion_matrix(labels, predictions, labels=range(n_classes))
     return Evaluation(confusion, confidence)
 
 
