@@ -40,6 +40,7 @@ from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs
+from spikejoule.energy.notes import Note, fact, sentence, warning
 from spikejoule.energy.outputs import analysis_values
 from spikejoule.energy.prices import PACKAGED, arithmetic_profile, headline_profile
 from spikejoule.evaluation.accuracy import accuracy
@@ -158,13 +159,13 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         raise DataError("--samples needs --images: without images there are none to choose from.")
     checkpoint = read_complete(options.file)
     measured = labels = shown = None
-    facts: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     if options.images is not None:
         title, images = _test_images(options.images, options.samples, checkpoint)
         measured = _measured(checkpoint, images)
         labels = images.labels
         shown = images.images if isinstance(images, LabelledImages) else None
-        facts = (("counted on", title), *_facts_of(measured, labels))
+        notes = (fact("counted on", title), *_facts_of(measured, labels))
     baselines: tuple[BaselineCounts, ...] = ()
     if options.baselines is not None:
         n_input = checkpoint.architecture.n_input
@@ -175,7 +176,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         raise ArtifactError(f"{options.file}: {error}") from error
     if baselines:  # given to be compared with, in place of published ones
         inputs = replace(inputs, published=())
-    return replace(inputs, facts=facts)
+    return replace(inputs, notes=notes)
 
 
 def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
@@ -189,16 +190,16 @@ def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
     )
 
 
-def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[tuple[str, str]]:
-    """Accuracy and spikes on the images that were given, label and value."""
+def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
+    """Accuracy and spikes on the images that were given."""
     found = accuracy(int((measured.predictions == labels).sum()), len(labels))
     means = measured.counts.means.items()
     return [
-        (
+        fact(
             "classified correctly",
             f"{found.percent:.2f} % ({found.low_percent:.2f} to {found.high_percent:.2f})",
         ),
-        *((f"spikes per inference: {name}", f"{mean:,.2f}") for name, mean in means),
+        *(fact(f"spikes per inference: {name}", f"{mean:,.2f}") for name, mean in means),
     ]
 
 
@@ -207,22 +208,18 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     if options.events is None:
         raise DataError("--events is needed: a graph is run on the spikes of its input.")
     network = read_nir(options.file)
-    events, about, facts = read_given_events(options.events, options.step_us, options.samples)
+    events, about, notes = read_given_events(options.events, options.step_us, options.samples)
     run = run_graph(network, events, given_conventions(options))
     about["verified"] = verified_words(options.file, run.conventions)
     not_counted: tuple[str, ...] = ()
     if options.against is not None:
-        baseline, not_counted, notes = _beside(run, about.get("labels"), options.against, events)
+        baseline, not_counted, warned = _beside(run, about.get("labels"), options.against, events)
         about["baselines"] = [baseline]
-        facts = (*facts, *(("note", note) for note in notes))
-        if not_counted:
-            facts = (*facts, ("not counted", ", ".join(not_counted)))
+        notes = (*notes, *(warning(words) for words in warned))
     inputs = graph_inputs(run, **about)
-    inputs = replace(inputs, facts=(*inputs.facts, *facts), not_counted=not_counted)
-    for label, words in inputs.facts:
-        if label in ("warning", "not counted", "note"):
-            said = words if label == "warning" else f"{label}: {words}"
-            sys.stderr.write(f"warning: {said}\n")
+    inputs = replace(inputs, notes=(*inputs.notes, *notes), not_counted=not_counted)
+    for note in inputs.cautions:
+        sys.stderr.write(f"warning: {sentence(note, with_label=False)}\n")
     return inputs
 
 
@@ -324,7 +321,7 @@ def _test_images(
 
 def read_given_events(
     path: Path, step_us: int | None, n_samples: int | None
-) -> tuple[EventList, dict[str, Any], tuple[tuple[str, str], ...]]:
+) -> tuple[EventList, dict[str, Any], tuple[Note, ...]]:
     """The first samples of a file of `save_events`, or of an event file's test samples.
 
     Args:
@@ -334,7 +331,7 @@ def read_given_events(
 
     Returns:
         the events by step; what the file says beside them, as `graph_inputs` takes it; and how
-        stamps of time became steps, label and value.
+        stamps of time became steps.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -363,9 +360,9 @@ def read_given_events(
     }
     return (
         binned.events, about,
-        (("a step of the events", f"{step_us:,} us"),
-         ("events outside of the window", f"{binned.dropped.mean():,.1f} per sample"),
-         ("events merged in a step", f"{binned.merged.mean():,.1f} per sample")),
+        (fact("a step of the events", f"{step_us:,} us"),
+         fact("events outside of the window", f"{binned.dropped.mean():,.1f} per sample"),
+         fact("events merged in a step", f"{binned.merged.mean():,.1f} per sample")),
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ from spikejoule.energy.ledger import (
     judges,
     total_row,
 )
+from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.published import PublishedNetwork, front_points
 from spikejoule.energy.terms import UPDATES
@@ -106,7 +107,7 @@ class AnalysisInputs:
         training: None where the counts of training are not recorded.
         value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
             where the network has none.
-        facts: what else there is to say of the network, label and value.
+        notes: what else there is to say of the network.
         subject: what the samples show.
         counted_in: a ``graph`` that was run, or the ``modules`` of a running model; empty for a
             checkpoint of this project.
@@ -133,7 +134,7 @@ class AnalysisInputs:
     training: TrainingRecord | None = None
     subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
-    facts: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     counted_in: str = ""
     level_percent: float | None = None
     published: tuple[PublishedNetwork, ...] = ()
@@ -149,6 +150,18 @@ class AnalysisInputs:
             products=self.products,
             from_sensor=self.encoding is None,
         )
+
+    @property
+    def remarks(self) -> tuple[Note, ...]:
+        """All notes, that of what was not counted among them."""
+        if not self.not_counted:
+            return self.notes
+        return *self.notes, Note(NoteKind.NOT_COUNTED, ", ".join(self.not_counted))
+
+    @property
+    def cautions(self) -> tuple[Note, ...]:
+        """Those that a reader must know before the energies."""
+        return tuple(note for note in self.remarks if note.is_caution)
 
     @property
     def variant(self) -> Variant:

@@ -19,6 +19,7 @@ from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, 
 from spikejoule.energy.counting import count_operations
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
+from spikejoule.energy.notes import Note, NoteKind, fact, sentence, warning
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import accuracy, class_labels
 from spikejoule.evaluation.measurement import Activity, energy_proxies
@@ -26,7 +27,7 @@ from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.running import Graph, run_graph
-from spikejoule.nir.verification import NOT_VERIFIED
+from spikejoule.nir.verification import NOT_VERIFIED, Verification
 from spikejoule.nir.writing import FORMAT
 
 
@@ -37,7 +38,7 @@ def price_graph(
     title: str = "events",
     labels: NDArray[np.integer] | None = None,
     profile: str | None = None,
-    verified: str = NOT_VERIFIED,
+    verified: Verification | None = None,
 ) -> EnergyAnalysis:
     """Run a graph on events, count, and price under the packaged profiles.
 
@@ -49,17 +50,20 @@ def price_graph(
         title: of the data.
         labels: class of each sample, [N], for the accuracy; None where not known.
         profile: id of the price list of the headline; None for the first that includes memory.
-        verified: whether the graph is the module that it came from, `Verification.in_words` of
-            `spikejoule.verify`.
+        verified: what `spikejoule.verify` found when it compared the graph with the module that
+            it came from; None where that was not done.
 
     Raises:
         ArtifactError, ParameterError, DataError: as `run_graph` and `graph_inputs`.
     """
     profiles = load_profiles(None)
     chosen = headline_profile(profiles, profile, "profile")
-    inputs = graph_inputs(run_graph(graph, events, given), title, labels, verified=verified)
-    for words in (value for name, value in inputs.facts if name == "warning"):
-        warnings.warn(words, stacklevel=2)
+    verified_in_words = None if verified is None else verified.in_words
+    inputs = graph_inputs(
+        run_graph(graph, events, given), title, labels, verified=verified_in_words
+    )
+    for note in inputs.cautions:
+        warnings.warn(sentence(note, with_label=False), stacklevel=2)
     arithmetic = arithmetic_profile(profiles)
     return analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
 
@@ -70,7 +74,7 @@ def graph_inputs(
     labels: NDArray[np.integer] | None = None,
     subject: Subject | None = None,
     step_ms: float | None = None,
-    verified: str = NOT_VERIFIED,
+    verified: str | None = None,
     baselines: Sequence[BaselineCounts] = (),
 ) -> AnalysisInputs:
     """Arrange what a run of a graph has counted.
@@ -81,17 +85,19 @@ def graph_inputs(
         labels: of the samples, [N].
         subject: the data.
         step_ms: what a step of the events stands for; None for what the graph is run with.
-        verified: whether the graph is the module that it came from, in words.
+        verified: whether the graph is the module that it came from, in words; None where they
+            were not compared.
         baselines: conventional networks to compare with.
 
     Raises:
         ArtifactError, DataError: as of `counted_inputs`.
     """
     waiting = ", ".join(sorted(f"{one} -> {target}" for one, target in run.network.waiting))
-    facts = [("graph run with", run.conventions.in_words or "nothing to choose")]
-    facts += [("edges that wait a step", waiting)] if waiting else []
-    if run.network.metadata.get("format") != FORMAT or verified != NOT_VERIFIED:
-        facts.append(("verified", verified))
+    notes = [fact("graph run with", run.conventions.in_words or "nothing to choose")]
+    if waiting:
+        notes.append(fact("edges that wait a step", waiting))
+    if run.network.metadata.get("format") != FORMAT or verified is not None:
+        notes.append(Note(NoteKind.VERIFIED, NOT_VERIFIED if verified is None else verified))
     return counted_inputs(
         run,
         title,
@@ -99,7 +105,7 @@ def graph_inputs(
         run.predictions,
         run.output.shape[1],
         counted_in="graph",
-        facts=facts,
+        notes=notes,
         subject=subject,
         step_ms=step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds,
         baselines=baselines,
@@ -114,7 +120,7 @@ def counted_inputs(
     n_classes: int,
     *,
     counted_in: str,
-    facts: Sequence[tuple[str, str]],
+    notes: Sequence[Note],
     subject: Subject | None = None,
     step_ms: float = 1.0,
     baselines: Sequence[BaselineCounts] = (),
@@ -129,7 +135,7 @@ def counted_inputs(
             output is read.
         n_classes: of the output.
         counted_in: ``graph`` or ``modules``.
-        facts: what else there is to say of the network, label and value.
+        notes: what else there is to say of the network.
         subject: what the samples show, and the classes; None for classes with numbers.
         step_ms: what a step stands for.
         baselines: conventional networks to compare with, at an accuracy that both reach.
@@ -144,9 +150,9 @@ def counted_inputs(
     firing = [name for name in network.layer_names
               if name in network.spiking and name not in run.counts.get("values", {})]  # fmt: skip
     silent = ", ".join(name for name in firing if not run.of("spikes", name).any())
-    remarks = list(facts)
+    remarks = list(notes)
     if silent:
-        remarks.append(("warning", f"no spike of {silent} in any of the {n_samples:,} samples"))
+        remarks.append(warning(f"no spike of {silent} in any of the {n_samples:,} samples"))
     classes = known = level = None
     if labels is not None:
         classes = class_labels(labels, n_samples, n_classes)
@@ -156,7 +162,7 @@ def counted_inputs(
             known = Accuracies(None, found.percent, found.low_percent, found.high_percent)
             if unanswered := int((predictions < 0).sum()):
                 words = f"{unanswered:,} of {n_samples:,}"
-                remarks.append(("no answer, for equal spike counts", words))
+                remarks.append(Note(NoteKind.UNANSWERED, words))
     if baselines and known is not None:
         known = replace(known, validation_percent=known.test_percent)
         level = min(known.test_percent, max(one.accuracy_percent for one in baselines))
@@ -172,7 +178,7 @@ def counted_inputs(
         labels=classes,
         baselines=tuple(baselines),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
-        facts=tuple(remarks),
+        notes=tuple(remarks),
         subject=subject or Subject("class", numbered(n_classes), "samples"),
         counted_in=counted_in,
         level_percent=level,

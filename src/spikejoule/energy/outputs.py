@@ -25,6 +25,7 @@ from spikejoule.energy.analysis import SNN, EnergyAnalysis
 from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.counting import INFERENCE
 from spikejoule.energy.estimates import Energy, rounded
+from spikejoule.energy.notes import Note
 from spikejoule.energy.training_energy import TRAINING
 
 COLUMNS: Final = (
@@ -149,7 +150,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "n_images": inputs.n_images,
         "proxies": inputs.proxies.as_metrics(),
         "value_macs_per_inference": inputs.value_macs_per_inference,
-        "facts": dict(inputs.facts) or None,
+        "facts": _facts(inputs.remarks) or None,
     }
     return {
         "headline": headline(analysis),
@@ -165,6 +166,15 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "early_verdicts": _verdict_values(analysis, analysis.early_verdicts),
         "assumptions": analysis.assumptions,
     }
+
+
+def _facts(notes: Sequence[Note]) -> dict[str, str]:
+    """The words of notes by their label."""
+    facts: dict[str, str] = {}
+    for note in notes:
+        earlier = facts.get(note.label)
+        facts[note.label] = note.words if earlier is None else f"{earlier}; {note.words}"
+    return facts
 
 
 def _verdict_values(

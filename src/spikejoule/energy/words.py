@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spikejoule.energy.comparison import RunVerdict, Verdict
 from spikejoule.energy.estimates import energy_words, interval_words, joules, plain
 from spikejoule.energy.ledger import Accuracies
+from spikejoule.energy.notes import sentence
 from spikejoule.energy.prices import (
     EVIDENCE,
     NUMBERS,
@@ -151,6 +152,7 @@ def templates() -> "Environment":
             place,
             price,
             ratio,
+            sentence,
             under,
             updates,
             window,

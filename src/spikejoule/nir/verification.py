@@ -119,14 +119,15 @@ def _beside(graph: Path) -> Path:
     return graph.with_name(graph.name + SUFFIX)
 
 
-def verified_words(graph: Path, conventions: Conventions) -> str:
-    """Whether the graph of a file was verified as it is run: ``yes`` or ``no``, and why.
+def verified_words(graph: Path, conventions: Conventions) -> str | None:
+    """Whether the graph of a file was verified as it is run: ``yes`` or ``no``, and why; None where
+    nothing is kept beside it.
 
     Raises:
         ArtifactError: what is kept beside it is damaged.
     """
     if not _beside(graph).exists():
-        return NOT_VERIFIED
+        return None
     found = Verification.read(_beside(graph))
     if found.sha256 != file_digest(graph, "sha256"):
         return f"no: {_beside(graph).name} is of another graph"

@@ -31,6 +31,7 @@ from spikejoule.core.store import write_text
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
 from spikejoule.energy.estimates import BootstrapSettings, energy_words, joules
 from spikejoule.energy.from_graph import counted_inputs
+from spikejoule.energy.notes import NoteKind, fact, sentence, warning
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.energy.terms import in_words
 from spikejoule.evaluation.accuracy import class_labels
@@ -259,19 +260,18 @@ def price(
         run.answers(),
         n_classes,
         counted_in="modules",
-        facts=[("counted in", f"the running model ({', '.join(run.known.packages)})")],
+        notes=[fact("counted in", f"the running model ({', '.join(run.known.packages)})")],
         baselines=baselines,
     )
     runs = [run, *(one.run for one in baseline_runs)]
     unknown = [each for one in runs for each in one.not_counted]
-    notes = [each for one in runs for each in one.notes]
-    notes += [f"{words}." if label == "warning" else f"{label}: {words}."
-              for label, words in inputs.facts[1:]]  # fmt: skip
-    for words in (*([f"Not counted: {', '.join(unknown)}."] if unknown else []), *notes):
-        warnings.warn(words, stacklevel=5)  # of the caller, before what checks the arguments
-    facts = [inputs.facts[0], ("not counted", ", ".join(unknown) or "none")]
-    facts += [("warning", " ".join(notes).rstrip("."))] if notes else []
-    inputs = replace(inputs, facts=tuple(facts), not_counted=tuple(unknown))
+    of_runs = [warning(words) for one in runs for words in one.notes]
+    if not unknown:
+        of_runs.append(fact("not counted", "none"))
+    inputs = replace(inputs, notes=(*inputs.notes, *of_runs), not_counted=tuple(unknown))
+    for note in inputs.cautions:
+        # Of the caller, before what checks the arguments.
+        warnings.warn(sentence(note, with_label=False), stacklevel=5)
     arithmetic = arithmetic_profile(profiles)
     analysis = analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
     return Report(
@@ -279,7 +279,11 @@ def price(
         activity,
         run.answers(),
         not_counted=tuple(unknown),
-        notes=tuple(notes),
+        notes=tuple(
+            sentence(note, with_label=False)
+            for note in inputs.cautions
+            if note.kind is not NoteKind.NOT_COUNTED
+        ),
         own_not_counted=tuple(run.not_counted),
         scores=run.all_scores,
     )

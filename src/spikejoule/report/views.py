@@ -8,6 +8,7 @@ from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.estimates import Energy, energy_words, interval_words, joules, plain
 from spikejoule.energy.ledger import EnergyRow
+from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.prices import SCOPES
 from spikejoule.energy.terms import TERMS
 from spikejoule.energy.words import updates, window, window_label
@@ -82,6 +83,8 @@ class PageView:
         operations: of an inference.
         limit_columns: headers of the limits of `equal_size`.
         equal_size: the comparisons of equal size.
+        verified: notes on whether a graph is the network that it was exported from.
+        notes: all notes, label and words.
     """
 
     headings: dict[str, str]
@@ -93,10 +96,13 @@ class PageView:
     operations: list[OperationRow]
     limit_columns: Cells
     equal_size: list[EqualSizeRow]
+    verified: list[Note]
+    notes: tuple[tuple[str, str], ...]
 
 
 def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
     """Compute what the page shows; `has_front` says whether it has that chart."""
+    remarks = analysis.inputs.remarks
     has_rate = analysis.inputs.rate_hz is not None
     limit_columns = ("break-even: spikes per input", "window", "maximum rate")
     return PageView(
@@ -112,6 +118,8 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
             EqualSizeRow(verdict, _limits(analysis, verdict, has_rate))
             for verdict in analysis.comparisons
         ],
+        verified=[note for note in remarks if note.kind is NoteKind.VERIFIED],
+        notes=tuple((note.label, note.words) for note in remarks),
     )
 
 
@@ -286,7 +294,7 @@ def _measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
         ("dense operations", f"{proxies.dense_operations_per_inference:,}"),
         ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
         ("neuron updates", updates(inputs)),
-        *inputs.facts,
+        *((note.label, note.words) for note in inputs.remarks),
     ]
 
 
