@@ -106,7 +106,7 @@ TABLE :=
 INTO_TABLE = $(if $(TABLE),--table '$(TABLE)')
 
 verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, of recorded networks and your runs (TABLE=...)
-	$(BIN)/spikejoule verdict $(INTO_TABLE)
+	$(BIN)/python -m studies.verdict judge $(INTO_TABLE)
 
 seeds: $(INSTALLED)  ## accuracy against synaptic events, means over seeds of your runs (TABLE=...)
 	$(BIN)/spikejoule seeds $(INTO_TABLE)
@@ -175,16 +175,12 @@ profile: $(INSTALLED)  ## measure where the event engine's time of training goes
 	$(BENCHMARK) profile $(call into_file,profile)
 
 # The networks that are recorded already stay. The tables are of MNIST, whatever this clone has run.
-record: $(INSTALLED)  ## for maintainers: replace the recorded tables in metrics/, and pages and pictures made from them
-	$(BIN)/spikejoule verdict --data mnist --table metrics/verdict.csv --fronts metrics/fronts.csv
-	$(BIN)/spikejoule seeds --data mnist --table metrics/seeds.csv
-	$(BIN)/python -m docs.site.conventional
-	$(BIN)/python -m docs.site.verdict
-	$(BIN)/python -m docs.site.outcome
+record: $(INSTALLED)  ## for maintainers: replace the tables of studies/verdict, and what is made from them
+	$(BIN)/python -m studies.verdict record
 
 clean:  ## remove .venv and the tools' caches; results stay
 	rm -rf $(VENV) build mutants src/*.egg-info .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache
-	find src stages tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src stages studies tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \

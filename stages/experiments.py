@@ -9,7 +9,7 @@ import sys
 
 import pandas as pd
 
-from spikejoule.tracking.recorded import figures_text
+from spikejoule.tracking.listing import figures_text
 
 NUMBERS = ("accuracy", "events", "energy_nj", "ratio")
 FIGURES = (*NUMBERS, "prices", "ratio_bound")

@@ -44,16 +44,14 @@ WAY: Final = (
          "Spikes, synaptic events and updates are counted, once"),
     Stop("evaluation", "energy.counting:count_operations",
          ("energy.counting:OperationCounts", "energy.ledger:Ledger",
-          "energy.analysis:EnergyAnalysis", "energy.bands:RecordedNetwork"),
+          "energy.analysis:EnergyAnalysis"),
          "Operations by term, priced in one long table, compared"),
     Stop("energy", "report.page:energy_page", ("report.page:PageContent",),
          "The table is shown: page, card, charts, text"),
-    Stop("energy", "tracking.recorded:recorded_networks", ("tracking.publishing:RunRecord",),
-         "It is recorded with the run in MLflow, and read back for the verdict"),
 )  # fmt: skip
 """From the encoder to the ledger, and to those who read it."""
 
-_WIDTH, _HEIGHT, _STEP, _TOP, _BRANCH = 168, 132, 206, 14, 152
+_WIDTH, _HEIGHT, _STEP, _TOP = 168, 132, 206, 14
 
 
 def drawing() -> str:
@@ -62,10 +60,9 @@ def drawing() -> str:
     corners: dict[str, tuple[int, int]] = {}
     for stop in WAY:
         column = columns[stop.source] + 1 if stop.source else 0
-        row = [*columns.values()].count(column)
         columns[stop.package] = column
-        corners[stop.package] = 10 + _STEP * column, _TOP + _BRANCH * row
-    width, height = 10 + _STEP * (1 + max(columns.values())), 2 * _BRANCH + _TOP
+        corners[stop.package] = 10 + _STEP * column, _TOP
+    width, height = 10 + _STEP * (1 + max(columns.values())), _HEIGHT + 2 * _TOP
     title = "A batch on its way through the packages, from the encoder to the ledger"
     parts = [HEAD.format(title=title, width=width, height=height)]
     for stop in WAY:

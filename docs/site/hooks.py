@@ -24,6 +24,7 @@ SHOWN = (
     "examples/*.ipynb",
     "figures/*.png",
     "reports/*.html",
+    "studies/*/README.md",
 )
 """Files outside of docs/ that pages link to."""
 
@@ -35,7 +36,7 @@ logger = logging.getLogger("mkdocs.hooks.spikejoule")
 _GENERATED = re.compile(r"<!-- generated: (\w+) -->")
 _DIRECTIVE = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 _OUTWARD = re.compile(
-    r"(\]\((?:\.\./)*)\.\./(?=CHANGELOG\.md|CONTRIBUTING\.md|examples/|figures/|reports/)"
+    r"(\]\((?:\.\./)*)\.\./(?=CHANGELOG\.md|CONTRIBUTING\.md|examples/|figures/|reports/|studies/)"
 )
 
 
@@ -70,6 +71,8 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
         page.meta["search"] = {"boost": API_BOOST}
     if page.file.src_uri in ("CHANGELOG.md", "CONTRIBUTING.md"):
         return markdown.replace("](docs/", "](").replace("](README.md", "](index.md")
+    if page.file.src_uri.startswith("studies/"):
+        return markdown.replace("](../../docs/", "](../../")
     for identifier in _undocumented(markdown):
         logger.warning("%s: %s has no docstring", page.file.src_uri, identifier)
     markdown = _OUTWARD.sub(r"\1", markdown).replace(".ipynb)", ".md)")

@@ -150,7 +150,7 @@ def test_bash_completes_commands_and_options(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         main(["--print-completion", "bash"])
     script = capsys.readouterr().out
-    for words, completed in (("spikejoule ru", "runs"), ("spikejoule verdict --fr", "--fronts")):
+    for words, completed in (("spikejoule ru", "runs"), ("spikejoule seeds --ta", "--table")):
         ask = (
             f"COMP_WORDS=({words}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))\n"
             '_shtab_spikejoule; echo "${COMPREPLY[@]}"\n'

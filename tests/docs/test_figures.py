@@ -7,13 +7,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from docs.site import conventional, verdict
-from spikejoule.energy import load_profiles
-from spikejoule.energy.bands import FrontsTable, VerdictTable, band_verdicts
 from tests.tools.committed import committed_rows, committed_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEADLINE = "lemaire-complete"
+SETTINGS = REPOSITORY / "studies" / "verdict" / "seeds.csv"
 
 
 def assert_says(page: str, *statements: str) -> None:
@@ -34,7 +32,7 @@ def table(name: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def seeds() -> pd.DataFrame:
-    return pd.DataFrame(committed_rows("seeds"))
+    return pd.read_csv(SETTINGS, dtype=str, keep_default_na=False)
 
 
 def stated() -> dict[str, Any]:
@@ -52,7 +50,7 @@ def stated() -> dict[str, Any]:
     found["training_arithmetic_j"] = found["training_arithmetic_mj"] / 1000
     found["sparsity_percent"] = 100 * found["sparsity_ratio"]
     found["training_in_millions"] = found["training_arithmetic_in_inferences"] / 1e6
-    means = table("seeds").drop_duplicates("setting").set_index(["name", "early_exit"])
+    means = pd.read_csv(SETTINGS).drop_duplicates("setting").set_index(["name", "early_exit"])
     whole, early = (means.loc["frugal-5000", one].to_dict() for one in (0, 1))
     found |= {"frugal": whole, "frugal_early": early, "means": history.mean().to_dict()}
     speed, profile = (committed_values(name) for name in ("benchmark", "profile"))
@@ -106,57 +104,3 @@ class TestSettings:
             f"over the whole window ({of('frugal-5000-int8', '0')[0]} in integers of 8 bits), "
             f"{most} for {many} with early exit, and `make accurate` {best} for {dear}",
         )
-
-
-@pytest.mark.parametrize("page", verdict.PAGES)
-def test_verdict(page: str) -> None:
-    """What pages state over recorded networks is what the committed tables say."""
-    assert verdict.written(page) == (REPOSITORY / page).read_text(encoding="utf-8")
-    assert_says(page, verdict.text(verdict.PAGES[page]))
-
-
-def test_the_verdict_follows_from_the_committed_networks() -> None:
-    networks = FrontsTable.read(REPOSITORY / "metrics/fronts.csv").rows
-    judging = [prices for prices in load_profiles().values() if prices.scope != "arithmetic"]
-    found = pd.DataFrame(dict(of) for of in band_verdicts(networks, judging, verdict.SETTINGS))
-    stated = VerdictTable.read(REPOSITORY / "metrics/verdict.csv").rows
-    pd.testing.assert_frame_equal(found, pd.DataFrame(dict(of) for of in stated), rtol=1e-6)
-
-
-def test_every_verdict_is_of_recorded_networks() -> None:
-    """Each names its runs, which are rows of the fronts, with their commits and as many seeds."""
-    fronts = pd.DataFrame(committed_rows("fronts"), columns=FrontsTable.columns())
-    for row in committed_rows("verdict"):
-        for side in ("spiking", "conventional"):
-            runs = row[f"{side}_runs"].split()
-            assert len(runs) == int(row[f"{side}_n_seeds"])
-            named = fronts[fronts["run_id"].isin(runs)]
-            assert set(named["git_commit"]) == set(row[f"{side}_commits"].split())
-    assert fronts.duplicated(["run_id", "network", "method"]).sum() == 0
-    assert fronts["n_images"].nunique() <= 1
-
-
-def test_published_networks_are_means_of_the_recorded_ones(tmp_path: Path) -> None:
-    conventional.published().write(tmp_path / "conventional.csv")
-    assert (tmp_path / "conventional.csv").read_bytes() == conventional.TABLE.read_bytes()
-
-
-def test_counts_follow_from_energies() -> None:
-    """Of two price lists; a network without biases adds nothing but its synaptic events."""
-    rows = FrontsTable.read(REPOSITORY / "metrics/fronts.csv").rows
-    whole = {
-        row.run_id: verdict.counted(row)
-        for row in rows
-        if row.side == "spiking" and row.method == "whole window"
-    }
-    checked = 0
-    for row in committed_rows("seeds"):
-        has_biases = row["params.model.bias"] != "False"
-        if row["early_exit"] == "1" or " " in row["seeds"] or has_biases:
-            continue
-        counts = whole[row["run_ids"]]
-        assert counts is not None
-        events = float(row["synaptic_events_per_inference"])
-        assert counts == (pytest.approx(0, abs=1e-3), pytest.approx(events, rel=1e-6))
-        checked += 1
-    assert checked

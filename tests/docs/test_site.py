@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import badges, batch, outcome, parameters, pipeline, verdict
+from docs.site import badges, batch, outcome, parameters, pipeline
+from studies.verdict.page import statements
 from tests.tools.committed import committed_params
 from tests.tools.without_torch import needs_torch
 
@@ -19,6 +20,7 @@ PAGES = (
     *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted((REPOSITORY / "docs").rglob("*.md")),
 )
+STUDIES = sorted((REPOSITORY / "studies").rglob("*.md"))
 
 
 def prose(page: Path) -> str:
@@ -41,7 +43,9 @@ def links(page: Path) -> Iterator[str]:
             yield target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+@pytest.mark.parametrize(
+    "page", [*PAGES, *STUDIES], ids=lambda page: page.relative_to(REPOSITORY).as_posix()
+)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in links(page):
         name, _, anchor = target.partition("#")
@@ -54,6 +58,7 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     text = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
     listed = set(re.findall(r"[\w/-]+\.md", text))
     written = {page.relative_to(REPOSITORY / "docs").as_posix() for page in PAGES[3:]}
+    written |= {page.relative_to(REPOSITORY).as_posix() for page in STUDIES}
     assert listed == written | {"CHANGELOG.md", "CONTRIBUTING.md", "examples/first-hour.md"}
 
 
@@ -72,9 +77,9 @@ def test_what_packages_export_is_on_their_pages_of_the_api() -> None:
                 assert f"{exported.__module__}.{exported.__qualname__}" in listed
 
 
-def test_a_reader_with_five_minutes(committed: Path) -> None:
+def test_a_reader_with_five_minutes() -> None:
     written = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    generated = verdict.text("summary", committed)
+    generated, _ = statements()
     assert len(written.replace(generated, "").splitlines()) <= 130
     assert len(generated.splitlines()) <= 10
 

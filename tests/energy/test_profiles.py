@@ -175,3 +175,29 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
             total = high if np.isnan(value) else value
             assert sum(parts.values()) == pytest.approx(total, rel=1e-12)
             assert sum(parts.values()) > 0
+
+
+def test_memory_below_the_sources_smallest_is_a_choice() -> None:
+    """Extrapolated to 0 at no bytes, as a register file, or as 8 KB; above they agree."""
+    profiles = load_profiles()
+    names = ("", "-registers", "-floored")
+    prices = {
+        stored: [
+            profiles[f"lemaire-complete-int8{name}"].price_at(
+                Column("state_access", "x", 16, 8 * stored)
+            )[1]
+            for name in names
+        ]
+        for stored in (0, 512, 4096, 8192, 100_000)
+    }
+    assert prices[0] == pytest.approx([0, 0.825, 5])
+    assert prices[512] == pytest.approx([0.3125, 0.825, 5])
+    assert prices[8192] == pytest.approx([5, 5, 5])
+    assert len(set(prices[100_000])) == 1
+    for low, middle, high in prices.values():
+        assert low <= middle <= high
+    for name in ("lemaire-complete", "lemaire-complete-int8"):
+        for of in ("", "-floored", "-registers")[: 2 + name.endswith("int8")]:
+            one = profiles[name + of]
+            assert "pro rata" in (one.notes or "") or "Memories as there" in (one.notes or "")
+            assert one.prices == profiles[name].prices

@@ -48,7 +48,7 @@ _OUTPUTS_AND_STORES = (
     *("dvc.lock", "mlflow.db"),
 )
 # Artifacts that no stage writes: they come with the project, like the code.
-GIVEN = ("hardware", "fronts")
+GIVEN = ("hardware",)
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -1,10 +1,6 @@
-"""Runs compared: means over seeds, their Pareto front, the verdict; tables that cite runs."""
+"""Runs compared: the list of runs, means over seeds, their Pareto front."""
 
 import math
-import re
-import shutil
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +10,12 @@ from hypothesis import strategies as st
 
 from spikejoule.cli.searching import experiment_command
 from spikejoule.core.errors import StoreError
-from spikejoule.energy import load_profiles
-from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
-from spikejoule.energy.ledger import Variant
-from spikejoule.energy.variant_file import save_variants
 from spikejoule.evaluation.accuracy import pareto_front
-from spikejoule.tracking.recorded import (
-    recorded_networks,
-    recorded_runs,
-    runs_text,
-    settings_table,
-    settings_text,
-)
-from tests.energy.test_verdict import variant
+from spikejoule.tracking.listing import runs_text
+from spikejoule.tracking.settings import settings_table, settings_text
 from tests.tools.cli import Cli
-from tests.tools.pipeline_tools import artifact_paths, set_parameters
-from tests.tools.recorded import frame, record, run, store_of
+from tests.tools.pipeline_tools import set_parameters
+from tests.tools.recorded import frame, record, run
 
 # Of the same result: what changes nothing, and what trains no spiking network.
 SAME = {"train.threads": "1", "baseline.lr": "0.1"}
@@ -246,247 +232,11 @@ def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     assert {tuple(row[-2:]) for row in rows} == {("c0ffee", "0")}
 
 
-# Events cost 0.1 pJ under this price list, MACs 3.2 pJ.
-PROFILE = "lemaire-complete"
-SMALL, LARGE = "ReLU 784-9-10", "ReLU 784-100-10"
-
-
-def networks(
-    seed: int, spiking: Sequence[int] = (50, 60, 70, 80), large: bool = False, percent: float = 97.4
-) -> list[Variant]:
-    """What a run of a seed counts: a spiking network, a small conventional one, maybe a large."""
-    found = [
-        variant("spiking", spiking, percent, network=f"spiking 784-16-10, {seed} % pruned"),
-        variant("conventional", [10, 20, 30, 40], 98.9, network=SMALL),
-    ]
-    if large:
-        found.append(variant("conventional", [1000, 1000, 1000, 1000], 99.6, network=LARGE))
-    return [
-        replace(one, weights_sha256=f"{place}{seed}".rjust(64, "0"))
-        for place, one in enumerate(found)
-    ]
-
-
-@pytest.fixture
-def priced(project: Path, repository: Path) -> Path:
-    """A project with prices."""
-    set_parameters(project, {"energy_report.bootstrap_samples": 100})
-    prices = artifact_paths(repository)["hardware"]
-    (project / prices).parent.mkdir(parents=True)
-    shutil.copy(repository / prices, project / prices)
-    return project
-
-
-def record_networks(
-    project: Path,
-    name: str,
-    contenders: Sequence[Variant] = (),
-    seed: int = 42,
-    size: int = 400,
-    **parameters: str,
-) -> str:
-    """A run of that name, its id; without contenders, as one from before networks were stored."""
-    artifacts = {project / "params.yaml": ""}
-    if contenders:
-        path = project.parent / name / "contenders.npz"
-        path.parent.mkdir()
-        save_variants(path, contenders)
-        artifacts[path] = "results"
-    about = {"model.hidden": f"[{size}]", "seed": str(seed), "encode.encoding": "latency"}
-    times = {"training_time_seconds": 50.0, "baseline_time_seconds": 30.0}
-    times |= {"training_processor_seconds": 90.0, "baseline_processor_seconds": 32.0}
-    one = run(name, 98, 97, 4000 + len(name), parameters={**about, **parameters}, metrics=times)
-    return record(project, one, artifacts)
-
-
-def found_in(project: Path) -> tuple[list[RecordedNetwork], dict[str, int]]:
-    store = store_of(project)
-    path = Path(artifact_paths(project)["contenders"])
-    return recorded_networks(
-        store,
-        recorded_runs(store),
-        path,
-        list(load_profiles().values()),
-        ("seed", "model.hidden", "encode.time_window", "baseline", "train.lr"),
-    )
-
-
-def test_networks_that_differ_in_the_seed_alone_are_one_configuration(priced: Path) -> None:
-    """Of either side by the parameters that concern it; each network is there once."""
-    ids = [
-        record_networks(priced, "lean", networks(42)),
-        record_networks(priced, "lean-seed-43", networks(43, large=True), 43),
-        # Another spiking network beside the same conventional ones, and the first again.
-        record_networks(priced, "wide", networks(42, percent=98.0)[:2], size=500),
-        record_networks(priced, "again", networks(42)),
-        record_networks(priced, "longer", networks(44), 44, **{"train.lr": "0.1"}),
-        record_networks(priced, "cropped", networks(45), 45, **{"data.crop_pixels": "2"}),
-    ]
-    found, left_out = found_in(priced)
-    by_name = {(one.run_id, one.network): one for one in found}
-    assert len(found) == len(by_name)
-    assert not left_out
-    small = [one for one in found if one.network == SMALL]
-    assert sorted(one.seed for one in small) == [42, 43, 44, 45]
-    (large,) = (one for one in found if one.network == LARGE)
-    spiking = {(one.seed, one.validation_percent): one for one in found if one.side == "spiking"}
-    assert len(spiking) == 5
-    lean, other = spiking[42, 97.4], spiking[43, 97.4]
-    assert lean.run_id == ids[3], "of the same weights the latest run counts"
-    assert lean.name == "again: 784-16-10, 42 % pruned, way"
-    assert (lean.git_commit, lean.n_images, lean.weight_bits) == ("c0ffee", 4, 32)
-    assert lean.configuration == other.configuration
-    assert len({one.configuration for one in spiking.values()}) == 4
-    of_seed = {one.seed: one.configuration for one in small}
-    assert of_seed[42] == of_seed[43]
-    assert len(set(of_seed.values())) == 3
-    assert large.configuration not in of_seed.values()
-    assert (lean.train_seconds, large.train_seconds) == (50, 15)
-    assert (lean.processor_seconds, large.processor_seconds) == (90, 16)
-    assert {(one.seed, one.crop_pixels, one.average_pixels) for one in small} >= {
-        (42, 0, 1), (45, 2, 1)
-    }  # fmt: skip
-    energy = lean.energy(PROFILE)
-    assert energy
-    assert energy.value_pj == pytest.approx(0.1 * 65)
-    assert energy.standard_deviation_pj == pytest.approx(0.1 * (500 / 3) ** 0.5)
-
-
-def test_accuracy_and_energy_are_of_the_same_images(priced: Path) -> None:
-    """A network counted on fewer images than others is left out, and that is said."""
-    record_networks(priced, "lean", networks(42))
-    fewer = networks(43, spiking=(1, 2))
-    for one in fewer:
-        one.operations.__dict__["counts"] = one.operations.counts[:2]
-    record_networks(priced, "fewer", fewer, 43)
-    found, left_out = found_in(priced)
-    assert {one.seed for one in found} == {42}
-    assert left_out == {"networks counted on fewer test images": 2}
-
-
-def test_the_verdict_from_the_store_to_the_tables(priced: Path, cli: Cli) -> None:
-    for seed in range(42, 47):
-        record_networks(priced, f"lean-{seed}", networks(seed, large=True), seed)
-    record_networks(priced, "unmarked", [replace(one, weights_sha256="") for one in networks(1)])
-    record_networks(priced, "before", ())
-    table, fronts = priced / "metrics" / "verdict.csv", priced / "metrics" / "fronts.csv"
-    text = cli.text("verdict", priced, "--table", table, "--fronts", fronts)
-    rows = {row.level_percent: row for row in VerdictTable.read(table).rows
-            if row.profile == PROFILE}  # fmt: skip
-    outcomes = {level: row.outcome for level, row in rows.items()}
-    # One configuration is no front, and none is extended beyond its ends.
-    assert outcomes == {97.5: "neither", 98.0: "neither", 98.5: "neither", 99.0: "undecided"}
-    at = rows[99.0]
-    assert (at.ratio, at.spiking, at.spiking_n_configurations) == (None, "", 1)
-    assert (at.conventional_n_seeds, at.conventional_n_configurations) == (5, 2)
-    assert at.conventional_pj == pytest.approx(3.2 * 25 * 40 ** (0.1 / 0.7))
-    assert at.conventional == f"{LARGE}, way"
-    assert at.conventional_below == f"{SMALL}, way"
-    recorded = FrontsTable.read(fronts).rows
-    assert {(one.network, one.seed) for one in recorded} >= {(LARGE, 46), (SMALL, 42)}
-    assert len(recorded) == 15
-    # Every run that a verdict names is a row of the networks, with its commit.
-    runs = {one.run_id: one.git_commit for one in recorded}
-    for row in VerdictTable.read(table).rows:
-        for side in ("spiking", "conventional"):
-            names = getattr(row, f"{side}_runs").split()
-            assert len(names) == getattr(row, f"{side}_n_seeds")
-            assert {runs[name] for name in names} == set(getattr(row, f"{side}_commits").split())
-    assert "Left out: " in text
-    for reason in ("1 recorded before weights had a checksum", "1 that recorded no counted netw"):
-        assert reason in text
-
-
-def test_networks_of_a_lost_store_are_judged_from_their_table(priced: Path, cli: Cli) -> None:
-    fronts = priced / "fronts.csv"
-    elsewhere, without = (Path(shutil.copytree(priced, priced.parent / name)) for name in "ab")
-    for seed in (42, 43):
-        record_networks(elsewhere, f"lost-{seed}", networks(seed), seed)
-    cli.text("verdict", elsewhere, "--fronts", fronts)
-    lost = FrontsTable.read(fronts).rows
-    for seed in (43, 44):
-        record_networks(priced, f"new-{seed}", networks(seed), seed)
-    cli.text("verdict", priced, "--recorded", fronts, "--fronts", fronts)
-    # Without any store the table alone is judged, and stays as it is.
-    cli.text("verdict", without, "--recorded", fronts, "--fronts", priced / "again.csv")
-    assert (priced / "again.csv").read_bytes() == fronts.read_bytes()
-    rows = FrontsTable.read(fronts).rows
-    # Each network once, of the store where that has it; seeds of both are one configuration.
-    names = [f"{name}-{seed}" for name, seed in (("lost", 42), ("new", 43), ("new", 44))]
-    assert [one.run for one in rows] == [*names, *names]
-    assert len({one.configuration for one in rows}) == 2
-    assert [one for one in rows if one in lost] == [one for one in lost if one.seed == 42]
-    assert "none.csv" in cli.refusal("verdict", priced, "--recorded", priced / "none.csv")
-
-
-def test_the_projects_recorded_networks_are_beside_its_runs(priced: Path, cli: Cli) -> None:
-    """By default, unless they were counted on other images, which is said."""
-    table = priced / artifact_paths(priced)["fronts"]
-    elsewhere = Path(shutil.copytree(priced, priced.parent / "elsewhere"))
-    record_networks(elsewhere, "theirs", networks(42), 42)
-    cli.text("verdict", elsewhere, "--fronts", table)
-
-    def runs_of(*options: str) -> set[str]:
-        cli.text("verdict", priced, "--fronts", priced / "judged.csv", *options)
-        return {row.run for row in FrontsTable.read(priced / "judged.csv").rows}
-
-    assert runs_of() == {"theirs"}, "before its first run"
-    record_networks(priced, "mine", networks(43), 43)
-    assert runs_of() == {"theirs", "mine"}
-    assert runs_of("--no-recorded") == {"mine"}
-    table.write_text(table.read_text(encoding="utf-8").replace("mnist5k,", "mnist,"), "utf-8")
-    assert runs_of() == {"mine"}
-    (left_out,) = re.findall("Left out: (.*)\\.\n", cli.text("verdict", priced))
-    assert {"2", "mnist", "mnist5k"} <= set(left_out.split())
-    assert runs_of("--data", "mnist") == {"theirs"}
-
-
-@pytest.mark.parametrize(
-    ("replaced", "said"),
-    [
-        (("mnist5k,", "kmnist,"), "2 recorded networks, counted on kmnist"),
-        ((r"115\.0,[\d.]+", ","), "1 networks of the table, without some of the prices"),
-        ((r"115\.0", ""), "row 2: "),
-        ((r"115\.0", "-1"), "row 2: "),
-        ((r"115\.0", "much"), "row 2: "),
-    ],
-)
-def test_a_table_that_does_not_fit(
-    priced: Path, cli: Cli, replaced: tuple[str, str], said: str
-) -> None:
-    table = priced / "table.csv"
-    record_networks(priced, "lean", networks(42))
-    cli.text("verdict", priced, "--fronts", table)
-    text = table.read_text(encoding="utf-8")
-    table.write_text(re.sub(*replaced, text), encoding="utf-8")
-    answer = cli.refusal if said.startswith("row") else cli.text
-    assert said in answer("verdict", priced, "--recorded", table)
-
-
-def test_what_reads_the_store_needs_no_valid_parameter_that_it_does_not_use(
-    priced: Path, cli: Cli
-) -> None:
-    record_networks(priced, "lean", networks(42))
-    commands = ("runs", "seeds", "verdict")
-    before = [cli.text(command, priced) for command in commands]
-    wrong = {"train.lr": "fast", "energy_report.profile": 7, "evaluate.early_exit_rule": "never"}
-    set_parameters(priced, wrong)
-    assert [cli.text(command, priced) for command in commands] == before
-    set_parameters(priced, {"evaluate.confidence": 2})
-    assert "evaluate.confidence: 2 is not allowed" in cli.refusal("verdict", priced)
-    set_parameters(priced, {"publish.experiment": 7})
-    assert "publish.experiment: 7 is not allowed" in cli.refusal("runs", priced)
-
-
-def test_a_verdict_without_networks(priced: Path, cli: Cli) -> None:
-    record_networks(priced, "before", ())
-    said = cli.text("verdict", priced)
-    assert said.startswith("No verdict: 0 networks are recorded, and both sides need some.\n")
-    assert "1 that recorded no counted networks" in said
-    record_networks(priced, "lean", networks(42))
-    (stored,) = (priced / "mlartifacts").rglob("contenders.npz")
-    stored.write_bytes(stored.read_bytes()[:-50])
-    said = cli.refusal("verdict", priced, "--table", priced / "verdict.csv")
-    assert not (priced / "verdict.csv").exists()
-    assert said.startswith("error: run ")
-    assert "contenders.npz" in said
+def test_a_parameter_that_is_not_used_need_not_be_valid(project: Path, cli: Cli) -> None:
+    record(project, seeded("n", 42))
+    commands = ("runs", "seeds")
+    before = [cli.text(command, project) for command in commands]
+    set_parameters(project, {"train.lr": "fast", "evaluate.early_exit_rule": "never"})
+    assert [cli.text(command, project) for command in commands] == before
+    set_parameters(project, {"publish.experiment": 7})
+    assert "publish.experiment: 7 is not allowed" in cli.refusal("runs", project)

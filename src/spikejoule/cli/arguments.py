@@ -56,7 +56,7 @@ _DATA = _takes(
 )  # fmt: skip
 
 
-_OF_A_GRAPH: tuple[Argument, ...] = (
+OF_A_GRAPH: tuple[Argument, ...] = (
     _takes("--dt", float, "SECONDS", "of a graph: of one step of the events"),
     *(
         (f"--{name}", {"choices": choices.split(), "help": f"of a graph: {words}"})
@@ -91,14 +91,14 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _takes("--step-us", positive, "N", "of a graph: microseconds of an event file's step"),
             _takes("--against", str, "FILE.py:FUNCTION", "of a graph: compare with this "
                    "function's conventional network, a module of torch"),
-            *_OF_A_GRAPH,
+            *OF_A_GRAPH,
         ),
     ),
     "publish": (
         "runs", "record a project's outputs as a run, or a graph as a model, in the MLflow store", (
             _takes("file", Path, "DIRECTORY|GRAPH.nir", "of the project, or a graph (default: the "
                    "working directory)", nargs="?", default=Path()),
-            *_OF_A_GRAPH,
+            *OF_A_GRAPH,
         ),
     ),
     "check": ("runs", "fail if the recorded run breaks its limits", (_PROJECT,)),
@@ -111,24 +111,6 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
     "seeds": (
         "runs", "average a project's recorded runs over seeds: accuracy against synaptic events",
         (_PROJECT, _DATA, _table("means and seeds")),
-    ),
-    "verdict": (
-        "runs", "which side needs less energy at equal accuracy, over a project's recorded runs", (
-            _PROJECT,
-            _DATA,
-            _table("every level and profile"),
-            _takes("--fronts", Path, "FILE", "write every network, with its energies (CSV)"),
-            _takes("--recorded", Path, "FILE", "and the networks of a file of --fronts, as it "
-                   "states them (default: the project's recorded networks, metrics/fronts.csv)"),
-            ("--no-recorded", {"dest": "recorded", "action": "store_const", "const": False,
-                               "help": "the project's own runs alone"}),
-            _takes("--add", str, "FILE", "and other networks on the project's images, GRAPH.nir or "
-                   "FILE.py:NAME of a module of torch; several are seeds of one", nargs="+",
-                   default=[]),
-            ("--side", {"choices": ("snn", "ann"), "default": "snn",
-                        "help": "of --add: spiking (default) or conventional"}),
-            *_OF_A_GRAPH,
-        ),
     ),
     "search": (
         "searching", "search parameters for a front of validation accuracy and energy", (
@@ -166,7 +148,6 @@ EXAMPLES = """examples:
   spikejoule publish models/network.nir
   spikejoule runs --limit 5
   spikejoule seeds --table seeds.csv
-  spikejoule verdict --add mine.nir
   spikejoule search --trials 100 --workers 4
 """
 

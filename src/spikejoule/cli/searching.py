@@ -26,8 +26,8 @@ from spikejoule.energy import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.params import Params, load_params
 from spikejoule.search.space import FAMILY, Search, SearchSettings, SearchSpace, search_space
+from spikejoule.tracking.listing import frame_text
 from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.recorded import frame_text
 from spikejoule.tracking.store import at_root, shown_uri
 
 TRIED: Final = 200

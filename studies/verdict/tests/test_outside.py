@@ -1,10 +1,11 @@
-"""`spikejoule verdict --add`: networks of others on either front, judged by the same rule."""
+"""`judge --add`: networks of others on either front, judged by the same rule."""
 
 import shutil
 from pathlib import Path
 
 import nir
 import numpy as np
+import pandas as pd
 import pytest
 
 from spikejoule.baselines.counts import measure_baseline
@@ -14,19 +15,18 @@ from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.bands import FrontsTable, RecordedNetwork, VerdictTable
 from spikejoule.energy.counting import Column
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.ledger import baseline_variants
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.params import load_params
+from studies.verdict.networks import NetworkTable, RecordedNetwork
+from studies.verdict.tests.conftest import Study
+from studies.verdict.tests.runs import record_networks
 from tests.energy.test_verdict import variant
-from tests.tools.cli import Cli
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
-from tests.tools.recorded import project_folder
 from tests.tools.without_torch import needs_torch
-from tests.tracking.test_compared_runs import record_networks
 
 pytestmark = needs_torch
 
@@ -44,16 +44,12 @@ narrow = Baseline(ann, weight_bits=8, activation_bits=8, sum_bits=16)
 
 
 @pytest.fixture
-def images(
-    tmp_path: Path, repository: Path, empty_database: Path, mnist5k: Dataset
-) -> tuple[Path, Dataset]:
+def images(project: Path, mnist5k: Dataset) -> tuple[Path, Dataset]:
     """A project of 60 images a split, encoded, with one recorded run of as many test images."""
-    project = project_folder(tmp_path / "project", repository, empty_database)
-    set_parameters(project, {"energy_report.bootstrap_samples": 100, "encode.time_window": 5})
-    paths = artifact_paths(repository)
-    for name in ("hardware", "validation", "data_metrics"):
+    set_parameters(project, {"encode.time_window": 5})
+    paths = artifact_paths(project)
+    for name in ("validation", "data_metrics"):
         (project / paths[name]).parent.mkdir(parents=True, exist_ok=True)
-    (project / paths["hardware"]).write_bytes((repository / paths["hardware"]).read_bytes())
     write_json(project / paths["data_metrics"], {"source": "mnist5k"})
     encoder = load_params(project / "params.yaml").encode.encoder
     for split, first in (("validation", 0), ("test", 60)):
@@ -82,21 +78,21 @@ def graph(seed: int) -> nir.NIRGraph:
     return nir.NIRGraph.from_list(*parts)
 
 
-def tables(project: Path, cli: Cli, *arguments: str | Path) -> tuple[str, list[RecordedNetwork]]:
-    fronts = project / "fronts.csv"
-    said = cli.text("verdict", project, "--fronts", fronts, "--table", project / "v.csv",
-                    *arguments)  # fmt: skip
-    return said, list(FrontsTable.read(fronts).rows)
+def judged(project: Path, study: Study, *arguments: str | Path) -> list[RecordedNetwork]:
+    """The networks that are judged with some arguments."""
+    file = project / "networks.csv"
+    study.text(project, "--networks", file, "--table", project / "verdict.csv", *arguments)
+    return list(NetworkTable.read(file).rows)
 
 
 def test_a_graph_is_judged_among_the_recorded_networks(
-    images: tuple[Path, Dataset], cli: Cli, tmp_path: Path
+    images: tuple[Path, Dataset], study: Study, tmp_path: Path
 ) -> None:
     project, dataset = images
     files = [tmp_path / f"theirs-{seed}.nir" for seed in (1, 2)]
     for seed, file in enumerate(files):
         nir.write(file, graph(seed))
-    said, rows = tables(project, cli, "--add", *files, *GIVEN)
+    rows = judged(project, study, "--add", *files, *GIVEN)
     theirs = [row for row in rows if row.run.startswith("theirs")]
     assert [(row.run, row.seed) for row in theirs] == [("theirs-1.nir", 0), ("theirs-2.nir", 1)]
     assert len(rows) == 4
@@ -114,53 +110,51 @@ def test_a_graph_is_judged_among_the_recorded_networks(
     analysed = analyse(inputs, profiles, chosen, chosen, BootstrapSettings(10))
     energy, of_memory = (theirs[0].energy(one) for one in ("45nm-fp32", "lemaire-complete"))
     assert energy
-    assert energy.value_pj == pytest.approx(analysed.total().value_pj)
+    assert energy.middle_pj == pytest.approx(analysed.total().value_pj)
     assert energy.standard_deviation_pj
     without_encoding = analysed.total(profile="lemaire-complete").value_pj or 0.0
     assert of_memory
-    assert without_encoding < (of_memory.value_pj or 0) < 1.5 * without_encoding
+    assert without_encoding < of_memory.middle_pj < 1.5 * without_encoding
     assert theirs[0].energy("lemaire-complete-int8") is None, "its weights are no integers"
     # Of outputs with as many spikes the first answers, as of the project's own networks.
     answers = [row.index(max(row)) for row in run.output.tolist()]
     assert any(row.count(max(row)) > 1 for row in run.output.tolist())
     assert theirs[0].test_percent == pytest.approx(100 * np.mean(answers == test.labels))
-    assert "2 networks" not in said
-    named = {row.spiking for row in VerdictTable.read(project / "v.csv").rows}
+    named = set(pd.read_csv(project / "verdict.csv")["spiking_network"])
     assert named == {"own: own, way"}, "what is not accurate enough does not win by being cheap"
 
 
 @pytest.mark.parametrize(("name", "n_judging"), [("ann", 0), ("integers", 1)])
 def test_a_conventional_network_of_torch(
-    images: tuple[Path, Dataset], cli: Cli, tmp_path: Path, name: str, n_judging: int
+    images: tuple[Path, Dataset], study: Study, tmp_path: Path, name: str, n_judging: int
 ) -> None:
     project, _ = images
     (tmp_path / "mine.py").write_text(MODULES)
-    _, rows = tables(project, cli, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
+    rows = judged(project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
     theirs = [row for row in rows if row.run == f"mine.py:{name}"]
     assert [row.method for row in theirs] == ["dense", "zero-skipping"]
     assert {row.side for row in theirs} == {"conventional"}
     dense, skipping = (row.energy("45nm-fp32") for row in theirs)
     assert dense
-    assert dense.value_pj == pytest.approx(4.6 * (784 * 12 + 12 * 10) + 0.9 * 22, rel=0.01)
+    assert dense.middle_pj == pytest.approx(4.6 * (784 * 12 + 12 * 10) + 0.9 * 22, rel=0.01)
     assert skipping
     assert skipping.high_pj < dense.high_pj
     assert sum(row.energy("45nm-int8") is not None for row in theirs) == 2 * n_judging
 
 
 def test_what_its_words_and_its_pixels_take(
-    images: tuple[Path, Dataset], cli: Cli, tmp_path: Path
+    images: tuple[Path, Dataset], study: Study, tmp_path: Path
 ) -> None:
     """Sums of 16 bits take less than of 32; means of squares of pixels are made, and charged."""
     project, _ = images
     (tmp_path / "mine.py").write_text(MODULES)
 
     def dense(name: str) -> float:
-        _, rows = tables(project, cli, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
+        rows = judged(project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
         (row,) = (row for row in rows if row.run.startswith("mine") and row.method == "dense")
         energy = row.energy("lemaire-complete-int8")
         assert energy
-        assert energy.value_pj
-        return energy.value_pj
+        return energy.middle_pj
 
     narrow = dense("narrow")
     assert narrow < dense("integers")
@@ -263,7 +257,7 @@ functions = narrow(InFunctions())
 
 @pytest.mark.parametrize("name", ["integers", "floats", "functions"])
 def test_the_projects_own_integers_as_a_module_of_torch(
-    images: tuple[Path, Dataset], cli: Cli, tmp_path: Path, name: str
+    images: tuple[Path, Dataset], study: Study, tmp_path: Path, name: str
 ) -> None:
     """The same accuracies, scores that tie among them, and the same energy at every price."""
     project, dataset = images
@@ -285,7 +279,7 @@ def test_the_projects_own_integers_as_a_module_of_torch(
     arrays = tmp_path / "own.npz"
     np.savez(arrays, **network.arrays)
     (tmp_path / "mine.py").write_text(OWN_IN_TORCH.format(arrays=arrays))
-    _, rows = tables(project, cli, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
+    rows = judged(project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
     for method in ("dense", "zero-skipping"):
         theirs, ours = (
             next(row for row in rows if (row.run, row.method) == (run, method))
@@ -295,12 +289,13 @@ def test_the_projects_own_integers_as_a_module_of_torch(
         assert theirs.test_percent == ours.test_percent
         assert theirs.priced == ours.priced
         assert "lemaire-complete-int8:pj" in theirs.priced
-        cells = [{key: float(row.model_extra[key]) for key in row.priced} for row in (theirs, ours)]
-        assert cells[0] == pytest.approx(cells[1], rel=1e-12)
+        assert theirs.energies == pytest.approx(ours.energies, rel=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_spiking_network_of_torch(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> None:
+def test_a_spiking_network_of_torch(
+    images: tuple[Path, Dataset], study: Study, tmp_path: Path
+) -> None:
     pytest.importorskip("snntorch")
     project, _ = images
     (tmp_path / "mine.py").write_text(
@@ -308,13 +303,13 @@ def test_a_spiking_network_of_torch(images: tuple[Path, Dataset], cli: Cli, tmp_
         "snn = torch.nn.Sequential(torch.nn.Linear(784, 10), Leaky(0.9, init_hidden=True))\n"
         "snn.eval()\n"
     )
-    _, rows = tables(project, cli, "--add", f"{tmp_path}/mine.py:snn")
+    rows = judged(project, study, "--add", f"{tmp_path}/mine.py:snn")
     (theirs,) = (row for row in rows if row.run == "mine.py:snn")
     assert theirs.side == "spiking"
     assert theirs.energy("lemaire-complete")
 
 
-def test_refusals(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> None:
+def test_refusals(images: tuple[Path, Dataset], study: Study, tmp_path: Path) -> None:
     project, dataset = images
     (tmp_path / "mine.py").write_text("x = 1\n")
     (tmp_path / "broken.py").write_text("import not_installed\n")
@@ -330,7 +325,7 @@ def test_refusals(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> Non
         (("--add", tmp_path / "mine.txt"), "allowed is GRAPH.nir or FILE.py:NAME"),
         (("--add", f"{tmp_path}/none.py:x"), "of a file here"),
         (("--add", f"{tmp_path}/mine.py:y"), "has no y"),
-        (("--add", f"{tmp_path}/mine.py:x"), "is no module of torch"),
+        (("--add", f"{tmp_path}/mine.py:x"), "is no PyTorch module"),
         (("--add", tmp_path / "theirs.nir", "--side", "ann"), "is a graph of spiking neurons"),
         (("--add", f"{tmp_path}/broken.py:x"), "fails (ModuleNotFoundError: "),
         (("--add", f"{tmp_path}/wide.py:ann", "--side", "ann"), "given a batch of shape (60"),
@@ -339,14 +334,14 @@ def test_refusals(images: tuple[Path, Dataset], cli: Cli, tmp_path: Path) -> Non
         (("--add", f"{tmp_path}/first.py:scaled", "--side", "ann"), "is not counted whole: mul"),
         (("--add", tmp_path / "theirs.nir", tmp_path / "copy.nir", *GIVEN), "has the weights of"),
     ):
-        assert said in cli.refusal("verdict", project, *arguments)
+        assert said in study.refusal(project, *arguments)
     # Neither other data nor another number of images are judged by one rule.
-    add, paths = ("verdict", project, "--add", tmp_path / "theirs.nir"), artifact_paths(project)
+    add, paths = (project, "--add", tmp_path / "theirs.nir"), artifact_paths(project)
     write_json(project / paths["data_metrics"], {"source": "mnist"})
-    assert "no finished run of the data 'mnist'" in cli.refusal(*add)
-    assert "60 test images of mnist, but the recorded" in cli.refusal(*add, "--data", "mnist5k")
+    assert "no finished run of the data 'mnist'" in study.refusal(*add)
+    assert "60 test images of mnist, but the recorded" in study.refusal(*add, "--data", "mnist5k")
     write_json(project / paths["data_metrics"], {"source": "mnist5k"})
     dataset.test.select(slice(30)).save(project / paths["test"])
     assert "30 test images of mnist5k, but the recorded networks were counted on 60" in (
-        cli.refusal(*add)
+        study.refusal(*add)
     )

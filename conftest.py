@@ -33,7 +33,7 @@ pytest_plugins = [
     "tests.tools.services",
 ]
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parent
 
 # The machines that run the tests are shared: a slow example is no failure, and a failure must
 # repeat. Most spaces are small; where one is large, its test says so.

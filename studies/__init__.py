@@ -1,0 +1,1 @@
+"""Studies: questions answered with the library, each with its script, data and page."""

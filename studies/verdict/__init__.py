@@ -1,0 +1,13 @@
+"""Which side needs less energy at equal accuracy: spiking or conventional networks?
+
+Read the page `README.md` for the answer, and `python -m studies.verdict --help` to run it.
+
+    __main__     the jobs, from top to bottom
+    networks     recorded networks, rows of `networks-mnist.csv`
+    recording    recorded networks from the runs of an MLflow store
+    outside      networks of others, added to the recorded ones
+    statistics   draws over seeds, images and accuracies; fronts; verdicts
+    published    the conventional networks that every run is compared with
+    sentences    the verdicts in words
+    page         the parts of pages that state the verdicts
+"""

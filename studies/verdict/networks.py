@@ -1,0 +1,192 @@
+"""Recorded networks: what each one reaches, and what an inference costs under each price list."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+from pydantic import ConfigDict, Field, model_validator
+
+from spikejoule.core.schema import (
+    Count,
+    MaybeCount,
+    MaybeNotNegative,
+    Percent,
+    Row,
+    Sha256,
+    Table,
+    Text,
+)
+from spikejoule.energy.estimates import rounded
+from spikejoule.energy.ledger import CONVENTIONAL, Side, Variant, judges
+from spikejoule.energy.prices import HardwareProfile, price
+
+FOLDER: Final = Path(__file__).parent
+"""The folder of the study: its tables and its page."""
+
+LOW, VALUE, HIGH = "pj_low", "pj", "pj_high"
+DEVIATION = "pj_standard_deviation"
+
+
+@dataclass(frozen=True)
+class RecordedEnergy:
+    """Energy per inference in pJ, a mean over test images.
+
+    Attributes:
+        low_pj, high_pj: under the lower and the upper ends of the prices.
+        standard_deviation_pj: over the images, of the upper end.
+    """
+
+    low_pj: float
+    high_pj: float
+    standard_deviation_pj: float
+
+    @property
+    def middle_pj(self) -> float:
+        """Half-way between both ends, which are equal unless prices are ranges."""
+        return (self.low_pj + self.high_pj) / 2
+
+
+class RecordedNetwork(Row):
+    """A network in one way of running it: a row of a table of recorded networks.
+
+    Further columns are its energies per inference under each price list that compares it:
+    ``PROFILE:pj`` (or ``PROFILE:pj_low`` and ``PROFILE:pj_high`` where prices are ranges) and
+    ``PROFILE:pj_standard_deviation`` over images, in pJ.
+
+    Attributes:
+        run, run_id, git_commit: the run that recorded it.
+        data_source: the data that it was trained and tested on.
+        side: ``spiking`` or ``conventional``.
+        network, method: what it is and how it is run.
+        configuration: equal for networks that differ in nothing but the seed.
+        seed: seed of its training.
+        weights_sha256: checksum of its weights.
+        weight_bits: width of its weights.
+        n_images: test images that its energies and its test accuracy are means over.
+        validation_percent, test_percent: accuracies.
+        train_seconds: training time by the clock; None where it is not known. Conventional
+            networks are trained together: each has an equal share of the whole time.
+        processor_seconds: training time over all cores, shared alike.
+        crop_pixels, average_pixels: how its images were reduced, as in params.yaml.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, MaybeNotNegative] = Field(init=False)
+
+    run: Text
+    run_id: str = Field(pattern="^[0-9a-f]{32}$")
+    git_commit: Text
+    data_source: Text
+    side: Side
+    network: Text
+    method: Text
+    configuration: Text
+    seed: Count
+    weights_sha256: Sha256
+    weight_bits: Count
+    n_images: Count
+    validation_percent: Percent
+    test_percent: Percent
+    train_seconds: MaybeNotNegative = None
+    processor_seconds: MaybeNotNegative = None
+    crop_pixels: MaybeCount = None
+    average_pixels: MaybeCount = None
+
+    @classmethod
+    def counted(cls, variant: Variant, profiles: Iterable[HardwareProfile], **about: Any) -> Self:
+        """A network that was counted image by image, priced.
+
+        Args:
+            variant: the network, of known accuracies.
+            profiles: the price lists.
+            about: the fields that the variant does not have.
+        """
+        accuracies = variant.accuracies
+        assert accuracies is not None
+        cells = {
+            "side": variant.side,
+            "network": variant.network.removeprefix("spiking "),
+            "method": variant.method,
+            "weights_sha256": variant.weights_sha256,
+            "weight_bits": variant.weight_bits,
+            "n_images": len(variant.operations.counts),
+            "validation_percent": accuracies.validation_percent,
+            "test_percent": accuracies.test_percent,
+        }
+        return cls.model_validate({**cells, **about, **energy_cells(variant, profiles)})
+
+    @model_validator(mode="after")
+    def _a_deviation_has_an_energy(self) -> Self:
+        for name in self.priced:
+            profile, _, column = name.partition(":")
+            ends = {f"{profile}:{LOW}", f"{profile}:{HIGH}"}
+            has_energy = f"{profile}:{VALUE}" in self.priced or ends <= self.priced
+            if column == DEVIATION and not has_energy:
+                raise ValueError(f"{profile} has a standard deviation and no energy")
+        return self
+
+    @property
+    def energies(self) -> dict[str, float | None]:
+        """The further columns, by name."""
+        return self.__pydantic_extra__
+
+    @property
+    def priced(self) -> set[str]:
+        """The further columns that are not empty."""
+        return {name for name, cell in self.energies.items() if cell is not None}
+
+    @property
+    def name(self) -> str:
+        """The network and how it is run.
+
+        A spiking network is named by its run, too, under which it can be trained again.
+        """
+        network = f"{self.network}, {self.method}"
+        return network if self.side == CONVENTIONAL else f"{self.run}: {network}"
+
+    def energy(self, profile: str) -> RecordedEnergy | None:
+        """The energy under a price list; None where that does not compare this network."""
+        value = self.energies.get(f"{profile}:{VALUE}")
+        low = self.energies.get(f"{profile}:{LOW}") if value is None else value
+        high = self.energies.get(f"{profile}:{HIGH}") if value is None else value
+        deviation = self.energies.get(f"{profile}:{DEVIATION}")
+        if low is None or high is None or deviation is None:
+            return None
+        return RecordedEnergy(low, high, deviation)
+
+
+class NetworkTable(Table):
+    """A file of recorded networks: networks-mnist.csv, networks-mnist5k.csv."""
+
+    row: ClassVar[type[Row]] = RecordedNetwork
+    rows: tuple[RecordedNetwork, ...]
+
+
+def energy_cells(variant: Variant, profiles: Iterable[HardwareProfile]) -> dict[str, float]:
+    """The energies of a network that was counted image by image, by their columns."""
+    cells: dict[str, float] = {}
+    for profile in profiles:
+        if not judges(profile, variant):
+            continue
+        low, value, high = price(variant.operations, profile)
+        if np.isnan(value).any():
+            means = {LOW: low.mean(), HIGH: high.mean()}
+            deviation = _deviation(high)
+        else:
+            means = {VALUE: value.mean()}
+            deviation = _deviation(value)
+        for column, pj in {**means, DEVIATION: deviation}.items():
+            cells[f"{profile.id}:{column}"] = rounded(float(pj), 8)
+    return cells
+
+
+def _deviation(energies_pj: Any) -> float:
+    """The standard deviation over images; 0 for one image."""
+    return float(energies_pj.std(ddof=1)) if len(energies_pj) > 1 else 0.0
+
+
+def recorded_table(data_source: str, folder: Path = FOLDER) -> Path:
+    """Where the recorded networks of a data set are."""
+    return folder / f"networks-{data_source}.csv"

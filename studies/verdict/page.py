@@ -1,0 +1,128 @@
+"""The parts of pages that state the verdicts, from the recorded networks of MNIST.
+
+They are between the marks ``<!-- verdict -->`` and ``<!-- end of verdict -->``: a summary in
+the project's README, and everything on the page of the study.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy.estimates import plain
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING
+from studies.verdict.counts import events_per_mac, priced_by_width
+from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
+from studies.verdict.sentences import OUTCOMES, ratio_words, sentences, short_joules
+from studies.verdict.statistics import LEVELS_PERCENT, Verdict, verdicts
+
+ROOT: Final = FOLDER.parents[1]
+SUMMARY: Final = ROOT / "README.md"
+PAGE: Final = FOLDER / "README.md"
+
+SETTINGS: Final = BootstrapSettings(resamples=2000, confidence=0.95, seed=42)
+"""How the published verdicts are drawn: the defaults of params.yaml."""
+
+NAMED: Final = (
+    "lemaire-complete",
+    "lemaire-complete-int8",
+    "lemaire-complete-int8-floored",
+    "lemaire-complete-int8-registers",
+    "lemaire-qualia-int8",
+)
+"""Price lists whose networks the page names."""
+
+_MARKED = re.compile(r"(?<=<!-- verdict -->\n).*?(?=<!-- end of verdict -->)", re.DOTALL)
+
+
+def written(page: Path) -> str:
+    """A page with what it has to state between its marks."""
+    summary, everything = statements()
+    stated = summary if page == SUMMARY else everything
+    return _MARKED.sub(lambda _: stated, page.read_text(encoding="utf-8"))
+
+
+@cache
+def statements() -> tuple[str, str]:
+    """The summary, and everything."""
+    networks = NetworkTable.read(recorded_table("mnist")).rows
+    profiles = load_profiles()
+    # Arithmetic-only lists charge every width the same; they are treated apart below.
+    judging = [profile for profile in profiles.values() if profile.scope != "arithmetic"]
+    rows = verdicts(networks, judging, SETTINGS)
+    first, *others = sentences(rows, networks, profiles)
+    without_prices = events_sentence(events_per_mac(networks, SETTINGS))
+    by_width = width_sentence(priced_by_width(networks, SETTINGS))
+    named = [row for row in rows if row.profile in NAMED]
+    everything = [first, without_prices, by_width, *others, verdict_table(rows), side_table(named)]
+    return f"{first} {without_prices}\n\n", "".join(f"{part}\n\n" for part in everything)
+
+
+def events_sentence(rows: Sequence[Verdict]) -> str:
+    """How many synaptic events compete with one multiply-accumulate."""
+    ratios = ", ".join(
+        f"{plain(row.ratio or 0, 2)} at {row.level_percent:g} % ({plain(row.ratio_low or 0, 2)} "
+        f"to {plain(row.ratio_high or 0, 2)})"
+        for row in rows
+        if row.ratio is not None
+    )
+    return (
+        "Without any prices: a spiking network needs this many synaptic events for each "
+        "multiply-accumulate of a conventional network of equal accuracy, both with 4-bit weights: "
+        f"{ratios}."
+    )
+
+
+def width_sentence(rows: Sequence[Verdict]) -> str:
+    """What remains of arithmetic alone where every operation is priced by its width."""
+    ratios = ", ".join(ratio_words(row) for row in rows if row.ratio)
+    outcomes = {row.outcome for row in rows}
+    result = "undecided at every level" if outcomes == {"undecided"} else "not the same everywhere"
+    return (
+        "Price lists of arithmetic only are left out: each charges one price for a product, "
+        "whatever its width, and so charges a 4 x 4-bit product as much as one of 8, 16 or 32 "
+        f"bits. With products and sums priced by their widths the result is {result}: {ratios}."
+    )
+
+
+def verdict_table(rows: Sequence[Verdict]) -> str:
+    """Markdown: who needs less at each level under each price list, and the ratio."""
+    levels = [level for level in LEVELS_PERCENT if any(row.level_percent == level for row in rows)]
+    heads = [f"about {level:g} %" for level in levels]
+    lines = [f"| price list | {' | '.join(heads)} |", "|---" * (1 + len(levels)) + "|"]
+    for profile in dict.fromkeys(row.profile for row in rows):
+        cells = [_cell(row) for row in rows if row.profile == profile]
+        lines.append(f"| `{profile}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Verdict) -> str:
+    ratio = ratio_words(row)
+    return f"{OUTCOMES[row.outcome]}, {ratio}" if ratio else OUTCOMES[row.outcome]
+
+
+def side_table(rows: Sequence[Verdict]) -> str:
+    """Markdown: the network next above each level on each front, over its seeds."""
+    lines = [
+        "| about | price list | side | nearest above | seeds | validation | test "
+        "| front at the level | runs |",
+        "|---|---|---|---|--:|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        for side in (SPIKING, CONVENTIONAL):
+            found = row.side(side)
+            if not found.network:
+                continue
+            lines.append(
+                f"| {row.level_percent:g} % | `{row.profile}` | {side} | {found.network} | "
+                f"{found.n_seeds} | {_percent(found.validation_percent, found.validation_spread)} "
+                f"| {_percent(found.test_percent, found.test_spread)} | {short_joules(found.pj)} | "
+                f"{', '.join(run[:8] for run in found.runs.split())} |"
+            )
+    return "\n".join(lines)
+
+
+def _percent(mean: float | None, spread: float | None) -> str:
+    return f"{mean:.2f} %" if spread is None else f"{mean:.2f} ± {spread:.2f} %"

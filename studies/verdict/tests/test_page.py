@@ -1,0 +1,90 @@
+"""What is published follows from the recorded networks: tables, pages, the library's data."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from spikejoule.energy import load_profiles
+from studies.verdict import page, published
+from studies.verdict.__main__ import write_verdicts
+from studies.verdict.counts import Counts, counts_of
+from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
+from studies.verdict.sentences import sentences
+from studies.verdict.statistics import Verdict, verdicts
+
+COMPARISON = page.ROOT / "docs" / "explanation" / "comparison.md"
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Verdict]:
+    """The verdicts of the recorded networks."""
+    networks = NetworkTable.read(recorded_table("mnist")).rows
+    judging = [prices for prices in load_profiles().values() if prices.scope != "arithmetic"]
+    return verdicts(networks, judging, page.SETTINGS)
+
+
+def test_the_table_of_verdicts(rows: list[Verdict], tmp_path: Path) -> None:
+    write_verdicts(tmp_path / "verdict.csv", rows)
+    found, stated = (pd.read_csv(folder / "verdict.csv") for folder in (tmp_path, FOLDER))
+    pd.testing.assert_frame_equal(found, stated, rtol=1e-6)
+
+
+@pytest.mark.parametrize("file", [page.SUMMARY, page.PAGE], ids=["summary", "page"])
+def test_pages(file: Path) -> None:
+    assert page.written(file) == file.read_text(encoding="utf-8"), "run: make record"
+
+
+def test_the_explanation_says_who_wins(rows: list[Verdict]) -> None:
+    outcomes = [row.outcome for row in rows]
+    text = " ".join(COMPARISON.read_text(encoding="utf-8").split())
+    assert f"in {outcomes.count('ann')} of {len(rows)} comparisons" in text
+    assert outcomes.count("snn") == 0
+
+
+def test_the_table_of_published_networks(tmp_path: Path) -> None:
+    published.published_table().write(tmp_path / "conventional.csv")
+    assert (tmp_path / "conventional.csv").read_bytes() == published.TABLE.read_bytes()
+
+
+def test_every_run_is_that_of_recorded_networks(rows: list[Verdict]) -> None:
+    networks = pd.read_csv(recorded_table("mnist"))
+    assert not networks.duplicated(["run_id", "network", "method"]).any()
+    assert networks["n_images"].nunique() == 1
+    for row in rows:
+        for side in (row.spiking, row.conventional):
+            runs = networks[networks["run_id"].isin(side.runs.split())]
+            assert runs["run_id"].nunique() == side.n_seeds
+            assert set(runs["git_commit"]) == set(side.commits.split())
+
+
+def test_counts_follow_from_two_energies() -> None:
+    """A network without biases adds nothing but its synaptic events."""
+    whole = {
+        row.run_id: counts_of(row)
+        for row in NetworkTable.read(recorded_table("mnist")).rows
+        if row.side == "spiking" and row.method == "whole window"
+    }
+    settings = pd.read_csv(FOLDER / "seeds.csv")
+    is_run = ~settings["seeds"].astype(str).str.contains(" ") & (settings["early_exit"] == 0)
+    without_biases = settings[is_run & (settings["params.model.bias"].astype(str) == "False")]
+    assert len(without_biases)
+    for _, row in without_biases.iterrows():
+        counts = whole[row["run_ids"]]
+        assert isinstance(counts, Counts)
+        assert counts.products == pytest.approx(0, abs=1e-3)
+        assert counts.additions == pytest.approx(row["synaptic_events_per_inference"], rel=1e-6)
+
+
+def test_sentences_state_what_was_found(rows: list[Verdict]) -> None:
+    networks = NetworkTable.read(recorded_table("mnist")).rows
+    profiles = load_profiles()
+    text = " ".join(sentences(rows, networks, profiles, {"of other images": 2}))
+    lost = [row for row in rows if row.outcome == "ann"]
+    highest = max(row.ratio_high or 0 for row in lost)
+    assert f"{highest:.1f} times less energy" in text
+    missing = max(row.spiking.missing_percent for row in rows)
+    assert f"to {missing:.0f} % of the draws the spiking front does not extend" in text
+    assert f"{len({one.weights_sha256 for one in networks})} networks of" in text
+    assert text.endswith("Left out: 2 of other images.")
+    assert sentences((), (), profiles)[0].startswith("No verdict: 0 networks")

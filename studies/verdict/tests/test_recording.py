@@ -1,0 +1,213 @@
+"""Networks from the store to the tables: which are one configuration, and which count."""
+
+import math
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from spikejoule.energy import load_profiles
+from spikejoule.energy.ledger import Variant
+from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
+from studies.verdict.networks import NetworkTable, RecordedNetwork, recorded_table
+from studies.verdict.recording import Networks, Reader, beside_table
+from studies.verdict.tests.conftest import Study
+from studies.verdict.tests.runs import LARGE, SMALL, networks, record_networks
+from tests.tools.pipeline_tools import artifact_paths, set_parameters
+from tests.tools.recorded import store_of
+
+# Events cost 0.1 pJ under this price list, MACs 3.2 pJ.
+PROFILE = "lemaire-complete"
+
+
+def found_in(project: Path) -> Networks:
+    store = store_of(project)
+    reader = Reader(
+        store,
+        Path(artifact_paths(project)["contenders"]),
+        list(load_profiles().values()),
+        ("seed", "model.hidden", "encode.time_window", "baseline", "train.lr"),
+    )
+    comparable = measured_alike(recorded_runs(store), None, (VALIDATION_SIZE,))
+    return beside_table(reader.networks(comparable), (), comparable.data_source)
+
+
+def written(study: Study, project: Path, *options: str | Path) -> Sequence[RecordedNetwork]:
+    """The networks that a command judges."""
+    file = project / "judged.csv"
+    study.text(project, "--networks", file, *options)
+    return NetworkTable.read(file).rows
+
+
+def test_networks_that_differ_in_the_seed_alone_are_one_configuration(project: Path) -> None:
+    """On either side by the parameters that concern it; each network is there once."""
+    record_networks(project, "lean", networks(42))
+    record_networks(project, "lean-seed-43", networks(43, large=True), 43)
+    # Another spiking network beside the same conventional ones, and the first again.
+    record_networks(project, "wide", networks(42, percent=98.0)[:2], size=500)
+    again = record_networks(project, "again", networks(42))
+    record_networks(project, "longer", networks(44), 44, **{"train.lr": "0.1"})
+    record_networks(project, "cropped", networks(45), 45, **{"data.crop_pixels": "2"})
+    found = found_in(project)
+    assert not found.left_out
+    assert len({(row.run_id, row.network) for row in found.rows}) == len(found.rows)
+
+    spiking = {
+        (row.seed, row.validation_percent): row for row in found.rows if row.side == "spiking"
+    }
+    assert len(spiking) == 5
+    lean = spiking[42, 97.4]
+    assert lean.run_id == again, "of the same weights the latest run counts"
+    assert lean.name == "again: 784-16-10, 42 % pruned, way"
+    assert (lean.git_commit, lean.n_images, lean.weight_bits) == ("c0ffee", 4, 32)
+    assert (lean.train_seconds, lean.processor_seconds) == (50, 90)
+    assert lean.configuration == spiking[43, 97.4].configuration
+    assert len({row.configuration for row in spiking.values()}) == 4
+    energy = lean.energy(PROFILE)
+    assert energy
+    assert energy.middle_pj == pytest.approx(0.1 * 65)
+    assert energy.standard_deviation_pj == pytest.approx(0.1 * (500 / 3) ** 0.5)
+
+    small = {row.seed: row for row in found.rows if row.network == SMALL}
+    assert sorted(small) == [42, 43, 44, 45]
+    assert small[42].configuration == small[43].configuration
+    assert len({row.configuration for row in small.values()}) == 3
+    assert (small[42].crop_pixels, small[45].crop_pixels) == (0, 2)
+    (large,) = (row for row in found.rows if row.network == LARGE)
+    assert large.configuration not in {row.configuration for row in small.values()}
+    # Two networks share the time of their run.
+    assert (large.train_seconds, large.processor_seconds) == (15, 16)
+
+
+def test_accuracy_and_energy_are_of_the_same_images(project: Path) -> None:
+    """A network counted on fewer images than others is left out, and that is said."""
+    record_networks(project, "lean", networks(42))
+    fewer = networks(43, spiking=(1, 2))
+    for one in fewer:
+        one.operations.__dict__["counts"] = one.operations.counts[:2]
+    record_networks(project, "fewer", fewer, 43)
+    found = found_in(project)
+    assert {row.seed for row in found.rows} == {42}
+    assert found.left_out == {"networks counted on fewer test images": 2}
+
+
+def test_from_the_store_to_the_tables(project: Path, study: Study) -> None:
+    for seed in range(42, 47):
+        record_networks(project, f"lean-{seed}", networks(seed, large=True), seed)
+    unmarked: list[Variant] = [replace(one, weights_sha256="") for one in networks(1)]
+    record_networks(project, "unmarked", unmarked)
+    record_networks(project, "before", ())
+    table, file = project / "verdict.csv", project / "networks.csv"
+    text = study.text(project, "--table", table, "--networks", file)
+    rows = pd.read_csv(table)
+    under = rows[rows["profile"] == PROFILE].set_index("level_percent")
+    # One configuration is no front, and none is extended beyond its ends.
+    assert under["outcome"].to_dict() == {
+        97.5: "neither",
+        98.0: "neither",
+        98.5: "neither",
+        99.0: "undecided",
+    }
+    at = under.loc[99.0]
+    assert math.isnan(at["ratio"])
+    assert (at["spiking_n_configurations"], at["spiking_n_seeds"]) == (1, 0)
+    assert (at["conventional_n_configurations"], at["conventional_n_seeds"]) == (2, 5)
+    assert at["conventional_pj"] == pytest.approx(3.2 * 25 * 40 ** (0.1 / 0.7))
+    assert at["conventional_network"] == f"{LARGE}, way"
+    assert at["conventional_below"] == f"{SMALL}, way"
+    recorded = NetworkTable.read(file).rows
+    assert len(recorded) == 15
+    assert set(at["conventional_runs"].split()) == {row.run_id for row in recorded}
+    assert "1 recorded before weights had a checksum" in text
+    assert "1 that recorded no counted networks" in text
+
+
+def test_networks_of_a_lost_store_are_judged_from_their_table(project: Path, study: Study) -> None:
+    file = project / "networks.csv"
+    for seed in (42, 43):
+        record_networks(project, f"lost-{seed}", networks(seed), seed)
+    study.text(project, "--networks", file)
+    lost = NetworkTable.read(file).rows
+    (project / "mlflow.db").rename(project / "mlflow.db.lost")
+    assert written(study, project, "--recorded", file) == lost
+    assert "no finished run" in study.refusal(project)
+    (project / "mlflow.db.lost").rename(project / "mlflow.db")
+    record_networks(project, "new-43", networks(43), 43)
+    record_networks(project, "new-44", networks(44), 44)
+    # Each network once, from the store where that has it; seeds of both are one configuration.
+    rows = written(study, project, "--recorded", file)
+    runs = {"lost-42", "new-43", "new-44"}
+    assert {row.run for row in rows} == runs
+    assert len(rows) == 2 * len(runs)
+    assert len({row.configuration for row in rows}) == 2
+    assert "none.csv" in study.refusal(project, "--recorded", project / "none.csv")
+
+
+def test_the_recorded_networks_of_the_same_data_are_beside_the_runs(
+    project: Path, study: Study
+) -> None:
+    elsewhere = Path(shutil.copytree(project, project.parent / "elsewhere"))
+    record_networks(elsewhere, "theirs", networks(42), 42)
+    folder = project / "studies" / "verdict"
+    study.text(elsewhere, "--networks", recorded_table("mnist5k", folder))
+
+    def runs(*options: str | Path) -> set[str]:
+        return {row.run for row in written(study, project, *options)}
+
+    assert runs("--data", "mnist5k") == {"theirs"}, "before the project's first run"
+    record_networks(project, "mine", networks(43), 43)
+    assert runs() == {"theirs", "mine"}
+    assert runs("--no-recorded") == {"mine"}
+    other = project / "other.csv"
+    text = recorded_table("mnist5k", folder).read_text(encoding="utf-8")
+    other.write_text(text.replace("mnist5k,", "mnist,"), encoding="utf-8")
+    assert runs("--recorded", other) == {"mine"}
+    said = study.text(project, "--recorded", other)
+    assert "Left out: 2 recorded networks, counted on mnist instead of mnist5k." in said
+
+
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [
+        ((r"115\.0,[\d.]+", ","), "1 networks of the table, without some of the prices"),
+        ((r"115\.0", ""), "row 2: "),
+        ((r"115\.0", "-1"), "row 2: "),
+        ((r"115\.0", "much"), "row 2: "),
+    ],
+)
+def test_a_table_that_does_not_fit(
+    project: Path, study: Study, replaced: tuple[str, str], said: str
+) -> None:
+    table = project / "table.csv"
+    record_networks(project, "lean", networks(42))
+    study.text(project, "--networks", table)
+    text = table.read_text(encoding="utf-8")
+    table.write_text(re.sub(*replaced, text), encoding="utf-8")
+    answer = study.refusal if said.startswith("row") else study.text
+    assert said in answer(project, "--recorded", table)
+
+
+def test_a_parameter_that_is_not_used_need_not_be_valid(project: Path, study: Study) -> None:
+    record_networks(project, "lean", networks(42))
+    before = study.text(project)
+    set_parameters(project, {"train.lr": "fast", "energy_report.profile": 7})
+    assert study.text(project) == before
+    set_parameters(project, {"evaluate.confidence": 2})
+    assert "evaluate.confidence: 2 is not allowed" in study.refusal(project)
+
+
+def test_without_networks_and_with_damaged_ones(project: Path, study: Study) -> None:
+    record_networks(project, "before", ())
+    said = study.text(project)
+    assert said.startswith("No verdict: 0 networks are recorded, and both sides need some.\n")
+    assert "1 that recorded no counted networks" in said
+    record_networks(project, "lean", networks(42))
+    (stored,) = (project / "mlartifacts").rglob("contenders.npz")
+    stored.write_bytes(stored.read_bytes()[:-50])
+    said = study.refusal(project, "--table", project / "verdict.csv")
+    assert not (project / "verdict.csv").exists()
+    assert said.startswith("error: run ")

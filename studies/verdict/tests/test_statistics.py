@@ -1,0 +1,310 @@
+"""The statistics: fronts with a known answer, coverage of intervals, and a naive loop."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.energy import BootstrapSettings
+from studies.verdict.networks import RecordedNetwork
+from studies.verdict.statistics import (
+    CROSSING_LEVELS,
+    HALF_BAND,
+    Configuration,
+    Verdict,
+    draw,
+    energy_ratios,
+    front_at,
+    last_change,
+    verdicts,
+)
+from tests.energy.by_hand import profile
+
+PLAIN = profile({"mac": 1, "addition": 1})
+SEEDS = range(42, 47)
+SIDES = {"s": "spiking", "c": "conventional"}
+
+
+def network(
+    name: str, percent: float, pj: float, seed: int = 42, error: float = 0.0, **changes: Any
+) -> RecordedNetwork:
+    """One of the side that its name begins with, under `PLAIN`."""
+    cells = {
+        "run": f"run-{name}-{seed}", "run_id": f"{seed:032x}", "git_commit": f"c{seed}",
+        "data_source": "mnist", "side": SIDES[name[0]], "network": name, "method": "way",
+        "configuration": name, "seed": seed, "weights_sha256": f"{abs(hash((name, seed))):064x}",
+        "weight_bits": 8, "n_images": 10_000, "validation_percent": percent,
+        "test_percent": percent - 0.1, f"{PLAIN.id}:pj": pj,
+        f"{PLAIN.id}:pj_standard_deviation": 100 * error,
+    }  # fmt: skip
+    return RecordedNetwork.model_validate({**cells, **changes})
+
+
+def of_seeds(
+    name: str, percents: Sequence[float], pj: Sequence[float] | float, **changes: Any
+) -> list[RecordedNetwork]:
+    spent = [pj] * len(percents) if isinstance(pj, float | int) else pj
+    return [
+        network(name, percent, each, seed, **changes)
+        for seed, percent, each in zip(SEEDS, percents, spent, strict=False)
+    ]
+
+
+def judged(networks: Sequence[RecordedNetwork], resamples: int = 2000) -> dict[float, Verdict]:
+    found = verdicts(networks, [PLAIN], BootstrapSettings(resamples))
+    return {row.level_percent: row for row in found}
+
+
+def flat(name: str, pj: Sequence[float] | float, **changes: Any) -> list[RecordedNetwork]:
+    """A front that is level from 90 to 99.9 %, and of a seed-by-seed energy all along."""
+    spent = [pj] * 5 if isinstance(pj, float | int) else pj
+    below = of_seeds(f"{name}-below", [90.0] * 5, [0.999_999 * min(spent)] * 5)
+    return of_seeds(name, [99.9] * len(spent), spent, **changes) + [
+        one for one in below if one.seed in SEEDS[: len(spent)]
+    ]
+
+
+class TestFrontsWithAKnownAnswer:
+    def test_between_neighbours_and_not_beyond_the_ends(self) -> None:
+        """Log energies halve from a point to the next; a front ends where its networks do."""
+        rows = judged([
+            *of_seeds("s-cheap", [98.0] * 5, 10), *of_seeds("s-dear", [99.0] * 5, 40),
+            *of_seeds("c-cheap", [97.0] * 5, 5), *of_seeds("c-dear", [98.6] * 5, 80),
+        ])  # fmt: skip
+        low, middle, high, top = (rows[level] for level in (97.5, 98.0, 98.5, 99.0))
+        assert (low.outcome, low.spiking.network, low.ratio) == ("undecided", "", None)
+        assert low.spiking.missing_percent == 100
+        assert low.conventional.missing_percent == 0
+        assert middle.spiking.missing_percent == pytest.approx(50, abs=5)
+        assert high.spiking.network == "run-s-dear-42: s-dear, way"
+        assert high.spiking.below == "run-s-cheap-42: s-cheap, way"
+        assert high.spiking.pj == pytest.approx(20)
+        assert high.conventional.pj == pytest.approx(5 * 16 ** (1.5 / 1.6))
+        assert high.conventional.missing_percent == pytest.approx(100 * 0.2 / 0.6, abs=5)
+        assert (high.outcome, high.spiking.n_configurations) == ("snn", 2)
+        assert (top.outcome, top.conventional.network, top.ratio) == ("undecided", "", None)
+        assert top.conventional.missing_percent == 100
+
+    def test_the_fronts_cross_where_they_do(self) -> None:
+        """Spiking energy grows tenfold a point, conventional fourfold; equal at 98.25 %."""
+        percents = np.arange(96.5, 99.6, 0.02)
+        everyone = [
+            one
+            for percent in percents
+            for side, growth in (("s", 10), ("c", 4))
+            for one in of_seeds(f"{side}{percent:.2f}", [percent] * 5, growth ** (percent - 98.25))
+        ]
+        rows = judged(everyone, resamples=300)
+        assert [row.outcome for row in rows.values()] == ["snn", "undecided", "undecided", "ann"]
+        for row in rows.values():
+            assert row.crossing.percent == pytest.approx(98.25, abs=0.06)
+            assert (row.crossing.share_percent, row.crossing.to) == (100, "ann")
+        # The band alone makes this interval: 0.6 points of 2.5 in its middle 95 %.
+        at = rows[98.0]
+        assert at.ratio_low == pytest.approx(2.5 ** (97.715 - 98.25), rel=0.03)
+        assert at.ratio_high == pytest.approx(2.5 ** (98.285 - 98.25), rel=0.03)
+        assert at.ratio == pytest.approx(2.5 ** (98.0 - 98.25), rel=0.05)
+
+    def test_they_do_not_cross(self) -> None:
+        rows = judged(flat("s", 2) + flat("c", 1))
+        for row in rows.values():
+            assert (row.outcome, row.crossing.percent) == ("ann", None)
+            assert row.ratio == pytest.approx(2)
+            assert row.crossing.share_percent == 0
+        low = judged(of_seeds("s", [97.0] * 5, 2) + of_seeds("c", [97.0] * 5, 1))
+        assert {row.outcome for row in low.values()} == {"neither"}
+
+    def test_seeds_and_images_are_in_the_interval(self) -> None:
+        """Of a mean over 5 seeds, t of 4 degrees of freedom, and of normal errors: closed forms."""
+        spent = [80.0, 90.0, 100.0, 110.0, 120.0]
+        members = [*of_seeds("s", [99.9] * 5, spent), *of_seeds("c", [99.9] * 5, 1, error=10.0)]
+        draws = draw(members, BootstrapSettings(20_000))
+        of_images, of_seeds_alone = draws.log_energies(PLAIN.id)[1].T
+        error = np.std(np.log(spent), ddof=1) / 5**0.5
+        ends = np.quantile(of_seeds_alone, (0.025, 0.975)) - np.log(spent).mean()
+        assert ends == pytest.approx([-2.776 * error, 2.776 * error], rel=0.05)
+        # In units of the mean: 10 in 1 per network, divided by the root of 5 of them.
+        assert of_images.std() == pytest.approx(10 / 5**0.5, rel=0.05)
+
+    def test_the_verdict_is_of_means_over_seeds_not_of_the_best_of_them(self) -> None:
+        """One lucky seed at 98.9 % makes no network of 98.5 %."""
+        lucky = of_seeds("s", [98.0, 98.0, 98.0, 98.0, 98.9], 10) + of_seeds("s-b", [97.0] * 5, 9)
+        rows = judged(lucky + flat("c", 20))
+        assert rows[98.5].spiking.network == ""
+        assert rows[98.5].spiking.missing_percent > 70
+        spiking = rows[98.0].spiking
+        assert spiking.n_seeds == 5
+        # Four seeds at 98.0 and one at 98.9; their deviations are 0.18 and 0.72.
+        assert spiking.validation_percent == pytest.approx(98.18)
+        assert spiking.validation_spread == pytest.approx(0.9 / 5**0.5)
+        assert spiking.test_percent == pytest.approx(98.08)
+        assert spiking.runs.split() == [f"{seed:032x}" for seed in SEEDS]
+        assert spiking.commits == "c42 c43 c44 c45 c46"
+
+    def test_a_single_seed_takes_part_where_a_side_has_no_others(self) -> None:
+        alone = [network("s-alone", 99.0, 0.1), network("s-other", 97.0, 0.05)]
+        spiking = judged(alone + flat("c", 20))[98.0].spiking
+        assert (spiking.n_seeds, spiking.n_configurations) == (1, 2)
+        spiking = judged(alone + flat("s", 10) + flat("c", 20))[98.0].spiking
+        assert (spiking.network, spiking.n_configurations) == ("run-s-42: s, way", 2)
+
+    def test_ranges_of_prices_widen_the_interval_and_have_no_median(self) -> None:
+        ends = {f"{PLAIN.id}:pj": None, f"{PLAIN.id}:pj_low": 10.0, f"{PLAIN.id}:pj_high": 30.0}
+        (row, *_) = judged(bracketed(ends) + flat("c", 15)).values()
+        assert (row.ratio, row.outcome, row.spiking.pj) == (None, "undecided", None)
+        assert (row.ratio_low, row.ratio_high) == pytest.approx((10 / 15, 30 / 15))
+        assert (row.spiking.pj_low, row.spiking.pj_high) == pytest.approx((10, 30))
+        # The deviation of the upper end applies to the lower in proportion.
+        ends[f"{PLAIN.id}:pj_low"] = 0.01
+        (row, *_) = judged(bracketed(ends, error=3.0) + flat("c", 15)).values()
+        assert 0 < (row.ratio_low or 0) < 0.011 / 15
+
+
+def bracketed(ends: Mapping[str, Any], **changes: Any) -> list[RecordedNetwork]:
+    """A level front of prices that are brackets alone."""
+    below: dict[str, Any] = {
+        name: None if pj is None else (1 - 1e-9) * pj for name, pj in ends.items()
+    }
+    return [
+        network("s", 99.9, 0, **ends, **changes), network("s-below", 90, 0, **below),
+    ]  # fmt: skip
+
+
+def one_true_front(
+    generator: np.random.Generator, percents: Mapping[str, Sequence[float]]
+) -> list[RecordedNetwork]:
+    """Both sides on one front, each with a grid, seeds and errors of its own."""
+    return [
+        one
+        for name, grid in percents.items()
+        for place, percent in enumerate(grid)
+        for one in of_seeds(
+            f"{name}{place}",
+            [float(of) for of in generator.normal(percent, 0.1, 5)],
+            [float(of) for of in true_pj(percent) * np.exp(generator.normal(0, 0.02, 5))],
+        )
+    ]
+
+
+def true_pj(percent: float) -> float:
+    return 4 * math.exp((percent - 97.82) / 0.39)
+
+
+class TestOneTrueFront:
+    """Where both sides need the same, whatever their grids and seeds are."""
+
+    def test_the_interval_holds_it_and_nothing_crosses(self) -> None:
+        generator = np.random.default_rng(3)
+        grids = {
+            "s": (96.9, 97.7, 98.03, 98.58, 99.4),
+            "c": (97.0, 97.82, 98.05, 98.48, 98.77, 99.5),
+        }
+        ratios: dict[float, list[float]] = {}
+        held, crossed = [], []
+        for _ in range(60):
+            for level, row in judged(one_true_front(generator, grids), resamples=300).items():
+                assert row.ratio
+                assert row.ratio_low
+                assert row.ratio_high
+                ratios.setdefault(level, []).append(row.ratio)
+                held.append(row.ratio_low <= 1 <= row.ratio_high)
+                crossed.append(row.crossing.percent is not None)
+        assert np.mean(held) >= 0.93
+        assert np.mean(crossed) <= 0.05
+        for of_level in ratios.values():
+            assert np.median(of_level) == pytest.approx(1, abs=0.1)
+
+    def test_the_interval_of_a_mean_covers_as_it_says(self) -> None:
+        """800 means of 5 seeds, one in each of as many configurations: 95 %, and no more."""
+        spent = np.exp(np.random.default_rng(5).normal(0, 0.1, (800, 5)))
+        members = [one for n, of in enumerate(spent) for one in of_seeds(f"s{n}", [99] * 5, of)]
+        draws = draw(members, BootstrapSettings(1000))
+        low, high = np.quantile(draws.log_energies(PLAIN.id)[1], (0.025, 0.975), axis=0)
+        assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.95, abs=0.02)
+
+
+def chance(n: int) -> list[RecordedNetwork]:
+    """Configurations of one to five seeds; some are not compared by the profile."""
+    generator = np.random.default_rng(n)
+    return [
+        network(
+            f"{'sc'[number % 2]}{number}", float(generator.uniform(97, 99.5)),
+            float(generator.uniform(1, 9)), 42 + seed, 0.3,
+            **({f"{PLAIN.id}:pj_standard_deviation": None} if number % 7 == 3 else {}),
+        )
+        for number in range(n)
+        for seed in range(1 + number % 5)
+    ]  # fmt: skip
+
+
+def mean_of_draw(configuration: Configuration, draw_number: int) -> tuple[float, float]:
+    """Accuracy and log energy of a configuration in one draw, summed seed by seed."""
+    percent = log_energy = 0.0
+    for place, one in enumerate(configuration.networks):
+        energy = one.energy(PLAIN.id)
+        assert energy
+        share = configuration.shares[draw_number, place]
+        error = configuration.noise[draw_number, place] / one.n_images**0.5
+        percent += share * one.validation_percent
+        log_energy += share * math.log(energy.middle_pj)
+        log_energy += error * energy.standard_deviation_pj / energy.middle_pj
+    return percent, log_energy
+
+
+def naive_front(points: Sequence[tuple[float, float]], at_percent: float) -> float:
+    """The log energy of the front at an accuracy, NaN beyond its ends."""
+    front = sorted(
+        (percent, energy)
+        for percent, energy in points
+        if not any(more > percent and less < energy for more, less in points)
+    )
+    where, height = zip(*front, strict=True)
+    return float(np.interp(at_percent, where, height, left=np.nan, right=np.nan))
+
+
+def test_equals_a_naive_loop() -> None:
+    n_draws = 40
+    draws = draw(chance(24), BootstrapSettings(n_draws))
+    accuracies, log_energies = draws.accuracies(), draws.log_energies(PLAIN.id)
+    at_percent = 98.2 + draws.offsets
+    assert (abs(draws.offsets) <= HALF_BAND).all()
+    fronts = []
+    for side in ("spiking", "conventional"):
+        compared = [
+            one.side == side and all(member.energy(PLAIN.id) for member in one.networks)
+            for one in draws.configurations
+        ]
+        enough = [
+            has and len(one.networks) >= 5
+            for has, one in zip(compared, draws.configurations, strict=True)
+        ]
+        taking_part = draws.taking_part(side, log_energies)
+        assert taking_part.tolist() == (enough if sum(enough) >= 2 else compared)
+
+        front = front_at(accuracies, log_energies, np.array(compared), at_percent)
+        fronts.append(front)
+        chosen = [one for one, has in zip(draws.configurations, compared, strict=True) if has]
+        for one in chosen:
+            assert one.shares.sum(axis=1) == pytest.approx(np.ones(n_draws))
+        for number in range(n_draws):
+            points = [mean_of_draw(one, number) for one in chosen]
+            expected = naive_front(points, at_percent[number])
+            assert front.log_energies[1, number] == pytest.approx(expected, nan_ok=True)
+    expected = np.exp(fronts[0].log_energies[1] - fronts[1].log_energies[1])
+    assert energy_ratios(*fronts)[1] == pytest.approx(expected, nan_ok=True)
+    assert not np.isnan(expected).all()
+
+
+@pytest.mark.parametrize(
+    ("winners", "expected"),
+    [
+        ((0, 1, 1, 0, -1, 0), (CROSSING_LEVELS[2] + CROSSING_LEVELS[4]) / 2),
+        ((1, -1, 1, -1, -1, 0), (CROSSING_LEVELS[2] + CROSSING_LEVELS[3]) / 2),
+        ((1, -1, 1, 0, 0, 0), None),
+        ((0, 0, 0, 0, 0, 0), None),
+    ],
+)
+def test_the_winner_changes_last(winners: tuple[int, ...], expected: float | None) -> None:
+    assert last_change(np.array(winners)) == expected
