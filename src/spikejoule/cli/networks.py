@@ -40,7 +40,7 @@ from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs
-from spikejoule.energy.notes import Note, fact, sentence, warning
+from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.outputs import analysis_values
 from spikejoule.energy.prices import PACKAGED, arithmetic_profile, headline_profile
 from spikejoule.evaluation.accuracy import accuracy
@@ -215,7 +215,7 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     if options.against is not None:
         baseline, not_counted, warned = _beside(run, about.get("labels"), options.against, events)
         about["baselines"] = [baseline]
-        notes = (*notes, *(warning(words) for words in warned))
+        notes = (*notes, *warned)
     inputs = graph_inputs(run, **about)
     inputs = replace(inputs, notes=(*inputs.notes, *notes), not_counted=not_counted)
     for note in inputs.cautions:
@@ -225,7 +225,7 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
 
 def _beside(
     run: GraphRun, labels: NDArray[np.int64] | None, text: str, events: EventList
-) -> tuple[BaselineCounts, tuple[str, ...], tuple[str, ...]]:
+) -> tuple[BaselineCounts, tuple[str, ...], tuple[Note, ...]]:
     """A conventional network on the mean of each sample's events over time; beside its counts
     what of it is not counted, and notes for users."""
     from spikejoule.pricing.conventional import BaselineRun  # needs torch, a graph alone does not

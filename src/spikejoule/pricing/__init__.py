@@ -7,6 +7,7 @@ tensors         which axes of a tensor are time and samples, and what the tensor
 neurons         how neurons are counted; one file of `simulators` says it for one simulator
 layers          the PyTorch layers that are counted: how many synapses an input unit reaches
 counted         what was counted, as a network and its activity
+report          `Report`: what an inference takes, printed, saved and checked
 conventional    `Baseline`: a conventional network to compare with, counted on the same samples
 
 verify_graph    `verify`: whether a NIR graph does what its model does, spike by spike
@@ -17,7 +18,8 @@ from spikejoule.nir.verification import Verification
 from spikejoule.pricing.conventional import Baseline
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.other_counters import count_as
-from spikejoule.pricing.price_model import Report, price
+from spikejoule.pricing.price_model import price
+from spikejoule.pricing.report import Report
 from spikejoule.pricing.verify_graph import verify
 
 __all__ = ["Baseline", "Population", "Report", "Verification", "count_as", "price", "verify"]

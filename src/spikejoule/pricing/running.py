@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from spikejoule.core.errors import DataError, ParameterError, first_problem, in_one_sentence
 from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.events import array_of
+from spikejoule.energy.notes import Note, warning
 from spikejoule.pricing.layers import NORMS, WEIGHTED
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.tensors import first_tensor, unclear
@@ -251,43 +252,43 @@ class Run:
         return [f"{text}{whose}" for text in self.watch.not_counted]
 
     @property
-    def notes(self) -> list[str]:
-        """What a user should know about how it ran, a sentence each."""
+    def notes(self) -> list[Note]:
+        """What a user should know about how it ran."""
         places = [*self.watch.places.values()]
         firing = [place for place in places if place.fires]
-        notes = []
+        sentences = []
         nearly = ", ".join(place.name for place in places if place.gives_nearly)
         if nearly:
-            notes.append(
+            sentences.append(
                 f"{nearly} gives numbers that are almost whole, which are counted as values: round "
                 "them if they are spikes."
             )
         if self.model.training:
             whose = f"{self.called} ({type(self.model).__name__})"
-            notes.append(
+            sentences.append(
                 f"{whose[0].upper()}{whose[1:]} is in training mode, and was counted as it ran: "
                 "call eval() for an inference."
             )
         if firing and self._time_axis is None and self.watch.has_taken_one_step:
-            notes.append(
+            sentences.append(
                 "Some neurons work in one step: if the samples have an axis of time, time_axis has "
                 "to say which."
             )
         readers = [one for one in places if INPUT in one.sources and not one.takes_values]
         peak = max((place.peak for place in readers), default=0.0)
         if firing and peak > 1:
-            notes.append(
+            sentences.append(
                 f"The input holds whole numbers up to {peak:g}, which are counted as so many "
                 "spikes."
             )
         own = [one.module for one in firing if isinstance(one.module, tuple(self.known.own))]
         kept = {type(one).__name__ for one in own if not callable(getattr(one, "reset", None))}
         if kept and self.loop == "price" and len(self.watch.sizes) > 1:
-            notes.append(
+            sentences.append(
                 f"{', '.join(kept)} has no reset(): what it holds is taken over from one batch to "
                 "the next."
             )
-        return notes
+        return [warning(words) for words in sentences]
 
     @property
     def all_scores(self) -> NDArray[np.float64] | None:
