@@ -14,7 +14,7 @@ from spikejoule.energy import (
     count_operations,
     load_profiles,
 )
-from spikejoule.energy.comparison import break_even
+from spikejoule.energy.break_even import break_even
 from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger
 from spikejoule.evaluation.measurement import Measurement

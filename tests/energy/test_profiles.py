@@ -10,7 +10,7 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, load_profiles, price, select_profile
 from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger, baseline_variants, spiking_variants
-from spikejoule.energy.prices import Memory, Price, PriceByWidth
+from spikejoule.energy.prices import MemoryPrice, Price, PriceByWidth
 from spikejoule.energy.terms import PARTS, TERMS
 from tests.energy.by_hand import baseline, measured
 
@@ -90,7 +90,7 @@ class TestForms:
     )
     def test_by_size_is_on_straight_lines(self, size_bytes: int, per_byte: float) -> None:
         column = Column("weight_read", "x", bits=4, memory_bits=8 * size_bytes)
-        memory = Memory(pj_per_byte=((100.0, 2.0), (300.0, 6.0)))
+        memory = MemoryPrice(pj_per_byte=((100.0, 2.0), (300.0, 6.0)))
         assert memory.pj(column) == pytest.approx(per_byte / 2, rel=1e-14)
 
     def test_of_a_file_and_their_units(self, tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ class TestForms:
         by_size = {"weight_read": "by_size"}
         assert found.prices == {"mac": PriceByWidth(per_bit=1000, per_bit_squared=500)} | by_size
         points = ((0.0, 0.0), (8192.0, 2500.0))
-        assert found.memory == Memory(pj_per_byte=points, parameters="joined")
+        assert found.memory == MemoryPrice(pj_per_byte=points, parameters="joined")
         words = "pj_per_byte: [[0, 0], [8192, 2.5]]"
         other = CORE.replace(words, "access: 13.2\n    access_per_bit_stored: 0.0001")
         memory = load_profiles(written(tmp_path, other))["core"].memory
-        assert memory == Memory(access=13_200, access_per_bit_stored=0.1, parameters="joined")
+        assert memory == MemoryPrice(access=13_200, access_per_bit_stored=0.1, parameters="joined")
 
 
 def test_an_unknown_id_is_refused_by_name() -> None:

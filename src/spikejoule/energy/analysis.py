@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.events import STEP_MS, Products
+from spikejoule.energy.break_even import BreakEven, break_even
 from spikejoule.energy.comparison import (
-    BreakEven,
     RunVerdict,
-    break_even,
     front_verdicts,
     own_points,
     pair_verdicts,

@@ -1,4 +1,4 @@
-"""Comparing networks in the ledger: ratios, where they break even, and the verdict.
+"""Comparing networks in the ledger: ratios and the verdict.
 
 The verdict compares a spiking network with the Pareto front of conventional networks (`front`)
 at its own validation accuracy. Test accuracy is stated and decides nothing. A price list
@@ -7,7 +7,6 @@ that computes in more.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,7 +15,6 @@ from spikejoule.core.schema import Count, MaybeNotNegative, MaybePercent, Percen
 from spikejoule.energy.estimates import Energy, interval, rounded
 from spikejoule.energy.front import Bound, FrontPoint, FrontReading, read_front
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
-from spikejoule.energy.terms import TERMS, UPDATES
 
 Outcome = Literal["snn", "ann", "undecided", "neither"]
 
@@ -102,92 +100,6 @@ def outcome_of(low: float | None, high: float | None, bound: Bound = "") -> Outc
     return "undecided"
 
 
-@dataclass(frozen=True)
-class BreakEven:
-    """Where the spiking network stops winning against one baseline under one profile.
-
-    Spikes of all layers are taken to grow in proportion to the spikes per input (first order, at
-    the weights that were trained), and what is done once per neuron and step in proportion to the
-    window. The spikes of an encoding with a rate grow with the window, too; those of one without,
-    such as a spike a pixel, do not. What is due once stays. Each limit changes one quantity alone
-    and leaves the others as measured; the network wins below it. None: it loses even without a
-    single spike.
-
-    Attributes:
-        spikes_per_input: spikes of an input unit over the window.
-        time_window: steps of 1 ms, at the measured rate; None too where the window costs nothing.
-        max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses;
-            None too for an encoding without a rate.
-    """
-
-    spikes_per_input: float | None
-    time_window: float | None
-    max_rate_hz: float | None
-
-
-def break_even(
-    ledger: Ledger,
-    variant: int,
-    profile: str,
-    baseline_pj: float | None,
-    spikes_per_input: float,
-    rate_hz: float | None,
-) -> BreakEven | None:
-    """Solve for the spiking network's energy, under the values of prices, to equal the baseline's.
-
-    An inference is split into E = E_spike + E_step + E_once by the columns ``grows`` and ``once``
-    of the table of terms. With arithmetic alone the split is exact: synaptic events are additions,
-    leaks and biases are due in every step. A step in which a neuron spikes is an active update in
-    place of an inactive one, which is due in any case. An encoding without a rate turns the whole
-    image into spikes at once; one with a rate decides anew in every step, but looks for the pixels
-    that can fire, and computes their rates, once. A factor k on the spikes gives k E_spike + E_step
-    + E_once, and a factor w on the window w (E_spike + E_step) + E_once, or, for an encoding
-    without a rate, E_spike + w E_step + E_once.
-
-    Args:
-        ledger: prices and counts.
-        variant: number of the network over its whole window.
-        profile: id of the profile.
-        baseline_pj: energy per inference of the baseline; None if prices are brackets alone.
-        spikes_per_input: of an input unit over the window, a mean.
-        rate_hz: of a white pixel; None for an encoding without a rate.
-
-    Returns:
-        None if no energy grows with the spikes, the input has none, or prices are brackets alone.
-    """
-    operations, prices = ledger.variants[variant].operations, ledger.weights(variant, profile)[1]
-    counts, has_rate = operations.means, rate_hz is not None
-    places = [one.place for one in operations.columns]
-    terms = [TERMS[one.term] for one in operations.columns]
-    term, side, due = np.array([(one.name, one.side, one.once) for one in terms]).T
-    of_encoding = (side == "encoding") & ((due == "rate") | (not has_rate))
-    once = np.where(of_encoding | (due == "inference"), counts, 0.0)
-    if has_rate:
-        pixels = counts[term == "pixel_read"].sum()
-        once = np.where(term == "code_comparison", np.minimum(pixels, counts), once)
-    grows = np.where([one.grows for one in terms], counts - once, 0.0)
-    # Of an active update, what an inactive one costs is due in every step.
-    inactive = {at: pj for of, at, pj in zip(term, places, prices, strict=True) if of == UPDATES[1]}
-    idle = np.where(term == UPDATES[0], [inactive.get(at, np.nan) for at in places], 0.0) @ counts
-    spike_pj, once_pj = float(prices @ grows - idle), float(prices @ once)
-    step_pj = float(prices @ (counts - once - grows) + idle)
-    if baseline_pj is None or spikes_per_input <= 0 or not spike_pj > 0:
-        return None
-    factor = (baseline_pj - step_pj - once_pj) / spike_pj
-    # Below so many steps the network wins; it may lose, or win, at any.
-    fixed_pj, per_window_pj = once_pj, spike_pj + step_pj
-    if rate_hz is None:
-        fixed_pj, per_window_pj = once_pj + spike_pj, step_pj
-    window = None
-    if min(baseline_pj - fixed_pj, per_window_pj) > 0:
-        window = operations.time_window * (baseline_pj - fixed_pj) / per_window_pj
-    return BreakEven(
-        spikes_per_input=spikes_per_input * factor if factor > 0 else None,
-        time_window=window,
-        max_rate_hz=rate_hz * factor if factor > 0 and rate_hz is not None else None,
-    )
-
-
 Reader = Callable[[Sequence[FrontPoint], float], FrontReading | None]
 
 
@@ -206,16 +118,15 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
 
 def own_points(ledger: Ledger, profile: str) -> list[FrontPoint]:
     """The conventional networks of the ledger that a price list may judge, of known accuracy."""
-    (prices,) = (one for one in ledger.profiles if one.id == profile)
-    numbers = [
-        number
+    prices = next(known for known in ledger.profiles if known.id == profile)
+    return [
+        variant_point(ledger, number, profile)
         for number, variant in enumerate(ledger.variants)
         if variant.side == CONVENTIONAL
         and variant.validation_percent is not None
         and judges(prices, variant)
         and prices.judges_width(variant.weight_bits)
     ]
-    return [variant_point(ledger, number, profile) for number in numbers]
 
 
 def front_verdicts(
@@ -270,8 +181,8 @@ def compare(
     )
     ratio = float(ledger.means(spiking, profile)[1] / reading.mean_pj[1])
     bound = _RATIO_BOUND[reading.bound]
-    ends = interval(conventional_pj[0], conventional_pj[2], confidence)
-    conventional = Energy.of([*reading.mean_pj, np.nan, *ends])
+    least_pj, most_pj = interval(conventional_pj[0], conventional_pj[2], confidence)
+    conventional = Energy.of([*reading.mean_pj, np.nan, least_pj, most_pj])
     return RunVerdict(
         profile=profile,
         level_percent=level_percent,
@@ -282,12 +193,12 @@ def compare(
         ratio_bound=bound,
         conventional_below="" if reading.below is None else reading.below.name,
         conventional_n_seeds=above.n_seeds,
-        **sent(SPIKING, network, ledger.total(spiking, profile)),
-        **sent(CONVENTIONAL, above, conventional),
+        **side_cells(SPIKING, network, ledger.total(spiking, profile)),
+        **side_cells(CONVENTIONAL, above, conventional),
     )
 
 
-def sent(side: Side, network: Any, energy: Energy) -> dict[str, Any]:
+def side_cells(side: Side, network: Any, energy: Energy) -> dict[str, Any]:
     """The cells of a side of a verdict.
 
     Args:

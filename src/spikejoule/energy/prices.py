@@ -121,7 +121,7 @@ class PriceByWidth(_Mapping):
         return self.constant + self.per_bit * column.bits + self.per_bit_squared * column.bits**2
 
 
-class Memory(_Mapping):
+class MemoryPrice(_Mapping):
     """What an access to a memory costs, by its size: points for each byte, or a sum a word.
 
     Attributes:
@@ -211,7 +211,7 @@ class HardwareProfile(_Mapping):
     unit: Literal["pJ", "nJ"]
     numbers: Annotated[str, _one_of(NUMBERS)] = "any"
     notes: Text | None = None
-    memory: Memory | None = None
+    memory: MemoryPrice | None = None
     prices: Annotated[
         dict[str, Annotated[AnyPrice, BeforeValidator(_any_price)]], Field(min_length=1)
     ]
