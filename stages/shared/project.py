@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.resume import is_running, start_of
+from spikejoule.core.processes import is_running, start_of
 from spikejoule.params import Params
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from spikejoule.search.space import Search  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
     SPECIFICATION,
-    Found,
+    FoundTrials,
     by_state,
     number_of,
     open_study,
@@ -66,7 +66,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return come_to
 
 
-def state_of(search: Search) -> Found:
+def state_of(search: Search) -> FoundTrials:
     return by_state(open_study(search).trials)
 
 

@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import read_csv
-from spikejoule.search.study import Found, by_state, number_of
+from spikejoule.search.study import FoundTrials, by_state, number_of
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,
@@ -112,7 +112,7 @@ class Search:
             storage.remove_session()
             storage.engine.dispose()
 
-    def wait_for(self, what: Callable[[Found], Any], process: subprocess.Popen[str]) -> Any:
+    def wait_for(self, what: Callable[[FoundTrials], Any], process: subprocess.Popen[str]) -> Any:
         """What a function makes of the trials by state, as soon as that is something."""
         while not (found := what(by_state(self.trials()))):
             assert process.poll() is None, process.communicate()

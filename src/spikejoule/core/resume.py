@@ -8,10 +8,10 @@
         write the result
         file.done()
 
-The key stands for all that the result depends on (code, parameters, data), so that nothing else
-ever takes the state up. The lock is the kernel's: it goes with its process, however that ends, and
-whoever comes second waits. A state that cannot be written, or read, costs time and never a result:
-a warning says so, and the work continues, or starts over.
+The key stands for all that the result depends on (code, parameters, data), so that no other run
+resumes from the state. The lock is the kernel's: it goes with its process, however that ends; a
+second process waits. A state that cannot be written, or read, costs time and never a result: a
+warning says so, and the work continues, or starts over.
 
 Nothing is pickled: a state is an .npz file, each array of it with a checksum.
 """
@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
-import psutil
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
@@ -160,26 +159,3 @@ class ResumeFile:
                 self._what, reason,
             )  # fmt: skip
         self._has_warned = True
-
-
-# The kernel tells when the machine was started to the second.
-SAME_START_SECONDS = 2.0
-
-
-def start_of(process: psutil.Process) -> float:
-    """When a process began, in seconds, the same however the machine's clock is set meanwhile.
-
-    Under Linux since the machine was started; elsewhere since 1970, as it is told there.
-    """
-    booted: float = psutil.boot_time() if psutil.LINUX else 0.0
-    return float(process.create_time()) - booted
-
-
-def is_running(pid: int, started: float) -> bool:
-    """Whether a process of this machine exists still; `started` as of :func:`start_of`."""
-    try:
-        process = psutil.Process(pid)
-        same = abs(start_of(process) - started) < SAME_START_SECONDS
-        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False

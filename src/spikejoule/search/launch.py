@@ -1,8 +1,8 @@
 """Runs a search: makes the study, starts workers, replaces those that die, and waits for the end.
 
-A launcher that is stopped loses nothing: its own processes end with it, jobs of Slurm's stay,
-beside those of the next one. submitit keeps each call as a pickle and would unpickle its result:
-the folder is the user's alone, and no result is ever read.
+A launcher that is stopped loses nothing: its own processes end with it, Slurm jobs stay, next to
+those of the next launcher. submitit keeps each call as a pickle and would unpickle its result: only
+the user may enter the folder, and no result is ever read.
 """
 
 import logging
@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
+import optuna
 import psutil
 import submitit
 from optuna.storages import fail_stale_trials
@@ -38,7 +39,7 @@ class Work(Checkpointable):  # type: ignore[misc]
         studies.run_trials(search)
 
 
-def run_search(search: Search) -> studies.Found:
+def run_search(search: Search) -> studies.FoundTrials:
     """Run the search until it has all its trials; returns what became of them.
 
     Raises:
@@ -51,37 +52,55 @@ def run_search(search: Search) -> studies.Found:
     executor = _executor(search)
     study = studies.open_study(search)
     jobs: list[Any] = []
-    reported, before, in_vain, left = "", 0, 0, 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interruption by Ctrl-C
     try:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interruption by Ctrl-C
         with studies.database_errors(search):
-            while left or jobs:
-                time.sleep(_POLL_SECONDS[search.cluster] if jobs else 0)
-                ended = [job for job in jobs if job.done(force_check=True)]
-                jobs = [job for job in jobs if job not in ended]
-                fail_stale_trials(study)
-                found = studies.by_state(study.get_trials(deepcopy=False))
-                left = studies.left_of(search, found)
-                report = ", ".join(f"{len(of)} {word.name}" for word, of in found.items() if of)
-                if report != reported:
-                    logger.info("of %d trials: %s", search.settings.trials, report)
-                in_vain = in_vain + len(ended) if left == before else 0
-                reported, before = report, left
-                if left:
-                    _check_last_words(ended, in_vain > search.retries + search.workers)
-                    missing = min(search.workers, left) - len(jobs)
-                    jobs += _started(search, executor, missing) if missing > 0 else []
+            return _watch(search, study, executor, jobs)
     except BaseException:
         if search.cluster == "local":
             _kill(jobs)
         elif jobs:
             logger.info("The jobs %s stay in Slurm.", ", ".join(str(job.job_id) for job in jobs))
         raise
-    return found
+
+
+def _watch(
+    search: Search, study: optuna.Study, executor: Any, jobs: list[Any]
+) -> studies.FoundTrials:
+    """Keep as many workers at work as there are trials left; what became of the trials.
+
+    `jobs` holds the workers that may be running, whenever this is left.
+    """
+    reported = ""
+    left_before = 0
+    ended_in_vain = 0
+    while True:
+        ended = [job for job in jobs if job.done(force_check=True)]
+        for job in ended:
+            jobs.remove(job)
+        fail_stale_trials(study)
+        found = studies.by_state(study.get_trials(deepcopy=False))
+        left = studies.left_of(search, found)
+        report = ", ".join(
+            f"{len(trials)} {state.name}" for state, trials in found.items() if trials
+        )
+        if report != reported:
+            logger.info("of %d trials: %s", search.settings.trials, report)
+            reported = report
+        if left:
+            ended_in_vain = ended_in_vain + len(ended) if left == left_before else 0
+            left_before = left
+            _check_last_words(ended, ended_in_vain > search.retries + search.workers)
+            missing = min(search.workers, left) - len(jobs)
+            if missing > 0:
+                jobs += _started(search, executor, missing)
+        elif not jobs:
+            return found
+        time.sleep(_POLL_SECONDS[search.cluster])
 
 
 def _started(search: Search, executor: Any, number: int) -> list[Any]:
-    """Start so many workers, in Slurm as an array."""
+    """Start some workers, in Slurm as one array."""
     # Ctrl-C reaches all processes of a terminal: those started here, which inherit that it is
     # blocked, leave it to the launcher, which gets it when they are started.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -94,9 +113,10 @@ def _started(search: Search, executor: Any, number: int) -> list[Any]:
 
 
 def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
-    """Raise what has ended a worker, if that is no kill, or ends one after the other."""
+    """Raise the error that has ended a worker; a kill is none, unless no worker gets anywhere."""
     for job in ended:
-        last = ((job.stderr() or "").strip().splitlines() or ["nothing"])[-1]
+        said = (job.stderr() or "").strip() or "nothing"
+        last = said.splitlines()[-1]
         if last.startswith(SpikejouleError.__module__):
             raise SpikejouleError(last.partition(": ")[2])
         if again_and_again:

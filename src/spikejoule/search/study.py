@@ -51,7 +51,7 @@ warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
 TRAINED, GIVEN_UP = TrialState.COMPLETE, TrialState.PRUNED
-Found = dict[TrialState, list[FrozenTrial]]
+FoundTrials = dict[TrialState, list[FrozenTrial]]
 """The trials of a search by what has become of them; those that wait are to be run again."""
 
 
@@ -61,11 +61,12 @@ def open_study(search: Search) -> optuna.Study:
     Raises ParameterError if it was begun with another specification, or cannot be kept there by
     several workers, and StoreError if the database cannot be used.
     """
-    name, now = search.settings.study, search.specification
+    name = search.settings.study
+    specification = search.specification
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if search.storage.startswith("sqlite:"):
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    opened = partial(
+    open_storage = partial(
         RDBStorage,
         search.storage,
         engine_kwargs=arguments,
@@ -75,17 +76,20 @@ def open_study(search: Search) -> optuna.Study:
     )
     with database_errors(search):
         try:
-            storage = opened()
+            storage = open_storage()
         except DBAPIError:  # perhaps another process was making the same tables
             time.sleep(_WAIT_SECONDS)
-            storage = opened()
+            storage = open_storage()
         study = optuna.create_study(
             storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True
         )
         if SPECIFICATION not in study.user_attrs and not study.get_trials(deepcopy=False):
-            study.set_user_attr(SPECIFICATION, now)
+            study.set_user_attr(SPECIFICATION, specification)
         begun = study.user_attrs.get(SPECIFICATION, {})
-    if differing := sorted(of for of in {*begun, *now} if begun.get(of) != now.get(of)):
+    differing = sorted(
+        key for key in {*begun, *specification} if begun.get(key) != specification.get(key)
+    )
+    if differing:
         other = ", ".join(differing) if begun else "versions of `spikejoule search`"
         raise ParameterError(
             f"the study {name} in {shown_uri(search.storage)} was begun with other {other}: "
@@ -110,21 +114,21 @@ def number_of(trial: FrozenTrial | optuna.Trial) -> int:
     return int(trial.user_attrs.get(NUMBER, trial.number))
 
 
-def by_state(trials: Iterable[FrozenTrial]) -> Found:
+def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:
     """Trials of Optuna's by what has become of them.
 
     No trials of the search are those that were killed and are run again as others, which Optuna has
     failed, and what has no number: combinations that are not allowed, and what has not drawn yet,
     perhaps since its worker was killed.
     """
-    found: Found = {state: [] for state in TrialState if state != TrialState.FAIL}
+    found: FoundTrials = {state: [] for state in TrialState if state != TrialState.FAIL}
     for trial in trials:
         if trial.state in found and NUMBER in trial.user_attrs:
             found[trial.state].append(trial)
     return found
 
 
-def left_of(search: Search, found: Found) -> int:
+def left_of(search: Search, found: FoundTrials) -> int:
     """How many trials are still to come, those that are begun included."""
     over = [*found[TRAINED], *found[GIVEN_UP]]
     begun = len(found[TrialState.RUNNING]) + len(found[TrialState.WAITING])

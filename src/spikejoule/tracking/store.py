@@ -20,7 +20,7 @@ import psutil
 from filelock import FileLock
 
 from spikejoule.core.errors import SpikejouleError, StoreError
-from spikejoule.core.resume import is_running, start_of
+from spikejoule.core.processes import is_running, start_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
