@@ -23,11 +23,12 @@ import numpy as np
 
 from benchmarks.job import Job
 from benchmarks.machine import own_peak_mib, timed
-from benchmarks.rows import Measurement, Plan
+from benchmarks.measurement import Measurement, Plan
+from benchmarks.peers.project import epoch_events
+from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.kernels.layout import aligned_zeros, padded
 from spikejoule.engine.kernels.structures import Block, BySource
-from spikejoule.engine.kernels.vector import LANES, MAX_BLOCK, accumulate_rows
+from spikejoule.engine.kernels.vector import MAX_BLOCK, accumulate_rows
 
 # Samples whose gradient additions are done together: the fastest of 1, 4 and 16.
 GROUP_SAMPLES = 16
@@ -154,8 +155,6 @@ def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurem
     The input events are those of one epoch; the hidden events are those of the network that the
     event engine has after as many epochs as its own measurement warms it up with.
     """
-    from benchmarks.peers.project import epoch_events
-
     state, layers = epoch_events(job, data, plan)
     prepared, lanes = prepare_additions(state, layers), numba.get_num_threads()
 

@@ -25,8 +25,9 @@ import argparse
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import numba
 import numpy as np
@@ -38,22 +39,32 @@ from benchmarks.machine import describe, positive, timed
 from benchmarks.peers.project import EventEngine
 from spikejoule.core.store import text_table
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import event
+from spikejoule.engine import event, fully_connected, optimizer
 from spikejoule.engine.kernels.backward import add_groups, prepare_groups
-from spikejoule.engine.kernels.structures import Batch, Learning, NetworkArrays, Workspace
-from spikejoule.engine.workspace import share
+from spikejoule.engine.kernels.structures import LabelledBatch, Learning, NetworkArrays, Workspace
+from spikejoule.engine.sharing import share
 
-CALLS = {"gradient_of_batch": "gradient", "gather_gradient": "gather", "adam_step": "optimizer"}
+# The module that calls each kernel of a training step.
+CALLS = {
+    "gradient": (fully_connected, "gradient_of_batch"),
+    "gather": (event, "gather_gradient"),
+    "optimizer": (optimizer, "adam_step"),
+}
 THREADS = 1
 
 Seconds = dict[str, list[float]]
 
 
 def _pieces(
-    seconds: Seconds, batch: Batch, learning: Learning, network: NetworkArrays, workspace: Workspace
+    seconds: Seconds,
+    batch: LabelledBatch,
+    learning: Learning,
+    network: NetworkArrays,
+    workspace: Workspace,
 ) -> None:
     """Time the pieces of a batch's gradient, the groups of a lane one after the other."""
-    strides, bounds = (tuple(of.tolist()) for of in (network.layers[:, 2], batch.bounds))
+    strides = tuple(network.layers[:, 2].tolist())
+    bounds = tuple(batch.bounds.tolist())
     sharing = share(strides, bounds, workspace.group_size, len(bounds) - 1, THREADS)
     prepare = add = 0.0
     for groups in sharing.turns:
@@ -66,28 +77,28 @@ def _pieces(
 @contextmanager
 def recorded(seconds: Seconds, in_pieces: bool) -> Iterator[None]:
     """Time the calls of `train_batch` within the block, or the pieces of its gradient."""
-    kept = {name: getattr(event, name) for name in CALLS}
 
-    def recording(name: str) -> Callable[..., Any]:
+    def recording(part: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
-            took, result = timed(kept[name], *arguments)
-            seconds[CALLS[name]].append(took)
+            took, result = timed(kernel, *arguments)
+            seconds[part].append(took)
             return result
 
         return call
 
     def pieces(*arguments: Any) -> None:
         workspace = arguments[3]
-        workspace.counts[:], workspace.losses[:] = 0, 0
+        workspace.counts[:] = 0
+        workspace.losses[:] = 0
         _pieces(seconds, *arguments[:4])
 
-    vars(event).update({name: recording(name) for name in CALLS})
-    if in_pieces:
-        event.gradient_of_batch = pieces
-    try:
+    with ExitStack() as patches:
+        for part, (module, name) in CALLS.items():
+            call = recording(part, getattr(module, name))
+            if in_pieces and part == "gradient":
+                call = pieces
+            patches.enter_context(patch.object(module, name, call))
         yield
-    finally:
-        vars(event).update(kept)
 
 
 def additions(state: Mapping[str, np.ndarray], layers: list[EventList]) -> tuple[float, float]:

@@ -68,7 +68,8 @@ import numpy as np
 from benchmarks.images import load_benchmark_images
 from benchmarks.job import JOBS, SEED_JOB, Job
 from benchmarks.machine import cores, describe, positive
-from benchmarks.rows import LIMIT, PEERS, ROWS, Measurement, Plan, measure_row, rows_of
+from benchmarks.measurement import Measurement, Plan
+from benchmarks.rows import LIMIT, PEERS, ROWS, measure_row, rows_of
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import text_table
 

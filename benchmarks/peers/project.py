@@ -7,7 +7,7 @@ zeros and ones. A row of a single engine never imports the other: `event` runs w
 import numpy as np
 
 from benchmarks.job import Job, initial_state
-from benchmarks.rows import Plan
+from benchmarks.measurement import Plan
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.latency import Latency

@@ -13,7 +13,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import PRODUCTS, Currents, EventList, Products
 from spikejoule.engine import choose_engine, engine_to_train, make_engine, run_network
 from spikejoule.engine.choice import resolve_device
-from spikejoule.engine.event import EventEngine
+from spikejoule.engine.event import event_engine
 from spikejoule.engine.interface import Engine, EngineSettings
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
@@ -56,7 +56,7 @@ def witnesses(
     architecture: Network, state: dict[str, Any], settings: LearningSettings
 ) -> list[Engine]:
     """The same network in each engine, in float64; the event engine alone without PyTorch."""
-    engines: list[Engine] = [EventEngine(architecture, state, settings, np.float64)]
+    engines: list[Engine] = [event_engine(architecture, state, settings, np.float64)]
     if WITH_TORCH:
         engines.append(DenseEngine(architecture, state, settings, "cpu", np.float64))
     return engines
@@ -262,12 +262,12 @@ def test_a_network_of_integers_refuses_constant_currents() -> None:
 def test_nothing_of_a_batch_shows_in_the_next(lanes: int) -> None:
     """Of other sizes, windows and kinds; and warming up changes nothing."""
     architecture, state = firing_network(9, 33, 5, 3)
-    engine = EventEngine(architecture, state, LEARNING, np.float64, lanes)
+    engine = event_engine(architecture, state, LEARNING, np.float64, lanes)
     inputs = [batch(architecture, *sizes)[1:] for sizes in ((7, 6), (1, 6), (2, 9), (8, 1))]
     inputs += [direct_batch(architecture, 8, 6)[1:], inputs[0]]
     for events, labels in inputs:
         engine.warm_up(events)
-        fresh = EventEngine(architecture, engine.state(), LEARNING, np.float64, lanes)
+        fresh = event_engine(architecture, engine.state(), LEARNING, np.float64, lanes)
         (outcome, found), (expected, gradients) = (
             one.gradients(events, labels) for one in (engine, fresh)
         )
@@ -287,9 +287,9 @@ def test_the_real_network_in_float32() -> None:
     ).astype(np.uint8)
     events = encode(images, 50, 80.0, draw_key(1, "test", 0))
     engines = {
-        "event": EventEngine(architecture, state, LEARNING),
+        "event": event_engine(architecture, state, LEARNING),
         "dense": DenseEngine(architecture, state, LEARNING),
-        "float64": EventEngine(architecture, state, LEARNING, np.float64),
+        "float64": event_engine(architecture, state, LEARNING, np.float64),
     }
     spikes = {
         name: [layer.to_dense(np.bool_) for layer in engine.run(events)]
@@ -372,7 +372,7 @@ class TestAdam:
 def test_weights_of_pixels_that_never_fire_do_not_slow_training_down() -> None:
     architecture, state = firing_network(60, 32, 10)
     settings, rate = LearningSettings(weight_decay=0.1), 0.01
-    engine = EventEngine(architecture, state, settings)
+    engine = event_engine(architecture, state, settings)
     dense = np.zeros((4, 3, 60), dtype=np.uint8)
     dense[:, :, :5] = 1
     events, labels = EventList.from_dense(dense), np.array([0, 1, 2, 3])

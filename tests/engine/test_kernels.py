@@ -17,12 +17,18 @@ from spikejoule.compiling import bits
 from spikejoule.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import SPARE_SPIKES
-from spikejoule.engine.event import EventEngine
+from spikejoule.engine.event import event_engine
+from spikejoule.engine.fully_connected import layer_table, slots_for
 from spikejoule.engine.interface import Engine
 from spikejoule.engine.kernels import vector
-from spikejoule.engine.kernels.layout import ParameterLayout
-from spikejoule.engine.kernels.structures import RESET_TO_ZERO, Block, Layer, Neuron, Spikes
-from spikejoule.engine.workspace import slots_for
+from spikejoule.engine.kernels.structures import (
+    RESET_TO_ZERO,
+    Block,
+    Layer,
+    NeuronConstants,
+    Spikes,
+)
+from spikejoule.engine.layout import ParameterLayout
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -51,7 +57,7 @@ def engine_of(
     **learning: Any,
 ) -> Engine:
     if name == "event":
-        return EventEngine(architecture, state, LearningSettings(**learning), dtype)
+        return event_engine(architecture, state, LearningSettings(**learning), dtype)
     from spikejoule.engine.dense import DenseEngine
 
     return DenseEngine(architecture, state, LearningSettings(**learning), "cpu", dtype)
@@ -95,7 +101,7 @@ class TestExactSpikes:
         state["layer2.synapses.weight"][[0, 65_534], 1] = 1.0
         dense = np.zeros((1, 2, 65_535), dtype=np.uint8)
         dense[0, 1, 65_534] = 1
-        hidden, output = EventEngine(architecture, state).run(EventList.from_dense(dense))
+        hidden, output = event_engine(architecture, state).run(EventList.from_dense(dense))
         assert (hidden.sources.tolist(), hidden.offsets.tolist()) == ([1], [0, 0, 1])
         assert (output.sources.tolist(), output.offsets.tolist()) == ([0, 65_534], [0, 0, 2])
 
@@ -104,7 +110,7 @@ class TestExactSpikes:
     def test_small_chunks(self, engine: str, samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
         architecture, state = exact(11, 18, 4)
         events = EventList.from_dense(np.random.default_rng(2).integers(0, 2, (9, 7, 11)))
-        whole = EventEngine(architecture, state).run(events)
+        whole = event_engine(architecture, state).run(events)
         elements = max(1, samples * 18 * 7)
         if engine == "event":
             monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", 4 * elements)
@@ -159,7 +165,7 @@ def test_a_leak_of_integers_is_rounded_down_exactly(sign: int) -> None:
     values = sign * np.random.default_rng(1).integers(0, 2**24, 4000 * LANES)
     constants = (230 / 256, np.inf, 1 / 64, 64, -np.inf, np.inf)
     decay, threshold, unit, per_unit, lowest, highest = map(np.float32, constants)
-    neuron = Neuron(decay, threshold, RESET_TO_ZERO, 1, unit, per_unit, lowest, highest)
+    neuron = NeuronConstants(decay, threshold, RESET_TO_ZERO, 1, unit, per_unit, lowest, highest)
     spikes = Spikes(np.zeros(1, np.uint16), np.array([0, 1, 1]))
     layer, fired = Layer(1, LANES, LANES, 0, LANES, 0, 0), np.zeros(2, np.uint16)
     for block in values.reshape(-1, LANES):
@@ -218,9 +224,9 @@ class TestThreads:
         assert len({digests[0] for digests in found.values()}) == len(with_threads.CASES)
 
     def test_a_group_that_is_too_large(self) -> None:
-        layout = ParameterLayout.of(Network.of_layers(1, (60_000,), 1))
-        assert [slots_for(layout, 50, 2, threads) for threads in (2, 16)] == [2, 6]
-        assert [slots_for(layout, 500, 2, threads) for threads in (2, 16)] == [2, 2]
+        layers = layer_table(ParameterLayout.of(Network.of_layers(1, (60_000,), 1)))
+        assert [slots_for(layers, 50, 2, threads) for threads in (2, 16)] == [2, 6]
+        assert [slots_for(layers, 500, 2, threads) for threads in (2, 16)] == [2, 2]
 
 
 SMALL_KERNEL = """

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
-from spikejoule.engine.event import run_integers
 from spikejoule.engine.interface import Engine
+from spikejoule.engine.quantised import run_integers
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire

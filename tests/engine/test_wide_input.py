@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spikejoule.encoding.events import EventList, load_events, save_events
-from spikejoule.engine.event import EventEngine
+from spikejoule.engine.event import event_engine
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 
@@ -56,8 +56,8 @@ def test_training_and_running_are_those_of_the_used_part() -> None:
     labels = np.arange(SAMPLES) % CLASSES
     # Without decay of the weights, which would be that of silent units too.
     settings = LearningSettings(weight_decay=0.0, grad_clip_norm=0.0)
-    wide = EventEngine(wide_network, wide_state, settings, np.float64)
-    narrow = EventEngine(narrow_network, narrow_state, settings, np.float64)
+    wide = event_engine(wide_network, wide_state, settings, np.float64)
+    narrow = event_engine(narrow_network, narrow_state, settings, np.float64)
     for _ in range(3):
         one = wide.train_batch(wide_spikes, labels, 0.01)
         other = narrow.train_batch(narrow_spikes, labels, 0.01)

@@ -1,24 +1,27 @@
-"""The event-driven engine of chains with convolution, pooling and recurrence.
+"""Kernels of chains with convolution, pooling and recurrence, with their tables.
 
-How they lie in flat arrays stands first; what the arrays are is said in kernels/chain.py. A fully
-connected layer is a convolution whose kernel is all of what is before it, so that there is one
-place behind it.
+What the tables hold is said in kernels/chain.py. A fully connected layer is a convolution whose
+kernel covers all of what is before it, so that there is one position behind it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.compiling.emit import LANES, aligned_zeros, padded
-from spikejoule.core.errors import ArtifactError
+from spikejoule.compiling.emit import LANES, aligned_zeros
 from spikejoule.encoding.events import EventList, source_type
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
-from spikejoule.engine.event import GRADIENT_LANES, EventEngine, constant_inputs, reset_code
+from spikejoule.engine.kernel_set import (
+    constant_inputs,
+    currents_of,
+    reset_code,
+    spikes_of,
+)
 from spikejoule.engine.kernels.chain import (
     ChainArrays,
     ChainWorkspace,
@@ -26,388 +29,349 @@ from spikejoule.engine.kernels.chain import (
     chain_forward_lanes,
     chain_gradient,
 )
-from spikejoule.engine.kernels.layout import LEARNED_PLACES, rows_in_chunks
-from spikejoule.engine.kernels.structures import Batch, ConstantInputs, ParameterRows, Spikes
-from spikejoule.engine.workspace import no_moments
-from spikejoule.network.learning import LearningSettings
-from spikejoule.network.network import Connection, Convolution, Network, Pooling, Shape, State
+from spikejoule.engine.kernels.structures import ConstantInputs, LabelledBatch, Learning
+from spikejoule.engine.layout import ConnectionLayout, Integers, Masks, ParameterLayout, Plane
+from spikejoule.network.network import Convolution, Network, Pooling
 
-Integers = NDArray[np.int64]
+NO_LINK = Link(*[0] * len(Link._fields))
 
 
 @dataclass(frozen=True)
-class Plane:
-    """Where the units of a population lie: by position, there by group and channel.
+class Taps:
+    """The patch of weights that an event at each place of a plane adds, place by place.
 
     Attributes:
-        shape: channels, height, width; units are counted in C order through it.
-        groups: of the channels, each padded to whole vectors.
+        targets: the position behind, [taps].
+        numbers: the position of the kernel, [taps].
+        counts: how many taps each place has, [places].
     """
 
-    shape: Shape
-    groups: int = 1
+    targets: Integers
+    numbers: Integers
+    counts: Integers
 
     @classmethod
-    def of(cls, shape: Shape, groups: int = 1) -> "Plane":
-        """That of a population of a shape, (n,) or (C, H, W)."""
-        return cls((*shape, 1, 1)[:3], groups)
-
-    @property
-    def positions(self) -> int:
-        """Height times width."""
-        return math.prod(self.shape[1:])
-
-    @property
-    def group_width(self) -> int:
-        """Elements of a group at a position."""
-        return padded(self.shape[0] // self.groups)
-
-    @property
-    def width(self) -> int:
-        """Elements of a position."""
-        return self.groups * self.group_width
-
-    @property
-    def columns(self) -> Integers:
-        """The element of each channel within a position, [C]."""
-        group, within = np.divmod(np.arange(self.shape[0]), self.shape[0] // self.groups)
-        return group * self.group_width + within
-
-    @property
-    def elements(self) -> Integers:
-        """The element of each unit, [n]."""
-        positions = np.arange(self.positions) * self.width
-        return (self.columns[:, None] + positions).reshape(-1)
+    def of(cls, connection: ConnectionLayout) -> "Taps":
+        """The taps of a connection."""
+        node, source, target = connection.connection, connection.source, connection.target
+        if not isinstance(node, Convolution):
+            numbers = np.arange(source.positions)
+            return cls(np.zeros_like(numbers), numbers, np.ones_like(numbers))
+        rows, columns = (_reached(node, source, target, axis) for axis in (0, 1))
+        # Place (y, x) meets kernel position (i, j) if it does so along either axis.
+        met = (rows[:, None, :, None] >= 0) & (columns[:, None, :] >= 0)
+        y, x, i, j = np.nonzero(met)
+        return cls(
+            targets=rows[y, i] * target.shape[2] + columns[x, j],
+            numbers=i * columns.shape[1] + j,
+            counts=met.sum(axis=(2, 3)).reshape(-1),
+        )
 
 
-@dataclass(eq=False)
-class _Tables:
-    """What is joined of the connections of a network, each behind those before it."""
+def _reached(node: Convolution, source: Plane, target: Plane, axis: int) -> Integers:
+    """The output along an axis for each input and kernel position, [size, kernel]; or -1."""
+    windows = node.windows
+    places = np.arange(source.shape[1 + axis])[:, None] + windows.padding[axis]
+    places = places - np.arange(windows.kernel[axis])
+    behind, rest = np.divmod(places, windows.stride[axis])
+    inside = (rest == 0) & (behind >= 0) & (behind < target.shape[1 + axis])
+    return np.where(inside, behind, -1)
 
-    network: Network
-    sources: list[Integers] = field(default_factory=list)
-    taps: list[Integers] = field(default_factory=list)
-    taps_of: list[Integers] = field(default_factory=list)
-    members: list[Integers] = field(default_factory=list)
-    members_of: list[Integers] = field(default_factory=list)
-    transposed: list[Integers] = field(default_factory=list)
-    factors: list[float] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    places: dict[str, Integers] = field(default_factory=dict)
-    size: int = 0
 
-    def add_rows(self, number: int, length: int, is_learned: bool = True) -> int:
-        """Rows of parameters; returns where they begin."""
-        start = self.size
-        self.starts += [start + k * length for k in range(number)]
-        self.lengths += [length * is_learned] * number
-        self.size += number * length
-        return start
+@dataclass(frozen=True)
+class LinkTables:
+    """What the kernels know of one link, in numbers that begin at 0 for each link.
 
-    def add(self, one: Connection, sender: Plane, target: Plane) -> Link:
-        """A connection between two populations, and its parameters."""
-        network, number = self.network, self.network.connections.index(one)
-        before = network.nodes[network.sources[one.name][0]]
-        plane, name = Plane.of(before.out_shape), network.weight_names[number]
-        taps, taps_of, n_taps = _taps(one, plane, target)
-        groups = one.groups if isinstance(one, Convolution) else 1
-        n_sources = plane.shape[0]
-        start = self.add_rows(n_sources, n_taps * target.group_width)
-        has_biases = network.has_bias and one in network.forward_connections
-        bias_start = self.add_rows(1, target.width, has_biases)
-        if has_biases:
-            self.places[f"{name.partition('.')[0]}.synapses.bias"] = bias_start + target.columns
+    Attributes:
+        link: its fields, those that depend on other links still 0.
+        places: where each unit that sends is, [n]; a unit in no window is at one place more, which
+            has no taps.
+        rows: where the weights of each such unit begin among the parameters, [n].
+        shifts: by how many elements its group is shifted, [n].
+        taps: the patches at all places.
+        tap_offsets: distances that a tap's target, its weights and its transposed weights have, for
+            each position behind and kernel position, (target, weights, transposed).
+        members: the positions of the sender, by the place they are at.
+        n_members: how many of them are at each place.
+        transposed: the place of each transposed weight among the parameters, -1 in the padding,
+            flat; empty where no deltas travel back.
+        factor: of the weights; 1 / size of the window behind average pooling.
+    """
 
-        # Of each weight in the shape of the state dict, and as [tap, reach, width of the sender].
-        axes = (groups, target.shape[0] // groups, n_sources // groups, n_taps)
-        group, within, channel, tap = np.ix_(*map(np.arange, axes))
-        channel, column = group * axes[2] + channel, group * target.group_width + within
-        places = start + (channel * n_taps + tap) * target.group_width + within
-        self.places[name] = places.reshape(one.weight_shape)
-        reach = int(column.max()) + 1
-        matrices = np.full((n_taps, reach, sender.width), -1)
-        matrices[tap, column, sender.columns[channel]] = places
-        first_matrix = sum(map(len, self.transposed))
-        if network.senders[number] > 0:
-            self.transposed.append(matrices.reshape(-1))
+    link: Link
+    places: Integers
+    rows: Integers
+    shifts: Integers
+    taps: Taps
+    tap_offsets: tuple[int, int, int]
+    members: Integers
+    n_members: Integers
+    transposed: Integers
+    factor: float
 
-        # A source that no window holds stands at a place more, which has no taps.
-        first_place, first_source = (sum(map(len, of)) for of in (self.taps_of, self.sources))
+    @classmethod
+    def of(cls, network: Network, layout: ConnectionLayout, sender: Plane) -> "LinkTables":
+        """The tables of a connection from a population, whose elements are those of `sender`."""
+        source, target = layout.source, layout.target
+        before = network.nodes[network.sources[layout.connection.name][0]]
         unit_of, factor = np.arange(before.n_out), 1.0
         if isinstance(before, Pooling):
             unit_of = before.window_of
             factor = 1 / math.prod(before.windows.kernel) if before.average else 1.0
-        channel, place = np.divmod(np.maximum(unit_of, 0), plane.positions)
-        place = np.where(unit_of < 0, plane.positions, place)
-        row = start + channel * n_taps * target.group_width
-        shift = channel // axes[2] * target.group_width
-        self.sources.append(np.stack((first_place + place, row, shift), axis=1))
-        of_position = place[: sender.positions]
-        self.add_places(
-            taps * (target.width, target.group_width, reach * sender.width) + (0, 0, first_matrix),
-            np.append(taps_of, 0),
-            np.argsort(of_position, kind="stable"),
-            np.bincount(of_position, minlength=plane.positions + 1),
+        channels, places = np.divmod(np.maximum(unit_of, 0), source.positions)
+        places = np.where(unit_of < 0, source.positions, places)
+        places_of_positions = places[: sender.positions]
+        reach = int(target.columns.max()) + 1
+        group_of_channel = channels // layout.weight_axes[2]
+        return cls(
+            link=NO_LINK._replace(
+                n_units=math.prod(target.shape),
+                positions=target.positions,
+                width=target.width,
+                stride=target.stride,
+                vectors=target.group_width // LANES,
+                bias_start=layout.biases.start,
+                n_places=source.positions + 1,
+                reach=reach,
+                is_ordered=int(target.positions == 1 and target.groups == 1),
+                counted=layout.number,
+            ),
+            places=places,
+            rows=layout.weights.start + channels * layout.weights.length,
+            shifts=group_of_channel * target.group_width,
+            taps=Taps.of(layout),
+            tap_offsets=(target.width, target.group_width, reach * sender.width),
+            members=np.argsort(places_of_positions, kind="stable"),
+            n_members=np.bincount(places_of_positions, minlength=source.positions + 1),
+            transposed=_transposed(layout, sender, reach)
+            if network.senders[layout.number] > 0
+            else np.empty(0, dtype=np.int64),
+            factor=factor,
         )
-        self.factors.append(factor)
-        return Link(
-            n_units=math.prod(target.shape),
-            positions=target.positions,
-            width=target.width,
-            stride=target.positions * target.width,
-            vectors=target.group_width // LANES,
-            bias_start=bias_start,
-            first_source=first_source,
-            first_place=first_place,
-            n_places=plane.positions + 1,
-            reach=reach,
-            first_unit=0,
-            is_ordered=int(target.positions == 1 and target.groups == 1),
-            recurrent=0,
-            counted=number,
+
+    @classmethod
+    def of_reader(cls) -> "LinkTables":
+        """What stands for the reader of the output: one place without taps."""
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(
+            link=NO_LINK._replace(n_places=1),
+            places=nothing,
+            rows=nothing,
+            shifts=nothing,
+            taps=Taps(nothing, nothing, nothing),
+            tap_offsets=(0, 0, 0),
+            members=np.zeros(1, dtype=np.int64),
+            n_members=np.ones(1, dtype=np.int64),
+            transposed=nothing,
+            factor=1.0,
         )
 
-    def add_places(
-        self, taps: Integers, taps_of: Integers, members: Integers, members_of: Integers
-    ) -> None:
-        """Places, with what belongs to them and how much to each."""
-        self.taps.append(taps)
-        self.taps_of.append(taps_of)
-        self.members.append(members)
-        self.members_of.append(members_of)
 
-    def add_end(self) -> Link:
-        """What reads the output: nothing, from one place."""
-        first_place, nothing = sum(map(len, self.taps_of)), np.zeros(1, dtype=np.int64)
-        self.add_places(np.empty((0, 3), dtype=np.int64), nothing, nothing, nothing + 1)
-        self.factors.append(1.0)
-        end = Link(*[0] * len(Link._fields))
-        return end._replace(first_place=first_place, n_places=1)
-
-
-def _taps(one: Connection, plane: Plane, target: Plane) -> tuple[Integers, Integers, int]:
-    """The patches of events at all places before a connection.
-
-    Returns:
-        of each tap the position behind and twice its number, [taps, 3]; how many taps each place
-        has; and how many the kernel has.
-    """
-    if not isinstance(one, Convolution):
-        number = np.arange(plane.positions)
-        return np.stack((0 * number, number, number), axis=1), 0 * number + 1, plane.positions
-    along = []
-    for axis in (0, 1):
-        places = np.arange(plane.shape[1 + axis])[:, None] + one.windows.padding[axis]
-        places = places - np.arange(one.windows.kernel[axis])
-        behind, rest = np.divmod(places, one.windows.stride[axis])
-        inside = (rest == 0) & (behind >= 0) & (behind < target.shape[1 + axis])
-        along.append(np.where(inside, behind, -1))
-    rows, columns = along
-    met = (rows[:, None, :, None] >= 0) & (columns[:, None, :] >= 0)
-    y, x, of_row, of_column = np.nonzero(met)
-    positions = rows[y, of_row] * target.shape[2] + columns[x, of_column]
-    number = of_row * columns.shape[1] + of_column
-    taps = np.stack((positions, number, number), axis=1)
-    return taps, met.sum(axis=(2, 3)).reshape(-1), rows.shape[1] * columns.shape[1]
+def _transposed(layout: ConnectionLayout, sender: Plane, reach: int) -> Integers:
+    """The place of each weight among the parameters, by [tap, reach, width of the sender]."""
+    axes = layout.weight_axes
+    groups, targets, sources, n_taps = np.ix_(*map(np.arange, axes))
+    channels = groups * axes[2] + sources
+    columns = groups * layout.target.group_width + targets
+    starts = layout.weights.start + channels * layout.weights.length
+    matrices = np.full((axes[3], reach, sender.width), -1)
+    places = starts + n_taps * layout.target.group_width + targets
+    matrices[n_taps, columns, sender.columns[channels]] = places
+    return matrices.reshape(-1)
 
 
 @dataclass(frozen=True, eq=False)
-class ChainLayout:
-    """Positions of weights and biases in a flat array, and the tables of the kernels.
+class ChainTables:
+    """The tables of all links, one behind the other; see ``ChainArrays`` for the fields."""
 
-    It stands where ``ParameterLayout`` stands for chains of fully connected layers. The weights of
-    a channel of what sends are one row, by tap and then by channel behind, each group of these
-    padded to whole vectors.
-
-    Attributes:
-        network: whose layout it is.
-        layers: the link of each population.
-        tables: the fields of ``ChainArrays`` that follow from the structure of a network.
-        rows: every row of parameters, in chunks of about equal size.
-        learned_start: first element of the neurons' own parameters, a vector for each layer; -1 if
-            they learn none.
-        places: of each parameter of the state dict, in its shape.
-        size: elements of the flat array; the last vector is of zeros.
-    """
-
-    network: Network
-    layers: tuple[Link, ...]
-    tables: Mapping[str, NDArray[Any]]
-    rows: ParameterRows
-    learned_start: int
-    places: Mapping[str, Integers]
-    size: int
+    links: tuple[Link, ...]
+    transposed_from: NDArray[np.int32]
+    sources: NDArray[np.int32]
+    taps_of: NDArray[np.int32]
+    taps: NDArray[np.int32]
+    members_of: NDArray[np.int32]
+    members: NDArray[np.int32]
+    units: NDArray[np.int32]
+    numbers: NDArray[Any]
+    factors: NDArray[np.float64]
 
     @classmethod
-    def of(cls, network: Network) -> "ChainLayout":
-        """Lay out the parameters of a chain."""
-        forward, joined, learned_start = network.forward_connections, _Tables(network), -1
-        groups = [1, *(one.groups if isinstance(one, Convolution) else 1 for one in forward)]
-        planes = [
-            Plane.of(one.out_shape, of) for one, of in zip(network.layers, groups, strict=True)
+    def of(cls, layout: ParameterLayout) -> "ChainTables":
+        """The links of each population, of the output's reader, and recurrent ones, joined."""
+        network, forward = layout.network, layout.forward
+        planes = [Plane.of(network.input.out_shape), *(one.target for one in forward)]
+        tables = [
+            LinkTables.of(network, connection, sender)
+            for connection, sender in zip(forward, planes[:-1], strict=True)
         ]
-        links = [
-            joined.add(one, *pair)._replace(first_unit=first)
-            for one, pair, first in zip(forward, pairwise(planes), _starts(planes), strict=True)
-        ]
-        units = np.full(_starts(planes)[-1] + links[-1].stride, -1)
-        for link, plane in zip(links, planes[1:], strict=True):
-            units[link.first_unit + plane.elements] = np.arange(link.n_units)
-        links.append(joined.add_end())
-        for one in _in_order_of_links(network)[len(forward) :]:
-            number = network.senders[network.connections.index(one)]
-            own = joined.add(one, planes[number], planes[number])
-            links[number - 1] = links[number - 1]._replace(recurrent=len(links))
-            links.append(own._replace(first_unit=links[number - 1].first_unit))
-        if network.neuron.learned_names:
-            learned_start = joined.add_rows(len(forward), LANES)
-        for name in network.neuron.learned_names:
-            for number in range(len(forward)):
-                place = learned_start + number * LANES + LEARNED_PLACES[name]
-                joined.places[f"layer{number + 1}.neurons.{name}"] = np.array([place])
+        tables.append(LinkTables.of_reader())
+        for connection in layout.connections[len(forward) :]:
+            tables.append(LinkTables.of(network, connection, connection.target))
+        links = _numbered(layout, tables)
+        transposed = np.concatenate([table.transposed for table in tables])
+        n_taps = np.concatenate([_with_last_place(table.taps.counts) for table in tables])
+        n_members = np.concatenate([table.n_members for table in tables])
         return cls(
-            network=network,
-            layers=tuple(links[: len(forward)]),
-            tables=_as_arrays(joined, links, units),
-            rows=rows_in_chunks(joined.starts, joined.lengths, joined.size),
-            learned_start=learned_start,
-            places={name: joined.places[name] for name in network.parameter_shapes()},
-            size=joined.size + LANES,
+            links=links,
+            # The last vector of the parameters is zeros.
+            transposed_from=_int32(np.where(transposed < 0, layout.size - LANES, transposed)),
+            sources=_int32(_joined_sources(tables, links)),
+            taps_of=_int32(np.cumsum([0, *n_taps])),
+            taps=_int32(_joined_taps(tables)),
+            members_of=_int32(np.cumsum([0, *n_members])),
+            members=_int32(np.concatenate([table.members for table in tables])),
+            units=_int32(_units_of_elements(planes[1:])),
+            numbers=np.empty(0, source_type(max(link.stride for link in links))),
+            factors=np.array([table.factor for table in tables]),
         )
 
-    def pack(self, state: Mapping[str, NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
-        """Flat array of a state dict.
 
-        Raises:
-            ArtifactError: a parameter is missing or of another shape.
-        """
-        flat = aligned_zeros((self.size,), dtype)
-        for name, places in self.places.items():
-            given = state[name].shape if name in state else "nothing"
-            if given != places.shape:
-                raise ArtifactError(f"{name} must be of shape {places.shape}, but is of {given}")
-            flat[places] = state[name]
-        return flat
+def _int32(values: NDArray[Any]) -> NDArray[np.int32]:
+    return values.astype(np.int32)
 
-    def unpack(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """State dict of a flat array; the arrays are contiguous copies."""
-        return {name: flat[places] for name, places in self.places.items()}
 
-    def learned(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """The neurons' own parameters alone, under their names in the state dict."""
-        return {name: of for name, of in self.unpack(flat).items() if ".neurons." in name}
+def _with_last_place(counts: Integers) -> Integers:
+    """The taps of each place, and of one more that has none."""
+    return np.append(counts, 0)
 
-    def pack_masks(
-        self, masks: Mapping[str, NDArray[np.bool_]], dtype: DTypeLike
-    ) -> tuple[NDArray[Any], Integers]:
-        """Ones for all parameters but the masked synapses, and the synapses of every source.
 
-        Args:
-            masks: by the name of a weight matrix, False where a synapse is removed.
-            dtype: of the ones and zeros.
-        """
-        kept = aligned_zeros((self.size,), dtype)
-        kept[:] = 1
-        for name, mask in masks.items():
-            kept[self.places[name]] = mask
-        bound = self.network.with_weights(
-            {name: kept[self.places[name]] for name in self.network.weight_names}
+def _starts(sizes: Sequence[int]) -> list[int]:
+    """Where parts of these sizes begin, one behind the other."""
+    return list(accumulate(sizes[:-1], initial=0))
+
+
+def _numbered(layout: ParameterLayout, tables: Sequence[LinkTables]) -> tuple[Link, ...]:
+    """The links with all that depends on other links."""
+    n_layers = len(layout.forward)
+    first_sources = _starts([table.places.size for table in tables])
+    first_places = _starts([table.link.n_places for table in tables])
+    links = [
+        table.link._replace(first_source=first_source, first_place=first_place)
+        for table, first_source, first_place in zip(
+            tables, first_sources, first_places, strict=True
         )
-        fan_outs = [bound.fan_out_of(one, pruned=True) for one in _in_order_of_links(bound)]
-        return kept, np.concatenate(fan_outs)
+    ]
+    # The reader of the output has no units, and so no sources.
+    links[n_layers] = links[n_layers]._replace(first_source=0)
+    first_units = _starts([link.stride for link in links[: n_layers + 1]])
+    for number, first_unit in enumerate(first_units[:n_layers]):
+        links[number] = links[number]._replace(first_unit=first_unit)
+    for number, connection in enumerate(layout.connections[n_layers:], start=n_layers + 1):
+        layer = layout.network.senders[connection.number] - 1
+        links[layer] = links[layer]._replace(recurrent=number)
+        links[number] = links[number]._replace(first_unit=links[layer].first_unit)
+    return tuple(links)
 
 
-def _starts(planes: Sequence[Plane]) -> list[int]:
-    """Where the elements of each population but the input begin among those of all."""
-    sizes = (plane.positions * plane.width for plane in planes[1:-1])
-    return list(accumulate(sizes, initial=0))
+def _joined_sources(tables: Sequence[LinkTables], links: Sequence[Link]) -> Integers:
+    """Place, row and shift of each unit that sends, flat."""
+    joined = [
+        np.stack((link.first_place + table.places, table.rows, table.shifts), axis=1)
+        for table, link in zip(tables, links, strict=True)
+    ]
+    return np.concatenate(joined).reshape(-1)
 
 
-def _in_order_of_links(network: Network) -> list[Connection]:
-    """The connections of a chain, recurrent ones last."""
-    forward = network.forward_connections
-    return [*forward, *(one for one in network.connections if one not in forward)]
+def _joined_taps(tables: Sequence[LinkTables]) -> Integers:
+    """Target, weights and transposed weights of each tap, flat."""
+    first_transposed = _starts([table.transposed.size for table in tables])
+    joined = []
+    for table, first in zip(tables, first_transposed, strict=True):
+        targets, numbers = table.taps.targets, table.taps.numbers
+        target, weights, transposed = table.tap_offsets
+        columns = (targets * target, numbers * weights, first + numbers * transposed)
+        joined.append(np.stack(columns, axis=1))
+    return np.concatenate(joined).reshape(-1)
 
 
-def _as_arrays(joined: _Tables, links: Sequence[Link], units: Integers) -> dict[str, NDArray[Any]]:
-    transposed = np.concatenate([np.empty(0, dtype=np.int64), *joined.transposed])
-    tables = {
-        "transposed_from": np.where(transposed < 0, joined.size, transposed),
-        "sources": np.concatenate(joined.sources).reshape(-1),
-        "taps_of": np.cumsum([0, *np.concatenate(joined.taps_of)]),
-        "taps": np.concatenate(joined.taps).reshape(-1),
-        "members_of": np.cumsum([0, *np.concatenate(joined.members_of)]),
-        "members": np.concatenate(joined.members),
-        "units": units,
-    }
-    widest = max(link.stride for link in links)
-    return {
-        **{name: values.astype(np.int32) for name, values in tables.items()},
-        "links": np.array(links, dtype=np.int64),
-        "factors": np.array(joined.factors),
-        "numbers": np.empty(0, source_type(widest)),
-    }
+def _units_of_elements(populations: Sequence[Plane]) -> Integers:
+    """The unit of each element of all populations, -1 in the padding."""
+    parts = []
+    for plane in populations:
+        units = np.full(plane.stride, -1)
+        units[plane.elements] = np.arange(math.prod(plane.shape))
+        parts.append(units)
+    return np.concatenate(parts)
 
 
-MANY_LANES = 8
-"""Parts in which the gradient of a batch is summed where it is small: a lane is a thread's."""
-
-SMALL_GRADIENT = 1 << 17
-"""Parameters of a network whose gradient is small."""
-
-
-class ChainEngine(EventEngine):
-    """As :class:`EventEngine`, of layers at places of a plane, and of recurrent ones.
+class ChainKernels:
+    """The kernels of any chain in floating point; see `spikejoule.engine.kernel_set.KernelSet`.
 
     Args:
-        architecture: a chain of LIF neurons in floating point.
-        state, settings, dtype: as of :class:`EventEngine`.
-        lanes: parts in which the gradient of a batch is summed; by default it follows from the
-            network, never from the machine.
+        layout: where the parameters are.
+        parameters: flat, those that run; the kernels read them where they are.
+        lanes: parts in which the gradient of a batch is summed.
     """
 
-    def __init__(
-        self,
-        architecture: Network,
-        state: State,
-        settings: LearningSettings | None = None,
-        dtype: DTypeLike = np.float32,
-        lanes: int | None = None,
-    ) -> None:
-        if lanes is None:
-            n_parameters = sum(map(np.prod, architecture.parameter_shapes().values()))
-            lanes = MANY_LANES if n_parameters <= SMALL_GRADIENT else GRADIENT_LANES
-        super().__init__(architecture, state, settings, dtype, lanes)
-
-    def _layout_of(self, architecture: Network) -> ChainLayout:
-        return ChainLayout.of(architecture)
-
-    def _arrays(self, architecture: Network, fan_outs: NDArray[np.int64]) -> ChainArrays:
-        layout, dtype = self._layout, self._learned.dtype
-        return ChainArrays(
-            **{**layout.tables, "factors": layout.tables["factors"].astype(dtype)},
-            parameters=self._learned,
-            transposed=aligned_zeros(layout.tables["transposed_from"].shape, dtype),
-            fan_outs=fan_outs,
-            constants=np.empty((len(layout.layers), 6), dtype),
-            reset=reset_code(architecture),
+    def __init__(self, layout: ParameterLayout, parameters: NDArray[Any], lanes: int) -> None:
+        self._layout = layout
+        self._lanes = lanes
+        self._workspace: ChainWorkspace | None = None
+        dtype = parameters.dtype
+        tables = ChainTables.of(layout)
+        self._links = tables.links
+        self._arrays = ChainArrays(
+            links=np.array(tables.links, dtype=np.int64),
+            parameters=parameters,
+            transposed=aligned_zeros(tables.transposed_from.shape, dtype),
+            transposed_from=tables.transposed_from,
+            sources=tables.sources,
+            taps_of=tables.taps_of,
+            taps=tables.taps,
+            members_of=tables.members_of,
+            members=tables.members,
+            units=tables.units,
+            numbers=tables.numbers,
+            fan_outs=np.concatenate(layout.fan_outs({})),
+            factors=tables.factors.astype(dtype),
+            constants=np.empty((len(layout.forward), 6), dtype),
+            reset=reset_code(layout.network),
             on_grid=0,
             learned_start=layout.learned_start,
-            learned_row=layout.rows.starts.size - len(layout.layers),
+            learned_row=layout.learned_row,
         )
 
-    def _prepare_training(self, n_steps: int, threads: int) -> Any:
-        """Allocate what training needs, once for a window."""
-        layout, dtype, lanes = self._layout, self._learned.dtype, self._lanes
-        if self._moments is None:
-            self._moments = no_moments(layout.size, dtype)
-        used = self._workspace
-        if used is None or used.n_steps != n_steps:
-            n_counts = 2 + len(layout.layers) + len(layout.network.connections)
+    @property
+    def constants(self) -> NDArray[Any]:
+        """See the protocol."""
+        return self._arrays.constants
+
+    @property
+    def fan_outs(self) -> Integers:
+        """Of each source of all links."""
+        return self._arrays.fan_outs
+
+    def prune(self, masks: Masks) -> None:
+        """See the protocol."""
+        self.fan_outs[:] = np.concatenate(self._layout.fan_outs(masks))
+
+    def add_gradients(
+        self,
+        batch: LabelledBatch,
+        currents: ConstantInputs | None,
+        learning: Learning,
+        threads: int,
+    ) -> ChainWorkspace:
+        """See the protocol; a lane is a thread's, however many there are."""
+        arrays = self._arrays
+        n_steps = (batch.offsets.size - 1) // batch.labels.size
+        workspace = self._workspace_for(n_steps)
+        currents = currents or no_currents(arrays.parameters.dtype)
+        np.take(arrays.parameters, arrays.transposed_from, out=arrays.transposed, mode="clip")
+        # Plain tuples: numba looks up their type faster than that of a named one.
+        chain_gradient(
+            tuple(batch), tuple(currents), tuple(learning), tuple(arrays), tuple(workspace)
+        )
+        return workspace
+
+    def _workspace_for(self, n_steps: int) -> ChainWorkspace:
+        """The workspace, allocated once for a window."""
+        if self._workspace is None or self._workspace.n_steps != n_steps:
+            layout, lanes = self._layout, self._lanes
+            n_counts = 2 + len(layout.forward) + len(layout.connections)
             self._workspace = ChainWorkspace(
                 n_steps=n_steps,
-                gradients=aligned_zeros((lanes, layout.size), dtype),
+                gradients=aligned_zeros((lanes, layout.size), self._arrays.parameters.dtype),
                 touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),
                 squares=np.zeros(layout.rows.chunks.size - 1),
                 losses=np.zeros(lanes),
@@ -415,31 +379,19 @@ class ChainEngine(EventEngine):
             )
         return self._workspace
 
-    def _gradient_of(
-        self, batch: Batch, currents: ConstantInputs | None, workspace: Any, threads: int
-    ) -> None:
-        """Leave the gradient of each lane in the workspace, and its losses and counts."""
-        given = currents or _no_currents(self._learned.dtype)
-        named = (batch, given, self._learning, self._network, workspace)
-        network = self._network
-        np.take(network.parameters, network.transposed_from, out=network.transposed, mode="clip")
-        chain_gradient(*map(tuple, named))
+    def run_layer(self, events: EventList, number: int) -> EventList:
+        """See the protocol."""
+        n_steps, dtype = events.n_steps, self._arrays.parameters.dtype
+        currents = constant_inputs(events, dtype) or no_currents(dtype)
 
-    def _run_layer(self, events: EventList, number: int) -> EventList:
-        n_steps, dtype = events.n_steps, self._learned.dtype
-        currents = constant_inputs(events, dtype) or _no_currents(dtype)
+        def fill(samples: slice, out: LaneSpikes) -> None:
+            spikes = spikes_of(events, samples)
+            these = currents_of(currents, samples)
+            chain_forward_lanes(number, spikes, these, self._arrays, n_steps, out)
 
-        def fill(chosen: slice, out: LaneSpikes) -> None:
-            rows = slice(chosen.start * n_steps, chosen.stop * n_steps + 1)
-            spikes = Spikes(events.sources, events.offsets[rows])
-            of_chunk = currents.offsets[chosen.start : chosen.stop + 1]
-            these = currents._replace(offsets=of_chunk)
-            chain_forward_lanes(number, spikes, these, self._network, n_steps, out)
-
-        n_units = self._layout.layers[number].n_units
-        return collect_events(events.n_samples, n_steps, n_units, fill)
+        return collect_events(events.n_samples, n_steps, self._links[number].n_units, fill)
 
 
-def _no_currents(dtype: DTypeLike) -> ConstantInputs:
-    """Of an input of spikes."""
+def no_currents(dtype: DTypeLike) -> ConstantInputs:
+    """The constant inputs of an input of spikes."""
     return ConstantInputs(np.empty(0, np.uint16), np.empty(0, dtype), np.empty(0, np.int64))

@@ -60,14 +60,10 @@ def make_engine(
     """
     if architecture.quantisation is not None and not architecture.quantisation.exponents:
         architecture = with_grids(architecture, state)
-    if name == "event" and architecture.is_plain:
-        from spikejoule.engine.event import EventEngine
-
-        return EventEngine(architecture, state, settings, dtype)
     if name == "event":
-        from spikejoule.engine.chain import ChainEngine
+        from spikejoule.engine.event import event_engine
 
-        return ChainEngine(architecture, state, settings, dtype)
+        return event_engine(architecture, state, settings, dtype)
     from spikejoule.engine.dense import DenseEngine
 
     return DenseEngine(architecture, state, settings, device, dtype)

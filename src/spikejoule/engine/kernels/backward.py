@@ -18,10 +18,10 @@ from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.structures import (
-    Batch,
     Block,
     BySource,
     Kept,
+    LabelledBatch,
     Learning,
     NetworkArrays,
     Spikes,
@@ -275,13 +275,13 @@ def batch_gradient(batch, learning, network, workspace):
     changed. Which samples a lane has does not depend on the number of threads.
 
     Args:
-        batch, learning: the fields of ``Batch`` and ``Learning``, as plain tuples.
+        batch, learning: the fields of ``LabelledBatch`` and ``Learning``, as plain tuples.
         network: of ``NetworkArrays``, likewise; the transposed weights receive.
         workspace: of ``Workspace``, likewise, with a slot for each lane; gradients, touched rows,
             losses and counts receive.
     """
     named = NetworkArrays(*network)
-    of_lanes = Batch(*batch)
+    of_lanes = LabelledBatch(*batch)
     n_lanes = of_lanes.bounds.size - 1
     transpose_weights(n_lanes, named, n_lanes)
     _gradient_of_lane(n_lanes, of_lanes, Learning(*learning), named, Workspace(*workspace))

@@ -34,9 +34,9 @@ from spikejoule.engine.kernels.structures import (
     DECAY_PLACE,
     THRESHOLD_PLACE,
     Array,
-    Batch,
     Block,
     ConstantInputs,
+    LabelledBatch,
     Learning,
     Rows,
     Spikes,
@@ -144,7 +144,7 @@ class ChainWorkspace(NamedTuple):
     counts: Array
 
 
-class Memory(NamedTuple):
+class SampleMemory(NamedTuple):
     """What a sample is worked off in.
 
     Attributes:
@@ -190,7 +190,7 @@ def _aligned_zeros(size, like):
 
 @compiled_inline
 def _new_memory(chain, n_steps, sources):
-    """``Memory`` of zeros, for spikes of the type of some sources."""
+    """``SampleMemory`` of zeros, for spikes of the type of some sources."""
     n_layers = chain.constants.shape[0]
     elements, widest, most_units, width = 0, 0, 0, 0
     for number in range(n_layers):
@@ -199,7 +199,7 @@ def _new_memory(chain, n_steps, sources):
         widest, width = max(widest, link.stride), max(width, link.width)
         most_units = max(most_units, link.n_units)
     parameters, numbers = chain.parameters, chain.numbers
-    return Memory(
+    return SampleMemory(
         deltas=_aligned_zeros(elements * (n_steps + 1), parameters),
         sources=np.zeros((n_layers, n_steps * most_units + LISTED_AT_ONCE), sources.dtype),
         offsets=np.zeros((n_layers, n_steps + 1), np.int64),
@@ -247,7 +247,7 @@ def population_forward(number, sample, spikes, currents, chain, n_steps, memory,
         currents: ``ConstantInputs`` into the first link; without offsets if there are none.
         chain: ``ChainArrays``.
         n_steps: T.
-        memory: ``Memory``, whose deltas receive v before the reset.
+        memory: ``SampleMemory``, whose deltas receive v before the reset.
         out: ``Spikes`` of T rows that receive the population's from ``out.offsets[0]`` on, which
             the caller has set; up to SPARE_SPIKES places behind the last are overwritten.
 
@@ -314,8 +314,8 @@ def population_backward(number, chain, n_steps, surrogate, memory, gradient):
         chain: ``ChainArrays``.
         n_steps: T.
         surrogate: its constants.
-        memory: ``Memory`` with v of this population, whose place dL/dv takes; what neurons learn
-            receives.
+        memory: ``SampleMemory`` with v of this population, whose place dL/dv takes; what neurons
+            learn receives.
         gradient: the lane's, whose biases receive.
     """
     deltas, slopes = memory.deltas, memory.slopes
@@ -536,14 +536,14 @@ def chain_gradient(batch, currents, learning, chain, workspace):
     """Gradient of the mean loss of a batch, in one part per lane, a lane a thread.
 
     Args:
-        batch, learning: the fields of ``Batch``, whose `own` is not used, and of ``Learning``, as
-            plain tuples.
+        batch, learning: the fields of ``LabelledBatch``, whose `own` is not used, and of
+            ``Learning``, as plain tuples.
         currents: of ``ConstantInputs``, likewise; without offsets if there are none.
         chain: of ``ChainArrays``, likewise, with its transposed weights.
         workspace: of ``ChainWorkspace``, likewise; gradients, touched rows, losses and counts
             receive.
     """
-    named, given, arrays = Batch(*batch), ConstantInputs(*currents), ChainArrays(*chain)
+    named, given, arrays = LabelledBatch(*batch), ConstantInputs(*currents), ChainArrays(*chain)
     n_lanes = named.bounds.size - 1
     _gradient_of_lane(
         n_lanes, named, given, Learning(*learning), arrays, ChainWorkspace(*workspace)

@@ -106,7 +106,7 @@ def with_bias_at(layer, bias_start):
     )
 
 
-class Neuron(NamedTuple):
+class NeuronConstants(NamedTuple):
     """Constants of the LIF neuron of one layer (network/neurons/lif.py).
 
     Attributes:
@@ -151,7 +151,7 @@ class NetworkArrays(NamedTuple):
         learned_start: first parameter of the first layer's neurons; -1 if they learn none.
         learned_row: index of its row among all rows; each layer has one (kernels/deltas.py).
         constants: decay, threshold, unit, per_unit, lowest and highest of each layer's
-            :class:`Neuron`, real [L, 6].
+            :class:`NeuronConstants`, real [L, 6].
         reset, on_grid: of all neurons.
     """
 
@@ -170,7 +170,7 @@ class NetworkArrays(NamedTuple):
 def neuron_at(network, number):
     """The neuron of the layer of a number, counted from 0."""
     constants = network.constants
-    return Neuron(
+    return NeuronConstants(
         constants[number, 0],
         constants[number, 1],
         network.reset,
@@ -240,7 +240,7 @@ class Learning(NamedTuple):
     b: Real
 
 
-class Batch(NamedTuple):
+class LabelledBatch(NamedTuple):
     """A batch of samples and how it is shared out.
 
     Attributes:

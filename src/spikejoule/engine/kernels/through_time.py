@@ -19,7 +19,7 @@ from spikejoule.compiling.emit import (
     multiply_add,
     zeros,
 )
-from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, Neuron, Surrogate
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, NeuronConstants, Surrogate
 from spikejoule.network.surrogates import SURROGATES
 
 SURROGATE_CODES = {name: code for code, name in enumerate(SURROGATES)}
@@ -46,7 +46,9 @@ registers. Few widths, since each is compiled for every surrogate."""
 _Constants = tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value]
 
 
-def _broadcast_constants(builder: ir.IRBuilder, neuron: Neuron, surrogate: Surrogate) -> _Constants:
+def _broadcast_constants(
+    builder: ir.IRBuilder, neuron: NeuronConstants, surrogate: Surrogate
+) -> _Constants:
     """Vectors of dv[t+1]/dv[t] without and with a spike, the threshold, the surrogate's a and b."""
     subtracts = builder.icmp_signed("==", neuron.reset, constant(RESET_BY_SUBTRACTION))
     of_spike = builder.select(subtracts, neuron.decay, ir.Constant(neuron.decay.type, 0.0))

@@ -1,0 +1,78 @@
+"""Clipping and Adam over the flat parameters of the event engine; see kernels/optimizer.py."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from spikejoule.compiling.emit import aligned_zeros
+from spikejoule.engine.kernel_set import BatchGradient
+from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient
+from spikejoule.engine.kernels.structures import AdamSettings, Moments, ParameterRows
+from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+
+BETA1, BETA2 = ADAM_BETAS
+
+
+class Adam:
+    """Adam's moments, and what its steps depend on besides the gradient.
+
+    Args:
+        settings: clipping and weight decay.
+        rows: the rows of the parameters.
+        size: elements of the flat array, P.
+        dtype: of the parameters.
+
+    Attributes:
+        moments: before the first step, zeros.
+        steps_taken: how many.
+        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero, real [P];
+            of size 0 where nothing is pruned.
+    """
+
+    def __init__(
+        self, settings: LearningSettings, rows: ParameterRows, size: int, dtype: DTypeLike
+    ) -> None:
+        self._rows = rows
+        self._max_norm = settings.grad_clip_norm
+        # The kernels compute in the type of the parameters.
+        real: Callable[[float], Any] = np.dtype(dtype).type
+        self._real = real
+        self._settings = AdamSettings(
+            clip=real(1),
+            weight_decay=real(settings.weight_decay),
+            beta1=real(BETA1),
+            rest1=real(1 - BETA1),
+            beta2=real(BETA2),
+            rest2=real(1 - BETA2),
+            rate=real(0),
+            correction=real(1),
+            epsilon=real(ADAM_EPSILON),
+            tiny=real(TINY),
+        )
+        self.moments = Moments(aligned_zeros((size,), dtype), aligned_zeros((size,), dtype))
+        self.steps_taken = 0
+        self.kept: NDArray[Any] = np.empty(0, dtype)
+
+    def step(self, parameters: NDArray[Any], gradient: BatchGradient, learning_rate: float) -> None:
+        """One step in place, by the gradient in lane 0, which is cleared for the next batch."""
+        self.steps_taken += 1
+        correction1 = 1 - BETA1**self.steps_taken
+        correction2 = 1 - BETA2**self.steps_taken
+        settings = self._settings._replace(
+            clip=self._real(clip_coefficient(gradient.squares, self._max_norm)),
+            rate=self._real(learning_rate / correction1),
+            correction=self._real(1 / math.sqrt(correction2)),
+        )
+        # Plain tuples: numba looks up their type faster than that of a named one.
+        adam_step(
+            parameters,
+            gradient.gradients[0],
+            gradient.touched[0],
+            tuple(self.moments),
+            tuple(self._rows),
+            tuple(settings),
+            self.kept,
+        )

@@ -1,0 +1,116 @@
+"""How the gradient of a batch is shared out over threads.
+
+No bit of a gradient depends on the number of threads. A thread a lane needs no plan. More threads
+take many groups of samples at a time: first the deltas of each group, then each part of the
+gradient (kernels/backward.py).
+"""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.compiling.emit import LANES
+from spikejoule.engine.kernels.backward import (
+    add_groups,
+    batch_gradient,
+    prepare_groups,
+    transpose_in_parts,
+)
+from spikejoule.engine.kernels.structures import LabelledBatch, Learning, NetworkArrays, Workspace
+from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
+
+
+class Sharing(NamedTuple):
+    """Who does what.
+
+    Attributes:
+        turns: the groups that are worked at once, turn after turn: lane, first sample and end of
+            each, int64 [groups, 3].
+        parts: of the gradient, see `add_groups`, int64 [parts, 4].
+    """
+
+    turns: tuple[NDArray[np.int64], ...]
+    parts: NDArray[np.int64]
+
+
+def gradient_of_batch(
+    batch: LabelledBatch,
+    learning: Learning,
+    network: NetworkArrays,
+    workspace: Workspace,
+    threads: int,
+) -> None:
+    """Leave the gradient of each lane in the workspace, and its losses and counts."""
+    lanes, slots = batch.bounds.size - 1, len(workspace.counts)
+    if slots == lanes:
+        batch_gradient(tuple(batch), tuple(learning), tuple(network), tuple(workspace))
+        return
+    strides = tuple(network.layers[:, 2].tolist())
+    bounds = tuple(batch.bounds.tolist())
+    sharing = share(strides, bounds, workspace.group_size, slots, threads)
+    workspace.counts[:] = 0
+    workspace.losses[:] = 0
+    transpose_in_parts(network, threads)
+    for groups in sharing.turns:
+        prepare_groups(groups, batch, learning, network, workspace)
+        add_groups(groups, sharing.parts, batch, network, workspace)
+
+
+@functools.lru_cache(maxsize=64)
+def share(
+    strides: tuple[int, ...], bounds: tuple[int, ...], most: int, slots: int, threads: int
+) -> Sharing:
+    """A plan for a batch.
+
+    Args:
+        strides: of each layer.
+        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``.
+        most: samples of a group.
+        slots: groups that the workspace holds, a multiple of the lanes.
+        threads: how many.
+    """
+    lanes = [range(first, stop) for first, stop in itertools.pairwise(bounds)]
+    size = _group_size(lanes, most, threads)
+    groups = [
+        [(lane, first, min(first + size, samples.stop)) for first in samples[::size]]
+        for lane, samples in enumerate(lanes)
+    ]
+    at_once = slots // len(lanes)
+    turns = [
+        np.array([group for of in groups for group in of[first : first + at_once]], dtype=np.int64)
+        for first in range(0, max(map(len, groups)), at_once)
+    ]
+    parts = [
+        (lane, number, *block)
+        for number, stride in enumerate(strides)
+        for block in _blocks(stride // LANES, len(lanes), threads)
+        for lane in range(len(lanes))
+    ]
+    return Sharing(tuple(turns), np.array(parts, dtype=np.int64))
+
+
+def _group_size(lanes: list[range], most: int, threads: int) -> int:
+    """The group size, of those up to `most`, with which the busiest thread has least to do."""
+
+    def samples_of_busiest(size: int) -> int:
+        n_groups = sum(-(-len(samples) // size) for samples in lanes)
+        return size * -(-n_groups // threads)
+
+    return min(range(most, 0, -1), key=samples_of_busiest)
+
+
+def _blocks(vectors: int, lanes: int, threads: int) -> list[tuple[int, int]]:
+    """First column and vectors of each block of a layer; a narrow one is a single block.
+
+    A block takes a step for each spike, and one for each of its vectors.
+    """
+
+    def steps_of_busiest(size: int) -> int:
+        return -(-lanes * -(-vectors // size) // threads) * (1 + size)
+
+    sizes = range(min(vectors, MAX_BLOCK), 0, -1)
+    size = vectors if vectors <= NARROW else min(sizes, key=steps_of_busiest)
+    return [(first * LANES, min(size, vectors - first)) for first in range(0, vectors, size)]
