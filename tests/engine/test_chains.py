@@ -260,7 +260,7 @@ def test_integers_are_those_of_the_loops(reset: str) -> None:
     state = {name: of.astype(np.float32) for name, of in state_of(network, 3).items()}
     dense = spike_trains(network.n_input, 3, 6, 0.3, 3)
     engine = make_engine("dense", network, state)
-    quantisation = engine.architecture.quantisation
+    quantisation = engine.network.quantisation
     assert quantisation is not None
     labels = [0, 2, 1]
     expected = naive.integer_batch_gradient(
@@ -272,12 +272,12 @@ def test_integers_are_those_of_the_loops(reset: str) -> None:
         assert fired.any()
         assert np.array_equal(found.to_dense(np.int64), fired)
     # What a file keeps are the numbers that the integers stand for: they give the same spikes.
-    again = make_engine("dense", engine.architecture, engine.state())
+    again = make_engine("dense", engine.network, engine.state())
     events = EventList.from_dense(dense)
     for one, other in zip(engine.run(events), again.run(events), strict=True):
         assert np.array_equal(one.sources, other.sources)
     # The gradient goes through rounding and saturation as if they were not there.
-    exact = make_engine("dense", engine.architecture, state, LEARNING, dtype=np.float64)
+    exact = make_engine("dense", engine.network, state, LEARNING, dtype=np.float64)
     outcome, by_name = exact.gradients(events, np.array(labels))
     assert outcome.synaptic_events == expected.events
     for name, gradient in expected.gradients.items():

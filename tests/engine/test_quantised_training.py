@@ -169,10 +169,10 @@ class TestSteps:
             changed += np.count_nonzero(runs[name] != before[name])
         assert changed > 20
         for engine in (event, dense):
-            assert quantisation_of(engine.architecture).exponents == exponents
+            assert quantisation_of(engine.network).exponents == exponents
             engine.choose_grids()
-            assert engine.architecture == with_grids(architecture, engine.learned_state())
-        assert event.architecture == dense.architecture
+            assert engine.network == with_grids(architecture, engine.learned_state())
+        assert event.network == dense.network
 
     def test_a_pruned_weight_and_one_that_rounds_to_zero_carry_no_event(self) -> None:
         architecture, state = firing_network(14, 18, 4, bits=(2, 32))

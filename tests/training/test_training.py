@@ -179,7 +179,7 @@ class Watched:
         self.seen: list[np.ndarray] = []
         self.told: list[np.ndarray | None] = []
         self.states: list[dict[str, np.ndarray]] = []
-        self.architecture, self.state, self.run = engine.architecture, engine.state, engine.run
+        self.network, self.state, self.run = engine.network, engine.state, engine.run
         self.choose_grids, self.prune = engine.choose_grids, engine.prune
         self.with_parameters, self.optimizer_state = engine.with_parameters, engine.optimizer_state
 

@@ -34,15 +34,15 @@ def use_threads(count: int) -> int:
     return granted
 
 
-def is_integer_chain(architecture: Network) -> bool:
+def is_integer_chain(network: Network) -> bool:
     """Whether a network has integer weights in other layers than fully connected ones, for which
     the event engine has no kernels."""
-    return architecture.quantisation is not None and not architecture.is_plain
+    return network.quantisation is not None and not network.is_plain
 
 
 def make_engine(
     name: str,
-    architecture: Network,
+    network: Network,
     state: State,
     settings: LearningSettings | None = None,
     device: str = "cpu",
@@ -52,31 +52,31 @@ def make_engine(
 
     Args:
         name: ``event`` or ``dense``.
-        architecture: layer sizes and neurons; a quantised one without grids gets those that fit.
+        network: layer sizes and neurons; a quantised one without grids gets those that fit.
         state: parameters to begin with.
         settings: how to learn; not needed to run.
         device: of the dense engine.
         dtype: float32, or float64 for exact comparisons.
     """
-    if architecture.quantisation is not None and not architecture.quantisation.exponents:
-        architecture = with_grids(architecture, state)
+    if network.quantisation is not None and not network.quantisation.exponents:
+        network = with_grids(network, state)
     if name == "event":
         from spikejoule.engine.event import event_engine
 
-        return event_engine(architecture, state, settings, dtype)
+        return event_engine(network, state, settings, dtype)
     from spikejoule.engine.dense import DenseEngine
 
-    return DenseEngine(architecture, state, settings, device, dtype)
+    return DenseEngine(network, state, settings, device, dtype)
 
 
 def engine_to_train(
-    settings: EngineSettings, architecture: Network, learning: LearningSettings, seed: int
+    settings: EngineSettings, network: Network, learning: LearningSettings, seed: int
 ) -> tuple[Engine, int]:
     """A fresh network in the engine that the settings ask for, and the threads that it may use.
 
     Args:
         settings: engine, device, threads.
-        architecture: layer sizes and neurons.
+        network: layer sizes and neurons.
         learning: loss, gradient and optimizer.
         seed: of the first weights.
 
@@ -86,18 +86,18 @@ def engine_to_train(
     from spikejoule.network.torch_twin import initial_state
 
     threads = use_threads(settings.threads)
-    neuron, integers = architecture.neuron.name, is_integer_chain(architecture)
+    neuron, integers = network.neuron.name, is_integer_chain(network)
     name = choose_engine(settings.engine, settings.device, neuron, integers)
     device = "cpu" if name == "event" else resolve_device(settings.device)
     if settings.engine == "auto" and name == "dense" and device == "cpu":
         # torch rounds by its threads, and who takes what comes gets the same from any number.
         threads = use_threads(1)
-    state = {key: value.numpy() for key, value in initial_state(architecture, seed).items()}
-    return make_engine(name, architecture, state, learning, device), threads
+    state = {key: value.numpy() for key, value in initial_state(network, seed).items()}
+    return make_engine(name, network, state, learning, device), threads
 
 
 def run_network(
-    state: State, architecture: Network, events: EventList, engine: str = "auto"
+    state: State, network: Network, events: EventList, engine: str = "auto"
 ) -> list[EventList]:
     """Run a trained network on the CPU.
 
@@ -105,16 +105,16 @@ def run_network(
 
     Args:
         state: parameters by name.
-        architecture: layer sizes and neurons.
+        network: layer sizes and neurons.
         events: the input spikes.
         engine: ``auto``, ``event`` or ``dense``.
 
     Returns:
         the spikes of every layer after the input, hidden layers first.
     """
-    neuron, integers = architecture.neuron.name, is_integer_chain(architecture)
+    neuron, integers = network.neuron.name, is_integer_chain(network)
     chosen = choose_engine(engine, "cpu", neuron, integers)
-    return make_engine(chosen, architecture, state).run(events)
+    return make_engine(chosen, network, state).run(events)
 
 
 def resolve_device(device: str) -> str:

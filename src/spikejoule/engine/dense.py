@@ -6,7 +6,7 @@ end, for what it wants to know.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,11 +34,42 @@ CHUNK_ELEMENTS = 1 << 26
 """Dense spikes of the widest layer held at a time when the network only runs."""
 
 
+class BatchFigures(NamedTuple):
+    """Figures of a training batch that are still on the device, float64 scalars.
+
+    Attributes:
+        loss: mean of the samples.
+        correct: samples classified correctly.
+        spikes: of each layer after the input.
+        synaptic_events: of each connection.
+        input_macs: multiply-accumulates of constant currents; None for an input of spikes.
+    """
+
+    loss: Tensor
+    correct: Tensor
+    spikes: list[Tensor]
+    synaptic_events: list[Tensor]
+    input_macs: Tensor | None
+
+    def fetched(self, input_spikes: int) -> BatchOutcome:
+        """The outcome of the batch, by the one transfer for which the host waits."""
+        macs = [] if self.input_macs is None else [self.input_macs]
+        scalars = [self.loss, self.correct, *self.spikes, *self.synaptic_events, *macs]
+        values = iter(torch.stack(scalars).tolist())
+        return BatchOutcome(
+            mean_loss=next(values),
+            correct=int(next(values)),
+            spikes=(input_spikes, *(int(next(values)) for _ in self.spikes)),
+            synaptic_events=tuple(int(next(values)) for _ in self.synaptic_events),
+            input_macs=int(next(values)) if macs else None,
+        )
+
+
 class DenseEngine:
     """Trains and runs the torch network; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neurons; a quantised one has its grids.
+        network: layer sizes and neurons; a quantised one has its grids.
         state: initial parameters.
         settings: how to learn; not needed to run.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
@@ -49,7 +80,7 @@ class DenseEngine:
 
     def __init__(
         self,
-        architecture: Network,
+        network: Network,
         state: State,
         settings: LearningSettings | None = None,
         device: str = "cpu",
@@ -59,20 +90,20 @@ class DenseEngine:
         self._on_gpu = device.startswith("cuda")
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
-        network = SpikingNetwork(architecture, self._settings.chosen_surrogate)
-        network.to(device=device, dtype=self._type)
-        network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-        self._network = network
-        self._use_grids(architecture)
+        module = SpikingNetwork(network, self._settings.chosen_surrogate)
+        module.to(device=device, dtype=self._type)
+        module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+        self._module = module
+        self._use_grids(network)
         self._masks: dict[str, Tensor] = {}
         self._all_reached = [
-            torch.from_numpy(architecture.fan_out_of(one)).to(device)
-            for one in architecture.connections
+            torch.from_numpy(network.fan_out_of(connection)).to(device)
+            for connection in network.connections
         ]
-        self._penalties = self._settings.penalties(len(architecture.layers) - 1).tolist()
+        self._penalties = self._settings.penalties(len(network.layers) - 1).tolist()
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
-            network.parameters(),
+            module.parameters(),
             betas=ADAM_BETAS,
             eps=ADAM_EPSILON,
             weight_decay=self._settings.weight_decay,
@@ -80,19 +111,19 @@ class DenseEngine:
         )
 
     @property
-    def architecture(self) -> Network:
-        """The network's, with its present grids if it is quantised."""
-        return self._architecture
+    def network(self) -> Network:
+        """The network, with its present grids if it is quantised."""
+        return self._network
 
-    def _use_grids(self, architecture: Network) -> None:
-        self._architecture = architecture
-        if architecture.quantisation is not None:
-            self._network.use_grids(architecture)
+    def _use_grids(self, network: Network) -> None:
+        self._network = network
+        if network.quantisation is not None:
+            self._module.use_grids(network)
 
     def choose_grids(self) -> None:
         """Fit the grid of each layer to its weights; nothing without quantisation."""
-        if self._architecture.quantisation is not None:
-            self._use_grids(with_grids(self._architecture, self.learned_state()))
+        if self._network.quantisation is not None:
+            self._use_grids(with_grids(self._network, self.learned_state()))
 
     def _sent(self, values: NDArray[Any]) -> Tensor:
         """An array on the device; the host does not wait until it is there."""
@@ -106,7 +137,7 @@ class DenseEngine:
 
         Only the events, or the values of one step, travel to it.
         """
-        check_input(events, self._architecture)
+        check_input(events, self._network)
         if events.currents is not None:
             values = self._sent(events.currents.to_dense(events.n_inputs)).to(self._type)
             return values.expand(events.n_steps, -1, -1)
@@ -118,57 +149,53 @@ class DenseEngine:
         dense.view(-1)[places] = 1
         return dense
 
-    def _accumulate(self, events: EventList, labels: Labels, teacher: Teacher) -> Tensor:
-        """Compute the gradients; what :meth:`_outcome` reads is still on the device."""
+    def _accumulate(self, events: EventList, labels: Labels, teacher: Teacher) -> BatchFigures:
+        """Compute the gradients."""
         inputs = self._dense_input(events)
         target = self._sent(np.asarray(labels, dtype=np.int64))
         self._optimizer.zero_grad(set_to_none=True)
-        layers = self._network(inputs)
+        layers = self._module(inputs)
         counts = layers[-1].sum(dim=0)
-        logits = self._settings.logit_scale * counts
-        loss = self._loss(logits, target)
+        loss = self._mean_loss(layers, self._settings.logit_scale * counts, target, teacher)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for parameter in self._module.parameters():
+            if parameter.grad is None:  # recurrent weights, where there is only one step
+                parameter.grad = torch.zeros_like(parameter)
+        spikes, macs = inputs, None
+        if events.currents is not None:
+            # Constant currents are no spikes, and cause multiplications instead of events.
+            spikes = inputs.new_zeros((1, 1, events.n_inputs))
+            macs = self._input_macs(events)
+        return BatchFigures(
+            loss=loss.detach().double(),
+            correct=(counts.argmax(dim=1) == target).sum().double(),
+            spikes=[layer.detach().sum(dtype=torch.float64) for layer in layers],
+            synaptic_events=self._synaptic_events([spikes, *layers]),
+            input_macs=macs,
+        )
+
+    def _mean_loss(
+        self, layers: list[Tensor], logits: Tensor, target: Tensor, teacher: Teacher
+    ) -> Tensor:
+        """The loss of a batch, with distillation and penalties."""
+        loss: Tensor = self._loss(logits, target)
         if teacher is not None:
             fraction = self._settings.distillation
             soft = cross_entropy(logits, self._sent(teacher).to(self._type))
             loss = (1 - fraction) * loss + fraction * soft
         if self._settings.has_penalty:
             loss = loss + self._penalty(layers)
-        loss.backward()
-        for parameter in self._network.parameters():
-            if parameter.grad is None:  # recurrent weights, where there is only one step
-                parameter.grad = torch.zeros_like(parameter)
-        spikes, macs = inputs, []
-        if events.currents is not None:
-            spikes, macs = inputs.new_zeros((1, 1, events.n_inputs)), [self._input_macs(events)]
-        synaptic_events = self._synaptic_events([spikes, *layers])
-        correct = (counts.argmax(dim=1) == target).sum()
-        totals = [layer.detach().sum(dtype=torch.float64) for layer in layers]
-        return torch.stack(
-            [loss.detach().double(), correct.double(), *totals, *synaptic_events, *macs]
-        )
-
-    def _outcome(self, events: EventList, told: Tensor) -> BatchOutcome:
-        """What the caller wants to know of a batch: the one transfer for which the host waits."""
-        mean_loss, *counts = told.tolist()
-        right, *counted = map(int, counts)
-        n_layers = len(self._architecture.layers) - 1
-        return BatchOutcome(
-            mean_loss,
-            right,
-            (events.n_events, *counted[:n_layers]),
-            tuple(counted[n_layers : n_layers + len(self._architecture.connections)]),
-            None if events.currents is None else counted[-1],
-        )
+        return loss
 
     def _reached(self, number: int) -> Tensor:
         """Synapses of a connection that a spike of each unit of its sender reaches, int64."""
-        mask = self._present(self._architecture.weight_names[number])
+        mask = self._present(self._network.weight_names[number])
         if mask is None:
             return self._all_reached[number]
-        if self._architecture.is_plain:
+        if self._network.is_plain:  # without a transfer to the host
             return mask.sum(dim=0, dtype=torch.float64)
-        left = replace(self._architecture.connections[number], weight=mask.cpu().numpy())
-        return torch.from_numpy(self._architecture.fan_out_of(left, True)).to(self.device)
+        left = replace(self._network.connections[number], weight=mask.cpu().numpy())
+        return torch.from_numpy(self._network.fan_out_of(left, pruned=True)).to(self.device)
 
     def _input_macs(self, events: EventList) -> Tensor:
         used = self._sent(events.uses_per_source())
@@ -179,7 +206,7 @@ class DenseEngine:
         of_unit = [spikes.detach().sum(dim=(0, 1), dtype=torch.float64) for spikes in layers]
         return [
             (of_unit[sender] * self._reached(number)).sum()
-            for number, sender in enumerate(self._architecture.senders)
+            for number, sender in enumerate(self._network.senders)
         ]
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
@@ -189,52 +216,53 @@ class DenseEngine:
             by_spike, spike_target, by_event, event_target = costs
             of_unit = spikes.sum(dim=0)
             total = total + by_spike * torch.relu(of_unit.sum(dim=1) - spike_target).mean()
-            into = [one for one, of in enumerate(self._architecture.senders) if of == layer]
-            if into:
-                events = torch.stack([(of_unit * self._reached(one)).sum(dim=1) for one in into])
+            senders = enumerate(self._network.senders)
+            connections = [number for number, sender in senders if sender == layer]
+            if connections:
+                events = torch.stack(
+                    [(of_unit * self._reached(number)).sum(dim=1) for number in connections]
+                )
                 total = total + by_event * torch.relu(events.sum(dim=0) - event_target).mean()
         return total
 
     def _present(self, name: str) -> Tensor | None:
         """1 for each synapse of a pruned weight matrix, and 0 where there is none any more."""
-        mask, layer = self._masks.get(name), self._network.layer(name.partition(".")[0])
+        mask, layer = self._masks.get(name), self._module.layer(name.partition(".")[0])
         if mask is None or layer.grid is None:
             return mask
         # A weight that rounds to zero is no synapse either.
-        return (layer.grid.weights(self._network.get_parameter(name)) != 0).to(self._type)
+        return (layer.grid.weights(self._module.get_parameter(name)) != 0).to(self._type)
 
     def train_batch(
         self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
-        told = self._accumulate(events, labels, teacher)
+        figures = self._accumulate(events, labels, teacher)
         if self._settings.grad_clip_norm > 0:
-            torch.nn.utils.clip_grad_norm_(
-                self._network.parameters(), self._settings.grad_clip_norm
-            )
+            torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._settings.grad_clip_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
         self._apply_masks()
         # Last, so that the device has its whole batch of work before the host waits.
-        return self._outcome(events, told)
+        return figures.fetched(events.n_events)
 
     def _apply_masks(self) -> None:
         with torch.no_grad():
             for name, mask in self._masks.items():
-                self._network.get_parameter(name).mul_(mask)
+                self._module.get_parameter(name).mul_(mask)
 
     def gradients(
         self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
-        told = self._accumulate(events, labels, teacher)
+        figures = self._accumulate(events, labels, teacher)
         gradients = {
             name: parameter.grad.cpu().numpy()
-            for name, parameter in self._network.named_parameters()
+            for name, parameter in self._module.named_parameters()
             if parameter.grad is not None
         }
-        return self._outcome(events, told), gradients
+        return figures.fetched(events.n_events), gradients
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
@@ -245,13 +273,13 @@ class DenseEngine:
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
-        widest = max(self._architecture.layer_sizes)
+        widest = max(self._network.layer_sizes)
         chunk = max(1, CHUNK_ELEMENTS // (widest * events.n_steps))
-        parts: list[list[EventList]] = [[] for _ in self._architecture.layers[1:]]
+        parts: list[list[EventList]] = [[] for _ in self._network.layers[1:]]
         with torch.no_grad():
             for first in range(0, max(events.n_samples, 1), chunk):
                 inputs = self._dense_input(events.select(slice(first, first + chunk)))
-                for into, layer in zip(parts, self._network(inputs), strict=True):
+                for into, layer in zip(parts, self._module(inputs), strict=True):
                     into.append(_event_list(layer))
         return [concatenate_samples(layer) for layer in parts]
 
@@ -261,27 +289,27 @@ class DenseEngine:
     def with_parameters(self, state: State) -> "DenseEngine":
         """The same network with other parameters, to be run."""
         kind = np.float64 if self._type == torch.float64 else np.float32
-        return DenseEngine(self._architecture, state, self._settings, self.device, kind)
+        return DenseEngine(self._network, state, self._settings, self.device, kind)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters that run: on their grids in a quantised network."""
         learned = self.learned_state()
-        if self._architecture.quantisation is None:
+        if self._network.quantisation is None:
             return learned
-        return floats_of(self._architecture, integers_of(self._architecture, learned))
+        return floats_of(self._network, integers_of(self._network, learned))
 
     def learned_state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters that the optimizer keeps."""
         return {
             name: value.detach().cpu().numpy().copy()
-            for name, value in self._network.state_dict().items()
+            for name, value in self._module.state_dict().items()
         }
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
         taken = self.snapshot() if self._optimizer.state else None
         weight_decay = self._settings.weight_decay
-        return adam_state(self._architecture, taken, learning_rate, weight_decay)
+        return adam_state(self._network, taken, learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
         """All that the next batch depends on; after one batch at least."""
@@ -289,7 +317,7 @@ class DenseEngine:
         first, second = (
             {
                 name: state[parameter][moment].cpu().numpy().copy()
-                for name, parameter in self._network.named_parameters()
+                for name, parameter in self._module.named_parameters()
             }
             for moment in ("exp_avg", "exp_avg_sq")
         )
@@ -301,7 +329,7 @@ class DenseEngine:
             second,
             steps.pop(),
             {name: mask.cpu().numpy() != 0 for name, mask in self._masks.items()},
-            exponents_of(self._architecture),
+            exponents_of(self._network),
             torch.get_num_threads() if self.device == "cpu" else 0,
         )
 
@@ -312,9 +340,9 @@ class DenseEngine:
         """
         if snapshot.threads:
             torch.set_num_threads(snapshot.threads)
-        network = self._network
-        network.load_state_dict({name: torch.tensor(of) for name, of in snapshot.learned.items()})
-        for name, parameter in network.named_parameters():
+        learned = {name: torch.tensor(values) for name, values in snapshot.learned.items()}
+        self._module.load_state_dict(learned)
+        for name, parameter in self._module.named_parameters():
             self._optimizer.state[parameter] = {
                 # Adam in one kernel counts where that runs.
                 "step": torch.tensor(
@@ -323,7 +351,7 @@ class DenseEngine:
                 "exp_avg": torch.tensor(snapshot.first[name]).to(self.device),
                 "exp_avg_sq": torch.tensor(snapshot.second[name]).to(self.device),
             }
-        self._use_grids(with_exponents(self._architecture, snapshot.exponents))
+        self._use_grids(with_exponents(self._network, snapshot.exponents))
         if snapshot.masks:
             self.prune(snapshot.masks)
 

@@ -136,8 +136,8 @@ class EventEngine:
         self._use_grids(layout.network)
 
     @property
-    def architecture(self) -> Network:
-        """The network's, with its present grids if it is quantised."""
+    def network(self) -> Network:
+        """The network, with its present grids if it is quantised."""
         return self._network
 
     def _use_grids(self, network: Network) -> None:

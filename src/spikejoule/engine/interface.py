@@ -51,10 +51,19 @@ class Snapshot:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of `of_arrays`."""
-        parts = (self.learned, self.first, self.second, self.masks)
-        named = zip(("learned", "first", "second", "mask"), parts, strict=True)
+        parts: dict[str, Arrays] = {
+            "learned": self.learned,
+            "first": self.first,
+            "second": self.second,
+            "mask": self.masks,
+        }
+        named = {
+            f"{part}.{name}": array
+            for part, arrays in parts.items()
+            for name, array in arrays.items()
+        }
         return {
-            **{f"{part}.{name}": array for part, of in named for name, array in of.items()},
+            **named,
             "steps_taken": np.array(self.steps_taken, dtype=np.int64),
             "exponents": np.array(self.exponents, dtype=np.int64),
             "threads": np.array(self.threads, dtype=np.int64),
@@ -78,32 +87,30 @@ class Snapshot:
         )
 
 
-def exponents_of(architecture: Network) -> tuple[int, ...]:
+def exponents_of(network: Network) -> tuple[int, ...]:
     """Of the grids of a quantised network; of another, none."""
-    return () if architecture.quantisation is None else architecture.quantisation.exponents
+    return () if network.quantisation is None else network.quantisation.exponents
 
 
-def with_exponents(architecture: Network, exponents: tuple[int, ...]) -> Network:
+def with_exponents(network: Network, exponents: tuple[int, ...]) -> Network:
     """A quantised network with other grids; another as it is."""
-    if architecture.quantisation is None:
-        return architecture
-    return replace(
-        architecture, quantisation=replace(architecture.quantisation, exponents=exponents)
-    )
+    if network.quantisation is None:
+        return network
+    return replace(network, quantisation=replace(network.quantisation, exponents=exponents))
 
 
 def adam_state(
-    architecture: Network, taken: Snapshot | None, learning_rate: float, weight_decay: float
+    network: Network, taken: Snapshot | None, learning_rate: float, weight_decay: float
 ) -> dict[str, Any]:
     """The format of ``torch.optim.Adam.state_dict``, with arrays for tensors.
 
     Args:
-        architecture: whose parameters have the indices, in their order.
+        network: whose parameters have the indices, in their order.
         taken: the engine's snapshot; None before the first step.
         learning_rate: of the last step.
         weight_decay: L2 penalty.
     """
-    names = list(architecture.parameter_shapes())
+    names = list(network.parameter_shapes())
     group = {
         "lr": learning_rate,
         "betas": ADAM_BETAS,
@@ -114,7 +121,7 @@ def adam_state(
         "foreach": None,
         "capturable": False,
         "differentiable": False,
-        "fused": None,  # a matter of the device, and none of whoever resumes from the state
+        "fused": None,  # device-specific; not part of a saved state
         "decoupled_weight_decay": False,
         "params": list(range(len(names))),
     }
@@ -129,14 +136,14 @@ def adam_state(
     return {"state": state, "param_groups": [group]}
 
 
-def check_input(events: EventList, architecture: Network) -> None:
+def check_input(events: EventList, network: Network) -> None:
     """Raise ArtifactError unless the network can run on this input."""
-    if events.n_inputs != architecture.n_input:
+    if events.n_inputs != network.n_input:
         raise ArtifactError(
             f"the events come from {events.n_inputs} inputs, but the network has "
-            f"{architecture.n_input}: encode samples of its size."
+            f"{network.n_input}: encode samples of its size."
         )
-    if events.currents is not None and architecture.quantisation is not None:
+    if events.currents is not None and network.quantisation is not None:
         raise ArtifactError(f"the network has integer weights: {NO_CURRENTS}")
 
 
@@ -230,8 +237,8 @@ class Engine(Protocol):
     device: str
 
     @property
-    def architecture(self) -> Network:
-        """The network's, with its present grids if it is quantised."""
+    def network(self) -> Network:
+        """The network, with its present grids if it is quantised."""
 
     def train_batch(
         self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None

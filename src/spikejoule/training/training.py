@@ -154,7 +154,7 @@ class Training:
         self.processor_seconds = 0.0
         self.best_epoch = 0
         self.state: dict[str, NDArray[Any]] = {}
-        self.architecture: Network = engine.architecture
+        self.architecture: Network = engine.network
 
     @property
     def stop_reason(self) -> str:
@@ -222,7 +222,7 @@ class Training:
             not self.best_epoch or accuracy > self.best_validation_accuracy_percent
         ):
             self.best_epoch, self.state = epoch, runner.state()
-            self.architecture = runner.architecture
+            self.architecture = runner.network
 
     def _inputs(self, epoch: int, chosen: NDArray[np.integer]) -> Any:
         """Some samples as an epoch shows them: images are augmented."""
@@ -347,7 +347,7 @@ class Training:
             raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
         self.history, self.best_epoch, self.state = history, best_epoch, state
         self.epoch_seconds, self.processor_seconds = seconds, processor_seconds
-        self.architecture = with_exponents(self._engine.architecture, exponents)
+        self.architecture = with_exponents(self._engine.network, exponents)
         self._sums, self._averaged = dict(checkpoint.part("average.").arrays), averaged
         self._engine.restore(snapshot)
         accuracies = [record.validation_accuracy_percent for record in history]
