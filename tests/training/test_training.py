@@ -98,7 +98,7 @@ class Scripted:
 
     name = "scripted"
     device = "cpu"
-    architecture = ARCHITECTURE
+    network = ARCHITECTURE
 
     def __init__(self, percentages: list[float], labels: np.ndarray) -> None:
         self._percentages = percentages
