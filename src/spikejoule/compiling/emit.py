@@ -29,7 +29,7 @@ LANES = 16
 INDEX = ir.IntType(64)
 
 
-class Memory:
+class EmittedArray:
     """Typed access to one flat array argument while code is emitted."""
 
     def __init__(self, context: Any, builder: ir.IRBuilder, array_type: Any, array: Any) -> None:
@@ -63,7 +63,7 @@ class Memory:
 def _named(context, builder, kind, value):
     """Arrays as memory, integers as INDEX, named tuples as the same tuples of these."""
     if isinstance(kind, types.Array):
-        return Memory(context, builder, kind, value)
+        return EmittedArray(context, builder, kind, value)
     if isinstance(kind, types.BaseNamedTuple):
         fields = cgutils.unpack_tuple(builder, value)
         return kind.instance_class(
@@ -80,7 +80,7 @@ def _named(context, builder, kind, value):
 def named_arguments(context, builder, signature, arguments):
     """The arguments of an intrinsic in order, as the code that emits works with them.
 
-    Arrays become :class:`Memory`, integers 64 bits wide; a named tuple becomes one of the same
+    Arrays become :class:`EmittedArray`, integers 64 bits wide; a named tuple becomes one of the same
     class that holds these.
     """
     return [

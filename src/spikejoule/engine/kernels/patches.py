@@ -18,7 +18,7 @@ from numba.core import cgutils
 from spikejoule.compiling.emit import (
     INDEX,
     LANES,
-    Memory,
+    EmittedArray,
     broadcast,
     constant,
     emitted,
@@ -77,13 +77,15 @@ def _emit_patches(
     for_each_block_size(builder, size, (*SHORT_ROWS, 0), emit)
 
 
-def _row(builder: ir.IRBuilder, table: Memory, number: ir.Value, fields: int) -> list[ir.Value]:
+def _row(
+    builder: ir.IRBuilder, table: EmittedArray, number: ir.Value, fields: int
+) -> list[ir.Value]:
     """The fields of a row of a flat table of integers."""
     first = builder.mul(number, constant(fields))
     return [table.load_index(builder.add(first, constant(k))) for k in range(fields)]
 
 
-def _bounds(builder: ir.IRBuilder, bounds: Memory, number: ir.Value) -> list[ir.Value]:
+def _bounds(builder: ir.IRBuilder, bounds: EmittedArray, number: ir.Value) -> list[ir.Value]:
     """Where what belongs to a number begins and ends."""
     return [bounds.load_index(builder.add(number, constant(k))) for k in range(2)]
 
