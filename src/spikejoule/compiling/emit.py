@@ -80,8 +80,8 @@ def _named(context, builder, kind, value):
 def named_arguments(context, builder, signature, arguments):
     """The arguments of an intrinsic in order, as the code that emits works with them.
 
-    Arrays become :class:`EmittedArray`, integers 64 bits wide; a named tuple becomes one of the same
-    class that holds these.
+    Arrays become :class:`EmittedArray`, integers 64 bits wide; a named tuple becomes one of the
+    same class that holds these.
     """
     return [
         _named(context, builder, kind, value)
