@@ -1,4 +1,4 @@
-"""The formulas of `estimators` against the tools themselves, and the tools' counts against ours.
+"""The formulas of `estimators` against the tools themselves.
 
 One network in several simulators: random weights, and the spikes that all of them must emit.
 """
@@ -10,14 +10,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import nonzero_macs
 from spikejoule.data.images import Dataset
-from spikejoule.energy import count_operations
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.network import Network, State
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.training.teacher import activations, intensities
+from spikejoule.training.teacher import intensities
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
 from tests.tools.settings import draw_key, encode
@@ -116,23 +114,6 @@ def in_spikingjelly(example: Measurement) -> torch.nn.Sequential:
     return torch.nn.Sequential(*modules).eval()
 
 
-def in_snntorch(example: Measurement) -> torch.nn.Sequential:
-    """Linear layers and leaky neurons in turn, for NeuroBench's SNNTorchModel."""
-    snntorch = pytest.importorskip("snntorch", reason="needs the extra interop")
-    modules: list[torch.nn.Module] = []
-    for number, ours in enumerate(neurons_of(example), start=1):
-        threshold, decay = ours.constants
-        modules += [
-            linear(torch.nn.Linear, example.state, number),
-            snntorch.Leaky(
-                beta=decay, threshold=threshold, reset_mechanism="zero", reset_delay=True,
-                init_hidden=True, output=number == len(example.architecture.neurons),
-                spike_grad=lambda x: (x >= 0).to(x.dtype),
-            ),
-        ]  # fmt: skip
-    return torch.nn.Sequential(*modules)
-
-
 def in_torch(bias: bool) -> torch.nn.Sequential:
     """The ReLU network."""
     state = {
@@ -209,61 +190,3 @@ class TestSpikingJelly:
         for pixels in intensities(digits):
             found = self.estimate(in_torch(bias), pixels[None], strict=False)
             assert found == pytest.approx(expected, rel=1e-9, abs=0)
-
-    def test_synaptic_operations(self, example: Measurement) -> None:
-        """Zero weights count there: ours and the zero synapses of each spike make up the sum."""
-        net = in_spikingjelly(example)
-        from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
-
-        counter = SynOpCounter()
-        with torch.no_grad(), DispatchCounterMode([counter]):
-            net(dense(example, 0))
-        ours = int(count_operations(example).of("synaptic_event").sum())
-        removed = 0
-        if example.pruned:
-            for number, spikes in enumerate(example.counts.per_neuron[:-1], start=1):
-                weight = example.state[f"layer{number}.synapses.weight"]
-                removed += int((spikes * (weight == 0).sum(axis=0)).sum())
-            assert removed > ours
-        assert counter.get_total() == ours + removed
-
-
-class TestNeuroBench:
-    """NeuroBench counts what its hooks see of the same network, run by snnTorch or by torch."""
-
-    @staticmethod
-    def synaptic_operations(
-        model: str, net: torch.nn.Module, inputs: torch.Tensor
-    ) -> tuple[torch.Tensor, Items]:
-        models = pytest.importorskip("neurobench.models", reason="needs the extra interop")
-        from neurobench.metrics.workload import SynapticOperations
-
-        wrapped = getattr(models, model)(net)
-        wrapped.register_hooks()
-        with torch.no_grad():
-            output = wrapped(inputs)
-        found = SynapticOperations()(wrapped, output, (inputs, torch.zeros(len(inputs))))
-        # 64 images: the mean of an integer is exact.
-        return output, {name: len(inputs) * mean for name, mean in found.items()}
-
-    def test_effective_accumulates(self, example: Measurement) -> None:
-        if neurons_of(example)[0].reset == "subtract":
-            pytest.skip("snnTorch subtracts a step later")
-        spikes, found = self.synaptic_operations(
-            "SNNTorchModel", in_snntorch(example), dense(example, 0).transpose(0, 1)
-        )
-        assert torch.equal(spikes, dense(example, -1).transpose(0, 1))
-        ours = int(count_operations(example).of("synaptic_event").sum())
-        every = N_IMAGES * STEPS * sum(example.architecture.synapses)
-        assert found == {"Effective_ACs": ours, "Effective_MACs": 0, "Dense": every}
-
-    def test_multiply_accumulates(self, digits: NDArray[np.uint8]) -> None:
-        scores, found = self.synaptic_operations("TorchModel", in_torch(True), intensities(digits))
-        state = random_state(RELU)
-        layers = activations(state, digits)
-        np.testing.assert_array_equal(scores.numpy(), layers[-1])
-        kept = [weights != 0 for weights in state.values() if weights.ndim == 2]
-        ours = int(nonzero_macs(layers, kept).sum())
-        every = N_IMAGES * sum(RELU.synapses)
-        assert found == {"Effective_ACs": 0, "Effective_MACs": ours, "Dense": every}
-        assert ours < every

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,60 +180,6 @@ def test_their_spikes(
     again = run_graph(read_nir(tmp_path / "graph.nir"), events_of(spikes), names["GIVEN"])
     assert np.array_equal(again.output, found.output)
     assert np.array_equal(again.total("events"), found.total("events"))
-
-
-class TestCounts:
-    """The same networks counted by others, on 64 samples, whose means are exact."""
-
-    @torch.no_grad()
-    def test_spikingjellys_counter(self, recipe: Callable[[str], dict[str, Any]]) -> None:
-        """It leaves out what arrives from values that are no spikes."""
-        names, kind = recipe("spikingjelly"), "convolutional"
-        from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
-
-        network, run = in_spikingjelly(kind)
-        graph = names["graph_of"](network, torch.zeros(STEPS, 1, *SHAPES[kind]))
-        spikes, counter = spikes_for(kind, 64), SynOpCounter()
-        with DispatchCounterMode([counter]):
-            run(spikes)
-        found = run_graph(graph, events_of(spikes), names["GIVEN"])
-        assert counter.get_total() == found.total("events").sum()
-
-    @pytest.mark.parametrize("kind", ["fully connected", "convolutional", "recurrent"])
-    @torch.no_grad()
-    def test_neurobench(self, kind: str, recipe: Callable[[str], dict[str, Any]]) -> None:
-        pytest.importorskip("neurobench", reason="needs the extra interop")
-        from neurobench.metrics.workload import SynapticOperations
-        from neurobench.models import TorchModel
-
-        names = recipe("snntorch")
-        network, run = in_snntorch(kind)
-        graph = names["graph_of"](network, torch.zeros(1, *SHAPES[kind]))
-        spikes = spikes_for(kind, 64)
-
-        class Steps(torch.nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.network = network
-
-            def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-                return torch.from_numpy(run(inputs.numpy() > 0))
-
-        model, inputs = TorchModel(Steps()), torch.from_numpy(spikes.astype(np.float32))
-        model.register_hooks()
-        output = model(inputs)
-        counted = SynapticOperations()(model, output, (inputs, torch.zeros(64)))
-        # A weight of zero is no operation there.
-        given = replace(names["GIVEN"], pruned=True)
-        found = run_graph(graph, events_of(spikes), given)
-        events = found.total("events").sum()
-        if kind == "recurrent":
-            # snnTorch takes its own spikes a step later, and none of the last step; for a reset to
-            # zero it multiplies them twice.
-            earlier = run_graph(graph, events_of(spikes[:, :-1]), given)
-            events += (2 * earlier.of("events", "1.w_rec") - found.of("events", "1.w_rec")).sum()
-        assert 64 * counted["Effective_MACs"] == found.total("macs").sum()
-        assert 64 * counted["Effective_ACs"] == events
 
 
 def test_the_benchmark_compares_what_is_equal(

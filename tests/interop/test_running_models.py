@@ -82,11 +82,6 @@ def expected(case: Case, recorder: Recorder, neurons: set[str]) -> tuple[Counts,
     return events, macs, spikes
 
 
-def test_there_are_sixty() -> None:
-    assert len(CASES) >= 60
-    assert len({case.simulator for case in CASES.values()}) == 4
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_events_are_those_of_a_plain_loop(name: str) -> None:
     case = CASES[name]

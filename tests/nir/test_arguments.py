@@ -23,25 +23,11 @@ GIVEN = Conventions(dt=DT, reset="zero", comparison="ge")
 SPIKES = np.random.default_rng(0).random((6, 10, 6)) < 0.3
 
 
-def others() -> dict[str, Any]:
-    """By what it is, something that is neither an array, nor a graph, nor a path."""
-    found: dict[str, Any] = {
-        "nothing": None, "a module of Python": np, "a dictionary": {"a": 1}, "a set": {1},
-        "a ragged list": [[1, 0], [1]], "objects": np.array([None, {}]), "words": ["a", "b"],
-    }  # fmt: skip
-    if WITH_TORCH:
-        import torch
-
-        zeros = torch.zeros(2, 3, 4)
-        found |= {
-            "a module": torch.nn.Linear(2, 3), "a sparse tensor": zeros.to_sparse(),
-            "a meta tensor": zeros.to("meta"), "bfloat16": zeros.to(torch.bfloat16),
-        }  # fmt: skip
-    return found
-
-
-OTHERS = others()
-TAKEN = {("neurons", "nothing"), ("model", "a module"), ("against", "a module")}
+OTHERS: dict[str, Any] = {
+    "nothing": None, "a module of Python": np, "a ragged list": [[1, 0], [1]],
+    "objects": np.array([None, {}]), "words": ["a", "b"], "a path": Path("spikes.npy"),
+}  # fmt: skip
+"""By what it is, something that is neither an array nor a graph."""
 
 
 def graph() -> Any:
@@ -63,9 +49,9 @@ def sentence(call: Callable[[], object]) -> str:
     return said
 
 
-@pytest.mark.parametrize("name", [*OTHERS, "a path"])
+@pytest.mark.parametrize("name", OTHERS)
 def test_no_array_no_graph_no_events_and_no_conventions(name: str) -> None:
-    given = OTHERS.get(name, Path("spikes.npy"))
+    given = OTHERS[name]
     kind = type(given).__name__
     said = sentence(lambda: EventList.from_dense(given))
     assert said.startswith("spikes must be an array of numbers, or a dense tensor that holds them")
@@ -121,52 +107,3 @@ def test_without_torch_the_extra_is_named(name: str) -> None:
     assert done.stderr == ""
     assert done.stdout.startswith(f"spikejoule.{name} needs PyTorch")
     assert "pip install 'spikejoule[torch]'" in done.stdout
-
-
-@pytest.mark.skipif(not WITH_TORCH, reason="needs PyTorch")
-@pytest.mark.filterwarnings("ignore:no answer")
-class TestOfAModel:
-    """`spikejoule.price`."""
-
-    @pytest.fixture
-    def given(self) -> dict[str, Any]:
-        import torch
-
-        from spikejoule import Population
-
-        class Fires(torch.nn.Module):
-            def forward(self, x: torch.Tensor) -> torch.Tensor:
-                return (x > 0).to(x.dtype)
-
-        model = torch.nn.Sequential(torch.nn.Linear(6, 4), Fires()).eval()
-        samples = torch.from_numpy(SPIKES).float()
-        return {
-            "model": model, "loader": samples, "labels": torch.arange(6) % 4, "time_axis": 1,
-            "neurons": {Fires: Population()}, "progress": False,
-        }  # fmt: skip
-
-    @pytest.mark.parametrize(
-        "name", [of for of in (*OTHERS, "a path") if of not in ("a sparse tensor", "bfloat16")]
-    )
-    def test_others_in_each_place(self, name: str, given: dict[str, Any]) -> None:
-        other = OTHERS.get(name, Path("mine.npy"))
-        places = ["model", "loader", "against", "neurons", "time_axis", "batch_size"]
-        places += [] if other is None else ["labels"]
-        for place in places:
-            if (place, name) in TAKEN:
-                continue
-            with pytest.raises(SpikejouleError) as error:
-                spikejoule.price(**given | {place: other})
-            assert "\n" not in str(error.value)
-
-    def test_samples_that_are_none(self, given: dict[str, Any]) -> None:
-        import torch
-
-        for loader in (given["loader"] * torch.nan, given["loader"][:0], [], given["loader"][0]):
-            with pytest.raises(SpikejouleError):
-                spikejoule.price(**given | {"loader": loader})
-        report = spikejoule.price(**given)
-        with pytest.raises(SpikejouleError, match="budget_nj is 'few'"):
-            report.check(budget_nj="few")
-        for place in (None, "/", SPIKES):
-            assert "is not the path of a file" in sentence(lambda place=place: report.save(place))
