@@ -3,8 +3,6 @@
 import gc
 import os
 import shlex
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,8 @@ from ruamel.yaml import YAML
 from spikejoule.cli import build_parser, main
 from spikejoule.cli.arguments import EXAMPLES
 from spikejoule.data.images import Dataset
-from spikejoule.energy import energy_proxies
-from spikejoule.energy.from_checkpoint import recorded_activity
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import read_complete, write_complete
+from spikejoule.network.checkpoint import write_complete
 from tests.tools.cli import Cli
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.settings import draw_key, encode
@@ -64,16 +60,6 @@ def test_who_calls_a_command_keeps_his_garbage_collection(file: Path, cli: Cli) 
     before = gc.get_threshold()
     cli.text("inspect", file)
     assert gc.get_threshold() == before
-
-
-def test_proxies_are_recomputed_from_the_recorded_spikes(tmp_path: Path) -> None:
-    content = complete_content()
-    recorded = content.pop("energy_proxies")
-    # a file of the notebook: no spikes of each layer, but those of its three layers
-    del content["inference_spikes"]["per_inference_per_layer"]
-    write_complete(tmp_path / "c.pth", content)
-    proxies = energy_proxies(recorded_activity(read_complete(tmp_path / "c.pth")))
-    assert proxies.as_checkpoint_entry() == recorded
 
 
 class TestMeasure:
@@ -127,14 +113,6 @@ class TestFailures:
             monkeypatch.setattr(sys, "stdout", pipe)
             assert main(["inspect", str(file)]) == 141
 
-    def test_an_unknown_command_is_answered_with_all(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        for typed, said in (("inspct", "choose from"), ("zzz", "inspect")):
-            with pytest.raises(SystemExit):
-                main([typed, "c.pth"])
-            assert said in capsys.readouterr().err
-
 
 def test_every_example_can_be_called(capsys: pytest.CaptureFixture[str]) -> None:
     calls = [shlex.split(line) for line in EXAMPLES.splitlines()[1:]]
@@ -143,19 +121,3 @@ def test_every_example_can_be_called(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["runs", "--help"])
     assert capsys.readouterr().out.endswith("\n  spikejoule runs --limit 5\n")
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--print-completion", "bash"])
-    script = capsys.readouterr().out
-    for words, completed in (("spikejoule ru", "runs"), ("spikejoule seeds --ta", "--table")):
-        ask = (
-            f"COMP_WORDS=({words}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))\n"
-            '_shtab_spikejoule; echo "${COMPREPLY[@]}"\n'
-        )
-        done = subprocess.run(
-            ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True
-        )
-        assert done.stdout.split() == [completed]

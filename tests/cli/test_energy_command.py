@@ -23,7 +23,6 @@ from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.trained import TrainedNetwork, build_complete
 from tests.energy.test_profiles import GOOD
 from tests.tools.cli import Cli
-from tests.tools.committed import committed_params
 from tests.tools.examples import (
     EVALUATION,
     TRAIN_TIMINGS,
@@ -174,16 +173,6 @@ class TestVerdict:
         assert headline["conventional"] == "ReLU 784-20-10, zero-skipping"
         assert headline["conventional_nj"] == pytest.approx(self.BASELINE_PJ / 1000)
         assert headline["ratio"] == pytest.approx(ratio)
-
-    def test_the_default_is_the_pipelines(
-        self, checkpoint: Path, baselines: Path, cli: Cli
-    ) -> None:
-        default = committed_params().energy_report
-        found = cli.json("energy", checkpoint, "--baselines", baselines)
-        chosen = found["headline"]["profile"], found["headline"]["arithmetic_profile"]
-        assert chosen == (default.profile, default.arithmetic_profile)
-        system = next(row for row in found["verdicts"] if row["profile"] == chosen[0])
-        assert system["ratio"] == pytest.approx(found["headline"]["ratio"], rel=1e-7)
 
     def test_measured_images_give_the_interval_of_pairs(
         self, checkpoint: Path, baselines: Path, cli: Cli

@@ -70,19 +70,6 @@ def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> Non
     assert "the graph's metadata say ge" in cli.refusal(*given, "--threshold", "gt")
 
 
-def test_a_graph_is_inspected_as_a_checkpoint_is(tmp_path: Path, cli: Cli) -> None:
-    graph, _ = written(tmp_path, "recurrent")
-    text = cli.text("inspect", graph)
-    assert "\n  input: Input, 4 -> 4\n" in text
-    assert "w (a step before)" in text
-    found = cli.json("inspect", graph)
-    write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
-    ours = cli.json("inspect", tmp_path / "ours.nir")
-    assert found["nodes"]["input"] == "Input, 4 -> 4"
-    assert ours["nodes"]["synapses1"] == "Dense, 784 -> 12"
-    assert ours["metadata"]["comparison"] == ">="
-
-
 def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
     errors = cli.refusal("energy", graph, "--events", events, "--reset", "zero")

@@ -53,12 +53,6 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 class TestShipped:
-    def test_macs_are_those_of_the_sources(self) -> None:
-        """In pJ, typed a second time; the other prices are in `test_operations.py`."""
-        profiles = load_profiles()
-        for name, pj in (("fp32", 4.6), ("fp16", 1.5), ("int32", 3.2), ("int8", 0.23)):
-            assert profiles[f"45nm-{name}"].prices["mac"] == Price(pj, pj, pj)
-
     def test_a_mac_is_a_multiplication_and_an_addition(self) -> None:
         chosen = [each for each in load_profiles().values() if each.scope == "arithmetic"]
         assert chosen

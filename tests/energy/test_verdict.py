@@ -33,7 +33,6 @@ from spikejoule.energy.ledger import (
     spiking_variants,
 )
 from spikejoule.energy.outputs import headline
-from spikejoule.energy.prices import Price
 from spikejoule.energy.variant_file import VARIANTS, load_variants, save_variants
 from spikejoule.evaluation.measurement import Activity, Measurement
 from tests.energy.by_hand import analysis, baseline, inputs, profile
@@ -261,17 +260,6 @@ class TestNoVerdict:
         assert words in found.answer[0]
         assert found.verdict is None
         assert "ratio" not in headline(found)
-
-
-def test_outcomes_of_brackets() -> None:
-    bracket = profile({"mac": Price(1.0, None, 2.0), "addition": 1}, id="b")
-    networks = [variant("spiking", [3, 5, 7, 9]), variant("conventional", [6, 5, 4, 7])]
-    plain, ranged = judged(networks), judged(networks, under=bracket)
-    assert (plain.spiking_pj, plain.conventional_pj) == (6.0, 5.5)
-    assert plain.ratio == pytest.approx(12 / 11)
-    assert plain.outcome == "undecided"
-    assert ranged.ratio is ranged.conventional_pj is None
-    assert (ranged.ratio_low, ranged.ratio_high) != (None, None)
 
 
 def test_an_end_that_rounds_to_one_decides_nothing() -> None:

@@ -140,11 +140,6 @@ def test_no_text_is_cut_off(draw: Callable[[], Chart], form: Callable[[Chart], o
     assert 0 <= drawn.y0 < drawn.y1 <= height
 
 
-def test_every_colour_is_a_different_one_on_either_ground() -> None:
-    for grounds in zip(*PALETTE.values(), strict=True):
-        assert len(set(grounds)) == len(PALETTE)
-
-
 @pytest.mark.parametrize("n_layers", [1, 2, 3, 6])
 def test_a_layer_has_the_colour_of_no_neighbour_and_of_neither_side(n_layers: int) -> None:
     names = [str(layer) for layer in range(n_layers)]
@@ -167,18 +162,6 @@ def test_words_of_others_are_drawn_as_they_are(text: str) -> None:
     drawn = " ".join(ElementTree.fromstring(front(97.0, name=text).svg()).itertext())
     # Shown when the point is pointed at
     assert f"{text} 1, dense: 97.00 %, 464 pJ" in drawn
-
-
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda: front(100.0),
-        lambda: spike_raster(raster((40, 30), 0.0)),
-        lambda: spike_raster(raster((40, 30), 1.0)),
-    ],
-)
-def test_edges_are_drawn(draw: Callable[[], Chart]) -> None:
-    assert draw().png()
 
 
 def test_without_networks_there_is_no_front() -> None:

@@ -29,7 +29,6 @@ from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.page import linked
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
-from tests.tools.committed import committed_text, committed_values
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -184,22 +183,6 @@ class TestPage:
         assert f"with {metrics['conventional']} (95.00 % validation, 94.00 % test)" in words
         assert not re.search("lemaire|45nm-fp32|bracket|code |e[+-]?[0-9]", words)
 
-    def test_the_contents_name_every_section(self) -> None:
-        for page in (default_page(), sparse_page()):
-            (links,) = tree_of(page).iter("nav")
-            named = {link.get("href"): link.text for link in links}
-            shown = {
-                node.text for node in tree_of(page).iter("h2") if "Energy per" not in node.text
-            }
-            assert set(named.values()) == shown
-            ids = {f"#{node.get('id')}" for node in tree_of(page).iter("section")}
-            assert set(named) <= ids
-
-    def test_beyond_the_front_the_ratio_is_a_bound(self) -> None:
-        alone = inputs((baseline(10, [10] * 4, validation_accuracy_percent=80.0),))
-        page = energy_page(PageContent(analysis(alone)))
-        assert "the front ends below this accuracy" in words_of(page, "answer")
-
     @pytest.mark.parametrize(
         ("chosen", "said"),
         [
@@ -213,13 +196,6 @@ class TestPage:
         assert said in found.analysis.says("verdict")[0]
         assert energy_card(found).startswith("# Energy card\n\n")
         assert said in energy_card(found)
-
-    def test_price_lists_have_titles_in_sentences_and_tables(self) -> None:
-        ids = "|".join(re.escape(name) for name in load_profiles() if "-" in name)
-        sections = ("answer", "verdict", "parts", "numbers", "training-terms")
-        for page in (default_page(), energy_page(PageContent(both(88.0)))):
-            for section in sections:
-                assert not re.search(rf"\b({ids})\b", words_of(page, section)), section
 
     def test_every_verdict_is_in_the_grid_and_in_the_table(self) -> None:
         found = content()
@@ -279,26 +255,6 @@ def test_in_a_browser(
         assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 8
         assert pixels.shape[0] > 50
         assert pixels.shape[1] > 200
-
-
-@pytest.mark.slow
-@SIZES
-def test_the_recorded_page_in_a_browser(
-    browser: "Page", tmp_path: Path, width: int, height: int, scheme: str
-) -> None:
-    page, recorded = committed_text("reports/energy.html"), committed_values("energy")
-    assert_fits(browser, tmp_path, page, width, height, scheme)
-    said = browser.locator("#answer").inner_text()
-    assert f"takes {plain(recorded['ratio'])} times the energy" in said
-    # Who needs more, by how much and under which assumption is in the first window.
-    for part in (".verdict", ".bar.conventional"):
-        place = browser.locator(part).first.bounding_box()
-        assert place is not None
-        assert place["y"] + place["height"] < 844
-
-
-def test_a_page_without_much_in_a_browser(browser: "Page", tmp_path: Path) -> None:
-    assert_shows(browser, tmp_path, sparse_page(), 360, "light")
 
 
 def assert_fits(
