@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from spikejoule.baselines.counts import MeasuredBaseline, measure_baseline, save_baseline
-from spikejoule.baselines.quantised import CALIBRATION_IMAGES, activation_bits, quantise
+from spikejoule.baselines.quantised import CALIBRATION_IMAGES, Widths, activation_bits, quantise
 from spikejoule.baselines.settings import equal_size_variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.resume import StateStore
@@ -38,7 +38,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         training = _train(splits, params, resume if resume.is_owned else None)
         baselines = list(_measured(training, splits, params))
         save_baseline(paths["baseline"], baselines, splits["test"].labels)
-        labels, confidence = splits["test"].labels, params.evaluate.confidence
+        labels = splits["test"].labels
+        confidence = params.evaluate.confidence
         write_json(
             paths["baseline_metrics"],
             _headline("relu", baselines[0], labels, confidence)
@@ -86,7 +87,8 @@ def _train(
     All have the spiking network's epochs, augmentation, pruning schedule and width of sums, and
     learning constants of their own.
     """
-    n_input, n_classes = splits["train"].images[0].size, splits["train"].subject.n_classes
+    n_input = splits["train"].images[0].size
+    n_classes = splits["train"].subject.n_classes
     settings = params.baseline.training(params.train)
     epochs = params.train.prune_start, params.train.prune_end
     bits = params.model.state_bits
@@ -113,17 +115,20 @@ def _measured(
 ) -> Iterator[MeasuredBaseline]:
     """The network of equal size, its quantised form, the family."""
     for trained in training.baselines:
-        variant, name = trained.variant, trained.variant.name
+        variant = trained.variant
         pruned = variant.pruning.pruned_fraction > 0
-        yield measure_baseline(name, trained.network, variant.equal_size, pruned, splits)
+        yield measure_baseline(variant.name, trained.network, variant.equal_size, pruned, splits)
         if variant.equal_size:
-            state = trained.state
-            calibration = activations(state, splits["train"].images[:CALIBRATION_IMAGES])
-            # As many levels as a neuron has counts in the window.
-            widths = params.baseline.weight_bits, params.model.state_bits
-            bits = activation_bits(params.encode.time_window)
-            quantised = quantise(state, calibration, bits, *widths)
-            yield measure_baseline(f"quantised {name}", quantised, True, False, splits)
+            images = splits["train"].images[:CALIBRATION_IMAGES]
+            calibration = activations(trained.state, images)
+            widths = Widths(
+                # As many levels as a neuron has counts in the window.
+                activation=activation_bits(params.encode.time_window),
+                weight=params.baseline.weight_bits,
+                sum=params.model.state_bits,
+            )
+            quantised = quantise(trained.state, calibration, widths)
+            yield measure_baseline(f"quantised {variant.name}", quantised, True, False, splits)
 
 
 def _headline(

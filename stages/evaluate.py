@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write predictions, accuracies with their intervals, early exit."""
     confidence = params.evaluate.confidence
-    test, validation = load_samples(paths["test"]), load_samples(paths["validation"])
+    test = load_samples(paths["test"])
+    validation = load_samples(paths["validation"])
     network, validation_events = load_network_and_events(
         paths["trained"], paths["events_validation"], validation
     )

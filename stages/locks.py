@@ -21,7 +21,8 @@ def main(root: Path) -> None:
         return
     for path in BUSY_FILES:
         (root / path).unlink(missing_ok=True)
-    lock, aside = root / "dvc.lock", Path(".dvc/tmp/dvc.lock.damaged")
+    lock = root / "dvc.lock"
+    aside = Path(".dvc/tmp/dvc.lock.damaged")
     if lock.exists() and not _is_whole(lock.read_bytes()):
         (root / aside).parent.mkdir(parents=True, exist_ok=True)
         lock.replace(root / aside)

@@ -38,7 +38,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             f"{n_samples:,}", f"{events.n_samples:,}",
         )  # fmt: skip
     counted = measured.first(n_samples)
-    names, means = counted.counts.layer_names, counted.counts.means
+    names = counted.counts.layer_names
+    means = counted.counts.means
     InferenceMetrics(
         # One column in a comparison, whatever number of hidden layers the network has.
         input_spikes_per_inference=means[names[0]],

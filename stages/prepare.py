@@ -26,7 +26,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             "data.validation_size is 0: the best weights are chosen on the test set, as the seed "
             "notebook does, so the test accuracy will be too favourable."
         )
-        train, validation = dataset.train, dataset.test
+        train = dataset.train
+        validation = dataset.test
     else:
         train, validation = split_validation(
             dataset.train, params.data.validation_size, params.seed

@@ -24,7 +24,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     if params.train.distillation == 0:
         TEACHER.write(paths["teacher"], {})
         return
-    train, validation = load_images(paths["train"]), load_images(paths["validation"])
+    train = load_images(paths["train"])
+    validation = load_images(paths["validation"])
     settings = params.baseline.training(params.train)
     network = equal_size_variant(train.images[0].size, params.model.hidden, train.subject.n_classes)
     with (

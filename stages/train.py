@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the trained network, its history, the headline figures, and the times."""
-    samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
+    samples = load_samples(paths["train"])
+    validation = load_samples(paths["validation"])
     description = DataDescription.read(paths["data_metrics"])
     encoder = params.encode.encoder
     made_from = EncodedImages(

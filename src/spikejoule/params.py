@@ -63,7 +63,7 @@ LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 """Parameters that judge a result and change none."""
 
 WITHOUT_EFFECT = ("train.resume",)
-"""Parameters that change neither a result nor what is said of it."""
+"""Parameters that change neither results nor reports."""
 
 NOT_FOR_EVENTS = (*Augmentation.model_fields, "distillation")
 """Parameters of training that ask for images."""

@@ -17,6 +17,7 @@ from spikejoule.baselines.counts import (
 )
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
+    Widths,
     in_integers,
     quantise,
     quantised_activations,
@@ -127,7 +128,7 @@ def naive_quantised(
     network: QuantisedNetwork, image: list[int]
 ) -> tuple[list[list[int]], list[float]]:
     """Levels and scores of one image in Python's integers, rounding by hand."""
-    top = 2**network.activation_bits - 1
+    top = network.widths.largest_activation
     levels = [[math.floor(pixel * top / 255 + 0.5) for pixel in image]]
     scores: list[float] = []
     parameters = weights_and_biases(network.arrays)
@@ -137,7 +138,7 @@ def naive_quantised(
             total = bias
             for weight, level in zip(weights, levels[-1], strict=True):
                 total += weight * level
-            half = 2 ** (network.sum_bits - 1)
+            half = network.widths.half_of_sums
             sums.append(min(max(total, -half), half - 1))
         if number == len(parameters):
             return levels, sums
@@ -151,7 +152,9 @@ class TestQuantised:
     @pytest.mark.parametrize(("bits", "sum_bits"), [(1, 32), (3, 16), (6, 32), (8, 16), (14, 32)])
     def test_equals_a_loop_in_integers(self, bits: int, sum_bits: int) -> None:
         state, images = random_state(SMALL), random_images(4)
-        network = quantise(state, activations(state, random_images(50, 9)), bits, 8, sum_bits)
+        network = quantise(
+            state, activations(state, random_images(50, 9)), Widths(bits, 8, sum_bits)
+        )
         layers = quantised_activations(network, images)
         for image in range(4):
             levels, scores = naive_quantised(network, images[image].ravel().tolist())
@@ -163,7 +166,7 @@ class TestQuantised:
     def test_arrays_of_networks_with_biases_are_as_they_were(self) -> None:
         """As before there were networks without: checksums in recorded tables are of them."""
         state = random_state(SMALL)
-        integers = in_integers(state, [0.05, 0.04, 0.03], [0.1, 0.2], 4, 4, 16)
+        integers = in_integers(state, [0.05, 0.04, 0.03], [0.1, 0.2], Widths(4, 4, 16))
         found = [weights_digest(weight_arrays(of))[:16] for of in (state, integers)]
         assert found == ["835e1a9f5265adb8", "756663cd983442a7"]
 
@@ -182,11 +185,14 @@ def measured() -> list[MeasuredBaseline]:
     exact = activations(state, images)
     return [
         measure_baseline("exact", state, True, False, splits),
-        measure_baseline("coarse", quantise(state, exact, 6, 8, 32), True, False, splits),
-        measure_baseline("few", quantise(pruned, exact, 4, 4, 16), False, True, splits),
+        measure_baseline("coarse", quantise(state, exact, Widths(6, 8, 32)), True, False, splits),
+        measure_baseline("few", quantise(pruned, exact, Widths(4, 4, 16)), False, True, splits),
         *(
             measure_baseline(name, network, False, False, splits)
-            for name, network in (("bare", bare), ("whole", quantise(bare, exact, 4, 4, 16)))
+            for name, network in (
+                ("bare", bare),
+                ("whole", quantise(bare, exact, Widths(4, 4, 16))),
+            )
         ),
     ]
 

@@ -173,8 +173,8 @@ class TestIntegers:
                 )
                 percent = 100 * np.mean(answers == digits[1].labels)
                 assert percent == pytest.approx(baseline.best_validation_accuracy_percent, abs=0.51)
-                assert baseline.network.weight_bits == baseline.variant.bits
-                assert baseline.network.activation_bits == baseline.variant.activation_bits
+                assert baseline.network.widths.weight == baseline.variant.bits
+                assert baseline.network.widths.activation == baseline.variant.activation_bits
 
     def test_sums_of_16_bits_are_as_good_as_of_32(self, mnist5k: Dataset) -> None:
         """No product fills the range: activations are as narrow as that takes, and trained so."""

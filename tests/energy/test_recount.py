@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spikejoule.baselines.quantised import quantise, quantised_activations
+from spikejoule.baselines.quantised import Widths, quantise, quantised_activations
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
@@ -339,7 +339,9 @@ def baseline(
         if has_bias:
             state |= {f"layer{k}.bias": one.astype(np.float32) for k, one in enumerate(biases)}
         network = quantise(
-            state, [layer.astype(np.float32) for layer in layers], activation_bits, bits, sum_bits
+            state,
+            [layer.astype(np.float32) for layer in layers],
+            Widths(activation_bits, bits, sum_bits),
         )
         layers = [layer.astype(float) for layer in quantised_activations(network, images)]
         weights = [matrix.astype(float) for matrix, _ in weights_and_biases(network.arrays)]

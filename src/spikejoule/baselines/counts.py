@@ -18,7 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations, weight_arrays
+from spikejoule.baselines.quantised import (
+    QuantisedNetwork,
+    Widths,
+    quantised_activations,
+    weight_arrays,
+)
 from spikejoule.core.errors import ArtifactError, ParameterError, printable
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
@@ -27,6 +32,9 @@ from spikejoule.encoding.counting import best_class
 from spikejoule.network.network import Network, State
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
+
+FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
+"""The widths of a network in floating point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,21 +117,24 @@ def measure_baseline(
         pruned: whether weights were removed; those of 0 are no synapses then.
         splits: the images of `validation` and `test`.
     """
-    test, validation, arrays = splits["test"], splits["validation"], weight_arrays(network)
-    widths = FLOAT_BITS, FLOAT_BITS, FLOAT_BITS
-    if isinstance(network, QuantisedNetwork):
-        widths = network.weight_bits, network.activation_bits, network.sum_bits
+    test = splits["test"]
+    validation = splits["validation"]
+    arrays = weight_arrays(network)
+    widths = network.widths if isinstance(network, QuantisedNetwork) else FLOATS
     layers = _layers(network, test.images)
     predictions = best_class(layers[-1])
     of_validation = best_class(_layers(network, validation.images)[-1])
-    kept = [of != 0 if pruned else np.ones_like(of, dtype=np.bool_) for of in _matrices(arrays)]
+    kept = [
+        weights != 0 if pruned else np.ones_like(weights, dtype=np.bool_)
+        for weights in _matrices(arrays)
+    ]
     counts = BaselineCounts(
         name=name,
         architecture=_architecture(arrays),
-        synapses=tuple(int(of.sum()) for of in kept),
-        weight_bits=widths[0],
-        activation_bits=widths[1],
-        sum_bits=widths[2],
+        synapses=tuple(int(is_kept.sum()) for is_kept in kept),
+        weight_bits=widths.weight,
+        activation_bits=widths.activation,
+        sum_bits=widths.sum,
         equal_size=equal_size,
         validation_accuracy_percent=100 * float(np.mean(of_validation == validation.labels)),
         accuracy_percent=100 * int((predictions == test.labels).sum()) / len(test),
@@ -172,8 +183,13 @@ def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-_FIGURES = ("weight_bits", "activation_bits", "sum_bits", "equal_size",
-            "validation_accuracy_percent")  # fmt: skip
+_FIGURES = (
+    "weight_bits",
+    "activation_bits",
+    "sum_bits",
+    "equal_size",
+    "validation_accuracy_percent",
+)
 BASELINE = ArrayFile(
     "spikejoule/baseline/4",
     {
@@ -200,19 +216,19 @@ def save_baseline(
     path: FilePath, measured: Sequence[MeasuredBaseline], labels: NDArray[np.uint8]
 ) -> None:
     """Write networks on the test images: their counts, predictions and weights, and labels [N]."""
-    counts = [of.counts for of in measured]
-    arrays: dict[str, NDArray[Any]] = {"names": np.array([of.name for of in counts], dtype=np.str_)}
-    arrays |= {
-        name: np.array([getattr(of, name) for of in counts], dtype=BASELINE.arrays[name].dtype)
-        for name in _FIGURES
-    }
-    arrays["predictions"] = np.stack([of.predictions for of in measured]).astype(np.uint8)
+    counts = [baseline.counts for baseline in measured]
+    arrays: dict[str, NDArray[Any]] = {"names": np.array([each.name for each in counts], np.str_)}
+    for name in _FIGURES:
+        values = [getattr(each, name) for each in counts]
+        arrays[name] = np.array(values, dtype=BASELINE.arrays[name].dtype)
+    predictions = np.stack([baseline.predictions for baseline in measured])
+    arrays["predictions"] = predictions.astype(np.uint8)
     arrays["labels"] = labels
-    for number, of in enumerate(measured, start=1):
+    for number, baseline in enumerate(measured, start=1):
         own = {
-            "synapses": np.array(of.counts.synapses, dtype=np.int64),
-            "macs_nonzero": of.counts.macs_nonzero,
-            **weight_arrays(of.network),
+            "synapses": np.array(baseline.counts.synapses, dtype=np.int64),
+            "macs_nonzero": baseline.counts.macs_nonzero,
+            **weight_arrays(baseline.network),
         }
         arrays |= {f"baseline{number}.{name}": array for name, array in own.items()}
     BASELINE.write(path, arrays)
@@ -237,10 +253,11 @@ def load_baseline(
         baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
     except (KeyError, IndexError, ValueError, ParameterError) as error:
         raise ArtifactError(f"{path}: {error}: write it again.") from error
-    for one in baselines:
-        if one.architecture.n_input != (n_input or one.architecture.n_input):
+    for baseline in baselines:
+        n_pixels = baseline.architecture.n_input
+        if n_input is not None and n_pixels != n_input:
             raise ArtifactError(
-                f"{path}: {one.name} reads {one.architecture.n_input} pixels and the network "
+                f"{path}: {baseline.name} reads {n_pixels} pixels and the network "
                 f"{n_input}: compare networks of the same images."
             )
     silent = [baseline.name for baseline in baselines if not baseline.macs_nonzero.any()]
@@ -254,11 +271,17 @@ def load_baseline(
 
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     """What a file says of a network; KeyError, IndexError or ValueError if it is not whole."""
-    prefix, place = f"baseline{number}.", number - 1
-    own = {name.removeprefix(prefix): of for name, of in arrays.items()
-           if name.startswith(f"{prefix}layer")}  # fmt: skip
-    weights, synapses = _matrices(own), arrays[f"{prefix}synapses"].tolist()
-    if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
+    place = number - 1
+    prefix = f"baseline{number}."
+    own = {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(f"{prefix}layer")
+    }
+    weights = _matrices(own)
+    synapses = arrays[f"{prefix}synapses"].tolist()
+    sizes = [matrix.size for matrix in weights]
+    if synapses not in (sizes, [np.count_nonzero(matrix) for matrix in weights]):
         raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
     macs = arrays[f"{prefix}macs_nonzero"]
     if macs.shape[1:] != (len(synapses),):

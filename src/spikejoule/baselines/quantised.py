@@ -37,6 +37,36 @@ that is quantised after its training."""
 
 
 @dataclass(frozen=True, eq=False)
+class Widths:
+    """Bits of the numbers of a network in integers.
+
+    Attributes:
+        activation: of pixels and hidden activations, at least 1.
+        weight: of the weights, at least 2.
+        sum: of sums and biases, at most 32.
+    """
+
+    activation: int
+    weight: int
+    sum: int
+
+    @property
+    def largest_activation(self) -> int:
+        """Activations are 0 to this."""
+        return int(2**self.activation - 1)
+
+    @property
+    def largest_weight(self) -> int:
+        """Weights are minus this to this."""
+        return int(2 ** (self.weight - 1) - 1)
+
+    @property
+    def half_of_sums(self) -> int:
+        """Sums are minus this to this minus 1; what exceeds the range saturates."""
+        return int(2 ** (self.sum - 1))
+
+
+@dataclass(frozen=True, eq=False)
 class QuantisedNetwork:
     """A ReLU network in integers.
 
@@ -46,15 +76,11 @@ class QuantisedNetwork:
             there is one; and `layerj.requantisation`, multiplier and shift: a sum a becomes the
             activation (a * multiplier + 2**(shift - 1)) >> shift, clipped; the last layer has no
             use for them.
-        activation_bits: width of pixels and hidden activations.
-        weight_bits: width of the weights.
-        sum_bits: width of sums and biases.
+        widths: bits of its numbers.
     """
 
     arrays: Mapping[str, NDArray[Any]]
-    activation_bits: int
-    weight_bits: int
-    sum_bits: int
+    widths: Widths
 
 
 def activation_bits(time_window: int) -> int:
@@ -65,23 +91,20 @@ def activation_bits(time_window: int) -> int:
 def quantise(
     state: Mapping[str, NDArray[np.float32]],
     calibration: Sequence[NDArray[np.float32]],
-    activation_bits: int,
-    weight_bits: int,
-    sum_bits: int,
+    widths: Widths,
 ) -> QuantisedNetwork:
     """Quantise a trained ReLU network.
 
     Args:
         state: weights [target, source] and biases of the layers, in their order.
         calibration: activations of every layer on training images, the input first, [n, units].
-        activation_bits: width of pixels and hidden activations, at least 1.
-        weight_bits: width of the weights, at least 2.
-        sum_bits: width of sums and biases, at most 32.
+        widths: bits of its numbers.
     """
-    weight_units = [weight_unit(weight, weight_bits) for weight, _ in weights_and_biases(state)]
-    top, widths = 2**activation_bits - 1, (activation_bits, weight_bits, sum_bits)
-    activation_units = [least_error_unit(outputs, top) for outputs in calibration[1:-1]]
-    return in_integers(state, weight_units, activation_units, *widths)
+    weight_units = [weight_unit(weight, widths.weight) for weight, _ in weights_and_biases(state)]
+    activation_units = [
+        least_error_unit(outputs, widths.largest_activation) for outputs in calibration[1:-1]
+    ]
+    return in_integers(state, weight_units, activation_units, widths)
 
 
 def weight_unit(weights: NDArray[np.float32], weight_bits: int) -> float:
@@ -93,9 +116,7 @@ def in_integers(
     state: Mapping[str, NDArray[np.float32]],
     weight_units: Sequence[float],
     activation_units: Sequence[float],
-    activation_bits: int,
-    weight_bits: int,
-    sum_bits: int,
+    widths: Widths,
 ) -> QuantisedNetwork:
     """The network of integers that stand for multiples of given units.
 
@@ -103,25 +124,23 @@ def in_integers(
         state: weights [target, source] and biases, if any, of the layers, in their order.
         weight_units: what an integer 1 stands for, of each weight matrix.
         activation_units: likewise of each hidden layer.
-        activation_bits: width of pixels and hidden activations, at least 1.
-        weight_bits: width of the weights, at least 2; what is beyond saturates.
-        sum_bits: width of sums and biases, at most 32, likewise.
+        widths: bits of its numbers; weights and biases beyond them saturate.
     """
-    weight_top = 2 ** (weight_bits - 1) - 1
-    sources = [1 / (2**activation_bits - 1), *activation_units]
+    largest = widths.largest_weight
+    half = widths.half_of_sums
+    sources = [1 / widths.largest_activation, *activation_units]
     # The last layer's sums stay what they are.
     targets = [*activation_units, 1.0]
-    half = 2 ** (sum_bits - 1)
     arrays: dict[str, NDArray[Any]] = {}
     layers = zip(weights_and_biases(state), weight_units, sources, targets, strict=True)
     for number, ((weight, bias), unit, source, target) in enumerate(layers, start=1):
-        whole = _multiples(weight, unit, -weight_top, weight_top)
+        whole = _multiples(weight, unit, -largest, largest)
         arrays[f"layer{number}.integer_weight"] = whole.astype(np.int32)
         if bias is not None:
             whole = _multiples(bias, source * unit, -half, half - 1)
             arrays[f"layer{number}.integer_bias"] = whole
         arrays[f"layer{number}.requantisation"] = _fixed_point(source * unit / target)
-    return QuantisedNetwork(arrays, activation_bits, weight_bits, sum_bits)
+    return QuantisedNetwork(arrays, widths)
 
 
 def _multiples(
@@ -144,10 +163,11 @@ def quantised_activations(
     Returns:
         pixels' levels, hidden activations and the scores of the classes, int64 [N, units] each.
     """
-    top = 2**network.activation_bits - 1
+    top = network.widths.largest_activation
+    half = network.widths.half_of_sums
     # The nearest level: 255 is odd, so that no pixel lies half-way between two.
     pixels = (images.reshape(len(images), -1).astype(np.int64) * top + 127) // 255
-    layers, half = [pixels], 2 ** (network.sum_bits - 1)
+    layers = [pixels]
     for number, (weight, bias) in enumerate(weights_and_biases(network.arrays)):
         if number > 0:  # what has reached the layer before becomes its activations
             multiplier, shift = network.arrays[f"layer{number}.requantisation"].tolist()

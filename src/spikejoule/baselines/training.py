@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
+    Widths,
     in_integers,
     least_error_unit,
     weight_unit,
@@ -86,9 +87,7 @@ class TrainedBaseline:
             self.state,
             self.weights["weight_units"].tolist(),
             self.weights["activation_units"].tolist(),
-            self.variant.activation_bits,
-            self.variant.bits,
-            self.variant.sum_bits,
+            Widths(self.variant.activation_bits, self.variant.bits, self.variant.sum_bits),
         )
 
     def is_best(self, accuracy_percent: float, max_epochs: int) -> bool:
@@ -124,8 +123,11 @@ class BatchedNetworks:
     ) -> None:
         self.variants = tuple(variants)
         self.trained = [TrainedBaseline(variant) for variant in variants]
-        self._settings, self._calibration, self._n_batches = settings, calibration, n_batches
-        self._integers, self._sum_bits = variants[0].bits != FLOAT_BITS, variants[0].sum_bits
+        self._settings = settings
+        self._calibration = calibration
+        self._n_batches = n_batches
+        self._integers = variants[0].bits != FLOAT_BITS
+        self._sum_bits = variants[0].sum_bits
         self._n_hidden = len(variants[0].architecture.connections) - 1
         n_steps = n_batches * settings.max_epochs
         self._schedules = [
@@ -242,7 +244,8 @@ class BatchedNetworks:
             self._schedules[k].after_epochs(accuracies, self._n_batches)
 
     def _pixels(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        values, bits = intensities(images), self.variants[0].pixel_bits
+        values = intensities(images)
+        bits = self.variants[0].pixel_bits
         if bits == 8:
             return values
         top = 2**bits - 1
@@ -260,7 +263,8 @@ class BatchedNetworks:
         else:
             sums = torch.baddbmm(bias[:, None], sources, weight.transpose(1, 2))
         if self._sum_bits < FLOAT_BITS:
-            half, units = 2.0 ** (self._sum_bits - 1), self._sum_units(layer)
+            half = 2.0 ** (self._sum_bits - 1)
+            units = self._sum_units(layer)
             # The values alone: their gradient goes straight through.
             sums.detach().clamp_(-half * units, (half - 1) * units)
         return sums
@@ -317,7 +321,8 @@ class BatchedNetworks:
         """Those of least squared error: of weights, then of activations, layer by layer."""
         if not self._integers:
             return
-        self._weight_units, self._activation_units = [], []
+        self._weight_units = []
+        self._activation_units = []
         bits = [variant.bits for variant in self.variants]
         for of_all, _ in weights_and_biases(self._exact):
             self._weight_units.append(_units(weight_unit, of_all, bits))
@@ -326,8 +331,8 @@ class BatchedNetworks:
         with torch.no_grad():
             for layer in range(self._n_hidden):
                 sums = self._sums(layer, values)
-                outputs, tops = functional.relu(sums), map(int, self._activation_tops)
-                self._activation_units.append(_units(least_error_unit, outputs, tops))
+                tops = map(int, self._activation_tops)
+                self._activation_units.append(_units(least_error_unit, functional.relu(sums), tops))
                 self._round()
                 values = self._activations(layer, sums)
 
@@ -342,7 +347,8 @@ class BatchedNetworks:
             whole = _whole(weight, units, seen_weight)
             whole.clamp_(-self._weight_tops, self._weight_tops).mul_(units)
             if bias is not None and seen_bias is not None and layer <= len(self._activation_units):
-                units, half = self._sum_units(layer)[:, 0], 2.0 ** (self._sum_bits - 1)
+                units = self._sum_units(layer)[:, 0]
+                half = 2.0 ** (self._sum_bits - 1)
                 _whole(bias, units, seen_bias).clamp_(-half, half - 1).mul_(units)
 
     def _sum_units(self, layer: int) -> Tensor:
@@ -477,7 +483,9 @@ def train_baselines(
         ThreadPoolExecutor(max_workers=1) as drawer,
         ThreadPoolExecutor(len(variants), initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        groups, seconds, processor_seconds = start(), list[float](), 0.0
+        groups = start()
+        seconds: list[float] = []
+        processor_seconds = 0.0
         kept = None if state_store is None else state_store.load()
         if state_store is not None and kept is not None:
             try:

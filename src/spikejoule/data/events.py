@@ -220,7 +220,8 @@ class LabelledEvents:
 
 
 def _problem(arrays: Arrays) -> str:
-    index, shape = arrays.get("index"), arrays["shape"]
+    index = arrays.get("index")
+    shape = arrays["shape"]
     n_samples = len(arrays["labels"])
     if n_samples == 0 or arrays["offsets"].size != n_samples + 1:
         return f"there are {n_samples:,} labels and {arrays['offsets'].size:,} offsets"
@@ -305,10 +306,11 @@ def write_event_file(
 
 def _whole(values: Any, kind: type[np.integer], what: str) -> NDArray[Any]:
     """Numbers as of an integer type; DataError, naming `what`, if they are not."""
-    found, range_ = np.asarray(values), np.iinfo(kind)
-    if found.dtype.kind not in "ui" or np.any((found < range_.min) | (found > range_.max)):
-        raise DataError(f"{what} must be whole numbers from {range_.min} to {range_.max}.")
-    return found.astype(kind)
+    numbers = np.asarray(values)
+    allowed = np.iinfo(kind)
+    if numbers.dtype.kind not in "ui" or np.any((numbers < allowed.min) | (numbers > allowed.max)):
+        raise DataError(f"{what} must be whole numbers from {allowed.min} to {allowed.max}.")
+    return numbers.astype(kind)
 
 
 def open_event_file(path: FilePath) -> LabelledEvents:
@@ -329,6 +331,6 @@ def open_event_file(path: FilePath) -> LabelledEvents:
     events = EventSamples(times, units, arrays["offsets"])
     check(path, events.problem(setting.n_units))
     places = np.arange(len(events))
-    index, n_train = arrays.get("index", places), arrays.get("n_train")
-    found = LabelledEvents(events, places, arrays["labels"], index, setting)
-    return found if n_train is None else replace(found, n_train=int(n_train))
+    index = arrays.get("index", places)
+    n_train = int(arrays["n_train"]) if "n_train" in arrays else None
+    return LabelledEvents(events, places, arrays["labels"], index, setting, n_train)

@@ -78,10 +78,8 @@ def load_directory(directory: Path) -> Dataset:
     train, test, sha256 = read_directory(directory)
     counts = f"{len(train):,} training and {len(test):,} test images"
     if sha256 == MNIST_SHA256:
-        return Dataset(
-            "mnist", f"MNIST ({counts})", "The full MNIST, known by its SHA-256.",
-            sha256, train, test,
-        )  # fmt: skip
+        note = "The full MNIST, known by its SHA-256."
+        return Dataset("mnist", f"MNIST ({counts})", note, sha256, train, test)
     note = f"{counts} that are not MNIST: figures cannot be compared with MNIST's."
     logger.warning("the images in %s: %s", directory, note)
     return Dataset(
@@ -116,13 +114,15 @@ def read_directory(
     sha256: dict[str, str] = {}
     parts: dict[str, LabelledImages] = {}
     for part in ("train", "t10k"):
-        images_name, labels_name = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+        images_name = f"{part}-images-idx3-ubyte"
+        labels_name = f"{part}-labels-idx1-ubyte"
         images, sha256[images_name] = read_idx(files[images_name], 3)
         labels, sha256[labels_name] = read_idx(files[labels_name], 1)
         index = np.arange(len(labels), dtype=np.int64)
         parts[part] = LabelledImages(images, labels, index, subject)
         parts[part].check(directory / images_name)
-    train, test = parts["train"], parts["t10k"]
+    train = parts["train"]
+    test = parts["t10k"]
     if train.shape != test.shape:
         raise DataError(
             f"{directory}: images must all have one size, but those to train have {train.shape} "

@@ -221,7 +221,8 @@ def describe(
     dataset: Dataset, train: Samples, validation: Samples, validated_on_test: bool
 ) -> DataDescription:
     """What was used: the content of the metrics file of the data."""
-    subject, stated = train.subject, dict[str, Any](dataset.reduction)
+    subject = train.subject
+    stated: dict[str, Any] = dict(dataset.reduction)
     if subject != DIGITS:
         stated |= asdict(subject) | {"class_names": list(subject.class_names)}
     return DataDescription(
@@ -237,7 +238,8 @@ def describe(
 
 def subject_of_data(data: Mapping[str, Any]) -> Subject:
     """The subject that the content of a `DataDescription` states; digits if it states none."""
-    noun, names = data.get("noun"), data.get("class_names")
+    noun = data.get("noun")
+    names = data.get("class_names")
     if noun is None or names is None:
         return DIGITS
     return Subject(str(noun), tuple(names), str(data.get("samples", DIGITS.samples)))

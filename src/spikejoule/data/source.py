@@ -184,7 +184,8 @@ class SensorSource(Source):
             for part, (_, name, _) in self.downloads.items():
                 write_event_file(cache / f"{part}.npz", self.setting, self._read(cache / name))
             parts = _kept(cache, self.downloads)
-        train, test = parts["train"], parts["test"]
+        train = parts["train"]
+        test = parts["test"]
         title = f"{self.setting.title} ({len(train):,} training and {len(test):,} test samples)"
         sha256 = {f"{part}-events": events.sha256 for part, events in parts.items()}
         return Dataset(self.name, title, self.note, sha256, train, test)

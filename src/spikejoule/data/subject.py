@@ -74,7 +74,8 @@ def subject_problem(arrays: Arrays) -> str:
     """What is wrong with such arrays and the labels beside them, in words."""
     if ("noun" in arrays) != ("class_names" in arrays):
         return "noun and class_names must be there both or not at all"
-    n_classes, labels = subject_of(arrays).n_classes, arrays["labels"]
+    n_classes = subject_of(arrays).n_classes
+    labels = arrays["labels"]
     if not 1 <= n_classes <= MAX_CLASSES:
         return f"there are {n_classes} classes; allowed are 1 to {MAX_CLASSES}"
     beyond = np.flatnonzero(labels >= n_classes)

@@ -97,7 +97,8 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
         return Accuracy(0, 0, None, None, None)
     if not 0 <= n_correct <= n_samples:
         raise ValueError(f"{n_correct} correct of {n_samples} samples: impossible counts.")
-    fraction, z = n_correct / n_samples, two_sided_z(confidence)
+    fraction = n_correct / n_samples
+    z = two_sided_z(confidence)
     width = 2 * (n_samples + z**2)
     center = (2 * n_samples * fraction + z**2) / width
     delta = z / width * math.sqrt(4 * n_samples * fraction * (1 - fraction) + z**2)
@@ -138,7 +139,9 @@ class StepOutcomes:
 def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
     """Follow measured samples with their labels [N] through the window."""
     output = measured.layers[-1]
-    n_samples, n_steps, n_classes = output.n_samples, output.n_steps, output.n_inputs
+    n_samples = output.n_samples
+    n_steps = output.n_steps
+    n_classes = output.n_inputs
     spent = np.zeros(n_samples * n_steps, dtype=np.int64)
     for events, fan_out in measured.sending:
         spent += np.diff(offsets_of(fan_out[events.sources])[events.offsets])
@@ -312,12 +315,14 @@ def _cheapest_margin(validation: StepOutcomes, tolerance_percent: float) -> int:
     # The sliver keeps a product such as 0.1 % of 6,000 from rounding to less than it is.
     may_lose = math.floor(tolerance_percent / 100 * n_samples + 1e-9)
     fewest_correct = int(validation.correct[:, -1].sum()) - may_lose
-    best_margin, best_spent = n_steps + 1, int(validation.synaptic_events[:, -1].sum())
+    best_margin = n_steps + 1
+    best_spent = int(validation.synaptic_events[:, -1].sum())
     for margin in range(n_steps, 0, -1):
         last = exit_steps(validation, margin) - 1
         spent = int(validation.synaptic_events[samples, last].sum())
         if spent < best_spent and int(validation.correct[samples, last].sum()) >= fewest_correct:
-            best_margin, best_spent = margin, spent
+            best_margin = margin
+            best_spent = spent
     return best_margin
 
 
@@ -341,7 +346,8 @@ def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, 
 
     Equal points are on the front together. The costs are sorted once, so the work is O(N log N).
     """
-    cost, gain = np.asarray(costs, dtype=np.float64), np.asarray(gains, dtype=np.float64)
+    cost = np.asarray(costs, dtype=np.float64)
+    gain = np.asarray(gains, dtype=np.float64)
     order = np.lexsort((-gain, cost))
     best = np.maximum.accumulate(gain[order])
     cheapest = cost[order][np.searchsorted(best, best)]

@@ -100,7 +100,8 @@ INFERENCE_EVENTS = ArrayFile(
 
 def save_inference_events(path: FilePath, measured: Measurement) -> None:
     """Write the spikes of the layers after the input, and how many the input has in each sample."""
-    names, layers = measured.counts.layer_names[1:], measured.layers[1:]
+    names = measured.counts.layer_names[1:]
+    layers = measured.layers[1:]
     arrays: dict[str, NDArray[Any]] = {
         "layer_names": np.array(names, dtype=np.str_),
         "input_spikes": measured.counts.per_sample[:, 0],
@@ -145,7 +146,8 @@ def read_measurement(
     arrays = INFERENCE_EVENTS.read(paths["inference_events"])
     layers = (input_events, *_layers_of(paths["inference_events"], arrays).values())
     shapes = [(layer.n_samples, layer.n_steps, layer.n_inputs) for layer in layers]
-    n_samples, n_steps = input_events.n_samples, network.encoder.time_window
+    n_samples = input_events.n_samples
+    n_steps = network.encoder.time_window
     needed = [(n_samples, n_steps, layer.n_out) for layer in network.architecture.layers]
     has_input_spikes = np.array_equal(input_events.counts_per_sample(), arrays["input_spikes"])
     if shapes != needed or not has_input_spikes:

@@ -53,6 +53,29 @@ class TrainingObserver(Protocol):
         """Before the first epoch of a training that resumes: the epochs that it has, with times."""
 
 
+@dataclass(frozen=True)
+class CoreClocks:
+    """Seconds until now.
+
+    Attributes:
+        wall: by the wall clock.
+        counted: of all cores together; a system that does not count them gives the same number
+            again and again.
+        free: of those in which a core was idle or worked for this process.
+    """
+
+    wall: float
+    counted: float
+    free: float
+
+    @classmethod
+    def now(cls) -> "CoreClocks":
+        """The clocks as they stand."""
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        return cls(time.perf_counter(), sum(times), idle + time.process_time())
+
+
 class FreeCores:
     """Lets the kernels use the cores that are idle or already theirs; results do not depend on it.
 
@@ -62,26 +85,17 @@ class FreeCores:
 
     def __init__(self, threads: int) -> None:
         self._most = threads
-        self._seen = self._clocks()
-
-    @staticmethod
-    def _clocks() -> tuple[float, float, float]:
-        """Seconds until now: of the wall; of all cores; of those that were idle or this process's.
-
-        A system that does not count what its cores do gives the same number again and again.
-        """
-        times = psutil.cpu_times()
-        idle = times.idle + getattr(times, "iowait", 0.0)
-        return time.perf_counter(), sum(times), idle + time.process_time()
+        self._seen = CoreClocks.now()
 
     def use(self) -> None:
         """Take the cores that are free; they are counted anew twice a second."""
-        if time.perf_counter() - self._seen[0] < CORES_SECONDS:
+        before = self._seen
+        if time.perf_counter() - before.wall < CORES_SECONDS:
             return
-        before, self._seen = self._seen, self._clocks()
-        wall, counted, free = np.subtract(self._seen, before).tolist()
-        if counted > 0:
-            numba.set_num_threads(min(max(round(free / wall), 1), self._most))
+        self._seen = CoreClocks.now()
+        if self._seen.counted > before.counted:
+            n_free = round((self._seen.free - before.free) / (self._seen.wall - before.wall))
+            numba.set_num_threads(min(max(n_free, 1), self._most))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +129,7 @@ class Training:
     """A training so far, and how it continues: epoch after epoch, until there is a `stop_reason`.
 
     All that is here, with the engine's snapshot, is the state from which a training that was killed
-    resumes. The schedule is no part of it: told again of every batch and epoch, it stands where it
-    stood.
+    resumes. The schedule is not saved: it is replayed over the batches and epochs.
 
     Args:
         data: what to learn from.
@@ -142,7 +155,10 @@ class Training:
         seed: int,
         observers: tuple[TrainingObserver, ...] = (),
     ) -> None:
-        self._data, self._engine, self._settings, self._seed = data, engine, settings, seed
+        self._data = data
+        self._engine = engine
+        self._settings = settings
+        self._seed = seed
         self._observers = observers
         self._n_batches = -(-len(data.samples) // settings.batch_size)
         n_steps = self._n_batches * settings.max_epochs
@@ -159,7 +175,8 @@ class Training:
     @property
     def stop_reason(self) -> str:
         """Why training is to end, or has ended; empty while it is not."""
-        settings, epoch = self._settings, len(self.history)
+        settings = self._settings
+        epoch = len(self.history)
         if self.best_epoch:
             target = settings.target_accuracy
             if target is not None and self.history[-1].validation_accuracy_percent >= target:
@@ -202,7 +219,8 @@ class Training:
 
     def run_epoch(self) -> None:
         """Train for an epoch, validate, and keep the weights if they are the best so far."""
-        started, epoch, most = time.perf_counter(), len(self.history) + 1, self._settings.max_epochs
+        started = time.perf_counter()
+        epoch = len(self.history) + 1
         fraction = self._prune(epoch)
         self._engine.choose_grids()
         learned = self._learn(epoch)
@@ -218,10 +236,10 @@ class Training:
         )
         self.history.append(record)
         self.epoch_seconds.append(time.perf_counter() - started)
-        if self._settings.is_pruned_by(epoch, most) and (
-            not self.best_epoch or accuracy > self.best_validation_accuracy_percent
-        ):
-            self.best_epoch, self.state = epoch, runner.state()
+        is_best = not self.best_epoch or accuracy > self.best_validation_accuracy_percent
+        if is_best and self._settings.is_pruned_by(epoch, self._settings.max_epochs):
+            self.best_epoch = epoch
+            self.state = runner.state()
             self.architecture = runner.network
 
     def _inputs(self, epoch: int, chosen: NDArray[np.integer]) -> Any:
@@ -239,23 +257,27 @@ class Training:
 
     def _prune(self, epoch: int) -> float:
         """Remove the synapses that are due before an epoch; returns the fraction removed by now."""
-        settings, engine = self._settings, self._engine
+        settings = self._settings
         fraction = settings.pruned_fraction_at(epoch, settings.max_epochs)
         if fraction > settings.pruned_fraction_at(epoch - 1, settings.max_epochs):
-            engine.prune(pruning_masks(engine.learned_state(), fraction))
+            self._engine.prune(pruning_masks(self._engine.learned_state(), fraction))
         return fraction
 
     def _learn(self, epoch: int) -> dict[str, Any]:
         """One pass over the training set in random order: what an `EpochRecord` says of it."""
-        data, schedule, batch_size = self._data, self._schedule, self._settings.batch_size
+        data = self._data
+        schedule = self._schedule
+        batch_size = self._settings.batch_size
         n_samples = len(data.samples)
         order = np.random.default_rng([self._seed, epoch]).permutation(n_samples)
-        loss, rate = 0.0, schedule.learning_rate
+        loss = 0.0
+        rate = schedule.learning_rate
         outcomes: list[BatchOutcome] = []
         answers: list[TeacherAnswer] = []
         for first in range(0, n_samples, batch_size):
             chosen = order[first : first + batch_size]
-            inputs, taught = self._inputs(epoch, chosen), None
+            inputs = self._inputs(epoch, chosen)
+            taught = None
             if data.teacher is not None:
                 answers.append(data.teacher(inputs))
                 taught = answers[-1].probabilities
@@ -271,24 +293,31 @@ class Training:
         return {
             "learning_rate": rate,
             "train_loss": loss / n_samples,
-            "train_accuracy_percent": 100.0 * sum(one.correct for one in outcomes) / n_samples,
+            "train_accuracy_percent": 100.0
+            * sum(outcome.correct for outcome in outcomes)
+            / n_samples,
             "spikes": _sums(outcome.spikes for outcome in outcomes),
             "synaptic_events": _sums(outcome.synaptic_events for outcome in outcomes),
             "samples": n_samples,
             "teacher_macs": sum(answer.macs for answer in answers) if answers else None,
-            "teacher_macs_nonzero": sum(one.macs_nonzero for one in answers) if answers else None,
+            "teacher_macs_nonzero": (
+                sum(answer.macs_nonzero for answer in answers) if answers else None
+            ),
             "input_macs": sum(macs) if macs else None,
         }
 
     def _check_finite(self, epoch: int, loss: float, state: Mapping[str, NDArray[Any]]) -> None:
         """Raise DivergedError if training diverged: a loss or a weight that is no finite number."""
-        finite = np.isfinite(loss)
-        if not (finite and all(np.isfinite(values).all() for values in state.values())):
-            raise DivergedError(
-                f"training diverged in epoch {epoch}: "
-                f"{'weights are' if finite else 'the loss is'} not finite; train.lr is "
-                f"{self._settings.lr}, use a smaller one, or a smaller train.logit_scale"
-            )
+        if not np.isfinite(loss):
+            diverged = "the loss is"
+        elif not all(np.isfinite(values).all() for values in state.values()):
+            diverged = "weights are"
+        else:
+            return
+        raise DivergedError(
+            f"training diverged in epoch {epoch}: {diverged} not finite; train.lr is "
+            f"{self._settings.lr}, use a smaller one, or a smaller train.logit_scale"
+        )
 
     def _runner(self, epoch: int, state: Mapping[str, NDArray[Any]]) -> Engine:
         """The network that is validated after an epoch: itself, or one of averaged weights.
@@ -300,10 +329,10 @@ class Training:
         if not (is_late and self._settings.is_pruned_by(epoch, most)):
             return self._engine
         self._averaged += 1
-        self._sums = {name: self._sums.get(name, 0) + of for name, of in state.items()}
-        means = {
-            name: (self._sums[name] / self._averaged).astype(of.dtype) for name, of in state.items()
-        }
+        means = {}
+        for name, values in state.items():
+            self._sums[name] = self._sums.get(name, 0) + values
+            means[name] = (self._sums[name] / self._averaged).astype(values.dtype)
         return self._engine.with_parameters(means)
 
     def checkpoint(self) -> SavedState:
@@ -321,21 +350,26 @@ class Training:
             "best_exponents": exponents_of(self.architecture),
             "averaged_epochs": self._averaged,
         }
-        return SavedState(
-            plain,
-            {f"{part}.{name}": of for part, all_of in parts.items() for name, of in all_of.items()},
-        )
+        arrays = {
+            f"{part}.{name}": array
+            for part, arrays_of_part in parts.items()
+            for name, array in arrays_of_part.items()
+        }
+        return SavedState(plain, arrays)
 
     def resume_from(self, checkpoint: SavedState) -> None:
-        """Take up the state of `checkpoint`, which another process has left, and tell observers.
+        """Restore `checkpoint`, written by another process, and notify observers.
 
-        Raises ArtifactError, with nothing taken up, if it is no state of this training.
+        Raises ArtifactError, with nothing restored, if it is no state of this training.
         """
-        best, plain = checkpoint.part("best.").arrays, checkpoint.plain
+        plain = checkpoint.plain
+        best = checkpoint.part("best.").arrays
         try:
             snapshot = Snapshot.of_arrays(checkpoint.part("engine.").arrays)
             # Not strict: JSON has lists for tuples.
-            history = [EpochRecord.model_validate(one, strict=False) for one in plain["history"]]
+            history = [
+                EpochRecord.model_validate(record, strict=False) for record in plain["history"]
+            ]
             best_epoch = int(plain["best_epoch"])
             exponents = tuple(map(int, plain["best_exponents"]))
             averaged = int(plain["averaged_epochs"])
@@ -345,10 +379,14 @@ class Training:
             state = {name: best[name] for name in self._engine.state()} if best_epoch else {}
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
-        self.history, self.best_epoch, self.state = history, best_epoch, state
-        self.epoch_seconds, self.processor_seconds = seconds, processor_seconds
+        self.history = history
+        self.best_epoch = best_epoch
+        self.state = state
+        self.epoch_seconds = seconds
+        self.processor_seconds = processor_seconds
         self.architecture = with_exponents(self._engine.network, exponents)
-        self._sums, self._averaged = dict(checkpoint.part("average.").arrays), averaged
+        self._sums = dict(checkpoint.part("average.").arrays)
+        self._averaged = averaged
         self._engine.restore(snapshot)
         accuracies = [record.validation_accuracy_percent for record in history]
         self._schedule.after_epochs(accuracies, self._n_batches)

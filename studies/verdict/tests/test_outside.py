@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from spikejoule.baselines.counts import measure_baseline
-from spikejoule.baselines.quantised import in_integers, quantised_activations
+from spikejoule.baselines.quantised import Widths, in_integers, quantised_activations
 from spikejoule.core.store import write_json
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
@@ -268,7 +268,7 @@ def test_the_projects_own_integers_as_a_module_of_torch(
         "layer2.synapses.weight": generator.normal(0, 0.1, (10, 12)).astype(np.float32),
         "layer2.synapses.bias": generator.normal(0, 0.1, 10).astype(np.float32),
     }
-    network = in_integers(state, [0.05, 0.05], [0.5], 4, 4, 16)
+    network = in_integers(state, [0.05, 0.05], [0.5], Widths(4, 4, 16))
     splits = {name: dataset.test.select(slice(first, first + 60))
               for name, first in (("validation", 0), ("test", 60))}  # fmt: skip
     own = measure_baseline("own integers", network, False, False, splits).counts

@@ -43,7 +43,8 @@ class Events(Source):
                 f"data.files: {path} must say how many of its samples are for training "
                 "(n_train), but does not: write it again."
             )
-        train, test = file.select(slice(n_train)), file.select(slice(n_train, None))
+        train = file.select(slice(n_train))
+        test = file.select(slice(n_train, None))
         return Dataset(
             self.name,
             f"{file.setting.title} ({len(train):,} training and {len(test):,} test samples)",
