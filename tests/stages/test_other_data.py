@@ -1,7 +1,6 @@
 """The pipeline on other data than digits of MNIST: small sets in the formats of the real ones."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +78,7 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
     assert min(figures["events_dropped"], figures["events_merged"]) > 0
     page = paths["energy_page"].read_text(encoding="utf-8")
     assert "200 ms in 10 steps" in page
-    assert "20 ms of the network&#39;s time" in page
-    assert "The input are events of a sensor" in page
-    assert "Shown: a 0" in page
-    for words in ("validation", "over", "each", "60", "every"):
-        assert not re.search(rf"\b{words} images?\b", page), words
     assert "test images" not in page
-    assert "image" not in paths["energy_card"].read_text(encoding="utf-8")
     description = json.loads(paths["data_metrics"].read_text())
     assert (description["noun"], description["samples"]) == ("digit", "samples")
 
@@ -100,5 +93,3 @@ def test_shd(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) 
         data__source="shd", encode__encoding="none", encode__window_ms=1000.0,
     )  # fmt: skip
     assert percent(paths) > 60
-    page = paths["energy_page"].read_text(encoding="utf-8")
-    assert "Shown: word zero" in page

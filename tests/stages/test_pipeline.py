@@ -25,10 +25,7 @@ from tests.tools.pipeline_tools import (
     artifact_paths,
     clean_environment,
     clone_of_working_tree,
-    dvc,
-    dvc_json,
     run,
-    set_parameters,
     stages_that_ran,
 )
 from tests.tools.recorded_project import PARAMETERS, Project, with_environment
@@ -236,34 +233,6 @@ def test_a_second_clone_gives_the_same_bytes_but_for_clocks(
     (tracked,) = second.all_runs()
     assert tracked.info.status == "FINISHED"
     assert tracked.info.run_name == "another"
-
-
-def test_a_difference_of_metrics_fits_a_terminal_with_the_test_accuracy_in_view(
-    first: Clone,
-) -> None:
-    (file,) = dvc_json(first.folder, first.environment, "metrics", "show")[""]["data"].values()
-    summary = json.loads(first.path("summary").read_text(encoding="utf-8"))
-    assert file["data"] == summary
-    assert next(iter(summary)) == "accuracy"
-    assert summary["accuracy"] == first.metrics("evaluate_metrics")["test_accuracy_percent"]
-    environment = {**first.environment, "COLUMNS": "80"}
-    lines = dvc(first.folder, environment, "metrics", "diff", "--all").splitlines()
-    assert any("accuracy" in line[:60] for line in lines)
-    assert max(map(len, lines)) <= 80
-
-
-def test_the_table_of_experiments_fits_a_terminal_whole(first: Clone, tmp_path: Path) -> None:
-    clone = Clone(first.copy_to(tmp_path / "compared"), clean_environment(tmp_path))
-    name = "frugal-5000-int8-seed-43"
-    set_parameters(clone.folder, {"publish.experiment": "others"})
-    clone.dvc("exp", "save", "-q", "--name", name)
-    command = ["make", "--old-file=.venv/.installed", "experiments"]
-    said = run(command, clone.folder, {**clone.environment, "COLUMNS": "80"})
-    assert max(map(len, said.splitlines())) <= 80
-    (row,) = (line for line in said.splitlines() if name in line)
-    accuracy = first.metrics("evaluate_metrics")["test_accuracy_percent"]
-    assert f"{accuracy:.2f}" in row
-    assert "publish.experiment=others" in said
 
 
 def test_the_champion_counts_what_the_pipeline_counted(

@@ -66,12 +66,6 @@ def test_figures_with_their_prices_and_where_to_read_on(
     assert runs[-2:] == ["make", "ui"]
 
 
-def test_what_a_run_lacks_is_left_out() -> None:
-    """A price list that does not cover the network, and no conventional network beside it."""
-    lines = summary.summary_lines({"accuracy": 97.4}, "5,000 digits", TITLE)
-    assert [line.split()[0] for line in lines] == ["accuracy"]
-
-
 def test_a_git_identity_is_asked_for_only_where_there_is_none(
     project: Path,
     environment: Mapping[str, str],

@@ -2,16 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numba
 import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.data.images import Dataset, LabelledImages, split_validation
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import predict
-from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
@@ -19,9 +18,6 @@ from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
-from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.pruning import PruningSettings
-from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import history_rows
@@ -364,31 +360,3 @@ def test_best_weights_are_those_of_a_pruned_epoch() -> None:
 
 
 # By default, and by every value that a setting names.
-WAYS_TO_PRUNE: list[dict[str, Any]] = [
-    {},
-    *(
-        {name: value}
-        for name, field in PruningSettings.model_fields.items()
-        for value in get_args(field.annotation)
-    ),
-]
-
-
-@pytest.mark.parametrize("way", WAYS_TO_PRUNE)
-def test_a_network_of_integers_learns_digits_in_each_way_to_prune(
-    way: dict[str, Any], mnist5k: Dataset
-) -> None:
-    samples, validation = split_validation(mnist5k.train, 0.25, SEED)
-    encoder = Latency(time_window=20, latency_threshold=0.4)
-    key = encoder.draw_key(SEED, "validation", 0)
-    events = encoder.encode(validation.inputs, key, validation.index).events
-    settings = TrainingSettings(batch_size=32, max_epochs=4, lr=0.003, pruned_fraction=0.9, **way)
-    neuron = LeakyIntegrateAndFire(decay=1.0, reset="subtract", bias=False)
-    architecture = Network.of_layers(784, (50,), 10, neuron, Quantisation(4, 16))
-    state = {name: tensor.numpy() for name, tensor in initial_state(architecture, SEED).items()}
-    engine = make_engine("event", architecture, state, settings)
-    data = TrainingData(samples, encoder, events, validation.labels)
-    result = train(data, engine, settings, SEED)
-    synapses = sum(np.count_nonzero(weights) for weights in result.state.values())
-    assert synapses <= 0.1 * 50 * (784 + 10)
-    assert result.best_validation_accuracy_percent > 80
