@@ -61,8 +61,9 @@ def unit_dimensions(module: nn.Module) -> int:
     """Axes of what a module takes of one sample and step: 1 of Linear, 3 of Conv2d."""
     if isinstance(module, nn.Linear):
         return 1
-    digits = [one for kind in type(module).__mro__ for one in kind.__name__ if one in "123"]
-    return 1 + int(digits[0])
+    names = [kind.__name__ for kind in type(module).__mro__]
+    n_spatial = next(letter for letter in "".join(names) if letter in "123")
+    return 1 + int(n_spatial)
 
 
 @torch.inference_mode(False)
@@ -93,7 +94,7 @@ def fan_out(
 def plain(module: Any, weight: Tensor) -> Any:
     """A layer of torch's own class, which knows nothing of steps, hooks or parametrisations, with
     these weights and without a bias."""
-    kind: Any = next(one for one in WEIGHTED if isinstance(module, one))
+    kind: Any = next(known for known in WEIGHTED if isinstance(module, known))
     layer = kind.__new__(kind)
     own = {key: value for key, value in vars(module).items() if key not in ("weight", "bias")}
     layer.__dict__.update(own, _parameters={"weight": weight, "bias": None})

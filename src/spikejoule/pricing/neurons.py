@@ -1,7 +1,7 @@
-"""What is known of a module that holds neurons, whoever wrote it.
+"""How the neurons of a module are counted.
 
-A file of `simulators` says it of the classes of one simulator; a user says it of classes of their
-own, ``price(..., neurons={MyNeuron: Population()})``.
+A file of `simulators` says it for the classes of one simulator; a user says it for their own
+classes, ``price(..., neurons={MyNeuron: Population()})``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spikejoule.core.errors import in_one_sentence
 from spikejoule.pricing import simulators
 
-PACKAGES: Final = sorted(one.name for one in iter_modules(simulators.__path__))
+PACKAGES: Final = sorted(file.name for file in iter_modules(simulators.__path__))
 """By which simulators are imported."""
 
 Factor = Tensor | float
@@ -64,16 +64,21 @@ class Population:
 
     def leaks(self, n_units: int) -> int:
         """Multiplications by which the states of n neurons leak in a step."""
-        factors = map(torch.as_tensor, self.keeps)
-        return sum(n_units // of.numel() * int((of != 1).sum()) for of in factors)
+        total = 0
+        for keep in self.keeps:
+            factors = torch.as_tensor(keep)
+            neurons_of_each = n_units // factors.numel()
+            total += neurons_of_each * int((factors != 1).sum())
+        return total
 
     def as_layer(self, weight: Tensor) -> nn.Linear:
         """Weights that neurons hold as a layer: a matrix, or one weight from each to itself."""
-        is_input, is_matrix = weight is self.input, weight.ndim == 2
+        is_input = weight is self.input
         layer = nn.Linear(1, 1, bias=False)
         layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
-        without_own = self.without_autapses and not is_input
-        layer.out_features = len(weight) - without_own if is_matrix else 1
+        layer.out_features = len(weight) if weight.ndim == 2 else 1
+        if weight.ndim == 2 and self.without_autapses and not is_input:
+            layer.out_features -= 1
         if is_input and self.bias is not None:
             layer.bias = nn.Parameter(self.bias.detach(), requires_grad=False)
         return layer
@@ -123,13 +128,14 @@ class Known:
         """What is known of a model, whose simulators are those of whose modules it consists."""
         kinds = {kind for module in model.modules() for kind in type(module).__mro__}
         roots = {kind.__module__.partition(".")[0] for kind in kinds}
-        found = [import_module(f"{simulators.__name__}.{one}") for one in PACKAGES if one in roots]
-        return cls(tuple(one.SIMULATOR for one in found), own or {})
+        used = [package for package in PACKAGES if package in roots]
+        files = [import_module(f"{simulators.__name__}.{package}") for package in used]
+        return cls(tuple(file.SIMULATOR for file in files), own or {})
 
     @property
     def packages(self) -> list[str]:
         """Names of its simulators; without one that of torch."""
-        return [one.package for one in self.simulators] or ["torch"]
+        return [simulator.package for simulator in self.simulators] or ["torch"]
 
     def describe(self, module: nn.Module) -> Population | None:
         """The neurons of a module; None if it is none that is known."""
@@ -137,19 +143,25 @@ class Known:
             if isinstance(module, kind):
                 with in_one_sentence(f"what neurons says of {kind.__name__}"):
                     return said if isinstance(said, Population) else said(module)
-        found = (one.describe(module) for one in self.simulators)
-        return next((one for one in found if one is not None), None)
+        for simulator in self.simulators:
+            population = simulator.describe(module)
+            if population is not None:
+                return population
+        return None
 
     def time(self, module: nn.Module) -> int | None:
         """The axis of time of what a module takes that has no neurons."""
-        found = (one.time(module) for one in self.simulators)
-        return next((one for one in found if one is not None), None)
+        for simulator in self.simulators:
+            axis = simulator.time(module)
+            if axis is not None:
+                return axis
+        return None
 
     def reset(self, model: nn.Module) -> None:
         """Forget all states."""
         for module in model.modules():
-            for one in self.simulators:
-                one.reset(module)
+            for simulator in self.simulators:
+                simulator.reset(module)
             forget: Any = getattr(module, "reset", None)
             if isinstance(module, tuple(self.own)) and callable(forget):
                 forget()
@@ -157,4 +169,4 @@ class Known:
 
 def class_names(module: Any) -> set[str]:
     """The names of a module's class and of those that it is derived from."""
-    return {one.__name__ for one in type(module).__mro__}
+    return {kind.__name__ for kind in type(module).__mro__}

@@ -22,7 +22,8 @@ def describe(module: Any) -> Population | None:
     if name not in (*_FIRING, *_READOUTS) or not hasattr(module, "p"):
         return None
     constants = getattr(module.p, "lif", module.p)
-    keeps = [1 - module.dt * getattr(constants, one) for one in _TIMES if hasattr(constants, one)]
+    rates = [getattr(constants, name) for name in _TIMES if hasattr(constants, name)]
+    keeps = [1 - module.dt * rate for rate in rates]
     return Population(
         keeps=keeps,
         states=max(1, len(keeps)) + (name == "LIFRefrac"),  # with how long it still rests
@@ -31,7 +32,7 @@ def describe(module: Any) -> Population | None:
         input=getattr(module, "input_weights", None),
         recurrent=getattr(module, "recurrent_weights", None),
         without_autapses=not getattr(module, "autapses", True),
-        lost=_FROM_CURRENT * hasattr(constants, "tau_syn_inv"),
+        lost=_FROM_CURRENT if hasattr(constants, "tau_syn_inv") else "",
     )
 
 

@@ -17,8 +17,9 @@ def describe(module: Any) -> Population | None:
     names = class_names(module)
     if "StatefulLayer" not in names or not names & _KNOWN:
         return None
-    kinds = ("alpha_mem_calculated", "alpha_syn_calculated", "alpha_adapt_calculated")
-    keeps = [factor for one in kinds if (factor := getattr(module, one, None)) is not None]
+    fields = ("alpha_mem_calculated", "alpha_syn_calculated", "alpha_adapt_calculated")
+    factors = [getattr(module, field, None) for field in fields]
+    keeps = [factor for factor in factors if factor is not None]
     return Population(
         keeps=keeps,
         states=len(keeps),

@@ -25,7 +25,11 @@ def describe(module: Any) -> Population | None:
         )
     # Classes of one's own work as the simulator's class that they are derived from.
     name = next(
-        (one.__name__ for one in type(module).__mro__ if one.__module__.startswith("spikingjelly")),
+        (
+            kind.__name__
+            for kind in type(module).__mro__
+            if kind.__module__.startswith("spikingjelly")
+        ),
         "",
     )
     if name in ("IFNode", "SimpleIFNode"):
