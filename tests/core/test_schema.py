@@ -74,9 +74,7 @@ def test_json_round_trip_leaves_out_what_was_never_set(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"accuracy_percent": 500.0}, "accuracy_percent is 500.0, but must be less than or equal"),
-        ({"accuracy_percent": None}, "accuracy_percent is null, but must be a valid number"),
         ({"inner": {"low": 3.0, "high": 2.0}}, "inner: 3.0 to 2.0 is no interval"),
-        ({"inner": {"low": 3.0}}, "inner.high is missing"),
         ({"more": 1}, "more is unknown"),
     ],
 )
@@ -112,7 +110,6 @@ def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> 
     [
         ([(1, 1, "1e999")], "row 2: accuracy_percent is '1e999'"),
         ([(1, 1, 2.0), (2, 1, "nan")], "row 3: accuracy_percent is 'nan'"),
-        ([("", 1, 2.0)], "row 2: step is ''"),
         ([(2, 1, 2.0), (1, 1, 2.0)], "the steps must ascend"),
     ],
 )
@@ -139,12 +136,9 @@ FILE = ArrayFile(
     ("change", "words"),
     [
         (lambda a: a.pop("names"), "'names' is missing"),
-        (lambda a: a.update(more=np.zeros(1)), "'more' is unknown"),
         (lambda a: a.update(counts=a["counts"].astype(np.int32)), "must have the type 'int64'"),
-        (lambda a: a.update(names=a["names"].reshape(1, 2)), "1 dimension(s)"),
         (lambda a: a.update(counts=a["counts"] * 9), "holds 36, but must be at most 9"),
         (lambda a: a.update(weights=a["weights"] * np.nan), "not finite"),
-        (lambda a: a.update(weights=a["weights"][:1]), "but 2 is 2"),
         (lambda a: a.update(per_more=a["per_sample"][:2]), "N is 3"),
         (lambda a: a.update(per_sample=a["per_sample"][::-1] * 2), "sums differ"),
     ],

@@ -165,24 +165,25 @@ class TestNpz:
         whole = (tmp_path / "a.npz").read_bytes()
         assert whole == (tmp_path / "other.npz").read_bytes() == (tmp_path / "s.npz").read_bytes()
 
-    def test_no_damage_goes_unseen(self, tmp_path: Path) -> None:
-        path, arrays = tmp_path / "a.npz", {"x": np.arange(600), "y": np.eye(3)}
+    @given(st.data())
+    def test_no_damage_goes_unseen(
+        self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    ) -> None:
+        path = tmp_path_factory.mktemp("damaged") / "a.npz"
+        arrays = {"x": np.arange(600), "y": np.eye(3)}
         npz.write_npz(path, SCHEMA, arrays)
         whole = path.read_bytes()
-        for length in [*range(0, len(whole), 97), len(whole) - 1]:
-            path.write_bytes(whole[:length])
-            refusal(lambda path: npz.read_npz(path, SCHEMA), path)
-        for position in range(0, len(whole), 53):
-            path.write_bytes(
-                whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :]
-            )
-            try:
-                read = npz.read_npz(path, SCHEMA)
-            except ArtifactError:
-                continue
-            # A byte of the container that carries nothing, such as a date.
-            for name, array in arrays.items():
-                np.testing.assert_array_equal(read[name], array)
+        place = data.draw(st.integers(0, len(whole) - 1))
+        changed = bytes([whole[place] ^ 0x55])
+        after = data.draw(st.sampled_from([b"", changed + whole[place + 1 :]]))
+        path.write_bytes(whole[:place] + after)
+        try:
+            read = npz.read_npz(path, SCHEMA)
+        except ArtifactError:
+            return
+        # A byte of the container that carries nothing, such as a date.
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(read[name], array)
 
     def test_schemas_and_pickles(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def read(path: Path) -> Any:

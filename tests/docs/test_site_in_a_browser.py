@@ -66,15 +66,6 @@ def test_no_page_is_wider_than_its_window(browser: "Page", site: tuple[str, Path
     assert (wide, narrow) == ([], [])
 
 
-def test_a_search_finds_what_explains_a_word_first(browser: "Page", site: tuple[str, Path]) -> None:
-    address, _ = site
-    for words in ("synaptic event", "pruning", "encoder"):
-        browser.goto(f"{address}/index.html?q={words}")
-        first = browser.locator(".md-search-result__link").first
-        first.wait_for()
-        assert "reference/api/" not in (first.get_attribute("href") or "")
-
-
 def test_a_search_works_without_a_server(browser: "Page", site: tuple[str, Path]) -> None:
     """And loads nothing from elsewhere, which would fail the fixture without a network."""
     _, folder = site

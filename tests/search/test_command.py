@@ -60,7 +60,6 @@ DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits":
     [
         ({"energy": "45nm-fp23"}, (), "search.yaml: energy: '45nm-fp23'"),
         ({"spaces": {}}, (), "spaces: {} is given to an unknown key (did you mean space?)"),
-        ({"space": {}}, (), "search.yaml: space: {} is not allowed; allowed: parameters by full"),
         ({"fixed": {"train.lr": 20}}, (), "search.yaml: fixed.train.lr: 20 is not allowed; allow"),
         (DIRECT, (), "none of 200 combinations of the space is allowed: encode.encoding: 'direct'"),
         ({}, ("--space", "none.yaml"), "error: none.yaml does not exist"),
@@ -70,7 +69,6 @@ DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits":
             ("--storage", "sqlite:////proc/none/x.db"),
             "the study's database sqlite:////proc/none",
         ),
-        ({}, ("--study", "a/b"), "study: 'a/b' is not allowed; allowed: a name of 1 to 100"),
         ({}, ("--cluster", "slurm"), "error: --cluster slurm needs srun and sbatch on the PATH"),
     ],
 )

@@ -74,15 +74,7 @@ def test_the_front_and_the_table(table: pd.DataFrame, search: Search) -> None:
     lines = [line.strip() for line in front_text(table, "45nm-fp32").splitlines()]
     front = table["command"][table["on_front"] == 1]
     assert [line for line in lines if "dvc exp run" in line] == list(front)
-    assert list(table)[:2] == ["trial", "on_front"]
-    assert list(table)[5:] == [
-        "processor_seconds",
-        "trained_sha256",
-        "command",
-        *search.space.entries,
-    ]
     read = table.to_dict("records")
     assert [int(row["trial"]) for row in read] == [0, 1, 2, 3, 4]
     assert {int(row["trial"]) for row in read if row["on_front"]} == FRONT
-    assert [row["command"] for row in read] == list(table["command"])
     assert [float(row["energy_nj_per_inference"]) for row in read] == [e for _, e in RESULTS]

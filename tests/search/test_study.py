@@ -164,16 +164,6 @@ class TestOpening:
             open_study(search)
         assert "was begun with other seed, space.train.lr.to: restore them, or" in str(error.value)
 
-    def test_a_study_of_something_else(self, search: Search) -> None:
-        study = optuna.create_study(
-            storage=search.storage, study_name="a", directions=["maximize", "minimize"]
-        )
-        study.optimize(lambda trial: (1, 1), n_trials=1)
-        with pytest.raises(
-            ParameterError, match="other versions of .*: restore them, or give this"
-        ):
-            open_study(search)
-
     def test_a_database_that_cannot_be_reached(self, search: Search) -> None:
         pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")
         url = "postgresql://me:secret@127.0.0.1:9/none"

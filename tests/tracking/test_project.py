@@ -86,24 +86,12 @@ def test_a_file_with_other_content(project: Path, path: str) -> None:
     ]
 
 
-def test_each_file_has_its_sentence(project: Path) -> None:
-    (project / "models" / "net.pth").unlink()
-    (project / "prices.yaml").write_bytes(b"other prices")
-    (project / "params.yaml").write_text(yaml.safe_dump({**PARAMETERS, "seed": 7}))
-    assert [line.split()[0] for line in refusal()] == [
-        "params.yaml",
-        "models/net.pth",
-        "prices.yaml",
-    ]
-
-
 @pytest.mark.parametrize(
     ("where", "value", "words"),
     [
         (("train", "deps", 0, "md5"), "0" * 32, f"not {'0' * 32} and {md5(b'images')}"),
         (("train", "outs"), [], "models/net.pth is not the file that dvc.lock records"),
         (("train", "params", "params.yaml", "train", "lr"), 0.01, "was train.lr 0.01 (now 0.003)"),
-        (("train", "params", "params.yaml", "train.momentum"), 0.9, "momentum 0.9 (now nothing)"),
         (("train", "outs", 0), {"path": "models/net.pth"}, "dvc.lock is damaged (KeyError: 'md5')"),
     ],
 )

@@ -32,6 +32,7 @@ def clone(tmp_path: Path, repository: Path, empty_database: Path) -> tuple[Path,
 
 
 @needs_torch
+@pytest.mark.slow
 def test_the_verdict_and_the_means_of_a_user_change_no_file(
     clone: tuple[Path, Mapping[str, str]],
 ) -> None:

@@ -15,6 +15,7 @@ import os
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -93,27 +94,22 @@ class Kinds(dict[str, type[K]]):
     def __init__(self, key: str, base: type, package: str) -> None:
         super().__init__()
         self.key = key
-        parameters: dict[str, tuple[str, FieldInfo]] = {}
-        folders = import_module(package).__path__
-        for name in sorted(found.name for found in pkgutil.iter_modules(folders)):
-            if name.startswith("_"):
-                continue
-            module = import_module(f"{package}.{name}")
-            defined: list[Any] = [
-                kind
-                for _, kind in inspect.getmembers(module, inspect.isclass)
-                if kind.__module__ == module.__name__ and issubclass(kind, base)
-            ]
-            if len(defined) != 1:
-                raise TypeError(f"{module.__name__} must define one {base.__name__}")
-            for key_of_kind, field in defined[0].model_fields.items():
-                other, known = parameters.setdefault(key_of_kind, (name, field))
-                if repr(field) != repr(known):
+        for found in sorted(pkgutil.iter_modules(import_module(package).__path__)):
+            if not found.name.startswith("_"):
+                self[found.name] = _class_of(import_module(f"{package}.{found.name}"), base)
+        self._check_shared_parameters(package)
+
+    def _check_shared_parameters(self, package: str) -> None:
+        """Raise TypeError if two kinds say different things of one parameter."""
+        first: dict[str, tuple[str, FieldInfo]] = {}
+        for kind_name, kind in self.items():
+            for parameter, field in kind.model_fields.items():
+                first_kind, first_field = first.setdefault(parameter, (kind_name, field))
+                if repr(field) != repr(first_field):
                     raise TypeError(
-                        f"{package}: {key_of_kind} is a parameter of {other} and, otherwise, of "
-                        f"{name}; kinds that share a parameter say the same of it"
+                        f"{package}: {parameter} is a parameter of {first_kind} and, otherwise, of "
+                        f"{kind_name}; kinds that share a parameter say the same of it"
                     )
-            self[name] = defined[0]
 
     def __missing__(self, name: str) -> type[K]:
         raise ParameterError(f"{self.key} is {name!r}; allowed are {', '.join(self)}")
@@ -131,6 +127,18 @@ class Kinds(dict[str, type[K]]):
         """The kind that a section names, with the parameters that stand there."""
         kind = self[getattr(section, self.key)]
         return kind.model_validate({name: getattr(section, name) for name in kind.model_fields})
+
+
+def _class_of(module: ModuleType, base: type) -> Any:
+    """The one class of a module that derives from `base`; TypeError for none or several."""
+    defined = [
+        found
+        for _, found in inspect.getmembers(module, inspect.isclass)
+        if found.__module__ == module.__name__ and issubclass(found, base)
+    ]
+    if len(defined) != 1:
+        raise TypeError(f"{module.__name__} must define one {base.__name__}")
+    return defined[0]
 
 
 def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:

@@ -171,14 +171,22 @@ class ArrayFile:
         for name in self.arrays:
             if "*" not in name and name not in arrays:
                 return f"the array {name!r} is missing"
-        known, sizes = {**self.arrays, **self.optional}, dict[int | str, int]()
+        sizes: dict[int | str, int] = {}
         for name, array in arrays.items():
-            patterns = (one for one in self.arrays if fnmatchcase(name, one))
-            spec = known.get(name) or next((self.arrays[one] for one in patterns), None)
+            spec = self._spec_of(name)
             problem = "is unknown" if spec is None else _problem(array, spec, sizes)
             if problem:
                 return f"the array {name!r} {problem}"
         return self.relation(arrays)
+
+    def _spec_of(self, name: str) -> Array | None:
+        """What an array of this name must be, by its own name or else by a pattern."""
+        if name in self.optional:
+            return self.optional[name]
+        if name in self.arrays:
+            return self.arrays[name]
+        specs = (spec for pattern, spec in self.arrays.items() if fnmatchcase(name, pattern))
+        return next(specs, None)
 
 
 def _problem(array: NDArray[Any], spec: Array, sizes: dict[int | str, int]) -> str:

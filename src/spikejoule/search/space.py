@@ -203,7 +203,7 @@ class Search:
             "space": self.space.entries,
             "side": self.settings.side,
             "energy": self.settings.energy,
-            "prices": {of: str(price) for of, price in self.space.profile.prices.items()},
+            "prices": {term: str(price) for term, price in self.space.profile.prices.items()},
             "data": self.data,
         }
         plain: dict[str, Any] = json.loads(json.dumps(flat(content)))
@@ -276,7 +276,7 @@ def _misfit(key: str, value: object) -> str:
     except ValidationError as error:
         # All others are missing, which is none of its faults.
         problems = error.errors(include_url=False)
-        own_problems = [one for one in problems if one["loc"][:2] == (section, own)]
+        own_problems = [problem for problem in problems if problem["loc"][:2] == (section, own)]
         return "".join(problem_lines(own_problems, content, Params).values())
     return ""
 

@@ -95,9 +95,10 @@ def trained_conventional(
     train, validation, pruning = data.train, data.validation, params.train
     assert isinstance(train, LabelledImages)
     assert isinstance(validation, LabelledImages)
-    n_classes, epochs = train.subject.n_classes, (pruning.prune_start, pruning.prune_end)
-    n_input, state_bits = math.prod(train.shape), params.model.state_bits
-    variants = [*family(n_input, n_classes, params.baseline, epochs, state_bits)]
+    n_input = math.prod(train.shape)
+    n_classes = train.subject.n_classes
+    epochs = (pruning.prune_start, pruning.prune_end)
+    variants = [*family(n_input, n_classes, params.baseline, epochs, params.model.state_bits)]
     settings = params.baseline.training(params.train)
     (trained,) = train_baselines(
         train, validation, variants, settings, params.seed, state_store=state_store
