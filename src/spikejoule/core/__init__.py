@@ -1,1 +1,1 @@
-"""What every package stands on: files, records, errors, text, provenance, compiled functions."""
+"""What every package builds on: files, schemas, parameters, errors, provenance, resuming."""

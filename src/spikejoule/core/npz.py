@@ -1,7 +1,7 @@
 """Arrays in .npz files: the same bytes for the same content, whole or beyond memory.
 
 The bytes depend on the content alone: entries are sorted, stored uncompressed under the date
-1980-01-01, in C order, so that a part of an array lies at a known place of the file. `numpy.load`
+1980-01-01, in C order, so that a part of an array is at a known place of the file. `numpy.load`
 opens the files, and NumPy reads their members here; no pickle is ever written or loaded.
 """
 

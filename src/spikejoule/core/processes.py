@@ -9,7 +9,7 @@ _SAME_START_SECONDS = 2.0
 def start_of(process: psutil.Process) -> float:
     """When a process began, in seconds, the same however the machine's clock is set meanwhile.
 
-    Under Linux since the machine was started; elsewhere since 1970, as it is told there.
+    Under Linux since the machine was started; elsewhere since 1970.
     """
     booted: float = psutil.boot_time() if psutil.LINUX else 0.0
     return float(process.create_time()) - booted

@@ -26,7 +26,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 # Below what int64 and float64 hold exactly, with room for a product with a window.
 Count = Annotated[int, Field(ge=0, le=2**53)]
 NotNegative = Annotated[float, Field(ge=0)]
-# A century: what lies beyond overflows where dates are added.
+# A century: more would overflow where dates are added.
 Seconds = Annotated[float, Field(ge=0, le=3.2e9)]
 Text = Annotated[str, Field(min_length=1)]
 PlainValue = str | int | float | bool | None
@@ -190,7 +190,7 @@ class ArrayFile:
 
 
 def _problem(array: NDArray[Any], spec: Array, sizes: dict[int | str, int]) -> str:
-    """What is wrong with an array by itself, and with its sizes beside those of others."""
+    """What is wrong with an array, and with its sizes compared with those of other arrays."""
     is_kind = len(spec.dtype) == 1
     fits = array.dtype.kind == spec.dtype if is_kind else array.dtype == np.dtype(spec.dtype)
     if not fits or array.ndim != len(spec.shape):

@@ -1,6 +1,6 @@
 """Writing and reading of artifacts: atomic, the same bytes for the same content, one check.
 
-A file is written beside its destination under a hidden temporary name, flushed to the disk, and
+A file is written next to its destination under a hidden temporary name, flushed to the disk, and
 then renamed over the destination, so a process that is killed half-way leaves either the old file
 or none. A destination that is a link (as DVC makes them) is replaced, never written through.
 

@@ -140,7 +140,7 @@ def _executor(search: Search) -> Any:
     folder, is_local = search.folder / "jobs", search.cluster == "local"
     with store_errors(f"{folder} cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-        for private in (search.folder, folder):  # nobody else may put a pickle there
+        for private in (search.folder, folder):  # only the user may put a pickle there
             private.chmod(0o700)
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=search.cluster)

@@ -177,7 +177,7 @@ class Search:
         cluster: ``local`` or ``slurm``.
         workers: how many at once.
         threads: CPU threads of each.
-        minutes: that a job of Slurm's may take before it is queued again.
+        minutes: time limit of a Slurm job; the job is requeued when it expires.
         slurm: further options of sbatch, by name without the dashes.
     """
 

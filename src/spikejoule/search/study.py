@@ -115,7 +115,7 @@ def number_of(trial: FrozenTrial | optuna.Trial) -> int:
 
 
 def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:
-    """Trials of Optuna's by what has become of them.
+    """Optuna's trials by what has become of them.
 
     No trials of the search are those that were killed and are run again as others, which Optuna has
     failed, and what has no number: combinations that are not allowed, and what has not drawn yet,

@@ -46,12 +46,13 @@ _LAST_SECONDS = 15.0
 class LiveRun:
     """An observer of a pipeline's training that shows it as a run, in a `with` statement.
 
-    One worker thread talks to the store (MLflow's own asynchronous logging does not open it, which
-    takes seconds): the training waits for it at its very end alone, for some seconds.
-    The run is left RUNNING for the stage `publish`; if the pipeline ends without that, whoever
-    opens the store next marks it KILLED. A training that was cut short and resumes has the same
-    run. Parameters of a run cannot be changed: if they are others now (`train.threads`), a new run
-    takes the place of the old one, which held nothing that the new one will not.
+    One worker thread talks to the store. (MLflow's asynchronous logging would not do: opening the
+    store is what takes seconds.) The training waits for it only at its end, for some seconds.
+
+    The run is left RUNNING for the stage `publish`; if the pipeline ends without publishing, the
+    next process that opens the store marks it KILLED. A training that resumes continues its run.
+    Parameters of a run cannot be changed: if they differ now (`train.threads`), a new run replaces
+    the old one, all of whose epochs it will have.
 
     Args:
         store: where the run is.

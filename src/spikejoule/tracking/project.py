@@ -6,6 +6,7 @@ every byte is read.
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def locked_stages(files: Collection[str]) -> dict[str, Locked]:
     path = Path(LOCK_FILE)
     if not path.is_file():
         raise ArtifactError(
-            f"there is no {path}, which tells what run the results are of: run `dvc repro`."
+            f"there is no {path}, which records the run that made the results: run `dvc repro`."
         )
     stages: Mapping[str, Locked] = read_mapping(path).get("stages", {})
     makers = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
@@ -128,28 +129,52 @@ def check_limits(root: Path) -> str:
         limits = load_params(PARAMS_FILE).energy_report
         files = [paths["energy_metrics"], paths["evaluate_metrics"]]
         check_against_lock(files)
-        energy, evaluated = map(read_json, files)
-    accuracy, is_kept = evaluated["test_accuracy_percent"], {}
-    if (budget := limits.budget_nj) is not None:
-        spent, profile = _energy_nj(energy), energy.get("profile")
-        limit = f"energy_report.budget_nj is {budget:.10g}."
-        if spent is None:
-            told = f"{files[0]} has no energy of an inference under {profile}"
-            is_kept[f"{told}; {limit}"] = False
-        else:
-            told = f"an inference takes {spent:.10g} nJ under {profile}"
-            is_kept[f"{told}; {limit}"] = spent <= budget
-    if (least := limits.min_accuracy_percent) is not None:
-        told = f"the test accuracy is {accuracy:.10g} %"
-        is_kept[f"{told}; energy_report.min_accuracy_percent is {least:.10g}."] = accuracy >= least
-    if not is_kept:
+        energy = read_json(files[0])
+        evaluated = read_json(files[1])
+    checked = []
+    if limits.budget_nj is not None:
+        checked.append(_check_budget(energy, limits.budget_nj, files[0]))
+    if limits.min_accuracy_percent is not None:
+        checked.append(
+            _check_accuracy(evaluated["test_accuracy_percent"], limits.min_accuracy_percent)
+        )
+    if not checked:
         raise ParameterError(
             "nothing to check: energy_report.budget_nj and energy_report.min_accuracy_percent are "
             "null in params.yaml; set one of them."
         )
-    if broken := [sentence for sentence, kept in is_kept.items() if not kept]:
+    if broken := [limit.sentence for limit in checked if not limit.is_kept]:
         raise LimitError("\n".join(broken))
-    return "\n".join(is_kept)
+    return "\n".join(limit.sentence for limit in checked)
+
+
+@dataclass(frozen=True)
+class _CheckedLimit:
+    """A limit of params.yaml, in a sentence with what was measured, and whether it is kept."""
+
+    sentence: str
+    is_kept: bool
+
+
+def _check_budget(energy: Mapping[str, Any], budget_nj: float, file: Path) -> _CheckedLimit:
+    spent_nj = _energy_nj(energy)
+    profile = energy.get("profile")
+    if spent_nj is None:
+        measured = f"{file} has no energy of an inference under {profile}"
+    else:
+        measured = f"an inference takes {spent_nj:.10g} nJ under {profile}"
+    return _CheckedLimit(
+        f"{measured}; energy_report.budget_nj is {budget_nj:.10g}.",
+        is_kept=spent_nj is not None and spent_nj <= budget_nj,
+    )
+
+
+def _check_accuracy(percent: float, least: float) -> _CheckedLimit:
+    return _CheckedLimit(
+        f"the test accuracy is {percent:.10g} %; "
+        f"energy_report.min_accuracy_percent is {least:.10g}.",
+        is_kept=percent >= least,
+    )
 
 
 def _energy_nj(energy: Mapping[str, Any]) -> float | None:

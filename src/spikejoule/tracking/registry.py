@@ -1,12 +1,12 @@
 """Networks as versions of models in MLflow's registry, and which checkpoint is best.
 
-All complete checkpoints are versions of one model, a graph of NIR is one of its file's name. One
-version stands for one result: registering a result again finds its version. The alias
-`champion` moves to a new version if its validation accuracy is higher than the champion's on the
-same validation set; an equal one leaves it where it is. The test set decides nothing: a version
+All complete checkpoints are versions of one model; a NIR graph is a version of a model with its
+file's name. There is one version for each result: registering a result again finds its version. The
+alias `champion` moves to a new version if its validation accuracy is higher than the champion's on
+the same validation set; an equal one leaves it where it is. The test set decides nothing: a version
 that was validated on it never becomes champion. Versions with different validation sets (other
-data, another seed of the split) cannot be compared, so the champion stays until somebody moves the
-alias by hand. `latest` needs no care, since MLflow reserves it for the highest version.
+data, another seed of the split) cannot be compared, so the champion stays until the alias is moved
+by hand. `latest` needs no care, since MLflow reserves it for the highest version.
 
 From a version git and DVC lead back to its code, data and parameters: by its checkpoint's MD5, as
 dvc.lock records it.
@@ -58,7 +58,7 @@ class ModelFiles:
     """What a run's version in the model registry is made of.
 
     Attributes:
-        network: the complete checkpoint, or a graph of NIR.
+        network: the complete checkpoint, or a NIR graph.
         price_list: the file of hardware profiles.
         profile: id of the profile that the version states energies under.
         conventions: how the graph is run; None of a checkpoint.
@@ -90,7 +90,7 @@ def register(
     """Give the result of a finished run a version, unless it has one.
 
     Args:
-        client: of the store, which nobody else has opened.
+        client: of the store, which no other process has opened.
         files: what the version is made of.
         run_id: of the run.
         tags: of the version, `RESULT_TAG` among them.

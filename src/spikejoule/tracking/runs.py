@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 CURVES: Final = "by_epoch/"
-"""MLflow groups charts by what stands before the slash, sorted: the curves come first."""
+"""MLflow groups charts by what is before the slash, sorted: the curves come first."""
 
 _NOT_CURVES = ("samples", "input_macs")
 _LONGEST_TAG = 500
@@ -27,7 +27,7 @@ def begin_run(
 ) -> "Run":
     """A running run with some tags and parameters: one that was left, or else a new one.
 
-    The tags stand beside those that MLflow gives a run of its own: the user, MLFLOW_RUN_CONTEXT.
+    MLflow adds tags of its own: the user, MLFLOW_RUN_CONTEXT.
     Parameters of a run cannot be changed: those that it has must be the same.
     """
     from mlflow.entities import Param, RunTag
@@ -140,7 +140,7 @@ def end_run(
     metrics: Mapping[str, float] = {},
     tags: Mapping[str, str] = {},
 ) -> None:
-    """Log what came out, and let the run end with one of MLflow's statuses; RUNNING: not yet.
+    """Log final metrics and tags, and end the run with one of MLflow's statuses; RUNNING: not yet.
 
     No password gets into its tags.
     """

@@ -30,7 +30,7 @@ HOST_TAG = "spikejoule.keeper.host"
 PROCESS_TAG = "spikejoule.keeper.process"
 FAILURE_TAG = "spikejoule.failure"
 COMMIT_TAG = "mlflow.source.git.commit"
-"""MLflow's own name for it: its pages show this one beside the run."""
+"""MLflow's own name for it, which its pages show next to the run."""
 BOUND_TAG: Final = "ratio_bound"
 """``at least`` or ``at most``, where a run's ratio is a bound."""
 FILES_TAG = "data.sha256"
@@ -150,7 +150,7 @@ def opened(store: Store, to_write: bool = True) -> Iterator["tuple[MlflowClient,
     No other process that shares the database, or this project, opens the store meanwhile; the
     client may be used beyond.
     On the way, runs that a process of this machine left unfinished when it died are ended. A store
-    that does not answer is an error of MLflow's after a minute at most.
+    that does not answer is an MLflow error after a minute at most.
 
     Raises StoreError if runs are to be written in a project that was moved or copied, so that the
     experiment keeps its files elsewhere.
@@ -165,7 +165,7 @@ def opened(store: Store, to_write: bool = True) -> Iterator["tuple[MlflowClient,
     for name in ("mlflow.store.db", "mlflow.utils.databricks_utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
-    # A group that may write into the database may lock it, whoever of them was first.
+    # A group that may write into the database may lock it, whoever created it.
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS, mode=0o664):
         if store.database is not None and not store.database.exists():
             _create(store.database)
