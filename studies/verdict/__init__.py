@@ -4,6 +4,7 @@ Read the page `README.md` for the answer, and `python -m studies.verdict --help`
 
     __main__     the jobs, from top to bottom
     networks     recorded networks, rows of `networks-mnist.csv`
+    project      what is read of a project: prices, parameters, runs
     recording    recorded networks from the runs of an MLflow store
     outside      networks of others, added to the recorded ones
     statistics   draws over seeds, images and accuracies; fronts; verdicts

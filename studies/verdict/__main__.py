@@ -9,61 +9,53 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from spikejoule.cli.arguments import OF_A_GRAPH
 from spikejoule.cli.networks import given_conventions
 from spikejoule.cli.runs import store_of
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
-from spikejoule.core.store import read_json, write_csv, write_text
-from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
-from spikejoule.energy import BootstrapSettings, load_profiles
-from spikejoule.params import load_params, load_values
-from spikejoule.tracking.project import stage_parameters
-from spikejoule.tracking.recorded import (
-    VALIDATION_SIZE,
-    frame_of,
-    measured_alike,
-    recorded_runs,
-)
+from spikejoule.core.store import write_csv, write_text
+from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from studies.verdict import page, published
 from studies.verdict.networks import FOLDER, NetworkTable, RecordedNetwork, recorded_table
 from studies.verdict.outside import Images, outside_networks
-from studies.verdict.recording import Networks, Reader, beside_table
+from studies.verdict.project import Project
+from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
 from studies.verdict.statistics import Verdict, verdict_columns, verdicts
 
-DEFAULT_DATA = "mnist"
-"""The data of the recorded networks where the project has no runs."""
+DEFAULT_DATA: Final = "mnist"
+"""The data of the study's own tables and page."""
 
 
 def judge(options: argparse.Namespace) -> str:
     """Which side needs less energy at about equal accuracy, over all recorded networks."""
-    directory: Path = options.directory
-    profiles = load_profiles(directory / artifact_paths(directory)["hardware"])
-    comparing = [profile for profile in profiles.values() if profile.compares]
+    project = Project.at(options.directory)
 
-    # The networks of the project's runs, those of the recorded table, and those of others.
-    source = options.data or (_data_of_project(directory) if options.add else None)
-    found = recorded_networks(options, source)
+    # The networks of the project's runs and of the recorded table.
+    source = options.data
+    if source is None and options.add:
+        source = project.data_source
+    found = recorded_networks(project, source, options.recorded)
+
+    # Networks of others.
     if options.add:
-        encoder = load_params(directory / PARAMS_FILE).encode.encoder
-        images = Images.load(directory, artifact_paths(directory), encoder)
+        images = Images.load(project.directory, project.paths, project.encoder)
         images.check_same(found.rows)
         conventions = given_conventions(options)
-        found.rows += outside_networks(options.add, options.side, conventions, images, comparing)
+        found.rows += outside_networks(
+            options.add, options.side, conventions, images, project.comparing
+        )
 
-    # Arithmetic-only lists charge a product the same whatever its width: they would judge
-    # 4-bit networks at prices of 8 or 32 bits.
-    judging = [profile for profile in profiles.values() if profile.scope != "arithmetic"]
-    rows = verdicts(found.rows, judging, bootstrap_settings(directory))
-
+    # The verdicts, in files and in words.
+    rows = verdicts(found.rows, project.judging, project.settings)
     if options.table is not None:
         write_verdicts(options.table, rows)
     if options.networks is not None:
         NetworkTable(rows=tuple(found.rows)).write(options.networks)
-    return terminal_text(rows, found.rows, profiles, found.left_out)
+    return terminal_text(rows, found.rows, project.profiles, found.left_out)
 
 
 def record(options: argparse.Namespace) -> str:
@@ -71,15 +63,15 @@ def record(options: argparse.Namespace) -> str:
 
     The networks that are recorded already stay.
     """
-    # The verdict and its networks.
-    options.table = FOLDER / "verdict.csv"
-    options.networks = recorded_table(DEFAULT_DATA)
-    said = judge(options)
-
     # The settings of recorded runs, means over their seeds.
     runs = recorded_runs(store_of(options.directory))
     settings, _ = settings_table(runs, DEFAULT_DATA)
     write_settings(FOLDER / "seeds.csv", settings)
+
+    # The verdict and its networks.
+    options.table = FOLDER / "verdict.csv"
+    options.networks = recorded_table(DEFAULT_DATA)
+    said = judge(options)
 
     # What others read: the conventional networks, and pages.
     published.published_table().write(published.TABLE)
@@ -88,20 +80,18 @@ def record(options: argparse.Namespace) -> str:
     return said
 
 
-def recorded_networks(options: argparse.Namespace, source: str | None) -> Networks:
+def recorded_networks(project: Project, source: str | None, table: Path | bool | None) -> Networks:
     """The networks of the project's runs, and those of the recorded table.
 
     Args:
-        options: of the command.
+        project: the project.
         source: the data; None for the most frequent of the runs, or else those of the table.
+        table: a file of recorded networks; None for the project's own; False for none.
 
     Raises:
         StoreError: the store cannot be read, or neither it nor the table has a network to compare.
     """
-    directory: Path = options.directory
-    store = store_of(directory)
-    has_no_store = store.database is not None and not store.database.exists()
-    runs = frame_of(()) if has_no_store else recorded_runs(store)
+    runs = project.runs()
     problem: StoreError | None = None
     try:
         comparable = measured_alike(runs, source, (VALIDATION_SIZE,))
@@ -110,49 +100,27 @@ def recorded_networks(options: argparse.Namespace, source: str | None) -> Networ
         found = Networks([], +Counter({"that could not be compared": len(runs)}))
     else:
         source = comparable.data_source
-        profiles = load_profiles(directory / artifact_paths(directory)["hardware"])
-        reader = Reader(
-            store,
-            artifact_paths(directory)["contenders"],
-            [profile for profile in profiles.values() if profile.compares],
-            stage_parameters(directory, "baseline"),
-        )
-        found = reader.networks(comparable)
+        found = project.reader().networks(comparable)
 
-    table = recorded_rows(options, source)
-    source = source or next((row.data_source for row in table), DEFAULT_DATA)
-    together = beside_table(found, table, source)
+    recorded = table_rows(project, source, table)
+    source = source or next((row.data_source for row in recorded), DEFAULT_DATA)
+    together = beside_table(found, recorded, source)
     if problem is not None and not together.rows:
         raise problem
     return together
 
 
-def recorded_rows(options: argparse.Namespace, source: str | None) -> Sequence[RecordedNetwork]:
-    """The networks of --recorded, or of the project's own table of some data."""
-    if options.recorded is False:
+def table_rows(
+    project: Project, source: str | None, table: Path | bool | None
+) -> Sequence[RecordedNetwork]:
+    """The networks of a file, or of the project's own table of some data."""
+    if isinstance(table, bool):
         return ()
-    if options.recorded is not None:
-        return NetworkTable.read(options.recorded).rows
-    folder = options.directory / "studies" / "verdict"
-    table = recorded_table(source or DEFAULT_DATA, folder)
-    return NetworkTable.read(table).rows if table.exists() else ()
-
-
-def _data_of_project(directory: Path) -> str:
-    data: dict[str, Any] = read_json(directory / artifact_paths(directory)["data_metrics"])
-    source: str = data["source"]
-    return source
-
-
-def bootstrap_settings(directory: Path) -> BootstrapSettings:
-    """How a project draws intervals."""
-    resamples, confidence, seed = load_values(
-        directory / PARAMS_FILE,
-        "energy_report.bootstrap_samples",
-        "evaluate.confidence",
-        "seed",
-    )
-    return BootstrapSettings(resamples, confidence, seed)
+    if table is not None:
+        return NetworkTable.read(table).rows
+    folder = project.directory / "studies" / "verdict"
+    own = recorded_table(source or DEFAULT_DATA, folder)
+    return NetworkTable.read(own).rows if own.exists() else ()
 
 
 def write_verdicts(file: Path, rows: Sequence[Verdict]) -> None:
@@ -162,16 +130,21 @@ def write_verdicts(file: Path, rows: Sequence[Verdict]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of both jobs."""
-    found = argparse.ArgumentParser(
+    arguments = argparse.ArgumentParser(
         prog="python -m studies.verdict",
         description="Which side needs less energy at equal accuracy: spiking or conventional?",
     )
-    jobs = found.add_subparsers(title="jobs", metavar="JOB", required=True)
+    jobs = arguments.add_subparsers(title="jobs", metavar="JOB", required=True)
+    add_judge(jobs.add_parser("judge", help="judge recorded networks, your runs and your networks"))
+    recording = jobs.add_parser("record", help="for maintainers: replace its tables and pages")
+    recording.set_defaults(job=record, directory=Path(), data=DEFAULT_DATA, recorded=None, add=[])
+    return arguments
 
-    judging = jobs.add_parser("judge", help="judge recorded networks, your runs and your networks")
-    judging.set_defaults(job=judge)
-    add = judging.add_argument
-    add(
+
+def add_judge(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `judge`."""
+    parser.set_defaults(job=judge)
+    parser.add_argument(
         "directory",
         type=Path,
         nargs="?",
@@ -179,26 +152,47 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIRECTORY",
         help="the project (default: the working directory)",
     )
-    add("--data", metavar="SOURCE", help="judge runs on this data, such as mnist5k "
-        "(default: the most frequent)")  # fmt: skip
-    add("--table", type=Path, metavar="FILE", help="write every level and price list (CSV)")
-    add("--networks", type=Path, metavar="FILE", help="write every network with its energies (CSV)")
-    add("--recorded", type=Path, metavar="FILE", help="add the networks of a file of --networks "
-        "(default: the project's own, studies/verdict/networks-SOURCE.csv)")  # fmt: skip
-    add("--no-recorded", dest="recorded", action="store_const", const=False,
-        help="judge the project's own runs only")  # fmt: skip
-    add("--add", nargs="+", default=[], metavar="FILE", help="add other networks, run on the "
-        "project's images: GRAPH.nir, or FILE.py:NAME of a PyTorch module; several are seeds of "
-        "one configuration")  # fmt: skip
-    add("--side", choices=("snn", "ann"), default="snn", help="the side of --add: spiking "
-        "(default) or conventional")  # fmt: skip
+    parser.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="judge runs on this data, such as mnist5k (default: the most frequent)",
+    )
+    parser.add_argument(
+        "--table", type=Path, metavar="FILE", help="write every level and price list (CSV)"
+    )
+    parser.add_argument(
+        "--networks", type=Path, metavar="FILE", help="write every network and its energies (CSV)"
+    )
+    parser.add_argument(
+        "--recorded",
+        type=Path,
+        metavar="FILE",
+        help="add the networks of a file that --networks wrote (default: the project's own, "
+        "studies/verdict/networks-SOURCE.csv)",
+    )
+    parser.add_argument(
+        "--no-recorded",
+        dest="recorded",
+        action="store_const",
+        const=False,
+        help="judge the project's own runs only",
+    )
+    parser.add_argument(
+        "--add",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="add other networks, run on the project's images: GRAPH.nir, or FILE.py:NAME of a "
+        "PyTorch module; several are seeds of one configuration",
+    )
+    parser.add_argument(
+        "--side",
+        choices=("snn", "ann"),
+        default="snn",
+        help="the side of --add: spiking (default) or conventional",
+    )
     for name, settings in OF_A_GRAPH:
-        add(name, **settings)
-
-    recording = jobs.add_parser("record", help="for maintainers: replace the study's tables and "
-                                "pages")  # fmt: skip
-    recording.set_defaults(job=record, directory=Path(), data=DEFAULT_DATA, recorded=None, add=[])
-    return found
+        parser.add_argument(name, **settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

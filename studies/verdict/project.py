@@ -1,0 +1,90 @@
+"""What the study reads of a project: prices, parameters, paths and runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from spikejoule.cli.runs import store_of
+from spikejoule.core.store import read_json
+from spikejoule.core.yaml_files import PARAMS_FILE, ArtifactPaths, artifact_paths
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
+from spikejoule.params import load_params, load_values
+from spikejoule.tracking.project import stage_parameters
+from spikejoule.tracking.recorded import frame_of, recorded_runs
+from studies.verdict.recording import Reader
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a pipeline.
+
+    Attributes:
+        directory: the folder.
+        paths: of the pipeline's artifacts, within it.
+        profiles: the price lists, by id.
+    """
+
+    directory: Path
+    paths: ArtifactPaths
+    profiles: Mapping[str, HardwareProfile]
+
+    @classmethod
+    def at(cls, directory: Path) -> "Project":
+        """The project in a folder; ArtifactError if it is none."""
+        paths = artifact_paths(directory)
+        return cls(directory, paths, load_profiles(directory / paths["hardware"]))
+
+    @property
+    def comparing(self) -> list[HardwareProfile]:
+        """The price lists that networks are priced with."""
+        return [profile for profile in self.profiles.values() if profile.compares]
+
+    @property
+    def judging(self) -> list[HardwareProfile]:
+        """The price lists with a verdict.
+
+        Arithmetic-only lists charge a product the same whatever its width: they would judge
+        4-bit networks at prices of 8 or 32 bits.
+        """
+        return [profile for profile in self.profiles.values() if profile.scope != "arithmetic"]
+
+    @property
+    def settings(self) -> BootstrapSettings:
+        """How intervals are drawn."""
+        resamples, confidence, seed = load_values(
+            self.directory / PARAMS_FILE,
+            "energy_report.bootstrap_samples",
+            "evaluate.confidence",
+            "seed",
+        )
+        return BootstrapSettings(resamples, confidence, seed)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoding of its images."""
+        return load_params(self.directory / PARAMS_FILE).encode.encoder
+
+    @property
+    def data_source(self) -> str:
+        """The data that its images are from."""
+        data = read_json(self.directory / self.paths["data_metrics"])
+        return str(data["source"])
+
+    def runs(self) -> pd.DataFrame:
+        """Its recorded runs; none where it has no store yet."""
+        store = store_of(self.directory)
+        if store.database is not None and not store.database.exists():
+            return frame_of(())
+        return recorded_runs(store)
+
+    def reader(self) -> Reader:
+        """How the networks of its runs are read."""
+        return Reader(
+            store_of(self.directory),
+            self.paths["contenders"],
+            self.comparing,
+            stage_parameters(self.directory, "baseline"),
+        )
