@@ -16,7 +16,8 @@ import torch
 from torch.nn import functional
 
 from benchmarks.job import Job, initial_state
-from spikejoule.network.network import Convolution, Network
+from spikejoule.network.network import Network
+from spikejoule.network.nodes import Convolution
 from spikejoule.network.torch_twin import fire
 
 

@@ -42,11 +42,7 @@ from spikejoule.network.layers import (
 from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons import NEURONS
-from spikejoule.network.quantisation import (
-    NO_CURRENTS,
-    WidthSettings,
-    unfit_for_integers,
-)
+from spikejoule.network.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers
 from spikejoule.training import Augmentation, TrainingSettings
 
 Scalar = str | int | float | None

@@ -19,12 +19,12 @@ from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import ArtifactPaths
+from spikejoule.counts.records import Activity
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy.analysis import network_name
-from spikejoule.energy.counting import count_operations
 from spikejoule.energy.ledger import (
     SPIKING,
     WHOLE_WINDOW,
@@ -34,7 +34,7 @@ from spikejoule.energy.ledger import (
     baseline_variants,
 )
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.evaluation.measurement import Activity
+from spikejoule.energy.spiking import count_operations
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.reading import read_nir

@@ -24,11 +24,12 @@ from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.network.network import Network, weights_and_biases
+from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.network import weights_and_biases
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training.teacher import activations
 
-SMALL = Network.of_layers(784, (12, 9), 10)
+SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)
 SEED = 3
 Digits = tuple[LabelledImages, LabelledImages]
 SETTINGS = BaselineTraining(
@@ -37,12 +38,12 @@ SETTINGS = BaselineTraining(
 )  # fmt: skip
 
 
-def random_state(architecture: Network, seed: int = 1) -> dict[str, np.ndarray]:
+def random_state(network: ConventionalNetwork, seed: int = 1) -> dict[str, np.ndarray]:
     """Weights and biases with which about half of the hidden units are silent."""
     generator = np.random.default_rng(seed)
     return {
         name: generator.normal(0, 0.2, shape).astype(np.float32)
-        for name, shape in architecture.parameter_shapes().items()
+        for name, shape in network.parameter_shapes().items()
     }
 
 
@@ -165,7 +166,7 @@ LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
 
 def measured() -> list[MeasuredBaseline]:
     """A network, its quantised form and a pruned one, on four images."""
-    architecture = Network.of_layers(784, (12,), 10)
+    architecture = ConventionalNetwork.of_layers(784, (12,), 10)
     state, images = random_state(architecture), random_images(4)
     pruned = {name: np.where(values > 0.1, values, 0) for name, values in state.items()}
     bare = {name: values for name, values in state.items() if values.ndim == 2}
@@ -201,7 +202,7 @@ class TestFile:
             for name, value in vars(baseline.counts).items():
                 np.testing.assert_array_equal(getattr(found, name), value, name)
         exact, coarse, few, *without = loaded
-        assert [of.architecture.has_bias for of in loaded] == [True, True, True, False, False]
+        assert [of.network.has_bias for of in loaded] == [True, True, True, False, False]
         assert [of.macs_dense for of in without] == [exact.macs_dense] * 2
         assert (exact.name, exact.weight_bits, exact.activation_bits) == ("exact", 32, 32)
         assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)

@@ -11,7 +11,8 @@ from spikejoule.baselines.settings import BaselineSettings, BaselineTraining, Va
 from spikejoule.baselines.training import TrainedBaseline, train_baselines
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.network.network import Network, weights_and_biases
+from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.network import weights_and_biases
 from spikejoule.network.pruning import PruningSettings
 from tests.tools.interrupted import cut_short_after_every_epoch
 from tests.tools.settings import changed
@@ -39,7 +40,7 @@ def digits(mnist5k: Dataset) -> Digits:
 
 @pytest.fixture(scope="module")
 def variants() -> list[Variant]:
-    deep = Network.of_layers(784, (9, 6), 10)
+    deep = ConventionalNetwork.of_layers(784, (9, 6), 10)
     return [
         *family(784, 10, FAMILY, PRUNING_EPOCHS, 16),
         *family(784, 10, NO_BIAS, PRUNING_EPOCHS, 16),
@@ -100,7 +101,7 @@ class TestSideBySide:
             numba.set_num_threads(numba_threads)
 
     def test_a_variant_of_equal_size_is_another_network(self, digits: Digits) -> None:
-        architecture = Network.of_layers(784, (7,), 10)
+        architecture = ConventionalNetwork.of_layers(784, (7,), 10)
         twins = [Variant(architecture, equal_size=True), Variant(architecture)]
         settings = changed(SETTINGS, max_epochs=1)
         one, other = train_baselines(*digits, twins, settings, SEED).baselines

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
@@ -17,7 +18,6 @@ from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_activity, training_record
 from spikejoule.energy.outputs import headline
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete, write_complete
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.trained import TrainedNetwork, build_complete
@@ -294,7 +294,7 @@ def test_constant_currents_are_recorded_and_shown(
     means = given.operations.counts.mean(axis=0)
     assert recorded.operations.means.tolist() == pytest.approx(means.tolist())
     assert recorded.training is not None
-    assert recorded.training.activity.total("macs").tolist() == [5000, 5000]
+    assert recorded.training.activity.macs.tolist() == [5000, 5000]
     profiles = load_profiles()
     result = analyse(given, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100))
     numbers = headline(result)

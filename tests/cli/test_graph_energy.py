@@ -51,7 +51,7 @@ def test_table_page_and_json(tmp_path: Path, cli: Cli) -> None:
         EventList.from_dense(np.random.default_rng(3).random((6, 10, 6)) < 0.3),
         Conventions(dt=DT, reset="zero", comparison="ge"),
     )
-    events_mean = run.total("events").mean()
+    events_mean = run.events.mean()
     assert found["headline"]["synaptic_events_per_inference"] == pytest.approx(events_mean)
     assert found["inputs"]["n_images"] == 6
     said = page.read_text(encoding="utf-8")
@@ -107,7 +107,7 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: 
         spikes.select(slice(2, None)),
         Conventions(dt=DT, reset="zero", comparison="ge"),
     )
-    assert found["headline"]["synaptic_events_per_inference"] == run.total("events").mean()
+    assert found["headline"]["synaptic_events_per_inference"] == run.events.mean()
     right = 100 * np.mean(run.output.argmax(axis=1) == LABELS[2:])
     assert found["inputs"]["accuracy"]["test_percent"] == right
     assert found["inputs"]["facts"]["a step of the events"] == "500 us"

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.records import activity_of_layers
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
@@ -21,7 +23,7 @@ from spikejoule.energy import (
 from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
-from spikejoule.evaluation.measurement import Activity, Measurement
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -36,10 +38,11 @@ def training(
 ) -> TrainingRecord:
     """Epochs of so many samples, a batch each, and so many spikes of each layer."""
     each = np.full(len(spikes), samples)
-    activity = Activity.of_layers(
+    activity = activity_of_layers(
         network, time_window, np.array(spikes), samples=each, **(counted or {})
     )
     values: dict[str, Any] = {
+        "network": network,
         "activity": activity,
         "batches": np.ones(len(spikes), np.int64),
         "n_epochs": len(spikes),
@@ -62,7 +65,7 @@ def baseline(
     macs = np.stack([of_first, nonzero - of_first], axis=1).astype(np.int64)
     values: dict[str, Any] = {
         "name": name,
-        "architecture": Network.of_layers(max(3, (macs_dense - 4) // 2), (2,), 2),
+        "network": ConventionalNetwork.of_layers(max(3, (macs_dense - 4) // 2), (2,), 2),
         "synapses": (macs_dense - 4, 4),
         "weight_bits": 32,
         "activation_bits": 32,

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import (
@@ -26,9 +27,8 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
-from spikejoule.energy.counting import count_baseline
+from spikejoule.energy.conventional import count_baseline
 from spikejoule.energy.prices import prices_pj
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.network import Network
 from tests.energy.test_recount import case
 from tests.interop import estimators

@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
+from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.estimates import count_statistics
 from spikejoule.energy.ledger import spiking_variants
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
 from spikejoule.energy.prices import Price
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import analysis, baseline, comparisons, inputs, measured, profile, variant
 from tests.tools.tiny_network import ARCHITECTURE, STATE
@@ -170,7 +170,7 @@ class TestTables:
     def test_neuron_updates_where_no_bias_forces_them(self) -> None:
         given = inputs()
         assert given.neuron_updates == (3 * 4, 3 * 4)
-        architecture = dataclasses.replace(ARCHITECTURE, model=LeakyIntegrateAndFire(bias=False))
+        architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(bias=False))
         unbiased = Measurement(STATE, architecture, measured().layers)
         variants = spiking_variants("n", unbiased, ENCODER, None, None)
         given = dataclasses.replace(given, network=architecture, variants=variants)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
@@ -15,9 +16,8 @@ from spikejoule.energy import (
     load_profiles,
 )
 from spikejoule.energy.break_even import break_even
-from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger
-from spikejoule.evaluation.measurement import Measurement
+from spikejoule.energy.operations import Column
 from spikejoule.network.network import Network
 from tests.energy import test_recount as recounted
 from tests.energy.by_hand import analysis, baseline, comparisons, inputs, profile, variant

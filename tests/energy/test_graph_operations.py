@@ -25,6 +25,7 @@ from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import nir_graph
 from spikejoule.report import PageContent, energy_page
 from tests.nir.foreign import DT, GRAPHS, WAITING, Maker, graph_of
+from tests.tools.counted import count_of
 from tests.tools.examples import trained_network
 
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero")
@@ -83,8 +84,8 @@ def test_convolution_and_pooling_by_hand() -> None:
     sizes = {
         (column.term, column.place): (column.bits, column.memory_bits) for column in counted.columns
     }
-    events, macs = run.of("events", "a"), run.of("macs", "e")
-    fired, values = run.of("spikes", "b"), run.of("values", "c")
+    events, macs = count_of(run, "events", "a"), count_of(run, "macs", "e")
+    fired, values = count_of(run, "spikes", "b"), count_of(run, "values", "c")
     assert macs.sum() > 0
     for key, counts in {
         ("synaptic_event", "a"): events,
@@ -100,7 +101,7 @@ def test_convolution_and_pooling_by_hand() -> None:
         ("mac", "e"): macs,
         ("state_access_per_event", "e"): 2 * macs,
         ("leak_multiplication", "f"): 20 * 3,
-        ("spike_counted", "output"): run.of("spikes", "f"),
+        ("spike_counted", "output"): count_of(run, "spikes", "f"),
         ("decision_comparison", "output"): 2,
     }.items():
         assert np.array_equal(found[key], np.broadcast_to(counts, 5)), key
@@ -140,7 +141,7 @@ def test_spikes_of_the_input_behind_pooling_and_words_of_pruning() -> None:
              "b": make.if_(3, 2, 2)}  # fmt: skip
     run = run_graph(graph_of(nodes, (2, 6, 6), (3, 2, 2)), spikes(3, 72, 0.3), GIVEN)
     inputs = graph_inputs(run, "events")
-    assert inputs.spikes_per_input == pytest.approx(run.of("spikes", "input").mean() / 72)
+    assert inputs.spikes_per_input == pytest.approx(count_of(run, "spikes", "input").mean() / 72)
     assert inputs.spikes_per_input > 0
     assert "that are left" not in inputs.proxies.formula_synaptic_events
 
@@ -155,13 +156,13 @@ def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
     weight, dense = nodes["a"].weight, spikes(5, 6, 0.4).to_dense()
     given = np.count_nonzero(dense @ weight.T, axis=1)  # [N, units] over all steps
     late = [np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)]
-    assert np.array_equal(run.of("values", "b"), np.sum(late, axis=0))
-    assert run.of("values", "b").sum() < given.sum()
+    assert np.array_equal(count_of(run, "values", "b"), np.sum(late, axis=0))
+    assert count_of(run, "values", "b").sum() < given.sum()
     for term in ("activation_write", "activation_read"):
-        assert np.array_equal(found[term, "b"], run.of("values", "b"))
+        assert np.array_equal(found[term, "b"], count_of(run, "values", "b"))
     for term in ("spike_write", "spike_read"):
-        assert np.array_equal(found[term, "d"], run.of("spikes", "d"))
-    assert 0 < run.of("spikes", "d").sum() < run.of("spikes", "c").sum()
+        assert np.array_equal(found[term, "d"], count_of(run, "spikes", "d"))
+    assert 0 < count_of(run, "spikes", "d").sum() < count_of(run, "spikes", "c").sum()
 
 
 def test_every_graph_is_priced_and_gets_its_page() -> None:

@@ -6,11 +6,12 @@
 import numpy as np
 import pytest
 
+from spikejoule.counts.records import activity_of_layers
 from spikejoule.energy import count_operations, load_profiles, price
-from spikejoule.energy.counting import Column, averaging, count_baseline
+from spikejoule.energy.conventional import count_baseline
+from spikejoule.energy.operations import Column, averaging
 from spikejoule.energy.terms import TERMS
 from spikejoule.engine import run_network
-from spikejoule.evaluation.measurement import Activity
 from tests.energy.by_hand import baseline, measured
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, OUTPUT, STATE
 from tests.tools.without_torch import needs_torch
@@ -113,7 +114,7 @@ def test_means_of_squares_are_made_on_either_side() -> None:
 
 def test_means_of_a_network_are_those_of_its_counts() -> None:
     """Of all synapses; where some are gone, `test_recount.py`."""
-    means = count_operations(Activity.of_layers(ARCHITECTURE, 3, np.array([[5.0, 3.0, 2.0]])))
+    means = count_operations(activity_of_layers(ARCHITECTURE, 3, np.array([[5.0, 3.0, 2.0]])))
     assert means.n_images is None
     assert means.columns == TINY.columns
     assert means.means.tolist() == TINY.counts[0].tolist()

@@ -8,8 +8,8 @@ import pytest
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, load_profiles, price, select_profile
-from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger, baseline_variants, spiking_variants
+from spikejoule.energy.operations import Column
 from spikejoule.energy.prices import MemoryPrice, Price, PriceByWidth
 from spikejoule.energy.terms import PARTS, TERMS
 from tests.energy.by_hand import baseline, measured

@@ -12,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.baselines.quantised import Widths, quantise, quantised_activations
+from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.records import activity_of_layers
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
@@ -33,10 +35,11 @@ from spikejoule.energy.outputs import COLUMNS, energy_rows
 from spikejoule.energy.prices import PACKAGED, prices_pj
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
-from spikejoule.evaluation.measurement import Activity, Measurement
+from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.integers import floats_of, integers_of, with_grids
 from spikejoule.network.network import Network, weights_and_biases
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.quantisation import Quantisation, floats_of, integers_of, with_grids
+from spikejoule.network.quantisation import Quantisation
 from tests.energy import recount
 from tests.energy.by_hand import inputs, variant
 
@@ -60,7 +63,7 @@ class Case:
         """Of each image, by the loops."""
         layers = [layer.to_dense(np.uint8).tolist() for layer in self.measured.layers]
         targets = recount.reached(self.weights, self.pruned)
-        neurons = self.measured.architecture.neurons
+        neurons = self.measured.network.neurons
         of_code: dict[str, Any] = {}
         if isinstance(self.encoder, Latency):
             of_code = {
@@ -85,12 +88,12 @@ class Case:
 
     @property
     def bias(self) -> bool:
-        return self.measured.architecture.neuron.has_bias
+        return self.measured.network.neuron.has_bias
 
     @property
     def words(self) -> dict[tuple[str, str], tuple[int, int, int]]:
         """Widths and memories, by the loops."""
-        widths = self.measured.architecture.quantisation
+        widths = self.measured.network.quantisation
         bits = {} if widths is None else {
             "weight_bits": widths.weight_bits, "state_bits": widths.state_bits
         }  # fmt: skip
@@ -196,11 +199,11 @@ def tables(
     """The rows of metrics/energy.csv by profile and network, under profiles that compare."""
     measured, profiles = given.measured, load_profiles()
     operations = count_operations(measured, given.encoder.operations(given.images))
-    widths = measured.architecture.quantisation
+    widths = measured.network.quantisation
     bits = 32 if widths is None else widths.weight_bits
     given_inputs = replace(
         inputs(baselines),
-        network=measured.architecture,
+        network=measured.network,
         time_window=given.encoder.time_window,
         encoding=given.encoder.name,
         rate_hz=given.encoder.rate_hz,
@@ -294,8 +297,8 @@ def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: 
     measured, expected = given.measured, given.recounted()
     assert measured.input_macs is not None
     means = count_operations(
-        Activity.of_layers(
-            measured.network,
+        activity_of_layers(
+            measured.bound,
             6,
             np.array([[*measured.counts.means.values()]]),
             measured.synaptic_events.mean(axis=0)[None],
@@ -349,9 +352,7 @@ def baseline(
     on = [layer != 0 for layer in layers[:-1]]
     counted = BaselineCounts(
         name="ReLU",
-        architecture=Network.of_layers(
-            sizes[0], sizes[1:-1], sizes[-1], LeakyIntegrateAndFire(bias=has_bias)
-        ),
+        network=ConventionalNetwork.of_layers(sizes[0], sizes[1:-1], sizes[-1], has_bias),
         synapses=tuple(int(kept.sum()) for kept in left),
         weight_bits=bits,
         activation_bits=activation_bits,

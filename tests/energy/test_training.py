@@ -8,7 +8,7 @@ import pytest
 
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.energy import TrainingRecord, count_operations, load_profiles
-from spikejoule.energy.counting import Column
+from spikejoule.energy.operations import Column
 from spikejoule.energy.training import count_training
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import TRAINING, analysis, inputs, measured, training
@@ -111,7 +111,7 @@ def test_what_is_switched_off_is_not_counted(
 def test_training_counts_what_other_neurons_do(
     neuron: dict[str, Any], expected: tuple[int, ...]
 ) -> None:
-    network = dataclasses.replace(ARCHITECTURE, model=LeakyIntegrateAndFire(**neuron))
+    network = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(**neuron))
     counts = counts_of(training(network=network))
     terms = ("bias_gradient_accumulation", "delta_multiplication", "delta_addition")
     keys = [("backward", term, "hidden") for term in terms]

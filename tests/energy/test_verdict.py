@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
+from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.records import activity_of_layers
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
@@ -22,7 +24,6 @@ from spikejoule.energy import (
     load_profiles,
 )
 from spikejoule.energy.comparison import RunVerdict, front_verdicts, outcome_of
-from spikejoule.energy.counting import Column
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     Accuracies,
@@ -32,9 +33,9 @@ from spikejoule.energy.ledger import (
     baseline_variants,
     spiking_variants,
 )
+from spikejoule.energy.operations import Column
 from spikejoule.energy.outputs import headline
 from spikejoule.energy.variant_file import VARIANTS, load_variants, save_variants
-from spikejoule.evaluation.measurement import Activity, Measurement
 from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -317,7 +318,7 @@ def test_a_file_from_before_checksums_is_read(tmp_path: Path) -> None:
 
 
 def test_means_and_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) -> None:
-    means = count_operations(Activity.of_layers(ARCHITECTURE, 3, np.array([[5.0, 3.0, 2.0]])))
+    means = count_operations(activity_of_layers(ARCHITECTURE, 3, np.array([[5.0, 3.0, 2.0]])))
     large = counted_networks()[0]
     large.operations.counts[0, 0] = 2**32
     for one in (large, Variant("spiking", "n", "way", None, 32, means)):

@@ -13,10 +13,10 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
 from spikejoule.engine.interface import Engine
 from spikejoule.engine.quantised import run_integers
+from spikejoule.network.integers import layer_constants, quantisation_of, with_grids
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.quantisation import layer_constants, quantisation_of, with_grids
 from tests import naive
 from tests.tools.networks import firing_network, spike_trains
 from tests.tools.without_torch import WITH_TORCH, needs_torch

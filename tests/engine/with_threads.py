@@ -17,11 +17,12 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
+from spikejoule.network.integers import with_grids
 from spikejoule.network.layers import layers_of
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.quantisation import Quantisation, with_grids
+from spikejoule.network.quantisation import Quantisation
 
 POISSON = Poisson(time_window=9, max_rate=300.0)
 # Sizes, batch, what is not the default.

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.counting import count_operations
 from spikejoule.energy.from_checkpoint import analysis_inputs
+from spikejoule.energy.spiking import count_operations
 from spikejoule.energy.training import count_training
 from spikejoule.evaluation.accuracy import step_outcomes
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
@@ -51,7 +51,7 @@ def test_events_and_lazy_updates(pruned: bool) -> None:
     dense = [layer.to_dense(np.int64) for layer in measured.layers]
     connections = naive.connections_of(measured.state, populations, pruned)
     spent = np.zeros((SAMPLES, STEPS), np.int64)
-    fan_outs = naive.fan_outs_of(connections, measured.architecture.layer_sizes)
+    fan_outs = naive.fan_outs_of(connections, measured.network.layer_sizes)
     for number, (sender, fan_out) in enumerate(fan_outs):
         by_step = (dense[sender] * np.array(fan_out)).sum(axis=2)
         assert np.array_equal(measured.synaptic_events[:, number], by_step.sum(axis=1))
@@ -89,10 +89,10 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
         EventList.from_dense(np.ones((1, STEPS, size), np.int64)) for size in network.layer_sizes
     ]
     proxies = Measurement(state, network, layers).proxies
-    assert [one["sparsity_ratio"] for one in proxies.connections] == [1.0] * 5
+    assert [one.sparsity_ratio for one in proxies.connections] == [1.0] * 5
     # Pooled, 3 x 3 units of 4 channels are left for 3 kernels of 2 x 2.
-    assert proxies.connections[1]["synapses"] == 2 * 2 * 3 * (4 * 2 * 2)
-    assert proxies.connections[1]["dense_operations_per_inference"] == 4 * 2 * 2 * 2 * 2 * 4 * 3 * 5
+    assert proxies.connections[1].synapses == 2 * 2 * 3 * (4 * 2 * 2)
+    assert proxies.connections[1].dense_operations_per_inference == 4 * 2 * 2 * 2 * 2 * 4 * 3 * 5
 
 
 def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation import accuracy as accuracy_module
 from spikejoule.evaluation.accuracy import (
@@ -20,7 +21,6 @@ from spikejoule.evaluation.accuracy import (
     exit_steps,
     step_outcomes,
 )
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.network import Network
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests import naive

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikejoule.counts.records import activity_of_layers
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import EnergyProxies, energy_proxies
 from spikejoule.evaluation.inference import (
@@ -15,7 +16,6 @@ from spikejoule.evaluation.inference import (
     measure_network,
     save_inference_events,
 )
-from spikejoule.evaluation.measurement import Activity
 from spikejoule.network.network import Network
 from tests.tools.examples import trained_network
 
@@ -23,7 +23,7 @@ EVENTS = EventList.from_dense(np.random.default_rng(3).random((6, 50, 784)) < 0.
 
 
 def proxies_of(network: Network, spikes: list[float], steps: int) -> EnergyProxies:
-    return energy_proxies(Activity.of_layers(network, steps, np.array([spikes])))
+    return energy_proxies(activity_of_layers(network, steps, np.array([spikes])))
 
 
 def test_the_published_figures_of_the_seed() -> None:

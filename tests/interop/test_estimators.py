@@ -10,9 +10,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.engine import run_network
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.network import Network, State
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.training.teacher import intensities
@@ -89,7 +89,7 @@ def example(request: pytest.FixtureRequest, digits: NDArray[np.uint8]) -> Measur
 
 
 def neurons_of(example: Measurement) -> list[LeakyIntegrateAndFire]:
-    return [of for of in example.architecture.neurons if isinstance(of, LeakyIntegrateAndFire)]
+    return [of for of in example.network.neurons if isinstance(of, LeakyIntegrateAndFire)]
 
 
 def in_spikingjelly(example: Measurement) -> torch.nn.Sequential:
@@ -144,7 +144,7 @@ class TestSpikingJelly:
 
     def test_a_spiking_network(self, example: Measurement) -> None:
         net, inputs = in_spikingjelly(example), dense(example, 0)
-        sizes, neurons = example.architecture.layer_sizes, neurons_of(example)
+        sizes, neurons = example.network.layer_sizes, neurons_of(example)
         for n, spikes in enumerate(example.counts.per_sample):
             layers = [
                 Layer(

@@ -152,7 +152,7 @@ class TestWhereTheyDiffer:
         found = ours("neurobench", network, lambda: [network(torch.ones(1, 1)) for _ in range(4)])
         assert found["Effective_ACs"] == 4 + 6
         report = price(network, torch.ones(1, 4, 1), time_axis=1, progress=False)
-        assert report.activity.total("events").tolist() == [4 + 4]
+        assert report.activity.events.tolist() == [4 + 4]
 
     def test_a_sum_of_two_spikes(self) -> None:
         layer = Linear(1, 3)

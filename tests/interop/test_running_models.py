@@ -22,6 +22,7 @@ from tests.interop.recorded_loop import (
     reached,
     spikes_of,
 )
+from tests.tools.counted import by_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -98,11 +99,12 @@ def test_events_are_those_of_a_plain_loop(name: str) -> None:
     run(case, model, samples.to(case.dtype))
     events, macs, spikes = expected(case, recorder, neurons)
     assert any(one.any() for one in spikes.values()), "what never fires shows nothing"
+    ours = by_kind(activity)
     for kind, theirs in (("events", events), ("macs", macs)):
-        assert activity.counts[kind].keys() == theirs.keys()
+        assert ours[kind].keys() == theirs.keys()
         for place, found in theirs.items():
-            np.testing.assert_array_equal(activity.counts[kind][place], found, err_msg=place)
+            np.testing.assert_array_equal(ours[kind][place], found, err_msg=place)
     for place, emitted in spikes.items():
-        given = activity.counts["spikes"].get(place, activity.counts["values"].get(place))
+        given = ours["spikes"].get(place, ours["values"].get(place))
         np.testing.assert_array_equal(given, emitted, err_msg=place)
     assert activity.time_window == T

@@ -4,7 +4,8 @@ import pytest
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.network.layers import layer_of, layers_of
-from spikejoule.network.network import Convolution, Network
+from spikejoule.network.network import Network
+from spikejoule.network.nodes import Convolution
 from spikejoule.network.torch_twin import initial_state
 
 WORDS = ("12c5s2", "2sum", "8c3p1g4", "400r", "30")

@@ -87,6 +87,6 @@ def test_what_neurons_have_learned() -> None:
         pytest.approx((0.25, 0.5)),
     ]
     assert learned.neuron.entry()["learned"] == "both"
-    assert replace(learned, model=neuron) == architecture
+    assert replace(learned, neuron=neuron) == architecture
     with pytest.raises(ParameterError, match="numbers above 0 and below 1 where the decay"):
         Network.of_layers(4, (3,), 2, LeakyIntegrateAndFire(decay=1.0, learned="decay"))

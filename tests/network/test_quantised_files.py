@@ -11,7 +11,7 @@ import torch
 
 from spikejoule.core import torch_files
 from spikejoule.network import checkpoint, trained
-from spikejoule.network.quantisation import integers_of
+from spikejoule.network.integers import integers_of
 from tests.tools.examples import quantised_network, write_example
 from tests.tools.refusals import refusal
 

@@ -16,8 +16,9 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.engine import run_network
-from spikejoule.network.network import Convolution, Network
+from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.nodes import Convolution
 from spikejoule.nir import executor, running
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
@@ -26,6 +27,7 @@ from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import graph_without_nodes, nir_graph
 from tests.nir.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.nir.naive_graph import NaiveGraph
+from tests.tools.counted import by_kind, count_of
 from tests.tools.examples import trained_network
 from tests.tools.refusals import refusal
 
@@ -78,7 +80,7 @@ def compare(name: str, graph: nir.NIRGraph, given: Conventions, run: GraphRun) -
         assert np.array_equal(run.output[sample], np.sum(gave["output"], axis=0))
         for kind, of_nodes in counts.items():
             for node in naive.order:
-                found = int(run.of(kind, node)[sample])
+                found = int(count_of(run, kind, node)[sample])
                 assert found == of_nodes[node], (kind, node)
 
 
@@ -91,7 +93,7 @@ def test_plain_loops_give_the_same(name: str, choice: str) -> None:
     given = replace(GIVEN, **CHOICES[choice])
     graph = GRAPHS[name](Maker())
     run = run_graph(graph, spikes_for(graph), given, np.float64)
-    assert run.total("spikes").sum() > 15
+    assert sum(counts.sum() for counts in by_kind(run)["spikes"].values()) > 15
     compare(name, graph, given, run)
 
 
@@ -105,16 +107,16 @@ def test_a_result_does_not_depend_on_the_batch(name: str, monkeypatch: pytest.Mo
     for sample in (0, 17, 34):
         alone = run_graph(graph, events.select(slice(sample, sample + 1)), GIVEN, engine="graph")
         assert alone.output[0].tobytes() == together.output[sample].tobytes()
-        for kind, of_nodes in together.counts.items():
+        for kind, of_nodes in by_kind(together).items():
             for node, found in of_nodes.items():
-                assert alone.counts[kind][node] == found[sample], (kind, node)
+                assert by_kind(alone)[kind][node] == found[sample], (kind, node)
     monkeypatch.setattr(executor, "_MOST_SAMPLES", 16)
     monkeypatch.setattr(executor, "_THREAD_NUMBERS", 1)
     apart = run_graph(graph, events, GIVEN, engine="graph")
     assert apart.output.tobytes() == together.output.tobytes()
-    for kind, of_nodes in together.counts.items():
+    for kind, of_nodes in by_kind(together).items():
         for node, found in of_nodes.items():
-            assert np.array_equal(apart.counts[kind][node], found), (kind, node)
+            assert np.array_equal(by_kind(apart)[kind][node], found), (kind, node)
 
 
 class TestMemory:
@@ -146,7 +148,7 @@ class TestMemory:
             events = spikes_for(graph)
             assert self.peak(graph, events) < 10e6
             run = run_graph(graph, events, GIVEN)
-            assert not run.of("spikes", "a").any()
+            assert not count_of(run, "spikes", "a").any()
             assert not run.output.any()
 
 
@@ -187,7 +189,7 @@ def test_windows_are_those_of_torch(seed: int) -> None:
     assert np.allclose(run.output, expected.numpy(), atol=1e-12)
     # Each output of each step counts the ones under its window: a convolution of ones.
     reached = conv2d(dense, torch.ones_like(weight), None, **options).sum()
-    assert int(run.of("events", "a").sum()) == int(reached)
+    assert int(count_of(run, "events", "a").sum()) == int(reached)
 
 
 class TestEventEngine:
@@ -214,10 +216,11 @@ class TestEventEngine:
                 assert np.array_equal(run.recorded[name].to_dense(), ours.to_dense())
         assert np.array_equal(fast.output, slow.output)
         assert np.array_equal(fast.predictions, slow.predictions)
-        for kind in fast.counts:
-            assert fast.counts[kind].keys() <= slow.counts[kind].keys() | {"input"}
-            for name in fast.counts[kind]:
-                assert np.array_equal(fast.of(kind, name), slow.of(kind, name))
+        ours, theirs = by_kind(fast), by_kind(slow)
+        for kind, of_nodes in ours.items():
+            assert of_nodes.keys() == theirs[kind].keys()
+            for name, counts in of_nodes.items():
+                assert np.array_equal(counts, theirs[kind][name])
 
     def test_above_the_threshold_is_the_next_number(self) -> None:
         """One weight lifts a neuron to its threshold exactly: it fires for ge, and not for gt."""
@@ -233,8 +236,8 @@ class TestEventEngine:
             fast, slow = (run_graph(graph, events, given, engine=e) for e in ("auto", "graph"))
             assert (fast.engine, slow.engine) == ("event", "graph")
             assert np.array_equal(fast.output, slow.output)
-            assert fast.of("spikes", "b").sum() <= share * events.n_events
-            assert (fast.of("spikes", "b").sum() == events.n_events) == (comparison == "ge")
+            assert count_of(fast, "spikes", "b").sum() <= share * events.n_events
+            assert (count_of(fast, "spikes", "b").sum() == events.n_events) == (comparison == "ge")
 
 
 class TestMixture:
@@ -278,9 +281,9 @@ class TestMixture:
         for name, spikes in alone.recorded.items():
             assert np.array_equal(mixed.recorded[name].sources, spikes.sources), name
             assert np.array_equal(mixed.recorded[name].offsets, spikes.offsets), name
-        for kind, of_nodes in alone.counts.items():
+        for kind, of_nodes in by_kind(alone).items():
             for node, counts in of_nodes.items():
-                assert np.array_equal(mixed.of(kind, node), counts), (kind, node)
+                assert np.array_equal(count_of(mixed, kind, node), counts), (kind, node)
 
 
 class TestAnswers:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from spikejoule.baselines.counts import BASELINE, weights_digest
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, describe
-from spikejoule.energy.counting import averaging
+from spikejoule.energy.operations import averaging
 from spikejoule.search.study import by_state, open_study, run_trials
 from spikejoule.search.trial import SearchData, run_trial
 from stages import baseline

@@ -17,6 +17,7 @@ from spikejoule.search.space import with_values
 from spikejoule.tracking.publishing import build_run_record
 from tests.stages.test_other_data import percent, run_pipeline
 from tests.tools.committed import committed_params
+from tests.tools.counted import count_of
 from tests.tools.moving_digits import STEPS, write_moving_digits
 from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.without_torch import needs_torch
@@ -76,7 +77,7 @@ def test_any_layers(
         differing = run.recorded[name].to_dense(np.int8) != layer.to_dense(np.int8)
         assert differing.mean() < MISMATCHES_ALLOWED, name
     if "2avg" not in words:
-        by_graph = {name: run.of("events", name) for name in run.network.connection_names}
+        by_graph = {name: count_of(run, "events", name) for name in run.network.connection_names}
         ours = zip(network.architecture.weight_names, measured.synaptic_events.T, strict=True)
         for name, counted in ours:
             number, kind, _ = name.removeprefix("layer").split(".")

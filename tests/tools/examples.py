@@ -11,15 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_baseline
+from spikejoule.counts.records import activity_of_layers
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
-from spikejoule.evaluation.measurement import Activity
 from spikejoule.network.checkpoint import write_complete
+from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.integers import floats_of, integers_of, with_grids
 from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.quantisation import Quantisation, floats_of, integers_of, with_grids
+from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.trained import TrainedNetwork, build_complete
 
 # What stages write of a run, and the files of clocks, as they lie on the disk
@@ -109,7 +111,7 @@ def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
     network = network or trained_network()
     spikes = inference_spikes(network)
     means = np.array([[*spikes.means.values()]])
-    proxies = energy_proxies(Activity.of_layers(network.architecture, 50, means))
+    proxies = energy_proxies(activity_of_layers(network.architecture, 50, means))
     return build_complete(
         network,
         spikes,
@@ -141,7 +143,7 @@ def write_baselines(
     n_images = len(labels)
     counts = BaselineCounts(
         name=name,
-        architecture=Network.of_layers(784, (20,), 10),
+        network=ConventionalNetwork.of_layers(784, (20,), 10),
         synapses=(15_680, 200),
         weight_bits=32,
         activation_bits=32,

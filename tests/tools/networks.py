@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from spikejoule.network.integers import with_grids
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.quantisation import Quantisation, with_grids
+from spikejoule.network.quantisation import Quantisation
 
 
 def firing_network(

@@ -21,6 +21,7 @@ from spikejoule.nir.running import run_graph
 from spikejoule.tracking.store import Store
 from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.cli import Cli
+from tests.tools.counted import by_kind
 
 SAID = ("--dt", DT, "--reset", "zero", "--threshold", "ge", "--current", "same_step")
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
@@ -67,10 +68,10 @@ def test_a_published_graph_predicts_what_the_executor_counts(
     assert run.output.sum() > 10
     assert rows["output"].tolist() == run.output.tolist()
     assert rows["class"].tolist() == run.predictions.tolist()
-    for node, counts in run.counts["spikes"].items():
+    for node, counts in by_kind(run)["spikes"].items():
         assert rows[f"spikes_{node}"].tolist() == counts.tolist()
-    assert rows["synaptic_events"].tolist() == run.total("events").tolist()
-    assert rows["value_macs"].tolist() == run.total("macs").tolist()
+    assert rows["synaptic_events"].tolist() == run.events.tolist()
+    assert rows["value_macs"].tolist() == run.macs.tolist()
     low, _, high = price(count_operations(run), load_profiles(None)[PROFILE])
     of_profile = mlflow.pyfunc.load_model("models:/mine/1").predict(
         spikes.reshape(20, 10, -1).astype(int).astype(object), params={"profile": PROFILE}

@@ -29,8 +29,8 @@ from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
-from spikejoule.network.network import Network, State
-from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS
 
 FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
@@ -43,7 +43,7 @@ class BaselineCounts:
 
     Attributes:
         name: what it is, in a few words, such as ``ReLU 784-100-10, 90 % pruned, 8 bits``.
-        architecture: its L layers; of the neuron, whether it has a bias, and nothing else.
+        network: its L layers.
         synapses: weights that are left, of each of the L - 1 matrices. In a pruned network a weight
             of 0 is no synapse, whether it was removed or rounded, as in a spiking one.
         weight_bits: width of its weights; 32 is float32, less are integers.
@@ -61,7 +61,7 @@ class BaselineCounts:
     """
 
     name: str
-    architecture: Network
+    network: ConventionalNetwork
     synapses: tuple[int, ...]
     weight_bits: int
     activation_bits: int
@@ -84,7 +84,7 @@ class BaselineCounts:
     @property
     def pruned(self) -> bool:
         """Whether weights were removed."""
-        return self.macs_dense < sum(self.architecture.synapses)
+        return self.macs_dense < sum(self.network.synapses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ def measure_baseline(
     ]
     counts = BaselineCounts(
         name=name,
-        architecture=_architecture(arrays),
+        network=_network(arrays),
         synapses=tuple(int(is_kept.sum()) for is_kept in kept),
         weight_bits=widths.weight,
         activation_bits=widths.activation,
@@ -254,7 +254,7 @@ def load_baseline(
     except (KeyError, IndexError, ValueError, ParameterError) as error:
         raise ArtifactError(f"{path}: {error}: write it again.") from error
     for baseline in baselines:
-        n_pixels = baseline.architecture.n_input
+        n_pixels = baseline.network.n_input
         if n_input is not None and n_pixels != n_input:
             raise ArtifactError(
                 f"{path}: {baseline.name} reads {n_pixels} pixels and the network "
@@ -289,7 +289,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
-        architecture=_architecture(own),
+        network=_network(own),
         synapses=tuple(synapses),
         equal_size=bool(arrays["equal_size"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
@@ -306,8 +306,8 @@ def _matrices(arrays: Arrays) -> list[NDArray[Any]]:
     return [arrays[f"layer{number}.{kind}"] for number in range(1, 1 + n_layers)]
 
 
-def _architecture(arrays: Arrays) -> Network:
+def _network(arrays: Arrays) -> ConventionalNetwork:
     weights = _matrices(arrays)
-    inner = tuple(of.shape[1] for of in weights[1:])
-    neuron = LeakyIntegrateAndFire(bias=any(name.endswith("bias") for name in arrays))
-    return Network.of_layers(weights[0].shape[1], inner, len(weights[-1]), neuron)
+    n_input, hidden = weights[0].shape[1], [matrix.shape[1] for matrix in weights[1:]]
+    has_bias = any(name.endswith("bias") for name in arrays)
+    return ConventionalNetwork.of_layers(n_input, hidden, len(weights[-1]), has_bias)

@@ -9,8 +9,7 @@ from pydantic import AfterValidator, Field
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import ParameterSection, Real
-from spikejoule.network.network import Network
-from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.pruning import PruningSettings
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.training import TrainingRegime
@@ -95,7 +94,7 @@ class Variant:
     """A ReLU network that is to be trained.
 
     Attributes:
-        architecture: its layers; of the neuron, whether it has a bias, and nothing else.
+        network: its layers.
         pruning: how many of its weights are removed, and when.
         bits: width of its weights and, at most, activations while it learns; 32 is float32.
         sum_bits: width of the sums and biases of a network of integers.
@@ -103,7 +102,7 @@ class Variant:
             that the family does not change the last digits of a teacher.
     """
 
-    architecture: Network
+    network: ConventionalNetwork
     pruning: PruningSettings = NOT_PRUNED
     bits: int = FLOAT_BITS
     sum_bits: int = FLOAT_BITS
@@ -114,12 +113,12 @@ class Variant:
         """Such as ``ReLU 784-100-10, 90 % pruned, 8 bits``."""
         pruned = self.pruning.pruned_fraction
         parts = {
-            f"ReLU {self.architecture.sizes}": True,
+            f"ReLU {self.network.sizes}": True,
             f"{100 * pruned:.10g} % pruned": pruned > 0,
             f"{self.bits} bits": self.bits != FLOAT_BITS,
             f"{self.activation_bits}-bit activations": self.activation_bits != self.bits,
             f"{self.sum_bits}-bit sums": self.sum_bits != FLOAT_BITS,
-            "no bias": not self.architecture.has_bias,
+            "no bias": not self.network.has_bias,
         }
         return ", ".join(words for words, is_said in parts.items() if is_said)
 
@@ -145,7 +144,7 @@ def equal_size_variant(n_input: int, hidden: tuple[int, ...], n_output: int) -> 
 
     It always has biases: what a student lacks does not change its teacher.
     """
-    return Variant(Network.of_layers(n_input, hidden, n_output), equal_size=True)
+    return Variant(ConventionalNetwork.of_layers(n_input, hidden, n_output), equal_size=True)
 
 
 def family(
@@ -178,7 +177,6 @@ def family(
                 f"(model.state_bits); allowed are up to {sum_bits - _ROOM_FOR_SUMS - 2}, and 32"
             )
         pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
-        neuron = LeakyIntegrateAndFire(bias=bias)
-        architecture = Network.of_layers(n_input, (hidden,), n_output, neuron)
+        network = ConventionalNetwork.of_layers(n_input, [hidden], n_output, bias)
         sums = sum_bits if bits != FLOAT_BITS else FLOAT_BITS
-        yield Variant(architecture, pruning, bits, sums)
+        yield Variant(network, pruning, bits, sums)

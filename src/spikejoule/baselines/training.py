@@ -42,7 +42,7 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.network.torch_twin import initial_state
+from spikejoule.network.torch_twin import drawn_synapses
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
 from spikejoule.training.teacher import intensities, one_thread
@@ -76,7 +76,7 @@ class TrainedBaseline:
     @property
     def state(self) -> State:
         """The best parameters, in floating point."""
-        return {name: self.weights[name] for name in self.variant.architecture.parameter_shapes()}
+        return {name: self.weights[name] for name in self.variant.network.parameter_shapes()}
 
     @property
     def network(self) -> State | QuantisedNetwork:
@@ -128,14 +128,15 @@ class BatchedNetworks:
         self._n_batches = n_batches
         self._integers = variants[0].bits != FLOAT_BITS
         self._sum_bits = variants[0].sum_bits
-        self._n_hidden = len(variants[0].architecture.connections) - 1
+        self._n_hidden = len(variants[0].network.connections) - 1
         n_steps = n_batches * settings.max_epochs
         self._schedules = [
             RunningSchedule(settings.chosen_schedule, settings.lr, n_steps) for _ in variants
         ]
+        shapes = variants[0].network.parameter_shapes()
         self._seen = {
             name: values.repeat(len(self.variants), *[1] * values.ndim).requires_grad_()
-            for name, values in initial_state(self.variants[0].architecture, seed).items()
+            for name, values in drawn_synapses(shapes, seed).items()
         }
         """What forward and backward pass see, [K, ...] each."""
         exact = {name: values.detach() for name, values in self._seen.items()}
@@ -522,7 +523,7 @@ def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:
         # As wide activations as pixels: whose sums need room is computed by itself.
         narrower = of.activation_bits < of.bits
         is_float = of.bits == FLOAT_BITS
-        key = (of.architecture, is_float, of.pixel_bits, narrower, of.sum_bits, of.equal_size)
+        key = (of.network, is_float, of.pixel_bits, narrower, of.sum_bits, of.equal_size)
         groups.setdefault(key, []).append(of)
     return [*groups.values()]
 

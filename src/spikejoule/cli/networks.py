@@ -28,6 +28,7 @@ from spikejoule.core.errors import ArtifactError, DataError, ParameterError, in_
 from spikejoule.core.npz import schema_of
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.store import json_text, write_text
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
@@ -45,9 +46,8 @@ from spikejoule.energy.outputs import analysis_values
 from spikejoule.energy.prices import PACKAGED, arithmetic_profile, headline_profile
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.network.network import Network
+from spikejoule.network.imported import ImportedGraph
 from spikejoule.nir.conventions import Conventions, conventions_of
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.reading import read_nir
@@ -93,7 +93,7 @@ class _ListsInLines(SafeRepresenter):
         return super().represent_sequence(tag, sequence, flow_style=True)
 
 
-def _graph_content(network: Network) -> dict[str, Any]:
+def _graph_content(network: ImportedGraph) -> dict[str, Any]:
     """A graph's metadata, its nodes with the shapes that they receive and give, and its edges."""
     nodes = {}
     for name, node in network.nodes.items():

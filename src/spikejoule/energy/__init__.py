@@ -1,12 +1,13 @@
 """From counts to joules: integer counts, prices with their sources, comparisons, break-even."""
 
 from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.counts.proxies import EnergyProxies, energy_proxies
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
-from spikejoule.energy.counting import OperationCounts, count_operations
 from spikejoule.energy.estimates import BootstrapSettings
+from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, load_profiles, price, select_profile
+from spikejoule.energy.spiking import count_operations
 from spikejoule.energy.training import TrainingRecord
-from spikejoule.evaluation.measurement import EnergyProxies, energy_proxies
 
 __all__ = [
     "AnalysisInputs",

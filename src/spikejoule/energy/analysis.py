@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.counts.proxies import EnergyProxies
+from spikejoule.counts.records import SpikingGraph
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.events import STEP_MS, Products
 from spikejoule.energy.break_even import BreakEven, break_even
@@ -24,7 +26,7 @@ from spikejoule.energy.comparison import (
     pair_verdicts,
 )
 from spikejoule.energy.contents import Contents, contents_of
-from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
+from spikejoule.energy.conventional import METHODS
 from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
@@ -43,14 +45,14 @@ from spikejoule.energy.ledger import (
     total_row,
 )
 from spikejoule.energy.notes import Note, NoteKind
+from spikejoule.energy.operations import INFERENCE, OperationCounts
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.published import PublishedNetwork, front_points
 from spikejoule.energy.terms import UPDATES
 from spikejoule.energy.training import TrainingRecord, count_training
 from spikejoule.energy.training_energy import TRAINING, TrainingEnergy, training_energy
 from spikejoule.energy.words import sentences
-from spikejoule.evaluation.measurement import EnergyProxies
-from spikejoule.network.network import Network
+from spikejoule.network.quantisation import FLOAT_BITS
 
 SNN: Final = "snn"
 """The network of the analysis, over its whole window, among the networks of the table; run in
@@ -76,11 +78,11 @@ class NoVerdict(Enum):
     NOTHING_PRICED = "No verdict: no conventional network is priced under “{title}”."
 
 
-def network_name(network: Network, encoding: str, pruned_percent: float = 0.0) -> str:
+def network_name(network: SpikingGraph, encoding: str, pruned_percent: float = 0.0) -> str:
     """A spiking network in a few words: ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``."""
     pruned = f", {pruned_percent:.3g} % pruned" if pruned_percent else ""
-    widths = network.quantisation
-    bits = "" if widths is None else f", {widths.weight_bits} bits"
+    is_float = network.weight_bits == FLOAT_BITS
+    bits = "" if is_float else f", {network.weight_bits} bits"
     return f"spiking {network.sizes} ({encoding}){pruned}{bits}"
 
 
@@ -119,7 +121,7 @@ class AnalysisInputs:
     """
 
     title: str
-    network: Network
+    network: SpikingGraph
     time_window: int
     variants: tuple[Variant, ...]
     proxies: EnergyProxies
@@ -145,7 +147,7 @@ class AnalysisInputs:
         """What is counted and what is assumed, a sentence each."""
         return sentences(
             self.counted_in or "inference",
-            quantisation=self.network.quantisation,
+            network=self.network,
             products=self.products,
             from_sensor=self.encoding is None,
         )
@@ -213,10 +215,9 @@ class AnalysisInputs:
     @property
     def is_of_equal_size(self) -> bool:
         """Whether the conventional networks of `model.hidden` have the layers of this network."""
-        own = self.network
-        sizes = own.layer_sizes[1:] if own.model is None or own.is_plain else ()
+        sizes = self.network.comparable_sizes
         return all(
-            baseline.architecture.layer_sizes[1:] == sizes
+            baseline.network.layer_sizes[1:] == sizes
             for baseline in self.baselines
             if baseline.equal_size
         )

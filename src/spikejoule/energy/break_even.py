@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikejoule.energy.counting import OperationCounts
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.ledger import Ledger
+from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.terms import TERMS, UPDATES
 
 

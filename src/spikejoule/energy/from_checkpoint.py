@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
+from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.proxies import energy_proxies
+from spikejoule.counts.records import Activity, activity_of_layers
 from spikejoule.data.images import subject_of_data
 from spikejoule.energy.analysis import AnalysisInputs, network_name
-from spikejoule.energy.counting import count_operations, widths_of
 from spikejoule.energy.ledger import (
     SPIKING,
     WHOLE_WINDOW,
@@ -20,9 +22,9 @@ from spikejoule.energy.ledger import (
     spiking_variants,
 )
 from spikejoule.energy.published import published_networks
+from spikejoule.energy.spiking import count_operations
 from spikejoule.energy.training import TrainingRecord
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
-from spikejoule.evaluation.measurement import Activity, Measurement, energy_proxies
 from spikejoule.network.checkpoint import CompleteCheckpoint
 
 _COUNTING = "`spikejoule energy --images`"
@@ -72,8 +74,9 @@ def analysis_inputs(
         activity = recorded_activity(checkpoint)
         n_images = checkpoint.file.inference_spikes.n_samples or 0
         proxies, operations = energy_proxies(activity), count_operations(activity)
-        bits, _ = widths_of(architecture)
-        variants = (Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),)
+        variants = (
+            Variant(SPIKING, name, WHOLE_WINDOW, accuracy, architecture.weight_bits, operations),
+        )
     side = data.get("average_pixels") or 1
     # Published networks read whole images.
     is_reduced = side > 1 or bool(data.get("crop_pixels"))
@@ -127,7 +130,7 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
             entry = recorded.per_layer.get(name)
             found = None if entry is None else entry.synaptic_events_per_inference
             events.append(_recorded(found, f"synaptic events of {name} per inference"))
-    return Activity.of_layers(
+    return activity_of_layers(
         architecture.with_weights(checkpoint.state),
         encoder.time_window,
         np.array([[spikes[name] for name in architecture.layer_names]]),
@@ -182,7 +185,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         teacher = np.stack([teacher, 0 * teacher if nonzero is None else nonzero], axis=1)
     # The last batch of an epoch is smaller.
     batches = [-(-row.samples // batch_size) for row in epochs]
-    activity = Activity.of_layers(
+    activity = activity_of_layers(
         network,
         checkpoint.encoder.time_window,
         np.array([row.spikes for row in epochs] or [tuple(round(totals[name]) for name in names)]),
@@ -193,6 +196,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     )
     clip = config.grad_clip_max_norm if config.grad_clip_norm is None else config.grad_clip_norm
     return TrainingRecord(
+        network=network,
         activity=activity,
         batches=np.array(batches or [n_epochs * -(-(samples // n_epochs) // batch_size)]),
         n_epochs=n_epochs,

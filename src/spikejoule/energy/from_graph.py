@@ -13,16 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
+from spikejoule.counts.proxies import energy_proxies
+from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, network_name
-from spikejoule.energy.counting import count_operations
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.notes import Note, NoteKind, fact, sentence, warning
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
+from spikejoule.energy.spiking import count_operations
 from spikejoule.evaluation.accuracy import accuracy, class_labels
-from spikejoule.evaluation.measurement import Activity, energy_proxies
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
@@ -148,8 +149,8 @@ def counted_inputs(
     if not any(network.synapses):
         raise ArtifactError("the network has no synapses, and nothing to price.")
     firing = [name for name in network.layer_names
-              if name in network.spiking and name not in run.counts.get("values", {})]  # fmt: skip
-    silent = ", ".join(name for name in firing if not run.of("spikes", name).any())
+              if name in network.spiking and run.counts[name].values is None]  # fmt: skip
+    silent = ", ".join(name for name in firing if not run.spikes_of(name).any())
     remarks = list(notes)
     if silent:
         remarks.append(warning(f"no spike of {silent} in any of the {n_samples:,} samples"))
@@ -177,7 +178,7 @@ def counted_inputs(
         step_ms=step_ms,
         labels=classes,
         baselines=tuple(baselines),
-        value_macs_per_inference=float(run.total("macs").mean()) or None,
+        value_macs_per_inference=float(run.macs.mean()) or None,
         notes=tuple(remarks),
         subject=subject or Subject("class", numbered(n_classes), "samples"),
         counted_in=counted_in,

@@ -15,15 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.records import clocked_updates
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.counting import (
-    METHODS,
-    OperationCounts,
-    averaging,
-    count_baseline,
-    count_operations,
-    widths_of,
-)
+from spikejoule.energy.conventional import METHODS, count_baseline
 from spikejoule.energy.estimates import (
     BootstrapSettings,
     CountStatistics,
@@ -31,10 +26,11 @@ from spikejoule.energy.estimates import (
     Floats,
     count_statistics,
 )
+from spikejoule.energy.operations import OperationCounts, averaging
 from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights_of
+from spikejoule.energy.spiking import count_operations
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
-from spikejoule.evaluation.measurement import Measurement, clocked_updates
 
 Side = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"
@@ -120,7 +116,7 @@ def spiking_variants(
         early: after which step each image exits early, [N], and how well; None where that is
             not known.
     """
-    bits, _ = widths_of(measured.architecture)
+    bits = measured.network.weight_bits
     whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
     ways = [(WHOLE_WINDOW, whole, accuracies)]
     if early is not None:
@@ -130,7 +126,7 @@ def spiking_variants(
         exits = None if method == WHOLE_WINDOW else steps
         run = measured if exits is None else stopped_after(measured, exits)
         encoding = None if images is None else encoder.operations(images, exits)
-        clocked = clocked_updates(measured.architecture, steps)
+        clocked = clocked_updates(measured.network, steps)
         # Where all are updated in every step, lazy updates are counted over the whole window.
         lazy = np.minimum(run.lazy_updates, clocked)
         for suffix, updates in (("", clocked), (LAZILY, lazy))[: 1 + (lazy < clocked).any()]:

@@ -23,9 +23,9 @@ from typing import Any, Final
 
 from spikejoule.energy.analysis import SNN, EnergyAnalysis
 from spikejoule.energy.comparison import RunVerdict
-from spikejoule.energy.counting import INFERENCE
 from spikejoule.energy.estimates import Energy, rounded
 from spikejoule.energy.notes import Note
+from spikejoule.energy.operations import INFERENCE
 from spikejoule.energy.training_energy import TRAINING
 
 COLUMNS: Final = (

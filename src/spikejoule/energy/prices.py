@@ -29,8 +29,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.yaml_files import read_yaml
-from spikejoule.energy.counting import Column, OperationCounts
 from spikejoule.energy.estimates import Floats
+from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.terms import TERMS, UPDATES, priceable
 from spikejoule.network.quantisation import FLOAT_BITS
 

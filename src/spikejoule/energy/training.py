@@ -3,7 +3,7 @@
 With N samples of an epoch, T steps, layers of n_l units, E_l synaptic events from layer l on, P
 parameters and U optimizer steps,
 
-    forward     as in inference (`counting`), for the spikes of the training samples
+    forward     as in inference (`energy.spiking`), for the spikes of the training samples
                 teacher MACs              as recorded, dense; where there is a teacher
     backward    gradient accumulations    E_l            a delta for each synapse of a spike; where
                                                          recurrent an upper bound, by the last
@@ -34,9 +34,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.energy.counting import OperationCounts, block, count_operations, joined
+from spikejoule.counts.records import Activity
+from spikejoule.energy.operations import OperationCounts, block, joined
+from spikejoule.energy.spiking import count_operations
 from spikejoule.energy.words import sentences
-from spikejoule.evaluation.measurement import Activity
+from spikejoule.network.network import Network
 
 PHASES: Final = ("forward", "backward", "optimizer")
 
@@ -58,8 +60,9 @@ class TrainingRecord:
     """What is known of a training, of E epochs; of all in one where epochs are not recorded.
 
     Attributes:
-        activity: what the network did with the samples of each epoch. Removed synapses keep their
-            place in it.
+        network: that was trained.
+        activity: what it did with the samples of each epoch. Removed synapses keep their place in
+            it.
         batches: optimizer steps of each epoch, int64 [E].
         n_epochs: how many epochs there were.
         weight_decay, clipping: whether they were on.
@@ -70,6 +73,7 @@ class TrainingRecord:
         pruned: whether synapses were removed in training.
     """
 
+    network: Network
     activity: Activity
     batches: NDArray[np.int64]
     n_epochs: int
@@ -97,7 +101,7 @@ def count_training(record: TrainingRecord) -> OperationCounts:
     forward = [inference]
     if record.teacher_macs is not None:
         forward.append(block("teacher_mac", ["teacher"], record.teacher_macs[:, :1]))
-    of_phases = forward, _backward(record.activity, inference), _optimizer(record)
+    of_phases = forward, _backward(record, inference), _optimizer(record)
     parts = [
         replace(part, columns=tuple(replace(column, phase=phase) for column in part.columns))
         for phase, of_phase in zip(PHASES, of_phases, strict=True)
@@ -106,9 +110,9 @@ def count_training(record: TrainingRecord) -> OperationCounts:
     return joined(parts, len(record.batches), record.activity.time_window)
 
 
-def _backward(activity: Activity, inference: OperationCounts) -> Iterator[OperationCounts]:
-    network = activity.network
-    updates = np.stack([*activity.counts["updates"].values()], axis=1)
+def _backward(record: TrainingRecord, inference: OperationCounts) -> Iterator[OperationCounts]:
+    network, activity = record.network, record.activity
+    updates = inference.of("threshold_comparison")  # one an update
     neurons, connections = network.layer_names[1:], network.connection_names
     learned = len(network.neuron.learned_names)
     yield block("gradient_accumulation", connections, inference.of("synaptic_event"))
@@ -128,7 +132,7 @@ def _backward(activity: Activity, inference: OperationCounts) -> Iterator[Operat
 
 
 def _optimizer(record: TrainingRecord) -> Iterator[OperationCounts]:
-    parameters = sum(map(math.prod, record.activity.network.parameter_shapes().values()))
+    parameters = sum(map(math.prod, record.network.parameter_shapes().values()))
     extras = [_WEIGHT_DECAY] * record.weight_decay + [_CLIPPING] * record.clipping
     for term, number in _ADAM.items():
         each = parameters * (number + sum(extra.get(term, 0) for extra in extras))

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.core.store import FilePath
-from spikejoule.energy.counting import Column, OperationCounts
 from spikejoule.energy.ledger import Accuracies, Side, Variant
+from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.network.quantisation import FLOAT_BITS
 
 _UNKNOWN: Final = -1.0

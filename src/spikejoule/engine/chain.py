@@ -31,7 +31,8 @@ from spikejoule.engine.kernels.chain import (
 )
 from spikejoule.engine.kernels.structures import ConstantInputs, LabelledBatch, Learning
 from spikejoule.engine.layout import ConnectionLayout, Integers, Masks, ParameterLayout, Plane
-from spikejoule.network.network import Convolution, Network, Pooling
+from spikejoule.network.network import Network
+from spikejoule.network.nodes import Convolution, Pooling
 
 NO_LINK = Link(*[0] * len(Link._fields))
 

@@ -8,9 +8,9 @@ from numpy.typing import DTypeLike
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import Engine, EngineSettings, choose_engine
+from spikejoule.network.integers import with_grids
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network, State
-from spikejoule.network.quantisation import with_grids
 
 logger = logging.getLogger(__name__)
 

@@ -25,9 +25,9 @@ from spikejoule.engine.interface import (
     exponents_of,
     with_exponents,
 )
+from spikejoule.network.integers import floats_of, integers_of, with_grids
 from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.network.network import Network, State
-from spikejoule.network.quantisation import floats_of, integers_of, with_grids
 from spikejoule.network.torch_twin import SpikingNetwork
 
 CHUNK_ELEMENTS = 1 << 26

@@ -29,9 +29,9 @@ from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.engine.layout import ParameterLayout
 from spikejoule.engine.optimizer import Adam
 from spikejoule.engine.quantised import neuron_table, row_grids, run_integers
+from spikejoule.network.integers import with_grids
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network, State
-from spikejoule.network.quantisation import with_grids
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does

@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.parameters import ParameterSection, refused
 from spikejoule.encoding.events import EventList
+from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON
 from spikejoule.network.network import Network, State
-from spikejoule.network.quantisation import NO_CURRENTS
+from spikejoule.network.quantisation import FLOAT_BITS, NO_CURRENTS
 
 Arrays = Mapping[str, NDArray[Any]]
 Labels = NDArray[np.integer]
@@ -136,14 +137,14 @@ def adam_state(
     return {"state": state, "param_groups": [group]}
 
 
-def check_input(events: EventList, network: Network) -> None:
+def check_input(events: EventList, network: Network | ImportedGraph) -> None:
     """Raise ArtifactError unless the network can run on this input."""
     if events.n_inputs != network.n_input:
         raise ArtifactError(
             f"the events come from {events.n_inputs} inputs, but the network has "
             f"{network.n_input}: encode samples of its size."
         )
-    if events.currents is not None and network.quantisation is not None:
+    if events.currents is not None and network.weight_bits < FLOAT_BITS:
         raise ArtifactError(f"the network has integer weights: {NO_CURRENTS}")
 
 

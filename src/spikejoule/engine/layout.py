@@ -18,8 +18,10 @@ from numpy.typing import DTypeLike, NDArray
 from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.core.errors import ArtifactError
 from spikejoule.engine.kernels.structures import DECAY_PLACE, THRESHOLD_PLACE, ParameterRows
-from spikejoule.network.network import Connection, Convolution, Network, Shape
+from spikejoule.network.layers import Shape
+from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
+from spikejoule.network.nodes import Connection, Convolution
 
 Integers = NDArray[np.int64]
 Masks = Mapping[str, NDArray[np.bool_]]

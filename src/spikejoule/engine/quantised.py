@@ -12,13 +12,13 @@ from spikejoule.engine.kernel_set import spikes_of
 from spikejoule.engine.kernels.integer import integer_forward_lanes
 from spikejoule.engine.kernels.structures import Grids, IntegerParameters
 from spikejoule.engine.layout import ParameterLayout
-from spikejoule.network.network import Network, State
-from spikejoule.network.quantisation import (
+from spikejoule.network.integers import (
     integers_of,
     layer_constants,
     neuron_constants,
     quantisation_of,
 )
+from spikejoule.network.network import Network, State
 
 _STATE_TYPES = {16: np.int16, 32: np.int32}
 

@@ -21,10 +21,10 @@ from pydantic import Field
 
 from spikejoule.core.errors import DataError
 from spikejoule.core.schema import NotNegative, Percent, Record
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.events import offsets_of
 from spikejoule.encoding.events import EventList, array_of
 from spikejoule.evaluation import ExitRule
-from spikejoule.evaluation.measurement import Measurement
 
 # Metrics of a run that uses its whole window, and of the same run with early exit:
 # validation accuracy, test accuracy, synaptic events of a test image.

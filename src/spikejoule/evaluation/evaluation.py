@@ -17,10 +17,10 @@ from spikejoule.core.errors import DataError
 from spikejoule.core.npz import write_npz
 from spikejoule.core.schema import Count, NotNegative, Percent, Record, Row, Table, Text
 from spikejoule.core.store import write_csv
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Samples
 from spikejoule.data.subject import MAX_CLASSES
 from spikejoule.evaluation.accuracy import Accuracy, EarlyExit, accuracy
-from spikejoule.evaluation.measurement import Measurement
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
 from spikejoule.core.store import FilePath
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Samples
 from spikejoule.encoding.encoded_files import load_events_of
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.network.network import Network
 from spikejoule.network.trained import TrainedNetwork, load_trained
 

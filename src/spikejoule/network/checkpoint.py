@@ -29,18 +29,12 @@ from spikejoule.core.errors import ArtifactError, ParameterError, check, first_p
 from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.network.integers import floats_of, integers_of, layer_constants, quantisation_of
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network, State
 from spikejoule.network.neuron import UNNAMED, Neuron
 from spikejoule.network.neurons import NEURONS
-from spikejoule.network.quantisation import (
-    LEAK_ONE,
-    Quantisation,
-    floats_of,
-    integers_of,
-    layer_constants,
-    quantisation_of,
-)
+from spikejoule.network.quantisation import LEAK_ONE, Quantisation
 
 SCHEMA_VERSION: Final = "surrogate_complete_v1"
 

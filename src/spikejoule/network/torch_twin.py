@@ -11,7 +11,7 @@ grid every number is exact, in float32 up to 24 bits.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from spikejoule.network.network import Connection, Convolution, Network, Pooling
+from spikejoule.network.integers import LayerConstants, layer_constants, quantisation_of
+from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
-from spikejoule.network.quantisation import (
-    LayerConstants,
-    Quantisation,
-    layer_constants,
-    quantisation_of,
-)
+from spikejoule.network.nodes import Connection, Convolution, Pooling
+from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import Surrogate
 
 Derivative = Callable[[Tensor], Tensor | float]
@@ -180,24 +177,35 @@ class SpikingNetwork(nn.Module):
         return layers
 
 
-def initial_state(architecture: Network, seed: int) -> dict[str, Tensor]:
-    """Fresh parameters as ``nn.Linear`` and ``nn.Conv2d`` draw them, from a generator of its own.
+def initial_state(network: Network, seed: int) -> dict[str, Tensor]:
+    """Fresh parameters: drawn synapses (`drawn_synapses`), and what neurons learn, which begins
+    with their parameters."""
+    shapes = network.parameter_shapes()
+    state = drawn_synapses(shapes, seed)
+    for name in shapes.keys() - state.keys():
+        layer, _, parameter = name.partition(".neurons.")
+        neuron = network.neurons[int(layer.removeprefix("layer")) - 1]
+        state[name] = torch.tensor([neuron.first_learned(parameter)])
+    return {name: state[name] for name in shapes}
+
+
+def drawn_synapses(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
+    """Weights and biases as ``nn.Linear`` and ``nn.Conv2d`` draw them, from a generator of its own.
 
     Uniform in +-1/sqrt(number of sources), for weights and biases (LeCun et al. 1998, as in
-    torch), recurrent ones among them. What neurons learn begins with their parameters.
+    torch), recurrent ones among them.
+
+    Args:
+        shapes: of all parameters, by name, in the order in which they are drawn.
+        seed: of the generator.
     """
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
-    shapes = architecture.parameter_shapes()
     for name, shape in shapes.items():
-        layer, _, parameter = name.partition(".neurons.")
-        if parameter:
-            neuron = architecture.neurons[int(layer.removeprefix("layer")) - 1]
-            state[name] = torch.tensor([neuron.first_learned(parameter)])
-            continue
-        weight_shape = shapes[name.replace("bias", "weight")]
-        bound = 1 / math.sqrt(math.prod(weight_shape[1:]))
-        state[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+        if name.endswith((".weight", ".bias")):
+            weight_shape = shapes[name.replace("bias", "weight")]
+            bound = 1 / math.sqrt(math.prod(weight_shape[1:]))
+            state[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
     return state
 
 

@@ -37,7 +37,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.network.network import Network, Neurons, Step, Waiting
+from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.nodes import Delay, Neurons, Threshold
 from spikejoule.nir.kernels.stepping import Membrane
 from spikejoule.nir.writing import FORMAT, metadata_of
 
@@ -95,7 +96,7 @@ class Conventions:
         return ", ".join(f"{name} {value}" for name, value in known.items())
 
 
-def conventions_of(network: Network, given: Conventions) -> Conventions:
+def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
     """What is given and what the graph's metadata say, checked to be all that the network needs.
 
     Raises:
@@ -119,7 +120,7 @@ def conventions_of(network: Network, given: Conventions) -> Conventions:
     return Conventions(**known | {"pruned": bool(known["pruned"])})
 
 
-def _stated(network: Network) -> dict[str, Any]:
+def _stated(network: ImportedGraph) -> dict[str, Any]:
     """What metadata of this project say; nothing of others'."""
     if network.metadata.get("format") != FORMAT:
         return {}
@@ -138,16 +139,16 @@ def _stated(network: Network) -> dict[str, Any]:
     return said | {"comparison": "ge"}
 
 
-def _needed(network: Network) -> list[str]:
+def _needed(network: ImportedGraph) -> list[str]:
     """What the network's nodes depend on."""
     neurons = network.of(Neurons)
     fires = any(node.spikes for node in neurons)
     elsewhere = [node.parameters.get(name, np.zeros(1)) for node in neurons
                  for name in ("v_leak", "v_reset")]  # fmt: skip
     asked = {
-        "dt": bool(neurons or network.of(Waiting)),
+        "dt": bool(neurons or network.of(Delay)),
         "reset": fires,
-        "comparison": fires or bool(network.of(Step)),
+        "comparison": fires or bool(network.of(Threshold)),
         "current": any(node.has_current for node in neurons),
         "initial": any(values.any() for values in elsewhere),
     }
@@ -168,6 +169,14 @@ class Dynamics:
     keep_current: NDArray[Any] | None
     gain_current: NDArray[Any] | None
     initial: NDArray[Any]
+
+    @property
+    def n_leaks(self) -> int:
+        """Multiplications by which states leak in a step: none for a state that is kept whole."""
+        kept = [self.membrane.keep]
+        if self.keep_current is not None:
+            kept.append(self.keep_current)
+        return sum(int(np.count_nonzero(keep != 1)) for keep in kept)
 
 
 def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dynamics:
@@ -231,7 +240,7 @@ def _gain(fraction: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray
     return np.where(is_infinite, 1.0, fraction * np.where(is_infinite, 0.0, factor))
 
 
-def delay_steps(node: Waiting, conventions: Conventions) -> NDArray[np.int64]:
+def delay_steps(node: Delay, conventions: Conventions) -> NDArray[np.int64]:
     """The delay of each unit in steps, int64 [n]; at most 2**62.
 
     Raises:
@@ -239,7 +248,7 @@ def delay_steps(node: Waiting, conventions: Conventions) -> NDArray[np.int64]:
     """
     steps = node.seconds / conventions.seconds
     whole = np.rint(steps)
-    # What is above 0 is a step at least: `Network.waiting` relies on it.
+    # What is above 0 is a step at least: `ImportedGraph.waiting` relies on it.
     apart = np.where((whole == 0) & (steps > 0), 1, np.abs(steps - whole))
     if (apart > _WHOLE).any():
         delay = node.seconds[apart.argmax()]

@@ -11,8 +11,9 @@ Fully connected nodes and convolutions multiply what gives something to any of t
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numba
@@ -20,9 +21,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.compiling.emit import LANES
+from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.encoding.events import EventList, concatenate_samples
-from spikejoule.evaluation.measurement import KINDS, Activity
-from spikejoule.network import network as nodes
+from spikejoule.network import nodes
+from spikejoule.network.imported import ImportedGraph
 from spikejoule.nir.conventions import Conventions, delay_steps, dynamics_of, limit_of
 from spikejoule.nir.kernels import stepping
 from spikejoule.nir.kernels.stepping import Given, Slide
@@ -43,20 +45,13 @@ class GraphRun(Activity):
         output: what the output received, summed over the steps: spikes of each unit, int64
             [N, n]; values, float64 [N, n].
         recorded: the spikes of the nodes that were asked for.
-        dtype: of the neurons' constants.
     """
 
+    network: ImportedGraph
     conventions: Conventions
     engine: str
     output: NDArray[np.int64] | NDArray[np.float64]
     recorded: Mapping[str, EventList]
-    dtype: DTypeLike = np.float32
-
-    def leaks_of(self, node: nodes.Neurons) -> int:
-        """As of the class above; a state of which a step keeps all has no leak."""
-        dynamics = dynamics_of(node, self.conventions, self.dtype)
-        kept = (dynamics.membrane.keep, dynamics.keep_current)
-        return sum(int(np.count_nonzero(keep != 1)) for keep in kept if keep is not None)
 
     @property
     def predictions(self) -> NDArray[np.int64] | None:
@@ -70,25 +65,41 @@ class GraphRun(Activity):
         return np.where(is_most.sum(axis=1) == 1, self.output.argmax(axis=1), -1)
 
 
-Outcome = tuple[dict[str, dict[str, Counts]], Array, Events]
-"""Counts by kind and node, [N]; the output, and recorded spikes, as `GraphRun` has them."""
+Outcome = tuple[dict[str, NodeCounts], Array, Events]
+"""Counts of each node; the output, and recorded spikes, as `GraphRun` has them."""
 
 
 class Tally(NamedTuple):
-    """What is counted at a node of what another gives, or of what itself does.
+    """What is counted of the units of a node that give something.
 
     Attributes:
-        kind: of counts.
-        at, source: names of the nodes.
+        source: name of the node.
         reached: how much a unit counts for, int64 [n].
         waits: whether what it gives in a step counts in the next one.
     """
 
-    kind: str
-    at: str
     source: str
     reached: Counts
     waits: bool = False
+
+
+@dataclass
+class NodeTallies:
+    """Of what the counts of a node are sums, by the fields of `NodeCounts`; empty for None."""
+
+    spikes: list[Tally] = field(default_factory=list)
+    values: list[Tally] = field(default_factory=list)
+    events: list[Tally] = field(default_factory=list)
+    macs: list[Tally] = field(default_factory=list)
+    additions: list[Tally] = field(default_factory=list)
+    multiplications: list[Tally] = field(default_factory=list)
+
+    @property
+    def all(self) -> Iterator[Tally]:
+        """All of them."""
+        return chain(
+            self.spikes, self.values, self.events, self.macs, self.additions, self.multiplications
+        )
 
 
 class Prepared:
@@ -98,7 +109,7 @@ class Prepared:
         network, conventions, dtype: of the run.
         events: spikes of each `Input`.
         n_samples, n_steps: of them.
-        tallies: what is counted.
+        tallies: what is counted at each node.
         listed: nodes of which that needs to know which units give something.
         delays: steps of each unit of a delay, int64 [n], by its name.
         adding: of each connection and pooling, by name: the kernel that adds up what arrives, what
@@ -111,42 +122,45 @@ class Prepared:
     """
 
     def __init__(
-        self, network: nodes.Network, conventions: Conventions, events: Events, dtype: DTypeLike
+        self, network: ImportedGraph, conventions: Conventions, events: Events, dtype: DTypeLike
     ) -> None:
         self.network, self.conventions, self.events = network, conventions, events
         of_input = events[network.input.name]
         self.n_samples, self.n_steps = of_input.n_samples, of_input.n_steps
         self.dtype = np.dtype(dtype)
-        self.delays = {one.name: delay_steps(one, conventions) for one in network.of(nodes.Waiting)}
-        self.tallies = [*self._tallies()]
-        self.listed = {one.source for one in self.tallies}
+        self.delays = {one.name: delay_steps(one, conventions) for one in network.of(nodes.Delay)}
+        self.tallies = {name: self._tallies_of(node) for name, node in network.nodes.items()}
+        self.listed = {tally.source for of_node in self.tallies.values() for tally in of_node.all}
         summing = (*network.connections, *network.of(nodes.Pooling))
         self.adding = {one.name: self._adding_of(one) for one in summing}
         self.dynamics = {
             one.name: dynamics_of(one, conventions, self.dtype) for one in network.of(nodes.Neurons)
         }
 
-    def _tallies(self) -> Iterator["Tally"]:
-        network, spiking = self.network, self.network.spiking
-        taken = {source for source, target in network.edges
-                 if isinstance(network.nodes[target], nodes.BY_UNIT)}  # fmt: skip
-        counted = spiking | taken | self.delays.keys()
-        for name in (one for one in network.nodes if one in counted):
-            kind, once = "spikes" if name in spiking else "values", network.nodes[name].n_out
-            yield Tally(kind, name, name, np.ones(once, np.int64))
-        for one in network.of(nodes.Pooling):
-            if one.average:
-                yield Tally("multiplications", one.name, one.name, np.ones(one.n_out, np.int64))
-        for source, target in network.edges:
-            node, waits = network.nodes[target], (source, target) in network.waiting
-            if isinstance(node, nodes.Scaling):
-                reached = np.full(node.n_in, source not in spiking, np.int64)
-                yield Tally("multiplications", target, source, reached, waits)
-            elif isinstance(node, nodes.Connection | nodes.Pooling):
-                kind = "events" if source in spiking else "macs"
-                kind = "additions" if isinstance(node, nodes.Pooling) else kind
+    def _tallies_of(self, node: nodes.Node) -> NodeTallies:
+        network, found = self.network, NodeTallies()
+        each = np.ones(node.n_out, np.int64)
+        if node.name in network.spiking:
+            found.spikes.append(Tally(node.name, each))
+        elif isinstance(node, nodes.Delay) or any(
+            isinstance(reader, nodes.BY_UNIT) for reader in network.readers_of(node.name)
+        ):
+            found.values.append(Tally(node.name, each))
+        if isinstance(node, nodes.Pooling) and node.average:
+            found.multiplications.append(Tally(node.name, each))
+        for source in network.sources[node.name]:
+            is_spiking = source in network.spiking
+            waits = (source, node.name) in network.waiting
+            if isinstance(node, nodes.Scale):
+                reached = np.full(node.n_in, not is_spiking, np.int64)
+                found.multiplications.append(Tally(source, reached, waits))
+            elif isinstance(node, nodes.Pooling):
+                found.additions.append(Tally(source, node.fan_out(), waits))
+            elif isinstance(node, nodes.Connection):
+                entering = found.events if is_spiking else found.macs
                 reached = node.fan_out(bool(self.conventions.pruned))
-                yield Tally(kind, target, source, reached, waits)
+                entering.append(Tally(source, reached, waits))
+        return found
 
     def _adding_of(
         self, node: nodes.Connection | nodes.Pooling
@@ -248,15 +262,29 @@ class Batch:
         apart = np.moveaxis(values, -1, 1)
         return apart.reshape(-1, *apart.shape[2:])[: self.size]
 
-    def counts(self) -> dict[str, dict[str, Counts]]:
-        """After the last step, by kind and node, int64 [samples]: how often units gave something,
-        and how many synapses or windows they reached then."""
-        found: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
-        for kind, at, source, reached, waits in self.run.tallies:
+    def counts(self) -> dict[str, NodeCounts]:
+        """After the last step, of each node, int64 [samples]: how often units gave something, and
+        how many synapses or windows they reached then."""
+        return {
+            name: NodeCounts(
+                spikes=self._counted(tallies.spikes),
+                values=self._counted(tallies.values),
+                events=self._counted(tallies.events),
+                macs=self._counted(tallies.macs),
+                additions=self._counted(tallies.additions),
+                multiplications=self._counted(tallies.multiplications),
+            )
+            for name, tallies in self.run.tallies.items()
+        }
+
+    def _counted(self, tallies: Sequence[Tally]) -> Counts | None:
+        if not tallies:
+            return None
+        found = np.zeros(self.size, np.int64)
+        for source, reached, waits in tallies:
             given = self.given[source]
             totals = given.totals - (given.amounts != 0) if waits else given.totals
-            counts = self.by_sample(np.einsum("u,bul->bl", reached, totals))
-            found[kind][at] = found[kind].get(at, 0) + counts
+            found += self.by_sample(np.einsum("u,bul->bl", reached, totals))
         return found
 
 
@@ -287,7 +315,7 @@ def _connection(batch: Batch, node: nodes.Connection | nodes.Pooling) -> list[Ac
     return [partial(np.copyto, sums, bias), *adding, *done]
 
 
-def _scaling(batch: Batch, node: nodes.Scaling) -> list[Action]:
+def _scale(batch: Batch, node: nodes.Scale) -> list[Action]:
     (arriving, actions), (sums, done) = batch.arriving(node), batch.giving(node)
     scale = node.scale.astype(batch.run.dtype)[:, None]
     return [*actions, partial(np.multiply, arriving, scale, out=sums), *done]
@@ -315,14 +343,14 @@ def _neurons(batch: Batch, node: nodes.Neurons) -> list[Action]:
     return [*actions, follow, *moving]
 
 
-def _step(batch: Batch, node: nodes.Step) -> list[Action]:
+def _threshold(batch: Batch, node: nodes.Threshold) -> list[Action]:
     (arriving, actions), (sums, done) = batch.arriving(node), batch.giving(node)
     threshold = node.threshold.astype(batch.run.dtype)
     limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
     return [*actions, partial(np.greater_equal, arriving, limit, out=sums), *done]
 
 
-def _waiting(batch: Batch, node: nodes.Waiting) -> list[Action]:
+def _delay(batch: Batch, node: nodes.Delay) -> list[Action]:
     """A ring of what arrived; what needs nothing of the same step is stored at its end.
 
     What waits longer than the samples last is never given, and needs no place.
@@ -355,10 +383,10 @@ _MAKE: dict[type[nodes.Node], Callable[[Batch, Any], list[Action]]] = {
     nodes.Dense: _connection,
     nodes.Convolution: _connection,
     nodes.Pooling: _connection,
-    nodes.Scaling: _scaling,
+    nodes.Scale: _scale,
     nodes.Neurons: _neurons,
-    nodes.Step: _step,
-    nodes.Waiting: _waiting,
+    nodes.Threshold: _threshold,
+    nodes.Delay: _delay,
     nodes.Output: _output,
 }
 
@@ -371,7 +399,7 @@ _MOST_SAMPLES = 4096
 
 
 def execute(
-    network: nodes.Network,
+    network: ImportedGraph,
     conventions: Conventions,
     events: Events,
     dtype: DTypeLike = np.float32,
@@ -409,14 +437,9 @@ def execute(
     else:
         with ThreadPoolExecutor(max_workers=threads) as pool:
             outcomes = list(pool.map(run, firsts))
-    all_counts, outputs, spikes = zip(*outcomes, strict=True)
+    of_batches, outputs, spikes = zip(*outcomes, strict=True)
     counts = {
-        kind: {name: np.concatenate([one[kind][name] for one in all_counts]) for name in of_nodes}
-        for kind, of_nodes in all_counts[0].items()
-    }
-    counts["updates"] = {
-        one.name: np.full(n_samples, n_steps * one.n_out, dtype=np.int64)
-        for one in network.of(nodes.Neurons)
+        name: NodeCounts.of_batches([batch[name] for batch in of_batches]) for name in network.nodes
     }
     recorded = {name: concatenate_samples([one[name] for one in spikes]) for name in record}
     return counts, np.concatenate(outputs), recorded

@@ -29,20 +29,20 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError, printable
 from spikejoule.core.store import open_regular
 from spikejoule.encoding.events import MAX_UNITS
-from spikejoule.network.network import (
+from spikejoule.network.graph import Edge
+from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.layers import Shape
+from spikejoule.network.nodes import (
     Convolution,
+    Delay,
     Dense,
-    Edge,
     Input,
-    Network,
     Neurons,
     Node,
     Output,
     Pooling,
-    Scaling,
-    Shape,
-    Step,
-    Waiting,
+    Scale,
+    Threshold,
     Windows,
 )
 
@@ -80,7 +80,7 @@ def fits(given: Shape, taken: Shape) -> bool:
     return math.prod(one) == math.prod(other) and (min(len(one), len(other)) <= 1 or one == other)
 
 
-def read_nir(path: str | os.PathLike[str]) -> Network:
+def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
     """Read any NIR file.
 
     Raises:
@@ -131,7 +131,7 @@ def _check_content(file: h5py.File) -> None:
             raise ArtifactError(f"it declares {read:,} bytes; {MAX_ARRAY_BYTES:,} are allowed.")
 
 
-def network_of(graph: nir.NIRGraph) -> Network:
+def network_of(graph: nir.NIRGraph) -> ImportedGraph:
     """The network of a graph in memory; it may have come about with ``type_check=False``.
 
     Raises:
@@ -153,7 +153,7 @@ def _raw_of(node: Any) -> Raw:
     return raw
 
 
-def _network(graph: Raw) -> Network:
+def _network(graph: Raw) -> ImportedGraph:
     metadata = graph.get("metadata", {})
     if not isinstance(metadata, Mapping):
         raise ArtifactError(f"the graph has metadata without names: {metadata!s:.80}.")
@@ -181,9 +181,9 @@ def _network(graph: Raw) -> Network:
     for source, target in waiting:
         _check_fit(nodes[source], target, nodes[target].in_shape)
     joined = _without_passing(nodes, edges)
-    late = [name for name, one in nodes.items() if isinstance(one, Waiting) and one.seconds.min()]
+    late = [name for name, one in nodes.items() if isinstance(one, Delay) and one.seconds.min()]
     names, waiting = ordered(joined, entry, late)
-    return Network(
+    return ImportedGraph(
         {name: nodes[name] for name in names}, tuple(joined), waiting=waiting,
         metadata=metadata,
     )  # fmt: skip
@@ -470,7 +470,7 @@ def _waiting(name: str, raw: Raw, shape: Shape) -> Node:
     seconds = _each(raw, "delay", shape)
     if (seconds < 0).any():
         raise ArtifactError("has a delay below 0.")
-    return Waiting(name, shape, shape, seconds)
+    return Delay(name, shape, shape, seconds)
 
 
 def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
@@ -500,8 +500,10 @@ BUILDERS: Final[Mapping[str, Callable[[str, Raw, Shape], Node]]] = {
     "AvgPool2d": _pooling,
     "Flatten": _flatten,
     "Identity": lambda name, raw, shape: _Passing(name, shape, shape),
-    "Scale": lambda name, raw, shape: Scaling(name, shape, shape, _each(raw, "scale", shape)),
-    "Threshold": lambda name, raw, shape: Step(name, shape, shape, _each(raw, "threshold", shape)),
+    "Scale": lambda name, raw, shape: Scale(name, shape, shape, _each(raw, "scale", shape)),
+    "Threshold": lambda name, raw, shape: Threshold(
+        name, shape, shape, _each(raw, "threshold", shape)
+    ),
     "Delay": _waiting,
     **dict.fromkeys(_NEURONS, _neurons),
 }

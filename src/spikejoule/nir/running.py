@@ -11,7 +11,7 @@ Both add the same numbers, the event engine one after another to what is left of
 executor among themselves first: where sums are not exact in float32, their last bits differ.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -21,23 +21,25 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.compiling.emit import LANES
 from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.counts.records import Counts, NodeCounts
 from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import check_input
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.measurement import KINDS
-from spikejoule.network.network import Dense, Input, Network, Neurons, Node, State
+from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.network import Network, State
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.nodes import Connection, Dense, Input, Neurons, Node, Output, Threshold
 from spikejoule.nir.conventions import Conventions, conventions_of, dynamics_of
 from spikejoule.nir.executor import GraphRun, execute
 from spikejoule.nir.reading import network_of
 
-Graph: TypeAlias = "nir.NIRGraph | Network"
+Graph: TypeAlias = "nir.NIRGraph | ImportedGraph"
 """A graph in memory, of nir or checked."""
 
 
 def event_layer(
-    network: Network, neurons: Neurons, conventions: Conventions, known: Collection[str]
+    network: ImportedGraph, neurons: Neurons, conventions: Conventions, known: Collection[str]
 ) -> tuple[Network, State] | None:
     """A population and the connection before it as a network of one layer, and its parameters.
 
@@ -75,7 +77,8 @@ def event_layer(
         )
     except (ParameterError, ValueError):  # a constant is out of its range
         return None
-    return replace(_part_of(network, {dense.name, neurons.name}), model=neuron), state
+    part = _part_of(network, {dense.name, neurons.name})
+    return Network(part.nodes, part.edges, neuron=neuron), state
 
 
 def run_graph(
@@ -100,7 +103,7 @@ def run_graph(
         ArtifactError: the graph is none that is known, or does not fit the events.
         ParameterError: how it is run is not known, or contradicts it.
     """
-    network = graph if isinstance(graph, Network) else network_of(graph)
+    network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
     given = Conventions() if given is None else given
     if not isinstance(events, EventList):
         raise ArtifactError(
@@ -125,7 +128,7 @@ def run_graph(
         )
     known, pruned = {network.input.name: events}, bool(conventions.pruned)
     by_kernels = network.of(Neurons) if engine == "auto" and np.dtype(dtype) == np.float32 else ()
-    found: list[Mapping[str, Mapping[str, NDArray[Any]]]] = []
+    found: dict[str, NodeCounts] = {}
     rest = set(network.nodes)
     for one in by_kernels:
         layer = event_layer(network, one, conventions, known)
@@ -133,34 +136,63 @@ def run_graph(
             part, state = layer
             measured = measure_network(state, part, known[part.input.name], pruned=pruned)
             known[one.name] = measured.layers[-1]
-            found.append(measured.activity().counts)
+            found |= measured.activity().counts
             rest -= {one.name, *part.connection_names}
     if is_whole := rest == {network.input.name, network.output.name} and network.answer in known:
         output: NDArray[Any] = class_counts(known[network.answer])
     else:
-        part = _part_of(network, rest - {network.input.name}) if found else network
-        inputs = {one.name: known[one.name] for one in part.of(Input)}
+        left = _part_of(network, rest - {network.input.name}) if found else network
+        inputs = {node.name: known[node.name] for node in left.of(Input)}
         kept = [name for name in record if name not in known]
-        counts, output, recorded = execute(part, conventions, inputs, dtype, kept)
+        counts, output, recorded = execute(left, conventions, inputs, dtype, kept)
         known |= recorded
-        found.append(counts)
+        found |= counts
+    in_all = np.full(events.n_samples, events.n_steps, np.int64)
+    leaks = {
+        node.name: dynamics_of(node, conventions, dtype).n_leaks for node in network.of(Neurons)
+    }
     return GraphRun(
         network=network,
         time_window=events.n_steps,
         counts={
-            kind: {name: of for one in found for name, of in one.get(kind, {}).items()}
-            for kind in KINDS
+            name: _completed(network, node, found[name], in_all * node.n_out, leaks.get(name, 0))
+            for name, node in network.nodes.items()
+            if not isinstance(node, Output)
         },
         pruned=pruned,
         conventions=conventions,
         engine="event" if is_whole else "graph",
         output=output,
         recorded={name: known[name] for name in record},
-        dtype=dtype,
     )
 
 
-def _part_of(network: Network, names: Collection[str]) -> Network:
+def _completed(
+    network: ImportedGraph, node: Node, found: NodeCounts, every_step: Counts, n_leaks: int
+) -> NodeCounts:
+    """The counts of a node with those that do not depend on what arrives.
+
+    Args:
+        network, node: which.
+        found: what was counted while it ran.
+        every_step: an operation of each unit in each step, [N].
+        n_leaks: multiplications by which states leak in a step.
+    """
+    if isinstance(node, Neurons):
+        n_constants = network.constants_of(node)
+        leaks = every_step * n_leaks // node.n_out if n_leaks else None
+        biases = every_step * n_constants // node.n_out if n_constants else None
+        if found.spikes is not None:
+            return NodeCounts.of_neurons(found.spikes, every_step, leaks, biases)
+        return replace(found, updates=every_step, leaks=leaks, biases=biases)
+    if isinstance(node, Threshold):
+        return replace(found, comparisons=every_step)
+    if isinstance(node, Connection) and node.bias is not None:
+        return replace(found, biases=every_step)
+    return found
+
+
+def _part_of(network: ImportedGraph, names: Collection[str]) -> ImportedGraph:
     """Some nodes of a network; what gives them something from without becomes an input."""
     edges = tuple(edge for edge in network.edges if edge[1] in names)
     givers = {source for source, _ in edges}

@@ -38,9 +38,12 @@ from spikejoule.network.checkpoint import (
     QuantisationEntry,
     quantisation_section,
 )
-from spikejoule.network.network import Connection, Convolution, Dense, Network, Pooling, Shape
+from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.integers import layer_constants, neuron_constants
+from spikejoule.network.layers import Shape
+from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.quantisation import layer_constants, neuron_constants
+from spikejoule.network.nodes import Connection, Convolution, Dense, Pooling
 from spikejoule.network.trained import TrainedNetwork
 
 FORMAT: Final = "spikejoule_nir_v1"
@@ -87,7 +90,7 @@ class NirMetadata(Record):
     quantisation: QuantisationEntry | None = None
 
 
-def metadata_of(graph: nir.NIRGraph | Network) -> NirMetadata:
+def metadata_of(graph: nir.NIRGraph | ImportedGraph) -> NirMetadata:
     """What a graph of `writing.nir_graph` says beyond NIR, in memory or read from a file.
 
     Raises ArtifactError if the graph is of another writer, or its metadata damaged.

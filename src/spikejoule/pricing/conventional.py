@@ -2,7 +2,7 @@
 
 Counted are layers with weights, ReLU, pooling, batch normalisation (folded into the weights before
 it, if there are some), dropout and flattening, each activation that is not zero as in
-`spikejoule.energy.counting`. Everything else is named as not counted. In an integer network, whose
+`spikejoule.energy.spiking`. Everything else is named as not counted. In an integer network, whose
 units are requantised, functions that rescale by one number, round and clip are counted as that, and
 need no name.
 """
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError, ParameterError, shown
-from spikejoule.network.network import Input, Network, Neurons, Node, Step
+from spikejoule.network.conventional import RELU, ConventionalNetwork
+from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.counted import NO_WINDOWS, CountedPooling, connection_of, pooling_of
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
@@ -115,7 +116,7 @@ class BaselineRun:
             name += f", {baseline.weight_bits} bits"
         return BaselineCounts(
             name=name,
-            architecture=counted.network,
+            network=counted.network,
             synapses=tuple(counted.synapses),
             weight_bits=baseline.weight_bits,
             activation_bits=baseline.activation_bits,
@@ -156,7 +157,15 @@ class _Counted:
                 is_clipped = True
         if not self.macs:
             raise ArtifactError("the network to compare with has no layer with weights.")
-        self.network = Network(self._nodes, ())
+        nodes = tuple(self._nodes.values())
+        connections = [node for node in nodes if isinstance(node, Connection)]
+        biases = (0 if node.bias is None else node.bias.size for node in connections)
+        self.network = ConventionalNetwork(
+            self._nodes,
+            (),
+            bias_words=tuple(biases),
+            rectified=tuple(node for node in nodes if isinstance(node, Threshold)),
+        )
 
     def _add(self, node: Node, calls: int = 1) -> None:
         """A node for each call of a module, which may stand at several places."""
@@ -171,7 +180,7 @@ class _Counted:
             raise ArtifactError(
                 f"{place.name} of the network to compare with runs more than once for a sample."
             )
-        units = Neurons(f"{place.name} units", place.out_shape, place.out_shape, "ReLU")
+        units = Neurons(f"{place.name} units", place.out_shape, place.out_shape, RELU)
         self._add(units)
         if place.fan_out is not None:
             self.synapses.append(int(place.fan_out.sum()))
@@ -191,8 +200,8 @@ def _node_of(place: Place) -> Node:
         return CountedPooling(place.name, place.in_shape, place.out_shape, NO_WINDOWS, True, ones)
     if isinstance(module, POOLING):
         return pooling_of(place, every)
-    return Step(place.name, place.in_shape, place.out_shape, np.empty(0))
+    return Threshold(place.name, place.in_shape, place.out_shape, np.empty(0))
 
 
 def _comparison(name: str, units: Node) -> Node:
-    return Step(name, units.out_shape, units.out_shape, np.empty(0))
+    return Threshold(name, units.out_shape, units.out_shape, np.empty(0))

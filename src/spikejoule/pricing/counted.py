@@ -12,28 +12,28 @@ multiply-accumulates.
     activation   a comparison a unit
 """
 
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from spikejoule.evaluation.measurement import Activity
-from spikejoule.network.network import (
+from spikejoule.counts.records import Activity, NodeCounts
+from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.nodes import (
     Convolution,
     Dense,
     Input,
-    Network,
     Neurons,
     Node,
     Output,
     Pooling,
-    Step,
+    Threshold,
     Windows,
 )
 from spikejoule.pricing.layers import MAXIMA, NORMS, POOLING, SUMS, WEIGHTED
+from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.watching import INPUT, OUTPUT, Place, Watch
 
 NO_WINDOWS: Final = Windows((1, 1), (1, 1), (0, 0))
@@ -73,9 +73,9 @@ def activity_of(watch: Watch, steps: int = 0) -> Activity:
     """
     counted = _Counted(watch)
     for place in watch.places.values():
-        for source in place.sources:
-            counted.add_edge(source, place)
         counted.add_place(place)
+    for place in watch.places.values():
+        counted.add_reads(place)
     return counted.activity(steps)
 
 
@@ -84,7 +84,7 @@ class _Counted:
 
     Attributes:
         nodes, edges: of the network.
-        counts: by kind and node, [N].
+        counts: of each node, [N].
     """
 
     def __init__(self, watch: Watch) -> None:
@@ -93,74 +93,88 @@ class _Counted:
         shape = watch.input_shape or ()
         self.nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
         self.edges: list[tuple[str, str]] = []
-        self.counts: defaultdict[str, dict[str, Counts]] = defaultdict(dict)
-
-    def add_edge(self, source: str, place: Place) -> None:
-        """What a place has taken from a source."""
-        self.edges.append((source, place.name))
-        if source not in self._watch.places and source not in self.nodes:
-            self.nodes[source] = _unknown_source(source, place)
-            self.counts["spikes"][source] = self.counts["comparisons"][source] = self._zeros
-        if place.fan_out is None and source != INPUT:
-            return
-        amounts = place.sources[source]
-        taken = amounts.nonzero if place.takes_values else amounts.spikes
-        read = taken.all(self._watch.sizes)
-        self.counts["reads"][source] = self.counts["reads"].get(source, self._zeros) + read
-        # Other nodes have counted what they give themselves.
-        if source == INPUT or not isinstance(self.nodes.get(source), Step | Neurons | Pooling):
-            kind = "values" if place.takes_values else "spikes"
-            self.counts[kind].setdefault(source, read)
+        self.counts: dict[str, NodeCounts] = {INPUT: NodeCounts()}
 
     def add_place(self, place: Place) -> None:
-        """A place as a node, and what it has done."""
+        """A place as a node, with its edges, and what it has done."""
+        for source in place.sources:
+            self.edges.append((source, place.name))
+            if source not in self._watch.places and source not in self.nodes:
+                self.nodes[source] = _unknown_source(source, place)
+                self.counts[source] = NodeCounts(spikes=self._zeros, comparisons=self._zeros)
         self.nodes[place.name] = node_of(place)
-        for kind, counts in _counts_of(place, self._watch.sizes).items():
-            self.counts[kind][place.name] = counts
+        self.counts[place.name] = _counts_of(place, self._watch.sizes)
+
+    def add_reads(self, place: Place) -> None:
+        """What a place has taken from its sources; also what those give that did not count it."""
+        for source, amounts in place.sources.items():
+            if place.fan_out is None and source != INPUT:
+                continue
+            taken = amounts.nonzero if place.takes_values else amounts.spikes
+            read, found = taken.all(self._watch.sizes), self.counts[source]
+            reads = read if found.reads is None else found.reads + read
+            found = replace(found, reads=reads)
+            if not isinstance(self.nodes[source], Threshold | Neurons | Pooling):
+                if place.takes_values and found.values is None:
+                    found = replace(found, values=read)
+                if not place.takes_values and found.spikes is None:
+                    found = replace(found, spikes=read)
+            self.counts[source] = found
 
     def activity(self, steps: int) -> Activity:
         """The whole; its output is its last population."""
-        self.counts["spikes"].setdefault(INPUT, self._zeros)
         last = [node for node in self.nodes.values() if isinstance(node, Neurons)][-1]
         nodes = self.nodes | {OUTPUT: Output(OUTPUT, last.out_shape, last.out_shape)}
+        if self.counts[INPUT].spikes is None:  # it gives values, or nothing has read it
+            self.counts[INPUT] = replace(self.counts[INPUT], spikes=self._zeros)
         made_steps = self._watch.places[last.name].steps.all(self._watch.sizes)
         return Activity(
-            network=Network(nodes, (*self.edges, (last.name, OUTPUT))),
+            network=ImportedGraph(nodes, (*self.edges, (last.name, OUTPUT))),
             time_window=steps or int(made_steps.max()),
             counts=self.counts,
         )
 
 
-def _counts_of(place: Place, sizes: list[int]) -> dict[str, Counts]:
-    """What was counted at a place, by kind, [N] each."""
-    steps = place.steps.all(sizes)
-    units = steps * place.n_out
+def _counts_of(place: Place, sizes: list[int]) -> NodeCounts:
+    """What was counted at a place, [N] each."""
+    module = place.module
+    if place.population is not None:
+        return _counts_of_neurons(place, place.population, sizes)
+    units = place.steps.all(sizes) * place.n_out
     reached = place.reached.nonzero if place.takes_values else place.reached.spikes
     entered, values = reached.all(sizes), place.given.nonzero.all(sizes)
-    given = {"spikes": place.given.spikes.all(sizes)}
-    if place.gives_values:
-        given = {"values": values}
-    module, population = place.module, place.population
-    if population is not None:
-        found = {**given, "updates": units, "leaks": steps * population.leaks(place.n_out)}
-        if population.fires:
-            found |= {"active": values, "resets": values * population.resets}
-        return found
     if isinstance(module, WEIGHTED):
-        found = {"macs" if place.takes_values else "events": entered}
-        return found | {"biases": units} if place.has_bias else found
+        biases = units if place.has_bias else None
+        if place.takes_values:
+            return NodeCounts(macs=entered, biases=biases)
+        return NodeCounts(events=entered, biases=biases)
     if isinstance(module, MAXIMA):
         if place.gives_values:
-            return {**given, "comparisons": entered}
-        return {**given, "comparisons": units, "additions": entered}
+            return NodeCounts(values=values, comparisons=entered)
+        spikes = place.given.spikes.all(sizes)
+        return NodeCounts(spikes=spikes, comparisons=units, additions=entered)
     if isinstance(module, POOLING):
-        found = {**given, "additions": entered, "comparisons": 0 * units}
-        if place.gives_values and not isinstance(module, SUMS):
-            found["multiplications"] = values
-        return found
+        found = NodeCounts(additions=entered, comparisons=0 * units)
+        if not place.gives_values:
+            return replace(found, spikes=place.given.spikes.all(sizes))
+        divided = None if isinstance(module, SUMS) else values
+        return replace(found, values=values, multiplications=divided)
     if isinstance(module, NORMS):
-        return {"values": values, "multiplications": units, "additions": units}
-    return {"values": values, "comparisons": units}
+        return NodeCounts(values=values, multiplications=units, additions=units)
+    return NodeCounts(values=values, comparisons=units)
+
+
+def _counts_of_neurons(place: Place, population: Population, sizes: list[int]) -> NodeCounts:
+    steps, values = place.steps.all(sizes), place.given.nonzero.all(sizes)
+    updates, leaks = steps * place.n_out, steps * population.leaks(place.n_out)
+    found = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
+    if place.gives_values:
+        found = replace(found, values=values)
+    else:
+        found = replace(found, spikes=place.given.spikes.all(sizes))
+    if not population.fires:
+        return found
+    return replace(found, active=values, resets=values * population.resets, comparisons=updates)
 
 
 def node_of(place: Place) -> Node:
@@ -176,7 +190,7 @@ def node_of(place: Place) -> Node:
         return Node(name, in_shape, out_shape)
     if isinstance(module, POOLING) and place.gives_values:
         return pooling_of(place, place.fan_out)
-    return Step(name, in_shape, out_shape, np.empty(0))
+    return Threshold(name, in_shape, out_shape, np.empty(0))
 
 
 def connection_of(place: Place, fan_out: Counts | None) -> Dense | CountedConnection:
@@ -216,4 +230,4 @@ def _unknown_source(name: str, reader: Place) -> Node:
     """Where something comes from that no module has given; its reader knows what it holds."""
     if reader.takes_values:
         return Node(name, reader.in_shape, reader.in_shape)
-    return Step(name, reader.in_shape, reader.in_shape, np.empty(0))
+    return Threshold(name, reader.in_shape, reader.in_shape, np.empty(0))

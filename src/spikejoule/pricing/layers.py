@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikejoule.network.network import Node, Shape, Windows
+from spikejoule.network.layers import Shape
+from spikejoule.network.nodes import Node, Windows
 
 WEIGHTED = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d,

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import write_text
+from spikejoule.counts.records import Activity
 from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.terms import in_words
-from spikejoule.evaluation.measurement import Activity
 from spikejoule.report.page import PageContent, energy_page
 
 
@@ -96,9 +96,8 @@ class Report:
     @property
     def _spikes(self) -> str:
         layers = self.analysis.inputs.network.layer_names[1:]
-        counts = self.activity.counts["spikes"]
-        spikes = sum(float(counts[name].mean()) for name in counts if name in layers)
-        return f"{spikes:,.1f} in {self.activity.total('updates').mean():,.0f} updates"
+        spikes = sum(float(self.activity.spikes_of(name).mean()) for name in layers)
+        return f"{spikes:,.1f} in {self.activity.updates.mean():,.0f} updates"
 
     @property
     def _largest(self) -> str:

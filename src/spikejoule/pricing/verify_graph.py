@@ -20,7 +20,8 @@ from torch import nn
 
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.network.network import Network, Neurons
+from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.nodes import Neurons
 from spikejoule.nir.conventions import ALLOWED, Conventions, conventions_of, dynamics_of
 from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
@@ -63,7 +64,7 @@ def verify(
     if time_axis == "none":
         raise ParameterError("time_axis is 'none', but a graph is run on spikes in time")
     network = read_nir(graph) if isinstance(graph, str | os.PathLike) else graph
-    network = network if isinstance(network, Network) else network_of(network)
+    network = network if isinstance(network, ImportedGraph) else network_of(network)
     conventions = conventions_of(network, given or Conventions())
     run, spikes = Run(model, Known.of(model, neurons), time_axis, loop, records=True), []
     for batch in batches_of(samples, time_axis, batch_size=64):
@@ -105,7 +106,7 @@ class _Both:
         ArtifactError: see `matched`.
     """
 
-    def __init__(self, watch: Watch, network: Network, events: EventList) -> None:
+    def __init__(self, watch: Watch, network: ImportedGraph, events: EventList) -> None:
         self.watch, self.network, self.events = watch, network, events
         self.emitted: dict[str, NDArray[np.float32]] = {
             name: torch.cat([torch.cat(parts, dim=1) for parts in batches.values()]).numpy()
@@ -179,7 +180,7 @@ class _Both:
                     yield f"{name} is given as {now}: with {value} the spikes of {first.name} agree"
 
 
-def matched(network: Network, firing: list[Place]) -> dict[str, str]:
+def matched(network: ImportedGraph, firing: list[Place]) -> dict[str, str]:
     """Populations of a module and those of a graph: by their names, or else in their order.
 
     Raises:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from spikejoule.network.network import Shape
+from spikejoule.network.layers import Shape
 from spikejoule.pricing.layers import (
     COUNTED,
     DROPOUT,

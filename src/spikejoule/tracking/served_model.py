@@ -20,6 +20,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError, ParameterError, SpikejouleError, shown
+from spikejoule.counts.records import Activity
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     HardwareProfile,
@@ -30,9 +31,8 @@ from spikejoule.energy import (
     select_profile,
 )
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.measurement import Activity
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.network.network import Network
+from spikejoule.network.imported import ImportedGraph
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
@@ -141,7 +141,7 @@ def answer(
 
 
 def answer_spikes(
-    network: Network,
+    network: ImportedGraph,
     given: Conventions,
     profiles: Mapping[str, HardwareProfile],
     spikes: NDArray[Any],
@@ -178,7 +178,7 @@ def answer_spikes(
     run = run_graph(network, events, given)
     classes = [None] * run.n_rows if run.predictions is None else run.predictions
     found = {"class": classes, "output": run.output.tolist()}
-    macs = {"value_macs": run.total("macs")}
+    macs = {"value_macs": run.macs}
     return _rows(run, count_operations(run), prices, found, macs)
 
 
@@ -191,8 +191,12 @@ def _rows(
 ) -> pd.DataFrame:
     low, values, high = price(operations, profile)
     energy = [None] * len(values) if np.isnan(values).any() else values
-    spikes = {f"spikes_{name}": of_node for name, of_node in activity.counts["spikes"].items()}
-    events = {"synaptic_events": activity.total("events"), **macs}
+    spikes = {
+        f"spikes_{name}": node.spikes
+        for name, node in activity.counts.items()
+        if node.spikes is not None
+    }
+    events = {"synaptic_events": activity.events, **macs}
     energies = {"energy_pj": energy, "energy_low_pj": low, "energy_high_pj": high}
     return pd.DataFrame({**found, **spikes, **events, **energies})
 

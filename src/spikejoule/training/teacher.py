@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Array, ArrayFile
-from spikejoule.network.network import Network, State, weights_and_biases
+from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.network import State, weights_and_biases
 
 TEACHER = ArrayFile(
     "spikejoule/teacher/1",
@@ -59,7 +60,8 @@ def load_teacher(
     names = [f"layer{number}.synapses.weight" for number in range(1, (len(arrays) + 1) // 2 + 1)]
     fan_outs = [len(arrays[name]) for name in names if name in arrays]
     try:
-        shapes = Network.of_layers(n_pixels, tuple(fan_outs[:-1]), n_classes).parameter_shapes()
+        network = ConventionalNetwork.of_layers(n_pixels, fan_outs[:-1], n_classes)
+        shapes = network.parameter_shapes()
     except ParameterError:  # no layer, or an empty one
         shapes = {}
     found = {name: values.shape for name, values in arrays.items()}

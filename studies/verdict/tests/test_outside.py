@@ -15,9 +15,9 @@ from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.counting import Column
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.ledger import baseline_variants
+from spikejoule.energy.operations import Column
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.params import load_params

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from spikejoule.energy.estimates import joules
-from spikejoule.network.network import Network
+from spikejoule.network.graph import Graph
 
 PALETTE: Final = {
     "paper": ("#ffffff", "#151518"),
@@ -155,7 +155,7 @@ def layer_colours(names: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, [GOLD, *hidden, PINK], strict=False))
 
 
-def place_colours(network: Network) -> dict[str, str]:
+def place_colours(network: Graph) -> dict[str, str]:
     """The same for every node: one without neurons has the colour of the layer that feeds it."""
     colours = layer_colours(network.layer_names)
     for name, sources in network.sources.items():

@@ -11,10 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.events import STEP_MS, EventList
-from spikejoule.evaluation.measurement import Measurement
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 

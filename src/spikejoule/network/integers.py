@@ -1,0 +1,132 @@
+"""The integers of a network: its parameters, and the constants of its neurons, on their grids.
+
+The rule is in :mod:`spikejoule.network.quantisation`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.network.network import Network, State
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import (
+    LEAK_ONE,
+    Quantisation,
+    leak_factor,
+    on_grid,
+    threshold_on_grid,
+)
+
+Integers = dict[str, NDArray[Any]]
+"""Parameters on their grids by name: weights int8 [target, source], biases int32 [target]."""
+
+
+@dataclass(frozen=True)
+class LayerConstants:
+    """What holds for every neuron of a layer, in integers of its grid.
+
+    Attributes:
+        exponent: k of the grid 2^-k.
+        threshold: potential at or above which a neuron fires.
+        leak: m of the leak floor(m u / 256); 256 for a neuron without one.
+        subtracts: whether a spike lowers the potential by the threshold, rather than to zero.
+        lowest, highest: range of the potential that is kept from step to step.
+    """
+
+    exponent: int
+    threshold: int
+    leak: int
+    subtracts: bool
+    lowest: int
+    highest: int
+
+    @property
+    def decay(self) -> float:
+        """Fraction of the potential that the leak keeps, before it is rounded."""
+        return self.leak / LEAK_ONE
+
+    def value(self, integer: int) -> float:
+        """What an integer on the grid stands for."""
+        return math.ldexp(integer, -self.exponent)
+
+
+def quantisation_of(network: Network) -> Quantisation:
+    """Widths and grids of a network of integers; ValueError if it is none, or has no grids."""
+    quantisation = network.quantisation
+    if quantisation is None or len(quantisation.exponents) != len(network.layers) - 1:
+        raise ValueError("the network has no grid for each of its layers")
+    return quantisation
+
+
+def with_grids(network: Network, state: State) -> Network:
+    """The same network of integers with grids that fit its parameters."""
+    quantisation = network.quantisation
+    if quantisation is None:
+        raise ValueError("the network is one of floating point")
+    exponents = tuple(
+        quantisation.exponent_of(_weights_of(state, number), threshold)
+        for number, (threshold, _) in enumerate(neuron_constants(network), start=1)
+    )
+    return replace(network, quantisation=replace(quantisation, exponents=exponents))
+
+
+def _weights_of(state: State, layer: int) -> NDArray[Any]:
+    """All weights into the layer of a number, from 1, one after the other."""
+    names = (f"layer{layer}.{kind}.weight" for kind in ("synapses", "recurrent"))
+    return np.concatenate([state[name].ravel() for name in names if name in state])
+
+
+def neuron_constants(network: Network) -> list[tuple[float, float]]:
+    """Threshold and decay of the LIF neurons of each layer after the input."""
+    neurons = network.neurons
+    return [one.constants for one in neurons if isinstance(one, LeakyIntegrateAndFire)]
+
+
+def layer_constants(network: Network) -> tuple[LayerConstants, ...]:
+    """The constants of each layer after the input."""
+    quantisation, neuron = quantisation_of(network), network.neuron
+    assert isinstance(neuron, LeakyIntegrateAndFire)
+    lowest, highest = quantisation.state_range
+    return tuple(
+        LayerConstants(
+            exponent=exponent,
+            threshold=threshold_on_grid(threshold, exponent),
+            leak=leak_factor(decay),
+            subtracts=neuron.reset == "subtract",
+            lowest=lowest,
+            highest=highest,
+        )
+        for exponent, (threshold, decay) in zip(
+            quantisation.exponents, neuron_constants(network), strict=True
+        )
+    )
+
+
+def integers_of(network: Network, state: State) -> Integers:
+    """The parameters of a state on the grids of their layers."""
+    quantisation = quantisation_of(network)
+    limits = {"weight": (quantisation.largest_weight, np.int8)}
+    integers: Integers = {}
+    for name in network.parameter_shapes():
+        limit, kind = limits.get(name.rpartition(".")[2], (quantisation.largest_bias, np.int32))
+        exponent = quantisation.exponents[_layer_of(name)]
+        integers[name] = on_grid(state[name], exponent, limit).astype(kind)
+    return integers
+
+
+def floats_of(network: Network, integers: Mapping[str, NDArray[Any]]) -> Integers:
+    """The float32 numbers that integers stand for, exactly."""
+    exponents = quantisation_of(network).exponents
+    return {
+        name: np.ldexp(values.astype(np.float32), -exponents[_layer_of(name)])
+        for name, values in integers.items()
+    }
+
+
+def _layer_of(name: str) -> int:
+    """The layer of a parameter's name, counted from 0 after the input."""
+    return int(name.partition(".")[0].removeprefix("layer")) - 1
