@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from spikejoule.cli.arguments import OF_A_GRAPH
-from spikejoule.cli.networks import given_conventions
+from spikejoule.cli.arguments import add_graph_options
+from spikejoule.cli.given import given_conventions
 from spikejoule.cli.runs import store_of
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
@@ -191,8 +191,7 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         default="snn",
         help="the side of --add: spiking (default) or conventional",
     )
-    for name, settings in OF_A_GRAPH:
-        parser.add_argument(name, **settings)
+    add_graph_options(parser)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import weights_digest
-from spikejoule.cli.networks import of_file
+from spikejoule.cli.given import of_file
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json

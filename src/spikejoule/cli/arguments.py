@@ -1,26 +1,80 @@
 """All commands with their arguments; the modules that run them are imported when they are called.
 
 PyTorch alone takes seconds, and `spikejoule --help` needs none of it. A command is run by the
-function of its name in the module that the table `COMMANDS` names.
+function of its name in a module of this package.
 """
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from shtab import FILE
 
-DEFAULT_SEED = 42
-STORAGE_VARIABLE = "SPIKEJOULE_SEARCH_STORAGE"
+DEFAULT_SEED: Final = 42
+STORAGE_VARIABLE: Final = "SPIKEJOULE_SEARCH_STORAGE"
 """Variable of the environment: where studies are, if `--storage` does not say it."""
 
-GRAPH_CHOICES = {
-    "reset": ("zero subtract", "to v_reset, or by v_threshold"),
-    "threshold": ("ge gt", "fire at v >= v_threshold, or at v > v_threshold"),
-    "current": ("same_step next_step", "of CubaLIF, CubaLI: when what arrives moves the potential"),
-    "initial": ("zero leak reset", "where potentials begin, if v_leak or v_reset is not 0"),
-}
-"""What a graph of NIR may not say: by option, the choices and their meaning."""
+CONVENTION_OPTIONS: Final = ("dt", "reset", "threshold", "current", "initial", "pruned")
+"""Options that say how a NIR graph is run."""
+
+EXAMPLES: Final = """examples:
+  spikejoule energy models/surrogate_snn_checkpoint.pth --profile lemaire-complete
+  spikejoule energy models/surrogate_snn_checkpoint.pth --images mnist5k --samples 200
+  spikejoule energy models/network.nir --events data/events_test.npz --html energy.html
+  spikejoule publish models/network.nir
+  spikejoule runs --limit 5
+  spikejoule seeds --table seeds.csv
+  spikejoule search --trials 100 --workers 4
+"""
+
+Parser = argparse.ArgumentParser
+
+
+def add_commands(commands: Any) -> None:
+    """Add every command, with its arguments, to the parser's."""
+    _add_inspect(commands)
+    _add_energy(commands)
+    _add_publish(commands)
+    _add_check(commands)
+    _add_runs(commands)
+    _add_seeds(commands)
+    _add_search(commands)
+
+
+def add_graph_options(parser: Parser) -> None:
+    """The options that say what a NIR graph leaves open: how it is run."""
+    parser.add_argument(
+        "--dt",
+        type=float,
+        metavar="SECONDS",
+        help="duration of one time step (NIR graphs only)",
+    )
+    parser.add_argument(
+        "--reset",
+        choices=("zero", "subtract"),
+        help="of a graph: to v_reset, or by v_threshold",
+    )
+    parser.add_argument(
+        "--threshold",
+        choices=("ge", "gt"),
+        help="of a graph: fire at v >= v_threshold, or at v > v_threshold",
+    )
+    parser.add_argument(
+        "--current",
+        choices=("same_step", "next_step"),
+        help="of a graph: of CubaLIF, CubaLI: when what arrives moves the potential",
+    )
+    parser.add_argument(
+        "--initial",
+        choices=("zero", "leak", "reset"),
+        help="of a graph: where potentials begin, if v_leak or v_reset is not 0",
+    )
+    parser.add_argument(
+        "--pruned",
+        action="store_true",
+        default=None,
+        help="of a graph: a weight of zero is no synapse",
+    )
 
 
 def positive(text: str) -> int:
@@ -37,131 +91,189 @@ def _slurm_option(text: str) -> tuple[str, str]:
     return name.lstrip("-").replace("-", "_"), value
 
 
-Argument = tuple[str, dict[str, Any]]
+def _command(commands: Any, name: str, module: str, does: str) -> Parser:
+    """The parser of a command, which the function of its name in a module runs."""
+    examples = [line for line in EXAMPLES.splitlines() if line.split()[1:2] == [name]]
+    parser: Parser = commands.add_parser(
+        name,
+        help=does,
+        description=f"{does[0].upper()}{does[1:]}.",
+        epilog="\n".join(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(module=f"spikejoule.cli.{module}", command=name)
+    return parser
 
 
-def _takes(name: str, kind: Any, metavar: str | None, words: str, **further: Any) -> Argument:
-    return name, {"type": kind, "metavar": metavar, "help": words, **further}
+def _add_path(parser: Parser, name: str, words: str, metavar: str = "FILE", **more: Any) -> None:
+    """An argument or option that is a path, which a shell completes."""
+    action = parser.add_argument(name, type=Path, metavar=metavar, help=words, **more)
+    action.complete = FILE  # type: ignore[attr-defined]
 
 
-_NETWORK = _takes("file", Path, "FILE", "a complete checkpoint, or a graph of NIR (GRAPH.nir)")
-_JSON: Argument = ("--json", {"action": "store_true", "help": "print JSON"})
-_PROJECT = _takes(
-    "directory", Path, "DIRECTORY", "of the project (default: the working directory)",
-    nargs="?", default=Path(),
-)  # fmt: skip
-_DATA = _takes(
-    "--data", str, "SOURCE", "of runs of this data, as mnist or mnist5k (default: of the most "
-    "frequent)",
-)  # fmt: skip
+def _add_network(parser: Parser) -> None:
+    _add_path(parser, "file", "a complete checkpoint, or a NIR graph (GRAPH.nir)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-OF_A_GRAPH: tuple[Argument, ...] = (
-    _takes("--dt", float, "SECONDS", "of a graph: of one step of the events"),
-    *(
-        (f"--{name}", {"choices": choices.split(), "help": f"of a graph: {words}"})
-        for name, (choices, words) in GRAPH_CHOICES.items()
-    ),
-    ("--pruned", {"action": "store_true", "default": None,
-                  "help": "of a graph: a weight of zero is no synapse"}),
-)  # fmt: skip
+def _add_project(parser: Parser) -> None:
+    words = "of the project (default: the working directory)"
+    _add_path(parser, "directory", words, "DIRECTORY", nargs="?", default=Path())
 
 
-def _table(rows: str) -> Argument:
-    return _takes("--table", Path, "FILE", f"write {rows} (CSV)")
+def _add_inspect(commands: Any) -> None:
+    parser = _command(commands, "inspect", "inspecting", "what a checkpoint or graph holds")
+    _add_network(parser)
 
 
-COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
-    "inspect": ("networks", "what a checkpoint or graph holds", (_NETWORK, _JSON)),
-    "energy": (
-        "networks",
-        "price what the network of a checkpoint or a NIR graph does, in joules", (
-            _NETWORK,
-            _JSON,
-            _takes("--hardware", Path, "FILE", "a price file (default: the packaged list)"),
-            _takes("--profile", str, "ID", "the price list of the headline (default: the "
-                   "first of scope system, which includes memory)"),
-            _takes("--images", str, "DIRECTORY|SOURCE", "run it on these test images for accuracy, "
-                   "intervals and classes: a directory of four IDX files, an event file, or a "
-                   "source, as mnist5k (default: the means that the file records)"),
-            _takes("--samples", positive, "N", "the first N images or events (default: all)"),
-            _takes("--baselines", Path, "FILE", "compare with what the baseline stage has counted"),
-            _takes("--html", Path, "FILE", "write the report as a page, too"),
-            _takes("--events", Path, "FILE", "of a graph: spikes of the input, or an event file"),
-            _takes("--step-us", positive, "N", "of a graph: microseconds of an event file's step"),
-            _takes("--against", str, "FILE.py:FUNCTION", "of a graph: compare with this "
-                   "function's conventional network, a module of torch"),
-            *OF_A_GRAPH,
-        ),
-    ),
-    "publish": (
-        "runs", "record a project's outputs as a run, or a graph as a model, in the MLflow store", (
-            _takes("file", Path, "DIRECTORY|GRAPH.nir", "of the project, or a graph (default: the "
-                   "working directory)", nargs="?", default=Path()),
-            *OF_A_GRAPH,
-        ),
-    ),
-    "check": ("runs", "fail if the recorded run breaks its limits", (_PROJECT,)),
-    "runs": (
-        "runs", "list a project's recorded runs, the latest first", (
-            _PROJECT,
-            _takes("--limit", positive, "N", "at most so many (default: 20)", default=20),
-        ),
-    ),
-    "seeds": (
-        "runs", "average a project's recorded runs over seeds: accuracy against synaptic events",
-        (_PROJECT, _DATA, _table("means and seeds")),
-    ),
-    "search": (
-        "searching", "search parameters for a front of validation accuracy and energy", (
-            _PROJECT,
-            _takes("--space", Path, "FILE", "what is searched (default: search.yaml there)"),
-            _takes("--study", str, "NAME", "in place of the file's `study`"),
-            _takes("--trials", positive, "N", "in place of the file's `trials`"),
-            _takes("--storage", str, "URL", "the study's database, sqlite:///FILE or "
-                   f"postgresql://USER@HOST/DATABASE (default: ${STORAGE_VARIABLE}, or search.db "
-                   "in the project)"),
-            _takes("--workers", positive, "N", "trainings at once (default: as many as the process "
-                   "may use cores; in Slurm 2)"),
-            _takes("--threads", positive, "N", "cores of a worker (default: 1)", default=1),
-            _takes("--minutes", positive, "N", "that a job of Slurm may take before it is queued "
-                   "again (default: 60)", default=60),
-            _takes("--heartbeat", positive, "SECONDS", "how often a worker reports that it lives; "
-                   "after four times that it is taken for dead (default: 10)", default=10),
-            _takes("--retries", positive, "N", "how often a trial is run again whose worker was "
-                   "killed (default: 5)", default=5),
-            _table("every trial"),
-            ("--cluster", {"choices": ("local", "slurm"), "default": "local",
-                           "help": "where workers run (default: local)"}),
-            _takes("--slurm", _slurm_option, "OPTION=VALUE", "a further option of sbatch, as "
-                   "partition=batch (repeatable)", action="append", default=[]),
-        ),
-    ),
-}  # fmt: skip
-"""By name, the module of this package that runs a command, what it does, and what it takes."""
+def _add_energy(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "energy",
+        "energy",
+        "price what the network of a checkpoint or a NIR graph does, in joules",
+    )
+    _add_network(parser)
+    _add_path(parser, "--hardware", "a price file (default: the packaged list)")
+    parser.add_argument(
+        "--profile",
+        metavar="ID",
+        help="the price list of the headline (default: the first of scope system, which includes "
+        "memory)",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="DIRECTORY|SOURCE",
+        help="run it on these test images for accuracy, intervals and classes: a directory of four "
+        "IDX files, an event file, or a source, as mnist5k (default: the means that the file "
+        "records)",
+    )
+    parser.add_argument(
+        "--samples",
+        type=positive,
+        metavar="N",
+        help="the first N images or events (default: all)",
+    )
+    _add_path(parser, "--baselines", "compare with what the baseline stage has counted")
+    _add_path(parser, "--html", "write the report as a page, too")
+    _add_path(parser, "--events", "of a graph: spikes of the input, or an event file")
+    parser.add_argument(
+        "--step-us",
+        type=positive,
+        metavar="N",
+        help="of a graph: microseconds of an event file's step",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="FILE.py:FUNCTION",
+        help="of a graph: compare with this function's conventional network, a PyTorch module",
+    )
+    add_graph_options(parser)
 
 
-EXAMPLES = """examples:
-  spikejoule energy models/surrogate_snn_checkpoint.pth --profile lemaire-complete
-  spikejoule energy models/surrogate_snn_checkpoint.pth --images mnist5k --samples 200
-  spikejoule energy models/network.nir --events data/events_test.npz --html energy.html
-  spikejoule publish models/network.nir
-  spikejoule runs --limit 5
-  spikejoule seeds --table seeds.csv
-  spikejoule search --trials 100 --workers 4
-"""
+def _add_publish(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "publish",
+        "runs",
+        "record a project's outputs as a run, or a graph as a model, in the MLflow store",
+    )
+    words = "of the project, or a graph (default: the working directory)"
+    _add_path(parser, "file", words, "DIRECTORY|GRAPH.nir", nargs="?", default=Path())
+    add_graph_options(parser)
 
 
-def add_commands(commands: Any) -> None:
-    """Add every command, with its arguments, to the parser's."""
-    for name, (module, does, arguments) in COMMANDS.items():
-        examples = [line for line in EXAMPLES.splitlines() if line.split()[1:2] == [name]]
-        parser = commands.add_parser(
-            name, help=does, description=f"{does[0].upper()}{does[1:]}.",
-            epilog="\n".join(examples), formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
-        for argument, settings in arguments:
-            added = parser.add_argument(argument, **settings)
-            if settings.get("type") is Path:
-                added.complete = FILE
-        parser.set_defaults(module=f"spikejoule.cli.{module}", command=name)
+def _add_check(commands: Any) -> None:
+    parser = _command(commands, "check", "runs", "fail if the recorded run breaks its limits")
+    _add_project(parser)
+
+
+def _add_runs(commands: Any) -> None:
+    parser = _command(commands, "runs", "runs", "list a project's recorded runs, the latest first")
+    _add_project(parser)
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", default=20, help="at most so many (default: 20)"
+    )
+
+
+def _add_seeds(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "seeds",
+        "runs",
+        "average a project's recorded runs over seeds: accuracy against synaptic events",
+    )
+    _add_project(parser)
+    parser.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="of runs of this data, as mnist or mnist5k (default: of the most frequent)",
+    )
+    _add_path(parser, "--table", "write means and seeds (CSV)")
+
+
+def _add_search(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "search",
+        "searching",
+        "search parameters for a front of validation accuracy and energy",
+    )
+    _add_project(parser)
+    _add_path(parser, "--space", "what is searched (default: search.yaml there)")
+    parser.add_argument("--study", metavar="NAME", help="in place of the file's `study`")
+    parser.add_argument(
+        "--trials", type=positive, metavar="N", help="in place of the file's `trials`"
+    )
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="the study's database, sqlite:///FILE or postgresql://USER@HOST/DATABASE "
+        f"(default: ${STORAGE_VARIABLE}, or search.db in the project)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="trainings at once (default: as many as the process may use cores; in Slurm 2)",
+    )
+    parser.add_argument(
+        "--threads", type=positive, metavar="N", default=1, help="cores of a worker (default: 1)"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=positive,
+        metavar="N",
+        default=60,
+        help="Slurm time limit per job; the job is requeued when it expires (default: 60)",
+    )
+    parser.add_argument(
+        "--heartbeat",
+        type=positive,
+        metavar="SECONDS",
+        default=10,
+        help="how often a worker reports that it lives; after four times that it is taken for dead "
+        "(default: 10)",
+    )
+    parser.add_argument(
+        "--retries",
+        type=positive,
+        metavar="N",
+        default=5,
+        help="how often a trial is run again whose worker was killed (default: 5)",
+    )
+    _add_path(parser, "--table", "write every trial (CSV)")
+    parser.add_argument(
+        "--cluster",
+        choices=("local", "slurm"),
+        default="local",
+        help="where workers run (default: local)",
+    )
+    parser.add_argument(
+        "--slurm",
+        type=_slurm_option,
+        metavar="OPTION=VALUE",
+        action="append",
+        default=[],
+        help="a further option of sbatch, as partition=batch (repeatable)",
+    )

@@ -2,10 +2,18 @@
 
 import argparse
 import contextlib
+import re
+from dataclasses import asdict
 from pathlib import Path
 
-from spikejoule.cli.networks import is_nir, publish_graph
+from spikejoule.cli.given import given_conventions, is_nir
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
+from spikejoule.energy import load_profiles
+from spikejoule.energy.prices import PACKAGED
+from spikejoule.nir.conventions import conventions_of
+from spikejoule.nir.reading import read_nir
 from spikejoule.params import load_params, load_values
 from spikejoule.tracking.listing import runs_text
 from spikejoule.tracking.project import check_limits
@@ -17,7 +25,7 @@ from spikejoule.tracking.store import Store, project_store
 def publish(options: argparse.Namespace) -> str:
     """Record the run that the outputs in the workspace stand for, or a graph of NIR."""
     if is_nir(options):
-        return publish_graph(options)
+        return _publish_graph(options)
     from spikejoule.tracking.publishing import publish_outputs
 
     root = options.file.resolve()
@@ -25,6 +33,26 @@ def publish(options: argparse.Namespace) -> str:
     with contextlib.chdir(root):
         params = load_params(PARAMS_FILE)
         return f"{publish_outputs(paths, params, root)}\n"
+
+
+def _publish_graph(options: argparse.Namespace) -> str:
+    """Record how a graph is run, and a version of the model that bears its file's name, in the
+    store of the working directory."""
+    from spikejoule.tracking.publishing import RunRecord, publish
+    from spikejoule.tracking.registry import MODEL_NAME, ModelFiles
+
+    path, profile = options.file, next(iter(load_profiles(PACKAGED)))
+    conventions = conventions_of(read_nir(path), given_conventions(options))
+    if not re.fullmatch(r"[\w.-]+", path.stem, re.ASCII) or path.stem == MODEL_NAME:
+        raise ParameterError(
+            f"the model would be called {path.stem!r}; allowed are letters, digits, '.', '_' and "
+            f"'-', and not {MODEL_NAME}, which are checkpoints: rename the file."
+        )
+    digest, said = {"graph.sha256": file_digest(path, "sha256")}, asdict(conventions)
+    model = ModelFiles(path, PACKAGED, profile, conventions=conventions, name=path.stem)
+    tags = {**provenance_tags(Path.cwd()), **digest, "mlflow.runName": path.stem}
+    record = RunRecord(content_digest({**digest, **said}), said, tags=tags, model=model)
+    return f"{publish(record, project_store(Path.cwd(), 'graphs'))}\n"
 
 
 def check(options: argparse.Namespace) -> str:

@@ -25,7 +25,7 @@ from spikejoule.energy.comparison import (
     own_points,
     pair_verdicts,
 )
-from spikejoule.energy.contents import Contents, contents_of
+from spikejoule.energy.contents import TotalContents, contents_of
 from spikejoule.energy.conventional import METHODS
 from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
@@ -337,7 +337,7 @@ class EnergyAnalysis:
         labels = self.inputs.labels
         return 0 if labels is None else int((labels == label).sum())
 
-    def contents(self, *phases: str, profile: HardwareProfile | None = None) -> Contents:
+    def contents(self, *phases: str, profile: HardwareProfile | None = None) -> TotalContents:
         """What a total of phases, by default of an inference, holds under a price list, by default
         that of the headline."""
         prices = profile or self.chosen

@@ -8,7 +8,7 @@ from spikejoule.energy.terms import PARTS_OF_UPDATE, TERMS, UPDATES
 
 
 @dataclass(frozen=True)
-class Contents:
+class TotalContents:
     """The terms of a total, by what a price list makes of them.
 
     Attributes:
@@ -30,7 +30,7 @@ class Contents:
         return [f"{term}{remark}" if term in self.partly else term for term in self.unpriced]
 
 
-def contents_of(terms: Sequence[str], profile: HardwareProfile) -> Contents:
+def contents_of(terms: Sequence[str], profile: HardwareProfile) -> TotalContents:
     """What a total of these terms holds under a price list."""
     of_status: dict[str, list[str]] = {"priced": [], "covered": [], "unpriced": []}
     for term in terms:
@@ -39,7 +39,7 @@ def contents_of(terms: Sequence[str], profile: HardwareProfile) -> Contents:
         term for term in profile.prices if term not in terms and TERMS[term].side != "conventional"
     ]
     parts_are_priced = set(PARTS_OF_UPDATE) <= set(of_status["priced"])
-    return Contents(
+    return TotalContents(
         priced=tuple(of_status["priced"]),
         covered=tuple(of_status["covered"]),
         unpriced=tuple(of_status["unpriced"]),

@@ -1,0 +1,194 @@
+"""The command `energy`: what the network of a checkpoint, or a NIR graph, takes in joules.
+
+A graph is run on given events; a checkpoint records what its network did, or it is run on images.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.baselines.counts import BaselineCounts, load_baseline
+from spikejoule.cli.arguments import DEFAULT_SEED
+from spikejoule.cli.given import (
+    GivenEvents,
+    first_samples,
+    given_conventions,
+    given_events,
+    given_network,
+    is_nir,
+)
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.provenance import file_digest
+from spikejoule.core.store import json_text, write_text
+from spikejoule.counts.measurement import Measurement
+from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.data.source import Places
+from spikejoule.data.sources import load_dataset
+from spikejoule.data.sources.events import samples_of_file
+from spikejoule.encoding.counting import class_counts
+from spikejoule.encoding.encoded_files import encode_samples
+from spikejoule.energy import BootstrapSettings, analyse, load_profiles
+from spikejoule.energy.analysis import AnalysisInputs
+from spikejoule.energy.from_checkpoint import analysis_inputs
+from spikejoule.energy.from_graph import graph_inputs
+from spikejoule.energy.notes import Note, fact, sentence
+from spikejoule.energy.outputs import analysis_values
+from spikejoule.energy.prices import arithmetic_profile, headline_profile
+from spikejoule.evaluation.accuracy import accuracy
+from spikejoule.evaluation.inference import measure_network
+from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.reading import read_nir
+from spikejoule.nir.running import run_graph
+from spikejoule.nir.verification import verified_words
+from spikejoule.report import PageContent, energy_page
+from spikejoule.report.page import energy_text
+
+if TYPE_CHECKING:
+    from spikejoule.pricing.conventional import BaselineRun
+
+
+def energy(options: argparse.Namespace) -> str:
+    """The energy of a checkpoint's network, or of a graph; the page too, if one is asked for."""
+    is_graph = is_nir(options)
+    profiles = load_profiles(options.hardware)
+    chosen = headline_profile(profiles, options.profile, "--profile")
+    inputs = _inputs_of_graph(options) if is_graph else _inputs_of_checkpoint(options)
+    arithmetic = arithmetic_profile(profiles)
+    analysis = analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
+    kind = "graph" if is_graph else "checkpoint"
+    if options.html is not None:
+        files = {kind: options.file, "events": options.events}
+        provenance = tuple(
+            (f"{label} {path.name}, SHA-256", file_digest(path, "sha256"))
+            for label, path in files.items()
+            if path is not None
+        )
+        write_text(options.html, energy_page(PageContent(analysis, provenance=provenance)))
+    if options.json:
+        return json_text({kind: options.file.name, **analysis_values(analysis)})
+    return energy_text(f"Energy of {options.file.name}", analysis)
+
+
+def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
+    """What a checkpoint records, or what its network does on the images that are given."""
+    if options.samples is not None and options.images is None:
+        raise DataError("--samples needs --images: without images there are none to choose from.")
+    checkpoint = read_complete(options.file)
+    measured = labels = shown = None
+    notes: tuple[Note, ...] = ()
+    if options.images is not None:
+        title, images = _test_images(options.images, options.samples, checkpoint)
+        measured = _measured(checkpoint, images)
+        labels = images.labels
+        shown = images.images if isinstance(images, LabelledImages) else None
+        notes = (fact("counted on", title), *_facts_of(measured, labels))
+    baselines: tuple[BaselineCounts, ...] = ()
+    if options.baselines is not None:
+        n_input = checkpoint.architecture.n_input
+        baselines = load_baseline(options.baselines, labels, n_input)
+    try:
+        inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
+    except ArtifactError as error:
+        raise ArtifactError(f"{options.file}: {error}") from error
+    if baselines:  # given to be compared with, in place of published ones
+        inputs = replace(inputs, published=())
+    return replace(inputs, notes=notes)
+
+
+def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
+    """What the network does on samples, encoded as those that it was trained on: from its own seed,
+    or the default where it records none."""
+    recorded: int | None = checkpoint.section("spikejoule").get("seed")
+    seed = DEFAULT_SEED if recorded is None else recorded
+    events = encode_samples(checkpoint.encoder, samples, seed, "test").events
+    return measure_network(
+        checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
+    )
+
+
+def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
+    """Accuracy and spikes on the images that were given."""
+    found = accuracy(int((measured.predictions == labels).sum()), len(labels))
+    means = measured.counts.means.items()
+    return [
+        fact(
+            "classified correctly",
+            f"{found.percent:.2f} % ({found.low_percent:.2f} to {found.high_percent:.2f})",
+        ),
+        *(fact(f"spikes per inference: {name}", f"{mean:,.2f}") for name, mean in means),
+    ]
+
+
+def _test_images(
+    source: str, n_samples: int | None, checkpoint: CompleteCheckpoint
+) -> tuple[str, Samples]:
+    """The data set's title and its first `n_samples` test images, reduced as those that the network
+    was trained on, or samples of an event file."""
+    here = Path.cwd()
+    places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
+    file = places.resolved(source)
+    test: Samples
+    if file.is_file():
+        title, test = samples_of_file(file)
+    else:
+        dataset = load_dataset(source, places, asked_by="--images")
+        data = checkpoint.section("spikejoule").get("data") or {}
+        reduction = data.get("crop_pixels") or 0, data.get("average_pixels") or 1
+        if isinstance(dataset.test, LabelledImages):
+            dataset = dataset.reduced(*reduction)
+        title, test = dataset.title, dataset.test
+    what = f"test {test.subject.samples} of {source}"
+    return title, test.select(first_samples(n_samples, len(test), what))
+
+
+def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
+    """What a graph does on the events."""
+    if options.events is None:
+        raise DataError("--events is needed: a graph is run on the spikes of its input.")
+    network = read_nir(options.file)
+    given = given_events(options.events, options.step_us, options.samples)
+    run = run_graph(network, given.events, given_conventions(options))
+    notes = given.notes
+    baselines: list[BaselineCounts] = []
+    not_counted: tuple[str, ...] = ()
+    if options.against is not None:
+        baseline_run = _baseline_run(run, given, options.against)
+        assert given.labels is not None
+        baselines = [baseline_run.counts(given.labels)]
+        not_counted = tuple(baseline_run.run.not_counted)
+        notes = (*notes, *baseline_run.run.notes)
+    inputs = graph_inputs(
+        run,
+        given.title,
+        given.labels,
+        given.subject,
+        given.step_ms,
+        verified=verified_words(options.file, run.conventions),
+        baselines=baselines,
+    )
+    inputs = replace(inputs, notes=(*inputs.notes, *notes), not_counted=not_counted)
+    for note in inputs.cautions:
+        sys.stderr.write(f"warning: {sentence(note, with_label=False)}\n")
+    return inputs
+
+
+def _baseline_run(run: GraphRun, given: GivenEvents, text: str) -> "BaselineRun":
+    """A conventional network, to run on the mean of each sample's events over time."""
+    from spikejoule.pricing.conventional import BaselineRun  # needs torch, a graph alone does not
+
+    if given.labels is None or run.predictions is None:
+        raise DataError(
+            "--against needs labels, since networks are compared at an accuracy of both: give an "
+            "event file, and a graph whose output fires."
+        )
+    events = given.events
+    rates = (class_counts(events) / events.n_steps).astype(np.float32)
+    shape = (events.n_samples, *run.network.input.out_shape)
+    return BaselineRun(given_network(text), rates.reshape(shape))
