@@ -7,7 +7,9 @@ Read the page `README.md` for the answer, and `python -m studies.verdict --help`
     project      what is read of a project: prices, parameters, runs
     recording    recorded networks from the runs of an MLflow store
     outside      networks of others, added to the recorded ones
-    statistics   draws over seeds, images and accuracies; fronts; verdicts
+    statistics   draws over seeds, images and accuracies, and the fronts in each
+    verdicts     the outcome of all draws, by price list and accuracy
+    counts       operations behind the energies, and verdicts without price lists
     published    the conventional networks that every run is compared with
     sentences    the verdicts in words
     page         the parts of pages that state the verdicts

@@ -24,7 +24,7 @@ from studies.verdict.outside import Images, outside_networks
 from studies.verdict.project import Project
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
-from studies.verdict.statistics import Verdict, verdict_columns, verdicts
+from studies.verdict.verdicts import Verdict, verdict_columns, verdicts
 
 DEFAULT_DATA: Final = "mnist"
 """The data of the study's own tables and page."""

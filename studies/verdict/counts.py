@@ -12,7 +12,7 @@ from typing import Final
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.ledger import SPIKING
 from studies.verdict.networks import DEVIATION, VALUE, RecordedNetwork
-from studies.verdict.statistics import Verdict, verdicts
+from studies.verdict.verdicts import Verdict, verdicts
 
 FLOATS: Final = "45nm-fp32"
 INTEGERS: Final = "45nm-int32"

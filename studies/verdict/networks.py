@@ -47,6 +47,11 @@ class RecordedEnergy:
         """Half-way between both ends, which are equal unless prices are ranges."""
         return (self.low_pj + self.high_pj) / 2
 
+    @property
+    def relative_deviation(self) -> float:
+        """The standard deviation as a share of the upper end."""
+        return self.standard_deviation_pj / self.high_pj if self.high_pj else 0.0
+
 
 class RecordedNetwork(Row):
     """A network in one way of running it: a row of a table of recorded networks.

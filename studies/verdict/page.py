@@ -16,7 +16,7 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING
 from studies.verdict.counts import events_per_mac, priced_by_width
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.sentences import OUTCOMES, ratio_words, sentences, short_joules
-from studies.verdict.statistics import LEVELS_PERCENT, Verdict, verdicts
+from studies.verdict.verdicts import LEVELS_PERCENT, Verdict, verdicts
 
 ROOT: Final = FOLDER.parents[1]
 SUMMARY: Final = ROOT / "README.md"

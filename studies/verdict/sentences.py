@@ -11,11 +11,8 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.tracking.listing import Column, frame_text
 from studies.verdict.networks import RecordedNetwork
-from studies.verdict.statistics import (
-    CROSSING_LEVELS,
-    ENOUGH_SEEDS,
-    Verdict,
-)
+from studies.verdict.statistics import ENOUGH_SEEDS
+from studies.verdict.verdicts import CROSSING_LEVELS, Verdict
 
 OUTCOMES: Final = {
     "snn": "spiking wins",

@@ -11,7 +11,7 @@ from studies.verdict.__main__ import write_verdicts
 from studies.verdict.counts import Counts, counts_of
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.sentences import sentences
-from studies.verdict.statistics import Verdict, verdicts
+from studies.verdict.verdicts import Verdict, verdicts
 
 COMPARISON = page.ROOT / "docs" / "explanation" / "comparison.md"
 

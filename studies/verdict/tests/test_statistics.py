@@ -9,17 +9,8 @@ import pytest
 
 from spikejoule.energy import BootstrapSettings
 from studies.verdict.networks import RecordedNetwork
-from studies.verdict.statistics import (
-    CROSSING_LEVELS,
-    HALF_BAND,
-    Configuration,
-    Verdict,
-    draw,
-    energy_ratios,
-    front_at,
-    last_change,
-    verdicts,
-)
+from studies.verdict.statistics import HALF_BAND, Configuration, draw, energy_ratios, front_at
+from studies.verdict.verdicts import CROSSING_LEVELS, Verdict, last_change, verdicts
 from tests.energy.by_hand import profile
 
 PLAIN = profile({"mac": 1, "addition": 1})
