@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.tools.pipeline_tools import clean_environment, run
 from tests.tools.without_torch import needs_torch
 
@@ -16,7 +18,8 @@ SAYS = {
 
 
 @needs_torch
-def test_all_are_run_and_short(repository: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_each_says_what_it_found(repository: Path, tmp_path: Path) -> None:
     scripts = {script.stem: script for script in (repository / "examples").glob("*.py")}
     assert scripts.keys() == SAYS.keys()
     # In one process, but each as a script: importing torch takes longer than they do.

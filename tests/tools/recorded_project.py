@@ -114,7 +114,7 @@ def with_environment(folder: Path) -> Path:
 def build_environment(folder: Path, *extras: str) -> None:
     """Put an environment there that make takes for its own, with some extras installed."""
     environment = folder / ".venv"
-    environment.unlink()
+    environment.unlink(missing_ok=True)
     environment.mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
         (environment / part).symlink_to(Path(sys.prefix) / part)

@@ -222,6 +222,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_process_elsewhere_answers_the_same_by_the_code_beside_the_weights(
     folder: Path, model: Any, images: np.ndarray, tmp_path: Path
 ) -> None:

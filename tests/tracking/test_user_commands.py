@@ -1,7 +1,6 @@
 """Commands for users print: recorded tables, pages and pictures are replaced by `make record`."""
 
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from studies.verdict.tests.runs import networks, record_networks
 from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, git, run
+from tests.tools.recorded_project import build_environment
 from tests.tools.without_torch import needs_torch
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -23,11 +23,7 @@ def clone(tmp_path: Path, repository: Path, empty_database: Path) -> tuple[Path,
     shutil.copy(empty_database, folder)
     for seed in (42, 43):
         record_networks(folder, f"lean-{seed}", networks(seed, large=True), seed)
-    (folder / ".venv").mkdir()
-    for part in ("bin", "lib", "pyvenv.cfg"):
-        (folder / ".venv" / part).symlink_to(Path(sys.prefix) / part)
-    # Newer than what make compares it with: nothing is installed.
-    (folder / ".venv" / ".installed").touch()
+    build_environment(folder)
     return folder, {**environment, "PYTHONPATH": f"{folder / 'src'}:{folder}"}
 
 

@@ -4,9 +4,11 @@ What goes wrong here is one warning and ends no work: `publishing.publish` recor
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import psutil
@@ -85,10 +87,13 @@ class LiveRun:
         # thread's own, and the worker imports it with MLflow.
         import requests  # noqa: F401
 
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spikejoule-run")
+        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        # A daemon: a store that does not answer does not keep the stage from ending.
+        self._worker = threading.Thread(target=self._work, name="spikejoule-run", daemon=True)
 
     def __enter__(self) -> Self:
-        self._start(self._write)
+        self._worker.start()
+        self._jobs.put(self._write)
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
@@ -99,9 +104,9 @@ class LiveRun:
         elif error is not None:
             status = "FAILED"
             tags = {FAILURE_TAG: f"stage train: {str(error) or kind.__name__}"}
-        last = self._start(self._end, status, tags)
-        wait([last], _LAST_SECONDS)
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._jobs.put(partial(self._end, status, tags))
+        self._jobs.put(None)
+        self._worker.join(_LAST_SECONDS)
 
     def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
         """After each step: nothing to show."""
@@ -109,7 +114,7 @@ class LiveRun:
     def on_epoch(self, record: Any, seconds: float) -> None:
         """After each epoch's validation."""
         self._rows.append(epoch_row(record.entry(), self._layer_names))
-        self._start(self._write)
+        self._jobs.put(self._write)
 
     def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
         """Before a training resumes: all epochs so far, of which the run may lack some."""
@@ -120,12 +125,11 @@ class LiveRun:
         """The trained network is written: by its digest `publish` finds the run, and ends it."""
         self._trained = {TRAINED_TAG: file_digest(path, "sha256")}
 
-    def _start(self, work: Any, *arguments: Any) -> Future[None]:
-        """Have the worker do something; the first failure is a warning."""
-
-        def attempt() -> None:
+    def _work(self) -> None:
+        """Do one job after another, until there are no more; the first failure is a warning."""
+        for job in iter(self._jobs.get, None):
             try:
-                work(*arguments)
+                job()
             # Whatever a server, a database or a disk answers.
             except Exception as error:
                 if not self._has_warned:
@@ -135,8 +139,6 @@ class LiveRun:
                         "the run cannot be followed at %s (%s); the work continues.", where, reason
                     )
                 self._has_warned = True
-
-        return self._worker.submit(attempt)
 
     def _write(self) -> "MlflowClient":
         """Add the epochs that the run lacks, in a run that is begun first."""
