@@ -1,16 +1,18 @@
 """The file of variants, from which a verdict over many runs is made.
 
-For variant k of K it holds `text`
-[K, 3] (side, network, how it is run), `accuracies` float64 [K, 2] in percent (validation, test; NaN
-is not allowed, so one that is not known is -1), `widths` int64 [K, 2] (bits of a weight; 1 for
-integers), `sha256` [K] (checksum of its weights), and of its C columns `k.columns` [C, 2] (term,
-place), `k.sizes` int64 [C, 3] (width, bits of its memory, bits of its layer's parameters) and the
-counts of N images: `k.constant` int64 [C], -1 where they vary, and those that do, `k.varying`
-uint32 [N, C'].
+For variant k of K it holds:
+
+    text        [K, 3]          side, network, how it is run
+    accuracies  float64 [K, 2]  validation and test, in percent; -1 for one that is not known
+    widths      int64 [K, 2]    bits of a weight; 1 for integers
+    sha256      [K]             checksum of its weights
+    k.columns   [C, 2]          term and place of its C columns
+    k.sizes     int64 [C, 3]    width, bits of its memory, bits of its layer's parameters
+    k.constant  int64 [C]       counts that are those of every image; -1 where they vary
+    k.varying   uint32 [N, C']  those that vary, of N images
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
 import numpy as np
@@ -25,7 +27,6 @@ from spikejoule.network.quantisation import FLOAT_BITS
 
 _UNKNOWN: Final = -1.0
 _VARIES: Final = -1
-_OF_EACH: Final = ("columns", "sizes", "constant", "varying")
 VARIANTS = ArrayFile(
     "spikejoule/contenders/1",
     {
@@ -56,41 +57,59 @@ def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
         "widths": np.array(widths, np.int64),
         "sha256": np.array([one.weights_sha256 for one in variants], dtype=np.str_),
     }
-    for number, one in enumerate(variants):
-        columns, counts = one.operations.columns, one.operations.counts
-        if one.operations.n_images is None or counts.max(initial=0) > np.iinfo(np.uint32).max:
-            raise ValueError(f"{one.name} is known as a mean alone, or has counts of 2**32 or more")
+    for number, variant in enumerate(variants):
+        columns, counts = variant.operations.columns, variant.operations.counts
+        if variant.operations.n_images is None or counts.max(initial=0) > np.iinfo(np.uint32).max:
+            raise ValueError(
+                f"{variant.name} is known as a mean alone, or has counts of 2**32 or more"
+            )
         varies = (counts != counts[:1]).any(axis=0)
-        stored = (
-            np.array([(each.term, each.place) for each in columns], dtype=np.str_),
-            np.array([(each.bits, each.memory_bits, each.parameters_bits) for each in columns]),
-            np.where(varies, _VARIES, counts[0]),
-            counts[:, varies].astype(np.uint32),
-        )
-        arrays |= {f"{number}.{name}": each for name, each in zip(_OF_EACH, stored, strict=True)}
+        places = [(column.term, column.place) for column in columns]
+        sizes = [(column.bits, column.memory_bits, column.parameters_bits) for column in columns]
+        arrays[f"{number}.columns"] = np.array(places, dtype=np.str_)
+        arrays[f"{number}.sizes"] = np.array(sizes)
+        arrays[f"{number}.constant"] = np.where(varies, _VARIES, counts[0])
+        arrays[f"{number}.varying"] = counts[:, varies].astype(np.uint32)
     VARIANTS.write(path, arrays)
 
 
 def load_variants(path: FilePath) -> tuple[Variant, ...]:
     """Read a file of `save_variants`; ArtifactError if it is missing or damaged."""
-    arrays, found = VARIANTS.read(path), []
-    digests = arrays["sha256"].tolist() if "sha256" in arrays else [""] * len(arrays["text"])
+    arrays = VARIANTS.read(path)
     try:
-        for number, (side, network, method) in enumerate(arrays["text"].tolist()):
-            if side not in get_args(Side):
-                raise ValueError(f"a network of the side {side!r}")
-            places, sizes, constant, varying = (arrays[f"{number}.{name}"] for name in _OF_EACH)
-            counts = np.broadcast_to(constant, (len(varying), len(constant))).copy()
-            counts[:, constant == _VARIES] = varying
-            columns = [
-                Column(*place, *widths)
-                for place, widths, _ in zip(places.tolist(), sizes.tolist(), constant, strict=True)
-            ]
-            percents, bits = arrays["accuracies"][number].tolist(), arrays["widths"][number, 0]
-            accuracies = None if _UNKNOWN in percents else Accuracies(*percents)
-            operations = OperationCounts(tuple(columns), counts, 1)
-            variant = Variant(side, network, method, accuracies, int(bits), operations)
-            found.append(replace(variant, weights_sha256=digests[number]))
+        return tuple(_variant_of(arrays, number) for number in range(len(arrays["text"])))
     except (KeyError, ValueError) as error:
         raise ArtifactError(f"{path}: variants do not fit each other: {error}.") from error
-    return tuple(found)
+
+
+def _variant_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Variant:
+    """A variant by its number; KeyError or ValueError if its arrays do not fit each other."""
+    side, network, method = arrays["text"][number].tolist()
+    if side not in get_args(Side):
+        raise ValueError(f"a network of the side {side!r}")
+    percents = arrays["accuracies"][number].tolist()
+    return Variant(
+        side=side,
+        network=network,
+        method=method,
+        accuracies=None if _UNKNOWN in percents else Accuracies(*percents),
+        weight_bits=int(arrays["widths"][number, 0]),
+        operations=_operations_of(arrays, number),
+        # Files from before checksums have none.
+        weights_sha256=arrays["sha256"][number].item() if "sha256" in arrays else "",
+    )
+
+
+def _operations_of(arrays: Mapping[str, NDArray[Any]], number: int) -> OperationCounts:
+    constant, varying = arrays[f"{number}.constant"], arrays[f"{number}.varying"]
+    counts = np.broadcast_to(constant, (len(varying), len(constant))).copy()
+    counts[:, constant == _VARIES] = varying
+    places = arrays[f"{number}.columns"].tolist()
+    sizes = arrays[f"{number}.sizes"].tolist()
+    columns = [
+        Column(term, place, bits, memory_bits, parameters_bits)
+        for (term, place), (bits, memory_bits, parameters_bits), _ in zip(
+            places, sizes, constant, strict=True
+        )
+    ]
+    return OperationCounts(tuple(columns), counts, 1)
