@@ -180,7 +180,7 @@ def test_every_module_needs_what_is_declared(name: str, request: pytest.FixtureR
         (("inspect", "checkpoint.pth"), "torch", "torch"),
         (("publish", "graph.nir", *HOW), "mlflow", "pipeline"),
         (("runs", "project"), "mlflow", "pipeline"),
-        (("search", "project"), "submitit", "search"),
+        (("search", "project"), "optuna", "search"),
     ],
 )
 def test_commands_of_the_extras_say_so(

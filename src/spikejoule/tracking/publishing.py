@@ -151,10 +151,12 @@ def _publish(
     """The id of the run that holds the result, and whether it was added now."""
     shown = _shown_run(record, client, experiment_id, own)
     known = {RESULT_TAG: record.result_id}
+    # The result is there: what was shown of this training is nothing new.
     if finished := runs_with(client, experiment_id, known, ("FINISHED",)):
         if shown is not None:
-            delete_run(client, experiment_id, shown.info.run_id)  # it has shown nothing new
+            delete_run(client, experiment_id, shown.info.run_id)
         return str(finished[0].info.run_id), False
+    # Else the run that was shown is completed, or a new one is made.
     tags = {**record.tags, **own, **known}
     run = begin_run(client, experiment_id, shown, tags, record.parameters)
     run_id = run.info.run_id
@@ -168,6 +170,7 @@ def _publish(
         end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
     end_run(client, run_id, "FINISHED", record.metrics)
+    # A finished run needs no process that keeps it alive.
     for tag in {HOST_TAG, PROCESS_TAG} | ({TRAINING_TAG} & run.data.tags.keys()):
         client.delete_tag(run_id, tag)
     return run_id, True
@@ -180,14 +183,16 @@ def _shown_run(
     trained = record.tags.get(TRAINED_TAG)
     if trained is None:
         return None
-    known, unfinished = {TRAINED_TAG: trained}, ("RUNNING", "KILLED", "FAILED")
-    left = [
+    unfinished = ("RUNNING", "KILLED", "FAILED")
+    candidates = [
         run
-        for run in runs_with(client, experiment_id, known, unfinished)
+        for run in runs_with(client, experiment_id, {TRAINED_TAG: trained}, unfinished)
         if has_parameters(run, record.parameters)
-        and (run.info.status != "RUNNING" or run.data.tags.get(PROCESS_TAG) == own[PROCESS_TAG])
     ]
-    return min(left, key=lambda run: run.info.status != "RUNNING", default=None)
+    for run in candidates:
+        if run.info.status == "RUNNING" and run.data.tags.get(PROCESS_TAG) == own[PROCESS_TAG]:
+            return run
+    return next((run for run in candidates if run.info.status != "RUNNING"), None)
 
 
 def publish_outputs(

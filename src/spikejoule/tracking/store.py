@@ -155,26 +155,33 @@ def opened(store: Store, to_write: bool = True) -> Iterator["tuple[MlflowClient,
     Raises StoreError if runs are to be written in a project that was moved or copied, so that the
     experiment keeps its files elsewhere.
     """
+    _set_mlflow_up()
+    from mlflow import MlflowClient
+
+    store.lock_path.parent.mkdir(parents=True, exist_ok=True)
+    # A group that may write into the database may lock it, whoever created it.
+    with FileLock(store.lock_path, timeout=_LOCK_SECONDS, mode=0o664):
+        if store.database is not None and not store.database.exists():
+            _create(store.database)
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        experiment = _experiment(client, store)
+        if to_write:
+            _check_not_moved(store, experiment.artifact_location)
+        close_abandoned_runs(client, experiment.experiment_id)
+        yield client, str(experiment.experiment_id)
+
+
+def _set_mlflow_up() -> None:
+    """Import MLflow, which takes two seconds: quiet, without telemetry, in bounded time."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    import mlflow.store.db.utils  # two seconds, so only where it is used
+    import mlflow.store.db.utils
 
     mlflow.store.db.utils.MAX_RETRY_COUNT = _TRIES
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # They log, one with a traceback, one with secrets, what they raise as well.
     for name in ("mlflow.store.db", "mlflow.utils.databricks_utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    store.lock_path.parent.mkdir(parents=True, exist_ok=True)
-    # A group that may write into the database may lock it, whoever created it.
-    with FileLock(store.lock_path, timeout=_LOCK_SECONDS, mode=0o664):
-        if store.database is not None and not store.database.exists():
-            _create(store.database)
-        client = mlflow.MlflowClient(tracking_uri=store.tracking_uri)
-        experiment = _experiment(client, store)
-        if to_write:
-            _check_not_moved(store, experiment.artifact_location)
-        close_abandoned_runs(client, experiment.experiment_id)
-        yield client, str(experiment.experiment_id)
 
 
 @contextmanager
