@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import weights_digest
+from spikejoule.baselines.counts import BaselineCounts, weights_digest
 from spikejoule.cli.given import of_file
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.provenance import content_digest, file_digest
@@ -188,17 +188,9 @@ class Images:
         return [self._spiking(test.activity, accuracies)]
 
     def _conventional_module(self, module: Any, file: str) -> Sequence[Variant]:
-        from spikejoule.pricing.conventional import BaselineRun
-
-        percents = []
-        for split in (self.validation, self.test):
-            run = BaselineRun(module, split.scaled_images())
-            counts = run.counts(split.samples.labels.astype(np.int64))
-            percents.append(split.accuracy_percent(run.run.all_scores, file))
-            check_counted(file, run.run.watch.not_counted)
-        counts = replace(
-            counts, validation_accuracy_percent=percents[0], accuracy_percent=percents[1]
-        )
+        validation = counted_baseline(module, file, self.validation)
+        test = counted_baseline(module, file, self.test)
+        counts = replace(test, validation_accuracy_percent=validation.accuracy_percent)
         return baseline_variants((counts,), len(self.test.samples))
 
     def _spiking(self, activity: Activity, accuracies: Accuracies) -> Variant:
@@ -207,6 +199,17 @@ class Images:
         operations = count_operations(activity, encoding)
         name = network_name(activity.network, self.encoder.name)
         return Variant(SPIKING, name, WHOLE_WINDOW, accuracies, FLOAT_BITS, operations)
+
+
+def counted_baseline(module: Any, file: str, split: Split) -> BaselineCounts:
+    """What a conventional module multiplies on the images of a split, and how well it answers."""
+    from spikejoule.pricing.conventional import BaselineRun
+
+    baseline = BaselineRun(module, split.scaled_images())
+    counts = baseline.counts(split.samples.labels.astype(np.int64))
+    check_counted(file, baseline.run.watch.not_counted)
+    percent = split.accuracy_percent(baseline.run.all_scores, file)
+    return replace(counts, accuracy_percent=percent)
 
 
 def check_counted(file: str, not_counted: Sequence[str]) -> None:
