@@ -57,7 +57,9 @@ GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
 
 def least(run: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
     """Least wall-clock and processor seconds of the rounds, and what the last one gave."""
-    found, wall, processor = run(), [], []
+    found = run()
+    wall = []
+    processor = []
     for _ in range(rounds):
         before = time.process_time()
         seconds, found = timed(run)
@@ -81,7 +83,8 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
     torch.set_num_threads(numba.get_num_threads())
     make, density = GRAPHS[name]
     # Loading is timed on neither side.
-    network, module = network_of(make()), nirtorch.module_of(make(), DT)
+    network = network_of(make())
+    module = nirtorch.module_of(make(), DT)
     shape = network.input.out_shape
     generator = np.random.default_rng(0)
     spikes = generator.random((samples, steps, *shape)) < density
@@ -111,7 +114,8 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
 def measure_many(samples: int, steps: int = 10) -> dict[str, Any]:
     """Seconds of pricing a convolutional graph, and the most memory of this process until then."""
     make, density = GRAPHS["digits_cnn"]
-    network, generator = network_of(make()), np.random.default_rng(0)
+    network = network_of(make())
+    generator = np.random.default_rng(0)
     places = (samples, steps, network.n_input)
     drawn = generator.integers(0, 100, places, dtype=np.uint8)
     events = EventList.from_dense(drawn < 100 * density)
@@ -132,7 +136,8 @@ def measure_counting(rounds: int) -> dict[str, Any]:
     from spikejoule.pricing.running import Run
 
     torch.set_num_threads(1)
-    model, x = model_of(), (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
+    model = model_of()
+    x = (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
     run = Run(model, Known.of(model), 0, "price")
 
     def own() -> None:
@@ -165,7 +170,8 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if missing:
         raise SpikejouleError(f"{missing[0]} is not installed: pip install -e '.[bench]'.")
     numba.set_num_threads(arguments.threads)
-    samples, steps = arguments.samples, arguments.steps
+    samples = arguments.samples
+    steps = arguments.steps
     many = measure_many(arguments.many)  # first, since later peaks are not of its memory
     rows = [measure_graph(name, samples, steps, arguments.rounds) for name in arguments.graphs]
     content = {

@@ -84,7 +84,8 @@ def initial_state(job: Job) -> dict[str, np.ndarray]:
 
     Every row starts from these same numbers, so that no row has fewer spikes to work on by luck.
     """
-    generator, shapes = np.random.default_rng(job.seed), job.network.parameter_shapes()
+    generator = np.random.default_rng(job.seed)
+    shapes = job.network.parameter_shapes()
     state = {}
     for name, shape in shapes.items():
         bound = 1.0 / np.sqrt(math.prod(shapes[name.replace("bias", "weight")][1:]))

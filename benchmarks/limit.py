@@ -101,7 +101,9 @@ class AdditionArrays(NamedTuple):
 
 @numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add(stream, arrays, bounds):
-    samples, groups, group_samples = stream.samples, stream.groups, stream.group_samples
+    samples = stream.samples
+    groups = stream.groups
+    group_samples = stream.group_samples
     n_samples = samples.size - 1
     only_row = np.zeros(1, np.int32)
     for lane in numba.prange(bounds.size - 1):
@@ -115,7 +117,8 @@ def _add(stream, arrays, bounds):
                     accumulate_rows(
                         arrays.currents, 0, arrays.stride, block, events, arrays.weights
                     )
-                first, last = groups[group], groups[group + 1]
+                first = groups[group]
+                last = groups[group + 1]
                 events_of_group = BySource(
                     stream.active[first:last],
                     stream.firsts[first : last + 1],
@@ -156,7 +159,8 @@ def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurem
     event engine has after as many epochs as its own measurement warms it up with.
     """
     state, layers = epoch_events(job, data, plan)
-    prepared, lanes = prepare_additions(state, layers), numba.get_num_threads()
+    prepared = prepare_additions(state, layers)
+    lanes = numba.get_num_threads()
 
     def additions() -> None:
         for stream, arrays in prepared:

@@ -125,7 +125,8 @@ def trained(images: np.ndarray, labels: np.ndarray, batches: int) -> tuple[Event
 
 def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
     """Microseconds per image of each part; see the module."""
-    job, labels = row.job, row.labels
+    job = row.job
+    labels = row.labels
     of_calls: Seconds = defaultdict(list)
     of_pieces: Seconds = defaultdict(list)
     for seconds in (of_calls, of_pieces):
@@ -166,7 +167,8 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The parts, and a table of them."""
     data, title = load_benchmark_images(arguments.allow_small)
     numba.set_num_threads(THREADS)
-    images, labels = data["train_images"], data["train_labels"]
+    images = data["train_images"]
+    labels = data["train_labels"]
     found = profile(*trained(images, labels, arguments.batches))
     rows = [(name, f"{value:.2f}") for name, value in found.items()]
     content = {"data": title, "machine": describe(THREADS), "us_per_image": found}

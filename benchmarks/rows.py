@@ -70,17 +70,21 @@ def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
     row.prepare(data["train_images"][few], data["train_labels"][few])
     indices = np.arange(len(row.labels))
     first_losses, _ = _several(row.train_batch, indices, job.batch_size, 0, FIRST_BATCHES)
-    row, least = build(name, job), plan.least_seconds
+    row = build(name, job)
+    least = plan.least_seconds
     row.prepare(data["train_images"], data["train_labels"])
     order = np.random.default_rng(plan.order_seed).permutation(len(data["train_labels"]))
     size = min(job.batch_size, len(order))
     if hasattr(row, "train_epoch"):
-        train, size = row.train_epoch, len(order)
-        infer, inferred = row.infer_all, len(data["test_labels"])
+        train = row.train_epoch
+        size = len(order)
+        infer = row.infer_all
+        inferred = len(data["test_labels"])
         times, inferences, least = (plan.warmup_epochs, plan.epochs), (1, 5 * plan.epochs), 0.0
     else:
         train = row.train_batch
-        infer, inferred = row.infer_batch, row.inference_batch_size
+        infer = row.infer_batch
+        inferred = row.inference_batch_size
         times = inferences = (plan.warmup_batches, plan.batches)
     losses, seconds = _several(train, order, size, *times, least)
     row.prepare(data["test_images"], data["test_labels"])
@@ -109,7 +113,8 @@ def _several(
 
     There are `times` of them, and more until they have taken `least_seconds` together.
     """
-    size, number = min(size, len(indices)), 0
+    size = min(size, len(indices))
+    number = 0
     results: list[Any] = []
     seconds: list[float] = []
     while len(results) < times or sum(seconds) < least_seconds:
@@ -129,7 +134,8 @@ def measure_row(name: str, job: Job, plan: Plan, images: Path, threads: int) -> 
     numba. Raises SpikejouleError if it fails, or if its library is not installed.
     """
     variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    start, foreign = time.perf_counter(), foreign_busy_seconds()
+    start = time.perf_counter()
+    foreign = foreign_busy_seconds()
     try:
         with (
             patch.dict(os.environ, dict.fromkeys(variables, str(threads))),

@@ -138,7 +138,8 @@ def measure_job(
         for name in names:
             measurement = measure_row(name, job, of_round, images, arguments.threads)
             measurements[name].append(measurement)
-            foreign, seconds = measurement.foreign_cores, np.median(measurement.epoch_seconds)
+            foreign = measurement.foreign_cores
+            seconds = np.median(measurement.epoch_seconds)
             if foreign > DISTURBED_CORES:
                 logger.warning("%s was disturbed: others used %.1f cores meanwhile", name, foreign)
             logger.info("%s, round %d: %s %.2f s per epoch", job.name, number + 1, name, seconds)
@@ -152,7 +153,8 @@ def check_losses(measurements: Mapping[str, Sequence[Measurement]]) -> None:
     Sums in another order may move a membrane potential over the threshold, or back.
     """
     losses = {name: of[0].first_loss for name, of in measurements.items() if name != LIMIT}
-    low, high = min(losses.values(), default=0.0), max(losses.values(), default=0.0)
+    low = min(losses.values(), default=0.0)
+    high = max(losses.values(), default=0.0)
     if high > low * (1 + SAME_LOSS):
         raise SpikejouleError(f"the rows do not do the same job: their first losses are {losses}")
 
@@ -226,7 +228,8 @@ def speed_table(summary: Mapping[str, Any]) -> str:
     "times" are of the seed's loop where it is a row, else of the fastest peer.
     """
     header = ("row", "s per epoch", "times", "images timed", "images/s", "times", "peak MiB")
-    inference, timed = summary["inference"], summary["images_timed"]
+    inference = summary["inference"]
+    timed = summary["images_timed"]
     seconds = {name: of["median"] for name, of in summary["spread"]["training"].items()}
     base = "seed_loop" if "seed_loop" in seconds else summary["ratios"].get("fastest_peer")
     cells = []

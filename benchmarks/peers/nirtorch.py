@@ -37,14 +37,17 @@ class Neurons(torch.nn.Module):
         super().__init__()
         self.threshold = _tensor(node.v_threshold)
         if isinstance(node, nir.IF):
-            self.keep, self.gain = torch.ones(()), dt * _tensor(node.r)
+            self.keep = torch.ones(())
+            self.gain = dt * _tensor(node.r)
         else:
             tau = _tensor(node.tau_mem if isinstance(node, nir.CubaLIF) else node.tau)
-            self.keep, self.gain = 1 - dt / tau, dt / tau * _tensor(node.r)
+            self.keep = 1 - dt / tau
+            self.gain = dt / tau * _tensor(node.r)
         self.keep_current: Tensor | None = None
         if isinstance(node, nir.CubaLIF):
             tau = _tensor(node.tau_syn)
-            self.keep_current, self.gain_current = 1 - dt / tau, dt / tau * _tensor(node.w_in)
+            self.keep_current = 1 - dt / tau
+            self.gain_current = dt / tau * _tensor(node.w_in)
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         v, current = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
@@ -68,7 +71,8 @@ def module_of(graph: nir.NIRGraph, dt: float) -> torch.nn.Module:
 
 def run(module: torch.nn.Module, inputs: Tensor) -> Tensor:
     """Output spikes [T, B, n] of input spikes [T, B, ...]."""
-    state, outputs = None, []
+    state = None
+    outputs = []
     with torch.no_grad():
         for step in inputs:
             output, state = module(step, state)

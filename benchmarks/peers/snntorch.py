@@ -32,7 +32,8 @@ class SnnTorch(TorchPeer):
         return spikegen.rate(self.probabilities(indices), num_steps=self.job.time_window)
 
     def neurons_fire(self, number: int, currents: torch.Tensor) -> torch.Tensor:
-        zeros, neuron = torch.zeros_like(currents[0]), self.neurons[number]
+        zeros = torch.zeros_like(currents[0])
+        neuron = self.neurons[number]
         # Potentials, and before them the spikes that come back to a recurrent layer.
         state = (zeros, zeros) if isinstance(neuron, RLeaky) else (zeros,)
         spikes = []

@@ -48,7 +48,8 @@ class SpikingJelly(TorchPeer):
 
     def _node(self, step_mode: str) -> neuron.LIFNode | neuron.IFNode:
         slope = self.job.surrogate_slope
-        constant, arctangent = surrogate.LeakyKReLU(leak=slope, k=slope), surrogate.ATan(slope)
+        constant = surrogate.LeakyKReLU(leak=slope, k=slope)
+        arctangent = surrogate.ATan(slope)
         settings: dict[str, Any] = {
             "v_threshold": self.job.threshold,
             "v_reset": 0.0 if self.job.reset == "zero" else None,

@@ -4,8 +4,6 @@ import json
 import logging
 import re
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +16,10 @@ import torch
 from benchmarks import profile
 from benchmarks.__main__ import main
 from benchmarks.job import CONVOLUTIONAL_JOB, LATENCY_JOB, RECURRENT_JOB, SEED_JOB, Job
-from benchmarks.limit import AdditionArrays, AdditionStream, add_events, measure_limit
-from benchmarks.machine import foreign_busy_seconds
+from benchmarks.limit import AdditionArrays, AdditionStream, add_events
 from benchmarks.measurement import Measurement, Plan
-from benchmarks.rows import build, measure_row, rows_of
-from benchmarks.speed import check_losses, speed_table, summarize
+from benchmarks.rows import build, measure_row
+from benchmarks.speed import check_losses, summarize
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.events import EventList
@@ -175,23 +172,6 @@ def dense_spikes(encoded, job):
 
 @pytest.mark.parametrize("name", TORCH_ROWS)
 class TestEncoders:
-    def test_rate_is_intensity_times_max_rate(self, name):
-        job = replace(SEED_JOB, time_window=200)
-        row = build_or_skip(name, job)
-        pixels = np.zeros((40, 784), np.uint8)
-        pixels[:, :300], pixels[:, 300:500] = 255, 64
-        row.prepare(pixels, np.zeros(40, np.uint8))
-        spikes = dense_spikes(row.encode(np.arange(40)), job)
-        assert spikes.shape == (40, 200, 784)
-        assert set(np.unique(spikes)) == {0.0, 1.0}
-        for columns, intensity in ((slice(0, 300), 1.0), (slice(300, 500), 64 / 255)):
-            probability = intensity * 0.08
-            error = np.sqrt(probability * (1 - probability) / spikes[:, :, columns].size)
-            assert spikes[:, :, columns].mean() == pytest.approx(probability, abs=5 * error)
-        assert spikes[:, :, 500:].sum() == 0
-        # Steps and images are drawn independently of each other.
-        assert len(np.unique(spikes[:, :, :300].reshape(-1, 300), axis=0)) == 40 * 200
-
     def test_latency_spikes_are_this_projects(self, name, mnist5k):
         """Every level, those at the threshold and around it, and real digits: spike by spike."""
         job = LATENCY_JOB
@@ -256,42 +236,6 @@ def test_the_profile_adds_up_and_leaves_nothing_behind(digits):
     assert [getattr(*call) for call in profile.CALLS.values()] == kept
 
 
-class TestProject:
-    """The rows of this project do the same job as the peers."""
-
-    @pytest.mark.parametrize(
-        ("name", "job"),
-        [(name, job) for job in (LATENCY_JOB, CONVOLUTIONAL_JOB, RECURRENT_JOB)
-         for name in rows_of(job) if name not in ("event", "limit")],
-        ids=lambda of: of if isinstance(of, str) else of.name,
-    )  # fmt: skip
-    def test_every_row_learns_alike_from_the_same_spikes(self, name, job, mnist5k):
-        """Nothing is drawn: every row meets the same spikes, with the same weights."""
-        losses, predictions = [], []
-        for row in (build_or_skip(name, job), build("event", job)):
-            row.prepare(mnist5k.train.images[:32], mnist5k.train.labels[:32])
-            losses.append([row.train_batch(np.arange(32)) for _ in range(12)])
-            predictions.append(row.infer_batch(np.arange(32)))
-        assert losses[1][-1] < 0.95 * losses[1][0]
-        # Sums in another order may move a membrane potential over the threshold, or back.
-        np.testing.assert_allclose(losses[0], losses[1], rtol=0.01)
-        assert np.mean(predictions[0] == predictions[1]) > 0.9
-
-    @pytest.mark.parametrize("any_job", [SEED_JOB, LATENCY_JOB], ids=lambda job: job.name)
-    def test_limit_uses_the_spikes_of_the_trained_network(self, any_job, digits):
-        job = replace(any_job, n_output=4, layers=("32",), batch_size=16, time_window=20)
-        data = {"train_images": digits.images, "train_labels": digits.labels}
-        result = measure_limit(job, Plan(warmup_epochs=1, epochs=2), data)
-        assert len(result.epoch_seconds) == 3
-        inputs, hidden = result.further["events_per_sample"]
-        if job.code == "poisson":
-            expected = digits.images.reshape(80, -1).sum(1).mean() / 255 * 0.08 * 20
-        else:
-            expected = (digits.images > 102).sum() / 80
-        assert inputs == pytest.approx(expected, rel=0.05)
-        assert 0 < hidden < 32 * 20
-
-
 class TestSpeed:
     @pytest.mark.slow
     @pytest.mark.usefixtures("in_place_of_mnist")
@@ -352,37 +296,12 @@ class TestSpeed:
         assert summary["limit"]["event_time_over_limit"] == 2.0
         assert summary["memory"]["peak_mib"]["event"] == 2.0
         assert summary["foreign_cores"]["event"] == 0.25
-        table = speed_table(summary).splitlines()
-        assert len(table) == 1 + 5
-        assert table[4].split() == ["event", "0.50", "8.0", "60,000", "60,000", "60.0", "2"]
-        del measured["seed_loop"]
-        table = speed_table(summarize(measured)).splitlines()
-        assert table[3].split() == ["event", "0.50", "6.0", "60,000", "60,000", "30.0", "2"]
 
     def test_rows_that_do_another_job_are_refused(self):
         rows = {name: [Measurement([1.0], first_loss=1.0)] for name in ("dense", "event")}
         check_losses(rows | {"limit": [Measurement([1.0])]})
         with pytest.raises(SpikejouleError, match=r"not do the same job.*'snntorch': 1\.02"):
             check_losses(rows | {"snntorch": [Measurement([1.0], first_loss=1.02)]})
-
-
-def test_a_busy_neighbour_is_seen():
-    """Work of an ended child is our own; work of a process that goes on is foreign."""
-    if not Path("/proc/stat").exists():
-        pytest.skip("this system does not tell what its processors do")
-    burn = "import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
-    before = foreign_busy_seconds()
-    with subprocess.Popen(
-        [sys.executable, "-c", burn + "\nprint(flush=True)\ninput()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as child:
-        child.stdout.readline()
-        running = foreign_busy_seconds()
-        child.communicate(b"\n")
-    ended = foreign_busy_seconds()
-    assert running - before > 0.5
-    assert ended - running < -0.4
 
 
 @pytest.mark.usefixtures("in_place_of_mnist")

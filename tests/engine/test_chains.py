@@ -15,7 +15,7 @@ from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import choose_engine, engine_to_train, make_engine
-from spikejoule.engine.interface import Engine, EngineSettings, Snapshot
+from spikejoule.engine.interface import Engine, EngineSettings
 from spikejoule.network.layers import (
     ConvolutionLayer,
     DenseLayer,
@@ -215,21 +215,6 @@ def test_a_pruned_convolution_carries_fewer_events() -> None:
         reached[source] += kept[place]
     assert outcome.synaptic_events[0] == int((dense.sum(axis=(0, 1)) * reached).sum())
     assert len(outcome.synaptic_events) == 4
-
-
-@pytest.mark.parametrize("name", ["dense", "event"])
-def test_a_snapshot_continues_to_the_same_bits(name: str) -> None:
-    network = Network.of_chain((1, 6, 6), layers_of(["2c3", "2sum", "4r"]), 2)
-    state = {name: of.astype(np.float32) for name, of in state_of(network, 1).items()}
-    events, labels = EventList.from_dense(spike_trains(36, 6, 5)), np.arange(6) % 2
-    engine, other = (make_engine(name, network, state) for _ in range(2))
-    engine.train_batch(events, labels, 0.01)
-    other.restore(Snapshot.of_arrays(engine.snapshot().arrays()))
-    for each in (engine, other):
-        each.train_batch(events, labels, 0.01)
-    for parameter, values in engine.state().items():
-        assert np.array_equal(values, other.state()[parameter]), parameter
-        assert not np.array_equal(values, state[parameter]), parameter
 
 
 def test_threads_change_no_bit_of_integers_in_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:

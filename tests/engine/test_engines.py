@@ -417,10 +417,3 @@ class TestInterface:
         for chosen in (EngineSettings(), EngineSettings(engine="event")):
             engine, _ = engine_to_train(chosen, architecture, LearningSettings(), 1)
             assert (engine.name, engine.device) == ("event", "cpu")
-
-    def test_device(self) -> None:
-        assert resolve_device("cpu") == "cpu"
-        if not torch.cuda.is_available():
-            assert resolve_device("auto") == "cpu"
-        with pytest.raises(ParameterError, match="device is 'cuda:99'"):
-            resolve_device("cuda:99")

@@ -18,7 +18,6 @@ from spikejoule.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.event import event_engine
-from spikejoule.engine.fully_connected import layer_table, slots_for
 from spikejoule.engine.interface import Engine
 from spikejoule.engine.kernels import vector
 from spikejoule.engine.kernels.structures import (
@@ -28,7 +27,6 @@ from spikejoule.engine.kernels.structures import (
     NeuronConstants,
     Spikes,
 )
-from spikejoule.engine.layout import ParameterLayout
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -222,11 +220,6 @@ class TestThreads:
             assert len(found[case]) == len(THREADS)
             assert len(set(found[case])) == 1, case
         assert len({digests[0] for digests in found.values()}) == len(with_threads.CASES)
-
-    def test_a_group_that_is_too_large(self) -> None:
-        layers = layer_table(ParameterLayout.of(Network.of_layers(1, (60_000,), 1)))
-        assert [slots_for(layers, 50, 2, threads) for threads in (2, 16)] == [2, 6]
-        assert [slots_for(layers, 500, 2, threads) for threads in (2, 16)] == [2, 2]
 
 
 SMALL_KERNEL = """

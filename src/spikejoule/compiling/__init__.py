@@ -263,7 +263,8 @@ def _share_out(
     failed = cgutils.alloca_once_value(builder, cgutils.false_byte)
 
     # A thread is given its first place, as an address, and what is the same for all.
-    arrays, sizes = _BYTES.as_pointer(), _INDEX.as_pointer()
+    arrays = _BYTES.as_pointer()
+    sizes = _INDEX.as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [arrays, sizes, sizes, _BYTES])
     part = ir.Function(builder.module, kind, builder.module.get_unique_name(f"{apart.name}.part"))
     part.linkage = "internal"

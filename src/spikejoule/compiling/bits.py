@@ -57,7 +57,8 @@ def list_bit_by_bit(words, first_word, n_words, numbers, place):
         bits = np.uint64(0)
         for k in range(min(WORDS_AT_ONCE, n_words - word)):
             bits |= np.uint64(words[first_word + word + k]) << np.uint64(LANES * k)
-        first, past = word * LANES, place + population_count(bits)
+        first = word * LANES
+        past = place + population_count(bits)
         # Without a branch up to a few: how many fire is what a processor cannot predict.
         for k in range(USUAL_BITS):
             numbers[place + np.uint64(k)] = first + lowest_set_bit(bits)
@@ -88,7 +89,8 @@ def _packed(builder, values, chosen):
 
 def _append(builder, first, chosen, numbers, count):
     """Write ``first + k`` for every lane k that is chosen to ``numbers[count]`` and on."""
-    width, element = chosen.type.count, numbers.element
+    width = chosen.type.count
+    element = numbers.element
     kind = ir.VectorType(element, width)
     every = broadcast(builder, builder.trunc(first, element), width)
     every = builder.add(every, ir.Constant(kind, list(range(width))))

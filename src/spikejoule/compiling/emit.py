@@ -222,7 +222,8 @@ class Lanes:
         The series' remainder is below the rounding error of the type (degree 7 for float32, 13 for
         float64). Where the result would be a denormal number, or its products could, it is 0.
         """
-        builder, vector = self._builder, self._vector
+        builder = self._builder
+        vector = self._vector
         single = isinstance(vector.element, ir.FloatType)
         degree, fraction_bits, bias, lowest = (
             (7, 23, 127, -60.0) if single else (13, 52, 1023, -600.0)

@@ -81,7 +81,8 @@ def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
 
 
 WHITE = 255
-_BLOCK_SAMPLES, _BLOCK_COUNTS = 1024, 1 << 22
+_BLOCK_SAMPLES = 1024
+_BLOCK_COUNTS = 1 << 22
 
 
 def largest_count(samples: LabelledEvents, encoder: Encoder) -> int:

@@ -238,7 +238,8 @@ class ByLevel(Encoder):
         # Compiling takes numba, which reading parameters does not need.
         from spikejoule.encoding.kernels import LaneSpikes, collect_events
 
-        pixels, table = pixels_of(images), _table_of(self)
+        pixels = pixels_of(images)
+        table = _table_of(self)
         n_images, n_pixels = pixels.shape
         identities = identities_of(samples, n_images)
 

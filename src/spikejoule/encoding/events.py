@@ -240,7 +240,8 @@ class EventList:
         if dense.ndim != 3:
             raise ArtifactError(f"spikes have {dense.ndim} dimensions; [N, T, units] is needed")
         n_samples, n_steps, n_inputs = dense.shape
-        kind, parts = source_type(n_inputs), [np.empty(0, source_type(n_inputs))]
+        kind = source_type(n_inputs)
+        parts = [np.empty(0, source_type(n_inputs))]
         lengths = np.zeros((n_samples, n_steps), np.int64)
         # In blocks: of the places that are found numpy makes numbers of eight bytes.
         n_together = max(1, _BLOCK_PLACES // max(1, n_steps * n_inputs))

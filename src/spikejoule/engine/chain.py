@@ -54,7 +54,9 @@ class Taps:
     @classmethod
     def of(cls, connection: ConnectionLayout) -> "Taps":
         """The taps of a connection."""
-        node, source, target = connection.connection, connection.source, connection.target
+        node = connection.connection
+        source = connection.source
+        target = connection.target
         if not isinstance(node, Convolution):
             numbers = np.arange(source.positions)
             return cls(np.zeros_like(numbers), numbers, np.ones_like(numbers))
@@ -113,9 +115,11 @@ class LinkTables:
     @classmethod
     def of(cls, network: Network, layout: ConnectionLayout, sender: Plane) -> "LinkTables":
         """The tables of a connection from a population, whose elements are those of `sender`."""
-        source, target = layout.source, layout.target
+        source = layout.source
+        target = layout.target
         before = network.nodes[network.sources[layout.connection.name][0]]
-        unit_of, factor = np.arange(before.n_out), 1.0
+        unit_of = np.arange(before.n_out)
+        factor = 1.0
         if isinstance(before, Pooling):
             unit_of = before.window_of
             factor = 1 / math.prod(before.windows.kernel) if before.average else 1.0
@@ -199,7 +203,8 @@ class ChainTables:
     @classmethod
     def of(cls, layout: ParameterLayout) -> "ChainTables":
         """The links of each population, of the output's reader, and recurrent ones, joined."""
-        network, forward = layout.network, layout.forward
+        network = layout.network
+        forward = layout.forward
         planes = [Plane.of(network.input.out_shape), *(one.target for one in forward)]
         tables = [
             LinkTables.of(network, connection, sender)
@@ -278,7 +283,8 @@ def _joined_taps(tables: Sequence[LinkTables]) -> Integers:
     first_transposed = _starts([table.transposed.size for table in tables])
     joined = []
     for table, first in zip(tables, first_transposed, strict=True):
-        targets, numbers = table.taps.targets, table.taps.numbers
+        targets = table.taps.targets
+        numbers = table.taps.numbers
         target, weights, transposed = table.tap_offsets
         columns = (targets * target, numbers * weights, first + numbers * transposed)
         joined.append(np.stack(columns, axis=1))
@@ -368,7 +374,8 @@ class ChainKernels:
     def _workspace_for(self, n_steps: int) -> ChainWorkspace:
         """The workspace, allocated once for a window."""
         if self._workspace is None or self._workspace.n_steps != n_steps:
-            layout, lanes = self._layout, self._lanes
+            layout = self._layout
+            lanes = self._lanes
             n_counts = 2 + len(layout.forward) + len(layout.connections)
             self._workspace = ChainWorkspace(
                 n_steps=n_steps,
@@ -382,7 +389,8 @@ class ChainKernels:
 
     def run_layer(self, events: EventList, number: int) -> EventList:
         """See the protocol."""
-        n_steps, dtype = events.n_steps, self._arrays.parameters.dtype
+        n_steps = events.n_steps
+        dtype = self._arrays.parameters.dtype
         currents = constant_inputs(events, dtype) or no_currents(dtype)
 
         def fill(samples: slice, out: LaneSpikes) -> None:

@@ -86,7 +86,8 @@ def engine_to_train(
     from spikejoule.network.torch_twin import initial_state
 
     threads = use_threads(settings.threads)
-    neuron, integers = network.neuron.name, is_integer_chain(network)
+    neuron = network.neuron.name
+    integers = is_integer_chain(network)
     name = choose_engine(settings.engine, settings.device, neuron, integers)
     device = "cpu" if name == "event" else resolve_device(settings.device)
     if settings.engine == "auto" and name == "dense" and device == "cpu":
@@ -112,7 +113,8 @@ def run_network(
     Returns:
         the spikes of every layer after the input, hidden layers first.
     """
-    neuron, integers = network.neuron.name, is_integer_chain(network)
+    neuron = network.neuron.name
+    integers = is_integer_chain(network)
     chosen = choose_engine(engine, "cpu", neuron, integers)
     return make_engine(chosen, network, state).run(events)
 

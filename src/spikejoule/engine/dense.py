@@ -161,7 +161,8 @@ class DenseEngine:
         for parameter in self._module.parameters():
             if parameter.grad is None:  # recurrent weights, where there is only one step
                 parameter.grad = torch.zeros_like(parameter)
-        spikes, macs = inputs, None
+        spikes = inputs
+        macs = None
         if events.currents is not None:
             # Constant currents are no spikes, and cause multiplications instead of events.
             spikes = inputs.new_zeros((1, 1, events.n_inputs))
@@ -227,7 +228,8 @@ class DenseEngine:
 
     def _present(self, name: str) -> Tensor | None:
         """1 for each synapse of a pruned weight matrix, and 0 where there is none any more."""
-        mask, layer = self._masks.get(name), self._module.layer(name.partition(".")[0])
+        mask = self._masks.get(name)
+        layer = self._module.layer(name.partition(".")[0])
         if mask is None or layer.grid is None:
             return mask
         # A weight that rounds to zero is no synapse either.

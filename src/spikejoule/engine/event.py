@@ -310,7 +310,8 @@ class EventEngine:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from the snapshot of an engine of the same kind and network, to the same bits."""
-        layout, dtype = self._layout, self._learned.dtype
+        layout = self._layout
+        dtype = self._learned.dtype
         self._learned[:] = layout.pack(snapshot.learned, dtype)
         self._adam.moments = Moments(
             layout.pack(snapshot.first, dtype), layout.pack(snapshot.second, dtype)

@@ -72,7 +72,8 @@ class FullyConnectedKernels:
         last = self._layers[-1]
         before_last = self._layers[-2].stride if len(self._layers) > 1 else 0
         transposed_size = last.transposed_start + last.n_units * before_last
-        network, dtype = layout.network, parameters.dtype
+        network = layout.network
+        dtype = parameters.dtype
         self._arrays = NetworkArrays(
             layers=np.array(self._layers, dtype=np.int64),
             parameters=parameters,
@@ -132,7 +133,9 @@ class FullyConnectedKernels:
 
     def _new_workspace(self, n_steps: int, slots: int) -> Workspace:
         """Memory for windows of `n_steps`, and for so many groups that are worked at once."""
-        layout, lanes, dtype = self._layout, self._lanes, self._arrays.parameters.dtype
+        layout = self._layout
+        lanes = self._lanes
+        dtype = self._arrays.parameters.dtype
         widest = max(layer.stride for layer in self._layers)
         most_sources = max(layer.n_sources for layer in self._layers)
         n_layers = len(self._layers)
@@ -171,7 +174,8 @@ class FullyConnectedKernels:
 
     def _own_biases(self, currents: ConstantInputs, bounds: Integers) -> NDArray[Any]:
         """A bias row for each sample, and room for its gradient, [2, samples * stride]."""
-        layer, parameters = self._layers[0], self._arrays.parameters
+        layer = self._layers[0]
+        parameters = self._arrays.parameters
         n_samples = currents.offsets.size - 1
         own = aligned_zeros((2, n_samples * layer.stride), parameters.dtype)
         bias_rows(currents, layer, parameters, bounds, own[0])
@@ -179,8 +183,10 @@ class FullyConnectedKernels:
 
     def run_layer(self, events: EventList, number: int) -> EventList:
         """See the protocol."""
-        layer, neuron = self._layers[number], self._neuron(number)
-        n_steps, parameters = events.n_steps, self._arrays.parameters
+        layer = self._layers[number]
+        neuron = self._neuron(number)
+        n_steps = events.n_steps
+        parameters = self._arrays.parameters
         currents = constant_inputs(events, parameters.dtype)
 
         def fill(samples: slice, out: LaneSpikes) -> None:

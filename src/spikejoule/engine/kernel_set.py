@@ -91,7 +91,8 @@ def constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | Non
 
 def spikes_of(events: EventList, samples: slice) -> Spikes:
     """The spikes of some samples."""
-    first, end = samples.start * events.n_steps, samples.stop * events.n_steps
+    first = samples.start * events.n_steps
+    end = samples.stop * events.n_steps
     return Spikes(events.sources, events.offsets[first : end + 1])
 
 

@@ -209,7 +209,8 @@ class ConnectionLayout:
     @property
     def bias_place(self) -> Place:
         """Where the biases are."""
-        groups, channels = self.target.groups, self.target.channels
+        groups = self.target.groups
+        channels = self.target.channels
         return Place(
             shape=(channels,),
             start=self.biases.start,
@@ -350,9 +351,11 @@ def _add(rows: _Rows, network: Network, connection: Connection) -> ConnectionLay
     before = network.nodes[network.sources[connection.name][0]]
     # The kernels of fully connected layers take a row for each unit, whatever the input's shape.
     source = Plane.of((before.n_out,) if network.is_plain else before.out_shape)
-    groups, n_taps = 1, source.positions
+    groups = 1
+    n_taps = source.positions
     if isinstance(connection, Convolution):
-        groups, n_taps = connection.groups, math.prod(connection.windows.kernel)
+        groups = connection.groups
+        n_taps = math.prod(connection.windows.kernel)
     target = Plane.of(network.target_of(connection).out_shape, groups)
     has_biases = network.has_bias and connection in network.forward_connections
     return ConnectionLayout(

@@ -54,9 +54,11 @@ def row_grids(network: Network, layout: ParameterLayout, dtype: DTypeLike) -> Gr
     """The grid of every row of parameters of a quantised network."""
     quantisation = quantisation_of(network)
     n_rows = layout.rows.starts.size
-    per_unit, limits = np.empty(n_rows, dtype), np.empty(n_rows, dtype)
+    per_unit = np.empty(n_rows, dtype)
+    limits = np.empty(n_rows, dtype)
     for layer, exponent in zip(layout.connections, quantisation.exponents, strict=True):
-        first_row, bias_row = layer.weights.first_row, layer.biases.first_row
+        first_row = layer.weights.first_row
+        bias_row = layer.biases.first_row
         per_unit[first_row : bias_row + 1] = 2.0**exponent
         limits[first_row:bias_row] = quantisation.largest_weight
         limits[bias_row] = quantisation.largest_bias

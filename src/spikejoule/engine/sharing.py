@@ -44,7 +44,8 @@ def gradient_of_batch(
     threads: int,
 ) -> None:
     """Leave the gradient of each lane in the workspace, and its losses and counts."""
-    lanes, slots = batch.bounds.size - 1, len(workspace.counts)
+    lanes = batch.bounds.size - 1
+    slots = len(workspace.counts)
     if slots == lanes:
         batch_gradient(tuple(batch), tuple(learning), tuple(network), tuple(workspace))
         return

@@ -108,7 +108,8 @@ def _regular_of_sample(levels, table, n_steps, scratch, sources, lengths):
 @compiled_parallel
 def _encode_lane(lane, levels, table, n_steps, out):
     """The images of one lane; see :func:`encode_lanes`."""
-    n_pixels, is_regular = levels.shape[1], table.increments.size > 0
+    n_pixels = levels.shape[1]
+    is_regular = table.increments.size > 0
     most_spikes = n_pixels * (n_steps if is_regular else 1)
     scratch = Scratch(
         places=np.empty(n_steps, np.int32),

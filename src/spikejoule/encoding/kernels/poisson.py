@@ -88,10 +88,12 @@ def _draw(levels, gap_scale, n_steps, scratch):
     """
     states, numbers, used, lit, n_lit, steps, pixels, counts, _ = scratch
     n_images, n_pixels = levels.shape
-    lit_room, room = n_pixels + LISTED_AT_ONCE, n_pixels * n_steps + GAPS_AT_ONCE
+    lit_room = n_pixels + LISTED_AT_ONCE
+    room = n_pixels * n_steps + GAPS_AT_ONCE
     most = 0
     for image in range(n_images):
-        used[image], counts[image] = _NUMBERS, 0
+        used[image] = _NUMBERS
+        counts[image] = 0
         most = max(most, n_lit[image])
     for k in range(most):
         for image in range(n_images):
@@ -99,7 +101,9 @@ def _draw(levels, gap_scale, n_steps, scratch):
                 continue
             pixel = lit[np.uint64(image * lit_room + n_lit[image] - 1 - k)]
             scale = gap_scale[levels[np.uint64(image), np.uint64(pixel)]]
-            start, first, count = 0, used[image], counts[image]
+            start = 0
+            first = used[image]
+            count = counts[image]
             while True:
                 if first > _NUMBERS - GAPS_AT_ONCE:
                     states[image] += np.uint64(first) * _STATE_STEP
@@ -116,7 +120,8 @@ def _draw(levels, gap_scale, n_steps, scratch):
                     pixels,
                     image * room + count,
                 )
-                beyond, in_last = flags & _EVERY, flags >> GAPS_AT_ONCE
+                beyond = flags & _EVERY
+                in_last = flags >> GAPS_AT_ONCE
                 spikes = lowest_set_bit(beyond | (_EVERY + 1))
                 count += spikes
                 # A spike in the last step leaves no step that another gap could lead to.
@@ -124,17 +129,22 @@ def _draw(levels, gap_scale, n_steps, scratch):
                 if flags != 0:
                     break
                 start = steps[image * room + count - 1] + 1
-            used[image], counts[image] = first, count
+            used[image] = first
+            counts[image] = count
 
 
 @compiled_parallel
 def _encode_lane(lane, levels, samples, key, gap_scale, first_lit, n_steps, out):
     """The images of one lane; see :func:`encode_lanes`."""
-    first, end, buffer = out.bounds[lane], out.bounds[lane + 1], out.buffers[lane]
+    first = out.bounds[lane]
+    end = out.bounds[lane + 1]
+    buffer = out.buffers[lane]
     n_pixels = levels.shape[1]
     scratch = _scratch(n_pixels, n_steps)
-    lit_room, room = n_pixels + LISTED_AT_ONCE, n_pixels * n_steps + GAPS_AT_ONCE
-    total, at_once = 0, scratch.states.size
+    lit_room = n_pixels + LISTED_AT_ONCE
+    room = n_pixels * n_steps + GAPS_AT_ONCE
+    total = 0
+    at_once = scratch.states.size
     for image in range(first, end, at_once):
         n_images = min(at_once, end - image)
         for k in range(n_images):

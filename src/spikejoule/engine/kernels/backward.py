@@ -50,9 +50,12 @@ def group_by_source(spikes, n_steps, kept, active, firsts, steps):
     Returns:
         the number of sources that fired.
     """
-    places, begins = kept.places, kept.begins
-    sources, offsets = spikes.sources, spikes.offsets
-    first, end = np.uint64(offsets[0]), np.uint64(offsets[n_steps])
+    places = kept.places
+    begins = kept.begins
+    sources = spikes.sources
+    offsets = spikes.offsets
+    first = np.uint64(offsets[0])
+    end = np.uint64(offsets[n_steps])
     n_active = np.uint64(0)
     for event in range(first, end):
         source = np.uint64(sources[event])
@@ -96,15 +99,18 @@ def _prepare_weights(spikes, n_rows, number, network, touched, kept, synaptic_ev
         kept: ``Kept`` of the group; receives the spikes by source if the layer is not narrow.
         synaptic_events: receives what the group adds, int64 [L].
     """
-    fan_outs, layer = network.fan_outs, layer_at(network.layers, number)
-    sources, offsets = spikes.sources, spikes.offsets
+    fan_outs = network.fan_outs
+    layer = layer_at(network.layers, number)
+    sources = spikes.sources
+    offsets = spikes.offsets
     if layer.stride // LANES <= NARROW:
         for event in range(offsets[0], offsets[n_rows]):
             row = layer.first_row + sources[event]
             touched[row] = True
             synaptic_events[number] += fan_outs[row]
         return
-    active, firsts = kept.active[number], kept.firsts[number]
+    active = kept.active[number]
+    firsts = kept.firsts[number]
     n_active = group_by_source(spikes, n_rows, kept, active, firsts, kept.steps[number])
     kept.n_active[number] = n_active
     for k in range(n_active):
@@ -140,11 +146,16 @@ def _kept_of(slot, workspace):
 @compiled_apart
 def _prepare_group(slot, lane, first, end, batch, learning, network, workspace):
     """Both passes of a group of samples, and its spikes by source; see :func:`prepare_groups`."""
-    kept, n_steps = _kept_of(slot, workspace), workspace.n_steps
+    kept = _kept_of(slot, workspace)
+    n_steps = workspace.n_steps
     n_layers = network.layers.shape[0]
-    touched, counts = workspace.touched[lane], workspace.counts[slot]
-    spike_counts, synaptic_events = counts[1 : n_layers + 2], counts[n_layers + 2 :]
-    sources, offsets, labels = batch.sources, batch.offsets, batch.labels
+    touched = workspace.touched[lane]
+    counts = workspace.counts[slot]
+    spike_counts = counts[1 : n_layers + 2]
+    synaptic_events = counts[n_layers + 2 :]
+    sources = batch.sources
+    offsets = batch.offsets
+    labels = batch.labels
     n_correct = 0
     for sample in range(first, end):
         loss, found = sample_deltas(
@@ -174,7 +185,8 @@ def _prepare_group(slot, lane, first, end, batch, learning, network, workspace):
             kept,
             synaptic_events,
         )
-        sources, offsets = kept.sources[number], kept.offsets[number]
+        sources = kept.sources[number]
+        offsets = kept.offsets[number]
 
 
 @compiled_inline
@@ -223,15 +235,21 @@ def _add_group(slot, lane, first, end, number, block, batch, network, workspace)
         block: the columns; of a narrow layer it is all of them.
         batch, network, workspace: see structures.py.
     """
-    kept, n_steps = _kept_of(slot, workspace), workspace.n_steps
-    gradient, touched = workspace.gradients[lane], workspace.touched[lane]
-    sources, offsets = batch.sources, batch.offsets[first * n_steps : end * n_steps + 1]
+    kept = _kept_of(slot, workspace)
+    n_steps = workspace.n_steps
+    gradient = workspace.gradients[lane]
+    touched = workspace.touched[lane]
+    sources = batch.sources
+    offsets = batch.offsets[first * n_steps : end * n_steps + 1]
     if number > 0:
-        sources, offsets = kept.sources[number - 1], kept.offsets[number - 1]
-    layer, deltas = layer_at(network.layers, number), kept.deltas[number]
+        sources = kept.sources[number - 1]
+        offsets = kept.offsets[number - 1]
+    layer = layer_at(network.layers, number)
+    deltas = kept.deltas[number]
     vectors = layer.stride // LANES
     if vectors <= NARROW:
-        spikes, n_rows = Spikes(sources, offsets), (end - first) * n_steps
+        spikes = Spikes(sources, offsets)
+        n_rows = (end - first) * n_steps
         accumulate_narrow_rows(
             gradient, layer.weight_start, layer.stride, vectors, spikes, n_rows, deltas
         )
@@ -244,14 +262,17 @@ def _add_group(slot, lane, first, end, number, block, batch, network, workspace)
         )
         accumulate_rows(gradient, layer.weight_start, layer.stride, block, by_source, deltas)
     if block.column == 0:
-        has_own, losses = batch.own.size > 0, workspace.losses
+        has_own = batch.own.size > 0
+        losses = workspace.losses
         _add_others(end - first, number, network, has_own, gradient, touched, kept, losses, lane)
 
 
 @compiled_parallel
 def _gradient_of_lane(lane, batch, learning, network, workspace):
     """The samples of one lane; see :func:`batch_gradient`."""
-    counts, losses, layers = workspace.counts, workspace.losses, network.layers
+    counts = workspace.counts
+    losses = workspace.losses
+    layers = network.layers
     counts[lane] = 0
     losses[lane] = 0.0
     stop = batch.bounds[lane + 1]
@@ -296,7 +317,9 @@ def transpose_in_parts(network, parts):
 @compiled_parallel
 def _prepare_slot(slot, groups, batch, learning, network, workspace):
     """The group of one slot; see :func:`prepare_groups`."""
-    lane, first, end = groups[slot, 0], groups[slot, 1], groups[slot, 2]
+    lane = groups[slot, 0]
+    first = groups[slot, 1]
+    end = groups[slot, 2]
     _prepare_group(slot, lane, first, end, batch, learning, network, workspace)
 
 
@@ -315,11 +338,13 @@ def prepare_groups(groups, batch, learning, network, workspace):
 @compiled_parallel
 def _add_part(part, parts, groups, batch, network, workspace):
     """One part of the gradient, from all groups of its lane; see :func:`add_groups`."""
-    lane, number = parts[part, 0], parts[part, 1]
+    lane = parts[part, 0]
+    number = parts[part, 1]
     block = Block(column=parts[part, 2], vectors=parts[part, 3])
     for slot in range(groups.shape[0]):
         if groups[slot, 0] == lane:
-            first, end = groups[slot, 1], groups[slot, 2]
+            first = groups[slot, 1]
+            end = groups[slot, 2]
             _add_group(slot, lane, first, end, number, block, batch, network, workspace)
 
 

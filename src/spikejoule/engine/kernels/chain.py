@@ -192,13 +192,18 @@ def _aligned_zeros(size, like):
 def _new_memory(chain, n_steps, sources):
     """``SampleMemory`` of zeros, for spikes of the type of some sources."""
     n_layers = chain.constants.shape[0]
-    elements, widest, most_units, width = 0, 0, 0, 0
+    elements = 0
+    widest = 0
+    most_units = 0
+    width = 0
     for number in range(n_layers):
         link = link_at(chain.links, number)
         elements += link.stride
-        widest, width = max(widest, link.stride), max(width, link.width)
+        widest = max(widest, link.stride)
+        width = max(width, link.width)
         most_units = max(most_units, link.n_units)
-    parameters, numbers = chain.parameters, chain.numbers
+    parameters = chain.parameters
+    numbers = chain.numbers
     return SampleMemory(
         deltas=_aligned_zeros(elements * (n_steps + 1), parameters),
         sources=np.zeros((n_layers, n_steps * most_units + LISTED_AT_ONCE), sources.dtype),
@@ -218,14 +223,17 @@ def _new_memory(chain, n_steps, sources):
 def _single(currents, k, memory):
     """The source of a number among constant inputs, as a row of one spike."""
     pair = memory.pair
-    pair[0], pair[1] = k, k + 1
+    pair[0] = k
+    pair[1] = k + 1
     return Spikes(currents.sources, pair)
 
 
 @compiled_inline
 def _set_biases(number, sample, currents, chain, memory):
     """What is added to each element of a population in every step of a sample."""
-    link, parameters, biases = link_at(chain.links, number), chain.parameters, memory.biases
+    link = link_at(chain.links, number)
+    parameters = chain.parameters
+    biases = memory.biases
     for position in range(link.positions):
         for column in range(link.width):
             biases[position * link.width + column] = parameters[link.bias_start + column]
@@ -254,14 +262,25 @@ def population_forward(number, sample, spikes, currents, chain, n_steps, memory,
     Returns:
         the number of spikes emitted.
     """
-    link, neuron = link_at(chain.links, number), neuron_at(chain, number)
-    parameters, units, factor = chain.parameters, chain.units, chain.factors[number]
-    own, own_factor = link_at(chain.links, link.recurrent), chain.factors[link.recurrent]
-    biases, fired, listed, bits = memory.biases, memory.fired, memory.listed, memory.bits
-    sources, offsets, potentials = out.sources, out.offsets, memory.deltas
-    words, unit_words = link.stride // LANES, (link.n_units + LANES - 1) // LANES
+    link = link_at(chain.links, number)
+    neuron = neuron_at(chain, number)
+    parameters = chain.parameters
+    units = chain.units
+    factor = chain.factors[number]
+    own = link_at(chain.links, link.recurrent)
+    own_factor = chain.factors[link.recurrent]
+    biases = memory.biases
+    fired = memory.fired
+    listed = memory.listed
+    bits = memory.bits
+    sources = out.sources
+    offsets = out.offsets
+    potentials = memory.deltas
+    words = link.stride // LANES
+    unit_words = (link.n_units + LANES - 1) // LANES
     _set_biases(number, sample, currents, chain, memory)
-    row, count = link.first_unit * (n_steps + 1), offsets[0]
+    row = link.first_unit * (n_steps + 1)
+    count = offsets[0]
     for element in range(link.stride):
         potentials[row + element] = biases[element]
     for step in range(n_steps):
@@ -287,8 +306,10 @@ def population_forward(number, sample, spikes, currents, chain, n_steps, memory,
 def _add_all_products(following, place, chain, link, width, n_steps, slopes, slopes_start):
     """Add dL/ds of all channels at a place, from dL/dv of what reads them; see `add_products`."""
     at = link.first_place + place
-    first, end = np.int64(chain.taps_of[at]), np.int64(chain.taps_of[at + 1])
-    vectors, size = width // LANES, block_size(width)
+    first = np.int64(chain.taps_of[at])
+    end = np.int64(chain.taps_of[at + 1])
+    vectors = width // LANES
+    size = block_size(width)
     for vector in range(0, vectors, size):
         add_products(
             following,
@@ -318,11 +339,16 @@ def population_backward(number, chain, n_steps, surrogate, memory, gradient):
             learn receives.
         gradient: the lane's, whose biases receive.
     """
-    deltas, slopes = memory.deltas, memory.slopes
-    link, neuron = link_at(chain.links, number), neuron_at(chain, number)
-    following, factor = link_at(chain.links, number + 1), chain.factors[number + 1]
+    deltas = memory.deltas
+    slopes = memory.slopes
+    link = link_at(chain.links, number)
+    neuron = neuron_at(chain, number)
+    following = link_at(chain.links, number + 1)
+    factor = chain.factors[number + 1]
     own = link_at(chain.links, link.recurrent)
-    width, stride, first_unit = link.width, link.stride, link.first_unit
+    width = link.width
+    stride = link.stride
+    first_unit = link.first_unit
     start = first_unit * (n_steps + 1)
     after = Rows(deltas, following.first_unit * (n_steps + 1), following.stride)
     deltas[start + n_steps * stride : start + (n_steps + 1) * stride] = 0
@@ -356,10 +382,14 @@ def population_backward(number, chain, n_steps, surrogate, memory, gradient):
 @compiled_inline
 def _add_learned(number, chain, memory, gradient):
     """Add the gradients of what a population's neurons learn; see ``deltas.learned_gradients``."""
-    neuron, learned = neuron_at(chain, number), memory.learned
-    decay, threshold = float(neuron.decay), float(neuron.threshold)
-    first, start = 2 * number * LANES, chain.learned_start + number * LANES
-    by_decay, by_threshold = 0.0, 0.0
+    neuron = neuron_at(chain, number)
+    learned = memory.learned
+    decay = float(neuron.decay)
+    threshold = float(neuron.threshold)
+    first = 2 * number * LANES
+    start = chain.learned_start + number * LANES
+    by_decay = 0.0
+    by_threshold = 0.0
     for lane in range(LANES):
         by_decay += learned[first + lane]
         by_threshold -= learned[first + LANES + lane]
@@ -383,7 +413,8 @@ def weight_gradient(number, target, delay, spikes, chain, n_steps, memory, gradi
     Returns:
         the synaptic events, those of the last step included, whose spikes may arrive too late.
     """
-    link, factor = link_at(chain.links, number), chain.factors[number]
+    link = link_at(chain.links, number)
+    factor = chain.factors[number]
     behind = link_at(chain.links, target)
     row = behind.first_unit * (n_steps + 1) + delay * behind.stride
     for step in range(n_steps - delay):
@@ -395,8 +426,11 @@ def weight_gradient(number, target, delay, spikes, chain, n_steps, memory, gradi
 @compiled_inline
 def _synaptic_events(link, spikes, chain, n_steps):
     """What the spikes into a link cause."""
-    sources, offsets, fan_outs = spikes.sources, spikes.offsets, chain.fan_outs
-    events, first = np.int64(0), np.uint64(link.first_source)
+    sources = spikes.sources
+    offsets = spikes.offsets
+    fan_outs = chain.fan_outs
+    events = np.int64(0)
+    first = np.uint64(link.first_source)
     for event in range(np.uint64(offsets[0]), np.uint64(offsets[n_steps])):
         events += fan_outs[first + np.uint64(sources[event])]
     return events
@@ -405,13 +439,16 @@ def _synaptic_events(link, spikes, chain, n_steps):
 @compiled_inline
 def _current_gradient(sample, currents, chain, n_steps, memory, gradient):
     """What a sample's constant inputs give to the gradient of the first link's weights."""
-    link, deltas, sums = link_at(chain.links, 0), memory.deltas, memory.biases
+    link = link_at(chain.links, 0)
+    deltas = memory.deltas
+    sums = memory.biases
     sums[: link.stride] = 0
     for step in range(n_steps):
         for element in range(link.stride):
             sums[element] += deltas[step * link.stride + element]
     for k in range(currents.offsets[sample], currents.offsets[sample + 1]):
-        factor, source = chain.factors[0] * currents.values[k], _single(currents, k, memory)
+        factor = chain.factors[0] * currents.values[k]
+        source = _single(currents, k, memory)
         add_patch_gradients(source, 0, chain, link, factor, gradient, sums, 0)
 
 
@@ -421,10 +458,14 @@ def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
 
     As ``deltas.spike_costs``; `costs` are those of all elements, [U].
     """
-    link, units, fan_outs = link_at(chain.links, number), chain.units, chain.fan_outs
+    link = link_at(chain.links, number)
+    units = chain.units
+    fan_outs = chain.fan_outs
     # What reads the output has no units, and the link of one that is not recurrent no number.
-    following, own = link_at(chain.links, number + 1), link_at(chain.links, link.recurrent)
-    by_spike, by_event = penalties[number, 0], penalties[number, 2]
+    following = link_at(chain.links, number + 1)
+    own = link_at(chain.links, link.recurrent)
+    by_spike = penalties[number, 0]
+    by_event = penalties[number, 2]
     spikes_above = spikes.offsets[n_steps] - spikes.offsets[0] - penalties[number, 1]
     n_events = np.int64(0)
     if following.n_units > 0:
@@ -451,12 +492,14 @@ def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
 @compiled_inline
 def _forward(sample, batch, currents, learning, chain, n_steps, memory, counts):
     """A sample through all populations; its penalty, and what spikes cost, is left."""
-    sources, penalty = batch.sources, 0.0
+    sources = batch.sources
+    penalty = 0.0
     offsets = batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
     counts[1] += offsets[n_steps] - offsets[0]
     for number in range(chain.constants.shape[0]):
         spikes = Spikes(sources, offsets)
-        sources, offsets = memory.sources[number], memory.offsets[number]
+        sources = memory.sources[number]
+        offsets = memory.offsets[number]
         out = Spikes(sources, offsets)
         counts[2 + number] += population_forward(
             number, sample, spikes, currents, chain, n_steps, memory, out
@@ -500,13 +543,15 @@ def _backward(sample, batch, currents, surrogate, chain, n_steps, memory, counts
         sources = batch.sources
         offsets = batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
         if number > 0:
-            sources, offsets = memory.sources[number - 1], memory.offsets[number - 1]
+            sources = memory.sources[number - 1]
+            offsets = memory.offsets[number - 1]
         spikes = Spikes(sources, offsets)
         events[link.counted] += weight_gradient(
             number, number, 0, spikes, chain, n_steps, memory, gradient
         )
         if link.recurrent > 0:
-            own, counted = link.recurrent, link_at(chain.links, link.recurrent).counted
+            own = link.recurrent
+            counted = link_at(chain.links, link.recurrent).counted
             spikes = Spikes(memory.sources[number], memory.offsets[number])
             events[counted] += weight_gradient(
                 own, number, 1, spikes, chain, n_steps, memory, gradient
@@ -519,9 +564,11 @@ def _backward(sample, batch, currents, surrogate, chain, n_steps, memory, counts
 def _gradient_of_lane(lane, batch, currents, learning, chain, workspace):
     """The samples of one lane; see :func:`chain_gradient`."""
     surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
-    n_steps, counts = workspace.n_steps, workspace.counts[lane]
+    n_steps = workspace.n_steps
+    counts = workspace.counts[lane]
     memory = _new_memory(chain, n_steps, batch.sources)
-    gradient, loss = workspace.gradients[lane], 0.0
+    gradient = workspace.gradients[lane]
+    loss = 0.0
     counts[:] = 0
     workspace.touched[lane] = True
     for sample in range(batch.bounds[lane], batch.bounds[lane + 1]):
@@ -543,7 +590,9 @@ def chain_gradient(batch, currents, learning, chain, workspace):
         workspace: of ``ChainWorkspace``, likewise; gradients, touched rows, losses and counts
             receive.
     """
-    named, given, arrays = LabelledBatch(*batch), ConstantInputs(*currents), ChainArrays(*chain)
+    named = LabelledBatch(*batch)
+    given = ConstantInputs(*currents)
+    arrays = ChainArrays(*chain)
     n_lanes = named.bounds.size - 1
     _gradient_of_lane(
         n_lanes, named, given, Learning(*learning), arrays, ChainWorkspace(*workspace)
@@ -553,9 +602,11 @@ def chain_gradient(batch, currents, learning, chain, workspace):
 @compiled_parallel
 def _forward_of_lane(lane, number, spikes, currents, chain, n_steps, out):
     """The samples of one lane; see :func:`chain_forward_lanes`."""
-    buffer, lengths = out.buffers[lane], out.lengths
+    buffer = out.buffers[lane]
+    lengths = out.lengths
     memory = _new_memory(chain, n_steps, buffer)
-    offsets, total = memory.offsets[number], 0
+    offsets = memory.offsets[number]
+    total = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
         rows = spikes.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
         these = Spikes(spikes.sources, rows)

@@ -45,8 +45,11 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
     Returns:
         the sample's penalty.
     """
-    by_spike, by_event = penalties[number, 0], penalties[number, 2]
-    sources, offsets, fan_outs = spikes.sources, spikes.offsets, network.fan_outs
+    by_spike = penalties[number, 0]
+    by_event = penalties[number, 2]
+    sources = spikes.sources
+    offsets = spikes.offsets
+    fan_outs = network.fan_outs
     spikes_above = offsets[n_steps] - offsets[0] - penalties[number, 1]
     # The output's spikes reach no synapse.
     has_synapses = number + 1 < network.layers.shape[0]
@@ -146,7 +149,8 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
     total = 0.0
     for k in range(n_classes):
         total += math.exp(logit_scale * (counts[k] - counts[best]))
-    loss, log_total = 0.0, math.log(total)
+    loss = 0.0
+    log_total = math.log(total)
     for k in range(n_classes):
         log_probability = logit_scale * (counts[k] - counts[best]) - log_total
         loss -= target[k] * log_probability
@@ -157,7 +161,8 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
 @compiled_parallel
 def transpose_weights(part, network, parts):
     """Copy one part of the weights of every layer but the first as [target, source stride]."""
-    parameters, transposed = network.parameters, network.transposed
+    parameters = network.parameters
+    transposed = network.transposed
     for number in range(1, network.layers.shape[0]):
         layer = layer_at(network.layers, number)
         source_stride = layer_at(network.layers, number - 1).stride
@@ -202,18 +207,21 @@ def sample_deltas(place, sample, spikes, batch, n_steps, learning, network, kept
     n_layers = network.layers.shape[0]
     last = n_layers - 1
     rows = place * n_steps
-    own, batch_size = batch.own, batch.labels.size
+    own = batch.own
+    batch_size = batch.labels.size
     surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
     penalised = learning.penalised
     penalty = 0.0
 
     spike_counts[0] += spikes.offsets[n_steps] - spikes.offsets[0]
-    sources, offsets = spikes.sources, spikes.offsets
+    sources = spikes.sources
+    offsets = spikes.offsets
     for number in range(n_layers):
         layer = layer_at(network.layers, number)
         parameters = network.parameters
         if number == 0 and own.size > 0:
-            parameters, layer = own[0], with_bias_at(layer, sample * layer.stride)
+            parameters = own[0]
+            layer = with_bias_at(layer, sample * layer.stride)
         out = Spikes(kept.sources[number], kept.offsets[number, rows : rows + n_steps + 1])
         spike_counts[number + 1] += layer_forward(
             Spikes(sources, offsets),
@@ -225,14 +233,16 @@ def sample_deltas(place, sample, spikes, batch, n_steps, learning, network, kept
             kept.fired,
             out,
         )
-        sources, offsets = out.sources, out.offsets
+        sources = out.sources
+        offsets = out.offsets
         if penalised:
             costs = kept.costs[number]
             penalty += spike_costs(
                 out, n_steps, number, network, batch_size, learning.penalties, costs
             )
 
-    counts, count_gradient = kept.class_counts, kept.count_gradient
+    counts = kept.class_counts
+    count_gradient = kept.count_gradient
     counts[:] = 0
     for event in range(offsets[0], offsets[n_steps]):
         counts[sources[event]] += 1
@@ -246,9 +256,11 @@ def sample_deltas(place, sample, spikes, batch, n_steps, learning, network, kept
         # Behind the last layer none follows, and an output spike costs what the loss makes of it.
         after = min(number + 1, last)
         following = layer_at(network.layers, after)
-        bias_gradients, start = kept.biases[number], place * layer.stride
+        bias_gradients = kept.biases[number]
+        start = place * layer.stride
         if number == 0 and own.size > 0:
-            bias_gradients, start = own[1], sample * layer.stride
+            bias_gradients = own[1]
+            start = sample * layer.stride
         deltas_through_time(
             Rows(kept.deltas[after], rows * following.stride, following.stride),
             following.n_units if number < last else 0,
@@ -282,11 +294,15 @@ def learned_gradients(place, n_steps, network, kept):
             receives.
     """
     for number in range(network.layers.shape[0]):
-        layer, neuron = layer_at(network.layers, number), neuron_at(network, number)
-        deltas, potentials = kept.deltas[number], kept.potentials[number]
-        threshold, decay = float(neuron.threshold), float(neuron.decay)
+        layer = layer_at(network.layers, number)
+        neuron = neuron_at(network, number)
+        deltas = kept.deltas[number]
+        potentials = kept.potentials[number]
+        threshold = float(neuron.threshold)
+        decay = float(neuron.decay)
         subtracts = neuron.reset == RESET_BY_SUBTRACTION
-        by_decay, by_threshold = 0.0, 0.0
+        by_decay = 0.0
+        by_threshold = 0.0
         for step in range(n_steps):
             row = (place * n_steps + step) * layer.stride
             for unit in range(layer.n_units):

@@ -52,7 +52,8 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
     for vector in range(0, words, block):
         part = Block(column=vector * LANES, vectors=min(block, words - vector))
         integrate_and_fire(spikes, parameters, layer, part, neuron, n_steps, potentials, fired)
-    sources, offsets = out.sources, out.offsets
+    sources = out.sources
+    offsets = out.offsets
     count = offsets[0]
     for step in range(n_steps):
         count = list_set_bits(fired, step * words, words, sources, count)
@@ -66,7 +67,8 @@ def _forward_of_lane(lane, spikes, layer, parameters, bias_step, neuron, n_steps
     potentials = np.empty(n_steps * layer.stride, parameters.dtype)
     fired = np.empty(n_steps * (layer.stride // LANES), np.uint16)
     out_offsets = np.empty(n_steps + 1, np.int64)
-    buffer, lengths = out.buffers[lane], out.lengths
+    buffer = out.buffers[lane]
+    lengths = out.lengths
     total = 0
     out_offsets[0] = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
@@ -106,14 +108,17 @@ def _add_product(into, start, factor, row, row_start, size):
 
     Indices are unsigned, because numba looks at the sign of every other index.
     """
-    into_place, row_place = np.uint64(start), np.uint64(row_start)
+    into_place = np.uint64(start)
+    row_place = np.uint64(row_start)
     for unit in range(np.uint64(size)):
         into[into_place + unit] += factor * row[row_place + unit]
 
 
 @compiled_parallel
 def _rows_of_lane(lane, currents, layer, parameters, bounds, rows):
-    sources, values, offsets = currents.sources, currents.values, currents.offsets
+    sources = currents.sources
+    values = currents.values
+    offsets = currents.offsets
     stride = layer.stride
     for sample in range(bounds[lane], bounds[lane + 1]):
         row = sample * stride
@@ -141,9 +146,13 @@ def bias_rows(currents, layer, parameters, bounds, rows):
 @compiled_parallel
 def _gradient_of_part(place, parts, currents, layer, bounds, own, workspace):
     lanes = bounds.size - 1
-    lane, part = place % lanes, place // lanes
-    sources, values, offsets = currents.sources, currents.values, currents.offsets
-    gradient, touched = workspace.gradients[lane], workspace.touched[lane]
+    lane = place % lanes
+    part = place // lanes
+    sources = currents.sources
+    values = currents.values
+    offsets = currents.offsets
+    gradient = workspace.gradients[lane]
+    touched = workspace.touched[lane]
     stride = layer.stride
     column = stride * part // parts
     size = stride * (part + 1) // parts - column

@@ -28,10 +28,14 @@ def _integer_sample(spikes, layer, n_steps, states, sums, sources, lengths):
     Returns:
         the number of spikes emitted.
     """
-    weights, biases = layer.weights, layer.biases
-    into, offsets = spikes.sources, spikes.offsets
-    threshold, leak = np.int64(layer.threshold), np.int64(layer.leak)
-    lowest, highest = np.int64(layer.lowest), np.int64(layer.highest)
+    weights = layer.weights
+    biases = layer.biases
+    into = spikes.sources
+    offsets = spikes.offsets
+    threshold = np.int64(layer.threshold)
+    leak = np.int64(layer.leak)
+    lowest = np.int64(layer.lowest)
+    highest = np.int64(layer.highest)
     reset = threshold if layer.subtracts else np.int64(0)
     count = 0
     states[:] = 0
@@ -58,7 +62,8 @@ def _integers_of_lane(lane, spikes, layer, n_steps, out):
     """The samples of one lane; see :func:`integer_forward_lanes`."""
     states = np.zeros_like(layer.resting)
     sums = np.zeros(states.size, np.int32)
-    buffer, lengths = out.buffers[lane], out.lengths
+    buffer = out.buffers[lane]
+    lengths = out.lengths
     total = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
         first = sample * n_steps

@@ -43,10 +43,12 @@ def _sum_of_squares(values, start, stop, sums):
 def _gather_chunk(chunk, gradients, touched, starts, lengths, chunks, squares):
     """The rows of one chunk; see :func:`gather_gradient`."""
     lanes = np.uint64(gradients.shape[0])
-    total, sums = gradients[0], np.empty(16, gradients.dtype)
+    total = gradients[0]
+    sums = np.empty(16, gradients.dtype)
     square = 0.0
     for row in range(np.uint64(chunks[chunk]), np.uint64(chunks[chunk + 1])):
-        start, stop = np.uint64(starts[row]), np.uint64(starts[row] + lengths[row])
+        start = np.uint64(starts[row])
+        stop = np.uint64(starts[row] + lengths[row])
         any_lane = touched[0, row]
         for lane in range(np.uint64(1), lanes):
             if touched[lane, row]:
@@ -103,10 +105,14 @@ def _adam_row(start, stop, weights, gradient, touched, first, second, settings):
 @compiled_parallel
 def _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, kept):
     """The rows of one chunk; see :func:`adam_step`."""
-    starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
-    first, second = moments.first, moments.second
+    starts = rows.starts
+    lengths = rows.lengths
+    chunks = rows.chunks
+    first = moments.first
+    second = moments.second
     for row in range(chunks[chunk], chunks[chunk + 1]):
-        start, stop = np.uint64(starts[row]), np.uint64(starts[row] + lengths[row])
+        start = np.uint64(starts[row])
+        stop = np.uint64(starts[row] + lengths[row])
         _adam_row(start, stop, parameters, gradient, touched[row], first, second, settings)
         if kept.size > 0:
             for k in range(start, stop):
@@ -154,10 +160,15 @@ def _round_row(parameters, rounded, per_unit, unit, limit):
 @compiled_parallel
 def _round_chunk(chunk, parameters, rounded, rows, grids, not_zero):
     """The rows of one chunk; see :func:`round_parameters`."""
-    starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
-    per_unit, units, limits = grids.per_unit, grids.units, grids.limits
+    starts = rows.starts
+    lengths = rows.lengths
+    chunks = rows.chunks
+    per_unit = grids.per_unit
+    units = grids.units
+    limits = grids.limits
     for row in range(chunks[chunk], chunks[chunk + 1]):
-        start, end = starts[row], starts[row] + lengths[row]
+        start = starts[row]
+        end = starts[row] + lengths[row]
         not_zero[row] = _round_row(
             parameters[start:end], rounded[start:end], per_unit[row], units[row], limits[row]
         )

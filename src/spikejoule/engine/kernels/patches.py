@@ -157,7 +157,8 @@ def add_products(
     For every tap from `first` to `end`: ``into[t] += following[t, target] @ weights[tap]``, whose
     `reach` rows are `width` apart, as are those of `into`.
     """
-    vector, flat = into.vector, itertools.chain.from_iterable
+    vector = into.vector
+    flat = itertools.chain.from_iterable
 
     def emit_steps(size: int, first_step: ir.Value, n_vectors: int) -> None:
         columns = [builder.add(block.column, constant(LANES * k)) for k in range(n_vectors)]
@@ -232,7 +233,8 @@ def deltas_of_vector(
             place = row_at(deltas, step)
             own = slopes.values.load_vector(row_at(slopes, step))
             own = multiply_add(builder, factors, own, cost)
-            value, later = deltas.values.load_vector(place), builder.load(following)
+            value = deltas.values.load_vector(place)
+            later = builder.load(following)
             x = builder.fsub(value, thresholds)
             by_spike = builder.fmul(own, derivative_at(builder, code, x, a, b))
             silent = builder.fcmp_ordered("<", value, thresholds)

@@ -107,7 +107,8 @@ def membrane_deltas(
     [T, stride] that receive d = dL/dv; ``potentials`` is flat, with the same stride, and may be the
     same memory. The sums go to ``sums[sums_start + column]``.
     """
-    vector, stride = deltas.values.vector, deltas.stride
+    vector = deltas.values.vector
+    stride = deltas.stride
     constants = _broadcast_constants(builder, neuron, surrogate)
     tile = cgutils.alloca_once(builder, vector, constant(TILE_STEPS * max(TILE_VECTORS)))
 
@@ -157,7 +158,8 @@ def membrane_deltas(
                 for k, place in enumerate(places):
                     position = builder.add(down, place)
                     membrane = potentials.load_vector(position)
-                    own, after = builder.load(cell(row, k, width)), builder.load(later[k])
+                    own = builder.load(cell(row, k, width))
+                    after = builder.load(later[k])
                     delta = _delta(builder, code, membrane, own, after, constants)
                     deltas.values.store_vector(delta, builder.add(deltas.start, position))
                     builder.store(delta, later[k])
