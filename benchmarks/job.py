@@ -1,4 +1,4 @@
-"""The jobs that every implementation does: a network, a code, a neuron, and one optimizer."""
+"""The jobs that every implementation does: a network, an encoding, a neuron, and one optimizer."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ class Job:
     The surrogate is the seed's constant: ds/dv = `surrogate_slope` for every membrane potential.
     `in_shape` is of the input, `layers` are the hidden ones in the words of `model.layers`. `decay`
     is per step of 1 ms, `threshold` in units of the membrane potential. `max_rate_hz` is of the
-    Poisson code. The latency code and that of rows take a pixel that exceeds the intensity
+    Poisson encoding. The latency encoding and that of rows take a pixel that exceeds the intensity
     `latency_threshold`: in the one it fires once (`spikejoule.encoding.encoders.latency`, the
     linear curve), in the other in the step of its row, and there is an input for each column.
     """
 
     name: str = "poisson"
-    code: Literal["poisson", "latency", "rows"] = "poisson"
+    encoding: Literal["poisson", "latency", "rows"] = "poisson"
     in_shape: tuple[int, ...] = (784,)
     layers: tuple[str, ...] = ("400",)
     n_output: int = 10
@@ -67,13 +67,13 @@ class Job:
 
 SEED_JOB = Job()
 # As `make frugal` has it: a spike a bright pixel, and neurons without a leak.
-LATENCY_JOB = replace(SEED_JOB, name="latency", code="latency", time_window=20, decay=1.0)
+LATENCY_JOB = replace(SEED_JOB, name="latency", encoding="latency", time_window=20, decay=1.0)
 CONVOLUTIONAL_JOB = replace(
     LATENCY_JOB, name="convolutional", in_shape=(1, 28, 28), layers=("12c5s2", "32c3s2"),
     time_window=10, reset="subtract", surrogate="arctangent", surrogate_slope=2.0,
 )  # fmt: skip
 RECURRENT_JOB = replace(
-    CONVOLUTIONAL_JOB, name="recurrent", code="rows", in_shape=(28,), layers=("128r",),
+    CONVOLUTIONAL_JOB, name="recurrent", encoding="rows", in_shape=(28,), layers=("128r",),
     time_window=28,
 )  # fmt: skip
 JOBS = {job.name: job for job in (SEED_JOB, LATENCY_JOB, CONVOLUTIONAL_JOB, RECURRENT_JOB)}

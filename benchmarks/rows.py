@@ -71,26 +71,20 @@ def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
     indices = np.arange(len(row.labels))
     first_losses, _ = _several(row.train_batch, indices, job.batch_size, 0, FIRST_BATCHES)
     row = build(name, job)
-    least = plan.least_seconds
     row.prepare(data["train_images"], data["train_labels"])
     order = np.random.default_rng(plan.order_seed).permutation(len(data["train_labels"]))
-    size = min(job.batch_size, len(order))
+    tests = np.arange(len(data["test_labels"]))
     if hasattr(row, "train_epoch"):
-        train = row.train_epoch
         size = len(order)
-        infer = row.infer_all
-        inferred = len(data["test_labels"])
-        times, inferences, least = (plan.warmup_epochs, plan.epochs), (1, 5 * plan.epochs), 0.0
+        losses, seconds = _several(row.train_epoch, order, size, plan.warmup_epochs, plan.epochs)
+        row.prepare(data["test_images"], data["test_labels"])
+        digits, took = _several(row.infer_all, tests, len(tests), 1, 5 * plan.epochs)
     else:
-        train = row.train_batch
-        infer = row.infer_batch
-        inferred = row.inference_batch_size
-        times = inferences = (plan.warmup_batches, plan.batches)
-    losses, seconds = _several(train, order, size, *times, least)
-    row.prepare(data["test_images"], data["test_labels"])
-    digits, took = _several(
-        infer, np.arange(len(data["test_labels"])), inferred, *inferences, least
-    )
+        size = min(job.batch_size, len(order))
+        batches = (plan.warmup_batches, plan.batches, plan.least_seconds)
+        losses, seconds = _several(row.train_batch, order, size, *batches)
+        row.prepare(data["test_images"], data["test_labels"])
+        digits, took = _several(row.infer_batch, tests, row.inference_batch_size, *batches)
     return Measurement(
         epoch_seconds=[each * -(-len(order) // size) for each in seconds],
         inference_images_per_second=[len(digits[0]) / each for each in took],

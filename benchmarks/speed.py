@@ -110,12 +110,12 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         np.savez(file, **images)
         for job in jobs:
             measurements = measure_job(job, arguments, plan, file)
-            if job.code != "poisson":
+            if job.encoding != "poisson":
                 check_losses(measurements)
             summaries[job.name] = {**summarize(measurements), "job": asdict(job)}
-    heads = (f"{job.name}, {job.time_window} steps:\n\n" for job in jobs)
     tables = "\n".join(
-        f"{head}{speed_table(of)}\n" for head, of in zip(heads, summaries.values(), strict=True)
+        f"{job.name}, {job.time_window} steps:\n\n{speed_table(summaries[job.name])}\n"
+        for job in jobs
     )
     n_batches = -(-len(images["train_labels"]) // SEED_JOB.batch_size)
     protocol = {"rounds": arguments.rounds, "batches_per_epoch": n_batches, **asdict(plan)}
@@ -152,7 +152,7 @@ def check_losses(measurements: Mapping[str, Sequence[Measurement]]) -> None:
 
     Sums in another order may move a membrane potential over the threshold, or back.
     """
-    losses = {name: of[0].first_loss for name, of in measurements.items() if name != LIMIT}
+    losses = {name: rounds[0].first_loss for name, rounds in measurements.items() if name != LIMIT}
     low = min(losses.values(), default=0.0)
     high = max(losses.values(), default=0.0)
     if high > low * (1 + SAME_LOSS):
@@ -180,46 +180,67 @@ def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, An
     and `event` as the fastest peer.
     """
     rows = [name for name in ROWS if name in measurements]
-    seconds_of = {name: [of.epoch_seconds for of in measurements[name]] for name in measurements}
-    rates_of = {
-        name: [of.inference_images_per_second for of in measurements[name]] for name in rows
+    training = {
+        name: median_and_quartiles([each.epoch_seconds for each in rounds])
+        for name, rounds in measurements.items()
     }
-    training, inference = (
-        {name: median_and_quartiles(rounds) for name, rounds in found.items()}
-        for found in (seconds_of, rates_of)
-    )
-    seconds, speed = (
-        {name: of["median"] for name, of in found.items()} for found in (training, inference)
-    )
-    ratios: dict[str, Any] = {}
-    if (seed := "seed_loop") in rows:
-        ratios["training_over_seed_loop"] = {name: seconds[seed] / seconds[name] for name in rows}
-        ratios["inference_over_seed_loop"] = {name: speed[name] / speed[seed] for name in rows}
-    peers = [name for name in PEERS if name in rows]
-    if peers and "event" in rows:
-        fastest = ratios["fastest_peer"] = min(peers, key=seconds.__getitem__)
-        ratios["event_training_over_fastest_peer"] = seconds[fastest] / seconds["event"]
-    limit: dict[str, Any] = {}
-    if LIMIT in seconds:
-        limit = {"training_seconds_per_epoch": seconds[LIMIT], **measurements[LIMIT][0].further}
-        if "event" in rows:
-            limit["event_time_over_limit"] = seconds["event"] / seconds[LIMIT]
-    peaks, foreign = (
-        {name: max(getattr(of, kind) for of in rounds) for name, rounds in measurements.items()}
-        for kind in ("peak_mib", "foreign_cores")
-    )
-    losses = {name: float(np.mean([of.loss for of in measurements[name]])) for name in rows}
+    inference = {
+        name: median_and_quartiles(
+            [each.inference_images_per_second for each in measurements[name]]
+        )
+        for name in rows
+    }
+    seconds = {name: spread["median"] for name, spread in training.items()}
+    speed = {name: spread["median"] for name, spread in inference.items()}
     return {
         "training": {name: seconds[name] for name in rows},
         "inference": speed,
         "images_timed": {name: measurements[name][0].images for name in rows},
-        "limit": limit,
-        "ratios": ratios,
+        "limit": _limit(measurements, seconds),
+        "ratios": _ratios(rows, seconds, speed),
         "spread": {"training": training, "inference": inference},
-        "memory": {"peak_mib": peaks},
-        "mean_training_loss": losses,
-        "foreign_cores": foreign,
+        "memory": {
+            "peak_mib": {
+                name: max(each.peak_mib for each in rounds) for name, rounds in measurements.items()
+            }
+        },
+        "mean_training_loss": {
+            name: float(np.mean([each.loss for each in measurements[name]])) for name in rows
+        },
+        "foreign_cores": {
+            name: max(each.foreign_cores for each in rounds)
+            for name, rounds in measurements.items()
+        },
     }
+
+
+def _ratios(
+    rows: Sequence[str], seconds: Mapping[str, float], speed: Mapping[str, float]
+) -> dict[str, Any]:
+    """How many times as fast rows are as the seed's loop, and `event` as the fastest peer."""
+    ratios: dict[str, Any] = {}
+    seed = "seed_loop"
+    if seed in rows:
+        ratios["training_over_seed_loop"] = {name: seconds[seed] / seconds[name] for name in rows}
+        ratios["inference_over_seed_loop"] = {name: speed[name] / speed[seed] for name in rows}
+    peers = [name for name in PEERS if name in rows]
+    if peers and "event" in rows:
+        fastest = min(peers, key=seconds.__getitem__)
+        ratios["fastest_peer"] = fastest
+        ratios["event_training_over_fastest_peer"] = seconds[fastest] / seconds["event"]
+    return ratios
+
+
+def _limit(
+    measurements: Mapping[str, Sequence[Measurement]], seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """The additions alone, and how far `event` is from them; empty where they are no row."""
+    if LIMIT not in seconds:
+        return {}
+    limit = {"training_seconds_per_epoch": seconds[LIMIT], **measurements[LIMIT][0].further}
+    if "event" in seconds:
+        limit["event_time_over_limit"] = seconds["event"] / seconds[LIMIT]
+    return limit
 
 
 def speed_table(summary: Mapping[str, Any]) -> str:
@@ -230,13 +251,19 @@ def speed_table(summary: Mapping[str, Any]) -> str:
     header = ("row", "s per epoch", "times", "images timed", "images/s", "times", "peak MiB")
     inference = summary["inference"]
     timed = summary["images_timed"]
-    seconds = {name: of["median"] for name, of in summary["spread"]["training"].items()}
+    seconds = {name: spread["median"] for name, spread in summary["spread"]["training"].items()}
     base = "seed_loop" if "seed_loop" in seconds else summary["ratios"].get("fastest_peer")
-    cells = []
-    for name, of in seconds.items():
-        row = [name, f"{of:.2f}", f"{seconds[base] / of:.1f}" if base else "", "", "", ""]
-        if name in timed:
-            row[3:5] = f"{timed[name]:,}", f"{inference[name]:,.0f}"
-            row[5] = f"{inference[name] / inference[base]:.1f}" if base else ""
-        cells.append([*row, f"{summary['memory']['peak_mib'][name]:,.0f}"])
-    return text_table(header, cells)
+    rows = []
+    for name, taken in seconds.items():
+        rate = inference.get(name)
+        row = {
+            "row": name,
+            "s per epoch": f"{taken:.2f}",
+            "training": f"{seconds[base] / taken:.1f}" if base else "",
+            "images timed": f"{timed[name]:,}" if rate else "",
+            "images/s": f"{rate:,.0f}" if rate else "",
+            "inference": f"{rate / inference[base]:.1f}" if rate and base else "",
+            "peak MiB": f"{summary['memory']['peak_mib'][name]:,.0f}",
+        }
+        rows.append(list(row.values()))
+    return text_table(header, rows)

@@ -18,7 +18,7 @@ from spikejoule.engine import make_engine
 
 def encoder_of(job: Job) -> Encoder:
     """The encoder of the job's code; rows need none."""
-    if job.code == "latency":
+    if job.encoding == "latency":
         return Latency(time_window=job.time_window, latency_threshold=job.latency_threshold)
     return Poisson(time_window=job.time_window, max_rate=job.max_rate_hz)
 
@@ -42,7 +42,7 @@ class _EngineRow:
 
     def encode(self, indices: np.ndarray) -> EventList:
         """Input spikes of images `indices` [B]."""
-        if self.job.code == "rows":
+        if self.job.encoding == "rows":
             lit = self.pixels[indices] > 255 * self.job.latency_threshold
             return EventList.from_dense(lit.reshape(len(lit), self.job.time_window, -1))
         return self._encoder.events(self.pixels[indices], self._key, indices)

@@ -71,7 +71,7 @@ class TorchPeer(ABC):
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        if job.code != "poisson":
+        if job.encoding != "poisson":
             # Over fewer steps, larger batches suit every row: 6 % faster than 64, where that is it.
             self.inference_batch_size = 256
         torch.manual_seed(job.seed)
@@ -104,7 +104,7 @@ class TorchPeer(ABC):
 
     def encode(self, indices: np.ndarray) -> Any:
         """Input spikes by the job's code."""
-        return getattr(self, f"encode_{self.job.code}")(indices)
+        return getattr(self, f"encode_{self.job.encoding}")(indices)
 
     def arrange(self, spikes: torch.Tensor) -> Any:
         """Given spikes [B, T, I] in the form that `counts` takes (tests; not timed)."""
