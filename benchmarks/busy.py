@@ -46,11 +46,16 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     try:
         beside = _epoch_seconds(*images, arguments.epochs)
     finally:
-        for one in others:
-            one.kill()
-            one.wait()
-    found = {"idle_seconds": idle, "beside_busy_seconds": beside, "busy_processes": len(others),
-             "over_fair_time": beside / (2 * idle), "limit": MOST_OVER_FAIR}  # fmt: skip
+        for process in others:
+            process.kill()
+            process.wait()
+    found = {
+        "idle_seconds": idle,
+        "beside_busy_seconds": beside,
+        "busy_processes": len(others),
+        "over_fair_time": beside / (2 * idle),
+        "limit": MOST_OVER_FAIR,
+    }
     line = (
         f"an epoch takes {idle:.2f} s alone, {beside:.2f} s beside {len(others)} busy processes: "
         f"{found['over_fair_time']:.2f} times the fair time; {MOST_OVER_FAIR} times is allowed"

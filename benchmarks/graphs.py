@@ -99,7 +99,8 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
     theirs = [least(lambda size=size: peer(size), rounds) for size in sorted({64, samples})]
     for *_, output in theirs:
         assert np.array_equal(output.sum(dim=0).numpy(), ours.output), name
-    peer_wall, peer_processor = (min(one[k] for one in theirs) for k in (0, 1))
+    peer_wall = min(wall for wall, _, _ in theirs)
+    peer_processor = min(processor for _, processor, _ in theirs)
     return {
         "graph": name,
         "engine": ours.engine,

@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import PRODUCTS, Currents, EventList, Products
-from spikejoule.engine import choose_engine, engine_to_train, make_engine, run_network
-from spikejoule.engine.choice import resolve_device
+from spikejoule.engine import choose_engine, make_engine, run_network
 from spikejoule.engine.event import event_engine
-from spikejoule.engine.interface import Engine, EngineSettings
+from spikejoule.engine.interface import Engine
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.surrogates import SURROGATES
 from tests import naive
 from tests.tools.networks import firing_network, spike_trains
-from tests.tools.settings import changed, draw_key, encode
+from tests.tools.settings import changed
 from tests.tools.without_torch import WITH_TORCH, needs_torch
 
 if WITH_TORCH:
@@ -277,39 +276,6 @@ def test_nothing_of_a_batch_shows_in_the_next(lanes: int) -> None:
         engine.train_batch(events, labels, 0.01)
 
 
-@needs_torch
-def test_the_real_network_in_float32() -> None:
-    """784-400-10 over 50 steps: the share of spikes on which the float32 engines differ."""
-    architecture, state = firing_network(784, 400, 10, seed=3)
-    generator = np.random.default_rng(4)
-    images = np.where(
-        generator.random((96, 784)) < 0.19, generator.integers(0, 256, (96, 784)), 0
-    ).astype(np.uint8)
-    events = encode(images, 50, 80.0, draw_key(1, "test", 0))
-    engines = {
-        "event": event_engine(architecture, state, LEARNING),
-        "dense": DenseEngine(architecture, state, LEARNING),
-        "float64": event_engine(architecture, state, LEARNING, np.float64),
-    }
-    spikes = {
-        name: [layer.to_dense(np.bool_) for layer in engine.run(events)]
-        for name, engine in engines.items()
-    }
-    for layer, name in enumerate(("hidden", "output")):
-        fired = spikes["float64"][layer].sum()
-        assert fired > 1000
-        for one, other in (("event", "dense"), ("event", "float64"), ("dense", "float64")):
-            rate = (spikes[one][layer] != spikes[other][layer]).sum() / fired
-            logger.info("%s, %s against %s: %.1e mismatches a spike", name, one, other, rate)
-            assert rate < MISMATCHES_ALLOWED, f"{name}, {one} against {other}: {rate:.2e}"
-    labels = generator.integers(0, 10, 96)
-    gradients = {name: engine.gradients(events, labels)[1] for name, engine in engines.items()}
-    for name, expected in gradients["float64"].items():
-        for which in ("event", "dense"):
-            error = np.linalg.norm(gradients[which][name] - expected) / np.linalg.norm(expected)
-            assert error < 0.02, f"{which} {name}: {error}"
-
-
 def as_torch(told: dict[str, Any]) -> dict[str, Any]:
     tensors = {
         index: {kind: torch.as_tensor(value) for kind, value in entry.items()}
@@ -408,12 +374,3 @@ class TestInterface:
         assert choose_engine("dense", "cpu", "lif") == "dense"
         with pytest.raises(ParameterError, match="no kernels of the neuron 'other', but of lif"):
             choose_engine("event", "cpu", "other")
-
-    def test_a_gpu_is_not_taken_on_trust(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-        assert resolve_device("auto") == "cuda"
-        architecture, _ = firing_network(9, 11, 3)
-        for chosen in (EngineSettings(), EngineSettings(engine="event")):
-            engine, _ = engine_to_train(chosen, architecture, LearningSettings(), 1)
-            assert (engine.name, engine.device) == ("event", "cpu")

@@ -241,7 +241,7 @@ class EventList:
             raise ArtifactError(f"spikes have {dense.ndim} dimensions; [N, T, units] is needed")
         n_samples, n_steps, n_inputs = dense.shape
         kind = source_type(n_inputs)
-        parts = [np.empty(0, source_type(n_inputs))]
+        parts = [np.empty(0, kind)]
         lengths = np.zeros((n_samples, n_steps), np.int64)
         # In blocks: of the places that are found numpy makes numbers of eight bytes.
         n_together = max(1, _BLOCK_PLACES // max(1, n_steps * n_inputs))
@@ -273,11 +273,9 @@ class EventList:
             ArtifactError: the first invariant that does not hold.
             KeyError: an array that is missing.
         """
-        sources, row_lengths, (n_samples, n_steps, n_inputs) = (
-            arrays[f"{prefix}{name}"] for name in ("sources", "row_lengths", "shape")
-        )
-        offsets = offsets_of(row_lengths.astype(np.int64))
-        events = cls(sources, offsets, int(n_samples), int(n_steps), int(n_inputs))
+        offsets = offsets_of(arrays[f"{prefix}row_lengths"].astype(np.int64))
+        n_samples, n_steps, n_inputs = arrays[f"{prefix}shape"].tolist()
+        events = cls(arrays[f"{prefix}sources"], offsets, n_samples, n_steps, n_inputs)
         events.check()
         return events
 

@@ -205,7 +205,7 @@ class ChainTables:
         """The links of each population, of the output's reader, and recurrent ones, joined."""
         network = layout.network
         forward = layout.forward
-        planes = [Plane.of(network.input.out_shape), *(one.target for one in forward)]
+        planes = [Plane.of(network.input.out_shape), *(connection.target for connection in forward)]
         tables = [
             LinkTables.of(network, connection, sender)
             for connection, sender in zip(forward, planes[:-1], strict=True)

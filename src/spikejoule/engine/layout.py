@@ -267,8 +267,8 @@ class ParameterLayout:
         """Lay out the parameters of a chain."""
         rows = _Rows()
         forward = network.forward_connections
-        recurrent = [one for one in network.connections if one not in forward]
-        connections = tuple(_add(rows, network, one) for one in (*forward, *recurrent))
+        recurrent = [node for node in network.connections if node not in forward]
+        connections = tuple(_add(rows, network, node) for node in (*forward, *recurrent))
         places: dict[str, Place] = {}
         for layout in connections:
             name = network.weight_names[layout.number]

@@ -80,10 +80,10 @@ def share(
         for lane, samples in enumerate(lanes)
     ]
     at_once = slots // len(lanes)
-    turns = [
-        np.array([group for of in groups for group in of[first : first + at_once]], dtype=np.int64)
-        for first in range(0, max(map(len, groups)), at_once)
-    ]
+    turns = []
+    for first in range(0, max(map(len, groups)), at_once):
+        turn = [group for of_lane in groups for group in of_lane[first : first + at_once]]
+        turns.append(np.array(turn, dtype=np.int64))
     parts = [
         (lane, number, *block)
         for number, stride in enumerate(strides)
