@@ -5,6 +5,8 @@ writing       write a trained network as a NIR graph, with metadata
 For graphs of any writer, which no stage of the pipeline imports:
 
 reading       read a graph as a `network.imported.ImportedGraph`, its nodes in the order of a step
+nodes         NIR nodes as nodes of a network, checked
+ordering      the order of a step, and the edges of cycles that wait for the next one
 conventions   what a graph does not say about how it runs, asked for and checked; step constants
 executor      run a graph on events, batch by batch, with the kernels of this package
 running       a graph and events in, counts out; the event engine runs the layers that it can

@@ -23,7 +23,7 @@ from spikejoule.pricing.counted import NO_WINDOWS, CountedPooling, connection_of
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.running import Answer, Run, TimeAxis, batches_of
-from spikejoule.pricing.watching import INPUT, Place, Watch
+from spikejoule.pricing.watching import INPUT, ModulePlace, Watch
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class BaselineRun:
                 f"the network to compare with gives no scores [samples, classes] of the "
                 f"{len(labels):,} samples, so that its accuracy is not known."
             )
-        counted = _Counted(self.run.watch)
+        counted = _CountedLayers(self.run.watch)
         percent = 100 * float((answers == labels).mean())
         name = baseline.name or f"{type(baseline.module).__name__} {counted.network.sizes}"
         if baseline.weight_bits < FLOAT_BITS:
@@ -128,7 +128,7 @@ class BaselineRun:
         )
 
 
-class _Counted:
+class _CountedLayers:
     """A network without time, and its products.
 
     Attributes:
@@ -174,7 +174,7 @@ class _Counted:
             name = f"{node.name}, call {call}"
             self._nodes[name] = replace(node, name=name)
 
-    def _add_layer(self, place: Place, calls: int) -> Node:
+    def _add_layer(self, place: ModulePlace, calls: int) -> Node:
         """The units of a layer with weights, and its products."""
         if calls > 1:
             raise ArtifactError(
@@ -188,7 +188,7 @@ class _Counted:
         return units
 
 
-def _node_of(place: Place) -> Node:
+def _node_of(place: ModulePlace) -> Node:
     """A place as a node of a conventional network, whose pooling gives no spikes."""
     module = place.module
     every = fan_out(module, place.in_shape, place.out_shape)  # zeros are not left out

@@ -34,7 +34,7 @@ from spikejoule.network.nodes import (
 )
 from spikejoule.pricing.layers import MAXIMA, NORMS, POOLING, SUMS, WEIGHTED
 from spikejoule.pricing.neurons import Population
-from spikejoule.pricing.watching import INPUT, OUTPUT, Place, Watch
+from spikejoule.pricing.watching import INPUT, OUTPUT, ModulePlace, Watch
 
 NO_WINDOWS: Final = Windows((1, 1), (1, 1), (0, 0))
 """The windows of nodes whose fan-outs are counted, not computed."""
@@ -71,7 +71,7 @@ def activity_of(watch: Watch, steps: int = 0) -> Activity:
         watch: what was counted.
         steps: of the samples; 0 where the model makes them itself, which are those of its output.
     """
-    counted = _Counted(watch)
+    counted = _CountedNetwork(watch)
     for place in watch.places.values():
         counted.add_place(place)
     for place in watch.places.values():
@@ -79,7 +79,7 @@ def activity_of(watch: Watch, steps: int = 0) -> Activity:
     return counted.activity(steps)
 
 
-class _Counted:
+class _CountedNetwork:
     """A network and its counts, place by place.
 
     Attributes:
@@ -95,7 +95,7 @@ class _Counted:
         self.edges: list[tuple[str, str]] = []
         self.counts: dict[str, NodeCounts] = {INPUT: NodeCounts()}
 
-    def add_place(self, place: Place) -> None:
+    def add_place(self, place: ModulePlace) -> None:
         """A place as a node, with its edges, and what it has done."""
         for source in place.sources:
             self.edges.append((source, place.name))
@@ -105,7 +105,7 @@ class _Counted:
         self.nodes[place.name] = node_of(place)
         self.counts[place.name] = _counts_of(place, self._watch.sizes)
 
-    def add_reads(self, place: Place) -> None:
+    def add_reads(self, place: ModulePlace) -> None:
         """What a place has taken from its sources; also what those give that did not count it."""
         for source, amounts in place.sources.items():
             if place.fan_out is None and source != INPUT:
@@ -135,7 +135,7 @@ class _Counted:
         )
 
 
-def _counts_of(place: Place, sizes: list[int]) -> NodeCounts:
+def _counts_of(place: ModulePlace, sizes: list[int]) -> NodeCounts:
     """What was counted at a place, [N] each."""
     module = place.module
     if place.population is not None:
@@ -164,7 +164,7 @@ def _counts_of(place: Place, sizes: list[int]) -> NodeCounts:
     return NodeCounts(values=values, comparisons=units)
 
 
-def _counts_of_neurons(place: Place, population: Population, sizes: list[int]) -> NodeCounts:
+def _counts_of_neurons(place: ModulePlace, population: Population, sizes: list[int]) -> NodeCounts:
     steps, values = place.steps.all(sizes), place.given.nonzero.all(sizes)
     updates, leaks = steps * place.n_out, steps * population.leaks(place.n_out)
     found = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
@@ -177,7 +177,7 @@ def _counts_of_neurons(place: Place, population: Population, sizes: list[int]) -
     return replace(found, active=values, resets=values * population.resets, comparisons=updates)
 
 
-def node_of(place: Place) -> Node:
+def node_of(place: ModulePlace) -> Node:
     """A place as a node of a spiking network."""
     name, in_shape, out_shape, module = place.name, place.in_shape, place.out_shape, place.module
     if place.population is not None:
@@ -193,7 +193,7 @@ def node_of(place: Place) -> Node:
     return Threshold(name, in_shape, out_shape, np.empty(0))
 
 
-def connection_of(place: Place, fan_out: Counts | None) -> Dense | CountedConnection:
+def connection_of(place: ModulePlace, fan_out: Counts | None) -> Dense | CountedConnection:
     """A place with weights as a node, whose inputs reach so many synapses, int64 [n_in]."""
     assert fan_out is not None
     module: Any = place.module
@@ -217,7 +217,7 @@ def connection_of(place: Place, fan_out: Counts | None) -> Dense | CountedConnec
     )
 
 
-def pooling_of(place: Place, fan_out: Counts | None) -> CountedPooling:
+def pooling_of(place: ModulePlace, fan_out: Counts | None) -> CountedPooling:
     """A place of pooling as a node, whose inputs reach so many windows, int64 [n_in]."""
     is_average = not isinstance(place.module, MAXIMA)
     reached = np.zeros(1, np.int64) if fan_out is None else fan_out
@@ -226,7 +226,7 @@ def pooling_of(place: Place, fan_out: Counts | None) -> CountedPooling:
     )
 
 
-def _unknown_source(name: str, reader: Place) -> Node:
+def _unknown_source(name: str, reader: ModulePlace) -> Node:
     """Where something comes from that no module has given; its reader knows what it holds."""
     if reader.takes_values:
         return Node(name, reader.in_shape, reader.in_shape)

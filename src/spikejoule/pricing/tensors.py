@@ -176,7 +176,7 @@ def find_tensor(values: Any) -> Tensor | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Contents:
+class TensorContents:
     """What a tensor holds, of each sample.
 
     Attributes:
@@ -205,7 +205,7 @@ class Scanner:
     def __init__(self) -> None:
         self._scratch: dict[tuple[torch.device, torch.dtype, bool], Tensor] = {}
 
-    def contents(self, by_step: Tensor, are_values: bool = False) -> Contents:
+    def contents(self, by_step: Tensor, are_values: bool = False) -> TensorContents:
         """What a tensor [T, B, units...] holds; of values, only how many are not zero."""
         flat = by_step.flatten(2)
         if flat.dtype not in (torch.float32, torch.float64):
@@ -215,14 +215,14 @@ class Scanner:
         is_small = marks.shape[0] * marks.shape[2] < MAX_EXACT_FLOAT32
         nonzero = marks.sum(dim=(0, 2), dtype=torch.float32 if is_small else torch.float64)
         if is_binary or are_values:
-            return Contents(nonzero, nonzero, is_whole=is_binary)
+            return TensorContents(nonzero, nonzero, is_whole=is_binary)
         sizes = flat.abs()
         peak = float(sizes.max())
         if _is_zero(torch.frac(flat, out=marks)):
-            return Contents(sizes.sum(dim=(0, 2), dtype=torch.float64), nonzero, peak)
+            return TensorContents(sizes.sum(dim=(0, 2), dtype=torch.float64), nonzero, peak)
         distance = torch.sub(flat, flat.round(), out=marks).abs_().max()
         is_near = bool(distance < 1e-3)
-        return Contents(nonzero, nonzero, peak, is_whole=False, is_nearly_whole=is_near)
+        return TensorContents(nonzero, nonzero, peak, is_whole=False, is_nearly_whole=is_near)
 
     def marks(self, flat: Tensor) -> Tensor:
         """1 where something is not zero, in the floating point type of the tensor: comparisons that

@@ -6,7 +6,7 @@ before it: the cause is in this population, or in what leads to it from the ones
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import takewhile
@@ -29,7 +29,7 @@ from spikejoule.nir.verification import LayerComparison, Verification
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.running import Loop, Run, TimeAxis, batches_of, checked
-from spikejoule.pricing.watching import Place, Watch
+from spikejoule.pricing.watching import ModulePlace, Watch
 
 _ALIKE = 1e-5
 """How far weights and constants may be apart, relatively: exporters compute in float32."""
@@ -63,26 +63,34 @@ def verify(
     """
     if time_axis == "none":
         raise ParameterError("time_axis is 'none', but a graph is run on spikes in time")
-    network = read_nir(graph) if isinstance(graph, str | os.PathLike) else graph
-    network = network if isinstance(network, ImportedGraph) else network_of(network)
+    if isinstance(graph, str | os.PathLike):
+        graph = read_nir(graph)
+    network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
     conventions = conventions_of(network, given or Conventions())
-    run, spikes = Run(model, Known.of(model, neurons), time_axis, loop, records=True), []
+
+    # Run the model and keep its spikes.
+    run = Run(model, Known.of(model, neurons), time_axis, loop, records=True)
+    spikes = []
     for batch in batches_of(samples, time_axis, batch_size=64):
         x = batch.samples
         if not ((x == 0) | (x == 1)).all():
             raise DataError("the samples hold other numbers than 0 and 1: a graph takes spikes.")
         run.take(x)
-        spikes.append((x if time_axis == 1 else x.transpose(0, 1)).flatten(2).bool().cpu())
+        by_sample = x if time_axis == 1 else x.transpose(0, 1)
+        spikes.append(by_sample.flatten(2).bool().cpu())
     if not spikes:
         raise DataError("there are no samples, and at least one is needed.")
+
+    # Run the graph on the same samples, and compare.
     events = EventList.from_dense(torch.cat(spikes).numpy())
     both = _Both(run.watch, network, events)
     layers = both.compared(conventions)
-    behind = list(run.watch.places).index(layers[-1].name) + 1
+    places = [*run.watch.places]
+    behind = places[places.index(layers[-1].name) + 1 :]
     found = Verification(
         layers=layers,
-        absent=", ".join(one for one in [*run.watch.places][behind:] if one in both.missing),
-        module=", ".join(f"{one} {version(one)}" for one in run.known.packages),
+        absent=", ".join(name for name in behind if name in both.missing),
+        module=", ".join(f"{package} {version(package)}" for package in run.known.packages),
         conventions=asdict(conventions),
         n_samples=events.n_samples,
         n_steps=events.n_steps,
@@ -94,12 +102,12 @@ def verify(
 
 
 class _Both:
-    """A module that has run, and a graph that takes the same spikes.
+    """A model that has run, and a graph that takes the same spikes.
 
     Attributes:
-        watch: what the module's populations gave, and all of its places.
+        watch: what the model's populations gave, and all of its places.
         network, events: the graph, and what it takes.
-        emitted: what populations of the module gave, [N, T, n], by name.
+        emitted: what populations of the model gave, [N, T, n], by name.
         missing: its layers with weights that the graph has not.
 
     Raises:
@@ -113,93 +121,125 @@ class _Both:
             for name, batches in watch.emitted.items()
         }
         self._pairs = matched(network, [watch.places[name] for name in self.emitted])
-        theirs = [np.float32(one.weight).reshape(-1) for one in network.connections]
-        layers: dict[str, Any] = {name: one.module for name, one in watch.places.items()
-                                  if isinstance(one.module, WEIGHTED)}  # fmt: skip
-        self.missing = {name for name, one in layers.items()
-                        if not any(is_alike(one.weight, weight) for weight in theirs)}  # fmt: skip
+        graph_weights = [np.float32(node.weight).reshape(-1) for node in network.connections]
+        self.missing = set()
+        for name, place in watch.places.items():
+            module: Any = place.module
+            if isinstance(module, WEIGHTED) and not any(
+                is_alike(module.weight, weight) for weight in graph_weights
+            ):
+                self.missing.add(name)
 
-    def compared(self, given: Conventions) -> list[LayerComparison]:
+    def compared(self, conventions: Conventions) -> list[LayerComparison]:
         """Run the graph, and compare each population."""
-        record, found = [*self._pairs.values()], []
-        run = run_graph(self.network, self.events, given, record=record)
+        nodes = [*self._pairs.values()]
+        run = run_graph(self.network, self.events, conventions, record=nodes)
+        layers = []
         for name, node in self._pairs.items():
-            ours = self.emitted[name]
-            differ = ours != run.recorded[node].to_dense(np.float32)
-            step = next(iter(np.flatnonzero(differ.any(axis=(0, 2))).tolist()), None)
-            spikes, differing = (int(np.count_nonzero(one)) for one in (ours, differ))
-            compared = LayerComparison(
-                name=name, node=node, spikes=spikes, differing=differing, step=step
+            emitted = self.emitted[name]
+            differs = emitted != run.recorded[node].to_dense(np.float32)
+            steps = np.flatnonzero(differs.any(axis=(0, 2)))
+            layers.append(
+                LayerComparison(
+                    name=name,
+                    node=node,
+                    spikes=int(np.count_nonzero(emitted)),
+                    differing=int(np.count_nonzero(differs)),
+                    step=int(steps[0]) if steps.size else None,
+                )
             )
-            found.append(compared)
-        return found
+        return layers
 
-    def causes(self, given: Conventions, first: LayerComparison) -> Iterator[str]:
+    def causes(self, conventions: Conventions, first: LayerComparison) -> Iterator[str]:
         """Why a population differs first, in words, the likeliest first: what its neurons give and
         do, padding that no graph has, weights that this one has not, and how it is run."""
-        place, node = self.watch.places[first.name], self.network.nodes[first.node]
-        theirs = self.emitted[first.name]
-        population = place.population
+        yield from self._causes_in_neurons(conventions, first)
+        yield from self._causes_before(self.watch.places[first.name])
+        yield from self._causes_in_conventions(conventions, first)
+
+    def _causes_in_neurons(self, conventions: Conventions, first: LayerComparison) -> Iterator[str]:
+        population = self.watch.places[first.name].population
+        node = self.network.nodes[first.node]
         assert population is not None
         assert isinstance(node, Neurons)
-        dynamics = dynamics_of(node, given, np.float32)
-        if not np.isin(theirs, (0, 1)).all():
-            most = f"{theirs.max():g} in a step"
-            yield f"it gives up to {most}, where a neuron of a graph gives 0 or 1"
+        emitted = self.emitted[first.name]
+        if not np.isin(emitted, (0, 1)).all():
+            yield (
+                f"it gives up to {emitted.max():g} in a step, where a neuron of a graph gives 0 or "
+                "1"
+            )
         if population.lost:
             yield population.lost
         if not population.resets:
             yield "its neurons are never reset, those of a graph are"
-        gain, keep = dynamics.membrane.gain, dynamics.membrane.keep
+        dynamics = dynamics_of(node, conventions, np.float32)
+        gain = dynamics.membrane.gain
         if node.kind == "IF" and not is_alike(1.0, gain):
             yield f"what arrives counts {gain[0]:.6g} times in the graph: is dt right?"
-        kept = zip(("potential", "current"), population.keeps, (keep, dynamics.keep_current),
-                   strict=False)  # fmt: skip
-        for what, ours, graphs in kept:
-            if graphs is not None and not is_alike(ours, graphs):
-                own = float(torch.as_tensor(ours).reshape(-1)[0])
+        keeps = {"potential": dynamics.membrane.keep, "current": dynamics.keep_current}
+        for (state, kept), own in zip(keeps.items(), population.keeps, strict=False):
+            if kept is not None and not is_alike(own, kept):
+                first_own = float(torch.as_tensor(own).reshape(-1)[0])
                 yield (
-                    f"in a step its neurons keep {own:.6g} of their {what}, those of the graph "
-                    f"{graphs[0]:.6g}: dt, or what the exporter makes of a time constant"
+                    f"in a step its neurons keep {first_own:.6g} of their {state}, those of the "
+                    f"graph {kept[0]:.6g}: dt, or what the exporter makes of a time constant"
                 )
-        for one in takewhile(lambda one: one is not place, self.watch.places.values()):
-            padding = getattr(one.module, "padding_mode", "zeros")
+
+    def _causes_before(self, place: ModulePlace) -> Iterator[str]:
+        """In what leads to a population."""
+        for before in takewhile(lambda other: other is not place, self.watch.places.values()):
+            padding = getattr(before.module, "padding_mode", "zeros")
             if padding != "zeros":
-                yield f"{one.name} has the padding {padding!r}, a graph has zeros"
-            if (name := one.name) in self.missing:
-                yield f"the weights of {name} are not in the graph, which may be an older export"
+                yield f"{before.name} has the padding {padding!r}, a graph has zeros"
+            if before.name in self.missing:
+                yield (
+                    f"the weights of {before.name} are not in the graph, which may be an older "
+                    "export"
+                )
+
+    def _causes_in_conventions(
+        self, conventions: Conventions, first: LayerComparison
+    ) -> Iterator[str]:
+        """With another one all spikes of the population agree."""
         for name, allowed in ALLOWED.items():
-            now = getattr(given, name)
-            for value in allowed if now is not None else ():
+            now = getattr(conventions, name)
+            if now is None:
+                continue
+            for value in allowed:
                 try:
-                    other = Conventions(**asdict(given) | {name: value})
-                    again = self.compared(other)
+                    layers = self.compared(Conventions(**asdict(conventions) | {name: value}))
                 except ParameterError:
                     continue
-                if next(one.step for one in again if one.name == first.name) is None:
+                if any(layer.name == first.name and layer.step is None for layer in layers):
                     yield f"{name} is given as {now}: with {value} the spikes of {first.name} agree"
 
 
-def matched(network: ImportedGraph, firing: list[Place]) -> dict[str, str]:
+def matched(network: ImportedGraph, firing: list[ModulePlace]) -> dict[str, str]:
     """Populations of a module and those of a graph: by their names, or else in their order.
 
     Raises:
         ArtifactError: there are more of them on one side, or their sizes differ.
     """
     nodes = [node for node in network.of(Neurons) if node.spikes]
-    by_name = [
-        [node for node in nodes if f"{node.name}.".startswith(f"{one.name.rpartition(' ')[2]}.")]
-        for one in firing
-    ]
-    if all(len(found) == 1 for found in by_name):
-        nodes = [found[0] for found in by_name]
-    if not firing or [one.n_out for one in firing] != [node.n_out for node in nodes]:
-        ours, graphs = (
-            ", ".join(f"{one.name} of {one.n_out:,}" for one in of) or "none that are known"
-            for of in (firing, nodes)
+    by_name = [[node for node in nodes if _is_named_after(node, place)] for place in firing]
+    if all(len(namesakes) == 1 for namesakes in by_name):
+        nodes = [namesakes[0] for namesakes in by_name]
+    if not firing or [place.n_out for place in firing] != [node.n_out for node in nodes]:
+        raise ArtifactError(
+            f"the module's populations that fire are {_sizes(firing)}; the graph's {_sizes(nodes)}."
         )
-        raise ArtifactError(f"the module's populations that fire are {ours}; the graph's {graphs}.")
-    return {one.name: node.name for one, node in zip(firing, nodes, strict=True)}
+    return {place.name: node.name for place, node in zip(firing, nodes, strict=True)}
+
+
+def _sizes(populations: Iterable[ModulePlace | Neurons]) -> str:
+    words = [f"{population.name} of {population.n_out:,}" for population in populations]
+    return ", ".join(words) or "none that are known"
+
+
+def _is_named_after(node: Neurons, place: ModulePlace) -> bool:
+    """Whether a node has the name of a module, or is part of a nested graph that has it."""
+    own_name = place.name.rpartition(" ")[2]  # without the class before a number
+    return f"{node.name}.".startswith(f"{own_name}.")
 
 
 def is_alike(ours: Any, theirs: NDArray[Any]) -> bool:

@@ -42,9 +42,9 @@ from spikejoule.pricing.tensors import (
     ANY_LAYOUT,
     MAX_EXACT_FLOAT32,
     BatchLayout,
-    Contents,
     ModuleLayout,
     Scanner,
+    TensorContents,
     find_tensor,
     first_tensor,
     view_key,
@@ -103,7 +103,7 @@ class Amounts:
 
 
 @dataclass(eq=False)
-class Place:
+class ModulePlace:
     """A module in one shape, and what was counted of it.
 
     Attributes:
@@ -164,7 +164,7 @@ class Place:
             yield amounts.spikes
             yield amounts.nonzero
 
-    def count_reached(self, contents: Contents, by_step: Tensor, scanner: Scanner) -> None:
+    def count_reached(self, contents: TensorContents, by_step: Tensor, scanner: Scanner) -> None:
         """Count what enters [T, B, units...], each unit times its fan-out."""
         if self._reached_by_each:
             self.reached.add(
@@ -403,7 +403,7 @@ class _Trace:
 
     source: str
     key: Any = None
-    contents: Contents | None = None
+    contents: TensorContents | None = None
 
 
 _UNKNOWN: Final = _Trace("")
@@ -422,14 +422,14 @@ class Watch:
 
     def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
         self.known, self.records = known, records
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, ModulePlace] = {}
         self.input_shape: Shape | None = None
         self.sizes: list[int] = []
         self.emitted: dict[str, dict[int, list[Tensor]]] = {}
         self._model = ModelParts(model, known)
         self.unknown = self._model.unknown
         self._layout = BatchLayout(self._model.is_time_second)
-        self._by_shape: dict[tuple[str, Shape], Place] = {}
+        self._by_shape: dict[tuple[str, Shape], ModulePlace] = {}
         self._traces: WeakKeyDictionary[Any, _Trace] = WeakKeyDictionary()
         self._giving_values: set[str] = set()
         self._scanner = Scanner()
@@ -536,7 +536,7 @@ class Watch:
             if place is not None:
                 place.sources.setdefault(weights.name, Amounts())
 
-    def _count_entering(self, place: Place, part: Part, x: Tensor, counted: Tensor) -> None:
+    def _count_entering(self, place: ModulePlace, part: Part, x: Tensor, counted: Tensor) -> None:
         """Count what enters a layer or pooling; of other places, where it comes from."""
         source = self._source_of(place, x).source
         if place.fan_out is not None:
@@ -546,7 +546,7 @@ class Watch:
             if source == INPUT:
                 self._enter(place, x, self._layout.by_step(x, part.layout))
 
-    def _place_of(self, part: Part, in_shape: Shape, out: Tensor) -> Place:
+    def _place_of(self, part: Part, in_shape: Shape, out: Tensor) -> ModulePlace:
         """The place of a module that takes this shape and has given this tensor."""
         found = self._by_shape.get((part.name, in_shape))
         if found is not None:
@@ -561,7 +561,7 @@ class Watch:
         in_shape: Shape,
         out_shape: Shape,
         population: Population | None,
-    ) -> Place:
+    ) -> ModulePlace:
         """The place of a module in these shapes; a new one where it has not run in them."""
         key = name, in_shape
         if key not in self._by_shape:
@@ -571,11 +571,11 @@ class Watch:
             if reached is None and isinstance(module, POOLING):
                 self.unknown[name] = f"{name} ({type(module).__name__}, as it is set)"
             has_bias = isinstance(module, WEIGHTED) and module.bias is not None
-            place = Place(unique, module, in_shape, out_shape, reached, population, has_bias)
+            place = ModulePlace(unique, module, in_shape, out_shape, reached, population, has_bias)
             self._by_shape[key] = self.places[unique] = place
         return self._by_shape[key]
 
-    def _trace(self, x: Tensor, source: str, contents: Contents | None = None) -> _Trace:
+    def _trace(self, x: Tensor, source: str, contents: TensorContents | None = None) -> _Trace:
         """Remember who gave a tensor, and what it holds."""
         trace = _Trace(source, None if contents is None else view_key(x), contents)
         self._traces[x.untyped_storage()] = trace
@@ -585,14 +585,14 @@ class Watch:
         """The latest trace of a tensor; without a source where it is not known."""
         return self._traces.get(x.untyped_storage(), _UNKNOWN)
 
-    def _source_of(self, place: Place, x: Tensor) -> _Trace:
+    def _source_of(self, place: ModulePlace, x: Tensor) -> _Trace:
         """The latest trace of what enters a place; what the first one takes is the input."""
         trace = self._trace_of(x)
         if trace is _UNKNOWN and (self.input_shape is None or INPUT in place.sources):
             return self._trace(x, INPUT)
         return trace
 
-    def _enter(self, place: Place, x: Tensor, by_step: Tensor) -> None:
+    def _enter(self, place: ModulePlace, x: Tensor, by_step: Tensor) -> None:
         """Count what enters a layer or pooling, each unit times its fan-out; or what enters
         another place of the input."""
         trace = self._source_of(place, x)
@@ -614,7 +614,7 @@ class Watch:
             place.count_reached(contents, by_step, self._scanner)
         place.sources.setdefault(source, Amounts()).add(contents.spikes, contents.nonzero)
 
-    def _give(self, place: Place, out: Tensor, by_step: Tensor) -> None:
+    def _give(self, place: ModulePlace, out: Tensor, by_step: Tensor) -> None:
         """Count what leaves a place that others read."""
         population = place.population
         if population is None:

@@ -1,0 +1,294 @@
+"""NIR nodes as nodes of a network: flat arrays, and shapes that fit."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import MAX_UNITS
+from spikejoule.network.layers import Shape
+from spikejoule.network.nodes import (
+    Convolution,
+    Delay,
+    Dense,
+    Input,
+    Neurons,
+    Node,
+    Output,
+    Pooling,
+    Scale,
+    Threshold,
+    Windows,
+)
+
+Raw = Mapping[str, Any]
+"""A node by its fields, as they stand in a file; of a graph its nodes, edges and metadata."""
+
+_NEURONS: Final = {
+    "IF": ("r", "v_threshold", "v_reset"),
+    "LIF": ("tau", "r", "v_leak", "v_threshold", "v_reset"),
+    "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"),
+    "I": ("r",),
+    "LI": ("tau", "r", "v_leak"),
+    "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
+}
+
+_MAY_BE_INFINITE: Final = ("tau", "tau_syn", "tau_mem", "r", "w_in")
+"""A time constant with the gain that goes with it: what never decays, such as snnTorch's neurons
+with ``beta=1``."""
+
+
+class Passing(Node):
+    """Flatten, and the ends of a nested graph: gives what it receives."""
+
+
+def fits(given: Shape, taken: Shape) -> bool:
+    """Whether values of a shape are those of another: the same, or one of the two is flat."""
+    given = tuple(size for size in given if size != 1)
+    taken = tuple(size for size in taken if size != 1)
+    is_one_flat = min(len(given), len(taken)) <= 1
+    return math.prod(given) == math.prod(taken) and (is_one_flat or given == taken)
+
+
+def built_node(name: str, raw: Raw, shape: Shape) -> Node:
+    """A node of NIR that takes a shape, () for the input.
+
+    Raises:
+        ArtifactError: it is damaged, or does not fit the shape.
+    """
+    try:
+        node = BUILDERS[raw["type"]](name, raw, shape)
+        if not 1 <= node.n_out <= MAX_UNITS:
+            raise ArtifactError(f"has {node.n_out:,} units; allowed are 1 to {MAX_UNITS:,}.")
+        return node
+    except ArtifactError as error:
+        raise ArtifactError(f"the node {name!r} {error}") from None
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
+        raise ArtifactError(f"the node {name!r} ({raw['type']}) is damaged ({error}).") from error
+
+
+def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
+    """An array of finite numbers; also of tensors, which exporters leave in a graph."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"it holds {array.dtype} where numbers are needed")
+    array = array.astype(np.float64)
+    is_infinite = np.isposinf(array) & allows_infinity
+    # NaN is not below either, so that it is refused, too.
+    if not (is_infinite | (np.abs(array) <= np.finfo(np.float32).max)).all():
+        raise ValueError("it holds numbers that are not finite in float32")
+    return array
+
+
+def _whole(value: Any) -> tuple[int, ...]:
+    """Whole numbers, of an array or of one."""
+    found = np.atleast_1d(_array(value))
+    if (found != np.rint(found)).any():
+        raise ValueError(f"it holds {found.tolist()} where whole numbers are needed")
+    return tuple(int(size) for size in found)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """Height and width; one number stands for both."""
+    height, width = np.broadcast_to(_whole(value), 2).tolist()
+    return height, width
+
+
+def _each(raw: Raw, what: str, shape: Shape, allows_infinity: bool = False) -> NDArray[np.float64]:
+    """A parameter for every unit, flat: one number stands for all."""
+    found, size = _array(raw[what], allows_infinity), math.prod(shape)
+    if found.size == 1:
+        return np.full(size, found.item())
+    if not fits(found.shape, shape):
+        raise ArtifactError(
+            f"takes {size} values of the shape {shape}, but its {what} has the shape {found.shape}."
+        )
+    return found.reshape(-1)
+
+
+def _input(name: str, raw: Raw, shape: Shape) -> Node:
+    """The input, whose shape a graph has to say."""
+    value = raw["shape"] if "shape" in raw else raw["input_type"]["input"]
+    sizes = () if value is None else _whole(value)
+    if not sizes or min(sizes) < 1:
+        raise ArtifactError(f"has the shape {sizes}; sizes of 1 or more are needed.")
+    return Input(name, sizes, sizes)
+
+
+def _dense(name: str, raw: Raw, shape: Shape) -> Node:
+    weight = _array(raw["weight"])
+    if weight.ndim != 2:
+        raise ArtifactError(
+            f"has a weight of {weight.ndim} dimensions; [target, source] is allowed."
+        )
+    if weight.shape[1] != math.prod(shape):
+        raise ArtifactError(f"takes {weight.shape[1]} values, but is given the shape {shape}.")
+    out = (weight.shape[0],)
+    return Dense(name, shape, out, weight, _each(raw, "bias", out) if "bias" in raw else None)
+
+
+def _conv1d(name: str, raw: Raw, shape: Shape) -> Node:
+    """A Conv2d of height 1."""
+    planar = dict(raw)
+    planar["weight"] = _array(raw["weight"])[:, :, None, :]
+    planar["stride"] = (1, *_whole(raw["stride"]))
+    planar["dilation"] = (1, *_whole(raw["dilation"]))
+    if not isinstance(raw["padding"], str):
+        planar["padding"] = (0, *_whole(raw["padding"]))
+    if raw.get("input_shape") is not None:
+        planar["input_shape"] = (1, *_whole(raw["input_shape"]))
+    if len(shape) == 2:
+        shape = (shape[0], 1, shape[1])
+    if len(shape) == 3 and shape[1] != 1:
+        raise ArtifactError(f"takes (channels, length), but is given {shape}.")
+    return _conv2d(name, planar, shape)
+
+
+def _conv2d(name: str, raw: Raw, shape: Shape) -> Node:
+    weight = _array(raw["weight"])
+    if weight.ndim != 4:
+        raise ValueError(f"its weight has the shape {weight.shape}")
+    n_out, per_group, *kernel = weight.shape
+    (groups,) = _whole(raw["groups"])
+    if groups < 1 or n_out % groups:
+        raise ArtifactError(f"has {n_out} channels in {groups} groups, which must divide them.")
+    shape = _plane(raw, shape, per_group * groups)
+    stride, dilation = _pair(raw["stride"]), _pair(raw["dilation"])
+    padding = _padding(raw["padding"], _pair(kernel), stride, dilation)
+    windows = Windows(_pair(kernel), stride, padding.before, dilation)
+    bias = None if raw.get("bias") is None else _each(raw, "bias", (n_out,))
+    out = (n_out, *_places(shape, windows, padding.both))
+    return Convolution(name, shape, out, weight, bias, groups, windows)
+
+
+def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
+    """What a convolution takes, (C, H, W); a flat input gets its stated height and width."""
+    stated = () if raw.get("input_shape") is None else _pair(raw["input_shape"])
+    if stated and len(shape) != 3 and math.prod(shape) == channels * math.prod(stated):
+        shape = (channels, *stated)
+    if len(shape) != 3 or shape[0] != channels or (stated and shape[1:] != stated):
+        needed = (channels, *(stated or ("any", "any")))
+        raise ArtifactError(f"takes the shape {needed}, but is given {shape}.")
+    return shape
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Zeros around a plane, (height, width) each.
+
+    Attributes:
+        before: the first row and column.
+        both: before it and behind the last, together.
+    """
+
+    before: tuple[int, int]
+    both: tuple[int, int]
+
+    @classmethod
+    def symmetric(cls, before: tuple[int, int]) -> "Padding":
+        """As much behind as before."""
+        return cls(before, (2 * before[0], 2 * before[1]))
+
+
+def _padding(
+    stated: Any, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> Padding:
+    """Numbers, ``valid`` for none, or ``same`` for as much as keeps the size."""
+    if not isinstance(stated, str):
+        return Padding.symmetric(_pair(stated))
+    if stated != "same":
+        return Padding.symmetric(_pair([0] if stated == "valid" else stated))
+    if stride != (1, 1):
+        raise ArtifactError("has the padding 'same', which needs stride 1.")
+    rows, columns = dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
+    return Padding(before=(rows // 2, columns // 2), both=(rows, columns))
+
+
+def _places(shape: Shape, windows: Windows, both: tuple[int, int]) -> tuple[int, int]:
+    """Places of a window in height and width."""
+    if min(*windows.kernel, *windows.stride, *windows.dilation) >= 1 and min(windows.padding) >= 0:
+        rows = windows.places(shape[1], 0, both[0])
+        columns = windows.places(shape[2], 1, both[1])
+        if min(rows, columns) >= 1:
+            return rows, columns
+    raise ArtifactError(f"has a window that does not fit the shape {shape}.")
+
+
+def _pooling(name: str, raw: Raw, shape: Shape) -> Node:
+    if len(shape) != 3:
+        raise ArtifactError(f"takes (channels, height, width), not {shape}.")
+    padding = Padding.symmetric(_pair(raw["padding"]))
+    windows = Windows(_pair(raw["kernel_size"]), _pair(raw["stride"]), padding.before)
+    out = (shape[0], *_places(shape, windows, padding.both))
+    return Pooling(name, shape, out, windows, average=raw["type"] == "AvgPool2d")
+
+
+def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
+    (start,) = _whole(raw["start_dim"])
+    (end,) = _whole(raw["end_dim"])
+    n_axes = len(shape)
+    start = start + n_axes if start < 0 else start
+    end = end + n_axes if end < 0 else end
+    if not 0 <= start <= end < n_axes:
+        # Some tools count the axis of the samples, which the shape does not have: all is flat.
+        start, end = 0, n_axes - 1
+    flat = math.prod(shape[start : end + 1])
+    return Passing(name, shape, (*shape[:start], flat, *shape[end + 1 :]))
+
+
+def _delay(name: str, raw: Raw, shape: Shape) -> Node:
+    seconds = _each(raw, "delay", shape)
+    if (seconds < 0).any():
+        raise ArtifactError("has a delay below 0.")
+    return Delay(name, shape, shape, seconds)
+
+
+def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
+    kind = raw["type"]
+    fields = {"v_reset": 0, **raw}  # older files have no v_reset: it is 0
+    values = {
+        field: _each(fields, field, shape, allows_infinity=field in _MAY_BE_INFINITE)
+        for field in _NEURONS[kind]
+    }
+    for field in values:
+        if field.startswith("tau") and (values[field] <= 0).any():
+            raise ArtifactError(f"has a {field} that is not above 0.")
+    gains = {"w_in": "tau_syn", "r": "tau_mem" if "tau_mem" in values else "tau"}
+    for gain, tau in gains.items():
+        if gain not in values:
+            continue
+        decays = np.isfinite(values.get(tau, np.zeros(1)))
+        if (np.isfinite(values[gain]) != decays).any():
+            raise ArtifactError(f"has a {tau} and a {gain} of which one alone is infinite.")
+    return Neurons(name, shape, shape, kind, values)
+
+
+BUILDERS: Final[Mapping[str, Callable[[str, Raw, Shape], Node]]] = {
+    "Input": _input,
+    "Output": lambda name, raw, shape: Output(name, shape, shape),
+    "Affine": _dense,
+    "Linear": _dense,
+    "Conv1d": _conv1d,
+    "Conv2d": _conv2d,
+    "SumPool2d": _pooling,
+    "AvgPool2d": _pooling,
+    "Flatten": _flatten,
+    "Identity": lambda name, raw, shape: Passing(name, shape, shape),
+    "Scale": lambda name, raw, shape: Scale(name, shape, shape, _each(raw, "scale", shape)),
+    "Threshold": lambda name, raw, shape: Threshold(
+        name, shape, shape, _each(raw, "threshold", shape)
+    ),
+    "Delay": _delay,
+    **dict.fromkeys(_NEURONS, _neurons),
+}
+"""What makes a node of a name, its fields, and the shape that it is given, () for the input.
+
+They raise ArtifactError for what does not fit, in words that follow the node's name, ValueError and
+the like for what is damaged.
+"""
