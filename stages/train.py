@@ -34,15 +34,15 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         encoder=encoder, seed=params.seed, split="validation", images_sha256=validation.sha256
     )
     events = load_events_of(paths["events_validation"], made_from.entry())
-    architecture = params.model.network_of(samples.shape, samples.subject.n_classes)
-    names = architecture.layer_names
-    engine, threads = engine_to_train(params.train, architecture, params.train, params.seed)
+    network = params.model.network_of(samples.shape, samples.subject.n_classes)
+    names = network.layer_names
+    engine, threads = engine_to_train(params.train, network, params.train, params.seed)
     logger.info("%s engine on %s, threads: %d at most", engine.name, engine.device, threads)
     is_adaptive = engine.name == "event" and params.train.threads == 0
     cores = FreeCores(threads) if is_adaptive else None
     teacher = None
     if params.train.distillation > 0:
-        teacher = load_teacher(paths["teacher"], events.n_inputs, architecture.n_output)
+        teacher = load_teacher(paths["teacher"], events.n_inputs, network.n_output)
     data = TrainingData(samples, encoder, events, validation.labels, teacher)
     facts = {"engine": engine.name, "device": engine.device}
     if engine.name == "dense":  # rounds by its threads
@@ -59,8 +59,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             data, engine, params.train, params.seed, observers,
             state_store=resume if resume.is_owned else None,
         )  # fmt: skip
-        network = result.trained_network(description.model_dump(exclude_unset=True))
-        save_trained(paths["trained"], network)
+        trained = result.trained_network(description.model_dump(exclude_unset=True))
+        save_trained(paths["trained"], trained)
         if run is not None:
             run.trained(paths["trained"])
         rows = history_rows(result.history, names)

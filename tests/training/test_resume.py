@@ -96,7 +96,7 @@ def content(result: Training) -> bytes:
             "state": result.state,
             "optimizer": result.optimizer_state,
             "history": [record.entry() for record in result.history],
-            "architecture": repr(result.architecture),
+            "architecture": repr(result.network),
             "best": (result.best_epoch, result.best_validation_accuracy_percent),
             "stop": result.stop_reason,
         }

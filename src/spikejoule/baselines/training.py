@@ -4,7 +4,7 @@ One has the spiking network's layer sizes; the others are a family of one hidden
 and quantised. All see the same training images in the same order with the same augmentation as the
 spiking network, and of each the weights with the best validation accuracy are kept.
 
-K networks of one architecture, all of floating point or all of integers, learn side by side as one
+K networks of the same layers, all of floating point or all of integers, learn side by side as one
 computation. Their first layers are one matrix product, the others products of K matrices each; in
 what else they differ, pruning and width, stands in masks and units. So an image is drawn, and an
 operation started, once for all.
@@ -448,7 +448,7 @@ def train_baselines(
 ) -> BaselinesTraining:
     """Train ReLU networks side by side; the result does not depend on the number of cores.
 
-    Networks of one architecture, all of floating point or of integers with one width of pixels and
+    Networks of the same layers, all of floating point or of integers with one width of pixels and
     one of sums, are one computation on one thread; the threads share the images that are drawn.
 
     Args:

@@ -28,7 +28,7 @@ from spikejoule.network.trained import TrainedNetwork, load_trained
 
 def measure_network(
     state: Mapping[str, NDArray[np.float32]],
-    architecture: Network,
+    network: Network,
     events: EventList,
     engine: str = "auto",
     pruned: bool = False,
@@ -42,8 +42,8 @@ def measure_network(
     """
     if events.n_samples == 0:
         raise ArtifactError("the events hold no sample, and at least one is needed.")
-    layers = (events, *run_network(state, architecture, events, engine=engine))
-    return Measurement(state, architecture, layers, pruned)
+    layers = (events, *run_network(state, network, events, engine=engine))
+    return Measurement(state, network, layers, pruned)
 
 
 def load_network_and_events(

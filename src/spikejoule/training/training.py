@@ -144,7 +144,7 @@ class Training:
         processor_seconds: of all cores together, of every process that the training was resumed in.
         best_epoch: the epoch with the best validation accuracy; 0 before there is one.
         state: parameters after that epoch.
-        architecture: of the network; with the grids of these parameters if it is quantised.
+        network: that learns; with the grids of these parameters if it is quantised.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Training:
         self.processor_seconds = 0.0
         self.best_epoch = 0
         self.state: dict[str, NDArray[Any]] = {}
-        self.architecture: Network = engine.network
+        self.network: Network = engine.network
 
     @property
     def stop_reason(self) -> str:
@@ -200,7 +200,7 @@ class Training:
         # Whether a training resumes after a kill changes no result.
         config = self._settings.model_dump(mode="json", exclude={"resume"})
         return TrainedNetwork(
-            architecture=self.architecture.learned_from(self.state),
+            architecture=self.network.learned_from(self.state),
             state=self.state,
             encoder=self._data.encoder,
             seed=self._seed,
@@ -240,7 +240,7 @@ class Training:
         if is_best and self._settings.is_pruned_by(epoch, self._settings.max_epochs):
             self.best_epoch = epoch
             self.state = runner.state()
-            self.architecture = runner.network
+            self.network = runner.network
 
     def _inputs(self, epoch: int, chosen: NDArray[np.integer]) -> Any:
         """Some samples as an epoch shows them: images are augmented."""
@@ -347,7 +347,7 @@ class Training:
             "seconds": self.epoch_seconds,
             "processor_seconds": self.processor_seconds,
             "best_epoch": self.best_epoch,
-            "best_exponents": exponents_of(self.architecture),
+            "best_exponents": exponents_of(self.network),
             "averaged_epochs": self._averaged,
         }
         arrays = {
@@ -384,7 +384,7 @@ class Training:
         self.state = state
         self.epoch_seconds = seconds
         self.processor_seconds = processor_seconds
-        self.architecture = with_exponents(self._engine.network, exponents)
+        self.network = with_exponents(self._engine.network, exponents)
         self._sums = dict(checkpoint.part("average.").arrays)
         self._averaged = averaged
         self._engine.restore(snapshot)
