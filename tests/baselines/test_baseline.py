@@ -19,7 +19,7 @@ from spikejoule.baselines.quantised import (
     quantise,
     quantised_activations,
 )
-from spikejoule.baselines.settings import BaselineTraining, Variant
+from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
@@ -83,7 +83,9 @@ class TestTraining:
     def test_learns(self, digits: Digits) -> None:
         train, validation = digits
         told: list[int] = []
-        training = train_baselines(train, validation, [Variant(SMALL)], SETTINGS, SEED, told.append)
+        training = train_baselines(
+            train, validation, [BaselineVariant(SMALL)], SETTINGS, SEED, told.append
+        )
         assert told == [1, 2, 3]
         assert len(training.epoch_seconds) == 3
         (result,) = training.baselines
@@ -99,7 +101,9 @@ class TestTraining:
         settings = BaselineTraining(
             batch_size=16, max_epochs=1, lr=0.01, weight_decay=1e-5, label_smoothing=0.1
         )
-        (result,) = train_baselines(train, digits[1], [Variant(SMALL)], settings, SEED).baselines
+        (result,) = train_baselines(
+            train, digits[1], [BaselineVariant(SMALL)], settings, SEED
+        ).baselines
         model = torch.nn.Sequential(
             torch.nn.Linear(784, 12), torch.nn.ReLU(), torch.nn.Linear(12, 9), torch.nn.ReLU(),
             torch.nn.Linear(9, 10),

@@ -7,7 +7,12 @@ import torch
 
 from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations
-from spikejoule.baselines.settings import BaselineSettings, BaselineTraining, Variant, family
+from spikejoule.baselines.settings import (
+    BaselineSettings,
+    BaselineTraining,
+    BaselineVariant,
+    family,
+)
 from spikejoule.baselines.training import TrainedBaseline, train_baselines
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
@@ -39,19 +44,19 @@ def digits(mnist5k: Dataset) -> Digits:
 
 
 @pytest.fixture(scope="module")
-def variants() -> list[Variant]:
+def variants() -> list[BaselineVariant]:
     deep = ConventionalNetwork.of_layers(784, (9, 6), 10)
     return [
         *family(784, 10, FAMILY, PRUNING_EPOCHS, 16),
         *family(784, 10, NO_BIAS, PRUNING_EPOCHS, 16),
-        Variant(deep),
-        Variant(deep, PruningSettings(pruned_fraction=0.5), 5),
-        Variant(deep, bits=6),
+        BaselineVariant(deep),
+        BaselineVariant(deep, PruningSettings(pruned_fraction=0.5), 5),
+        BaselineVariant(deep, bits=6),
     ]
 
 
 @pytest.fixture(scope="module")
-def trained(digits: Digits, variants: list[Variant]) -> Trained:
+def trained(digits: Digits, variants: list[BaselineVariant]) -> Trained:
     return train_baselines(*digits, variants, SETTINGS, SEED).baselines
 
 
@@ -63,7 +68,9 @@ def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
 
 
 class TestSideBySide:
-    def test_as_each_alone(self, digits: Digits, variants: list[Variant], trained: Trained) -> None:
+    def test_as_each_alone(
+        self, digits: Digits, variants: list[BaselineVariant], trained: Trained
+    ) -> None:
         """Products of other sizes may round otherwise: equal but for that after an epoch.
 
         In a network of few levels an activation that falls on the other side of a half moves what
@@ -83,7 +90,7 @@ class TestSideBySide:
                     assert one.ndim == 1 or np.sum(one != other) <= 1 + moved * one.size
 
     def test_same_to_the_bit_whatever_the_threads(
-        self, digits: Digits, variants: list[Variant], trained: Trained
+        self, digits: Digits, variants: list[BaselineVariant], trained: Trained
     ) -> None:
         torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
         try:
@@ -102,7 +109,7 @@ class TestSideBySide:
 
     def test_a_variant_of_equal_size_is_another_network(self, digits: Digits) -> None:
         architecture = ConventionalNetwork.of_layers(784, (7,), 10)
-        twins = [Variant(architecture, equal_size=True), Variant(architecture)]
+        twins = [BaselineVariant(architecture, equal_size=True), BaselineVariant(architecture)]
         settings = changed(SETTINGS, max_epochs=1)
         one, other = train_baselines(*digits, twins, settings, SEED).baselines
         assert (one.variant.equal_size, other.variant.equal_size) == (True, False)
@@ -113,7 +120,7 @@ class TestSideBySide:
         ):
             assert mine.tobytes() == its.tobytes() == the_others.tobytes()
 
-    def test_diverging_is_refused(self, digits: Digits, variants: list[Variant]) -> None:
+    def test_diverging_is_refused(self, digits: Digits, variants: list[BaselineVariant]) -> None:
         settings = changed(SETTINGS, schedule="constant").model_copy(update={"lr": 1e30})
         with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
             train_baselines(*digits, variants, settings, SEED)
@@ -179,7 +186,7 @@ class TestIntegers:
 
 
 def test_cut_short_after_every_epoch(
-    digits: Digits, variants: list[Variant], trained: Trained
+    digits: Digits, variants: list[BaselineVariant], trained: Trained
 ) -> None:
     ended, cuts = cut_short_after_every_epoch(
         lambda state_store: train_baselines(

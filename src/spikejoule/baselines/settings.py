@@ -90,7 +90,7 @@ NOT_PRUNED = PruningSettings()
 
 
 @dataclass(frozen=True)
-class Variant:
+class BaselineVariant:
     """A ReLU network that is to be trained.
 
     Attributes:
@@ -139,12 +139,14 @@ class Variant:
         return self.activation_bits if self.activation_bits % 8 else 8
 
 
-def equal_size_variant(n_input: int, hidden: tuple[int, ...], n_output: int) -> Variant:
+def equal_size_variant(n_input: int, hidden: tuple[int, ...], n_output: int) -> BaselineVariant:
     """The network of the comparison of equal sizes, which is also the teacher of a distillation.
 
     It always has biases: what a student lacks does not change its teacher.
     """
-    return Variant(ConventionalNetwork.of_layers(n_input, hidden, n_output), equal_size=True)
+    return BaselineVariant(
+        ConventionalNetwork.of_layers(n_input, hidden, n_output), equal_size=True
+    )
 
 
 def family(
@@ -153,7 +155,7 @@ def family(
     settings: BaselineSettings,
     pruning_epochs: tuple[float, float],
     sum_bits: int,
-) -> Iterator[Variant]:
+) -> Iterator[BaselineVariant]:
     """A network of every combination of size, pruned fraction, width and bias, in this order.
 
     Args:
@@ -179,4 +181,4 @@ def family(
         pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
         network = ConventionalNetwork.of_layers(n_input, [hidden], n_output, bias)
         sums = sum_bits if bits != FLOAT_BITS else FLOAT_BITS
-        yield Variant(network, pruning, bits, sums)
+        yield BaselineVariant(network, pruning, bits, sums)

@@ -35,7 +35,7 @@ from spikejoule.baselines.quantised import (
     least_error_unit,
     weight_unit,
 )
-from spikejoule.baselines.settings import BaselineTraining, Variant
+from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.resume import SavedState, StateStore
 from spikejoule.data.images import LabelledImages
@@ -62,7 +62,7 @@ class TrainedBaseline:
         weights: of that epoch: the parameters and, of integers, what they are multiples of.
     """
 
-    def __init__(self, variant: Variant) -> None:
+    def __init__(self, variant: BaselineVariant) -> None:
         self.variant = variant
         self.validation_accuracies_percent: list[float] = []
         self.best_epoch = 0
@@ -115,7 +115,7 @@ class BatchedNetworks:
 
     def __init__(
         self,
-        variants: Sequence[Variant],
+        variants: Sequence[BaselineVariant],
         settings: BaselineTraining,
         n_batches: int,
         seed: int,
@@ -440,7 +440,7 @@ class BaselinesTraining:
 def train_baselines(
     train: LabelledImages,
     validation: LabelledImages,
-    variants: Sequence[Variant],
+    variants: Sequence[BaselineVariant],
     settings: BaselineTraining,
     seed: int,
     on_epoch: Callable[[int], object] = lambda epoch: None,
@@ -516,9 +516,9 @@ def train_baselines(
     return BaselinesTraining(baselines, tuple(seconds), processor_seconds)
 
 
-def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:
+def _side_by_side(variants: Sequence[BaselineVariant]) -> list[list[BaselineVariant]]:
     """Members that are one computation."""
-    groups: dict[tuple[Any, ...], list[Variant]] = {}
+    groups: dict[tuple[Any, ...], list[BaselineVariant]] = {}
     for of in variants:
         # As wide activations as pixels: whose sums need room is computed by itself.
         narrower = of.activation_bits < of.bits
