@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> None:
     images = load_mnist5k().test.select(slice(200))
     if arguments:
         checkpoint = read_complete(arguments[0])
-        network, encoder = checkpoint.architecture, checkpoint.encoder
+        network, encoder = checkpoint.network, checkpoint.encoder
         state, pruned = checkpoint.state, checkpoint.pruned
     else:
         network, pruned = Network.of_layers(784, (400,), 10), False

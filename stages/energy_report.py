@@ -38,20 +38,20 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     arithmetic = select_profile(
         profiles, params.energy_report.arithmetic_profile, "energy_report.arithmetic_profile"
     )
-    network, samples = load_trained(paths["trained"]), load_samples(paths["test"])
-    measured = read_measurement(paths, network, samples).first(params.measure_inference.n_samples)
+    trained, samples = load_trained(paths["trained"]), load_samples(paths["test"])
+    measured = read_measurement(paths, trained, samples).first(params.measure_inference.n_samples)
     train_timings = TrainTimings.read(paths["train_timings"])
     inference_timings = InferenceTimings.read(paths["inference_timings"])
     evaluation = Evaluation.read(paths["confusion"], confidence)
     evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
     early = EarlyExit.read(paths["early_exit"])
-    title = str(network.data["title"])
-    raster = raster_of(measured, samples, sample, network.encoder.step_ms, title)
+    title = str(trained.data["title"])
+    raster = raster_of(measured, samples, sample, trained.encoder.step_ms, title)
     labels = samples.labels[: measured.counts.n_samples]
-    baselines = load_baseline(paths["baseline"], labels, network.architecture.n_input)
+    baselines = load_baseline(paths["baseline"], labels, trained.network.n_input)
 
     content = build_complete(
-        network,
+        trained,
         measured.counts,
         inference_timings.measurement_time_seconds,
         train_timings.model_dump(exclude_unset=True),
@@ -66,7 +66,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         shown = samples.images[: measured.counts.n_samples]
     inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown, early)
     try:
-        graph = nir_graph(network)
+        graph = nir_graph(trained)
     except ParameterError as error:  # a neuron that a user has added
         logger.warning("%s has no nodes: %s", paths["nir"], error)
         graph = graph_without_nodes(str(error))
@@ -78,14 +78,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         BootstrapSettings(params.energy_report.bootstrap_samples, confidence, params.seed),
     )
     content_of_page = PageContent(
-        analysis, early, raster, network_provenance(network, paths["trained"])
+        analysis, early, raster, network_provenance(trained, paths["trained"])
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
     metrics = headline(analysis)
-    held_out = "Test (validated on it)" if network.data["validated_on_test"] else "Validation"
-    subject = subject_of_data(network.data)
+    held_out = "Test (validated on it)" if trained.data["validated_on_test"] else "Validation"
+    subject = subject_of_data(trained.data)
     charts = {
-        "training_curves": training_curves(network.history, network.best_epoch, title, held_out),
+        "training_curves": training_curves(trained.history, trained.best_epoch, title, held_out),
         "spike_raster": spike_raster(raster),
         "confusion_figure": confusion_matrix(evaluation.confusion, title, subject),
     }
@@ -99,7 +99,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_json(paths["energy_metrics"], metrics)
     summary = {
         "accuracy": evaluated.test_accuracy_percent,
-        "accuracy_val": network.best_validation_accuracy_percent,
+        "accuracy_val": trained.best_validation_accuracy_percent,
         "arithmetic_nj": metrics.get("arithmetic_nj"),
         "early": evaluated.early_exit_test_accuracy_percent,
         "early_events": evaluated.early_exit_synaptic_events_per_inference,
@@ -107,7 +107,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         "events": metrics["synaptic_events_per_inference"],
         "ratio": metrics.get("ratio"),
     }
-    names = {"data": network.data["source"], "prices": profile.id}
+    names = {"data": trained.data["source"], "prices": profile.id}
     if "ratio_bound" in metrics:
         names["ratio_bound"] = metrics["ratio_bound"]
     write_json(paths["summary"], short(summary) | names)

@@ -27,25 +27,25 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     confidence = params.evaluate.confidence
     test = load_samples(paths["test"])
     validation = load_samples(paths["validation"])
-    network, validation_events = load_network_and_events(
+    trained, validation_events = load_network_and_events(
         paths["trained"], paths["events_validation"], validation
     )
-    measured = read_measurement(paths, network, test)
+    measured = read_measurement(paths, trained, test)
     measured_validation = measure_network(
-        network.state, network.architecture, validation_events, pruned=network.pruned
+        trained.state, trained.network, validation_events, pruned=trained.pruned
     )
     evaluation = evaluate_predictions(
-        test.labels, measured.predictions, network.architecture.n_output, confidence
+        test.labels, measured.predictions, trained.network.n_output, confidence
     )
     outcomes = step_outcomes(measured, test.labels)
     validated = step_outcomes(measured_validation, validation.labels)
-    on_test_images = bool(network.data["validated_on_test"])
+    on_test_images = bool(trained.data["validated_on_test"])
     by_lead = params.evaluate.early_exit_rule == "lead"
     tolerance_percent = params.evaluate.early_exit_tolerance_percent if by_lead else None
     early = choose_early_exit(validated, outcomes, tolerance_percent, confidence, on_test_images)
     by_step = accuracy_by_step(outcomes, confidence)
     overall = evaluation.overall
-    metrics = EvaluationMetrics.of(measured, overall, early, network.data["source"])
+    metrics = EvaluationMetrics.of(measured, overall, early, trained.data["source"])
     save_predictions(paths["predictions"], test, measured)
     evaluation.write(paths["confusion"], paths["per_class"])
     write_csv(paths["accuracy_by_step"], tuple(by_step[0]), [[*row.values()] for row in by_step])
@@ -61,5 +61,5 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     logger.info(
         "test accuracy %.2f %% (%g %% interval %.2f to %.2f) on %s %s of %s",
         overall.percent, 100 * confidence, overall.low_percent, overall.high_percent,
-        f"{overall.n_samples:,}", test.subject.samples, network.data["title"],
+        f"{overall.n_samples:,}", test.subject.samples, trained.data["title"],
     )  # fmt: skip

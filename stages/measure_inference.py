@@ -22,11 +22,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
     The headline is of the first `measure_inference.n_samples`; `evaluate` classifies all of them.
     """
-    network, events = load_network_and_events(paths["trained"], paths["events_test"])
+    trained, events = load_network_and_events(paths["trained"], paths["events_test"])
     # The first call compiles or loads the kernels, which is no part of a measurement.
-    measure_network(network.state, network.architecture, events.select(slice(1)))
+    measure_network(trained.state, trained.network, events.select(slice(1)))
     began = time.perf_counter()
-    measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
+    measured = measure_network(trained.state, trained.network, events, pruned=trained.pruned)
     _ = measured.counts  # counting is part of measuring
     seconds = time.perf_counter() - began
     save_inference_events(paths["inference_events"], measured)

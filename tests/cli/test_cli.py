@@ -69,7 +69,7 @@ class TestMeasure:
         network = trained_network()
         images = mnist5k.test.select(slice(30))
         events = encode(images.images, 50, 80.0, draw_key(7, "test", 0), images.index)
-        measured = measure_network(network.state, network.architecture, events)
+        measured = measure_network(network.state, network.network, events)
         assert found["n_images"] == 30
         percent = 100 * np.mean(measured.predictions == images.labels)
         assert found["facts"]["classified correctly"].startswith(f"{percent:.2f} % (")

@@ -213,7 +213,7 @@ def measured_content(
     """The checkpoint of a network that ran on the first test images, and what it did there."""
     images = mnist5k.test.select(slice(N_IMAGES))
     events = network.encoder.events(images.images, draw_key(7, "test", 0), images.index)
-    measured = measure_network(network.state, network.architecture, events, pruned=pruned)
+    measured = measure_network(network.state, network.network, events, pruned=pruned)
     proxies, timings = measured.proxies.as_checkpoint_entry(), TRAIN_TIMINGS
     content = build_complete(network, measured.counts, 0.25, timings, EVALUATION, proxies, {})
     return content, measured

@@ -52,7 +52,7 @@ def test_a_graph_of_ours_costs_what_the_network_does(neuron: dict[str, Any], pru
                 state[name] = values * (generator.random(values.shape) < 0.3)
         object.__setattr__(network, "state", state)
     events = spikes(9, 784, 0.02)
-    measured = measure_network(state, network.architecture, events, pruned=pruned)
+    measured = measure_network(state, network.network, events, pruned=pruned)
     graph = nir_graph(network)
     graph.metadata["pruned"] = pruned
     run = run_graph(graph, events)

@@ -119,7 +119,7 @@ def test_the_name_says_which_part_of_all_weights_is_removed(tmp_path: Path) -> N
     trained = trained_network((20, 20))
     pruned = {**trained.training_config, "pruned_fraction": 0.75}
     path = write_example(tmp_path / "c.pth", replace(
-        trained, architecture=network, state=state, training_config=pruned,
+        trained, network=network, state=state, training_config=pruned,
         optimizer_state=adam_state(state),
     ))  # fmt: skip
     assert ", 75 % pruned" in analysis_inputs(read_complete(path)).variant.name

@@ -62,8 +62,8 @@ def test_a_pruned_synapse_carries_no_event() -> None:
     network = trained_network((12, 8))
     state = {name: values.copy() for name, values in network.state.items()}
     state["layer1.synapses.weight"][:5] = 0
-    full = measure_network(state, network.architecture, EVENTS)
-    pruned = measure_network(state, network.architecture, EVENTS, pruned=True)
+    full = measure_network(state, network.network, EVENTS)
+    pruned = measure_network(state, network.network, EVENTS, pruned=True)
     totals = pruned.counts.totals
     assert totals == full.counts.totals
     every = totals["input"] * 12 + totals["hidden1"] * 8 + totals["hidden2"] * 10
@@ -73,7 +73,7 @@ def test_a_pruned_synapse_carries_no_event() -> None:
 
 def test_events_can_be_recounted(tmp_path: Path) -> None:
     network = trained_network((12, 8))
-    measured = measure_network(network.state, network.architecture, EVENTS)
+    measured = measure_network(network.state, network.network, EVENTS)
     for name in ("a.npz", "b.npz"):
         save_inference_events(tmp_path / name, measured)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -72,7 +72,7 @@ def differing(run: Run, folder: Path, network: TrainedNetwork, events: EventList
 
     In float64, where the order of a sum decides nothing.
     """
-    architecture, state = network.architecture, network.state
+    architecture, state = network.network, network.state
     if architecture.quantisation is None:
         ours = make_engine("event", architecture, state, dtype=np.float64).run(events)[-1]
     else:
@@ -129,7 +129,7 @@ def test_it_emits_our_spikes(
 def test_it_emits_the_spikes_that_are_stored(run: Run, tmp_path: Path, events: EventList) -> None:
     """In float32, as the pipeline counts them."""
     network = trained_network((40,))
-    ours = dense(run_network(network.state, network.architecture, events)[-1])
+    ours = dense(run_network(network.state, network.network, events)[-1])
     assert torch.equal(spikes_of(run, tmp_path, network, dense(events)), ours)
 
 
@@ -145,7 +145,7 @@ def test_a_neuron_at_its_threshold_fires(
         "layer2.synapses.bias": np.zeros(10, dtype=np.float32),
     }
     network = replace(network, state=network.state | copy)
-    hidden = dense(run_network(network.state, network.architecture, events)[0])
+    hidden = dense(run_network(network.state, network.network, events)[0])
     assert hidden.mean() > 0.01
     assert torch.equal(spikes_of(run, tmp_path, network, dense(events)), hidden)
 

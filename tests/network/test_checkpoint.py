@@ -91,7 +91,7 @@ class TestTrainedNetwork:
         network = trained_network(hidden, neuron=LeakyIntegrateAndFire(**neuron))
         trained.save_trained(tmp_path / "t.pth", network)
         found = trained.load_trained(tmp_path / "t.pth")
-        assert found.architecture == network.architecture
+        assert found.network == network.network
         assert list(found.state) == list(network.state)
         for name, weights in network.state.items():
             assert found.state[name].dtype == np.float32
@@ -102,12 +102,12 @@ class TestTrainedNetwork:
             assert getattr(found, name) == getattr(network, name)
         complete = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
         assert complete.content["model_class"] == model_class
-        assert complete.architecture == network.architecture
+        assert complete.network == network.network
         assert complete.encoder == network.encoder
         for name, weights in network.state.items():
             np.testing.assert_array_equal(complete.state[name], weights)
         assert complete.spikes_per_inference() == {
-            name: 400.0 - 100 * layer for layer, name in enumerate(network.architecture.layer_names)
+            name: 400.0 - 100 * layer for layer, name in enumerate(network.network.layer_names)
         }
 
     def test_same_bytes_again_under_another_name(self, tmp_path: Path) -> None:

@@ -22,15 +22,15 @@ class TestRoundTrip:
         network = quantised_network(weight_bits, state_bits, bias=False, reset="subtract")
         trained.save_trained(tmp_path / "one.pth", network)
         found = trained.load_trained(tmp_path / "one.pth")
-        assert found.architecture == network.architecture
+        assert found.network == network.network
         for name, weights in network.state.items():
             assert np.array_equal(found.state[name], weights)
         trained.save_trained(tmp_path / "two.pth", found)
         assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
         path = write_example(tmp_path / "c.pth", network)
-        assert checkpoint.read_complete(path).architecture == network.architecture
+        assert checkpoint.read_complete(path).network == network.network
         stated = torch.load(path, weights_only=True)["quantisation"]
-        expected = integers_of(network.architecture, network.state)
+        expected = integers_of(network.network, network.state)
         for name, integers in stated["integers"].items():
             assert np.array_equal(integers.numpy(), expected[name])
 

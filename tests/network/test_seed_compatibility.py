@@ -86,7 +86,7 @@ class TestOurNetworkInTheSeedsCode:
         events = encode(mnist5k.test.images[:200], 50, 80.0, draw_key(7, "test", 0))
         with torch.no_grad():
             votes = theirs(torch.from_numpy(events.to_dense(np.float32)))
-        ours = measure_network(network.state, network.architecture, events, engine)
+        ours = measure_network(network.state, network.network, events, engine)
         assert theirs.get_spike_counts() == ours.counts.totals
         np.testing.assert_array_equal(ours.class_counts, votes.numpy())
         np.testing.assert_array_equal(ours.predictions, torch.max(votes, 1)[1].numpy())
@@ -103,7 +103,7 @@ class TestOurNetworkInTheSeedsCode:
         theirs = seed_network(seed, network.state)
         with torch.no_grad():
             theirs(torch.from_numpy(events.to_dense(np.float32)))
-        ours = measure_network(network.state, network.architecture, events)
+        ours = measure_network(network.state, network.network, events)
         assert theirs.get_spike_counts() != ours.counts.totals
 
     def test_a_network_without_biases_does_not_load_there(self, seed: dict[str, Any]) -> None:

@@ -205,7 +205,7 @@ class TestEventEngine:
         network = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
         graph = nir_graph(network)
         events = spikes_for(graph, samples=20, density=0.02)
-        first, _, last = run_network(network.state, network.architecture, events)
+        first, _, last = run_network(network.state, network.network, events)
         names = ("neurons1", "neurons3")
         fast = run_graph(graph, events, record=names)
         slow = run_graph(graph, events, record=names, engine="graph")

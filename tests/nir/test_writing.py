@@ -109,7 +109,7 @@ def test_groups_of_channels(tmp_path: Path) -> None:
     }
     write_nir(
         tmp_path / "network.nir",
-        nir_graph(replace(trained_network(), architecture=network, state=state)),
+        nir_graph(replace(trained_network(), network=network, state=state)),
     )
     graph = nir.read(tmp_path / "network.nir", type_check=False)
     assert [graph.nodes[f"synapses{k}"].groups for k in (1, 2)] == [2, 2]

@@ -169,7 +169,7 @@ def test_the_whole_pipeline_runs_in_integers(
 
 def check_the_integers(paths: dict[str, Path], weight_bits: int) -> None:
     """The file states them beside its floats, and their loops count what the stage has counted."""
-    quantisation = load_trained(paths["trained"]).architecture.quantisation
+    quantisation = load_trained(paths["trained"]).network.quantisation
     assert isinstance(quantisation, Quantisation)
     assert quantisation.weight_bits == weight_bits
     content = torch.load(paths["trained"], weights_only=True)
@@ -184,7 +184,7 @@ def check_the_integers(paths: dict[str, Path], weight_bits: int) -> None:
     decays = [leak / 256 for leak in stated["leak_factors"]]
     dense = load_events(paths["events_test"])[0].select(slice(5)).to_dense(np.int64)
     network = load_trained(paths["trained"])
-    reset = network.architecture.neuron.reset
+    reset = network.network.neuron.reset
     integers = {name: of.numpy() for name, of in stated["integers"].items()}
     constants = (stated["thresholds"], decays, reset)
     passed = [

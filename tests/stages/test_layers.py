@@ -56,16 +56,16 @@ def test_any_layers(
     )  # fmt: skip
     assert percent(paths) > 50
     network, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
-    assert network.architecture == complete.architecture
-    assert network.architecture.sizes == sizes
+    assert network.network == complete.network
+    assert network.network.sizes == sizes
     measured = read_measurement(paths, network)
     proxies = complete.file.energy_proxies.per_layer
     events = measured.synaptic_events.mean(axis=0)
-    for name, mean in zip(network.architecture.connection_names, events, strict=True):
+    for name, mean in zip(network.network.connection_names, events, strict=True):
         assert proxies[name].synaptic_events_per_inference == pytest.approx(mean)
     assert sizes in paths["energy_page"].read_text(encoding="utf-8")
     record = build_run_record(paths, committed_params(), {})
-    assert f"{network.architecture.layer_names[-2]}_spikes_per_sample" in record.history[0]
+    assert f"{network.network.layer_names[-2]}_spikes_per_sample" in record.history[0]
 
     if bits < 32:  # no graph of NIR computes in integers
         return
@@ -78,7 +78,7 @@ def test_any_layers(
         assert differing.mean() < MISMATCHES_ALLOWED, name
     if "2avg" not in words:
         by_graph = {name: count_of(run, "events", name) for name in run.network.connection_names}
-        ours = zip(network.architecture.weight_names, measured.synaptic_events.T, strict=True)
+        ours = zip(network.network.weight_names, measured.synaptic_events.T, strict=True)
         for name, counted in ours:
             number, kind, _ = name.removeprefix("layer").split(".")
             found = by_graph[f"{kind}{number}"].sum()

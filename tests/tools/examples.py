@@ -49,7 +49,7 @@ def trained_network(
     n_layers = len(architecture.layer_names)
     spikes = [tuple(1000 * epoch + 10 * layer for layer in range(n_layers)) for epoch in (4, 5)]
     return TrainedNetwork(
-        architecture=architecture,
+        network=architecture,
         state=state,
         encoder=Poisson(time_window=50, max_rate=80.0),
         seed=7,
@@ -77,10 +77,10 @@ def quantised_network(weight_bits: int = 8, state_bits: int = 32, **neuron: Any)
     """The trained network of the examples, in integers."""
     network = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
     quantisation = Quantisation(weight_bits, state_bits)
-    architecture = replace(network.architecture, quantisation=quantisation)
+    architecture = replace(network.network, quantisation=quantisation)
     architecture = with_grids(architecture, network.state)
     state = floats_of(architecture, integers_of(architecture, network.state))
-    return replace(network, architecture=architecture, state=state)
+    return replace(network, network=architecture, state=state)
 
 
 def adam_state(state: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def adam_state(state: dict[str, Any]) -> dict[str, Any]:
 
 def inference_spikes(network: TrainedNetwork) -> SpikeCounts:
     """Of 4 images: 1600 from the input, 400 fewer from each layer that follows."""
-    architecture = network.architecture
+    architecture = network.network
     totals = 1600 - 400 * np.arange(len(architecture.layer_names))
     per_step = np.zeros((len(totals), 50), dtype=np.int64)
     per_step[:, 0] = totals
@@ -111,7 +111,7 @@ def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
     network = network or trained_network()
     spikes = inference_spikes(network)
     means = np.array([[*spikes.means.values()]])
-    proxies = energy_proxies(activity_of_layers(network.architecture, 50, means))
+    proxies = energy_proxies(activity_of_layers(network.network, 50, means))
     return build_complete(
         network,
         spikes,

@@ -91,7 +91,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         notes = (fact("counted on", title), *_facts_of(measured, labels))
     baselines: tuple[BaselineCounts, ...] = ()
     if options.baselines is not None:
-        n_input = checkpoint.architecture.n_input
+        n_input = checkpoint.network.n_input
         baselines = load_baseline(options.baselines, labels, n_input)
     try:
         inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
@@ -108,9 +108,7 @@ def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
     recorded: int | None = checkpoint.section("spikejoule").get("seed")
     seed = DEFAULT_SEED if recorded is None else recorded
     events = encode_samples(checkpoint.encoder, samples, seed, "test").events
-    return measure_network(
-        checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
-    )
+    return measure_network(checkpoint.state, checkpoint.network, events, pruned=checkpoint.pruned)
 
 
 def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:

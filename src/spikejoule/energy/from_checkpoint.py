@@ -52,16 +52,16 @@ def analysis_inputs(
     Raises:
         ArtifactError: there is no `measured`, and no `recorded_activity`.
     """
-    architecture, encoder = checkpoint.architecture, checkpoint.encoder
+    network, encoder = checkpoint.network, checkpoint.encoder
     stated = checkpoint.section("spikejoule").get("data")
     data = stated if isinstance(stated, Mapping) else {}
     accuracy = _accuracy(checkpoint)
     removed = 0.0
     if checkpoint.pruned:
-        weights = [one.weight for one in architecture.with_weights(checkpoint.state).connections]
+        weights = [one.weight for one in network.with_weights(checkpoint.state).connections]
         kept, whole = sum(map(np.count_nonzero, weights)), sum(one.size for one in weights)
         removed = 100 * (1 - kept / whole)
-    name = network_name(architecture, encoder.name, removed)
+    name = network_name(network, encoder.name, removed)
     if measured is not None:
         n_images, proxies = measured.counts.n_samples, measured.proxies
         exits = None
@@ -75,7 +75,7 @@ def analysis_inputs(
         n_images = checkpoint.file.inference_spikes.n_samples or 0
         proxies, operations = energy_proxies(activity), count_operations(activity)
         variants = (
-            Variant(SPIKING, name, WHOLE_WINDOW, accuracy, architecture.weight_bits, operations),
+            Variant(SPIKING, name, WHOLE_WINDOW, accuracy, network.weight_bits, operations),
         )
     side = data.get("average_pixels") or 1
     # Published networks read whole images.
@@ -83,9 +83,9 @@ def analysis_inputs(
     published = () if is_reduced else published_networks(str(data.get("source", "")))
     return AnalysisInputs(
         title=str(data.get("title", "not recorded")),
-        network=architecture,
+        network=network,
         time_window=encoder.time_window,
-        variants=averaged(variants, side, architecture.n_input),
+        variants=averaged(variants, side, network.n_input),
         proxies=proxies,
         n_images=n_images or None,
         step_ms=encoder.step_ms,
@@ -119,21 +119,21 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
             "the checkpoint records no inference spikes of each layer, and its energy needs them: "
             f"count them with {_COUNTING}."
         )
-    architecture, recorded = checkpoint.architecture, checkpoint.file.energy_proxies
+    network, recorded = checkpoint.network, checkpoint.file.energy_proxies
     macs = None
     events: list[float] | None = None
     if encoder.input_products is not None:
         macs = [_recorded(recorded.input_macs_per_inference, "input_macs_per_inference")]
-    if checkpoint.pruned or not architecture.is_plain:
+    if checkpoint.pruned or not network.is_plain:
         events = []
-        for name in architecture.connection_names:
+        for name in network.connection_names:
             entry = recorded.per_layer.get(name)
             found = None if entry is None else entry.synaptic_events_per_inference
             events.append(_recorded(found, f"synaptic events of {name} per inference"))
     return activity_of_layers(
-        architecture.with_weights(checkpoint.state),
+        network.with_weights(checkpoint.state),
         encoder.time_window,
-        np.array([[spikes[name] for name in architecture.layer_names]]),
+        np.array([[spikes[name] for name in network.layer_names]]),
         None if events is None else [events],
         macs=macs,
         pruned=checkpoint.pruned,
@@ -154,7 +154,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     Likewise if the network's input are constant currents whose products are not recorded.
     ArtifactError if the events of an epoch are not those of the connections.
     """
-    file, network = checkpoint.file, checkpoint.architecture
+    file, network = checkpoint.file, checkpoint.network
     config, results, names = file.training_config, file.training_results, network.layer_names
     totals = file.training_spikes.by_layer("total_{}", file.training_spikes.total_per_layer, names)
     samples, n_epochs, batch_size = (

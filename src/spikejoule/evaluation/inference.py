@@ -53,12 +53,12 @@ def load_network_and_events(
 
     Raises ArtifactError as `load_events_for` does, or if the network's file is missing or damaged.
     """
-    network = load_trained(network_path)
-    return network, load_events_for(network, events_path, samples)
+    trained = load_trained(network_path)
+    return trained, load_events_for(trained, events_path, samples)
 
 
 def load_events_for(
-    network: TrainedNetwork, path: Path, samples: Samples | None = None
+    trained: TrainedNetwork, path: Path, samples: Samples | None = None
 ) -> EventList:
     """Read the events to run a network on.
 
@@ -66,7 +66,7 @@ def load_events_for(
     missing or damaged, if the events have another encoding than the network was trained on, or if
     they encode other images.
     """
-    expected = network.encoder.entry()
+    expected = trained.encoder.entry()
     if samples is not None:
         expected["images_sha256"] = samples.sha256
     return load_events_of(path, expected)
@@ -130,7 +130,7 @@ def _layers_of(path: FilePath, arrays: Arrays) -> dict[str, EventList]:
 
 
 def read_measurement(
-    paths: Mapping[str, Path], network: TrainedNetwork, samples: Samples | None = None
+    paths: Mapping[str, Path], trained: TrainedNetwork, samples: Samples | None = None
 ) -> Measurement:
     """The spikes of all test images on their way through a network.
 
@@ -142,13 +142,13 @@ def read_measurement(
     Raises:
         ArtifactError: a file is missing or damaged, or they do not belong together.
     """
-    input_events = load_events_for(network, paths["events_test"], samples)
+    input_events = load_events_for(trained, paths["events_test"], samples)
     arrays = INFERENCE_EVENTS.read(paths["inference_events"])
     layers = (input_events, *_layers_of(paths["inference_events"], arrays).values())
     shapes = [(layer.n_samples, layer.n_steps, layer.n_inputs) for layer in layers]
     n_samples = input_events.n_samples
-    n_steps = network.encoder.time_window
-    needed = [(n_samples, n_steps, layer.n_out) for layer in network.architecture.layers]
+    n_steps = trained.encoder.time_window
+    needed = [(n_samples, n_steps, layer.n_out) for layer in trained.network.layers]
     has_input_spikes = np.array_equal(input_events.counts_per_sample(), arrays["input_spikes"])
     if shapes != needed or not has_input_spikes:
         raise ArtifactError(
@@ -156,4 +156,4 @@ def read_measurement(
             f"network or together: layers of {shapes} (images, steps, neurons), where {needed} are "
             "needed, or other input spikes: measure again."
         )
-    return Measurement(network.state, network.architecture, layers, network.pruned)
+    return Measurement(trained.state, trained.network, layers, trained.pruned)

@@ -60,16 +60,16 @@ class QuantisationEntry(Record):
     integers: dict[str, Any]
 
 
-def quantisation_section(architecture: Network, state: State) -> dict[str, Any]:
+def quantisation_section(network: Network, state: State) -> dict[str, Any]:
     """What files say of a quantised network, under its key; of another, nothing.
 
     Raises ValueError if the weights do not lie on the grids.
     """
-    if architecture.quantisation is None:
+    if network.quantisation is None:
         return {}
-    quantisation, layers = quantisation_of(architecture), layer_constants(architecture)
-    integers = integers_of(architecture, state)
-    for name, values in floats_of(architecture, integers).items():
+    quantisation, layers = quantisation_of(network), layer_constants(network)
+    integers = integers_of(network, state)
+    for name, values in floats_of(network, integers).items():
         if not np.array_equal(values, state[name]):
             raise ValueError(f"the weights of {name} do not lie on their grid")
     entry = {
@@ -269,14 +269,14 @@ class CompleteCheckpoint:
     Attributes:
         content: the file's dictionary, sections that a writer left out absent.
         file: the same by name, what is missing None or empty.
-        architecture: the network's shape and neuron constants.
+        network: its shape and neuron constants.
         state: the weights, float32, by their names in the file.
         encoder: the encoding by which images became spikes.
     """
 
     content: dict[str, Any]
     file: CompleteFile
-    architecture: Network
+    network: Network
     state: dict[str, NDArray[np.float32]]
     encoder: Encoder
 
@@ -293,7 +293,7 @@ class CompleteCheckpoint:
     def spikes_per_inference(self) -> dict[str, float] | None:
         """Mean spikes of each layer per inference, by the layer's name; None if not recorded."""
         recorded = self.file.inference_spikes
-        each, names = recorded.per_inference_per_layer, self.architecture.layer_names
+        each, names = recorded.per_inference_per_layer, self.network.layer_names
         return recorded.by_layer("{}_per_inference", each, names)
 
 
@@ -328,7 +328,7 @@ def complete_checkpoint(
         )
     file = CompleteFile.from_content(path, content)
     try:
-        architecture, state = _network(file)
+        network, state = _network(file)
     # Tensors of some types have no form in NumPy.
     except (ParameterError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ArtifactError(
@@ -338,7 +338,7 @@ def complete_checkpoint(
     checkpoint = CompleteCheckpoint(
         content=dict(content),
         file=file,
-        architecture=architecture,
+        network=network,
         state=state,
         encoder=encoder,
     )
@@ -364,7 +364,7 @@ def _recorded_counts(
 
     A unit fires at most once in a step; a synapse carries at most one event or product.
     """
-    file, network = checkpoint.file, checkpoint.architecture
+    file, network = checkpoint.file, checkpoint.network
     steps, names = checkpoint.encoder.time_window, network.layer_names
     spikes = {layer.name: steps * layer.n_out for layer in network.layers}
     events = {one.name: steps * int(network.fan_out_of(one).sum()) for one in network.connections}
@@ -408,22 +408,22 @@ def _network(file: CompleteFile) -> tuple[Network, dict[str, NDArray[np.float32]
     others = file.architecture.others
     layers, shape, neuron = others.get("layers"), others.get("input_shape"), _neuron(others)
     if layers is None:
-        architecture = Network.of_layers(n_input, hidden, n_output, neuron)
+        network = Network.of_layers(n_input, hidden, n_output, neuron)
     else:
         words, sizes = tuple(map(str, layers)), tuple(map(int, shape or ()))
-        architecture = Network.of_chain(sizes, layers_of(words), n_output, neuron)
-        if architecture.layer_sizes != (n_input, *hidden, n_output):
+        network = Network.of_chain(sizes, layers_of(words), n_output, neuron)
+        if network.layer_sizes != (n_input, *hidden, n_output):
             raise ValueError(f"its layers {', '.join(words)} are not of the sizes that it states")
     arrays = {
         str(name): value.detach().numpy() if hasattr(value, "detach") else value
         for name, value in file.model_state_dict.items()
     }
-    _check_state(arrays, architecture)
+    _check_state(arrays, network)
     state = {
         name: np.ascontiguousarray(arrays[name], dtype=np.float32)
-        for name in architecture.parameter_shapes()
+        for name in network.parameter_shapes()
     }
-    return _quantised(architecture.learned_from(state), file.quantisation, state), state
+    return _quantised(network.learned_from(state), file.quantisation, state), state
 
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:
@@ -442,9 +442,9 @@ def _neuron(entry: Mapping[str, Any]) -> Neuron:
         raise ValueError(f"neurons: {first_problem(error)}") from error
 
 
-def _check_state(state: Mapping[str, Any], architecture: Network) -> None:
-    """Raise ValueError unless `state` are the weights of `architecture`."""
-    shapes = architecture.parameter_shapes()
+def _check_state(state: Mapping[str, Any], network: Network) -> None:
+    """Raise ValueError unless `state` are the weights of `network`."""
+    shapes = network.parameter_shapes()
     for name in sorted(set(state) ^ set(shapes)):
         raise ValueError(f"{name} is {'missing' if name in shapes else 'unknown'}")
     for name, shape in shapes.items():

@@ -145,22 +145,22 @@ class SpikingNetwork(nn.Module):
         surrogate: the surrogate derivative, with its slope.
     """
 
-    def __init__(self, architecture: Network, surrogate: Surrogate) -> None:
+    def __init__(self, network: Network, surrogate: Surrogate) -> None:
         super().__init__()
         self._names: list[str] = []
-        for one, neuron in zip(architecture.forward_connections, architecture.neurons, strict=True):
+        for one, neuron in zip(network.forward_connections, network.neurons, strict=True):
             name = f"layer{len(self._names) + 1}"
-            before = architecture.nodes[architecture.sources[one.name][0]]
+            before = network.nodes[network.sources[one.name][0]]
             pooling = before if isinstance(before, Pooling) else None
-            recurrent = f"{name}.recurrent.weight" in architecture.weight_names
+            recurrent = f"{name}.recurrent.weight" in network.weight_names
             self.add_module(name, SpikingLayer(one, neuron, pooling, recurrent))
             self._names.append(name)
         self._derivative = surrogate.derivative
 
-    def use_grids(self, architecture: Network) -> None:
+    def use_grids(self, network: Network) -> None:
         """Compute on the grids of a quantised network from now on."""
-        for name, constants in zip(self._names, layer_constants(architecture), strict=True):
-            self.layer(name).grid = LayerGrid(quantisation_of(architecture), constants)
+        for name, constants in zip(self._names, layer_constants(network), strict=True):
+            self.layer(name).grid = LayerGrid(quantisation_of(network), constants)
 
     def layer(self, name: str) -> SpikingLayer:
         """The layer of a name."""

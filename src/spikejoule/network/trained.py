@@ -43,7 +43,7 @@ class TrainedNetwork:
     """A trained network and its provenance.
 
     Attributes:
-        architecture: layer sizes and neurons.
+        network: layer sizes and neurons.
         state: the best weights, float32, under the names of `Network.parameter_shapes`.
         encoder: the encoding by which images became spikes.
         seed: the experiment's, of every draw.
@@ -55,7 +55,7 @@ class TrainedNetwork:
         optimizer_state: a state dict in the format of `torch.optim.Adam`.
     """
 
-    architecture: Network
+    network: Network
     state: dict[str, NDArray[np.float32]]
     encoder: Encoder
     seed: int
@@ -82,13 +82,13 @@ class TrainedNetwork:
         return {**self.encoder.entry(), "seed": self.seed}
 
 
-def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
+def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
     """Write `network` to `path` atomically, with the same bytes for the same content.
 
     Raises ArtifactError if a weight is missing, of another shape, or not finite, or if another
     entry breaks the schema, and ValueError for integers that are not on their grids.
     """
-    content = trained_content(network)
+    content = trained_content(trained)
     complete_checkpoint(path, content)
     write_complete(path, content)
 
@@ -104,7 +104,7 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     try:
         history = tuple(dict(record) for record in ours["history"])
         return TrainedNetwork(
-            architecture=checkpoint.architecture,
+            network=checkpoint.network,
             state=checkpoint.state,
             encoder=checkpoint.encoder,
             seed=ours["seed"],
@@ -126,38 +126,38 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
         ) from error
 
 
-def trained_content(network: TrainedNetwork) -> dict[str, Any]:
+def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
     """What is known of a network when it is trained, under the keys of the schema.
 
     Raises ValueError if the weights of a network of integers do not lie on their grids.
     """
-    architecture, history = network.architecture, network.history
+    network, history = trained.network, trained.history
     spikes = tuple(map(sum, zip(*(record["spikes"] for record in history), strict=True)))
     n_samples = sum(record["samples"] for record in history)
-    names = {name: network.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()}
+    names = {name: trained.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()}
     return {
         "schema_version": SCHEMA_VERSION,
-        "model_class": SEED_CLASS if _seed_runs(architecture) else OWN_CLASS,
-        "model_state_dict": network.state,
-        **quantisation_section(architecture, network.state),
+        "model_class": SEED_CLASS if _seed_runs(network) else OWN_CLASS,
+        "model_state_dict": trained.state,
+        **quantisation_section(network, trained.state),
         "architecture": {
-            **_sizes_entry(architecture),
-            **_connectivity_entry(architecture),
-            **architecture.neuron.entry(),
-            **_layers_entry(architecture),
-            "layer_names": list(architecture.layer_names),
-            "layer_sizes": list(architecture.layer_sizes),
+            **_sizes_entry(network),
+            **_connectivity_entry(network),
+            **network.neuron.entry(),
+            **_layers_entry(network),
+            "layer_names": list(network.layer_names),
+            "layer_sizes": list(network.layer_sizes),
         },
-        **_sizes_entry(architecture),
+        **_sizes_entry(network),
         "encoding": {
-            **network.encoding,
-            network.encoder.formula_name: network.encoder.formula,
+            **trained.encoding,
+            trained.encoder.formula_name: trained.encoder.formula,
         },
-        "training_config": {**names, **network.training_config},
+        "training_config": {**names, **trained.training_config},
         "training_results": {
             "epochs_trained": len(history),
             "total_samples": n_samples,
-            "best_val_accuracy": network.best_validation_accuracy_percent,
+            "best_val_accuracy": trained.best_validation_accuracy_percent,
             "final_train_accuracy": history[-1]["train_accuracy_percent"],
         },
         "training_history": {
@@ -169,23 +169,23 @@ def trained_content(network: TrainedNetwork) -> dict[str, Any]:
             )
         },
         "training_spikes": {
-            **_spikes_entry(architecture.layer_names, spikes, n_samples, "sample"),
+            **_spikes_entry(network.layer_names, spikes, n_samples, "sample"),
             "total_samples": n_samples,
         },
-        "connectivity": _connectivity_entry(architecture),
-        "optimizer_state_dict": network.optimizer_state,
+        "connectivity": _connectivity_entry(network),
+        "optimizer_state_dict": trained.optimizer_state,
         "spikejoule": {
-            "engine": network.engine,
-            "data": network.data,
-            "best_epoch": network.best_epoch,
-            "seed": network.seed,
+            "engine": trained.engine,
+            "data": trained.data,
+            "best_epoch": trained.best_epoch,
+            "seed": trained.seed,
             "history": list(history),
         },
     }
 
 
 def build_complete(
-    network: TrainedNetwork,
+    trained: TrainedNetwork,
     inference: SpikeCounts,
     measurement_time_seconds: float,
     training_timings: Mapping[str, Any],
@@ -206,7 +206,7 @@ def build_complete(
 
     The result holds nothing but plain values, NumPy arrays and tensors.
     """
-    content, n_samples = trained_content(network), inference.n_samples
+    content, n_samples = trained_content(trained), inference.n_samples
     content["training_results"]["training_time_seconds"] = training_timings["training_time_seconds"]
     content["training_history"]["epoch_times"] = list(training_timings["epoch_times_seconds"])
     return {
@@ -233,23 +233,23 @@ def build_complete(
     }
 
 
-def _seed_runs(architecture: Network) -> bool:
+def _seed_runs(network: Network) -> bool:
     """Whether the seed's class computes the same spikes from the same weights.
 
     It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
     and one decay for both layers. It knows no integers.
     """
     return (
-        architecture.quantisation is None
-        and architecture.is_plain
-        and len(architecture.connections) == 2
-        and architecture.neuron.entry().keys() == {"threshold", "decay"}
-        and not architecture.neuron.by_layer
+        network.quantisation is None
+        and network.is_plain
+        and len(network.connections) == 2
+        and network.neuron.entry().keys() == {"threshold", "decay"}
+        and not network.neuron.by_layer
     )
 
 
-def _sizes_entry(architecture: Network) -> dict[str, Any]:
-    first, *hidden, last = architecture.layer_sizes
+def _sizes_entry(network: Network) -> dict[str, Any]:
+    first, *hidden, last = network.layer_sizes
     return {
         "n_input": first,
         "n_hidden": hidden[0] if len(hidden) == 1 else hidden,
@@ -257,17 +257,17 @@ def _sizes_entry(architecture: Network) -> dict[str, Any]:
     }
 
 
-def _layers_entry(architecture: Network) -> dict[str, Any]:
+def _layers_entry(network: Network) -> dict[str, Any]:
     """What sizes do not say of layers other than fully connected ones."""
-    if architecture.is_plain:
+    if network.is_plain:
         return {}
-    shape = architecture.input.out_shape
-    return {"input_shape": list(shape), "layers": list(architecture.words)}
+    shape = network.input.out_shape
+    return {"input_shape": list(shape), "layers": list(network.words)}
 
 
-def _connectivity_entry(architecture: Network) -> dict[str, Any]:
-    names, synapses = architecture.connection_names, architecture.synapses
-    fan_outs = [int(one.fan_out().max()) for one in architecture.connections]
+def _connectivity_entry(network: Network) -> dict[str, Any]:
+    names, synapses = network.connection_names, network.synapses
+    fan_outs = [int(one.fan_out().max()) for one in network.connections]
     return {
         "n_syn_input_hidden": synapses[0],
         "n_syn_hidden_output": synapses[-1],

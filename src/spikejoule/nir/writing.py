@@ -114,7 +114,7 @@ def _plain(value: Any, key: str = "") -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
+def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     """The network as `input -> synapses1 -> neurons1 -> ... -> output`.
 
     Before the synapses there may be `pooling2` or `flatten2`, and recurrent weights between neurons
@@ -125,17 +125,17 @@ def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     Raises:
         ParameterError: the neurons are not leaky integrators, which alone NIR has nodes for.
     """
-    architecture = network.architecture.learned_from(network.state)
-    neuron = architecture.neuron
+    network = trained.network.learned_from(trained.state)
+    neuron = network.neuron
     if not isinstance(neuron, LeakyIntegrateAndFire):
         raise ParameterError(
             f"model.neuron: {neuron.name!r} has no node in NIR; allowed for a graph: 'lif'"
         )
-    bound = architecture.with_weights(network.state)
+    bound = network.with_weights(trained.state)
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(bound.input.out_shape))}
     loops: dict[str, nir.NIRNode] = {}
     edges: list[tuple[str, str]] = []
-    for number, (threshold, decay) in enumerate(_constants(architecture), start=1):
+    for number, (threshold, decay) in enumerate(_constants(network), start=1):
         one = bound.forward_connections[number - 1]
         before = bound.nodes[bound.sources[one.name][0]]
         if isinstance(before, Pooling):
@@ -145,29 +145,29 @@ def nir_graph(network: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
         if isinstance(one, Dense) and len(before.out_shape) > 1:
             shape = {"input": np.array(before.out_shape)}
             nodes[f"flatten{number}"] = nir.Flatten(shape, start_dim=0, end_dim=-1)
-        bias = network.state.get(f"layer{number}.synapses.bias")
+        bias = trained.state.get(f"layer{number}.synapses.bias")
         nodes[f"synapses{number}"] = _synapses(one, bias)
         nodes[f"neurons{number}"] = _neurons(threshold, decay, one.out_shape)
-        recurrent = network.state.get(f"layer{number}.recurrent.weight")
+        recurrent = trained.state.get(f"layer{number}.recurrent.weight")
         if recurrent is not None:
             loops[f"recurrent{number}"] = nir.Linear(_copied(recurrent))
             there, back = f"neurons{number}", f"recurrent{number}"
             edges += [(there, back), (back, there)]
-    nodes["output"] = nir.Output(np.array([architecture.n_output]))
+    nodes["output"] = nir.Output(np.array([network.n_output]))
     names = list(nodes)
-    encoder, quantisation = network.encoder, architecture.quantisation
+    encoder, quantisation = trained.encoder, network.quantisation
     metadata = {
         "format": FORMAT,
         "version": __version__,
         "dt": DT,
-        "step_ms": network.encoder.step_ms,
+        "step_ms": trained.encoder.step_ms,
         "comparison": ">=",
         "reset": neuron.reset,
         "leak": FLOAT_LEAK if quantisation is None else INTEGER_LEAK,
         "input": "spikes" if encoder.input_products is None else "currents",
         "encoding": {key: value for key, value in encoder.entry().items() if value is not None},
-        "pruned": network.pruned,
-        **quantisation_section(architecture, network.state),
+        "pruned": trained.pruned,
+        **quantisation_section(network, trained.state),
     }
     # nir takes the channels of one group of a convolution for those of all of its input.
     checked = all(one.groups == 1 for one in bound.of(Convolution))
@@ -192,11 +192,11 @@ def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
     write_bytes(path, stream.getvalue())
 
 
-def _constants(architecture: Network) -> list[tuple[float, float]]:
+def _constants(network: Network) -> list[tuple[float, float]]:
     """Threshold and decay of each layer after the input."""
-    if architecture.quantisation is None:
-        return neuron_constants(architecture)
-    return [(one.value(one.threshold), one.decay) for one in layer_constants(architecture)]
+    if network.quantisation is None:
+        return neuron_constants(network)
+    return [(one.value(one.threshold), one.decay) for one in layer_constants(network)]
 
 
 def _synapses(node: Connection, bias: NDArray[np.float32] | None) -> nir.NIRNode:

@@ -66,15 +66,15 @@ def trained_spiking(
     encoder, seed = params.encode.encoder, params.seed
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
-    architecture = model.network_of(samples.shape, samples.subject.n_classes)
-    engine, _ = engine_to_train(settings, architecture, params.train, seed)
+    network = model.network_of(samples.shape, samples.subject.n_classes)
+    engine, _ = engine_to_train(settings, network, params.train, seed)
     learned_from = TrainingData(samples, encoder, events, validation.labels)
     result = train(learned_from, engine, params.train, seed, state_store=state_store)
-    network = result.trained_network(data.description.model_dump(exclude_unset=True))
+    trained = result.trained_network(data.description.model_dump(exclude_unset=True))
     with tempfile.TemporaryDirectory() as folder:
-        save_trained(file := Path(folder) / "trained.pth", network)
+        save_trained(file := Path(folder) / "trained.pth", trained)
         digest = file_digest(file, "sha256")
-    measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
+    measured = measure_network(trained.state, trained.network, events, pruned=trained.pruned)
     shown = validation.images if isinstance(validation, LabelledImages) else None
     metrics = {
         "validation_accuracy_percent": result.best_validation_accuracy_percent,

@@ -229,16 +229,16 @@ def build_run_record(
     Raises:
         ArtifactError: an output is missing. (What is in it dvc.lock vouches for.)
     """
-    network = load_trained(paths["trained"])
-    layer_names = network.architecture.layer_names
+    trained = load_trained(paths["trained"])
+    layer_names = trained.network.layer_names
     profile_id = params.energy_report.profile
     profile = select_profile(load_profiles(paths["hardware"]), profile_id, "profile")
     # What else made the result is in the files: libraries in the checkpoint, engine and device in
     # the timings, each image file's checksum in the data's description.
     result_tags = {
-        "data.source": str(network.data["source"]),
-        "data.title": str(network.data["title"]),
-        FILES_TAG: content_digest(network.data["sha256"]),
+        "data.source": str(trained.data["source"]),
+        "data.title": str(trained.data["title"]),
+        FILES_TAG: content_digest(trained.data["sha256"]),
         TRAINED_TAG: file_digest(paths["trained"], "sha256"),
         "mlflow.note.content": read_text(paths["energy_card"]),
     }
@@ -259,12 +259,12 @@ def build_run_record(
     return RunRecord(
         result_id=content_digest(identity),
         parameters=params.flattened(),
-        history=[epoch_row(record, layer_names) for record in network.history],
+        history=[epoch_row(record, layer_names) for record in trained.history],
         # Of a figure that the summary and the details share, the one with all its digits.
         metrics=_figures([summary, *deciding]) | _times(paths),
         tags={**tags, **result_tags},
         artifacts=artifacts | {Path(PARAMS_FILE): ""},
-        splits=data_splits(paths, network.data),
+        splits=data_splits(paths, trained.data),
         children=conventional_runs(load_variants(paths["contenders"]), profile),
         model=ModelFiles(
             paths["checkpoint"], paths["hardware"], profile_id, example=first_image(paths["test"])

@@ -220,7 +220,7 @@ def _outputs(checkpoint: CompleteCheckpoint) -> "list[ColSpec]":
     """The columns of `served_model.answer`."""
     from mlflow.types import ColSpec, DataType
 
-    spikes = _spikes(checkpoint.architecture.layer_names)
+    spikes = _spikes(checkpoint.network.layer_names)
     columns = [ColSpec(DataType.long, "class"), *spikes]
     columns.append(ColSpec(DataType.long, "synaptic_events"))
     proxies = checkpoint.section("energy_proxies")

@@ -112,8 +112,8 @@ def answer(
         raise ParameterError(
             f"seed: {shown(seed)} is not allowed; allowed: a whole number from 0 to {2**32 - 1}"
         )
-    architecture = checkpoint.architecture
-    pixels = read_images(images, architecture.n_input)
+    network = checkpoint.network
+    pixels = read_images(images, network.n_input)
     if len(indices) not in (0, len(pixels)):
         raise ParameterError(
             f"indices: {len(indices)} are given for {len(pixels)} images; allowed: one per image"
@@ -131,7 +131,7 @@ def answer(
     for first in range(0, len(pixels), size):
         block = slice(first, first + size)
         events = checkpoint.encoder.events(pixels[block], key, places[block])
-        measured = measure_network(checkpoint.state, architecture, events, pruned=checkpoint.pruned)
+        measured = measure_network(checkpoint.state, network, events, pruned=checkpoint.pruned)
         macs = {} if measured.input_macs is None else {"input_macs": measured.input_macs}
         activity = measured.activity()
         operations = count_operations(activity, checkpoint.encoder.operations(pixels[block]))

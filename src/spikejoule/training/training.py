@@ -200,7 +200,7 @@ class Training:
         # Whether a training resumes after a kill changes no result.
         config = self._settings.model_dump(mode="json", exclude={"resume"})
         return TrainedNetwork(
-            architecture=self.network.learned_from(self.state),
+            network=self.network.learned_from(self.state),
             state=self.state,
             encoder=self._data.encoder,
             seed=self._seed,
