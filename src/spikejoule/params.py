@@ -8,6 +8,7 @@ those who make one in code.
 import math
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -160,9 +161,9 @@ class ModelParams(WidthSettings):
     )
     neuron: str
 
-    @property
+    @cached_property
     def hidden_layers(self) -> tuple[HiddenLayer, ...]:
-        """The hidden layers of the spiking network."""
+        """The hidden layers of the spiking network, built from the checked words once."""
         words = self.layers
         return tuple(map(DenseLayer, self.hidden)) if words is None else layers_of(words)
 
