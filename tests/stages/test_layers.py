@@ -58,7 +58,8 @@ def test_any_layers(
     network, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
     assert network.network == complete.network
     assert network.network.sizes == sizes
-    measured = read_measurement(paths, network)
+    counted = complete.file.inference_spikes.n_samples
+    measured = read_measurement(paths, network).first(counted)
     proxies = complete.file.energy_proxies.per_layer
     events = measured.synaptic_events.mean(axis=0)
     for name, mean in zip(network.network.connection_names, events, strict=True):
