@@ -93,7 +93,7 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class Place:
+class ParameterPlace:
     """Where one parameter of the state dict is in the flat array, as a strided view.
 
     Attributes:
@@ -194,12 +194,12 @@ class ConnectionLayout:
         return groups, target, source, self.n_taps
 
     @property
-    def weight_place(self) -> Place:
+    def weight_place(self) -> ParameterPlace:
         """Where the weights are."""
         groups, targets, sources, n_taps = self.weight_axes
         width = self.target.group_width
         columns = sources * n_taps
-        return Place(
+        return ParameterPlace(
             shape=self.connection.weight_shape,
             start=self.weights.start,
             axes=(groups, targets, columns),
@@ -207,11 +207,11 @@ class ConnectionLayout:
         )
 
     @property
-    def bias_place(self) -> Place:
+    def bias_place(self) -> ParameterPlace:
         """Where the biases are."""
         groups = self.target.groups
         channels = self.target.channels
-        return Place(
+        return ParameterPlace(
             shape=(channels,),
             start=self.biases.start,
             axes=(groups, channels // groups),
@@ -259,7 +259,7 @@ class ParameterLayout:
     connections: tuple[ConnectionLayout, ...]
     learned: RowBlock | None
     rows: ParameterRows
-    places: Mapping[str, Place]
+    places: Mapping[str, ParameterPlace]
     size: int
 
     @classmethod
@@ -269,7 +269,7 @@ class ParameterLayout:
         forward = network.forward_connections
         recurrent = [node for node in network.connections if node not in forward]
         connections = tuple(_add(rows, network, node) for node in (*forward, *recurrent))
-        places: dict[str, Place] = {}
+        places: dict[str, ParameterPlace] = {}
         for layout in connections:
             name = network.weight_names[layout.number]
             places[name] = layout.weight_place
@@ -369,11 +369,13 @@ def _add(rows: _Rows, network: Network, connection: Connection) -> ConnectionLay
     )
 
 
-def _learned_places(names: tuple[str, ...], rows: RowBlock) -> dict[str, Place]:
+def _learned_places(names: tuple[str, ...], rows: RowBlock) -> dict[str, ParameterPlace]:
     """Where the neurons' own parameters are, by name in the state dict."""
     places = {}
     for layer, start in enumerate(rows.starts.tolist(), start=1):
         for name in names:
-            place = Place(shape=(1,), start=start + LEARNED_PLACES[name], axes=(1,), strides=(1,))
+            place = ParameterPlace(
+                shape=(1,), start=start + LEARNED_PLACES[name], axes=(1,), strides=(1,)
+            )
             places[f"layer{layer}.neurons.{name}"] = place
     return places
