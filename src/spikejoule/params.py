@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from spikejoule.baselines.settings import BaselineSettings
 from spikejoule.core.errors import ParameterError, shown
@@ -73,18 +73,21 @@ def _tuple_of_sizes(value: object) -> object:
 
 
 def _layers_of_words(value: object) -> object:
-    """Layers in words; in YAML ``400`` is a number."""
+    """Parse hidden layers from their words; in YAML ``400`` is a number."""
     if not isinstance(value, list | tuple):
         return value
     words = [str(one) if type(one) is int else one for one in value]
     if not all(isinstance(word, str) for word in words):
         raise ValueError("words are needed")
     try:
-        layers_of(words)
+        return layers_of(words)
     except ParameterError as error:
         line = f"model.layers: {shown(value)} is not allowed, since {error}"
         raise refused(line) from error
-    return tuple(words)
+
+
+def _words_of_layers(layers: tuple[HiddenLayer, ...] | None) -> list[str] | None:
+    return None if layers is None else [str(layer) for layer in layers]
 
 
 def _not_allowed(name: str, problem: tuple[str, str], section: ParameterSection) -> str:
@@ -149,23 +152,27 @@ class ModelParams(WidthSettings):
     Attributes:
         hidden: sizes of the fully connected hidden layers, and those of the conventional network
             that the spiking one is compared with.
-        layers: hidden layers of any kind in words (:mod:`spikejoule.network.layers`), which the
-            spiking network has in place of `hidden`; None for `hidden`.
+        layers: hidden layers of any kind, which the spiking network has in place of `hidden`; None
+            for `hidden`. Files have them in words (:mod:`spikejoule.network.layers`), which are
+            parsed here and nowhere else.
     """
 
     hidden: LayerSizes = Field(
         description="a whole number from 1 to 65535, or a list of 1 to 8 of them"
     )
-    layers: Annotated[tuple[str, ...] | None, BeforeValidator(_layers_of_words)] = Field(
-        default=None, description=f"null, or a list of {ALLOWED}"
-    )
+    layers: Annotated[
+        tuple[HiddenLayer, ...] | None,
+        BeforeValidator(_layers_of_words),
+        PlainSerializer(_words_of_layers),
+    ] = Field(default=None, description=f"null, or a list of {ALLOWED}")
     neuron: str
 
     @cached_property
     def hidden_layers(self) -> tuple[HiddenLayer, ...]:
-        """The hidden layers of the spiking network, built from the checked words once."""
-        words = self.layers
-        return tuple(map(DenseLayer, self.hidden)) if words is None else layers_of(words)
+        """The hidden layers of the spiking network."""
+        if self.layers is None:
+            return tuple(DenseLayer(n_units) for n_units in self.hidden)
+        return self.layers
 
     @property
     def is_integer_chain(self) -> bool:

@@ -11,6 +11,7 @@ from optuna.samplers import RandomSampler  # noqa: E402
 
 from spikejoule.core.errors import ParameterError  # noqa: E402
 from spikejoule.core.parameters import parsed, read_sections  # noqa: E402
+from spikejoule.network.layers import layers_of  # noqa: E402
 from spikejoule.search.space import SearchSettings, SearchSpace  # noqa: E402
 from tests.search.conftest import SearchOf  # noqa: E402
 
@@ -86,7 +87,7 @@ def test_draws_stay_in_their_range_and_are_short(search_of: SearchOf) -> None:
     assert all(type(drawn["encode.time_window"]) is int for drawn in found)
     assert {str(drawn["model.hidden"]) for drawn in found} == {"100", "[50, 20]"}
     layers = {space.params(drawn).model.layers for drawn in found[:9]}
-    assert layers == {None, ("12c5s2", "2avg", "40")}
+    assert layers == {None, layers_of(["12c5s2", "2avg", "40"])}
 
 
 def test_a_measure_of_energy_covers_what_is_computed(search_of: SearchOf) -> None:

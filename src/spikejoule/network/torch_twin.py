@@ -141,7 +141,7 @@ class SpikingNetwork(nn.Module):
     """A chain of spiking layers ``layer1``, ``layer2``, ...
 
     Args:
-        architecture: layers and neurons.
+        network: layers and neurons.
         surrogate: the surrogate derivative, with its slope.
     """
 
