@@ -29,7 +29,7 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.conventional import count_baseline
 from spikejoule.energy.prices import prices_pj
-from spikejoule.network.network import Network
+from spikejoule.network.conventional import ConventionalNetwork
 from tests.energy.test_recount import case
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
@@ -115,7 +115,7 @@ def test_relu_networks() -> None:
     synapses = tuple(a * b for a, b in pairs)
     baseline = BaselineCounts(
         "r",
-        Network.of_layers(SIZES[0], SIZES[1:-1], SIZES[-1]),
+        ConventionalNetwork.of_layers(SIZES[0], SIZES[1:-1], SIZES[-1]),
         synapses,
         32,
         32,

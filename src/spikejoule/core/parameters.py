@@ -195,10 +195,15 @@ def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str]
         root: the model; its fields are the sections.
         renamed: by the old full key, the new one; an old name is refused with the new one.
     """
-    lines = problems_in(mapping, root, renamed)
+    lines: dict[str, str] = {}
+    try:
+        model = root.model_validate(dict(mapping))
+    except ValidationError as error:
+        lines = problem_lines(error.errors(include_url=False), mapping, root)
+    lines = _with_missing_keys(lines, mapping, root, renamed)
     if lines:
         raise ParameterError("\n".join(lines.values()))
-    return root.model_validate(dict(mapping))
+    return model
 
 
 def problems_in(
@@ -210,17 +215,28 @@ def problems_in(
         root.model_validate(dict(mapping))
     except ValidationError as error:
         lines = problem_lines(error.errors(include_url=False), mapping, root)
+    return _with_missing_keys(lines, mapping, root, renamed)
+
+
+def _with_missing_keys(
+    lines: Mapping[str, str],
+    mapping: Mapping[str, Any],
+    root: type[BaseModel],
+    renamed: Mapping[str, str],
+) -> dict[str, str]:
+    """The lines of problems, and one for each key that is missing or has an old name."""
+    found = dict(lines)
     for name, section in root.model_fields.items():
         written = mapping.get(name)
         for key, field in getattr(section.annotation, "model_fields", {}).items():
             # Also of those that have a default, which is for code.
             if isinstance(written, Mapping) and key not in written:
                 full_key = f"{name}.{key}"
-                lines[full_key] = f"{full_key}: is missing; allowed: {allowed_words(field)}"
-    for old in renamed.keys() & lines.keys():
-        lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
-        lines.pop(renamed[old], None)
-    return lines
+                found[full_key] = f"{full_key}: is missing; allowed: {allowed_words(field)}"
+    for old in renamed.keys() & found.keys():
+        found[old] = f"{old}: is called {renamed[old]} now; rename the key"
+        found.pop(renamed[old], None)
+    return found
 
 
 _WHOLE_LINE = "whole_line"
