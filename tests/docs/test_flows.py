@@ -102,6 +102,7 @@ def test_a_model_becomes_a_report(repository: Path) -> None:
     import torch
 
     snntorch = pytest.importorskip("snntorch")
+    torch.manual_seed(1)
     model = torch.nn.Sequential(
         torch.nn.Linear(20, 10),
         snntorch.Leaky(beta=0.9, init_hidden=True),

@@ -20,8 +20,8 @@ from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.counted import NO_WINDOWS, CountedPooling, connection_of, pooling_of
+from spikejoule.pricing.known import Known
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
-from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.running import Answer, Run, TimeAxis, batches_of
 from spikejoule.pricing.watching import INPUT, ModulePlace, Watch
 

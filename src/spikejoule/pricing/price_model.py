@@ -29,7 +29,8 @@ from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.pricing.conventional import Baseline, BaselineRun
 from spikejoule.pricing.counted import activity_of
-from spikejoule.pricing.neurons import Describe, Known, Population
+from spikejoule.pricing.known import Known
+from spikejoule.pricing.neurons import Describe, Population
 from spikejoule.pricing.report import Report
 from spikejoule.pricing.running import (
     Answer,

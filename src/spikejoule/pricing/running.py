@@ -25,8 +25,8 @@ from spikejoule.core.errors import DataError, ParameterError, first_problem, in_
 from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
+from spikejoule.pricing.known import Known
 from spikejoule.pricing.layers import NORMS, WEIGHTED
-from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.tensors import first_tensor, unclear
 from spikejoule.pricing.watching import INPUT, Watch
 

@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from spikejoule.network.layers import Shape
+from spikejoule.pricing.known import PACKAGES, Known
 from spikejoule.pricing.layers import (
     COUNTED,
     DROPOUT,
@@ -37,7 +38,7 @@ from spikejoule.pricing.layers import (
     fan_out,
     unit_dimensions,
 )
-from spikejoule.pricing.neurons import PACKAGES, Known, Population
+from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.tensors import (
     ANY_LAYOUT,
     MAX_EXACT_FLOAT32,
