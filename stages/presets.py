@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from stages import locks
 
@@ -29,6 +30,8 @@ def overrides_of(path: Path) -> list[str]:
     """The parameters of a preset as DVC takes them: `train.lr=0.001`."""
     # Scalars stay text: 0.00001 is not printed as 1e-05.
     preset = YAML(typ="base").load(path.read_text(encoding="utf-8"))
+    if not isinstance(preset, dict) or any(isinstance(value, dict) for value in preset.values()):
+        raise ValueError(f"{path} must hold values by full keys, such as `train.lr: 0.001`")
     return [f"{key}={override_value(value)}" for key, value in preset.items()]
 
 
@@ -90,5 +93,7 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as error:
-        sys.exit(f"error: {error}.")
+    except YAMLError as error:
+        sys.exit(f"error: a preset is no YAML: {' '.join(str(error).split())}")
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        sys.exit(f"error: {str(error).rstrip('.')}.")

@@ -1,7 +1,7 @@
 """Spike-driven digit recognition whose every spike is counted and priced in joules.
 
 Images (`data`) become lists of spike events (`encoding`), a network of leaky integrate-and-fire
-neurons (`network`, `engine`) learns from them (`training`), every spike is counted (`evaluation`),
+neurons (`network`, `engine`) learns from them (`training`), every spike is counted (`counts`),
 and the counts become energy figures (`energy`).
 
 Nothing heavy is imported here: take what you need from the packages. `price`, which counts a

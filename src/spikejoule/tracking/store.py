@@ -323,6 +323,8 @@ def _check_not_moved(store: Store, recorded: str) -> None:
 
     MLflow keeps absolute addresses: it would go on writing to where the project was.
     """
+    if urlsplit(recorded).scheme != "file":  # a bucket, say, which moves with no project
+        return
     new = store.root / _ARTIFACTS
     old = Path(url2pathname(urlsplit(recorded).path))
     is_own = store.database is not None and store.database.is_relative_to(store.root)
