@@ -70,8 +70,10 @@ def least(run: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
 
 def density_of(run: GraphRun) -> float:
     """Spikes per neuron and step."""
-    neurons = sum(run.network.nodes[name].n_out for name in run.network.spiking)
-    return float(run.total("spikes").mean() / (run.time_window * neurons))
+    names = run.network.spiking
+    neurons = sum(run.network.nodes[name].n_out for name in names)
+    spikes = sum(float(run.spikes_of(name).mean()) for name in run.counts)
+    return spikes / (run.time_window * neurons)
 
 
 def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str, Any]:

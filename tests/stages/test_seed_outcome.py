@@ -47,7 +47,8 @@ def test_full_mnist_gives_the_seeds_outcome(
     assert trained["best_validation_accuracy_percent"] == pytest.approx(84.64, abs=1.0)
     network = load_trained(paths["trained"])
     training = read_complete(paths["trained"]).section("training_spikes")["per_sample_per_layer"]
-    inference = read_measurement(paths, network).counts.means
+    measured = read_measurement(paths, network).first(params.measure_inference.n_samples)
+    inference = measured.counts.means
     for found, expected in (
         (training, {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)}),
         (inference, {"input": (383.1, 0.005), "hidden": (436.3, 0.15), "output": (148.7, 0.05)}),
