@@ -82,11 +82,11 @@ SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidd
     encode.time_window=20,40 train.max_epochs=30
 
 # `exp run --run-all` waits forever for a task that a killed worker left "Running". The first stop ends the
-# processes of that task, the second records that it failed. Each stop also leaves a message that would stop
+# processes of that task; once they have ended, the next records that it failed. Each stop also leaves a message that would stop
 # the next worker after one task: it is removed.
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make seeds` (SWEEP=...)
 	@if $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle'; then \
-	    $(BIN)/python -m dvc queue stop --kill && $(BIN)/python -m dvc queue stop --kill; \
+	    while $(BIN)/python -m dvc queue status | grep -q Running; do $(BIN)/python -m dvc queue stop --kill; done; \
 	    rm -f .dvc/tmp/exps/celery/broker/in/*.pidbox.msg; fi
 	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
 	-$(DVC) exp run --run-all --jobs 1
