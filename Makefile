@@ -86,7 +86,7 @@ SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidd
 # the next worker after one task: it is removed.
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make seeds` (SWEEP=...)
 	@if $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle'; then \
-	    while $(BIN)/python -m dvc queue status | grep -q Running; do $(BIN)/python -m dvc queue stop --kill; done; \
+	    while $(BIN)/python -m dvc queue status | grep -q Running; do $(BIN)/python -m dvc queue stop --kill || exit 1; done; \
 	    rm -f .dvc/tmp/exps/celery/broker/in/*.pidbox.msg; fi
 	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
 	-$(DVC) exp run --run-all --jobs 1
