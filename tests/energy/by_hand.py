@@ -25,13 +25,13 @@ from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
-from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+from tests.tools.tiny_network import HIDDEN, INPUT, NETWORK, OUTPUT, STATE
 
 
 def training(
     spikes: Sequence[tuple[int, ...]] = ((5, 3, 2),) * 2,
     samples: int = 1,
-    network: Network = ARCHITECTURE,
+    network: Network = NETWORK,
     time_window: int = 3,
     counted: dict[str, Any] | None = None,
     **changed: Any,
@@ -81,7 +81,7 @@ def baseline(
 def measured(images: int = 1, pruned: bool = False) -> Measurement:
     """What the network by hand does on so many equal images."""
     layers = tuple(EventList.from_dense([spikes] * images) for spikes in (INPUT, HIDDEN, OUTPUT))
-    return Measurement(STATE, ARCHITECTURE, layers, pruned)
+    return Measurement(STATE, NETWORK, layers, pruned)
 
 
 def variant(operations: OperationCounts, bits: int = 32) -> Variant:
@@ -98,7 +98,7 @@ def inputs(
     """The network by hand on so many equal images."""
     return AnalysisInputs(
         title="by hand",
-        network=ARCHITECTURE,
+        network=NETWORK,
         time_window=3,
         encoding="poisson",
         rate_hz=80.0,

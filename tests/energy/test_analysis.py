@@ -18,7 +18,7 @@ from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
 from spikejoule.energy.prices import Price
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import analysis, baseline, comparisons, inputs, measured, profile, variant
-from tests.tools.tiny_network import ARCHITECTURE, STATE
+from tests.tools.tiny_network import NETWORK, STATE
 
 
 def spread(counts: NDArray[np.int64], settings: BootstrapSettings, *prices: float) -> list[Any]:
@@ -170,10 +170,10 @@ class TestTables:
     def test_neuron_updates_where_no_bias_forces_them(self) -> None:
         given = inputs()
         assert given.neuron_updates == (3 * 4, 3 * 4)
-        architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(bias=False))
-        unbiased = Measurement(STATE, architecture, measured().layers)
+        network = dataclasses.replace(NETWORK, neuron=LeakyIntegrateAndFire(bias=False))
+        unbiased = Measurement(STATE, network, measured().layers)
         variants = spiking_variants("n", unbiased, ENCODER, None, None)
-        given = dataclasses.replace(given, network=architecture, variants=variants)
+        given = dataclasses.replace(given, network=network, variants=variants)
         numbers = headline(analysis(given))
         lazy = numbers["neuron_updates_lazy_per_inference"]
         assert numbers["neuron_updates_per_inference"] == 12

@@ -13,7 +13,7 @@ from spikejoule.energy.operations import Column, averaging
 from spikejoule.energy.terms import TERMS
 from spikejoule.engine import run_network
 from tests.energy.by_hand import baseline, measured
-from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, OUTPUT, STATE
+from tests.tools.tiny_network import HIDDEN, NETWORK, OUTPUT, STATE
 from tests.tools.without_torch import needs_torch
 
 # 16 events and their addresses, 12 biases, 5 resets; 12 leaks; then words of 4 bytes: of layers
@@ -29,7 +29,7 @@ TINY = count_operations(measured())
 
 @pytest.mark.parametrize("engine", ["event", pytest.param("dense", marks=needs_torch)])
 def test_the_engines_emit_the_spikes_that_are_written_down(engine: str) -> None:
-    hidden, output = run_network(STATE, ARCHITECTURE, measured().layers[0], engine=engine)
+    hidden, output = run_network(STATE, NETWORK, measured().layers[0], engine=engine)
     assert hidden.to_dense(np.int64)[0].tolist() == HIDDEN
     assert output.to_dense(np.int64)[0].tolist() == OUTPUT
 
@@ -114,7 +114,7 @@ def test_means_of_squares_are_made_on_either_side() -> None:
 
 def test_means_of_a_network_are_those_of_its_counts() -> None:
     """Of all synapses; where some are gone, `test_recount.py`."""
-    means = count_operations(activity_of_layers(ARCHITECTURE, 3, np.array([[5.0, 3.0, 2.0]])))
+    means = count_operations(activity_of_layers(NETWORK, 3, np.array([[5.0, 3.0, 2.0]])))
     assert means.n_images is None
     assert means.columns == TINY.columns
     assert means.means.tolist() == TINY.counts[0].tolist()

@@ -12,7 +12,7 @@ from spikejoule.energy.operations import Column
 from spikejoule.energy.training import count_training
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import TRAINING, analysis, inputs, measured, training
-from tests.tools.tiny_network import ARCHITECTURE
+from tests.tools.tiny_network import NETWORK
 
 BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
 OPTIMIZER_PJ = 126 * 3.7 + 84 * 0.9
@@ -111,7 +111,7 @@ def test_what_is_switched_off_is_not_counted(
 def test_training_counts_what_other_neurons_do(
     neuron: dict[str, Any], expected: tuple[int, ...]
 ) -> None:
-    network = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(**neuron))
+    network = dataclasses.replace(NETWORK, neuron=LeakyIntegrateAndFire(**neuron))
     counts = counts_of(training(network=network))
     terms = ("bias_gradient_accumulation", "delta_multiplication", "delta_addition")
     keys = [("backward", term, "hidden") for term in terms]

@@ -37,7 +37,7 @@ from spikejoule.energy.operations import Column
 from spikejoule.energy.outputs import headline
 from spikejoule.energy.variant_file import VARIANTS, load_variants, save_variants
 from tests.energy.by_hand import analysis, baseline, inputs, profile
-from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+from tests.tools.tiny_network import HIDDEN, INPUT, NETWORK, OUTPUT, STATE
 
 SETTINGS = BootstrapSettings(300)
 PLAIN = profile({"mac": 1, "addition": 1})
@@ -276,7 +276,7 @@ def counted_networks() -> tuple[Variant, ...]:
         )
         for dense, units in ((INPUT, 3), (HIDDEN, 2), (OUTPUT, 2))
     )
-    measured = Measurement(STATE, ARCHITECTURE, layers, pruned=True)
+    measured = Measurement(STATE, NETWORK, layers, pruned=True)
     images = np.array([[255, 0, 9], [0, 0, 0], [1, 2, 3]], dtype=np.uint8)
     code, known = Poisson(time_window=3, max_rate=80.0), Accuracies(98.0, 97.9)
     early = np.array([1, 2, 3]), Accuracies(97.5, 97.0)
@@ -318,7 +318,7 @@ def test_a_file_from_before_checksums_is_read(tmp_path: Path) -> None:
 
 
 def test_means_and_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) -> None:
-    means = count_operations(activity_of_layers(ARCHITECTURE, 3, np.array([[5.0, 3.0, 2.0]])))
+    means = count_operations(activity_of_layers(NETWORK, 3, np.array([[5.0, 3.0, 2.0]])))
     large = counted_networks()[0]
     large.operations.counts[0, 0] = 2**32
     for one in (large, Variant("spiking", "n", "way", None, 32, means)):

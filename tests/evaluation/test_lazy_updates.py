@@ -11,7 +11,7 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
-from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+from tests.tools.tiny_network import HIDDEN, INPUT, NETWORK, OUTPUT, STATE
 
 
 def random_state(architecture: Network, seed: int = 1) -> dict[str, Any]:
@@ -60,4 +60,4 @@ def test_by_hand() -> None:
     found = Measurement(state, architecture, layers).lazy_updates
     steps = [sum(any(step) for step in spikes) for spikes in (INPUT, HIDDEN)]
     assert found.tolist() == [[2 * steps[0], 2 * steps[1]]]
-    assert Measurement(STATE, ARCHITECTURE, layers).lazy_updates.tolist() == [[6, 6]]
+    assert Measurement(STATE, NETWORK, layers).lazy_updates.tolist() == [[6, 6]]

@@ -20,14 +20,14 @@ def firing_network(
     generator = np.random.default_rng(seed)
     quantisation = None if bits is None else Quantisation(*bits)
     of_layers = LeakyIntegrateAndFire(**neuron)
-    architecture = Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation)
+    network = Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation)
     state = {
         name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
         if len(shape) == 2
         else generator.normal(0.05, 0.1, shape)
-        for name, shape in architecture.parameter_shapes().items()
+        for name, shape in network.parameter_shapes().items()
     }
-    return architecture if bits is None else with_grids(architecture, state), state
+    return network if bits is None else with_grids(network, state), state
 
 
 def spike_trains(

@@ -13,7 +13,7 @@ import numpy as np
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
-ARCHITECTURE = Network.of_layers(3, (2,), 2, LeakyIntegrateAndFire(threshold=1.0, decay=0.5))
+NETWORK = Network.of_layers(3, (2,), 2, LeakyIntegrateAndFire(threshold=1.0, decay=0.5))
 STATE = {
     "layer1.synapses.weight": np.array([[0.6, 0.5, 0.0], [0.0, 0.7, 0.4]], dtype=np.float32),
     "layer1.synapses.bias": np.zeros(2, dtype=np.float32),
