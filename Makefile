@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro preset seed-notebook frugal accurate contrast contest sweep search verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile record clean help
+.PHONY: repro preset seed-notebook frugal accurate contrast contest sweep search verdict seeds plots test test-rest test-interop test-all lint docs docs-serve experiments ui bench profile record clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -147,11 +147,6 @@ test-interop: $(INSTALLED_DEV) $(INSTALLED_INTEROP)  ## compare spikes and count
 test-all: $(INSTALLED_DEV) $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
-mutations: $(INSTALLED_DEV)  ## break kernels, counts and prices on purpose: tests must notice each
-	$(BIN)/python -m mutmut run
-	$(BIN)/python -m mutmut results
-	$(BIN)/python -m tests.tools.mutations
-
 lint: $(INSTALLED_DEV)  ## the pre-commit hooks: ruff, mypy, the direction of imports
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
@@ -179,7 +174,7 @@ record: $(INSTALLED)  ## for maintainers: replace the tables of studies/verdict,
 	$(BIN)/python -m studies.verdict record
 
 clean:  ## remove .venv and the tools' caches; results stay
-	rm -rf $(VENV) build mutants src/*.egg-info .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build src/*.egg-info .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache
 	find src stages studies tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -10,10 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import badges, batch, outcome, parameters, pipeline
-from studies.verdict.page import statements
+from docs.site import outcome, parameters, pipeline
 from tests.tools.committed import committed_params
-from tests.tools.without_torch import needs_torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = (
@@ -77,41 +74,11 @@ def test_what_packages_export_is_on_their_pages_of_the_api() -> None:
                 assert f"{exported.__module__}.{exported.__qualname__}" in listed
 
 
-def test_a_reader_with_five_minutes() -> None:
-    written = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    generated, _ = statements()
-    assert len(written.replace(generated, "").splitlines()) <= 130
-    assert len(generated.splitlines()) <= 10
-
-
 def test_a_picture_is_that_of_its_files(committed: Path) -> None:
     drawn = pipeline.PICTURE.read_text(encoding="utf-8")
     assert drawn == pipeline.drawing(), "run: python -m docs.site.pipeline"
     drawn = outcome.PICTURE.read_text(encoding="utf-8")
     assert drawn == outcome.drawing(committed), "run: python -m docs.site.outcome"
-
-
-def test_badges_are_true() -> None:
-    drawn = {path.stem: path.read_text(encoding="utf-8") for path in badges.FOLDER.glob("*.svg")}
-    assert drawn == badges.drawings(), "run: python -m docs.site.badges"
-
-
-@needs_torch
-def test_the_picture_of_a_batch_is_that_of_the_code() -> None:
-    """Packages in the order in which they may import each other, each with what it is called by."""
-    assert batch.PICTURE.read_text("utf-8") == batch.drawing(), "run: python -m docs.site.batch"
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-    (layers,) = [
-        [name for layer in reversed(one["layers"]) for name in layer.split(" | ")]
-        for one in project["tool"]["importlinter"]["contracts"]
-        if one["id"] == "packages"
-    ]
-    packages = [stop.package for stop in batch.WAY]
-    assert packages == [name for name in layers if name in packages]
-    for stop in batch.WAY:
-        for name in (stop.takes, *stop.carried):
-            module, _, attribute = name.partition(":")
-            assert hasattr(import_module(f"spikejoule.{module}"), attribute)
 
 
 def test_each_parameter_with_its_default_and_what_is_allowed(committed: Path) -> None:

@@ -26,7 +26,7 @@ from tests.tools.pipeline_tools import (  # noqa: E402
     set_parameters,
     write_lock,
 )
-from tests.tools.search_kills import Search  # noqa: E402
+from tests.tools.running_search import Search  # noqa: E402
 from tests.tools.services import PostgreSQL, on_one_worker  # noqa: E402
 from tests.tools.slurm import slurm_cluster  # noqa: E402
 
@@ -69,7 +69,7 @@ def small(
         "PYTHONPATH": f"{repository / 'src'}:{repository}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    search = Search(folder, environment, STUDY)
+    search = Search(folder, environment, STUDY, f"sqlite:///{folder}/search.db")
     yield search
     search.end()
 
