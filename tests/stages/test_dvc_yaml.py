@@ -91,9 +91,8 @@ def outputs_of(stage: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_each_artifact_is_written_by_one_stage_and_before_it_is_read(
-    repository: Path, definition: dict[str, Any]
+    repository: Path,
 ) -> None:
-    assert tuple(definition["stages"]) == STAGES
     written = list(GIVEN)
     for stage in STAGES:
         read, made = inputs_and_outputs(stage, repository)

@@ -213,14 +213,14 @@ def test_a_queue_whose_worker_was_killed_runs_the_tasks_that_follow(
             os.killpg(os.getpgid(worker.pid), signal.SIGKILL)
         worker.wait(timeout=60)
         if remedy == "make":
-            run(["make", "sweep", "SWEEP=x=3,4"], folder, environment, seconds=300)
+            run(["make", "sweep", "SWEEP=x=3,4"], folder, environment)
         else:
             page = REPOSITORY / "docs" / "how-to" / "sweep.md"
             (block,) = (block for block in blocks_of(page) if "queue stop" in block.text)
             run(["bash", "-ec", block.text], folder, environment)
             dvc(folder, environment, "exp", "run", "--queue", "-S", "x=3,4")
             everything = [sys.executable, "-m", "dvc", "exp", "run", "--run-all"]
-            run(everything, folder, environment, seconds=300)
+            run(everything, folder, environment)
         status = dvc(folder, environment, "queue", "status")
     finally:
         hold.unlink()

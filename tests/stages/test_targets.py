@@ -47,7 +47,6 @@ NOT_RUN = {
     "test-rest": "runs the tests, which this is one of",
     "test-interop": "runs the tests, which this is one of",
     "test-all": "runs the tests, which this is one of",
-    "mutations": "takes an hour",
     "lint": "takes minutes; .ci/run runs it",
     "record": "replaces the recorded tables, for maintainers",
     "frugal": "runs presets, as accurate does",

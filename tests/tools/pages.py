@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.tools.pipeline_tools import set_parameters
+
 _FENCE = re.compile(
     r"(?P<comments>(?:^<!-- test: [^\n]* -->\n)*)"
     r"^(?P<ticks>```+)(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n"
@@ -86,7 +88,7 @@ def write_block(block: Block, folder: Path) -> None:
     """Write a block that is a file, or belongs to one, into the project in `folder`."""
     path = folder / block.title
     if path.name == "params.yaml":
-        set_lines(path, block.text)
+        set_parameters(folder, by_full_key(block.text))
     elif path.suffix == ".py":
         assert not path.exists(), f"{block.title} is there already"
         path.write_text(block.text, encoding="utf-8")
@@ -95,16 +97,8 @@ def write_block(block: Block, folder: Path) -> None:
             stream.write("\n" + block.text)
 
 
-def set_lines(path: Path, text: str) -> None:
-    """Set keys of a params.yaml, whole lines with their comments; a new key ends its section."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    section = 0
-    for line in text.splitlines():
-        if not line.startswith(" "):
-            section = lines.index(line) + 1
-            continue
-        end = next((i for i in range(section, len(lines)) if not lines[i]), len(lines))
-        key = line.partition(":")[0] + ":"
-        found = [i for i in range(section, end) if lines[i].startswith(key)]
-        lines[slice(found[0], found[0] + 1) if found else slice(end, end)] = [line]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def by_full_key(text: str) -> dict[str, str]:
+    """Lines of one section of params.yaml: what follows each key, with its comment."""
+    section, *lines = text.splitlines()
+    pairs = [line.strip().split(": ", 1) for line in lines]
+    return {f"{section}{key}".replace(":", "."): value for key, value in pairs}

@@ -1,11 +1,9 @@
 """A clone of the project to run DVC in, and stages as processes: for the tests of the pipeline."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,23 +16,12 @@ import yaml
 
 from tests.tools.committed import params_text
 
-STAGES = (
-    "prepare",
-    "encode",
-    "baseline",
-    "teacher",
-    "train",
-    "measure_inference",
-    "evaluate",
-    "energy_report",
-    "publish",
-)
 COMMAND_SECONDS = 900
 
-# What a user's shell may carry and the tests must not depend on.
-# `make test` passes its own flags on, under which a make started by a test prints its folders.
+# What a user's shell may carry and the tests must not depend on. Under the flags that `make test`
+# passes on, a make that a test starts prints its folders; where no bytecode is kept, every process
+# compiles all that it imports.
 _FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_", "AWS_", "MAKE")
-# Where no bytecode is kept, every process compiles all that it imports.
 _FOREIGN = (
     "MFLAGS",
     "MNIST_DIR",
@@ -44,8 +31,14 @@ _FOREIGN = (
     "VIRTUAL_ENV",
 )
 _OUTPUTS_AND_STORES = (
-    *("data", "models", "results", "metrics", "figures", "reports"),
-    *("dvc.lock", "mlflow.db"),
+    "data",
+    "models",
+    "results",
+    "metrics",
+    "figures",
+    "reports",
+    "dvc.lock",
+    "mlflow.db",
 )
 # Artifacts that no stage writes: they come with the project, like the code.
 GIVEN = ("hardware",)
@@ -69,6 +62,9 @@ def artifact_paths(folder: Path) -> dict[str, str]:
     (variables,) = pipeline_definition(folder)["vars"]
     paths: dict[str, str] = variables["paths"]
     return paths
+
+
+STAGES = tuple(pipeline_definition(REPOSITORY)["stages"])
 
 
 def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
@@ -102,38 +98,25 @@ def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
 
 
 def run(
-    command: Sequence[str | Path],
-    folder: Path,
-    environment: Mapping[str, str],
-    status: int = 0,
-    seconds: float = COMMAND_SECONDS,
+    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], status: int = 0
 ) -> str:
     """Run a command to its end; returns its standard output and error together.
 
     Raises AssertionError, with what the command said, for another exit status than `status`.
     """
-    process = subprocess.Popen(
-        [os.fspath(part) for part in command],
+    done = subprocess.run(
+        command,
         cwd=folder,
-        env=dict(environment),
+        env=environment,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
         text=True,
-        start_new_session=True,
+        check=False,
+        timeout=COMMAND_SECONDS,
     )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        # All that it started too: a stage that hangs says where (PYTHONFAULTHANDLER).
-        os.killpg(process.pid, signal.SIGABRT)
-        output, _ = process.communicate()
-        raise AssertionError(f"{command} did not end:\n{output}") from None
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    assert process.returncode == status, f"{command} gave {process.returncode}:\n{output}"
-    return output
+    assert done.returncode == status, f"{command} gave {done.returncode}:\n{done.stdout}"
+    return done.stdout
 
 
 def dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
@@ -165,20 +148,6 @@ def queue_workers(folder: Path) -> list[psutil.Process]:
         if "queue-worker" in " ".join(process.info["cmdline"] or ())
         and Path(process.info["cwd"] or "/").is_relative_to(folder)
     ]
-
-
-def dvc_json(folder: Path, environment: Mapping[str, str], *arguments: str) -> Any:
-    """Run a command of DVC with `--json`; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments, "--json"],
-        cwd=folder,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=COMMAND_SECONDS,
-    )
-    return json.loads(done.stdout)
 
 
 def git(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
@@ -217,19 +186,24 @@ def commit(clone: Path, environment: Mapping[str, str], message: str) -> None:
 
 
 def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
-    """Change values in the params.yaml of `folder`, by full key (`train.lr`); comments stay."""
+    """Set values in the params.yaml of `folder`, by full key (`train.lr`).
+
+    A value may be text with a comment behind it. A new key ends its section.
+    """
     path = folder / "params.yaml"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8").splitlines()
     for key, value in parameters.items():
         section, _, name = key.rpartition(".")
-        start = lines.index(f"{section}:\n") if section else 0
-        found = next(
-            k for k in range(start, len(lines)) if lines[k].lstrip().startswith(f"{name}:")
-        )
-        before, _, rest = lines[found].partition(": ")
-        kept = re.sub(r"^[^#\n]*?(?=\s*(#|\n))", "", rest)
-        lines[found] = f"{before}: {value}{kept}"
-    path.write_text("".join(lines), encoding="utf-8")
+        label = f"  {name}:" if section else f"{name}:"
+        first = lines.index(f"{section}:") if section else 0
+        end = next((k for k in range(first, len(lines)) if not lines[k]), len(lines))
+        places = range(first, end) if section else range(len(lines))
+        old = next((k for k in places if lines[k].startswith(label)), None)
+        if old is None:
+            lines.insert(end, f"{label} {value}")
+        else:
+            lines[old] = f"{label} {value}"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_lock(folder: Path) -> None:
