@@ -63,7 +63,7 @@ def test_the_recount_prices_what_terms_consist_of() -> None:
 
 def test_the_page_has_every_term_and_no_other() -> None:
     """The tables under "What is counted" name, each once in their first column, what is counted."""
-    page = (REPOSITORY / "docs/explanation/energy-ledger.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/reference/energy-terms.md").read_text(encoding="utf-8")
     section = page.split("## What is counted\n")[1].split("\n## ")[0]
     cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
     named = [name for cell in cells if cell != "term" for name in cell.split(", ")]
