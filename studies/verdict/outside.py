@@ -33,8 +33,8 @@ from spikejoule.energy.ledger import (
     averaged,
     baseline_variants,
 )
+from spikejoule.energy.operations import count_operations
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.energy.spiking import count_operations
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.reading import read_nir

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from spikejoule.counts.measurement import Measurement
-from spikejoule.counts.records import activity_of_layers
+from spikejoule.counts.measurement import Measurement, activity_of_layers
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
@@ -20,7 +20,7 @@ from spikejoule.energy import (
     count_operations,
     load_profiles,
 )
-from spikejoule.energy.comparison import Verdict
+from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.network.conventional import ConventionalNetwork
@@ -99,9 +99,7 @@ def inputs(
     return AnalysisInputs(
         title="by hand",
         network=NETWORK,
-        time_window=3,
-        encoding="poisson",
-        rate_hz=80.0,
+        encoder=Poisson(time_window=3, max_rate=80.0),
         variants=(variant(count_operations(measured(images))),),
         proxies=measured(images).proxies,
         n_images=images,
@@ -121,7 +119,7 @@ def analysis(
     return analyse(given, profiles, profiles[profile], profiles[profile], BootstrapSettings(200))
 
 
-def comparisons(result: EnergyAnalysis) -> dict[str, Verdict]:
+def comparisons(result: EnergyAnalysis) -> dict[str, RunVerdict]:
     """Those with networks of equal size under the chosen profile, by the way of running them."""
     return {one.conventional.rpartition(", ")[2]: one for one in result.of_chosen}
 

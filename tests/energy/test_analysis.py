@@ -8,24 +8,26 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, load_profiles
-from spikejoule.energy.estimates import count_statistics
-from spikejoule.energy.ledger import spiking_variants
+from spikejoule.energy.ledger import Ledger, spiking_variants
+from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
-from spikejoule.energy.prices import Price
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import analysis, baseline, comparisons, inputs, measured, profile, variant
 from tests.tools.tiny_network import NETWORK, STATE
 
+TERMS = ("mac", "addition", "multiplication")
+
 
 def spread(counts: NDArray[np.int64], settings: BootstrapSettings, *prices: float) -> list[Any]:
     """Mean, standard deviation and interval of the sum of columns under prices."""
-    (statistics,) = count_statistics([counts], settings)
-    found = statistics.energy(np.array([prices] * 3, dtype=float))
-    return [found.value_pj, *found.numbers[3:]]
+    columns = tuple(Column(term, "x") for term in TERMS[: len(prices)])
+    under = profile(dict(zip(TERMS, prices, strict=False)))
+    ledger = Ledger.of([variant(OperationCounts(columns, counts))], [under], settings)
+    total = ledger.total(0, under.id)
+    return [total.value_pj, *total.numbers[3:]]
 
 
 ENCODER = Poisson(time_window=3, max_rate=80.0)
@@ -44,12 +46,6 @@ class TestStatistics:
         error = energies.std(ddof=1) / math.sqrt(len(counts))
         assert low == pytest.approx(mean - 1.96 * error, abs=0.1 * error)
         assert high == pytest.approx(mean + 1.96 * error, abs=0.1 * error)
-
-    def test_every_resample_is_a_mean_of_the_same_images_in_every_column(self) -> None:
-        counts = np.array([[0, 10], [1, 20]], dtype=np.int64)
-        (found,) = count_statistics([counts], BootstrapSettings(300))
-        resampled = found.resampled_sums(np.eye(2)).T
-        assert {tuple(row) for row in resampled.tolist()} == {(0, 10), (0.5, 15), (1, 20)}
 
     def test_counts_that_never_vary_have_no_spread_and_one_image_has_none(self) -> None:
         assert spread(np.full((9, 1), 7), BootstrapSettings(100), 1) == [7, 0, 7, 7]
@@ -132,41 +128,8 @@ class TestComparison:
         }  # fmt: skip
         assert "small, zero-skipping" in " ".join(result.answer[:2])
 
-    def test_brackets_widen_the_ratio(self) -> None:
-        bracket = profile({"mac": Price(1.0, None, 2.0), "addition": Price(1.0, 1.0, 4.0)})
-        widened = analysis(inputs((baseline(24, [24] * 4),)), "p", bracket)
-        found = comparisons(widened)["dense"]
-        # 16 events and 12 biases, the leak has no price: 28 to 112 pJ over 28 to 64 pJ
-        assert found.ratio is None
-        assert (found.ratio_low, found.ratio_high) == (28 / 64, 4.0)
-        assert found.outcome == "undecided"
-        assert widened.break_even(found) is None
-
-    def test_too_few_images_of_a_baseline(self) -> None:
-        with pytest.raises(ArtifactError, match=r"counted on 3 test images, but the network on 4"):
-            analysis(inputs((baseline(10, [6] * 3),)))
-
 
 class TestTables:
-    def test_early_exit_and_the_size_of_words_are_in_the_table_and_not_in_the_printout(
-        self,
-    ) -> None:
-        given = inputs()
-        halved = dataclasses.replace(given.operations, counts=given.operations.counts // 2)
-        early = dataclasses.replace(given.variant, method="early exit", operations=halved)
-        given = dataclasses.replace(given, variants=(given.variant, early))
-        result = analysis(given, "lemaire-complete")
-        rows = result.records(network="snn, early exit")
-        words = {row.layer: row for row in rows if row.term == "weight_read"}
-        assert [(row.count, row.bits, row.memory_bits) for row in words.values()] == [
-            (5, 32, 3 * 2 * 32),
-            (3, 32, 2 * 2 * 32),
-        ]
-        priced_pj = sum(row.energy.high_pj for row in rows if row.energy)
-        assert result.early is not None
-        assert result.early.high_pj == pytest.approx(priced_pj)
-        assert {row[1] for row in energy_rows(result)} == {"snn"}
-
     def test_neuron_updates_where_no_bias_forces_them(self) -> None:
         given = inputs()
         assert given.neuron_updates == (3 * 4, 3 * 4)

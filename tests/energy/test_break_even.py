@@ -20,7 +20,7 @@ from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.operations import Column
 from spikejoule.network.network import Network
 from tests.energy import test_recount as recounted
-from tests.energy.by_hand import analysis, baseline, comparisons, inputs, profile, variant
+from tests.energy.by_hand import profile, variant
 
 # What is done for a spike, wherever it is, and what once for an image.
 FOR_A_SPIKE = (
@@ -32,40 +32,6 @@ ONCE = ("pixel_read", "code_multiplication", "code_logarithm", "decision_compari
 
 
 class TestBreakEven:
-    def test_limits_by_hand(self) -> None:
-        result = analysis(inputs((baseline(100, [50] * 4),)))
-        limits = result.break_even(comparisons(result)["dense"])
-        assert limits is not None
-        # 463.6 pJ against 14.4 pJ of events and 55.2 pJ of leaks and biases, at 5/3 spikes an input
-        factor = (463.6 - 55.2) / 14.4
-        assert limits.spikes_per_input == pytest.approx(5 / 3 * factor)
-        assert limits.max_rate_hz == pytest.approx(80 * factor)
-        assert limits.time_window == pytest.approx(3 * 463.6 / 69.6)
-
-    def test_what_is_due_once_what_in_every_step_and_what_for_a_spike(self) -> None:
-        """Counts and prices, under the columns ``grows`` and ``once`` of the table of terms."""
-        of_spikes = {"synaptic_event": (10, 2), "address_event": (10, 3), "spike_counted": (2, 5)}
-        of_steps = {"bias_addition": (6, 7), "random_draw": (9, 11)}
-        # The image is read, the answer found and a rate computed once, for 4 pixels.
-        once = {
-            "pixel_read": (4, 13),
-            "code_multiplication": (3, 17),
-            "decision_comparison": (1, 19),
-        }
-        # Each pixel is compared once, and 9 times in steps.
-        counts = of_spikes | of_steps | once | {"code_comparison": (13, 23)}
-        under = profile({term: pj for term, (_, pj) in counts.items()}, "system")
-        operations = of({term: float(count) for term, (count, _) in counts.items()})
-        spike_pj, step_pj, once_pj = (
-            sum(count * pj for count, pj in terms.values()) + 23 * compared
-            for terms, compared in ((of_spikes, 0), (of_steps, 9), (once, 4))
-        )
-        limits = break_even(*priced(operations, under), 1000.0, 2.0, 80)
-        assert limits is not None
-        factor = (1000 - step_pj - once_pj) / spike_pj
-        assert limits.spikes_per_input == pytest.approx(2 * factor)
-        assert limits.time_window == pytest.approx(3 * (1000 - once_pj) / (spike_pj + step_pj))
-
     def test_an_active_update_takes_the_place_of_an_inactive_one(self) -> None:
         """10 events, 2 active, 4 inactive updates; three times the spikes leave none inactive."""
         counts = {"synaptic_event": 10.0, "neuron_update_active": 2.0,

@@ -135,17 +135,6 @@ def test_a_state_that_a_step_leaves_as_it_is_has_no_leak() -> None:
     assert not count_operations(run_graph(graph, events, GIVEN)).of("leak_multiplication").any()
 
 
-def test_spikes_of_the_input_behind_pooling_and_words_of_pruning() -> None:
-    make = Maker()
-    nodes = {"p": nir.SumPool2d((2, 2), (2, 2), (0, 0)), "a": make.conv2d(3, 2, (2, 2)),
-             "b": make.if_(3, 2, 2)}  # fmt: skip
-    run = run_graph(graph_of(nodes, (2, 6, 6), (3, 2, 2)), spikes(3, 72, 0.3), GIVEN)
-    inputs = graph_inputs(run, "events")
-    assert inputs.spikes_per_input == pytest.approx(count_of(run, "spikes", "input").mean() / 72)
-    assert inputs.spikes_per_input > 0
-    assert "that are left" not in inputs.proxies.formula_synaptic_events
-
-
 def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
     """One of potentials, which neurons take, and one of spikes, which the output takes."""
     make = Maker()

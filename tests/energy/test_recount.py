@@ -12,8 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.baselines.quantised import Widths, quantise, quantised_activations
-from spikejoule.counts.measurement import Measurement
-from spikejoule.counts.records import activity_of_layers
+from spikejoule.counts.measurement import Measurement, activity_of_layers
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
@@ -204,10 +203,7 @@ def tables(
     given_inputs = replace(
         inputs(baselines),
         network=measured.network,
-        time_window=given.encoder.time_window,
-        encoding=given.encoder.name,
-        rate_hz=given.encoder.rate_hz,
-        products=given.encoder.input_products,
+        encoder=given.encoder,
         variants=(variant(operations, bits),),
         proxies=measured.proxies,
         n_images=len(given.images),

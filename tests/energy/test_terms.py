@@ -25,7 +25,7 @@ def literals(path: Path) -> set[str]:
 
 def test_every_term_of_inference_is_counted_twice() -> None:
     """By the library and, in loops that know nothing of it, by the recount."""
-    modules = ("operations", "spiking", "conventional")
+    modules = ("operations", "conventional")
     counting = set().union(
         *(literals(REPOSITORY / f"src/spikejoule/energy/{name}.py") for name in modules)
     )

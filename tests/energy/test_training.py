@@ -84,21 +84,6 @@ def test_a_teacher_costs_its_forward_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "operations"),
-    [({"weight_decay": False}, (8, 5)), ({"clipping": False}, (7, 5))],
-)
-def test_what_is_switched_off_is_not_counted(
-    changes: dict[str, bool], operations: tuple[int, int]
-) -> None:
-    counts = counts_of(training(**changes))  # type: ignore[arg-type]
-    found = [
-        counts["optimizer", f"optimizer_{name}", "parameters"]
-        for name in ("multiplication", "addition")
-    ]
-    assert found == [[14 * each] * 2 for each in operations]
-
-
-@pytest.mark.parametrize(
     ("neuron", "expected"),
     [
         # six updates of the hidden layer an epoch; 14 parameters with biases

@@ -10,7 +10,7 @@ import pytest
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_checkpoint import analysis_inputs
-from spikejoule.energy.spiking import count_operations
+from spikejoule.energy.operations import count_operations
 from spikejoule.energy.training import count_training
 from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.network.checkpoint import read_complete

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule.counts.records import activity_of_layers
+from spikejoule.counts.measurement import activity_of_layers
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import EnergyProxies, energy_proxies
 from spikejoule.evaluation.inference import (

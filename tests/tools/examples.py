@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_baseline
-from spikejoule.counts.records import activity_of_layers
+from spikejoule.counts.measurement import activity_of_layers
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies

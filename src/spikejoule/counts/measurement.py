@@ -6,14 +6,15 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.counts.kernels.lazy_updates import lazy_updates_per_sample
 from spikejoule.counts.proxies import EnergyProxies, energy_proxies
-from spikejoule.counts.records import Activity, activity_of_layers
+from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.encoding.counting import SpikeCounts, best_class, class_counts, count_spikes
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import EventList, Products
 from spikejoule.network.network import Network
+from spikejoule.network.nodes import Node
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,11 @@ class Measurement:
         """The spikes that enter each connection, with the synapses that each unit reaches."""
         layers = [self.layers[sender] for sender in self.network.senders]
         return zip(layers, self.fan_outs, strict=True)
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return self.layers[0].n_samples
 
     @property
     def time_window(self) -> int:
@@ -120,7 +126,7 @@ class Measurement:
         return activity_of_layers(
             self.bound,
             self.time_window,
-            self.counts.per_sample,
+            np.stack([layer.counts_per_sample() for layer in self.layers], axis=1),
             self.synaptic_events,
             updates,
             macs,
@@ -128,3 +134,72 @@ class Measurement:
             products=None if currents is None else currents.products,
             exit_steps=exit_steps,
         )
+
+
+def clocked_updates(network: Network, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One update a neuron and step of each population after the input, int64 [N, L - 1].
+
+    `steps` [N] are those of each sample, or of all samples of an epoch together.
+    """
+    sizes = np.array(network.layer_sizes[1:], dtype=np.int64)
+    return steps[:, None] * sizes
+
+
+def activity_of_layers(
+    network: Network,
+    time_window: int,
+    spikes: NDArray[Any],
+    events: ArrayLike | None = None,
+    updates: NDArray[np.int64] | None = None,
+    macs: ArrayLike | None = None,
+    pruned: bool = False,
+    products: Products | None = None,
+    exit_steps: NDArray[np.int64] | None = None,
+    samples: NDArray[np.int64] | None = None,
+) -> Activity:
+    """The activity of a trained network.
+
+    Args:
+        network: of L layers.
+        time_window: T.
+        spikes: of each layer, [N, L].
+        events: of each connection, [N, connections]; None if every spike reaches all of the next
+            layer.
+        updates: of each layer after the input, [N, L - 1]; None for one of every neuron in every
+            step.
+        macs: products of constant currents, [N]; None for an input of spikes.
+        pruned, products, exit_steps, samples: as of `Activity`.
+    """
+    if events is None:  # of fully connected layers
+        sending = spikes[:, list(network.senders)]
+        events = sending * np.array([connection.n_out for connection in network.connections])
+    if updates is None:
+        each = np.ones(len(spikes), np.int64) if samples is None else samples
+        updates = clocked_updates(network, time_window * each)
+    events, macs = np.asarray(events), None if macs is None else np.asarray(macs)
+    counts: dict[str, NodeCounts] = {network.input.name: NodeCounts(spikes=spikes[:, 0])}
+    for number, connection in enumerate(network.connections):
+        first = macs if number == 0 else None
+        counts[connection.name] = NodeCounts(events=events[:, number], macs=first)
+    for number, layer in enumerate(network.layers[1:], start=1):
+        of_layer = updates[:, number - 1]
+        counts[layer.name] = NodeCounts.of_neurons(
+            spikes[:, number],
+            of_layer,
+            leaks=_of_each(of_layer, network.leaks_of(layer), layer),
+            biases=_of_each(of_layer, network.constants_of(layer, products), layer),
+        )
+    return Activity(
+        network=network,
+        time_window=time_window,
+        counts={name: counts[name] for name in network.nodes if name in counts},
+        pruned=pruned,
+        products=products,
+        exit_steps=exit_steps,
+        samples=samples,
+    )
+
+
+def _of_each(updates: NDArray[np.int64], per_step: int, layer: Node) -> NDArray[np.int64]:
+    """What an update of all neurons of a layer takes, for as many updates as there were."""
+    return updates * per_step // layer.n_out

@@ -20,12 +20,11 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network
-from spikejoule.network.nodes import Node
 
 Counts = NDArray[Any]
 """int64 [N]; float64 [1] of a mean."""
@@ -166,72 +165,3 @@ class Activity:
 
     def _sum(self, counts: Iterable[Counts | None]) -> Counts:
         return sum((count for count in counts if count is not None), self.none)
-
-
-def clocked_updates(network: Network, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One update a neuron and step of each population after the input, int64 [N, L - 1].
-
-    `steps` [N] are those of each sample, or of all samples of an epoch together.
-    """
-    sizes = np.array(network.layer_sizes[1:], dtype=np.int64)
-    return steps[:, None] * sizes
-
-
-def activity_of_layers(
-    network: Network,
-    time_window: int,
-    spikes: NDArray[Any],
-    events: ArrayLike | None = None,
-    updates: NDArray[np.int64] | None = None,
-    macs: ArrayLike | None = None,
-    pruned: bool = False,
-    products: Products | None = None,
-    exit_steps: NDArray[np.int64] | None = None,
-    samples: NDArray[np.int64] | None = None,
-) -> Activity:
-    """The activity of a trained network.
-
-    Args:
-        network: of L layers.
-        time_window: T.
-        spikes: of each layer, [N, L].
-        events: of each connection, [N, connections]; None if every spike reaches all of the next
-            layer.
-        updates: of each layer after the input, [N, L - 1]; None for one of every neuron in every
-            step.
-        macs: products of constant currents, [N]; None for an input of spikes.
-        pruned, products, exit_steps, samples: as of `Activity`.
-    """
-    if events is None:  # of fully connected layers
-        sending = spikes[:, list(network.senders)]
-        events = sending * np.array([connection.n_out for connection in network.connections])
-    if updates is None:
-        each = np.ones(len(spikes), np.int64) if samples is None else samples
-        updates = clocked_updates(network, time_window * each)
-    events, macs = np.asarray(events), None if macs is None else np.asarray(macs)
-    counts: dict[str, NodeCounts] = {network.input.name: NodeCounts(spikes=spikes[:, 0])}
-    for number, connection in enumerate(network.connections):
-        first = macs if number == 0 else None
-        counts[connection.name] = NodeCounts(events=events[:, number], macs=first)
-    for number, layer in enumerate(network.layers[1:], start=1):
-        of_layer = updates[:, number - 1]
-        counts[layer.name] = NodeCounts.of_neurons(
-            spikes[:, number],
-            of_layer,
-            leaks=_of_each(of_layer, network.leaks_of(layer), layer),
-            biases=_of_each(of_layer, network.constants_of(layer, products), layer),
-        )
-    return Activity(
-        network=network,
-        time_window=time_window,
-        counts={name: counts[name] for name in network.nodes if name in counts},
-        pruned=pruned,
-        products=products,
-        exit_steps=exit_steps,
-        samples=samples,
-    )
-
-
-def _of_each(updates: NDArray[np.int64], per_step: int, layer: Node) -> NDArray[np.int64]:
-    """What an update of all neurons of a layer takes, for as many updates as there were."""
-    return updates * per_step // layer.n_out

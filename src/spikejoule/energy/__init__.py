@@ -4,9 +4,8 @@ from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.counts.proxies import EnergyProxies, energy_proxies
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.operations import OperationCounts, count_operations
 from spikejoule.energy.prices import HardwareProfile, load_profiles, price, select_profile
-from spikejoule.energy.spiking import count_operations
 from spikejoule.energy.training import TrainingRecord
 
 __all__ = [

@@ -1,7 +1,7 @@
 """The energy analysis: what it starts from, and all that follows at once.
 
 Energies are in pJ. The chapters: counts times prices (`ledger`), the comparison with conventional
-networks (`comparison`, `front`), the energy of training (`training_energy`), what is written to
+networks (`comparison`, `front`), the energy of training (`training`), what is written to
 files (`outputs`), and statements in words (`words`).
 """
 
@@ -17,7 +17,8 @@ from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.counts.proxies import EnergyProxies
 from spikejoule.counts.records import SpikingGraph
 from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.encoding.events import STEP_MS, Products
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.events import STEP_MS
 from spikejoule.energy.break_even import BreakEven, break_even
 from spikejoule.energy.comparison import (
     RunVerdict,
@@ -27,7 +28,7 @@ from spikejoule.energy.comparison import (
 )
 from spikejoule.energy.contents import TotalContents, contents_of
 from spikejoule.energy.conventional import METHODS
-from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics
+from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
@@ -49,8 +50,13 @@ from spikejoule.energy.operations import INFERENCE, OperationCounts
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.published import PublishedNetwork, front_points
 from spikejoule.energy.terms import UPDATES
-from spikejoule.energy.training import TrainingRecord, count_training
-from spikejoule.energy.training_energy import TRAINING, TrainingEnergy, training_energy
+from spikejoule.energy.training import (
+    TRAINING,
+    TrainingEnergy,
+    TrainingRecord,
+    count_training,
+    training_energy,
+)
 from spikejoule.energy.words import sentences
 from spikejoule.network.quantisation import FLOAT_BITS
 
@@ -93,16 +99,12 @@ class AnalysisInputs:
     Attributes:
         title: of the data set.
         network: the spiking network.
-        time_window: T, the steps of an inference.
         variants: the ways of running the network, the whole window with an update of every neuron
             in every step first; counted on each image, or on average where images are not recorded.
         proxies: dense operations, synaptic events, sparsity ratio.
         n_images: how many images the counts are of; None where not recorded.
         step_ms: what a step stands for, in milliseconds.
-        encoding: name of the encoding by which images became spikes; None where the samples are
-            events.
-        rate_hz: firing rate of the brightest pixel; None for an encoding without one.
-        products: how often hardware multiplies constant currents; None for an input of spikes.
+        encoder: by which samples became spikes; None where spikes were given.
         labels: class of each image, int64 [N]; None where not known.
         baselines: conventional networks on the same test set; the first N images are compared.
         training: None where the counts of training are not recorded.
@@ -122,14 +124,11 @@ class AnalysisInputs:
 
     title: str
     network: SpikingGraph
-    time_window: int
     variants: tuple[Variant, ...]
     proxies: EnergyProxies
     n_images: int | None
     step_ms: float = STEP_MS
-    encoding: str | None = None
-    rate_hz: float | None = None
-    products: Products | None = None
+    encoder: Encoder | None = None
     labels: NDArray[np.int64] | None = None
     baselines: tuple[BaselineCounts, ...] = ()
     training: TrainingRecord | None = None
@@ -148,9 +147,19 @@ class AnalysisInputs:
         return sentences(
             self.counted_in or "inference",
             network=self.network,
-            products=self.products,
-            from_sensor=self.encoding is None,
+            products=None if self.encoder is None else self.encoder.input_products,
+            from_sensor=not self.reads_images,
         )
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether images are encoded; if not, the samples are events."""
+        return self.encoder is not None and self.encoder.takes == "images"
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Firing rate of the brightest pixel; None for an encoding without one."""
+        return None if self.encoder is None else self.encoder.rate_hz
 
     @property
     def remarks(self) -> tuple[Note, ...]:
@@ -240,7 +249,7 @@ class AnalysisInputs:
         The second is None where images are not recorded, unless biases make the two the same.
         """
         n_neurons = sum(layer.n_out for layer in self.network.layers[1:])
-        clocked = self.time_window * n_neurons
+        clocked = self.operations.time_window * n_neurons
         for variant in self.variants:
             if variant.method == WHOLE_WINDOW + LAZILY:
                 return clocked, float(variant.operations.of(*UPDATES).sum(axis=1).mean())
@@ -516,7 +525,7 @@ def analyse(
         chosen=chosen,
         arithmetic=arithmetic,
         ledger=ledger,
-        table=tuple(_table(inputs, ledger, comparisons, training, bootstrap)),
+        table=tuple(_table(inputs, ledger, comparisons, training)),
         comparisons=comparisons,
         verdicts=_verdicts(inputs, ledger, WHOLE_WINDOW),
         early_verdicts=_verdicts(inputs, ledger, EARLY_EXIT),
@@ -575,21 +584,16 @@ def _table(
     ledger: Ledger,
     comparisons: Sequence[RunVerdict],
     training: TrainingEnergy | None,
-    bootstrap: BootstrapSettings,
 ) -> Iterator[EnergyRow]:
     """The rows of an analysis: of inference under every profile, then of training."""
-    by_class = {}
-    if inputs.labels is not None and inputs.operations.n_images is not None:
-        for label in np.unique(inputs.labels).tolist():
-            images = inputs.operations.counts[inputs.labels == label]
-            (by_class[label],) = count_statistics([images], bootstrap)
+    by_class = _by_class(inputs, ledger)
     names = [variant.name for variant in ledger.variants]
     for profile in ledger.profiles:
         # Of what is compared the totals alone have a spread.
         yield from ledger.rows(0, profile, SNN, with_spread=True)
         yield total_row(profile.id, SNN, INFERENCE, ledger.total(0, profile.id))
-        for label, statistics in by_class.items():
-            energy = statistics.energy(ledger.weights(0, profile.id))
+        for label, of_class in by_class.items():
+            energy = of_class.total(0, profile.id)
             yield total_row(profile.id, SNN, INFERENCE, energy, label)
         others = [
             (number, f"{SNN}, {variant.method}")
@@ -609,3 +613,23 @@ def _table(
             for phase, phase_energy in training.phases[profile.id].items():
                 yield total_row(profile.id, SNN, phase, phase_energy)
             yield total_row(profile.id, SNN, TRAINING, training.totals[profile.id])
+
+
+def _by_class(inputs: AnalysisInputs, ledger: Ledger) -> dict[int, Ledger]:
+    """The network over the images of each class."""
+    operations, labels = inputs.operations, inputs.labels
+    if labels is None or operations.n_images is None:
+        return {}
+    return {
+        label: Ledger.of(
+            [
+                replace(
+                    inputs.variant,
+                    operations=replace(operations, counts=operations.counts[labels == label]),
+                )
+            ],
+            ledger.profiles,
+            ledger.settings,
+        )
+        for label in np.unique(labels).tolist()
+    }

@@ -7,95 +7,87 @@ that computes in more.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from spikejoule.core.schema import Count, MaybeNotNegative, MaybePercent, Percent, Row, Text
 from spikejoule.energy.estimates import Energy, interval, rounded
 from spikejoule.energy.front import Bound, FrontPoint, FrontReading, read_front
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
 
-Outcome = Literal["snn", "ann", "undecided", "neither"]
+Outcome = Literal["snn", "ann", "undecided"]
 
 
-class Verdict(Row):
-    """A spiking and a conventional network at one accuracy under one price list.
-
-    Accuracies are in percent, energies in pJ per inference, both means over test images. A side
-    that does not reach the accuracy has an empty name and no figures.
-
-    Attributes:
-        profile: its id.
-        level_percent: validation accuracy that both sides must reach; 0 where sizes are equal, and
-            accuracies are not asked for.
-        outcome: ``snn`` or ``ann``, whichever needs less energy at both ends of the ratio, or alone
-            reaches the accuracy; ``undecided``; ``neither`` reaches it.
-        ratio: the spiking side's energy over the other's; None where the profile has brackets
-            alone. `ratio_low` and `ratio_high` are the ends of the interval of paired resamples,
-            widened by the prices' brackets.
-        spiking, conventional: names of the variants; of each, `_pj` is None where the profile has
-            brackets alone, and `_pj_low` and `_pj_high` are the least and the most that the mean
-            can be, by the prices' bracket and by the interval.
-    """
-
-    profile: Text
-    level_percent: Percent
-    outcome: Outcome
-    ratio: MaybeNotNegative
-    ratio_low: MaybeNotNegative
-    ratio_high: MaybeNotNegative
-    spiking: str
-    spiking_validation_percent: MaybePercent
-    spiking_test_percent: MaybePercent
-    spiking_pj_low: MaybeNotNegative
-    spiking_pj: MaybeNotNegative
-    spiking_pj_high: MaybeNotNegative
-    conventional: str
-    conventional_validation_percent: MaybePercent
-    conventional_test_percent: MaybePercent
-    conventional_pj_low: MaybeNotNegative
-    conventional_pj: MaybeNotNegative
-    conventional_pj_high: MaybeNotNegative
-
-    def energy(self, side: Side) -> Energy:
-        """The energy of a side that reaches the accuracy."""
-        return Energy(*(getattr(self, f"{side}_pj{end}") for end in ("_low", "", "_high")))
-
-    @property
-    def rounded(self) -> Self:
-        """The same with the digits of ratios and energies in which machines agree."""
-        cells = {name: rounded(cell, 8) for name, cell in self if "pj" in name or "ratio" in name}
-        return self.model_copy(update=cells)
-
-
-class RunVerdict(Verdict):
+@dataclass(frozen=True)
+class RunVerdict:
     """A spiking network against the front of conventional networks at its accuracy.
 
-    `conventional`, its accuracies and its seeds are those of the cheapest network on the front
-    that is at least so accurate; `conventional_pj` and its ends are the energy of the front at
-    the accuracy, between that network and its lower neighbour.
+    Accuracies are in percent, energies in pJ per inference, both means over test images.
 
     Attributes:
+        profile: id of the price list.
+        level_percent: validation accuracy at which the front is read; 0 where sizes are equal, and
+            accuracies are not asked for.
+        outcome: ``snn`` or ``ann``, whichever needs less energy at both ends of the ratio; else
+            ``undecided``.
+        ratio: the spiking network's energy over the other; None where the profile has brackets
+            alone. `ratio_low` and `ratio_high` are the ends of the interval of paired resamples,
+            widened by the prices' brackets.
         ratio_bound: empty where the front has the accuracy; ``at least`` or ``at most`` where it
             begins above or ends below, so that the ratio to its end is a bound.
+        spiking, conventional: names of the networks. The conventional one is the cheapest on the
+            front that is at least so accurate. Of each, `_pj` is None where the profile has
+            brackets alone, and `_pj_low` and `_pj_high` are the least and the most that the mean
+            can be, by the prices' bracket and by the interval; on the conventional side they are
+            the energy of the front at the accuracy, between that network and its lower neighbour.
         conventional_below: the lower neighbour; empty at an end of the front.
         conventional_n_seeds: networks behind the means of `conventional`.
     """
 
-    ratio_bound: Bound = ""
-    conventional_below: str = ""
-    conventional_n_seeds: Count = 1
+    profile: str
+    level_percent: float
+    outcome: Outcome
+    ratio: float | None
+    ratio_low: float
+    ratio_high: float
+    ratio_bound: Bound
+    spiking: str
+    spiking_validation_percent: float | None
+    spiking_test_percent: float | None
+    spiking_pj_low: float
+    spiking_pj: float | None
+    spiking_pj_high: float
+    conventional: str
+    conventional_validation_percent: float | None
+    conventional_test_percent: float | None
+    conventional_pj_low: float
+    conventional_pj: float | None
+    conventional_pj_high: float
+    conventional_below: str
+    conventional_n_seeds: int
+
+    def energy(self, side: Side) -> Energy:
+        """The energy of a side."""
+        return Energy(*(getattr(self, f"{side}_pj{end}") for end in ("_low", "", "_high")))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The fields, with the digits of ratios and energies in which machines agree."""
+        return {
+            name: rounded(cell, 8) if "pj" in name or "ratio" in name else cell
+            for name, cell in asdict(self).items()
+        }
 
 
-def outcome_of(low: float | None, high: float | None, bound: Bound = "") -> Outcome:
+def outcome_of(low: float, high: float, bound: Bound = "") -> Outcome:
     """Who wins, from the ends of a ratio; one that rounds to 1 decides nothing.
 
     Of a lower bound only the lower end counts, of an upper bound only the upper end.
     """
-    if high is not None and bound != "at least" and rounded(high, 8) < 1:
+    if bound != "at least" and rounded(high, 8) < 1:
         return "snn"
-    if low is not None and bound != "at most" and rounded(low, 8) > 1:
+    if bound != "at most" and rounded(low, 8) > 1:
         return "ann"
     return "undecided"
 
@@ -112,7 +104,7 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
         test_percent=variant.test_percent or 0.0,
         n_seeds=1,
         mean_pj=ledger.means(number, profile),
-        drawn_pj=ledger.resampled(number, profile),
+        drawn_pj=ledger.resampled_energies(number, profile),
     )
 
 
@@ -174,8 +166,8 @@ def compare(
 ) -> RunVerdict:
     """A spiking network of the ledger against a reading of the conventional front."""
     network, above = ledger.variants[spiking], reading.above
-    confidence = ledger.statistics[spiking].confidence
-    spiking_pj, conventional_pj = ledger.resampled(spiking, profile), reading.drawn_pj
+    confidence = ledger.settings.confidence
+    spiking_pj, conventional_pj = ledger.resampled_energies(spiking, profile), reading.drawn_pj
     low, high = interval(
         spiking_pj[0] / conventional_pj[2], spiking_pj[2] / conventional_pj[0], confidence
     )

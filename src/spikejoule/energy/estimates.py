@@ -1,7 +1,7 @@
 """Means of counts over images, their spread, bootstrap intervals, and energies under a bracket.
 
 Energies are sums of counts times prices. The resampled means of the counts are therefore drawn
-once, and every energy of every profile follows from them: the means m of N images, their deviations
+once, and every energy of every profile follows from them: the mean m of N images, their deviations
 D [N, C] from it and resampled means M [B, C] give an energy of prices p the mean m p, the standard
 deviation |D p| / sqrt(N - 1), and the resampled means M p. Two energies share their resamples, so
 that their ratio is a paired one. Percentile bootstrap: Efron and Tibshirani, An Introduction to the
@@ -11,7 +11,6 @@ Bootstrap, 1993, chapter 13.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -122,87 +121,53 @@ class BootstrapSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class CountStatistics:
-    """Counts of C columns over N images.
+def spread(deviations: Floats, resampled: Floats, confidence: float) -> Floats:
+    """Standard deviation and ends of the interval, [3, ...]; NaN of one image alone.
 
-    Attributes:
-        counts: [N, C]; of a mean alone, [1, C].
-        mean: float64 [C].
-        resampled: means of resamples, float64 [B, C]; of one row that row.
-        confidence: level of intervals.
+    Args:
+        deviations: of each of N images from the mean, under low, value and high prices,
+            [3, N, ...].
+        resampled: means of B resamples under the same prices, [3, B, ...].
+        confidence: level of the interval.
     """
-
-    counts: NDArray[Any]
-    mean: Floats
-    resampled: Floats
-    confidence: float
-
-    @cached_property
-    def columns(self) -> Floats:
-        """Mean, standard deviation and interval of each column, float64 [4, C]."""
-        return self.energies(np.ones((3, len(self.mean))))[[0, 3, 4, 5]]
-
-    def resampled_sums(self, weights: Floats) -> Floats:
-        """Sums of the columns under K weights [K, C] in every resample, float64 [K, B]."""
-        return np.stack([self.resampled @ each for each in weights])
-
-    def sums(self, weights: Floats) -> Floats:
-        """Sums of the columns' means under K weights [K, C], float64 [K]."""
-        return np.array([self.mean @ each for each in weights])
-
-    def energy(self, weights: Floats) -> Energy:
-        """The energy of all columns together, under prices [3, C] with NaN values for brackets."""
-        deviations = ((self.counts - self.mean) @ weights.T).T
-        spread = self._spread(deviations, self.resampled_sums(weights))
-        return Energy.of([*self.sums(weights), *spread])
-
-    def energies(self, weights: Floats, with_spread: bool = True) -> Floats:
-        """The fields of `Energy` of each column by itself, float64 [6, C]."""
-        spread = np.full_like(weights, np.nan)
-        if with_spread:
-            each = weights[:, None]
-            spread = self._spread((self.counts - self.mean) * each, self.resampled * each)
-        return np.vstack([self.mean * weights, spread])
-
-    def _spread(self, deviations: Floats, resampled: Floats) -> Floats:
-        """Standard deviation and interval [3, ...], from low, value and high of each image and
-        resample [3, N, ...]; NaN where there is one row alone."""
-        n_images = len(self.counts)
-        if n_images == 1:
-            return np.full((3, *deviations.shape[2:]), np.nan)
-        _, value, high = np.sqrt((deviations**2).sum(axis=1) / (n_images - 1))
-        ends = interval(resampled[0], resampled[-1], self.confidence)
-        return np.stack([np.where(np.isnan(value), high, value), *ends])
+    n_images = deviations.shape[1]
+    if n_images == 1:
+        return np.full((3, *deviations.shape[2:]), np.nan)
+    _, value, high = np.sqrt((deviations**2).sum(axis=1) / (n_images - 1))
+    ends = interval(resampled[0], resampled[-1], confidence)
+    return np.stack([np.where(np.isnan(value), high, value), *ends])
 
 
-def count_statistics(
-    rows: Sequence[NDArray[Any]], settings: BootstrapSettings
-) -> tuple[CountStatistics, ...]:
-    """Statistics of some counts [N, C] each, all of the same N images, which share the draws.
+def resampled_means(
+    counts: Sequence[NDArray[Any]], settings: BootstrapSettings
+) -> tuple[Floats, ...]:
+    """Means of B resamples, [B, C], of several counts [N, C] of the same N images.
 
-    A resample is the number of times that each image was drawn, with replacement. Sums of whole
-    numbers are exact in float64, whatever the order in which they are added. One row alone, an
-    image or a mean, has a mean without spread or interval.
+    A resample is the number of times that each image was drawn, with replacement, and they share
+    the draws. Sums of whole numbers are exact in float64, whatever the order in which they are
+    added. Of one row alone, which is a mean or a sum over all images, every resample is that row.
     """
-    n_images, ends = max(map(len, rows)), np.cumsum([of.shape[1] for of in rows])[:-1]
-    means = np.concatenate([of.mean(axis=0, dtype=np.float64) for of in rows])
+    n_images = max(map(len, counts))
+    n_resamples = settings.resamples if n_images > 1 else 1
+    resampled = tuple(np.tile(rows.mean(axis=0), (n_resamples, 1)) for rows in counts)
+    if n_images == 1:
+        return resampled
     # Counts that are equal for all images (one addition per neuron and step) need no resampling.
-    varies = [(of != of[:1]).any(axis=0) for of in rows]
-    varying = [of[:, each] for of, each in zip(rows, varies, strict=True) if each.any()]
-    counts, places = np.hstack([np.empty((n_images, 0)), *varying]), np.concatenate(varies)
-    resampled = np.tile(means, (settings.resamples if n_images > 1 else 1, 1))
+    varying = [(rows != rows[:1]).any(axis=0) for rows in counts]
     first = 0
-    for times in _resamples(n_images, settings) if n_images > 1 else ():
-        resampled[first : first + len(times), places] = times @ counts / n_images
-        first += len(times)
-    parts = zip(rows, np.split(means, ends), np.split(resampled, ends, axis=1), strict=True)
-    return tuple(CountStatistics(*part, settings.confidence) for part in parts)
+    for times in _resamples(n_images, settings):
+        drawn = slice(first, first + len(times))
+        for means, rows, varies in zip(resampled, counts, varying, strict=True):
+            if varies.any():
+                means[drawn, varies] = times @ rows[:, varies] / n_images
+        first = drawn.stop
+    return resampled
 
 
 def _resamples(n_images: int, settings: BootstrapSettings) -> Iterator[Floats]:
     """How often each image was drawn, [some resamples, N] at a time."""
-    generator, block = np.random.default_rng(settings.seed), max(_DRAWS_AT_ONCE // n_images, 1)
+    generator = np.random.default_rng(settings.seed)
+    block = max(_DRAWS_AT_ONCE // n_images, 1)
     for first in range(0, settings.resamples, block):
         rows = min(block, settings.resamples - first)
         drawn = generator.integers(0, n_images, (rows, n_images))

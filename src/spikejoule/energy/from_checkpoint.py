@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
-from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.measurement import Measurement, activity_of_layers
 from spikejoule.counts.proxies import energy_proxies
-from spikejoule.counts.records import Activity, activity_of_layers
+from spikejoule.counts.records import Activity
 from spikejoule.data.images import subject_of_data
 from spikejoule.energy.analysis import AnalysisInputs, network_name
 from spikejoule.energy.ledger import (
@@ -21,8 +21,8 @@ from spikejoule.energy.ledger import (
     averaged,
     spiking_variants,
 )
+from spikejoule.energy.operations import count_operations
 from spikejoule.energy.published import published_networks
-from spikejoule.energy.spiking import count_operations
 from spikejoule.energy.training import TrainingRecord
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.network.checkpoint import CompleteCheckpoint
@@ -84,14 +84,11 @@ def analysis_inputs(
     return AnalysisInputs(
         title=str(data.get("title", "not recorded")),
         network=network,
-        time_window=encoder.time_window,
         variants=averaged(variants, side, network.n_input),
         proxies=proxies,
         n_images=n_images or None,
         step_ms=encoder.step_ms,
-        encoding=encoder.name if encoder.takes == "images" else None,
-        rate_hz=encoder.rate_hz,
-        products=encoder.input_products,
+        encoder=encoder,
         labels=None if measured is None or labels is None else labels.astype(np.int64),
         baselines=baselines,
         published=published,

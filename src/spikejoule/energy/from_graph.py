@@ -21,8 +21,8 @@ from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, 
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.notes import Note, NoteKind, fact, sentence, warning
+from spikejoule.energy.operations import count_operations
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
-from spikejoule.energy.spiking import count_operations
 from spikejoule.evaluation.accuracy import accuracy, class_labels
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.conventions import Conventions
@@ -171,7 +171,6 @@ def counted_inputs(
     return AnalysisInputs(
         title=title,
         network=network,
-        time_window=run.time_window,
         variants=(Variant(SPIKING, name, WHOLE_WINDOW, known, FLOAT_BITS, operations),),
         proxies=energy_proxies(run),
         n_images=n_samples,

@@ -15,20 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.counts.measurement import Measurement
-from spikejoule.counts.records import clocked_updates
+from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.conventional import METHODS, count_baseline
 from spikejoule.energy.estimates import (
     BootstrapSettings,
-    CountStatistics,
     Energy,
     Floats,
-    count_statistics,
+    resampled_means,
+    spread,
 )
-from spikejoule.energy.operations import OperationCounts, averaging
+from spikejoule.energy.operations import OperationCounts, averaging, count_operations
 from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights_of
-from spikejoule.energy.spiking import count_operations
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
 
@@ -249,14 +247,17 @@ class Ledger:
     Attributes:
         variants: of both sides; a training, where it is known, is the last.
         profiles: in their order.
-        statistics: of the counts of each variant; all share the draws of images.
+        settings: how intervals are drawn.
+        resampled: means of the counts of each variant in B resamples, [B, C], which share the
+            draws of images.
         prices: by profile, of each variant low, value and high of one operation of each of its rows
             (`HardwareProfile.price_at`).
     """
 
     variants: tuple[Variant, ...]
     profiles: tuple[HardwareProfile, ...]
-    statistics: tuple[CountStatistics, ...]
+    settings: BootstrapSettings
+    resampled: tuple[Floats, ...]
     prices: Mapping[str, Sequence[Floats]]
 
     @classmethod
@@ -267,13 +268,23 @@ class Ledger:
         settings: BootstrapSettings,
     ) -> "Ledger":
         """Price variants of the same images; where one is known as a mean alone, all are means."""
-        operations, priced = [one.operations for one in variants], tuple(profiles)
-        images: list[NDArray[Any]] = [one.counts for one in operations]
-        if any(one.n_images is None for one in operations):
-            images = [one.means[None] for one in operations]
-        prices = {one.id: [prices_pj(of.columns, one) for of in operations] for one in priced}
-        statistics = count_statistics(images, settings) if images else ()
-        return cls(tuple(variants), priced, statistics, prices)
+        operations = [variant.operations for variant in variants]
+        if any(each.n_images is None for each in operations):
+            operations = [replace(each, counts=each.means[None]) for each in operations]
+        priced = tuple(profiles)
+        return cls(
+            tuple(
+                replace(variant, operations=counted)
+                for variant, counted in zip(variants, operations, strict=True)
+            ),
+            priced,
+            settings,
+            resampled_means([each.counts for each in operations], settings) if operations else (),
+            {
+                profile.id: [prices_pj(each.columns, profile) for each in operations]
+                for profile in priced
+            },
+        )
 
     def weights(self, variant: int, profile: str) -> Floats:
         """What the counts of a variant are multiplied with (`prices.weights_of`), [3, C]."""
@@ -290,9 +301,10 @@ class Ledger:
             network: how the table names it.
             with_spread: whether energies have a spread; that of a mean is not known.
         """
-        counted, prices = self.statistics[variant], self.prices[profile.id][variant]
-        energies = counted.energies(self.weights(variant, profile.id), with_spread)
-        counts = counted.columns.tolist()
+        columns = self.variants[variant].operations.columns
+        prices = self.prices[profile.id][variant]
+        energies = self._by_column(variant, self.weights(variant, profile.id), with_spread)
+        counts = self._by_column(variant, np.ones((3, len(columns)))).tolist()
         return [
             EnergyRow(
                 profile=profile.id,
@@ -303,18 +315,37 @@ class Ledger:
                 status=profile.status_of(column.term),
                 energy=None if np.isnan(prices[0, place]) else Energy.of(energies[:, place]),
                 count=counts[0][place],
-                count_standard_deviation=counts[1][place],
-                count_interval_low=counts[2][place],
-                count_interval_high=counts[3][place],
+                count_standard_deviation=counts[3][place],
+                count_interval_low=counts[4][place],
+                count_interval_high=counts[5][place],
                 bits=float(column.bits),
                 memory_bits=float(column.memory_bits),
             )
-            for place, column in enumerate(self.variants[variant].operations.columns)
+            for place, column in enumerate(columns)
         ]
+
+    def _by_column(self, variant: int, weights: Floats, with_spread: bool = True) -> Floats:
+        """The fields of `Energy` of each column by itself, float64 [6, C]."""
+        operations = self.variants[variant].operations
+        spreads = np.full_like(weights, np.nan)
+        if with_spread:
+            each = weights[:, None]
+            deviations = (operations.counts - operations.means) * each
+            resampled = self.resampled[variant] * each
+            spreads = spread(deviations, resampled, self.settings.confidence)
+        return np.vstack([operations.means * weights, spreads])
 
     def total(self, variant: int, profile: str) -> Energy:
         """The energy of a variant."""
-        return self.statistics[variant].energy(self.weights(variant, profile))
+        return self._total(variant, self.weights(variant, profile))
+
+    def _total(self, variant: int, weights: Floats) -> Energy:
+        """The energy of all columns together, under prices [3, C] with NaN values for brackets."""
+        operations = self.variants[variant].operations
+        deviations = ((operations.counts - operations.means) @ weights.T).T
+        resampled = _sums(self.resampled[variant], weights)
+        spreads = spread(deviations, resampled, self.settings.confidence)
+        return Energy.of([*_sums(operations.means, weights), *spreads])
 
     def total_of_phase(self, variant: int, profile: str, phase: str) -> Energy | None:
         """The energy of a phase of a training; None where none of its rows has a price."""
@@ -324,30 +355,34 @@ class Ledger:
             return None
         weights = self.weights(variant, profile)
         weights[:, outside] *= 0.0  # a NaN stays: a bracket elsewhere leaves no value
-        return self.statistics[variant].energy(weights)
+        return self._total(variant, weights)
 
     def means(self, variant: int, profile: str) -> Floats:
         """The energy of an inference under lower ends, values and upper ends of prices, [3]."""
-        return self.statistics[variant].sums(self.weights(variant, profile))
+        return _sums(self.variants[variant].operations.means, self.weights(variant, profile))
 
-    def resampled(self, variant: int, profile: str) -> Floats:
+    def resampled_energies(self, variant: int, profile: str) -> Floats:
         """The same in every resample of images, [3, B]."""
-        return self.statistics[variant].resampled_sums(self.weights(variant, profile))
+        return _sums(self.resampled[variant], self.weights(variant, profile))
 
     def by_part(self, name: str, profile: str) -> dict[str, float]:
         """pJ per inference of each of `terms.PARTS`, by a variant's name and a profile's id; of
         brackets, the upper ends. A part without a price is 0."""
         number = [variant.name for variant in self.variants].index(name)
-        prices = next(known for known in self.profiles if known.id == profile)
-        priced = [row for row in self.rows(number, prices, name) if row.energy is not None]
+        _, values_pj, highs_pj = self.weights(number, profile)
+        prices_pj = highs_pj if np.isnan(values_pj).any() else values_pj
+        operations = self.variants[number].operations
         spent = dict.fromkeys(PARTS, 0.0)
-        for row in priced:
-            part = TERMS[row.term].part
-            assert row.energy is not None
+        for column, pj in zip(operations.columns, operations.means * prices_pj, strict=True):
+            part = TERMS[column.term].part
             if part:
-                value_pj = row.energy.value_pj
-                spent[part] += row.energy.high_pj if value_pj is None else value_pj
+                spent[part] += float(pj)
         return spent
+
+
+def _sums(counts: Floats, weights: Floats) -> Floats:
+    """Sums over the columns of counts [..., C] under prices [3, C], [3, ...]."""
+    return np.stack([counts @ each for each in weights])
 
 
 def judges(profile: HardwareProfile, variant: Variant) -> bool:

@@ -26,7 +26,7 @@ from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.estimates import Energy, rounded
 from spikejoule.energy.notes import Note
 from spikejoule.energy.operations import INFERENCE
-from spikejoule.energy.training_energy import TRAINING
+from spikejoule.energy.training import TRAINING
 
 COLUMNS: Final = (
     "profile",
@@ -183,8 +183,6 @@ def _verdict_values(
     values = []
     for verdict in verdicts:
         limits = analysis.break_even(verdict)
-        values.append(
-            verdict.rounded.model_dump()
-            | {"break_even": None if limits is None else asdict(limits)}
-        )
+        break_even = None if limits is None else asdict(limits)
+        values.append(verdict.values | {"break_even": break_even})
     return values

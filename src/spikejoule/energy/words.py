@@ -8,7 +8,7 @@ the page.
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.energy.comparison import RunVerdict, Verdict
+from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.estimates import energy_words, interval_words, joules, plain
 from spikejoule.energy.ledger import Accuracies
 from spikejoule.energy.notes import sentence
@@ -20,7 +20,7 @@ from spikejoule.energy.prices import (
     HardwareProfile,
     PriceByWidth,
 )
-from spikejoule.energy.terms import TERMS, in_words
+from spikejoule.energy.terms import in_words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,7 +32,6 @@ OUTCOMES: Final = {
     "snn": "spiking network wins",
     "ann": "conventional network wins",
     "undecided": "undecided",
-    "neither": "neither reaches it",
 }
 
 
@@ -41,12 +40,10 @@ def place(name: str) -> str:
     return name.replace("_to_", " → ")
 
 
-def number(verdict: Verdict) -> str:
+def number(verdict: RunVerdict) -> str:
     """How many times the energy, without the interval; of a bound the end that bounds."""
     low, ratio, high = verdict.ratio_low, verdict.ratio, verdict.ratio_high
-    assert low is not None
-    assert high is not None
-    bound = verdict.ratio_bound if isinstance(verdict, RunVerdict) else ""
+    bound = verdict.ratio_bound
     if not bound:
         return f"{plain(low)} to {plain(high)}" if ratio is None else plain(ratio)
     if ratio is None:
@@ -54,13 +51,11 @@ def number(verdict: Verdict) -> str:
     return f"{bound} {plain(ratio)}"
 
 
-def ratio(verdict: Verdict) -> str:
+def ratio(verdict: RunVerdict) -> str:
     """The same with its interval, where it is a number."""
-    is_bound = isinstance(verdict, RunVerdict) and verdict.ratio_bound
-    low, high = verdict.ratio_low, verdict.ratio_high
-    if verdict.ratio is None or is_bound or low is None or high is None:
+    if verdict.ratio is None or verdict.ratio_bound:
         return number(verdict)
-    return f"{number(verdict)} ({plain(low)} to {plain(high)})"
+    return f"{number(verdict)} ({plain(verdict.ratio_low)} to {plain(verdict.ratio_high)})"
 
 
 def under(profile: HardwareProfile) -> str:
@@ -81,7 +76,7 @@ def accuracy(known: Accuracies | None) -> str:
     return _percents(known.validation_percent, known.test_percent)
 
 
-def baseline(verdict: Verdict) -> str:
+def baseline(verdict: RunVerdict) -> str:
     """The conventional network of a verdict."""
     percents = verdict.conventional_validation_percent, verdict.conventional_test_percent
     return f"{verdict.conventional} ({_percents(*percents)})"
@@ -107,9 +102,9 @@ def window_label(inputs: "AnalysisInputs") -> str:
 
 def window(inputs: "AnalysisInputs") -> str:
     """How long an inference takes, and the rate of an encoding."""
-    words = f"{inputs.time_window * inputs.step_ms:g} ms"
+    words = f"{inputs.operations.time_window * inputs.step_ms:g} ms"
     if inputs.step_ms != 1:
-        words += f" in {inputs.time_window} steps"
+        words += f" in {inputs.operations.time_window} steps"
     return words if inputs.rate_hz is None else f"{words}, {inputs.rate_hz:g} Hz"
 
 
@@ -164,7 +159,6 @@ def templates() -> "Environment":
         "NUMBERS": NUMBERS,
         "OUTCOMES": OUTCOMES,
         "SCOPES": SCOPES,
-        "TERMS": TERMS,
     }
     return environment
 

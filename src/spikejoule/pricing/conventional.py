@@ -2,9 +2,9 @@
 
 Counted are layers with weights, ReLU, pooling, batch normalisation (folded into the weights before
 it, if there are some), dropout and flattening, each activation that is not zero as in
-`spikejoule.energy.spiking`. Everything else is named as not counted. In an integer network, whose
-units are requantised, functions that rescale by one number, round and clip are counted as that, and
-need no name.
+`energy.operations`. Everything else is named as not counted. In an integer network, whose units are
+requantised, functions that rescale by one number, round and clip are counted as that, and need no
+name.
 """
 
 from dataclasses import dataclass, replace

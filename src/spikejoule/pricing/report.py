@@ -59,7 +59,7 @@ class Report:
             rows.append(("arithmetic only", f"{energy_words(total)} under {prices.id}"))
         return [
             *rows,
-            ("network", f"{inputs.network.sizes}, {inputs.time_window} steps"),
+            ("network", f"{inputs.network.sizes}, {inputs.operations.time_window} steps"),
             ("samples", self._samples),
             (
                 "synaptic events",

@@ -1,7 +1,6 @@
 """Networks from the store to the tables: which are one configuration, and which count."""
 
 import math
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from studies.verdict.networks import NetworkTable, RecordedNetwork, recorded_tab
 from studies.verdict.recording import Networks, Reader, beside_table
 from studies.verdict.tests.conftest import Study
 from studies.verdict.tests.runs import LARGE, SMALL, networks, record_networks
-from tests.tools.pipeline_tools import artifact_paths, set_parameters
+from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.recorded import store_of
 
 # Events cost 0.1 pJ under this price list, MACs 3.2 pJ.
@@ -81,18 +80,6 @@ def test_networks_that_differ_in_the_seed_alone_are_one_configuration(project: P
     assert large.configuration not in {row.configuration for row in small.values()}
     # Two networks share the time of their run.
     assert (large.train_seconds, large.processor_seconds) == (15, 16)
-
-
-def test_accuracy_and_energy_are_of_the_same_images(project: Path) -> None:
-    """A network counted on fewer images than others is left out, and that is said."""
-    record_networks(project, "lean", networks(42))
-    fewer = networks(43, spiking=(1, 2))
-    for one in fewer:
-        one.operations.__dict__["counts"] = one.operations.counts[:2]
-    record_networks(project, "fewer", fewer, 43)
-    found = found_in(project)
-    assert {row.seed for row in found.rows} == {42}
-    assert found.left_out == {"networks counted on fewer test images": 2}
 
 
 def test_from_the_store_to_the_tables(project: Path, study: Study) -> None:
@@ -168,36 +155,6 @@ def test_the_recorded_networks_of_the_same_data_are_beside_the_runs(
     assert runs("--recorded", other) == {"mine"}
     said = study.text(project, "--recorded", other)
     assert "Left out: 2 recorded networks, counted on mnist instead of mnist5k." in said
-
-
-@pytest.mark.parametrize(
-    ("replaced", "said"),
-    [
-        ((r"115\.0,[\d.]+", ","), "1 networks of the table, without some of the prices"),
-        ((r"115\.0", ""), "row 2: "),
-        ((r"115\.0", "-1"), "row 2: "),
-        ((r"115\.0", "much"), "row 2: "),
-    ],
-)
-def test_a_table_that_does_not_fit(
-    project: Path, study: Study, replaced: tuple[str, str], said: str
-) -> None:
-    table = project / "table.csv"
-    record_networks(project, "lean", networks(42))
-    study.text(project, "--networks", table)
-    text = table.read_text(encoding="utf-8")
-    table.write_text(re.sub(*replaced, text), encoding="utf-8")
-    answer = study.refusal if said.startswith("row") else study.text
-    assert said in answer(project, "--recorded", table)
-
-
-def test_a_parameter_that_is_not_used_need_not_be_valid(project: Path, study: Study) -> None:
-    record_networks(project, "lean", networks(42))
-    before = study.text(project)
-    set_parameters(project, {"train.lr": "fast", "energy_report.profile": 7})
-    assert study.text(project) == before
-    set_parameters(project, {"evaluate.confidence": 2})
-    assert "evaluate.confidence: 2 is not allowed" in study.refusal(project)
 
 
 def test_without_networks_and_with_damaged_ones(project: Path, study: Study) -> None:
