@@ -39,7 +39,7 @@ class TestInspect:
 
     def test_what_no_figure_comes_from_may_be_anything(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
-        content["spikejoule"] |= {"data": [1, 2], "library_versions": None}
+        content["spikejoule"]["library_versions"] = None
         content["training_history"]["losses"][0] = float("nan")
         write_complete(tmp_path / "c.pth", content)
         assert "NaN" in cli.text("inspect", tmp_path / "c.pth")

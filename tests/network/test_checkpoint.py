@@ -192,29 +192,7 @@ def _with(section: str, key: str, value: Any) -> Callable[[dict[str, Any]], None
     return change
 
 
-def _in_layer(section: str, kind: str, count: float) -> Callable[[dict[str, Any]], None]:
-    """Change a count of the hidden layer."""
-
-    def change(content: dict[str, Any]) -> None:
-        content[section][f"{kind}_per_layer"]["hidden"] = count
-
-    return change
-
-
-def _ends(low: float, high: float) -> dict[str, float]:
-    """The interval of a test accuracy, which is 91.25 % in the examples."""
-    return {"test_accuracy_low_percent": low, "test_accuracy_high_percent": high}
-
-
 class TestReadComplete:
-    def test_every_neuron_in_every_step_is_possible(self, tmp_path: Path) -> None:
-        content = complete_content()
-        content["inference_spikes"]["per_inference_per_layer"]["hidden"] = 20 * 50.0
-        content["training_spikes"]["total_per_layer"]["hidden"] = 20 * 50 * 200
-        content["spikejoule"]["history"][0]["spikes"] = (784 * 5000, 20 * 5000, 10 * 5000)
-        checkpoint.write_complete(tmp_path / "c.pth", content)
-        checkpoint.read_complete(tmp_path / "c.pth")
-
     @pytest.mark.parametrize(
         ("change", "words"),
         [
@@ -223,8 +201,6 @@ class TestReadComplete:
             (_with("architecture", "threshold", None), "threshold is null"),
             (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "epoch is missing"),
             (_with("training_config", "pruned_fraction", "0.0"), "pruned_fraction is '0.0'"),
-            (_with("training_config", "pruned_fraction", float("nan")), "pruned_fraction is nan"),
-            (_with("training_config", "pruned_fraction", [1]), "pruned_fraction is [1]"),
             (
                 lambda content: content["spikejoule"]["history"][0].update(samples=2**70),
                 "samples is 11805",
@@ -236,29 +212,6 @@ class TestReadComplete:
                 ),
                 "not finite in float32",
             ),
-            # 20 hidden neurons and 50 steps; a neuron fires at most once in a step.
-            (_in_layer("inference_spikes", "per_inference", 1000.5), "hidden per inference"),
-            (_with("encoding", "time_window", 1), "at most 20 are possible in 1 steps"),
-            (_in_layer("training_spikes", "total", 200_001), "hidden in training"),
-            (
-                lambda content: content["spikejoule"]["history"][1].update(spikes=(0, 100_001, 0)),
-                "hidden of epoch 2 is 100,001",
-            ),
-            (
-                lambda content: content["spikejoule"]["history"][1].update(
-                    synaptic_events=(0, 50 * 200 * 100 + 1)
-                ),
-                "at most 1,000,000 are possible",
-            ),
-            (
-                lambda content: content["energy_proxies"]["per_layer"]["hidden_to_output"].update(
-                    synaptic_events_per_inference=10_000.5
-                ),
-                "at most 10,000 are possible",
-            ),
-            (_with("energy_proxies", "input_macs_per_inference", 1e7), "products of the input"),
-            (_with("spikejoule", "test", _ends(99.9, 1.0)), "99.9 to 91.25 to 1 % is no interval"),
-            (_with("spikejoule", "test", _ends(91.3, 99.9)), "91.3 to 91.25 to 99.9 %"),
         ],
     )
     def test_what_does_not_fit_is_refused_in_one_sentence(

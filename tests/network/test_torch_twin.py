@@ -67,7 +67,7 @@ class TestSurrogates:
 
     @pytest.mark.parametrize("name", ["arctangent", "sigmoid", "gaussian", "boxcar"])
     def test_derivatives_of_a_step_have_area_one(self, name: str) -> None:
-        """The publications that scale them so agree with the formulas in surrogate.py."""
+        """The publications that scale them so agree with the formulas here."""
         x = np.linspace(-2000, 2000, 4_000_001)
         slope = SURROGATES[name].default_slope
         derivative = SURROGATES[name](surrogate_slope=slope).derivative(torch.from_numpy(x)).numpy()

@@ -46,7 +46,7 @@ def test_full_mnist_gives_the_seeds_outcome(
     assert 6 <= trained["epochs_trained"] <= 9
     assert trained["best_validation_accuracy_percent"] == pytest.approx(84.64, abs=1.0)
     network = load_trained(paths["trained"])
-    training = read_complete(paths["trained"]).section("training_spikes")["per_sample_per_layer"]
+    training = read_complete(paths["trained"]).content["training_spikes"]["per_sample_per_layer"]
     measured = read_measurement(paths, network).first(params.measure_inference.n_samples)
     inference = measured.counts.means
     for found, expected in (

@@ -105,7 +105,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
 def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
     """What the network does on samples, encoded as those that it was trained on: from its own seed,
     or the default where it records none."""
-    recorded: int | None = checkpoint.section("spikejoule").get("seed")
+    recorded = checkpoint.file.spikejoule.seed
     seed = DEFAULT_SEED if recorded is None else recorded
     events = encode_samples(checkpoint.encoder, samples, seed, "test").events
     return measure_network(checkpoint.state, checkpoint.network, events, pruned=checkpoint.pruned)
@@ -137,7 +137,7 @@ def _test_images(
         title, test = samples_of_file(file)
     else:
         dataset = load_dataset(source, places, asked_by="--images")
-        data = checkpoint.section("spikejoule").get("data") or {}
+        data = checkpoint.file.spikejoule.data
         reduction = data.get("crop_pixels") or 0, data.get("average_pixels") or 1
         if isinstance(dataset.test, LabelledImages):
             dataset = dataset.reduced(*reduction)

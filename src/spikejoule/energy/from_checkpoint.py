@@ -1,6 +1,5 @@
 """What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,8 +52,7 @@ def analysis_inputs(
         ArtifactError: there is no `measured`, and no `recorded_activity`.
     """
     network, encoder = checkpoint.network, checkpoint.encoder
-    stated = checkpoint.section("spikejoule").get("data")
-    data = stated if isinstance(stated, Mapping) else {}
+    data = checkpoint.file.spikejoule.data
     accuracy = _accuracy(checkpoint)
     removed = 0.0
     if checkpoint.pruned:

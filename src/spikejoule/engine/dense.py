@@ -229,11 +229,13 @@ class DenseEngine:
     def _present(self, name: str) -> Tensor | None:
         """1 for each synapse of a pruned weight matrix, and 0 where there is none any more."""
         mask = self._masks.get(name)
-        layer = self._module.layer(name.partition(".")[0])
+        layer = self._module.layers[name.partition(".")[0]]
         if mask is None or layer.grid is None:
             return mask
         # A weight that rounds to zero is no synapse either.
-        return (layer.grid.weights(self._module.get_parameter(name)) != 0).to(self._type)
+        return (layer.grid.parameter("weight", self._module.get_parameter(name)) != 0).to(
+            self._type
+        )
 
     def train_batch(
         self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None

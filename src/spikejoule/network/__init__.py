@@ -1,10 +1,14 @@
-"""The network: its shape, its neuron, what was trained, and the files that hold it.
+"""The network: its nodes, its neuron, what was trained, and the files that hold it.
 
-network                  nodes and edges, and what every other package asks of them
-neuron, surrogates       the equations of the neuron; gradients of spikes
-quantisation, pruning    integers; which synapses there are
-torch_twin               the network in PyTorch
-trained, checkpoint      what training leaves; the complete checkpoint
+nodes, graph                nodes, and edges between them
+network, layers             layers of spiking neurons, which are trained; `model.layers` in words
+imported, conventional      graphs that were not trained here; ReLU networks
+neuron, neurons             what a neuron is; the neuron models
+surrogates, learning        gradients of spikes; loss and optimizer
+quantisation, integers      the rule of integer networks; their integers
+pruning                     which synapses there are
+torch_twin                  the network in PyTorch
+trained, checkpoint         what training leaves; the complete checkpoint
 """
 
 from spikejoule.network.learning import LearningSettings

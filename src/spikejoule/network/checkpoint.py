@@ -17,15 +17,15 @@ usual names too, as the float32 numbers that the integers stand for.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError
 
-from spikejoule.core.errors import ArtifactError, ParameterError, check, first_problem
+from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
@@ -61,13 +61,14 @@ class QuantisationEntry(Record):
 
 
 def quantisation_section(network: Network, state: State) -> dict[str, Any]:
-    """What files say of a quantised network, under its key; of another, nothing.
+    """The entry of an integer network in files, under its key; nothing for another network.
 
     Raises ValueError if the weights do not lie on the grids.
     """
     if network.quantisation is None:
         return {}
-    quantisation, layers = quantisation_of(network), layer_constants(network)
+    quantisation = quantisation_of(network)
+    layers = layer_constants(network)
     integers = integers_of(network, state)
     for name, values in floats_of(network, integers).items():
         if not np.array_equal(values, state[name]):
@@ -81,17 +82,6 @@ def quantisation_section(network: Network, state: State) -> dict[str, Any]:
         "integers": integers,
     }
     return {"quantisation": entry}
-
-
-def _quantised(network: Network, entry: QuantisationEntry | None, state: State) -> Network:
-    """The network with the widths and grids that a file states, if any; ValueError if its weights
-    do not lie on them."""
-    if entry is None:
-        return network
-    quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
-    quantised = replace(network, quantisation=quantisation)
-    quantisation_section(quantised, state)
-    return quantised
 
 
 Size = Annotated[int, Field(ge=1, le=2**53)]
@@ -179,19 +169,19 @@ class SpikesSection(Section):
     per_inference_per_layer: ByName = Field(default_factory=dict)
 
     def by_layer(
-        self, name: str, each: Mapping[str, float], layers: Sequence[str]
+        self, name: str, per_layer: Mapping[str, float], layers: Sequence[str]
     ) -> dict[str, float] | None:
-        """One number for each layer: those of `each`, or, where there are none, entries by name.
+        """A number for each layer: from `per_layer`, or, if it is empty, from the entries that
+        `name` makes of input, hidden and output.
 
-        None where a layer has none.
+        None if a layer has none.
         """
-        named = {
+        numbers = per_layer or {
             layer: getattr(self, name.format(layer)) for layer in ("input", "hidden", "output")
         }
-        found = each or named
-        if any(found.get(layer) is None for layer in layers):
+        if any(numbers.get(layer) is None for layer in layers):
             return None
-        return {layer: found[layer] for layer in layers}
+        return {layer: numbers[layer] for layer in layers}
 
 
 class LayerProxyEntry(Section):
@@ -219,28 +209,27 @@ class ProjectSection(Section):
 
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     best_epoch: Size | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
     history: list[EpochRecord] = Field(default_factory=list)
     test: EvaluationSection = EvaluationSection()
 
 
-class Sizes(Section):
-    """Neurons of the input, of the hidden layer or of each, and of the output."""
+class ArchitectureSection(Section):
+    """Sizes of the layers, and what else there is to say of them; the neuron's name and parameters
+    are further entries."""
 
-    n_input: int | None = None
-    n_hidden: int | list[int] | None = None
-    n_output: int | None = None
-
-    @property
-    def others(self) -> Mapping[str, Any]:
-        """What else an architecture says: of its neurons, name and parameters."""
-        return self.model_extra or {}
+    n_input: int
+    n_hidden: int | list[int]
+    n_output: int
+    layers: list[str] | None = None
+    input_shape: list[int] = Field(default_factory=list)
 
 
-class CompleteFile(Sizes):
-    """All sections; those whose entries are not named here are read one by one."""
+class CompleteFile(Section):
+    """All sections."""
 
     model_state_dict: dict[str, Any]
-    architecture: Sizes
+    architecture: ArchitectureSection
     encoding: dict[str, Any]
     quantisation: QuantisationEntry | None = None
     test_accuracy: Percent | None = None
@@ -250,16 +239,6 @@ class CompleteFile(Sizes):
     inference_spikes: SpikesSection = SpikesSection()
     energy_proxies: EnergyProxiesSection = EnergyProxiesSection()
     spikejoule: ProjectSection = ProjectSection()
-
-    @model_validator(mode="after")
-    def _accuracy_is_in_its_interval(self) -> Self:
-        test = self.spikejoule.test
-        low, high = test.test_accuracy_low_percent, test.test_accuracy_high_percent
-        ends = [end for end in (low, self.test_accuracy, high) if end is not None]
-        if sorted(ends) != ends:
-            stated = " to ".join(f"{end:g}" for end in ends)
-            raise ValueError(f"{stated} % is no interval that holds the test accuracy")
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,11 +258,6 @@ class CompleteCheckpoint:
     network: Network
     state: dict[str, NDArray[np.float32]]
     encoder: Encoder
-
-    def section(self, name: str) -> dict[str, Any]:
-        """A section of the file, empty if its writer left it out."""
-        section: dict[str, Any] = self.content.get(name, {})
-        return section
 
     @property
     def pruned(self) -> bool:
@@ -328,133 +302,73 @@ def complete_checkpoint(
         )
     file = CompleteFile.from_content(path, content)
     try:
-        network, state = _network(file)
+        network = _network(file)
+        state = _state(file, network)
+        network = network.learned_from(state)
+        if file.quantisation is not None:
+            network = _quantised(network, file.quantisation, state)
     # Tensors of some types have no form in NumPy.
-    except (ParameterError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+    except (ParameterError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactError(
             f"{path} describes no valid network: {error}: write it again."
         ) from error
-    encoder = encoder_of_entry(path, content["encoding"])
-    checkpoint = CompleteCheckpoint(
+    return CompleteCheckpoint(
         content=dict(content),
         file=file,
         network=network,
         state=state,
-        encoder=encoder,
+        encoder=encoder_of_entry(path, content["encoding"]),
     )
-    check(path, _impossible_count(checkpoint))
-    return checkpoint
 
 
-def _impossible_count(checkpoint: CompleteCheckpoint) -> str:
-    """The first count that is more than the network can do, in words; empty for none."""
-    for name, count, most in _recorded_counts(checkpoint):
-        # A mean is rounded.
-        if count is not None and count > most * (1 + 1e-9):
-            steps = checkpoint.encoder.time_window
-            possible = f"at most {most:,} are possible in {steps:,} steps"
-            return f"{name} is {count:,.10g}, but {possible}"
-    return ""
-
-
-def _recorded_counts(
-    checkpoint: CompleteCheckpoint,
-) -> Iterator[tuple[str, float | None, int]]:
-    """Each recorded count: what it is of, the count, and the most that it can be.
-
-    A unit fires at most once in a step; a synapse carries at most one event or product.
-    """
-    file, network = checkpoint.file, checkpoint.network
-    steps, names = checkpoint.encoder.time_window, network.layer_names
-    spikes = {layer.name: steps * layer.n_out for layer in network.layers}
-    events = {one.name: steps * int(network.fan_out_of(one).sum()) for one in network.connections}
-    products = next(iter(events.values()))
-    means = checkpoint.spikes_per_inference() or {}
-    for name in means:
-        yield f"the mean of spikes of {name} per inference", means[name], spikes[name]
-    proxies = file.energy_proxies
-    for name, entry in proxies.per_layer.items():
-        if name in events:
-            what = f"the mean of synaptic events of {name} per inference"
-            yield what, entry.synaptic_events_per_inference, events[name]
-    macs = proxies.input_macs_per_inference
-    yield "the mean of products of the input per inference", macs, products
-    recorded, samples = file.training_spikes, file.training_results.total_samples
-    totals = recorded.by_layer("total_{}", recorded.total_per_layer, names) or {}
-    for name in totals if samples is not None else ():
-        most = (samples or 0) * spikes[name]
-        yield f"the total of spikes of {name} in training", totals[name], most
-    for row in file.spikejoule.history:
-        where = f"of epoch {row.epoch}"
-        for name, count in zip(names, row.spikes, strict=False):
-            most = row.samples * spikes[name]
-            yield f"the number of spikes of {name} {where}", count, most
-        for name, count in zip(events, row.synaptic_events or (), strict=False):
-            most = row.samples * events[name]
-            yield f"the number of synaptic events of {name} {where}", count, most
-        most = row.samples * products
-        yield f"the number of products of the input {where}", row.input_macs, most
-
-
-def _network(file: CompleteFile) -> tuple[Network, dict[str, NDArray[np.float32]]]:
-    """The network and the weights of a file; raises what NumPy and the network's parts raise."""
-    # Older files state the sizes beside the architecture.
-    n_input, hidden, n_output = (
-        getattr(file.architecture, name) or getattr(file, name) for name in Sizes.model_fields
-    )
-    if None in (n_input, hidden, n_output):
-        raise ValueError("it does not say how many neurons its layers have")
-    hidden = tuple(hidden) if isinstance(hidden, list) else (hidden,)
-    others = file.architecture.others
-    layers, shape, neuron = others.get("layers"), others.get("input_shape"), _neuron(others)
-    if layers is None:
-        network = Network.of_layers(n_input, hidden, n_output, neuron)
-    else:
-        words, sizes = tuple(map(str, layers)), tuple(map(int, shape or ()))
-        network = Network.of_chain(sizes, layers_of(words), n_output, neuron)
-        if network.layer_sizes != (n_input, *hidden, n_output):
-            raise ValueError(f"its layers {', '.join(words)} are not of the sizes that it states")
-    arrays = {
-        str(name): value.detach().numpy() if hasattr(value, "detach") else value
-        for name, value in file.model_state_dict.items()
-    }
-    _check_state(arrays, network)
-    state = {
-        name: np.ascontiguousarray(arrays[name], dtype=np.float32)
-        for name in network.parameter_shapes()
-    }
-    return _quantised(network.learned_from(state), file.quantisation, state), state
+def _network(file: CompleteFile) -> Network:
+    """The network of a file, as it was before it learned; raises what its parts raise."""
+    sizes = file.architecture
+    hidden = tuple(sizes.n_hidden) if isinstance(sizes.n_hidden, list) else (sizes.n_hidden,)
+    neuron = _neuron(sizes.model_extra or {})
+    if sizes.layers is None:
+        return Network.of_layers(sizes.n_input, hidden, sizes.n_output, neuron)
+    in_shape = tuple(sizes.input_shape)
+    network = Network.of_chain(in_shape, layers_of(sizes.layers), sizes.n_output, neuron)
+    if network.layer_sizes != (sizes.n_input, *hidden, sizes.n_output):
+        words = ", ".join(sizes.layers)
+        raise ValueError(f"its layers {words} are not of the sizes that it states")
+    return network
 
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:
-    """The neuron that an entry of `Neuron.entry` states; ValueError if there is none."""
-    name = entry.get("neuron", UNNAMED)
-    if not isinstance(name, str) or name not in NEURONS:
-        raise ValueError(f"there is no neuron {name!r:.80}, but there are {', '.join(NEURONS)}")
-    kind = NEURONS[name]
+    """The neuron of an entry of `Neuron.entry`; ValueError or ParameterError if there is none."""
+    kind = NEURONS[entry.get("neuron", UNNAMED)]
     stated = {**kind.later, **entry}
-    for parameter in kind.model_fields:
-        if parameter not in stated:
-            raise ValueError(f"it states no {parameter} of its neurons")
     try:
-        return kind.model_validate({key: stated[key] for key in kind.model_fields})
+        return kind.model_validate({key: stated.get(key) for key in kind.model_fields})
     except ValidationError as error:
         raise ValueError(f"neurons: {first_problem(error)}") from error
 
 
-def _check_state(state: Mapping[str, Any], network: Network) -> None:
-    """Raise ValueError unless `state` are the weights of `network`."""
+def _state(file: CompleteFile, network: Network) -> dict[str, NDArray[np.float32]]:
+    """The weights of a file; ValueError unless they are those of the network."""
+    stored = file.model_state_dict
     shapes = network.parameter_shapes()
-    for name in sorted(set(state) ^ set(shapes)):
+    for name in sorted(set(stored) ^ set(shapes)):
         raise ValueError(f"{name} is {'missing' if name in shapes else 'unknown'}")
+    state: dict[str, NDArray[np.float32]] = {}
     for name, shape in shapes.items():
-        array = state[name]
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            raise ValueError(f"{name} holds no floating-point numbers")
-        if array.shape != shape:
-            raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
-        # The network computes in float32, where a large float64 is infinite.
+        # A large float64 is infinite in float32.
         with np.errstate(over="ignore"):
-            finite = np.isfinite(array.astype(np.float32)).all()
-        if not finite:
+            values = np.ascontiguousarray(stored[name], dtype=np.float32)
+        if values.shape != shape:
+            raise ValueError(f"{name} has the shape {values.shape}, not {shape}")
+        if not np.isfinite(values).all():
             raise ValueError(f"{name} holds values that are not finite in float32")
+        state[name] = values
+    return state
+
+
+def _quantised(network: Network, entry: QuantisationEntry, state: State) -> Network:
+    """The network with the widths and grids of a file; ValueError if its weights do not lie on
+    them."""
+    quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
+    quantised = replace(network, quantisation=quantisation)
+    quantisation_section(quantised, state)
+    return quantised

@@ -104,10 +104,14 @@ def _places(
     return rows, columns
 
 
-_MANY, _SIZE = "(0|[1-9][0-9]{0,4})", "(0|[1-9][0-9]{0,2})"
-_DENSE = re.compile(f"{_MANY}(r?)")
-_CONVOLUTION = re.compile(f"{_MANY}c{_SIZE}(?:s{_SIZE})?(?:p{_SIZE})?(?:g{_MANY})?")
-_POOLING = re.compile(f"{_SIZE}(sum|avg)")
+_MANY = "(?:0|[1-9][0-9]{0,4})"
+_SIZE = "(?:0|[1-9][0-9]{0,2})"
+_DENSE = re.compile(f"({_MANY})(r?)")
+_CONVOLUTION = re.compile(
+    f"(?P<channels>{_MANY})c(?P<kernel>{_SIZE})(?:s(?P<stride>{_SIZE}))?(?:p(?P<padding>{_SIZE}))?"
+    f"(?:g(?P<groups>{_MANY}))?"
+)
+_POOLING = re.compile(f"({_SIZE})(sum|avg)")
 
 
 def layer_of(word: str) -> HiddenLayer:
@@ -121,10 +125,11 @@ def layer_of(word: str) -> HiddenLayer:
             return DenseLayer(int(found[1]), bool(found[2]))
         raise ParameterError(f"the layer {word!r} has {found[1]} neurons; allowed: 1 to 65535")
     if found := _CONVOLUTION.fullmatch(word):
-        channels, kernel, stride, padding, groups = (int(of or -1) for of in found.groups())
-        layer = ConvolutionLayer(channels, kernel, abs(stride), max(padding, 0), abs(groups))
-        least = min(channels, kernel, layer.stride, layer.groups)
-        if least < 1 or layer.padding >= kernel or channels % layer.groups:
+        layer = ConvolutionLayer(
+            **{name: int(number) for name, number in found.groupdict().items() if number}
+        )
+        least = min(layer.channels, layer.kernel, layer.stride, layer.groups)
+        if least < 1 or layer.padding >= layer.kernel or layer.channels % layer.groups:
             raise ParameterError(
                 f"the layer {word!r} cannot be; allowed: channels, kernel, stride and groups of "
                 "1 or more, groups that divide the channels, and a padding below the kernel"

@@ -148,40 +148,43 @@ class Network(Graph):
         Raises:
             ParameterError: as of `of_layers`; or a layer does not fit the one before it.
         """
+        neuron = neuron or LeakyIntegrateAndFire()
         count = neuron_layers(hidden)
         if count == 0:
             raise ParameterError("the network needs at least one hidden layer, none was given")
         names = iter(["hidden"] if count == 1 else [f"hidden{k + 1}" for k in range(count)])
-        neuron, least = neuron or LeakyIntegrateAndFire(), min(in_shape, default=0)
-        check_size("input", math.prod(in_shape) if least > 0 else least, MAX_UNITS)
+        check_size("input", math.prod(in_shape), MAX_UNITS)
         nodes: dict[str, Node] = {"input": Input("input", in_shape, in_shape)}
         edges: list[Edge] = []
         waiting: set[Edge] = set()
         source = last = nodes["input"]
         for layer in (*hidden, DenseLayer(n_output)):
-            shape, out = last.out_shape, layer.out_shape(last.out_shape)
+            shape = last.out_shape
+            out = layer.out_shape(shape)
             if isinstance(layer, PoolingLayer):
-                size = (layer.window, layer.window)
-                windows = Windows(size, size, (0, 0))
+                windows = Windows.square(layer.window, stride=layer.window)
                 last = Pooling(f"{source.name}_pooled", shape, out, windows, layer.average)
                 nodes[last.name] = last
                 edges.append((source.name, last.name))
                 continue
             target = next(names, "output")
             name = f"{source.name}_to_{target}"
-            one: Connection = Dense(name, (math.prod(shape),), out)
+            connection: Connection
             if isinstance(layer, ConvolutionLayer):
-                sides = ((side, side) for side in (layer.kernel, layer.stride, layer.padding))
-                empty = np.empty((0, 0, 0, 0))
-                one = Convolution(name, shape, out, empty, None, layer.groups, Windows(*sides))
-            check_size(target if isinstance(layer, DenseLayer) else str(layer), one.n_out)
-            nodes[one.name] = one
-            edges += [(last.name, one.name), (one.name, target)]
+                windows = Windows.square(layer.kernel, layer.stride, layer.padding)
+                no_weights = np.empty((0, 0, 0, 0))
+                connection = Convolution(name, shape, out, no_weights, None, layer.groups, windows)
+                check_size(str(layer), connection.n_out)
+            else:
+                connection = Dense(name, (math.prod(shape),), out)
+                check_size(target, connection.n_out)
+            nodes[name] = connection
+            edges += [(last.name, name), (name, target)]
             if isinstance(layer, DenseLayer) and layer.recurrent:
-                own = Dense(f"{target}_to_{target}", out, out)
-                nodes[own.name] = own
-                edges += [(own.name, target), (target, own.name)]
-                waiting.add(edges[-1])
+                recurrent = Dense(f"{target}_to_{target}", out, out)
+                nodes[recurrent.name] = recurrent
+                edges += [(recurrent.name, target), (target, recurrent.name)]
+                waiting.add((target, recurrent.name))
             source = last = nodes[target] = Neurons(target, out, out, neuron.name)
         return cls(nodes, tuple(edges), frozenset(waiting), neuron, quantisation, tuple(hidden))
 

@@ -15,7 +15,7 @@ groups) f_y f_x synapses.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class Dense(Node):
 class Windows:
     """A window that slides over a plane; in one dimension the height is 1.
 
-    `reached` and `met` hold for any number of axes.
+    `reached` and `inputs` hold for any number of axes.
 
     Attributes:
         kernel, stride, padding, dilation: (height, width) each; the padding is that before the
@@ -114,6 +114,11 @@ class Windows:
     padding: tuple[int, int]
     dilation: tuple[int, int] = (1, 1)
 
+    @classmethod
+    def square(cls, kernel: int, stride: int, padding: int = 0) -> Self:
+        """A window with sides of equal size."""
+        return cls((kernel, kernel), (stride, stride), (padding, padding))
+
     def places(self, size: int, axis: int, padding_both: int) -> int:
         """Places of the window along an axis; 0 or less if it does not fit."""
         reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
@@ -121,17 +126,18 @@ class Windows:
 
     def reached(self, node: Node, axis: int) -> NDArray[np.int64]:
         """Whether the input at place y of a node meets the place q of the kernel, [size, k]."""
-        found = np.zeros((node.in_shape[1 + axis], self.kernel[axis]), dtype=np.int64)
-        for place in range(self.kernel[axis]):
-            found[self.met(node, axis, place)[0], place] = 1
-        return found
+        inputs = self.inputs(node, axis)
+        reached = np.zeros((node.in_shape[1 + axis], self.kernel[axis]), dtype=np.int64)
+        outputs, places = np.nonzero(inputs >= 0)
+        reached[inputs[outputs, places], places] = 1
+        return reached
 
-    def met(self, node: Node, axis: int, place: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The inputs along an axis of a node that a place of the kernel meets, and the outputs."""
-        outputs = np.arange(node.out_shape[1 + axis])
-        inputs = outputs * self.stride[axis] + place * self.dilation[axis] - self.padding[axis]
-        inside = (inputs >= 0) & (inputs < node.in_shape[1 + axis])
-        return inputs[inside], outputs[inside]
+    def inputs(self, node: Node, axis: int) -> NDArray[np.int64]:
+        """The input along an axis of a node that each place of the kernel meets for each output,
+        [outputs, k]; -1 beyond the border."""
+        first = np.arange(node.out_shape[1 + axis]) * self.stride[axis] - self.padding[axis]
+        inputs = first[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
+        return np.where((inputs >= 0) & (inputs < node.in_shape[1 + axis]), inputs, -1)
 
 
 @dataclass(frozen=True)
@@ -163,7 +169,8 @@ class Convolution(Node):
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:
         """Synapses that a spike of each unit of the input reaches, int64 [n_in]; as of `Dense`."""
-        rows, columns = (self.windows.reached(self, axis) for axis in (0, 1))
+        rows = self.windows.reached(self, 0)
+        columns = self.windows.reached(self, 1)
         weight = (self.weight != 0) if pruned else np.ones(self.weight_shape, dtype=np.bool_)
         per_group = weight.reshape(self.groups, -1, *weight.shape[1:]).sum(axis=1)
         taps = per_group.reshape(self.in_shape[0], *weight.shape[2:])
@@ -173,20 +180,21 @@ class Convolution(Node):
     def targets(self, pruned: bool = False) -> Iterator[NDArray[np.bool_]]:
         """As of `Dense`, the units of a channel at a time."""
         channels, per_group, height, width = self.weight_shape
-        rows, columns = (
-            [self.windows.met(self, axis, place) for place in range(size)]
-            for axis, size in ((0, height), (1, width))
-        )
-        of_group = channels // self.groups
+        rows = self.windows.inputs(self, 0)
+        columns = self.windows.inputs(self, 1)
+        group_size = channels // self.groups
         for source in range(self.in_shape[0]):
-            found = np.zeros((*self.in_shape[1:], *self.out_shape), dtype=np.bool_)
-            first, inner = source // per_group * of_group, source % per_group
-            for channel, y, x in np.ndindex(of_group, height, width):
-                target = first + channel
-                if not pruned or self.weight[target, inner, y, x]:
-                    (of_row, row), (of_column, column) = rows[y], columns[x]
-                    found[of_row[:, None], of_column, target, row[:, None], column] = True
-            yield found.reshape(-1, self.n_out)
+            reached = np.zeros((*self.in_shape[1:], *self.out_shape), dtype=np.bool_)
+            first = source // per_group * group_size
+            for target, y, x in np.ndindex(group_size, height, width):
+                channel = first + target
+                if not pruned or self.weight[channel, source % per_group, y, x]:
+                    out_row = np.flatnonzero(rows[:, y] >= 0)[:, None]
+                    out_column = np.flatnonzero(columns[:, x] >= 0)
+                    in_row = rows[out_row, y]
+                    in_column = columns[out_column, x]
+                    reached[in_row, in_column, channel, out_row, out_column] = True
+            yield reached.reshape(-1, self.n_out)
 
 
 @dataclass(frozen=True)
@@ -198,7 +206,8 @@ class Pooling(Node):
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:
         """Windows that a unit of the input lies in, int64 [n_in]."""
-        rows, columns = (self.windows.reached(self, axis).sum(axis=1) for axis in (0, 1))
+        rows = self.windows.reached(self, 0).sum(axis=1)
+        columns = self.windows.reached(self, 1).sum(axis=1)
         plane: NDArray[np.int64] = np.outer(rows, columns).reshape(-1)
         return np.tile(plane, self.in_shape[0])
 
@@ -206,11 +215,12 @@ class Pooling(Node):
     def window_of(self) -> NDArray[np.int64]:
         """The unit of the output that each unit of the input is part of, int64 [n_in], where
         windows do not overlap; -1 beyond the last whole window."""
-        (size, _), places = self.windows.kernel, np.arange(self.n_out).reshape(self.out_shape)
-        of_unit = np.full(self.in_shape, -1)
-        inside = places.repeat(size, axis=1).repeat(size, axis=2)
-        of_unit[:, : inside.shape[1], : inside.shape[2]] = inside
-        return of_unit.reshape(-1)
+        size, _ = self.windows.kernel
+        windows = np.arange(self.n_out).reshape(self.out_shape)
+        inside = windows.repeat(size, axis=1).repeat(size, axis=2)
+        window_of_unit = np.full(self.in_shape, -1)
+        window_of_unit[:, : inside.shape[1], : inside.shape[2]] = inside
+        return window_of_unit.reshape(-1)
 
 
 @dataclass(frozen=True)

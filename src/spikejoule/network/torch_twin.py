@@ -4,10 +4,8 @@ Its parameters carry the names of the seed notebook's network (``layer1.synapses
 that the state dicts of the two fit each other. Autograd derives the backward pass here; the
 kernels spell it out. Neither knows the other.
 
-Rounding in torch, with gradients that go straight through it.
-
-The rule, and the source of the estimator, are in :mod:`spikejoule.network.quantisation`. On the
-grid every number is exact, in float32 up to 24 bits.
+On the grids of a quantised network (:mod:`spikejoule.network.quantisation`) every number is exact,
+in float32 up to 24 bits, and gradients go straight through the rounding.
 """
 
 import math
@@ -79,16 +77,22 @@ class SpikingLayer(nn.Module):
         super().__init__()
         self.synapses: nn.Linear | nn.Conv2d
         if isinstance(connection, Convolution):
-            channels, windows = connection.out_shape[0], connection.windows
+            windows = connection.windows
             self.synapses = nn.Conv2d(
-                connection.in_shape[0], channels, windows.kernel, windows.stride, windows.padding,
-                groups=connection.groups, bias=neuron.has_bias,
-            )  # fmt: skip
+                connection.in_shape[0],
+                connection.out_shape[0],
+                windows.kernel,
+                windows.stride,
+                windows.padding,
+                groups=connection.groups,
+                bias=neuron.has_bias,
+            )
         else:
             self.synapses = nn.Linear(connection.n_in, connection.n_out, bias=neuron.has_bias)
         n_units = connection.n_out
         self.recurrent = nn.Linear(n_units, n_units, bias=False) if recurrent else None
-        self._in_shape, self._pooling = connection.in_shape, pooling
+        self._in_shape = connection.in_shape
+        self._pooling = pooling
         self.neurons = nn.ParameterDict(
             {name: torch.tensor([neuron.first_learned(name)]) for name in neuron.learned_names}
         )
@@ -96,11 +100,13 @@ class SpikingLayer(nn.Module):
         self.grid: LayerGrid | None = None
 
     def _current(self, spikes: Tensor) -> Tensor:
-        values, pooling = spikes, self._pooling
+        values = spikes
+        pooling = self._pooling
         if pooling is not None:
-            divisor, windows = None if pooling.average else 1, pooling.windows
             values = nn.functional.avg_pool2d(
-                values.reshape(-1, *pooling.in_shape), windows.kernel, divisor_override=divisor
+                values.reshape(-1, *pooling.in_shape),
+                pooling.windows.kernel,
+                divisor_override=None if pooling.average else 1,
             )
         if pooling is not None or isinstance(self.synapses, nn.Conv2d):
             values = values.reshape(-1, *self._in_shape)
@@ -108,21 +114,23 @@ class SpikingLayer(nn.Module):
             current: Tensor = self.synapses(values)
         else:
             rounded = {
-                name: self.grid.parameter(name, of) for name, of in self.synapses.named_parameters()
+                name: self.grid.parameter(name, values)
+                for name, values in self.synapses.named_parameters()
             }
             current = functional_call(self.synapses, rounded, (values,))
         return current.reshape(*spikes.shape[:2], -1)
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
         """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
-        current, grid = self._current(spikes), self.grid
+        current = self._current(spikes)
+        grid = self.grid
         neuron = self.neuron.with_tensors(dict(self.neurons.items()))
         if grid is not None:
             neuron = grid.neuron(neuron)
         membrane = torch.zeros_like(current[0])
         recurrent = None if self.recurrent is None else self.recurrent.weight
         if recurrent is not None and grid is not None:
-            recurrent = grid.weights(recurrent)
+            recurrent = grid.parameter("weight", recurrent)
         emitted: list[Tensor] = []
         for step in range(current.shape[0]):
             if grid is not None:
@@ -143,38 +151,35 @@ class SpikingNetwork(nn.Module):
     Args:
         network: layers and neurons.
         surrogate: the surrogate derivative, with its slope.
+
+    Attributes:
+        layers: by name.
     """
 
     def __init__(self, network: Network, surrogate: Surrogate) -> None:
         super().__init__()
-        self._names: list[str] = []
-        for one, neuron in zip(network.forward_connections, network.neurons, strict=True):
-            name = f"layer{len(self._names) + 1}"
-            before = network.nodes[network.sources[one.name][0]]
+        self.layers: dict[str, SpikingLayer] = {}
+        for connection, neuron in zip(network.forward_connections, network.neurons, strict=True):
+            name = f"layer{len(self.layers) + 1}"
+            before = network.nodes[network.sources[connection.name][0]]
             pooling = before if isinstance(before, Pooling) else None
             recurrent = f"{name}.recurrent.weight" in network.weight_names
-            self.add_module(name, SpikingLayer(one, neuron, pooling, recurrent))
-            self._names.append(name)
+            self.layers[name] = SpikingLayer(connection, neuron, pooling, recurrent)
+            self.add_module(name, self.layers[name])
         self._derivative = surrogate.derivative
 
     def use_grids(self, network: Network) -> None:
         """Compute on the grids of a quantised network from now on."""
-        for name, constants in zip(self._names, layer_constants(network), strict=True):
-            self.layer(name).grid = LayerGrid(quantisation_of(network), constants)
-
-    def layer(self, name: str) -> SpikingLayer:
-        """The layer of a name."""
-        layer = self.get_submodule(name)
-        assert isinstance(layer, SpikingLayer)
-        return layer
+        for layer, constants in zip(self.layers.values(), layer_constants(network), strict=True):
+            layer.grid = LayerGrid(quantisation_of(network), constants)
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
         """Input spikes [T, B, I] to the spikes of every layer after it, [T, B, units] each."""
-        layers = []
-        for name in self._names:
-            spikes = self.get_submodule(name)(spikes, self._derivative)
-            layers.append(spikes)
-        return layers
+        emitted = []
+        for layer in self.layers.values():
+            spikes = layer(spikes, self._derivative)
+            emitted.append(spikes)
+        return emitted
 
 
 def initial_state(network: Network, seed: int) -> dict[str, Tensor]:
@@ -220,14 +225,11 @@ class LayerGrid:
     quantisation: Quantisation
     constants: LayerConstants
 
-    def weights(self, values: Tensor) -> Tensor:
-        """Weights on the grid."""
-        return self.parameter("weight", values)
-
     def parameter(self, name: str, values: Tensor) -> Tensor:
         """Weights or biases, by their name, on the grid."""
-        of, unit = self.quantisation, self.constants.value(1)
-        limit = of.largest_weight if name == "weight" else of.largest_bias
+        quantisation = self.quantisation
+        unit = self.constants.value(1)
+        limit = quantisation.largest_weight if name == "weight" else quantisation.largest_bias
         rounded = torch.clamp(torch.round(values / unit), -limit, limit) * unit
         return _replaced(values, rounded, _straight_through)
 
@@ -238,14 +240,14 @@ class LayerGrid:
 
     def leaked(self, membrane: Tensor) -> Tensor:
         """What the leak leaves of a potential, rounded down to the grid."""
-        unit, decay = self.constants.value(1), self.constants.decay
+        unit = self.constants.value(1)
+        decay = self.constants.decay
         # In float64, where the product is exact.
         left = torch.floor(membrane.double() / unit * decay) * unit
         return _replaced(membrane, left.to(membrane.dtype), lambda _: decay)
 
     def saturated(self, membrane: Tensor) -> Tensor:
         """A potential in the range that is kept from step to step."""
-        lowest, highest = (
-            self.constants.value(end) for end in (self.constants.lowest, self.constants.highest)
-        )
+        lowest = self.constants.value(self.constants.lowest)
+        highest = self.constants.value(self.constants.highest)
         return _replaced(membrane, torch.clamp(membrane, lowest, highest), _straight_through)

@@ -83,7 +83,7 @@ class TrainedNetwork:
 
 
 def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
-    """Write `network` to `path` atomically, with the same bytes for the same content.
+    """Write `trained` to `path` atomically, with the same bytes for the same content.
 
     Raises ArtifactError if a weight is missing, of another shape, or not finite, or if another
     entry breaks the schema, and ValueError for integers that are not on their grids.
@@ -100,9 +100,9 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     raise ArtifactError. No pickle is executed.
     """
     checkpoint = read_complete(path)
-    content, ours = checkpoint.content, checkpoint.section("spikejoule")
+    content = checkpoint.content
     try:
-        history = tuple(dict(record) for record in ours["history"])
+        ours = content["spikejoule"]
         return TrainedNetwork(
             network=checkpoint.network,
             state=checkpoint.state,
@@ -113,12 +113,11 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
                 for name, value in content["training_config"].items()
                 if name not in _SCHEMAS_NAMES
             },
-            history=history,
-            # One of the epochs that are there.
-            best_epoch=range(1, len(history) + 1)[ours["best_epoch"] - 1],
-            data=dict(ours["data"]),
+            history=tuple(ours["history"]),
+            best_epoch=ours["best_epoch"],
+            data=ours["data"],
             engine=ours["engine"],
-            optimizer_state=dict(content["optimizer_state_dict"]),
+            optimizer_state=content["optimizer_state_dict"],
         )
     except LookupError as error:
         raise ArtifactError(
@@ -131,8 +130,9 @@ def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
 
     Raises ValueError if the weights of a network of integers do not lie on their grids.
     """
-    network, history = trained.network, trained.history
-    spikes = tuple(map(sum, zip(*(record["spikes"] for record in history), strict=True)))
+    network = trained.network
+    history = trained.history
+    spikes = np.sum([record["spikes"] for record in history], axis=0).tolist()
     n_samples = sum(record["samples"] for record in history)
     names = {name: trained.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()}
     return {
@@ -196,7 +196,7 @@ def build_complete(
     """Assemble the complete checkpoint, every key of the schema and the project's additions.
 
     Args:
-        network: that was trained.
+        trained: the network, as the train stage leaves it.
         inference: spikes of the first test images.
         measurement_time_seconds: how long the network ran over all of them.
         training_timings: the content of results/timings/train.json.
@@ -206,7 +206,8 @@ def build_complete(
 
     The result holds nothing but plain values, NumPy arrays and tensors.
     """
-    content, n_samples = trained_content(trained), inference.n_samples
+    content = trained_content(trained)
+    n_samples = inference.n_samples
     content["training_results"]["training_time_seconds"] = training_timings["training_time_seconds"]
     content["training_history"]["epoch_times"] = list(training_timings["epoch_times_seconds"])
     return {
@@ -266,7 +267,8 @@ def _layers_entry(network: Network) -> dict[str, Any]:
 
 
 def _connectivity_entry(network: Network) -> dict[str, Any]:
-    names, synapses = network.connection_names, network.synapses
+    names = network.connection_names
+    synapses = network.synapses
     fan_outs = [int(one.fan_out().max()) for one in network.connections]
     return {
         "n_syn_input_hidden": synapses[0],

@@ -103,12 +103,12 @@ def register(
         return Registration(name, int(found.version), str(found.version) == str(champion))
     if files.conventions is None:
         checkpoint = read_complete(files.network)
-        ours = checkpoint.section("spikejoule")
+        ours = checkpoint.file.spikejoule
         tags = {
             **tags,
-            ACCURACY_TAG: str(checkpoint.section("training_results")["best_val_accuracy"]),
+            ACCURACY_TAG: str(checkpoint.file.training_results.best_val_accuracy),
             MD5_TAG: file_digest(files.network, "md5"),
-            VALIDATION_TAG: _validation_set(ours["data"], ours.get("seed")),
+            VALIDATION_TAG: _validation_set(ours.data, ours.seed),
         }
     with tempfile.TemporaryDirectory() as folder:
         # MLflow refuses a link, as which DVC may bring a file.
@@ -205,14 +205,16 @@ def _signature(files: ModelFiles) -> "ModelSignature":
 
     params = [ParamSpec("profile", DataType.string, files.profile)]
     if files.conventions is None:
-        content = read_complete(files.network)
-        seed = content.section("spikejoule").get("seed", content.section("encoding").get("seed"))
-        params.append(ParamSpec("seed", DataType.long, 0 if seed is None else seed))
+        checkpoint = read_complete(files.network)
+        seed = checkpoint.file.spikejoule.seed
+        if seed is None:
+            seed = checkpoint.content["encoding"].get("seed") or 0
+        params.append(ParamSpec("seed", DataType.long, seed))
         params.append(ParamSpec("indices", DataType.long, [], (-1,)))
     # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
     # shape alone. As objects pixels and spikes arrive as they were sent, and the model judges them.
     inputs = Schema([TensorSpec(np.dtype(object), (-1,))])
-    columns = _graph_outputs(files) if files.conventions else _outputs(content)
+    columns = _graph_outputs(files) if files.conventions else _outputs(checkpoint)
     return ModelSignature(inputs=inputs, outputs=Schema([*columns]), params=ParamSchema(params))
 
 
@@ -223,8 +225,7 @@ def _outputs(checkpoint: CompleteCheckpoint) -> "list[ColSpec]":
     spikes = _spikes(checkpoint.network.layer_names)
     columns = [ColSpec(DataType.long, "class"), *spikes]
     columns.append(ColSpec(DataType.long, "synaptic_events"))
-    proxies = checkpoint.section("energy_proxies")
-    if proxies.get("input_macs_per_inference") is not None:
+    if checkpoint.file.energy_proxies.input_macs_per_inference is not None:
         columns.append(ColSpec(DataType.long, "input_macs"))
     return columns + _energies()
 
