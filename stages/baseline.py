@@ -12,7 +12,7 @@ from spikejoule.baselines.counts import MeasuredBaseline, measure_baseline, save
 from spikejoule.baselines.quantised import CALIBRATION_IMAGES, Widths, activation_bits, quantise
 from spikejoule.baselines.settings import equal_size_variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
-from spikejoule.core.resume import StateStore
+from spikejoule.core.resume import ResumeFile
 from spikejoule.core.store import write_json
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
@@ -80,7 +80,7 @@ def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, Labelled
 
 
 def _train(
-    splits: Mapping[str, LabelledImages], params: Params, state_store: StateStore | None
+    splits: Mapping[str, LabelledImages], params: Params, state_store: ResumeFile | None
 ) -> BaselinesTraining:
     """The network of equal size, then the family.
 

@@ -77,7 +77,7 @@ def test_kinds_are_found_and_chosen(folder: Path) -> None:
         (TEA + MILK, "drinks.tea must define one Drink"),
         (
             TEA.replace("degrees", "fat").replace("100", "50"),
-            "fat is a parameter of milk and, other",
+            "milk and another kind have a parameter fat",
         ),
     ],
 )

@@ -25,16 +25,8 @@ from spikejoule.core.store import write_csv, write_json
 from tests.tools.refusals import refusal
 
 
-class Inner(Record):
-    low: float
-    high: float
-
-    intervals: ClassVar[tuple[tuple[str, ...], ...]] = (("low", "high"),)
-
-
 class Outer(Record):
     accuracy_percent: Percent
-    inner: Inner
     note: str | None = None
 
 
@@ -58,7 +50,7 @@ class Lines(Table):
         return self
 
 
-GOOD: dict[str, Any] = {"accuracy_percent": 98.5, "inner": {"low": 1.0, "high": 2.0}}
+GOOD: dict[str, Any] = {"accuracy_percent": 98.5}
 COLUMNS = ("step", "shown", "accuracy_percent")
 
 
@@ -74,7 +66,6 @@ def test_json_round_trip_leaves_out_what_was_never_set(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"accuracy_percent": 500.0}, "accuracy_percent is 500.0, but must be less than or equal"),
-        ({"inner": {"low": 3.0, "high": 2.0}}, "inner: 3.0 to 2.0 is no interval"),
         ({"more": 1}, "more is unknown"),
     ],
 )
@@ -108,7 +99,6 @@ def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([(1, 1, "1e999")], "row 2: accuracy_percent is '1e999'"),
         ([(1, 1, 2.0), (2, 1, "nan")], "row 3: accuracy_percent is 'nan'"),
         ([(2, 1, 2.0), (1, 1, 2.0)], "the steps must ascend"),
     ],

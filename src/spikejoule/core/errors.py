@@ -8,16 +8,10 @@ traceback.
 
 import json
 import re
-import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
-
-# The whole text of a value of megabytes would be made only to be cut.
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 1000
-_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 30
 
 
 def printable(text: str) -> str:
@@ -34,29 +28,22 @@ def printable(text: str) -> str:
 def shown(value: object) -> str:
     """A value as YAML would show it, shortened."""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    try:
-        text = _SHORT.repr(value)
-    except ValueError:  # Python prints whole numbers of 4,300 digits at most
-        return "a number of very many digits"
+        return json.dumps(value)
+    text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def first_problem(error: ValidationError, stated: Mapping[str, str] = {}) -> str:
-    """The first thing that is wrong, in words, with its place and its value.
-
-    `stated` has the names that a file gives to fields, where they differ.
-    """
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, in words, with its place and its value."""
     problem = error.errors(include_url=False)[0]
-    # Of a field that may be of two types, pydantic names the type, too.
-    parts = (str(part) for part in problem["loc"])
-    place = ".".join(stated.get(part, part) for part in parts if "[" not in part)
+    # If a field may have one of two types, pydantic also names the type.
+    place = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))
     if problem["type"] == "missing":
         return f"{place} is missing"
     if problem["type"] == "extra_forbidden":
         return f"{place} is unknown"
     if problem["type"] == "value_error":
-        reason = str(problem["ctx"]["error"])
+        reason = problem["msg"].removeprefix("Value error, ")
         return f"{place}: {reason}" if place else reason
     reason = re.sub("^(Input|String) should", "must", problem["msg"])
     return f"{place} is {shown(problem['input'])}, but {reason}"

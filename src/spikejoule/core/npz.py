@@ -21,9 +21,6 @@ from numpy.typing import DTypeLike, NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.store import MAX_BYTES, FilePath, atomic_writer, open_regular
 
-SCHEMA_KEY: Final = "schema"
-"""The entry that names a file's schema."""
-
 MAX_STORED_BYTES: Final = 1 << 42
 """Size of a file of which parts are read."""
 
@@ -50,7 +47,7 @@ def write_npz(
 
     Raises:
         ArtifactError: the file system refuses.
-        ValueError: an array is of Python objects, or has the name of the schema.
+        ValueError: an array is of Python objects.
     """
     with atomic_writer(path) as stream, ExitStack() as stack:
         spools = {
@@ -65,9 +62,7 @@ def write_npz(
             name: np.memmap(spool, dtypes[name], "r") if spool.tell() else np.empty(0, dtypes[name])
             for name, spool in spools.items()
         }
-        if SCHEMA_KEY in arrays:
-            raise ValueError(f"the name {SCHEMA_KEY!r} is taken by the schema itself")
-        entries = {**arrays, **spooled, SCHEMA_KEY: np.array(schema)}
+        entries = {**arrays, **spooled, "schema": np.array(schema)}
         archive = stack.enter_context(zipfile.ZipFile(stream, "w"))
         for name in sorted(entries):
             # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
@@ -81,30 +76,29 @@ def write_npz(
 
 
 @contextmanager
-def opened_archive(path: FilePath, kind: str = "an .npz file") -> Iterator[zipfile.ZipFile]:
-    """An archive to read from; whatever its bytes make a reader raise is one sentence."""
+def opened_archive(path: FilePath) -> Iterator[zipfile.ZipFile]:
+    """An archive to read from; any error while reading it becomes one sentence."""
     with open_regular(path, MAX_STORED_BYTES) as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
                 yield archive
         except ArtifactError:
             raise
-        # Damaged bytes make them raise nearly anything, from EOFError to TokenError.
+        # Damaged bytes can raise nearly anything, from EOFError to TokenError.
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise ArtifactError(
-                f"{path} is damaged or not {kind} ({reason}): write it again."
+                f"{path} is damaged or of another format ({reason}): write it again."
             ) from error
 
 
-def check_archive(archive: zipfile.ZipFile, left_out: Collection[str] = ()) -> None:
-    """Raise BadZipFile for what unpacks to too much, or a checksum that does not match.
+def check_archive(archive: zipfile.ZipFile) -> None:
+    """Raise BadZipFile if compressed members are too large, or a checksum does not match.
 
-    Before a parser sees a byte, which was not made for damage. Members that are left out may be of
-    any size.
+    Checked before any parser sees the bytes: parsers are not made for damaged files.
     """
-    entries = (entry for entry in archive.infolist() if entry.filename not in left_out)
-    if sum(entry.file_size for entry in entries) > MAX_BYTES:
+    compressed = [entry for entry in archive.infolist() if entry.compress_type]
+    if sum(entry.file_size for entry in compressed) > MAX_BYTES:
         raise zipfile.BadZipFile(f"it unpacks to more than {MAX_BYTES:,} bytes")
     damaged = archive.testzip()
     if damaged is not None:
@@ -119,7 +113,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 def _schema(archive: zipfile.ZipFile) -> str:
     """The schema that an archive states; empty for none."""
-    name = f"{SCHEMA_KEY}.npy"
+    name = "schema.npy"
     return str(_member(archive, name)) if name in archive.namelist() else ""
 
 
@@ -129,23 +123,19 @@ def read_npz(
     """Read the arrays of a file of `write_npz`; what they must be is for `schema.ArrayFile` to say.
 
     A missing, truncated or corrupt file, one of another schema, and one that unpacks to more than
-    MAX_BYTES raise ArtifactError. Arrays that are left out may be of any size, and are compared
-    with their checksums as the others are.
+    MAX_BYTES raise ArtifactError. Arrays that are left out are only compared with their checksums.
     """
     with opened_archive(path) as archive:
-        check_archive(archive, [f"{name}.npy" for name in leave_out])
-        found = _schema(archive)
-        if found != schema:
+        check_archive(archive)
+        stated = _schema(archive)
+        if stated != schema:
             raise ArtifactError(
                 f"{path} must be a file of the schema {schema!r}, but is one of "
-                f"{found or 'no schema'!r:.80}."
+                f"{stated or 'no schema'!r:.80}."
             )
         names = [name.removesuffix(".npy") for name in archive.namelist()]
-        return {
-            name: _member(archive, f"{name}.npy")
-            for name in names
-            if name not in leave_out and name != SCHEMA_KEY
-        }
+        skipped = {"schema", *leave_out}
+        return {name: _member(archive, f"{name}.npy") for name in names if name not in skipped}
 
 
 def schema_of(path: FilePath) -> str:

@@ -16,7 +16,7 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -87,28 +87,23 @@ class Kinds(dict[str, type[K]]):
         package: full name of the package; a new module in it is a new kind.
 
     Raises:
-        TypeError: a module defines none or several, or says something else of a parameter's name
-            than another.
+        TypeError: a module defines none or several, or two kinds disagree on a parameter that they
+            share.
     """
 
     def __init__(self, key: str, base: type, package: str) -> None:
         super().__init__()
         self.key = key
-        for found in sorted(pkgutil.iter_modules(import_module(package).__path__)):
-            if not found.name.startswith("_"):
-                self[found.name] = _class_of(import_module(f"{package}.{found.name}"), base)
-        self._check_shared_parameters(package)
-
-    def _check_shared_parameters(self, package: str) -> None:
-        """Raise TypeError if two kinds say different things of one parameter."""
-        first: dict[str, tuple[str, FieldInfo]] = {}
+        for module in sorted(pkgutil.iter_modules(import_module(package).__path__)):
+            if not module.name.startswith("_"):
+                self[module.name] = _class_of(import_module(f"{package}.{module.name}"), base)
+        shared = self.parameters()
         for kind_name, kind in self.items():
             for parameter, field in kind.model_fields.items():
-                first_kind, first_field = first.setdefault(parameter, (kind_name, field))
-                if repr(field) != repr(first_field):
+                if repr(field) != repr(shared[parameter]):
                     raise TypeError(
-                        f"{package}: {parameter} is a parameter of {first_kind} and, otherwise, of "
-                        f"{kind_name}; kinds that share a parameter say the same of it"
+                        f"{package}: {kind_name} and another kind have a parameter {parameter}, "
+                        "but do not declare it alike"
                     )
 
     def __missing__(self, name: str) -> type[K]:
@@ -121,7 +116,8 @@ class Kinds(dict[str, type[K]]):
     def idle_in(self, section: ParameterSection) -> set[str]:
         """The parameters of all kinds but the one that a section names."""
         name = getattr(section, self.key)
-        return self.parameters().keys() - (self[name].model_fields if name in self else {}).keys()
+        chosen = set(self[name].model_fields) if name in self else set()
+        return self.parameters().keys() - chosen
 
     def chosen_in(self, section: ParameterSection) -> K:
         """The kind that a section names, with the parameters that stand there."""
@@ -132,9 +128,9 @@ class Kinds(dict[str, type[K]]):
 def _class_of(module: ModuleType, base: type) -> Any:
     """The one class of a module that derives from `base`; TypeError for none or several."""
     defined = [
-        found
-        for _, found in inspect.getmembers(module, inspect.isclass)
-        if found.__module__ == module.__name__ and issubclass(found, base)
+        member
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if member.__module__ == module.__name__ and issubclass(member, base)
     ]
     if len(defined) != 1:
         raise TypeError(f"{module.__name__} must define one {base.__name__}")
@@ -153,9 +149,8 @@ def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
                 fields[kinds.key] = (Literal[tuple(kinds)], key.default)
             for name, field in kinds.parameters().items():
                 own = section.model_fields.get(name)
-                # A section may declare a key for readers, but not say anything else of it.
-                declared = repr(own) == repr(own and FieldInfo(annotation=own.annotation))
-                if name in fields or not declared:
+                # A section may declare a key for readers, but no range: the kinds state that.
+                if name in fields or (own and own.metadata):
                     raise TypeError(
                         f"{section.__name__} has a key {name}, so no {kinds.key} can have a "
                         "parameter of this name"
@@ -195,15 +190,10 @@ def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str]
         root: the model; its fields are the sections.
         renamed: by the old full key, the new one; an old name is refused with the new one.
     """
-    lines: dict[str, str] = {}
-    try:
-        model = root.model_validate(dict(mapping))
-    except ValidationError as error:
-        lines = problem_lines(error.errors(include_url=False), mapping, root)
-    lines = _with_missing_keys(lines, mapping, root, renamed)
+    lines = problems_in(mapping, root, renamed)
     if lines:
         raise ParameterError("\n".join(lines.values()))
-    return model
+    return root.model_validate(dict(mapping))
 
 
 def problems_in(
@@ -215,28 +205,17 @@ def problems_in(
         root.model_validate(dict(mapping))
     except ValidationError as error:
         lines = problem_lines(error.errors(include_url=False), mapping, root)
-    return _with_missing_keys(lines, mapping, root, renamed)
-
-
-def _with_missing_keys(
-    lines: Mapping[str, str],
-    mapping: Mapping[str, Any],
-    root: type[BaseModel],
-    renamed: Mapping[str, str],
-) -> dict[str, str]:
-    """The lines of problems, and one for each key that is missing or has an old name."""
-    found = dict(lines)
+    # A key is missing even if its field has a default, which is for code.
     for name, section in root.model_fields.items():
         written = mapping.get(name)
         for key, field in getattr(section.annotation, "model_fields", {}).items():
-            # Also of those that have a default, which is for code.
             if isinstance(written, Mapping) and key not in written:
                 full_key = f"{name}.{key}"
-                found[full_key] = f"{full_key}: is missing; allowed: {allowed_words(field)}"
-    for old in renamed.keys() & found.keys():
-        found[old] = f"{old}: is called {renamed[old]} now; rename the key"
-        found.pop(renamed[old], None)
-    return found
+                lines[full_key] = f"{full_key}: is missing; allowed: {allowed_words(field)}"
+    for old in renamed.keys() & lines.keys():
+        lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
+        lines.pop(renamed[old], None)
+    return lines
 
 
 _WHOLE_LINE = "whole_line"
@@ -256,22 +235,26 @@ def problem_lines(
         if problem["type"] == _WHOLE_LINE:
             lines[problem["msg"]] = problem["msg"]
             continue
-        # A list's elements and pydantic's own steps lie below the two levels that keys have.
-        *above, name = problem["loc"][:2]
-        section, value = root, cast(Any, mapping)
-        for part in above:
-            section, value = cast(Any, section.model_fields[str(part)].annotation), value[part]
-        field = section.model_fields.get(str(name))
-        said = f"{shown(value.get(name))} is not allowed"
+        # Keys have two levels; list elements and pydantic's own steps lie below them.
+        path = [str(part) for part in problem["loc"][:2]]
+        model: Any = root
+        values: Any = mapping
+        for part in path[:-1]:
+            model = model.model_fields[part].annotation
+            values = values[part]
+        key = ".".join(path)
+        name = path[-1]
+        value = shown(values.get(name))
+        field = model.model_fields.get(name)
         if field is None:
-            near = difflib.get_close_matches(str(name).lower(), section.model_fields, n=1)
+            near = difflib.get_close_matches(name.lower(), model.model_fields, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            said = f"{shown(value.get(name))} is given to an unknown key{hint}"
+            reason = f"{value} is given to an unknown key{hint}; allowed: {names_of(model)}"
         elif problem["type"] == "missing":
-            said = "is missing"
-        key = ".".join(map(str, problem["loc"][:2]))
-        allowed = names_of(section) if field is None else allowed_words(field)
-        lines[key] = f"{key}: {said}; allowed: {allowed}"
+            reason = f"is missing; allowed: {allowed_words(field)}"
+        else:
+            reason = f"{value} is not allowed; allowed: {allowed_words(field)}"
+        lines[key] = f"{key}: {reason}"
     return lines
 
 

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -54,25 +54,16 @@ class SavedState:
 
     def part(self, prefix: str) -> "SavedState":
         """The arrays whose names begin so, by the rest of their names; with all that is plain."""
-        named = ((name, of) for name, of in self.arrays.items() if name.startswith(prefix))
-        return SavedState(self.plain, {name.removeprefix(prefix): of for name, of in named})
-
-
-class StateStore(Protocol):
-    """What keeps the state of a work: a file, or the memory of a test."""
-
-    def load(self) -> SavedState | None:
-        """The last state that was saved; None if there is none."""
-
-    def save(self, kept: SavedState) -> None:
-        """Keep a state in place of the one before."""
-
-    def refuse(self, reason: str) -> None:
-        """Forget a state that nobody can resume from, and say why."""
+        arrays = {
+            name.removeprefix(prefix): array
+            for name, array in self.arrays.items()
+            if name.startswith(prefix)
+        }
+        return SavedState(self.plain, arrays)
 
 
 class ResumeFile:
-    """A `StateStore` in a file; see the module. Used as a context, which holds the lock.
+    """The state of a work in a file; see the module. Used as a context, which holds the lock.
 
     Args:
         folder: of all states; created.
@@ -154,8 +145,6 @@ class ResumeFile:
 
     def _warn(self, reason: str) -> None:
         if not self._has_warned:
-            logger.warning(
-                "the state of %s cannot be kept (%s): a kill would cost more epochs",
-                self._what, reason,
-            )  # fmt: skip
+            sentence = "the state of %s cannot be kept (%s): a kill would cost more epochs"
+            logger.warning(sentence, self._what, reason)
         self._has_warned = True

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from spikejoule.core.errors import ArtifactError, check, first_problem
 from spikejoule.core.npz import read_npz, write_npz
@@ -44,23 +44,9 @@ MaybeCount = Annotated[Count | None, BeforeValidator(_nothing_for_empty)]
 
 
 class Record(BaseModel):
-    """An object of named values: immutable, without conversions, NaN or unknown names.
-
-    `intervals` names fields that must not descend, such as an accuracy between the ends of its
-    interval; what is None is not compared.
-    """
+    """An object of named values: immutable, without conversions, NaN or unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    intervals: ClassVar[tuple[tuple[str, ...], ...]] = ()
-
-    @model_validator(mode="after")
-    def _intervals_hold(self) -> Self:
-        for names in self.intervals:
-            ends = [end for name in names if (end := getattr(self, name)) is not None]
-            if sorted(ends) != ends:
-                raise ValueError(f"{' to '.join(map(str, ends))} is no interval")
-        return self
 
     @classmethod
     def read(cls, path: FilePath) -> Self:

@@ -142,15 +142,13 @@ def read_json(path: FilePath) -> dict[str, Any]:
 def write_csv(path: FilePath, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV file atomically: a header, floats as repr, lines ended by a line feed.
 
-    Raises ValueError for a row of another length than the header, and for NaN and infinity.
+    Raises ValueError for NaN and infinity.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         cells = [value.item() if isinstance(value, np.generic) else value for value in row]
-        if len(cells) != len(columns):
-            raise ValueError(f"a row of {len(cells)} cells under {len(columns)} columns: {cells}")
         if not all(math.isfinite(value) for value in cells if isinstance(value, float)):
             raise ValueError(f"a number that is not finite cannot be written: {cells}")
         writer.writerow(cells)

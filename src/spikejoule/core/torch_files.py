@@ -65,7 +65,7 @@ def read(path: FilePath) -> dict[str, Any]:
     A missing, truncated or corrupt file, one that is no PyTorch file, and one that names any global
     outside the allowed few raise ArtifactError; nothing in the file is ever executed.
     """
-    with opened_archive(path, "a PyTorch file") as archive:
+    with opened_archive(path) as archive:
         # `torch.load` alone does not notice a changed weight.
         check_archive(archive)
         stream = archive.fp
@@ -76,19 +76,15 @@ def read(path: FilePath) -> dict[str, Any]:
                 content = torch.load(stream, map_location="cpu", weights_only=True)
         # Arbitrary bytes make the unpickler raise nearly anything, from EOFError to KeyError.
         except Exception as error:
-            raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
+            cause = error.__context__ or error
+            # Without PyTorch's advice to load the file unsafely.
+            reason = str(cause).partition(" was not an allowed global")[0].partition("\n")[0]
+            raise ArtifactError(
+                f"{path} cannot be opened safely ({type(cause).__name__}: {reason:.200})."
+            ) from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
     return content
-
-
-def _reason(error: Exception) -> str:
-    """The unpickler's own reason, without PyTorch's advice to load the file unsafely."""
-    cause = error.__context__ or error
-    text = (str(cause).strip().splitlines() or [""])[0].split(" was not an allowed global")[0]
-    if " " not in text:  # such as the key alone that a damaged reference names
-        return f"damaged ({type(cause).__name__} {text})"
-    return text.rstrip(".")[:200]
 
 
 class _NumberType:

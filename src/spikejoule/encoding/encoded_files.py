@@ -72,8 +72,7 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
             {key: entry[stated] for stated, key in names.items() if stated in entry}
         )
     except ValidationError as error:
-        problem = first_problem(error, kind.header_names)
-        raise ArtifactError(f"{path}: encoding.{problem}: write it again.") from error
+        raise ArtifactError(f"{path}: encoding.{first_problem(error)}: write it again.") from error
 
 
 def load_events_of(path: Path, expected: Mapping[str, Any]) -> EventList:

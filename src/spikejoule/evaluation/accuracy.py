@@ -13,11 +13,11 @@ which leaves nothing to choose. What a rule is worth is measured on the test ima
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from spikejoule.core.errors import DataError
 from spikejoule.core.schema import NotNegative, Percent, Record
@@ -190,8 +190,6 @@ class ExitOutcome(Record):
             confidence (normal approximation).
     """
 
-    intervals: ClassVar = (("accuracy_low_percent", "accuracy_percent", "accuracy_high_percent"),)
-
     accuracy_percent: Percent
     accuracy_low_percent: Percent
     accuracy_high_percent: Percent
@@ -199,6 +197,12 @@ class ExitOutcome(Record):
     synaptic_events_per_inference: NotNegative
     synaptic_events_low: float
     synaptic_events_high: NotNegative
+
+    @model_validator(mode="after")
+    def _accuracy_is_in_its_interval(self) -> Self:
+        if not self.accuracy_low_percent <= self.accuracy_percent <= self.accuracy_high_percent:
+            raise ValueError("the accuracy is outside its interval")
+        return self
 
 
 class WholeWindow(Record):

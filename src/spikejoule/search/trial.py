@@ -12,7 +12,7 @@ from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.settings import family
 from spikejoule.baselines.training import train_baselines
 from spikejoule.core.provenance import file_digest
-from spikejoule.core.resume import StateStore
+from spikejoule.core.resume import ResumeFile
 from spikejoule.data.images import DataDescription, LabelledImages, Samples
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.estimates import Energy
@@ -45,7 +45,7 @@ Trained = tuple[dict[str, float], Sequence[Variant], str]
 
 
 def trained_spiking(
-    params: Params, data: SearchData, threads: int, state_store: StateStore | None
+    params: Params, data: SearchData, threads: int, state_store: ResumeFile | None
 ) -> Trained:
     """As the stage `train` trains, which writes a file of this checksum.
 
@@ -85,7 +85,7 @@ def trained_spiking(
 
 
 def trained_conventional(
-    params: Params, data: SearchData, threads: int, state_store: StateStore | None
+    params: Params, data: SearchData, threads: int, state_store: ResumeFile | None
 ) -> Trained:
     """As the stage `baseline` trains the one member of a family; see `trained_spiking`.
 
@@ -114,7 +114,7 @@ def trained_conventional(
 
 
 def run_trial(
-    params: Params, data: SearchData, search: Search, state_store: StateStore | None
+    params: Params, data: SearchData, search: Search, state_store: ResumeFile | None
 ) -> tuple[dict[str, float], str]:
     """Train a network and measure it.
 

@@ -11,7 +11,7 @@ import psutil
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.resume import SavedState, StateStore
+from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
@@ -404,7 +404,7 @@ def train(
     settings: TrainingSettings,
     seed: int,
     observers: tuple[TrainingObserver, ...] = (),
-    state_store: StateStore | None = None,
+    state_store: ResumeFile | None = None,
 ) -> Training:
     """Train a network.
 
