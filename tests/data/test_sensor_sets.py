@@ -1,12 +1,12 @@
 """The readers of N-MNIST and SHD, and event files as data."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.errors import DataError
 from spikejoule.data.events import EventBlock, EventSetting, LabelledEvents, write_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, SensorSource
@@ -64,19 +64,6 @@ def test_shd(tmp_path: Path, load: Callable[..., Dataset]) -> None:
             assert events.times.tolist() == [int(each * 1e6) for each in seconds]
             assert events.units.tolist() == file["spikes/units"][number].tolist()
             assert train.labels[number] == file["labels"][number]
-
-
-def test_what_the_disk_refuses_is_no_fault_of_the_archive(
-    tmp_path: Path, load: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(path: Path, setting: EventSetting, blocks: Iterable[EventBlock]) -> None:
-        next(iter(blocks))
-        raise ArtifactError(f"{path} cannot be written: No space left on device.")
-
-    sensor_files.write_n_mnist(tmp_path / "n_mnist", 3, 3)
-    monkeypatch.setattr("spikejoule.data.source.write_event_file", full)
-    with pytest.raises(ArtifactError, match="train.npz cannot be written: No space left"):
-        load(NMnist)
 
 
 def test_an_event_file_says_which_samples_are_for_the_test(

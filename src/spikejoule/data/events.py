@@ -31,6 +31,8 @@ from spikejoule.data.subject import (
 
 MAX_UNITS = 2**32
 
+EVENTS_PER_BLOCK = 1 << 20
+
 
 @dataclass(frozen=True, eq=False)
 class EventSamples:
@@ -60,12 +62,13 @@ class EventSamples:
     def problem(self, n_units: int) -> str:
         """What is wrong with events of so many units, in words; an empty text for nothing."""
         if self.times.dtype != np.uint32 or self.units.dtype not in (np.uint16, np.uint32):
-            return f"times must be uint32 and units uint16 or uint32, not {self.units.dtype}"
-        if self.times.shape != self.units.shape or self.times.ndim != 1:
+            return "times must be uint32 and units uint16 or uint32"
+        n_events = self.times.size
+        if self.times.shape != (n_events,) or self.units.shape != (n_events,):
             return f"there are times {self.times.shape} and units {self.units.shape}"
-        ends = self.offsets[:1].tolist(), self.offsets[-1:].tolist()
-        if ends != ([0], [self.times.size]) or np.any(np.diff(self.offsets) < 0):
-            return f"offsets must rise from 0 to the number of events, {self.times.size:,}"
+        ends = self.offsets[[0, -1]].tolist()
+        if ends != [0, n_events] or np.any(np.diff(self.offsets) < 0):
+            return f"offsets must rise from 0 to the number of events, {n_events:,}"
         highest = int(self.units.max(initial=0))
         if highest >= n_units:
             return f"unit {highest} is none of the {n_units:,} units, numbered from 0"
@@ -93,19 +96,17 @@ def places_of(
     return np.repeat(offsets[rows] - begins[:-1], lengths) + np.arange(begins[-1]), begins
 
 
-def blocks_of(lengths: NDArray[np.integer], events_per_block: int = 1 << 20) -> Iterator[slice]:
-    """Runs of samples, each of about so many events and at least one sample.
+def blocks_of(lengths: NDArray[np.integer]) -> Iterator[slice]:
+    """Runs of samples of about `EVENTS_PER_BLOCK` events each, and at least one sample.
 
     Args:
         lengths: events of each sample, [N].
-        events_per_block: how many a run should have.
     """
-    ends = np.cumsum(lengths, dtype=np.int64)
+    offsets = offsets_of(lengths)
     first = 0
-    while first < len(ends):
-        before = int(ends[first - 1]) if first else 0
-        last = int(np.searchsorted(ends, before + events_per_block, side="right"))
-        last = max(last, first + 1)
+    while first < lengths.size:
+        end = offsets[first] + EVENTS_PER_BLOCK
+        last = max(first + 1, int(np.searchsorted(offsets, end, side="right")) - 1)
         yield slice(first, last)
         first = last
 
@@ -185,8 +186,13 @@ class LabelledEvents:
 
     def select(self, positions: NDArray[np.integer] | slice) -> "LabelledEvents":
         """The samples at some positions of this set, in their order; no event is read."""
-        chosen = {name: getattr(self, name)[positions] for name in ("places", "labels", "index")}
-        return replace(self, **chosen, n_train=None)
+        return replace(
+            self,
+            places=self.places[positions],
+            labels=self.labels[positions],
+            index=self.index[positions],
+            n_train=None,
+        )
 
     def __getitem__(self, samples: slice | NDArray[np.integer]) -> "LabelledEvents":
         """Some samples, in the order given, whose events are in memory."""
@@ -220,18 +226,16 @@ class LabelledEvents:
 
 
 def _problem(arrays: Arrays) -> str:
-    index = arrays.get("index")
-    shape = arrays["shape"]
+    shape = arrays["shape"].tolist()
     n_samples = len(arrays["labels"])
     if n_samples == 0 or arrays["offsets"].size != n_samples + 1:
         return f"there are {n_samples:,} labels and {arrays['offsets'].size:,} offsets"
-    if index is not None and len(np.unique(index)) != n_samples:
+    if "index" in arrays and len(np.unique(arrays["index"])) != n_samples:
         return "an index is given to two samples"
-    if not 1 <= math.prod(shape.tolist()) <= MAX_UNITS:
-        return f"the shape {tuple(shape.tolist())} must have 1 to {MAX_UNITS} units"
-    n_train = arrays.get("n_train")
-    if n_train is not None and not 1 <= n_train < n_samples:
-        return f"n_train is {n_train}, but must leave both of {n_samples:,} samples for either part"
+    if not 1 <= math.prod(shape) <= MAX_UNITS:
+        return f"the shape {shape} must have 1 to {MAX_UNITS} units"
+    if "n_train" in arrays and not 1 <= arrays["n_train"] < n_samples:
+        return f"n_train must leave some of the {n_samples:,} samples for the test"
     return subject_problem(arrays)
 
 
@@ -280,7 +284,7 @@ def write_event_file(
     index: list[NDArray[Any]] = []
     small: dict[str, NDArray[Any]] = {
         "shape": np.array(setting.shape, dtype=np.int64),
-        "duration_us": _whole(setting.duration_us, np.int64, f"{path}: duration_us"),
+        "duration_us": np.array(setting.duration_us),
         "title": np.array(setting.title, dtype=np.str_),
         **subject_arrays(setting.subject),
     }
@@ -295,8 +299,10 @@ def write_event_file(
             if block.index is not None:
                 index.append(_whole(block.index, np.int64, f"{path}: index"))
             yield {"times": block.events.times, "units": block.events.units}
-        small["offsets"] = offsets_of(np.concatenate([np.empty(0, np.int64), *lengths]))
-        small["labels"] = np.concatenate([np.empty(0, np.uint8), *labels])
+        if not lengths:
+            raise DataError(f"{path} would hold no sample.")
+        small["offsets"] = offsets_of(np.concatenate(lengths))
+        small["labels"] = np.concatenate(labels)
         if index:
             small["index"] = np.concatenate(index)
         check(path, _SMALL.problem(small), DataError)

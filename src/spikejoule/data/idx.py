@@ -28,7 +28,7 @@ from spikejoule.data.subject import DIGITS, Subject
 logger = logging.getLogger(__name__)
 
 MAX_ELEMENTS = 2**31
-"""Bytes that a file may announce: 45 times those of MNIST."""
+"""Bytes of a file that are read: 45 times those of MNIST."""
 
 MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -41,8 +41,6 @@ MNIST_SHA256 = {
 def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
     """Read an IDX file of unsigned bytes, gzipped if its name ends in .gz.
 
-    No more is unpacked than the header announces.
-
     Returns the array, of `n_dimensions` dimensions, and the SHA-256 (hexadecimal) of the
     uncompressed content. Raises DataError for a file that is missing, truncated, corrupt, too
     large, or holds something else.
@@ -52,23 +50,18 @@ def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
         stream = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         try:
             header = stream.read(4 + 4 * n_dimensions)
-            if header[:4] != magic:
-                raise DataError(
-                    f"{path} must be an IDX file of unsigned bytes in {n_dimensions} dimension(s), "
-                    f"which begins with the bytes {magic.hex(' ')}, but it begins with "
-                    f"{header[:4].hex(' ') or 'nothing'}."
-                )
             shape = struct.unpack(f">{n_dimensions}I", header[4:])
-            n_expected = math.prod(shape)
-            announced = f"{path}: its header announces {' x '.join(map(str, shape))} bytes"
-            if n_expected > MAX_ELEMENTS:
-                raise DataError(f"{announced}; at most {MAX_ELEMENTS:,} are read.")
-            content = stream.read(n_expected + 1)
+            content = stream.read(min(math.prod(shape), MAX_ELEMENTS) + 1)
         except (OSError, EOFError, zlib.error, struct.error) as error:
-            raise DataError(f"{path} is truncated, corrupt or cannot be read ({error}).") from error
-    if len(content) != n_expected:
-        follow = f"{len(content):,}" if len(content) < n_expected else "more"
-        raise DataError(f"{announced}, but {follow} follow.")
+            raise DataError(f"{path} is truncated or corrupt ({error}).") from error
+    if header[:4] != magic:
+        raise DataError(
+            f"{path} must be an IDX file of unsigned bytes in {n_dimensions} dimension(s), which "
+            f"begins with the bytes {magic.hex(' ')}."
+        )
+    if len(content) != math.prod(shape):
+        sizes = " x ".join(map(str, shape))
+        raise DataError(f"{path}: its header announces {sizes} bytes, but fewer or more follow.")
     elements = np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()
     return elements, hashlib.sha256(header + content).hexdigest()
 
@@ -96,14 +89,14 @@ def read_directory(
         DataError: a file is missing or damaged, or holds other classes than those of the subject.
     """
     try:
-        found = {path.name for path in directory.iterdir()}
+        present = {path.name for path in directory.iterdir()}
     except OSError as error:
         raise DataError(f"data.source: {directory} cannot be read: {error.strerror}.") from error
     files = {
         name: directory / file
         for name in MNIST_SHA256
         for file in (f"{name}.gz", name)
-        if file in found
+        if file in present
     }
     missing = sorted(MNIST_SHA256.keys() - files.keys())
     if missing:

@@ -171,17 +171,18 @@ class Dataset:
         """
         if not (crop_pixels or average_pixels > 1):
             return self
-        train, test = (
-            _reduced(of, crop_pixels, average_pixels)
-            for of in (self.train, self.test)
-            if isinstance(of, LabelledImages)
+        return replace(
+            self,
+            train=_reduced(self.train, crop_pixels, average_pixels),
+            test=_reduced(self.test, crop_pixels, average_pixels),
+            reduction={"crop_pixels": crop_pixels, "average_pixels": average_pixels},
         )
-        reduction = {"crop_pixels": crop_pixels, "average_pixels": average_pixels}
-        return replace(self, train=train, test=test, reduction=reduction)
 
 
-def _reduced(samples: LabelledImages, crop_pixels: int, side: int) -> LabelledImages:
-    height, width = (size - 2 * crop_pixels for size in samples.shape)
+def _reduced(samples: Samples, crop_pixels: int, side: int) -> LabelledImages:
+    assert isinstance(samples, LabelledImages)
+    height = samples.shape[0] - 2 * crop_pixels
+    width = samples.shape[1] - 2 * crop_pixels
     if min(height, width) < 1 or height % side or width % side:
         raise DataError(
             f"data.crop_pixels: {crop_pixels} leaves {height} x {width} pixels, which "

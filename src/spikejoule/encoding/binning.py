@@ -47,13 +47,10 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
     Raises:
         ParameterError: too many steps or units.
     """
-    if not 1 <= n_steps <= MAX_STEPS:
+    if not 1 <= n_steps <= MAX_STEPS or n_units > MAX_UNITS:
         raise ParameterError(
-            f"a window in {n_steps:,} steps; allowed are 1 us and more in 1 to {MAX_STEPS:,} steps"
-        )
-    if n_units > MAX_UNITS:
-        raise ParameterError(
-            f"the events come from {n_units:,} units; at most {MAX_UNITS:,} are allowed"
+            f"events of {n_units:,} units in {n_steps:,} steps; allowed are {MAX_UNITS:,} units "
+            f"and 1 to {MAX_STEPS:,} steps"
         )
     n_samples = len(samples)
     inside = samples.times.astype(np.int64) < window_us

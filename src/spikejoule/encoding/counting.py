@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 
 
@@ -50,12 +49,7 @@ def count_spikes(layers: Sequence[EventList], names: Sequence[str]) -> SpikeCoun
     Args:
         layers: the event list of each layer, the input first, of the same samples and steps.
         names: the layers' names.
-
-    Raises:
-        ArtifactError: the layers hold different samples or steps.
     """
-    if len({(events.n_samples, events.n_steps) for events in layers}) != 1:
-        raise ArtifactError("the layers' event lists differ in their samples or steps")
     return SpikeCounts(
         tuple(names),
         np.stack([events.counts_per_sample() for events in layers], axis=1),

@@ -82,11 +82,11 @@ def load_events_of(path: Path, expected: Mapping[str, Any]) -> EventList:
     `expected`: entries of `EncodedImages.entry`.
     """
     events, made_from = load_encoded_images(path)
-    found = made_from.entry()
+    stated = made_from.entry()
     for key, needed in expected.items():
-        if found.get(key) != needed:
+        if stated.get(key) != needed:
             raise ArtifactError(
-                f"{path} was encoded with {key} {found.get(key)}, but {needed} is needed: run the "
+                f"{path} was encoded with {key} {stated.get(key)}, but {needed} is needed: run the "
                 "encode stage again, and train again from the same parameters."
             )
     return events
@@ -114,7 +114,9 @@ def figures_of(encoded: Encoded) -> dict[str, int | float]:
     """
     events = encoded.events
     figures = {
-        "samples": events.n_samples, "spikes": events.n_events, "density": events.density
-    }  # fmt: skip
+        "samples": events.n_samples,
+        "spikes": events.n_events,
+        "density": events.density,
+    }
     lost = {"events_dropped": encoded.dropped, "events_merged": encoded.merged}
     return figures | {name: int(counts.sum()) for name, counts in lost.items() if counts.size}

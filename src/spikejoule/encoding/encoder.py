@@ -52,10 +52,7 @@ def identities_of(samples: Identities, n_images: int) -> NDArray[np.int64]:
     """
     identities = np.arange(n_images) if samples is None else np.asarray(samples)
     if identities.shape != (n_images,):
-        raise ParameterError(
-            f"samples name {identities.size} images, but there are {n_images}: one identity an "
-            "image is needed"
-        )
+        raise ParameterError(f"samples name {identities.size} images, but there are {n_images}")
     return np.ascontiguousarray(identities, dtype=np.int64)
 
 
@@ -251,5 +248,5 @@ class ByLevel(Encoder):
 
 @functools.lru_cache(maxsize=8)
 def _table_of(encoder: ByLevel) -> Any:
-    """That of an encoder; kept, because training asks for it in every batch."""
+    """The table of an encoder; kept, because training asks for it in every batch."""
     return encoder.table(INTENSITIES)

@@ -1,7 +1,5 @@
 """Sources of samples, a file each; `data.source` chooses one, or names a directory."""
 
-from contextlib import suppress
-
 from spikejoule.core.errors import DataError
 from spikejoule.core.parameters import Kinds
 from spikejoule.data.idx import load_directory
@@ -28,10 +26,9 @@ def load_dataset(source: Source | str, places: Places, asked_by: str = "data.sou
     if source in SOURCES:
         return SOURCES[source]().load(places)
     directory = places.resolved(source)
-    with suppress(OSError):  # reading it says why
-        if not directory.is_dir():
-            raise DataError(
-                f"{asked_by}: {directory} is not a directory; allowed: {', '.join(SOURCES)}, or a "
-                "directory of the four IDX files."
-            )
+    if not directory.is_dir():
+        raise DataError(
+            f"{asked_by}: {directory} is not a directory; allowed: {', '.join(SOURCES)}, or a "
+            "directory of the four IDX files."
+        )
     return load_directory(directory)

@@ -28,8 +28,10 @@ class Events(Source):
     def load(self, places: Places) -> Dataset:
         """See :meth:`spikejoule.data.source.Source.load`."""
         if self.files is None:
-            raise DataError("data.files: null is not allowed with data.source events; allowed: the "
-                            "path of an event file.")  # fmt: skip
+            raise DataError(
+                "data.files: null is not allowed with data.source events; allowed: the path of an "
+                "event file."
+            )
         try:
             path = places.resolved(self.files)
             file = open_event_file(path)
@@ -37,14 +39,13 @@ class Events(Source):
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         except ArtifactError as error:
             raise DataError(f"data.files: {error}") from error
-        n_train = file.n_train
-        if n_train is None:
+        if file.n_train is None:
             raise DataError(
                 f"data.files: {path} must say how many of its samples are for training "
                 "(n_train), but does not: write it again."
             )
-        train = file.select(slice(n_train))
-        test = file.select(slice(n_train, None))
+        train = file.select(slice(file.n_train))
+        test = file.select(slice(file.n_train, None))
         return Dataset(
             self.name,
             f"{file.setting.title} ({len(train):,} training and {len(test):,} test samples)",

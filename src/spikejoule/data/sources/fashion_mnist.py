@@ -14,6 +14,16 @@ class FashionMnist(IdxSource):
     published: ClassVar = "FashionMNIST"
     subject: ClassVar = Subject(
         "garment",
-        ("T-shirt/top", "trouser", "pullover", "dress", "coat",
-         "sandal", "shirt", "sneaker", "bag", "ankle boot"),
-    )  # fmt: skip
+        (
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+    )

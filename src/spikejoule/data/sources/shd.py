@@ -41,8 +41,8 @@ class Shd(SensorSource):
 
         (name,) = archive.namelist()
         with h5py.File(io.BytesIO(archive.read(name)), "r") as file:
-            columns = (file[name] for name in ("spikes/times", "spikes/units", "labels"))
-            for times, units, label in zip(*columns, strict=True):
+            samples = zip(file["spikes/times"], file["spikes/units"], file["labels"], strict=True)
+            for times, units, label in samples:
                 # The file has half precision: what is multiplied must be wider.
                 microseconds = times.astype(np.float64) * 1e6
                 yield microseconds.astype(np.uint32), units.astype(np.uint16), int(label)

@@ -22,7 +22,6 @@ from spikejoule.encoding.encoder import (
     EncodingOperations,
     Identities,
     Images,
-    identities_of,
     pixels_of,
 )
 from spikejoule.encoding.events import Currents, EventList, Products
@@ -46,11 +45,9 @@ class Direct(Encoder):
     def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The intensities of images, rounded to float32; there are no spikes."""
         pixels = pixels_of(images)
-        n_images, n_pixels = pixels.shape
-        identities_of(samples, n_images)
-        values = INTENSITIES.astype(np.float32)
-        currents = Currents.from_dense(values[pixels], self.direct_products)
-        return EventList.of_currents(currents, self.time_window, n_pixels)
+        values = INTENSITIES.astype(np.float32)[pixels]
+        currents = Currents.from_dense(values, self.direct_products)
+        return EventList.of_currents(currents, self.time_window, pixels.shape[1])
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
