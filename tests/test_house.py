@@ -27,8 +27,9 @@ def normalized(name: str) -> str:
 def requirements(repository: Path) -> list[Requirement]:
     content = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = (content["dependencies"], *content["optional-dependencies"].values())
-    found = [Requirement(line) for lines in groups for line in lines]
-    return [one for one in found if one.name != "spikejoule"]  # an extra that contains others
+    listed = [Requirement(line) for lines in groups for line in lines]
+    # An extra may contain other extras of the project itself.
+    return [requirement for requirement in listed if requirement.name != "spikejoule"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def run(
 
 
 def test_every_dependency_has_a_range_and_a_tested_version_in_it(
-    requirements: list[Requirement], pins: dict[str, str], repository: Path
+    requirements: list[Requirement], pins: dict[str, str]
 ) -> None:
     for requirement in requirements:
         operators = {specifier.operator for specifier in requirement.specifier}
@@ -62,11 +63,7 @@ def test_every_dependency_has_a_range_and_a_tested_version_in_it(
         assert not operators & {"==", "===", "~="}, requirement
         if requirement.name not in BY_MACHINE:
             assert requirement.specifier.contains(pins[normalized(requirement.name)]), requirement
-    # Nothing belongs to one machine.
     assert not [name for name in pins if re.match("torch|nvidia|cuda|triton", name)]
-    text = (repository / "constraints.txt").read_text(encoding="utf-8")
-    assert not re.search(r"[@+]|://|file:", text)
-    assert "+cpu" not in (repository / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
@@ -124,11 +121,10 @@ class TestMakefile:
         )
         return programs
 
-    @pytest.mark.parametrize("suitable", ["python3", "python"])
     def test_builds_the_environment_once_and_again_when_dependencies_change(
-        self, made: Path, suitable: str
+        self, made: Path
     ) -> None:
-        programs = self.pythons(made, suitable)
+        programs = self.pythons(made, "python")
 
         def installations() -> int:
             """How often `make test` has pip install something."""
@@ -157,13 +153,6 @@ class TestMakefile:
         assert self.make(made, "test", programs=programs).returncode != 0
         assert not (made / ".venv" / ".installed").exists(), "it is tried again"
 
-    def test_help_lists_every_target(self, made: Path) -> None:
-        text = (made / "Makefile").read_text(encoding="utf-8")
-        (phony,) = re.findall(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)
-        done = self.make(made)
-        targets = [line for line in done.stdout.splitlines() if line.startswith("  make ")]
-        assert sorted(line.split()[1] for line in targets) == sorted(phony.split())
-
 
 class TestLauncher:
     ECHO = 'echo "$0|$PYTHONPATH|$MLFLOW_DISABLE_TELEMETRY|$*"'
@@ -185,19 +174,13 @@ class TestLauncher:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().split("|")
 
-    @pytest.mark.parametrize("has_spikejoule", [True, False])
-    def test_an_activated_environment_is_taken_if_it_has_spikejoule(
-        self, workspace: Path, has_spikejoule: bool
-    ) -> None:
+    def test_an_activated_environment_is_taken_if_it_has_spikejoule(self, workspace: Path) -> None:
         active = workspace.parent / "active"
-        pythons = [
-            fake_program(folder / "bin" / "python", self.ECHO)
-            for folder in (workspace / ".venv", active)
-        ]
-        if has_spikejoule:
-            fake_program(active / "bin" / "spikejoule", "")
-        found = self.launch(workspace, VIRTUAL_ENV=str(active))[0]
-        assert found == str(pythons[has_spikejoule])
+        own = fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
+        activated = fake_program(active / "bin" / "python", self.ECHO)
+        assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(own)
+        fake_program(active / "bin" / "spikejoule", "")
+        assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(activated)
 
     def test_environment_of_the_workspace_of_an_experiment(self, workspace: Path) -> None:
         root = workspace.parent / "root"
@@ -210,18 +193,15 @@ class TestLauncher:
         assert self.launch(workspace)[1:] == [own, "true", "-m stages.shared train"]
 
     @pytest.mark.parametrize(
-        ("arguments", "status", "words"),
+        ("stage", "words"),
         [
-            ([], 2, "usage: stages/shared/run NAME"),
-            (["nothing"], 2, "usage: stages/shared/run NAME"),
-            (["train"], 1, "no environment with spikejoule was found"),
+            ("nothing", "usage: stages/shared/run NAME"),
+            ("train", "no environment with spikejoule was found"),
         ],
     )
-    def test_what_cannot_be_run(
-        self, workspace: Path, arguments: list[str], status: int, words: str
-    ) -> None:
-        done = run(["stages/shared/run", *arguments], workspace, {"PATH": "/usr/bin:/bin"})
-        assert done.returncode == status
+    def test_what_cannot_be_run(self, workspace: Path, stage: str, words: str) -> None:
+        done = run(["stages/shared/run", stage], workspace, {"PATH": "/usr/bin:/bin"})
+        assert done.returncode != 0
         assert done.stderr.startswith(f"error: {words}")
 
 

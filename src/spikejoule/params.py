@@ -62,8 +62,13 @@ LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 WITHOUT_EFFECT = ("train.resume",)
 """Parameters that change neither results nor reports."""
 
-NOT_FOR_EVENTS = (*Augmentation.model_fields, "distillation")
-"""Parameters of training that ask for images."""
+NOT_FOR_EVENTS: Mapping[str, int] = {
+    **{f"train.{name}": 0 for name in Augmentation.model_fields},
+    "train.distillation": 0,
+    "data.crop_pixels": 0,
+    "data.average_pixels": 1,
+}
+"""Parameters that only images can have, by full key, with the value that samples of events need."""
 
 
 def _tuple_of_sizes(value: object) -> object:
@@ -76,7 +81,7 @@ def _layers_of_words(value: object) -> object:
     """Parse hidden layers from their words; in YAML ``400`` is a number."""
     if not isinstance(value, list | tuple):
         return value
-    words = [str(one) if type(one) is int else one for one in value]
+    words = [str(word) if type(word) is int else word for word in value]
     if not all(isinstance(word, str) for word in words):
         raise ValueError("words are needed")
     try:
@@ -188,8 +193,13 @@ class ModelParams(WidthSettings):
 
     def network_of(self, samples: tuple[int, ...], n_classes: int) -> Network:
         """The spiking network for samples of a shape; ParameterError if a layer does not fit."""
-        shape, hidden = self.shape_of(samples), self.hidden_layers
-        return Network.of_chain(shape, hidden, n_classes, self.chosen_neuron, self.quantisation)
+        return Network.of_chain(
+            self.shape_of(samples),
+            self.hidden_layers,
+            n_classes,
+            self.chosen_neuron,
+            self.quantisation,
+        )
 
     @property
     def n_layers(self) -> int:
@@ -276,46 +286,49 @@ class Params(ParameterSection):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
-        problem = self._problem()
+        problem = self._problem_of_network() or self._problem_of_samples()
         if problem:
             raise refused(problem)
-        return self
-
-    def _problem(self) -> str:
-        """What is not allowed together, in a line; empty for nothing."""
-        given, encoder, train = self.samples_are, self.encode.encoder, self.train
-        penalty = train.penalty_problem(self.model.n_layers)
-        if penalty:
-            return _not_allowed("train", penalty, train)
-        neuron, integers = self.model.neuron, self.model.is_integer_chain
-        try:
-            choose_engine(train.engine, train.device, neuron, integers)
-        except ParameterError as error:
-            return f"train.engine: {shown(train.engine)} is not allowed, since {error}"
-        of_source = f"with data.source {self.data.source}, whose samples are {given}"
-        not_encoded = f"encode.encoding: '{self.encode.encoding}' is not allowed"
-        if encoder.takes != given:
-            allowed = ", ".join(name for name, one in ENCODERS.items() if one.takes == given)
-            return f"{not_encoded} {of_source}; allowed: {allowed}"
-        changed = [key for key in NOT_FOR_EVENTS if getattr(train, key)]
-        if given == "events" and changed:
-            value, zeros = getattr(train, changed[0]), (f"train.{key} 0" for key in changed)
-            return (
-                f"train.{changed[0]}: {shown(value)} is not allowed {of_source} that are neither "
-                f"augmented nor shown to a teacher; allowed: {', '.join(zeros)}"
-            )
-        if given == "events" and (self.data.crop_pixels or self.data.average_pixels > 1):
-            return (
-                f"data.crop_pixels, data.average_pixels: not allowed {of_source}; allowed: 0 and 1"
-            )
-        if self.model.quantisation and encoder.input_products is not None:
-            return f"{not_encoded} with model.weight_bits {self.model.weight_bits}: {NO_CURRENTS}"
-        measured, sample = self.measure_inference.n_samples, self.energy_report.figure_sample
+        measured = self.measure_inference.n_samples
+        sample = self.energy_report.figure_sample
         if measured is not None and sample >= measured:
-            return (
+            raise refused(
                 f"energy_report.figure_sample: {sample} is not allowed; allowed: below "
                 f"measure_inference.n_samples, which is {measured}"
             )
+        return self
+
+    def _problem_of_network(self) -> str:
+        """What does not go with the network, in a line; empty if nothing."""
+        train = self.train
+        penalty = train.penalty_problem(self.model.n_layers)
+        if penalty:
+            return _not_allowed("train", penalty, train)
+        try:
+            choose_engine(
+                train.engine, train.device, self.model.neuron, self.model.is_integer_chain
+            )
+        except ParameterError as error:
+            return f"train.engine: {shown(train.engine)} is not allowed, since {error}"
+        if self.model.quantisation and self.encode.encoder.input_products is not None:
+            return (
+                f"encode.encoding: '{self.encode.encoding}' is not allowed with "
+                f"model.weight_bits {self.model.weight_bits}: {NO_CURRENTS}"
+            )
+        return ""
+
+    def _problem_of_samples(self) -> str:
+        """What does not go with the samples, in a line; empty if nothing."""
+        samples = self.samples_are
+        source = f"is not allowed with data.source {self.data.source}, whose samples are {samples}"
+        if self.encode.encoder.takes != samples:
+            allowed = ", ".join(name for name, kind in ENCODERS.items() if kind.takes == samples)
+            return f"encode.encoding: '{self.encode.encoding}' {source}; allowed: {allowed}"
+        values = self.flattened()
+        changed = [key for key, needed in NOT_FOR_EVENTS.items() if values[key] != needed]
+        if samples == "events" and changed:
+            allowed = ", ".join(f"{key} {NOT_FOR_EVENTS[key]}" for key in changed)
+            return f"{changed[0]}: {shown(values[changed[0]])} {source}; allowed: {allowed}"
         return ""
 
     def flattened(self) -> Values:

@@ -115,7 +115,6 @@ FILE = ArrayFile(
     {
         "counts": Array("int64", ("N", "L"), low=0, high=9),
         "names": Array("U", ("L",)),
-        "weights": Array("f", (2, "*")),
         "per_*": Array("u", ("N",)),
     },
     lambda arrays: "" if arrays["counts"].sum() == arrays["per_sample"].sum() else "sums differ",
@@ -128,7 +127,6 @@ FILE = ArrayFile(
         (lambda a: a.pop("names"), "'names' is missing"),
         (lambda a: a.update(counts=a["counts"].astype(np.int32)), "must have the type 'int64'"),
         (lambda a: a.update(counts=a["counts"] * 9), "holds 36, but must be at most 9"),
-        (lambda a: a.update(weights=a["weights"] * np.nan), "not finite"),
         (lambda a: a.update(per_more=a["per_sample"][:2]), "N is 3"),
         (lambda a: a.update(per_sample=a["per_sample"][::-1] * 2), "sums differ"),
     ],
@@ -139,7 +137,6 @@ def test_arrays_that_break_the_schema_are_neither_written_nor_read(
     arrays: dict[str, Any] = {
         "counts": np.array([[1, 2], [3, 0], [0, 4]]),
         "names": np.array(["input", "output"]),
-        "weights": np.ones((2, 5), dtype=np.float32),
         "per_sample": np.array([3, 3, 4], dtype=np.uint16),
     }
     FILE.write(tmp_path / "good.npz", arrays)

@@ -106,9 +106,8 @@ def test_what_breaks_the_format_is_refused(
     tmp_path: Path, name: str, array: np.ndarray, problem: str
 ) -> None:
     write_npz(tmp_path / "a.npz", EVENT_SAMPLES_SCHEMA, arrays() | {name: array})
-    with pytest.raises(ArtifactError, match=problem) as error:
+    with pytest.raises(ArtifactError, match=f"a.npz: .*{problem}"):
         open_event_file(tmp_path / "a.npz")
-    assert "a.npz" in str(error.value)
 
 
 def test_a_unit_too_many_and_a_changed_byte_are_found(tmp_path: Path) -> None:
