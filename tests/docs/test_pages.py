@@ -20,7 +20,7 @@ import pytest
 
 from tests.tools.pages import Block, blocks_of, write_block
 from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, run
-from tests.tools.recorded_project import Project, build_environment
+from tests.tools.recorded_project import Project
 from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, running
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -107,7 +107,6 @@ def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
     """A reader with a copy of the project, whose environment is built already."""
     folder = tmp_path / "spikejoule"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
-    build_environment(folder, "plots")
     port = free_port()
     variables = {
         "PYTHONPATH": f"{folder / 'src'}:{folder}",

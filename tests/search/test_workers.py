@@ -20,7 +20,8 @@ from spikejoule.core.provenance import file_digest  # noqa: E402
 from spikejoule.core.store import read_csv  # noqa: E402
 from spikejoule.data.images import Dataset  # noqa: E402
 from spikejoule.search.study import by_state  # noqa: E402
-from tests.tools.finished_project import call, finish_project, isolate, path_of  # noqa: E402
+from stages.shared.common import run_stage  # noqa: E402
+from tests.tools.finished_project import finish_project, isolate, path_of  # noqa: E402
 from tests.tools.pipeline_tools import (  # noqa: E402
     clean_environment,
     set_parameters,
@@ -112,7 +113,7 @@ def check_commands(small: Search, printed: str) -> None:
         settings = [word for word in shlex.split(row["command"])[3:] if word != "-S"]
         set_parameters(small.folder, dict(setting.split("=", 1) for setting in settings))
         for stage in ("encode", "train"):  # none has a teacher
-            assert call(stage) == 0
+            assert run_stage(stage) == 0
         assert file_digest(path_of("trained"), "sha256") == row["trained_sha256"]
 
 

@@ -27,8 +27,9 @@ from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.trained import load_trained
 from spikejoule.nir.writing import metadata_of
 from spikejoule.params import Params, load_params
+from stages.shared.common import run_stage
 from tests import naive
-from tests.tools.finished_project import call, finish_project
+from tests.tools.finished_project import finish_project
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 
 Combination = dict[str, Any]
@@ -163,7 +164,7 @@ def test_the_whole_pipeline_runs_in_integers(
     chosen = {"model.weight_bits": 4, "model.state_bits": 16, "model.decay": 1.0}
     set_parameters(copied, chosen | {"train.pruned_fraction": 0.5, "train.prune_start": 0.0})
     for stage in ("train", "measure_inference", "evaluate", "energy_report"):
-        assert call(stage) == 0, capsys.readouterr().err
+        assert run_stage(stage) == 0, capsys.readouterr().err
     check_the_integers({name: Path(path) for name, path in artifact_paths(copied).items()}, 4)
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from spikejoule.cli import main as spikejoule
-from tests.tools.finished_project import call, content_of, inputs_and_outputs, path_of
+from stages.shared.common import run_stage
+from tests.tools.finished_project import content_of, inputs_and_outputs, path_of
 from tests.tools.hostile import MARK, Pickled
 from tests.tools.pipeline_tools import REPOSITORY, STAGES, artifact_paths
 
@@ -52,7 +53,7 @@ def run(reader: str) -> int | str:
     """The exit status of a stage or a command, or the end of its traceback."""
     try:
         if reader in STAGES:
-            return call(reader)
+            return run_stage(reader)
         paths = artifact_paths(Path())
         return spikejoule([word.format(**paths) for word in COMMANDS[reader]])
     except Exception as error:

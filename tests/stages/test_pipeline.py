@@ -28,7 +28,7 @@ from tests.tools.pipeline_tools import (
     run,
     stages_that_ran,
 )
-from tests.tools.recorded_project import PARAMETERS, Project, with_environment
+from tests.tools.recorded_project import PARAMETERS, Project, build_environment
 
 pytestmark = [
     pytest.mark.slow,
@@ -218,7 +218,8 @@ def test_a_second_clone_gives_the_same_bytes_but_for_clocks(
     assert "VIRTUAL_ENV" not in environment
     assert str(Path(sys.executable).parent) not in environment["PATH"].split(":")
     clone_of_working_tree(repository, tmp_path / "clone", environment, PARAMETERS)
-    second = Clone(with_environment(tmp_path / "clone"), environment)
+    second = Clone(tmp_path / "clone", environment)
+    build_environment(second.folder)
     command = [".venv/bin/dvc", "exp", "run", "--name", "another"]
     assert stages_that_ran(run(command, second.folder, environment)) == list(STAGES)
     paths = artifact_paths(first.folder)

@@ -25,7 +25,8 @@ from spikejoule.encoding.events import load_events, save_events
 from spikejoule.evaluation.inference import load_inference_events
 from spikejoule.training.teacher import TEACHER
 from stages.publish import other_data_of_commit
-from tests.tools.finished_project import N_TEST, call, content_of, inputs_and_outputs, path_of
+from stages.shared.common import run_stage
+from tests.tools.finished_project import N_TEST, content_of, inputs_and_outputs, path_of
 from tests.tools.pipeline_tools import (
     artifact_paths,
     clean_environment,
@@ -52,7 +53,7 @@ def refusal(stage: str, project: Path, capsys: pytest.CaptureFixture[str]) -> li
                 (project / paths[name]).unlink(missing_ok=True)
         before = content_of(project)
         capsys.readouterr()
-        assert call(stage) == 1
+        assert run_stage(stage) == 1
         captured = capsys.readouterr()
         assert content_of(project) == before, "files were written or removed"
         lines = captured.err.splitlines()
@@ -96,7 +97,7 @@ def other_architecture() -> None:
 
 def other_events() -> None:
     set_parameters(Path(), {"seed": 7})
-    assert call("encode") == 0
+    assert run_stage("encode") == 0
 
 
 def other_parameters(**values: Any) -> Callable[[], None]:
@@ -175,7 +176,7 @@ def test_all_test_images_run_and_the_first_are_counted(
     asked: object, warns: bool, project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_parameters(project, {"measure_inference.n_samples": asked})
-    assert call("measure_inference") == 0
+    assert run_stage("measure_inference") == 0
     assert (f"4,096, but there are {N_TEST} test samples" in caplog.text) == warns
     output = load_inference_events(path_of("inference_events"))["output"]
     assert output.n_samples == N_TEST
@@ -189,7 +190,7 @@ def test_a_teacher_is_the_network_of_equal_size_and_trained_where_one_is_needed(
 ) -> None:
     assert TEACHER.read(path_of("teacher")) == {}
     set_parameters(project, {"train.distillation": 0.5})
-    assert call("teacher") == 0
+    assert run_stage("teacher") == 0
     teacher = TEACHER.read(path_of("teacher"))
     assert teacher
     with np.load(path_of("baseline"), allow_pickle=False) as archive:

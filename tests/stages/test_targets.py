@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.pipeline_tools import commit, git, run
-from tests.tools.recorded_project import Project, build_environment
+from tests.tools.recorded_project import Project
 from tests.tools.services import WITHOUT_JOBS, answers, free_port, running
 
 pytestmark = [
@@ -70,7 +70,6 @@ def project(
     """A project in which `make repro` has run, with a search of one short trial."""
     folder = tmp_path_factory.mktemp("targets") / "a project"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
-    build_environment(folder, "dev", "docs", "plots", "search")
     environment = {**recorded_project.environment, **NO_NETWORK, **WITHOUT_JOBS}
     search = folder / "search.yaml"
     text = search.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
-"""The command line, called in the tests' own process."""
+"""A command line, called in the tests' own process."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ from spikejoule.cli import main
 
 
 class Cli:
-    """`spikejoule` with some arguments: what it prints, or how it fails."""
+    """A command with some arguments: what it prints, or how it fails."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, capsys: pytest.CaptureFixture[str], command: Callable[[list[str]], int] = main
+    ) -> None:
         self._capsys = capsys
+        self._command = command
 
     def text(self, *arguments: str | int | Path) -> str:
-        assert main([str(one) for one in arguments]) == 0
+        assert self._command([str(word) for word in arguments]) == 0
         return self._capsys.readouterr().out
 
     def json(self, *arguments: str | int | Path) -> Any:
@@ -24,12 +28,12 @@ class Cli:
 
     def refusal(self, *arguments: str | int | Path) -> str:
         """The one line of an error."""
-        assert main([str(one) for one in arguments]) == 1
-        said = self._capsys.readouterr()
-        assert said.out == ""
-        assert said.err.startswith("error: ")
-        assert said.err.count("\n") == 1
-        return said.err
+        assert self._command([str(word) for word in arguments]) == 1
+        printed = self._capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("error: ")
+        assert printed.err.count("\n") == 1
+        return printed.err
 
 
 @pytest.fixture

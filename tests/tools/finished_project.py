@@ -92,7 +92,7 @@ def finish_project(
         for name in STAGES[1 : STAGES.index(last) + 1]:
             if name == "publish":
                 write_lock(folder)
-            assert call(name) == 0, name
+            assert run_stage(name) == 0, name
 
 
 def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -102,11 +102,6 @@ def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
     names = ("DVC_ROOT", "MNIST_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
     for variable in names:
         patch.delenv(variable, raising=False)
-
-
-def call(stage: str) -> int:
-    """Run a stage as DVC does, on the files of the working directory."""
-    return run_stage(stage)
 
 
 def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from filelock import FileLock
 
 from spikejoule.tracking.child_runs import is_child
 from tests.tools.made_once import made_once
@@ -48,9 +47,7 @@ class Project:
     def client(self) -> "MlflowClient":
         from mlflow import MlflowClient
 
-        # While the pipeline creates the database, nobody else may.
-        with FileLock(self.folder / "mlflow.db.lock"):
-            return MlflowClient(tracking_uri=self.tracking_uri)
+        return MlflowClient(tracking_uri=self.tracking_uri)
 
     def dvc(self, *arguments: str) -> str:
         return dvc(self.folder, self.environment, *arguments)
@@ -60,22 +57,14 @@ class Project:
 
     def all_runs(self) -> list[Any]:
         """The runs in the project's store without child runs, the oldest first."""
-        if not (self.folder / "mlflow.db").exists():
-            return []
-        client = self.client
-        experiment = client.get_experiment_by_name("spikejoule")
-        if experiment is None:
-            return []
-        order = ["attributes.start_time"]
-        found = client.search_runs([experiment.experiment_id], order_by=order)
-        return [run for run in found if not is_child(run)]
+        return runs_of(self.client)
 
     def runs(self) -> dict[str, Any]:
         """Name -> run; no name may be there twice."""
-        found = self.all_runs()
-        runs = {run.info.run_name: run for run in found}
-        assert len(runs) == len(found)
-        return runs
+        everything = self.all_runs()
+        by_name = {run.info.run_name: run for run in everything}
+        assert len(by_name) == len(everything)
+        return by_name
 
     def copy_to(self, folder: Path) -> Path:
         """Copy the project and its cache, without its store, to `folder`; returns that."""
@@ -83,6 +72,15 @@ class Project:
         shutil.copytree(self.folder, folder, symlinks=True, ignore=aside)
         shutil.rmtree(folder / ".dvc" / "tmp")
         return folder
+
+
+def runs_of(client: "MlflowClient") -> list[Any]:
+    """The runs of the experiment `spikejoule` without child runs, the oldest first."""
+    experiment = client.get_experiment_by_name("spikejoule")
+    assert experiment is not None
+    order = ["attributes.start_time"]
+    everything = client.search_runs([experiment.experiment_id], order_by=order)
+    return [run for run in everything if not is_child(run)]
 
 
 @pytest.fixture(scope="session")
@@ -99,28 +97,20 @@ def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory)
     # MLflow keeps absolute addresses: the files of all copies' runs are where the original's are.
     shutil.rmtree(folder / "mlartifacts")
     (folder / "mlartifacts").symlink_to(original / "a project" / "mlartifacts")
+    build_environment(folder)
     output = (original / "output").read_text(encoding="utf-8")
-    return Project(with_environment(folder), clean_environment(folder.parent), output)
+    return Project(folder, clean_environment(folder.parent), output)
 
 
-def with_environment(folder: Path) -> Path:
-    """Put the environment of these tests where the Makefile would have built it; the folder."""
-    (folder / ".venv").symlink_to(sys.prefix)
-    with (folder / ".git" / "info" / "exclude").open("a", encoding="utf-8") as stream:
-        stream.write("/.venv\n")
-    return folder
-
-
-def build_environment(folder: Path, *extras: str) -> None:
-    """Put an environment there that make takes for its own, with some extras installed."""
+def build_environment(folder: Path) -> None:
+    """Put the environment of these tests where make takes it for its own, with every extra."""
     environment = folder / ".venv"
-    environment.unlink(missing_ok=True)
     environment.mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
         (environment / part).symlink_to(Path(sys.prefix) / part)
     # Newer than what make compares it with: nothing is installed.
-    for built in (".installed", *(f".installed-{extra}" for extra in extras)):
-        (environment / built).touch()
+    for extra in ("", "-dev", "-docs", "-plots", "-search"):
+        (environment / f".installed{extra}").touch()
 
 
 def run_pipeline(repository: Path, folder: Path) -> str:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from spikejoule.tracking.child_runs import is_child
 from tests.tools.pipeline_tools import COMMAND_SECONDS, artifact_paths, dvc, git
 from tests.tools.pipeline_tools import run as run_command
-from tests.tools.recorded_project import Project
+from tests.tools.recorded_project import Project, runs_of
 from tests.tools.services import SHARED, PostgreSQL, S3Store, mlflow_server
 
 pytestmark = SHARED
@@ -27,14 +26,6 @@ EXPERIMENTS = {
 # DVC waits three seconds for the lock that another holds while it begins; a busy machine takes
 # longer.
 LOCKED_TRIES = 10
-
-
-def runs_of(tracking_uri: str) -> list[Any]:
-    client = MlflowClient(tracking_uri=tracking_uri)
-    experiment = client.get_experiment_by_name("spikejoule")
-    if experiment is None:
-        return []
-    return [run for run in client.search_runs([experiment.experiment_id]) if not is_child(run)]
 
 
 def assert_equal_artifacts(project: Project, tracking_uri: str, run: Any, folder: Path) -> None:
@@ -58,7 +49,7 @@ def test_two_experiments_at_once_have_one_complete_run_each(
     folder = tmp_path / "a project"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
     project = replace(recorded_project, folder=folder)
-    before = len(runs_of(project.tracking_uri))
+    before = len(project.all_runs())
 
     def run_on(server: str, name: str) -> None:
         for _ in range(LOCKED_TRIES):
@@ -83,7 +74,8 @@ def test_two_experiments_at_once_have_one_complete_run_each(
     with mlflow_server(arguments, environment, tmp_path) as server:
         with ThreadPoolExecutor() as pool:
             list(pool.map(run_on, [server] * len(EXPERIMENTS), EXPERIMENTS))
-        runs, client = runs_of(server), MlflowClient(tracking_uri=server)
+        client = MlflowClient(tracking_uri=server)
+        runs = runs_of(client)
         assert sorted(run.info.run_name for run in runs) == sorted(EXPERIMENTS)
         for run in runs:
             name = run.info.run_name
@@ -99,7 +91,7 @@ def test_two_experiments_at_once_have_one_complete_run_each(
     git(folder, project.environment, "checkout", "-q", "--", ".")
     dvc(folder, project.environment, "checkout")
     # The project's own store is left alone.
-    assert len(runs_of(project.tracking_uri)) == before
+    assert len(project.all_runs()) == before
     assert git(folder, project.environment, "status", "--porcelain") == ""
 
 
@@ -122,7 +114,7 @@ def test_a_database_without_a_server_is_enough(
     }
     program = Path(sys.executable).with_name("spikejoule")
     said = [run_command([program, "publish"], folder, environment) for _ in range(2)]
-    (published,) = runs_of(database)
+    (published,) = runs_of(MlflowClient(tracking_uri=database))
     assert published.info.status == "FINISHED"
     assert published.info.artifact_uri.startswith(f"{bucket}/")
     assert postgresql.password not in "".join(said)

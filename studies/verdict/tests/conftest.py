@@ -6,33 +6,15 @@ from pathlib import Path
 import pytest
 
 from studies.verdict.__main__ import main
+from tests.tools.cli import Cli
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 from tests.tools.recorded import project_folder
 
 
-class Study:
-    """`python -m studies.verdict judge` with some arguments: what it prints, or how it fails."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def text(self, *arguments: str | Path) -> str:
-        assert main(["judge", *map(str, arguments)]) == 0
-        return self._capsys.readouterr().out
-
-    def refusal(self, *arguments: str | Path) -> str:
-        """The one line of an error."""
-        assert main(["judge", *map(str, arguments)]) == 1
-        said = self._capsys.readouterr()
-        assert said.out == ""
-        assert said.err.startswith("error: ")
-        assert said.err.count("\n") == 1
-        return said.err
-
-
 @pytest.fixture
-def study(capsys: pytest.CaptureFixture[str]) -> Study:
-    return Study(capsys)
+def study(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """`python -m studies.verdict judge` with some arguments."""
+    return Cli(capsys, lambda arguments: main(["judge", *arguments]))
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.params import load_params
 from studies.verdict.networks import NetworkTable, RecordedNetwork
-from studies.verdict.tests.conftest import Study
 from studies.verdict.tests.runs import record_networks
 from tests.energy.test_verdict import variant
+from tests.tools.cli import Cli
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 from tests.tools.without_torch import needs_torch
 
@@ -78,7 +78,7 @@ def graph(seed: int) -> nir.NIRGraph:
     return nir.NIRGraph.from_list(*parts)
 
 
-def judged(project: Path, study: Study, *arguments: str | Path) -> list[RecordedNetwork]:
+def judged(project: Path, study: Cli, *arguments: str | Path) -> list[RecordedNetwork]:
     """The networks that are judged with some arguments."""
     file = project / "networks.csv"
     study.text(project, "--networks", file, "--table", project / "verdict.csv", *arguments)
@@ -86,7 +86,7 @@ def judged(project: Path, study: Study, *arguments: str | Path) -> list[Recorded
 
 
 def test_a_graph_is_judged_among_the_recorded_networks(
-    images: tuple[Path, Dataset], study: Study, tmp_path: Path
+    images: tuple[Path, Dataset], study: Cli, tmp_path: Path
 ) -> None:
     project, dataset = images
     files = [tmp_path / f"theirs-{seed}.nir" for seed in (1, 2)]
@@ -126,7 +126,7 @@ def test_a_graph_is_judged_among_the_recorded_networks(
 
 @pytest.mark.parametrize(("name", "n_judging"), [("ann", 0), ("integers", 1)])
 def test_a_conventional_network_of_torch(
-    images: tuple[Path, Dataset], study: Study, tmp_path: Path, name: str, n_judging: int
+    images: tuple[Path, Dataset], study: Cli, tmp_path: Path, name: str, n_judging: int
 ) -> None:
     project, _ = images
     (tmp_path / "mine.py").write_text(MODULES)
@@ -143,7 +143,7 @@ def test_a_conventional_network_of_torch(
 
 
 def test_what_its_words_and_its_pixels_take(
-    images: tuple[Path, Dataset], study: Study, tmp_path: Path
+    images: tuple[Path, Dataset], study: Cli, tmp_path: Path
 ) -> None:
     """Sums of 16 bits take less than of 32; means of squares of pixels are made, and charged."""
     project, _ = images
@@ -257,7 +257,7 @@ functions = narrow(InFunctions())
 
 @pytest.mark.parametrize("name", ["integers", "floats", "functions"])
 def test_the_projects_own_integers_as_a_module_of_torch(
-    images: tuple[Path, Dataset], study: Study, tmp_path: Path, name: str
+    images: tuple[Path, Dataset], study: Cli, tmp_path: Path, name: str
 ) -> None:
     """The same accuracies, scores that tie among them, and the same energy at every price."""
     project, dataset = images
@@ -294,7 +294,7 @@ def test_the_projects_own_integers_as_a_module_of_torch(
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_spiking_network_of_torch(
-    images: tuple[Path, Dataset], study: Study, tmp_path: Path
+    images: tuple[Path, Dataset], study: Cli, tmp_path: Path
 ) -> None:
     pytest.importorskip("snntorch")
     project, _ = images
@@ -309,7 +309,7 @@ def test_a_spiking_network_of_torch(
     assert theirs.energy("lemaire-complete")
 
 
-def test_refusals(images: tuple[Path, Dataset], study: Study, tmp_path: Path) -> None:
+def test_refusals(images: tuple[Path, Dataset], study: Cli, tmp_path: Path) -> None:
     project, dataset = images
     (tmp_path / "mine.py").write_text("x = 1\n")
     (tmp_path / "first.py").write_text(FIRST_LAYER_IN_INTEGERS)

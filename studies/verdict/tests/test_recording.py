@@ -14,8 +14,8 @@ from spikejoule.energy.ledger import Variant
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from studies.verdict.networks import NetworkTable, RecordedNetwork, recorded_table
 from studies.verdict.recording import Networks, Reader, beside_table
-from studies.verdict.tests.conftest import Study
 from studies.verdict.tests.runs import LARGE, SMALL, networks, record_networks
+from tests.tools.cli import Cli
 from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.recorded import store_of
 
@@ -35,7 +35,7 @@ def found_in(project: Path) -> Networks:
     return beside_table(reader.networks(comparable), (), comparable.data_source)
 
 
-def written(study: Study, project: Path, *options: str | Path) -> Sequence[RecordedNetwork]:
+def written(study: Cli, project: Path, *options: str | Path) -> Sequence[RecordedNetwork]:
     """The networks that a command judges."""
     file = project / "judged.csv"
     study.text(project, "--networks", file, *options)
@@ -82,7 +82,7 @@ def test_networks_that_differ_in_the_seed_alone_are_one_configuration(project: P
     assert (large.train_seconds, large.processor_seconds) == (15, 16)
 
 
-def test_from_the_store_to_the_tables(project: Path, study: Study) -> None:
+def test_from_the_store_to_the_tables(project: Path, study: Cli) -> None:
     for seed in range(42, 47):
         record_networks(project, f"lean-{seed}", networks(seed, large=True), seed)
     unmarked: list[Variant] = [replace(one, weights_sha256="") for one in networks(1)]
@@ -113,7 +113,7 @@ def test_from_the_store_to_the_tables(project: Path, study: Study) -> None:
     assert "1 that recorded no counted networks" in text
 
 
-def test_networks_of_a_lost_store_are_judged_from_their_table(project: Path, study: Study) -> None:
+def test_networks_of_a_lost_store_are_judged_from_their_table(project: Path, study: Cli) -> None:
     file = project / "networks.csv"
     for seed in (42, 43):
         record_networks(project, f"lost-{seed}", networks(seed), seed)
@@ -135,7 +135,7 @@ def test_networks_of_a_lost_store_are_judged_from_their_table(project: Path, stu
 
 
 def test_the_recorded_networks_of_the_same_data_are_beside_the_runs(
-    project: Path, study: Study
+    project: Path, study: Cli
 ) -> None:
     elsewhere = Path(shutil.copytree(project, project.parent / "elsewhere"))
     record_networks(elsewhere, "theirs", networks(42), 42)
@@ -157,7 +157,7 @@ def test_the_recorded_networks_of_the_same_data_are_beside_the_runs(
     assert "Left out: 2 recorded networks, counted on mnist instead of mnist5k." in said
 
 
-def test_without_networks_and_with_damaged_ones(project: Path, study: Study) -> None:
+def test_without_networks_and_with_damaged_ones(project: Path, study: Cli) -> None:
     record_networks(project, "before", ())
     said = study.text(project)
     assert said.startswith("No verdict: 0 networks are recorded, and both sides need some.\n")
