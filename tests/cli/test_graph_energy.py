@@ -17,7 +17,6 @@ from spikejoule.nir.writing import nir_graph, write_nir
 from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.cli import Cli
 from tests.tools.examples import trained_network, write_example
-from tests.tools.moving_digits import stamped
 
 SAID = ("--dt", str(DT), "--reset", "zero", "--threshold", "ge")
 
@@ -86,18 +85,21 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
 LABELS = np.array([0, 1, 2, 3, 0, 1])
 
 
-def clicks(folder: Path, samples: EventSamples, sizes: tuple[int, ...], **how: int) -> Path:
-    """An event file of spoken clicks."""
+def clicks(folder: Path, spikes: EventList, sizes: tuple[int, ...], **how: int) -> Path:
+    """An event file of spoken clicks: spikes of steps of 500 us, at the time the step begins."""
     setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), sizes, 5000)
+    steps = spikes.row_of_each_event() % spikes.n_steps
+    times = (500 * steps).astype(np.uint32)
+    samples = EventSamples(times, spikes.sources, spikes.offsets[:: spikes.n_steps].copy())
     write_event_file(folder / "clicks.npz", setting, [EventBlock(samples, LABELS)], **how)
-    return folder / "clicks.npz"  # fmt: skip
+    return folder / "clicks.npz"
 
 
 def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: Cli) -> None:
     """Ten steps of 500 us; the samples for training are left out."""
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
-    path = clicks(tmp_path, stamped(spikes, 500), sizes=(2, 3), n_train=2)
+    path = clicks(tmp_path, spikes, sizes=(2, 3), n_train=2)
     given = (graph, "--events", path, *SAID, "--step-us", 500)
     found = cli.json("energy", *given)
     assert found["inputs"]["n_images"] == 4
@@ -161,7 +163,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
     """On the same samples, as their mean over time; what is said of both comes first."""
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
-    path = clicks(tmp_path, stamped(spikes, 500), sizes=(2, 3))
+    path = clicks(tmp_path, spikes, sizes=(2, 3))
     (tmp_path / "mine.py").write_text(ANN, encoding="utf-8")
     given = ("energy", graph, "--events", path, *SAID, "--step-us", 500)
     found = cli.json(*given, "--against", f"{tmp_path / 'mine.py'}:ann")
@@ -176,7 +178,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
 def test_what_is_no_conventional_network(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
-    path = clicks(tmp_path, stamped(spikes, 500), sizes=(2, 3))
+    path = clicks(tmp_path, spikes, sizes=(2, 3))
     mine = tmp_path / "mine.py"
     mine.write_text(ANN, encoding="utf-8")
     given = ("energy", graph, "--events", path, *SAID, "--step-us", 500, "--against")

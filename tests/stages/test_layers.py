@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import read_complete
@@ -18,8 +17,8 @@ from spikejoule.tracking.publishing import build_run_record
 from tests.stages.test_other_data import percent, run_pipeline
 from tests.tools.committed import committed_params
 from tests.tools.counted import count_of
-from tests.tools.moving_digits import STEPS, write_moving_digits
-from tests.tools.pipeline_tools import artifact_paths
+from tests.tools.finished_project import make_project, run_stages
+from tests.tools.pipeline_tools import STAGES, artifact_paths
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
@@ -40,20 +39,22 @@ MISMATCHES_ALLOWED = 1e-4
     ],
 )
 def test_any_layers(
-    words: list[str],
-    sizes: str,
-    bits: int,
-    tmp_path: Path,
-    repository: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    words: list[str], sizes: str, bits: int, tmp_path: Path, repository: Path
 ) -> None:
     paths = run_pipeline(
-        tmp_path, repository, monkeypatch,
-        model__layers=words, model__reset="subtract", encode__encoding="latency",
-        data__source="mnist5k", train__max_epochs=2, train__batch_size=64, train__engine="auto",
-        model__weight_bits=bits, train__pruned_fraction=0.0 if bits == 32 else 0.3,
+        repository,
+        tmp_path / "project",
+        model__layers=words,
+        model__reset="subtract",
+        model__weight_bits=bits,
+        encode__encoding="latency",
+        data__source="mnist5k",
+        train__max_epochs=2,
+        train__batch_size=64,
+        train__engine="auto",
+        train__pruned_fraction=0.0 if bits == 32 else 0.3,
         train__prune_start=0.0,
-    )  # fmt: skip
+    )
     assert percent(paths) > 50
     network, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
     assert network.network == complete.network
@@ -86,34 +87,15 @@ def test_any_layers(
             assert found == pytest.approx(counted.sum(), rel=0.001), name
 
 
-@pytest.mark.slow
-def test_moving_digits_need_memory(
-    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_moving_digits(tmp_path / "digits.npz", 800, 200)
-    found = {
-        words: percent(
-            run_pipeline(
-                tmp_path, repository, monkeypatch,
-                data__source="events", data__files="digits.npz", encode__encoding="none",
-                encode__window_ms=float(STEPS), encode__time_window=STEPS, model__decay=0.0,
-                model__layers=list(words), train__engine="auto", train__max_epochs=8,
-            )
-        )
-        for words in (("6c3", "32"), ("6c3", "32r"))
-    }  # fmt: skip
-    assert found["6c3", "32"] < 80
-    assert found["6c3", "32r"] > 95
-
-
 def test_layers_that_do_not_fit_the_samples_are_refused_before_any_training(
-    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ParameterError, match="the layer 12c5g2 has 2 groups"):
-        run_pipeline(
-            tmp_path, repository, monkeypatch, data__source="mnist5k", model__layers=["12c5g2"]
-        )
-    assert not (tmp_path / artifact_paths(repository)["baseline"]).exists()
+    folder = tmp_path / "project"
+    make_project(repository, folder, {"data.source": "mnist5k", "model.layers": "[12c5g2]"})
+    with pytest.raises(AssertionError, match="baseline"):
+        run_stages(folder, STAGES)
+    assert "the layer 12c5g2 has 2 groups" in capsys.readouterr().err
+    assert not (folder / artifact_paths(repository)["baseline"]).exists()
 
 
 def test_layers_decide_a_result() -> None:

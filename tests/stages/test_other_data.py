@@ -8,53 +8,38 @@ import pytest
 
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.data.sources.shd import Shd
-from spikejoule.params import parse_params
 from tests.tools import sensor_files
-from tests.tools.committed import committed_params
-from tests.tools.pipeline_tools import artifact_paths
+from tests.tools.finished_project import make_project, run_stages
+from tests.tools.pipeline_tools import STAGES, artifact_paths
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
 
-STAGES = (
-    "prepare", "encode", "baseline", "train", "measure_inference", "evaluate", "energy_report",
-)  # fmt: skip
-SMALL: dict[str, dict[str, Any]] = {
-    "data": {"validation_size": 0.25},
-    "encode": {"time_window": 10},
-    "model": {"hidden": 30, "threshold": 0.5},
-    "train": {
-        "engine": "dense", "batch_size": 20, "lr": 0.01, "max_epochs": 5, "shift_pixels": 0,
-        "rotate_degrees": 0.0, "scale_fraction": 0.0, "resume": False,
-    },
-    "baseline": {"family_hidden": []},
-    "measure_inference": {"n_samples": 60},
-    "energy_report": {"bootstrap_samples": 100},
-}  # fmt: skip
+SMALL = {
+    "data.validation_size": 0.25,
+    "encode.time_window": 10,
+    "model.hidden": 30,
+    "model.threshold": 0.5,
+    "train.engine": "dense",
+    "train.batch_size": 20,
+    "train.lr": 0.01,
+    "train.max_epochs": 5,
+    "train.shift_pixels": 0,
+    "train.rotate_degrees": 0.0,
+    "train.scale_fraction": 0.0,
+    "train.resume": False,
+    "baseline.family_hidden": [],
+    "measure_inference.n_samples": 60,
+    "energy_report.bootstrap_samples": 100,
+}
 
 
-def run_pipeline(
-    folder: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, **chosen: Any
-) -> dict[str, Path]:
-    """All stages but the last, in a folder; the keys of `chosen` are `section__key`."""
-    import importlib
-
-    monkeypatch.chdir(folder)
-    content = committed_params().model_dump(mode="json")
-    for section, values in SMALL.items():
-        content[section] |= values
-    for key, value in chosen.items():
-        section, _, name = key.partition("__")
-        content[section][name] = value
-    params = parse_params(content)
-    own = {"hardware"}
-    paths = {
-        name: (repository if name in own else folder) / path
-        for name, path in artifact_paths(repository).items()
-    }
-    for stage in STAGES:
-        importlib.import_module(f"stages.{stage}").main(paths, params)
-    return paths
+def run_pipeline(repository: Path, folder: Path, **chosen: Any) -> dict[str, Path]:
+    """Run all stages but the last in `folder`; the keys of `chosen` are `section__key`."""
+    parameters = {key.replace("__", "."): value for key, value in chosen.items()}
+    make_project(repository, folder, SMALL | parameters)
+    run_stages(folder, STAGES[:-1])
+    return {name: folder / path for name, path in artifact_paths(folder).items()}
 
 
 def percent(paths: dict[str, Path]) -> float:
@@ -62,13 +47,16 @@ def percent(paths: dict[str, Path]) -> float:
 
 
 def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = tmp_path / ".cache" / "n_mnist"
+    cache = tmp_path / "project" / ".cache" / "n_mnist"
     sensor_files.write_n_mnist(cache, 160, 60)
     sensor_files.keep(cache, NMnist, monkeypatch)
     paths = run_pipeline(
-        tmp_path, repository, monkeypatch,
-        data__source="n_mnist", encode__encoding="none", encode__window_ms=200.0,
-    )  # fmt: skip
+        repository,
+        tmp_path / "project",
+        data__source="n_mnist",
+        encode__encoding="none",
+        encode__window_ms=200.0,
+    )
     assert percent(paths) > 60
     figures = json.loads(paths["encode_metrics"].read_text())["test"]
     given = sum(
@@ -85,11 +73,14 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.slow
 def test_shd(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = tmp_path / ".cache" / "shd"
+    cache = tmp_path / "project" / ".cache" / "shd"
     sensor_files.write_shd(cache, 320, 100)
     sensor_files.keep(cache, Shd, monkeypatch)
     paths = run_pipeline(
-        tmp_path, repository, monkeypatch,
-        data__source="shd", encode__encoding="none", encode__window_ms=1000.0,
-    )  # fmt: skip
+        repository,
+        tmp_path / "project",
+        data__source="shd",
+        encode__encoding="none",
+        encode__window_ms=1000.0,
+    )
     assert percent(paths) > 60

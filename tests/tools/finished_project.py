@@ -1,7 +1,7 @@
 """A project in which every stage has run on few digits; stages called in the tests' own process."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,15 +68,8 @@ def finish_project(
 
     `parameters`, by full key, are set beside `PARAMETERS`.
     """
-    folder.mkdir()
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
-        shutil.copy(repository / name, folder)
-    (folder / "params.yaml").write_text(params_text(), encoding="utf-8")
-    set_parameters(folder, PARAMETERS | dict(parameters or {}))
+    make_project(repository, folder, PARAMETERS | dict(parameters or {}))
     paths = artifact_paths(repository)
-    for name in GIVEN:
-        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repository / paths[name], folder / paths[name])
     splits = {
         "train": mnist5k.train.select(slice(N_TRAIN)),
         "validation": mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION)),
@@ -87,9 +80,27 @@ def finish_project(
     dataset = replace(mnist5k, test=splits["test"])
     described = describe(dataset, splits["train"], splits["validation"], False)
     described.write(folder / paths["data_metrics"])
+    run_stages(folder, STAGES[1 : STAGES.index(last) + 1])
+
+
+def make_project(repository: Path, folder: Path, parameters: Mapping[str, Any]) -> None:
+    """Make `folder` a project in which no stage has run, with these parameters by full key."""
+    folder.mkdir(exist_ok=True)
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(repository / name, folder)
+    (folder / "params.yaml").write_text(params_text(), encoding="utf-8")
+    set_parameters(folder, parameters)
+    paths = artifact_paths(repository)
+    for name in GIVEN:
+        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / paths[name], folder / paths[name])
+
+
+def run_stages(folder: Path, stages: Sequence[str]) -> None:
+    """Run stages in the project in `folder`, one after the other."""
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch, folder)
-        for name in STAGES[1 : STAGES.index(last) + 1]:
+        for name in stages:
             if name == "publish":
                 write_lock(folder)
             assert run_stage(name) == 0, name
