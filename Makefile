@@ -81,9 +81,8 @@ contest: $(INSTALLED)  ## run both kinds of networks at equal accuracy, for `mak
 SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidden=100,200 \
     encode.time_window=20,40 train.max_epochs=30
 
-# `exp run --run-all` waits forever for a task that a killed worker left "Running". The first stop ends the
-# processes of that task; once they have ended, the next records that it failed. Each stop also leaves a message that would stop
-# the next worker after one task: it is removed.
+# A killed worker leaves its task "Running", for which DVC waits forever: the queue is stopped until DVC has recorded
+# that the task failed. Each stop leaves a message that would stop the next worker, too: it is removed.
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make seeds` (SWEEP=...)
 	@if $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle'; then \
 	    while $(BIN)/python -m dvc queue status | grep -q Running; do $(BIN)/python -m dvc queue stop --kill || exit 1; done; \

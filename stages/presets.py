@@ -6,7 +6,8 @@ Each is run by a plain DVC command, which is printed first and can be typed by h
     dvc exp run --temp -n NAME -S train.lr=0.001 -S seed=42
 
 The experiment is called NAME, or NAME-seed-43 for another seed than 42, and replaces one of that
-name. What experiments share is computed once, since DVC keeps the results of every stage.
+name, which stays if the new one fails. What experiments share is computed once, since DVC keeps the
+results of every stage.
 """
 
 import argparse
@@ -27,19 +28,16 @@ DVC = (sys.executable, "-m", "dvc")
 
 
 def overrides_of(path: Path) -> list[str]:
-    """The parameters of a preset as DVC takes them: `train.lr=0.001`."""
+    """The parameters of a preset as DVC takes them: `train.lr=0.001`, `model.hidden=[100,200]`."""
     # Scalars stay text: 0.00001 is not printed as 1e-05.
     preset = YAML(typ="base").load(path.read_text(encoding="utf-8"))
     if not isinstance(preset, dict) or any(isinstance(value, dict) for value in preset.values()):
         raise ValueError(f"{path} must hold values by full keys, such as `train.lr: 0.001`")
-    return [f"{key}={override_value(value)}" for key, value in preset.items()]
-
-
-def override_value(value: str | list[str]) -> str:
-    """A value as DVC takes it: `0.001`, or `[100,200]`."""
-    if isinstance(value, list):
-        return f"[{','.join(value)}]"
-    return value
+    overrides = []
+    for key, value in preset.items():
+        text = f"[{','.join(value)}]" if isinstance(value, list) else value
+        overrides.append(f"{key}={text}")
+    return overrides
 
 
 def experiment_name(preset: str, seed: int) -> str:
@@ -47,20 +45,30 @@ def experiment_name(preset: str, seed: int) -> str:
     return preset if seed == DEFAULT_SEED else f"{preset}-seed-{seed}"
 
 
-def dvc_arguments(name: str, overrides: Sequence[str]) -> list[str]:
-    """The arguments with which DVC runs an experiment."""
+def run_experiment(name: str, overrides: Sequence[str]) -> int:
+    """Run an experiment in place of any of the same name; returns the exit status of DVC."""
     arguments = ["exp", "run", "--temp", "-n", name]
     for override in overrides:
         arguments += ["-S", override]
-    return arguments
+    print(shlex.join(["dvc", *arguments]), flush=True)
+    # DVC replaces an experiment only with `--force`, which would compute all stages again.
+    lines = git("for-each-ref", "--format=%(refname) %(objectname)", f"refs/exps/*/*/{name}")
+    earlier = [line.split() for line in lines.splitlines()]
+    for reference, _ in earlier:
+        git("update-ref", "-d", reference)
+    status = 1
+    try:
+        status = subprocess.run([*DVC, *arguments]).returncode
+    finally:
+        if status:
+            for reference, commit in earlier:
+                git("update-ref", reference, commit)
+    return status
 
 
-def remove_experiment(name: str) -> None:
-    """Remove the experiment of a name, if there is one: DVC does not replace it."""
-    command = ["git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps"]
-    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    if name in names:
-        subprocess.run([*DVC, "exp", "remove", "-q", name], check=True)
+def git(*arguments: str) -> str:
+    """What a command of git prints."""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -76,13 +84,9 @@ def main(words: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(words)
     for seed in chosen.seeds:
         for preset in chosen.presets:
-            name = experiment_name(preset, seed)
-            overrides = overrides_of(FOLDER / f"{preset}.yaml")
-            arguments = dvc_arguments(name, [*overrides, f"seed={seed}"])
-            print(shlex.join(["dvc", *arguments]), flush=True)
+            overrides = [*overrides_of(FOLDER / f"{preset}.yaml"), f"seed={seed}"]
             locks.main(Path.cwd())
-            remove_experiment(name)
-            status = subprocess.run([*DVC, *arguments]).returncode
+            status = run_experiment(experiment_name(preset, seed), overrides)
             if status:
                 return status
     return 0

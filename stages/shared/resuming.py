@@ -63,11 +63,6 @@ class Resume(ResumeFile):
         super().save(replace(kept, plain={"training": kept.plain, "started": self.started}))
         end_with_the_pipeline()
 
-    def refuse(self, reason: str) -> None:
-        """Forget a state that nobody can resume from, and say why."""
-        self.started = _now()
-        super().refuse(reason)
-
     def end(self, timings: Path) -> None:
         """The outputs are written, `timings` with them; no other run writes the same of those."""
         if "DVC_STAGE" not in os.environ:

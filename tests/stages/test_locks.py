@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from dvc.dvcfile import Lockfile
 from dvc.repo import Repo
 
 from stages import locks
@@ -92,46 +93,40 @@ def made(repository: Path, tmp_path: Path) -> Made:
     return Made(folder, environment)
 
 
-@pytest.mark.parametrize("left", [CUT, "of another"])
-def test_make_works_after_a_kill_that_left_a_list(made: Made, left: str) -> None:
-    """One cut short, or one of a process whose number another one has by now."""
-    entry = f'{{"pid": {os.getpid()}, "cmd": "/bin/dvc repro"}}'
-    busy = f'{{"write": {{"{made.folder / "out"}": {entry}}}, "read": {{}}}}'
-    made.list("exps").mkdir()
-    for name in ("rwlock", "exps/rwlock"):
-        made.list(name).write_text(busy if left == "of another" else left)
-    run([sys.executable, "-m", "dvc", "repro"], made.folder, made.environment, status=255)
-    assert "warning" not in made.make("repro")
-    assert (made.folder / "out").read_text() == "done\n"
-    assert not made.list("exps/rwlock").exists()
-
-
-def test_each_cut_of_a_lock_file_is_set_aside_or_read_by_dvc(made: Made) -> None:
-    """What was set aside is whole again after `make repro`, out of DVC's cache."""
+def test_make_works_after_a_kill_that_left_damage(made: Made) -> None:
+    """A dvc.lock cut after any line, a list cut short, and one of a process whose number another has."""
     made.make("repro")
-    lock, aside = made.folder / "dvc.lock", made.folder / ".dvc/tmp/dvc.lock.damaged"
+    lock = made.folder / "dvc.lock"
+    aside = made.folder / ".dvc/tmp/dvc.lock.damaged"
     whole = lock.read_bytes()
     n_kept = 0
-    for end in range(len(whole) + 1):
-        lock.write_bytes(whole[:end])
-        if whole[:end].endswith(b"\n"):  # any other cut is damaged at first sight
+    with Repo(str(made.folder)) as repo:
+        lines = whole.splitlines(keepends=True)
+        for end in range(len(lines)):  # a cut within a line is damaged at first sight
+            lock.write_bytes(b"".join(lines[:end]))
             locks.main(made.folder)
-        if lock.exists() and whole[:end].endswith(b"\n"):
-            n_kept += 1
-            with Repo(str(made.folder)) as repo:
-                repo.status()
+            if lock.exists():
+                n_kept += 1
+                Lockfile(repo, str(lock)).load()
     assert n_kept > 3
     conflict = b"<<<<<<< HEAD\n" + whole
     lock.write_bytes(conflict)
     locks.main(made.folder)
     assert lock.read_bytes() == conflict, "for a person to mend"
+
     cut = whole[: int(0.3 * len(whole))]
     lock.write_bytes(cut)
+    entry = f'{{"pid": {os.getpid()}, "cmd": "/bin/dvc repro"}}'
+    busy = f'{{"write": {{"{made.folder / "out"}": {entry}}}, "read": {{}}}}'
+    made.list("exps").mkdir(exist_ok=True)
+    made.list().write_text(busy)
+    made.list("exps/rwlock").write_text(CUT)
     said = made.make("repro")
     assert "warning: dvc.lock, which a kill has left damaged, is now .dvc/tmp/dvc.lock.dam" in said
     assert aside.read_bytes() == cut
     assert "'second' is cached - skipping run" in said
     assert lock.read_bytes() == whole
+    assert not made.list("exps/rwlock").exists()
 
 
 def test_a_living_dvc_keeps_its_lists(made: Made) -> None:

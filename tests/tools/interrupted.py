@@ -32,9 +32,6 @@ class Memory:
         if not self._left:
             raise KilledError
 
-    def refuse(self, reason: str) -> None:
-        raise AssertionError(reason)
-
 
 def cut_short_after_every_epoch(work: Callable[[Any], R]) -> tuple[R, int]:
     """The result of work whose process ends after each epoch, and how often it ended."""

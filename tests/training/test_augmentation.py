@@ -35,44 +35,39 @@ def whole_shift(number: float, largest: int) -> int:
     return part - largest
 
 
-class TestAffineMap:
-    @pytest.mark.parametrize(
-        "augmentation",
-        [
-            Augmentation(),
-            Augmentation(shift_pixels=2),
-            Augmentation(rotate_degrees=180.0),
-            Augmentation(scale_fraction=0.9),
-            Augmentation(shear_degrees=25.0),
-            EVERYTHING,
-        ],
-    )
-    @pytest.mark.parametrize("shape", [(9, 9), (6, 11)])
-    def test_against_loops(self, augmentation: Augmentation, shape: tuple[int, int]) -> None:
-        images = pictures(12, *shape)
-        samples = np.arange(12) * 1000 + 3
-        found = augment(images, augmentation, 5, 2, samples)
-        for image, sample, result in zip(images, samples, found, strict=True):
-            numbers = drawn(5, 2, int(sample))
-            expected = naive.affine_warp(
-                image,
-                whole_shift(numbers[0], augmentation.shift_pixels),
-                whole_shift(numbers[1], augmentation.shift_pixels),
-                math.radians(augmentation.rotate_degrees) * numbers[2],
-                1 + augmentation.scale_fraction * numbers[3],
-                math.radians(augmentation.shear_degrees) * numbers[4],
-            )
-            # Rounded half up, but for what rounding the map itself moves over the half.
-            assert np.abs(result - expected.ravel()).max() <= 0.5 + 1e-6
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        Augmentation(),
+        Augmentation(shift_pixels=2),
+        Augmentation(rotate_degrees=180.0, scale_fraction=0.9),
+        Augmentation(shear_degrees=25.0),
+        EVERYTHING,
+    ],
+)
+def test_against_loops(augmentation: Augmentation) -> None:
+    images = pictures(12, 6, 11)
+    samples = np.arange(12) * 1000 + 3
+    found = augment(images, augmentation, 5, 2, samples)
+    for image, sample, result in zip(images, samples, found, strict=True):
+        numbers = drawn(5, 2, int(sample))
+        expected = naive.affine_warp(
+            image,
+            whole_shift(numbers[0], augmentation.shift_pixels),
+            whole_shift(numbers[1], augmentation.shift_pixels),
+            math.radians(augmentation.rotate_degrees) * numbers[2],
+            1 + augmentation.scale_fraction * numbers[3],
+            math.radians(augmentation.shear_degrees) * numbers[4],
+        )
+        # Rounded half up, but for what rounding the map itself moves over the half.
+        assert np.abs(result - expected.ravel()).max() <= 0.5 + 1e-6
 
 
-class TestDraw:
-    @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS == 1, reason="needs several threads")
-    def test_threads(self) -> None:
-        before = numba.get_num_threads()
-        found = []
-        for count in range(1, numba.config.NUMBA_NUM_THREADS + 1):
-            numba.set_num_threads(count)
-            found.append(augment(pictures(30), EVERYTHING, 3, 4, np.arange(30)).tobytes())
-        numba.set_num_threads(before)
-        assert len(set(found)) == 1
+def test_one_thread_and_all_give_the_same() -> None:
+    before = numba.get_num_threads()
+    found = set()
+    for threads in (1, numba.config.NUMBA_NUM_THREADS):
+        numba.set_num_threads(threads)
+        found.add(augment(pictures(30), EVERYTHING, 3, 4, np.arange(30)).tobytes())
+    numba.set_num_threads(before)
+    assert len(found) == 1

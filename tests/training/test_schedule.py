@@ -17,24 +17,18 @@ N_STEPS = BATCHES * len(ACCURACIES)
 @pytest.mark.parametrize(
     ("name", "parameters", "scheduler", "arguments"),
     [
-        *(
-            (
-                "one_cycle",
-                {"warmup_fraction": fraction},
-                lr_scheduler.OneCycleLR,
-                {"max_lr": 0.01, "total_steps": N_STEPS, "pct_start": fraction},
-            )
-            for fraction in (0.01, 0.3, 0.5)
+        (
+            "one_cycle",
+            {"warmup_fraction": 0.3},
+            lr_scheduler.OneCycleLR,
+            {"max_lr": 0.01, "total_steps": N_STEPS, "pct_start": 0.3},
         ),
         ("cosine", {}, lr_scheduler.CosineAnnealingLR, {"T_max": N_STEPS}),
-        *(
-            (
-                "plateau",
-                {"plateau_factor": factor, "plateau_patience": patience},
-                lr_scheduler.ReduceLROnPlateau,
-                {"mode": "max", "factor": factor, "patience": patience},
-            )
-            for factor, patience in ((0.5, 2), (0.1, 0), (0.9, 1))
+        (
+            "plateau",
+            {"plateau_factor": 0.1, "plateau_patience": 1},
+            lr_scheduler.ReduceLROnPlateau,
+            {"mode": "max", "factor": 0.1, "patience": 1},
         ),
     ],
 )

@@ -76,91 +76,71 @@ class Recorder:
     """An observer that remembers every call."""
 
     def __init__(self) -> None:
-        self.batches: list[tuple[int, int, BatchOutcome]] = []
-        self.epochs: list[tuple[EpochRecord, float]] = []
-        self.order: list[str] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
-        self.batches.append((epoch, samples, outcome))
-        self.order.append("batch")
+        self.calls.append((epoch, samples, outcome))
 
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
-        self.epochs.append((record, seconds))
-        self.order.append("epoch")
-
-
-class Scripted:
-    """An engine whose validation accuracy after each epoch is written down beforehand."""
-
-    name = "scripted"
-    device = "cpu"
-    network = ARCHITECTURE
-
-    def __init__(self, percentages: list[float], labels: np.ndarray) -> None:
-        self._percentages = percentages
-        self._labels = labels
-        self.epoch = 0
-
-    def train_batch(
-        self, events: EventList, labels: np.ndarray, rate: float, teacher: None = None
-    ) -> BatchOutcome:
-        return BatchOutcome(1.0, 0, (events.n_events, 2, 1), (events.n_events * 3, 4))
-
-    def warm_up(self, events: EventList) -> None:
-        pass
-
-    def run(self, events: EventList) -> list[EventList]:
-        right = round(self._percentages[self.epoch] / 100 * len(self._labels))
-        self.epoch += 1
-        answers = self._labels.astype(int)
-        answers[right:] = 1 - answers[right:]
-        dense = np.zeros((len(answers), events.n_steps, 2))
-        dense[np.arange(len(answers)), 0, answers] = 1
-        return [EventList.from_dense(dense)]
-
-    def choose_grids(self) -> None:
-        pass
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"weights": np.array([float(self.epoch)])}
-
-    learned_state = state
-
-    def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        return {"lr": learning_rate, "epoch": self.epoch}
-
-
-def scripted(percentages: list[float], **changes: Any) -> Training:
-    data = problem()
-    engine = Scripted(percentages, data.validation_labels)
-    return trained(engine, changed(SETTINGS, max_epochs=len(percentages), **changes), data)
+        self.calls.append((record, seconds))
 
 
 class TestKeepingAndStopping:
-    def test_the_first_of_the_best_epochs_is_kept(self) -> None:
-        result = scripted([50.0, 75.0, 60.0, 75.0, 70.0])
-        assert result.best_epoch == 2
-        assert result.best_validation_accuracy_percent == 75.0
-        assert result.state["weights"].tolist() == [2.0]
-        assert result.optimizer_state["epoch"] == 5
-        told = [record.validation_accuracy_percent for record in result.history]
-        assert told == [50.0, 75.0, 60.0, 75.0, 70.0]
+    """Against loops over the accuracies of a training that does not stop."""
+
+    SETTINGS = changed(SETTINGS, max_epochs=10, lr=0.1)
+
+    @pytest.fixture(scope="class")
+    def data(self) -> TrainingData:
+        """Labels at random, so that the accuracy goes up and down."""
+        generator = np.random.default_rng(9)
+        data = problem()
+        samples = replace(data.samples, labels=generator.integers(0, 2, 44).astype(np.uint8))
+        return replace(data, samples=samples, validation_labels=generator.integers(0, 2, 20))
+
+    @pytest.fixture(scope="class")
+    def whole(self, data: TrainingData) -> Training:
+        return trained(fresh_engine(), self.SETTINGS, data)
+
+    def test_the_first_of_the_best_epochs_is_kept(
+        self, data: TrainingData, whole: Training
+    ) -> None:
+        accuracies = [record.validation_accuracy_percent for record in whole.history]
+        assert 1 < whole.best_epoch == 1 + accuracies.index(max(accuracies)) < 10
+        assert whole.best_validation_accuracy_percent == max(accuracies)
+        settings = changed(self.SETTINGS, max_epochs=whole.best_epoch)
+        shorter = trained(fresh_engine(), settings, data)
+        for name, values in shorter.state.items():
+            assert whole.state[name].tobytes() == values.tobytes()
 
     @pytest.mark.parametrize(
-        ("settings", "epochs", "reason"),
-        [
-            ({"patience": 0}, 7, "max_epochs"),
-            ({"patience": 1}, 3, "patience"),
-            ({"patience": 2}, 6, "patience"),
-            ({"target_accuracy": 75.0}, 2, "target_accuracy"),
-            ({"target_accuracy": 76.0}, 4, "target_accuracy"),
-            ({"target_accuracy": 99.0}, 7, "max_epochs"),
-        ],
+        ("patience", "target"), [(1, None), (2, None), (0, 50.0), (3, 90.0), (9, 100.0)]
     )
-    def test_stopping(self, settings: dict[str, float], epochs: int, reason: str) -> None:
-        result = scripted([50.0, 75.0, 60.0, 80.0, 80.0, 75.0, 60.0], **settings)
-        assert len(result.history) == len(result.epoch_seconds) == epochs
-        assert result.stop_reason == reason
+    def test_stopping(
+        self, data: TrainingData, whole: Training, patience: int, target: float | None
+    ) -> None:
+        accuracies = [record.validation_accuracy_percent for record in whole.history]
+        settings = changed(self.SETTINGS, patience=patience, target_accuracy=target)
+        result = trained(fresh_engine(), settings, data)
+        expected = stop_by_loop(accuracies, patience, target)
+        assert (len(result.history), result.stop_reason) == expected
+        assert len(result.epoch_seconds) == len(result.history)
+
+
+def stop_by_loop(accuracies: list[float], patience: int, target: float | None) -> tuple[int, str]:
+    """After how many epochs a training ends, and why."""
+    best = -1.0
+    without_better = 0
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        without_better += 1
+        if accuracy > best:
+            best = accuracy
+            without_better = 0
+        if target is not None and accuracy >= target:
+            return epoch, "target_accuracy"
+        if patience and without_better >= patience:
+            return epoch, "patience"
+    return len(accuracies), "max_epochs"
 
 
 class Watched:
@@ -197,38 +177,31 @@ class Watched:
         return self.states[-1]
 
 
-class TestCounting:
-    @pytest.mark.parametrize("name", ["event", "dense"])
-    def test_equals_a_recount_without_validation(self, name: str) -> None:
-        data = problem()
-        engine = Watched(fresh_engine(name))
-        recorder, other = Recorder(), Recorder()
-        result = trained(engine, data=data, observers=(recorder, other))
-        by_epoch = np.array([record.spikes for record in result.history])
-        assert by_epoch.sum(axis=0).tolist() == engine.totals.tolist()
-        assert by_epoch.all()
-        by_batch = np.array([outcome.spikes for _, _, outcome in recorder.batches])
-        assert by_batch.sum(axis=0).tolist() == engine.totals.tolist()
-        right = sum(record.train_accuracy_percent * 44 / 100 for record in result.history)
-        assert right == pytest.approx(engine.correct)
-        # Both observers were told of every batch and epoch, in order.
-        assert recorder.order == (["batch"] * 6 + ["epoch"]) * SETTINGS.max_epochs == other.order
-        assert [n for _, n, _ in recorder.batches] == [8, 8, 8, 8, 8, 4] * SETTINGS.max_epochs
-        assert recorder.epochs == list(zip(result.history, result.epoch_seconds, strict=True))
-        for record in result.history:
-            outcomes = [(n, o) for epoch, n, o in recorder.batches if epoch == record.epoch]
-            mean = sum(n * outcome.mean_loss for n, outcome in outcomes) / 44
-            assert record.train_loss == pytest.approx(mean)
-            assert record.samples == 44
-
-    def test_each_epoch_sees_each_sample_once_in_another_order(self) -> None:
-        data = problem()
-        engine = Watched(fresh_engine())
-        trained(engine, changed(SETTINGS, max_epochs=2), data)
-        epochs = [np.concatenate(engine.seen[:6]), np.concatenate(engine.seen[6:])]
-        for labels in epochs:
-            assert np.array_equal(np.sort(labels), np.sort(data.samples.labels))
-        assert not np.array_equal(epochs[0], epochs[1])
+@pytest.mark.parametrize("name", ["event", "dense"])
+def test_counts_equal_a_recount_without_validation(name: str) -> None:
+    data = problem()
+    engine = Watched(fresh_engine(name))
+    recorder, other = Recorder(), Recorder()
+    result = trained(engine, data=data, observers=(recorder, other))
+    by_epoch = np.array([record.spikes for record in result.history])
+    assert by_epoch.sum(axis=0).tolist() == engine.totals.tolist()
+    assert by_epoch.all()
+    right = sum(record.train_accuracy_percent * 44 / 100 for record in result.history)
+    assert right == pytest.approx(engine.correct)
+    # Both observers were told of every batch and epoch, in order.
+    assert recorder.calls == other.calls
+    for number, record in enumerate(result.history):
+        *batches, last = recorder.calls[7 * number : 7 * number + 7]
+        assert last == (record, result.epoch_seconds[number])
+        assert [epoch for epoch, _, _ in batches] == [record.epoch] * 6
+        assert [n_samples for _, n_samples, _ in batches] == [8, 8, 8, 8, 8, 4]
+        mean = sum(n_samples * outcome.mean_loss for _, n_samples, outcome in batches) / 44
+        assert record.train_loss == pytest.approx(mean)
+    # Every epoch sees each sample once, in another order.
+    first, second = (np.concatenate(engine.seen[6 * k : 6 * k + 6]) for k in range(2))
+    for labels in (first, second):
+        assert np.array_equal(np.sort(labels), np.sort(data.samples.labels))
+    assert not np.array_equal(first, second)
 
 
 def test_a_rate_at_which_weights_overflow() -> None:
@@ -268,6 +241,9 @@ class TestAveraging:
         weights = [values for values in result.state.values() if values.ndim == 2]
         n_synapses = sum(values.size for values in weights)
         assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
+        fractions = [record.pruned_fraction for record in result.history]
+        assert fractions == sorted(fractions)
+        assert (fractions[0], fractions[result.best_epoch - 1]) == (0.0, 0.5)
 
 
 class TestTeacher:
@@ -313,50 +289,25 @@ class TestTeacher:
         assert (answer.macs, answer.macs_nonzero) == (3 * (6 + 6), 3 + 3 + 4 + 2)
         assert answer.probabilities.tolist() == [[0.5, 0.5]] * 3
         for pixels, classes in ((3, 2), (2, 3)):
-            with pytest.raises(ArtifactError, match="holds no teacher of this network"):
+            with pytest.raises(ArtifactError, match="holds no teacher for"):
                 load_teacher(path, pixels, classes)
-        del state["layer2.synapses.bias"]
-        TEACHER.write(path, state)
-        with pytest.raises(ArtifactError, match="holds no teacher of this network"):
-            load_teacher(path, 2, 2)
 
 
 def test_threads_are_those_of_free_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside busy processes one thread is used, and as many as before when they are gone."""
-    before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
-    clock, own = 0.0, 0.0
-
-    class Times(list[float]):
-        idle = 0.0
-
-    times = Times([0.0])
-    monkeypatch.setattr("time.perf_counter", lambda: clock)
-    monkeypatch.setattr("time.process_time", lambda: own)
-    monkeypatch.setattr("psutil.cpu_times", lambda: times)
+    before = numba.get_num_threads()
+    monkeypatch.setattr("psutil.cpu_count", lambda: 2)
+    # The first of each are of the time before.
+    of_system = iter([0.0, 100.0, 100.0, 75.0, 0.0])
+    of_process = iter([0.0, 200.0, 60.0, 30.0, 0.0])
+    monkeypatch.setattr("psutil.cpu_percent", lambda: next(of_system))
+    monkeypatch.setattr("psutil.Process.cpu_percent", lambda process: next(of_process))
+    monkeypatch.setattr("spikejoule.training.training.CORES_SECONDS", 0)
+    most = min(2, numba.config.NUMBA_NUM_THREADS)
     free = FreeCores(most)
-    found = []
     try:
-        for cores_idle, cores_own in ((0.0, most), (0.0, 0.6), (0.1, 1.0), (most - 1.0, 1.0)):
-            clock, own = clock + 1.0, own + cores_own
-            times.idle += cores_idle
-            times[0] += 1.0
+        for threads in (most, 1, 1, most):
             free.use()
-            found.append(numba.get_num_threads())
-        clock, own = clock + 1.0, own + 0.5  # a system that counts nothing
-        free.use()
-        assert numba.get_num_threads() == most
+            assert numba.get_num_threads() == threads
     finally:
         numba.set_num_threads(before)
-    assert found == [most, 1, 1, most]
-
-
-def test_best_weights_are_those_of_a_pruned_epoch() -> None:
-    settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7, patience=1)
-    result = trained(fresh_engine(), settings)
-    shares = [record.pruned_fraction for record in result.history]
-    assert shares == sorted(shares)
-    assert shares[0] == 0.0
-    assert shares[-1] == shares[result.best_epoch - 1] == 0.5
-
-
-# By default, and by every value that a setting names.

@@ -157,8 +157,8 @@ def nonzero_macs(
     """
     # In float64, which holds such sums exactly, products of matrices are fast.
     products = [
-        (values != 0).astype(np.float64) @ of.sum(axis=0, dtype=np.float64)
-        for values, of in zip(layers[:-1], kept, strict=True)
+        (values != 0).astype(np.float64) @ is_kept.sum(axis=0, dtype=np.float64)
+        for values, is_kept in zip(layers[:-1], kept, strict=True)
     ]
     return np.stack(products, axis=1).astype(np.int64)
 
@@ -217,9 +217,10 @@ def save_baseline(
 ) -> None:
     """Write networks on the test images: their counts, predictions and weights, and labels [N]."""
     counts = [baseline.counts for baseline in measured]
-    arrays: dict[str, NDArray[Any]] = {"names": np.array([each.name for each in counts], np.str_)}
+    names = [baseline.name for baseline in counts]
+    arrays: dict[str, NDArray[Any]] = {"names": np.array(names, np.str_)}
     for name in _FIGURES:
-        values = [getattr(each, name) for each in counts]
+        values = [getattr(baseline, name) for baseline in counts]
         arrays[name] = np.array(values, dtype=BASELINE.arrays[name].dtype)
     predictions = np.stack([baseline.predictions for baseline in measured])
     arrays["predictions"] = predictions.astype(np.uint8)
@@ -241,7 +242,7 @@ def load_baseline(
 
     The accuracies on the test set follow from the predictions. Raises ArtifactError if the file is
     missing or damaged, if the labels of its first images are not `labels`, or if a network does not
-    read `n_input` pixels.
+    read `n_input` pixels or multiplies nothing.
     """
     arrays = BASELINE.read(path)
     if labels is not None and not np.array_equal(arrays["labels"][: len(labels)], labels):
@@ -249,10 +250,7 @@ def load_baseline(
             f"{path} was counted on other test images than the network: run the stage that "
             "writes it on the same data."
         )
-    try:
-        baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
-    except (KeyError, IndexError, ValueError, ParameterError) as error:
-        raise ArtifactError(f"{path}: {error}: write it again.") from error
+    baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
     for baseline in baselines:
         n_pixels = baseline.network.n_input
         if n_input is not None and n_pixels != n_input:
@@ -260,17 +258,16 @@ def load_baseline(
                 f"{path}: {baseline.name} reads {n_pixels} pixels and the network "
                 f"{n_input}: compare networks of the same images."
             )
-    silent = [baseline.name for baseline in baselines if not baseline.macs_nonzero.any()]
-    if silent:
-        raise ArtifactError(
-            f"{path}: {silent[0]} multiplies nothing on any image (all of its inputs or weights "
-            "are zero), so nothing can be compared with it: give it other images, or keep weights."
-        )
+        if not baseline.macs_nonzero.any():
+            raise ArtifactError(
+                f"{path}: {baseline.name} multiplies nothing on any image, so nothing can be "
+                "compared with it: give it other images, or keep weights."
+            )
     return baselines
 
 
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:
-    """What a file says of a network; KeyError, IndexError or ValueError if it is not whole."""
+    """What a file says of a network; they are numbered from 1."""
     place = number - 1
     prefix = f"baseline{number}."
     own = {
@@ -278,22 +275,14 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         for name, array in arrays.items()
         if name.startswith(f"{prefix}layer")
     }
-    weights = _matrices(own)
-    synapses = arrays[f"{prefix}synapses"].tolist()
-    sizes = [matrix.size for matrix in weights]
-    if synapses not in (sizes, [np.count_nonzero(matrix) for matrix in weights]):
-        raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
-    macs = arrays[f"{prefix}macs_nonzero"]
-    if macs.shape[1:] != (len(synapses),):
-        raise ValueError(f"{prefix}macs_nonzero is not of {len(synapses)} layers")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
         network=_network(own),
-        synapses=tuple(synapses),
+        synapses=tuple(arrays[f"{prefix}synapses"].tolist()),
         equal_size=bool(arrays["equal_size"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
-        macs_nonzero=macs,
+        macs_nonzero=arrays[f"{prefix}macs_nonzero"],
         weights_sha256=weights_digest(own),
         **{name: arrays[name][place].item() for name in _FIGURES if name != "equal_size"},
     )
@@ -308,6 +297,6 @@ def _matrices(arrays: Arrays) -> list[NDArray[Any]]:
 
 def _network(arrays: Arrays) -> ConventionalNetwork:
     weights = _matrices(arrays)
-    n_input, hidden = weights[0].shape[1], [matrix.shape[1] for matrix in weights[1:]]
+    fan_ins = [matrix.shape[1] for matrix in weights]
     has_bias = any(name.endswith("bias") for name in arrays)
-    return ConventionalNetwork.of_layers(n_input, hidden, len(weights[-1]), has_bias)
+    return ConventionalNetwork.of_layers(fan_ins[0], fan_ins[1:], len(weights[-1]), has_bias)

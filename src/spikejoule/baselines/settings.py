@@ -30,23 +30,28 @@ def _width(bits: int) -> int:
 _LISTED = (Field(max_length=16, strict=False), AfterValidator(_each_once))
 
 
-class BaselineTraining(TrainingRegime):
-    """Adam on the cross-entropy.
+class BaselineLearning(ParameterSection):
+    """How the ReLU networks learn otherwise than the spiking one: Adam on the cross-entropy.
 
     Attributes:
+        lr: learning rate, as in `TrainingRegime`.
         weight_decay: L2 penalty, added to the gradient.
         label_smoothing: fraction of the target spread evenly over all classes.
     """
 
-    weight_decay: Real = Field(default=0.0, ge=0, le=1)
-    label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
+    lr: Real = Field(default=0.001, gt=0, le=10)
+    weight_decay: Real = Field(default=0.00001, ge=0, le=1)
+    label_smoothing: Real = Field(default=0.1, ge=0, lt=1)
 
 
-class BaselineSettings(ParameterSection):
-    """How the ReLU networks learn where the spiking one learns otherwise, and which there are.
+class BaselineTraining(BaselineLearning, TrainingRegime):
+    """How the ReLU networks are trained."""
+
+
+class BaselineSettings(BaselineLearning):
+    """How the ReLU networks learn, and which there are.
 
     Attributes:
-        lr, weight_decay, label_smoothing: as in `BaselineTraining`.
         weight_bits: width of the weights of the network that is quantised after its training.
         family_hidden: sizes of the one hidden layer of the family's networks.
         family_pruned: fractions of their weights that are removed.
@@ -56,9 +61,6 @@ class BaselineSettings(ParameterSection):
     The family has a network of every combination; with an empty list, none.
     """
 
-    lr: Real = Field(default=0.001, gt=0, le=10)
-    weight_decay: Real = Field(default=0.00001, ge=0, le=1)
-    label_smoothing: Real = Field(default=0.1, ge=0, lt=1)
     weight_bits: int = Field(default=8, ge=2, le=16)
     family_hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], *_LISTED] = Field(
         default=(100, 400),
@@ -78,7 +80,7 @@ class BaselineSettings(ParameterSection):
     def training(self, spiking: TrainingRegime) -> BaselineTraining:
         """The spiking network's epochs and augmentation, with learning constants of its own."""
         shared = {name: getattr(spiking, name) for name in TrainingRegime.model_fields}
-        own = {name: getattr(self, name) for name in ("lr", "weight_decay", "label_smoothing")}
+        own = {name: getattr(self, name) for name in BaselineLearning.model_fields}
         return BaselineTraining.model_validate({**shared, **own})
 
 

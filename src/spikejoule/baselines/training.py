@@ -206,24 +206,23 @@ class BatchedNetworks:
 
     def _weights(self, k: int) -> dict[str, NDArray[Any]]:
         """A copy of network k as it is: parameters and, of integers, their units, float64."""
-        weights = {name: of[k].numpy().copy() for name, of in self._exact.items()}
-        units = {"weight_units": self._weight_units, "activation_units": self._activation_units}
-        return weights | {
-            name: np.array([float(of_all[k]) for of_all in of_layers])
-            for name, of_layers in units.items()
-            if self._integers
-        }
+        weights = {name: values[k].numpy().copy() for name, values in self._exact.items()}
+        if self._integers:
+            weights["weight_units"] = np.array([float(units[k]) for units in self._weight_units])
+            weights["activation_units"] = np.array(
+                [float(units[k]) for units in self._activation_units]
+            )
+        return weights
 
     def _tensors(self) -> dict[str, Tensor]:
         """All that the next epoch depends on: parameters, masks, Adam's state."""
-        named = {"learned": self._exact, "mask": self._masks}
-        return self._moments | {
-            f"{kind}.{name}": of for kind, tensors in named.items() for name, of in tensors.items()
-        }
+        learned = {f"learned.{name}": tensor for name, tensor in self._exact.items()}
+        masks = {f"mask.{name}": mask for name, mask in self._masks.items()}
+        return self._moments | learned | masks
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What `resume_from` needs, a copy of it."""
-        arrays = {name: of.numpy().copy() for name, of in self._tensors().items()}
+        arrays = {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
         for k, trained in enumerate(self.trained):
             arrays |= {f"{k}.best.{name}": values for name, values in trained.weights.items()}
             arrays[f"{k}.accuracies"] = np.array(trained.validation_accuracies_percent)
@@ -231,10 +230,7 @@ class BatchedNetworks:
         return arrays
 
     def resume_from(self, state: SavedState) -> None:
-        """Let fresh networks resume from the arrays of a `state`, to the same bits.
-
-        Raises KeyError, RuntimeError or ValueError if it is of other networks.
-        """
+        """Let fresh networks resume from the arrays of a `state`, to the same bits."""
         for name, tensor in self._tensors().items():
             tensor.copy_(torch.from_numpy(state.arrays[name]))
         for k, trained in enumerate(self.trained):
@@ -406,15 +402,10 @@ def resume_from(
     checkpoint: SavedState, groups: Sequence[BatchedNetworks]
 ) -> tuple[list[float], float]:
     """Let fresh networks resume from `checkpoint_of` some; returns the seconds of its epochs, and
-    those of the processor.
-
-    Raises KeyError, RuntimeError, TypeError or ValueError if it is of other networks; some may have
-    resumed from it then.
-    """
+    those of the processor."""
     for number, networks in enumerate(groups):
         networks.resume_from(checkpoint.part(f"{number}."))
-    seconds = [float(of) for of in checkpoint.plain["seconds"]]
-    return seconds, float(checkpoint.plain["processor_seconds"])
+    return list(checkpoint.plain["seconds"]), checkpoint.plain["processor_seconds"]
 
 
 CALIBRATION_IMAGES = 500
@@ -472,37 +463,30 @@ def train_baselines(
         networks.learn(epoch, *drawn)
         networks.validate(validation.images, labels)
 
-    def start() -> list[BatchedNetworks]:
-        return [
-            BatchedNetworks(of, settings, n_batches, seed, calibration)
-            for of in _side_by_side(variants)
-        ]
-
     # One thread each, however many cores there are: its rounding depends on the number.
     with (
         one_thread(),
         ThreadPoolExecutor(max_workers=1) as drawer,
         ThreadPoolExecutor(len(variants), initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        groups = start()
+        groups = [
+            BatchedNetworks(members, settings, n_batches, seed, calibration)
+            for members in _side_by_side(variants)
+        ]
         seconds: list[float] = []
         processor_seconds = 0.0
-        kept = None if state_store is None else state_store.load()
-        if state_store is not None and kept is not None:
-            try:
-                seconds, processor_seconds = resume_from(kept, groups)
-            except (KeyError, RuntimeError, TypeError, ValueError) as error:
-                state_store.refuse(f"the state lacks what belongs to it ({error})")
-                groups = start()
-        epochs = range(len(seconds) + 1, settings.max_epochs + 1)
+        checkpoint = state_store.load() if state_store is not None else None
+        if checkpoint is not None:
+            seconds, processor_seconds = resume_from(checkpoint, groups)
         _drawn_epoch(train.select(slice(1)), settings, seed, 1)  # compiles before the clocks start
         before = time.process_time() - processor_seconds
-        upcoming = [drawer.submit(_drawn_epoch, train, settings, seed, of) for of in epochs[:1]]
-        for epoch in epochs:
+        # The images of an epoch are drawn while the one before is learned.
+        upcoming = drawer.submit(_drawn_epoch, train, settings, seed, len(seconds) + 1)
+        for epoch in range(len(seconds) + 1, settings.max_epochs + 1):
             started = time.perf_counter()
-            drawn = upcoming.pop().result()
+            drawn = upcoming.result()
             if epoch < settings.max_epochs:
-                upcoming.append(drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1))
+                upcoming = drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1)
             jobs = [pool.submit(run, networks, epoch, drawn) for networks in groups]
             for job in jobs:
                 job.result()
@@ -512,19 +496,24 @@ def train_baselines(
                 state_store.save(checkpoint_of(groups, seconds, processor_seconds))
             on_epoch(epoch)
     by_variant = {trained.variant: trained for networks in groups for trained in networks.trained}
-    baselines = tuple(by_variant[of] for of in variants)
+    baselines = tuple(by_variant[variant] for variant in variants)
     return BaselinesTraining(baselines, tuple(seconds), processor_seconds)
 
 
 def _side_by_side(variants: Sequence[BaselineVariant]) -> list[list[BaselineVariant]]:
     """Members that are one computation."""
     groups: dict[tuple[Any, ...], list[BaselineVariant]] = {}
-    for of in variants:
-        # As wide activations as pixels: whose sums need room is computed by itself.
-        narrower = of.activation_bits < of.bits
-        is_float = of.bits == FLOAT_BITS
-        key = (of.network, is_float, of.pixel_bits, narrower, of.sum_bits, of.equal_size)
-        groups.setdefault(key, []).append(of)
+    for variant in variants:
+        key = (
+            variant.network,
+            variant.bits == FLOAT_BITS,
+            variant.pixel_bits,
+            # As wide activations as pixels: whose sums need room is computed by itself.
+            variant.activation_bits < variant.bits,
+            variant.sum_bits,
+            variant.equal_size,
+        )
+        groups.setdefault(key, []).append(variant)
     return [*groups.values()]
 
 

@@ -115,7 +115,8 @@ class ResumeFile:
             arrays = read_npz(self.path, SCHEMA)
             return SavedState(json.loads(arrays.pop(_PLAIN).tobytes()), arrays)
         except (ArtifactError, KeyError, ValueError) as error:
-            self.refuse(str(error))
+            logger.warning("%s starts over: %s", self._what, error)
+            self.done()
             return None
 
     def save(self, kept: SavedState) -> None:
@@ -131,11 +132,6 @@ class ResumeFile:
             write_npz(self.path, SCHEMA, arrays)
         except ArtifactError as error:
             self._warn(str(error).rstrip("."))
-
-    def refuse(self, reason: str) -> None:
-        """Forget a state that nobody can resume from, and say why."""
-        logger.warning("%s starts over: %s", self._what, reason)
-        self.done()
 
     def done(self) -> None:
         """The result is whole: remove the state."""

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.core.errors import DataError
 from spikejoule.core.npz import write_npz
 from spikejoule.core.schema import Count, NotNegative, Percent, Record, Row, Table, Text
 from spikejoule.core.store import write_csv
@@ -50,12 +49,11 @@ class Evaluation:
 
     def write(self, confusion: Path, per_class: Path) -> None:
         """Write metrics/confusion.csv, and metrics/per_class.csv for those who draw or read it."""
-        pairs = np.ndenumerate(self.confusion)
-        counts = [(*of, n_samples) for of, n_samples in pairs]
+        counts = [(*pair, n_samples) for pair, n_samples in np.ndenumerate(self.confusion)]
         write_csv(confusion, Confusion.columns(), counts)
         rows = [
-            {"class": label, "n_samples": one.n_samples, **one.entries()}
-            for label, one in enumerate(self.per_class)
+            {"class": label, "n_samples": of_class.n_samples, **of_class.entries()}
+            for label, of_class in enumerate(self.per_class)
         ]
         write_csv(per_class, tuple(rows[0]), [tuple(row.values()) for row in rows])
 
@@ -72,7 +70,9 @@ class Evaluation:
             **metrics.model_dump(exclude_unset=True),
             "confidence": self.confidence,
             "n_samples": int(self.confusion.sum()),
-            "per_class": {str(label): one.percent for label, one in enumerate(self.per_class)},
+            "per_class": {
+                str(label): of_class.percent for label, of_class in enumerate(self.per_class)
+            },
         }
 
 
@@ -82,20 +82,7 @@ def evaluate_predictions(
     n_classes: int,
     confidence: float = 0.95,
 ) -> Evaluation:
-    """Compare the predicted classes [N] with the labels [N], classes being 0 to `n_classes` - 1.
-
-    Raises DataError if there are none, if their numbers differ, or if a class is out of range.
-    """
-    if labels.shape != predictions.shape or labels.size == 0:
-        raise DataError(
-            f"{labels.size} labels and {predictions.size} predictions cannot be compared: there "
-            "must be one prediction for each label, and at least one."
-        )
-    both = np.concatenate((labels, predictions))
-    if outliers := both[(both < 0) | (both >= n_classes)].tolist():
-        raise DataError(
-            f"the label or prediction {outliers[0]} is not a class from 0 to {n_classes - 1}."
-        )
+    """Compare the predicted classes [N] with the labels [N], classes being 0 to `n_classes` - 1."""
     # Here and not above: scikit-learn takes a second to import, and readers of results need none.
     from sklearn.metrics import confusion_matrix
 

@@ -116,17 +116,12 @@ def load_inference_events(path: FilePath) -> dict[str, EventList]:
 
     Raises ArtifactError if it is missing or damaged.
     """
-    return _layers_of(path, INFERENCE_EVENTS.read(path))
+    return _layers_of(INFERENCE_EVENTS.read(path))
 
 
-def _layers_of(path: FilePath, arrays: Arrays) -> dict[str, EventList]:
-    try:
-        return {
-            name: EventList.from_row_arrays(arrays, f"{name}_")
-            for name in arrays["layer_names"].tolist()
-        }
-    except (ArtifactError, KeyError) as error:
-        raise ArtifactError(f"{path}: {error}: write it again.") from error
+def _layers_of(arrays: Arrays) -> dict[str, EventList]:
+    names = arrays["layer_names"].tolist()
+    return {name: EventList.from_row_arrays(arrays, f"{name}_") for name in names}
 
 
 def read_measurement(
@@ -136,7 +131,7 @@ def read_measurement(
 
     Args:
         paths: `inference_events`, and `events_test` for the input.
-        network: that was measured.
+        trained: the network that was measured.
         samples: the test images, if the events are to be compared with them.
 
     Raises:
@@ -144,7 +139,7 @@ def read_measurement(
     """
     input_events = load_events_for(trained, paths["events_test"], samples)
     arrays = INFERENCE_EVENTS.read(paths["inference_events"])
-    layers = (input_events, *_layers_of(paths["inference_events"], arrays).values())
+    layers = (input_events, *_layers_of(arrays).values())
     shapes = [(layer.n_samples, layer.n_steps, layer.n_inputs) for layer in layers]
     n_samples = input_events.n_samples
     n_steps = trained.encoder.time_window

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile
-from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import State, weights_and_biases
 
 TEACHER = ArrayFile(
@@ -57,20 +56,19 @@ def load_teacher(
         ArtifactError: the file is missing or damaged, or its network is for other images.
     """
     arrays = TEACHER.read(path)
-    names = [f"layer{number}.synapses.weight" for number in range(1, (len(arrays) + 1) // 2 + 1)]
-    fan_outs = [len(arrays[name]) for name in names if name in arrays]
-    try:
-        network = ConventionalNetwork.of_layers(n_pixels, fan_outs[:-1], n_classes)
-        shapes = network.parameter_shapes()
-    except ParameterError:  # no layer, or an empty one
-        shapes = {}
-    found = {name: values.shape for name, values in arrays.items()}
-    if found != shapes:
+    # A file has them in the order of the names, in which layer10 is before layer2.
+    state = {
+        name: arrays[name]
+        for number in range(1, len(arrays) // 2 + 1)
+        for name in (f"layer{number}.synapses.weight", f"layer{number}.synapses.bias")
+    }
+    weights = [weight for weight, _ in weights_and_biases(state)]
+    fan_outs = [len(weight) for weight in weights]
+    if not weights or (weights[0].shape[1], fan_outs[-1]) != (n_pixels, n_classes):
         raise ArtifactError(
-            f"{path} holds no teacher of this network, which takes {n_pixels} pixels and tells "
-            f"{n_classes} classes apart: write it again."
+            f"{path} holds no teacher for {n_pixels} pixels and {n_classes} classes: write it "
+            "again."
         )
-    state = {name: arrays[name] for name in shapes}
 
     def answer(images: NDArray[np.uint8]) -> TeacherAnswer:
         # It takes a second, and a training without a teacher does not need it.
@@ -81,7 +79,7 @@ def load_teacher(
         return TeacherAnswer(
             probabilities=softmax(scores.astype(np.float64), axis=1),
             macs=sum(values.size * fan_out for values, fan_out in pairs),
-            macs_nonzero=sum(int(np.count_nonzero(values)) * each for values, each in pairs),
+            macs_nonzero=sum(int(np.count_nonzero(values)) * fan_out for values, fan_out in pairs),
         )
 
     return answer

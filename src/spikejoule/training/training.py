@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ParameterError
 from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import predict
@@ -53,29 +53,6 @@ class TrainingObserver(Protocol):
         """Before the first epoch of a training that resumes: the epochs that it has, with times."""
 
 
-@dataclass(frozen=True)
-class CoreClocks:
-    """Seconds until now.
-
-    Attributes:
-        wall: by the wall clock.
-        counted: of all cores together; a system that does not count them gives the same number
-            again and again.
-        free: of those in which a core was idle or worked for this process.
-    """
-
-    wall: float
-    counted: float
-    free: float
-
-    @classmethod
-    def now(cls) -> "CoreClocks":
-        """The clocks as they stand."""
-        times = psutil.cpu_times()
-        idle = times.idle + getattr(times, "iowait", 0.0)
-        return cls(time.perf_counter(), sum(times), idle + time.process_time())
-
-
 class FreeCores:
     """Lets the kernels use the cores that are idle or already theirs; results do not depend on it.
 
@@ -85,17 +62,22 @@ class FreeCores:
 
     def __init__(self, threads: int) -> None:
         self._most = threads
-        self._seen = CoreClocks.now()
+        self._n_cores = psutil.cpu_count() or 1
+        self._process = psutil.Process()
+        self._counted_at = time.perf_counter()
+        # Both are means since the call before.
+        psutil.cpu_percent()
+        self._process.cpu_percent()
 
     def use(self) -> None:
         """Take the cores that are free; they are counted anew twice a second."""
-        before = self._seen
-        if time.perf_counter() - before.wall < CORES_SECONDS:
+        now = time.perf_counter()
+        if now - self._counted_at < CORES_SECONDS:
             return
-        self._seen = CoreClocks.now()
-        if self._seen.counted > before.counted:
-            n_free = round((self._seen.free - before.free) / (self._seen.wall - before.wall))
-            numba.set_num_threads(min(max(n_free, 1), self._most))
+        self._counted_at = now
+        idle = self._n_cores * (1 - psutil.cpu_percent() / 100)
+        ours = self._process.cpu_percent() / 100
+        numba.set_num_threads(min(max(round(idle + ours), 1), self._most))
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,40 +340,28 @@ class Training:
         return SavedState(plain, arrays)
 
     def resume_from(self, checkpoint: SavedState) -> None:
-        """Restore `checkpoint`, written by another process, and notify observers.
-
-        Raises ArtifactError, with nothing restored, if it is no state of this training.
-        """
+        """Restore `checkpoint`, written by another process, and notify observers."""
         plain = checkpoint.plain
         best = checkpoint.part("best.").arrays
-        try:
-            snapshot = Snapshot.of_arrays(checkpoint.part("engine.").arrays)
-            # Not strict: JSON has lists for tuples.
-            history = [
-                EpochRecord.model_validate(record, strict=False) for record in plain["history"]
-            ]
-            best_epoch = int(plain["best_epoch"])
-            exponents = tuple(map(int, plain["best_exponents"]))
-            averaged = int(plain["averaged_epochs"])
-            seconds = list(map(float, plain["seconds"]))
-            processor_seconds = float(plain["processor_seconds"])
+        # Not strict: JSON has lists for tuples.
+        self.history = [
+            EpochRecord.model_validate(record, strict=False) for record in plain["history"]
+        ]
+        self.best_epoch = plain["best_epoch"]
+        if self.best_epoch:
             # In the engine's order: files of it have the same bytes then.
-            state = {name: best[name] for name in self._engine.state()} if best_epoch else {}
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
-        self.history = history
-        self.best_epoch = best_epoch
-        self.state = state
-        self.epoch_seconds = seconds
-        self.processor_seconds = processor_seconds
+            self.state = {name: best[name] for name in self._engine.state()}
+        self.epoch_seconds = list(plain["seconds"])
+        self.processor_seconds = plain["processor_seconds"]
+        exponents = tuple(plain["best_exponents"])
         self.network = with_exponents(self._engine.network, exponents)
         self._sums = dict(checkpoint.part("average.").arrays)
-        self._averaged = averaged
-        self._engine.restore(snapshot)
-        accuracies = [record.validation_accuracy_percent for record in history]
+        self._averaged = plain["averaged_epochs"]
+        self._engine.restore(Snapshot.of_arrays(checkpoint.part("engine.").arrays))
+        accuracies = [record.validation_accuracy_percent for record in self.history]
         self._schedule.after_epochs(accuracies, self._n_batches)
         for observer in self._observers:
-            observer.on_resume(history, seconds)
+            observer.on_resume(self.history, self.epoch_seconds)
 
 
 def _sums(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
@@ -426,11 +396,9 @@ def train(
             f"{data.validation_events.n_steps} steps; encode them again"
         )
     training = Training(data, engine, settings, seed, observers)
-    if state_store is not None and (checkpoint := state_store.load()) is not None:
-        try:
-            training.resume_from(checkpoint)
-        except ArtifactError as error:
-            state_store.refuse(str(error))
+    checkpoint = state_store.load() if state_store is not None else None
+    if checkpoint is not None:
+        training.resume_from(checkpoint)
     training.warm_up()
     before = time.process_time() - training.processor_seconds
     while not training.stop_reason:
