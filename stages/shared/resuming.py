@@ -69,10 +69,7 @@ class Resume(ResumeFile):
             self.done()
         elif self.is_owned:
             mark = {"folder": str(Path.cwd()), "md5": file_digest(timings, "md5")}
-            try:
-                write_json(self.path.with_suffix(".done"), mark)
-            except ArtifactError:  # nobody would know when the state may go
-                self.done()
+            write_json(self.path.with_suffix(".done"), mark)
 
 
 def _now() -> str:

@@ -23,14 +23,12 @@ from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.trained import load_trained
 from spikejoule.nir.writing import metadata_of
-from spikejoule.params import Params, load_params
-from stages.shared.common import run_stage
+from spikejoule.params import load_params
 from tests import naive
 from tests.tools.finished_project import finish_project
-from tests.tools.pipeline_tools import artifact_paths, set_parameters
+from tests.tools.pipeline_tools import artifact_paths
 
 Combination = dict[str, Any]
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -67,20 +65,21 @@ def excluded(pair: Combination) -> bool:
 
 def drawn(number: int) -> list[Combination]:
     """So many combinations, each of values that came least often in those before it."""
-    draw, used = random.Random(1), Counter[tuple[str, Any]]()
-    found: list[Combination] = []
+    draw = random.Random(1)
+    used = Counter[tuple[str, Any]]()
+    combinations: list[Combination] = []
     for _ in range(number):
         chosen: Combination = {}
         for key in draw.sample(list(CHOICES), len(CHOICES)):
             possible = [
                 value
                 for value in draw.sample(CHOICES[key], len(CHOICES[key]))
-                if not any(excluded({key: value, other: of}) for other, of in chosen.items())
+                if not any(excluded({key: value, other: chosen[other]}) for other in chosen)
             ]
             chosen[key] = min(possible, key=lambda value, key=key: used[key, value])
         used.update(chosen.items())
-        found.append(chosen)
-    return found
+        combinations.append(chosen)
+    return combinations
 
 
 COMBINATIONS = drawn(int(os.environ.get("SPIKEJOULE_CHOICES", "6")))
@@ -104,96 +103,51 @@ def test_a_combination(
     }
     finish_project(repository, mnist5k, folder, chosen, "energy_report")
     paths = {name: folder / path for name, path in artifact_paths(folder).items()}
-    if chosen["model.weight_bits"] == 8:
-        check_the_integers(paths, 8)
     params = load_params(folder / "params.yaml")
     assert chosen.items() <= params.flattened().items()
-    _, images = load_encoded_images(paths["events_test"])
-    assert images.encoder == params.encode.encoder
-    assert EarlyExit.read(paths["early_exit"]).rule == chosen["evaluate.early_exit_rule"]
-    numbers = numbers_in(paths, "evaluate_metrics", "inference_metrics", "early_exit")
-    has_spikes = params.encode.encoder.input_products is None
-    assert (numbers["inference_metrics.input_spikes_per_inference"] > 0) == has_spikes
-    # Without biases, and half of its synapses gone, so small a network may stay silent.
-    if chosen["model.bias"]:
-        assert numbers["inference_metrics.hidden_spikes_per_inference"] > 0
-    check_the_report(chosen, params, paths)
-
-
-def numbers_in(paths: dict[str, Path], *names: str) -> dict[str, float]:
-    """What files of metrics hold, which must be finite."""
-    numbers = {
-        f"{name}.{key}": value
-        for name in names
-        for key, value in json.loads(paths[name].read_text(encoding="utf-8")).items()
-        if isinstance(value, int | float)
-    }
-    assert numbers
-    assert all(math.isfinite(value) for value in numbers.values())
-    return numbers
-
-
-def check_the_report(chosen: Combination, params: Params, paths: dict[str, Path]) -> None:
-    """Its files state the encoding that params.yaml names."""
     encoder = params.encode.encoder
-    numbers = numbers_in(paths, "energy_metrics")
     has_currents = encoder.input_products is not None
-    assert ("energy_metrics.input_macs_per_inference" in numbers) == has_currents
-    check_the_graph(chosen, paths["nir"])
-    stated = torch.load(paths["checkpoint"], weights_only=True)["encoding"]
-    assert stated.items() >= encoder.entry().items()
-    assert "nan" not in paths["energy_page"].read_text(encoding="utf-8").split()
-
-
-def check_the_graph(chosen: Combination, path: Path) -> None:
-    """The NIR graph is one that nir reads, and says what was chosen."""
-    graph = nir.read(path)
+    _, images = load_encoded_images(paths["events_test"])
+    assert images.encoder == encoder
+    assert EarlyExit.read(paths["early_exit"]).rule == chosen["evaluate.early_exit_rule"]
+    inference = metrics(paths["inference_metrics"])
+    assert (inference["input_spikes_per_inference"] == 0) == has_currents
+    # Without biases, and half of its synapses gone, so small a network may stay silent.
+    assert inference["hidden_spikes_per_inference"] > 0 or not chosen["model.bias"]
+    assert ("input_macs_per_inference" in metrics(paths["energy_metrics"])) == has_currents
+    checkpoint = torch.load(paths["checkpoint"], weights_only=True)
+    assert checkpoint["encoding"].items() >= encoder.entry().items()
+    graph = nir.read(paths["nir"])
     stated = metadata_of(graph)
     assert stated.reset == chosen["model.reset"]
     assert stated.encoding["type"] == chosen["encode.encoding"]
-    assert (stated.input == "currents") == (chosen["encode.encoding"] == "direct")
     assert stated.pruned == (chosen["train.pruned_fraction"] > 0)
     assert (stated.quantisation is not None) == (chosen["model.weight_bits"] == 8)
     assert ("bias" in vars(graph.nodes["synapses1"])) == chosen["model.bias"]
+    if stated.quantisation is not None:
+        check_the_integers(paths)
 
 
-def test_the_whole_pipeline_runs_in_integers(
-    copied: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Of 4 bits, pruned and without a leak."""
-    chosen = {"model.weight_bits": 4, "model.state_bits": 16, "model.decay": 1.0}
-    set_parameters(copied, chosen | {"train.pruned_fraction": 0.5, "train.prune_start": 0.0})
-    for stage in ("train", "measure_inference", "evaluate", "energy_report"):
-        assert run_stage(stage) == 0, capsys.readouterr().err
-    check_the_integers({name: Path(path) for name, path in artifact_paths(copied).items()}, 4)
+def metrics(path: Path) -> dict[str, Any]:
+    """What a file of metrics holds, whose numbers must be finite."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    numbers = [value for value in content.values() if isinstance(value, int | float)]
+    assert all(math.isfinite(number) for number in numbers)
+    return content
 
 
-def check_the_integers(paths: dict[str, Path], weight_bits: int) -> None:
-    """The file states them beside its floats, and their loops count what the stage has counted."""
-    quantisation = load_trained(paths["trained"]).network.quantisation
-    assert isinstance(quantisation, Quantisation)
-    assert quantisation.weight_bits == weight_bits
-    content = torch.load(paths["trained"], weights_only=True)
-    stated = content["quantisation"]
-    assert stated["exponents"] == list(quantisation.exponents)
-    for name, integers in stated["integers"].items():
-        unit = 2.0 ** -quantisation.exponents[naive.layer_number(name)]
-        assert torch.equal(content["model_state_dict"][name], integers.float() * unit)
-        is_weight = name.endswith("weight")
-        assert integers.dtype == (torch.int8 if is_weight else torch.int32)
-        assert not is_weight or integers.abs().max() <= 2 ** (weight_bits - 1) - 1
+def check_the_integers(paths: dict[str, Path]) -> None:
+    """Loops over the integers of the file count what the stage has counted."""
+    stated = torch.load(paths["trained"], weights_only=True)["quantisation"]
+    trained = load_trained(paths["trained"])
+    integers = {name: values.numpy() for name, values in stated["integers"].items()}
     decays = [leak / 256 for leak in stated["leak_factors"]]
-    dense = load_events(paths["events_test"])[0].select(slice(5)).to_dense(np.int64)
-    network = load_trained(paths["trained"])
-    reset = network.network.neuron.reset
-    integers = {name: of.numpy() for name, of in stated["integers"].items()}
-    constants = (stated["thresholds"], decays, reset)
+    constants = (stated["thresholds"], decays, trained.network.neuron.reset)
+    inputs = load_events(paths["events_test"])[0].select(slice(5)).to_dense(np.int64)
     passed = [
         naive.integer_forward(integers, sample, constants, stated["state_bits"])
-        for sample in dense.tolist()
+        for sample in inputs.tolist()
     ]
-    spikes = [dense, *(np.array([of[layer][1] for of in passed]) for layer in range(2))]
-    counts = read_measurement(paths, network).counts
-    assert np.array_equal(
-        counts.per_sample[:5], np.stack([layer.sum(axis=(1, 2)) for layer in spikes], axis=1)
-    )
+    later = [np.array([layers[number][1] for layers in passed]) for number in range(2)]
+    by_loop = np.stack([spikes.sum(axis=(1, 2)) for spikes in (inputs, *later)], axis=1)
+    assert np.array_equal(read_measurement(paths, trained).counts.per_sample[:5], by_loop)

@@ -11,12 +11,9 @@ from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
-from spikejoule.params import parse_params
-from spikejoule.search.space import with_values
 from spikejoule.tracking.publishing import build_run_record
 from tests.stages.test_other_data import percent, run_pipeline
 from tests.tools.committed import committed_params
-from tests.tools.counted import count_of
 from tests.tools.finished_project import make_project, run_stages
 from tests.tools.pipeline_tools import STAGES, artifact_paths
 from tests.tools.without_torch import needs_torch
@@ -28,19 +25,13 @@ MISMATCHES_ALLOWED = 1e-4
 
 
 @pytest.mark.parametrize(
-    ("words", "sizes", "bits"),
+    ("words", "bits"),
     [
-        pytest.param(["6c5s2", "8c3s2"], "28x28-6c5s2-8c3s2-10", 32, marks=pytest.mark.slow),
-        pytest.param(["30r"], "784-30r-10", 32, marks=pytest.mark.slow),
-        (["6c5s2", "2avg", "20r"], "28x28-6c5s2-2avg-20r-10", 32),
-        pytest.param(
-            ["6c5s2", "2sum", "20r"], "28x28-6c5s2-2sum-20r-10", 6, marks=pytest.mark.slow
-        ),
+        (["6c5s2", "2avg", "20r"], 32),
+        pytest.param(["6c5s2", "2sum", "20r"], 6, marks=pytest.mark.slow),
     ],
 )
-def test_any_layers(
-    words: list[str], sizes: str, bits: int, tmp_path: Path, repository: Path
-) -> None:
+def test_any_layers(words: list[str], bits: int, tmp_path: Path, repository: Path) -> None:
     paths = run_pipeline(
         repository,
         tmp_path / "project",
@@ -56,18 +47,19 @@ def test_any_layers(
         train__prune_start=0.0,
     )
     assert percent(paths) > 50
-    network, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
-    assert network.network == complete.network
-    assert network.network.sizes == sizes
+    trained = load_trained(paths["trained"])
+    network = trained.network
+    complete = read_complete(paths["checkpoint"])
+    assert network == complete.network
     counted = complete.file.inference_spikes.n_samples
-    measured = read_measurement(paths, network).first(counted)
+    measured = read_measurement(paths, trained).first(counted)
     proxies = complete.file.energy_proxies.per_layer
     events = measured.synaptic_events.mean(axis=0)
-    for name, mean in zip(network.network.connection_names, events, strict=True):
+    for name, mean in zip(network.connection_names, events, strict=True):
         assert proxies[name].synaptic_events_per_inference == pytest.approx(mean)
-    assert sizes in paths["energy_page"].read_text(encoding="utf-8")
+    assert network.sizes in paths["energy_page"].read_text(encoding="utf-8")
     record = build_run_record(paths, committed_params(), {})
-    assert f"{network.network.layer_names[-2]}_spikes_per_sample" in record.history[0]
+    assert f"{network.layer_names[-2]}_spikes_per_sample" in record.history[0]
 
     if bits < 32:  # no graph of NIR computes in integers
         return
@@ -78,13 +70,6 @@ def test_any_layers(
     for name, layer in zip(names, measured.layers[1:], strict=True):
         differing = run.recorded[name].to_dense(np.int8) != layer.to_dense(np.int8)
         assert differing.mean() < MISMATCHES_ALLOWED, name
-    if "2avg" not in words:
-        by_graph = {name: count_of(run, "events", name) for name in run.network.connection_names}
-        ours = zip(network.network.weight_names, measured.synaptic_events.T, strict=True)
-        for name, counted in ours:
-            number, kind, _ = name.removeprefix("layer").split(".")
-            found = by_graph[f"{kind}{number}"].sum()
-            assert found == pytest.approx(counted.sum(), rel=0.001), name
 
 
 def test_layers_that_do_not_fit_the_samples_are_refused_before_any_training(
@@ -96,10 +81,3 @@ def test_layers_that_do_not_fit_the_samples_are_refused_before_any_training(
         run_stages(folder, STAGES)
     assert "the layer 12c5g2 has 2 groups" in capsys.readouterr().err
     assert not (folder / artifact_paths(repository)["baseline"]).exists()
-
-
-def test_layers_decide_a_result() -> None:
-    content = committed_params().model_dump(mode="json")
-    params = parse_params(with_values(content, {"model.layers": [400, "400r"]}))
-    assert params.flattened()["model.layers"] == ["400", "400r"]
-    assert params.model.n_layers == 3

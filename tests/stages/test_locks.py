@@ -94,7 +94,7 @@ def made(repository: Path, tmp_path: Path) -> Made:
 
 
 def test_make_works_after_a_kill_that_left_damage(made: Made) -> None:
-    """A dvc.lock cut after any line, a list cut short, and one of a process whose number another has."""
+    """A dvc.lock cut after any line, a list cut short, and one that names a living process."""
     made.make("repro")
     lock = made.folder / "dvc.lock"
     aside = made.folder / ".dvc/tmp/dvc.lock.damaged"

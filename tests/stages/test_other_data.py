@@ -46,6 +46,7 @@ def percent(paths: dict[str, Path]) -> float:
     return float(json.loads(paths["evaluate_metrics"].read_text())["test_accuracy_percent"])
 
 
+@pytest.mark.slow
 def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "project" / ".cache" / "n_mnist"
     sensor_files.write_n_mnist(cache, 160, 60)

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,40 +22,18 @@ FIGURES = {
 TITLE = load_profiles()["lemaire-complete"].title
 
 
-@pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
-    """The shell of somebody whom git does not know."""
-    clean = clean_environment(tmp_path)
-    for name in set(os.environ) - set(clean):
-        monkeypatch.delenv(name)
-    for name, value in clean.items():
-        monkeypatch.setenv(name, value)
-    return clean
-
-
-@pytest.fixture
-def project(repository: Path, tmp_path: Path, environment: Mapping[str, str]) -> Path:
-    """A project in which the pipeline has run, as far as this ending looks."""
-    folder = tmp_path / "project"
+def test_figures_with_their_prices_and_where_to_read_on(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a project in which the pipeline has run, as far as this ending looks."""
     paths = artifact_paths(repository)
     for name in ("hardware", "data_metrics"):
-        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repository / paths[name], folder / paths[name])
-    shutil.copy(repository / "dvc.yaml", folder)
-    (folder / paths["summary"]).write_text(json.dumps(FIGURES), encoding="utf-8")
-    git(folder, environment, "init", "-q")
-    return folder
-
-
-def said_in(project: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    summary.main(project)
-    return capsys.readouterr().out
-
-
-def test_figures_with_their_prices_and_where_to_read_on(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = said_in(project, capsys).splitlines()
+        (tmp_path / paths[name]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / paths[name], tmp_path / paths[name])
+    shutil.copy(repository / "dvc.yaml", tmp_path)
+    (tmp_path / paths["summary"]).write_text(json.dumps(FIGURES), encoding="utf-8")
+    summary.main(tmp_path)
+    lines = capsys.readouterr().out.splitlines()
     accuracy, energy, ratio, page, runs = (line.split() for line in lines[1:6])
     assert accuracy[:3] == ["accuracy", "97.40", "%"]
     assert energy[:3] == ["energy", "19.53", "µJ"]
@@ -66,22 +43,18 @@ def test_figures_with_their_prices_and_where_to_read_on(
     assert runs[-2:] == ["make", "ui"]
 
 
-def test_a_git_identity_is_asked_for_only_where_there_is_none(
-    project: Path,
-    environment: Mapping[str, str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    commands = ["git config user.name", "git config user.email"]
-    said = said_in(project, capsys)
-    assert [command for command in commands if command in said] == commands
-    git(project, environment, "config", "user.name", "A Researcher")
-    assert "git config" in said_in(project, capsys), "an address is missing"
-    git(project, environment, "config", "user.email", "researcher@example.org")
-    assert "git config" not in said_in(project, capsys)
-    git(project, environment, "config", "--unset", "user.email")
+def test_whether_git_knows_who_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = clean_environment(tmp_path)
+    for name in set(os.environ) - set(environment):
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    git(tmp_path, environment, "init", "-q")
+    assert not summary.has_git_identity(tmp_path)
+    git(tmp_path, environment, "config", "user.name", "A Researcher")
+    assert not summary.has_git_identity(tmp_path), "an address is missing"
     monkeypatch.setenv("GIT_COMMITTER_EMAIL", "researcher@example.org")
-    assert "git config" not in said_in(project, capsys), "DVC takes the variable, too"
+    assert summary.has_git_identity(tmp_path), "DVC takes the variable, too"
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
