@@ -93,7 +93,6 @@ class TestSideBySide:
                 if variant.bits == 32:
                     np.testing.assert_allclose(one, other, atol=2e-5)
                 else:
-                    assert np.abs(one - other).max() <= 7
                     moved = 0.005 if variant.bits > 5 else 0.1
                     assert one.ndim == 1 or np.sum(one != other) <= 1 + moved * one.size
 
