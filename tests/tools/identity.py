@@ -25,8 +25,15 @@ REFERENCES = Path(__file__).resolve().parents[1] / "stages" / "identity"
 RELATIVE_TOLERANCE = 1e-12
 # Rows of metrics/energy.csv by what they price and where, its figures by these columns.
 ROW = ("profile", "network", "phase", "term", "layer", "class")
-_FIGURES = ("count", "pj_low", "pj", "pj_high", "pj_standard_deviation", "pj_interval_low")
-FIGURES = (*_FIGURES, "pj_interval_high")
+FIGURES = (
+    "count",
+    "pj_low",
+    "pj",
+    "pj_high",
+    "pj_standard_deviation",
+    "pj_interval_low",
+    "pj_interval_high",
+)
 
 
 def digests(paths: Mapping[str, Path]) -> dict[str, str]:
@@ -36,73 +43,68 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     `predictions` and `history`. The counts of inference's spikes are made from these.
     """
     counts = read_measurement(paths, load_trained(paths["trained"])).counts
-    counted = {
-        "per_sample": counts.per_sample,
-        "per_step": counts.per_step,
-        "sample": np.arange(counts.n_samples),
-        **{
-            f"per_neuron_{name}": of
-            for name, of in zip(counts.layer_names, counts.per_neuron, strict=True)
-        },
+    arrays = {
+        "inference_spikes.per_sample": counts.per_sample,
+        "inference_spikes.per_step": counts.per_step,
+        "inference_spikes.sample": np.arange(counts.n_samples),
     }
-    found = {f"inference_spikes.{name}": _digest(array) for name, array in counted.items()}
-    npz = ("events_validation", "events_test", "inference_events")
-    for artifact in (*npz, "predictions"):
-        with np.load(paths[artifact], allow_pickle=False) as arrays:
-            for name in arrays.files:
-                of_counts = name == "input_spikes"  # which are among the counts above
-                if arrays[name].dtype.kind in "iuf" and arrays[name].ndim and not of_counts:
-                    found[f"{artifact}.{name}"] = _digest(arrays[name])
+    for layer, per_neuron in zip(counts.layer_names, counts.per_neuron, strict=True):
+        arrays[f"inference_spikes.per_neuron_{layer}"] = per_neuron
+    for artifact in ("events_validation", "events_test", "inference_events", "predictions"):
+        with np.load(paths[artifact], allow_pickle=False) as archive:
+            for name, array in archive.items():
+                # Input spikes are among the counts above.
+                if array.dtype.kind in "iuf" and array.ndim and name != "input_spikes":
+                    arrays[f"{artifact}.{name}"] = array
     content = torch.load(paths["trained"], map_location="cpu", weights_only=True)
-    parts = {"state": "model_state_dict", "optimizer_state": "optimizer_state_dict"}
-    for name, tensor in _tensors("trained", {ours: content[key] for ours, key in parts.items()}):
-        found[name] = _digest(tensor.numpy())
-    with open(paths["history"], encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    arrays |= _tensors("trained.state", content["model_state_dict"])
+    arrays |= _tensors("trained.optimizer_state", content["optimizer_state_dict"])
+    digest_of = {name: _digest(array) for name, array in arrays.items()}
+    rows = _read_rows(paths["history"])
     for column in rows[0]:
         values = "\n".join(row[column] for row in rows)
-        found[f"history.{column}"] = hashlib.sha256(values.encode()).hexdigest()
-    return found
+        digest_of[f"history.{column}"] = hashlib.sha256(values.encode()).hexdigest()
+    return digest_of
 
 
-def energy_values(path: Path, reference: Path, network: str = "") -> dict[str, float | None]:
+def energy_values(path: Path, reference: Path, network: str = "") -> dict[str, float | str]:
     """The figures of metrics/energy.csv, of one network if it is named, by row and column.
 
-    None where a term has no value. Profiles that the reference does not have are new prices.
+    Empty where a term has no value. Profiles that the reference does not have are new prices.
     """
-    with open(reference, encoding="utf-8", newline="") as stream:
-        profiles = {row["profile"] for row in csv.DictReader(stream)}
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = [
-            row
-            for row in csv.DictReader(stream)
-            if row["profile"] in profiles and network in ("", row["network"])
-        ]
+    profiles = {row["profile"] for row in _read_rows(reference)}
     return {
-        f"{', '.join(row[of] for of in ROW)}: {name}": float(row[name]) if row[name] else None
-        for row in rows
+        f"{', '.join(row[column] for column in ROW)}: {name}": row[name] and float(row[name])
+        for row in _read_rows(path)
+        if row["profile"] in profiles and network in ("", row["network"])
         for name in FIGURES
     }
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def differing_values(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
     """Keys of one object that the other lacks or has other values for, in words."""
     lines = [f"{key}: in one of them" for key in sorted(found.keys() ^ expected.keys())]
     for key in sorted(found.keys() & expected.keys()):
-        if not _equal(found[key], expected[key]):
+        if not _is_equal(found[key], expected[key]):
             lines.append(f"{key} is {found[key]}, and was {expected[key]}")
     return lines
 
 
-def _equal(ours: Any, theirs: Any) -> bool:
+def _is_equal(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, float) and isinstance(theirs, float):
         return math.isclose(ours, theirs, rel_tol=RELATIVE_TOLERANCE)
     return bool(ours == theirs)
 
 
-def _tensors(name: str, content: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def _tensors(name: str, content: Any) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The tensors of a nested state dict, by their names joined with dots."""
     if isinstance(content, torch.Tensor):
-        yield name, content
+        yield name, content.numpy()
     elif isinstance(content, Mapping):
         for key, value in content.items():
             yield from _tensors(f"{name}.{key}", value)
