@@ -40,9 +40,7 @@ class Call:
 def rows_of(repository: Path, heading: str) -> list[Call]:
     """The table below a heading of the page."""
     page = (repository / PAGE).read_text(encoding="utf-8")
-    (section,) = re.findall(
-        rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE
-    )
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return [Call(*row) for row in ROW.findall(section)]
 
 
@@ -54,9 +52,7 @@ def calls_of(run: Callable[[], object]) -> list[Call]:
         path = Path(frame.f_code.co_filename)
         if event != "return" or not path.is_relative_to(SOURCES):
             return
-        first = returned
-        if isinstance(returned, list | tuple) and type(returned) in (list, tuple) and returned:
-            first = returned[0]
+        first = returned[0] if type(returned) in (list, tuple) and returned else returned
         file = path.relative_to(SOURCES).as_posix()
         calls.append(Call(file, frame.f_code.co_qualname, type(first).__name__))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.pages import Block, blocks_of, write_block
-from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, run
+from tests.tools.pipeline_tools import run
 from tests.tools.recorded_project import Project
 from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, running
 
@@ -84,7 +84,7 @@ class Reader:
         run(["bash", "-c", script], self.folder, self.environment, status)
         if status == 0:
             variables = kept.read_text(encoding="utf-8").split("\0")
-            self.environment = dict(each.split("=", 1) for each in variables if each)
+            self.environment = dict(line.split("=", 1) for line in variables if line)
 
     def serve(self, block: Block) -> None:
         """Run all but the last command, and that one until the page ends."""
@@ -120,9 +120,7 @@ def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path, committed: Path) -> None:
     """It is run, written to a file, applied, or, as `text`, what a command prints."""
-    blocks = blocks_of(page)
-    assert blocks
-    for block in blocks:
+    for block in blocks_of(page):
         assert block.title or block.language in {"sh", "python", "diff", "text"}
         if block.language == "python":
             compile(block.text, page.name, "exec")
@@ -135,43 +133,6 @@ def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path, committed: P
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(committed / name, target)
             run(["git", "apply", "--recount", "--check", patch], tmp_path / "tree", os.environ)
-
-
-def belongs_to_the_project(block: Block) -> bool:
-    """Whether it is a module that a reader adds, and not a script of the reader's own."""
-    return block.title.endswith(".py") and block.title.startswith(("src/", "stages/", "tests/"))
-
-
-@pytest.mark.slow
-def test_code_on_the_pages_passes_the_projects_checks(repository: Path, tmp_path: Path) -> None:
-    """What all pages add, in one project, by `make lint`; scripts by the same rules of ruff."""
-    folder, environment = tmp_path / "project", clean_environment(tmp_path)
-    clone_of_working_tree(repository, folder, environment, {})
-    if (cache := repository / ".mypy_cache").is_dir():
-        shutil.copytree(cache, folder / cache.name)
-    scripts = folder / "examples"
-    for page in PAGES:
-        blocks = blocks_of(page)
-        if any(map(belongs_to_the_project, blocks)):
-            for block in blocks:
-                if block.language == "diff":
-                    # Pages may change the same line of another file.
-                    patch = tmp_path / "patch"
-                    patch.write_text(block.text, encoding="utf-8")
-                    command = ["git", "apply", "--recount", "--include=*.py", patch]
-                    run(command, folder, environment)
-                elif belongs_to_the_project(block):
-                    write_block(block, folder)
-        for number, block in enumerate(blocks):
-            if block.language == "python" and not belongs_to_the_project(block):
-                script = scripts / f"{page.stem}_{number}.py".replace("-", "_")
-                script.write_text(block.text, encoding="utf-8")
-    # A script knows no first party, whose imports stand apart.
-    modules = ("src", "stages", "tests")
-    run([sys.executable, "-m", "ruff", "check", *modules], folder, environment)
-    run([sys.executable, "-m", "ruff", "check", "--ignore=I001", scripts], folder, environment)
-    run([sys.executable, "-m", "ruff", "format", "--check", *modules], folder, environment)
-    run([sys.executable, "-m", "mypy"], folder, environment)
 
 
 @pytest.mark.slow
@@ -188,10 +149,10 @@ def test_code_on_the_pages_passes_the_projects_checks(repository: Path, tmp_path
 )
 def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> None:
     if page.stem in WITH_SERVICES:
-        s3, postgresql = (request.getfixturevalue(name) for name in ("s3", "postgresql"))
-        for bucket in ("team-mlflow", "team-dvc"):
-            s3.bucket(bucket)
-        database = postgresql.create_database("pages")
+        s3 = request.getfixturevalue("s3")
+        s3.bucket("team-mlflow")
+        s3.bucket("team-dvc")
+        database = request.getfixturevalue("postgresql").create_database("pages")
         reader.environment |= {"TEST_S3": s3.url, "TEST_DATABASE": database, **s3.environment()}
     for kind, blocks in groupby(blocks_of(page), attrgetter("language", "title", "before")):
         if kind == ("python", "", []):

@@ -36,22 +36,18 @@ def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield url, folder
 
 
-def pages_in(folder: Path) -> list[str]:
-    """The paths of the site's pages."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.html"))
-
-
 def test_it_is_built_without_a_warning(site: tuple[str, Path]) -> None:
     """Where there is no browser, too."""
-    assert len(pages_in(site[1])) > 50
+    assert len(list(site[1].rglob("*.html"))) > 50
 
 
 def test_no_page_is_wider_than_its_window(browser: "Page", site: tuple[str, Path]) -> None:
     """And no column of a table is too narrow to be read. Complaints fail the fixture."""
     address, folder = site
-    pages = pages_in(folder)
-    wide, narrow = [], []
-    for page in pages:
+    wide = []
+    narrow = []
+    for path in sorted(folder.rglob("*.html")):
+        page = path.relative_to(folder).as_posix()
         if page.startswith("reports/"):  # has tests of its own
             continue
         browser.goto(f"{address}/{page}")
@@ -63,7 +59,8 @@ def test_no_page_is_wider_than_its_window(browser: "Page", site: tuple[str, Path
             widths = columns.evaluate_all("cells => cells.map(one => one.offsetWidth)")
             if min(widths, default=NARROWEST_COLUMN) < NARROWEST_COLUMN:
                 narrow.append((page, width, min(widths)))
-    assert (wide, narrow) == ([], [])
+    assert not wide
+    assert not narrow
 
 
 def test_a_search_works_without_a_server(browser: "Page", site: tuple[str, Path]) -> None:
