@@ -422,8 +422,3 @@ def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
         }
         for profile in of_baseline:
             same_rows(rows[profile, f"ReLU, {method}"], expected[:2], words)
-
-
-def test_the_loops_price_the_file_that_is_shipped() -> None:
-    assert {PRICES[name]["scope"] for name in ALIKE} == set(recount.COMPARE)
-    assert len(ALIKE) >= 12
