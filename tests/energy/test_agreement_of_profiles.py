@@ -1,17 +1,13 @@
 """Profiles after others' estimators give what the formulas of these give, item by item.
 
 `tests/interop/estimators.py` states the formulas, and is itself compared with the tools. Of a
-network in float32 with all its synapses and biases, and its dense ReLU, image by image:
+network in float32 with all its synapses and biases, image by image:
 
 * `lemaire-spikingjelly` gives all of it;
 * `lemaire-qualia` all but addresses: of an event it computes one, as the paper says, where the
   tool's code has one divided by the number of inputs;
-* `yan-spyx` all but two things. Weights and potentials have the network's 32 bits, where the tool
-  has 8. Of the ReLU network, the tool charges two additions and one access to every unit; here the
-  output's scores are neither compared nor written to a memory with a price.
+* `yan-spyx` all, of weights and potentials with the network's 32 bits, where the tool has 8.
 """
-
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -21,15 +17,12 @@ from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import (
-    BaselineCounts,
     OperationCounts,
     count_operations,
     load_profiles,
     price,
 )
-from spikejoule.energy.conventional import count_baseline
 from spikejoule.energy.prices import prices_pj
-from spikejoule.network.conventional import ConventionalNetwork
 from tests.energy.test_recount import case
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
@@ -107,34 +100,3 @@ def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
         wider = 32 / estimators.SPYX_BITS
         expected |= {item: wider * expected[item] for item in ("weights", "potentials")}
         same(spyx[image], expected)
-
-
-def test_relu_networks() -> None:
-    pairs = list(pairwise(SIZES))
-    zeros = np.zeros((2, len(pairs)), dtype=np.int64)
-    synapses = tuple(a * b for a, b in pairs)
-    baseline = BaselineCounts(
-        "r",
-        ConventionalNetwork.of_layers(SIZES[0], SIZES[1:-1], SIZES[-1]),
-        synapses,
-        32,
-        32,
-        32,
-        True,
-        90.0,
-        90.0,
-        zeros,
-    )
-    counts = count_baseline(baseline, "dense", 2)
-    layers = [Layer(*pair) for pair in pairs]
-    for name, formula in zip(
-        TOOLS, (estimators.spikingjelly_relu, estimators.qualia_relu), strict=False
-    ):
-        totals = price(counts, load_profiles()[name])[1]
-        expected = estimators.network(formula, layers)
-        same(items(counts, name)[0], expected, totals[0])
-    expected = estimators.spyx_quantised(layers, 32)
-    scores = SIZES[-1]
-    expected["operations"] -= scores * 2 * estimators.YAN_ADD_PJ
-    expected["activations"] -= scores * 32 * estimators.ON_CHIP_PJ_PER_BIT
-    same(items(counts, TOOLS[2])[0], expected)

@@ -32,16 +32,6 @@ ONCE = ("pixel_read", "code_multiplication", "code_logarithm", "decision_compari
 
 
 class TestBreakEven:
-    def test_an_active_update_takes_the_place_of_an_inactive_one(self) -> None:
-        """10 events, 2 active, 4 inactive updates; three times the spikes leave none inactive."""
-        counts = {"synaptic_event": 10.0, "neuron_update_active": 2.0,
-                  "neuron_update_inactive": 4.0}  # fmt: skip
-        prices = dict(zip(counts, (1.0, 5.0, 3.0), strict=True))
-        baseline_pj = float(np.array([30.0, 6.0, 0.0]) @ [1.0, 5.0, 3.0])
-        limits = break_even(*priced(of(counts), profile(prices, "per_event")), baseline_pj, 2.0, 80)
-        assert limits is not None
-        assert limits.spikes_per_input == pytest.approx(3 * 10 / 5)
-
     @pytest.mark.parametrize(
         ("step_pj", "baseline_pj", "window"),
         [

@@ -119,20 +119,6 @@ def test_a_synaptic_current_is_a_second_state() -> None:
     assert (counted.of("addition") == 20 * 5).all()
 
 
-def test_a_state_that_a_step_leaves_as_it_is_has_no_leak() -> None:
-    """One neuron each whose share of a step is nothing in float32; the others leak."""
-    make = Maker()
-    neurons = make.lif(4)
-    neurons.tau = np.array([1e9, 4, 1e9, 8]) * DT
-    graph = graph_of({"a": make.linear(6, 4), "b": neurons}, (6,), (4,))
-    events = spikes(3, 6, 0.4)
-    for dtype, leaking in ((np.float32, 2), (np.float64, 4)):
-        counted = count_operations(run_graph(graph, events, GIVEN, dtype))
-        assert (counted.of("leak_multiplication") == 20 * leaking).all()
-    neurons.tau = np.full(4, 1e9 * DT)
-    assert not count_operations(run_graph(graph, events, GIVEN)).of("leak_multiplication").any()
-
-
 def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
     """One of potentials, which neurons take, and one of spikes, which the output takes."""
     make = Maker()

@@ -55,12 +55,6 @@ def test_rows_fit_each_other() -> None:
         assert set(terms) <= set(TERMS)
 
 
-def test_the_recount_prices_what_terms_consist_of() -> None:
-    counted = {term.name: term.operation for term in INFERENCE if term.operation}
-    assert counted == recount.CONSISTS_OF
-    assert {name for name, term in TERMS.items() if term.optional_as} == set(recount.OPTIONAL)
-
-
 def test_the_page_has_every_term_and_no_other() -> None:
     """The tables under "What is counted" name, each once in their first column, what is counted."""
     page = (REPOSITORY / "docs/reference/energy-terms.md").read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,15 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from spikejoule.data.sources.fashion_mnist import FashionMnist
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
-from spikejoule.network.network import Network
 from spikejoule.report.charts.accuracy import conventional_front
 from spikejoule.report.charts.canvas import (
-    BLUE,
     PALETTE,
-    VERMILION,
     Chart,
-    layer_colours,
-    place_colours,
 )
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
@@ -138,20 +132,6 @@ def test_no_text_is_cut_off(draw: Callable[[], Chart], form: Callable[[Chart], o
     width, height = figure.get_size_inches()
     assert 0 <= drawn.x0 < drawn.x1 <= width
     assert 0 <= drawn.y0 < drawn.y1 <= height
-
-
-@pytest.mark.parametrize("n_layers", [1, 2, 3, 6])
-def test_a_layer_has_the_colour_of_no_neighbour_and_of_neither_side(n_layers: int) -> None:
-    names = [str(layer) for layer in range(n_layers)]
-    colours = layer_colours(names)
-    assert [*colours] == names
-    found = [*colours.values()]
-    assert all(one != other for one, other in pairwise(found))
-    assert not {BLUE, VERMILION} & set(found)
-    network = Network.of_layers(5, (4,) * n_layers, 3)
-    of_nodes = place_colours(network)
-    for name in network.connection_names:
-        assert of_nodes[name] == of_nodes[name.partition("_to_")[0]]
 
 
 # Two dollar signs enclose a formula for matplotlib, and this one has an unknown symbol.

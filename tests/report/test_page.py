@@ -21,7 +21,6 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.outputs import headline
-from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
@@ -196,25 +195,6 @@ class TestPage:
         assert said in found.analysis.says("verdict")[0]
         assert energy_card(found).startswith("# Energy card\n\n")
         assert said in energy_card(found)
-
-    def test_every_verdict_is_in_the_grid_and_in_the_table(self) -> None:
-        found = content()
-        section = next(
-            node for node in tree_of(default_page()).iter("section") if node.get("id") == "verdict"
-        )
-        grid, table = section.iter("table")
-        rows = {row[0][0].get("title"): row for row in list(grid.iter("tr"))[1:]}
-        words = "".join(table.itertext())
-        assert "\\u" not in default_page(), "soft hyphens are none"
-        assert len(rows) == len(found.analysis.verdicts) >= 8
-        for one in found.analysis.verdicts:
-            title = next(p.title for p in found.analysis.ledger.profiles if p.id == one.profile)
-            name, cell = rows[one.profile]
-            assert (name[0].text, cell.get("class")) == (title, one.outcome)
-            # Of price ranges, the end that bounds
-            least = one.ratio_low if one.ratio is None else one.ratio
-            assert cell[0].text == f"at least {plain(least or 0)}"
-            assert f"{title}{OUTCOMES[one.outcome]}" in words
 
     def test_words_of_others_are_escaped(self) -> None:
         hostile = "<script>alert(1)</script>"

@@ -34,7 +34,6 @@ from spikejoule.energy.ledger import (
     EARLY_EXIT,
     LAZILY,
     SPIKING,
-    TOTAL,
     WHOLE_WINDOW,
     Accuracies,
     EnergyRow,
@@ -292,22 +291,20 @@ class EnergyAnalysis:
 
     # Energies: selections from the table.
 
-    def select(
+    def records(
         self,
         *,
         profile: str = "",
         network: str = SNN,
         phase: str = INFERENCE,
-        term: str = "",
         status: str = "",
     ) -> list[EnergyRow]:
-        """Rows of the table, totals among them.
+        """Rows of the table without totals.
 
         Args:
             profile: id of a price list; empty for that of the headline.
             network: as the table names it.
             phase: ``inference``, or a phase of training.
-            term: an operation, or ``total``; empty for all.
             status: ``priced``, ``covered`` or ``unpriced``; empty for all.
         """
         return [
@@ -316,30 +313,27 @@ class EnergyAnalysis:
             if row.profile == (profile or self.chosen.id)
             and row.network == network
             and row.phase == phase
-            and term in ("", row.term)
+            and not row.is_total
             and status in ("", row.status)
         ]
 
-    def records(self, **values: str) -> list[EnergyRow]:
-        """The same without totals."""
-        return [row for row in self.select(**values) if not row.is_total]
-
-    def total(self, profile: str = "", network: str = SNN) -> Energy:
+    def total(self, profile: str = "") -> Energy:
         """The energy of an inference; nothing priced is 0."""
-        rows = self.select(profile=profile, network=network)
-        total = next(row for row in rows if row.is_total and row.label is None)
-        return total.energy or Energy(0.0, 0.0, 0.0)
+        return self.ledger.total(0, profile or self.chosen.id)
 
     @property
     def early(self) -> Energy | None:
         """The energy of an inference with early exit; None where there is none."""
-        rows = self.select(network=f"{SNN}, {EARLY_EXIT}", term=TOTAL)
-        return rows[0].energy if rows else None
+        for number, variant in enumerate(self.inputs.variants):
+            if variant.method == EARLY_EXIT:
+                return self.ledger.total(number, self.chosen.id)
+        return None
 
     @property
     def classes(self) -> list[EnergyRow]:
         """The totals over the images of each class."""
-        return [row for row in self.select() if row.label is not None]
+        own = self.chosen.id
+        return [row for row in self.table if row.label is not None and row.profile == own]
 
     def n_images_of(self, label: int) -> int:
         """How many images a class has."""

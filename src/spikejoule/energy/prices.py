@@ -135,7 +135,7 @@ class MemoryPrice(_Mapping):
 
     pj_per_byte: tuple[tuple[_Size, _PjOrFree], ...] | None = None
     access: _Pj | None = None
-    access_per_bit_stored: _Pj | None = None
+    access_per_bit_stored: _PjOrFree = 0.0
     parameters: Literal["joined", "separate"] = "separate"
 
     @model_validator(mode="after")
@@ -143,8 +143,6 @@ class MemoryPrice(_Mapping):
         sizes = [size for size, _ in self.pj_per_byte or ()]
         if (self.pj_per_byte is None) == (self.access is None):
             raise ValueError("it needs either pj_per_byte or access")
-        if sizes and self.access_per_bit_stored is not None:
-            raise ValueError("access_per_bit_stored goes with access, not with pj_per_byte")
         if self.access is None and (not sizes or sorted(set(sizes)) != sizes):
             raise ValueError("pj_per_byte must be points [bytes, price] of ascending sizes")
         return self
@@ -155,7 +153,7 @@ class MemoryPrice(_Mapping):
         if self.parameters == "joined" and column.parameters_bits:
             stored = column.parameters_bits
         if self.pj_per_byte is None:
-            return (self.access or 0.0) + (self.access_per_bit_stored or 0.0) * stored
+            return (self.access or 0.0) + self.access_per_bit_stored * stored
         sizes, prices = zip(*self.pj_per_byte, strict=True)
         per_byte = float(np.interp(stored / _BITS_PER_BYTE, sizes, prices))
         return column.bits / _BITS_PER_BYTE * per_byte
@@ -219,23 +217,15 @@ class HardwareProfile(_Mapping):
     @model_validator(mode="after")
     def _prices_fit(self) -> Self:
         """What must hold between the scope and the prices, and between prices."""
-        allowed, scaled = TERMS_OF[self.scope], self.scope in ("system", "memory")
+        allowed = TERMS_OF[self.scope]
         for term, price in self.prices.items():
             if term not in allowed:
                 raise ValueError(
                     f"prices.{term} is nothing that scope {self.scope} can price; allowed: "
                     f"{', '.join(allowed)}"
                 )
-            if not isinstance(price, Price) and not scaled:
-                raise ValueError(
-                    f"prices.{term} depends on a width or a size, which scope {self.scope} does "
-                    "not allow; allowed: system and memory"
-                )
             if price == "by_size" and self.memory is None:
                 raise ValueError(f"prices.{term} is by_size, but there is no memory")
-        fixed = [one for one in self.prices.values() if isinstance(one, Price)]
-        if self.scope == "contested" and not any(one.low_pj < one.high_pj for one in fixed):
-            raise ValueError("prices of scope contested need a range [low, high]")
         if sum(update in self.prices for update in UPDATES) == 1:
             raise ValueError(
                 "prices need active and inactive neuron updates, both or neither, as one of the "
@@ -273,7 +263,7 @@ class HardwareProfile(_Mapping):
         term that hardware may do without (`Term.optional_as`) costs nothing at the lower end and
         has no value, unless the profile has a price of its own for it.
         """
-        found, is_own = self.price_of(column.term), column.term in self.prices
+        found = self.price_of(column.term)
         price = self.memory if isinstance(found, str) else found
         if price is None:
             return np.nan, np.nan, np.nan
@@ -281,7 +271,7 @@ class HardwareProfile(_Mapping):
             low, value, high = price.low_pj, price.value_pj, price.high_pj
         else:
             low = value = high = price.pj(column)
-        if TERMS[column.term].optional_as and not is_own:
+        if TERMS[column.term].optional_as and column.term not in self.prices:
             low, value = 0.0, None
         return low, np.nan if value is None else value, high
 

@@ -20,7 +20,7 @@ from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
 from spikejoule.evaluation.accuracy import EarlyExit
-from spikejoule.report.views import energy_of_row, page_view, text_view
+from spikejoule.report import views
 
 if TYPE_CHECKING:
     from spikejoule.network.trained import TrainedNetwork
@@ -70,7 +70,7 @@ def energy_page(content: PageContent) -> str:
     return _page(
         "energy.html.j2",
         content=content,
-        view=page_view(content.analysis, has_front=charts["front"] is not None),
+        view=views.page_view(content.analysis, has_front=charts["front"] is not None),
         charts=charts,
         palette=PALETTE,
         colours={name: VARIABLES[colour] for name, colour in places.items()},
@@ -84,7 +84,15 @@ def energy_card(content: PageContent) -> str:
 
 def energy_text(title: str, analysis: EnergyAnalysis) -> str:
     """All of it as text: the answer, every profile, terms, training, assumptions."""
-    return _page("energy.txt.j2", title=title, analysis=analysis, view=text_view(analysis))
+    return _page(
+        "energy.txt.j2",
+        title=title,
+        analysis=analysis,
+        measured=views.measured(analysis),
+        profiles=views.profile_table(analysis),
+        terms=views.term_table(analysis),
+        training_phases=views.training_table(analysis),
+    )
 
 
 def linked(source: str) -> Markup:
@@ -107,7 +115,7 @@ def _pages() -> Environment:
     )
     pages.filters["linked"] = linked
     pages.globals |= {
-        "energy_of_row": energy_of_row,
+        "energy_of_row": views.energy_of_row,
         "measured_on_mnist": measured_on_mnist,
         "phases": PHASES,
         "sentences": sentences,

@@ -9,9 +9,9 @@ from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.estimates import Energy, energy_words, interval_words, joules, plain
 from spikejoule.energy.ledger import EnergyRow
 from spikejoule.energy.notes import Note, NoteKind
-from spikejoule.energy.prices import SCOPES
+from spikejoule.energy.prices import SCOPES, HardwareProfile
 from spikejoule.energy.terms import TERMS
-from spikejoule.energy.words import updates, window, window_label
+from spikejoule.energy.words import under, updates, window, window_label
 
 Cells = tuple[str, ...]
 
@@ -74,6 +74,7 @@ class PageView:
 
     Attributes:
         headings: of every section, by its id, in their order.
+        numbers: accuracy, energies and events: name, value, note.
         titles: of the price lists, by id.
         scopes: what prices cover, name and words.
         bars: the energies of the headline's verdict; empty without.
@@ -88,6 +89,7 @@ class PageView:
     """
 
     headings: dict[str, str]
+    numbers: list[Cells]
     titles: dict[str, str]
     scopes: list[tuple[str, str]]
     bars: list[Bar]
@@ -107,6 +109,7 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
     limit_columns = ("break-even: spikes per input", "window", "maximum rate")
     return PageView(
         headings=_headings(analysis, has_front=has_front),
+        numbers=_numbers(analysis),
         titles={profile.id: profile.title for profile in analysis.ledger.profiles},
         scopes=[(name.replace("_", "-"), words) for name, words in SCOPES.items()],
         bars=_bars(analysis),
@@ -146,6 +149,58 @@ def _headings(analysis: EnergyAnalysis, has_front: bool) -> dict[str, str]:
     if not has_front:
         del headings["accuracy"]
     return headings
+
+
+def _numbers(analysis: EnergyAnalysis) -> list[Cells]:
+    energies = [_energy_entry(analysis, profile) for profile in analysis.shown]
+    return [_accuracy_entry(analysis), *energies, _events_entry(analysis)]
+
+
+def _accuracy_entry(analysis: EnergyAnalysis) -> Cells:
+    known = analysis.inputs.accuracy
+    if known is None:
+        return "Test accuracy", "not recorded", ""
+    note = "no interval recorded"
+    if known.low_percent is not None and known.high_percent is not None:
+        ends = f"{known.low_percent:.2f} to {known.high_percent:.2f} %"
+        note = f"{100 * analysis.bootstrap.confidence:g} % interval {ends}"
+    return "Test accuracy", f"{known.test_percent:.2f} %", note
+
+
+def _energy_entry(analysis: EnergyAnalysis, profile: HardwareProfile) -> Cells:
+    inputs = analysis.inputs
+    samples = inputs.subject.samples
+    counted = f"{inputs.n_images:,} {samples}" if inputs.n_images else f"{samples} not recorded"
+    confidence = f"{100 * analysis.bootstrap.confidence:g} %"
+    energy = analysis.total(profile.id)
+    if not analysis.has_intervals:
+        note = f"a mean over {counted}: no interval"
+    elif energy.value_pj is None:
+        note = f"the price range with the {confidence} interval, {counted}"
+    else:
+        note = f"{confidence} interval {interval_words(energy)}, {counted}"
+    deviation_pj = energy.standard_deviation_pj
+    if deviation_pj is not None:
+        note += f"; standard deviation {joules(deviation_pj, 3)}"
+    is_headline = profile.id == analysis.chosen.id
+    name = "Energy per inference, " if is_headline else "Arithmetic only, "
+    return name + under(profile), energy_words(energy), note
+
+
+def _events_entry(analysis: EnergyAnalysis) -> Cells:
+    inputs = analysis.inputs
+    proxies = inputs.proxies
+    note = (
+        f"of {proxies.dense_operations_per_inference:,} if every synapse worked in every step "
+        f"({plain(100 * proxies.sparsity_ratio)} %)"
+    )
+    value_macs, input_macs = inputs.value_macs_per_inference, proxies.input_macs_per_inference
+    if value_macs is not None:
+        note += f"; and {value_macs:,.0f} multiply-accumulates of values that are no spikes"
+    elif input_macs is not None:
+        note += f"; and {input_macs:,.0f} multiply-accumulates at the input"
+    events = f"{proxies.synaptic_events_per_inference:,.0f}"
+    return "Synaptic events per inference", events, note
 
 
 def _bars(analysis: EnergyAnalysis) -> list[Bar]:
@@ -249,34 +304,8 @@ def _limits(analysis: EnergyAnalysis, verdict: RunVerdict, has_rate: bool) -> Ce
     return (spikes, window, rate) if has_rate else (spikes, window)
 
 
-@dataclass(frozen=True, eq=False)
-class TextView:
-    """Values of the report as text.
-
-    Attributes:
-        measured: label and value.
-        profiles: a table with a row for each price list.
-        terms: with one for each operation, under the headline's price list.
-        training: with one for each phase of training; empty where it is not recorded.
-    """
-
-    measured: list[tuple[str, str]]
-    profiles: str
-    terms: str
-    training: str
-
-
-def text_view(analysis: EnergyAnalysis) -> TextView:
-    """Compute what the text shows."""
-    return TextView(
-        measured=_measured(analysis),
-        profiles=_profile_table(analysis),
-        terms=_term_table(analysis),
-        training=_training_table(analysis),
-    )
-
-
-def _measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
+def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
+    """What was measured, label and value."""
     inputs = analysis.inputs
     proxies, accuracy = inputs.proxies, inputs.accuracy
     known_percent = "not recorded" if accuracy is None else f"{accuracy.test_percent:,.2f} %"
@@ -298,7 +327,7 @@ def _measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
     ]
 
 
-def _profile_table(analysis: EnergyAnalysis) -> str:
+def profile_table(analysis: EnergyAnalysis) -> str:
     """A row for each price list, with the ratios to the networks of equal size."""
     networks = [verdict.conventional for verdict in analysis.of_chosen]
     ratios = {
@@ -320,7 +349,7 @@ def _profile_table(analysis: EnergyAnalysis) -> str:
     return text_table(header, rows)
 
 
-def _term_table(analysis: EnergyAnalysis) -> str:
+def term_table(analysis: EnergyAnalysis) -> str:
     """A row for each operation under the headline's price list."""
     rows = []
     for row in analysis.records():
@@ -331,7 +360,7 @@ def _term_table(analysis: EnergyAnalysis) -> str:
     return text_table(("term", "layer", "operations", "low", "value", "high"), rows)
 
 
-def _training_table(analysis: EnergyAnalysis) -> str:
+def training_table(analysis: EnergyAnalysis) -> str:
     """A row for each phase of training under each price list that is shown; empty without."""
     training = analysis.training
     if training is None:

@@ -17,7 +17,6 @@ from spikejoule.encoding.events import save_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.ledger import baseline_variants
-from spikejoule.energy.operations import Column
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.params import load_params
@@ -39,7 +38,6 @@ torch.manual_seed(0)
 ann = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 12), torch.nn.ReLU(),
                           torch.nn.Linear(12, 10)).eval()
 integers = Baseline(ann, weight_bits=8, activation_bits=8)
-narrow = Baseline(ann, weight_bits=8, activation_bits=8, sum_bits=16)
 """
 
 
@@ -140,34 +138,6 @@ def test_a_conventional_network_of_torch(
     assert skipping
     assert skipping.high_pj < dense.high_pj
     assert sum(row.energy("45nm-int8") is not None for row in theirs) == 2 * n_judging
-
-
-def test_what_its_words_and_its_pixels_take(
-    images: tuple[Path, Dataset], study: Cli, tmp_path: Path
-) -> None:
-    """Sums of 16 bits take less than of 32; means of squares of pixels are made, and charged."""
-    project, _ = images
-    (tmp_path / "mine.py").write_text(MODULES)
-
-    def dense(name: str) -> float:
-        rows = judged(project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
-        (row,) = (row for row in rows if row.run.startswith("mine") and row.method == "dense")
-        energy = row.energy("lemaire-complete-int8")
-        assert energy
-        return energy.middle_pj
-
-    narrow = dense("narrow")
-    assert narrow < dense("integers")
-    described = {"source": "mnist5k", "average_pixels": 2}
-    write_json(project / artifact_paths(project)["data_metrics"], described)
-    price_of, read = load_profiles()["lemaire-complete-int8"].price_at, 4 * 784
-    made = (
-        (Column("pixel_read", "image", 8, 8 * read), read),
-        (Column("code_addition", "image"), read),
-        (Column("activation_write", "image", 8, 8 * 784), 784),
-    )
-    expected = sum(count * price_of(column)[1] for column, count in made)
-    assert dense("narrow") - narrow == pytest.approx(expected)
 
 
 FIRST_LAYER_IN_INTEGERS = """
