@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
@@ -18,7 +19,7 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.network.checkpoint import complete_checkpoint, write_complete
-from spikejoule.network.trained import build_complete, load_trained
+from spikejoule.network.trained import TrainedNetwork, build_complete, load_trained
 from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
@@ -32,72 +33,92 @@ logger = logging.getLogger(__name__)
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the checkpoint, the energy analysis and the figures; every input is read before."""
-    confidence, sample = params.evaluate.confidence, params.energy_report.figure_sample
+    # What the stages before have written, and the price lists.
+    settings = params.energy_report
+    confidence = params.evaluate.confidence
     profiles = load_profiles(paths["hardware"])
-    profile = select_profile(profiles, params.energy_report.profile, "energy_report.profile")
+    profile = select_profile(profiles, settings.profile, "energy_report.profile")
     arithmetic = select_profile(
-        profiles, params.energy_report.arithmetic_profile, "energy_report.arithmetic_profile"
+        profiles, settings.arithmetic_profile, "energy_report.arithmetic_profile"
     )
-    trained, samples = load_trained(paths["trained"]), load_samples(paths["test"])
+    trained = load_trained(paths["trained"])
+    samples = load_samples(paths["test"])
     measured = read_measurement(paths, trained, samples).first(params.measure_inference.n_samples)
-    train_timings = TrainTimings.read(paths["train_timings"])
-    inference_timings = InferenceTimings.read(paths["inference_timings"])
     evaluation = Evaluation.read(paths["confusion"], confidence)
     evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
     early = EarlyExit.read(paths["early_exit"])
-    title = str(trained.data["title"])
-    raster = raster_of(measured, samples, sample, trained.encoder.step_ms, title)
-    labels = samples.labels[: measured.counts.n_samples]
+    labels = samples.labels[: measured.n_samples]
     baselines = load_baseline(paths["baseline"], labels, trained.network.n_input)
 
+    # The complete checkpoint. The analysis is of what a reader of it would find: what could not be
+    # read again is refused here, before anything is written.
     content = build_complete(
         trained,
         measured.counts,
-        inference_timings.measurement_time_seconds,
-        train_timings.model_dump(exclude_unset=True),
+        InferenceTimings.read(paths["inference_timings"]).measurement_time_seconds,
+        TrainTimings.read(paths["train_timings"]).model_dump(exclude_unset=True),
         evaluation.as_checkpoint_entry(evaluated),
         measured.proxies.as_checkpoint_entry(),
         library_versions(),
     )
-    # Checked as a reader checks it, before anything is written.
     checkpoint = complete_checkpoint(paths["checkpoint"], content)
+
+    # Count, price and compare.
     shown = None  # events are not encoded, so nothing is counted of it
     if isinstance(samples, LabelledImages):
-        shown = samples.images[: measured.counts.n_samples]
+        shown = samples.images[: measured.n_samples]
     inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown, early)
-    try:
-        graph = nir_graph(trained)
-    except ParameterError as error:  # a neuron that a user has added
-        logger.warning("%s has no nodes: %s", paths["nir"], error)
-        graph = graph_without_nodes(str(error))
-    analysis = analyse(
-        inputs,
-        profiles,
-        profile,
-        arithmetic,
-        BootstrapSettings(params.energy_report.bootstrap_samples, confidence, params.seed),
-    )
-    content_of_page = PageContent(
-        analysis, early, raster, network_provenance(trained, paths["trained"])
-    )
-    page, card = energy_page(content_of_page), energy_card(content_of_page)
-    metrics = headline(analysis)
+    bootstrap = BootstrapSettings(settings.bootstrap_samples, confidence, params.seed)
+    analysis = analyse(inputs, profiles, profile, arithmetic, bootstrap)
+
+    # Draw, and say it.
+    title = str(trained.data["title"])
+    raster = raster_of(measured, samples, settings.figure_sample, trained.encoder.step_ms, title)
     held_out = "Test (validated on it)" if trained.data["validated_on_test"] else "Validation"
-    subject = subject_of_data(trained.data)
     charts = {
         "training_curves": training_curves(trained.history, trained.best_epoch, title, held_out),
         "spike_raster": spike_raster(raster),
-        "confusion_figure": confusion_matrix(evaluation.confusion, title, subject),
+        "confusion_figure": confusion_matrix(
+            evaluation.confusion, title, subject_of_data(trained.data)
+        ),
     }
     pictures = {name: chart.png() for name, chart in charts.items()}
+    page = PageContent(analysis, early, raster, network_provenance(trained, paths["trained"]))
+    texts = {"energy_page": energy_page(page), "energy_card": energy_card(page)}
+    metrics = headline(analysis)
 
+    # Write.
     write_complete(paths["checkpoint"], content)
     digest = file_digest(paths["trained"], "sha256")
-    own = [replace(one, weights_sha256=digest) for one in inputs.variants]
+    own = [replace(variant, weights_sha256=digest) for variant in inputs.variants]
     save_variants(paths["contenders"], [*own, *analysis.baselines])
-    write_nir(paths["nir"], graph)
+    _write_graph(paths["nir"], trained)
     write_json(paths["energy_metrics"], metrics)
-    summary = {
+    write_json(paths["summary"], _summary(metrics, trained, evaluated))
+    write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
+    for name, text in texts.items():
+        write_text(paths[name], text)
+    for name, picture in pictures.items():
+        write_bytes(paths[name], picture)
+    for line in analysis.answer:
+        logger.info("%s", line)
+
+
+def _write_graph(path: Path, trained: TrainedNetwork) -> None:
+    """Write the network as a NIR graph; one without nodes for a neuron that NIR does not have."""
+    try:
+        graph = nir_graph(trained)
+    except ParameterError as error:  # a neuron that a user has added
+        logger.warning("%s has no nodes: %s", path, error)
+        graph = graph_without_nodes(str(error))
+    write_nir(path, graph)
+
+
+def _summary(
+    metrics: Mapping[str, Any], trained: TrainedNetwork, evaluated: EvaluationMetrics
+) -> dict[str, Any]:
+    """The few figures and names by which runs are compared."""
+    figures = {
         "accuracy": evaluated.test_accuracy_percent,
         "accuracy_val": trained.best_validation_accuracy_percent,
         "arithmetic_nj": metrics.get("arithmetic_nj"),
@@ -107,17 +128,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         "events": metrics["synaptic_events_per_inference"],
         "ratio": metrics.get("ratio"),
     }
-    names = {"data": trained.data["source"], "prices": profile.id}
+    names = {"data": trained.data["source"], "prices": metrics["profile"]}
     if "ratio_bound" in metrics:
         names["ratio_bound"] = metrics["ratio_bound"]
-    write_json(paths["summary"], short(summary) | names)
-    write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
-    write_text(paths["energy_page"], page)
-    write_text(paths["energy_card"], card)
-    for name, picture in pictures.items():
-        write_bytes(paths[name], picture)
-    for line in analysis.answer:
-        logger.info("%s", line)
+    return short(figures) | names
 
 
 def short(figures: Mapping[str, float | None]) -> dict[str, float]:

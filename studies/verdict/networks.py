@@ -25,7 +25,9 @@ from spikejoule.energy.prices import HardwareProfile, price
 FOLDER: Final = Path(__file__).parent
 """The folder of the study: its tables and its page."""
 
-LOW, VALUE, HIGH = "pj_low", "pj", "pj_high"
+LOW = "pj_low"
+VALUE = "pj"
+HIGH = "pj_high"
 DEVIATION = "pj_standard_deviation"
 
 

@@ -201,13 +201,15 @@ def _times(
     network that is quantised afterwards is not trained.
     """
     if variant.side == SPIKING:
-        kind, fraction = "training", 1.0
+        kind = "training"
+        fraction = 1.0
     elif variant.network.startswith(QUANTISED):
         return None, None
     else:
         conventional = {one.network for one in variants if one.side == CONVENTIONAL}
         trained = [name for name in conventional if not name.startswith(QUANTISED)]
-        kind, fraction = "baseline", 1 / len(trained)
+        kind = "baseline"
+        fraction = 1 / len(trained)
     seconds = [run[f"{METRIC}{kind}_{of}_seconds"] for of in ("time", "processor")]
     by_clock, by_processors = (None if pd.isna(one) else fraction * one for one in seconds)
     return by_clock, by_processors

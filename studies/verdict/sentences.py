@@ -68,7 +68,8 @@ def sentences(
 def who_wins(rows: Sequence[Verdict]) -> str:
     """How many comparisons each side wins."""
     outcomes = [row.outcome for row in rows]
-    conventional, spiking = outcomes.count("ann"), outcomes.count("snn")
+    conventional = outcomes.count("ann")
+    spiking = outcomes.count("snn")
     others = len(rows) - conventional - spiking
     return (
         f"The conventional network needs less energy in {conventional} of {len(rows)} comparisons "
@@ -109,7 +110,8 @@ def at_level(rows: Sequence[Verdict]) -> str:
 
 
 def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    low = f"{min(values):.0f}"
+    high = f"{max(values):.0f}"
     return low if low == high else f"{low} to {high}"
 
 
@@ -126,7 +128,8 @@ def crossings(rows: Sequence[Verdict]) -> Iterator[str]:
         yield f"The fronts cross {', '.join(crossing)}."
     apart = [profile for profile, found in of_profiles.items() if not found.to]
     if apart:
-        low, high = CROSSING_LEVELS[0], CROSSING_LEVELS[-1]
+        low = CROSSING_LEVELS[0]
+        high = CROSSING_LEVELS[-1]
         yield f"No crossing is found between {low:g} and {high:g} % under {', '.join(apart)}."
 
 

@@ -207,7 +207,9 @@ def front_at(
     cheaper = takes_part & (log_energies[1] < cost[draws, above][:, None])
     below = np.where(cheaper, accuracies, -np.inf).argmax(axis=1)
     is_known = reaches.any(axis=1) & cheaper.any(axis=1)
-    row, upper, lower = draws[is_known], above[is_known], below[is_known]
+    row = draws[is_known]
+    upper = above[is_known]
+    lower = below[is_known]
     start = accuracies[row, lower]
     share = (at[is_known] - start) / (accuracies[row, upper] - start)
     found = np.full((3, len(draws)), np.nan)

@@ -171,7 +171,8 @@ def verdict_at(
         outcome = "neither"
     if in_both.mean() >= 0.5:
         ends = interval(low[in_both], high[in_both], confidence)
-        ratio_low, ratio_high = float(ends[0]), float(ends[1])
+        ratio_low = float(ends[0])
+        ratio_high = float(ends[1])
         if np.array_equal(low[in_both], high[in_both]):
             ratio = float(np.median(middle[in_both]))
         if ratio_high < 1:
@@ -232,7 +233,8 @@ def find_crossing(priced: PricedDraws, confidence: float) -> Crossing:
     n_draws = len(priced.accuracies)
     winners = np.zeros((len(CROSSING_LEVELS), n_draws), dtype=int)
     for row, level in zip(winners, CROSSING_LEVELS, strict=True):
-        spiking, conventional = priced.front(SPIKING, level), priced.front(CONVENTIONAL, level)
+        spiking = priced.front(SPIKING, level)
+        conventional = priced.front(CONVENTIONAL, level)
         low, _, high = energy_ratios(spiking, conventional)
         row[high < 1] = 1
         row[low > 1] = -1
@@ -266,6 +268,7 @@ def last_change(winners: NDArray[np.int_]) -> float | None:
     if len(signs) == 0 or signs[0] == signs[-1]:
         return None
     change = np.flatnonzero(np.diff(signs))[-1]
-    before, after = decided[change], decided[change + 1]
+    before = decided[change]
+    after = decided[change + 1]
     place: float = (CROSSING_LEVELS[before] + CROSSING_LEVELS[after]) / 2
     return place

@@ -28,7 +28,9 @@ from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
 
 TOOLS = ("lemaire-spikingjelly", "lemaire-qualia", "yan-spyx")
-STEPS, SIZES, IMAGES = 25, (784, 30, 20, 10), 8
+STEPS = 25
+SIZES = (784, 30, 20, 10)
+IMAGES = 8
 HELD = {
     "operations": (
         "synaptic_event", "mac", "bias_addition", "reset", "leak_multiplication",
@@ -83,7 +85,8 @@ def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
     counts = count_operations(measured)
     jelly, qualia, spyx = (items(counts, name) for name in TOOLS)
     totals = price(counts, load_profiles()[TOOLS[0]])[1]
-    bias, leak = bool(neuron.get("bias", True)), neuron.get("decay") != 1.0
+    bias = bool(neuron.get("bias", True))
+    leak = neuron.get("decay") != 1.0
     for image in range(IMAGES):
         layers = spiking_layers(measured, image, bias=bias, leak=leak)
         expected = estimators.network(estimators.spikingjelly_spiking, layers)

@@ -62,7 +62,8 @@ class TestBreakEven:
         counts = count_operations(Measurement(state, architecture, layers))
         limits = break_even(*priced(counts, load_profiles()["loihi-1"]), 5000.0, 3.0, 80)
         # Of a step: 4 updates that are active, 6 spikes, 8 events.
-        steps, spikes = 3 * 4 * 52, 3 * (8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)
+        steps = 3 * 4 * 52
+        spikes = 3 * (8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)
         assert limits is not None
         assert limits.spikes_per_input == pytest.approx(3 * (5000 - steps) / spikes)
 
@@ -75,9 +76,11 @@ class TestBreakEven:
         images = mnist5k.test.images[:6]
         given = recounted.case(images, encoder, **network)
         relu, _, _ = recounted.baseline(images, (784, 100, 10), 0.0)
-        tables, profiles = recounted.tables(given, (relu,)), load_profiles()
+        tables = recounted.tables(given, (relu,))
+        profiles = load_profiles()
         operations = count_operations(given.measured, encoder.operations(images))
-        spikes, n_steps = given.measured.counts.means["input"] / 784, encoder.time_window
+        spikes = given.measured.counts.means["input"] / 784
+        n_steps = encoder.time_window
         n_met = 0
         for profile_id in recounted.ALIKE:
             rows = tables.get((profile_id, "ReLU, dense"), [])
@@ -93,7 +96,8 @@ class TestBreakEven:
                 assert energy == pytest.approx(baseline_pj), profile_id
                 n_met += 1
             if limits.time_window is not None:
-                has_rate, window = encoder.rate_hz is not None, limits.time_window / n_steps
+                has_rate = encoder.rate_hz is not None
+                window = limits.time_window / n_steps
                 energy = energy_of(own, spikes=window if has_rate else 1.0, window=window,
                                    code=window if has_rate else 1.0)  # fmt: skip
                 assert energy == pytest.approx(baseline_pj), profile_id
@@ -113,9 +117,11 @@ def energy_of(
         code: factor on what is done in every step to turn the image into spikes.
     """
     counts = {(row["term"], row["layer"]): row["count"] for row in rows if row["class"] == ""}
-    pixels, total = counts["pixel_read", "input"], 0.0
+    pixels = counts["pixel_read", "input"]
+    total = 0.0
     for row in rows:
-        term, layer = row["term"], row["layer"]
+        term = row["term"]
+        layer = row["layer"]
         if row["class"] != "" or term == "total" or row["pj"] == "" or not row["count"]:
             continue
         count = row["count"]

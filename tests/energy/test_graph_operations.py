@@ -54,14 +54,16 @@ def test_a_graph_of_ours_costs_what_the_network_does(neuron: dict[str, Any], pru
     graph = nir_graph(network)
     graph.metadata["pruned"] = pruned
     run = run_graph(graph, events)
-    theirs, ours = count_operations(run), count_operations(measured)
+    theirs = count_operations(run)
+    ours = count_operations(measured)
     for term in {column.term for column in ours.columns}:
         if ours.of(term).any():
             assert np.array_equal(theirs.of(term), ours.of(term)), term
         else:
             assert not theirs.of(term).any(), term
     for profile in load_profiles().values():
-        found, expected = price(theirs, profile), price(ours, profile)
+        found = price(theirs, profile)
+        expected = price(ours, profile)
         assert np.allclose(found, expected, rtol=1e-12, equal_nan=True)
 
 
@@ -82,8 +84,10 @@ def test_convolution_and_pooling_by_hand() -> None:
     sizes = {
         (column.term, column.place): (column.bits, column.memory_bits) for column in counted.columns
     }
-    events, macs = count_of(run, "events", "a"), count_of(run, "macs", "e")
-    fired, values = count_of(run, "spikes", "b"), count_of(run, "values", "c")
+    events = count_of(run, "events", "a")
+    macs = count_of(run, "macs", "e")
+    fired = count_of(run, "spikes", "b")
+    values = count_of(run, "values", "c")
     assert macs.sum() > 0
     for key, counts in {
         ("synaptic_event", "a"): events,
@@ -126,7 +130,8 @@ def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
              "d": nir.Delay(np.array([1, 1, 2, 19]) * DT)}  # fmt: skip
     run = run_graph(graph_of(nodes, (6,), (4,)), spikes(5, 6, 0.4), GIVEN)
     found = found_in(count_operations(run))
-    weight, dense = nodes["a"].weight, spikes(5, 6, 0.4).to_dense()
+    weight = nodes["a"].weight
+    dense = spikes(5, 6, 0.4).to_dense()
     given = np.count_nonzero(dense @ weight.T, axis=1)  # [N, units] over all steps
     late = [np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)]
     assert np.array_equal(count_of(run, "values", "b"), np.sum(late, axis=0))

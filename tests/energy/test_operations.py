@@ -42,7 +42,8 @@ def test_a_term_without_a_row_is_refused() -> None:
 
 def test_means_of_squares_are_made_on_either_side() -> None:
     """Of 3 pixels that are read, 12 were: each is read and added, and each mean is written."""
-    ours, theirs = count_operations(measured(2)), count_baseline(baseline(10, [6, 5]), "dense", 2)
+    ours = count_operations(measured(2))
+    theirs = count_baseline(baseline(10, [6, 5]), "dense", 2)
     made = (
         Column("pixel_read", "image", 8, 96),
         Column("code_addition", "image"),

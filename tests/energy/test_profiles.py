@@ -68,14 +68,6 @@ def test_prices_cover_what_they_hold_and_arithmetic_prices_what_a_term_consists_
 
 
 class TestForms:
-    @pytest.mark.parametrize(
-        ("size_bytes", "per_byte"), [(0, 2), (100, 2), (150, 3), (300, 6), (10**9, 6)]
-    )
-    def test_by_size_is_on_straight_lines(self, size_bytes: int, per_byte: float) -> None:
-        column = Column("weight_read", "x", bits=4, memory_bits=8 * size_bytes)
-        memory = MemoryPrice(pj_per_byte=((100.0, 2.0), (300.0, 6.0)))
-        assert memory.pj(column) == pytest.approx(per_byte / 2, rel=1e-14)
-
     def test_of_a_file_and_their_units(self, tmp_path: Path) -> None:
         text = GOOD.replace("unit: pJ", "unit: nJ").replace(
             "synaptic_event: 2",
@@ -137,7 +129,8 @@ class TestRefused:
 
 
 def test_parts_add_up_to_the_total_of_what_compares() -> None:
-    code, images = Poisson(time_window=3, max_rate=80.0), np.full((2, 3), 200, np.uint8)
+    code = Poisson(time_window=3, max_rate=80.0)
+    images = np.full((2, 3), 200, np.uint8)
     variants = [
         *spiking_variants("n", measured(2, pruned=True), code, images, None),
         *baseline_variants((baseline(10, [6, 5]), baseline(7, [3, 3], "8 bits", weight_bits=8)), 2),

@@ -69,7 +69,8 @@ def test_training_and_confusion_are_drawn_alike_again_with_their_figures() -> No
 @pytest.mark.parametrize("draw", CHARTS.values(), ids=CHARTS)
 def test_same_bytes_again_described_in_the_pages_colours(draw: Callable[[], Chart]) -> None:
     """Whatever the reader's settings and clock; an SVG refers to itself alone."""
-    chart, png = replace(draw(), description="a < b"), draw().png()
+    chart = replace(draw(), description="a < b")
+    png = draw().png()
     svg = chart.svg()
     settings = {"font.size": 30, "figure.dpi": 20, "savefig.dpi": 20, "axes.facecolor": "red"}
     with matplotlib.rc_context(settings):

@@ -43,10 +43,12 @@ BASELINES = (baseline(9000, [30, 40, 50, 60], "ReLU 3-2-2"),)
 
 def both(own_percent: float | None, baselines: Any = BASELINES) -> EnergyAnalysis:
     """Memory included, and arithmetic only."""
-    given, profiles = inputs(baselines), load_profiles()
+    given = inputs(baselines)
+    profiles = load_profiles()
     known = replace(given.variant.accuracies, validation_percent=own_percent)  # type: ignore[type-var]
     given = replace(given, variants=(replace(given.variant, accuracies=known),))
-    chosen, arithmetic = profiles["lemaire-complete"], profiles["45nm-fp32"]
+    chosen = profiles["lemaire-complete"]
+    arithmetic = profiles["45nm-fp32"]
     return analyse(given, profiles, chosen, arithmetic, BootstrapSettings(200))
 
 
@@ -62,7 +64,8 @@ def exit_entry(accuracy_percent: float, synaptic_events: float, steps: float) ->
     )
 
 
-EARLY, WHOLE = exit_entry(80.0, 6.0, 2.0), exit_entry(81.0, 9.0, 3.0)
+EARLY = exit_entry(80.0, 6.0, 2.0)
+WHOLE = exit_entry(81.0, 9.0, 3.0)
 
 
 @cache
@@ -165,7 +168,8 @@ class TestPage:
     def test_the_first_screen_has_the_numbers_of_metrics(self, macs: int) -> None:
         """One ratio under one price list, two bars of its energies, and arithmetic apart."""
         found = both(96.0, (baseline(macs, [6] * 4, "ReLU 3-2-2"),))
-        words, metrics = words_of(energy_page(PageContent(found)), "answer"), headline(found)
+        words = words_of(energy_page(PageContent(found)), "answer")
+        metrics = headline(found)
         title = found.chosen.title
         spent = [1000 * metrics[name] for name in ("energy_nj", "conventional_nj")]
         assert (

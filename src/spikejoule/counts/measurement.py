@@ -120,7 +120,8 @@ class Measurement:
         exit_steps: NDArray[np.int64] | None = None,
     ) -> Activity:
         """All counts by node, for neuron updates [N, L - 1], and of early exits."""
-        currents, macs = self.layers[0].currents, self.input_macs
+        currents = self.layers[0].currents
+        macs = self.input_macs
         if exit_steps is not None and currents is not None and currents.products == "every_step":
             macs = currents.sum_per_sample(self.fan_outs[0]) * exit_steps
         return activity_of_layers(
@@ -176,7 +177,8 @@ def activity_of_layers(
     if updates is None:
         each = np.ones(len(spikes), np.int64) if samples is None else samples
         updates = clocked_updates(network, time_window * each)
-    events, macs = np.asarray(events), None if macs is None else np.asarray(macs)
+    events = np.asarray(events)
+    macs = None if macs is None else np.asarray(macs)
     counts: dict[str, NodeCounts] = {network.input.name: NodeCounts(spikes=spikes[:, 0])}
     for number, connection in enumerate(network.connections):
         first = macs if number == 0 else None

@@ -110,7 +110,8 @@ class EnergyProxies:
 
 def energy_proxies(activity: Activity) -> EnergyProxies:
     """The proxies of a network, at the mean of what its samples did."""
-    network, connections = activity.network, []
+    network = activity.network
+    connections = []
     for node in network.connections:
         fan_out = node.fan_out()
         dense = int(network.fan_out_of(node).sum()) * activity.time_window

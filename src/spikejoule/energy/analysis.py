@@ -461,7 +461,8 @@ class EnergyAnalysis:
         """Why the headline has no verdict, in a sentence; empty where it has one."""
         if self.verdict is not None:
             return ""
-        inputs, prices = self.inputs, self.chosen
+        inputs = self.inputs
+        prices = self.chosen
         reason = inputs.no_verdict
         if reason is None:
             network = inputs.variant
@@ -611,7 +612,8 @@ def _table(
 
 def _by_class(inputs: AnalysisInputs, ledger: Ledger) -> dict[int, Ledger]:
     """The network over the images of each class."""
-    operations, labels = inputs.operations, inputs.labels
+    operations = inputs.operations
+    labels = inputs.labels
     if labels is None or operations.n_images is None:
         return {}
     return {

@@ -60,7 +60,8 @@ def split_energy(operations: OperationCounts, prices_pj: Floats, has_rate: bool)
         prices_pj: of one operation of each, [C].
         has_rate: whether the encoding has a rate, and decides in every step.
     """
-    columns, counts = operations.columns, operations.means
+    columns = operations.columns
+    counts = operations.means
     inactive_pj = {
         column.place: price_pj
         for column, price_pj in zip(columns, prices_pj, strict=True)
@@ -115,9 +116,11 @@ def break_even(
         return None
     factor = (baseline_pj - split.step_pj - split.once_pj) / split.spike_pj
 
-    fixed_pj, per_window_pj = split.once_pj, split.spike_pj + split.step_pj
+    fixed_pj = split.once_pj
+    per_window_pj = split.spike_pj + split.step_pj
     if rate_hz is None:
-        fixed_pj, per_window_pj = split.once_pj + split.spike_pj, split.step_pj
+        fixed_pj = split.once_pj + split.spike_pj
+        per_window_pj = split.step_pj
     left_pj = baseline_pj - fixed_pj
     window = None
     if left_pj > 0 and per_window_pj > 0:

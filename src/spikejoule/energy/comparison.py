@@ -165,9 +165,11 @@ def compare(
     ledger: Ledger, spiking: int, profile: str, reading: FrontReading, level_percent: float
 ) -> RunVerdict:
     """A spiking network of the ledger against a reading of the conventional front."""
-    network, above = ledger.variants[spiking], reading.above
+    network = ledger.variants[spiking]
+    above = reading.above
     confidence = ledger.settings.confidence
-    spiking_pj, conventional_pj = ledger.resampled_energies(spiking, profile), reading.drawn_pj
+    spiking_pj = ledger.resampled_energies(spiking, profile)
+    conventional_pj = reading.drawn_pj
     low, high = interval(
         spiking_pj[0] / conventional_pj[2], spiking_pj[2] / conventional_pj[0], confidence
     )

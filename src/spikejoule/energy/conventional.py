@@ -80,10 +80,14 @@ def _of_baseline(
     baseline: BaselineCounts, method: Method, n_samples: int
 ) -> Iterator[OperationCounts]:
     """The formulas of this module."""
-    network, connections = baseline.network, baseline.network.connections
-    layers, names = network.layer_names, network.connection_names
-    skips, integers = method == "zero_skipping", baseline.weight_bits < FLOAT_BITS
-    bits, sum_bits = baseline.weight_bits, baseline.sum_bits
+    network = baseline.network
+    connections = baseline.network.connections
+    layers = network.layer_names
+    names = network.connection_names
+    skips = method == "zero_skipping"
+    integers = baseline.weight_bits < FLOAT_BITS
+    bits = baseline.weight_bits
+    sum_bits = baseline.sum_bits
     synapses = np.array(baseline.synapses, dtype=np.int64)
     sources = np.array([node.n_in for node in connections], dtype=np.int64)
     targets = np.array([node.n_out for node in connections], dtype=np.int64)
@@ -102,7 +106,8 @@ def _of_baseline(
     activation_bits = [*[baseline.activation_bits] * len(connections), sum_bits]
     products: NDArray[np.int64] = baseline.macs_nonzero[:n_samples] if skips else synapses
     if integers and baseline.activation_bits % PIXEL_BITS:
-        n_pixels, rounding = int(sources[0]), ("code_multiplication", "code_addition")
+        n_pixels = int(sources[0])
+        rounding = ("code_multiplication", "code_addition")
         width = baseline.activation_bits
         yield from made_pixels(network.input.name, n_pixels, n_pixels, width, *rounding)
     yield block("mac", names, products, bits)
@@ -134,7 +139,8 @@ def _of_baseline(
 
 def _of_pooling(pooling: Pooling, bits: int) -> Iterator[OperationCounts]:
     """Sums of windows that are divided, or the largest value of each; results in memory."""
-    place, amounts = [pooling.name], [int(pooling.fan_out().sum())]
+    place = [pooling.name]
+    amounts = [int(pooling.fan_out().sum())]
     if pooling.average:
         yield block("addition", place, amounts)
         yield block("multiplication", place, [pooling.n_out])

@@ -102,7 +102,8 @@ def energy_words(energy: Energy, digits: int = 4) -> str:
 
 def interval_words(energy: Energy) -> str:
     """From the least to the most that the mean can be."""
-    low, high = joules(energy.lowest_pj), joules(energy.highest_pj)
+    low = joules(energy.lowest_pj)
+    high = joules(energy.highest_pj)
     return low if low == high else f"{low} to {high}"
 
 

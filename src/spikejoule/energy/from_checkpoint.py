@@ -51,17 +51,14 @@ def analysis_inputs(
     Raises:
         ArtifactError: there is no `measured`, and no `recorded_activity`.
     """
-    network, encoder = checkpoint.network, checkpoint.encoder
+    network = checkpoint.network
+    encoder = checkpoint.encoder
     data = checkpoint.file.spikejoule.data
     accuracy = _accuracy(checkpoint)
-    removed = 0.0
-    if checkpoint.pruned:
-        weights = [one.weight for one in network.with_weights(checkpoint.state).connections]
-        kept, whole = sum(map(np.count_nonzero, weights)), sum(one.size for one in weights)
-        removed = 100 * (1 - kept / whole)
-    name = network_name(network, encoder.name, removed)
+    name = network_name(network, encoder.name, _removed_percent(checkpoint))
     if measured is not None:
-        n_images, proxies = measured.counts.n_samples, measured.proxies
+        n_images = measured.n_samples
+        proxies = measured.proxies
         exits = None
         if early is not None and labels is not None:
             steps = exit_steps(step_outcomes(measured, labels), early.margin_spikes)
@@ -69,9 +66,10 @@ def analysis_inputs(
             exits = steps, known
         variants = spiking_variants(name, measured, encoder, images, accuracy, exits)
     else:
-        activity = recorded_activity(checkpoint)
         n_images = checkpoint.file.inference_spikes.n_samples or 0
-        proxies, operations = energy_proxies(activity), count_operations(activity)
+        activity = recorded_activity(checkpoint)
+        proxies = energy_proxies(activity)
+        operations = count_operations(activity)
         variants = (
             Variant(SPIKING, name, WHOLE_WINDOW, accuracy, network.weight_bits, operations),
         )
@@ -96,6 +94,15 @@ def analysis_inputs(
     )
 
 
+def _removed_percent(checkpoint: CompleteCheckpoint) -> float:
+    """Synapses that were removed in training."""
+    if not checkpoint.pruned:
+        return 0.0
+    connections = checkpoint.network.with_weights(checkpoint.state).connections
+    kept = sum(np.count_nonzero(connection.weight) for connection in connections)
+    return 100 * (1 - kept / sum(connection.weight.size for connection in connections))
+
+
 def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
     """What the network does with an image, the means that the file records.
 
@@ -108,13 +115,15 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
             and of a connection no events are recorded; or its input are constant currents, and the
             same holds of their products.
     """
-    spikes, encoder = checkpoint.spikes_per_inference(), checkpoint.encoder
+    spikes = checkpoint.spikes_per_inference()
+    encoder = checkpoint.encoder
     if spikes is None:
         raise ArtifactError(
             "the checkpoint records no inference spikes of each layer, and its energy needs them: "
             f"count them with {_COUNTING}."
         )
-    network, recorded = checkpoint.network, checkpoint.file.energy_proxies
+    network = checkpoint.network
+    recorded = checkpoint.file.energy_proxies
     macs = None
     events: list[float] | None = None
     if encoder.input_products is not None:
@@ -149,8 +158,11 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     Likewise if the network's input are constant currents whose products are not recorded.
     ArtifactError if the events of an epoch are not those of the connections.
     """
-    file, network = checkpoint.file, checkpoint.network
-    config, results, names = file.training_config, file.training_results, network.layer_names
+    file = checkpoint.file
+    network = checkpoint.network
+    config = file.training_config
+    results = file.training_results
+    names = network.layer_names
     totals = file.training_spikes.by_layer("total_{}", file.training_spikes.total_per_layer, names)
     samples, n_epochs, batch_size = (
         results.total_samples, results.epochs_trained, config.batch_size,
@@ -159,7 +171,8 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         return None
     history = file.spikejoule.history
     epochs = history if all(len(row.spikes) == len(names) for row in history) else []
-    n_connections, products = len(network.connections), checkpoint.encoder.input_products
+    n_connections = len(network.connections)
+    products = checkpoint.encoder.input_products
     if any(len(row.synaptic_events or ()) not in (0, n_connections) for row in epochs):
         raise ArtifactError(
             "the checkpoint must record the synaptic events of an epoch as one number for each of "
@@ -172,10 +185,12 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         return None if not values or None in values or () in values else np.array(values)
 
     # Spikes alone do not say how many synapses they reach, nor what constant currents multiply.
-    events, macs = column("synaptic_events"), column("input_macs")
+    events = column("synaptic_events")
+    macs = column("input_macs")
     if (events is None and not network.is_plain) or (macs is None and products):
         return None
-    teacher, nonzero = column("teacher_macs"), column("teacher_macs_nonzero")
+    teacher = column("teacher_macs")
+    nonzero = column("teacher_macs_nonzero")
     if teacher is not None:
         teacher = np.stack([teacher, 0 * teacher if nonzero is None else nonzero], axis=1)
     # The last batch of an epoch is smaller.
@@ -205,8 +220,10 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
 
 
 def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracies | None:
-    percent, test = checkpoint.file.test_accuracy, checkpoint.file.spikejoule.test
+    percent = checkpoint.file.test_accuracy
+    test = checkpoint.file.spikejoule.test
     if percent is None:
         return None
-    low, high = test.test_accuracy_low_percent, test.test_accuracy_high_percent
+    low = test.test_accuracy_low_percent
+    high = test.test_accuracy_high_percent
     return Accuracies(checkpoint.file.training_results.best_val_accuracy, percent, low, high)

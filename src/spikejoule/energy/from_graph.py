@@ -145,29 +145,30 @@ def counted_inputs(
         ArtifactError: the network has no synapse.
         DataError: there is another number of labels than of samples, or a label beyond the output.
     """
-    network, n_samples = run.network, run.n_rows
+    network = run.network
+    n_samples = run.n_rows
     if not any(network.synapses):
         raise ArtifactError("the network has no synapses, and nothing to price.")
-    firing = [name for name in network.layer_names
-              if name in network.spiking and run.counts[name].values is None]  # fmt: skip
-    silent = ", ".join(name for name in firing if not run.spikes_of(name).any())
-    remarks = list(notes)
+    remarks = [*notes]
+    silent = ", ".join(_silent(run))
     if silent:
         remarks.append(warning(f"no spike of {silent} in any of the {n_samples:,} samples"))
     classes = known = level = None
     if labels is not None:
         classes = class_labels(labels, n_samples, n_classes)
-        if predictions is not None:  # where equals are no answer, and wrong
-            found = accuracy(int((predictions == classes).sum()), n_samples)
-            assert found.percent is not None
-            known = Accuracies(None, found.percent, found.low_percent, found.high_percent)
-            if unanswered := int((predictions < 0).sum()):
-                words = f"{unanswered:,} of {n_samples:,}"
-                remarks.append(Note(NoteKind.UNANSWERED, words))
-    if baselines and known is not None:
-        known = replace(known, validation_percent=known.test_percent)
-        level = min(known.test_percent, max(one.accuracy_percent for one in baselines))
-    name, operations = network_name(network, "none"), count_operations(run)
+    if classes is not None and predictions is not None:
+        # Where equals are no answer, they are wrong.
+        right = accuracy(int((predictions == classes).sum()), n_samples)
+        assert right.percent is not None
+        known = Accuracies(None, right.percent, right.low_percent, right.high_percent)
+        unanswered = int((predictions < 0).sum())
+        if unanswered:
+            remarks.append(Note(NoteKind.UNANSWERED, f"{unanswered:,} of {n_samples:,}"))
+        if baselines:
+            known = replace(known, validation_percent=known.test_percent)
+            level = min(known.test_percent, max(one.accuracy_percent for one in baselines))
+    name = network_name(network, "none")
+    operations = count_operations(run)
     return AnalysisInputs(
         title=title,
         network=network,
@@ -183,3 +184,14 @@ def counted_inputs(
         counted_in=counted_in,
         level_percent=level,
     )
+
+
+def _silent(run: Activity) -> list[str]:
+    """Layers of spikes that emit none."""
+    return [
+        name
+        for name in run.network.layer_names
+        if name in run.network.spiking
+        and run.counts[name].values is None
+        and not run.spikes_of(name).any()
+    ]

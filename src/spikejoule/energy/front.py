@@ -97,7 +97,8 @@ def read_front(points: Sequence[FrontPoint], level_percent: float) -> FrontReadi
     front = front_of(points)
     if not front:
         return None
-    first, last = front[0], front[-1]
+    first = front[0]
+    last = front[-1]
     if level_percent < first.validation_percent:
         return FrontReading(first, bound="at most")
     if level_percent > last.validation_percent:

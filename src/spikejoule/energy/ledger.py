@@ -114,23 +114,33 @@ def spiking_variants(
         early: after which step each image exits early, [N], and how well; None where that is
             not known.
     """
-    bits = measured.network.weight_bits
-    whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
-    ways = [(WHOLE_WINDOW, whole, accuracies)]
+    ways: list[tuple[str, NDArray[np.int64] | None, Accuracies | None]]
+    ways = [(WHOLE_WINDOW, None, accuracies)]
     if early is not None:
         ways.append((EARLY_EXIT, *early))
-    found = []
-    for method, steps, known in ways:
-        exits = None if method == WHOLE_WINDOW else steps
+    variants: list[Variant] = []
+    for method, exits, known in ways:
         run = measured if exits is None else stopped_after(measured, exits)
         encoding = None if images is None else encoder.operations(images, exits)
+        steps = np.full(measured.n_samples, measured.time_window) if exits is None else exits
         clocked = clocked_updates(measured.network, steps)
         # Where all are updated in every step, lazy updates are counted over the whole window.
         lazy = np.minimum(run.lazy_updates, clocked)
-        for suffix, updates in (("", clocked), (LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
-            operations = count_operations(run.activity(updates, exits), encoding)
-            found.append(Variant(SPIKING, name, f"{method}{suffix}", known, bits, operations))
-    return tuple(found)
+        by_method = {method: clocked}
+        if (lazy < clocked).any():
+            by_method[method + LAZILY] = lazy
+        variants += [
+            Variant(
+                side=SPIKING,
+                network=name,
+                method=way,
+                accuracies=known,
+                weight_bits=measured.network.weight_bits,
+                operations=count_operations(run.activity(updates, exits), encoding),
+            )
+            for way, updates in by_method.items()
+        ]
+    return tuple(variants)
 
 
 def baseline_variants(baselines: Sequence[BaselineCounts], n_samples: int) -> tuple[Variant, ...]:
@@ -268,23 +278,19 @@ class Ledger:
         settings: BootstrapSettings,
     ) -> "Ledger":
         """Price variants of the same images; where one is known as a mean alone, all are means."""
-        operations = [variant.operations for variant in variants]
-        if any(each.n_images is None for each in operations):
-            operations = [replace(each, counts=each.means[None]) for each in operations]
+        networks = tuple(variants)
+        if any(network.operations.n_images is None for network in networks):
+            networks = tuple(
+                replace(network, operations=network.operations.as_mean) for network in networks
+            )
+        operations = [network.operations for network in networks]
         priced = tuple(profiles)
-        return cls(
-            tuple(
-                replace(variant, operations=counted)
-                for variant, counted in zip(variants, operations, strict=True)
-            ),
-            priced,
-            settings,
-            resampled_means([each.counts for each in operations], settings) if operations else (),
-            {
-                profile.id: [prices_pj(each.columns, profile) for each in operations]
-                for profile in priced
-            },
-        )
+        prices = {
+            profile.id: [prices_pj(counted.columns, profile) for counted in operations]
+            for profile in priced
+        }
+        resampled = resampled_means([counted.counts for counted in operations], settings)
+        return cls(networks, priced, settings, resampled, prices)
 
     def weights(self, variant: int, profile: str) -> Floats:
         """What the counts of a variant are multiplied with (`prices.weights_of`), [3, C]."""

@@ -70,8 +70,8 @@ update of a step with a spike is the active one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -148,8 +148,13 @@ class OperationCounts:
     @property
     def means(self) -> NDArray[np.float64]:
         """Operations of one inference on average, float64 [C]."""
-        found: NDArray[np.float64] = self.counts.mean(axis=0)
-        return found
+        means: NDArray[np.float64] = self.counts.mean(axis=0)
+        return means
+
+    @property
+    def as_mean(self) -> Self:
+        """The same of one inference on average, without its samples."""
+        return replace(self, counts=self.means[None])
 
     def of(self, *terms: str) -> NDArray[Any]:
         """Counts of some terms, [N, places of the terms]."""
@@ -186,9 +191,9 @@ def joined(
     parts: Iterable[OperationCounts], n_samples: int, time_window: int = 1
 ) -> OperationCounts:
     """Counts of N samples beside each other; those of one row are of each sample."""
-    kept = [one for one in parts if one.columns]
-    counts = [np.broadcast_to(one.counts, (n_samples, len(one.columns))) for one in kept]
-    columns = tuple(column for one in kept for column in one.columns)
+    kept = [part for part in parts if part.columns]
+    counts = [np.broadcast_to(part.counts, (n_samples, len(part.columns))) for part in kept]
+    columns = tuple(column for part in kept for column in part.columns)
     return OperationCounts(columns, np.hstack(counts), time_window)
 
 
@@ -307,7 +312,8 @@ def _stored(activity: Activity, node: Connection | Neurons) -> _Stored:
     if isinstance(node, Neurons):
         return _Stored(0, 0, node.n_out, node.n_out * network.state_bits)
     is_sparse = activity.pruned and isinstance(node, Dense)
-    weights, index_bits = node.stored(activity.pruned), address_bits(node.n_out) * is_sparse
+    weights = node.stored(activity.pruned)
+    index_bits = address_bits(node.n_out) * is_sparse
     biases = network.bias_words(node, activity.products)
     bits = weights * (network.weight_bits + index_bits) + biases * network.state_bits
     return _Stored(weights, index_bits, biases, bits)
@@ -317,7 +323,8 @@ def _of_connection(
     activity: Activity, node: Connection, counts: NodeCounts
 ) -> Iterator[OperationCounts]:
     """What arrives through weights, and a bias of its own."""
-    network, stored = activity.network, _stored(activity, node)
+    network = activity.network
+    stored = _stored(activity, node)
     reads = activity.none
     if counts.events is not None:
         reads = reads + counts.events
@@ -336,7 +343,9 @@ def _of_connection(
 
 
 def _of_neurons(activity: Activity, node: Neurons, counts: NodeCounts) -> Iterator[OperationCounts]:
-    network, updates, further = activity.network, counts.updates, node.n_states - 1
+    network = activity.network
+    updates = counts.updates
+    further = node.n_states - 1
     assert updates is not None
     if counts.active is None:
         yield _at(node, "neuron_update_inactive", updates)
@@ -362,7 +371,8 @@ def _of_neurons(activity: Activity, node: Neurons, counts: NodeCounts) -> Iterat
 
 def _of_transfer(activity: Activity, node: Node, counts: NodeCounts) -> Iterator[OperationCounts]:
     """What leaves a node: spikes or values, written once and read by each that takes them."""
-    name, size = node.name, node.n_out
+    name = node.name
+    size = node.n_out
     gives_values = name not in activity.network.spiking or counts.values is not None
     given = counts.values if gives_values else counts.spikes
     given = activity.none if given is None else given

@@ -268,11 +268,14 @@ class HardwareProfile(_Mapping):
         if price is None:
             return np.nan, np.nan, np.nan
         if isinstance(price, Price):
-            low, value, high = price.low_pj, price.value_pj, price.high_pj
+            low = price.low_pj
+            value = price.value_pj
+            high = price.high_pj
         else:
             low = value = high = price.pj(column)
         if TERMS[column.term].optional_as and column.term not in self.prices:
-            low, value = 0.0, None
+            low = 0.0
+            value = None
         return low, np.nan if value is None else value, high
 
     def price_of(self, name: str) -> AnyPrice | None:
@@ -280,7 +283,8 @@ class HardwareProfile(_Mapping):
 
         A profile of scope `arithmetic` prices what a term consists of.
         """
-        own, term = self.prices.get(name), TERMS[name]
+        own = self.prices.get(name)
+        term = TERMS[name]
         if own is None and self.scope == "memory" and term.optional_as:
             return self.prices.get(term.optional_as)
         if own is None and self.scope == "arithmetic" and term.operation:
@@ -388,7 +392,8 @@ def _line(file: Path, name: str, error: ValidationError) -> int:
     # What is wrong with the whole begins with the entry that it lies in, such as prices.mac.
     place = problem["loc"] or str(problem.get("ctx", {}).get("error")).split()[0].split(".")
     # Read a second time, for the marks that the checked content does not have.
-    node, line = YAML().load(file.read_bytes()), 0
+    node = YAML().load(file.read_bytes())
+    line = 0
     for step in (name, *place):
         # What `<<` takes from another profile has no mark here.
         if isinstance(node, CommentedMap) and step in (node.lc.data or ()):

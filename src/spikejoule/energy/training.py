@@ -116,9 +116,11 @@ def count_training(record: TrainingRecord) -> OperationCounts:
 
 
 def _backward(record: TrainingRecord, inference: OperationCounts) -> Iterator[OperationCounts]:
-    network, activity = record.network, record.activity
+    network = record.network
+    activity = record.activity
     updates = inference.of("threshold_comparison")  # one an update
-    neurons, connections = network.layer_names[1:], network.connection_names
+    neurons = network.layer_names[1:]
+    connections = network.connection_names
     learned = len(network.neuron.learned_names)
     yield block("gradient_accumulation", connections, inference.of("synaptic_event"))
     if activity.products is not None:

@@ -58,7 +58,8 @@ def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
         "sha256": np.array([one.weights_sha256 for one in variants], dtype=np.str_),
     }
     for number, variant in enumerate(variants):
-        columns, counts = variant.operations.columns, variant.operations.counts
+        columns = variant.operations.columns
+        counts = variant.operations.counts
         if variant.operations.n_images is None or counts.max(initial=0) > np.iinfo(np.uint32).max:
             raise ValueError(
                 f"{variant.name} is known as a mean alone, or has counts of 2**32 or more"
@@ -101,7 +102,8 @@ def _variant_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Variant:
 
 
 def _operations_of(arrays: Mapping[str, NDArray[Any]], number: int) -> OperationCounts:
-    constant, varying = arrays[f"{number}.constant"], arrays[f"{number}.varying"]
+    constant = arrays[f"{number}.constant"]
+    varying = arrays[f"{number}.varying"]
     counts = np.broadcast_to(constant, (len(varying), len(constant))).copy()
     counts[:, constant == _VARIES] = varying
     places = arrays[f"{number}.columns"].tolist()

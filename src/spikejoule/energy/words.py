@@ -42,7 +42,9 @@ def place(name: str) -> str:
 
 def number(verdict: RunVerdict) -> str:
     """How many times the energy, without the interval; of a bound the end that bounds."""
-    low, ratio, high = verdict.ratio_low, verdict.ratio, verdict.ratio_high
+    low = verdict.ratio_low
+    ratio = verdict.ratio
+    high = verdict.ratio_high
     bound = verdict.ratio_bound
     if not bound:
         return f"{plain(low)} to {plain(high)}" if ratio is None else plain(ratio)
@@ -129,6 +131,20 @@ def templates() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    own = (
+        accuracy,
+        baseline,
+        number,
+        place,
+        price,
+        ratio,
+        sentence,
+        under,
+        updates,
+        window,
+        window_label,
+    )
+    environment.filters |= {function.__name__: function for function in own}
     environment.filters |= {
         "joules": joules,
         "plain": plain,
@@ -137,22 +153,6 @@ def templates() -> "Environment":
         "terms": lambda names: in_words(*names),
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "interval": interval_words,
-    }
-    environment.filters |= {
-        function.__name__: function
-        for function in (
-            accuracy,
-            baseline,
-            number,
-            place,
-            price,
-            ratio,
-            sentence,
-            under,
-            updates,
-            window,
-            window_label,
-        )
     }
     environment.globals |= {
         "EVIDENCE": EVIDENCE,

@@ -194,7 +194,8 @@ def _events_entry(analysis: EnergyAnalysis) -> Cells:
         f"of {proxies.dense_operations_per_inference:,} if every synapse worked in every step "
         f"({plain(100 * proxies.sparsity_ratio)} %)"
     )
-    value_macs, input_macs = inputs.value_macs_per_inference, proxies.input_macs_per_inference
+    value_macs = inputs.value_macs_per_inference
+    input_macs = proxies.input_macs_per_inference
     if value_macs is not None:
         note += f"; and {value_macs:,.0f} multiply-accumulates of values that are no spikes"
     elif input_macs is not None:
@@ -204,7 +205,8 @@ def _events_entry(analysis: EnergyAnalysis) -> Cells:
 
 
 def _bars(analysis: EnergyAnalysis) -> list[Bar]:
-    verdict, inputs = analysis.verdict, analysis.inputs
+    verdict = analysis.verdict
+    inputs = analysis.inputs
     if verdict is None:
         return []
     own = inputs.variant
@@ -226,7 +228,8 @@ def _bars(analysis: EnergyAnalysis) -> list[Bar]:
     for side, energy in energies.items():
         low = high = energy.value_pj
         if low is None or high is None:
-            low, high = energy.lowest_pj, energy.highest_pj
+            low = energy.lowest_pj
+            high = energy.highest_pj
         ends = dict.fromkeys((low, high))  # one, if they are the same
         bars.append(
             Bar(
@@ -241,7 +244,8 @@ def _bars(analysis: EnergyAnalysis) -> list[Bar]:
 
 
 def _parts(analysis: EnergyAnalysis) -> list[PartRow]:
-    verdict, closest = analysis.verdict, analysis.closest_baseline
+    verdict = analysis.verdict
+    closest = analysis.closest_baseline
     if verdict is None or not closest:
         return []
     spiking = analysis.ledger.by_part(verdict.spiking, analysis.chosen.id)
@@ -293,7 +297,9 @@ def _limits(analysis: EnergyAnalysis, verdict: RunVerdict, has_rate: bool) -> Ce
     limits = analysis.break_even(verdict)
     if limits is None:
         return ("", "", "") if has_rate else ("", "")
-    spikes, window, rate = "none", "none", "none"
+    spikes = "none"
+    window = "none"
+    rate = "none"
     if limits.spikes_per_input is not None:
         own = plain(analysis.inputs.spikes_per_input)
         spikes = f"{plain(limits.spikes_per_input)} (has {own})"
@@ -307,7 +313,8 @@ def _limits(analysis: EnergyAnalysis, verdict: RunVerdict, has_rate: bool) -> Ce
 def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
     """What was measured, label and value."""
     inputs = analysis.inputs
-    proxies, accuracy = inputs.proxies, inputs.accuracy
+    proxies = inputs.proxies
+    accuracy = inputs.accuracy
     known_percent = "not recorded" if accuracy is None else f"{accuracy.test_percent:,.2f} %"
     products = {
         "input MACs": proxies.input_macs_per_inference,

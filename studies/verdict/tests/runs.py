@@ -9,7 +9,8 @@ from spikejoule.energy.variant_file import save_variants
 from tests.energy.test_verdict import variant
 from tests.tools.recorded import record, run
 
-SMALL, LARGE = "ReLU 784-9-10", "ReLU 784-100-10"
+SMALL = "ReLU 784-9-10"
+LARGE = "ReLU 784-100-10"
 
 
 def networks(

@@ -295,7 +295,8 @@ def test_refusals(images: tuple[Path, Dataset], study: Cli, tmp_path: Path) -> N
     ):
         assert said in study.refusal(project, "--add", *arguments)
     # Neither other data nor another number of images are judged by one rule.
-    add, paths = (project, "--add", tmp_path / "theirs.nir"), artifact_paths(project)
+    add = (project, "--add", tmp_path / "theirs.nir")
+    paths = artifact_paths(project)
     write_json(project / paths["data_metrics"], {"source": "mnist"})
     assert "60 test images of mnist, but the recorded" in study.refusal(*add, "--data", "mnist5k")
     write_json(project / paths["data_metrics"], {"source": "mnist5k"})

@@ -88,7 +88,8 @@ def test_from_the_store_to_the_tables(project: Path, study: Cli) -> None:
     unmarked: list[Variant] = [replace(one, weights_sha256="") for one in networks(1)]
     record_networks(project, "unmarked", unmarked)
     record_networks(project, "before", ())
-    table, file = project / "verdict.csv", project / "networks.csv"
+    table = project / "verdict.csv"
+    file = project / "networks.csv"
     text = study.text(project, "--table", table, "--networks", file)
     rows = pd.read_csv(table)
     under = rows[rows["profile"] == PROFILE].set_index("level_percent")

@@ -169,7 +169,8 @@ class TestOneTrueFront:
             "c": (97.0, 97.82, 98.05, 98.48, 98.77, 99.5),
         }
         ratios: dict[float, list[float]] = {}
-        held, crossed = [], []
+        held = []
+        crossed = []
         for _ in range(60):
             for level, row in judged(one_true_front(generator, grids), resamples=300).items():
                 assert row.ratio
@@ -226,7 +227,8 @@ def naive_front(points: Sequence[tuple[float, float]], at_percent: float) -> flo
 def test_equals_a_naive_loop() -> None:
     n_draws = 40
     draws = draw(chance(24), BootstrapSettings(n_draws))
-    accuracies, log_energies = draws.accuracies(), draws.log_energies(PLAIN.id)
+    accuracies = draws.accuracies()
+    log_energies = draws.log_energies(PLAIN.id)
     at_percent = 98.2 + draws.offsets
     assert (abs(draws.offsets) <= HALF_BAND).all()
     fronts = []

@@ -86,27 +86,32 @@ def lazy_updates_per_sample(
         layers: the spikes of each of the L layers, the input first.
         pruned: whether a weight of zero is no synapse.
     """
-    n_samples, n_steps = layers[0].n_samples, layers[0].n_steps
+    n_samples = layers[0].n_samples
+    n_steps = layers[0].n_steps
     updates = np.empty((len(layers) - 1, n_samples), dtype=np.int64)
     for number, (of_layer, own) in enumerate(zip(updates, layers[1:], strict=True), start=1):
         if network.has_bias or (number == 1 and layers[0].currents is not None):
             of_layer[:] = n_steps * own.n_inputs
             continue
-        into, reached = [], []
+        into = []
+        reached = []
         for one, sender in zip(network.connections, network.senders, strict=True):
             if network.target_of(one).name == network.layer_names[number]:
                 into.append(delayed(own) if sender == number else layers[sender])
                 of_source = np.concatenate([*map(targets_by_source, one.targets(pruned))])
                 reached.append(network.of_sender(one, of_source))
-        arriving, targets = side_by_side(into), np.concatenate(reached)
-        spikes, own_spikes = (arriving.sources, arriving.offsets), (own.sources, own.offsets)
+        arriving = side_by_side(into)
+        targets = np.concatenate(reached)
+        spikes = (arriving.sources, arriving.offsets)
+        own_spikes = (own.sources, own.offsets)
         _count_updates(spikes, own_spikes, targets, n_steps, of_layer)
     return updates.T.copy()
 
 
 def delayed(events: EventList) -> EventList:
     """The same spikes one step later; those of the last step reach nothing."""
-    n_steps, rows = events.n_steps, events.row_of_each_event()
+    n_steps = events.n_steps
+    rows = events.row_of_each_event()
     kept = rows % n_steps < n_steps - 1
     shape = events.n_samples, n_steps, events.n_inputs
     return EventList.from_rows(rows[kept] + 1, events.sources[kept], *shape)
@@ -116,7 +121,8 @@ def side_by_side(parts: Sequence[EventList]) -> EventList:
     """Spikes of several populations as those of one, whose units follow each other."""
     if len(parts) == 1:
         return parts[0]
-    first, n_units = parts[0], sum(part.n_inputs for part in parts)
+    first = parts[0]
+    n_units = sum(part.n_inputs for part in parts)
     rows = np.concatenate([part.row_of_each_event() for part in parts])
     begins = np.cumsum([0, *(part.n_inputs for part in parts[:-1])])
     units = [part.sources.astype(np.int64) + n for part, n in zip(parts, begins, strict=True)]

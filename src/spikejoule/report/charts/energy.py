@@ -73,7 +73,8 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         if total.value_pj is not None:
             canvas.mark(axes, total.value_pj, y, words, color=canvas.BLUE, label="spiking network")
     for chip in measured_on_mnist():
-        pj, y = 1e6 * chip["microjoules"], len(profiles) + 0.25
+        pj = 1e6 * chip["microjoules"]
+        y = len(profiles) + 0.25
         words = f"{chip['name']}: {joules(pj)}, {chip['accuracy_percent']:g} %"
         hollow = {"color": canvas.BLUE, "markerfacecolor": canvas.PAPER}
         canvas.mark(axes, pj, y, words, label="another network, measured on its chip", **hollow)

@@ -28,7 +28,8 @@ def training_curves(
     """
     names = ("epoch", "train_loss", "train_accuracy_percent", "validation_accuracy_percent")
     epochs, losses, training, validation = ([one[name] for one in history] for name in names)
-    best, style = validation[epochs.index(best_epoch)], {"marker": "o", "markersize": 3}
+    best = validation[epochs.index(best_epoch)]
+    style = {"marker": "o", "markersize": 3}
     figure = Figure(figsize=(9.6, 3.6))
     left, right = figure.subplots(1, 2)
     left.plot(epochs, losses, color=canvas.BLUE, **style)
@@ -50,14 +51,16 @@ def confusion_matrix(
     The scale ends at twice the most frequent error, whose number can so be read: correct answers
     are a hundred times as many.
     """
-    counts, n_classes = np.asarray(confusion), len(confusion)
+    counts = np.asarray(confusion)
+    n_classes = len(confusion)
     side = 6.6 * max(1.0, n_classes / 14)
     figure, axes = canvas.new_figure(side, side + 1)
     names = subject.class_names[:n_classes]
     errors = np.where(np.eye(n_classes, dtype=bool), 0, counts)
     image = axes.imshow(counts, cmap="Oranges", vmin=0, vmax=max(1, 2 * errors.max()))
     figure.colorbar(image, ax=axes)
-    pale, dark = image.cmap(0), image.cmap(1.0)
+    pale = image.cmap(0)
+    dark = image.cmap(1.0)
     half = (counts.max() + counts.min()) / 2
     for (row, column), count in np.ndenumerate(counts) if n_classes <= _MOST_NUMBERED else ():
         color = dark if count < half else pale

@@ -98,7 +98,9 @@ def raster_of(
 @canvas.house_style()
 def spike_raster(raster: SpikeRaster) -> Chart:
     """The sample and its output spikes, and below them the spikes of all layers over time."""
-    layers, subject, n_layers = raster.layers, raster.subject, len(raster.layers)
+    layers = raster.layers
+    subject = raster.subject
+    n_layers = len(raster.layers)
     figure = Figure(figsize=(5.4, 2 + 1.6 * n_layers))
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 0.8 * n_layers))
     top, rows = (figure.add_subfigure(grid[place]) for place in range(2))
@@ -108,7 +110,8 @@ def spike_raster(raster: SpikeRaster) -> Chart:
     _draw_counts(counts, raster)
     axes = rows.subplots(n_layers, 1, sharex=True)
     for place, colour in enumerate(canvas.layer_colours(raster.layer_names).values()):
-        layer, on = layers[place], axes[place]
+        layer = layers[place]
+        on = axes[place]
         _draw_spikes(on, layer, colour, raster.step_ms)
         unit = "neuron" if place else "unit" if raster.image is None else "pixel, row by row"
         on.set(title=raster.title(place), ylabel=unit)
@@ -131,9 +134,12 @@ def spike_raster(raster: SpikeRaster) -> Chart:
 
 def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> None:
     """A vertical stroke a spike, all of them one line with gaps: small in the page's SVG."""
-    times, units = layer.row_of_each_event() * step_ms, layer.sources.astype(np.float64)
-    half, gaps = max(0.35, 0.01 * layer.n_inputs), np.full(len(times), np.nan)
-    x, y = np.stack([times, times, gaps], 1), np.stack([units - half, units + half, gaps], 1)
+    times = layer.row_of_each_event() * step_ms
+    units = layer.sources.astype(np.float64)
+    half = max(0.35, 0.01 * layer.n_inputs)
+    gaps = np.full(len(times), np.nan)
+    x = np.stack([times, times, gaps], 1)
+    y = np.stack([units - half, units + half, gaps], 1)
     axes.plot(x.ravel(), y.ravel(), color=colour, solid_capstyle="butt")
     margin = max(0.6, 0.02 * layer.n_inputs)
     # Index 0 on top, so that the input reads like the image.
@@ -149,7 +155,8 @@ def _draw_image(axes: Axes, image: NDArray[np.uint8] | None, shown: str) -> None
 
 
 def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
-    counts, answer = raster.layers[-1].counts_per_source(), raster.answer
+    counts = raster.layers[-1].counts_per_source()
+    answer = raster.answer
     names = raster.subject.class_names[: counts.size]
     colours = [canvas.PINK if label == answer else canvas.GREY for label in range(counts.size)]
     axes.bar(range(counts.size), counts, color=colours)
