@@ -22,8 +22,6 @@ from spikejoule.energy import (
 from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.outputs import headline
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
-from spikejoule.network.layers import layers_of
-from spikejoule.network.network import Network
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.page import linked
@@ -101,11 +99,6 @@ def default_page() -> str:
     return energy_page(content())
 
 
-@cache
-def sparse_page() -> str:
-    return energy_page(content("45nm-memory", early=None, raster=None))
-
-
 def tree_of(page: str) -> ElementTree.Element:
     """The page as XML, which it is as well as HTML."""
     doctype, _, rest = page.partition("\n")
@@ -154,15 +147,6 @@ class TestPage:
             'A &lt;b&gt;, <a href="https://doi.org/10.1/x_1">doi:10.1/x_1</a>, and '
             '<a href="https://arxiv.org/abs/2210.13107">arXiv:2210.13107</a>, no'
         )
-
-    def test_a_network_of_other_layers_is_compared_with_none_of_equal_size(self) -> None:
-        given = inputs((baseline(10, [6] * 4, "ReLU 3-2-2"),))
-        recurrent = Network.of_chain((1, 3, 1), layers_of(["2r"]), 2)
-        for given_network, is_equal in ((given.network, True), (recurrent, False)):
-            found = analysis(replace(given, network=given_network))
-            for said in (energy_page(PageContent(found)), " ".join(found.answer)):
-                assert ("equal size" in said.lower()) == is_equal
-                assert ("conventional network of model.hidden" in said) != is_equal
 
     @pytest.mark.parametrize("macs", [10, 9000])
     def test_the_first_screen_has_the_numbers_of_metrics(self, macs: int) -> None:
@@ -229,23 +213,14 @@ SIZES = pytest.mark.parametrize(
 def test_in_a_browser(
     browser: "Page", tmp_path: Path, width: int, height: int, scheme: str
 ) -> None:
-    assert_fits(browser, tmp_path, energy_page(content()), width, height, scheme)
-    drawn = browser.locator("svg.chart")
-    assert drawn.count() == len(FIGURES)
-    for place in range(drawn.count()):
-        # How many colours a screenshot has: a blank one has a single one.
-        shown = imread(io.BytesIO(drawn.nth(place).screenshot()), format="png")
-        pixels = (shown * 255).astype(np.uint8)
-        assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 8
-        assert pixels.shape[0] > 50
-        assert pixels.shape[1] > 200
-
-
-def assert_fits(
-    browser: "Page", folder: Path, page: str, width: int, height: int, scheme: str
-) -> None:
     """What is long is behind a heading, which a link of the contents opens; and nothing is cut."""
-    assert_shows(browser, folder, page, width, scheme)
+    write_text(tmp_path / "energy.html", default_page())
+    browser.set_viewport_size({"width": width, "height": 800})
+    browser.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    browser.goto((tmp_path / "energy.html").as_uri())
+    ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+    red = int(re.findall(r"\d+", ground)[0])
+    assert (red < 60) == (scheme == "dark")
     assert browser.evaluate("document.documentElement.scrollHeight") <= height
     assert browser.evaluate(MISFITS) == []
     browser.get_by_role("navigation").get_by_role("link", name="Prices and their").click()
@@ -253,15 +228,9 @@ def assert_fits(
     browser.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.evaluate(MISFITS) == []
-
-
-def assert_shows(browser: "Page", folder: Path, page: str, width: int, scheme: str) -> None:
-    """Open a page: nothing is wider than the window, and dark is dark."""
-    write_text(folder / "energy.html", page)
-    browser.set_viewport_size({"width": width, "height": 800})
-    browser.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    browser.goto((folder / "energy.html").as_uri())
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
-    red = int(re.findall(r"\d+", ground)[0])
-    assert (red < 60) == (scheme == "dark")
+    drawn = browser.locator("svg.chart")
+    assert drawn.count() == len(FIGURES)
+    for place in range(drawn.count()):
+        # How many colours a screenshot has: a blank one has a single one.
+        shown = imread(io.BytesIO(drawn.nth(place).screenshot()), format="png")
+        assert len(np.unique(shown.reshape(-1, shown.shape[-1]), axis=0)) > 8
