@@ -1,12 +1,11 @@
 """A clone of the project to run DVC in, and stages as processes: for the tests of the pipeline."""
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import psutil
 import yaml
 
+from spikejoule.core.provenance import file_digest
 from tests.tools.committed import params_text
 
 COMMAND_SECONDS = 900
@@ -209,12 +209,11 @@ def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
 def write_lock(folder: Path) -> None:
     """A dvc.lock in `folder`, as if one stage had made all outputs, for stages called by hand."""
 
-    def entries(names: Sequence[str]) -> list[dict[str, str]]:
-        found = [folder / paths[name] for name in names]
+    def entries(names: Iterable[str]) -> list[dict[str, str]]:
         return [
-            {"path": paths[name], "md5": hashlib.md5(path.read_bytes()).hexdigest()}
-            for name, path in zip(names, found, strict=True)
-            if path.is_file()
+            {"path": paths[name], "md5": file_digest(folder / paths[name], "md5")}
+            for name in names
+            if (folder / paths[name]).is_file()
         ]
 
     paths = artifact_paths(folder)
@@ -228,7 +227,7 @@ def write_lock(folder: Path) -> None:
         "cmd": "by hand",
         "deps": entries(GIVEN),
         "params": {"params.yaml": parameters},
-        "outs": entries([name for name in paths if name not in GIVEN]),
+        "outs": entries(name for name in paths if name not in GIVEN),
     }
     lock = {"schema": "2.0", "stages": {"all": stage}}
     (folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")

@@ -29,16 +29,14 @@ class Sample(NamedTuple):
     label: int
 
 
-def digit_events(label: int, seed: int, n_events: int = 60, duration_us: int = 300_000) -> Sample:
-    """Events of a digit: most of them in three rows of its own."""
+def digit_events(label: int, seed: int) -> Sample:
+    """60 events of a digit in 300 ms: most of them in three rows of its own."""
     random = np.random.default_rng([seed, label])
-    times = np.sort(random.integers(0, duration_us, n_events))
-    rows = np.where(
-        random.random(n_events) < 0.9,
-        3 * label + random.integers(0, 3, n_events),
-        random.integers(0, 34, n_events),
-    )
-    columns, polarities = random.integers(0, 34, n_events), random.integers(0, 2, n_events)
+    times = np.sort(random.integers(0, 300_000, 60))
+    own_rows = 3 * label + random.integers(0, 3, 60)
+    rows = np.where(random.random(60) < 0.9, own_rows, random.integers(0, 34, 60))
+    columns = random.integers(0, 34, 60)
+    polarities = random.integers(0, 2, 60)
     return Sample(times.tolist(), columns.tolist(), rows.tolist(), polarities.tolist(), label)
 
 
@@ -99,31 +97,25 @@ def write_n_mnist(folder: Path, n_train: int, n_test: int) -> list[Sample]:
     return samples
 
 
-def write_shd(folder: Path, n_train: int, n_test: int, n_events: int = 50) -> None:
+def write_shd(folder: Path, n_train: int, n_test: int) -> None:
     """Write `shd_train.h5` and `shd_test.h5` and archives: a word fires 35 channels of its own."""
     import h5py
 
     folder.mkdir(parents=True, exist_ok=True)
-    for part, n_samples, first in (("train", n_train, 0), ("test", n_test, 1_000_000)):
-        random = np.random.default_rng(first)
-        labels = np.arange(n_samples) % 20
-        times: list[Any] = []
-        units: list[Any] = []
-        for label in labels:
-            times.append(np.sort(random.random(n_events)).astype(np.float16))
-            own = 35 * label + random.integers(0, 35, n_events)
-            noise = random.integers(0, 700, n_events)
-            units.append(np.where(random.random(n_events) < 0.9, own, noise).astype(np.uint16))
-        with h5py.File(folder / f"shd_{part}.h5", "w") as file:
-            of_times = h5py.vlen_dtype(np.dtype("float16"))
-            of_units = h5py.vlen_dtype(np.dtype("uint16"))
-            file.create_dataset("spikes/times", (n_samples,), dtype=of_times)
-            file.create_dataset("spikes/units", (n_samples,), dtype=of_units)
-            for number in range(n_samples):
-                file["spikes/times"][number] = times[number]
-                file["spikes/units"][number] = units[number]
-            file["labels"] = labels.astype(np.uint16)
-            file["extra/speaker"] = (labels % 3).astype(np.uint16)
+    for part, n_samples, seed in (("train", n_train, 0), ("test", n_test, 1_000_000)):
+        random = np.random.default_rng(seed)
+        labels = np.arange(n_samples, dtype=np.uint16) % 20
+        path = folder / f"shd_{part}.h5"
+        with h5py.File(path, "w") as file:
+            times = file.create_dataset("spikes/times", n_samples, h5py.vlen_dtype(np.float16))
+            units = file.create_dataset("spikes/units", n_samples, h5py.vlen_dtype(np.uint16))
+            for number, label in enumerate(labels):
+                times[number] = np.sort(random.random(50)).astype(np.float16)
+                own_channels = 35 * label + random.integers(0, 35, 50)
+                noise = random.integers(0, 700, 50)
+                units[number] = np.where(random.random(50) < 0.9, own_channels, noise)
+            file["labels"] = labels
+            file["extra/speaker"] = labels % 3
             file["extra/keys"] = [f"word {label}".encode() for label in range(20)]
-        with zipfile.ZipFile(folder / f"shd_{part}.h5.zip", "w") as archive:
-            archive.write(folder / f"shd_{part}.h5", f"shd_{part}.h5")
+        with zipfile.ZipFile(f"{path}.zip", "w") as archive:
+            archive.write(path, path.name)
