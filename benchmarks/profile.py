@@ -26,6 +26,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -41,8 +42,15 @@ from spikejoule.core.store import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event, fully_connected, optimizer
 from spikejoule.engine.kernels.backward import add_groups, prepare_groups
-from spikejoule.engine.kernels.structures import LabelledBatch, Learning, NetworkArrays, Workspace
-from spikejoule.engine.sharing import share
+from spikejoule.engine.kernels.structures import (
+    BatchGradient,
+    ConstantInputs,
+    LabelledBatch,
+    Learning,
+    NetworkArrays,
+    Workspace,
+)
+from spikejoule.engine.sharing import plan_of
 
 # The module that calls each kernel of a training step.
 CALLS = {
@@ -58,18 +66,22 @@ Seconds = dict[str, list[float]]
 def _pieces(
     seconds: Seconds,
     batch: LabelledBatch,
+    currents: ConstantInputs,
     learning: Learning,
     network: NetworkArrays,
     workspace: Workspace,
+    gradient: BatchGradient,
+    threads: int,
 ) -> None:
     """Time the pieces of a batch's gradient, the groups of a lane one after the other."""
-    strides = tuple(network.layers[:, 2].tolist())
-    bounds = tuple(batch.bounds.tolist())
-    sharing = share(strides, bounds, workspace.group_size, len(bounds) - 1, THREADS)
+    gradient.counts[:] = 0
+    gradient.losses[:] = 0
+    plan = plan_of(batch, network, len(gradient.counts), threads)
     prepare = add = 0.0
-    for groups in sharing.turns:
-        prepare += timed(prepare_groups, groups, batch, learning, network, workspace)[0]
-        add += timed(add_groups, groups, sharing.parts, batch, network, workspace)[0]
+    for groups in plan.turns:
+        common = (network, workspace, gradient)
+        prepare += timed(prepare_groups, len(groups), groups, batch, currents, learning, *common)[0]
+        add += timed(add_groups, len(plan.parts), groups, plan.parts, batch, currents, *common)[0]
     seconds["prepare"].append(prepare)
     seconds["weights"].append(add)
 
@@ -86,17 +98,11 @@ def recorded(seconds: Seconds, in_pieces: bool) -> Iterator[None]:
 
         return call
 
-    def pieces(*arguments: Any) -> None:
-        workspace = arguments[3]
-        workspace.counts[:] = 0
-        workspace.losses[:] = 0
-        _pieces(seconds, *arguments[:4])
-
     with ExitStack() as patches:
         for part, (module, name) in CALLS.items():
             call = recording(part, getattr(module, name))
             if in_pieces and part == "gradient":
-                call = pieces
+                call = partial(_pieces, seconds)
             patches.enter_context(patch.object(module, name, call))
         yield
 

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FunctionType
 from typing import Any, ClassVar, cast
 
 import numba
@@ -169,11 +170,12 @@ def compiled_apart(function: Function) -> Any:
     return _intrinsic(define, function)
 
 
-def compiled_parallel(function: Function) -> Any:
-    """Compile a function of a place and more; kernels call it with the number of places instead.
+def compiled_parallel(function: Function) -> Function:
+    """Compile a function of a place and more; it is called with the number of places instead.
 
-    ``function(n, *arguments)`` within a kernel is ``function(k, *arguments)`` for each k below n,
-    int64, shared out over the threads. It returns nothing, and is compiled apart.
+    ``function(n, *arguments)`` is ``function(k, *arguments)`` for each k below n, int64, shared out
+    over the threads, whether Python or a kernel calls it. It returns nothing, and is compiled
+    apart.
     """
     apart = _Apart(function)
 
@@ -188,7 +190,19 @@ def compiled_parallel(function: Function) -> Any:
 
         return types.void(n_places, *kinds), codegen
 
-    return _intrinsic(define, function)
+    # A global of its own and no variable of this function, whose value would be part of the key
+    # under which numba keeps the machine code.
+    names = {"share_out": _intrinsic(define, function)}
+    call = FunctionType(_share_out_arguments.__code__, names)
+    call.__module__ = function.__module__
+    call.__qualname__ = f"{function.__qualname__}.shared_out"
+    call.__doc__ = function.__doc__
+    return compiled(call)
+
+
+def _share_out_arguments(*arguments):
+    """What Python calls of a function that is compiled for many places."""
+    share_out(*arguments)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _intrinsic(define: Any, function: Function) -> Any:

@@ -11,25 +11,18 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import LANES, aligned_zeros
 from spikejoule.encoding.events import EventList, source_type
-from spikejoule.encoding.kernels import LaneSpikes, collect_events
-from spikejoule.engine.kernel_set import (
-    constant_inputs,
-    currents_of,
-    reset_code,
-    spikes_of,
+from spikejoule.engine.kernel_set import new_gradient, reset_code, run_in_lanes
+from spikejoule.engine.kernels.chain import ChainArrays, Link, add_lane, run_population
+from spikejoule.engine.kernels.structures import (
+    BatchGradient,
+    ConstantInputs,
+    LabelledBatch,
+    Learning,
 )
-from spikejoule.engine.kernels.chain import (
-    ChainArrays,
-    ChainWorkspace,
-    Link,
-    chain_forward_lanes,
-    chain_gradient,
-)
-from spikejoule.engine.kernels.structures import ConstantInputs, LabelledBatch, Learning
 from spikejoule.engine.layout import ConnectionLayout, Integers, Masks, ParameterLayout, Plane
 from spikejoule.network.network import Network
 from spikejoule.network.nodes import Convolution, Pooling
@@ -313,11 +306,11 @@ class ChainKernels:
     def __init__(self, layout: ParameterLayout, parameters: NDArray[Any], lanes: int) -> None:
         self._layout = layout
         self._lanes = lanes
-        self._workspace: ChainWorkspace | None = None
         dtype = parameters.dtype
         tables = ChainTables.of(layout)
         self._links = tables.links
-        self._arrays = ChainArrays(
+        self._gradient = new_gradient(layout, lanes, lanes, dtype)
+        self.arrays = ChainArrays(
             links=np.array(tables.links, dtype=np.int64),
             parameters=parameters,
             transposed=aligned_zeros(tables.transposed_from.shape, dtype),
@@ -338,69 +331,30 @@ class ChainKernels:
             learned_row=layout.learned_row,
         )
 
-    @property
-    def constants(self) -> NDArray[Any]:
-        """See the protocol."""
-        return self._arrays.constants
-
-    @property
-    def fan_outs(self) -> Integers:
-        """Of each source of all links."""
-        return self._arrays.fan_outs
-
     def prune(self, masks: Masks) -> None:
         """See the protocol."""
-        self.fan_outs[:] = np.concatenate(self._layout.fan_outs(masks))
+        self.arrays.fan_outs[:] = np.concatenate(self._layout.fan_outs(masks))
 
     def add_gradients(
-        self,
-        batch: LabelledBatch,
-        currents: ConstantInputs | None,
-        learning: Learning,
-        threads: int,
-    ) -> ChainWorkspace:
+        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning, threads: int
+    ) -> BatchGradient:
         """See the protocol; a lane is a thread's, however many there are."""
-        arrays = self._arrays
-        n_steps = (batch.offsets.size - 1) // batch.labels.size
-        workspace = self._workspace_for(n_steps)
-        currents = currents or no_currents(arrays.parameters.dtype)
+        arrays = self.arrays
+        gradient = self._gradient
         np.take(arrays.parameters, arrays.transposed_from, out=arrays.transposed, mode="clip")
+        gradient.counts[:] = 0
         # Plain tuples: numba looks up their type faster than that of a named one.
-        chain_gradient(
-            tuple(batch), tuple(currents), tuple(learning), tuple(arrays), tuple(workspace)
+        add_lane(
+            self._lanes,
+            tuple(batch),
+            tuple(currents),
+            tuple(learning),
+            tuple(arrays),
+            tuple(gradient),
         )
-        return workspace
-
-    def _workspace_for(self, n_steps: int) -> ChainWorkspace:
-        """The workspace, allocated once for a window."""
-        if self._workspace is None or self._workspace.n_steps != n_steps:
-            layout = self._layout
-            lanes = self._lanes
-            n_counts = 2 + len(layout.forward) + len(layout.connections)
-            self._workspace = ChainWorkspace(
-                n_steps=n_steps,
-                gradients=aligned_zeros((lanes, layout.size), self._arrays.parameters.dtype),
-                touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),
-                squares=np.zeros(layout.rows.chunks.size - 1),
-                losses=np.zeros(lanes),
-                counts=np.zeros((lanes, n_counts), dtype=np.int64),
-            )
-        return self._workspace
+        return gradient
 
     def run_layer(self, events: EventList, number: int) -> EventList:
         """See the protocol."""
-        n_steps = events.n_steps
-        dtype = self._arrays.parameters.dtype
-        currents = constant_inputs(events, dtype) or no_currents(dtype)
-
-        def fill(samples: slice, out: LaneSpikes) -> None:
-            spikes = spikes_of(events, samples)
-            these = currents_of(currents, samples)
-            chain_forward_lanes(number, spikes, these, self._arrays, n_steps, out)
-
-        return collect_events(events.n_samples, n_steps, self._links[number].n_units, fill)
-
-
-def no_currents(dtype: DTypeLike) -> ConstantInputs:
-    """The constant inputs of an input of spikes."""
-    return ConstantInputs(np.empty(0, np.uint16), np.empty(0, dtype), np.empty(0, np.int64))
+        n_units = self._links[number].n_units
+        return run_in_lanes(run_population, number, events, self.arrays, n_units)

@@ -211,7 +211,7 @@ class DenseEngine:
         ]
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
-        """What the spikes [T, B, units] of each layer add to the mean loss (model/learning.py)."""
+        """What the spikes [T, B, units] of each layer add to the loss (network/learning.py)."""
         total = torch.zeros((), dtype=self._type, device=self.device)
         for layer, (spikes, costs) in enumerate(zip(layers, self._penalties, strict=True), 1):
             by_spike, spike_target, by_event, event_target = costs

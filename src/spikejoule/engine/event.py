@@ -22,9 +22,15 @@ from spikejoule.engine.interface import (
     exponents_of,
     with_exponents,
 )
-from spikejoule.engine.kernel_set import BatchGradient, KernelSet, constant_inputs
+from spikejoule.engine.kernel_set import KernelSet, constant_inputs
 from spikejoule.engine.kernels.optimizer import gather_gradient, round_parameters
-from spikejoule.engine.kernels.structures import Grids, LabelledBatch, Learning, Moments
+from spikejoule.engine.kernels.structures import (
+    BatchGradient,
+    Grids,
+    LabelledBatch,
+    Learning,
+    Moments,
+)
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.engine.layout import ParameterLayout
 from spikejoule.engine.optimizer import Adam
@@ -129,7 +135,6 @@ class EventEngine:
             b=dtype.type(b),
         )
         self._targets_by_class: NDArray[np.float64] | None = None
-        self._no_biases = np.empty((2, 0), dtype)
         self._grids: Grids | None = None
         # Receives the weights of each row that do not round to zero.
         self._not_zero = np.zeros(layout.rows.starts.size, dtype=np.int64)
@@ -152,7 +157,10 @@ class EventEngine:
         """Bring what runs up to date with what the optimizer keeps."""
         if self._grids is not None:
             rows = self._layout.rows
-            round_parameters(self._learned, self._running, rows, self._grids, self._not_zero)
+            chunks = rows.chunks.size - 1
+            round_parameters(
+                chunks, self._learned, self._running, rows, self._grids, self._not_zero
+            )
 
     def choose_grids(self) -> None:
         """Fit the grid of each layer to its weights; nothing without quantisation."""
@@ -162,12 +170,12 @@ class EventEngine:
     def _use_learned_constants(self) -> None:
         """Take over the constants of the neurons as they are learned by now."""
         network = self._network.learned_from(self._layout.unpack_learned(self._learned))
-        self._kernels.constants[:] = neuron_table(network, self._learned.dtype)
+        self._kernels.arrays.constants[:] = neuron_table(network, self._learned.dtype)
 
     def _accumulate(
         self, events: EventList, labels: Labels, teacher: Teacher
     ) -> tuple[BatchOutcome, BatchGradient]:
-        """Leave the gradient in lane 0 of the workspace, and its squares by chunk."""
+        """The gradient of a batch, in lane 0, and its squares by chunk."""
         check_input(events, self._network)
         classes = np.asarray(labels, dtype=np.int64)
         self._check_labels(classes, events.n_samples)
@@ -175,7 +183,6 @@ class EventEngine:
         batch = LabelledBatch(
             sources=events.sources,
             offsets=events.offsets,
-            own=self._no_biases,
             labels=classes,
             targets=targets,
             target_rows=target_rows,
@@ -184,8 +191,7 @@ class EventEngine:
         currents = constant_inputs(events, self._learned.dtype)
         threads = numba.get_num_threads()
         gradient = self._kernels.add_gradients(batch, currents, self._learning, threads)
-        rows = self._layout.rows
-        gather_gradient(gradient.gradients, gradient.touched, *rows, gradient.squares)
+        gather_gradient(gradient.squares.size, gradient, self._layout.rows)
         correct, *counts = map(sum, zip(*gradient.counts.tolist(), strict=True))
         n_layers = len(self._layout.forward) + 1
         outcome = BatchOutcome(
@@ -193,7 +199,7 @@ class EventEngine:
             correct=correct,
             spikes=tuple(counts[:n_layers]),
             synaptic_events=tuple(counts[n_layers:]),
-            input_macs=None if currents is None else self._input_macs(events),
+            input_macs=None if events.currents is None else self._input_macs(events),
         )
         return outcome, gradient
 
@@ -213,7 +219,7 @@ class EventEngine:
             )
 
     def _input_macs(self, events: EventList) -> int:
-        return int(events.uses_per_source() @ self._kernels.fan_outs[: events.n_inputs])
+        return int(events.uses_per_source() @ self._kernels.arrays.fan_outs[: events.n_inputs])
 
     def _targets(
         self, labels: NDArray[np.int64], teacher: Teacher
@@ -254,7 +260,7 @@ class EventEngine:
         self._kernels.prune(masks)
         if self._grids is not None:
             # A weight that rounds to zero is no synapse in a pruned network.
-            self._not_zero = self._kernels.fan_outs
+            self._not_zero = self._kernels.arrays.fan_outs
             self._round()
 
     def run(self, events: EventList) -> list[EventList]:

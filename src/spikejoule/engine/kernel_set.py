@@ -1,72 +1,42 @@
 """What the event engine asks of its kernels, whichever kind of network they are written for."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from spikejoule.compiling.emit import aligned_zeros
 from spikejoule.encoding.events import EventList
+from spikejoule.encoding.kernels import LaneSpikes, collect_events
+from spikejoule.engine.kernels.chain import ChainArrays
 from spikejoule.engine.kernels.structures import (
     RESET_BY_SUBTRACTION,
     RESET_TO_ZERO,
+    BatchGradient,
     ConstantInputs,
     LabelledBatch,
     Learning,
+    NetworkArrays,
     Spikes,
 )
-from spikejoule.engine.layout import Masks
+from spikejoule.engine.layout import Masks, ParameterLayout
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-
-
-class BatchGradient(Protocol):
-    """What a batch leaves in the workspace of its kernels: the common fields of both workspaces.
-
-    C chunks of rows, K lanes, P parameters, R rows.
-    """
-
-    @property
-    def gradients(self) -> NDArray[Any]:
-        """Of each lane, real [K, P]; zero in rows that are not touched."""
-
-    @property
-    def touched(self) -> NDArray[np.bool_]:
-        """Rows that a lane changed, [K, R]."""
-
-    @property
-    def squares(self) -> NDArray[np.float64]:
-        """Receives the squares of the gradient, by chunk of rows, [C]."""
-
-    @property
-    def losses(self) -> NDArray[np.float64]:
-        """Sum over each lane's samples, [K]."""
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Samples classified correctly, spikes of each layer, the input first, and synaptic events
-        of each connection, of each part of the batch."""
 
 
 class KernelSet(Protocol):
     """Compiled kernels with the arrays of one network, and the workspace they compute in."""
 
     @property
-    def constants(self) -> NDArray[Any]:
-        """Constants of the neurons of each layer, real [L, 6]; written by the engine."""
-
-    @property
-    def fan_outs(self) -> NDArray[np.int64]:
-        """Synapses that each source reaches, those of the input first."""
+    def arrays(self) -> NetworkArrays | ChainArrays:
+        """What the kernels know of the network; the engine writes the neurons' constants."""
 
     def prune(self, masks: Masks) -> None:
         """Count from now on the synapses that are left."""
 
     def add_gradients(
-        self,
-        batch: LabelledBatch,
-        currents: ConstantInputs | None,
-        learning: Learning,
-        threads: int,
+        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning, threads: int
     ) -> BatchGradient:
         """Both passes of a batch: its losses, counts and the gradient of each lane."""
 
@@ -81,12 +51,46 @@ def reset_code(network: Network) -> int:
     return RESET_BY_SUBTRACTION if neuron.reset == "subtract" else RESET_TO_ZERO
 
 
-def constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | None:
-    """The constant currents of an input as the kernels take them; None for one of spikes."""
+def new_gradient(
+    layout: ParameterLayout, lanes: int, parts: int, dtype: DTypeLike
+) -> BatchGradient:
+    """Memory for what batches leave, which are counted in so many parts."""
+    n_counts = 2 + len(layout.forward) + len(layout.connections)
+    return BatchGradient(
+        gradients=aligned_zeros((lanes, layout.size), dtype),
+        touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),
+        squares=np.zeros(layout.rows.chunks.size - 1),
+        losses=np.zeros(lanes),
+        counts=np.zeros((parts, n_counts), dtype=np.int64),
+    )
+
+
+def constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs:
+    """The constant currents of an input as the kernels take them."""
     currents = events.currents
     if currents is None:
-        return None
+        nothing = np.empty(0, np.int64)
+        return ConstantInputs(events.sources[:0], np.empty(0, dtype), nothing)
     return ConstantInputs(currents.sources, currents.values.astype(dtype), currents.offsets)
+
+
+def run_in_lanes(
+    kernel: Callable[..., None],
+    number: int,
+    events: EventList,
+    arrays: NetworkArrays | ChainArrays,
+    n_units: int,
+) -> EventList:
+    """The spikes of the `n_units` of a layer, by a kernel that runs it for a lane of samples."""
+    n_steps = events.n_steps
+    currents = constant_inputs(events, arrays.parameters.dtype)
+
+    def fill(samples: slice, out: LaneSpikes) -> None:
+        of_samples = currents._replace(offsets=currents.offsets[samples.start : samples.stop + 1])
+        lanes = out.bounds.size - 1
+        kernel(lanes, number, spikes_of(events, samples), of_samples, arrays, n_steps, out)
+
+    return collect_events(events.n_samples, n_steps, n_units, fill)
 
 
 def spikes_of(events: EventList, samples: slice) -> Spikes:
@@ -94,8 +98,3 @@ def spikes_of(events: EventList, samples: slice) -> Spikes:
     first = samples.start * events.n_steps
     end = samples.stop * events.n_steps
     return Spikes(events.sources, events.offsets[first : end + 1])
-
-
-def currents_of(currents: ConstantInputs, samples: slice) -> ConstantInputs:
-    """The constant inputs of some samples."""
-    return currents._replace(offsets=currents.offsets[samples.start : samples.stop + 1])

@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.compiling.emit import aligned_zeros
-from spikejoule.engine.kernel_set import BatchGradient
 from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient
-from spikejoule.engine.kernels.structures import AdamSettings, Moments, ParameterRows
+from spikejoule.engine.kernels.structures import (
+    AdamSettings,
+    BatchGradient,
+    Moments,
+    ParameterRows,
+)
 from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 
 BETA1, BETA2 = ADAM_BETAS
@@ -66,13 +70,13 @@ class Adam:
             rate=self._real(learning_rate / correction1),
             correction=self._real(1 / math.sqrt(correction2)),
         )
-        # Plain tuples: numba looks up their type faster than that of a named one.
         adam_step(
+            self._rows.chunks.size - 1,
             parameters,
             gradient.gradients[0],
             gradient.touched[0],
-            tuple(self.moments),
-            tuple(self._rows),
-            tuple(settings),
+            self.moments,
+            self._rows,
+            settings,
             self.kept,
         )

@@ -9,7 +9,7 @@ from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
 from spikejoule.engine.interface import check_input
 from spikejoule.engine.kernel_set import spikes_of
-from spikejoule.engine.kernels.integer import integer_forward_lanes
+from spikejoule.engine.kernels.integer import run_integer_layer
 from spikejoule.engine.kernels.structures import Grids, IntegerParameters
 from spikejoule.engine.layout import ParameterLayout
 from spikejoule.network.integers import (
@@ -105,6 +105,7 @@ def _run_layer(events: EventList, layer: IntegerParameters) -> EventList:
     n_steps = events.n_steps
 
     def fill(samples: slice, out: LaneSpikes) -> None:
-        integer_forward_lanes(spikes_of(events, samples), layer, n_steps, out)
+        lanes = out.bounds.size - 1
+        run_integer_layer(lanes, spikes_of(events, samples), layer, n_steps, out)
 
     return collect_events(events.n_samples, n_steps, layer.biases.size, fill)

@@ -14,12 +14,20 @@ from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.backward import (
+    GROUP_SAMPLES,
     add_groups,
-    batch_gradient,
+    add_lane,
     prepare_groups,
-    transpose_in_parts,
 )
-from spikejoule.engine.kernels.structures import LabelledBatch, Learning, NetworkArrays, Workspace
+from spikejoule.engine.kernels.deltas import transpose_weights
+from spikejoule.engine.kernels.structures import (
+    BatchGradient,
+    ConstantInputs,
+    LabelledBatch,
+    Learning,
+    NetworkArrays,
+    Workspace,
+)
 from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
 
 
@@ -38,43 +46,56 @@ class Sharing(NamedTuple):
 
 def gradient_of_batch(
     batch: LabelledBatch,
+    currents: ConstantInputs,
     learning: Learning,
     network: NetworkArrays,
     workspace: Workspace,
+    gradient: BatchGradient,
     threads: int,
 ) -> None:
-    """Leave the gradient of each lane in the workspace, and its losses and counts."""
+    """Leave the gradient of each lane, and its losses and counts."""
     lanes = batch.bounds.size - 1
-    slots = len(workspace.counts)
+    slots = len(gradient.counts)
+    gradient.counts[:] = 0
+    gradient.losses[:] = 0
+    transpose_weights(threads, network, threads)
     if slots == lanes:
-        batch_gradient(tuple(batch), tuple(learning), tuple(network), tuple(workspace))
+        # Plain tuples: numba looks up their type faster than that of a named one.
+        add_lane(
+            lanes,
+            tuple(batch),
+            tuple(currents),
+            tuple(learning),
+            tuple(network),
+            tuple(workspace),
+            tuple(gradient),
+        )
         return
-    strides = tuple(network.layers[:, 2].tolist())
-    bounds = tuple(batch.bounds.tolist())
-    sharing = share(strides, bounds, workspace.group_size, slots, threads)
-    workspace.counts[:] = 0
-    workspace.losses[:] = 0
-    transpose_in_parts(network, threads)
+    sharing = plan_of(batch, network, slots, threads)
     for groups in sharing.turns:
-        prepare_groups(groups, batch, learning, network, workspace)
-        add_groups(groups, sharing.parts, batch, network, workspace)
+        prepare_groups(len(groups), groups, batch, currents, learning, network, workspace, gradient)
+        parts = sharing.parts
+        add_groups(len(parts), groups, parts, batch, currents, network, workspace, gradient)
+
+
+def plan_of(batch: LabelledBatch, network: NetworkArrays, slots: int, threads: int) -> Sharing:
+    """The plan for a batch; see `share`."""
+    strides = tuple(network.layers[:, 2].tolist())
+    return share(strides, tuple(batch.bounds.tolist()), slots, threads)
 
 
 @functools.lru_cache(maxsize=64)
-def share(
-    strides: tuple[int, ...], bounds: tuple[int, ...], most: int, slots: int, threads: int
-) -> Sharing:
+def share(strides: tuple[int, ...], bounds: tuple[int, ...], slots: int, threads: int) -> Sharing:
     """A plan for a batch.
 
     Args:
         strides: of each layer.
         bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``.
-        most: samples of a group.
         slots: groups that the workspace holds, a multiple of the lanes.
         threads: how many.
     """
     lanes = [range(first, stop) for first, stop in itertools.pairwise(bounds)]
-    size = _group_size(lanes, most, threads)
+    size = _group_size(lanes, threads)
     groups = [
         [(lane, first, min(first + size, samples.stop)) for first in samples[::size]]
         for lane, samples in enumerate(lanes)
@@ -93,14 +114,14 @@ def share(
     return Sharing(tuple(turns), np.array(parts, dtype=np.int64))
 
 
-def _group_size(lanes: list[range], most: int, threads: int) -> int:
-    """The group size, of those up to `most`, with which the busiest thread has least to do."""
+def _group_size(lanes: list[range], threads: int) -> int:
+    """The group size with which the busiest thread has least to do."""
 
     def samples_of_busiest(size: int) -> int:
         n_groups = sum(-(-len(samples) // size) for samples in lanes)
         return size * -(-n_groups // threads)
 
-    return min(range(most, 0, -1), key=samples_of_busiest)
+    return min(range(GROUP_SAMPLES, 0, -1), key=samples_of_busiest)
 
 
 def _blocks(vectors: int, lanes: int, threads: int) -> list[tuple[int, int]]:

@@ -7,32 +7,37 @@ once for all of the group's samples.
 
 Where there are no more threads than lanes, a thread prepares and adds the groups of its lane one by
 one, while they are in its cache. More threads prepare many groups side by side and then share out
-the gradient by columns: every number is still added in the order of
-the samples. The equations are in spikejoule/network/neuron.py.
+the gradient by columns: every number is still added in the order of the samples. The equations are
+in spikejoule/network/neurons/lif.py.
 """
 
 import numpy as np
 
-from spikejoule.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas, transpose_weights
-from spikejoule.engine.kernels.forward import block_size
+from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas
+from spikejoule.engine.kernels.forward import add_current_gradients, block_size
 from spikejoule.engine.kernels.structures import (
+    BatchGradient,
     Block,
     BySource,
-    Kept,
+    ConstantInputs,
     LabelledBatch,
     Learning,
     NetworkArrays,
     Spikes,
     Workspace,
     layer_at,
+    steps_of,
 )
 from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 
+GROUP_SAMPLES = 4
+"""Samples whose weight gradients are added together, while their deltas are still in the cache."""
+
 
 @compiled_inline
-def group_by_source(spikes, n_steps, kept, active, firsts, steps):
+def group_by_source(spikes, n_steps, places, begins, active, firsts, steps):
     """Regroup spikes from by-step to by-source order.
 
     There is one loop over all spikes and none over those of a row, whose end is what a processor
@@ -41,7 +46,7 @@ def group_by_source(spikes, n_steps, kept, active, firsts, steps):
     Args:
         spikes: ``Spikes`` of `n_steps` rows.
         n_steps: how many rows.
-        kept: ``Kept``, of which places and begins are used.
+        places, begins: of the workspace's slot.
         active: receives the sources that fired, in order of their first spike, uint32; it holds
             one element more than there are sources.
         firsts: receives where each one's rows begin, uint32 [n_active + 1].
@@ -50,8 +55,6 @@ def group_by_source(spikes, n_steps, kept, active, firsts, steps):
     Returns:
         the number of sources that fired.
     """
-    places = kept.places
-    begins = kept.begins
     sources = spikes.sources
     offsets = spikes.offsets
     first = np.uint64(offsets[0])
@@ -87,16 +90,28 @@ def group_by_source(spikes, n_steps, kept, active, firsts, steps):
 
 
 @compiled_inline
-def _prepare_weights(spikes, n_rows, number, network, touched, kept, synaptic_events):
+def _spikes_into(number, slot, first, end, n_steps, batch, workspace):
+    """The spikes that a group's samples send into a layer, ``Spikes`` of a row a step."""
+    sources = batch.sources
+    offsets = batch.offsets[first * n_steps : end * n_steps + 1]
+    if number > 0:
+        sources = workspace.sources[slot, number - 1]
+        offsets = workspace.offsets[slot, number - 1]
+    return Spikes(sources, offsets)
+
+
+@compiled_inline
+def _prepare_weights(spikes, n_rows, number, slot, network, touched, workspace, synaptic_events):
     """Mark the rows that a group's spikes change, count what they add, and order them by source.
 
     Args:
         spikes: into the layer, ``Spikes`` of `n_rows` rows.
         n_rows: steps of all samples of the group.
         number: of the layer.
+        slot: of the group.
         network: ``NetworkArrays``.
         touched: rows that the lane changed, bool [R].
-        kept: ``Kept`` of the group; receives the spikes by source if the layer is not narrow.
+        workspace: receives the spikes by source if the layer is not narrow.
         synaptic_events: receives what the group adds, int64 [L].
     """
     fan_outs = network.fan_outs
@@ -109,88 +124,70 @@ def _prepare_weights(spikes, n_rows, number, network, touched, kept, synaptic_ev
             touched[row] = True
             synaptic_events[number] += fan_outs[row]
         return
-    active = kept.active[number]
-    firsts = kept.firsts[number]
-    n_active = group_by_source(spikes, n_rows, kept, active, firsts, kept.steps[number])
-    kept.n_active[number] = n_active
+    active = workspace.active[slot, number]
+    firsts = workspace.firsts[slot, number]
+    n_active = group_by_source(
+        spikes,
+        n_rows,
+        workspace.places[slot],
+        workspace.begins[slot],
+        active,
+        firsts,
+        workspace.steps[slot, number],
+    )
+    workspace.n_active[slot, number] = n_active
     for k in range(n_active):
         row = layer.first_row + active[k]
         touched[row] = True
         synaptic_events[number] += fan_outs[row] * (np.int64(firsts[k + 1]) - firsts[k])
 
 
-@compiled_inline
-def _kept_of(slot, workspace):
-    """The part of the workspace that belongs to the group in a slot."""
-    return Kept(
-        deltas=workspace.deltas[slot],
-        sources=workspace.spikes[slot],
-        offsets=workspace.offsets[slot],
-        steps=workspace.steps[slot],
-        active=workspace.active[slot],
-        firsts=workspace.firsts[slot],
-        n_active=workspace.n_active[slot],
-        biases=workspace.biases[slot],
-        learned=workspace.learned[slot],
-        losses=workspace.group_losses[slot],
-        potentials=workspace.potentials[slot],
-        fired=workspace.fired[slot],
-        class_counts=workspace.class_counts[slot],
-        count_gradient=workspace.count_gradient[slot],
-        costs=workspace.costs[slot],
-        places=workspace.places[slot],
-        begins=workspace.begins[slot],
-    )
-
-
 @compiled_apart
-def _prepare_group(slot, lane, first, end, batch, learning, network, workspace):
+def _prepare_group(slot, lane, first, end, batch, currents, learning, network, workspace, gradient):
     """Both passes of a group of samples, and its spikes by source; see :func:`prepare_groups`."""
-    kept = _kept_of(slot, workspace)
-    n_steps = workspace.n_steps
+    n_steps = steps_of(batch)
     n_layers = network.layers.shape[0]
-    touched = workspace.touched[lane]
-    counts = workspace.counts[slot]
+    touched = gradient.touched[lane]
+    counts = gradient.counts[slot]
     spike_counts = counts[1 : n_layers + 2]
     synaptic_events = counts[n_layers + 2 :]
-    sources = batch.sources
-    offsets = batch.offsets
     labels = batch.labels
+    losses = workspace.losses[slot]
     n_correct = 0
     for sample in range(first, end):
+        place = sample - first
         loss, found = sample_deltas(
-            sample - first,
+            slot,
+            place,
             sample,
-            Spikes(sources, offsets[sample * n_steps : (sample + 1) * n_steps + 1]),
             batch,
+            currents,
             n_steps,
             learning,
             network,
-            kept,
+            workspace,
             spike_counts,
         )
-        kept.losses[sample - first] = loss
+        losses[place] = loss
         n_correct += found == labels[sample]
         if network.learned_start >= 0:
-            learned_gradients(sample - first, n_steps, network, kept)
+            learned_gradients(slot, place, n_steps, network, workspace)
     counts[0] += n_correct
-    offsets = offsets[first * n_steps : end * n_steps + 1]
     for number in range(n_layers):
         _prepare_weights(
-            Spikes(sources, offsets),
+            _spikes_into(number, slot, first, end, n_steps, batch, workspace),
             (end - first) * n_steps,
             number,
+            slot,
             network,
             touched,
-            kept,
+            workspace,
             synaptic_events,
         )
-        sources = kept.sources[number]
-        offsets = kept.offsets[number]
 
 
 @compiled_inline
-def _add_others(n_samples, number, network, has_own, gradient, touched, kept, losses, lane):
+def _add_others(n_samples, number, slot, lane, network, workspace, gradient):
     """Add what the samples of a group give beside the weights, sample after sample.
 
     These are the gradients of a layer's biases and of what its neurons learn, and with the last
@@ -198,32 +195,35 @@ def _add_others(n_samples, number, network, has_own, gradient, touched, kept, lo
 
     Args:
         n_samples: of the group.
-        number, network, kept: as for :func:`_prepare_weights`.
-        has_own: whether the first layer's biases are each sample's own (forward.py).
-        gradient, touched: the lane's, real [P] and bool [R].
-        losses: of each lane, float64 [K].
-        lane: which one.
+        number: of the layer.
+        slot, lane: of the group.
+        network, workspace: see structures.py.
+        gradient: ``BatchGradient``, whose lane receives.
     """
     layer = layer_at(network.layers, number)
+    sums = gradient.gradients[lane]
+    touched = gradient.touched[lane]
+    biases = workspace.biases[slot, number]
+    learned = workspace.learned
     touched[layer.first_row + layer.n_sources] = True
-    if not (number == 0 and has_own):
-        biases = kept.biases[number]
-        for sample in range(n_samples):
-            for unit in range(layer.stride):
-                gradient[layer.bias_start + unit] += biases[sample * layer.stride + unit]
+    for sample in range(n_samples):
+        for unit in range(layer.stride):
+            sums[layer.bias_start + unit] += biases[sample * layer.stride + unit]
     if network.learned_start >= 0:
         touched[network.learned_row + number] = True
         for sample in range(n_samples):
-            for place in range(kept.learned.shape[2]):
+            for place in range(learned.shape[3]):
                 start = network.learned_start + number * LANES
-                gradient[start + place] += kept.learned[sample, number, place]
+                sums[start + place] += learned[slot, sample, number, place]
     if number == network.layers.shape[0] - 1:
         for sample in range(n_samples):
-            losses[lane] += kept.losses[sample]
+            gradient.losses[lane] += workspace.losses[slot, sample]
 
 
 @compiled_apart
-def _add_group(slot, lane, first, end, number, block, batch, network, workspace):
+def _add_group(
+    slot, lane, first, end, number, block, batch, currents, network, workspace, gradient
+):
     """Add what a group has prepared for some columns of a layer to the gradient of its lane.
 
     What samples give beside the weights goes with the first column.
@@ -233,111 +233,103 @@ def _add_group(slot, lane, first, end, number, block, batch, network, workspace)
         first, end: its samples.
         number: of the layer.
         block: the columns; of a narrow layer it is all of them.
-        batch, network, workspace: see structures.py.
+        batch, currents, network, workspace, gradient: see structures.py.
     """
-    kept = _kept_of(slot, workspace)
-    n_steps = workspace.n_steps
-    gradient = workspace.gradients[lane]
-    touched = workspace.touched[lane]
-    sources = batch.sources
-    offsets = batch.offsets[first * n_steps : end * n_steps + 1]
-    if number > 0:
-        sources = kept.sources[number - 1]
-        offsets = kept.offsets[number - 1]
+    n_steps = steps_of(batch)
+    sums = gradient.gradients[lane]
     layer = layer_at(network.layers, number)
-    deltas = kept.deltas[number]
+    deltas = workspace.deltas[slot, number]
     vectors = layer.stride // LANES
     if vectors <= NARROW:
-        spikes = Spikes(sources, offsets)
+        spikes = _spikes_into(number, slot, first, end, n_steps, batch, workspace)
         n_rows = (end - first) * n_steps
         accumulate_narrow_rows(
-            gradient, layer.weight_start, layer.stride, vectors, spikes, n_rows, deltas
+            sums, layer.weight_start, layer.stride, vectors, spikes, n_rows, deltas
         )
     else:
         by_source = BySource(
-            active=kept.active[number],
-            firsts=kept.firsts[number],
-            steps=kept.steps[number],
-            n_active=kept.n_active[number],
+            active=workspace.active[slot, number],
+            firsts=workspace.firsts[slot, number],
+            steps=workspace.steps[slot, number],
+            n_active=workspace.n_active[slot, number],
         )
-        accumulate_rows(gradient, layer.weight_start, layer.stride, block, by_source, deltas)
+        accumulate_rows(sums, layer.weight_start, layer.stride, block, by_source, deltas)
+    if number == 0 and currents.offsets.size > 0:
+        touched = gradient.touched[lane]
+        slopes = workspace.biases[slot, 0]
+        for sample in range(first, end):
+            start = (sample - first) * layer.stride
+            add_current_gradients(sample, currents, layer, block, sums, touched, slopes, start)
     if block.column == 0:
-        has_own = batch.own.size > 0
-        losses = workspace.losses
-        _add_others(end - first, number, network, has_own, gradient, touched, kept, losses, lane)
+        _add_others(end - first, number, slot, lane, network, workspace, gradient)
 
 
 @compiled_parallel
-def _gradient_of_lane(lane, batch, learning, network, workspace):
-    """The samples of one lane; see :func:`batch_gradient`."""
-    counts = workspace.counts
-    losses = workspace.losses
-    layers = network.layers
-    counts[lane] = 0
-    losses[lane] = 0.0
-    stop = batch.bounds[lane + 1]
-    for first in range(batch.bounds[lane], stop, workspace.group_size):
-        end = min(first + workspace.group_size, stop)
-        _prepare_group(lane, lane, first, end, batch, learning, network, workspace)
-        for number in range(layers.shape[0]):
-            stride = layer_at(layers, number).stride
+def add_lane(lane, batch, currents, learning, network, workspace, gradient):
+    """Add the gradient of the mean loss of the samples of one lane to its part.
+
+    Which samples a lane has does not depend on the number of threads.
+
+    Args:
+        lane: which one.
+        batch, currents, learning, network: the fields of ``LabelledBatch``, ``ConstantInputs``,
+            ``Learning`` and ``NetworkArrays``, whose transposed weights are up to date, as plain
+            tuples.
+        workspace: of ``Workspace``, likewise, with a slot for each lane.
+        gradient: of ``BatchGradient``, likewise; gradients, touched rows, losses and counts
+            receive.
+    """
+    named = LabelledBatch(*batch)
+    inputs = ConstantInputs(*currents)
+    loss = Learning(*learning)
+    arrays = NetworkArrays(*network)
+    memory = Workspace(*workspace)
+    total = BatchGradient(*gradient)
+    stop = named.bounds[lane + 1]
+    for first in range(named.bounds[lane], stop, GROUP_SAMPLES):
+        end = min(first + GROUP_SAMPLES, stop)
+        _prepare_group(lane, lane, first, end, named, inputs, loss, arrays, memory, total)
+        for number in range(arrays.layers.shape[0]):
+            stride = layer_at(arrays.layers, number).stride
             vectors = stride // LANES
             most = block_size(stride) if vectors > NARROW else vectors
             for vector in range(0, vectors, most):
                 block = Block(column=vector * LANES, vectors=min(most, vectors - vector))
-                _add_group(lane, lane, first, end, number, block, batch, network, workspace)
-
-
-@compiled
-def batch_gradient(batch, learning, network, workspace):
-    """Gradient of the mean loss of a batch, in one part per lane, a lane a thread.
-
-    Each lane adds the gradients of its samples to its part and marks the weight rows that it
-    changed. Which samples a lane has does not depend on the number of threads.
-
-    Args:
-        batch, learning: the fields of ``LabelledBatch`` and ``Learning``, as plain tuples.
-        network: of ``NetworkArrays``, likewise; the transposed weights receive.
-        workspace: of ``Workspace``, likewise, with a slot for each lane; gradients, touched rows,
-            losses and counts receive.
-    """
-    named = NetworkArrays(*network)
-    of_lanes = LabelledBatch(*batch)
-    n_lanes = of_lanes.bounds.size - 1
-    transpose_weights(n_lanes, named, n_lanes)
-    _gradient_of_lane(n_lanes, of_lanes, Learning(*learning), named, Workspace(*workspace))
-
-
-@compiled
-def transpose_in_parts(network, parts):
-    """Bring the transposed weights of the network up to date, a part of them a thread."""
-    transpose_weights(parts, network, parts)
+                _add_group(
+                    lane, lane, first, end, number, block, named, inputs, arrays, memory, total
+                )
 
 
 @compiled_parallel
-def _prepare_slot(slot, groups, batch, learning, network, workspace):
-    """The group of one slot; see :func:`prepare_groups`."""
-    lane = groups[slot, 0]
-    first = groups[slot, 1]
-    end = groups[slot, 2]
-    _prepare_group(slot, lane, first, end, batch, learning, network, workspace)
-
-
-@compiled
-def prepare_groups(groups, batch, learning, network, workspace):
+def prepare_groups(slot, groups, batch, currents, learning, network, workspace, gradient):
     """Both passes of the samples of many groups, each into its slot of the workspace.
 
     Args:
+        slot: of a group.
         groups: lane, first sample and end of each, int64 [groups, 3].
-        batch, learning, network: see structures.py; the transposed weights are up to date.
-        workspace: ``Workspace``, whose slots receive; counts and touched rows are added to.
+        batch, currents, learning, network: see structures.py; the transposed weights are up to
+            date.
+        workspace: ``Workspace``, whose slots receive.
+        gradient: ``BatchGradient``; counts and touched rows are added to.
     """
-    _prepare_slot(groups.shape[0], groups, batch, learning, network, workspace)
+    lane = groups[slot, 0]
+    first = groups[slot, 1]
+    end = groups[slot, 2]
+    _prepare_group(slot, lane, first, end, batch, currents, learning, network, workspace, gradient)
 
 
 @compiled_parallel
-def _add_part(part, parts, groups, batch, network, workspace):
-    """One part of the gradient, from all groups of its lane; see :func:`add_groups`."""
+def add_groups(part, groups, parts, batch, currents, network, workspace, gradient):
+    """Add what groups have prepared to their lanes, the gradient in parts of its own.
+
+    Args:
+        part: of the gradient.
+        groups: those of :func:`prepare_groups`, of each lane in the order of its samples.
+        parts: lane, layer, first column and vectors of columns of each, int64 [parts, 4]; together
+            they are the gradient of every lane.
+        batch, currents, network, workspace: see structures.py.
+        gradient: ``BatchGradient``; gradients, touched rows and losses are added to.
+    """
     lane = parts[part, 0]
     number = parts[part, 1]
     block = Block(column=parts[part, 2], vectors=parts[part, 3])
@@ -345,18 +337,6 @@ def _add_part(part, parts, groups, batch, network, workspace):
         if groups[slot, 0] == lane:
             first = groups[slot, 1]
             end = groups[slot, 2]
-            _add_group(slot, lane, first, end, number, block, batch, network, workspace)
-
-
-@compiled
-def add_groups(groups, parts, batch, network, workspace):
-    """Add what groups have prepared to their lanes, the gradient in parts of its own.
-
-    Args:
-        groups: those of :func:`prepare_groups`, of each lane in the order of its samples.
-        parts: lane, layer, first column and vectors of columns of each, int64 [parts, 4]; together
-            they are the gradient of every lane.
-        batch, network: see structures.py.
-        workspace: ``Workspace``; gradients, touched rows and losses are added to.
-    """
-    _add_part(parts.shape[0], parts, groups, batch, network, workspace)
+            _add_group(
+                slot, lane, first, end, number, block, batch, currents, network, workspace, gradient
+            )

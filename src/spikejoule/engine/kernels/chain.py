@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from spikejoule.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
 from spikejoule.compiling.emit import CACHE_LINE_BYTES, LANES
 from spikejoule.engine.kernels.deltas import cross_entropy
@@ -34,6 +34,7 @@ from spikejoule.engine.kernels.structures import (
     DECAY_PLACE,
     THRESHOLD_PLACE,
     Array,
+    BatchGradient,
     Block,
     ConstantInputs,
     LabelledBatch,
@@ -42,6 +43,8 @@ from spikejoule.engine.kernels.structures import (
     Spikes,
     Surrogate,
     neuron_at,
+    sample_spikes,
+    steps_of,
 )
 
 
@@ -131,17 +134,6 @@ class ChainArrays(NamedTuple):
     on_grid: int
     learned_start: int
     learned_row: int
-
-
-class ChainWorkspace(NamedTuple):
-    """What a batch leaves; see ``Workspace``, where a slot is a lane."""
-
-    n_steps: int
-    gradients: Array
-    touched: Array
-    squares: Array
-    losses: Array
-    counts: Array
 
 
 class SampleMemory(NamedTuple):
@@ -252,7 +244,7 @@ def population_forward(number, sample, spikes, currents, chain, n_steps, memory,
         number: of the link.
         sample: among those of the currents.
         spikes: what the link receives, ``Spikes`` of T rows.
-        currents: ``ConstantInputs`` into the first link; without offsets if there are none.
+        currents: ``ConstantInputs`` into the first link.
         chain: ``ChainArrays``.
         n_steps: T.
         memory: ``SampleMemory``, whose deltas receive v before the reset.
@@ -492,9 +484,10 @@ def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
 @compiled_inline
 def _forward(sample, batch, currents, learning, chain, n_steps, memory, counts):
     """A sample through all populations; its penalty, and what spikes cost, is left."""
-    sources = batch.sources
     penalty = 0.0
-    offsets = batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
+    into = sample_spikes(batch, sample, n_steps)
+    sources = into.sources
+    offsets = into.offsets
     counts[1] += offsets[n_steps] - offsets[0]
     for number in range(chain.constants.shape[0]):
         spikes = Spikes(sources, offsets)
@@ -540,12 +533,9 @@ def _backward(sample, batch, currents, surrogate, chain, n_steps, memory, counts
         population_backward(number, chain, n_steps, surrogate, memory, gradient)
         _add_learned(number, chain, memory, gradient)
         link = link_at(chain.links, number)
-        sources = batch.sources
-        offsets = batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
+        spikes = sample_spikes(batch, sample, n_steps)
         if number > 0:
-            sources = memory.sources[number - 1]
-            offsets = memory.offsets[number - 1]
-        spikes = Spikes(sources, offsets)
+            spikes = Spikes(memory.sources[number - 1], memory.offsets[number - 1])
         events[link.counted] += weight_gradient(
             number, number, 0, spikes, chain, n_steps, memory, gradient
         )
@@ -561,71 +551,59 @@ def _backward(sample, batch, currents, surrogate, chain, n_steps, memory, counts
 
 
 @compiled_parallel
-def _gradient_of_lane(lane, batch, currents, learning, chain, workspace):
-    """The samples of one lane; see :func:`chain_gradient`."""
-    surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
-    n_steps = workspace.n_steps
-    counts = workspace.counts[lane]
-    memory = _new_memory(chain, n_steps, batch.sources)
-    gradient = workspace.gradients[lane]
-    loss = 0.0
-    counts[:] = 0
-    workspace.touched[lane] = True
-    for sample in range(batch.bounds[lane], batch.bounds[lane + 1]):
-        loss += _forward(sample, batch, currents, learning, chain, n_steps, memory, counts)
-        loss += _loss(sample, batch, learning, chain, n_steps, memory, counts)
-        _backward(sample, batch, currents, surrogate, chain, n_steps, memory, counts, gradient)
-    workspace.losses[lane] = loss
-
-
-@compiled
-def chain_gradient(batch, currents, learning, chain, workspace):
-    """Gradient of the mean loss of a batch, in one part per lane, a lane a thread.
+def add_lane(lane, batch, currents, learning, chain, gradient):
+    """Add the gradient of the mean loss of the samples of one lane to its part.
 
     Args:
-        batch, learning: the fields of ``LabelledBatch``, whose `own` is not used, and of
-            ``Learning``, as plain tuples.
-        currents: of ``ConstantInputs``, likewise; without offsets if there are none.
-        chain: of ``ChainArrays``, likewise, with its transposed weights.
-        workspace: of ``ChainWorkspace``, likewise; gradients, touched rows, losses and counts
+        lane: which one.
+        batch, currents, learning, chain: the fields of ``LabelledBatch``, ``ConstantInputs``,
+            ``Learning`` and ``ChainArrays``, whose transposed weights are up to date, as plain
+            tuples.
+        gradient: of ``BatchGradient``, likewise; gradients, touched rows, losses and counts
             receive.
     """
     named = LabelledBatch(*batch)
-    given = ConstantInputs(*currents)
+    inputs = ConstantInputs(*currents)
+    loss_of = Learning(*learning)
     arrays = ChainArrays(*chain)
-    n_lanes = named.bounds.size - 1
-    _gradient_of_lane(
-        n_lanes, named, given, Learning(*learning), arrays, ChainWorkspace(*workspace)
-    )
+    total = BatchGradient(*gradient)
+    surrogate = Surrogate(code=loss_of.surrogate, a=loss_of.a, b=loss_of.b)
+    n_steps = steps_of(named)
+    counts = total.counts[lane]
+    memory = _new_memory(arrays, n_steps, named.sources)
+    sums = total.gradients[lane]
+    loss = 0.0
+    total.touched[lane] = True
+    for sample in range(named.bounds[lane], named.bounds[lane + 1]):
+        loss += _forward(sample, named, inputs, loss_of, arrays, n_steps, memory, counts)
+        loss += _loss(sample, named, loss_of, arrays, n_steps, memory, counts)
+        _backward(sample, named, inputs, surrogate, arrays, n_steps, memory, counts, sums)
+    total.losses[lane] = loss
 
 
 @compiled_parallel
-def _forward_of_lane(lane, number, spikes, currents, chain, n_steps, out):
-    """The samples of one lane; see :func:`chain_forward_lanes`."""
+def run_population(lane, number, spikes, currents, chain, n_steps, out):
+    """Samples through one link and its population; as ``forward.run_layer``.
+
+    Args:
+        lane: which one.
+        number: of the link.
+        spikes: the input, ``Spikes`` of a row a (sample, step).
+        currents: ``ConstantInputs`` of the samples.
+        chain, n_steps: ``ChainArrays``, T.
+        out: ``LaneSpikes`` that receive the population's.
+    """
     buffer = out.buffers[lane]
     lengths = out.lengths
     memory = _new_memory(chain, n_steps, buffer)
     offsets = memory.offsets[number]
     total = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
-        rows = spikes.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
-        these = Spikes(spikes.sources, rows)
+        its_spikes = sample_spikes(spikes, sample, n_steps)
         into = Spikes(buffer[total:], offsets)
-        total += population_forward(number, sample, these, currents, chain, n_steps, memory, into)
+        total += population_forward(
+            number, sample, its_spikes, currents, chain, n_steps, memory, into
+        )
         for step in range(n_steps):
             lengths[sample * n_steps + step] = offsets[step + 1] - offsets[step]
     out.counts[lane] = total
-
-
-@compiled
-def chain_forward_lanes(number, spikes, currents, chain, n_steps, out):
-    """Samples through one link and its population; as ``forward.layer_forward_lanes``.
-
-    Args:
-        number: of the link.
-        spikes: the input, ``Spikes`` of a row a (sample, step).
-        currents: ``ConstantInputs`` of the samples; without offsets if there are none.
-        chain, n_steps: ``ChainArrays``, T.
-        out: ``LaneSpikes`` that receive the population's.
-    """
-    _forward_of_lane(out.bounds.size - 1, number, spikes, currents, chain, n_steps, out)

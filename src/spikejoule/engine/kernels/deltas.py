@@ -1,10 +1,9 @@
 """Both passes of one sample, up to the gradient of every membrane potential.
 
-The equations are in spikejoule/network/neuron.py, and what spikes cost beside the error that they
-make in model/learning.py. The gradients of the neurons' own parameters, one leak and one threshold
-a layer, are those of network/neurons/lif.py: both come from dL/dv and v, which the backward pass
-leaves behind, since ``dL/ds[t] * f(v[t] - threshold)`` is what dL/dv[t] has beyond
-``k[t] * dL/dv[t+1]``.
+The equations are in spikejoule/network/neurons/lif.py, and what spikes cost beside the error that
+they make in spikejoule/network/learning.py. The gradients of the neurons' own parameters, one leak
+and one threshold a layer, come from dL/dv and v, which the backward pass leaves behind, since
+``dL/ds[t] * f(v[t] - threshold)`` is what dL/dv[t] has beyond ``k[t] * dL/dv[t+1]``.
 """
 
 import math
@@ -13,7 +12,7 @@ import numpy as np
 
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.forward import layer_forward
+from spikejoule.engine.kernels.forward import drive, layer_forward
 from spikejoule.engine.kernels.structures import (
     DECAY_PLACE,
     RESET_BY_SUBTRACTION,
@@ -24,6 +23,7 @@ from spikejoule.engine.kernels.structures import (
     Surrogate,
     layer_at,
     neuron_at,
+    sample_spikes,
     with_bias_at,
 )
 from spikejoule.engine.kernels.through_time import TILE_VECTORS, membrane_deltas
@@ -160,7 +160,13 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
 
 @compiled_parallel
 def transpose_weights(part, network, parts):
-    """Copy one part of the weights of every layer but the first as [target, source stride]."""
+    """Copy one part of the weights of every layer but the first as [target, source stride].
+
+    Args:
+        part: from 0.
+        network: ``NetworkArrays``, whose transposed weights receive.
+        parts: how many.
+    """
     parameters = network.parameters
     transposed = network.transposed
     for number in range(1, network.layers.shape[0]):
@@ -174,111 +180,131 @@ def transpose_weights(part, network, parts):
 
 
 @compiled_inline
-def _potentials_of(number, start, network, kept):
+def _potentials_of(slot, number, start, network, workspace):
     """Where a sample's potentials of a layer lie, whose deltas begin at `start`.
 
     The deltas take their place, which saves the cache a fifth of what a group needs, unless the
     gradients of what neurons learn need both.
     """
     if network.learned_start >= 0:
-        return kept.potentials[number]
-    return kept.deltas[number, start:]
+        return workspace.potentials[slot, number]
+    return workspace.deltas[slot, number, start:]
 
 
-@compiled_apart
-def sample_deltas(place, sample, spikes, batch, n_steps, learning, network, kept, spike_counts):
-    """Both passes of the sample at a place of its group, up to dL/dv of every layer.
-
-    Leaves the deltas, the spikes and the bias gradients of the layers at that place of what is kept
-    of the group, and adds to the spike counts.
-
-    Args:
-        place: of the sample in its group, from 0.
-        sample: its number in the batch.
-        spikes: the sample's input, ``Spikes`` of T rows.
-        batch, learning, network: see structures.py.
-        n_steps: T.
-        kept: ``Kept`` of the group.
-        spike_counts: of each layer, the input first, int64 [L + 1].
-
-    Returns:
-        the sample's loss and its class.
-    """
-    n_layers = network.layers.shape[0]
-    last = n_layers - 1
+@compiled_inline
+def _sample_forward(
+    slot, place, sample, batch, currents, n_steps, learning, network, workspace, spike_counts
+):
+    """The spikes and potentials of a sample; returns the penalty; see :func:`sample_deltas`."""
     rows = place * n_steps
-    own = batch.own
-    batch_size = batch.labels.size
-    surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
-    penalised = learning.penalised
     penalty = 0.0
-
-    spike_counts[0] += spikes.offsets[n_steps] - spikes.offsets[0]
-    sources = spikes.sources
-    offsets = spikes.offsets
-    for number in range(n_layers):
+    into = sample_spikes(batch, sample, n_steps)
+    sources = into.sources
+    offsets = into.offsets
+    spike_counts[0] += offsets[n_steps] - offsets[0]
+    for number in range(network.layers.shape[0]):
         layer = layer_at(network.layers, number)
         parameters = network.parameters
-        if number == 0 and own.size > 0:
-            parameters = own[0]
-            layer = with_bias_at(layer, sample * layer.stride)
-        out = Spikes(kept.sources[number], kept.offsets[number, rows : rows + n_steps + 1])
+        if number == 0 and currents.offsets.size > 0:
+            parameters = workspace.driven[slot]
+            drive(sample, currents, layer, network.parameters, parameters)
+            layer = with_bias_at(layer, np.int64(0))
+        out = Spikes(
+            workspace.sources[slot, number],
+            workspace.offsets[slot, number, rows : rows + n_steps + 1],
+        )
         spike_counts[number + 1] += layer_forward(
             Spikes(sources, offsets),
             layer,
             parameters,
             neuron_at(network, number),
             n_steps,
-            _potentials_of(number, rows * layer.stride, network, kept),
-            kept.fired,
+            _potentials_of(slot, number, rows * layer.stride, network, workspace),
+            workspace.fired[slot],
             out,
         )
         sources = out.sources
         offsets = out.offsets
-        if penalised:
-            costs = kept.costs[number]
+        if learning.penalised:
+            costs = workspace.costs[slot, number]
             penalty += spike_costs(
-                out, n_steps, number, network, batch_size, learning.penalties, costs
+                out, n_steps, number, network, batch.labels.size, learning.penalties, costs
             )
+    return penalty
 
-    counts = kept.class_counts
-    count_gradient = kept.count_gradient
+
+@compiled_inline
+def _sample_loss(slot, place, sample, batch, n_steps, learning, network, workspace):
+    """A sample's cross-entropy and class, and what a spike of each output neuron adds to it."""
+    last = network.layers.shape[0] - 1
+    sources = workspace.sources[slot, last]
+    offsets = workspace.offsets[slot, last]
+    counts = workspace.class_counts[slot]
+    count_gradient = workspace.count_gradient[slot]
+    costs = workspace.costs[slot, last]
     counts[:] = 0
-    for event in range(offsets[0], offsets[n_steps]):
+    for event in range(offsets[place * n_steps], offsets[(place + 1) * n_steps]):
         counts[sources[event]] += 1
     target = batch.targets[batch.target_rows[sample]]
-    loss, found = cross_entropy(counts, target, batch_size, learning.logit_scale, count_gradient)
-    if penalised:
+    loss, found = cross_entropy(
+        counts, target, batch.labels.size, learning.logit_scale, count_gradient
+    )
+    if learning.penalised:
         for unit in range(counts.size):
-            count_gradient[unit] += kept.costs[last, unit]
+            count_gradient[unit] += costs[unit]
+    return loss, found
+
+
+@compiled_apart
+def sample_deltas(
+    slot, place, sample, batch, currents, n_steps, learning, network, workspace, spike_counts
+):
+    """Both passes of the sample at a place of its group, up to dL/dv of every layer.
+
+    Leaves the deltas, the spikes and the bias gradients of the layers at that place of the group's
+    slot, and adds to the spike counts.
+
+    Args:
+        slot: of the group.
+        place: of the sample in its group, from 0.
+        sample: its number in the batch.
+        batch, currents, learning, network, workspace: see structures.py.
+        n_steps: T.
+        spike_counts: of each layer, the input first, int64 [L + 1].
+
+    Returns:
+        the sample's loss and its class.
+    """
+    last = network.layers.shape[0] - 1
+    rows = place * n_steps
+    surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
+    penalty = _sample_forward(
+        slot, place, sample, batch, currents, n_steps, learning, network, workspace, spike_counts
+    )
+    loss, found = _sample_loss(slot, place, sample, batch, n_steps, learning, network, workspace)
     for number in range(last, -1, -1):
         layer = layer_at(network.layers, number)
         # Behind the last layer none follows, and an output spike costs what the loss makes of it.
         after = min(number + 1, last)
         following = layer_at(network.layers, after)
-        bias_gradients = kept.biases[number]
-        start = place * layer.stride
-        if number == 0 and own.size > 0:
-            bias_gradients = own[1]
-            start = sample * layer.stride
         deltas_through_time(
-            Rows(kept.deltas[after], rows * following.stride, following.stride),
+            Rows(workspace.deltas[slot, after], rows * following.stride, following.stride),
             following.n_units if number < last else 0,
             network.transposed[following.transposed_start :],
-            Rows(kept.deltas[number], rows * layer.stride, layer.stride),
-            _potentials_of(number, rows * layer.stride, network, kept),
+            Rows(workspace.deltas[slot, number], rows * layer.stride, layer.stride),
+            _potentials_of(slot, number, rows * layer.stride, network, workspace),
             n_steps,
             neuron_at(network, number),
             surrogate,
-            kept.costs[number] if number < last else count_gradient,
-            bias_gradients,
-            start,
+            workspace.costs[slot, number] if number < last else workspace.count_gradient[slot],
+            workspace.biases[slot, number],
+            place * layer.stride,
         )
     return loss + penalty, found
 
 
 @compiled_apart
-def learned_gradients(place, n_steps, network, kept):
+def learned_gradients(slot, place, n_steps, network, workspace):
     """The gradients of all leaks and thresholds from the sample at a place of its group.
 
     With ``decay = 1 / (1 + exp(-logit))`` and ``threshold = exp(log)``,
@@ -287,17 +313,18 @@ def learned_gradients(place, n_steps, network, kept):
         dL/dlog   = -threshold * sum of dL/ds[t] * f(v[t] - threshold)
 
     Args:
+        slot: of the group.
         place: of the sample in its group, from 0.
         n_steps: T.
         network: see structures.py.
-        kept: ``Kept`` of the group, with the deltas and potentials of the sample; its ``learned``
-            receives.
+        workspace: with the deltas and potentials of the sample; its ``learned`` receives.
     """
+    learned = workspace.learned
     for number in range(network.layers.shape[0]):
         layer = layer_at(network.layers, number)
         neuron = neuron_at(network, number)
-        deltas = kept.deltas[number]
-        potentials = kept.potentials[number]
+        deltas = workspace.deltas[slot, number]
+        potentials = workspace.potentials[slot, number]
         threshold = float(neuron.threshold)
         decay = float(neuron.decay)
         subtracts = neuron.reset == RESET_BY_SUBTRACTION
@@ -317,5 +344,5 @@ def learned_gradients(place, n_steps, network, kept):
                     before = before - threshold if subtracts else 0.0
                 by_decay += delta * before
                 by_threshold -= left * delta
-        kept.learned[place, number, DECAY_PLACE] = decay * (1.0 - decay) * by_decay
-        kept.learned[place, number, THRESHOLD_PLACE] = -threshold * by_threshold
+        learned[slot, place, number, DECAY_PLACE] = decay * (1.0 - decay) * by_decay
+        learned[slot, place, number, THRESHOLD_PLACE] = -threshold * by_threshold

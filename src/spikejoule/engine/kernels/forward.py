@@ -1,22 +1,29 @@
 """Spikes and constant currents through layers of LIF neurons.
 
-The equations are in spikejoule/network/neuron.py. What a sample's constant inputs x add to the
+The equations are in spikejoule/network/neurons/lif.py. What a sample's constant inputs x add to the
 potentials is the same in every step,
 
     c[j] = b[j] + sum over i of x[i] w[i][j]
 
-so the layer runs on the sample's own bias row c, without spikes. Since dL/dc[j] is the sum of
-dL/dv[j] over the steps, which the backward pass leaves in the place of the bias's gradient,
+so the layer runs on c in place of its biases, without spikes. Since dL/dc[j] is the sum of dL/dv[j]
+over the steps, which the backward pass leaves as the gradient of the biases,
 
     dL/db[j] = dL/dc[j]        dL/dw[i][j] = x[i] dL/dc[j]
 """
 
 import numpy as np
 
-from spikejoule.compiling import compiled, compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.bits import list_set_bits
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at
+from spikejoule.engine.kernels.structures import (
+    Block,
+    Spikes,
+    layer_at,
+    neuron_at,
+    sample_spikes,
+    with_bias_at,
+)
 from spikejoule.engine.kernels.vector import MAX_BLOCK, integrate_and_fire
 
 
@@ -61,47 +68,6 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
     return count - offsets[0]
 
 
-@compiled_parallel
-def _forward_of_lane(lane, spikes, layer, parameters, bias_step, neuron, n_steps, out):
-    """The samples of one lane; see :func:`layer_forward_lanes`."""
-    potentials = np.empty(n_steps * layer.stride, parameters.dtype)
-    fired = np.empty(n_steps * (layer.stride // LANES), np.uint16)
-    out_offsets = np.empty(n_steps + 1, np.int64)
-    buffer = out.buffers[lane]
-    lengths = out.lengths
-    total = 0
-    out_offsets[0] = 0
-    for sample in range(out.bounds[lane], out.bounds[lane + 1]):
-        offsets = spikes.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
-        total += layer_forward(
-            Spikes(spikes.sources, offsets),
-            with_bias_at(layer, layer.bias_start + sample * bias_step),
-            parameters,
-            neuron,
-            n_steps,
-            potentials,
-            fired,
-            Spikes(buffer[total:], out_offsets),
-        )
-        for step in range(n_steps):
-            lengths[sample * n_steps + step] = out_offsets[step + 1] - out_offsets[step]
-    out.counts[lane] = total
-
-
-@compiled
-def layer_forward_lanes(spikes, layer, parameters, bias_step, neuron, n_steps, out):
-    """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
-
-    Args:
-        spikes: the input, ``Spikes`` of a row a (sample, step).
-        layer, parameters, neuron, n_steps: as for :func:`layer_forward`.
-        bias_step: from one sample's bias row to the next one's; 0 where all share the layer's.
-        out: ``LaneSpikes`` that receive the layer's.
-    """
-    n_lanes = out.bounds.size - 1
-    _forward_of_lane(n_lanes, spikes, layer, parameters, bias_step, neuron, n_steps, out)
-
-
 @compiled_inline
 def _add_product(into, start, factor, row, row_start, size):
     """``into[start + j] += factor * row[row_start + j]`` for j below `size`.
@@ -114,69 +80,92 @@ def _add_product(into, start, factor, row, row_start, size):
         into[into_place + unit] += factor * row[row_place + unit]
 
 
-@compiled_parallel
-def _rows_of_lane(lane, currents, layer, parameters, bounds, rows):
-    sources = currents.sources
-    values = currents.values
-    offsets = currents.offsets
-    stride = layer.stride
-    for sample in range(bounds[lane], bounds[lane + 1]):
-        row = sample * stride
-        for unit in range(stride):
-            rows[row + unit] = parameters[layer.bias_start + unit]
-        for k in range(offsets[sample], offsets[sample + 1]):
-            weights = layer.weight_start + np.int64(sources[k]) * stride
-            _add_product(rows, row, values[k], parameters, weights, stride)
-
-
-@compiled
-def bias_rows(currents, layer, parameters, bounds, rows):
-    """The bias row of each sample, in the order of its sources whatever the lanes.
+@compiled_inline
+def drive(sample, currents, layer, parameters, driven):
+    """The biases of the first layer with what the constant inputs of a sample give.
 
     Args:
-        currents: ``ConstantInputs`` of the samples.
+        sample: among those of the currents.
+        currents: ``ConstantInputs``.
         layer: where the first layer's parameters lie.
         parameters: flat.
-        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
-        rows: receives c, real, flat [S * stride].
+        driven: receives c, real [stride].
     """
-    _rows_of_lane(bounds.size - 1, currents, layer, parameters, bounds, rows)
-
-
-@compiled_parallel
-def _gradient_of_part(place, parts, currents, layer, bounds, own, workspace):
-    lanes = bounds.size - 1
-    lane = place % lanes
-    part = place // lanes
     sources = currents.sources
     values = currents.values
     offsets = currents.offsets
-    gradient = workspace.gradients[lane]
-    touched = workspace.touched[lane]
     stride = layer.stride
-    column = stride * part // parts
-    size = stride * (part + 1) // parts - column
-    for sample in range(bounds[lane], bounds[lane + 1]):
-        row = sample * stride + column
-        for unit in range(size):
-            gradient[layer.bias_start + column + unit] += own[row + unit]
-        for k in range(offsets[sample], offsets[sample + 1]):
-            source = np.int64(sources[k])
-            if part == 0:
-                touched[layer.first_row + source] = True
-            weights = layer.weight_start + source * stride + column
-            _add_product(gradient, weights, values[k], own, row, size)
+    for unit in range(stride):
+        driven[unit] = parameters[layer.bias_start + unit]
+    for k in range(offsets[sample], offsets[sample + 1]):
+        weights = layer.weight_start + np.int64(sources[k]) * stride
+        _add_product(driven, 0, values[k], parameters, weights, stride)
 
 
-@compiled
-def add_current_gradients(currents, layer, bounds, parts, own, workspace):
-    """Add the gradients of the first layer, each lane's samples to its part.
+@compiled_inline
+def add_current_gradients(sample, currents, layer, block, gradient, touched, slopes, start):
+    """Add what the constant inputs of a sample give to the gradient of some columns of weights.
 
     Args:
-        currents, layer, bounds: as for :func:`bias_rows`; the lanes are those of the gradient.
-        parts: of the columns, which threads share out.
-        own: dL/dc of each sample, real, flat [S * stride].
-        workspace: ``Workspace``, whose gradients receive.
+        sample, currents, layer: as for :func:`drive`.
+        block: the columns; rows are marked with the first.
+        gradient, touched: the lane's, real [P] and bool [R].
+        slopes: dL/dc, real.
+        start: of the sample's in them.
     """
-    n_parts = (bounds.size - 1) * parts
-    _gradient_of_part(n_parts, parts, currents, layer, bounds, own, workspace)
+    sources = currents.sources
+    values = currents.values
+    offsets = currents.offsets
+    for k in range(offsets[sample], offsets[sample + 1]):
+        source = np.int64(sources[k])
+        if block.column == 0:
+            touched[layer.first_row + source] = True
+        weights = layer.weight_start + source * layer.stride + block.column
+        size = block.vectors * LANES
+        _add_product(gradient, weights, values[k], slopes, start + block.column, size)
+
+
+@compiled_parallel
+def run_layer(lane, number, spikes, currents, network, n_steps, out):
+    """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
+
+    Args:
+        lane: which one.
+        number: of the layer, counted from 0.
+        spikes: the input, ``Spikes`` of a row a (sample, step).
+        currents: ``ConstantInputs`` of the samples.
+        network: ``NetworkArrays``.
+        n_steps: T.
+        out: ``LaneSpikes`` that receive the layer's.
+    """
+    layer = layer_at(network.layers, number)
+    neuron = neuron_at(network, number)
+    parameters = network.parameters
+    potentials = np.empty(n_steps * layer.stride, parameters.dtype)
+    fired = np.empty(n_steps * (layer.stride // LANES), np.uint16)
+    driven = np.empty(layer.stride, parameters.dtype)
+    out_offsets = np.empty(n_steps + 1, np.int64)
+    buffer = out.buffers[lane]
+    lengths = out.lengths
+    total = 0
+    out_offsets[0] = 0
+    for sample in range(out.bounds[lane], out.bounds[lane + 1]):
+        its_layer = layer
+        its_parameters = parameters
+        if currents.offsets.size > 0:
+            drive(sample, currents, layer, parameters, driven)
+            its_layer = with_bias_at(layer, np.int64(0))
+            its_parameters = driven
+        total += layer_forward(
+            sample_spikes(spikes, sample, n_steps),
+            its_layer,
+            its_parameters,
+            neuron,
+            n_steps,
+            potentials,
+            fired,
+            Spikes(buffer[total:], out_offsets),
+        )
+        for step in range(n_steps):
+            lengths[sample * n_steps + step] = out_offsets[step + 1] - out_offsets[step]
+    out.counts[lane] = total

@@ -6,7 +6,7 @@ Plain loops on plain integers: numba puts those over the units into vector regis
 import numpy as np
 
 from spikejoule.compiling import compiled, compiled_parallel
-from spikejoule.engine.kernels.structures import Spikes
+from spikejoule.engine.kernels.structures import sample_spikes
 
 LEAK_SHIFT = 8
 """The leak is a product and a shift by so many bits, toward minus infinity."""
@@ -58,8 +58,16 @@ def _integer_sample(spikes, layer, n_steps, states, sums, sources, lengths):
 
 
 @compiled_parallel
-def _integers_of_lane(lane, spikes, layer, n_steps, out):
-    """The samples of one lane; see :func:`integer_forward_lanes`."""
+def run_integer_layer(lane, spikes, layer, n_steps, out):
+    """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
+
+    Args:
+        lane: which one.
+        spikes: the input, ``Spikes`` of a row a (sample, step).
+        layer: ``IntegerParameters``.
+        n_steps: T.
+        out: ``LaneSpikes`` that receive the layer's.
+    """
     states = np.zeros_like(layer.resting)
     sums = np.zeros(states.size, np.int32)
     buffer = out.buffers[lane]
@@ -68,7 +76,7 @@ def _integers_of_lane(lane, spikes, layer, n_steps, out):
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
         first = sample * n_steps
         total += _integer_sample(
-            Spikes(spikes.sources, spikes.offsets[first : first + n_steps + 1]),
+            sample_spikes(spikes, sample, n_steps),
             layer,
             n_steps,
             states,
@@ -77,16 +85,3 @@ def _integers_of_lane(lane, spikes, layer, n_steps, out):
             lengths[first : first + n_steps],
         )
     out.counts[lane] = total
-
-
-@compiled
-def integer_forward_lanes(spikes, layer, n_steps, out):
-    """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
-
-    Args:
-        spikes: the input, ``Spikes`` of a row a (sample, step).
-        layer: ``IntegerParameters``.
-        n_steps: T.
-        out: ``LaneSpikes`` that receive the layer's.
-    """
-    _integers_of_lane(out.bounds.size - 1, spikes, layer, n_steps, out)

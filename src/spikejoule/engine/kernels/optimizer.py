@@ -20,7 +20,6 @@ import math
 import numpy as np
 
 from spikejoule.compiling import compiled, compiled_parallel
-from spikejoule.engine.kernels.structures import AdamSettings, Moments, ParameterRows
 
 TINY = 1e-16
 """Far below Adam's epsilon; its square times 1 - beta2 is still a normal float32."""
@@ -40,8 +39,20 @@ def _sum_of_squares(values, start, stop, sums):
 
 
 @compiled_parallel
-def _gather_chunk(chunk, gradients, touched, starts, lengths, chunks, squares):
-    """The rows of one chunk; see :func:`gather_gradient`."""
+def gather_gradient(chunk, gradient, rows):
+    """Sum the rows of one chunk over all lanes into lane 0, and the squares of the sum.
+
+    Args:
+        chunk: of the rows.
+        gradient: ``BatchGradient``; the touched rows of lane 0 become the union of all lanes', and
+            ``squares[chunk]`` receives.
+        rows: ``ParameterRows``.
+    """
+    gradients = gradient.gradients
+    touched = gradient.touched
+    starts = rows.starts
+    lengths = rows.lengths
+    chunks = rows.chunks
     lanes = np.uint64(gradients.shape[0])
     total = gradients[0]
     sums = np.empty(16, gradients.dtype)
@@ -60,19 +71,7 @@ def _gather_chunk(chunk, gradients, touched, starts, lengths, chunks, squares):
         touched[0, row] = any_lane
         if any_lane:
             square += _sum_of_squares(total, start, stop, sums)
-    squares[chunk] = square
-
-
-@compiled
-def gather_gradient(gradients, touched, starts, lengths, chunks, squares):
-    """Sum the lanes into lane 0 and the squares of the sum into ``squares[chunk]``.
-
-    Args:
-        gradients, touched, squares: those of ``Workspace``; the touched rows of lane 0 become the
-            union of all lanes'.
-        starts, lengths, chunks: the fields of ``ParameterRows``, with C chunks.
-    """
-    _gather_chunk(chunks.size - 1, gradients, touched, starts, lengths, chunks, squares)
+    gradient.squares[chunk] = square
 
 
 @compiled
@@ -103,13 +102,23 @@ def _adam_row(start, stop, weights, gradient, touched, first, second, settings):
 
 
 @compiled_parallel
-def _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, kept):
-    """The rows of one chunk; see :func:`adam_step`."""
+def adam_step(chunk, parameters, gradient, touched, moments, rows, settings, kept):
+    """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
+
+    Args:
+        chunk: of the rows.
+        parameters: real [P].
+        gradient: of the batch, real [P].
+        touched: rows in which it is not zero, bool [R].
+        moments, rows, settings: ``Moments``, ``ParameterRows`` and ``AdamSettings``.
+        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
+            where nothing is pruned.
+    """
+    first = moments.first
+    second = moments.second
     starts = rows.starts
     lengths = rows.lengths
     chunks = rows.chunks
-    first = moments.first
-    second = moments.second
     for row in range(chunks[chunk], chunks[chunk + 1]):
         start = np.uint64(starts[row])
         stop = np.uint64(starts[row] + lengths[row])
@@ -118,32 +127,6 @@ def _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, k
             for k in range(start, stop):
                 parameters[k] *= kept[k]
         touched[row] = False
-
-
-@compiled
-def adam_step(parameters, gradient, touched, moments, rows, settings, kept):
-    """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
-
-    Args:
-        parameters: real [P].
-        gradient: of the batch, real [P].
-        touched: rows in which it is not zero, bool [R].
-        moments, rows, settings: the fields of ``Moments``, ``ParameterRows`` and ``AdamSettings``,
-            as plain tuples.
-        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
-            where nothing is pruned.
-    """
-    named = ParameterRows(*rows)
-    _adam_chunk(
-        named.chunks.size - 1,
-        parameters,
-        gradient,
-        touched,
-        Moments(*moments),
-        named,
-        AdamSettings(*settings),
-        kept,
-    )
 
 
 @compiled
@@ -158,8 +141,17 @@ def _round_row(parameters, rounded, per_unit, unit, limit):
 
 
 @compiled_parallel
-def _round_chunk(chunk, parameters, rounded, rows, grids, not_zero):
-    """The rows of one chunk; see :func:`round_parameters`."""
+def round_parameters(chunk, parameters, rounded, rows, grids, not_zero):
+    """Round every parameter to its grid: ``round(w 2^k) 2^-k``, saturated.
+
+    Args:
+        chunk: of the rows.
+        parameters: as the optimizer keeps them, real [P].
+        rounded: receives what stands on the grids, real [P].
+        rows: ``ParameterRows``.
+        grids: ``Grids``.
+        not_zero: receives the parameters of each row that do not round to zero, int64 [R].
+    """
     starts = rows.starts
     lengths = rows.lengths
     chunks = rows.chunks
@@ -172,17 +164,3 @@ def _round_chunk(chunk, parameters, rounded, rows, grids, not_zero):
         not_zero[row] = _round_row(
             parameters[start:end], rounded[start:end], per_unit[row], units[row], limits[row]
         )
-
-
-@compiled
-def round_parameters(parameters, rounded, rows, grids, not_zero):
-    """Round every parameter to its grid: ``round(w 2^k) 2^-k``, saturated.
-
-    Args:
-        parameters: as the optimizer keeps them, real [P].
-        rounded: receives what stands on the grids, real [P].
-        rows: ``ParameterRows``.
-        grids: ``Grids``.
-        not_zero: receives the parameters of each row that do not round to zero, int64 [R].
-    """
-    _round_chunk(rows.chunks.size - 1, parameters, rounded, rows, grids, not_zero)

@@ -6,8 +6,8 @@ batch begins with take plain ones and name them.
 
 Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R rows of
 parameters, P parameters; K lanes of samples, G samples of a group and Z slots for groups
-(backward.py), W the widest stride. "Real" is the parameters' type, float32 or float64. Potentials,
-weights and gradients have no unit.
+(backward.py), W the widest stride, I the most sources of a layer. "Real" is the parameters' type,
+float32 or float64. Potentials, weights and gradients have no unit.
 
 Kernels take an array out of its tuple before a loop: within a loop, numba counts a reference each
 time where it counts them at all (compiling).
@@ -15,6 +15,7 @@ time where it counts them at all (compiling).
 
 from typing import Any, NamedTuple
 
+from numba.np.unsafe.ndarray import to_fixed_tuple
 from numpy.typing import NDArray
 
 from spikejoule.compiling import compiled_inline
@@ -46,7 +47,8 @@ class ConstantInputs(NamedTuple):
     Attributes:
         sources: the units, uint16 [E].
         values: what they give, real [E].
-        offsets: where each sample begins, int64 [S + 1]; it need not begin at 0.
+        offsets: where each sample begins, int64 [S + 1]; it need not begin at 0. Of size 0 for an
+            input of spikes.
     """
 
     sources: Array
@@ -78,18 +80,13 @@ class Layer(NamedTuple):
     transposed_start: int
 
 
+N_LAYER_FIELDS = len(Layer._fields)
+
+
 @compiled_inline
 def layer_at(layers, number):
     """The layer of a number, counted from 0, in a table int64 [L, fields of Layer]."""
-    return Layer(
-        layers[number, 0],
-        layers[number, 1],
-        layers[number, 2],
-        layers[number, 3],
-        layers[number, 4],
-        layers[number, 5],
-        layers[number, 6],
-    )
+    return Layer(*to_fixed_tuple(layers[number], N_LAYER_FIELDS))
 
 
 @compiled_inline
@@ -113,7 +110,7 @@ class NeuronConstants(NamedTuple):
         decay: fraction of the membrane potential that is left after a step, real.
         threshold: membrane potential at which a neuron fires, real.
         reset: RESET_TO_ZERO or RESET_BY_SUBTRACTION.
-        on_grid: 1 where the potential lies on a grid (model/quantisation.py); where it is 0, what
+        on_grid: 1 where the potential lies on a grid (network/quantisation.py); where it is 0, what
             follows is not used.
         unit: step of the grid, real.
         per_unit: 1 / unit, real.
@@ -183,7 +180,7 @@ def neuron_at(network, number):
 
 
 class IntegerParameters(NamedTuple):
-    """One layer in integers (model/quantisation.py), I sources by U units.
+    """One layer in integers (network/quantisation.py), I sources by U units.
 
     Attributes:
         weights: int8 [I, U].
@@ -245,9 +242,6 @@ class LabelledBatch(NamedTuple):
 
     Attributes:
         sources, offsets: the input, see :class:`Spikes`, a row a (sample, step).
-        own: for an input of constant currents the bias row of each sample, which the first layer
-            has in the place of its own, and, as zeros, its gradient, which receives: real
-            [2, S * stride] (forward.py). Of size 0 for an input of spikes.
         labels: int64 [S].
         targets: probability that each class should have, float64 [rows, classes].
         target_rows: row of each sample in `targets`, int64 [S].
@@ -256,11 +250,29 @@ class LabelledBatch(NamedTuple):
 
     sources: Array
     offsets: Array
-    own: Array
     labels: Array
     targets: Array
     target_rows: Array
     bounds: Array
+
+
+class BatchGradient(NamedTuple):
+    """What a batch leaves, for C chunks of rows.
+
+    Attributes:
+        gradients: of each lane, real [K, P]; zero in rows that are not touched.
+        touched: rows that a lane changed, bool [K, R].
+        squares: of the gradient, by chunk of rows, float64 [C].
+        losses: sum over a lane's samples, float64 [K].
+        counts: of each part of the batch, a lane or a slot, samples classified correctly, spikes of
+            each layer, the input first, and synaptic events of each connection, int64 [parts, ...].
+    """
+
+    gradients: Array
+    touched: Array
+    squares: Array
+    losses: Array
+    counts: Array
 
 
 class Workspace(NamedTuple):
@@ -270,68 +282,26 @@ class Workspace(NamedTuple):
     a group's samples stand one after the other.
 
     Attributes:
-        n_steps: T that it is made for.
-        group_size: G, most samples of a group.
-        gradients: of each lane, real [K, P]; zero in rows that are not touched.
-        touched: rows that a lane changed, bool [K, R].
-        squares: of the gradient, by chunk of rows, float64 [C].
-        losses: sum over a lane's samples, float64 [K].
-        counts: of a slot's groups, samples classified correctly, spikes of each layer, the input
-            first, and synaptic events of each weight matrix, int64 [Z, 1 + (L + 1) + L].
-        deltas, spikes, offsets, steps, active, firsts, n_active, biases, learned, group_losses,
-            potentials, fired, class_counts, count_gradient, costs, places, begins: the fields of
-            :class:`Kept`, by slot.
-    """
-
-    n_steps: int
-    group_size: int
-    gradients: Array
-    touched: Array
-    squares: Array
-    losses: Array
-    counts: Array
-    deltas: Array
-    spikes: Array
-    offsets: Array
-    steps: Array
-    active: Array
-    firsts: Array
-    n_active: Array
-    biases: Array
-    learned: Array
-    group_losses: Array
-    potentials: Array
-    fired: Array
-    class_counts: Array
-    count_gradient: Array
-    costs: Array
-    places: Array
-    begins: Array
-
-
-class Kept(NamedTuple):
-    """What a group of samples adds to the gradient, and memory for finding it.
-
-    I is the most sources of a layer.
-
-    Attributes:
-        deltas: dL/dv, real [L, G * T * W].
-        sources: of each layer's spikes, uint16 [L, G * T * W + SPARE_SPIKES].
-        offsets: where the rows of the sources begin, int64 [L, G * T + 1].
+        deltas: dL/dv, real [Z, L, G * T * W].
+        sources: of each layer's spikes, uint16 [Z, L, G * T * W + SPARE_SPIKES].
+        offsets: where the rows of the sources begin, int64 [Z, L, G * T + 1].
         steps, active, firsts: into each layer, the fields of :class:`BySource`; uint32
-            [L, most spikes of a group], [L, I + 1] and [L, I + 1].
-        n_active: likewise, int64 [L].
-        biases: each sample's gradient of a layer's biases, real [L, G * W].
-        learned: each sample's gradients of what a layer's neurons learn, float64 [G, L, 2].
-        losses: of each sample, float64 [G].
+            [Z, L, most spikes of a group], [Z, L, I + 1] and [Z, L, I + 1].
+        n_active: likewise, int64 [Z, L].
+        biases: each sample's gradient of a layer's biases, real [Z, L, G * W].
+        learned: each sample's gradients of what a layer's neurons learn, float64 [Z, G, L, 2].
+        losses: of each sample, float64 [Z, G].
         potentials: v before the reset of one sample, where neurons learn; elsewhere the deltas
-            take their place, and it is empty. Real [L, T * W or 0].
-        fired: one bit a neuron of one layer, uint16 [T * W / 16].
-        class_counts: output spikes of one sample, int64 [classes].
-        count_gradient: dL/dcounts of one sample, real [stride of the output], zero in the padding.
-        costs: what a spike of each unit adds to the loss by itself, real [L, W].
-        places: of each source, uint32 [I]; zero between calls.
-        begins: how many rows begin with each spike of a group, uint32 [most spikes + 1]; likewise.
+            take their place, and it is empty. Real [Z, L, T * W or 0].
+        fired: one bit a neuron of one layer, uint16 [Z, T * W / 16].
+        driven: the first layer's biases with what constant inputs of one sample give, real [Z, W].
+        class_counts: output spikes of one sample, int64 [Z, classes].
+        count_gradient: dL/dcounts of one sample, real [Z, stride of the output], zero in the
+            padding.
+        costs: what a spike of each unit adds to the loss by itself, real [Z, L, W].
+        places: of each source, uint32 [Z, I]; zero between calls.
+        begins: how many rows begin with each spike of a group, uint32 [Z, most spikes + 1];
+            likewise.
     """
 
     deltas: Array
@@ -346,6 +316,7 @@ class Kept(NamedTuple):
     losses: Array
     potentials: Array
     fired: Array
+    driven: Array
     class_counts: Array
     count_gradient: Array
     costs: Array
@@ -396,6 +367,18 @@ class Block(NamedTuple):
     vectors: int
 
 
+@compiled_inline
+def steps_of(batch):
+    """T of a batch."""
+    return (batch.offsets.size - 1) // batch.labels.size
+
+
+@compiled_inline
+def sample_spikes(batch, sample, n_steps):
+    """The input of one sample, ``Spikes`` of T rows."""
+    return Spikes(batch.sources, batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1])
+
+
 class ParameterRows(NamedTuple):
     """Rows of parameters: the weights of one source, or the biases of one layer.
 
@@ -411,7 +394,7 @@ class ParameterRows(NamedTuple):
 
 
 class Grids(NamedTuple):
-    """The grids of quantised parameters, by row (model/quantisation.py).
+    """The grids of quantised parameters, by row (network/quantisation.py).
 
     Attributes:
         per_unit: 2^k of the grid 2^-k, real [R].

@@ -31,15 +31,15 @@ NARROW = 2
 def integrate_and_fire(
     builder, spikes, parameters, layer, block, neuron, n_steps, potentials, fired
 ):
-    """Run a block of LIF neurons over all steps of one sample (see neuron.py).
+    """Run a block of LIF neurons over all steps of one sample (see network/neurons/lif.py).
 
     For each step t: ``v = decay * u + bias``, then ``v += weights[source]`` for every source of
     row t of the spikes; neurons with ``v >= threshold`` fire and are reset, to zero or to
     ``v - threshold``. Writes v to ``potentials[t * stride + column]`` and one bit a neuron to
     ``fired[(t * stride + column) / 16]``.
 
-    On a grid (model/quantisation.py) ``decay * u`` is rounded down to it, and u saturates after the
-    reset. Both are exact for a potential of up to 24 bits.
+    On a grid (network/quantisation.py) ``decay * u`` is rounded down to it, and u saturates after
+    the reset. Both are exact for a potential of up to 24 bits.
     """
     vector = parameters.vector
     decays = broadcast(builder, neuron.decay)
