@@ -14,8 +14,8 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import choose_engine, engine_to_train, make_engine
-from spikejoule.engine.interface import Engine, EngineSettings
+from spikejoule.engine import engine_to_train, make_engine
+from spikejoule.engine.interface import EngineSettings
 from spikejoule.network.layers import (
     ConvolutionLayer,
     DenseLayer,
@@ -28,9 +28,16 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from tests import naive
+from tests.engine.agreement import (
+    RELATIVE,
+    assert_agrees,
+    assert_gradients,
+    assert_spikes,
+    by_loops,
+    engines,
+)
 from tests.tools.networks import spike_trains
 
-TOLERANCE = 1e-10
 LEARNING = LearningSettings(logit_scale=0.3)
 
 
@@ -87,50 +94,32 @@ def state_of(network: Network, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def engines(network: Network, state: Any, learning: LearningSettings) -> list[Engine]:
-    """Both engines, in float64."""
-    names = ("dense", "event")
-    return [make_engine(name, network, state, learning, dtype=np.float64) for name in names]
-
-
 def assert_as_the_loops(
     shape: tuple[int, ...],
     layers: list[HiddenLayer],
     seed: int = 0,
     learning: LearningSettings = LEARNING,
     n_steps: int = 5,
+    pruned: bool = False,
     **neuron: Any,
 ) -> list[np.ndarray]:
     """Spikes, counts, loss and gradients of every engine are those of the loops."""
-    lif, n_output = LeakyIntegrateAndFire(**neuron), 3
-    network = Network.of_chain(shape, layers, n_output, lif)
+    network = Network.of_chain(shape, layers, 3, LeakyIntegrateAndFire(**neuron))
     state = state_of(network, seed)
+    generator = np.random.default_rng(seed)
+    masks = {name: generator.random(state[name].shape) < 0.6 for name in network.weight_names}
+    if pruned:
+        state = {name: of * masks.get(name, True) for name, of in state.items()}
     dense = spike_trains(network.n_input, 2, n_steps, 0.3, seed)
-    labels = np.random.default_rng(seed).integers(0, n_output, 2)
-    populations = naive.chain(shape, described(layers, n_output))
-    expected = naive.batch_gradient(
-        state, dense, labels.tolist(), (lif.threshold, lif.decay, lif.reset),
-        (learning.surrogate, learning.chosen_surrogate.slope), learning.logit_scale,
-        penalties=((learning.spike_penalty, learning.spike_target),
-                   (learning.event_penalty, learning.event_target)),
-        populations=populations,
-    )  # fmt: skip
-    gradients = expected.gradients
-    events = EventList.from_dense(dense)
-    scale = max(np.abs(gradient).max() for gradient in gradients.values())
+    labels = generator.integers(0, 3, 2)
+    populations = naive.chain(shape, described(layers, 3))
+    expected = by_loops(
+        network, state, dense, labels, learning, populations=populations, pruned=pruned
+    )
     for engine in engines(network, state, learning):
-        for found, fired in zip(engine.run(events), expected.spikes, strict=True):
-            found.check()
-            assert np.array_equal(found.to_dense(np.int64), fired), engine.name
-        outcome, by_name = engine.gradients(events, labels)
-        assert outcome.spikes == expected.totals
-        assert outcome.synaptic_events == expected.events
-        assert outcome.mean_loss == pytest.approx(expected.loss, rel=TOLERANCE)
-        assert by_name.keys() == gradients.keys()
-        for name, gradient in gradients.items():
-            np.testing.assert_allclose(
-                by_name[name], gradient, rtol=TOLERANCE, atol=1e-13 * scale, err_msg=name
-            )
+        if pruned:
+            engine.prune(masks)
+        assert_agrees(engine, EventList.from_dense(dense), labels, expected)
     return expected.spikes
 
 
@@ -141,6 +130,7 @@ def assert_as_the_loops(
     st.sampled_from(["zero", "subtract"]),
     st.sampled_from([0.8, 1.0]),
     st.booleans(),
+    st.booleans(),
 )
 def test_any_chain(
     chain: tuple[tuple[int, ...], list[HiddenLayer]],
@@ -148,8 +138,9 @@ def test_any_chain(
     reset: str,
     decay: float,
     bias: bool,
+    pruned: bool,
 ) -> None:
-    assert_as_the_loops(*chain, seed, reset=reset, decay=decay, bias=bias)
+    assert_as_the_loops(*chain, seed, pruned=pruned, reset=reset, decay=decay, bias=bias)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +159,13 @@ def test_all_layers_fire_and_penalties_reach_them(shape: tuple[int, ...], words:
     assert all(layer.any() for layer in spikes)
 
 
-@pytest.mark.parametrize("words", [["4c3p1g2", "2avg", "6r"], ["2avg", "5"]])
 @pytest.mark.parametrize(
-    "encoder", [Direct(time_window=4), Latency(time_window=4), Direct(time_window=1)]
+    ("words", "encoder"),
+    [
+        (["4c3p1g2", "2avg", "6r"], Direct(time_window=4)),
+        (["4c3p1g2", "2avg", "6r"], Direct(time_window=1)),
+        (["2avg", "5"], Latency(time_window=4)),
+    ],
 )
 def test_both_learn_alike(words: list[str], encoder: Encoder) -> None:
     neuron = LeakyIntegrateAndFire(learned="both", reset="subtract")
@@ -180,41 +175,21 @@ def test_both_learn_alike(words: list[str], encoder: Encoder) -> None:
         if ".neurons." in name:
             state[name] = np.array([0.5])
     generator = np.random.default_rng(4)
-    pair = engines(network, state, LearningSettings(logit_scale=0.3))
+    pair = engines(network, state, LEARNING)
     for step in range(5):
         images = generator.integers(0, 256, (7, 84), dtype=np.uint8)
         events = encoder.encode(images, encoder.draw_key(1, "train", step)).events
         labels = generator.integers(0, 3, 7)
-        dense, event = (engine.train_batch(events, labels, 0.01) for engine in pair)
-        assert event.mean_loss == pytest.approx(dense.mean_loss, rel=1e-8)
-        assert replace(event, mean_loss=0) == replace(dense, mean_loss=0)
+        outcomes = [engine.train_batch(events, labels, 0.01) for engine in pair]
+        assert outcomes[0].mean_loss == pytest.approx(outcomes[-1].mean_loss, rel=1e-8)
+        assert replace(outcomes[0], mean_loss=0) == replace(outcomes[-1], mean_loss=0)
         if step == 2:
             masks = {name: generator.random(of.shape) < 0.6 for name, of in state.items()}
             for engine in pair:
                 engine.prune({name: masks[name] for name in network.weight_names})
-    one, other = (engine.snapshot().first for engine in pair)
-    assert one.keys() == other.keys() == state.keys()
-    expected, found = (engine.state() for engine in pair)
-    for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-7, atol=1e-10, err_msg=name)
-
-
-def test_a_pruned_convolution_carries_fewer_events() -> None:
-    network = Network.of_chain((1, 6, 6), layers_of(["2c3", "2sum", "4r"]), 2)
-    state = state_of(network, 1)
-    engine = make_engine("dense", network, state, dtype=np.float64)
-    masks = {name: np.random.default_rng(2).random(of.shape) < 0.5
-             for name, of in state.items() if of.ndim > 1}  # fmt: skip
-    engine.prune(masks)
-    dense = spike_trains(36, 2, 5)
-    outcome, _ = engine.gradients(EventList.from_dense(dense), np.array([0, 1]))
-    populations = naive.chain((1, 6, 6), [("convolution", 2, 3, 1, 0, 1)])
-    kept = masks["layer1.synapses.weight"].ravel()
-    reached = np.zeros(36, int)
-    for source, _, place, _ in populations[0][2]:
-        reached[source] += kept[place]
-    assert outcome.synaptic_events[0] == int((dense.sum(axis=(0, 1)) * reached).sum())
-    assert len(outcome.synaptic_events) == 4
+    states = [engine.state() for engine in pair]
+    for name, values in states[-1].items():
+        np.testing.assert_allclose(states[0][name], values, rtol=1e-7, atol=1e-10, err_msg=name)
 
 
 def test_threads_change_no_bit_of_integers_in_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,43 +212,44 @@ def test_threads_change_no_bit_of_integers_in_a_chain(monkeypatch: pytest.Monkey
         assert np.array_equal(found[1][name], values), name
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
-def test_integers_are_those_of_the_loops(reset: str) -> None:
-    shape, layers, bits = (2, 6, 6), [*layers_of(["4c3p1g2", "2sum", "6r"])], (4, 16)
-    neuron = LeakyIntegrateAndFire(reset=reset, decay=0.9)
+def test_integers_are_those_of_the_loops() -> None:
+    pytest.importorskip("torch")
+    shape = (2, 6, 6)
+    layers = [*layers_of(["4c3p1g2", "2sum", "6r"])]
+    bits = (4, 16)
+    neuron = LeakyIntegrateAndFire(reset="subtract", decay=0.9)
     network = Network.of_chain(shape, layers, 3, neuron, Quantisation(*bits))
     state = {name: of.astype(np.float32) for name, of in state_of(network, 3).items()}
     dense = spike_trains(network.n_input, 3, 6, 0.3, 3)
+    events = EventList.from_dense(dense)
     engine = make_engine("dense", network, state)
     quantisation = engine.network.quantisation
     assert quantisation is not None
-    labels = [0, 2, 1]
+    labels = np.array([0, 2, 1])
     expected = naive.integer_batch_gradient(
-        state, quantisation.exponents, bits, ([1.0] * 3, [0.9] * 3, reset), dense, labels,
-        ("arctangent", LEARNING.chosen_surrogate.slope), (LEARNING.logit_scale, 0.0),
+        state,
+        quantisation.exponents,
+        bits,
+        ([1.0] * 3, [0.9] * 3, "subtract"),
+        dense,
+        labels.tolist(),
+        ("arctangent", LEARNING.chosen_surrogate.slope),
+        (LEARNING.logit_scale, 0.0),
         naive.chain(shape, described(layers, 3)),
-    )  # fmt: skip
-    for found, fired in zip(engine.run(EventList.from_dense(dense)), expected.spikes, strict=True):
-        assert fired.any()
-        assert np.array_equal(found.to_dense(np.int64), fired)
+    )
+    assert all(fired.any() for fired in expected.spikes)
+    assert_spikes(engine.run(events), expected.spikes)
     # What a file keeps are the numbers that the integers stand for: they give the same spikes.
     again = make_engine("dense", engine.network, engine.state())
-    events = EventList.from_dense(dense)
-    for one, other in zip(engine.run(events), again.run(events), strict=True):
-        assert np.array_equal(one.sources, other.sources)
+    assert_spikes(again.run(events), expected.spikes)
     # The gradient goes through rounding and saturation as if they were not there.
     exact = make_engine("dense", engine.network, state, LEARNING, dtype=np.float64)
-    outcome, by_name = exact.gradients(events, np.array(labels))
+    outcome, gradients = exact.gradients(events, labels)
     assert outcome.synaptic_events == expected.events
-    for name, gradient in expected.gradients.items():
-        np.testing.assert_allclose(
-            by_name[name], gradient, rtol=TOLERANCE, atol=1e-14, err_msg=name
-        )
+    assert outcome.mean_loss == pytest.approx(expected.loss, rel=RELATIVE)
+    assert_gradients(gradients, expected.gradients)
 
 
-def test_integers_of_chains_are_the_dense_engine_s_and_average_nothing() -> None:
-    assert choose_engine("auto", "cpu", "lif", integer_chain=True) == "dense"
-    with pytest.raises(ParameterError, match="no kernels of integer weights in convolutions"):
-        choose_engine("event", "cpu", "lif", integer_chain=True)
+def test_integers_average_nothing() -> None:
     with pytest.raises(ParameterError, match="the layer 2avg has no place on the grid"):
         Network.of_chain((1, 6, 6), layers_of(["2c3", "2avg"]), 2, None, Quantisation(8, 32))

@@ -17,8 +17,7 @@ from spikejoule.compiling import bits
 from spikejoule.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import SPARE_SPIKES
-from spikejoule.engine.event import event_engine
-from spikejoule.engine.interface import Engine
+from spikejoule.engine import make_engine
 from spikejoule.engine.kernels import vector
 from spikejoule.engine.kernels.structures import (
     RESET_TO_ZERO,
@@ -33,6 +32,7 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.surrogates import SURROGATES
 from tests import naive
 from tests.engine import with_threads
+from tests.engine.agreement import assert_spikes
 from tests.tools.processes import start_python
 from tests.tools.without_torch import needs_torch
 
@@ -45,20 +45,6 @@ both_engines = pytest.mark.parametrize(
 # One to five vectors in a block, blocks of several sizes in a row, and units without a vector
 WIDTHS = (1, 15, 16, 17, 32, 48, 64, 80, 96, 145, 209)
 THREADS = (1, 2, 5, 16)
-
-
-def engine_of(
-    name: str,
-    architecture: Network,
-    state: dict[str, np.ndarray],
-    dtype: type = np.float32,
-    **learning: Any,
-) -> Engine:
-    if name == "event":
-        return event_engine(architecture, state, LearningSettings(**learning), dtype)
-    from spikejoule.engine.dense import DenseEngine
-
-    return DenseEngine(architecture, state, LearningSettings(**learning), "cpu", dtype)
 
 
 def exact(*sizes: int, **neuron: Any) -> tuple[Network, dict[str, np.ndarray]]:
@@ -77,47 +63,37 @@ class TestExactSpikes:
     """No rounding anywhere, so spikes must be those of the loops even where v is the threshold."""
 
     @both_engines
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_every_width(self, dtype: type, engine: str) -> None:
+    def test_every_width(self, engine: str) -> None:
         dense = np.random.default_rng(1).integers(0, 2, (3, 8, 19))
-        events = EventList.from_dense(dense)
         for width in WIDTHS:
-            architecture, state = exact(19, width, 3)
+            network, state = exact(19, width, 3)
             expected = naive.run(state, dense.tolist(), 1.0, 0.5)
-            runner = engine_of(engine, architecture, state, dtype)
-            for layer, spikes in zip(runner.run(events), expected, strict=True):
-                layer.check()
-                assert np.array_equal(layer.to_dense(np.int64), spikes)
             assert expected[0].sum() > 0
-            outcome, _ = runner.gradients(events, np.array([0, 1, 2]))
-            assert outcome.spikes == (dense.sum(), *(int(spikes.sum()) for spikes in expected))
+            runner = make_engine(engine, network, state)
+            assert_spikes(runner.run(EventList.from_dense(dense)), expected)
 
     def test_the_widest_layers(self) -> None:
-        architecture, state = exact(65_535, 2, 65_535)
+        network, state = exact(65_535, 2, 65_535)
         state = {name: np.zeros_like(values) for name, values in state.items()}
         state["layer1.synapses.weight"][1, 65_534] = 1.0
         state["layer2.synapses.weight"][[0, 65_534], 1] = 1.0
         dense = np.zeros((1, 2, 65_535), dtype=np.uint8)
         dense[0, 1, 65_534] = 1
-        hidden, output = event_engine(architecture, state).run(EventList.from_dense(dense))
+        runner = make_engine("event", network, state)
+        hidden, output = runner.run(EventList.from_dense(dense))
         assert (hidden.sources.tolist(), hidden.offsets.tolist()) == ([1], [0, 0, 1])
         assert (output.sources.tolist(), output.offsets.tolist()) == ([0, 65_534], [0, 0, 2])
 
     @both_engines
-    @pytest.mark.parametrize("samples", [0, 2])
-    def test_small_chunks(self, engine: str, samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        architecture, state = exact(11, 18, 4)
-        events = EventList.from_dense(np.random.default_rng(2).integers(0, 2, (9, 7, 11)))
-        whole = event_engine(architecture, state).run(events)
-        elements = max(1, samples * 18 * 7)
-        if engine == "event":
-            monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", 4 * elements)
-        else:
-            monkeypatch.setattr("spikejoule.engine.dense.CHUNK_ELEMENTS", elements)
-        chunked = engine_of(engine, architecture, state).run(events)
-        for part, layer in zip(chunked, whole, strict=True):
-            assert np.array_equal(part.sources, layer.sources)
-            assert np.array_equal(part.offsets, layer.offsets)
+    def test_small_chunks(self, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        network, state = exact(11, 18, 4)
+        dense = np.random.default_rng(2).integers(0, 2, (9, 7, 11))
+        samples = 2 * 18 * 7
+        monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", 4 * samples)
+        if engine == "dense":
+            monkeypatch.setattr("spikejoule.engine.dense.CHUNK_ELEMENTS", samples)
+        found = make_engine(engine, network, state).run(EventList.from_dense(dense))
+        assert_spikes(found, naive.run(state, dense.tolist(), 1.0, 0.5))
 
 
 @needs_torch
@@ -127,16 +103,16 @@ class TestExactSpikes:
 def test_gradients_in_single_precision(surrogate: str, reset: str) -> None:
     """Of the same spikes, in blocks and tiles of every size: PyTorch's in double precision."""
     dense = np.random.default_rng(3).integers(0, 2, (5, 11, 13))
-    events, labels = EventList.from_dense(dense), np.arange(5)
+    events = EventList.from_dense(dense)
+    learning = LearningSettings(surrogate=surrogate, logit_scale=0.3)
     n_learning = 0
     for width, following in pairwise((*WIDTHS, 17)):
-        architecture, state = exact(13, width, following, reset=reset)
-        learning = {"surrogate": surrogate, "logit_scale": 0.3}
-        (one, found), (other, expected) = (
-            engine_of(name, architecture, state, dtype, **learning).gradients(events, labels)
-            for name, dtype in (("event", np.float32), ("dense", np.float64))
-        )
-        assert one.spikes == other.spikes
+        network, state = exact(13, width, following, reset=reset)
+        single = make_engine("event", network, state, learning)
+        double = make_engine("dense", network, state, learning, dtype=np.float64)
+        outcome, found = single.gradients(events, np.arange(5))
+        exact_outcome, expected = double.gradients(events, np.arange(5))
+        assert outcome.spikes == exact_outcome.spikes
         scale = max(np.abs(gradient).max() for gradient in expected.values())
         n_learning += scale > 0
         for name, gradient in expected.items():
@@ -173,53 +149,36 @@ def test_a_leak_of_integers_is_rounded_down_exactly(sign: int) -> None:
         assert (64 * potentials[LANES:]).tolist() == [230 * v // 256 for v in block.tolist()]
 
 
-class TestLists:
+@pytest.mark.parametrize("name", ["uint16", "uint32"])
+@pytest.mark.parametrize("listing", [emitted(bits.list_set_bits), numba.njit(bits.list_bit_by_bit)])
+def test_lists_of_set_bits(listing: Any, name: str) -> None:
     """As this machine lists them, and as those do that cannot pack a vector."""
+    generator = np.random.default_rng(1)
+    for n_words in range(1, 10):
+        for density in (0.0, 0.02, 0.4, 1.0):
+            is_set = generator.random((2 + n_words, LANES)) < density
+            words = (is_set << np.arange(LANES)).sum(axis=1).astype(np.uint16)
+            found = np.full(3 + LANES * n_words + SPARE_SPIKES, 7).astype(name)
+            end = listing(words, 2, n_words, found, 3)
+            assert found[:end].tolist() == [7, 7, 7, *np.flatnonzero(is_set[2:])]
 
-    @pytest.mark.parametrize("name", ["uint16", "uint32"])
-    @pytest.mark.parametrize(
-        "listing", [emitted(bits.list_set_bits), numba.njit(bits.list_bit_by_bit)]
+
+def test_same_bits_for_any_threads() -> None:
+    """More threads than lanes, too."""
+    process = start_python(
+        "-m",
+        "tests.engine.with_threads",
+        *map(str, THREADS),
+        env={"NUMBA_NUM_THREADS": str(max(THREADS)), "PYTHONPATH": ":".join(sys.path)},
+        stdout=subprocess.PIPE,
     )
-    def test_set_bits(self, listing: Any, name: str) -> None:
-        generator = np.random.default_rng(1)
-        for n_words in range(1, 10):
-            for density in (0.0, 0.02, 0.4, 1.0):
-                is_set = generator.random((2 + n_words, LANES)) < density
-                words = (is_set << np.arange(LANES)).sum(axis=1).astype(np.uint16)
-                found = np.full(3 + LANES * n_words + SPARE_SPIKES, 7).astype(name)
-                end = listing(words, 2, n_words, found, 3)
-                assert found[:end].tolist() == [7, 7, 7, *np.flatnonzero(is_set[2:])]
-
-    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-    @pytest.mark.parametrize(
-        "listing", [emitted(bits.list_at_least), numba.njit(bits.list_one_by_one)]
-    )
-    def test_values_from_a_bound_on(self, listing: Any, kind: type) -> None:
-        beyond = np.iinfo(kind).max + 1
-        for n_values in (0, 1, 31, 32, 33, 63, 64, 100):
-            values = np.random.default_rng(n_values).integers(0, beyond, n_values).astype(kind)
-            for least in (0, 1, beyond // 3, beyond - 1, beyond):
-                found = np.zeros(n_values + SPARE_SPIKES, np.uint16)
-                count = listing(values, n_values, least, found)
-                assert found[:count].tolist() == np.flatnonzero(values >= least).tolist()
-
-
-class TestThreads:
-    """More threads than lanes, too: the same bits for any number of them."""
-
-    def test_same_bits(self) -> None:
-        process = start_python(
-            "-m", "tests.engine.with_threads", *map(str, THREADS),
-            env={"NUMBA_NUM_THREADS": str(max(THREADS)), "PYTHONPATH": ":".join(sys.path)},
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0
-        found: dict[str, list[str]] = json.loads(output)
-        for case in with_threads.CASES:
-            assert len(found[case]) == len(THREADS)
-            assert len(set(found[case])) == 1, case
-        assert len({digests[0] for digests in found.values()}) == len(with_threads.CASES)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    found: dict[str, list[str]] = json.loads(output)
+    for case in with_threads.CASES:
+        assert len(found[case]) == len(THREADS)
+        assert len(set(found[case])) == 1, case
+    assert len({digests[0] for digests in found.values()}) == len(with_threads.CASES)
 
 
 SMALL_KERNEL = """

@@ -12,6 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from spikejoule.compiling import compiled_inline
 from spikejoule.compiling.emit import INDEX, LANES, broadcast, constant, named_arguments
 
 LISTED_AT_ONCE = 2 * LANES
@@ -20,7 +21,6 @@ overwritten, since a whole vector is written, of which the numbers that are list
 
 _BITS = 64
 _FLAGS_OF_BITS = ir.VectorType(ir.IntType(1), _BITS)
-_FLAGS = ir.VectorType(ir.IntType(1), LISTED_AT_ONCE)
 
 
 @intrinsic
@@ -87,20 +87,6 @@ def _packed(builder, values, chosen):
     return builder.call(pack, [values, ir.Constant(kind, ir.Undefined), chosen])
 
 
-def _append(builder, first, chosen, numbers, count):
-    """Write ``first + k`` for every lane k that is chosen to ``numbers[count]`` and on."""
-    width = chosen.type.count
-    element = numbers.element
-    kind = ir.VectorType(element, width)
-    every = broadcast(builder, builder.trunc(first, element), width)
-    every = builder.add(every, ir.Constant(kind, list(range(width))))
-    packed = _packed(builder, every, chosen)
-    into = builder.gep(numbers.pointer, [builder.load(count)])
-    builder.store(packed, builder.bitcast(into, kind.as_pointer()), align=2)
-    found = builder.ctpop(builder.bitcast(chosen, ir.IntType(width)))
-    builder.store(builder.add(builder.load(count), builder.zext(found, INDEX)), count)
-
-
 @intrinsic
 def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
     """Write the numbers of the bits that are set in some words, ascending; return where they end.
@@ -165,56 +151,15 @@ def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
     return signature, codegen
 
 
-def list_one_by_one(values, n_values, least, numbers):
-    """What :func:`list_at_least` does, for few values or a processor that cannot pack a vector."""
+@compiled_inline
+def list_at_least(values, n_values, least, numbers):
+    """Write the numbers of the values that are `least` or more, ascending; return how many.
+
+    Values are unsigned. The place behind the last number is overwritten.
+    """
     count = np.uint64(0)
     for k in range(n_values):
         numbers[count] = k
+        # Without a branch: which values are that large is what a processor cannot predict.
         count += np.uint64(values[k] >= least)
     return np.int64(count)
-
-
-@intrinsic
-def list_at_least(typing_context, values, n_values, least, numbers):
-    """Write the numbers of the values that are `least` or more, ascending; return how many.
-
-    Values are unsigned. Up to LISTED_AT_ONCE places behind the last number are overwritten.
-    """
-    number = types.int64
-    signature = number(values, number, number, numbers)
-
-    def codegen(context, builder, signature, arguments):
-        values, n_values, least, numbers = named_arguments(context, builder, signature, arguments)
-        if not _can_pack(context, numbers):
-            return context.compile_internal(builder, list_one_by_one, signature, arguments)
-        count = cgutils.alloca_once_value(builder, constant(0))
-        width = constant(LISTED_AT_ONCE)
-        kind = ir.VectorType(values.element, LISTED_AT_ONCE)
-        bound = broadcast(builder, builder.trunc(least, values.element), LISTED_AT_ONCE)
-
-        def chosen_from(first):
-            address = builder.gep(values.pointer, [first])
-            address = builder.bitcast(address, kind.as_pointer())
-            return builder.icmp_unsigned(">=", builder.load(address, align=1), bound)
-
-        few = builder.icmp_signed("<", n_values, width)
-        beyond_all = builder.icmp_signed(">=", least, constant(1 << values.element.width))
-        with builder.if_else(builder.or_(few, beyond_all)) as (one_by_one, many):
-            with one_by_one:
-                found = context.compile_internal(builder, list_one_by_one, signature, arguments)
-                builder.store(found, count)
-            with many:
-                n_whole = builder.lshr(n_values, constant(5))
-                with cgutils.for_range(builder, n_whole, intp=INDEX) as loop:
-                    first = builder.mul(loop.index, width)
-                    _append(builder, first, chosen_from(first), numbers, count)
-                # The rest by the last whole vector, without what was listed before.
-                listed = builder.mul(n_whole, width)
-                first = builder.sub(n_values, width)
-                new = builder.shl(constant(-1), builder.sub(listed, first))
-                new = builder.trunc(new, ir.IntType(LISTED_AT_ONCE))
-                chosen = builder.and_(chosen_from(first), builder.bitcast(new, _FLAGS))
-                _append(builder, first, chosen, numbers, count)
-        return builder.load(count)
-
-    return signature, codegen
