@@ -28,6 +28,7 @@ from spikejoule.network.network import Network
 from spikejoule.network.nodes import Convolution, Pooling
 
 NO_LINK = Link(*[0] * len(Link._fields))
+NOTHING: Integers = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -143,26 +144,24 @@ class LinkTables:
             n_members=np.bincount(places_of_positions, minlength=source.positions + 1),
             transposed=_transposed(layout, sender, reach)
             if network.senders[layout.number] > 0
-            else np.empty(0, dtype=np.int64),
+            else NOTHING,
             factor=factor,
         )
 
-    @classmethod
-    def of_reader(cls) -> "LinkTables":
-        """What stands for the reader of the output: one place without taps."""
-        nothing = np.zeros(0, dtype=np.int64)
-        return cls(
-            link=NO_LINK._replace(n_places=1),
-            places=nothing,
-            rows=nothing,
-            shifts=nothing,
-            taps=Taps(nothing, nothing, nothing),
-            tap_offsets=(0, 0, 0),
-            members=np.zeros(1, dtype=np.int64),
-            n_members=np.ones(1, dtype=np.int64),
-            transposed=nothing,
-            factor=1.0,
-        )
+
+READER = LinkTables(
+    link=NO_LINK._replace(n_places=1),
+    places=NOTHING,
+    rows=NOTHING,
+    shifts=NOTHING,
+    taps=Taps(NOTHING, NOTHING, NOTHING),
+    tap_offsets=(0, 0, 0),
+    members=np.zeros(1, dtype=np.int64),
+    n_members=np.ones(1, dtype=np.int64),
+    transposed=NOTHING,
+    factor=1.0,
+)
+"""What stands for the reader of the output: one place without taps."""
 
 
 def _transposed(layout: ConnectionLayout, sender: Plane, reach: int) -> Integers:
@@ -178,51 +177,44 @@ def _transposed(layout: ConnectionLayout, sender: Plane, reach: int) -> Integers
     return matrices.reshape(-1)
 
 
-@dataclass(frozen=True, eq=False)
-class ChainTables:
-    """The tables of all links, one behind the other; see ``ChainArrays`` for the fields."""
-
-    links: tuple[Link, ...]
-    transposed_from: NDArray[np.int32]
-    sources: NDArray[np.int32]
-    taps_of: NDArray[np.int32]
-    taps: NDArray[np.int32]
-    members_of: NDArray[np.int32]
-    members: NDArray[np.int32]
-    units: NDArray[np.int32]
-    numbers: NDArray[Any]
-    factors: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, layout: ParameterLayout) -> "ChainTables":
-        """The links of each population, of the output's reader, and recurrent ones, joined."""
-        network = layout.network
-        forward = layout.forward
-        planes = [Plane.of(network.input.out_shape), *(connection.target for connection in forward)]
-        tables = [
-            LinkTables.of(network, connection, sender)
-            for connection, sender in zip(forward, planes[:-1], strict=True)
-        ]
-        tables.append(LinkTables.of_reader())
-        for connection in layout.connections[len(forward) :]:
-            tables.append(LinkTables.of(network, connection, connection.target))
-        links = _numbered(layout, tables)
-        transposed = np.concatenate([table.transposed for table in tables])
-        n_taps = np.concatenate([_with_last_place(table.taps.counts) for table in tables])
-        n_members = np.concatenate([table.n_members for table in tables])
-        return cls(
-            links=links,
-            # The last vector of the parameters is zeros.
-            transposed_from=_int32(np.where(transposed < 0, layout.size - LANES, transposed)),
-            sources=_int32(_joined_sources(tables, links)),
-            taps_of=_int32(np.cumsum([0, *n_taps])),
-            taps=_int32(_joined_taps(tables)),
-            members_of=_int32(np.cumsum([0, *n_members])),
-            members=_int32(np.concatenate([table.members for table in tables])),
-            units=_int32(_units_of_elements(planes[1:])),
-            numbers=np.empty(0, source_type(max(link.stride for link in links))),
-            factors=np.array([table.factor for table in tables]),
-        )
+def chain_arrays(layout: ParameterLayout, parameters: NDArray[Any]) -> ChainArrays:
+    """The tables of all links, one behind the other, with the parameters that they lead to."""
+    network = layout.network
+    forward = layout.forward
+    dtype = parameters.dtype
+    planes = [Plane.of(network.input.out_shape), *(connection.target for connection in forward)]
+    tables = [
+        LinkTables.of(network, connection, sender)
+        for connection, sender in zip(forward, planes[:-1], strict=True)
+    ]
+    tables.append(READER)
+    for connection in layout.connections[len(forward) :]:
+        tables.append(LinkTables.of(network, connection, connection.target))
+    links = _numbered(layout, tables)
+    transposed = np.concatenate([table.transposed for table in tables])
+    n_taps = np.concatenate([_with_last_place(table.taps.counts) for table in tables])
+    n_members = np.concatenate([table.n_members for table in tables])
+    return ChainArrays(
+        links=np.array(links, dtype=np.int64),
+        parameters=parameters,
+        transposed=aligned_zeros(transposed.shape, dtype),
+        # The last vector of the parameters is zeros.
+        transposed_from=_int32(np.where(transposed < 0, layout.size - LANES, transposed)),
+        sources=_int32(_joined_sources(tables, links)),
+        taps_of=_int32(np.cumsum([0, *n_taps])),
+        taps=_int32(_joined_taps(tables)),
+        members_of=_int32(np.cumsum([0, *n_members])),
+        members=_int32(np.concatenate([table.members for table in tables])),
+        units=_int32(_units_of_elements(planes[1:])),
+        numbers=np.empty(0, source_type(max(link.stride for link in links))),
+        fan_outs=np.concatenate(layout.fan_outs({})),
+        factors=np.array([table.factor for table in tables], dtype),
+        constants=np.empty((len(forward), 6), dtype),
+        reset=reset_code(network),
+        on_grid=0,
+        learned_start=layout.learned_start,
+        learned_row=layout.learned_row,
+    )
 
 
 def _int32(values: NDArray[Any]) -> NDArray[np.int32]:
@@ -306,30 +298,8 @@ class ChainKernels:
     def __init__(self, layout: ParameterLayout, parameters: NDArray[Any], lanes: int) -> None:
         self._layout = layout
         self._lanes = lanes
-        dtype = parameters.dtype
-        tables = ChainTables.of(layout)
-        self._links = tables.links
-        self._gradient = new_gradient(layout, lanes, lanes, dtype)
-        self.arrays = ChainArrays(
-            links=np.array(tables.links, dtype=np.int64),
-            parameters=parameters,
-            transposed=aligned_zeros(tables.transposed_from.shape, dtype),
-            transposed_from=tables.transposed_from,
-            sources=tables.sources,
-            taps_of=tables.taps_of,
-            taps=tables.taps,
-            members_of=tables.members_of,
-            members=tables.members,
-            units=tables.units,
-            numbers=tables.numbers,
-            fan_outs=np.concatenate(layout.fan_outs({})),
-            factors=tables.factors.astype(dtype),
-            constants=np.empty((len(layout.forward), 6), dtype),
-            reset=reset_code(layout.network),
-            on_grid=0,
-            learned_start=layout.learned_start,
-            learned_row=layout.learned_row,
-        )
+        self._gradient = new_gradient(layout, lanes, lanes, parameters.dtype)
+        self.arrays = chain_arrays(layout, parameters)
 
     def prune(self, masks: Masks) -> None:
         """See the protocol."""
@@ -356,5 +326,5 @@ class ChainKernels:
 
     def run_layer(self, events: EventList, number: int) -> EventList:
         """See the protocol."""
-        n_units = self._links[number].n_units
+        n_units = self._layout.forward[number].connection.n_out
         return run_in_lanes(run_population, number, events, self.arrays, n_units)

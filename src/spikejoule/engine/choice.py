@@ -34,10 +34,10 @@ def use_threads(count: int) -> int:
     return granted
 
 
-def is_integer_chain(network: Network) -> bool:
-    """Whether a network has integer weights in other layers than fully connected ones, for which
-    the event engine has no kernels."""
-    return network.quantisation is not None and not network.is_plain
+def _chosen(name: str, device: str, network: Network) -> str:
+    """The engine of a network; see `choose_engine`."""
+    is_integer_chain = network.quantisation is not None and not network.is_plain
+    return choose_engine(name, device, network.neuron.name, is_integer_chain)
 
 
 def make_engine(
@@ -86,9 +86,7 @@ def engine_to_train(
     from spikejoule.network.torch_twin import initial_state
 
     threads = use_threads(settings.threads)
-    neuron = network.neuron.name
-    integers = is_integer_chain(network)
-    name = choose_engine(settings.engine, settings.device, neuron, integers)
+    name = _chosen(settings.engine, settings.device, network)
     device = "cpu" if name == "event" else resolve_device(settings.device)
     if settings.engine == "auto" and name == "dense" and device == "cpu":
         # torch rounds by its threads, and who takes what comes gets the same from any number.
@@ -113,10 +111,7 @@ def run_network(
     Returns:
         the spikes of every layer after the input, hidden layers first.
     """
-    neuron = network.neuron.name
-    integers = is_integer_chain(network)
-    chosen = choose_engine(engine, "cpu", neuron, integers)
-    return make_engine(chosen, network, state).run(events)
+    return make_engine(_chosen(engine, "cpu", network), network, state).run(events)
 
 
 def resolve_device(device: str) -> str:

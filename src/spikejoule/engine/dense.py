@@ -1,12 +1,8 @@
-"""The dense engine: the torch network on any device, every bit multiplied.
-
-On a GPU a training batch is one stream of kernels: the host sends the events and waits once, at the
-end, for what it wants to know.
-"""
+"""The dense engine: the torch network on any device, every bit multiplied."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,37 +30,6 @@ CHUNK_ELEMENTS = 1 << 26
 """Dense spikes of the widest layer held at a time when the network only runs."""
 
 
-class BatchFigures(NamedTuple):
-    """Figures of a training batch that are still on the device, float64 scalars.
-
-    Attributes:
-        loss: mean of the samples.
-        correct: samples classified correctly.
-        spikes: of each layer after the input.
-        synaptic_events: of each connection.
-        input_macs: multiply-accumulates of constant currents; None for an input of spikes.
-    """
-
-    loss: Tensor
-    correct: Tensor
-    spikes: list[Tensor]
-    synaptic_events: list[Tensor]
-    input_macs: Tensor | None
-
-    def fetched(self, input_spikes: int) -> BatchOutcome:
-        """The outcome of the batch, by the one transfer for which the host waits."""
-        macs = [] if self.input_macs is None else [self.input_macs]
-        scalars = [self.loss, self.correct, *self.spikes, *self.synaptic_events, *macs]
-        values = iter(torch.stack(scalars).tolist())
-        return BatchOutcome(
-            mean_loss=next(values),
-            correct=int(next(values)),
-            spikes=(input_spikes, *(int(next(values)) for _ in self.spikes)),
-            synaptic_events=tuple(int(next(values)) for _ in self.synaptic_events),
-            input_macs=int(next(values)) if macs else None,
-        )
-
-
 class DenseEngine:
     """Trains and runs the torch network; see :class:`spikejoule.engine.interface.Engine`.
 
@@ -87,7 +52,6 @@ class DenseEngine:
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.device = device
-        self._on_gpu = device.startswith("cuda")
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
         module = SpikingNetwork(network, self._settings.chosen_surrogate)
@@ -107,7 +71,6 @@ class DenseEngine:
             betas=ADAM_BETAS,
             eps=ADAM_EPSILON,
             weight_decay=self._settings.weight_decay,
-            fused=self._on_gpu or None,  # one kernel for all parameters
         )
 
     @property
@@ -126,11 +89,8 @@ class DenseEngine:
             self._use_grids(with_grids(self._network, self.learned_state()))
 
     def _sent(self, values: NDArray[Any]) -> Tensor:
-        """An array on the device; the host does not wait until it is there."""
-        here = torch.from_numpy(values)
-        if self._on_gpu:
-            here = here.pin_memory()
-        return here.to(self.device, non_blocking=True)
+        """An array on the device."""
+        return torch.from_numpy(values).to(self.device)
 
     def _dense_input(self, events: EventList) -> Tensor:
         """What the inputs give [T, B, I] on the device: zeros and ones, or the same in each step.
@@ -149,7 +109,7 @@ class DenseEngine:
         dense.view(-1)[places] = 1
         return dense
 
-    def _accumulate(self, events: EventList, labels: Labels, teacher: Teacher) -> BatchFigures:
+    def _accumulate(self, events: EventList, labels: Labels, teacher: Teacher) -> BatchOutcome:
         """Compute the gradients."""
         inputs = self._dense_input(events)
         target = self._sent(np.asarray(labels, dtype=np.int64))
@@ -166,11 +126,13 @@ class DenseEngine:
         if events.currents is not None:
             # Constant currents are no spikes, and cause multiplications instead of events.
             spikes = inputs.new_zeros((1, 1, events.n_inputs))
-            macs = self._input_macs(events)
-        return BatchFigures(
-            loss=loss.detach().double(),
-            correct=(counts.argmax(dim=1) == target).sum().double(),
-            spikes=[layer.detach().sum(dtype=torch.float64) for layer in layers],
+            used = self._sent(events.uses_per_source())
+            macs = int((used * self._reached(0)).sum())
+        of_layers = [int(layer.detach().sum(dtype=torch.float64)) for layer in layers]
+        return BatchOutcome(
+            mean_loss=loss.item(),
+            correct=int((counts.argmax(dim=1) == target).sum()),
+            spikes=(events.n_events, *of_layers),
             synaptic_events=self._synaptic_events([spikes, *layers]),
             input_macs=macs,
         )
@@ -198,17 +160,13 @@ class DenseEngine:
         left = replace(self._network.connections[number], weight=mask.cpu().numpy())
         return torch.from_numpy(self._network.fan_out_of(left, pruned=True)).to(self.device)
 
-    def _input_macs(self, events: EventList) -> Tensor:
-        used = self._sent(events.uses_per_source())
-        return (used * self._reached(0)).sum(dtype=torch.float64)
-
-    def _synaptic_events(self, layers: list[Tensor]) -> list[Tensor]:
+    def _synaptic_events(self, layers: list[Tensor]) -> tuple[int, ...]:
         """Synaptic events of each connection, given the spikes [T, B, units] of every layer."""
         of_unit = [spikes.detach().sum(dim=(0, 1), dtype=torch.float64) for spikes in layers]
-        return [
-            (of_unit[sender] * self._reached(number)).sum()
+        return tuple(
+            int((of_unit[sender] * self._reached(number)).sum())
             for number, sender in enumerate(self._network.senders)
-        ]
+        )
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
         """What the spikes [T, B, units] of each layer add to the loss (network/learning.py)."""
@@ -241,15 +199,14 @@ class DenseEngine:
         self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
-        figures = self._accumulate(events, labels, teacher)
+        outcome = self._accumulate(events, labels, teacher)
         if self._settings.grad_clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._settings.grad_clip_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
         self._apply_masks()
-        # Last, so that the device has its whole batch of work before the host waits.
-        return figures.fetched(events.n_events)
+        return outcome
 
     def _apply_masks(self) -> None:
         with torch.no_grad():
@@ -260,13 +217,13 @@ class DenseEngine:
         self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
-        figures = self._accumulate(events, labels, teacher)
+        outcome = self._accumulate(events, labels, teacher)
         gradients = {
             name: parameter.grad.cpu().numpy()
             for name, parameter in self._module.named_parameters()
             if parameter.grad is not None
         }
-        return figures.fetched(events.n_events), gradients
+        return outcome, gradients
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
@@ -311,31 +268,29 @@ class DenseEngine:
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
-        taken = self.snapshot() if self._optimizer.state else None
         weight_decay = self._settings.weight_decay
-        return adam_state(self._network, taken, learning_rate, weight_decay)
+        return adam_state(self._network, self.snapshot(), learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
         """All that the next batch depends on; after one batch at least."""
-        state = self._optimizer.state
-        first, second = (
-            {
-                name: state[parameter][moment].cpu().numpy().copy()
-                for name, parameter in self._module.named_parameters()
-            }
-            for moment in ("exp_avg", "exp_avg_sq")
-        )
-        steps = {int(entry["step"].item()) for entry in state.values()}
-        assert len(steps) == 1
+        steps_taken = next(iter(self._optimizer.state.values()))["step"]
         return Snapshot(
-            self.learned_state(),
-            first,
-            second,
-            steps.pop(),
-            {name: mask.cpu().numpy() != 0 for name, mask in self._masks.items()},
-            exponents_of(self._network),
-            torch.get_num_threads() if self.device == "cpu" else 0,
+            learned=self.learned_state(),
+            first=self._moments("exp_avg"),
+            second=self._moments("exp_avg_sq"),
+            steps_taken=int(steps_taken),
+            masks={name: mask.cpu().numpy() != 0 for name, mask in self._masks.items()},
+            exponents=exponents_of(self._network),
+            threads=torch.get_num_threads() if self.device == "cpu" else 0,
         )
+
+    def _moments(self, kind: str) -> dict[str, NDArray[Any]]:
+        """Adam's first or second moments of all parameters, by torch's name of the kind."""
+        state = self._optimizer.state
+        return {
+            name: state[parameter][kind].cpu().numpy().copy()
+            for name, parameter in self._module.named_parameters()
+        }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from the snapshot of an engine of the same kind and network, to the same bits.
@@ -348,10 +303,7 @@ class DenseEngine:
         self._module.load_state_dict(learned)
         for name, parameter in self._module.named_parameters():
             self._optimizer.state[parameter] = {
-                # Adam in one kernel counts where that runs.
-                "step": torch.tensor(
-                    float(snapshot.steps_taken), device=self.device if self._on_gpu else "cpu"
-                ),
+                "step": torch.tensor(float(snapshot.steps_taken)),
                 "exp_avg": torch.tensor(snapshot.first[name]).to(self.device),
                 "exp_avg_sq": torch.tensor(snapshot.second[name]).to(self.device),
             }

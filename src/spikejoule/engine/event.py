@@ -65,7 +65,6 @@ def event_engine(
     state: State,
     settings: LearningSettings | None = None,
     dtype: DTypeLike = np.float32,
-    lanes: int | None = None,
 ) -> "EventEngine":
     """An engine with the kernels for a network.
 
@@ -77,7 +76,6 @@ def event_engine(
         state: initial parameters.
         settings: how to learn; not needed to run.
         dtype: float32, or float64 for exact comparisons.
-        lanes: parts in which the gradient is summed; None for :func:`gradient_lanes`.
     """
     layout = ParameterLayout.of(network)
     learned = layout.pack(state, dtype)
@@ -86,7 +84,7 @@ def event_engine(
     make_kernels: Callable[[ParameterLayout, NDArray[Any], int], KernelSet] = (
         FullyConnectedKernels if network.is_plain else ChainKernels
     )
-    lanes = lanes or gradient_lanes(network)
+    lanes = gradient_lanes(network)
     kernels = make_kernels(layout, running, lanes)
     return EventEngine(layout, kernels, learned, running, settings or LearningSettings(), lanes)
 
@@ -282,8 +280,7 @@ class EventEngine:
 
     def with_parameters(self, state: State) -> "EventEngine":
         """The same network with other parameters, to be run."""
-        dtype = self._learned.dtype
-        return event_engine(self._network, state, self._settings, dtype, self._lanes)
+        return event_engine(self._network, state, self._settings, self._learned.dtype)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters that run: on their grids in a quantised network."""
@@ -295,8 +292,8 @@ class EventEngine:
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
-        taken = self.snapshot() if self._adam.steps_taken > 0 else None
-        return adam_state(self._network, taken, learning_rate, self._settings.weight_decay)
+        weight_decay = self._settings.weight_decay
+        return adam_state(self._network, self.snapshot(), learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
         """All that the next batch depends on; after one batch at least."""

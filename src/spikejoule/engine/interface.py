@@ -101,13 +101,13 @@ def with_exponents(network: Network, exponents: tuple[int, ...]) -> Network:
 
 
 def adam_state(
-    network: Network, taken: Snapshot | None, learning_rate: float, weight_decay: float
+    network: Network, taken: Snapshot, learning_rate: float, weight_decay: float
 ) -> dict[str, Any]:
     """The format of ``torch.optim.Adam.state_dict``, with arrays for tensors.
 
     Args:
         network: whose parameters have the indices, in their order.
-        taken: the engine's snapshot; None before the first step.
+        taken: the engine's snapshot.
         learning_rate: of the last step.
         weight_decay: L2 penalty.
     """
@@ -126,14 +126,14 @@ def adam_state(
         "decoupled_weight_decay": False,
         "params": list(range(len(names))),
     }
-    state: dict[int, dict[str, Any]] = {}
-    if taken is not None:
-        for index, name in enumerate(names):
-            state[index] = {
-                "step": np.float32(taken.steps_taken),
-                "exp_avg": taken.first[name],
-                "exp_avg_sq": taken.second[name],
-            }
+    state = {
+        index: {
+            "step": np.float32(taken.steps_taken),
+            "exp_avg": taken.first[name],
+            "exp_avg_sq": taken.second[name],
+        }
+        for index, name in enumerate(names)
+    }
     return {"state": state, "param_groups": [group]}
 
 
@@ -273,7 +273,8 @@ class Engine(Protocol):
         """A copy of the parameters that the optimizer keeps; without quantisation, the same."""
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
+        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors; after
+        one batch at least."""
 
     def snapshot(self) -> Snapshot:
         """All that the next batch depends on; after one batch at least."""

@@ -27,9 +27,6 @@ Integers = NDArray[np.int64]
 Masks = Mapping[str, NDArray[np.bool_]]
 """False where a synapse is removed, by the name of a weight matrix."""
 
-COPIED_COLUMNS = 256
-"""Columns of a block that is copied: half of the first cache holds a line of each."""
-
 CHUNKS = 32
 """Parts of about equal size in which the optimizer works through all rows."""
 
@@ -116,13 +113,7 @@ class ParameterPlace:
 
     def read(self, flat: NDArray[Any]) -> NDArray[Any]:
         """A contiguous copy of the parameter."""
-        view = self.view(flat)
-        copy = np.empty(self.axes, flat.dtype)
-        # In blocks of columns: what a transposed view reads stays in the cache.
-        for first in range(0, self.axes[-1], COPIED_COLUMNS):
-            columns = np.s_[..., first : first + COPIED_COLUMNS]
-            copy[columns] = view[columns]
-        return copy.reshape(self.shape)
+        return np.array(self.view(flat), order="C").reshape(self.shape)
 
     def write(self, flat: NDArray[Any], values: NDArray[Any]) -> None:
         """Set the parameter."""
