@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ import psutil
 
 from spikejoule.core.provenance import library_versions
 
-# Processor times that are work; systems other than Linux tell fewer of them.
+# Processor times that are work.
 BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 
 LIBRARIES = ("torch", "numba", "numpy", "snntorch", "spikingjelly")
@@ -40,16 +39,14 @@ def positive(text: str) -> int:
 
 def cores() -> int:
     """Processor cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
 def processor() -> str:
     """Model name of the processor, where Linux tells it."""
-    told = Path("/proc/cpuinfo")
-    text = told.read_text() if told.exists() else ""
+    text = Path("/proc/cpuinfo").read_text()
     found = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
-    return found[1] if found else platform.processor() or platform.machine()
+    return found[1] if found else platform.machine()
 
 
 def describe(threads: int) -> dict[str, str | int | float | None]:
@@ -74,7 +71,7 @@ def foreign_busy_seconds() -> float:
     two calls tells whether a timing in between was disturbed.
     """
     times = psutil.cpu_times()
-    busy = sum(getattr(times, kind, 0.0) for kind in BUSY)
+    busy = sum(getattr(times, kind) for kind in BUSY)
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         usage = resource.getrusage(who)
         busy -= usage.ru_utime + usage.ru_stime
@@ -88,9 +85,5 @@ def own_peak_mib() -> float:
     `vfork` with which Python starts children, that is the peak of the parent. `VmHWM` begins anew
     with the program.
     """
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    status = Path("/proc/self/status").read_text()
     return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) / 2**10

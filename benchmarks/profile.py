@@ -24,8 +24,8 @@ and through the additions that the events demand and nothing else (`benchmarks.l
 import argparse
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -86,25 +86,28 @@ def _pieces(
     seconds["weights"].append(add)
 
 
-@contextmanager
-def recorded(seconds: Seconds, in_pieces: bool) -> Iterator[None]:
-    """Time the calls of `train_batch` within the block, or the pieces of its gradient."""
+def _record(seconds: list[float], kernel: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a kernel, and time it."""
+    took, result = timed(kernel, *arguments)
+    seconds.append(took)
+    return result
 
-    def recording(part: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            took, result = timed(kernel, *arguments)
-            seconds[part].append(took)
-            return result
 
-        return call
-
+def train(row: EventEngine, chosen: np.ndarray, in_pieces: bool) -> Seconds:
+    """Train on batches, timing the calls of each, or the pieces of its gradient."""
+    seconds: Seconds = defaultdict(list)
+    row.next_pass()
     with ExitStack() as patches:
         for part, (module, name) in CALLS.items():
-            call = recording(part, getattr(module, name))
+            call = partial(_record, seconds[part], getattr(module, name))
             if in_pieces and part == "gradient":
                 call = partial(_pieces, seconds)
             patches.enter_context(patch.object(module, name, call))
-        yield
+        for indices in chosen:
+            events = _record(seconds["encode"], row.encode, indices)
+            rate = row.job.learning_rate
+            _record(seconds["step"], row.engine.train_batch, events, row.labels[indices], rate)
+    return seconds
 
 
 def additions(state: Mapping[str, np.ndarray], layers: list[EventList]) -> tuple[float, float]:
@@ -131,23 +134,12 @@ def trained(images: np.ndarray, labels: np.ndarray, batches: int) -> tuple[Event
 
 def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
     """Microseconds per image of each part; see the module."""
-    job = row.job
-    labels = row.labels
-    of_calls: Seconds = defaultdict(list)
-    of_pieces: Seconds = defaultdict(list)
-    for seconds in (of_calls, of_pieces):
-        row.next_pass()
-        with recorded(seconds, in_pieces=seconds is of_pieces):
-            for indices in chosen:
-                took, events = timed(row.encode, indices)
-                seconds["encode"].append(took)
-                rate = job.learning_rate
-                took, _ = timed(row.engine.train_batch, events, labels[indices], rate)
-                seconds["step"].append(took)
+    of_calls = train(row, chosen, in_pieces=False)
+    of_pieces = train(row, chosen, in_pieces=True)
     inputs = row.encode(chosen.ravel())
     took, layers = min((timed(row.engine.run, inputs) for _ in range(3)), key=lambda of: of[0])
     forward, weight = additions(row.engine.state(), [inputs, layers[0]])
-    scale = 1e6 / job.batch_size
+    scale = 1e6 / row.job.batch_size
     found = {name: scale * statistics.median(values) for name, values in of_calls.items()}
     pieces = {name: scale * statistics.median(of_pieces[name]) for name in ("prepare", "weights")}
     calls = ("gradient", "gather", "optimizer")

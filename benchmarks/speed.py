@@ -159,7 +159,7 @@ def check_losses(measurements: Mapping[str, Sequence[Measurement]]) -> None:
         raise SpikejouleError(f"the rows do not do the same job: their first losses are {losses}")
 
 
-def median_and_quartiles(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
+def spread_of(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
     """Median over rounds of each round's median, and the quartiles of all timings together."""
     medians = [float(np.median(values)) for values in rounds]
     low, high = np.percentile(np.concatenate(rounds), (25, 75))
@@ -173,74 +173,37 @@ def median_and_quartiles(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
 
 
 def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, Any]:
-    """The content of the benchmark's file, less the machine and the protocol.
+    """What a job's part of the benchmark's file says of each row, and how the rows compare.
 
-    measurements: row -> one measurement per round. "training" is in seconds per epoch, "inference"
-    in images per second; "ratios" says how many times as fast as the seed's loop each row is,
-    and `event` as the fastest peer.
+    measurements: row -> one measurement per round.
     """
-    rows = [name for name in ROWS if name in measurements]
-    training = {
-        name: median_and_quartiles([each.epoch_seconds for each in rounds])
-        for name, rounds in measurements.items()
-    }
-    inference = {
-        name: median_and_quartiles(
-            [each.inference_images_per_second for each in measurements[name]]
-        )
-        for name in rows
-    }
-    seconds = {name: spread["median"] for name, spread in training.items()}
-    speed = {name: spread["median"] for name, spread in inference.items()}
-    return {
-        "training": {name: seconds[name] for name in rows},
-        "inference": speed,
-        "images_timed": {name: measurements[name][0].images for name in rows},
-        "limit": _limit(measurements, seconds),
-        "ratios": _ratios(rows, seconds, speed),
-        "spread": {"training": training, "inference": inference},
-        "memory": {
-            "peak_mib": {
-                name: max(each.peak_mib for each in rounds) for name, rounds in measurements.items()
-            }
-        },
-        "mean_training_loss": {
-            name: float(np.mean([each.loss for each in measurements[name]])) for name in rows
-        },
-        "foreign_cores": {
-            name: max(each.foreign_cores for each in rounds)
-            for name, rounds in measurements.items()
-        },
-    }
-
-
-def _ratios(
-    rows: Sequence[str], seconds: Mapping[str, float], speed: Mapping[str, float]
-) -> dict[str, Any]:
-    """How many times as fast rows are as the seed's loop, and `event` as the fastest peer."""
+    rows = {name: _of_row(rounds) for name, rounds in measurements.items()}
+    seconds = {name: row["seconds_per_epoch"]["median"] for name, row in rows.items()}
     ratios: dict[str, Any] = {}
-    seed = "seed_loop"
-    if seed in rows:
-        ratios["training_over_seed_loop"] = {name: seconds[seed] / seconds[name] for name in rows}
-        ratios["inference_over_seed_loop"] = {name: speed[name] / speed[seed] for name in rows}
+    if "seed_loop" in rows:
+        ratios["over_seed_loop"] = {name: seconds["seed_loop"] / seconds[name] for name in rows}
+    if "event" in rows and LIMIT in rows:
+        ratios["event_time_over_limit"] = seconds["event"] / seconds[LIMIT]
     peers = [name for name in PEERS if name in rows]
-    if peers and "event" in rows:
+    if "event" in rows and peers:
         fastest = min(peers, key=seconds.__getitem__)
         ratios["fastest_peer"] = fastest
-        ratios["event_training_over_fastest_peer"] = seconds[fastest] / seconds["event"]
-    return ratios
+        ratios["event_over_fastest_peer"] = seconds[fastest] / seconds["event"]
+    return {"rows": rows, "ratios": ratios}
 
 
-def _limit(
-    measurements: Mapping[str, Sequence[Measurement]], seconds: Mapping[str, float]
-) -> dict[str, Any]:
-    """The additions alone, and how far `event` is from them; empty where they are no row."""
-    if LIMIT not in seconds:
-        return {}
-    limit = {"training_seconds_per_epoch": seconds[LIMIT], **measurements[LIMIT][0].further}
-    if "event" in seconds:
-        limit["event_time_over_limit"] = seconds["event"] / seconds[LIMIT]
-    return limit
+def _of_row(rounds: Sequence[Measurement]) -> dict[str, Any]:
+    row = {
+        "seconds_per_epoch": spread_of([each.epoch_seconds for each in rounds]),
+        "peak_mib": max(each.peak_mib for each in rounds),
+        "foreign_cores": max(each.foreign_cores for each in rounds),
+        **rounds[0].further,
+    }
+    if rounds[0].loss is not None:
+        row["images_per_second"] = spread_of([each.inference_images_per_second for each in rounds])
+        row["images_timed"] = rounds[0].images
+        row["mean_training_loss"] = float(np.mean([each.loss for each in rounds]))
+    return row
 
 
 def speed_table(summary: Mapping[str, Any]) -> str:
@@ -249,21 +212,18 @@ def speed_table(summary: Mapping[str, Any]) -> str:
     "times" are of the seed's loop where it is a row, else of the fastest peer.
     """
     header = ("row", "s per epoch", "times", "images timed", "images/s", "times", "peak MiB")
-    inference = summary["inference"]
-    timed = summary["images_timed"]
-    seconds = {name: spread["median"] for name, spread in summary["spread"]["training"].items()}
-    base = "seed_loop" if "seed_loop" in seconds else summary["ratios"].get("fastest_peer")
-    rows = []
-    for name, taken in seconds.items():
-        rate = inference.get(name)
-        row = {
-            "row": name,
-            "s per epoch": f"{taken:.2f}",
-            "training": f"{seconds[base] / taken:.1f}" if base else "",
-            "images timed": f"{timed[name]:,}" if rate else "",
-            "images/s": f"{rate:,.0f}" if rate else "",
-            "inference": f"{rate / inference[base]:.1f}" if rate and base else "",
-            "peak MiB": f"{summary['memory']['peak_mib'][name]:,.0f}",
-        }
-        rows.append(list(row.values()))
-    return text_table(header, rows)
+    rows = summary["rows"]
+    base = rows.get("seed_loop") or rows.get(summary["ratios"].get("fastest_peer"))
+    lines = []
+    for name, row in rows.items():
+        seconds = row["seconds_per_epoch"]["median"]
+        times = f"{base['seconds_per_epoch']['median'] / seconds:.1f}" if base else ""
+        images = rate = inference = ""
+        if "images_per_second" in row:
+            speed = row["images_per_second"]["median"]
+            images = f"{row['images_timed']:,}"
+            rate = f"{speed:,.0f}"
+            inference = f"{speed / base['images_per_second']['median']:.1f}" if base else ""
+        peak = f"{row['peak_mib']:,.0f}"
+        lines.append([name, f"{seconds:.2f}", times, images, rate, inference, peak])
+    return text_table(header, lines)
