@@ -7,7 +7,6 @@ the most of them at least, and be set before the process begins.
 import hashlib
 import json
 import sys
-from dataclasses import replace
 from typing import Any
 
 import numba
@@ -17,7 +16,6 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
-from spikejoule.network.integers import with_grids
 from spikejoule.network.layers import layers_of
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
@@ -41,39 +39,36 @@ CASES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
 }
 
 
+def network_of(sizes: tuple[int, ...], other: dict[str, Any]) -> Network:
+    neuron = LeakyIntegrateAndFire(**other.get("neuron", {}))
+    if "layers" in other:
+        return Network.of_chain((2, 6, 5), layers_of(other["layers"]), sizes[-1], neuron)
+    quantisation = Quantisation(other["bits"], 16) if "bits" in other else None
+    return Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], neuron, quantisation)
+
+
 def digest(name: str) -> str:
     """Of all that five steps of training leave behind, and of the spikes after them."""
     sizes, batch_size, other = CASES[name]
     generator = np.random.default_rng(3)
-    neuron = LeakyIntegrateAndFire(**other.get("neuron", {}))
-    architecture = Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], neuron)
-    if "layers" in other:
-        layers = layers_of(other["layers"])
-        architecture = Network.of_chain((2, 6, 5), layers, sizes[-1], neuron)
+    network = network_of(sizes, other)
     state = {
         key: generator.normal(0.1, 0.3, shape).astype(np.float32)
-        for key, shape in architecture.parameter_shapes().items()
+        for key, shape in network.parameter_shapes().items()
     }
-    if "bits" in other:
-        architecture = with_grids(
-            replace(architecture, quantisation=Quantisation(other["bits"], 16)), state
-        )
-    settings = LearningSettings(surrogate="arctangent", **other.get("learning", {}))
-    engine = make_engine("event", architecture, state, settings)
+    learning = LearningSettings(surrogate="arctangent", **other.get("learning", {}))
+    engine = make_engine("event", network, state, learning)
     encoder: Encoder = other.get("encoder", POISSON)
     found = hashlib.sha256()
     for step in range(5):
         if "bits" in other and step == 2:
-            weights = {key: of for key, of in state.items() if key.endswith("weight")}
-            engine.prune({key: np.abs(of) > 0.1 for key, of in weights.items()})
+            engine.prune({key: np.abs(state[key]) > 0.1 for key in network.weight_names})
         images = generator.integers(0, 256, (batch_size, sizes[0]), dtype=np.uint8)
         events = encoder.encode(images, encoder.draw_key(1, "train", step)).events
         labels = generator.integers(0, sizes[-1], batch_size)
         found.update(repr(engine.train_batch(events, labels, 0.01)).encode())
-    snapshot = engine.snapshot()
-    for kept in (snapshot.learned, snapshot.first, snapshot.second):
-        for values in kept.values():
-            found.update(values.tobytes())
+    for values in engine.snapshot().arrays().values():
+        found.update(values.tobytes())
     for layer in engine.run(events):
         found.update(layer.sources.tobytes() + layer.offsets.tobytes())
     return found.hexdigest()

@@ -73,18 +73,23 @@ class Snapshot:
     @classmethod
     def of_arrays(cls, arrays: Arrays) -> Self:
         """The snapshot of `arrays`; KeyError if they are none of a snapshot."""
-        by_part: dict[str, dict[str, NDArray[Any]]] = {}
-        for full_name, array in arrays.items():
-            part, _, name = full_name.partition(".")
-            by_part.setdefault(part, {})[name] = array
+
+        def part(name: str) -> dict[str, NDArray[Any]]:
+            beginning = f"{name}."
+            return {
+                key.removeprefix(beginning): array
+                for key, array in arrays.items()
+                if key.startswith(beginning)
+            }
+
         return cls(
-            by_part["learned"],
-            by_part["first"],
-            by_part["second"],
-            int(arrays["steps_taken"]),
-            by_part.get("mask", {}),
-            tuple(map(int, arrays["exponents"])),
-            int(arrays["threads"]),
+            learned=part("learned"),
+            first=part("first"),
+            second=part("second"),
+            steps_taken=int(arrays["steps_taken"]),
+            masks=part("mask"),
+            exponents=tuple(map(int, arrays["exponents"])),
+            threads=int(arrays["threads"]),
         )
 
 

@@ -1,7 +1,6 @@
 """Compiled event-driven kernels: named tuples of plain arrays in, plain arrays out.
 
     structures  the named tuples, with their shapes
-    layout      where weights and biases lie in a flat array
     forward     spikes and constant currents through layers of LIF neurons
     integer     the same in integers
     deltas      both passes of a sample, up to the gradient of its membrane potentials
@@ -10,6 +9,6 @@
     optimizer   gradient clipping, Adam, rounding to grids
     vector, through_time, patches   inner loops in vector registers, and the surrogate derivatives
 
-Nothing here imports torch or checks its arguments; :mod:`spikejoule.engine.event` does that once
+Nothing here imports torch or checks its arguments; :mod:`spikejoule.engine.event` checks them once
 for every caller.
 """

@@ -21,7 +21,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
 from spikejoule.compiling.emit import CACHE_LINE_BYTES, LANES
-from spikejoule.engine.kernels.deltas import cross_entropy
+from spikejoule.engine.kernels.deltas import above_targets, class_loss
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.patches import (
     add_patch_gradients,
@@ -456,19 +456,13 @@ def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
     # What reads the output has no units, and the link of one that is not recurrent no number.
     following = link_at(chain.links, number + 1)
     own = link_at(chain.links, link.recurrent)
-    by_spike = penalties[number, 0]
-    by_event = penalties[number, 2]
-    spikes_above = spikes.offsets[n_steps] - spikes.offsets[0] - penalties[number, 1]
     n_events = np.int64(0)
     if following.n_units > 0:
         n_events += _synaptic_events(following, spikes, chain, n_steps)
     if link.recurrent > 0:
         n_events += _synaptic_events(own, spikes, chain, n_steps)
-    events_above = n_events - penalties[number, 3]
-    if spikes_above <= 0.0:
-        by_spike = 0.0
-    if events_above <= 0.0:
-        by_event = 0.0
+    n_spikes = spikes.offsets[n_steps] - spikes.offsets[0]
+    penalty, by_spike, by_event = above_targets(n_spikes, n_events, penalties[number])
     for element in range(link.first_unit, link.first_unit + link.stride):
         unit = units[element]
         if unit >= 0:
@@ -478,7 +472,7 @@ def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
             if link.recurrent > 0:
                 reached += fan_outs[own.first_source + unit]
             costs[element] = (by_spike + by_event * reached) / batch_size
-    return by_spike * spikes_above + by_event * events_above
+    return penalty
 
 
 @compiled_inline
@@ -511,12 +505,8 @@ def _loss(sample, batch, learning, chain, n_steps, memory, counts):
     output = link_at(chain.links, last)
     class_counts = np.zeros(output.n_units, np.int64)
     count_gradient = np.zeros(output.n_units, chain.parameters.dtype)
-    for event in range(memory.offsets[last, n_steps]):
-        class_counts[memory.sources[last, event]] += 1
-    target = batch.targets[batch.target_rows[sample]]
-    loss, found = cross_entropy(
-        class_counts, target, batch.labels.size, learning.logit_scale, count_gradient
-    )
+    spikes = Spikes(memory.sources[last], memory.offsets[last])
+    loss, found = class_loss(sample, spikes, n_steps, batch, learning, class_counts, count_gradient)
     counts[0] += found == batch.labels[sample]
     costs = memory.costs[output.first_unit :]
     for unit in range(output.n_units):

@@ -30,6 +30,24 @@ from spikejoule.engine.kernels.through_time import TILE_VECTORS, membrane_deltas
 
 
 @compiled_inline
+def above_targets(n_spikes, n_events, penalties):
+    """What the spikes and synaptic events of a layer cost in one sample.
+
+    Args:
+        n_spikes, n_events: of the sample.
+        penalties: of the layer: see ``Learning``.
+
+    Returns:
+        the penalty, and its derivatives by a spike and by an event.
+    """
+    spikes_above = n_spikes - penalties[1]
+    events_above = n_events - penalties[3]
+    by_spike = penalties[0] if spikes_above > 0.0 else 0.0
+    by_event = penalties[2] if events_above > 0.0 else 0.0
+    return by_spike * spikes_above + by_event * events_above, by_spike, by_event
+
+
+@compiled_inline
 def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
     """The penalty of one layer's spikes in one sample, and its derivative by each spike.
 
@@ -45,12 +63,9 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
     Returns:
         the sample's penalty.
     """
-    by_spike = penalties[number, 0]
-    by_event = penalties[number, 2]
     sources = spikes.sources
     offsets = spikes.offsets
     fan_outs = network.fan_outs
-    spikes_above = offsets[n_steps] - offsets[0] - penalties[number, 1]
     # The output's spikes reach no synapse.
     has_synapses = number + 1 < network.layers.shape[0]
     first_row = layer_at(network.layers, number + 1).first_row if has_synapses else np.int64(0)
@@ -58,17 +73,15 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
     if has_synapses:
         for event in range(offsets[0], offsets[n_steps]):
             n_events += fan_outs[first_row + sources[event]]
-    events_above = n_events - penalties[number, 3]
-    if spikes_above <= 0.0:
-        by_spike = 0.0
-    if events_above <= 0.0:
-        by_event = 0.0
+    penalty, by_spike, by_event = above_targets(
+        offsets[n_steps] - offsets[0], n_events, penalties[number]
+    )
     for unit in range(layer_at(network.layers, number).n_units):
         cost = by_spike
         if has_synapses:
             cost += by_event * fan_outs[first_row + unit]
         costs[unit] = cost / batch_size
-    return by_spike * spikes_above + by_event * events_above
+    return penalty
 
 
 @compiled_apart
@@ -158,6 +171,27 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
     return loss, best
 
 
+@compiled_inline
+def class_loss(sample, spikes, n_steps, batch, learning, counts, count_gradient):
+    """A sample's cross-entropy and class, by the output's spikes; see :func:`cross_entropy`.
+
+    Args:
+        sample: its number in the batch.
+        spikes: the output's, ``Spikes`` of T rows.
+        n_steps: T.
+        batch, learning: see structures.py.
+        counts: receives the spikes of each class.
+        count_gradient: receives dL/dcounts.
+    """
+    sources = spikes.sources
+    offsets = spikes.offsets
+    counts[:] = 0
+    for event in range(offsets[0], offsets[n_steps]):
+        counts[sources[event]] += 1
+    target = batch.targets[batch.target_rows[sample]]
+    return cross_entropy(counts, target, batch.labels.size, learning.logit_scale, count_gradient)
+
+
 @compiled_parallel
 def transpose_weights(part, network, parts):
     """Copy one part of the weights of every layer but the first as [target, source stride].
@@ -233,28 +267,6 @@ def _sample_forward(
     return penalty
 
 
-@compiled_inline
-def _sample_loss(slot, place, sample, batch, n_steps, learning, network, workspace):
-    """A sample's cross-entropy and class, and what a spike of each output neuron adds to it."""
-    last = network.layers.shape[0] - 1
-    sources = workspace.sources[slot, last]
-    offsets = workspace.offsets[slot, last]
-    counts = workspace.class_counts[slot]
-    count_gradient = workspace.count_gradient[slot]
-    costs = workspace.costs[slot, last]
-    counts[:] = 0
-    for event in range(offsets[place * n_steps], offsets[(place + 1) * n_steps]):
-        counts[sources[event]] += 1
-    target = batch.targets[batch.target_rows[sample]]
-    loss, found = cross_entropy(
-        counts, target, batch.labels.size, learning.logit_scale, count_gradient
-    )
-    if learning.penalised:
-        for unit in range(counts.size):
-            count_gradient[unit] += costs[unit]
-    return loss, found
-
-
 @compiled_apart
 def sample_deltas(
     slot, place, sample, batch, currents, n_steps, learning, network, workspace, spike_counts
@@ -281,7 +293,14 @@ def sample_deltas(
     penalty = _sample_forward(
         slot, place, sample, batch, currents, n_steps, learning, network, workspace, spike_counts
     )
-    loss, found = _sample_loss(slot, place, sample, batch, n_steps, learning, network, workspace)
+    output = Spikes(workspace.sources[slot, last], workspace.offsets[slot, last, rows:])
+    counts = workspace.class_counts[slot]
+    count_gradient = workspace.count_gradient[slot]
+    loss, found = class_loss(sample, output, n_steps, batch, learning, counts, count_gradient)
+    if learning.penalised:
+        costs = workspace.costs[slot, last]
+        for unit in range(counts.size):
+            count_gradient[unit] += costs[unit]
     for number in range(last, -1, -1):
         layer = layer_at(network.layers, number)
         # Behind the last layer none follows, and an output spike costs what the loss makes of it.
@@ -296,7 +315,7 @@ def sample_deltas(
             n_steps,
             neuron_at(network, number),
             surrogate,
-            workspace.costs[slot, number] if number < last else workspace.count_gradient[slot],
+            workspace.costs[slot, number] if number < last else count_gradient,
             workspace.biases[slot, number],
             place * layer.stride,
         )
