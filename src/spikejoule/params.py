@@ -22,7 +22,6 @@ from spikejoule.core.parameters import (
     chooses,
     flat,
     parsed,
-    problems_in,
     read_sections,
     refused,
 )
@@ -352,22 +351,6 @@ class Params(ParameterSection):
 def load_params(path: str | os.PathLike[str]) -> Params:
     """Read and check a params.yaml; raises ParameterError with one line for each problem."""
     return parse_params(read_sections(path, Params))
-
-
-def load_values(path: str | os.PathLike[str], *keys: str) -> list[Any]:
-    """Read some values of a params.yaml, by full key (`publish.experiment`), in their order.
-
-    Raises ParameterError with one line for each of them that is missing or not allowed. Whatever
-    else the file holds may be wrong.
-    """
-    content = read_sections(path, Params)
-    problems = problems_in(content, Params, RENAMED)
-    needed = {*keys, *(key.partition(".")[0] for key in keys)}
-    lines = [line for key, line in problems.items() if key in needed]
-    if lines:
-        raise ParameterError("\n".join(lines))
-    values = flat(content)
-    return [values[key] for key in keys]
 
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:

@@ -11,7 +11,7 @@ from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import PARAMS_FILE, ArtifactPaths, artifact_paths
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
-from spikejoule.params import load_params, load_values
+from spikejoule.params import load_params
 from spikejoule.tracking.project import stage_parameters
 from spikejoule.tracking.recorded import frame_of, recorded_runs
 from studies.verdict.recording import Reader
@@ -54,13 +54,10 @@ class Project:
     @property
     def settings(self) -> BootstrapSettings:
         """How intervals are drawn."""
-        resamples, confidence, seed = load_values(
-            self.directory / PARAMS_FILE,
-            "energy_report.bootstrap_samples",
-            "evaluate.confidence",
-            "seed",
+        params = load_params(self.directory / PARAMS_FILE)
+        return BootstrapSettings(
+            params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
         )
-        return BootstrapSettings(resamples, confidence, seed)
 
     @property
     def encoder(self) -> Encoder:

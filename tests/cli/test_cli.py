@@ -90,7 +90,7 @@ class TestFailures:
         assert told.startswith("error: none.pth does not exist: ")
         assert "or name another file" in told
         (tmp_path / "a.pth").write_text("text")
-        assert "not a PyTorch file" in cli.refusal("inspect", tmp_path / "a.pth")
+        assert "is damaged or of another format" in cli.refusal("inspect", tmp_path / "a.pth")
         told = cli.refusal("energy", file, "--images", "mnist5k", "--samples", 1001)
         assert "1001" in told
         assert "1000" in told

@@ -14,7 +14,7 @@ from spikejoule.energy import load_profiles
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.nir.conventions import conventions_of
 from spikejoule.nir.reading import read_nir
-from spikejoule.params import load_params, load_values
+from spikejoule.params import load_params
 from spikejoule.tracking.listing import runs_text
 from spikejoule.tracking.project import check_limits
 from spikejoule.tracking.recorded import recorded_runs
@@ -61,9 +61,9 @@ def check(options: argparse.Namespace) -> str:
 
 
 def store_of(directory: Path) -> Store:
-    """The store of a project's runs: no parameter but its experiment need be valid."""
-    (experiment,) = load_values(directory / PARAMS_FILE, "publish.experiment")
-    return project_store(directory, experiment)
+    """The store of a project's runs."""
+    params = load_params(directory / PARAMS_FILE)
+    return project_store(directory, params.publish.experiment)
 
 
 def runs(options: argparse.Namespace) -> str:

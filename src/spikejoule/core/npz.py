@@ -26,7 +26,6 @@ MAX_STORED_BYTES: Final = 1 << 42
 
 _LOCAL_HEADER = struct.Struct("<26x2H")
 """Of a member of a zip file; it ends with the lengths of the name and the extra field behind it."""
-_CREATED_ON_UNIX = 3
 
 
 def write_npz(
@@ -67,7 +66,6 @@ def write_npz(
         for name in sorted(entries):
             # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
             entry = zipfile.ZipInfo(f"{name}.npy")
-            entry.create_system = _CREATED_ON_UNIX
             entry.external_attr = 0o644 << 16
             # zip64 always, so that the layout does not depend on the size
             with archive.open(entry, "w", force_zip64=True) as member:

@@ -190,19 +190,9 @@ def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str]
         root: the model; its fields are the sections.
         renamed: by the old full key, the new one; an old name is refused with the new one.
     """
-    lines = problems_in(mapping, root, renamed)
-    if lines:
-        raise ParameterError("\n".join(lines.values()))
-    return root.model_validate(dict(mapping))
-
-
-def problems_in(
-    mapping: Mapping[str, Any], root: type[BaseModel], renamed: Mapping[str, str] = {}
-) -> dict[str, str]:
-    """What is wrong with a file's content: a line for each full key. Arguments as for `parsed`."""
     lines: dict[str, str] = {}
     try:
-        root.model_validate(dict(mapping))
+        model = root.model_validate(dict(mapping))
     except ValidationError as error:
         lines = problem_lines(error.errors(include_url=False), mapping, root)
     # A key is missing even if its field has a default, which is for code.
@@ -215,7 +205,9 @@ def problems_in(
     for old in renamed.keys() & lines.keys():
         lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
         lines.pop(renamed[old], None)
-    return lines
+    if lines:
+        raise ParameterError("\n".join(lines.values()))
+    return model
 
 
 _WHOLE_LINE = "whole_line"

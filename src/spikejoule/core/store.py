@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from spikejoule.core.errors import ArtifactError, SpikejouleError
+from spikejoule.core.errors import ArtifactError, SpikejouleError, shown
 
 MAX_BYTES: Final = 8 << 30
 """Size of a file whose content goes into memory, unpacked."""
@@ -79,8 +79,7 @@ def atomic_writer(path: FilePath) -> Iterator[BinaryIO]:
         destination = Path(path)
         temporary = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.tmp")
     except (TypeError, ValueError) as error:
-        given = str(path).partition("\n")[0]
-        raise ArtifactError(f"{given:.200} is not the path of a file.") from error
+        raise ArtifactError(f"{shown(path)} is not the path of a file.") from error
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.exists() and not destination.is_file():
@@ -130,7 +129,7 @@ def read_json(path: FilePath) -> dict[str, Any]:
     text = read_text(path)
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ArtifactError(f"{path} is not valid JSON ({error}): write it again.") from error
     if not isinstance(content, dict):
         raise ArtifactError(

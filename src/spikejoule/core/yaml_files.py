@@ -76,11 +76,10 @@ def artifact_paths(directory: Path, stage: str = "") -> ArtifactPaths:
     try:
         variables = next(entry for entry in content["vars"] if isinstance(entry, Mapping))
         paths = {str(name): Path(path) for name, path in variables["paths"].items()}
-        listed = json.dumps({**content["stages"][stage]}) if stage else ""
+        listed = json.dumps(content["stages"][stage]) if stage else ""
     except (AttributeError, KeyError, StopIteration, TypeError) as error:
         raise ArtifactError(
-            f"{file} must have vars with the entry paths, and stages with their files"
-            f"{f', {stage} among them' if stage else ''}."
+            f"{file} must have vars with the entry paths, and stages with their files."
         ) from error
     return ArtifactPaths(
         (name, path)
