@@ -14,7 +14,6 @@ from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.tracking.listing import runs_text
 from spikejoule.tracking.settings import settings_table, settings_text
 from tests.tools.cli import Cli
-from tests.tools.pipeline_tools import set_parameters
 from tests.tools.recorded import frame, record, run
 
 # Of the same result: what changes nothing, and what trains no spiking network.
@@ -230,13 +229,3 @@ def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     assert [row[-5] for row in rows] == ["10.0", "9.0", "11.0"]
     assert rows[0][-3] == f"{rows[1][-3]} {rows[2][-3]}"
     assert {tuple(row[-2:]) for row in rows} == {("c0ffee", "0")}
-
-
-def test_a_parameter_that_is_not_used_need_not_be_valid(project: Path, cli: Cli) -> None:
-    record(project, seeded("n", 42))
-    commands = ("runs", "seeds")
-    before = [cli.text(command, project) for command in commands]
-    set_parameters(project, {"train.lr": "fast", "evaluate.early_exit_rule": "never"})
-    assert [cli.text(command, project) for command in commands] == before
-    set_parameters(project, {"publish.experiment": 7})
-    assert "publish.experiment: 7 is not allowed" in cli.refusal("runs", project)
