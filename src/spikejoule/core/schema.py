@@ -38,7 +38,6 @@ def _nothing_for_empty(value: object) -> object:
 
 
 # Cells of a table.
-MaybePercent = Annotated[Percent | None, BeforeValidator(_nothing_for_empty)]
 MaybeNotNegative = Annotated[NotNegative | None, BeforeValidator(_nothing_for_empty)]
 MaybeCount = Annotated[Count | None, BeforeValidator(_nothing_for_empty)]
 

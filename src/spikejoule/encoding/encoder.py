@@ -77,11 +77,6 @@ class EncodingOperations:
     additions: NDArray[np.int64]
     logarithms: NDArray[np.int64]
 
-    @property
-    def totals(self) -> dict[str, int]:
-        """Operations of each kind over all images."""
-        return {field.name: int(getattr(self, field.name).sum()) for field in fields(self)}
-
 
 def operations_of_pixels(
     images: Images,
