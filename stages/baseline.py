@@ -59,7 +59,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
                 baseline.counts.accuracy_percent,
                 f"{baseline.counts.macs_dense:,}",
                 f"{baseline.counts.macs_nonzero.sum(axis=1).mean():,.0f}",
-            )  # fmt: skip
+            )
 
 
 def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, LabelledImages]:
@@ -98,15 +98,24 @@ def _train(
     ]
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
         training = train_baselines(
-            splits["train"], splits["validation"], variants, settings, params.seed,
-            lambda epoch: bar.update(epoch - bar.n), state_store,
-        )  # fmt: skip
+            splits["train"],
+            splits["validation"],
+            variants,
+            settings,
+            params.seed,
+            lambda epoch: bar.update(epoch - bar.n),
+            state_store,
+        )
     first = training.baselines[0]
     logger.info(
         "best validation accuracy of %s %.2f %% in epoch %d of %d; %d networks in %.1f s",
-        first.variant.name, first.best_validation_accuracy_percent, first.best_epoch,
-        settings.max_epochs, len(variants), sum(training.epoch_seconds),
-    )  # fmt: skip
+        first.variant.name,
+        first.best_validation_accuracy_percent,
+        first.best_epoch,
+        settings.max_epochs,
+        len(variants),
+        sum(training.epoch_seconds),
+    )
     return training
 
 

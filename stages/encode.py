@@ -32,14 +32,20 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         figures[split] = figures_of(encoded)
         logger.info(
             "%s: %s %s, %.1f spikes per %s, %.2f %% of the input bits",
-            split, f"{len(samples):,}", samples.subject.samples,
-            events.n_events / len(samples), samples.subject.sample, 100 * events.density,
-        )  # fmt: skip
+            split,
+            f"{len(samples):,}",
+            samples.subject.samples,
+            events.n_events / len(samples),
+            samples.subject.sample,
+            100 * events.density,
+        )
         if encoder.takes == "events":
             logger.info(
                 "%s: %s events outside of the window dropped, %s that repeat another's unit and "
                 "step merged",
-                split, f"{encoded.dropped.sum():,}", f"{encoded.merged.sum():,}",
-            )  # fmt: skip
+                split,
+                f"{encoded.dropped.sum():,}",
+                f"{encoded.merged.sum():,}",
+            )
     # Last: it tells of the two files above.
     write_json(paths["encode_metrics"], figures)

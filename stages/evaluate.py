@@ -12,11 +12,8 @@ from spikejoule.evaluation.evaluation import (
     evaluate_predictions,
     save_predictions,
 )
-from spikejoule.evaluation.inference import (
-    load_network_and_events,
-    measure_network,
-    read_measurement,
-)
+from spikejoule.evaluation.inference import load_events_for, measure_network, read_measurement
+from spikejoule.network.trained import load_trained
 from spikejoule.params import Params
 
 logger = logging.getLogger(__name__)
@@ -27,9 +24,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     confidence = params.evaluate.confidence
     test = load_samples(paths["test"])
     validation = load_samples(paths["validation"])
-    trained, validation_events = load_network_and_events(
-        paths["trained"], paths["events_validation"], validation
-    )
+    trained = load_trained(paths["trained"])
+    validation_events = load_events_for(trained, paths["events_validation"], validation)
     measured = read_measurement(paths, trained, test)
     measured_validation = measure_network(
         trained.state, trained.network, validation_events, pruned=trained.pruned
@@ -54,12 +50,20 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     logger.info(
         "stopping %s: test accuracy %.2f %%, %s synaptic events and %.1f steps "
         "in place of %s and %d",
-        early.rule_in_words, early.test.accuracy_percent,
-        f"{early.test.synaptic_events_per_inference:,.0f}", early.test.mean_exit_step,
-        f"{early.whole_window.test.synaptic_events_per_inference:,.0f}", measured.time_window,
-    )  # fmt: skip
+        early.rule_in_words,
+        early.test.accuracy_percent,
+        f"{early.test.synaptic_events_per_inference:,.0f}",
+        early.test.mean_exit_step,
+        f"{early.whole_window.test.synaptic_events_per_inference:,.0f}",
+        measured.time_window,
+    )
     logger.info(
         "test accuracy %.2f %% (%g %% interval %.2f to %.2f) on %s %s of %s",
-        overall.percent, 100 * confidence, overall.low_percent, overall.high_percent,
-        f"{overall.n_samples:,}", test.subject.samples, trained.data["title"],
-    )  # fmt: skip
+        overall.percent,
+        100 * confidence,
+        overall.low_percent,
+        overall.high_percent,
+        f"{overall.n_samples:,}",
+        test.subject.samples,
+        trained.data["title"],
+    )

@@ -16,9 +16,15 @@ FIGURES = (*NUMBERS, "prices", "ratio_bound")
 # What `dvc exp show --csv` writes before the metrics, and other metrics of metrics/summary.json.
 _OF_DVC = ("Experiment", "rev", "typ", "parent", "State", "Executor")
 _SHOW = (
-    "exp", "show", "--csv", "--only-changed", "--keep", f"^({'|'.join(FIGURES)})$",
-    "--drop", r".*/.*|Created|accuracy_val|arithmetic_nj|early.*",
-)  # fmt: skip
+    "exp",
+    "show",
+    "--csv",
+    "--only-changed",
+    "--keep",
+    f"^({'|'.join(FIGURES)})$",
+    "--drop",
+    r".*/.*|Created|accuracy_val|arithmetic_nj|early.*",
+)
 
 
 def experiments_text(csv: str) -> str:

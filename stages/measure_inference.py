@@ -8,10 +8,11 @@ from pathlib import Path
 from spikejoule.evaluation.inference import (
     InferenceMetrics,
     InferenceTimings,
-    load_network_and_events,
+    load_events_for,
     measure_network,
     save_inference_events,
 )
+from spikejoule.network.trained import load_trained
 from spikejoule.params import Params
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
     The headline is of the first `measure_inference.n_samples`; `evaluate` classifies all of them.
     """
-    trained, events = load_network_and_events(paths["trained"], paths["events_test"])
+    trained = load_trained(paths["trained"])
+    events = load_events_for(trained, paths["events_test"])
     # The first call compiles or loads the kernels, which is no part of a measurement.
     measure_network(trained.state, trained.network, events.select(slice(1)))
     began = time.perf_counter()
@@ -35,8 +37,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     if n_samples is not None and n_samples > events.n_samples:
         logger.warning(
             "measure_inference.n_samples is %s, but there are %s test samples: all are counted.",
-            f"{n_samples:,}", f"{events.n_samples:,}",
-        )  # fmt: skip
+            f"{n_samples:,}",
+            f"{events.n_samples:,}",
+        )
     counted = measured.first(n_samples)
     names = counted.counts.layer_names
     means = counted.counts.means

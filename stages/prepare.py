@@ -39,5 +39,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     describe(dataset, train, validation, validated_on_test).write(paths["data_metrics"])
     logger.info(
         "%s: %s to train, %s to validate, %s to test",
-        dataset.title, f"{len(train):,}", f"{len(validation):,}", f"{len(dataset.test):,}",
-    )  # fmt: skip
+        dataset.title,
+        f"{len(train):,}",
+        f"{len(validation):,}",
+        f"{len(dataset.test):,}",
+    )

@@ -77,10 +77,21 @@ def main(words: Sequence[str] | None = None) -> int:
         prog="python -m stages.presets", description="Run presets as DVC experiments."
     )
     known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-    parser.add_argument("presets", nargs="+", choices=known, metavar="NAME",
-                        help=f"a file of {FOLDER}/: {', '.join(known)}")  # fmt: skip
-    parser.add_argument("--seeds", nargs="+", type=int, default=[DEFAULT_SEED], metavar="SEED",
-                        help="random seeds (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "presets",
+        nargs="+",
+        choices=known,
+        metavar="NAME",
+        help=f"a file of {FOLDER}/: {', '.join(known)}",
+    )
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[DEFAULT_SEED],
+        metavar="SEED",
+        help="random seeds (default: %(default)s)",
+    )
     chosen = parser.parse_args(words)
     for seed in chosen.seeds:
         for preset in chosen.presets:

@@ -33,13 +33,20 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar,
     ):
         (teacher,) = train_baselines(
-            train, validation, [network], settings, params.seed,
-            lambda epoch: bar.update(epoch - bar.n), resume if resume.is_owned else None,
-        ).baselines  # fmt: skip
+            train,
+            validation,
+            [network],
+            settings,
+            params.seed,
+            lambda epoch: bar.update(epoch - bar.n),
+            resume if resume.is_owned else None,
+        ).baselines
         TEACHER.write(paths["teacher"], teacher.state)
         resume.end(paths["teacher"])
     logger.info(
         "teacher %s: validation accuracy %.2f %% in epoch %d of %d",
-        network.name, teacher.best_validation_accuracy_percent, teacher.best_epoch,
+        network.name,
+        teacher.best_validation_accuracy_percent,
+        teacher.best_epoch,
         settings.max_epochs,
-    )  # fmt: skip
+    )

@@ -17,7 +17,7 @@ from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
 from spikejoule.training.teacher import load_teacher
-from spikejoule.training.training import FreeCores, TrainingData, train
+from spikejoule.training.training import FreeCores, Training, TrainingData, train
 from stages.shared.project import shown_run
 from stages.shared.resuming import resumable
 
@@ -26,51 +26,33 @@ logger = logging.getLogger(__name__)
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the trained network, its history, the headline figures, and the times."""
-    samples = load_samples(paths["train"])
-    validation = load_samples(paths["validation"])
+    data = _data(paths, params)
     description = DataDescription.read(paths["data_metrics"])
-    encoder = params.encode.encoder
-    made_from = EncodedImages(
-        encoder=encoder, seed=params.seed, split="validation", images_sha256=validation.sha256
-    )
-    events = load_events_of(paths["events_validation"], made_from.entry())
+    samples = data.samples
     network = params.model.network_of(samples.shape, samples.subject.n_classes)
-    names = network.layer_names
     engine, threads = engine_to_train(params.train, network, params.train, params.seed)
     logger.info("%s engine on %s, threads: %d at most", engine.name, engine.device, threads)
     is_adaptive = engine.name == "event" and params.train.threads == 0
     cores = FreeCores(threads) if is_adaptive else None
-    teacher = None
-    if params.train.distillation > 0:
-        teacher = load_teacher(paths["teacher"], events.n_inputs, network.n_output)
-    data = TrainingData(samples, encoder, events, validation.labels, teacher)
     facts = {"engine": engine.name, "device": engine.device}
     if engine.name == "dense":  # rounds by its threads
         facts["threads"] = str(params.train.threads)
     n_samples = params.train.max_epochs * len(samples)
     with (
         resumable("train", params, facts) as resume,
-        shown_run(params, names, resume.key) as run,
+        shown_run(params, network.layer_names, resume.key) as run,
         tqdm(total=n_samples, unit=" samples", leave=False, disable=None) as bar,
     ):
         progress = Progress(bar, params.train.max_epochs, len(samples), cores)
         observers = (progress,) if run is None else (progress, run)
-        result = train(
-            data, engine, params.train, params.seed, observers,
-            state_store=resume if resume.is_owned else None,
-        )  # fmt: skip
-        trained = result.trained_network(description.model_dump(exclude_unset=True))
-        save_trained(paths["trained"], trained)
+        state_store = resume if resume.is_owned else None
+        result = train(data, engine, params.train, params.seed, observers, state_store)
+        save_trained(
+            paths["trained"], result.trained_network(description.model_dump(exclude_unset=True))
+        )
         if run is not None:
             run.trained(paths["trained"])
-        rows = history_rows(result.history, names)
-        write_csv(paths["history"], tuple(rows[0]), [tuple(row.values()) for row in rows])
-        TrainMetrics(
-            best_validation_accuracy_percent=result.best_validation_accuracy_percent,
-            best_epoch=result.best_epoch,
-            epochs_trained=len(result.history),
-            stop_reason=result.stop_reason,
-        ).write(paths["train_metrics"])
+        _write_results(paths, result, network.layer_names)
         TrainTimings(
             training_time_seconds=sum(result.epoch_seconds),
             epoch_times_seconds=list(result.epoch_seconds),
@@ -81,12 +63,44 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             threads=threads,
         ).write(paths["train_timings"])
         resume.end(paths["train_timings"])
-        logger.info(
-            "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s with the %s "
-            "engine on %s",
-            result.best_validation_accuracy_percent, result.best_epoch, len(result.history),
-            result.stop_reason, sum(result.epoch_seconds), engine.name, engine.device,
-        )  # fmt: skip
+    logger.info(
+        "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s with the %s "
+        "engine on %s",
+        result.best_validation_accuracy_percent,
+        result.best_epoch,
+        len(result.history),
+        result.stop_reason,
+        sum(result.epoch_seconds),
+        engine.name,
+        engine.device,
+    )
+
+
+def _data(paths: Mapping[str, Path], params: Params) -> TrainingData:
+    """What the network learns from; with distillation, the teacher too."""
+    samples = load_samples(paths["train"])
+    validation = load_samples(paths["validation"])
+    encoder = params.encode.encoder
+    made_from = EncodedImages(
+        encoder=encoder, seed=params.seed, split="validation", images_sha256=validation.sha256
+    )
+    events = load_events_of(paths["events_validation"], made_from.entry())
+    teacher = None
+    if params.train.distillation > 0:
+        teacher = load_teacher(paths["teacher"], events.n_inputs, samples.subject.n_classes)
+    return TrainingData(samples, encoder, events, validation.labels, teacher)
+
+
+def _write_results(paths: Mapping[str, Path], result: Training, layer_names: Sequence[str]) -> None:
+    """Write the training curves and the headline figures."""
+    rows = history_rows(result.history, layer_names)
+    write_csv(paths["history"], tuple(rows[0]), [tuple(row.values()) for row in rows])
+    TrainMetrics(
+        best_validation_accuracy_percent=result.best_validation_accuracy_percent,
+        best_epoch=result.best_epoch,
+        epochs_trained=len(result.history),
+        stop_reason=result.stop_reason,
+    ).write(paths["train_metrics"])
 
 
 class Progress:
@@ -98,7 +112,9 @@ class Progress:
     def __init__(
         self, bar: "tqdm[Any]", max_epochs: int, n_samples: int, cores: FreeCores | None = None
     ) -> None:
-        self._bar, self._max_epochs, self._n_samples = bar, max_epochs, n_samples
+        self._bar = bar
+        self._max_epochs = max_epochs
+        self._n_samples = n_samples
         self._cores = cores
         self._seconds: list[float] = []
 
@@ -116,10 +132,14 @@ class Progress:
         with tqdm.external_write_mode():
             logger.info(
                 "epoch %d/%d: loss %.4f, training %.2f %%, validation %.2f %%, %.1f s%s",
-                record.epoch, self._max_epochs, record.train_loss, record.train_accuracy_percent,
-                record.validation_accuracy_percent, seconds,
+                record.epoch,
+                self._max_epochs,
+                record.train_loss,
+                record.train_accuracy_percent,
+                record.validation_accuracy_percent,
+                seconds,
                 "" if record.epoch == self._max_epochs else f", {left} left",
-            )  # fmt: skip
+            )
 
     def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
         """Before a training goes on."""
@@ -127,5 +147,7 @@ class Progress:
         self._bar.initial = self._bar.last_print_n = self._bar.n = done
         logger.info(
             "resumes after epoch %d of %d, %.1f s of training",
-            len(history), self._max_epochs, sum(seconds),
-        )  # fmt: skip
+            len(history),
+            self._max_epochs,
+            sum(seconds),
+        )

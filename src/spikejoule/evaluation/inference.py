@@ -23,7 +23,7 @@ from spikejoule.encoding.encoded_files import load_events_of
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
 from spikejoule.network.network import Network
-from spikejoule.network.trained import TrainedNetwork, load_trained
+from spikejoule.network.trained import TrainedNetwork
 
 
 def measure_network(
@@ -44,17 +44,6 @@ def measure_network(
         raise ArtifactError("the events hold no sample, and at least one is needed.")
     layers = (events, *run_network(state, network, events, engine=engine))
     return Measurement(state, network, layers, pruned)
-
-
-def load_network_and_events(
-    network_path: Path, events_path: Path, samples: Samples | None = None
-) -> tuple[TrainedNetwork, EventList]:
-    """Read a trained network and the events to run it on, and check that they belong together.
-
-    Raises ArtifactError as `load_events_for` does, or if the network's file is missing or damaged.
-    """
-    trained = load_trained(network_path)
-    return trained, load_events_for(trained, events_path, samples)
 
 
 def load_events_for(
