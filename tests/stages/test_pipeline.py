@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from spikejoule.data.images import load_images
 from spikejoule.evaluation.inference import read_measurement
@@ -51,16 +50,6 @@ class Clone(Project):
     def arrays(self, name: str) -> dict[str, Any]:
         with np.load(self.path(name), allow_pickle=False) as archive:
             return dict(archive)
-
-    def lock(self, clocks: set[str]) -> dict[str, Any]:
-        """The stages of dvc.lock, without the digests of the files that hold clocks."""
-        text = (self.folder / "dvc.lock").read_text(encoding="utf-8")
-        stages: dict[str, Any] = yaml.safe_load(text)["stages"]
-        for stage in stages.values():
-            for entry in (*stage["deps"], *stage.get("outs", ())):
-                if entry["path"] in clocks:
-                    del entry["md5"], entry["size"]
-        return stages
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +177,6 @@ def test_a_second_clone_gives_the_same_bytes_but_for_clocks(
     }
     assert differing <= CLOCKS
     assert "train_timings" in differing, "the clocks stood still: this compared nothing"
-    one, other = (clone.lock({paths[name] for name in CLOCKS}) for clone in (first, second))
-    assert one == other
-    assert set(one) == set(STAGES)
     (tracked,) = second.all_runs()
     assert tracked.info.status == "FINISHED"
     assert tracked.info.run_name == "another"
