@@ -35,7 +35,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     params.model.network_of(samples["train"].shape, samples["train"].subject.n_classes)
     splits = _images(samples, params)
     with resumable("baseline", params) as resume:
-        training = _train(splits, params, resume if resume.is_owned else None)
+        training = _train(splits, params, resume)
         baselines = list(_measured(training, splits, params))
         save_baseline(paths["baseline"], baselines, splits["test"].labels)
         labels = splits["test"].labels
@@ -65,22 +65,21 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, LabelledImages]:
     """The samples as images; of events the spikes of each unit, over the whole window."""
     train = splits["train"]
+    encoder = params.encode.encoder
+    gain = 1
     if isinstance(train, LabelledEvents):
-        encoder = params.encode.encoder
         gain = max(1, WHITE // largest_count(train, encoder))
         logger.info("the conventional networks read how often each unit spikes, times %d", gain)
-        return {
-            name: summed_images(samples, encoder, gain)
-            for name, samples in splits.items()
-            if isinstance(samples, LabelledEvents)
-        }
     return {
-        name: samples for name, samples in splits.items() if isinstance(samples, LabelledImages)
+        name: samples
+        if isinstance(samples, LabelledImages)
+        else summed_images(samples, encoder, gain)
+        for name, samples in splits.items()
     }
 
 
 def _train(
-    splits: Mapping[str, LabelledImages], params: Params, state_store: ResumeFile | None
+    splits: Mapping[str, LabelledImages], params: Params, state_store: ResumeFile
 ) -> BaselinesTraining:
     """The network of equal size, then the family.
 

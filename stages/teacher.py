@@ -39,7 +39,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             settings,
             params.seed,
             lambda epoch: bar.update(epoch - bar.n),
-            resume if resume.is_owned else None,
+            resume,
         ).baselines
         TEACHER.write(paths["teacher"], teacher.state)
         resume.end(paths["teacher"])

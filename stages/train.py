@@ -45,8 +45,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     ):
         progress = Progress(bar, params.train.max_epochs, len(samples), cores)
         observers = (progress,) if run is None else (progress, run)
-        state_store = resume if resume.is_owned else None
-        result = train(data, engine, params.train, params.seed, observers, state_store)
+        result = train(data, engine, params.train, params.seed, observers, resume)
         save_trained(
             paths["trained"], result.trained_network(description.model_dump(exclude_unset=True))
         )
