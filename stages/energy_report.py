@@ -34,12 +34,11 @@ logger = logging.getLogger(__name__)
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the checkpoint, the energy analysis and the figures; every input is read before."""
     # What the stages before have written, and the price lists.
-    settings = params.energy_report
     confidence = params.evaluate.confidence
     profiles = load_profiles(paths["hardware"])
-    profile = select_profile(profiles, settings.profile, "energy_report.profile")
+    profile = select_profile(profiles, params.energy_report.profile, "energy_report.profile")
     arithmetic = select_profile(
-        profiles, settings.arithmetic_profile, "energy_report.arithmetic_profile"
+        profiles, params.energy_report.arithmetic_profile, "energy_report.arithmetic_profile"
     )
     trained = load_trained(paths["trained"])
     samples = load_samples(paths["test"])
@@ -68,12 +67,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     if isinstance(samples, LabelledImages):
         shown = samples.images[: measured.n_samples]
     inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown, early)
-    bootstrap = BootstrapSettings(settings.bootstrap_samples, confidence, params.seed)
+    bootstrap = BootstrapSettings(params.energy_report.bootstrap_samples, confidence, params.seed)
     analysis = analyse(inputs, profiles, profile, arithmetic, bootstrap)
 
     # Draw, and say it.
     title = str(trained.data["title"])
-    raster = raster_of(measured, samples, settings.figure_sample, trained.encoder.step_ms, title)
+    raster = raster_of(
+        measured, samples, params.energy_report.figure_sample, trained.encoder.step_ms, title
+    )
     held_out = "Test (validated on it)" if trained.data["validated_on_test"] else "Validation"
     charts = {
         "training_curves": training_curves(trained.history, trained.best_epoch, title, held_out),
