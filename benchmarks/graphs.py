@@ -135,7 +135,7 @@ def measure_counting(rounds: int) -> dict[str, Any]:
     import torch
 
     from benchmarks.peers.snntorch import digits_cnn as model_of
-    from spikejoule.pricing.known import Known
+    from spikejoule.pricing.neurons import Known
     from spikejoule.pricing.running import Run
 
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spikejoule import count_as, price
 from spikejoule.core.errors import ParameterError
-from spikejoule.pricing.known import Known
+from spikejoule.pricing.neurons import Known
 from tests.interop.networks import CASES, Case, louder
 from tests.interop.recorded_loop import N
 

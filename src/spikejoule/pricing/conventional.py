@@ -19,9 +19,9 @@ from spikejoule.core.errors import ArtifactError, ParameterError, shown
 from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.pricing.counted import NO_WINDOWS, CountedPooling, connection_of, pooling_of
-from spikejoule.pricing.known import Known
+from spikejoule.pricing.counted import connection_of, pooling_of
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
+from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.running import Answer, Run, TimeAxis, batches_of
 from spikejoule.pricing.watching import INPUT, ModulePlace, Watch
 
@@ -65,8 +65,6 @@ class Baseline:
                 raise ParameterError(
                     f"{name} is {shown(bits)}, but must be a whole number from 1 to {FLOAT_BITS}."
                 )
-        if self.answer is not None and not callable(self.answer):
-            raise ParameterError(f"answer is {shown(self.answer)}, but must be callable.")
 
 
 class BaselineRun:
@@ -109,83 +107,65 @@ class BaselineRun:
                 f"the network to compare with gives no scores [samples, classes] of the "
                 f"{len(labels):,} samples, so that its accuracy is not known."
             )
-        counted = _CountedLayers(self.run.watch)
+        watch = self.run.watch
+        network = _network_of(watch)
+        layers = [place for place in watch.places.values() if isinstance(place.module, WEIGHTED)]
+        synapses = [0 if layer.fan_out is None else int(layer.fan_out.sum()) for layer in layers]
+        macs = [layer.reached.nonzero.all(watch.n_samples) for layer in layers]
         percent = 100 * float((answers == labels).mean())
-        name = baseline.name or f"{type(baseline.module).__name__} {counted.network.sizes}"
+        name = baseline.name or f"{type(baseline.module).__name__} {network.sizes}"
         if baseline.weight_bits < FLOAT_BITS:
             name += f", {baseline.weight_bits} bits"
         return BaselineCounts(
             name=name,
-            network=counted.network,
-            synapses=tuple(counted.synapses),
+            network=network,
+            synapses=tuple(synapses),
             weight_bits=baseline.weight_bits,
             activation_bits=baseline.activation_bits,
             sum_bits=baseline.sum_bits,
             equal_size=False,
             validation_accuracy_percent=percent,
             accuracy_percent=percent,
-            macs_nonzero=np.stack(counted.macs, axis=1),
+            macs_nonzero=np.stack(macs, axis=1),
         )
 
 
-class _CountedLayers:
-    """A network without time, and its products.
+def _network_of(watch: Watch) -> ConventionalNetwork:
+    """The network without time that ran; units follow each layer with weights.
 
-    Attributes:
-        network: it; every layer with weights is followed by its units.
-        synapses: of each layer with weights.
-        macs: of each, the products of each sample that are not zero, [N].
+    Raises:
+        ArtifactError: there is no such layer, or one that runs more than once for a sample.
     """
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        shape = watch.input_shape or ()
-        self._nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
-        self.synapses: list[int] = []
-        self.macs: list[NDArray[np.int64]] = []
-        units: Node | None = None
-        is_clipped = False
-        for place in watch.places.values():
-            calls = int(place.steps.all(watch.sizes).max())
-            self._add(_node_of(place), calls)
-            if isinstance(place.module, WEIGHTED):
-                if units is not None and watch.known.requantises and not is_clipped:
-                    # By a function: without a module for ReLU, clipping at 0 is a comparison, too.
-                    self._add(_comparison(f"{units.name}, clipped", units))
-                units, is_clipped = self._add_layer(place, calls), False
-            if isinstance(place.module, nn.ReLU):
-                is_clipped = True
-        if not self.macs:
-            raise ArtifactError("the network to compare with has no layer with weights.")
-        nodes = tuple(self._nodes.values())
-        connections = [node for node in nodes if isinstance(node, Connection)]
-        biases = (0 if node.bias is None else node.bias.size for node in connections)
-        self.network = ConventionalNetwork(
-            self._nodes,
-            (),
-            bias_words=tuple(biases),
-            rectified=tuple(node for node in nodes if isinstance(node, Threshold)),
-        )
-
-    def _add(self, node: Node, calls: int = 1) -> None:
-        """A node for each call of a module, which may stand at several places."""
-        self._nodes[node.name] = node
-        for call in range(2, calls + 1):
-            name = f"{node.name}, call {call}"
-            self._nodes[name] = replace(node, name=name)
-
-    def _add_layer(self, place: ModulePlace, calls: int) -> Node:
-        """The units of a layer with weights, and its products."""
-        if calls > 1:
-            raise ArtifactError(
-                f"{place.name} of the network to compare with runs more than once for a sample."
-            )
-        units = Neurons(f"{place.name} units", place.out_shape, place.out_shape, RELU)
-        self._add(units)
-        if place.fan_out is not None:
-            self.synapses.append(int(place.fan_out.sum()))
-        self.macs.append(place.reached.nonzero.all(self._watch.sizes))
-        return units
+    shape = watch.input_shape or ()
+    nodes: list[Node] = [Input(INPUT, shape, shape)]
+    unclipped: Node | None = None
+    for place in watch.places.values():
+        node = _node_of(place)
+        nodes.append(node)
+        calls = int(place.steps.all(watch.n_samples).max())
+        if isinstance(place.module, WEIGHTED):
+            if calls > 1:
+                raise ArtifactError(
+                    f"{place.name} of the network to compare with runs more than once for a sample."
+                )
+            if unclipped is not None and watch.known.requantises:
+                # By a function: without a module for ReLU, clipping at 0 is a comparison, too.
+                nodes.append(_comparison(f"{unclipped.name}, clipped", unclipped))
+            unclipped = Neurons(f"{place.name} units", place.out_shape, place.out_shape, RELU)
+            nodes.append(unclipped)
+        elif isinstance(place.module, nn.ReLU):
+            unclipped = None
+        # A module may run at several places.
+        nodes += [replace(node, name=f"{node.name}, call {n}") for n in range(2, calls + 1)]
+    connections = [node for node in nodes if isinstance(node, Connection)]
+    if not connections:
+        raise ArtifactError("the network to compare with has no layer with weights.")
+    return ConventionalNetwork(
+        {node.name: node for node in nodes},
+        (),
+        bias_words=tuple(0 if node.bias is None else node.bias.size for node in connections),
+        rectified=tuple(node for node in nodes if isinstance(node, Threshold)),
+    )
 
 
 def _node_of(place: ModulePlace) -> Node:
@@ -196,12 +176,11 @@ def _node_of(place: ModulePlace) -> Node:
         return connection_of(place, every)
     if isinstance(module, NORMS):
         # An addition and a multiplication a unit, as an average over windows of one unit.
-        ones = np.ones(place.n_out, np.int64)
-        return CountedPooling(place.name, place.in_shape, place.out_shape, NO_WINDOWS, True, ones)
-    if isinstance(module, POOLING):
+        every = np.ones(place.n_out, np.int64)
+    if isinstance(module, (*NORMS, *POOLING)):
         return pooling_of(place, every)
-    return Threshold(place.name, place.in_shape, place.out_shape, np.empty(0))
+    return _comparison(place.name, place)
 
 
-def _comparison(name: str, units: Node) -> Node:
+def _comparison(name: str, units: Node | ModulePlace) -> Node:
     return Threshold(name, units.out_shape, units.out_shape, np.empty(0))

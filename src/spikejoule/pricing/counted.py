@@ -89,7 +89,7 @@ class _CountedNetwork:
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._zeros = np.zeros(sum(watch.sizes), np.int64)
+        self._zeros = np.zeros(watch.n_samples, np.int64)
         shape = watch.input_shape or ()
         self.nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
         self.edges: list[tuple[str, str]] = []
@@ -103,7 +103,7 @@ class _CountedNetwork:
                 self.nodes[source] = _unknown_source(source, place)
                 self.counts[source] = NodeCounts(spikes=self._zeros, comparisons=self._zeros)
         self.nodes[place.name] = node_of(place)
-        self.counts[place.name] = _counts_of(place, self._watch.sizes)
+        self.counts[place.name] = _counts_of(place, self._watch.n_samples)
 
     def add_reads(self, place: ModulePlace) -> None:
         """What a place has taken from its sources; also what those give that did not count it."""
@@ -111,7 +111,7 @@ class _CountedNetwork:
             if place.fan_out is None and source != INPUT:
                 continue
             taken = amounts.nonzero if place.takes_values else amounts.spikes
-            read, found = taken.all(self._watch.sizes), self.counts[source]
+            read, found = taken.all(self._watch.n_samples), self.counts[source]
             reads = read if found.reads is None else found.reads + read
             found = replace(found, reads=reads)
             if not isinstance(self.nodes[source], Threshold | Neurons | Pooling):
@@ -127,7 +127,7 @@ class _CountedNetwork:
         nodes = self.nodes | {OUTPUT: Output(OUTPUT, last.out_shape, last.out_shape)}
         if self.counts[INPUT].spikes is None:  # it gives values, or nothing has read it
             self.counts[INPUT] = replace(self.counts[INPUT], spikes=self._zeros)
-        made_steps = self._watch.places[last.name].steps.all(self._watch.sizes)
+        made_steps = self._watch.places[last.name].steps.all(self._watch.n_samples)
         return Activity(
             network=ImportedGraph(nodes, (*self.edges, (last.name, OUTPUT))),
             time_window=steps or int(made_steps.max()),
@@ -135,14 +135,14 @@ class _CountedNetwork:
         )
 
 
-def _counts_of(place: ModulePlace, sizes: list[int]) -> NodeCounts:
+def _counts_of(place: ModulePlace, n_samples: int) -> NodeCounts:
     """What was counted at a place, [N] each."""
     module = place.module
     if place.population is not None:
-        return _counts_of_neurons(place, place.population, sizes)
-    units = place.steps.all(sizes) * place.n_out
+        return _counts_of_neurons(place, place.population, n_samples)
+    units = place.steps.all(n_samples) * place.n_out
     reached = place.reached.nonzero if place.takes_values else place.reached.spikes
-    entered, values = reached.all(sizes), place.given.nonzero.all(sizes)
+    entered, values = reached.all(n_samples), place.given.nonzero.all(n_samples)
     if isinstance(module, WEIGHTED):
         biases = units if place.has_bias else None
         if place.takes_values:
@@ -151,12 +151,12 @@ def _counts_of(place: ModulePlace, sizes: list[int]) -> NodeCounts:
     if isinstance(module, MAXIMA):
         if place.gives_values:
             return NodeCounts(values=values, comparisons=entered)
-        spikes = place.given.spikes.all(sizes)
+        spikes = place.given.spikes.all(n_samples)
         return NodeCounts(spikes=spikes, comparisons=units, additions=entered)
     if isinstance(module, POOLING):
         found = NodeCounts(additions=entered, comparisons=0 * units)
         if not place.gives_values:
-            return replace(found, spikes=place.given.spikes.all(sizes))
+            return replace(found, spikes=place.given.spikes.all(n_samples))
         divided = None if isinstance(module, SUMS) else values
         return replace(found, values=values, multiplications=divided)
     if isinstance(module, NORMS):
@@ -164,14 +164,14 @@ def _counts_of(place: ModulePlace, sizes: list[int]) -> NodeCounts:
     return NodeCounts(values=values, comparisons=units)
 
 
-def _counts_of_neurons(place: ModulePlace, population: Population, sizes: list[int]) -> NodeCounts:
-    steps, values = place.steps.all(sizes), place.given.nonzero.all(sizes)
+def _counts_of_neurons(place: ModulePlace, population: Population, n_samples: int) -> NodeCounts:
+    steps, values = place.steps.all(n_samples), place.given.nonzero.all(n_samples)
     updates, leaks = steps * place.n_out, steps * population.leaks(place.n_out)
     found = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
     if place.gives_values:
         found = replace(found, values=values)
     else:
-        found = replace(found, spikes=place.given.spikes.all(sizes))
+        found = replace(found, spikes=place.given.spikes.all(n_samples))
     if not population.fires:
         return found
     return replace(found, active=values, resets=values * population.resets, comparisons=updates)

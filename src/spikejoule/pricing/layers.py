@@ -54,8 +54,6 @@ RESCALING = {
     "fake_quantize_per_tensor_affine",
 }  # fmt: skip
 """Functions that rescale, round and clip numbers; by one number, or they are weights."""
-WRITING = {"__setitem__", "copy_", "fill_", "zero_"}
-"""Those of them by which a module changes what it was given."""
 
 
 def unit_dimensions(module: nn.Module) -> int:

@@ -9,7 +9,7 @@ own device, in evaluation or in training.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any
@@ -24,23 +24,14 @@ from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.energy.analysis import analyse
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_graph import counted_inputs
-from spikejoule.energy.notes import NoteKind, fact, sentence
+from spikejoule.energy.notes import fact, sentence
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.pricing.conventional import Baseline, BaselineRun
 from spikejoule.pricing.counted import activity_of
-from spikejoule.pricing.known import Known
-from spikejoule.pricing.neurons import Describe, Population
+from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.report import Report
-from spikejoule.pricing.running import (
-    Answer,
-    Loop,
-    Run,
-    SampleBatch,
-    TimeAxis,
-    batches_of,
-    checked,
-)
+from spikejoule.pricing.running import Answer, Loop, Run, TimeAxis, batches_of, checked
 
 Conventional = nn.Module | InstanceOf[Baseline]
 _packaged_profiles = cache(load_profiles)
@@ -100,7 +91,9 @@ def price(
     networks = against if isinstance(against, Sequence) else [against]
     baseline_runs = [BaselineRun(network) for network in networks]
     loaded_labels = []
-    for batch in _with_bar(loader, time_axis, batch_size, progress):
+    total = len(loader) if isinstance(loader, Sized) and not hasattr(loader, "shape") else None
+    batches = batches_of(loader, time_axis, batch_size)
+    for batch in tqdm(batches, total=total, unit="batch", disable=not progress):
         run.take(batch.samples)
         for baseline_run in baseline_runs:
             baseline_run.take(batch.samples, time_axis)
@@ -110,7 +103,8 @@ def price(
 
     # What was counted, and how well they answer.
     activity = activity_of(run.watch, run.steps)
-    n_classes = run.n_classes or activity.network.output.n_out
+    scores = run.all_scores
+    n_classes = activity.network.output.n_out if scores is None else scores.shape[1]
     if labels is None and loaded_labels:
         labels = np.concatenate(loaded_labels)
     baselines: list[BaselineCounts] = []
@@ -142,31 +136,10 @@ def price(
         # Of the caller, before what checks the arguments.
         warnings.warn(sentence(note, with_label=False), stacklevel=5)
 
-    # Price it.
-    arithmetic = arithmetic_profile(profiles)
-    return Report(
-        analyse(inputs, profiles, headline, arithmetic, BootstrapSettings()),
-        activity,
-        run.answers(),
-        not_counted=tuple(not_counted),
-        notes=tuple(
-            sentence(note, with_label=False)
-            for note in inputs.cautions
-            if note.kind is not NoteKind.NOT_COUNTED
-        ),
-        own_not_counted=tuple(run.not_counted),
-        scores=run.all_scores,
+    analysis = analyse(
+        inputs, profiles, headline, arithmetic_profile(profiles), BootstrapSettings()
     )
-
-
-def _with_bar(
-    loader: Any, time_axis: TimeAxis, batch_size: int, progress: bool
-) -> Iterator[SampleBatch]:
-    """The batches of a loader, behind a bar; a tensor of all samples says no number of batches."""
-    is_tensor = hasattr(loader, "shape")
-    total = len(loader) if hasattr(loader, "__len__") and not is_tensor else None
-    batches = batches_of(loader, time_axis, batch_size)
-    return iter(tqdm(batches, total=total, unit="batch", disable=not progress))
+    return Report(analysis, activity, run.answers(), tuple(run.not_counted), scores)
 
 
 def _check_counted(run: Run) -> None:

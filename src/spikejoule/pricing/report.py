@@ -15,6 +15,7 @@ from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
 from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import energy_words, joules
+from spikejoule.energy.notes import NoteKind, sentence
 from spikejoule.energy.terms import in_words
 from spikejoule.report.page import PageContent, energy_page
 
@@ -28,19 +29,29 @@ class Report:
         activity: what was counted, of each sample.
         predictions: the class of each sample, [N], -1 where none or several have the most spikes;
             None where the model gives no scores.
-        not_counted: modules that ran and are not known.
-        own_not_counted: those of them in the model itself, not in a network to compare with.
-        notes: what else a reader should know, a sentence each.
+        own_not_counted: what of `not_counted` is in the model, not in a network to compare with.
         scores: from which the classes follow, float64 [N, classes]; None where there are none.
     """
 
     analysis: EnergyAnalysis
     activity: Activity
-    predictions: NDArray[np.int64] | None = None
-    not_counted: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    own_not_counted: tuple[str, ...] = ()
-    scores: NDArray[np.float64] | None = None
+    predictions: NDArray[np.int64] | None
+    own_not_counted: tuple[str, ...]
+    scores: NDArray[np.float64] | None
+
+    @property
+    def not_counted(self) -> tuple[str, ...]:
+        """Modules and functions that ran and are not known."""
+        return self.analysis.inputs.not_counted
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else a reader should know, a sentence each."""
+        return tuple(
+            sentence(note, with_label=False)
+            for note in self.analysis.inputs.cautions
+            if note.kind is not NoteKind.NOT_COUNTED
+        )
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -51,25 +62,36 @@ class Report:
     def rows(self) -> list[tuple[str, str]]:
         """What is printed, label and value."""
         inputs = self.analysis.inputs
-        proxies, macs = inputs.proxies, inputs.value_macs_per_inference
+        proxies = inputs.proxies
+        macs = inputs.value_macs_per_inference
         rows = [("verdict", line) for line in self.verdict]
-        rows.append(("energy per inference", self._energy))
+        total = self.analysis.total()
+        in_joules = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
+        headline = f"{energy_words(total)} under {self.analysis.chosen.id} ({in_joules})"
+        rows.append(("energy per inference", headline))
         for prices in self.analysis.shown[1:]:
             total = self.analysis.total(profile=prices.id)
             rows.append(("arithmetic only", f"{energy_words(total)} under {prices.id}"))
+        title = "" if inputs.title == "samples" else f" of {inputs.title}"
+        accuracy = "accuracy not known"
+        if inputs.accuracy is not None:
+            accuracy = f"{inputs.accuracy.test_percent:.2f} % correct"
+        layers = inputs.network.layer_names[1:]
+        spikes = sum(float(self.activity.spikes_of(name).mean()) for name in layers)
         return [
             *rows,
             ("network", f"{inputs.network.sizes}, {inputs.operations.time_window} steps"),
-            ("samples", self._samples),
+            ("samples", f"{inputs.n_images:,}{title}, {accuracy}"),
             (
                 "synaptic events",
                 f"{proxies.synaptic_events_per_inference:,.1f} of "
                 f"{proxies.dense_operations_per_inference:,}",
             ),
             ("products of values", f"{macs:,.1f}" if macs else "none"),
-            ("spikes of neurons", self._spikes),
+            ("spikes of neurons", f"{spikes:,.1f} in {self.activity.updates.mean():,.0f} updates"),
             ("most of it", self._largest),
             ("not counted", ", ".join(self.not_counted) or "none"),
+            *(("note", note) for note in self.notes),
         ]
 
     @property
@@ -77,27 +99,6 @@ class Report:
         """Who needs less at the accuracy that both reach, or why that cannot be said; nothing
         without a network to compare with."""
         return self.analysis.answer[:1] if self.analysis.inputs.baselines else ()
-
-    @property
-    def _energy(self) -> str:
-        total = self.analysis.total()
-        in_joules = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
-        return f"{energy_words(total)} under {self.analysis.chosen.id} ({in_joules})"
-
-    @property
-    def _samples(self) -> str:
-        inputs = self.analysis.inputs
-        title = "" if inputs.title == "samples" else f" of {inputs.title}"
-        accuracy = "accuracy not known"
-        if inputs.accuracy is not None:
-            accuracy = f"{inputs.accuracy.test_percent:.2f} % correct"
-        return f"{inputs.n_images:,}{title}, {accuracy}"
-
-    @property
-    def _spikes(self) -> str:
-        layers = self.analysis.inputs.network.layer_names[1:]
-        spikes = sum(float(self.activity.spikes_of(name).mean()) for name in layers)
-        return f"{spikes:,.1f} in {self.activity.updates.mean():,.0f} updates"
 
     @property
     def _largest(self) -> str:
@@ -111,13 +112,13 @@ class Report:
         return "; ".join(parts) or "nothing is priced"
 
     def __str__(self) -> str:
-        rows = [*self.rows, *(("note", note) for note in self.notes)]
-        return "\n".join(f"{label:<22}{value}" for label, value in rows)
+        return "\n".join(f"{label:<22}{value}" for label, value in self.rows)
 
     def _repr_html_(self) -> str:
-        rows = [*self.rows, *(("note", note) for note in self.notes)]
-        cells = [f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>"
-                 for label, value in rows]  # fmt: skip
+        cells = [
+            f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>"
+            for label, value in self.rows
+        ]
         return f"<table>{''.join(cells)}</table>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -147,8 +148,6 @@ class Report:
         name = profile or self.analysis.chosen.id
         if name not in (known.id for known in self.analysis.ledger.profiles):
             raise ParameterError(f"profile: {name!r} is not a profile")
-        if isinstance(budget_nj, bool) or not isinstance(budget_nj, float | int):
-            raise ParameterError(f"budget_nj is {budget_nj!r}; allowed: a number of nJ")
         if self.own_not_counted and not accept_uncounted:
             raise LimitError(
                 "the budget cannot be checked: part of the model was not counted "

@@ -25,8 +25,8 @@ from spikejoule.core.errors import DataError, ParameterError, first_problem, in_
 from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
-from spikejoule.pricing.known import Known
 from spikejoule.pricing.layers import NORMS, WEIGHTED
+from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.tensors import first_tensor, unclear
 from spikejoule.pricing.watching import INPUT, Watch
 
@@ -118,7 +118,6 @@ class Run:
         steps: of the samples; 0 where the model makes them itself.
         scores: of each batch, float64 [B, classes], of those that were scores of classes.
         has_scores: whether all that the model gave were scores of classes.
-        n_classes: of these.
     """
 
     def __init__(
@@ -137,7 +136,6 @@ class Run:
         self.steps = 0
         self.scores: list[NDArray[np.float64]] = []
         self.has_scores = True
-        self.n_classes = 0
         self._time_axis = None if time_axis == "none" else time_axis
         self._axis_of_samples = _axis_of_samples(time_axis)
         self._axis_to_sum = self._time_axis
@@ -176,7 +174,7 @@ class Run:
             return x.to(self._device)
         return x.to(self._device, self._dtype)
 
-    def _scores(self, x: Tensor) -> Any:
+    def _scores(self, x: Tensor) -> Tensor:
         """What the model gives, summed over time."""
         if self.loop == "model":
             return self._all_steps(x)
@@ -202,15 +200,14 @@ class Run:
             self.loop = "model"
         return scores
 
-    def _keep(self, scores: Any, n_samples: int) -> None:
+    def _keep(self, scores: Tensor, n_samples: int) -> None:
         """Keep the scores of each sample, if there are scores of classes."""
-        if scores is None or scores.ndim != 2 or len(scores) != n_samples or scores.shape[1] < 2:
+        if scores.ndim == 2 and len(scores) == n_samples and scores.shape[1] > 1:
+            self.scores.append(scores.detach().cpu().double().numpy())
+        else:
             self.has_scores = False
-            return
-        self.scores.append(scores.detach().cpu().double().numpy())
-        self.n_classes = scores.shape[1]
 
-    def _all_steps(self, x: Tensor) -> Tensor | None:
+    def _all_steps(self, x: Tensor) -> Tensor:
         """The model takes all steps at once."""
         n_samples = self._n_samples(x)
         self.known.reset(self.model)
@@ -228,12 +225,12 @@ class Run:
             raise unclear(scores, n_samples)
         return scores.float().sum(dim=self._axis_to_sum or 0)
 
-    def _step_by_step(self, x: Tensor) -> Tensor | None:
+    def _step_by_step(self, x: Tensor) -> Tensor:
         """The model takes one step after the other."""
         assert self._time_axis is not None
         self.known.reset(self.model)
-        carries = any(simulator.carries_state for simulator in self.known.simulators)
-        total: Tensor | None = None
+        carries = any(simulator.carries_state for simulator in self.known.simulators.values())
+        total = torch.zeros(())
         state: Any = None
         with self.watch.batch(self._n_samples(x), 1, None):
             for step in x.unbind(dim=self._time_axis):
@@ -242,7 +239,7 @@ class Run:
                 else:
                     given = self.model(step)
                 scores = first_tensor(given) if self.answer is None else self.answer(given)
-                total = scores.float() if total is None else total + scores
+                total = total + scores.float()
         return total
 
     @property
@@ -257,12 +254,6 @@ class Run:
         places = [*self.watch.places.values()]
         firing = [place for place in places if place.fires]
         sentences = []
-        nearly = ", ".join(place.name for place in places if place.gives_nearly)
-        if nearly:
-            sentences.append(
-                f"{nearly} gives numbers that are almost whole, which are counted as values: round "
-                "them if they are spikes."
-            )
         if self.model.training:
             whose = f"{self.called} ({type(self.model).__name__})"
             sentences.append(
@@ -274,15 +265,21 @@ class Run:
                 "Some neurons work in one step: if the samples have an axis of time, time_axis has "
                 "to say which."
             )
-        readers = [one for one in places if INPUT in one.sources and not one.takes_values]
-        peak = max((place.peak for place in readers), default=0.0)
+        peaks = [
+            place.peak for place in places if INPUT in place.sources and not place.takes_values
+        ]
+        peak = max(peaks, default=0.0)
         if firing and peak > 1:
             sentences.append(
                 f"The input holds whole numbers up to {peak:g}, which are counted as so many "
                 "spikes."
             )
-        own = [one.module for one in firing if isinstance(one.module, tuple(self.known.own))]
-        kept = {type(one).__name__ for one in own if not callable(getattr(one, "reset", None))}
+        own = [place.module for place in firing if isinstance(place.module, tuple(self.known.own))]
+        kept = {
+            type(neurons).__name__
+            for neurons in own
+            if not callable(getattr(neurons, "reset", None))
+        }
         if kept and self.loop == "price" and len(self.watch.sizes) > 1:
             sentences.append(
                 f"{', '.join(kept)} has no reset(): what it holds is taken over from one batch to "
@@ -307,16 +304,16 @@ class Run:
 
 @contextmanager
 def _norms_unchanged(model: nn.Module) -> Iterator[None]:
-    """What norms in training measure of a batch is forgotten."""
-    buffers = [
-        buffer
+    """Norms in training normalise a batch by itself, and remember nothing of it."""
+    norms = [
+        module
         for module in model.modules()
-        if isinstance(module, NORMS)
-        for buffer in module.buffers()
+        if isinstance(module, NORMS) and module.track_running_stats
     ]
-    before = [buffer.clone() for buffer in buffers]
+    for norm in norms:
+        norm.track_running_stats = False
     try:
         yield
     finally:
-        for buffer, values in zip(buffers, before, strict=True):
-            buffer.copy_(values)
+        for norm in norms:
+            norm.track_running_stats = True

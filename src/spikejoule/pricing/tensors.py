@@ -6,7 +6,6 @@ samples joined to one axis, [T B, ...].
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
 import torch
@@ -17,13 +16,6 @@ from spikejoule.pricing.neurons import FLAT
 
 MAX_EXACT_FLOAT32: Final = 2**24
 """Below it float32 adds up whole numbers exactly."""
-
-
-class Order(Enum):
-    """The order of the axes of time and samples; its value is the axis of time."""
-
-    TIME_FIRST = 0
-    SAMPLES_FIRST = 1
 
 
 @dataclass(frozen=True)
@@ -42,11 +34,6 @@ class ModuleLayout:
     is_any: bool = False
 
     @property
-    def order(self) -> Order | None:
-        """The order that the module itself demands."""
-        return Order(self.time) if isinstance(self.time, int) else None
-
-    @property
     def may_be_joined(self) -> bool:
         """Whether a first axis may be that of steps and samples together."""
         return self.unit_axes is not None or self.is_any or self.time == FLAT
@@ -61,13 +48,14 @@ class BatchLayout:
     Attributes:
         n_samples: B.
         n_steps: T of whole tensors; 0 where the model makes the steps itself.
-        order: of the model's tensors, where a module does not demand one.
+        time_axis: of the model's tensors, 0 or 1, where a module does not demand one.
         is_order_known: whether tensors with as many samples as steps are unambiguous.
     """
 
     def __init__(self, is_time_second: bool) -> None:
-        self.n_samples, self.n_steps = 0, 0
-        self.order = Order(int(is_time_second))
+        self.n_samples = 0
+        self.n_steps = 0
+        self.time_axis = int(is_time_second)
         self.is_order_known = is_time_second
 
     def begin(self, n_samples: int, n_steps: int | None, time_axis: int | None) -> None:
@@ -75,7 +63,7 @@ class BatchLayout:
         self.n_samples = n_samples
         self.n_steps = n_steps or 0
         if time_axis is not None:
-            self.order = Order(time_axis)
+            self.time_axis = time_axis
             self.is_order_known = True
 
     def by_step(self, x: Tensor, module: ModuleLayout) -> Tensor:
@@ -84,21 +72,22 @@ class BatchLayout:
         Raises:
             DataError: no axis has as many entries as there are samples, or two may be theirs.
         """
+        time_axis = module.time if isinstance(module.time, int) else self.time_axis
         n_leading = self._leading_axes(x, module)
         if n_leading == 0:
             x = x[None]
             n_leading = 1
-        order = module.order or self.order
         if n_leading == 1 and module.may_be_joined and self._is_joined(x):
-            x = self._taken_apart(x, order)
+            n_steps = x.shape[0] // self.n_samples
+            both = (self.n_samples, n_steps) if time_axis == 1 else (n_steps, self.n_samples)
+            x = x.reshape(*both, *x.shape[1:])
             n_leading = 2
         if n_leading >= 2:
             # Without a known number of steps any second axis could be that of time.
-            other = Order(1 - order.value)
-            for tried in (order, other) if self.n_steps else (order,):
-                if self._is_in(tried, x):
+            for tried in (time_axis, 1 - time_axis) if self.n_steps else (time_axis,):
+                if self._is_time(tried, x):
                     self._check_clear(x, module)
-                    return x if tried is Order.TIME_FIRST else x.transpose(0, 1)
+                    return x.movedim(tried, 0)
         if x.shape[0] == self.n_samples:
             return x[None]
         steps = f" (of {self.n_steps} steps)" if self.n_steps else ""
@@ -114,31 +103,24 @@ class BatchLayout:
         if module.is_any:
             is_second = x.shape[0] != self.n_samples and x.shape[1:2] == (self.n_samples,)
             return 2 if is_second else 1
-        return 1 if module.order is None else 2
+        return 2 if isinstance(module.time, int) else 1
 
     def _is_joined(self, x: Tensor) -> bool:
         """Whether the first axis has a multiple of the samples, as many as there are steps."""
         n_steps, rest = divmod(x.shape[0], self.n_samples)
         return rest == 0 and n_steps != 1 and self.n_steps in (0, n_steps)
 
-    def _taken_apart(self, x: Tensor, order: Order) -> Tensor:
-        """The first axis as two, of steps and samples."""
-        n_steps = x.shape[0] // self.n_samples
-        if order is Order.TIME_FIRST:
-            return x.reshape(n_steps, self.n_samples, *x.shape[1:])
-        return x.reshape(self.n_samples, n_steps, *x.shape[1:])
-
-    def _is_in(self, order: Order, x: Tensor) -> bool:
-        """Whether the first two axes are of steps and samples, in an order."""
-        n_steps, n_samples = x.shape[order.value], x.shape[1 - order.value]
-        return n_samples == self.n_samples and self.n_steps in (0, n_steps)
+    def _is_time(self, axis: int, x: Tensor) -> bool:
+        """Whether this one of the first two axes may be time, and the other one the samples."""
+        return x.shape[1 - axis] == self.n_samples and self.n_steps in (0, x.shape[axis])
 
     def _check_clear(self, x: Tensor, module: ModuleLayout) -> None:
-        is_clear = self.n_steps or module.order is not None or x.shape[0] != x.shape[1]
-        if not (is_clear or self.is_order_known):
+        if self.n_steps:
+            return
+        demands_order = isinstance(module.time, int)
+        if not (demands_order or self.is_order_known) and x.shape[0] == x.shape[1]:
             raise unclear(x, self.n_samples)
-        if not self.n_steps:
-            self.is_order_known = True
+        self.is_order_known = True
 
 
 def unclear(x: Tensor, n_samples: int) -> DataError:
@@ -184,14 +166,12 @@ class TensorContents:
         nonzero: units that give something, whole numbers [B].
         peak: the most that one gives.
         is_whole: whether all are whole numbers.
-        is_nearly_whole: whether they are not, but closer to whole numbers than 1 in 1,000.
     """
 
     spikes: Tensor
     nonzero: Tensor
     peak: float = 1.0
     is_whole: bool = True
-    is_nearly_whole: bool = False
 
     @property
     def is_binary(self) -> bool:
@@ -199,57 +179,32 @@ class TensorContents:
         return self.is_whole and self.spikes is self.nonzero
 
 
-class Scanner:
-    """Looks at what tensors hold, in memory that it reuses from call to call."""
+def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
+    """What a tensor [T, B, units...] holds; of values, only how many are not zero."""
+    flat = by_step.flatten(2)
+    if flat.dtype not in (torch.float32, torch.float64):
+        flat = flat.float()
+    # x - x x is 0 for 0 and 1 only, in floating point, too.
+    is_binary = not are_values and _is_zero(torch.addcmul(flat, flat, flat, value=-1))
+    marks = flat if is_binary else nonzero_marks(flat)
+    is_small = marks.shape[0] * marks.shape[2] < MAX_EXACT_FLOAT32
+    nonzero = marks.sum(dim=(0, 2), dtype=torch.float32 if is_small else torch.float64)
+    if is_binary or are_values:
+        return TensorContents(nonzero, nonzero, is_whole=is_binary)
+    sizes = flat.abs()
+    peak = float(sizes.max())
+    if _is_zero(torch.frac(flat)):
+        return TensorContents(sizes.sum(dim=(0, 2), dtype=torch.float64), nonzero, peak)
+    return TensorContents(nonzero, nonzero, peak, is_whole=False)
 
-    def __init__(self) -> None:
-        self._scratch: dict[tuple[torch.device, torch.dtype, bool], Tensor] = {}
 
-    def contents(self, by_step: Tensor, are_values: bool = False) -> TensorContents:
-        """What a tensor [T, B, units...] holds; of values, only how many are not zero."""
-        flat = by_step.flatten(2)
-        if flat.dtype not in (torch.float32, torch.float64):
-            flat = flat.float()
-        is_binary = not are_values and self._is_binary(flat)
-        marks = flat if is_binary else self.marks(flat)
-        is_small = marks.shape[0] * marks.shape[2] < MAX_EXACT_FLOAT32
-        nonzero = marks.sum(dim=(0, 2), dtype=torch.float32 if is_small else torch.float64)
-        if is_binary or are_values:
-            return TensorContents(nonzero, nonzero, is_whole=is_binary)
-        sizes = flat.abs()
-        peak = float(sizes.max())
-        if _is_zero(torch.frac(flat, out=marks)):
-            return TensorContents(sizes.sum(dim=(0, 2), dtype=torch.float64), nonzero, peak)
-        distance = torch.sub(flat, flat.round(), out=marks).abs_().max()
-        is_near = bool(distance < 1e-3)
-        return TensorContents(nonzero, nonzero, peak, is_whole=False, is_nearly_whole=is_near)
-
-    def marks(self, flat: Tensor) -> Tensor:
-        """1 where something is not zero, in the floating point type of the tensor: comparisons that
-        give bool take torch fifty times longer."""
-        return torch.ne(flat, 0, out=self._memory(flat))
-
-    def _is_binary(self, flat: Tensor) -> bool:
-        # x - x x is 0 for 0 and 1 only, in floating point, too.
-        return _is_zero(torch.addcmul(flat, flat, flat, value=-1, out=self._memory(flat)))
-
-    def _memory(self, flat: Tensor) -> Tensor:
-        """Memory of the shape of a tensor, which the next call overwrites."""
-        key = flat.device, flat.dtype, torch.is_inference_mode_enabled()
-        if key not in self._scratch:
-            self._scratch[key] = torch.empty_like(flat)
-        return self._scratch[key].resize_(flat.shape)
+def nonzero_marks(flat: Tensor) -> Tensor:
+    """1 where something is not zero, in the floating point type of the tensor: comparisons that
+    give bool take torch fifty times longer."""
+    return torch.ne(flat, 0, out=torch.empty_like(flat))
 
 
 def _is_zero(flat: Tensor) -> bool:
     """Whether all is zero; `any` takes much longer."""
     low, high = torch.aminmax(flat)
     return low.item() == 0 and high.item() == 0
-
-
-def view_key(x: Tensor) -> tuple[Any, ...]:
-    """Equal for two views of one memory that hold the same numbers; of inference tensors, which do
-    not say whether they have changed, never."""
-    version = object() if x.is_inference() else x._version
-    view = x.numel() if x.is_contiguous() else (x.shape, x.stride())
-    return x.storage_offset(), view, version

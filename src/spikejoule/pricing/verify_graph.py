@@ -26,9 +26,8 @@ from spikejoule.nir.conventions import ALLOWED, Conventions, conventions_of, dyn
 from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import LayerComparison, Verification
-from spikejoule.pricing.known import Known
 from spikejoule.pricing.layers import WEIGHTED
-from spikejoule.pricing.neurons import Describe, Population
+from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.running import Loop, Run, TimeAxis, batches_of, checked
 from spikejoule.pricing.watching import ModulePlace, Watch
 

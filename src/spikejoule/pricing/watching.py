@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Final
-from weakref import WeakKeyDictionary, WeakSet
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from spikejoule.network.layers import Shape
-from spikejoule.pricing.known import PACKAGES, Known
 from spikejoule.pricing.layers import (
     COUNTED,
     DROPOUT,
@@ -34,21 +33,20 @@ from spikejoule.pricing.layers import (
     RESCALING,
     UNNAMED,
     WEIGHTED,
-    WRITING,
     fan_out,
     unit_dimensions,
 )
-from spikejoule.pricing.neurons import Population
+from spikejoule.pricing.neurons import PACKAGES, Known, Population
 from spikejoule.pricing.tensors import (
     ANY_LAYOUT,
     MAX_EXACT_FLOAT32,
     BatchLayout,
     ModuleLayout,
-    Scanner,
     TensorContents,
+    contents_of,
     find_tensor,
     first_tensor,
-    view_key,
+    nonzero_marks,
 )
 
 INPUT: Final = "input"
@@ -60,30 +58,29 @@ class SampleSums:
 
     def __init__(self) -> None:
         self._calls: list[Tensor] = []
-        self._batches: dict[int, NDArray[np.int64]] = {}
+        self._batches: list[NDArray[np.int64]] = []
 
     def add(self, amounts: Tensor) -> None:
         """Count whole numbers of each sample, [B], or one of all."""
         self._calls.append(amounts)
 
-    def end_batch(self, number: int, n_samples: int) -> None:
-        """Keep the sums of a batch, whose number counts from 0."""
+    def end_batch(self, n_samples: int) -> None:
+        """Keep the sums of a batch; zeros where nothing was counted."""
+        total = torch.zeros(1, dtype=torch.int64)
         if self._calls:
             total = torch.stack(self._calls).to(torch.int64).sum(dim=0).cpu()
-            self._batches[number] = total.expand(n_samples).numpy()
-            self._calls = []
+        self._batches.append(total.expand(n_samples).numpy())
+        self._calls = []
 
-    def of_batch(self, number: int) -> NDArray[np.int64]:
-        """Of a batch, [B]; empty where nothing was counted."""
-        return self._batches.get(number, np.zeros(0, np.int64))
+    @property
+    def last_batch(self) -> NDArray[np.int64]:
+        """Of the samples of the last batch, [B]."""
+        return self._batches[-1]
 
-    def all(self, sizes: list[int]) -> NDArray[np.int64]:
-        """Of all samples of batches of these sizes, [N]; zeros where nothing was counted."""
-        parts = [
-            self._batches.get(number, np.zeros(n_samples, np.int64))
-            for number, n_samples in enumerate(sizes)
-        ]
-        return np.concatenate(parts)
+    def all(self, n_samples: int) -> NDArray[np.int64]:
+        """Of all samples, [N]; zeros before the first batch that met this place."""
+        counted = np.concatenate(self._batches)
+        return np.pad(counted, (n_samples - counted.size, 0))
 
 
 class Amounts:
@@ -121,7 +118,6 @@ class ModulePlace:
         given: what its own units give.
         takes_values: whether it has met a number that is no spike.
         gives_values: whether it has given one.
-        gives_nearly: whether it is a neuron whose spikes are almost whole numbers.
         peak: the most that a unit has given it.
     """
 
@@ -131,18 +127,17 @@ class ModulePlace:
     out_shape: Shape
     fan_out: NDArray[np.int64] | None
     population: Population | None
-    has_bias: bool
     steps: SampleSums = field(default_factory=SampleSums)
     sources: dict[str, Amounts] = field(default_factory=dict)
     reached: Amounts = field(default_factory=Amounts)
     given: Amounts = field(default_factory=Amounts)
     takes_values: bool = False
     gives_values: bool = False
-    gives_nearly: bool = False
     peak: float = 0.0
 
     def __post_init__(self) -> None:
-        """What each unit that enters reaches, if all reach as many; else 0."""
+        self.has_bias = isinstance(self.module, WEIGHTED) and self.module.bias is not None
+        # What each unit that enters reaches, if all reach as many; else 0.
         self._reached_by_each = 0
         if self.fan_out is not None and np.ptp(self.fan_out) == 0:
             self._reached_by_each = int(self.fan_out[0])
@@ -165,7 +160,7 @@ class ModulePlace:
             yield amounts.spikes
             yield amounts.nonzero
 
-    def count_reached(self, contents: TensorContents, by_step: Tensor, scanner: Scanner) -> None:
+    def count_reached(self, contents: TensorContents, by_step: Tensor) -> None:
         """Count what enters [T, B, units...], each unit times its fan-out."""
         if self._reached_by_each:
             self.reached.add(
@@ -174,7 +169,7 @@ class ModulePlace:
             )
             return
         flat = by_step.flatten(2)
-        marks = flat if contents.is_binary else scanner.marks(flat)
+        marks = flat if contents.is_binary else nonzero_marks(flat)
         spikes = nonzero = self._weighted(marks, 1)
         if contents.is_whole and not contents.is_binary:
             spikes = self._weighted(flat.abs(), contents.peak)
@@ -207,7 +202,6 @@ class Part:
         role: None where nothing is done: of containers, and inside neurons.
         layout: of its tensors.
         population: of neurons.
-        own_weights: that neurons hold, as layers, by ``input`` or ``recurrent``.
     """
 
     module: nn.Module
@@ -215,7 +209,6 @@ class Part:
     role: Role | None
     layout: ModuleLayout
     population: Population | None
-    own_weights: dict[str, Any]
 
     @property
     def words(self) -> str:
@@ -244,9 +237,11 @@ class ModelParts:
         }
         self.unknown: dict[str, str] = {}
         self.is_compiled = any(type(one).__name__ == "OptimizedModule" for one in self._names)
-        own_weights = {module: self._own_weights(module) for module in self._populations}
-        held = {layer for weights in own_weights.values() for layer in weights.values()}
-        held |= {one for population in self._populations.values() for one in population.holds}
+        held = {
+            layer
+            for population in self._populations.values()
+            for layer in (*population.own_layers.values(), *population.holds)
+        }
         self.parts = {
             module: Part(
                 module,
@@ -254,7 +249,6 @@ class ModelParts:
                 self._role(module),
                 self._layout(module),
                 self._populations.get(module),
-                own_weights.get(module, {}),
             )
             for module, name in self._names.items()
             if module not in held
@@ -264,11 +258,6 @@ class ModelParts:
     def is_time_second(self) -> bool:
         """Whether some neurons take [B, T, ...]."""
         return any(population.time == 1 for population in self._populations.values())
-
-    @property
-    def layers(self) -> list[Part]:
-        """Layers with weights."""
-        return [part for part in self.parts.values() if isinstance(part.module, WEIGHTED)]
 
     def _described(self) -> dict[nn.Module, Population]:
         """The populations; those within another one are part of it."""
@@ -285,20 +274,11 @@ class ModelParts:
         }
         return {module: one for module, one in described.items() if module not in within}
 
-    def _own_weights(self, module: nn.Module) -> dict[str, Any]:
-        population = self._populations[module]
-        weights = {"input": population.input, "recurrent": population.recurrent}
-        return {
-            kind: weight if isinstance(weight, nn.Module) else population.as_layer(weight)
-            for kind, weight in weights.items()
-            if weight is not None
-        }
-
     def _layout(self, module: nn.Module) -> ModuleLayout:
         if module in self._populations:
             return ModuleLayout(time=self._populations[module].time)
         if isinstance(module, (*WEIGHTED, *POOLING)):
-            return ModuleLayout(unit_dimensions(module), self._known.time(module))
+            return ModuleLayout(unit_dimensions(module))
         return ANY_LAYOUT
 
     def _role(self, module: nn.Module) -> Role | None:
@@ -346,34 +326,28 @@ class _Functions(TorchFunctionMode):
         unknown: receives the names.
         requantises: whether rescaling by one number is an operation that needs no name.
         running: modules that run, one within the other, in words; "" for one that is counted.
-        known: where it requantises, memory of what modules take, and of what functions make of it
-            that are not named.
+        rescaling: modules in which something was computed that needs no name.
     """
 
     def __init__(self, unknown: dict[str, str], requantises: bool) -> None:
         super().__init__()
         self.unknown, self.requantises = unknown, requantises
         self.running: list[str] = []
-        self.known: WeakSet[Any] = WeakSet()
+        self.rescaling: set[str] = set()
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         keywords = kwargs or {}
         result = function(*args, **keywords)
-        own_name = getattr(function, "__name__", "")
-        writes = bool(self.running) and own_name in WRITING
-        written = find_tensor(args if writes else result)
-        if written is None or "" in self.running:
+        if find_tensor(result) is None or "" in self.running:
             return result
+        name = getattr(function, "__name__", "").strip("_")
         taken = [value for value in (*args, *keywords.values()) if isinstance(value, Tensor)]
-        if not writes and self._needs_no_name(own_name.strip("_"), taken):
-            if self.requantises and any(x.untyped_storage() in self.known for x in taken):
-                self.known.add(written.untyped_storage())
+        if self._needs_no_name(name, taken):
+            self.rescaling.update(self.running)
             return result
-        words = f"{own_name.strip('_')} (a function, and no module)"
-        if self.running:
-            words = self.running[-1]
+        words = self.running[-1] if self.running else f"{name} (a function, and no module)"
         self.unknown.setdefault(words.partition(" (")[0], words)
         return result
 
@@ -386,11 +360,8 @@ class _Functions(TorchFunctionMode):
     def follow(self, module: nn.Module, words: str) -> tuple[RemovableHandle, RemovableHandle]:
         """Hooks by which it is known while a module runs."""
 
-        def enter(_: nn.Module, args: Any) -> None:
+        def enter(*_: Any) -> None:
             self.running.append(words)
-            x = find_tensor(args)
-            if self.requantises and x is not None:
-                self.known.add(x.untyped_storage())
 
         def leave(*_: Any) -> None:
             self.running.pop()
@@ -398,13 +369,11 @@ class _Functions(TorchFunctionMode):
         return module.register_forward_pre_hook(enter), module.register_forward_hook(leave)
 
 
-@dataclass(eq=False)
-class _Trace:
-    """Which place gave a tensor's memory, and what the latest view of it holds."""
+class _Trace(NamedTuple):
+    """Which place gave a tensor's memory, and whether numbers there are values, even if whole."""
 
     source: str
-    key: Any = None
-    contents: TensorContents | None = None
+    are_values: bool = False
 
 
 _UNKNOWN: Final = _Trace("")
@@ -433,7 +402,6 @@ class Watch:
         self._by_shape: dict[tuple[str, Shape], ModulePlace] = {}
         self._traces: WeakKeyDictionary[Any, _Trace] = WeakKeyDictionary()
         self._giving_values: set[str] = set()
-        self._scanner = Scanner()
         self._functions = _Functions(self.unknown, known.requantises)
 
     @contextmanager
@@ -446,8 +414,6 @@ class Watch:
             time_axis: in what the model is given; None where it has none.
         """
         self._layout.begin(n_samples, n_steps, time_axis)
-        for trace in self._traces.values():
-            trace.contents = None  # what torch does not know may have written there
         with ExitStack() as stack:
             if self._model.is_compiled:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -455,7 +421,7 @@ class Watch:
             yield
         for place in self.places.values():
             for sums in place.sums:
-                sums.end_batch(len(self.sizes), n_samples)
+                sums.end_batch(n_samples)
         self.sizes.append(n_samples)
 
     def _hook(self, stack: ExitStack) -> None:
@@ -465,20 +431,23 @@ class Watch:
             Role.PASSING: self._pass_on,
             Role.OTHER: self._name_other,
         }
-        # Functions are looked for in the first batch only, since that takes time; those that
-        # requantise are known by it in every batch.
-        looks_for_functions = self.known.requantises or not self.sizes
-        if looks_for_functions:
+        is_first_batch = not self.sizes
+        if is_first_batch:  # to look for functions takes time
             stack.enter_context(self._functions)
         for part in self._model.parts.values():
             if part.role is None:
                 continue
-            handle = part.module.register_forward_hook(hooks[part.role], with_kwargs=True)
-            stack.callback(handle.remove)
-            if looks_for_functions:
+            handles = [part.module.register_forward_hook(hooks[part.role], with_kwargs=True)]
+            if is_first_batch:
                 words = part.words if part.role is Role.OTHER else ""
-                for handle in self._functions.follow(part.module, words):
-                    stack.callback(handle.remove)
+                handles += self._functions.follow(part.module, words)
+            for handle in handles:
+                stack.callback(handle.remove)
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return sum(self.sizes)
 
     @property
     def not_counted(self) -> list[str]:
@@ -487,18 +456,18 @@ class Watch:
         used: list[Any] = [place.module for place in self.places.values()]
         weights = {id(module.weight) for module in used if isinstance(module, WEIGHTED)}
         words = [*self.unknown.values()]
-        for part in self._model.layers:
+        for part in self._model.parts.values():
             layer: Any = part.module
-            if layer not in used and id(layer.weight) not in weights:
+            is_used = layer in used or not isinstance(layer, WEIGHTED)
+            if not is_used and id(layer.weight) not in weights:
                 words.append(f"{part.name} ({type(layer).__name__}, never called)")
         return words
 
     @property
     def has_taken_one_step(self) -> bool:
         """Whether some neurons have taken only one step in the last batch."""
-        last = len(self.sizes) - 1
         populations = [place for place in self.places.values() if place.population is not None]
-        return any((place.steps.of_batch(last) == 1).any() for place in populations)
+        return any((place.steps.last_batch == 1).any() for place in populations)
 
     def _count(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Count what has entered a module and what it has given; and, of neurons with weights of
@@ -511,59 +480,52 @@ class Watch:
                 before.has_bias = True  # the norm is folded into the weights before it
                 self._trace(out, before.name)
                 return
+        given = self._layout.by_step(out, part.layout)
         takes_units = isinstance(module, (*WEIGHTED, *POOLING))
-        counted = self._layout.by_step(x if takes_units else out, part.layout)
+        taken = self._layout.by_step(x, part.layout) if takes_units else given
+        population = part.population
         place = None
-        if part.population is None or not part.population.is_wiring:
-            place = self._place_of(part, counted.shape[2:], out)
-            place.steps.add(torch.tensor(len(counted)))
-            self._count_entering(place, part, x, counted)
+        if population is None or not population.is_wiring:
+            shapes = taken.shape[2:], given.shape[2:]
+            place = self._place(part.name, module, shapes, population)
+            place.steps.add(torch.tensor(len(taken)))
+            self._count_entering(place, part, x, taken)
             if isinstance(module, WEIGHTED):
                 self._trace(out, place.name)
-            elif takes_units:
-                self._give(place, out, self._layout.by_step(out, part.layout))
             else:
-                self._give(place, out, counted)
-        for kind, layer in part.own_weights.items():
-            given = x if kind == "input" else out
-            entering = self._layout.by_step(given, part.layout)
-            shape: Shape = counted.shape[2:]
+                self._give(place, out, given)
+        own_layers = {} if population is None else population.own_layers
+        for kind, layer in own_layers.items():
+            source = x if kind == "input" else out
+            entering = self._layout.by_step(source, part.layout)
+            shape: Shape = taken.shape[2:]
             if layer.weight.ndim == 2:
                 shape = (*shape[:-1], len(layer.weight))
-            name = f"{part.name}.{kind}"
-            weights = self._place(name, layer, entering.shape[2:], shape, None)
+            weights = self._place(f"{part.name}.{kind}", layer, (entering.shape[2:], shape))
             weights.steps.add(torch.tensor(len(entering)))
-            self._enter(weights, given, entering)
+            self._enter(weights, source, entering)
             if place is not None:
                 place.sources.setdefault(weights.name, Amounts())
 
-    def _count_entering(self, place: ModulePlace, part: Part, x: Tensor, counted: Tensor) -> None:
+    def _count_entering(self, place: ModulePlace, part: Part, x: Tensor, taken: Tensor) -> None:
         """Count what enters a layer or pooling; of other places, where it comes from."""
         source = self._source_of(place, x).source
         if place.fan_out is not None:
-            self._enter(place, x, counted)
-        elif source and "input" not in part.own_weights:
+            self._enter(place, x, taken)
+        elif source and (part.population is None or part.population.input is None):
             place.sources.setdefault(source, Amounts())
             if source == INPUT:
                 self._enter(place, x, self._layout.by_step(x, part.layout))
-
-    def _place_of(self, part: Part, in_shape: Shape, out: Tensor) -> ModulePlace:
-        """The place of a module that takes this shape and has given this tensor."""
-        found = self._by_shape.get((part.name, in_shape))
-        if found is not None:
-            return found
-        out_shape = self._layout.by_step(out, part.layout).shape[2:]
-        return self._place(part.name, part.module, in_shape, out_shape, part.population)
 
     def _place(
         self,
         name: str,
         module: Any,
-        in_shape: Shape,
-        out_shape: Shape,
-        population: Population | None,
+        shapes: tuple[Shape, Shape],
+        population: Population | None = None,
     ) -> ModulePlace:
-        """The place of a module in these shapes; a new one where it has not run in them."""
+        """The place of a module that takes and gives these shapes; a new one if it is the first."""
+        in_shape, out_shape = shapes
         key = name, in_shape
         if key not in self._by_shape:
             n_same = sum(other == name for other, _ in self._by_shape)
@@ -571,14 +533,13 @@ class Watch:
             reached = fan_out(module, in_shape, out_shape, self.known.pruned)
             if reached is None and isinstance(module, POOLING):
                 self.unknown[name] = f"{name} ({type(module).__name__}, as it is set)"
-            has_bias = isinstance(module, WEIGHTED) and module.bias is not None
-            place = ModulePlace(unique, module, in_shape, out_shape, reached, population, has_bias)
+            place = ModulePlace(unique, module, in_shape, out_shape, reached, population)
             self._by_shape[key] = self.places[unique] = place
         return self._by_shape[key]
 
-    def _trace(self, x: Tensor, source: str, contents: TensorContents | None = None) -> _Trace:
-        """Remember who gave a tensor, and what it holds."""
-        trace = _Trace(source, None if contents is None else view_key(x), contents)
+    def _trace(self, x: Tensor, source: str, are_values: bool = False) -> _Trace:
+        """Remember who gave a tensor."""
+        trace = _Trace(source, are_values)
         self._traces[x.untyped_storage()] = trace
         return trace
 
@@ -602,17 +563,14 @@ class Watch:
         source = trace.source
         if source == INPUT and self.input_shape is None:
             self.input_shape = by_step.shape[2:]
-        contents = trace.contents
-        if contents is None or trace.key != view_key(x):
-            are_values = place.takes_values and source in self._giving_values
-            contents = self._scanner.contents(by_step, are_values)
-            trace.key, trace.contents = view_key(x), contents
+        had_values = place.takes_values and source in self._giving_values
+        contents = contents_of(by_step, trace.are_values or had_values)
         if not contents.is_whole:
             place.takes_values = True
             self._giving_values.add(source)
         place.peak = max(place.peak, contents.peak)
         if place.fan_out is not None:
-            place.count_reached(contents, by_step, self._scanner)
+            place.count_reached(contents, by_step)
         place.sources.setdefault(source, Amounts()).add(contents.spikes, contents.nonzero)
 
     def _give(self, place: ModulePlace, out: Tensor, by_step: Tensor) -> None:
@@ -622,11 +580,10 @@ class Watch:
             are_values = place.takes_values
         else:
             are_values = population.graded or not population.fires
-        contents = self._scanner.contents(by_step, are_values)
+        contents = contents_of(by_step, are_values)
         place.gives_values |= not (contents.is_whole or place.fires)
-        place.gives_nearly |= contents.is_nearly_whole and place.fires
         place.given.add(contents.spikes, contents.nonzero)
-        self._trace(out, place.name, contents)
+        self._trace(out, place.name, are_values)
         if self.records and place.fires:
             of_place = self.emitted.setdefault(place.name, {})
             emitted = by_step.flatten(2).transpose(0, 1).float().cpu()
@@ -635,25 +592,21 @@ class Watch:
     def _pass_on(self, module: Any, args: Any, kwargs: Any, out: Any) -> None:
         """What changes no number goes by its source's name. Dropout in training drops some numbers
         and scales the others, so that they are spikes no more."""
-        x = first_tensor((args, kwargs))
-        trace = self._trace_of(x)
+        trace = self._trace_of(first_tensor((args, kwargs)))
         if trace is _UNKNOWN or not isinstance(out, Tensor):
             return
-        if isinstance(module, DROPOUT) and module.training and module.p > 0:
-            by_step = self._layout.by_step(out, ANY_LAYOUT)
-            self._trace(out, trace.source, self._scanner.contents(by_step, are_values=True))
-        elif self._trace_of(out) is _UNKNOWN:
-            is_same_view = trace.key == view_key(x)
-            self._trace(out, trace.source, trace.contents if is_same_view else None)
+        drops = isinstance(module, DROPOUT) and module.training and module.p > 0
+        if drops or self._trace_of(out) is _UNKNOWN:
+            self._trace(out, trace.source, trace.are_values or drops)
 
     def _name_other(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Name what gives something else than it takes; what works in place does so by functions,
         after which it is named."""
+        part = self._model.parts[module]
         x, given = find_tensor((args, kwargs)), find_tensor(out)
-        if given is not None and given.untyped_storage() in self._functions.known:
+        if self.known.requantises and part.words in self._functions.rescaling:
             return
         if x is None or given is None or given.untyped_storage() is not x.untyped_storage():
-            part = self._model.parts[module]
             self.unknown.setdefault(part.name, part.words)
 
 

@@ -36,4 +36,4 @@ def describe(module: Any) -> Population | None:
     )
 
 
-SIMULATOR: Final = Simulator("norse", describe, carries_state=True)
+SIMULATOR: Final = Simulator(describe, carries_state=True)

@@ -42,4 +42,4 @@ def reset(module: Any) -> None:
         module.reset_states()
 
 
-SIMULATOR: Final = Simulator("sinabs", describe, reset)
+SIMULATOR: Final = Simulator(describe, reset)

@@ -59,4 +59,4 @@ def reset(module: Any) -> None:
         module.reset_mem()
 
 
-SIMULATOR: Final = Simulator("snntorch", describe, reset)
+SIMULATOR: Final = Simulator(describe, reset)

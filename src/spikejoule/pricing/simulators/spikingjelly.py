@@ -54,4 +54,4 @@ def time(module: Any) -> int | None:
     return 0 if getattr(module, "step_mode", "s") == "m" else None
 
 
-SIMULATOR: Final = Simulator("spikingjelly", describe, reset, time)
+SIMULATOR: Final = Simulator(describe, reset)
