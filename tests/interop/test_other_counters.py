@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from spikejoule import count_as, price
 from spikejoule.core.errors import ParameterError
 from spikejoule.pricing.neurons import Known
-from tests.interop.networks import CASES, Case, louder
+from tests.interop.networks import Case, made
 from tests.interop.recorded_loop import N
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -44,13 +44,6 @@ def running(case: Case, model: nn.Module, samples: torch.Tensor) -> torch.Tensor
     return found
 
 
-def made(name: str) -> tuple[Case, Any, torch.Tensor]:
-    case = CASES[name]
-    pytest.importorskip(case.simulator, reason="needs the extra interop")
-    torch.manual_seed(1)
-    return case, prepared(louder(case.make())), case.samples()
-
-
 @pytest.mark.parametrize(
     "name",
     ["Leaky subtract delayed", "Leaky graded 2", "RLeaky", "RSynaptic", "currents in time",
@@ -61,7 +54,8 @@ def test_neurobench(name: str) -> None:
     models = pytest.importorskip("neurobench.models", reason="needs the extra interop")
     from neurobench.metrics.workload import SynapticOperations
 
-    case, network, samples = made(f"snntorch: {name}")
+    case, model, samples = made(f"snntorch: {name}")
+    network = prepared(model)
 
     class Steps(nn.Module):
         def __init__(self) -> None:
@@ -71,11 +65,11 @@ def test_neurobench(name: str) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return running(case, network, x)
 
-    model = models.TorchModel(Steps())
-    model.register_hooks()
-    output = model(samples)
-    found = SynapticOperations()(model, output, (samples[0], torch.zeros(N)))
-    model.cleanup_hooks()
+    watched = models.TorchModel(Steps())
+    watched.register_hooks()
+    output = watched(samples)
+    found = SynapticOperations()(watched, output, (samples[0], torch.zeros(N)))
+    watched.cleanup_hooks()
     assert found["Dense"] > 500
     assert ours("neurobench", network, lambda: running(case, network, samples)) == {
         count: round(N * mean) for count, mean in found.items()
@@ -89,7 +83,8 @@ def test_neurobench(name: str) -> None:
 )  # fmt: skip
 @torch.no_grad()
 def test_spikingjelly(name: str) -> None:
-    case, network, samples = made(f"spikingjelly: {name}")
+    case, model, samples = made(f"spikingjelly: {name}")
+    network = prepared(model)
     from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
 
     counter = SynOpCounter()

@@ -1,7 +1,6 @@
 """`spikejoule.price` counts in running models of four simulators what a plain loop over recorded
 activations counts, to the last event."""
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import spikejoule
-from tests.interop.networks import CASES, Case, louder
+from tests.interop.networks import CASES, Case, made
 from tests.interop.recorded_loop import (
     LAYERS,
     Counts,
@@ -85,12 +84,8 @@ def expected(case: Case, recorder: Recorder, neurons: set[str]) -> tuple[Counts,
 
 @pytest.mark.parametrize("name", CASES)
 def test_events_are_those_of_a_plain_loop(name: str) -> None:
-    case = CASES[name]
-    if find_spec(case.simulator) is None:
-        pytest.skip(f"needs the extra interop: without {case.simulator}")
-    torch.manual_seed(sum(map(ord, name)))
-    model = louder(case.make()).to(case.dtype).train(case.training)
-    samples, neurons = case.samples(), neurons_of(model)
+    case, model, samples = made(name)
+    neurons = neurons_of(model)
     settings = {"time_axis": case.time_axis, "loop": "price" if case.training else "auto"}
     torch.manual_seed(1)
     activity = spikejoule.price(model, samples, progress=False, **settings).activity

@@ -111,7 +111,7 @@ class BaselineRun:
         network = _network_of(watch)
         layers = [place for place in watch.places.values() if isinstance(place.module, WEIGHTED)]
         synapses = [0 if layer.fan_out is None else int(layer.fan_out.sum()) for layer in layers]
-        macs = [layer.reached.nonzero.all(watch.n_samples) for layer in layers]
+        macs = [layer.reached.nonzero.of_samples for layer in layers]
         percent = 100 * float((answers == labels).mean())
         name = baseline.name or f"{type(baseline.module).__name__} {network.sizes}"
         if baseline.weight_bits < FLOAT_BITS:
@@ -142,7 +142,7 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     for place in watch.places.values():
         node = _node_of(place)
         nodes.append(node)
-        calls = int(place.steps.all(watch.n_samples).max())
+        calls = int(place.steps.of_samples.max())
         if isinstance(place.module, WEIGHTED):
             if calls > 1:
                 raise ArtifactError(

@@ -21,6 +21,7 @@ from torch import nn
 
 from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.layers import Shape
 from spikejoule.network.nodes import (
     Convolution,
     Dense,
@@ -32,7 +33,7 @@ from spikejoule.network.nodes import (
     Threshold,
     Windows,
 )
-from spikejoule.pricing.layers import MAXIMA, NORMS, POOLING, SUMS, WEIGHTED
+from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.watching import INPUT, OUTPUT, ModulePlace, Watch
 
@@ -43,8 +44,8 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class CountedConnection(Convolution):
-    """Weights whose fan-outs are known: of a convolution, or a part of a matrix."""
+class _Counted:
+    """A node whose fan-outs are counted, not computed: int64 [n_in]."""
 
     fan_outs: Counts
 
@@ -54,14 +55,13 @@ class CountedConnection(Convolution):
 
 
 @dataclass(frozen=True)
-class CountedPooling(Pooling):
-    """Pooling whose windows are known."""
+class CountedConnection(_Counted, Convolution):
+    """Weights of a convolution, or of a part of a matrix."""
 
-    fan_outs: Counts
 
-    def fan_out(self, pruned: bool = False) -> Counts:
-        """Windows of each unit of the input, int64 [n_in]."""
-        return self.fan_outs
+@dataclass(frozen=True)
+class CountedPooling(_Counted, Pooling):
+    """Pooling over any windows."""
 
 
 def activity_of(watch: Watch, steps: int = 0) -> Activity:
@@ -102,8 +102,7 @@ class _CountedNetwork:
             if source not in self._watch.places and source not in self.nodes:
                 self.nodes[source] = _unknown_source(source, place)
                 self.counts[source] = NodeCounts(spikes=self._zeros, comparisons=self._zeros)
-        self.nodes[place.name] = node_of(place)
-        self.counts[place.name] = _counts_of(place, self._watch.n_samples)
+        self.nodes[place.name], self.counts[place.name] = _counted(place)
 
     def add_reads(self, place: ModulePlace) -> None:
         """What a place has taken from its sources; also what those give that did not count it."""
@@ -111,15 +110,15 @@ class _CountedNetwork:
             if place.fan_out is None and source != INPUT:
                 continue
             taken = amounts.nonzero if place.takes_values else amounts.spikes
-            read, found = taken.all(self._watch.n_samples), self.counts[source]
-            reads = read if found.reads is None else found.reads + read
-            found = replace(found, reads=reads)
+            read = taken.of_samples
+            counts = self.counts[source]
+            counts = replace(counts, reads=read if counts.reads is None else counts.reads + read)
             if not isinstance(self.nodes[source], Threshold | Neurons | Pooling):
-                if place.takes_values and found.values is None:
-                    found = replace(found, values=read)
-                if not place.takes_values and found.spikes is None:
-                    found = replace(found, spikes=read)
-            self.counts[source] = found
+                if place.takes_values and counts.values is None:
+                    counts = replace(counts, values=read)
+                if not place.takes_values and counts.spikes is None:
+                    counts = replace(counts, spikes=read)
+            self.counts[source] = counts
 
     def activity(self, steps: int) -> Activity:
         """The whole; its output is its last population."""
@@ -127,7 +126,7 @@ class _CountedNetwork:
         nodes = self.nodes | {OUTPUT: Output(OUTPUT, last.out_shape, last.out_shape)}
         if self.counts[INPUT].spikes is None:  # it gives values, or nothing has read it
             self.counts[INPUT] = replace(self.counts[INPUT], spikes=self._zeros)
-        made_steps = self._watch.places[last.name].steps.all(self._watch.n_samples)
+        made_steps = self._watch.places[last.name].steps.of_samples
         return Activity(
             network=ImportedGraph(nodes, (*self.edges, (last.name, OUTPUT))),
             time_window=steps or int(made_steps.max()),
@@ -135,61 +134,63 @@ class _CountedNetwork:
         )
 
 
-def _counts_of(place: ModulePlace, n_samples: int) -> NodeCounts:
-    """What was counted at a place, [N] each."""
-    module = place.module
+def _counted(place: ModulePlace) -> tuple[Node, NodeCounts]:
+    """A place as a node of a spiking network, and what was counted there, [N] each."""
     if place.population is not None:
-        return _counts_of_neurons(place, place.population, n_samples)
-    units = place.steps.all(n_samples) * place.n_out
+        return _counted_neurons(place, place.population)
+    module = place.module
+    shapes = place.in_shape, place.out_shape
+    units = place.steps.of_samples * place.n_out
+    values = place.given.nonzero.of_samples
+    if isinstance(module, NORMS):
+        counts = NodeCounts(values=values, multiplications=units, additions=units)
+        return Node(place.name, *shapes), counts
+    if isinstance(module, nn.ReLU):
+        return _threshold(place.name, *shapes), NodeCounts(values=values, comparisons=units)
     reached = place.reached.nonzero if place.takes_values else place.reached.spikes
-    entered, values = reached.all(n_samples), place.given.nonzero.all(n_samples)
+    entered = reached.of_samples
     if isinstance(module, WEIGHTED):
         biases = units if place.has_bias else None
+        node = connection_of(place, place.fan_out)
         if place.takes_values:
-            return NodeCounts(macs=entered, biases=biases)
-        return NodeCounts(events=entered, biases=biases)
-    if isinstance(module, MAXIMA):
-        if place.gives_values:
-            return NodeCounts(values=values, comparisons=entered)
-        spikes = place.given.spikes.all(n_samples)
-        return NodeCounts(spikes=spikes, comparisons=units, additions=entered)
-    if isinstance(module, POOLING):
-        found = NodeCounts(additions=entered, comparisons=0 * units)
-        if not place.gives_values:
-            return replace(found, spikes=place.given.spikes.all(n_samples))
-        divided = None if isinstance(module, SUMS) else values
-        return replace(found, values=values, multiplications=divided)
-    if isinstance(module, NORMS):
-        return NodeCounts(values=values, multiplications=units, additions=units)
-    return NodeCounts(values=values, comparisons=units)
+            return node, NodeCounts(macs=entered, biases=biases)
+        return node, NodeCounts(events=entered, biases=biases)
+    is_maximum = isinstance(module, MAXIMA)
+    if not place.gives_values:
+        spikes = place.given.spikes.of_samples
+        compared = units if is_maximum else 0 * units
+        counts = NodeCounts(spikes=spikes, comparisons=compared, additions=entered)
+        return _threshold(place.name, *shapes), counts
+    pooling = pooling_of(place, place.fan_out)
+    if is_maximum:
+        return pooling, NodeCounts(values=values, comparisons=entered)
+    divided = None if isinstance(module, SUMS) else values
+    counts = NodeCounts(
+        values=values, comparisons=0 * units, additions=entered, multiplications=divided
+    )
+    return pooling, counts
 
 
-def _counts_of_neurons(place: ModulePlace, population: Population, n_samples: int) -> NodeCounts:
-    steps, values = place.steps.all(n_samples), place.given.nonzero.all(n_samples)
-    updates, leaks = steps * place.n_out, steps * population.leaks(place.n_out)
-    found = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
+def _counted_neurons(place: ModulePlace, population: Population) -> tuple[Node, NodeCounts]:
+    states = {time: np.empty(0) for time in _TIMES[: population.states]}
+    kind = type(place.module).__name__ if place.fires else "LI"
+    node = Neurons(place.name, place.in_shape, place.out_shape, kind, states)
+    steps = place.steps.of_samples
+    values = place.given.nonzero.of_samples
+    updates = steps * place.n_out
+    leaks = steps * population.leaks(place.n_out)
+    counts = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
     if place.gives_values:
-        found = replace(found, values=values)
+        counts = replace(counts, values=values)
     else:
-        found = replace(found, spikes=place.given.spikes.all(n_samples))
-    if not population.fires:
-        return found
-    return replace(found, active=values, resets=values * population.resets, comparisons=updates)
+        counts = replace(counts, spikes=place.given.spikes.of_samples)
+    if place.fires:
+        resets = values * population.resets
+        counts = replace(counts, active=values, resets=resets, comparisons=updates)
+    return node, counts
 
 
-def node_of(place: ModulePlace) -> Node:
-    """A place as a node of a spiking network."""
-    name, in_shape, out_shape, module = place.name, place.in_shape, place.out_shape, place.module
-    if place.population is not None:
-        states = {time: np.empty(0) for time in _TIMES[: place.population.states]}
-        kind = type(module).__name__ if place.fires else "LI"
-        return Neurons(name, in_shape, out_shape, kind, states)
-    if isinstance(module, WEIGHTED):
-        return connection_of(place, place.fan_out)
-    if isinstance(module, NORMS):
-        return Node(name, in_shape, out_shape)
-    if isinstance(module, POOLING) and place.gives_values:
-        return pooling_of(place, place.fan_out)
+def _threshold(name: str, in_shape: Shape, out_shape: Shape) -> Threshold:
     return Threshold(name, in_shape, out_shape, np.empty(0))
 
 
@@ -230,4 +231,4 @@ def _unknown_source(name: str, reader: ModulePlace) -> Node:
     """Where something comes from that no module has given; its reader knows what it holds."""
     if reader.takes_values:
         return Node(name, reader.in_shape, reader.in_shape)
-    return Threshold(name, reader.in_shape, reader.in_shape, np.empty(0))
+    return _threshold(name, reader.in_shape, reader.in_shape)

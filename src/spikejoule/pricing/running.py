@@ -150,7 +150,7 @@ class Run:
     def take(self, x: Tensor) -> None:
         """Run the model on a batch."""
         n_samples, n_steps = self._n_samples(x), self._n_steps(x)
-        self.steps = max(self.steps, n_steps or 0)
+        self.steps = max(self.steps, n_steps)
         parts: tuple[Tensor, ...] = (x,)
         if n_samples == n_steps and n_samples > 1:
             parts = x.tensor_split(2, dim=self._axis_of_samples)
@@ -163,9 +163,9 @@ class Run:
     def _n_samples(self, x: Tensor) -> int:
         return x.shape[self._axis_of_samples]
 
-    def _n_steps(self, x: Tensor) -> int | None:
-        """Steps of a batch; None where the model makes them itself."""
-        return None if self._time_axis is None else x.shape[self._time_axis]
+    def _n_steps(self, x: Tensor) -> int:
+        """Steps of a batch; 0 where the model makes them itself."""
+        return 0 if self._time_axis is None else x.shape[self._time_axis]
 
     def _on_device(self, x: Tensor) -> Tensor:
         """Samples on the model's device and in its floating point type; integers stay integers

@@ -58,10 +58,10 @@ class BatchLayout:
         self.time_axis = int(is_time_second)
         self.is_order_known = is_time_second
 
-    def begin(self, n_samples: int, n_steps: int | None, time_axis: int | None) -> None:
+    def begin(self, n_samples: int, n_steps: int, time_axis: int | None) -> None:
         """A batch: its sizes, and the axis of time in what the model takes, None without one."""
         self.n_samples = n_samples
-        self.n_steps = n_steps or 0
+        self.n_steps = n_steps
         if time_axis is not None:
             self.time_axis = time_axis
             self.is_order_known = True

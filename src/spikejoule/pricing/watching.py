@@ -57,30 +57,29 @@ class SampleSums:
     """A count of each sample, added up over the calls of a batch, and joined over the batches."""
 
     def __init__(self) -> None:
-        self._calls: list[Tensor] = []
         self._batches: list[NDArray[np.int64]] = []
+        self._batch = torch.zeros((), dtype=torch.int64)
 
     def add(self, amounts: Tensor) -> None:
         """Count whole numbers of each sample, [B], or one of all."""
-        self._calls.append(amounts)
+        self._batch = self._batch + amounts.to(torch.int64)
 
-    def end_batch(self, n_samples: int) -> None:
-        """Keep the sums of a batch; zeros where nothing was counted."""
-        total = torch.zeros(1, dtype=torch.int64)
-        if self._calls:
-            total = torch.stack(self._calls).to(torch.int64).sum(dim=0).cpu()
-        self._batches.append(total.expand(n_samples).numpy())
-        self._calls = []
+    def end_batch(self, n_samples: int, n_before: int) -> None:
+        """Keep the sums of a batch; of samples before the first one nothing was counted."""
+        if not self._batches:
+            self._batches.append(np.zeros(n_before, np.int64))
+        self._batches.append(self._batch.cpu().expand(n_samples).numpy())
+        self._batch = torch.zeros((), dtype=torch.int64)
 
     @property
     def last_batch(self) -> NDArray[np.int64]:
         """Of the samples of the last batch, [B]."""
         return self._batches[-1]
 
-    def all(self, n_samples: int) -> NDArray[np.int64]:
-        """Of all samples, [N]; zeros before the first batch that met this place."""
-        counted = np.concatenate(self._batches)
-        return np.pad(counted, (n_samples - counted.size, 0))
+    @property
+    def of_samples(self) -> NDArray[np.int64]:
+        """Of all samples, [N]."""
+        return np.concatenate(self._batches)
 
 
 class Amounts:
@@ -228,13 +227,15 @@ class ModelParts:
     def __init__(self, model: nn.Module, known: Known) -> None:
         self._known = known
         self._names = {module: _named(name, module) for name, module in model.named_modules()}
-        self._populations = self._described()
-        self._inner = {
-            inner
-            for module in self._names
-            if module in self._populations or isinstance(module, torch.jit.ScriptModule)
-            for inner in _modules_within(module)
-        }
+        self._populations: dict[nn.Module, Population] = {}
+        self._inner: set[nn.Module] = set()
+        for module in self._names:
+            population = None if module in self._inner else known.describe(module)
+            if population is not None:
+                self._populations[module] = population
+            is_whole = population is not None and not population.is_wiring
+            if is_whole or isinstance(module, torch.jit.ScriptModule):
+                self._inner.update(inner for inner in module.modules() if inner is not module)
         self.unknown: dict[str, str] = {}
         self.is_compiled = any(type(one).__name__ == "OptimizedModule" for one in self._names)
         held = {
@@ -258,21 +259,6 @@ class ModelParts:
     def is_time_second(self) -> bool:
         """Whether some neurons take [B, T, ...]."""
         return any(population.time == 1 for population in self._populations.values())
-
-    def _described(self) -> dict[nn.Module, Population]:
-        """The populations; those within another one are part of it."""
-        described: dict[nn.Module, Population] = {}
-        for module in self._names:
-            population = self._known.describe(module)
-            if population is not None:
-                described[module] = population
-        within = {
-            inner
-            for module, population in described.items()
-            if not population.is_wiring
-            for inner in _modules_within(module)
-        }
-        return {module: one for module, one in described.items() if module not in within}
 
     def _layout(self, module: nn.Module) -> ModuleLayout:
         if module in self._populations:
@@ -405,12 +391,12 @@ class Watch:
         self._functions = _Functions(self.unknown, known.requantises)
 
     @contextmanager
-    def batch(self, n_samples: int, n_steps: int | None, time_axis: int | None) -> Iterator[None]:
+    def batch(self, n_samples: int, n_steps: int, time_axis: int | None) -> Iterator[None]:
         """Count what runs inside.
 
         Args:
             n_samples: B.
-            n_steps: T of whole tensors; None where the model makes the steps itself.
+            n_steps: T of whole tensors; 0 where the model makes the steps itself.
             time_axis: in what the model is given; None where it has none.
         """
         self._layout.begin(n_samples, n_steps, time_axis)
@@ -421,7 +407,7 @@ class Watch:
             yield
         for place in self.places.values():
             for sums in place.sums:
-                sums.end_batch(n_samples)
+                sums.end_batch(n_samples, self.n_samples)
         self.sizes.append(n_samples)
 
     def _hook(self, stack: ExitStack) -> None:
@@ -608,10 +594,6 @@ class Watch:
             return
         if x is None or given is None or given.untyped_storage() is not x.untyped_storage():
             self.unknown.setdefault(part.name, part.words)
-
-
-def _modules_within(module: nn.Module) -> list[nn.Module]:
-    return [*module.modules()][1:]
 
 
 def _named(name: str, module: nn.Module) -> str:

@@ -13,9 +13,6 @@ _READOUTS: Final = ("LI", "LIBox", "LILinear")
 _TIMES: Final = ("tau_mem_inv", "tau_syn_inv", "tau_adapt_inv")
 
 
-_FROM_CURRENT: Final = "its current takes all that arrives, that of an exported graph dt / tau_syn"
-
-
 def describe(module: Any) -> Population | None:
     """Neurons whose states leak by constants; those with exponentials are not known."""
     name = type(module).__name__.removesuffix("Cell").removesuffix("Recurrent")
@@ -32,7 +29,6 @@ def describe(module: Any) -> Population | None:
         input=getattr(module, "input_weights", None),
         recurrent=getattr(module, "recurrent_weights", None),
         without_autapses=not getattr(module, "autapses", True),
-        lost=_FROM_CURRENT if hasattr(constants, "tau_syn_inv") else "",
     )
 
 
