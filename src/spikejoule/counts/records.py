@@ -96,11 +96,11 @@ class NodeCounts:
     @classmethod
     def of_batches(cls, batches: Sequence[Self]) -> Self:
         """The counts of samples that ran in several batches, in their order."""
-        found = {}
+        joined = {}
         for field in fields(cls):
             parts = [getattr(batch, field.name) for batch in batches]
-            found[field.name] = None if parts[0] is None else np.concatenate(parts)
-        return cls(**found)
+            joined[field.name] = None if parts[0] is None else np.concatenate(parts)
+        return cls(**joined)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

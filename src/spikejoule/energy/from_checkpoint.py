@@ -132,8 +132,8 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
         events = []
         for name in network.connection_names:
             entry = recorded.per_layer.get(name)
-            found = None if entry is None else entry.synaptic_events_per_inference
-            events.append(_recorded(found, f"synaptic events of {name} per inference"))
+            mean = None if entry is None else entry.synaptic_events_per_inference
+            events.append(_recorded(mean, f"synaptic events of {name} per inference"))
     return activity_of_layers(
         network.with_weights(checkpoint.state),
         encoder.time_window,
@@ -145,11 +145,11 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
     )
 
 
-def _recorded(found: float | None, what: str) -> float:
+def _recorded(mean: float | None, what: str) -> float:
     """A mean that weights and spikes do not give; ArtifactError if the file lacks it."""
-    if found is None:
+    if mean is None:
         raise ArtifactError(f"the checkpoint must record its {what}: count them with {_COUNTING}.")
-    return found
+    return mean
 
 
 def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:

@@ -93,7 +93,7 @@ def graph_inputs(
     Raises:
         ArtifactError, DataError: as of `counted_inputs`.
     """
-    waiting = ", ".join(sorted(f"{one} -> {target}" for one, target in run.network.waiting))
+    waiting = ", ".join(sorted(f"{source} -> {target}" for source, target in run.network.waiting))
     notes = [fact("graph run with", run.conventions.in_words or "nothing to choose")]
     if waiting:
         notes.append(fact("edges that wait a step", waiting))

@@ -374,23 +374,23 @@ def _of_transfer(activity: Activity, node: Node, counts: NodeCounts) -> Iterator
     name = node.name
     size = node.n_out
     gives_values = name not in activity.network.spiking or counts.values is not None
-    given = counts.values if gives_values else counts.spikes
-    given = activity.none if given is None else given
+    passed = counts.values if gives_values else counts.spikes
+    passed = activity.none if passed is None else passed
     readers = sum(isinstance(reader, BY_UNIT) for reader in activity.network.readers_of(name))
     if isinstance(node, Delay):
         readers = max(readers, 1)
     read = counts.reads
     if read is None and readers:
-        read = readers * given
+        read = readers * passed
     if not gives_values:
-        yield _at(node, "spike_routed", given)
+        yield _at(node, "spike_routed", passed)
         if read is not None:
             yield _at(node, "spike_read", read, address_bits(size), size)
         if not isinstance(node, Input):
-            yield _at(node, "spike_write", given, address_bits(size), size)
+            yield _at(node, "spike_write", passed, address_bits(size), size)
     elif read is not None:
         if not isinstance(node, Input):
-            yield _at(node, "activation_write", given, FLOAT_BITS, size)
+            yield _at(node, "activation_write", passed, FLOAT_BITS, size)
         yield _at(node, "activation_read", read, FLOAT_BITS, size)
 
 

@@ -263,8 +263,8 @@ class HardwareProfile(_Mapping):
         term that hardware may do without (`Term.optional_as`) costs nothing at the lower end and
         has no value, unless the profile has a price of its own for it.
         """
-        found = self.price_of(column.term)
-        price = self.memory if isinstance(found, str) else found
+        stated = self.price_of(column.term)
+        price = self.memory if isinstance(stated, str) else stated
         if price is None:
             return np.nan, np.nan, np.nan
         if isinstance(price, Price):

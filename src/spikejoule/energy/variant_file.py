@@ -48,14 +48,15 @@ def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
     Raises:
         ValueError: one is known as a mean alone, or has a count of 2**32 or more.
     """
-    percents = np.array([(one.validation_percent, one.test_percent) for one in variants], float)
-    percents[[one.accuracies is None for one in variants]] = _UNKNOWN
-    widths = [(one.weight_bits, int(one.weight_bits < FLOAT_BITS)) for one in variants]
+    percents = np.array([(each.validation_percent, each.test_percent) for each in variants], float)
+    percents[[each.accuracies is None for each in variants]] = _UNKNOWN
+    widths = [(each.weight_bits, int(each.weight_bits < FLOAT_BITS)) for each in variants]
+    names = [(each.side, each.network, each.method) for each in variants]
     arrays: dict[str, NDArray[Any]] = {
-        "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),
+        "text": np.array(names, dtype=np.str_),
         "accuracies": percents,
         "widths": np.array(widths, np.int64),
-        "sha256": np.array([one.weights_sha256 for one in variants], dtype=np.str_),
+        "sha256": np.array([each.weights_sha256 for each in variants], dtype=np.str_),
     }
     for number, variant in enumerate(variants):
         columns = variant.operations.columns

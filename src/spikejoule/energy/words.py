@@ -84,17 +84,17 @@ def baseline(verdict: RunVerdict) -> str:
     return f"{verdict.conventional} ({_percents(*percents)})"
 
 
-def price(one: AnyPrice) -> str:
+def price(cost: AnyPrice) -> str:
     """What an operation costs."""
-    if isinstance(one, str):
+    if isinstance(cost, str):
         return "by the memory's size"
-    if isinstance(one, PriceByWidth):
-        parts = {"": one.constant, " a bit": one.per_bit, " a bit squared": one.per_bit_squared}
+    if isinstance(cost, PriceByWidth):
+        parts = {"": cost.constant, " a bit": cost.per_bit, " a bit squared": cost.per_bit_squared}
         return " and ".join(f"{joules(pj)}{unit}" for unit, pj in parts.items() if pj)
-    span = f"{joules(one.low_pj)} to {joules(one.high_pj)}"
-    if one.value_pj is None:
+    span = f"{joules(cost.low_pj)} to {joules(cost.high_pj)}"
+    if cost.value_pj is None:
         return span
-    return joules(one.value_pj) + ("" if one.low_pj == one.high_pj else f" ({span})")
+    return joules(cost.value_pj) + ("" if cost.low_pj == cost.high_pj else f" ({span})")
 
 
 def window_label(inputs: "AnalysisInputs") -> str:
@@ -163,7 +163,7 @@ def templates() -> "Environment":
     return environment
 
 
-def sentences(of: str, **values: Any) -> tuple[str, ...]:
+def sentences(template: str, **values: Any) -> tuple[str, ...]:
     """The lines of a template that are left with these values."""
-    lines = templates().get_template(f"{of}.j2").render(values).splitlines()
+    lines = templates().get_template(f"{template}.j2").render(values).splitlines()
     return tuple(line.strip() for line in lines if line.strip())

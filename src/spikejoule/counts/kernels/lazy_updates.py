@@ -95,11 +95,11 @@ def lazy_updates_per_sample(
             continue
         into = []
         reached = []
-        for one, sender in zip(network.connections, network.senders, strict=True):
-            if network.target_of(one).name == network.layer_names[number]:
+        for connection, sender in zip(network.connections, network.senders, strict=True):
+            if network.target_of(connection).name == network.layer_names[number]:
                 into.append(delayed(own) if sender == number else layers[sender])
-                of_source = np.concatenate([*map(targets_by_source, one.targets(pruned))])
-                reached.append(network.of_sender(one, of_source))
+                of_source = np.concatenate([*map(targets_by_source, connection.targets(pruned))])
+                reached.append(network.of_sender(connection, of_source))
         arriving = side_by_side(into)
         targets = np.concatenate(reached)
         spikes = (arriving.sources, arriving.offsets)
