@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from spikejoule.core.schema import (
     Count,
@@ -123,16 +123,6 @@ class RecordedNetwork(Row):
             "test_percent": accuracies.test_percent,
         }
         return cls.model_validate({**cells, **about, **energy_cells(variant, profiles)})
-
-    @model_validator(mode="after")
-    def _a_deviation_has_an_energy(self) -> Self:
-        for name in self.priced:
-            profile, _, column = name.partition(":")
-            ends = {f"{profile}:{LOW}", f"{profile}:{HIGH}"}
-            has_energy = f"{profile}:{VALUE}" in self.priced or ends <= self.priced
-            if column == DEVIATION and not has_energy:
-                raise ValueError(f"{profile} has a standard deviation and no energy")
-        return self
 
     @property
     def energies(self) -> dict[str, float | None]:

@@ -23,15 +23,12 @@ from spikejoule.encoding.encoders.regular import Regular
 from spikejoule.encoding.events import PRODUCTS
 from spikejoule.energy import (
     BaselineCounts,
-    BootstrapSettings,
     OperationCounts,
-    analyse,
     count_operations,
     load_profiles,
     price,
 )
 from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variants
-from spikejoule.energy.outputs import COLUMNS, energy_rows
 from spikejoule.energy.prices import PACKAGED, prices_pj
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
@@ -41,10 +38,8 @@ from spikejoule.network.network import Network, weights_and_biases
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from tests.energy import recount
-from tests.energy.by_hand import inputs, variant
 
 LEAD = 2
-SETTINGS = BootstrapSettings(50)
 PRICES = recount.read_prices(PACKAGED)
 ALIKE = [name for name, entry in PRICES.items() if entry["scope"] in recount.COMPARE]
 
@@ -173,32 +168,6 @@ def same_energies(
             assert len(parts) == n_priced
             wanted = [np.nan if one is None else one for one in energies]
             assert found[:, number] == pytest.approx(wanted, rel=1e-9, nan_ok=True), name
-
-
-def tables(
-    given: Case, baselines: tuple[BaselineCounts, ...] = ()
-) -> dict[Any, list[dict[str, Any]]]:
-    """The rows of metrics/energy.csv by profile and network, under profiles that compare."""
-    measured, profiles = given.measured, load_profiles()
-    operations = count_operations(measured, given.encoder.operations(given.images))
-    widths = measured.network.quantisation
-    bits = 32 if widths is None else widths.weight_bits
-    given_inputs = replace(
-        inputs(baselines),
-        network=measured.network,
-        encoder=given.encoder,
-        variants=(variant(operations, bits),),
-        proxies=measured.proxies,
-        n_images=len(given.images),
-        training=None,
-    )
-    result = analyse(given_inputs, profiles, profiles[ALIKE[0]], profiles[ALIKE[0]], SETTINGS)
-    found: dict[Any, list[dict[str, Any]]] = {}
-    for cells in energy_rows(result):
-        row = dict(zip(COLUMNS, cells, strict=True))
-        if row["profile"] in ALIKE:
-            found.setdefault((row["profile"], row["network"]), []).append(row)
-    return found
 
 
 NETWORKS = {
