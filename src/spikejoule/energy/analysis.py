@@ -41,7 +41,7 @@ from spikejoule.energy.ledger import (
     Variant,
     averaged,
     baseline_variants,
-    judges,
+    may_judge,
     total_row,
 )
 from spikejoule.energy.notes import Note, NoteKind
@@ -465,8 +465,7 @@ class EnergyAnalysis:
         prices = self.chosen
         reason = inputs.no_verdict
         if reason is None:
-            network = inputs.variant
-            is_judged = judges(prices, network) and prices.judges_width(network.weight_bits)
+            is_judged = may_judge(prices, inputs.variant)
             reason = NoVerdict.NOTHING_PRICED if is_judged else NoVerdict.NOT_JUDGED
         return reason.value.format(
             not_counted=", ".join(inputs.not_counted),

@@ -14,7 +14,7 @@ import numpy as np
 
 from spikejoule.energy.estimates import Energy, interval, rounded
 from spikejoule.energy.front import Bound, FrontPoint, FrontReading, read_front
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges, may_judge
 
 Outcome = Literal["snn", "ann", "undecided"]
 
@@ -116,8 +116,7 @@ def own_points(ledger: Ledger, profile: str) -> list[FrontPoint]:
         for number, variant in enumerate(ledger.variants)
         if variant.side == CONVENTIONAL
         and variant.validation_percent is not None
-        and judges(prices, variant)
-        and prices.judges_width(variant.weight_bits)
+        and may_judge(prices, variant)
     ]
 
 
@@ -139,8 +138,7 @@ def front_verdicts(
         read: what to compare with among them: their front at the accuracy, or the cheapest.
     """
     for profile in ledger.profiles:
-        network = ledger.variants[spiking]
-        if not (judges(profile, network) and profile.judges_width(network.weight_bits)):
+        if not may_judge(profile, ledger.variants[spiking]):
             continue
         points = published.get(profile.id) or own_points(ledger, profile.id)
         reading = read(points, level_percent)

@@ -391,6 +391,11 @@ def _sums(counts: Floats, weights: Floats) -> Floats:
     return np.stack([counts @ each for each in weights])
 
 
+def may_judge(profile: HardwareProfile, variant: Variant) -> bool:
+    """Whether a verdict under a profile may take a network: it is judged, and of its width."""
+    return judges(profile, variant) and profile.judges_width(variant.weight_bits)
+
+
 def judges(profile: HardwareProfile, variant: Variant) -> bool:
     """Whether a profile compares networks, has prices of numbers as a variant was run in, and of
     what it does.

@@ -135,7 +135,7 @@ class MemoryPrice(_Mapping):
 
     pj_per_byte: tuple[tuple[_Size, _PjOrFree], ...] | None = None
     access: _Pj | None = None
-    access_per_bit_stored: _PjOrFree = 0.0
+    access_per_bit_stored: _Pj | None = None
     parameters: Literal["joined", "separate"] = "separate"
 
     @model_validator(mode="after")
@@ -153,7 +153,7 @@ class MemoryPrice(_Mapping):
         if self.parameters == "joined" and column.parameters_bits:
             stored = column.parameters_bits
         if self.pj_per_byte is None:
-            return (self.access or 0.0) + self.access_per_bit_stored * stored
+            return (self.access or 0.0) + (self.access_per_bit_stored or 0.0) * stored
         sizes, prices = zip(*self.pj_per_byte, strict=True)
         per_byte = float(np.interp(stored / _BITS_PER_BYTE, sizes, prices))
         return column.bits / _BITS_PER_BYTE * per_byte

@@ -7,7 +7,7 @@ from spikejoule.core.store import text_table
 from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.estimates import Energy, energy_words, interval_words, joules, plain
-from spikejoule.energy.ledger import EnergyRow
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.prices import SCOPES, HardwareProfile
 from spikejoule.energy.terms import TERMS
@@ -105,8 +105,9 @@ class PageView:
 def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
     """Compute what the page shows; `has_front` says whether it has that chart."""
     remarks = analysis.inputs.remarks
-    has_rate = analysis.inputs.rate_hz is not None
-    limit_columns = ("break-even: spikes per input", "window", "maximum rate")
+    limit_columns: Cells = ("break-even: spikes per input", "window", "maximum rate")
+    if analysis.inputs.rate_hz is None:
+        limit_columns = limit_columns[:2]
     return PageView(
         headings=_headings(analysis, has_front=has_front),
         numbers=_numbers(analysis),
@@ -116,9 +117,9 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
         parts=_parts(analysis),
         energy_columns=tuple(f"energy, {profile.title}" for profile in analysis.shown),
         operations=_operations(analysis),
-        limit_columns=limit_columns if has_rate else limit_columns[:2],
+        limit_columns=limit_columns,
         equal_size=[
-            EqualSizeRow(verdict, _limits(analysis, verdict, has_rate))
+            EqualSizeRow(verdict, _limits(analysis, verdict)[: len(limit_columns)])
             for verdict in analysis.comparisons
         ],
         verified=[note for note in remarks if note.kind is NoteKind.VERIFIED],
@@ -213,19 +214,16 @@ def _bars(analysis: EnergyAnalysis) -> list[Bar]:
     kind = "Spiking network"
     if "pruned" not in own.network:
         kind = f"Spiking network, unpruned, {own.weight_bits} bits"
-    samples = inputs.subject.samples
+    test_percent = f"{verdict.spiking_test_percent:.2f} %"
     names = {
-        "spiking": f"{kind}, {verdict.spiking_test_percent:.2f} % of test {samples} correct",
-        "conventional": "Conventional networks of equal accuracy",
+        SPIKING: f"{kind}, {test_percent} of test {inputs.subject.samples} correct",
+        CONVENTIONAL: "Conventional networks of equal accuracy",
     }
-    energies = {
-        "spiking": verdict.energy("spiking"),
-        "conventional": verdict.energy("conventional"),
-    }
-    unit_pj = min(energy.middle_pj for energy in energies.values())
-    longest_pj = max(energy.highest_pj for energy in energies.values())
+    energies = [verdict.energy(SPIKING), verdict.energy(CONVENTIONAL)]
+    unit_pj = min(energy.middle_pj for energy in energies)
+    longest_pj = max(energy.highest_pj for energy in energies)
     bars = []
-    for side, energy in energies.items():
+    for (side, name), energy in zip(names.items(), energies, strict=True):
         low = high = energy.value_pj
         if low is None or high is None:
             low = energy.lowest_pj
@@ -233,11 +231,11 @@ def _bars(analysis: EnergyAnalysis) -> list[Bar]:
         ends = dict.fromkeys((low, high))  # one, if they are the same
         bars.append(
             Bar(
-                side,
-                names[side],
-                " to ".join(joules(end, 4, unit_pj) for end in ends),
-                100 * low / longest_pj,
-                100 * (high - low) / longest_pj,
+                side=side,
+                name=name,
+                energy=" to ".join(joules(end, 4, unit_pj) for end in ends),
+                solid_percent=100 * low / longest_pj,
+                pale_percent=100 * (high - low) / longest_pj,
             )
         )
     return bars
@@ -292,14 +290,12 @@ def energy_with_interval(row: EnergyRow) -> str:
     return words if interval == words else f"{words} ({interval})"
 
 
-def _limits(analysis: EnergyAnalysis, verdict: RunVerdict, has_rate: bool) -> Cells:
-    """Where the network stops winning: spikes per input, window, and rate if there is one."""
+def _limits(analysis: EnergyAnalysis, verdict: RunVerdict) -> Cells:
+    """Where the network stops winning: spikes per input, window, and rate."""
     limits = analysis.break_even(verdict)
     if limits is None:
-        return ("", "", "") if has_rate else ("", "")
-    spikes = "none"
-    window = "none"
-    rate = "none"
+        return ("", "", "")
+    spikes = window = rate = "none"
     if limits.spikes_per_input is not None:
         own = plain(analysis.inputs.spikes_per_input)
         spikes = f"{plain(limits.spikes_per_input)} (has {own})"
@@ -307,7 +303,7 @@ def _limits(analysis: EnergyAnalysis, verdict: RunVerdict, has_rate: bool) -> Ce
         window = f"{plain(limits.time_window)} ms"
     if limits.max_rate_hz is not None:
         rate = f"{plain(limits.max_rate_hz, 4)} Hz"
-    return (spikes, window, rate) if has_rate else (spikes, window)
+    return spikes, window, rate
 
 
 def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
