@@ -18,27 +18,33 @@ from tests.tools.recorded import frame, record, run
 
 # Of the same result: what changes nothing, and what trains no spiking network.
 SAME = {"train.threads": "1", "baseline.lr": "0.1"}
-RUNS = (
-    run("100", 98, 97.5, 5000, early=(97.5, 96.5, 2000)),
-    run("50", 96, 95, 3000, parameters={"train.target_accuracy": "None"}),
-    run("400", 98.6, 98.4, 20_000),
-)
+EARLY = (97.5, 96.5, 2000)
+
+
+def seeded(name: str, seed: int, test: float = 97.0, **changes: Any) -> dict[str, Any]:
+    parameters = {"model.hidden": "[9]", "seed": str(seed), **changes.pop("parameters", {})}
+    return run(name, 98, test, 4000, parameters=parameters, **changes)
 
 
 def test_the_list_of_runs_fits_a_narrow_terminal(project: Path, cli: Cli) -> None:
     """With figures, and the parameters that differ."""
     wide = run(
-        "an-experiment-with-a-name-that-nobody-reads-to-its-end", 98, 97.25, 1_234_567.8,
+        "an-experiment-with-a-name-that-nobody-reads-to-its-end",
+        98,
+        97.25,
+        1_234_567.8,
         parameters={f"encode.of_a_plugin_{n}": f"value-{n}" for n in range(9)}
         | {"train.lr": "0.001", "energy_report.profile": "a-list"},
         metrics={"energy_nj": 248_655.4, "ratio": 1234.5},
         tags={"data.source": "fashion_mnist_rotated", "ratio_bound": "at least"},
-    )  # fmt: skip
+    )
     earlier = run(
-        "400", 98, 97.5, 5000,
+        "400",
+        98,
+        97.5,
+        5000,
         parameters={"energy_report.profile": "b-list", "encode.of_a_plugin_3": "value"},
-        metrics={"energy_per_inference_pj": 7e6, "equal_accuracy_ratio": 55.5},
-    )  # fmt: skip
+    )
     for one in (earlier, wide):
         record(project, one)
     said = cli.text("runs", project)
@@ -47,55 +53,64 @@ def test_the_list_of_runs_fits_a_narrow_terminal(project: Path, cli: Cli) -> Non
     for figure in ("an-experiment-with-a-nam ", "97.25", "1,234,568", "249 ", "≥ 1,230"):
         assert figure in latest
     assert latest.split()[-1] == "finished"
-    for pair in ("train.lr=0.001", "train.lr=0.003", "encode.of_a_plugin_3=value-3",
-                 "data.source=fashion_mnist_rotated", "model.hidden=[400]"):  # fmt: skip
-        assert pair in said.split()
-    # Of one run alone, and so no difference; in neither, or without an effect on what is shown.
-    for same in ("of_a_plugin_4", "time_window", "b-list", "55.5"):
-        assert same not in said
+    different = {"train.lr=0.001", "encode.of_a_plugin_3=value-3", "model.hidden=[400]"}
+    assert different <= set(said.split())
+    # Of one run alone, and so no difference; without an effect on what is shown.
+    assert "of_a_plugin_4" not in said
+    assert "b-list" not in said
     # Of the one run that has an energy
     assert "prices of a-list" in said
-    unfinished = run("100", parameters={"encode.encoding": "poisson"}) | {"status": "RUNNING"}
-    assert runs_text(frame(unfinished), 20).splitlines()[1].split()[-1] == "running"
     assert "--limit 2 shows all" in cli.text("runs", project, "--limit", 1)
 
 
-def test_runs_of_two_price_lists_say_so(project: Path) -> None:
-    one, other = (
-        run(name, 98, 97, 5000, metrics={"energy_nj": 12.0, "ratio": 3.0},
-            parameters={"energy_report.profile": prices})
-        for name, prices in (("100", "a-list"), ("200", "b-list"))
-    )  # fmt: skip
-    said = runs_text(frame(one, other), 20)
+def test_runs_of_two_price_lists_say_so() -> None:
+    runs = [
+        seeded(
+            "a",
+            seed,
+            metrics={"energy_nj": 12.0, "ratio": 3.0},
+            parameters={"energy_report.profile": prices},
+        )
+        for seed, prices in ((1, "a-list"), (2, "b-list"))
+    ]
+    said = runs_text(frame(*runs), 20)
     assert {"prices=a-list", "prices=b-list"} <= set(said.split())
     assert "prices of" not in said
 
 
-class TestParetoFront:
-    # Few distinct values, so that ties of every kind occur.
-    @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
-    def test_equals_the_definition(self, points: list[tuple[int, int]]) -> None:
-        costs, gains = [point[0] for point in points], [point[1] for point in points]
-        assert pareto_front(costs, gains) == tuple(
-            not any(
-                other <= cost and more >= gain and (other < cost or more > gain)
-                for other, more in points
-            )
-            for cost, gain in points
+# Few distinct values, so that ties of every kind occur.
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
+def test_the_front_equals_its_definition(points: list[tuple[int, int]]) -> None:
+    costs = [point[0] for point in points]
+    gains = [point[1] for point in points]
+    assert pareto_front(costs, gains) == tuple(
+        not any(
+            other <= cost and more >= gain and (other < cost or more > gain)
+            for other, more in points
         )
+        for cost, gain in points
+    )
 
 
 class TestSettings:
     def test_validation_accuracy_decides_and_early_exits_are_rows_of_their_own(self) -> None:
         # The second has the better test accuracy, and loses all the same.
-        found, _ = settings_table(frame(run("100", 98, 90, 5000), run("200", 97, 99, 6000)))
-        assert list(found["name"][found["on_front"]]) == ["100"]
-        assert list(found["params.model.hidden"]) == ["[100]", "[200]"]
-        found, _ = settings_table(frame(*RUNS))
-        rows = found[["name", "early_exit", "on_front"]].to_numpy().tolist()
-        assert rows == [
-            ["100", True, True], ["50", False, False], ["100", False, True], ["400", False, True],
-        ]  # fmt: skip
+        table, _ = settings_table(frame(run("100", 98, 90, 5000), run("200", 97, 99, 6000)))
+        assert list(table["name"][table["on_front"]]) == ["100"]
+        assert list(table["params.model.hidden"]) == ["[100]", "[200]"]
+        table, _ = settings_table(
+            frame(
+                run("100", 98, 97.5, 5000, early=EARLY),
+                run("50", 96, 95, 3000),
+                run("400", 98.6, 98.4, 20_000),
+            )
+        )
+        assert table[["name", "early_exit", "on_front"]].to_numpy().tolist() == [
+            ["100", True, True],
+            ["50", False, False],
+            ["100", False, True],
+            ["400", False, True],
+        ]
 
     @pytest.mark.parametrize(
         ("reason", "changes"),
@@ -107,6 +122,7 @@ class TestSettings:
             ),
             ("validated on the test images", {"parameters": {"data.validation_size": "0.0"}}),
             ("measured on other images (mnist)", {"tags": {"data.source": "mnist"}}),
+            ("measured on other images (mnist5k)", {"tags": {"data.sha256": "bb"}}),
             (
                 "measured on other images (mnist5k, cropped by 2 and averaged by 1)",
                 {"parameters": {"data.crop_pixels": "2"}},
@@ -119,24 +135,22 @@ class TestSettings:
         changes = dict(changes)
         figures = changes.pop("figures", (98, 90, 5000))
         alike = [run("100", 98, 90, 5000), run("300", 98.5, 91, 9000)]
-        found, left_out = settings_table(frame(*alike, run("9", *figures, **changes)))
-        assert list(found["name"]) == ["100", "300"]
+        table, left_out = settings_table(frame(*alike, run("9", *figures, **changes)))
+        assert list(table["name"]) == ["100", "300"]
         assert left_out == {reason: 1}
-        assert f"Not compared: 1 {reason}\n" in settings_text(found, left_out)
+        assert f"Not compared: 1 {reason}\n" in settings_text(table, left_out)
 
     def test_what_varies(self) -> None:
         old = run("100", 98, 90, 5000)
         other = run("100", 97, 90, 4000, parameters={"model.reset": "subtract"})
-        found, _ = settings_table(frame(old, other))
-        assert [name for name in found if name.startswith("params.")] == ["params.model.reset"]
+        table, _ = settings_table(frame(old, other))
+        assert [name for name in table if name.startswith("params.")] == ["params.model.reset"]
         # What trains the conventional network counts where that was the teacher.
-        fast, slow = (
-            run(
-                "100", 98, 90, 5000, parameters={"baseline.lr": lr, "train.distillation": "0.5"}
-            )
+        distilled = [
+            seeded("a", 1, parameters={"baseline.lr": lr, "train.distillation": "0.5"})
             for lr in ("0.01", "0.0001")
-        )  # fmt: skip
-        assert "params.baseline.lr" in settings_table(frame(fast, slow))[0]
+        ]
+        assert "params.baseline.lr" in settings_table(frame(*distilled))[0]
         repeated = run("100", 98, 90, 5000, parameters=SAME)
         assert len(settings_table(frame(old, repeated))[0]) == 1
 
@@ -148,9 +162,26 @@ class TestSettings:
         with pytest.raises(StoreError, match=r"'letters' .*\(mnist5k\), 1 .*\(mnist\)"):
             settings_table(runs, "letters")
 
-    def test_nothing_to_compare(self) -> None:
-        with pytest.raises(StoreError, match="no finished run.*1 without accuracy"):
-            settings_table(frame(run("100", 98)))
+    def test_of_three_seeds_in_any_order_the_latest_of_each(self) -> None:
+        runs = frame(
+            seeded("n-seed-44", 44, 96.0, parameters={"train.threads": "1"}),
+            seeded("n-seed-43", 43, 98.0),
+            seeded("n", 42, metrics={"hidden_spikes_per_inference": 130.0}),
+            seeded("earlier", 42, 90.0),
+        )
+        row, *of_seeds = settings_table(runs)[0].itertuples()
+        assert [one.seeds for one in of_seeds] == ["42", "43", "44"]
+        assert (row.name, row.seeds, row.early_exit) == ("n", "42 43 44", False)
+        assert row.test_accuracy_percent == 97.0
+        assert (row.test_lowest_percent, row.test_highest_percent) == (96.0, 98.0)
+        assert row.hidden_spikes_per_inference == 110.0
+        assert math.isnan(row.energy_nj)
+
+    @pytest.mark.parametrize("other", ["evaluate.early_exit_rule", "energy_report.profile"])
+    def test_other_exits_and_prices_are_settings_of_their_own(self, other: str) -> None:
+        changed = seeded("b", 43, early=EARLY, parameters={other: "another"})
+        rows = settings_table(frame(seeded("a", 42, early=EARLY), changed))[0].itertuples()
+        assert {row.seeds for row in rows} == {"42", "43"}
 
 
 def test_no_store(project: Path, cli: Cli) -> None:
@@ -168,53 +199,6 @@ def test_the_command_of_a_point_of_a_search() -> None:
     assert "-S train.lr=1 " in experiment_command(parameters, current, always=["train.lr"])
 
 
-EARLY = (97.5, 96.5, 3000)
-
-
-def seeded(name: str, seed: int, test: float = 97.0, **changes: Any) -> dict[str, Any]:
-    parameters = {"model.hidden": "[9]", "seed": str(seed), **changes.pop("parameters", {})}
-    return run(name, 98, test, 4000, parameters=parameters, **changes)
-
-
-def test_of_three_seeds_in_any_order_the_latest_of_each() -> None:
-    runs = frame(
-        seeded("n-seed-44", 44, 96.0, parameters={"train.threads": "1"}),
-        seeded("n-seed-43", 43, 98.0),
-        seeded("n", 42, metrics={"hidden_spikes_per_inference": 130.0}),
-        seeded("earlier", 42, 90.0),
-    )
-    row, *of_seeds = settings_table(runs)[0].itertuples()
-    assert [one.seeds for one in of_seeds] == ["42", "43", "44"]
-    assert (row.name, row.seeds, row.early_exit) == ("n", "42 43 44", False)
-    assert row.test_accuracy_percent == 97.0
-    assert (row.test_lowest_percent, row.test_highest_percent) == (96.0, 98.0)
-    assert (row.input_spikes_per_inference, row.hidden_spikes_per_inference) == (100.0, 110.0)
-    assert math.isnan(row.energy_nj)
-
-
-def test_early_exits_and_other_settings_are_rows_of_their_own() -> None:
-    runs = frame(
-        seeded("a", 42, early=EARLY), seeded("b", 42, parameters={"model.weight_bits": "8"})
-    )
-    answers = [(row.name, row.early_exit) for row in settings_table(runs)[0].itertuples()]
-    assert answers == [("a", True), ("a", False), ("b", False)]
-    for other in ("evaluate.early_exit_rule", "energy_report.profile"):
-        changed = seeded("b", 43, early=EARLY, parameters={other: "another"})
-        rows = settings_table(frame(seeded("a", 42, early=EARLY), changed))[0].itertuples()
-        assert {row.seeds for row in rows} == {"42", "43"}
-
-
-def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> None:
-    one, *others = (
-        seeded("a", 42),
-        seeded("b", 43, tags={"data.sha256": "bb"}),
-        seeded("c", 44, parameters={"data.average_pixels": "2"}),
-    )
-    assert list(settings_table(frame(one, *others))[0]["name"]) == ["a"]
-    with pytest.raises(StoreError, match="no finished run that could be compared"):
-        settings_table(frame(seeded("a", 1, parameters={"data.validation_size": "0"})))
-
-
 def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     for name, seed, energy_nj in (("n", 42, 9.0), ("n-seed-43", 43, 11.0)):
         record(project, seeded(name, seed, metrics={"energy_nj": energy_nj}))
@@ -223,9 +207,15 @@ def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
     figures = ["98.0", "97.0", "97.0", "97.0", "4000.0", "100.0", "100.0", "100.0", "", ""]
     assert [row[:-5] for row in rows] == [
-        ["n", "0", "1", "42 43", *figures], ["n", "0", "0", "42", *figures],
+        ["n", "0", "1", "42 43", *figures],
+        ["n", "0", "0", "42", *figures],
         ["n-seed-43", "0", "0", "43", *figures],
-    ]  # fmt: skip
+    ]
     assert [row[-5] for row in rows] == ["10.0", "9.0", "11.0"]
     assert rows[0][-3] == f"{rows[1][-3]} {rows[2][-3]}"
-    assert {tuple(row[-2:]) for row in rows} == {("c0ffee", "0")}
+    # A parameter that is not used need not be valid.
+    before = cli.text("seeds", project)
+    set_parameters(project, {"train.lr": "fast", "evaluate.early_exit_rule": "never"})
+    assert cli.text("seeds", project) == before
+    set_parameters(project, {"publish.experiment": 7})
+    assert "publish.experiment: 7 is not allowed" in cli.refusal("runs", project)

@@ -37,22 +37,19 @@ def test_each_limit_is_a_sentence_about_what_dvc_has_recorded(
     # The lock is that of the parameters before: limits are no dependency of any stage.
     write_lock(Path())
     assert check(250, accuracy) == []
-    first, second = check(249.9, accuracy + 0.01)
+    energy_line, accuracy_line = check(249.9, accuracy + 0.01)
     profile = recorded["profile"]
-    assert first.startswith(f"error: an inference takes 250 nJ under {profile}; ")
-    assert second.startswith("error: the test accuracy is ")
-    assert check(250, accuracy + 0.01) == [second]
-    assert check(249.9, None) == [first]
+    assert energy_line.startswith(f"error: an inference takes 250 nJ under {profile}; ")
+    assert accuracy_line.startswith("error: the test accuracy is ")
     assert "set one of them" in check(None, None)[0]
     # Of a bracket, the upper end counts.
     record(energy_low_nj=249.0, energy_high_nj=251.0)
     write_lock(Path())
     assert check(251, None) == []
     assert len(check(250.9, None)) == 1
-    # Without an energy, or where nothing has a price, no budget is kept.
-    for energies in ({}, {"energy_nj": 0.0, "energy_low_nj": 0.0, "energy_high_nj": 0.0}):
-        record(**energies)
-        write_lock(Path())
-        (line,) = check(1e6, accuracy)
-        assert f"no energy of an inference under {profile}" in line
-        assert check(None, accuracy) == []
+    # Where nothing has a price, no budget is kept.
+    record(energy_nj=0.0, energy_low_nj=0.0, energy_high_nj=0.0)
+    write_lock(Path())
+    (line,) = check(1e6, accuracy)
+    assert f"no energy of an inference under {profile}" in line
+    assert check(None, accuracy) == []

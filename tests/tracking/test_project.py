@@ -37,16 +37,19 @@ def lock() -> dict[str, Any]:
         "prepare": {"params": {"params.yaml": {"seed": 42}}, "outs": [entry("data/images.npz")]},
         "train": {
             "deps": [
-                entry("data/images.npz"), entry("prices.yaml"), entry("src/code.py", b"changed"),
+                entry("data/images.npz"),
+                entry("prices.yaml"),
+                entry("src/code.py", b"changed"),
             ],
             "params": {"params.yaml": {"train": {"lr": 0.003, "hidden": [400]}}},
             "outs": [entry("models/net.pth")],
         },
         # It makes nothing of the record: it may be of an earlier run.
         "publish": {
-            "deps": [entry("models/net.pth", b"old")], "params": {"params.yaml": {"seed": 1}},
+            "deps": [entry("models/net.pth", b"old")],
+            "params": {"params.yaml": {"seed": 1}},
         },
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
@@ -92,7 +95,6 @@ def test_a_file_with_other_content(project: Path, path: str) -> None:
         (("train", "deps", 0, "md5"), "0" * 32, f"not {'0' * 32} and {md5(b'images')}"),
         (("train", "outs"), [], "models/net.pth is not the file that dvc.lock records"),
         (("train", "params", "params.yaml", "train", "lr"), 0.01, "was train.lr 0.01 (now 0.003)"),
-        (("train", "outs", 0), {"path": "models/net.pth"}, "dvc.lock is damaged (KeyError: 'md5')"),
     ],
 )
 def test_a_lock_file_that_does_not_hold_the_result(

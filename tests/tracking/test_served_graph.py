@@ -93,8 +93,6 @@ def test_what_is_wrong_is_refused_in_one_sentence(folder: Path, cli: Cli) -> Non
         (spikes[0], "the spikes have the shape .10, 4."),
         (spikes[..., :3], "come from 3 inputs, but the network has 4"),
         (spikes * 0.5, "spikes must be 0 or 1"),
-        (spikes[[0] * 10_001], "10,001 samples; allowed are 1 to 10,000"),
-        ([[[0, 1, 0, 1]], [[0, 1]]], "allowed are zeros and ones"),
     ):
         with pytest.raises(MlflowException, match=said):
-            model.predict(np.array(wrong, dtype=object) if isinstance(wrong, list) else wrong)
+            model.predict(wrong)

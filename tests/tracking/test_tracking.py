@@ -1,10 +1,12 @@
 """Runs in MLflow: complete, once for each result, and never the reason that anything fails."""
 
+import json
 import re
 import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +25,7 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.energy.variant_file import save_variants
 from spikejoule.network.trained import save_trained
-from spikejoule.tracking.child_runs import ChildRun, is_child
+from spikejoule.tracking.child_runs import is_child
 from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.publishing import (
     Publication,
@@ -32,7 +34,6 @@ from spikejoule.tracking.publishing import (
     publish,
 )
 from spikejoule.tracking.recorded import recorded_runs
-from spikejoule.tracking.runs import delete_run
 from spikejoule.tracking.store import (
     VIEW,
     Store,
@@ -58,35 +59,37 @@ from tests.tools.examples import (
 PARAMS = committed_params()
 IMAGES = np.arange(3 * 784, dtype=np.uint8).reshape(3, 28, 28)
 VARIANTS = (variant("spiking", [4, 6]), variant("conventional", [10, 30], network="ReLU 9"))
-SPLITS = (
-    DataSplit("mnist5k", "training", Path("data/train.npz"), "ab12", 3600),
-    DataSplit("mnist5k", "testing", Path("data/test.npz"), "cd34", 1000),
-)
-CHILDREN = tuple(
-    ChildRun(name, {"energy_report.profile": "a-list"}, {"accuracy": 97.0, "energy_nj": energy_nj})
-    for name, energy_nj in (("ReLU 9, dense", 12.0), ("ReLU 9, zero-skipping", 9.0))
-)
+CHILDREN = {
+    "ReLU 9, dense": {"accuracy": 97.0, "energy_nj": 12.0},
+    "ReLU 9, zero-skipping": {"accuracy": 97.0, "energy_nj": 9.0},
+}
 FILES = tuple(artifact_paths(Path(__file__).parents[2], "publish"))
 
 
 @pytest.fixture
 def record(tmp_path: Path) -> RunRecord:
     (tmp_path / "figure.png").write_bytes(b"picture")
-    (tmp_path / "note.txt").write_text("note")
     return RunRecord(
         result_id="0123",
-        parameters={f"section.parameter{number}": number for number in range(250)},
+        parameters={
+            "energy_report.profile": "a-list",
+            **{f"section.parameter{number}": number for number in range(250)},
+        },
         history=[{"epoch": epoch, "loss": 1 / epoch} for epoch in range(1, 1200)],
         metrics={"test_accuracy_percent": 97.5, "per_class/3": 96.0},
-        tags={"data.source": "mnist5k", "mlflow.runName": "a-name"},
-        artifacts={tmp_path / "figure.png": "figures", tmp_path / "note.txt": ""},
+        tags={"data.source": "mnist5k", "mlflow.runName": "a-name", "trained.sha256": "ab"},
+        artifacts={tmp_path / "figure.png": "figures"},
+        splits=(DataSplit("mnist5k", "training", Path("data/train.npz"), "ab12", 3600),),
+        children=CHILDREN,
     )
 
 
-def runs(store: Store) -> list[Any]:
+def runs(store: Store, children: bool = False) -> list[Any]:
+    """The runs that are results, or the child runs below them."""
     client = MlflowClient(tracking_uri=store.tracking_uri)
     experiment = client.get_experiment_by_name(store.experiment)
-    return list(client.search_runs([experiment.experiment_id]))
+    found = client.search_runs([experiment.experiment_id])
+    return [run for run in found if is_child(run) == children]
 
 
 class TestPublish:
@@ -94,10 +97,10 @@ class TestPublish:
         self, store: Store, record: RunRecord, project: Path
     ) -> None:
         publication = publish(record, store)
+        assert publish(record, store) == Publication(publication.run_id, added=False)
         (run,) = runs(store)
         assert (run.info.run_id, True) == (publication.run_id, publication.added)
-        assert run.info.status == "FINISHED"
-        assert run.info.run_name == "a-name"
+        assert (run.info.status, run.info.run_name) == ("FINISHED", "a-name")
         assert run.data.params == {name: str(value) for name, value in record.parameters.items()}
         assert record.metrics.items() <= run.data.metrics.items()
         assert run.data.tags["data.source"] == "mnist5k"
@@ -106,15 +109,21 @@ class TestPublish:
         assert [(one.step, one.value) for one in curve] == [(n, 1 / n) for n in range(1, 1200)]
         files = project / "mlartifacts" / run.info.run_id / "artifacts"
         assert (files / "figures" / "figure.png").read_bytes() == b"picture"
-        assert (files / "note.txt").read_text() == "note"
-        assert publish(record, store) == Publication(publication.run_id, added=False)
+        (split,) = client.get_run(run.info.run_id).inputs.dataset_inputs
+        assert (split.dataset.name, split.dataset.digest) == ("mnist5k training", "ab12")
+        below = runs(store, children=True)
+        assert {child.info.run_name: child.data.metrics for child in below} == CHILDREN
+        for child in below:
+            assert child.info.status == "FINISHED"
+            assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
+            assert child.data.params == {"energy_report.profile": "a-list"}
+        assert recorded_runs(store)["run_id"].tolist() == [publication.run_id]
         assert publish(replace(record, result_id="4567"), store).added
         assert len(runs(store)) == 2
 
     def test_a_failure_leaves_the_run_failed_with_its_reason_until_it_is_recorded(
         self, store: Store, record: RunRecord, tmp_path: Path
     ) -> None:
-        record = replace(record, tags={**record.tags, "trained.sha256": "ab"})
         broken = replace(record, artifacts={tmp_path / "missing.png": "figures"})
         with pytest.raises(StoreError, match=r"missing\.png"):
             publish(broken, store)
@@ -126,63 +135,24 @@ class TestPublish:
         assert run.info.status == "FINISHED"
         assert "spikejoule.failure" not in run.data.tags
 
-    def test_its_data_and_conventional_networks_are_added_once(
-        self, store: Store, record: RunRecord
-    ) -> None:
-        record = replace(record, splits=SPLITS, children=CHILDREN)
-        run_id = publish(record, store).run_id
-        assert not publish(record, store).added
-        client = MlflowClient(tracking_uri=store.tracking_uri)
-        inputs = client.get_run(run_id).inputs.dataset_inputs
-        assert {(one.dataset.name, one.dataset.digest, one.tags[0].value) for one in inputs} == {
-            ("mnist5k training", "ab12", "training"),
-            ("mnist5k testing", "cd34", "testing"),
-        }
-        children = {run.info.run_name: run for run in runs(store) if is_child(run)}
-        assert len(runs(store)) == 1 + len(children)
-        assert {name: run.data.metrics for name, run in children.items()} == {
-            child.name: child.metrics for child in CHILDREN
-        }
-        for run in children.values():
-            assert run.info.status == "FINISHED"
-            assert run.data.tags["mlflow.parentRunId"] == run_id
-            assert run.data.params == {"energy_report.profile": "a-list"}
-            assert not any("keeper" in name for name in run.data.tags)
-        assert recorded_runs(store)["run_id"].tolist() == [run_id]
-
     def test_what_a_kill_left_of_its_conventional_networks_is_completed(
         self, store: Store, record: RunRecord, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The first is whole by then, and the second has no figures."""
-        tags = {**record.tags, "trained.sha256": "ab"}
-        record = replace(record, tags=tags, children=CHILDREN)
-        finish = MlflowClient.set_terminated
-        n_finished = 0
+        """The first has no end by then, and the second is not begun."""
 
-        def killed(client: MlflowClient, *arguments: Any, **options: Any) -> None:
-            nonlocal n_finished
-            n_finished += 1
-            if n_finished > 1:
-                raise KeyboardInterrupt
-            finish(client, *arguments, **options)
+        def killed(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, "set_terminated", killed)
             with pytest.raises(KeyboardInterrupt):
                 publish(record, store)
-        statuses = [run.info.status for run in runs(store) if is_child(run)]
-        assert sorted(statuses) == ["FINISHED", "RUNNING"]
+        assert [run.info.status for run in runs(store, children=True)] == ["RUNNING"]
         run_id = publish(record, store).run_id
-        found = [run for run in runs(store) if is_child(run)]
-        assert sorted(run.info.run_name for run in found) == [one.name for one in CHILDREN]
-        for run in found:
-            assert run.info.status == "FINISHED"
-            assert run.data.tags["mlflow.parentRunId"] == run_id
-        # A run that turns out to show nothing new is deleted with them.
-        publish(replace(record, result_id="4567"), store)
-        with opened(store) as (client, experiment_id):
-            delete_run(client, experiment_id, run_id)
-        assert sum(is_child(run) for run in runs(store)) == len(CHILDREN)
+        below = runs(store, children=True)
+        assert sorted(run.info.run_name for run in below) == sorted(CHILDREN)
+        assert {run.info.status for run in below} == {"FINISHED"}
+        assert {run.data.tags["mlflow.parentRunId"] for run in below} == {run_id}
 
     def test_runs_of_another_machine_are_left_alone(self, store: Store, record: RunRecord) -> None:
         """One whose process has died on this one is ended: `test_live.py`."""
@@ -191,27 +161,6 @@ class TestPublish:
             elsewhere = client.create_run(experiment_id, tags=kept).info.run_id
         assert publish(record, store).added
         assert {run.info.run_id: run.info.status for run in runs(store)}[elsewhere] == "RUNNING"
-
-
-def test_a_store_out_of_reach_is_said_at_once(
-    project: Path, record: RunRecord, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The user's own limits hold.
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
-        for uri in (
-            "http://127.0.0.1:9",
-            "postgresql://user:secret@127.0.0.1:9/mlflow",
-            "sqlite:////proc/none/mlflow.db",
-            f"http://127.0.0.1:{silent.getsockname()[1]}",
-        ):
-            store = project_store(project, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
-            start = time.monotonic()
-            with pytest.raises(StoreError, match="^the run was not recorded at ") as raised:
-                publish(record, store)
-            assert time.monotonic() - start < 20
-            assert "secret" not in str(raised.value)
 
 
 class Elsewhere(BaseHTTPRequestHandler):
@@ -229,35 +178,44 @@ class Elsewhere(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def test_no_message_shows_the_path_of_a_server(
-    project: Path, record: RunRecord, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+@pytest.fixture
+def no_mlflow() -> Iterator[int]:
+    """The port of a server that is no MLflow."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        for host, said in (
-            ("http://127.0.0.1:9", "Connection refused"),
-            (f"http://127.0.0.1:{server.server_port}", "404"),
-            (f"https://127.0.0.1:{server.server_port}", "SSL"),
-        ):
-            environment = {"MLFLOW_TRACKING_URI": f"{host}/t/s3cret"}
-            store = project_store(project, "spikejoule", environment)
-            with pytest.raises(StoreError, match=said) as raised:
-                publish(record, store)
-            assert host in str(raised.value)
-            assert "s3cret" not in str(raised.value)
+        yield server.server_port
         server.shutdown()
+
+
+def test_a_store_out_of_reach_is_reported_soon_and_without_secrets(
+    project: Path, record: RunRecord, no_mlflow: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The user's own limits hold.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
+        for uri, reason in (
+            (f"http://127.0.0.1:{silent.getsockname()[1]}/t/s3cret", "timed out"),
+            ("http://127.0.0.1:9/t/s3cret", "Connection refused"),
+            (f"http://127.0.0.1:{no_mlflow}/t/s3cret", "404"),
+            ("postgresql://user:s3cret@127.0.0.1:9/mlflow", "127.0.0.1:9"),
+            ("sqlite:////proc/none/mlflow.db?key=s3cret", "/proc/none"),
+        ):
+            store = project_store(project, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
+            start = time.monotonic()
+            with pytest.raises(StoreError, match="^the run was not recorded at ") as raised:
+                publish(record, store)
+            assert time.monotonic() - start < 20
+            assert reason in str(raised.value)
+            assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
         ("to http://user:s3cret@host:5000/api failed: x", "to *** failed: x"),
-        ("no such host (postgresql://host/db?password=s3cret&x=1)", "no such host ***"),
         ("unsupported 'u:s3cret@h:5432/db'", "unsupported ***"),
         ("AWS_SECRET_ACCESS_KEY=s3cret is\nrefused.", "*** is refused"),
-        ("error code 404 != 200. Response body: 'GET /t/s3cret'", "error code 404 != 200"),
     ],
 )
 def test_messages_show_no_word_that_may_be_secret(said: str, shown: str) -> None:
@@ -268,15 +226,12 @@ def test_messages_show_no_word_that_may_be_secret(said: str, shown: str) -> None
     ("uri", "shown"),
     [
         ("http://h/t/s3cret", "http://h"),
-        ("http://user:s3cret@h:5000/api", "http://h:5000"),
-        ("databricks://s3cret@h", "databricks://h"),
-        ("postgresql://h/db?sslpassword=p@s3cret", "postgresql://***"),
-        ("postgresql://u:a/s3cret@h/db", "postgresql://***"),
+        ("http://user:s3cret@[::1]:5000/api", "http://[::1]:5000"),
+        ("postgresql://h/db?sslpassword=p@s3cret", "postgresql://h"),
+        ("postgresql://u:a/s3cret@h/db", "postgresql://h"),
         ("postgresql://u:s3cret", "postgresql://***"),
         ("u:my s3cret@h:5432/db", "***"),
-        ("sqlite+pysqlcipher://:s3cret@/x", "sqlite+pysqlcipher://"),
         ("sqlite:////a/b@c.db?key=s3cret", "sqlite:////a/b@c.db"),
-        ("file:///a/mlruns", "file:///a/mlruns"),
         ("./mlruns", "./mlruns"),
     ],
 )
@@ -285,16 +240,12 @@ def test_a_whole_uri_is_shown_without_secrets(uri: str, shown: str) -> None:
 
 
 class TestProjectStore:
-    def test_what_a_killed_process_left_of_a_new_store_is_made_again(
-        self, tmp_path: Path, record: RunRecord
-    ) -> None:
+    def test_what_a_killed_process_left_of_a_new_store_is_made_again(self, tmp_path: Path) -> None:
         root = tmp_path / "a?b%20c"
         root.mkdir()
         (root / ".mlflow.db.tmp").write_bytes(b"half made, by a process that was killed")
-        publish(record, project_store(root, "name", {}))
-        assert {file.name for file in root.iterdir()} == {
-            "mlflow.db", "mlflow.db.lock", "mlartifacts",
-        }  # fmt: skip
+        publish(RunRecord("a"), project_store(root, "name", {}))
+        assert {file.name for file in root.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
     def test_a_moved_project_records_runs_once_the_old_place_leads_to_the_new_one(
         self, project: Path, tmp_path: Path, record: RunRecord
@@ -310,7 +261,8 @@ class TestProjectStore:
         publish(replace(record, result_id="another"), store)
         client = MlflowClient(tracking_uri=store.tracking_uri)
         for run in runs(store):
-            assert (moved / "mlartifacts" / run.info.run_id / "artifacts" / "note.txt").is_file()
+            files = moved / "mlartifacts" / run.info.run_id / "artifacts"
+            assert (files / "figures" / "figure.png").is_file()
             assert client.list_artifacts(run.info.run_id, "figures")
 
     def test_a_copy_needs_an_experiment_of_its_own(
@@ -337,23 +289,22 @@ class TestProjectStore:
     ) -> None:
         """Not at the working directory: that of a queued experiment vanishes."""
         environment = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": files}
-        found = project_store(project, "name", environment)
+        store = project_store(project, "name", environment)
         quoted = str(project).replace("%", "%25")
-        assert found.tracking_uri == expected_uri.replace("ROOT", quoted)
+        assert store.tracking_uri == expected_uri.replace("ROOT", quoted)
         location = expected_files and expected_files.replace("FILES", project.as_uri())
-        assert found.artifact_location == location
+        assert store.artifact_location == location
 
 
-def test_a_new_experiment_has_view_and_description(project: Path) -> None:
+def test_an_experiment_has_a_saved_view(project: Path) -> None:
+    """Also one from before the view, which MLflow's page opens in a browser test."""
+    tag = f"mlflow.sharedViewState.{VIEW}"
     store = project_store(project, "digits", {})
-    assert publish(RunRecord("a", history=[{"epoch": 1, "loss": 0.5}]), store)
-    client = MlflowClient(tracking_uri=store.tracking_uri)
-    experiment = client.get_experiment_by_name("digits")
-    assert "one run for each distinct result" in experiment.tags["mlflow.note.content"]
-    # A store from before the view has it, too.
-    client.set_experiment_tag(experiment.experiment_id, f"mlflow.sharedViewState.{VIEW}", "{}")
-    with opened(store) as (_, experiment_id):
-        assert client.get_experiment(experiment_id).tags == experiment.tags
+    for _ in range(2):
+        with opened(store) as (client, experiment_id):
+            saved = json.loads(client.get_experiment(experiment_id).tags[tag])
+            assert "metrics.`accuracy`" in json.loads(saved["state"])["selectedColumns"]
+            client.set_experiment_tag(experiment_id, tag, "{}")
 
 
 class TestRunRecord:
@@ -386,15 +337,15 @@ class TestRunRecord:
     def test_content(self, tmp_path: Path) -> None:
         record = self.build(tmp_path)
         expected = {
+            "accuracy": 91.25,
+            "energy_nj": 12.5,
+            "events": 9000.0,
             "test_accuracy_percent": 91.25,
             "input_spikes_per_inference": 4.5,
             "training_time_seconds": 12.5,
             "baseline_time_seconds": 12.5,
         }
         assert expected.items() <= record.metrics.items()
-        short = {"accuracy": 91.25, "energy_nj": 12.5, "events": 9000.0}
-        assert short.items() <= record.metrics.items()
-        assert "data" not in record.metrics
         out = tmp_path / "out"
         assert [(one.context, one.n_samples, one.digest) for one in record.splits] == [
             ("training", 100, file_digest(out / "train", "md5")),
@@ -402,15 +353,14 @@ class TestRunRecord:
             ("testing", 1000, file_digest(out / "test", "md5")),
         ]
         stored = {path.name for path in record.artifacts}
+        assert {"checkpoint", "history", "spike_raster"} <= stored
         assert not {"train", "validation", "test"} & stored
-        (dense,) = record.children
+        (dense,) = record.children.values()
         figures = {"accuracy": 97.5, "accuracy_val": 98.0, "macs": 20.0}
-        assert figures.items() <= dense.metrics.items()
+        assert figures.items() <= dense.items()
         assert record.model is not None
         assert record.model.example is not None
         assert record.model.example.tolist() == IMAGES[0].tolist()
-        note = record.tags["mlflow.note.content"]
-        assert note == (tmp_path / "out" / "energy_card").read_text()
 
     def test_all_but_clocks_makes_a_new_result(self, tmp_path: Path) -> None:
         clocks = {"timestamp": "2027-01-01", "epoch_times_seconds": [90.0, 9.0]}

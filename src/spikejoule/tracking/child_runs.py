@@ -1,8 +1,7 @@
 """The conventional networks of a result as child runs, which MLflow shows below its run."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,20 +15,8 @@ if TYPE_CHECKING:
 _DIGITS = 6
 PARENT_TAG: Final = "mlflow.parentRunId"
 
-
-@dataclass(frozen=True)
-class ChildRun:
-    """A finished run below that of a result.
-
-    Attributes:
-        name: of the network and how it is run.
-        parameters: by full name.
-        metrics: under the names that the result's own run has for them.
-    """
-
-    name: str
-    parameters: Mapping[str, Any]
-    metrics: Mapping[str, float]
+ChildRuns = Mapping[str, Mapping[str, float]]
+"""Metrics of each child run, by its name."""
 
 
 def is_child(run: "Run") -> bool:
@@ -37,9 +24,7 @@ def is_child(run: "Run") -> bool:
     return PARENT_TAG in run.data.tags
 
 
-def conventional_runs(
-    variants: Iterable[Variant], profile: HardwareProfile
-) -> tuple[ChildRun, ...]:
+def conventional_runs(variants: Iterable[Variant], profile: HardwareProfile) -> ChildRuns:
     """The conventional networks among the counted ones: accuracies, products, energy.
 
     Args:
@@ -47,16 +32,15 @@ def conventional_runs(
         profile: the price list of the energies; where it does not fit the numbers that a network
             computes in, that network has no energy.
     """
-    parameters = {"energy_report.profile": profile.id}
-    return tuple(
-        ChildRun(
-            variant.name,
-            parameters,
-            _accuracies(variant) | {"macs": _macs(variant)} | _energies_nj(variant, profile),
-        )
+    return {
+        variant.name: {
+            **_accuracies(variant),
+            "macs": _macs(variant),
+            **_energies_nj(variant, profile),
+        }
         for variant in variants
         if variant.side == CONVENTIONAL
-    )
+    }
 
 
 def _accuracies(variant: Variant) -> dict[str, float]:

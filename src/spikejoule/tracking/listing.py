@@ -93,18 +93,17 @@ def figures_text(figures: pd.DataFrame, parameters: pd.DataFrame) -> str:
 
 def _figures_table(figures: pd.DataFrame) -> str:
     is_large = figures["energy_nj"].max() >= 1000
-    unit, size_nj = ("µJ", 1000) if is_large else ("nJ", 1)
     bounds = figures["bound"].map(_BOUNDS).fillna("")
     table = figures.assign(
         name=figures["name"].fillna("").str.slice(stop=_NAME_CHARACTERS),
-        energy=figures["energy_nj"] / size_nj,
+        energy=figures["energy_nj"] / (1000 if is_large else 1),
         ratio=bounds + figures["ratio"].map(_short),
     )
     columns: dict[str, Column] = {
         "name": ("run", ""),
         "accuracy": ("test %", ".2f"),
         "events": ("events", ",.0f"),
-        "energy": (f"energy {unit}", _short),
+        "energy": ("energy µJ" if is_large else "energy nJ", _short),
         "ratio": ("ratio", ""),
         "state": ("state", ""),
     }

@@ -6,7 +6,6 @@ every byte is read.
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, artifact_paths, read_mapping
 
 LOCK_FILE = "dvc.lock"
-
 
 Locked = Mapping[str, Any]
 """A stage of dvc.lock as it last ran: `deps` and `outs` (each with `path` and `md5`), `params`."""
@@ -57,27 +55,23 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
         ArtifactError: one sentence for each file that is not what dvc.lock records.
     """
     names = {path.as_posix() for path in files}
-    try:
-        stages = locked_stages(names)
-        made = {out["path"] for stage in stages.values() for out in stage["outs"]}
-        recorded: dict[str, set[str]] = {name: set() for name in names | made}
-        for stage in stages.values():
-            for file in (*stage.get("deps", ()), *stage["outs"]):
-                if file["path"] in recorded:
-                    recorded[file["path"]].add(file["md5"])
-        problems = _differing_parameters(stages)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ArtifactError(
-            f"{LOCK_FILE} is damaged ({type(error).__name__}: {error}): restore it with git, or "
-            "remove it and run `dvc repro`."
-        ) from error
-    for path, digests in sorted(recorded.items()):
-        found = file_digest(path, "md5") if Path(path).is_file() else "that of no file"
+    stages = locked_stages(names)
+    made = {out["path"] for stage in stages.values() for out in stage["outs"]}
+    recorded: dict[str, set[str]] = {name: set() for name in names | made}
+    for stage in stages.values():
+        for file in (*stage.get("deps", ()), *stage["outs"]):
+            if file["path"] in recorded:
+                recorded[file["path"]].add(file["md5"])
+    problems = _differing_parameters(stages)
+    for name, digests in sorted(recorded.items()):
+        path = Path(name)
         # What the files were made from need not be there.
-        known = {found} if Path(path).is_file() or path in names else digests
-        if digests != known or len(digests) > 1:
+        if not path.is_file() and name not in names:
+            continue
+        found = file_digest(path, "md5") if path.is_file() else "that of no file"
+        if digests != {found}:
             problems.append(
-                f"{path} is not the file that {LOCK_FILE} records: its MD5 is {found}, not "
+                f"{name} is not the file that {LOCK_FILE} records: its MD5 is {found}, not "
                 f"{' and '.join(sorted(digests)) or 'recorded'}; `{remedy}` puts it right."
             )
     if problems:
@@ -85,22 +79,26 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
 
 
 def _differing_parameters(stages: Mapping[str, Locked]) -> list[str]:
-    """A sentence for each file of which the lock records other values than it holds."""
-    differing: dict[str, dict[str, str]] = {}
+    """A sentence for each parameter of which the lock records another value than its file holds."""
+    differing = set()
     for stage in stages.values():
         for file, values in stage.get("params", {}).items():
-            now, then = flat(read_mapping(Path(file))), flat(values)
-            there = {name for name in now if any(f"{name}.".startswith(f"{of}.") for of in values)}
-            for name in there | then.keys():
-                was, is_now = (known.get(name, "nothing") for known in (then, now))
-                if was != is_now:
-                    differing.setdefault(file, {})[name] = f"{name} {was} (now {is_now})"
-    return [
-        f"{file} is not what made the result, which by {LOCK_FILE} was "
-        f"{', '.join(differing[file][name] for name in sorted(differing[file]))}: restore it, or "
-        "run `dvc repro`."
-        for file in sorted(differing)
-    ]
+            content = flat(read_mapping(Path(file)))
+            now = {
+                name: value
+                for name, value in content.items()
+                if any(f"{name}.".startswith(f"{key}.") for key in values)
+            }
+            then = flat(values)
+            for name in now | then:
+                before = then.get(name, "nothing")
+                after = now.get(name, "nothing")
+                if before != after:
+                    differing.add(
+                        f"{file} is not what made the result, which by {LOCK_FILE} was {name} "
+                        f"{before} (now {after}): restore it, or run `dvc repro`."
+                    )
+    return sorted(differing)
 
 
 def check_limits(root: Path) -> str:
@@ -131,50 +129,33 @@ def check_limits(root: Path) -> str:
         check_against_lock(files)
         energy = read_json(files[0])
         evaluated = read_json(files[1])
-    checked = []
+    sentences = []
+    broken = []
     if limits.budget_nj is not None:
-        checked.append(_check_budget(energy, limits.budget_nj, files[0]))
+        spent_nj = _energy_nj(energy)
+        profile = energy.get("profile")
+        measured = f"{files[0]} has no energy of an inference under {profile}"
+        if spent_nj is not None:
+            measured = f"an inference takes {spent_nj:.10g} nJ under {profile}"
+        sentences.append(f"{measured}; energy_report.budget_nj is {limits.budget_nj:.10g}.")
+        if spent_nj is None or spent_nj > limits.budget_nj:
+            broken.append(sentences[-1])
     if limits.min_accuracy_percent is not None:
-        checked.append(
-            _check_accuracy(evaluated["test_accuracy_percent"], limits.min_accuracy_percent)
+        percent = evaluated["test_accuracy_percent"]
+        sentences.append(
+            f"the test accuracy is {percent:.10g} %; "
+            f"energy_report.min_accuracy_percent is {limits.min_accuracy_percent:.10g}."
         )
-    if not checked:
+        if percent < limits.min_accuracy_percent:
+            broken.append(sentences[-1])
+    if not sentences:
         raise ParameterError(
             "nothing to check: energy_report.budget_nj and energy_report.min_accuracy_percent are "
             "null in params.yaml; set one of them."
         )
-    if broken := [limit.sentence for limit in checked if not limit.is_kept]:
+    if broken:
         raise LimitError("\n".join(broken))
-    return "\n".join(limit.sentence for limit in checked)
-
-
-@dataclass(frozen=True)
-class _CheckedLimit:
-    """A limit of params.yaml, in a sentence with what was measured, and whether it is kept."""
-
-    sentence: str
-    is_kept: bool
-
-
-def _check_budget(energy: Mapping[str, Any], budget_nj: float, file: Path) -> _CheckedLimit:
-    spent_nj = _energy_nj(energy)
-    profile = energy.get("profile")
-    if spent_nj is None:
-        measured = f"{file} has no energy of an inference under {profile}"
-    else:
-        measured = f"an inference takes {spent_nj:.10g} nJ under {profile}"
-    return _CheckedLimit(
-        f"{measured}; energy_report.budget_nj is {budget_nj:.10g}.",
-        is_kept=spent_nj is not None and spent_nj <= budget_nj,
-    )
-
-
-def _check_accuracy(percent: float, least: float) -> _CheckedLimit:
-    return _CheckedLimit(
-        f"the test accuracy is {percent:.10g} %; "
-        f"energy_report.min_accuracy_percent is {least:.10g}.",
-        is_kept=percent >= least,
-    )
+    return "\n".join(sentences)
 
 
 def _energy_nj(energy: Mapping[str, Any]) -> float | None:

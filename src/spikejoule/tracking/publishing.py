@@ -21,14 +21,13 @@ from spikejoule.energy import load_profiles, select_profile
 from spikejoule.energy.variant_file import load_variants
 from spikejoule.network.trained import load_trained
 from spikejoule.params import Params
-from spikejoule.tracking.child_runs import ChildRun, conventional_runs
+from spikejoule.tracking.child_runs import ChildRuns, conventional_runs
 from spikejoule.tracking.datasets import DataSplit, log_splits
 from spikejoule.tracking.live import TRAINED_TAG, TRAINING_TAG
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import RESULT_TAG, ModelFiles, Registration, register
 from spikejoule.tracking.runs import (
     begin_run,
-    delete_run,
     end_run,
     epoch_row,
     has_parameters,
@@ -76,7 +75,7 @@ class RunRecord:
         tags: provenance in words; MLflow's own `mlflow.runName` names the run.
         artifacts: files to store, each with the folder within the run that it goes to.
         splits: the data that it used.
-        children: the networks that it is compared with.
+        children: the networks that it is compared with, as child runs.
         model: what to register as a version of the model; None for nothing.
     """
 
@@ -87,7 +86,7 @@ class RunRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[Path, str] = field(default_factory=dict)
     splits: Sequence[DataSplit] = ()
-    children: Sequence[ChildRun] = ()
+    children: ChildRuns = field(default_factory=dict)
     model: ModelFiles | None = None
 
 
@@ -154,7 +153,7 @@ def _publish(
     # The result is there: what was shown of this training is nothing new.
     if finished := runs_with(client, experiment_id, known, ("FINISHED",)):
         if shown is not None:
-            delete_run(client, experiment_id, shown.info.run_id)
+            client.delete_run(shown.info.run_id)
         return str(finished[0].info.run_id), False
     # Else the run that was shown is completed, or a new one is made.
     tags = {**record.tags, **own, **known}
@@ -165,7 +164,7 @@ def _publish(
         for path, folder in record.artifacts.items():
             client.log_artifact(run_id, str(path), folder)
         log_splits(client, run_id, record.splits)
-        log_children(client, experiment_id, run_id, record.children, own)
+        log_children(client, experiment_id, run_id, record.children, record.parameters)
     except BaseException as error:
         end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
@@ -184,15 +183,12 @@ def _shown_run(
     if trained is None:
         return None
     unfinished = ("RUNNING", "KILLED", "FAILED")
-    candidates = [
-        run
-        for run in runs_with(client, experiment_id, {TRAINED_TAG: trained}, unfinished)
-        if has_parameters(run, record.parameters)
-    ]
-    for run in candidates:
-        if run.info.status == "RUNNING" and run.data.tags.get(PROCESS_TAG) == own[PROCESS_TAG]:
+    for run in runs_with(client, experiment_id, {TRAINED_TAG: trained}, unfinished):
+        is_ours = run.data.tags.get(PROCESS_TAG) == own[PROCESS_TAG]
+        has_ended = run.info.status != "RUNNING"
+        if (is_ours or has_ended) and has_parameters(run, record.parameters):
             return run
-    return next((run for run in candidates if run.info.status != "RUNNING"), None)
+    return None
 
 
 def publish_outputs(

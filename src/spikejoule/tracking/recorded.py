@@ -8,7 +8,6 @@ What a run lacks is NaN.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -86,7 +85,6 @@ _NUMBERS = [f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *MEANS, *
 _TEXTS = [
     "run_id",
     "name",
-    "started",
     "status",
     SEED,
     VALIDATION_SIZE,
@@ -100,7 +98,6 @@ _TEXTS = [
     EXIT_RULE,
     EXIT_TOLERANCE,
     SOURCE,
-    f"{TAG}data.title",
     DIGEST,
     COMMIT,
     BOUND,
@@ -110,7 +107,6 @@ _TEXTS = [
 # Runs from before images could be reduced are of whole images.
 _DEFAULTS = {
     SOURCE: "unknown",
-    f"{TAG}data.title": "unknown",
     COMMIT: "unknown",
     CROP: "0",
     AVERAGE: "1",
@@ -138,7 +134,6 @@ def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
             "run_id": run.info.run_id,
             "name": printable(run.info.run_name or ""),
             "status": run.info.status,
-            "started": datetime.fromtimestamp(run.info.start_time / 1000),
             "params": run.data.params,
             "metrics": run.data.metrics,
             "tags": run.data.tags,

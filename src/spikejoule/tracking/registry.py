@@ -16,7 +16,7 @@ import base64
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -26,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest
-from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.energy import load_profiles, select_profile
+from spikejoule.network.checkpoint import read_complete
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec
 
     from spikejoule.nir.conventions import Conventions
 
@@ -49,8 +49,20 @@ VALIDATED_ON_TEST: Final = "test set"
 _DESCRIPTION = "Spiking network that counts its spikes and prices them"
 _PACKAGE = Path(__file__).parents[1]
 # What the copied package imports to answer; torch reads the checkpoint.
-_LIBRARIES = ("filelock", "h5py", "mlflow", "nir", "numba", "numpy", "pandas", "platformdirs",
-              "pydantic", "pyyaml", "ruamel.yaml", "torch")  # fmt: skip
+_LIBRARIES = (
+    "filelock",
+    "h5py",
+    "mlflow",
+    "nir",
+    "numba",
+    "numpy",
+    "pandas",
+    "platformdirs",
+    "pydantic",
+    "pyyaml",
+    "ruamel.yaml",
+    "torch",
+)
 
 
 @dataclass(frozen=True)
@@ -160,13 +172,11 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
     drawn from the checkpoint's own seed. Raises ArtifactError for a checkpoint that cannot be read,
     and ParameterError for a price list that cannot, or that lacks the profile.
     """
-    from spikejoule.energy import load_profiles, select_profile
-
-    signature = _signature(files)
     select_profile(load_profiles(files.price_list), files.profile, "profile")
     kind = "checkpoint" if files.conventions is None else "graph"
     artifacts = {kind: str(files.network), "price_list": str(files.price_list)}
-    # MLflow's, on being imported, and where there is no example.
+    conventions = {} if files.conventions is None else asdict(files.conventions)
+    # MLflow's, on being imported, of integers in an answer, and where there is no example.
     with warnings.catch_warnings(action="ignore"):
         import mlflow.pyfunc
 
@@ -175,9 +185,9 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
             python_model=str(Path(__file__).with_name("served_model.py")),
             code_paths=[str(_PACKAGE)],
             artifacts=artifacts,
-            signature=signature,
+            signature=_signature(files, artifacts, conventions),
             input_example=_input_example(files),
-            model_config=files.conventions and asdict(files.conventions),
+            model_config=conventions or None,
             mlflow_model=mlflow.models.Model(run_id=run_id),
             pip_requirements=[
                 # A local build such as 2.9.1+cpu is in no index.
@@ -199,9 +209,14 @@ def _input_example(files: ModelFiles) -> NDArray[np.object_] | None:
     return np.array([base64.b64encode(files.example.tobytes()).decode()], dtype=object)
 
 
-def _signature(files: ModelFiles) -> "ModelSignature":
-    from mlflow.models import ModelSignature
+def _signature(
+    files: ModelFiles, artifacts: Mapping[str, str], conventions: Mapping[str, Any]
+) -> "ModelSignature":
+    """What a request may hold, and what the answer to the example holds."""
+    from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    from spikejoule.tracking.served_model import answering
 
     params = [ParamSpec("profile", DataType.string, files.profile)]
     if files.conventions is None:
@@ -211,54 +226,13 @@ def _signature(files: ModelFiles) -> "ModelSignature":
             seed = checkpoint.content["encoding"].get("seed") or 0
         params.append(ParamSpec("seed", DataType.long, seed))
         params.append(ParamSpec("indices", DataType.long, [], (-1,)))
+    outputs = None
+    example = _input_example(files)
+    if example is not None:
+        defaults = {parameter.name: parameter.default for parameter in params}
+        rows = answering(artifacts, conventions)(example, **defaults)
+        outputs = infer_signature(model_output=rows).outputs
     # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
     # shape alone. As objects pixels and spikes arrive as they were sent, and the model judges them.
     inputs = Schema([TensorSpec(np.dtype(object), (-1,))])
-    columns = _graph_outputs(files) if files.conventions else _outputs(checkpoint)
-    return ModelSignature(inputs=inputs, outputs=Schema([*columns]), params=ParamSchema(params))
-
-
-def _outputs(checkpoint: CompleteCheckpoint) -> "list[ColSpec]":
-    """The columns of `served_model.answer`."""
-    from mlflow.types import ColSpec, DataType
-
-    spikes = _spikes(checkpoint.network.layer_names)
-    columns = [ColSpec(DataType.long, "class"), *spikes]
-    columns.append(ColSpec(DataType.long, "synaptic_events"))
-    if checkpoint.file.energy_proxies.input_macs_per_inference is not None:
-        columns.append(ColSpec(DataType.long, "input_macs"))
-    return columns + _energies()
-
-
-def _graph_outputs(files: ModelFiles) -> "list[ColSpec]":
-    """The columns of `served_model.answer_spikes`."""
-    from mlflow.types import ColSpec, DataType
-    from mlflow.types.schema import Array
-
-    from spikejoule.nir.reading import read_nir
-
-    network = read_nir(files.network)
-    return [
-        ColSpec(DataType.long, "class", required=False),
-        ColSpec(Array(DataType.double), "output"),
-        *_spikes(name for name in network.nodes if name in network.spiking),
-        ColSpec(DataType.long, "synaptic_events"),
-        ColSpec(DataType.long, "value_macs"),
-        *_energies(),
-    ]
-
-
-def _spikes(names: Iterable[str]) -> "list[ColSpec]":
-    from mlflow.types import ColSpec, DataType
-
-    return [ColSpec(DataType.long, f"spikes_{name}") for name in names]
-
-
-def _energies() -> "list[ColSpec]":
-    from mlflow.types import ColSpec, DataType
-
-    return [
-        ColSpec(DataType.double, "energy_pj", required=False),
-        ColSpec(DataType.double, "energy_low_pj"),
-        ColSpec(DataType.double, "energy_high_pj"),
-    ]
+    return ModelSignature(inputs=inputs, outputs=outputs, params=ParamSchema(params))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.tracking.child_runs import PARENT_TAG, ChildRun
+from spikejoule.tracking.child_runs import PARENT_TAG, ChildRuns
 from spikejoule.tracking.store import FAILURE_TAG, runs_with, without_passwords
 
 if TYPE_CHECKING:
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 CURVES: Final = "by_epoch/"
 """MLflow groups charts by what is before the slash, sorted: the curves come first."""
+
+PRICE_LIST: Final = "energy_report.profile"
+"""The parameter that a run's child runs have, too."""
 
 _NOT_CURVES = ("samples", "input_macs")
 _LONGEST_TAG = 500
@@ -98,39 +101,27 @@ def log_children(
     client: "MlflowClient",
     experiment_id: str,
     run_id: str,
-    children: Sequence[ChildRun],
-    own: Mapping[str, str],
+    children: ChildRuns,
+    parameters: Mapping[str, Any],
 ) -> None:
-    """Add the child runs that a run lacks.
-
-    A child run that a killed process left unfinished is replaced.
+    """Log the child runs of a run, in place of those that a killed process left.
 
     Args:
         client: of the store.
         experiment_id: of the experiment.
         run_id: of the run above them.
-        children: what to add.
-        own: tags that name the process which writes them, for as long as it does.
+        children: their metrics.
+        parameters: of the run above them, whose price list is theirs.
     """
     from mlflow.entities import Param
 
-    known = {PARENT_TAG: run_id}
-    finished = set()
-    for run in runs_with(client, experiment_id, known):
-        if run.info.status == "FINISHED":
-            finished.add(run.info.run_name)
-        else:
-            client.delete_run(run.info.run_id)
-    for child in children:
-        if child.name in finished:
-            continue
-        created = client.create_run(experiment_id, tags={**known, **own}, run_name=child.name)
-        child_id = created.info.run_id
-        parameters = [Param(name, str(value)) for name, value in child.parameters.items()]
-        client.log_batch(child_id, params=parameters)
-        end_run(client, child_id, "FINISHED", child.metrics)
-        for tag in own:
-            client.delete_tag(child_id, tag)
+    parent = {PARENT_TAG: run_id}
+    for left in runs_with(client, experiment_id, parent):
+        client.delete_run(left.info.run_id)
+    for name, metrics in children.items():
+        child_id = client.create_run(experiment_id, tags=parent, run_name=name).info.run_id
+        client.log_batch(child_id, params=[Param(PRICE_LIST, parameters[PRICE_LIST])])
+        end_run(client, child_id, "FINISHED", metrics)
 
 
 def end_run(
@@ -154,10 +145,3 @@ def end_run(
     )
     if status != "RUNNING":
         client.set_terminated(run_id, status, ended_ms)
-
-
-def delete_run(client: "MlflowClient", experiment_id: str, run_id: str) -> None:
-    """Delete a run together with its child runs."""
-    for child in runs_with(client, experiment_id, {PARENT_TAG: run_id}):
-        client.delete_run(child.info.run_id)
-    client.delete_run(run_id)

@@ -19,7 +19,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import DataError, ParameterError, SpikejouleError, shown
+from spikejoule.core.errors import DataError, ParameterError, SpikejouleError
 from spikejoule.counts.records import Activity
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
@@ -40,25 +40,20 @@ from spikejoule.nir.running import run_graph
 MAX_SAMPLES: Final = 10_000
 """Images of one request, or samples of spikes."""
 
-# Images times steps that are in memory as spikes at once.
-_BLOCK_STEPS = 2**16
 # A server answers in several threads. The kernels use every core by themselves, and not all of
 # numba's threading layers bear two callers at once.
-_answering = Lock()
+_one_at_a_time = Lock()
+
+Answering = Callable[..., pd.DataFrame]
+"""A function of samples and of the signature's parameters."""
 
 
 class ServedModel(PythonModel):
     """What MLflow makes of the folder."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the price list, and the checkpoint or the graph."""
-        files, profiles = context.artifacts, load_profiles(context.artifacts["price_list"])
-        self._answer: Callable[..., pd.DataFrame]
-        if "graph" in files:
-            network, given = read_nir(files["graph"]), Conventions(**context.model_config)
-            self._answer = partial(answer_spikes, network, given, profiles)
-        else:
-            self._answer = partial(answer, read_complete(files["checkpoint"]), profiles)
+        """Read the files."""
+        self._answer = answering(context.artifacts, context.model_config)
 
     def predict(
         self,
@@ -69,10 +64,24 @@ class ServedModel(PythonModel):
         """`answer` or `answer_spikes` with the signature's parameters; a mistake in the request is
         MLflow's 400."""
         try:
-            with _answering:
+            with _one_at_a_time:
                 return self._answer(model_input, **(params or {}))
         except SpikejouleError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
+
+
+def answering(files: Mapping[str, str], conventions: Mapping[str, Any]) -> Answering:
+    """What answers requests: `answer` for a checkpoint, `answer_spikes` for a graph.
+
+    Args:
+        files: `price_list`, and `checkpoint` or `graph`.
+        conventions: how the graph is run.
+    """
+    profiles = load_profiles(files["price_list"])
+    if "graph" in files:
+        network = read_nir(files["graph"])
+        return partial(answer_spikes, network, Conventions(**conventions), profiles)
+    return partial(answer, read_complete(files["checkpoint"]), profiles)
 
 
 def answer(
@@ -84,9 +93,6 @@ def answer(
     indices: Sequence[int],
 ) -> pd.DataFrame:
     """Classify images, and count and price what that takes.
-
-    Works in blocks: memory grows with the images and the rows alone, and the answer is that of all
-    images at once.
 
     Args:
         checkpoint: the network and its encoding.
@@ -108,9 +114,11 @@ def answer(
         ParameterError: an unknown profile, or a seed or indices that are not allowed.
     """
     prices = select_profile(profiles, profile, "profile")
-    if not _is_whole(seed, 2**32):
+    draws = np.array([seed, *indices])  # MLflow passes null, too
+    if draws.dtype.kind != "i" or draws.min() < 0 or seed >= 2**32:
         raise ParameterError(
-            f"seed: {shown(seed)} is not allowed; allowed: a whole number from 0 to {2**32 - 1}"
+            "seed and indices are not allowed; allowed: whole numbers from 0 to 2^32 - 1 and to "
+            "2^63 - 1"
         )
     network = checkpoint.network
     pixels = read_images(images, network.n_input)
@@ -118,31 +126,19 @@ def answer(
         raise ParameterError(
             f"indices: {len(indices)} are given for {len(pixels)} images; allowed: one per image"
         )
-    for place in indices:
-        if not _is_whole(place, 2**63):
-            raise ParameterError(
-                f"indices: {shown(place)} is not allowed; allowed: whole numbers from 0 "
-                f"to {2**63 - 1}"
-            )
-    places = np.array(indices if len(indices) else range(len(pixels)), dtype=np.int64)
-    size = max(1, _BLOCK_STEPS // checkpoint.encoder.time_window)
+    places = draws[1:] if len(indices) else np.arange(len(pixels))
     key = checkpoint.encoder.draw_key(seed, "test", 0)
-    blocks = []
-    for first in range(0, len(pixels), size):
-        block = slice(first, first + size)
-        events = checkpoint.encoder.events(pixels[block], key, places[block])
-        measured = measure_network(checkpoint.state, network, events, pruned=checkpoint.pruned)
-        macs = {} if measured.input_macs is None else {"input_macs": measured.input_macs}
-        activity = measured.activity()
-        operations = count_operations(activity, checkpoint.encoder.operations(pixels[block]))
-        classes = {"class": measured.predictions}
-        blocks.append(_rows(activity, operations, prices, classes, macs))
-    return pd.concat(blocks, ignore_index=True)
+    events = checkpoint.encoder.events(pixels, key, places)
+    measured = measure_network(checkpoint.state, network, events, pruned=checkpoint.pruned)
+    activity = measured.activity()
+    operations = count_operations(activity, checkpoint.encoder.operations(pixels))
+    macs = {} if measured.input_macs is None else {"input_macs": measured.input_macs}
+    return _rows(activity, operations, prices, {"class": measured.predictions}, macs)
 
 
 def answer_spikes(
     network: ImportedGraph,
-    given: Conventions,
+    conventions: Conventions,
     profiles: Mapping[str, HardwareProfile],
     spikes: NDArray[Any],
     profile: str,
@@ -151,7 +147,7 @@ def answer_spikes(
 
     Args:
         network: the graph.
-        given: how it is run.
+        conventions: how it is run.
         profiles: the price list.
         spikes: zeros and ones, [N, T, units of the input], or with the input's own shape in the
             place of its units. Of any type, as JSON brings objects.
@@ -175,18 +171,18 @@ def answer_spikes(
         events = EventList.from_dense(dense.reshape(*dense.shape[:2], -1))
     except ValueError as error:
         raise DataError(f"{error}; allowed are zeros and ones, [N, steps, units].") from None
-    run = run_graph(network, events, given)
+    run = run_graph(network, events, conventions)
     classes = [None] * run.n_rows if run.predictions is None else run.predictions
-    found = {"class": classes, "output": run.output.tolist()}
+    answers = {"class": classes, "output": run.output.tolist()}
     macs = {"value_macs": run.macs}
-    return _rows(run, count_operations(run), prices, found, macs)
+    return _rows(run, count_operations(run), prices, answers, macs)
 
 
 def _rows(
     activity: Activity,
     operations: OperationCounts,
     profile: HardwareProfile,
-    found: Mapping[str, Any],
+    answers: Mapping[str, Any],
     macs: Mapping[str, Any],
 ) -> pd.DataFrame:
     low, values, high = price(operations, profile)
@@ -198,12 +194,7 @@ def _rows(
     }
     events = {"synaptic_events": activity.events, **macs}
     energies = {"energy_pj": energy, "energy_low_pj": low, "energy_high_pj": high}
-    return pd.DataFrame({**found, **spikes, **events, **energies})
-
-
-def _is_whole(number: object, below: int) -> bool:
-    """Whether it is a whole number from 0 on; MLflow passes null and any integer."""
-    return isinstance(number, int | np.integer) and bool(0 <= number < below)
+    return pd.DataFrame({**answers, **spikes, **events, **energies})
 
 
 def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
@@ -237,9 +228,11 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
 def _as_sent(samples: NDArray[Any], nouns: str) -> NDArray[Any]:
     """Samples of a request; of JSON, texts as their bytes, and numbers as NumPy reads them: no
     fraction is rounded."""
-    if samples.ndim == 0 or not 1 <= len(samples) <= MAX_SAMPLES:
-        given = f"{len(samples):,} {nouns}" if samples.ndim else f"no list of {nouns}"
-        raise DataError(f"the request has {given}; allowed are 1 to {MAX_SAMPLES:,} {nouns}.")
+    number = len(samples) if samples.ndim else 0
+    if not 1 <= number <= MAX_SAMPLES:
+        raise DataError(
+            f"the request has {number:,} {nouns}; allowed are 1 to {MAX_SAMPLES:,} {nouns}."
+        )
     if samples.dtype.kind not in "OU":
         return samples
     values = samples.tolist()

@@ -1,20 +1,17 @@
 """The MLflow store of a project: where it is, how it is opened, and who ends the runs in it."""
 
-import base64
 import json
 import logging
 import os
 import re
 import shlex
 import socket
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 import psutil
 from filelock import FileLock
@@ -36,8 +33,10 @@ BOUND_TAG: Final = "ratio_bound"
 FILES_TAG = "data.sha256"
 """A digest of the checksums of all files of the data."""
 
-# What may hold a password or a token in a message: an address, a user before a host, a setting.
-_MAY_BE_SECRET = re.compile(r"\S*(?:://|@|\w=)\S*")
+# What may be a password or a token in a message: an address, a user before a host, a setting.
+_MAY_BE_SECRET = re.compile(r"://|@|\w=")
+# A host with or without a port; an IPv6 address has brackets.
+_HOST = re.compile(r"([\w.-]*|\[[\da-fA-F:]+\])(:\d+)?")
 # Libraries whose errors quote addresses, statements and values; what made them fail does not.
 _QUOTING = ("requests", "sqlalchemy")
 _TRIES = 3  # to open a database; MLflow has ten, for 102 s together
@@ -50,21 +49,31 @@ _VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 
 # The columns of the saved view and their widths in pixels: every heading fits, and every name of a
 # conventional network.
-_METRICS_SHOWN = {
+_COLUMN_WIDTHS = {
+    "attributes.`Run Name`": 390,
+    "runDateAndNestInfo": 120,
     "metrics.`accuracy`": 95,
     "metrics.`events`": 90,
     "metrics.`energy_nj`": 105,
     "metrics.`ratio`": 80,
+    "params.`energy_report.profile`": 175,
+    "attributes.`Dataset`": 230,
 }
-_OTHERS_SHOWN = {"params.`energy_report.profile`": 175, "attributes.`Dataset`": 230}
-_ALWAYS_SHOWN = {"attributes.`Run Name`": 390, "runDateAndNestInfo": 120}
 # MLflow keeps a saved view of the run list as a tag of the experiment; its form is that of MLflow
 # 3.17, and a version that does not know it shows its own columns.
 _VIEW_STATE = {
-    "selectedColumns": [*_METRICS_SHOWN, *_OTHERS_SHOWN],
-    "columnOrder": [*_ALWAYS_SHOWN, *_METRICS_SHOWN, *_OTHERS_SHOWN],
-    "columnWidths": {**_ALWAYS_SHOWN, **_METRICS_SHOWN, **_OTHERS_SHOWN},
+    "selectedColumns": [*_COLUMN_WIDTHS],
+    "columnOrder": [*_COLUMN_WIDTHS],
+    "columnWidths": _COLUMN_WIDTHS,
 }
+_SAVED_VIEW = json.dumps(
+    {
+        "name": VIEW.capitalize(),
+        "createdAt": 0,
+        "updatedAt": 0,
+        "state": json.dumps(_VIEW_STATE),
+    }
+)
 _NOTE = (
     "Spiking networks, one run for each distinct result of a pipeline, or each graph; below a run "
     "the conventional networks that were trained with it. The view **Overview** shows accuracy, "
@@ -102,10 +111,10 @@ class Store:
 
     @property
     def database(self) -> Path | None:
-        """The file of an SQLite database; None for any other store, or one named `file:...`."""
-        path = unquote(self.tracking_uri.removeprefix(_SQLITE).partition("?")[0])
-        is_file = self.tracking_uri.startswith(_SQLITE) and not path.startswith((":", "file:"))
-        return Path(path) if is_file else None
+        """The file of an SQLite database; None for any other store."""
+        if not self.tracking_uri.startswith(_SQLITE):
+            return None
+        return Path(unquote(self.tracking_uri.removeprefix(_SQLITE).partition("?")[0]))
 
     @property
     def lock_path(self) -> Path:
@@ -248,7 +257,7 @@ def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
 
 def without_passwords(text: str) -> str:
     """A message in one line, as it may be shown: without words that may hold a password."""
-    return _MAY_BE_SECRET.sub("***", " ".join(text.split()))
+    return " ".join("***" if _MAY_BE_SECRET.search(word) else word for word in text.split())
 
 
 def shown_uri(uri: str) -> str:
@@ -259,17 +268,11 @@ def shown_uri(uri: str) -> str:
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return "***" if ":" in uri else uri  # the path of a file has no colon
-    if scheme in ("sqlite", "file") and rest.startswith("/"):
-        return uri.partition("?")[0]
-    try:
-        parts = urlsplit(uri)
-        port = "" if parts.port is None else f":{parts.port}"
-    except ValueError:  # behind the colon is no port, but a password
-        return f"{scheme}://***"
-    if "@" in f"{parts.path}{parts.query}{parts.fragment}":  # perhaps of a password with a slash
-        return f"{scheme}://***"
-    host = parts.hostname or ""
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}{port}"
+    place = rest.partition("?")[0]
+    if scheme in ("sqlite", "file"):
+        return f"{scheme}://{place}"
+    host = place.rpartition("@")[2].partition("/")[0]
+    return f"{scheme}://{host if _HOST.fullmatch(host) else '***'}"
 
 
 def in_one_line(error: BaseException) -> str:
@@ -282,21 +285,21 @@ def in_one_line(error: BaseException) -> str:
 
 def _cause_of(error: BaseException) -> BaseException:
     """What made a request or a statement fail (a refused connection, say); else the error."""
-    chain: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
+    is_quoting = False
+    while cause is not None:
+        is_quoting |= type(cause).__module__.startswith(_QUOTING)
+        root = cause
         cause = cause.__cause__ or cause.__context__
-    is_quoting = any(type(one).__module__.partition(".")[0] in _QUOTING for one in chain)
-    return chain[-1] if is_quoting else error
+    return root if is_quoting else error
 
 
 def at_root(root: Path, uri: str) -> str:
     """A URI of SQLite with its path made absolute; any other as it is."""
-    scheme, separator, path = uri.partition(":///")
-    if not separator or scheme.split("+")[0] != "sqlite" or path.startswith(("/", ":", "file:")):
+    path = uri.removeprefix(_SQLITE)
+    if path == uri or path.startswith("/"):
         return uri
-    return f"{scheme}:///{_quoted(root)}/{path}"
+    return f"{_SQLITE}{_quoted(root)}/{path}"
 
 
 def _quoted(path: Path) -> str:
@@ -323,10 +326,8 @@ def _check_not_moved(store: Store, recorded: str) -> None:
 
     MLflow keeps absolute addresses: it would go on writing to where the project was.
     """
-    if urlsplit(recorded).scheme != "file":  # a bucket, say, which moves with no project
-        return
     new = store.root / _ARTIFACTS
-    old = Path(url2pathname(urlsplit(recorded).path))
+    old = Path(unquote(urlsplit(recorded).path))
     is_own = store.database is not None and store.database.is_relative_to(store.root)
     is_default = store.artifact_location == new.as_uri() and old.name == _ARTIFACTS
     if not (is_own and is_default) or old.resolve() == new.resolve():
@@ -341,22 +342,11 @@ def _check_not_moved(store: Store, recorded: str) -> None:
 def _experiment(client: "MlflowClient", store: Store) -> Any:
     """The store's experiment with the saved view of its runs; a new one has a description, too."""
     name = store.experiment
-    experiment = client.get_experiment_by_name(name)
+    experiment: Any = client.get_experiment_by_name(name)
     if experiment is None:
-        tags = {
-            "mlflow.note.content": _NOTE,
-            "mlflow.experimentKind": "custom_model_development",
-            _VIEW_TAG: _saved_view(),
-        }
+        tags = {"mlflow.note.content": _NOTE, "mlflow.experimentKind": "custom_model_development"}
         client.create_experiment(name, store.artifact_location, tags)
         experiment = client.get_experiment_by_name(name)
-    elif experiment.tags.get(_VIEW_TAG) != _saved_view():
-        client.set_experiment_tag(experiment.experiment_id, _VIEW_TAG, _saved_view())
+    if experiment.tags.get(_VIEW_TAG) != _SAVED_VIEW:
+        client.set_experiment_tag(experiment.experiment_id, _VIEW_TAG, _SAVED_VIEW)
     return experiment
-
-
-def _saved_view() -> str:
-    """The saved view as MLflow's page packs one."""
-    packed = base64.b64encode(zlib.compress(json.dumps(_VIEW_STATE).encode())).decode()
-    about = {"name": VIEW.capitalize(), "createdAt": 0, "updatedAt": 0}
-    return json.dumps({**about, "state": f"deflate;{packed}"})
