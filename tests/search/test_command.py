@@ -59,10 +59,8 @@ DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits":
     ("changes", "options", "words"),
     [
         ({"energy": "45nm-fp23"}, (), "search.yaml: energy: '45nm-fp23'"),
-        ({"spaces": {}}, (), "spaces: {} is given to an unknown key (did you mean space?)"),
         ({"fixed": {"train.lr": 20}}, (), "search.yaml: fixed.train.lr: 20 is not allowed; allow"),
         (DIRECT, (), "none of 200 combinations of the space is allowed: encode.encoding: 'direct'"),
-        ({}, ("--space", "none.yaml"), "error: none.yaml does not exist"),
         ({}, ("--storage", "mysql://me:secret@a/b"), "is not allowed; allowed: sqlite:///FILE, or"),
         (
             {},

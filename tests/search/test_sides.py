@@ -23,8 +23,12 @@ from tests.search.conftest import SearchOf
 from tests.tools.without_torch import needs_torch
 
 FIXED = {"train.max_epochs": 3, "model.state_bits": 16, "encode.encoding": "latency"}
-DRAWN = {"model.hidden": [12], "model.bias": False, "model.weight_bits": 4,
-         "train.pruned_fraction": 0.5}  # fmt: skip
+DRAWN = {
+    "model.hidden": [12],
+    "model.bias": False,
+    "model.weight_bits": 4,
+    "train.pruned_fraction": 0.5,
+}
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -20,7 +18,6 @@ from spikejoule.search import study as studies  # noqa: E402
 from spikejoule.search.space import Search  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
-    SPECIFICATION,
     FoundTrials,
     by_state,
     number_of,
@@ -111,29 +108,16 @@ class TestWorker:
         assert first.params == again.params != another.params
         assert [trial.number for trial in state_of(search)[TRAINED]] == [2]
 
-    def test_several_that_begin_a_study_at_once_share_it(
-        self, search: Search, tmp_path: Path
-    ) -> None:
-        for number in range(3):
-            new = replace(search, storage=f"sqlite:///{tmp_path}/{number}.db")
-            with ThreadPoolExecutor(8) as pool:
-                begun = [*pool.map(open_study, [new] * 8)]
-            assert all(study.user_attrs[SPECIFICATION] == new.specification for study in begun)
-            assert len(optuna.get_all_study_names(new.storage)) == 1
-
     def test_one_worker_draws_the_same_again_and_more_can_be_requested(
         self, search: Search, train: Callable[..., None]
     ) -> None:
-        drawn = []
         for trials in (2, 4):
             run_trials(with_trials(search, trials))
-        for _ in range(2):
-            study = open_study(search)
-            drawn.append([trial.params for trial in study.trials])
-            optuna.delete_study(study_name=search.settings.study, storage=search.storage)
-            run_trials(search)
-        assert len(drawn[0]) == 4
-        assert drawn[0] == drawn[1]
+        drawn = [trial.params for trial in open_study(search).trials]
+        assert len(drawn) == 4
+        optuna.delete_study(study_name=search.settings.study, storage=search.storage)
+        run_trials(search)
+        assert [trial.params for trial in open_study(search).trials] == drawn
 
     def test_several_workers_overshoot_by_less_than_their_number(
         self, search: Search, train: Callable[..., None]

@@ -137,7 +137,7 @@ def _kill(jobs: list[Any]) -> None:
 
 def _executor(search: Search) -> Any:
     """What starts jobs, with its files in a folder of the user's alone."""
-    folder, is_local = search.folder / "jobs", search.cluster == "local"
+    folder = search.folder / "jobs"
     with store_errors(f"{folder} cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
         for private in (search.folder, folder):  # only the user may put a pickle there
@@ -150,7 +150,7 @@ def _executor(search: Search) -> Any:
         ) from error
     executor.update_parameters(
         name=f"spikejoule-{search.settings.study}",
-        timeout_min=_WEEK_MINUTES if is_local else search.minutes,
+        timeout_min=_WEEK_MINUTES if search.cluster == "local" else search.minutes,
         cpus_per_task=search.threads,
         slurm_additional_parameters=dict(search.slurm),
     )

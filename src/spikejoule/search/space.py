@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.parameters import Line, ParameterSection, Real, flat, problem_lines
+from spikejoule.core.parameters import Line, ParameterSection, Real, flat, problems_in
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.params import Params, Value, Values, parse_params
 from spikejoule.training import TrainingRegime
@@ -108,7 +108,8 @@ class SearchSpace:
         """
         values = with_values(self.base, drawn)
         params = parse_params(values)
-        hidden, bits = params.model.hidden, params.model.weight_bits
+        hidden = params.model.hidden
+        bits = params.model.weight_bits
         if not self.profile.runs(bits):
             raise ParameterError(
                 f"model.weight_bits: {bits} is not what energy: {self.profile.id} prices, whose "
@@ -227,7 +228,9 @@ def _drawn(trial: "BaseTrial", key: str, content: Any) -> Value:
         chosen: Value = content[names.index(trial.suggest_categorical(key, names))]
         return chosen
     further = {**content}
-    low, high, step = further.pop("from"), further.pop("to"), content.get("step")
+    low = further.pop("from")
+    high = further.pop("to")
+    step = content.get("step")
     if step is not None:
         high = low + step * math.floor((high - low) / step + 1e-9)
     if _is_integer(key):
@@ -270,15 +273,9 @@ def _problem_of(key: str, content: Any, part: str) -> str:
 def _misfit(key: str, value: object) -> str:
     """The line that says what is wrong with a value by itself; nothing if it fits."""
     section, _, own = key.partition(".")
-    content = {section: {own: value}}
-    try:
-        Params.model_validate(content)
-    except ValidationError as error:
-        # All others are missing, which is none of its faults.
-        problems = error.errors(include_url=False)
-        own_problems = [problem for problem in problems if problem["loc"][:2] == (section, own)]
-        return "".join(problem_lines(own_problems, content, Params).values())
-    return ""
+    # All others are missing, which is none of its faults.
+    lines = problems_in({section: {own: value}}, Params).values()
+    return next((line for line in lines if line.startswith(f"{key}:")), "")
 
 
 @cache

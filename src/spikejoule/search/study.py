@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import DBAPIError
 
 import spikejoule
 from spikejoule.core import provenance
@@ -56,7 +54,7 @@ FoundTrials = dict[TrialState, list[FrozenTrial]]
 
 
 def open_study(search: Search) -> optuna.Study:
-    """The study, made if there is none; several may begin it at once.
+    """The study, made if there is none.
 
     Raises ParameterError if it was begun with another specification, or cannot be kept there by
     several workers, and StoreError if the database cannot be used.
@@ -66,20 +64,14 @@ def open_study(search: Search) -> optuna.Study:
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if search.storage.startswith("sqlite:"):
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    open_storage = partial(
-        RDBStorage,
-        search.storage,
-        engine_kwargs=arguments,
-        heartbeat_interval=search.heartbeat,
-        grace_period=_MISSED_BEATS * search.heartbeat,
-        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
-    )
     with database_errors(search):
-        try:
-            storage = open_storage()
-        except DBAPIError:  # perhaps another process was making the same tables
-            time.sleep(_WAIT_SECONDS)
-            storage = open_storage()
+        storage = RDBStorage(
+            search.storage,
+            engine_kwargs=arguments,
+            heartbeat_interval=search.heartbeat,
+            grace_period=_MISSED_BEATS * search.heartbeat,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
+        )
         study = optuna.create_study(
             storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True
         )
@@ -164,7 +156,8 @@ class Objective:
     """
 
     def __init__(self, search: Search, study: optuna.Study) -> None:
-        self._search, self._study = search, study
+        self._search = search
+        self._study = study
         resolve_device(search.space.base["train"]["device"])
         self._data = load_data(search)
         # Code that computes otherwise must not resume from a state.
@@ -173,13 +166,13 @@ class Objective:
 
     def __call__(self, trial: Trial) -> tuple[float, float]:
         """Accuracy and energy; raises TrialPruned for a trial that comes to neither."""
-        search, number = self._search, number_of(trial)
+        number = number_of(trial)
         # Optuna's thread does so later: a trial that is killed before has no heartbeat to miss.
         self._study._storage.record_heartbeat(trial._trial_id)
         # By the trial, so that one worker alone draws the same again.
         self._study.sampler = optuna.samplers.TPESampler(seed=number)
         try:
-            params = search.space.params(search.space.draw(trial))
+            params = self._search.space.params(self._search.space.draw(trial))
         except ParameterError as error:
             trial.set_constraint("allowed", 1.0)  # the sampler learns to avoid it
             raise optuna.TrialPruned(str(error)) from error
@@ -193,7 +186,8 @@ class Objective:
 
     def _ended(self, number: int, params: Params) -> dict[str, Any]:
         """What a trial comes to, from where a killed worker has left off."""
-        search, began = self._search, time.process_time()
+        search = self._search
+        began = time.process_time()
         own = {"trial": number, "parameters": params.deciding(), "side": search.space.side}
         key = provenance.content_digest({**own, "data": search.data, "code": self._code})
         with ResumeFile(search.folder / "resume", key, f"trial {number} of the search") as resume:
@@ -217,5 +211,8 @@ def load_data(search: Search) -> SearchData:
                 f"{search.paths[name]} is not the file that the search was begun with: run `dvc "
                 "repro prepare` with its parameters, or begin another search."
             )
-    train, validation = (load_samples(search.paths[name]) for name in ("train", "validation"))
-    return SearchData(train, validation, DataDescription.read(search.paths["data_metrics"]))
+    return SearchData(
+        load_samples(search.paths["train"]),
+        load_samples(search.paths["validation"]),
+        DataDescription.read(search.paths["data_metrics"]),
+    )

@@ -62,14 +62,14 @@ def trained_spiking(
     Raises:
         ParameterError: training diverged, or the engine cannot be had.
     """
-    samples, validation, model = data.train, data.validation, params.model
-    encoder, seed = params.encode.encoder, params.seed
-    events = encode_samples(encoder, validation, seed, "validation").events
+    validation = data.validation
+    encoder = params.encode.encoder
+    events = encode_samples(encoder, validation, params.seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
-    network = model.network_of(samples.shape, samples.subject.n_classes)
-    engine, _ = engine_to_train(settings, network, params.train, seed)
-    learned_from = TrainingData(samples, encoder, events, validation.labels)
-    result = train(learned_from, engine, params.train, seed, state_store=state_store)
+    network = params.model.network_of(data.train.shape, data.train.subject.n_classes)
+    engine, _ = engine_to_train(settings, network, params.train, params.seed)
+    learned_from = TrainingData(data.train, encoder, events, validation.labels)
+    result = train(learned_from, engine, params.train, params.seed, state_store=state_store)
     trained = result.trained_network(data.description.model_dump(exclude_unset=True))
     with tempfile.TemporaryDirectory() as folder:
         save_trained(file := Path(folder) / "trained.pth", trained)
@@ -92,18 +92,20 @@ def trained_conventional(
     In place of events, `macs_per_inference` are without those of a zero, and the checksum is that
     of `baselines.counts.weights_digest`.
     """
-    train, validation, pruning = data.train, data.validation, params.train
+    train = data.train
+    validation = data.validation
     assert isinstance(train, LabelledImages)
     assert isinstance(validation, LabelledImages)
     n_input = math.prod(train.shape)
     n_classes = train.subject.n_classes
-    epochs = (pruning.prune_start, pruning.prune_end)
+    epochs = (params.train.prune_start, params.train.prune_end)
     variants = [*family(n_input, n_classes, params.baseline, epochs, params.model.state_bits)]
     settings = params.baseline.training(params.train)
     (trained,) = train_baselines(
         train, validation, variants, settings, params.seed, state_store=state_store
     ).baselines
-    splits, is_pruned = {"validation": validation, "test": validation}, pruning.pruned_fraction > 0
+    splits = {"validation": validation, "test": validation}
+    is_pruned = params.train.pruned_fraction > 0
     counts = measure_baseline("", trained.network, False, is_pruned, splits).counts
     metrics = {
         "validation_accuracy_percent": counts.validation_accuracy_percent,
@@ -125,8 +127,7 @@ def run_trial(
     """
     run = trained_spiking if search.space.side == SPIKING else trained_conventional
     metrics, variants, digest = run(params, data, search.threads, state_store)
-    side, n_pixels = data.description.average_pixels or 1, math.prod(data.train.shape)
-    ways = averaged(variants, side, n_pixels)
-    priced = [price(one.operations, search.space.profile) for one in ways]
-    cheapest = min(Energy.of(of.mean(axis=1)).middle_pj for of in priced)
+    ways = averaged(variants, data.description.average_pixels or 1, math.prod(data.train.shape))
+    energies = [price(way.operations, search.space.profile).mean(axis=1) for way in ways]
+    cheapest = min(Energy.of(energy).middle_pj for energy in energies)
     return metrics | {"energy_nj_per_inference": cheapest / _PJ_PER_NJ}, digest
