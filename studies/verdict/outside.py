@@ -165,7 +165,7 @@ class Images:
 
         from spikejoule.pricing.conventional import Baseline
 
-        found = of_file(file, "--add", "GRAPH.nir or FILE.py:NAME of a module", lambda named: named)
+        found = of_file(file, "--add", "GRAPH.nir or FILE.py:NAME of a module")
         module = found.module if isinstance(found, Baseline) else found
         if not isinstance(module, nn.Module):
             raise ParameterError(f"--add: {file} is no PyTorch module, and no Baseline of one")

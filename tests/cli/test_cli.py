@@ -1,11 +1,9 @@
 """The command `spikejoule`: what it prints, and how it fails."""
 
-import gc
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -37,29 +35,13 @@ class TestInspect:
         assert weights == {"shape": [20, 784], "dtype": "float32"}
         assert YAML(typ="safe").load(cli.text("inspect", file)) == found
 
-    def test_what_no_figure_comes_from_may_be_anything(self, tmp_path: Path, cli: Cli) -> None:
+    def test_what_is_no_number_is_shown(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
-        content["spikejoule"]["library_versions"] = None
         content["training_history"]["losses"][0] = float("nan")
         write_complete(tmp_path / "c.pth", content)
-        assert "NaN" in cli.text("inspect", tmp_path / "c.pth")
         # JSON has no such number.
         found = cli.json("inspect", tmp_path / "c.pth")
         assert found["training_history"]["losses"][0] == "NaN"
-
-    def test_values_nested_very_deep(self, tmp_path: Path, cli: Cli) -> None:
-        deep: dict[str, Any] = {}
-        for _ in range(400):
-            deep = {"a": deep}
-        write_complete(tmp_path / "deep.pth", {**complete_content(), "deep": deep})
-        for options in ((), ("--json",)):
-            assert "nested too deep" in cli.refusal("inspect", tmp_path / "deep.pth", *options)
-
-
-def test_who_calls_a_command_keeps_his_garbage_collection(file: Path, cli: Cli) -> None:
-    before = gc.get_threshold()
-    cli.text("inspect", file)
-    assert gc.get_threshold() == before
 
 
 class TestMeasure:
@@ -79,9 +61,6 @@ class TestMeasure:
         assert found["proxies"]["synaptic_events_per_inference"] == pytest.approx(
             means["input"] * 20 + means["hidden"] * 10
         )
-        text = cli.text(*command)
-        for words in ("5,000 MNIST digits", "classified correctly", "91.25"):
-            assert words in text
 
 
 class TestFailures:
@@ -92,8 +71,7 @@ class TestFailures:
         (tmp_path / "a.pth").write_text("text")
         assert "is damaged or of another format" in cli.refusal("inspect", tmp_path / "a.pth")
         told = cli.refusal("energy", file, "--images", "mnist5k", "--samples", 1001)
-        assert "1001" in told
-        assert "1000" in told
+        assert "--samples 1001 is more than the 1000" in told
 
     @pytest.mark.parametrize(
         "arguments",

@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # a process of its own, in which what libraries make on import stays
         gc.set_threshold(*gc.get_threshold()[:2], 1000)
         atexit.register(gc.freeze)
-    options, status = build_parser().parse_args(arguments), 1
+    options = build_parser().parse_args(arguments)
+    status = 1
     try:
         command = getattr(import_module(options.module), options.command)
         sys.stdout.write(printable(command(options)))
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"`spikejoule {options.command}` needs {module}: pip install 'spikejoule[{extra}]'."
         )
     except KeyboardInterrupt:
-        problems, status = "interrupted from the keyboard.", 130
+        problems = "interrupted from the keyboard."
+        status = 130
     for line in problems.splitlines():
         print(f"error: {line}", file=sys.stderr)
     return status

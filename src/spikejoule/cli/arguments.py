@@ -10,11 +10,22 @@ from typing import Any, Final
 
 from shtab import FILE
 
-DEFAULT_SEED: Final = 42
 STORAGE_VARIABLE: Final = "SPIKEJOULE_SEARCH_STORAGE"
 """Variable of the environment: where studies are, if `--storage` does not say it."""
 
-CONVENTION_OPTIONS: Final = ("dt", "reset", "threshold", "current", "initial", "pruned")
+_CHOICES: Final = {
+    "reset": (("zero", "subtract"), "to v_reset, or by v_threshold"),
+    "threshold": (("ge", "gt"), "fire at v >= v_threshold, or at v > v_threshold"),
+    "current": (
+        ("same_step", "next_step"),
+        "of CubaLIF, CubaLI: when what arrives moves the potential",
+    ),
+    "initial": (
+        ("zero", "leak", "reset"),
+        "where potentials begin, if v_leak or v_reset is not 0",
+    ),
+}
+CONVENTION_OPTIONS: Final = ("dt", *_CHOICES, "pruned")
 """Options that say how a NIR graph is run."""
 
 EXAMPLES: Final = """examples:
@@ -49,26 +60,8 @@ def add_graph_options(parser: Parser) -> None:
         metavar="SECONDS",
         help="duration of one time step (NIR graphs only)",
     )
-    parser.add_argument(
-        "--reset",
-        choices=("zero", "subtract"),
-        help="of a graph: to v_reset, or by v_threshold",
-    )
-    parser.add_argument(
-        "--threshold",
-        choices=("ge", "gt"),
-        help="of a graph: fire at v >= v_threshold, or at v > v_threshold",
-    )
-    parser.add_argument(
-        "--current",
-        choices=("same_step", "next_step"),
-        help="of a graph: of CubaLIF, CubaLI: when what arrives moves the potential",
-    )
-    parser.add_argument(
-        "--initial",
-        choices=("zero", "leak", "reset"),
-        help="of a graph: where potentials begin, if v_leak or v_reset is not 0",
-    )
+    for name, (choices, words) in _CHOICES.items():
+        parser.add_argument(f"--{name}", choices=choices, help=f"of a graph: {words}")
     parser.add_argument(
         "--pruned",
         action="store_true",
@@ -111,6 +104,11 @@ def _add_path(parser: Parser, name: str, words: str, metavar: str = "FILE", **mo
     action.complete = FILE  # type: ignore[attr-defined]
 
 
+def _add_number(parser: Parser, name: str, words: str, default: int | None = None) -> None:
+    """An option that is a whole number of at least 1."""
+    parser.add_argument(name, type=positive, metavar="N", default=default, help=words)
+
+
 def _add_network(parser: Parser) -> None:
     _add_path(parser, "file", "a complete checkpoint, or a NIR graph (GRAPH.nir)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -148,21 +146,11 @@ def _add_energy(commands: Any) -> None:
         "IDX files, an event file, or a source, as mnist5k (default: the means that the file "
         "records)",
     )
-    parser.add_argument(
-        "--samples",
-        type=positive,
-        metavar="N",
-        help="the first N images or events (default: all)",
-    )
+    _add_number(parser, "--samples", "the first N images or events (default: all)")
     _add_path(parser, "--baselines", "compare with what the baseline stage has counted")
     _add_path(parser, "--html", "write the report as a page, too")
     _add_path(parser, "--events", "of a graph: spikes of the input, or an event file")
-    parser.add_argument(
-        "--step-us",
-        type=positive,
-        metavar="N",
-        help="of a graph: microseconds of an event file's step",
-    )
+    _add_number(parser, "--step-us", "of a graph: microseconds of an event file's step")
     parser.add_argument(
         "--against",
         metavar="FILE.py:FUNCTION",
@@ -191,9 +179,7 @@ def _add_check(commands: Any) -> None:
 def _add_runs(commands: Any) -> None:
     parser = _command(commands, "runs", "runs", "list a project's recorded runs, the latest first")
     _add_project(parser)
-    parser.add_argument(
-        "--limit", type=positive, metavar="N", default=20, help="at most so many (default: 20)"
-    )
+    _add_number(parser, "--limit", "at most so many (default: 20)", 20)
 
 
 def _add_seeds(commands: Any) -> None:
@@ -222,45 +208,37 @@ def _add_search(commands: Any) -> None:
     _add_project(parser)
     _add_path(parser, "--space", "what is searched (default: search.yaml there)")
     parser.add_argument("--study", metavar="NAME", help="in place of the file's `study`")
-    parser.add_argument(
-        "--trials", type=positive, metavar="N", help="in place of the file's `trials`"
-    )
+    _add_number(parser, "--trials", "in place of the file's `trials`")
     parser.add_argument(
         "--storage",
         metavar="URL",
         help="the study's database, sqlite:///FILE or postgresql://USER@HOST/DATABASE "
         f"(default: ${STORAGE_VARIABLE}, or search.db in the project)",
     )
-    parser.add_argument(
+    _add_number(
+        parser,
         "--workers",
-        type=positive,
-        metavar="N",
-        help="trainings at once (default: as many as the process may use cores; in Slurm 2)",
+        "trainings at once (default: as many as the process may use cores; in Slurm 2)",
     )
-    parser.add_argument(
-        "--threads", type=positive, metavar="N", default=1, help="cores of a worker (default: 1)"
-    )
-    parser.add_argument(
+    _add_number(parser, "--threads", "cores of a worker (default: 1)", 1)
+    _add_number(
+        parser,
         "--minutes",
-        type=positive,
-        metavar="N",
-        default=60,
-        help="Slurm time limit per job; the job is requeued when it expires (default: 60)",
+        "Slurm time limit per job; the job is requeued when it expires (default: 60)",
+        60,
     )
-    parser.add_argument(
+    _add_number(
+        parser,
         "--heartbeat",
-        type=positive,
-        metavar="SECONDS",
-        default=10,
-        help="how often a worker reports that it lives; after four times that it is taken for dead "
+        "seconds between a worker's signs of life; one that misses four is taken for dead "
         "(default: 10)",
+        10,
     )
-    parser.add_argument(
+    _add_number(
+        parser,
         "--retries",
-        type=positive,
-        metavar="N",
-        default=5,
-        help="how often a trial is run again whose worker was killed (default: 5)",
+        "how often a trial is run again whose worker was killed (default: 5)",
+        5,
     )
     _add_path(parser, "--table", "write every trial (CSV)")
     parser.add_argument(

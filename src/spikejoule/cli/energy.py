@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, load_baseline
-from spikejoule.cli.arguments import DEFAULT_SEED
 from spikejoule.cli.given import (
     GivenEvents,
     first_samples,
@@ -52,6 +51,8 @@ from spikejoule.report.page import energy_text
 
 if TYPE_CHECKING:
     from spikejoule.pricing.conventional import BaselineRun
+
+_DEFAULT_SEED = 42
 
 
 def energy(options: argparse.Namespace) -> str:
@@ -105,20 +106,21 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
 def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
     """What the network does on samples, encoded as those that it was trained on: from its own seed,
     or the default where it records none."""
-    recorded = checkpoint.file.spikejoule.seed
-    seed = DEFAULT_SEED if recorded is None else recorded
+    seed = checkpoint.file.spikejoule.seed
+    if seed is None:
+        seed = _DEFAULT_SEED
     events = encode_samples(checkpoint.encoder, samples, seed, "test").events
     return measure_network(checkpoint.state, checkpoint.network, events, pruned=checkpoint.pruned)
 
 
 def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
     """Accuracy and spikes on the images that were given."""
-    found = accuracy(int((measured.predictions == labels).sum()), len(labels))
+    correct = accuracy(int((measured.predictions == labels).sum()), len(labels))
     means = measured.counts.means.items()
     return [
         fact(
             "classified correctly",
-            f"{found.percent:.2f} % ({found.low_percent:.2f} to {found.high_percent:.2f})",
+            f"{correct.percent:.2f} % ({correct.low_percent:.2f} to {correct.high_percent:.2f})",
         ),
         *(fact(f"spikes per inference: {name}", f"{mean:,.2f}") for name, mean in means),
     ]
@@ -138,10 +140,10 @@ def _test_images(
     else:
         dataset = load_dataset(source, places, asked_by="--images")
         data = checkpoint.file.spikejoule.data
-        reduction = data.get("crop_pixels") or 0, data.get("average_pixels") or 1
         if isinstance(dataset.test, LabelledImages):
-            dataset = dataset.reduced(*reduction)
-        title, test = dataset.title, dataset.test
+            dataset = dataset.reduced(data.get("crop_pixels") or 0, data.get("average_pixels") or 1)
+        title = dataset.title
+        test = dataset.test
     what = f"test {test.subject.samples} of {source}"
     return title, test.select(first_samples(n_samples, len(test), what))
 

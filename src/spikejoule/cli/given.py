@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from runpy import run_path
@@ -28,8 +27,8 @@ _OF_GRAPHS = ("events", "step_us", "against", *CONVENTION_OPTIONS)
 def is_nir(options: argparse.Namespace) -> bool:
     """Whether the file is a graph; ParameterError for an option of the other kind."""
     is_graph: bool = options.file.suffix == ".nir"
-    names, kind = (_OF_CHECKPOINTS, "checkpoint") if is_graph else (_OF_GRAPHS, "graph of NIR")
-    for name in names:
+    kind = "checkpoint" if is_graph else "graph of NIR"
+    for name in _OF_CHECKPOINTS if is_graph else _OF_GRAPHS:
         if getattr(options, name, None) is not None:
             raise ParameterError(
                 f"--{name.replace('_', '-')} is for a {kind}, which {options.file.resolve().name} "
@@ -46,25 +45,27 @@ def given_network(text: str) -> Any:
     """
     from spikejoule.pricing import Baseline
 
-    network = of_file(text, "--against", "FILE.py:FUNCTION", lambda found: found())
+    function = of_file(text, "--against", "FILE.py:FUNCTION")
+    with in_one_sentence(f"--against {text}"):
+        network = function()
     return network if isinstance(network, Baseline) else Baseline(network)
 
 
-def of_file(text: str, option: str, allowed: str, use: Callable[[Any], Any]) -> Any:
-    """What `use` makes of what ``FILE.py:NAME`` names in a user's file.
+def of_file(text: str, option: str, allowed: str) -> Any:
+    """What ``FILE.py:NAME`` names in a user's file.
 
     Raises:
-        ParameterError: there is no such file or name, or the file or `use` fails.
+        ParameterError: there is no such file or name, or the file fails.
     """
     file, _, name = text.rpartition(":")
     if not file.endswith(".py") or not Path(file).is_file():
         raise ParameterError(f"{option} is {text!r}; allowed is {allowed}, of a file here")
     sys.path.insert(0, str(Path(file).resolve().parent))  # for what it imports from beside it
     with in_one_sentence(f"{option} {text}"):
-        held = run_path(file)
-        if name not in held:
+        defined = run_path(file)
+        if name not in defined:
             raise NameError(f"{file} has no {name}")
-        return use(held[name])
+        return defined[name]
 
 
 def given_conventions(options: argparse.Namespace) -> Conventions:

@@ -6,11 +6,9 @@ import json
 from typing import Any
 
 import numpy as np
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 from ruamel.yaml import YAML
-from ruamel.yaml.representer import SafeRepresenter
 
-from spikejoule.core.errors import ArtifactError
 from spikejoule.core.store import json_text
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.imported import ImportedGraph
@@ -23,30 +21,15 @@ def inspect(options: argparse.Namespace) -> str:
         content = _graph_content(read_nir(options.file))
     else:
         content = read_complete(options.file).content
-    try:
-        return _content_text(content, options.json)
-    except (PydanticSerializationError, RecursionError) as error:
-        raise ArtifactError(
-            f"{options.file} cannot be shown: its values are nested too deep."
-        ) from error
-
-
-def _content_text(content: dict[str, Any], as_json: bool) -> str:
-    text = to_json(content, fallback=_json_value, inf_nan_mode="strings")
-    values = json.loads(text)
-    if as_json:
+    values = json.loads(to_json(content, fallback=_json_value, inf_nan_mode="strings"))
+    if options.json:
         return json_text(values)
-    yaml, buffer = YAML(typ="safe", pure=True), io.StringIO()
-    yaml.Representer, yaml.default_flow_style, yaml.width = _ListsInLines, False, 110
+    yaml = YAML(typ="safe", pure=True)
+    yaml.width = 110
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    buffer = io.StringIO()
     yaml.dump(values, buffer)
     return buffer.getvalue()
-
-
-class _ListsInLines(SafeRepresenter):
-    def represent_sequence(self, tag: Any, sequence: Any, flow_style: Any = None) -> Any:
-        """One number of many epochs is no line of its own."""
-        return super().represent_sequence(tag, sequence, flow_style=True)
 
 
 def _graph_content(network: ImportedGraph) -> dict[str, Any]:

@@ -41,17 +41,20 @@ def _publish_graph(options: argparse.Namespace) -> str:
     from spikejoule.tracking.publishing import RunRecord, publish
     from spikejoule.tracking.registry import MODEL_NAME, ModelFiles
 
-    path, profile = options.file, next(iter(load_profiles(PACKAGED)))
+    path = options.file
     conventions = conventions_of(read_nir(path), given_conventions(options))
     if not re.fullmatch(r"[\w.-]+", path.stem, re.ASCII) or path.stem == MODEL_NAME:
         raise ParameterError(
             f"the model would be called {path.stem!r}; allowed are letters, digits, '.', '_' and "
             f"'-', and not {MODEL_NAME}, which are checkpoints: rename the file."
         )
-    digest, said = {"graph.sha256": file_digest(path, "sha256")}, asdict(conventions)
+    digest = {"graph.sha256": file_digest(path, "sha256")}
+    parameters = asdict(conventions)
+    profile = next(iter(load_profiles(PACKAGED)))
     model = ModelFiles(path, PACKAGED, profile, conventions=conventions, name=path.stem)
     tags = {**provenance_tags(Path.cwd()), **digest, "mlflow.runName": path.stem}
-    record = RunRecord(content_digest({**digest, **said}), said, tags=tags, model=model)
+    result_id = content_digest({**digest, **parameters})
+    record = RunRecord(result_id, parameters, tags=tags, model=model)
     return f"{publish(record, project_store(Path.cwd(), 'graphs'))}\n"
 
 

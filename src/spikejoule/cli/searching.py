@@ -48,19 +48,21 @@ def search(options: argparse.Namespace) -> str:
     root = options.directory.resolve()
     params = load_params(root / PARAMS_FILE)
     search = _plan(options, root, params)
-    found = run_search(search)
-    trained, given_up = found[TRAINED], found[GIVEN_UP]
+    trials = run_search(search)
+    trained = trials[TRAINED]
+    given_up = trials[GIVEN_UP]
     if not trained:
         raise ParameterError(
             "none of the trials was trained to its end "
             f"({given_up[0].user_attrs[ENDED]['reason']}): widen the space."
         )
-    table, energy = found_table(trained, search, params), search.settings.energy
+    table = found_table(trained, search, params)
     if options.table is not None:
         write_csv(options.table, tuple(table), table.to_numpy().tolist())
     left_out = f"{len(given_up)} trials failed.\n" if given_up else ""
+    front = front_text(table, search.settings.energy)
     dashboard = f"optuna-dashboard {shown_uri(search.storage)}"
-    return f"{front_text(table, energy)}{left_out}\nThe study in a browser:\n  {dashboard}\n"
+    return f"{front}{left_out}\nThe study in a browser:\n  {dashboard}\n"
 
 
 def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
@@ -69,7 +71,9 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
 
     file = options.space or root / "search.yaml"
     content = read_sections(file, SearchSettings)
-    content |= {name: of for name in ("study", "trials") if (of := getattr(options, name))}
+    for name in ("study", "trials"):
+        if (value := getattr(options, name)) is not None:
+            content[name] = value
     paths = artifact_paths(root)
     profiles = load_profiles(root / paths["hardware"])
     try:
