@@ -213,9 +213,3 @@ def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     ]
     assert [row[-5] for row in rows] == ["10.0", "9.0", "11.0"]
     assert rows[0][-3] == f"{rows[1][-3]} {rows[2][-3]}"
-    # A parameter that is not used need not be valid.
-    before = cli.text("seeds", project)
-    set_parameters(project, {"train.lr": "fast", "evaluate.early_exit_rule": "never"})
-    assert cli.text("seeds", project) == before
-    set_parameters(project, {"publish.experiment": 7})
-    assert "publish.experiment: 7 is not allowed" in cli.refusal("runs", project)
