@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.parameters import Line, ParameterSection, Real, flat, problems_in
+from spikejoule.core.parameters import Line, ParameterSection, Real, flat
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.params import Params, Value, Values, parse_params
 from spikejoule.training import TrainingRegime
@@ -273,8 +273,11 @@ def _problem_of(key: str, content: Any, part: str) -> str:
 def _misfit(key: str, value: object) -> str:
     """The line that says what is wrong with a value by itself; nothing if it fits."""
     section, _, own = key.partition(".")
-    # All others are missing, which is none of its faults.
-    lines = problems_in({section: {own: value}}, Params).values()
+    lines: list[str] = []
+    try:
+        parse_params({section: {own: value}})
+    except ParameterError as error:  # at least, all others are missing
+        lines = str(error).splitlines()
     return next((line for line in lines if line.startswith(f"{key}:")), "")
 
 
