@@ -19,10 +19,13 @@ def main(arguments: list[str]) -> None:
     images = load_mnist5k().test.select(slice(200))
     if arguments:
         checkpoint = read_complete(arguments[0])
-        network, encoder = checkpoint.network, checkpoint.encoder
-        state, pruned = checkpoint.state, checkpoint.pruned
+        network = checkpoint.network
+        encoder = checkpoint.encoder
+        state = checkpoint.state
+        pruned = checkpoint.pruned
     else:
-        network, pruned = Network.of_layers(784, (400,), 10), False
+        network = Network.of_layers(784, (400,), 10)
+        pruned = False
         encoder = Poisson(time_window=50, max_rate=80.0)
         state = {name: 3 * w.numpy() for name, w in initial_state(network, seed=1).items()}
 

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 import spikejoule
 from spikejoule.data.sources.mnist5k import load_mnist5k
 
-STEPS, HIDDEN, EPOCHS = 10, 100, 4
+STEPS = 10
+HIDDEN = 100
+EPOCHS = 4
 
 
 class LIF(nn.Module):
@@ -53,12 +55,19 @@ def train(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
 
 torch.manual_seed(0)
 data = load_mnist5k()
-images, labels = (torch.from_numpy(one) for one in (data.train.images, data.train.labels))
-images = images.flatten(1) / 255
-snn = train(Spiking(), images, labels.long())
+images = torch.from_numpy(data.train.images).flatten(1) / 255
+labels = torch.from_numpy(data.train.labels).long()
+snn = train(Spiking(), images, labels)
 ann = nn.Sequential(nn.Linear(784, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 10))
-ann = train(ann, images, labels.long())
+ann = train(ann, images, labels)
 test = torch.from_numpy(data.test.images).flatten(1) / 255
-report = spikejoule.price(snn, test, labels=data.test.labels, against=ann, time_axis="none",
-                          neurons={LIF: spikejoule.Population()}, title="MNIST")  # fmt: skip
+report = spikejoule.price(
+    snn,
+    test,
+    labels=data.test.labels,
+    against=ann,
+    time_axis="none",
+    neurons={LIF: spikejoule.Population()},
+    title="MNIST",
+)
 print(report)

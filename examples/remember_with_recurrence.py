@@ -17,12 +17,16 @@ from spikejoule.network import LearningSettings, Network
 from spikejoule.network.layers import layers_of
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
-CHANNELS, DELAYS, STEPS, EPOCHS = 4, (2, 4), 8, 20
+CHANNELS = 4
+DELAYS = (2, 4)
+STEPS = 8
+EPOCHS = 20
 
 
 def delayed_coincidences(number: int, seed: int) -> tuple[EventList, np.ndarray]:
     """Spikes [N, T, 2 CHANNELS], and which of DELAYS each sample has."""
-    generator, samples = np.random.default_rng(seed), np.arange(number)
+    generator = np.random.default_rng(seed)
+    samples = np.arange(number)
     labels = generator.integers(0, len(DELAYS), number)
     channels, begins = generator.integers(0, (CHANNELS, STEPS), (number, 2)).T
     spikes = np.zeros((number, STEPS, 2 * CHANNELS), dtype=bool)
@@ -37,9 +41,8 @@ def accuracy_percent(word: str) -> float:
     network = Network.of_chain((2 * CHANNELS,), layers_of([word]), len(DELAYS), neuron)
     learning = LearningSettings(logit_scale=1.0, grad_clip_norm=1.0)
     engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
-    (events, labels), (test, test_labels) = (
-        delayed_coincidences(number, seed) for number, seed in ((2000, 1), (1000, 2))
-    )
+    events, labels = delayed_coincidences(2000, seed=1)
+    test, test_labels = delayed_coincidences(1000, seed=2)
     generator = np.random.default_rng(3)
     for epoch in range(EPOCHS):
         order = generator.permutation(len(labels))
@@ -49,7 +52,8 @@ def accuracy_percent(word: str) -> float:
 
 
 def main() -> None:
-    feed_forward, recurrent = accuracy_percent("96"), accuracy_percent("96r")
+    feed_forward = accuracy_percent("96")
+    recurrent = accuracy_percent("96r")
     print(f"test accuracy: {feed_forward:.1f} % feed-forward, {recurrent:.1f} % recurrent")
     if feed_forward > 80 or recurrent < 95:
         sys.exit("error: one without memory has learned, or one with memory has not.")

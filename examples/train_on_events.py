@@ -12,7 +12,10 @@ from spikejoule.encoding import EventList, predict
 from spikejoule.engine import EngineSettings, engine_to_train
 from spikejoule.network import LearningSettings, Network
 
-INPUTS, CLASSES, STEPS, BATCH = 30, 3, 40, 50
+INPUTS = 30
+CLASSES = 3
+STEPS = 40
+BATCH = 50
 generator = np.random.default_rng(1)
 
 

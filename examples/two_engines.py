@@ -15,7 +15,9 @@ from spikejoule.engine import make_engine
 from spikejoule.network import LearningSettings, Network
 from spikejoule.network.torch_twin import initial_state
 
-BATCH, BATCHES, TOLERANCE = 50, 4, 1e-9
+BATCH = 50
+BATCHES = 4
+TOLERANCE = 1e-9
 
 
 def main() -> None:

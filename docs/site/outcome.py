@@ -19,9 +19,16 @@ from spikejoule.energy.estimates import joules, plain
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "outcome.svg"
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _AXIS = 700, 288, 150, 668, 254
-_LEAST_PJ, _DECADES = 1e3, 5
-_SPIKING, _CONVENTIONAL = "#0072b2", "#c44e00"
+# The picture and its axis, in pixels
+_WIDTH = 700
+_HEIGHT = 288
+_LEFT = 150
+_RIGHT = 668
+_AXIS = 254
+_LEAST_PJ = 1e3
+_DECADES = 5
+_SPIKING = "#0072b2"
+_CONVENTIONAL = "#c44e00"
 
 
 def values(root: Path, name: str) -> dict[str, Any]:
@@ -101,7 +108,8 @@ def _comparison(energy: Mapping[str, Any]) -> Iterator[str]:
     own_pj = 1000 * energy["energy_nj"]
     if "conventional_nj" in energy:
         other_pj = 1000 * energy["conventional_nj"]
-        left, right = _x(other_pj), _x(own_pj)
+        left = _x(other_pj)
+        right = _x(own_pj)
         ratio = f"{energy.get('ratio_bound', '')} {plain(energy['ratio'])} times".strip()
         yield f'<path d="M{left} 160 H{right}" style="stroke-width:2.5"/>'
         yield (

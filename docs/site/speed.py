@@ -22,28 +22,32 @@ def graphs_table(found: Mapping[str, Any]) -> str:
     return "\n\n".join([table, " ".join([caption, *said])])
 
 
-def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    peer = one["samples_per_second_nirtorch"]
-    processor = one["processor_seconds_nirtorch"] / one["processor_seconds"]
+def _row(measured: dict[str, Any]) -> tuple[str, ...]:
+    peer = measured["samples_per_second_nirtorch"]
+    processor = measured["processor_seconds_nirtorch"] / measured["processor_seconds"]
     return (
-        f"`{one['graph']}`", f"`{one['engine']}`", f"{100 * one['density']:.2g} %",
-        f"{one['samples_per_second']:,.0f}", f"{peer:,.0f}",
-        f"{one['samples_per_second'] / peer:.1f}", f"{processor:.1f}",
-    )  # fmt: skip
-
-
-def _many_samples(one: dict[str, Any]) -> str:
-    return (
-        f"{one['samples']:,} samples of {one['steps']} steps in `{one['graph']}` "
-        f"({100 * one['density']:.2g} % spikes per neuron and step) are priced in "
-        f"{one['seconds']:.1f} s, with {one['peak_mib']:,.0f} MiB of memory at most."
+        f"`{measured['graph']}`",
+        f"`{measured['engine']}`",
+        f"{100 * measured['density']:.2g} %",
+        f"{measured['samples_per_second']:,.0f}",
+        f"{peer:,.0f}",
+        f"{measured['samples_per_second'] / peer:.1f}",
+        f"{processor:.1f}",
     )
 
 
-def _counting(one: dict[str, Any]) -> str:
+def _many_samples(measured: dict[str, Any]) -> str:
     return (
-        f"Counting what happens in a running model of {one['simulator']} ({one['network']}) takes "
-        f"{one['ratio']:.2f} times the model's own forward pass."
+        f"{measured['samples']:,} samples of {measured['steps']} steps in `{measured['graph']}` "
+        f"({100 * measured['density']:.2g} % spikes per neuron and step) are priced in "
+        f"{measured['seconds']:.1f} s, with {measured['peak_mib']:,.0f} MiB of memory at most."
+    )
+
+
+def _counting(measured: dict[str, Any]) -> str:
+    return (
+        f"Counting what happens in a running model of {measured['simulator']} "
+        f"({measured['network']}) takes {measured['ratio']:.2f} times the model's own forward pass."
     )
 
 

@@ -24,10 +24,8 @@ PAGES = {
 }
 # The third statement of the surrogate, and the tests that hold for every kind: of the engines, that
 # of the new surrogate, since all kernels are compiled anew beside it, which takes minutes.
-NAIVE, LAPLACIAN = (
-    '    if name == "constant":\n',
-    '    if name == "laplacian":\n        return slope / 2 * math.exp(-slope * abs(x))\n',
-)
+NAIVE = '    if name == "constant":\n'
+LAPLACIAN = '    if name == "laplacian":\n        return slope / 2 * math.exp(-slope * abs(x))\n'
 CHANGES = {
     "tests/naive.py": {NAIVE: LAPLACIAN + NAIVE},
     "tests/engine/test_engines.py": {
@@ -47,7 +45,8 @@ HOLD_FOR_EVERY_KIND = (
 
 def test_the_tests_that_hold_for_every_kind_pass(repository: Path, tmp_path: Path) -> None:
     """Both engines and loops agree on the new surrogate; no list of kinds is kept elsewhere."""
-    folder, environment = tmp_path / "project", clean_environment(tmp_path)
+    folder = tmp_path / "project"
+    environment = clean_environment(tmp_path)
     clone_of_working_tree(repository, folder, environment, {})
     for page in PAGES:
         for block in blocks_of(repository / "docs" / "how-to" / f"{page}.md"):

@@ -35,7 +35,9 @@ PARAMETERS = {
     "baseline.family_pruned": [0.0, 0.5],
     "baseline.family_bits": [32, 4],
 }
-N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
+N_TRAIN = 80
+N_VALIDATION = 30
+N_TEST = 40
 
 
 @pytest.fixture(scope="session")

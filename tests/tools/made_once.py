@@ -16,7 +16,8 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     """
     base = factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, whole = shared / name, shared / f"{name}.whole"
+    folder = shared / name
+    whole = shared / f"{name}.whole"
     with FileLock(shared / f"{name}.lock"):
         if not whole.exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -60,7 +60,10 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def _block(match: re.Match[str]) -> Block:
-    text, before, status, until = match["text"], [], 0, ""
+    text = match["text"]
+    before = []
+    status = 0
+    until = ""
     for comment in _COMMENT.findall(match["comments"]):
         verb, _, rest = comment.partition(" ")
         if verb == "first":
