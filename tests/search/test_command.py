@@ -11,7 +11,7 @@ from spikejoule.data.images import Dataset
 from tests.tools.cli import Cli
 from tests.tools.finished_project import finish_project, isolate
 from tests.tools.pipeline_tools import artifact_paths, set_parameters, write_lock
-from tests.tools.processes import exit_status_of
+from tests.tools.processes import start_python
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_nothing_else_needs_the_extra() -> None:
         "import spikejoule.search.space\n"
         "cli.build_parser()\n"
     )
-    assert exit_status_of(code) == 0
+    assert start_python("-c", code).wait(timeout=120) == 0
 
 
 @pytest.fixture

@@ -40,16 +40,15 @@ def trained_network(
 ) -> TrainedNetwork:
     """A network with random weights that make every layer fire, and a history of two epochs."""
     generator = np.random.default_rng(seed)
-    architecture = Network.of_layers(n_input, hidden, 10, neuron)
+    network = Network.of_layers(n_input, hidden, 10, neuron)
     state = {
         name: generator.normal(0.05, 0.35, shape).astype(np.float32)
-        for name, shape in architecture.parameter_shapes().items()
+        for name, shape in network.parameter_shapes().items()
     }
-    architecture = architecture.learned_from(state)
-    n_layers = len(architecture.layer_names)
-    spikes = [tuple(1000 * epoch + 10 * layer for layer in range(n_layers)) for epoch in (4, 5)]
+    network = network.learned_from(state)
+    n_layers = len(network.layer_names)
     return TrainedNetwork(
-        network=architecture,
+        network=network,
         state=state,
         encoder=Poisson(time_window=50, max_rate=80.0),
         seed=7,
@@ -61,7 +60,7 @@ def trained_network(
                 "train_loss": 1.0 / epoch,
                 "train_accuracy_percent": 80.0 + epoch,
                 "validation_accuracy_percent": 85.0 + epoch,
-                "spikes": spikes[epoch - 1],
+                "spikes": tuple(1000 * (epoch + 3) + 10 * layer for layer in range(n_layers)),
                 "samples": 100,
             }
             for epoch in (1, 2)
@@ -75,12 +74,11 @@ def trained_network(
 
 def quantised_network(weight_bits: int = 8, state_bits: int = 32, **neuron: Any) -> TrainedNetwork:
     """The trained network of the examples, in integers."""
-    network = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
-    quantisation = Quantisation(weight_bits, state_bits)
-    architecture = replace(network.network, quantisation=quantisation)
-    architecture = with_grids(architecture, network.state)
-    state = floats_of(architecture, integers_of(architecture, network.state))
-    return replace(network, network=architecture, state=state)
+    trained = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
+    network = replace(trained.network, quantisation=Quantisation(weight_bits, state_bits))
+    network = with_grids(network, trained.state)
+    state = floats_of(network, integers_of(network, trained.state))
+    return replace(trained, network=network, state=state)
 
 
 def adam_state(state: dict[str, Any]) -> dict[str, Any]:
@@ -93,17 +91,17 @@ def adam_state(state: dict[str, Any]) -> dict[str, Any]:
     return dict(optimizer.state_dict())
 
 
-def inference_spikes(network: TrainedNetwork) -> SpikeCounts:
+def inference_spikes(trained: TrainedNetwork) -> SpikeCounts:
     """Of 4 images: 1600 from the input, 400 fewer from each layer that follows."""
-    architecture = network.network
-    totals = 1600 - 400 * np.arange(len(architecture.layer_names))
+    network = trained.network
+    totals = 1600 - 400 * np.arange(len(network.layer_names))
     per_step = np.zeros((len(totals), 50), dtype=np.int64)
     per_step[:, 0] = totals
     per_neuron = tuple(
         np.array([total] + [0] * (size - 1))
-        for total, size in zip(totals, architecture.layer_sizes, strict=True)
+        for total, size in zip(totals, network.layer_sizes, strict=True)
     )
-    return SpikeCounts(architecture.layer_names, np.tile(totals // 4, (4, 1)), per_step, per_neuron)
+    return SpikeCounts(network.layer_names, np.tile(totals // 4, (4, 1)), per_step, per_neuron)
 
 
 def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:

@@ -35,13 +35,16 @@ class Memory:
 
 def cut_short_after_every_epoch(work: Callable[[Any], R]) -> tuple[R, int]:
     """The result of work whose process ends after each epoch, and how often it ended."""
-    kept, cuts = None, 0
+    kept = None
+    cuts = 0
+    seconds = 0.0
     while True:
         memory = Memory(kept, epochs=1)
         try:
             return work(memory), cuts
         except KilledError:
-            before, kept, cuts = kept, memory.kept, cuts + 1
-            clock = "processor_seconds"  # adds up
+            kept = memory.kept
+            cuts += 1
             assert kept is not None
-            assert kept.plain[clock] > (0.0 if before is None else before.plain[clock])
+            assert kept.plain["processor_seconds"] > seconds, "they add up"
+            seconds = kept.plain["processor_seconds"]

@@ -34,8 +34,3 @@ def start_python(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     folder = str(Path(spikejoule.__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": folder, **options.pop("env", {})}
     return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, **options)
-
-
-def exit_status_of(code: str, *arguments: str, env: dict[str, str] | None = None) -> int:
-    """Run Python code in a process of its own; returns its exit status."""
-    return start_python("-c", code, *arguments, env=env or {}).wait(timeout=120)

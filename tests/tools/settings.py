@@ -8,8 +8,6 @@ from spikejoule.core.parameters import ParameterSection
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 
-__all__ = ["changed", "draw_key", "encode"]
-
 S = TypeVar("S", bound=ParameterSection)
 
 
