@@ -13,7 +13,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from spikejoule.compiling import compiled_inline
-from spikejoule.compiling.emit import INDEX, LANES, broadcast, constant, named_arguments
+from spikejoule.compiling.emit import (
+    INDEX,
+    LANES,
+    broadcast,
+    constant,
+    each_below,
+    named_arguments,
+)
 
 LISTED_AT_ONCE = 2 * LANES
 """Bits that are listed by one instruction. Behind the last number of a list as many places may be
@@ -111,7 +118,7 @@ def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
         def emit(first, bits):
             packed = _packed(builder, every, builder.bitcast(bits, _FLAGS_OF_BITS))
             found = builder.ctpop(bits)
-            base = builder.trunc(builder.mul(first, constant(LANES)), numbers.element)
+            base = builder.trunc(first * LANES, numbers.element)
 
             # The usual few in one short vector, and as many more as there are.
             with ExitStack() as as_far_as_needed:
@@ -130,20 +137,20 @@ def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
             builder.store(builder.add(builder.load(count), found), count)
 
         def word_at(word, width):
-            address = builder.gep(words.pointer, [builder.add(first_word, word)])
+            address = builder.gep(words.pointer, [first_word + word])
             kind = ir.IntType(width).as_pointer()
             return builder.load(builder.bitcast(address, kind), align=2)
 
-        whole = builder.and_(n_words, constant(-WORDS_AT_ONCE))
-        with cgutils.for_range_slice(
-            builder, constant(0), whole, constant(WORDS_AT_ONCE), INDEX
-        ) as (word, _):
+        n_whole = n_words // WORDS_AT_ONCE
+        with each_below(builder, n_whole) as number:
+            word = number * WORDS_AT_ONCE
             emit(word, word_at(word, _BITS))
+        whole = n_whole * WORDS_AT_ONCE
         with builder.if_then(builder.icmp_signed("<", whole, n_words)):
             rest = cgutils.alloca_once_value(builder, constant(0))
-            with cgutils.for_range(builder, builder.sub(n_words, whole), intp=INDEX) as loop:
-                bits = builder.zext(word_at(builder.add(whole, loop.index), LANES), INDEX)
-                bits = builder.shl(bits, builder.mul(loop.index, constant(LANES)))
+            with each_below(builder, n_words - whole) as number:
+                bits = builder.zext(word_at(whole + number, LANES), INDEX)
+                bits = builder.shl(bits, number * LANES)
                 builder.store(builder.or_(builder.load(rest), bits), rest)
             emit(whole, builder.load(rest))
         return builder.load(count)

@@ -13,7 +13,8 @@ result.
 import functools
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,66 @@ LANES = 16
 INDEX = ir.IntType(64)
 
 
+def constant(value: int, bits: int = 64) -> ir.Constant:
+    return ir.Constant(ir.IntType(bits), value)
+
+
+class Index:
+    """A whole number of 64 bits while code is emitted: arithmetic with it emits an instruction.
+
+    Builders take it wherever they take llvmlite's value.
+    """
+
+    type = INDEX
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self._builder = builder
+        self._value = value
+
+    def get_reference(self) -> str:
+        """By which llvmlite's instructions refer to the value."""
+        reference: str = self._value.get_reference()
+        return reference
+
+    def _emit(self, instruction: Callable[..., ir.Value], other: "Index | int") -> "Index":
+        operand = constant(other) if isinstance(other, int) else other
+        return Index(self._builder, instruction(self, operand))
+
+    def __add__(self, other: "Index | int") -> "Index":
+        return self._emit(self._builder.add, other)
+
+    def __sub__(self, other: "Index | int") -> "Index":
+        return self._emit(self._builder.sub, other)
+
+    def __mul__(self, other: "Index | int") -> "Index":
+        return self._emit(self._builder.mul, other)
+
+    def __floordiv__(self, other: "Index | int") -> "Index":
+        return self._emit(self._builder.udiv, other)
+
+
+@contextmanager
+def each_below(builder: ir.IRBuilder, count: Any) -> Iterator[Index]:
+    """A loop of the kernel: what is emitted within is done for each number below `count`."""
+    with cgutils.for_range(builder, count, intp=INDEX) as loop:
+        yield Index(builder, loop.index)
+
+
+@contextmanager
+def each_between(builder: ir.IRBuilder, first: Any, end: Any) -> Iterator[Index]:
+    """The same for each number from `first` on and below `end`."""
+    with cgutils.for_range_slice(builder, first, end, constant(1), INDEX) as (number, _):
+        yield Index(builder, number)
+
+
+@contextmanager
+def each_of(builder: ir.IRBuilder, bounds: "EmittedArray", number: Index) -> Iterator[Index]:
+    """The same for each place from ``bounds[number]`` on and below ``bounds[number + 1]``."""
+    first = bounds.load_index(number)
+    with each_between(builder, first, bounds.load_index(number + 1)) as place:
+        yield place
+
+
 class EmittedArray:
     """Typed access to one flat array argument while code is emitted."""
 
@@ -42,9 +103,9 @@ class EmittedArray:
     def load(self, index: ir.Value) -> ir.Value:
         return self.builder.load(self.builder.gep(self.pointer, [index]))
 
-    def load_index(self, index: ir.Value) -> ir.Value:
-        value = self.load(index)
-        return value if value.type == INDEX else self.builder.zext(value, INDEX)
+    def load_index(self, index: ir.Value) -> Index:
+        # An index that is 64 bits wide already stays as it is.
+        return Index(self.builder, self.builder.zext(self.load(index), INDEX))
 
     def _vector_pointer(self, index: ir.Value) -> ir.Value:
         address = self.builder.gep(self.pointer, [index])
@@ -60,8 +121,59 @@ class EmittedArray:
         self.builder.store(value, self.builder.gep(self.pointer, [index]))
 
 
+class Registers:
+    """Vectors beside each other in a row, which LLVM keeps in registers.
+
+    Args:
+        builder: where instructions are emitted.
+        vector: the type of each.
+        size: how many.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, vector: ir.VectorType, size: int) -> None:
+        self._builder = builder
+        self.cells = [cgutils.alloca_once(builder, vector) for _ in range(size)]
+
+    def by_column(self) -> Iterator[tuple[int, ir.Value]]:
+        """The first column of each vector in the row, and the cell that holds it."""
+        for k, cell in enumerate(self.cells):
+            yield LANES * k, cell
+
+    def fill(self, value: ir.Value) -> None:
+        """Set all to one vector."""
+        for cell in self.cells:
+            self._builder.store(value, cell)
+
+    def load(self, array: EmittedArray, start: Index) -> None:
+        """Set them to the row of an array that begins at `start`."""
+        for column, cell in self.by_column():
+            self._builder.store(array.load_vector(start + column), cell)
+
+    def store(self, array: EmittedArray, start: Index) -> None:
+        """Write them to the row of an array that begins at `start`."""
+        for column, cell in self.by_column():
+            array.store_vector(self._builder.load(cell), start + column)
+
+    def add(self, array: EmittedArray, start: Index) -> None:
+        """Add the row of an array that begins at `start`."""
+        for column, cell in self.by_column():
+            total = self._builder.fadd(self._builder.load(cell), array.load_vector(start + column))
+            self._builder.store(total, cell)
+
+    def add_products(self, factor: ir.Value, row: Sequence[ir.Value]) -> None:
+        """Add a vector times each vector of a row, rounded once."""
+        for vector, cell in zip(row, self.cells, strict=True):
+            total = multiply_add(self._builder, factor, vector, self._builder.load(cell))
+            self._builder.store(total, cell)
+
+
+def load_row(array: EmittedArray, start: Index, size: int) -> list[ir.Value]:
+    """So many vectors of an array from `start` on."""
+    return [array.load_vector(start + LANES * k) for k in range(size)]
+
+
 def _named(context, builder, kind, value):
-    """Arrays as memory, integers as INDEX, named tuples as the same tuples of these."""
+    """Arrays as memory, integers as `Index`, named tuples as the same tuples of these."""
     if isinstance(kind, types.Array):
         return EmittedArray(context, builder, kind, value)
     if isinstance(kind, types.BaseNamedTuple):
@@ -73,14 +185,14 @@ def _named(context, builder, kind, value):
             )
         )
     if isinstance(kind, types.Integer):
-        return context.cast(builder, value, kind, types.int64)
+        return Index(builder, context.cast(builder, value, kind, types.int64))
     return value
 
 
 def named_arguments(context, builder, signature, arguments):
     """The arguments of an intrinsic in order, as the code that emits works with them.
 
-    Arrays become :class:`EmittedArray`, integers 64 bits wide; a named tuple becomes one of the
+    Arrays become :class:`EmittedArray`, integers :class:`Index`; a named tuple becomes one of the
     same class that holds these.
     """
     return [
@@ -136,10 +248,6 @@ def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -
 def splat(vector: ir.VectorType, value: float) -> ir.Constant:
     """A vector of one constant."""
     return ir.Constant(vector, [value] * vector.count)
-
-
-def constant(value: int, bits: int = 64) -> ir.Constant:
-    return ir.Constant(ir.IntType(bits), value)
 
 
 def zeros(vector: ir.VectorType) -> ir.Constant:

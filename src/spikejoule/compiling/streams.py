@@ -10,14 +10,13 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils
 
 from spikejoule.compiling import compiled
 from spikejoule.compiling.emit import (
     INDEX,
     LANES,
     broadcast,
-    constant,
+    each_below,
     emitted,
     multiply_add,
     splat,
@@ -71,14 +70,13 @@ def fill_exponentials(builder, state, n_vectors, out, first):
     states = broadcast(builder, state)
     wrap = (1 << 64) - 1
     steps = ir.Constant(_INTEGERS, [(lane + 1) * GOLDEN & wrap for lane in range(LANES)])
-    with cgutils.for_range(builder, n_vectors) as loop:
-        jump = builder.mul(loop.index, constant(LANES * GOLDEN & wrap))
+    with each_below(builder, n_vectors) as number:
+        jump = number * (LANES * GOLDEN & wrap)
         value = builder.add(builder.add(states, broadcast(builder, jump)), steps)
         high = builder.lshr(_mix(builder, value), splat(_INTEGERS, 11))
         u = builder.uitofp(builder.add(high, splat(_INTEGERS, 1)), _DOUBLES)
         u = builder.fmul(u, splat(_DOUBLES, 2.0**-53))
-        place = builder.add(first, builder.mul(loop.index, constant(LANES)))
-        out.store_vector(_minus_log(builder, u), place)
+        out.store_vector(_minus_log(builder, u), first + number * LANES)
 
 
 @compiled

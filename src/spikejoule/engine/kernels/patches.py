@@ -8,7 +8,6 @@ All arrays are flat and contiguous, all positions are counted in elements, and n
 the callers in this folder own the bounds. The tables are those of ``ChainArrays``.
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,13 +15,18 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from spikejoule.compiling.emit import (
-    INDEX,
     LANES,
     EmittedArray,
+    Index,
+    Registers,
     broadcast,
     constant,
+    each_below,
+    each_between,
+    each_of,
     emitted,
     for_each_block_size,
+    load_row,
     multiply_add,
     zeros,
 )
@@ -41,11 +45,10 @@ sums and the weights fill 30 of 32 registers."""
 def _emit_patches(
     builder: ir.IRBuilder,
     spikes: Any,
-    step: ir.Value,
+    step: Index,
     chain: Any,
-    vectors: ir.Value,
-    first_source: ir.Value,
-    add: Callable[[ir.Value, ir.Value], None],
+    link: Any,
+    add: Callable[[Index, Index], None],
 ) -> None:
     """Emit `add` for each vector of each tap of each spike of a step.
 
@@ -53,41 +56,30 @@ def _emit_patches(
     that of weights does.
     """
 
-    def emit_vectors(size: int, target: ir.Value, weight: ir.Value) -> None:
+    def emit_vectors(size: int, target: Index, weight: Index) -> None:
         for k in range(size):
-            column = constant(LANES * k)
-            add(builder.add(target, column), builder.add(weight, column))
+            add(target + LANES * k, weight + LANES * k)
         if size == 0:
-            with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
-                column = builder.mul(loop.index, constant(LANES))
-                add(builder.add(target, column), builder.add(weight, column))
+            with each_below(builder, link.vectors) as number:
+                column = number * LANES
+                add(target + column, weight + column)
 
     def emit(size: int) -> None:
-        begin, stop = _bounds(builder, spikes.offsets, step)
-        with cgutils.for_range_slice(builder, begin, stop, constant(1), INDEX) as (event, _):
-            unit = builder.add(first_source, spikes.sources.load_index(event))
-            place, weights, shift = _row(builder, chain.sources, unit, 3)
-            first, end = _bounds(builder, chain.taps_of, place)
-            with cgutils.for_range_slice(builder, first, end, constant(1), INDEX) as (tap, _):
-                target, offset, _ = _row(builder, chain.taps, tap, 3)
-                emit_vectors(size, builder.add(target, shift), builder.add(weights, offset))
+        with each_of(builder, spikes.offsets, step) as event:
+            unit = link.first_source + spikes.sources.load_index(event)
+            place, weights, shift = _row(chain.sources, unit, 3)
+            with each_of(builder, chain.taps_of, place) as tap:
+                target, offset, _ = _row(chain.taps, tap, 3)
+                emit_vectors(size, target + shift, weights + offset)
 
-    is_short = builder.icmp_signed("<=", vectors, constant(SHORT_ROWS[-1]))
-    size = builder.select(is_short, vectors, constant(0))
+    is_short = builder.icmp_signed("<=", link.vectors, constant(SHORT_ROWS[-1]))
+    size = builder.select(is_short, link.vectors, constant(0))
     for_each_block_size(builder, size, (*SHORT_ROWS, 0), emit)
 
 
-def _row(
-    builder: ir.IRBuilder, table: EmittedArray, number: ir.Value, fields: int
-) -> list[ir.Value]:
+def _row(table: EmittedArray, number: Index, fields: int) -> list[Index]:
     """The fields of a row of a flat table of integers."""
-    first = builder.mul(number, constant(fields))
-    return [table.load_index(builder.add(first, constant(k))) for k in range(fields)]
-
-
-def _bounds(builder: ir.IRBuilder, bounds: EmittedArray, number: ir.Value) -> list[ir.Value]:
-    """Where what belongs to a number begins and ends."""
-    return [bounds.load_index(builder.add(number, constant(k))) for k in range(2)]
+    return [table.load_index(number * fields + k) for k in range(fields)]
 
 
 @emitted
@@ -98,13 +90,13 @@ def add_patches(builder, spikes, step, chain, link, factor, parameters, potentia
     """
     factors = broadcast(builder, factor)
 
-    def add(target: ir.Value, weight: ir.Value) -> None:
-        target = builder.add(row_start, target)
-        before = potentials.load_vector(target)
+    def add(target: Index, weight: Index) -> None:
+        place = row_start + target
+        before = potentials.load_vector(place)
         after = multiply_add(builder, factors, parameters.load_vector(weight), before)
-        potentials.store_vector(after, target)
+        potentials.store_vector(after, place)
 
-    _emit_patches(builder, spikes, step, chain, link.vectors, link.first_source, add)
+    _emit_patches(builder, spikes, step, chain, link, add)
 
 
 @emitted
@@ -115,12 +107,12 @@ def add_patch_gradients(builder, spikes, step, chain, link, factor, gradient, de
     """
     factors = broadcast(builder, factor)
 
-    def add(target: ir.Value, weight: ir.Value) -> None:
-        delta = deltas.load_vector(builder.add(row_start, target))
+    def add(target: Index, weight: Index) -> None:
+        delta = deltas.load_vector(row_start + target)
         after = multiply_add(builder, factors, delta, gradient.load_vector(weight))
         gradient.store_vector(after, weight)
 
-    _emit_patches(builder, spikes, step, chain, link.vectors, link.first_source, add)
+    _emit_patches(builder, spikes, step, chain, link, add)
 
 
 def _after_spike(builder: ir.IRBuilder, neuron: Any, value: ir.Value, threshold: Any) -> ir.Value:
@@ -136,16 +128,17 @@ def fire_and_leak(builder, neuron, biases, potentials, row_start, stride, fired)
     The potentials v of a step lie from `row_start` on, and those of the next one behind them, which
     receive ``decay * u + bias`` with u = v after the reset. `fired` receives one bit a neuron.
     """
-    decays, thresholds = (broadcast(builder, of) for of in (neuron.decay, neuron.threshold))
-    with cgutils.for_range(builder, builder.udiv(stride, constant(LANES)), intp=INDEX) as loop:
-        column = builder.mul(loop.index, constant(LANES))
-        place = builder.add(row_start, column)
+    decays = broadcast(builder, neuron.decay)
+    thresholds = broadcast(builder, neuron.threshold)
+    with each_below(builder, stride // LANES) as number:
+        column = number * LANES
+        place = row_start + column
         value = potentials.load_vector(place)
         fires = builder.fcmp_ordered(">=", value, thresholds)
-        fired.store(builder.bitcast(fires, ir.IntType(LANES)), loop.index)
+        fired.store(builder.bitcast(fires, ir.IntType(LANES)), number)
         left = builder.select(fires, _after_spike(builder, neuron, value, thresholds), value)
         left = multiply_add(builder, left, decays, biases.load_vector(column))
-        potentials.store_vector(left, builder.add(place, stride))
+        potentials.store_vector(left, place + stride)
 
 
 @emitted
@@ -157,42 +150,29 @@ def add_products(
     For every tap from `first` to `end`: ``into[t] += following[t, target] @ weights[tap]``, whose
     `reach` rows are `width` apart, as are those of `into`.
     """
-    vector = into.vector
-    flat = itertools.chain.from_iterable
 
-    def emit_steps(size: int, first_step: ir.Value, n_vectors: int) -> None:
-        columns = [builder.add(block.column, constant(LANES * k)) for k in range(n_vectors)]
-        starts = [builder.add(first_step, constant(k)) for k in range(size)]
-        starts = [builder.add(into_start, builder.mul(width, start)) for start in starts]
-        places = [[builder.add(start, column) for column in columns] for start in starts]
-        cells = [[cgutils.alloca_once(builder, vector) for _ in columns] for _ in starts]
-        for place, cell in zip(flat(places), flat(cells), strict=True):
-            builder.store(into.load_vector(place), cell)
-        start = builder.add(following.start, builder.mul(following.stride, first_step))
-        with cgutils.for_range_slice(builder, first, end, constant(1), INDEX) as (tap, _):
-            target, _, matrix = _row(builder, taps, tap, 3)
-            target = builder.add(start, target)
-            with cgutils.for_range(builder, reach, intp=INDEX) as loop:
-                base = builder.add(matrix, builder.mul(loop.index, width))
-                of_row = [weights.load_vector(builder.add(base, column)) for column in columns]
-                source = builder.add(target, loop.index)
-                for k, of_step in enumerate(cells):
-                    delta = builder.mul(following.stride, constant(k))
-                    delta = following.values.load(builder.add(source, delta))
-                    delta = broadcast(builder, delta)
-                    for weight, cell in zip(of_row, of_step, strict=True):
-                        total = multiply_add(builder, delta, weight, builder.load(cell))
-                        builder.store(total, cell)
-        for place, cell in zip(flat(places), flat(cells), strict=True):
-            into.store_vector(builder.load(cell), place)
+    def emit_steps(size: int, first_step: Index, n_vectors: int) -> None:
+        rows = [into_start + width * (first_step + k) + block.column for k in range(size)]
+        sums = [Registers(builder, into.vector, n_vectors) for _ in rows]
+        for row, of_step in zip(rows, sums, strict=True):
+            of_step.load(into, row)
+        start = following.start + following.stride * first_step
+        with each_between(builder, first, end) as tap:
+            target, _, matrix = _row(taps, tap, 3)
+            with each_below(builder, reach) as number:
+                of_row = load_row(weights, matrix + number * width + block.column, n_vectors)
+                source = start + target + number
+                for k, of_step in enumerate(sums):
+                    delta = following.values.load(source + following.stride * k)
+                    of_step.add_products(broadcast(builder, delta), of_row)
+        for row, of_step in zip(rows, sums, strict=True):
+            of_step.store(into, row)
 
     def emit(n_vectors: int) -> None:
-        n_tiles = builder.udiv(n_steps, constant(PRODUCT_STEPS))
-        with cgutils.for_range(builder, n_tiles, intp=INDEX) as loop:
-            first_step = builder.mul(loop.index, constant(PRODUCT_STEPS))
-            emit_steps(PRODUCT_STEPS, first_step, n_vectors)
-        done = builder.mul(n_tiles, constant(PRODUCT_STEPS))
-        with cgutils.for_range_slice(builder, done, n_steps, constant(1), INDEX) as (step, _):
+        n_tiles = n_steps // PRODUCT_STEPS
+        with each_below(builder, n_tiles) as number:
+            emit_steps(PRODUCT_STEPS, number * PRODUCT_STEPS, n_vectors)
+        with each_between(builder, n_tiles * PRODUCT_STEPS, n_steps) as step:
             emit_steps(1, step, n_vectors)
 
     for_each_block_size(builder, block.vectors, range(1, MAX_BLOCK + 1), emit)
@@ -210,26 +190,28 @@ def deltas_of_vector(
     all lies a row of zeros. Added up are d in the first row of `sums`, and in those of `learned`
     ``d[t+1] * u[t]`` and ``g[t] * f(v[t] - threshold)`` (deltas.learned_gradients).
     """
-    decays, thresholds, a, b, factors = (
-        broadcast(builder, of)
-        for of in (neuron.decay, neuron.threshold, surrogate.a, surrogate.b, factor)
-    )
+    decays = broadcast(builder, neuron.decay)
+    thresholds = broadcast(builder, neuron.threshold)
+    a = broadcast(builder, surrogate.a)
+    b = broadcast(builder, surrogate.b)
+    factors = broadcast(builder, factor)
     vector = deltas.values.vector
     cost = costs.values.load_vector(costs.start)
 
-    def row_at(rows: Any, step: ir.Value) -> ir.Value:
-        return builder.add(rows.start, builder.mul(rows.stride, step))
+    def row_at(rows: Any, step: Index | int) -> Index:
+        place: Index = rows.start + rows.stride * step
+        return place
 
     def emit(code: int) -> None:
         following = cgutils.alloca_once(builder, vector)
-        after = row_at(deltas, builder.add(last_step, constant(1)))
+        after = row_at(deltas, last_step + 1)
         builder.store(deltas.values.load_vector(after), following)
-        places = [(sums, sums.start), *((learned, row_at(learned, constant(k))) for k in (0, 1))]
+        places = [(sums, sums.start), *((learned, row_at(learned, k)) for k in (0, 1))]
         totals = [cgutils.alloca_once(builder, vector) for _ in places]
         for total, (rows, place) in zip(totals, places, strict=True):
             builder.store(rows.values.load_vector(place), total)
-        with cgutils.for_range(builder, n_steps, intp=INDEX) as loop:
-            step = builder.sub(last_step, loop.index)
+        with each_below(builder, n_steps) as number:
+            step = last_step - number
             place = row_at(deltas, step)
             own = slopes.values.load_vector(row_at(slopes, step))
             own = multiply_add(builder, factors, own, cost)

@@ -3,19 +3,22 @@
 The surrogate derivatives stand in spikejoule/network/surrogates.
 """
 
-import functools
+from functools import partial
 
 from llvmlite import ir
 from numba.core import cgutils
 
 from spikejoule.compiling.emit import (
-    INDEX,
     LANES,
+    Index,
     Lanes,
+    Registers,
     broadcast,
     constant,
+    each_below,
     emitted,
     for_each_block_size,
+    load_row,
     multiply_add,
     zeros,
 )
@@ -112,75 +115,56 @@ def membrane_deltas(
     constants = _broadcast_constants(builder, neuron, surrogate)
     tile = cgutils.alloca_once(builder, vector, constant(TILE_STEPS * max(TILE_VECTORS)))
 
-    def cell(row: ir.Value, number: int, width: int) -> ir.Value:
+    def cell(row: Index, number: int, width: int) -> ir.Value:
         """Where dL/ds of a step of the tile lies."""
-        place = builder.mul(row, constant(width))
-        return builder.gep(tile, [builder.add(place, constant(number))])
+        return builder.gep(tile, [row * width + number])
 
-    def emit_products(first_step: ir.Value, size: int, places: list[ir.Value]) -> None:
-        products = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(size)]
-        for number, place in enumerate(places):
-            cost = costs.load_vector(builder.add(block.column, place))
-            for cells in products:
-                builder.store(cost, cells[number])
-        first = builder.mul(first_step, following.stride)
-        first = builder.add(following.start, first)
-        next_rows = [
-            builder.add(first, builder.mul(following.stride, constant(row))) for row in range(size)
-        ]
-        with cgutils.for_range(builder, n_following) as loop:
-            base = builder.add(builder.mul(loop.index, stride), block.column)
-            weight_vectors = [weights.load_vector(builder.add(base, place)) for place in places]
-            for next_row, cells in zip(next_rows, products, strict=True):
-                delta = following.values.load(builder.add(next_row, loop.index))
-                delta = broadcast(builder, delta)
-                for weight, of_place in zip(weight_vectors, cells, strict=True):
-                    total = multiply_add(builder, delta, weight, builder.load(of_place))
-                    builder.store(total, of_place)
-        for row, cells in enumerate(products):
-            for number, of_place in enumerate(cells):
-                into = cell(constant(row), number, len(places))
-                builder.store(builder.load(of_place), into)
+    def emit_products(first_step: Index, size: int, width: int) -> None:
+        products = [Registers(builder, vector, width) for _ in range(size)]
+        for of_step in products:
+            of_step.load(costs, block.column)
+        first = following.start + first_step * following.stride
+        next_rows = [first + following.stride * row for row in range(size)]
+        with each_below(builder, n_following) as unit:
+            of_unit = load_row(weights, unit * stride + block.column, width)
+            for next_row, of_step in zip(next_rows, products, strict=True):
+                delta = following.values.load(next_row + unit)
+                of_step.add_products(broadcast(builder, delta), of_unit)
+        for row, of_step in enumerate(products):
+            for number, product in enumerate(of_step.cells):
+                into = cell(Index(builder, constant(row)), number, width)
+                builder.store(builder.load(product), into)
 
     def emit(width: int) -> None:
-        places = [constant(LANES * k) for k in range(width)]
-        later = [cgutils.alloca_once(builder, vector) for _ in places]
-        totals = [cgutils.alloca_once(builder, vector) for _ in places]
-        for of_place in later + totals:
-            builder.store(zeros(vector), of_place)
+        later = Registers(builder, vector, width)
+        totals = Registers(builder, vector, width)
+        later.fill(zeros(vector))
+        totals.fill(zeros(vector))
 
-        def emit_steps(code: int, first_step: ir.Value, size: int) -> None:
+        def emit_steps(code: int, first_step: Index, size: int) -> None:
             # A loop, or this would be long: there is one for each surrogate.
-            with cgutils.for_range(builder, constant(size), intp=INDEX) as loop:
-                row = builder.sub(constant(size - 1), loop.index)
-                down = builder.mul(builder.add(first_step, row), stride)
-                down = builder.add(down, block.column)
-                for k, place in enumerate(places):
-                    position = builder.add(down, place)
+            with each_below(builder, constant(size)) as number:
+                row = Index(builder, constant(size - 1)) - number
+                down = (first_step + row) * stride + block.column
+                for k, (of_later, total) in enumerate(zip(later.cells, totals.cells, strict=True)):
+                    position = down + LANES * k
                     membrane = potentials.load_vector(position)
                     own = builder.load(cell(row, k, width))
-                    after = builder.load(later[k])
+                    after = builder.load(of_later)
                     delta = _delta(builder, code, membrane, own, after, constants)
-                    deltas.values.store_vector(delta, builder.add(deltas.start, position))
-                    builder.store(delta, later[k])
-                    builder.store(builder.fadd(builder.load(totals[k]), delta), totals[k])
+                    deltas.values.store_vector(delta, deltas.start + position)
+                    builder.store(delta, of_later)
+                    builder.store(builder.fadd(builder.load(total), delta), total)
 
-        n_tiles = builder.udiv(n_steps, constant(TILE_STEPS))
-        rest = builder.sub(n_steps, builder.mul(n_tiles, constant(TILE_STEPS)))
-        for count, size in ((n_tiles, TILE_STEPS), (rest, 1)):
-            end = n_steps if size == TILE_STEPS else rest
-            with cgutils.for_range(builder, count) as loop:
-                done = builder.mul(builder.add(loop.index, constant(1)), constant(size))
-                first_step = builder.sub(end, done)
-                emit_products(first_step, size, places)
-                for_each_block_size(
-                    builder,
-                    surrogate.code,
-                    list(SURROGATE_CODES.values()),
-                    functools.partial(emit_steps, first_step=first_step, size=size),
-                )
-        first_sum = builder.add(sums_start, block.column)
-        for place, total in zip(places, totals, strict=True):
-            sums.store_vector(builder.load(total), builder.add(first_sum, place))
+        n_tiles = n_steps // TILE_STEPS
+        rest = n_steps - n_tiles * TILE_STEPS
+        codes = list(SURROGATE_CODES.values())
+        for count, size, end in ((n_tiles, TILE_STEPS, n_steps), (rest, 1, rest)):
+            with each_below(builder, count) as number:
+                first_step = end - (number + 1) * size
+                emit_products(first_step, size, width)
+                steps = partial(emit_steps, first_step=first_step, size=size)
+                for_each_block_size(builder, surrogate.code, codes, steps)
+        totals.store(sums, sums_start + block.column)
 
     for_each_block_size(builder, block.vectors, TILE_VECTORS, emit)

@@ -5,15 +5,16 @@ the callers in this folder own the bounds.
 """
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from spikejoule.compiling.emit import (
-    INDEX,
     LANES,
+    Registers,
     broadcast,
-    constant,
+    each_below,
+    each_of,
     emitted,
     for_each_block_size,
+    load_row,
     multiply_add,
     vector_intrinsic,
     zeros,
@@ -44,8 +45,8 @@ def integrate_and_fire(
     vector = parameters.vector
     decays = broadcast(builder, neuron.decay)
     thresholds = broadcast(builder, neuron.threshold)
-    weights = builder.add(layer.weight_start, block.column)
-    biases = builder.add(layer.bias_start, block.column)
+    weights = layer.weight_start + block.column
+    biases = layer.bias_start + block.column
 
     def after_spike(value, reset):
         if reset == RESET_BY_SUBTRACTION:
@@ -53,50 +54,39 @@ def integrate_and_fire(
         return zeros(vector)
 
     def leaked_on_grid(value):
-        units, per_unit = (broadcast(builder, one) for one in (neuron.unit, neuron.per_unit))
-        value = builder.fmul(value, per_unit)
+        value = builder.fmul(value, broadcast(builder, neuron.per_unit))
         lower = vector_intrinsic(builder, "floor", builder.fmul(value, decays))
         # What is left of a product that was rounded before it was rounded down.
         rest = multiply_add(builder, value, decays, builder.fneg(lower))
         lower = builder.fadd(lower, vector_intrinsic(builder, "floor", rest))
-        return builder.fmul(lower, units)
+        return builder.fmul(lower, broadcast(builder, neuron.unit))
 
     def saturated(value):
-        lowest, highest = (broadcast(builder, one) for one in (neuron.lowest, neuron.highest))
-        value = vector_intrinsic(builder, "maxnum", value, lowest)
-        return vector_intrinsic(builder, "minnum", value, highest)
+        value = vector_intrinsic(builder, "maxnum", value, broadcast(builder, neuron.lowest))
+        return vector_intrinsic(builder, "minnum", value, broadcast(builder, neuron.highest))
 
     def emit(size, reset, is_on_grid):
-        places = [constant(LANES * k) for k in range(size)]
-        membrane = [cgutils.alloca_once(builder, vector) for _ in places]
-        for cell in membrane:
-            builder.store(zeros(vector), cell)
-        with cgutils.for_range(builder, n_steps) as step_loop:
-            step = step_loop.index
-            for place, cell in zip(places, membrane, strict=True):
-                bias = parameters.load_vector(builder.add(biases, place))
+        membrane = Registers(builder, vector, size)
+        membrane.fill(zeros(vector))
+        with each_below(builder, n_steps) as step:
+            for column, cell in membrane.by_column():
+                bias = parameters.load_vector(biases + column)
                 kept = builder.load(cell)
                 if is_on_grid:
                     membrane_now = builder.fadd(leaked_on_grid(kept), bias)
                 else:
                     membrane_now = multiply_add(builder, kept, decays, bias)
                 builder.store(membrane_now, cell)
-            start = spikes.offsets.load(step)
-            stop = spikes.offsets.load(builder.add(step, constant(1)))
-            with cgutils.for_range_slice(builder, start, stop, constant(1), INDEX) as (e, _):
-                row = builder.mul(spikes.sources.load_index(e), layer.stride)
-                row = builder.add(weights, row)
-                for place, cell in zip(places, membrane, strict=True):
-                    weight = parameters.load_vector(builder.add(row, place))
-                    builder.store(builder.fadd(builder.load(cell), weight), cell)
-            out = builder.add(builder.mul(step, layer.stride), block.column)
-            words = builder.lshr(out, constant(4))
-            for k, (place, cell) in enumerate(zip(places, membrane, strict=True)):
+            with each_of(builder, spikes.offsets, step) as event:
+                source = spikes.sources.load_index(event)
+                membrane.add(parameters, weights + source * layer.stride)
+            out = step * layer.stride + block.column
+            words = out // LANES
+            for column, cell in membrane.by_column():
                 value = builder.load(cell)
-                potentials.store_vector(value, builder.add(out, place))
+                potentials.store_vector(value, out + column)
                 fires = builder.fcmp_ordered(">=", value, thresholds)
-                word = builder.bitcast(fires, ir.IntType(LANES))
-                fired.store(word, builder.add(words, constant(k)))
+                fired.store(builder.bitcast(fires, ir.IntType(LANES)), words + column // LANES)
                 value = builder.select(fires, after_spike(value, reset), value)
                 builder.store(saturated(value) if is_on_grid else value, cell)
 
@@ -107,8 +97,7 @@ def integrate_and_fire(
             builder, block.vectors, sizes, lambda size: emit(size, reset, is_on_grid)
         )
 
-    variant = builder.mul(neuron.on_grid, constant(len(RESETS)))
-    variant = builder.add(variant, neuron.reset)
+    variant = neuron.on_grid * len(RESETS) + neuron.reset
     for_each_block_size(builder, variant, range(2 * len(RESETS)), emit_variant)
 
 
@@ -120,27 +109,17 @@ def accumulate_rows(builder, gradient, start, stride, block, by_source, deltas):
     ``firsts[k]`` to ``firsts[k + 1]``, for the columns of a block. The gradient's rows begin at
     `start`, those of the deltas at 0, both `stride` apart.
     """
-    vector = gradient.vector
-    base = builder.add(start, block.column)
+    base = start + block.column
 
     def emit(size):
-        places = [constant(LANES * k) for k in range(size)]
-        sums = [cgutils.alloca_once(builder, vector) for _ in places]
-        with cgutils.for_range(builder, by_source.n_active) as loop:
-            row = builder.mul(by_source.active.load_index(loop.index), stride)
-            row = builder.add(base, row)
-            for place, cell in zip(places, sums, strict=True):
-                builder.store(gradient.load_vector(builder.add(row, place)), cell)
-            begin = by_source.firsts.load_index(loop.index)
-            stop = by_source.firsts.load_index(builder.add(loop.index, constant(1)))
-            with cgutils.for_range_slice(builder, begin, stop, constant(1), INDEX) as (e, _):
-                delta = builder.mul(by_source.steps.load_index(e), stride)
-                delta = builder.add(delta, block.column)
-                for place, cell in zip(places, sums, strict=True):
-                    value = deltas.load_vector(builder.add(delta, place))
-                    builder.store(builder.fadd(builder.load(cell), value), cell)
-            for place, cell in zip(places, sums, strict=True):
-                gradient.store_vector(builder.load(cell), builder.add(row, place))
+        sums = Registers(builder, gradient.vector, size)
+        with each_below(builder, by_source.n_active) as number:
+            row = base + by_source.active.load_index(number) * stride
+            sums.load(gradient, row)
+            with each_of(builder, by_source.firsts, number) as event:
+                delta = by_source.steps.load_index(event) * stride
+                sums.add(deltas, delta + block.column)
+            sums.store(gradient, row)
 
     for_each_block_size(builder, block.vectors, range(1, MAX_BLOCK + 1), emit)
 
@@ -155,18 +134,13 @@ def accumulate_narrow_rows(builder, gradient, start, stride, vectors, spikes, n_
     """
 
     def emit(size):
-        places = [constant(LANES * k) for k in range(size)]
-        with cgutils.for_range(builder, n_rows) as loop:
-            row = builder.mul(loop.index, stride)
-            values = [deltas.load_vector(builder.add(row, place)) for place in places]
-            begin = spikes.offsets.load(loop.index)
-            stop = spikes.offsets.load(builder.add(loop.index, constant(1)))
-            with cgutils.for_range_slice(builder, begin, stop, constant(1), INDEX) as (e, _):
-                into = builder.mul(spikes.sources.load_index(e), stride)
-                into = builder.add(start, into)
-                for place, value in zip(places, values, strict=True):
-                    position = builder.add(into, place)
-                    total = builder.fadd(gradient.load_vector(position), value)
-                    gradient.store_vector(total, position)
+        with each_below(builder, n_rows) as row:
+            values = load_row(deltas, row * stride, size)
+            with each_of(builder, spikes.offsets, row) as event:
+                into = start + spikes.sources.load_index(event) * stride
+                for k, value in enumerate(values):
+                    place = into + LANES * k
+                    total = builder.fadd(gradient.load_vector(place), value)
+                    gradient.store_vector(total, place)
 
     for_each_block_size(builder, vectors, range(1, NARROW + 1), emit)
