@@ -26,7 +26,6 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -41,72 +40,47 @@ from benchmarks.peers.project import EventEngine
 from spikejoule.core.store import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event, fully_connected, optimizer
-from spikejoule.engine.kernels.backward import add_groups, prepare_groups
-from spikejoule.engine.kernels.structures import (
-    BatchGradient,
-    ConstantInputs,
-    LabelledBatch,
-    Learning,
-    NetworkArrays,
-    Workspace,
-)
-from spikejoule.engine.sharing import plan_of
+from spikejoule.engine.fully_connected import FullyConnectedKernels
 
-# The module that calls each kernel of a training step.
+# What is timed of a training step.
 CALLS = {
-    "gradient": (fully_connected, "gradient_of_batch"),
+    "gradient": (FullyConnectedKernels, "add_gradients"),
     "gather": (event, "gather_gradient"),
     "optimizer": (optimizer, "adam_step"),
+}
+# The pieces of the gradient, where the groups of a lane go one after the other.
+PIECES = {
+    "prepare": (fully_connected, "prepare_groups"),
+    "weights": (fully_connected, "add_groups"),
 }
 THREADS = 1
 
 Seconds = dict[str, list[float]]
 
 
-def _pieces(
-    seconds: Seconds,
-    batch: LabelledBatch,
-    currents: ConstantInputs,
-    learning: Learning,
-    network: NetworkArrays,
-    workspace: Workspace,
-    gradient: BatchGradient,
-    threads: int,
-) -> None:
-    """Time the pieces of a batch's gradient, the groups of a lane one after the other."""
-    gradient.counts[:] = 0
-    gradient.losses[:] = 0
-    plan = plan_of(batch, network, len(gradient.counts), threads)
-    prepare = add = 0.0
-    for groups in plan.turns:
-        common = (network, workspace, gradient)
-        prepare += timed(prepare_groups, len(groups), groups, batch, currents, learning, *common)[0]
-        add += timed(add_groups, len(plan.parts), groups, plan.parts, batch, currents, *common)[0]
-    seconds["prepare"].append(prepare)
-    seconds["weights"].append(add)
+def recording(seconds: list[float], call: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is called in place of another, and times it."""
+
+    def recorded(*arguments: Any) -> Any:
+        took, result = timed(call, *arguments)
+        seconds.append(took)
+        return result
+
+    return recorded
 
 
-def _record(seconds: list[float], kernel: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a kernel, and time it."""
-    took, result = timed(kernel, *arguments)
-    seconds.append(took)
-    return result
-
-
-def train(row: EventEngine, chosen: np.ndarray, in_pieces: bool) -> Seconds:
-    """Train on batches, timing the calls of each, or the pieces of its gradient."""
+def train(row: EventEngine, chosen: np.ndarray, calls: Mapping[str, tuple[Any, str]]) -> Seconds:
+    """Train on batches; seconds of each call."""
     seconds: Seconds = defaultdict(list)
+    encode = recording(seconds["encode"], row.encode)
+    step = recording(seconds["step"], row.engine.train_batch)
     row.next_pass()
     with ExitStack() as patches:
-        for part, (module, name) in CALLS.items():
-            call = partial(_record, seconds[part], getattr(module, name))
-            if in_pieces and part == "gradient":
-                call = partial(_pieces, seconds)
-            patches.enter_context(patch.object(module, name, call))
+        for part, (owner, name) in calls.items():
+            call = recording(seconds[part], getattr(owner, name))
+            patches.enter_context(patch.object(owner, name, call))
         for indices in chosen:
-            events = _record(seconds["encode"], row.encode, indices)
-            rate = row.job.learning_rate
-            _record(seconds["step"], row.engine.train_batch, events, row.labels[indices], rate)
+            step(encode(indices), row.labels[indices], row.job.learning_rate)
     return seconds
 
 
@@ -134,22 +108,29 @@ def trained(images: np.ndarray, labels: np.ndarray, batches: int) -> tuple[Event
 
 def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
     """Microseconds per image of each part; see the module."""
-    of_calls = train(row, chosen, in_pieces=False)
-    of_pieces = train(row, chosen, in_pieces=True)
+    of_calls = train(row, chosen, CALLS)
+
+    def in_groups(kernels: FullyConnectedKernels, *batch: Any) -> None:
+        kernels._add_shared(*batch, THREADS)
+
+    with patch.object(FullyConnectedKernels, "_add_lanes", in_groups):
+        of_pieces = train(row, chosen, PIECES)
     inputs = row.encode(chosen.ravel())
     took, layers = min((timed(row.engine.run, inputs) for _ in range(3)), key=lambda of: of[0])
     forward, weight = additions(row.engine.state(), [inputs, layers[0]])
     scale = 1e6 / row.job.batch_size
     found = {name: scale * statistics.median(values) for name, values in of_calls.items()}
-    pieces = {name: scale * statistics.median(of_pieces[name]) for name in ("prepare", "weights")}
-    calls = ("gradient", "gather", "optimizer")
-    found["rest"] = found.pop("step") - sum(found[name] for name in calls)
+    pieces = {
+        name: scale * statistics.median(of_pieces[name]) * len(of_pieces[name]) / len(chosen)
+        for name in PIECES
+    }
+    found["rest"] = found.pop("step") - sum(found[name] for name in CALLS)
     found["forward"] = 1e6 * took / chosen.size
     found["deltas"] = pieces["prepare"] - found["forward"]
     found["weights"] = pieces["weights"]
     found["forward_additions"] = 1e6 * forward / chosen.size
     found["weight_additions"] = 1e6 * weight / chosen.size
-    found["total"] = found["encode"] + found["rest"] + sum(found[name] for name in calls)
+    found["total"] = found["encode"] + found["rest"] + sum(found[name] for name in CALLS)
     limit = found["forward_additions"] + found["weight_additions"]
     found["total_over_additions"] = found["total"] / limit
     return found

@@ -9,7 +9,13 @@ from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.encoding.events import EventList, source_type
 from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.kernel_set import new_gradient, reset_code, run_in_lanes
-from spikejoule.engine.kernels.backward import GROUP_SAMPLES
+from spikejoule.engine.kernels.backward import (
+    GROUP_SAMPLES,
+    add_groups,
+    add_lane,
+    prepare_groups,
+)
+from spikejoule.engine.kernels.deltas import transpose_weights
 from spikejoule.engine.kernels.forward import run_layer
 from spikejoule.engine.kernels.structures import (
     BatchGradient,
@@ -21,7 +27,7 @@ from spikejoule.engine.kernels.structures import (
     Workspace,
 )
 from spikejoule.engine.layout import Masks, ParameterLayout
-from spikejoule.engine.sharing import gradient_of_batch
+from spikejoule.engine.sharing import share
 
 SLOT_BYTES = 1 << 28
 """Memory for the deltas of groups that are worked at once, where threads ask for many."""
@@ -100,10 +106,46 @@ class FullyConnectedKernels:
             self._workspace = self._new_workspace(n_steps, slots)
             dtype = self.arrays.parameters.dtype
             self._gradient = new_gradient(self._layout, self._lanes, slots, dtype)
-        gradient_of_batch(
-            batch, currents, learning, self.arrays, self._workspace, self._gradient, threads
-        )
+        self._gradient.counts[:] = 0
+        self._gradient.losses[:] = 0
+        transpose_weights(threads, self.arrays, threads)
+        if slots == self._lanes:
+            self._add_lanes(batch, currents, learning)
+        else:
+            self._add_shared(batch, currents, learning, threads)
         return self._gradient
+
+    def _add_lanes(
+        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning
+    ) -> None:
+        """A lane a thread."""
+        # Plain tuples: numba looks up their type faster than that of a named one.
+        add_lane(
+            self._lanes,
+            tuple(batch),
+            tuple(currents),
+            tuple(learning),
+            tuple(self.arrays),
+            tuple(self._workspace),
+            tuple(self._gradient),
+        )
+
+    def _add_shared(
+        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning, threads: int
+    ) -> None:
+        """Many groups at a time, and then each part of the gradient; see sharing.py."""
+        network = self.arrays
+        workspace = self._workspace
+        gradient = self._gradient
+        strides = tuple(layer.stride for layer in self._layers)
+        slots = len(gradient.counts)
+        sharing = share(strides, tuple(batch.bounds.tolist()), slots, threads)
+        parts = sharing.parts
+        for groups in sharing.turns:
+            prepare_groups(
+                len(groups), groups, batch, currents, learning, network, workspace, gradient
+            )
+            add_groups(len(parts), groups, parts, batch, currents, network, workspace, gradient)
 
     def _new_workspace(self, n_steps: int, slots: int) -> Workspace:
         """Memory for windows of `n_steps`, and for so many groups that are worked at once."""

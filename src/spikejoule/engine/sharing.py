@@ -13,21 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.backward import (
-    GROUP_SAMPLES,
-    add_groups,
-    add_lane,
-    prepare_groups,
-)
-from spikejoule.engine.kernels.deltas import transpose_weights
-from spikejoule.engine.kernels.structures import (
-    BatchGradient,
-    ConstantInputs,
-    LabelledBatch,
-    Learning,
-    NetworkArrays,
-    Workspace,
-)
+from spikejoule.engine.kernels.backward import GROUP_SAMPLES
 from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
 
 
@@ -42,46 +28,6 @@ class Sharing(NamedTuple):
 
     turns: tuple[NDArray[np.int64], ...]
     parts: NDArray[np.int64]
-
-
-def gradient_of_batch(
-    batch: LabelledBatch,
-    currents: ConstantInputs,
-    learning: Learning,
-    network: NetworkArrays,
-    workspace: Workspace,
-    gradient: BatchGradient,
-    threads: int,
-) -> None:
-    """Leave the gradient of each lane, and its losses and counts."""
-    lanes = batch.bounds.size - 1
-    slots = len(gradient.counts)
-    gradient.counts[:] = 0
-    gradient.losses[:] = 0
-    transpose_weights(threads, network, threads)
-    if slots == lanes:
-        # Plain tuples: numba looks up their type faster than that of a named one.
-        add_lane(
-            lanes,
-            tuple(batch),
-            tuple(currents),
-            tuple(learning),
-            tuple(network),
-            tuple(workspace),
-            tuple(gradient),
-        )
-        return
-    sharing = plan_of(batch, network, slots, threads)
-    for groups in sharing.turns:
-        prepare_groups(len(groups), groups, batch, currents, learning, network, workspace, gradient)
-        parts = sharing.parts
-        add_groups(len(parts), groups, parts, batch, currents, network, workspace, gradient)
-
-
-def plan_of(batch: LabelledBatch, network: NetworkArrays, slots: int, threads: int) -> Sharing:
-    """The plan for a batch; see `share`."""
-    strides = tuple(network.layers[:, 2].tolist())
-    return share(strides, tuple(batch.bounds.tolist()), slots, threads)
 
 
 @functools.lru_cache(maxsize=64)
