@@ -125,9 +125,13 @@ def measure_many(samples: int, steps: int = 10) -> dict[str, Any]:
     few = run_graph(network, events.select(slice(256)), GIVEN)
     seconds, _ = timed(price_graph, network, events, GIVEN)
     return {
-        "graph": "digits_cnn", "samples": samples, "steps": steps, "seconds": seconds,
-        "peak_mib": own_peak_mib(), "density": density_of(few),
-    }  # fmt: skip
+        "graph": "digits_cnn",
+        "samples": samples,
+        "steps": steps,
+        "seconds": seconds,
+        "peak_mib": own_peak_mib(),
+        "density": density_of(few),
+    }
 
 
 def measure_counting(rounds: int) -> dict[str, Any]:
@@ -152,9 +156,12 @@ def measure_counting(rounds: int) -> dict[str, Any]:
     (_, forward, _), (_, counted, _) = least(own, rounds), least(lambda: run.take(x), rounds)
     network = "12C5-P2-32C5-P2-10, batches of 64, 25 steps"
     return {
-        "simulator": "snnTorch", "network": network, "seconds_forward": forward,
-        "seconds_counted": counted, "ratio": counted / forward,
-    }  # fmt: skip
+        "simulator": "snnTorch",
+        "network": network,
+        "seconds_forward": forward,
+        "seconds_counted": counted,
+        "ratio": counted / forward,
+    }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +185,11 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     many = measure_many(arguments.many)  # first, since later peaks are not of its memory
     rows = [measure_graph(name, samples, steps, arguments.rounds) for name in arguments.graphs]
     content = {
-        **describe(arguments.threads), "samples": samples, "steps": steps, "graphs": rows,
-        "many_samples": many, "counting": measure_counting(arguments.rounds),
-    }  # fmt: skip
+        **describe(arguments.threads),
+        "samples": samples,
+        "steps": steps,
+        "graphs": rows,
+        "many_samples": many,
+        "counting": measure_counting(arguments.rounds),
+    }
     return content, graphs_table(content)

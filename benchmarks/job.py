@@ -69,13 +69,23 @@ SEED_JOB = Job()
 # As `make frugal` has it: a spike a bright pixel, and neurons without a leak.
 LATENCY_JOB = replace(SEED_JOB, name="latency", encoding="latency", time_window=20, decay=1.0)
 CONVOLUTIONAL_JOB = replace(
-    LATENCY_JOB, name="convolutional", in_shape=(1, 28, 28), layers=("12c5s2", "32c3s2"),
-    time_window=10, reset="subtract", surrogate="arctangent", surrogate_slope=2.0,
-)  # fmt: skip
+    LATENCY_JOB,
+    name="convolutional",
+    in_shape=(1, 28, 28),
+    layers=("12c5s2", "32c3s2"),
+    time_window=10,
+    reset="subtract",
+    surrogate="arctangent",
+    surrogate_slope=2.0,
+)
 RECURRENT_JOB = replace(
-    CONVOLUTIONAL_JOB, name="recurrent", encoding="rows", in_shape=(28,), layers=("128r",),
+    CONVOLUTIONAL_JOB,
+    name="recurrent",
+    encoding="rows",
+    in_shape=(28,),
+    layers=("128r",),
     time_window=28,
-)  # fmt: skip
+)
 JOBS = {job.name: job for job in (SEED_JOB, LATENCY_JOB, CONVOLUTIONAL_JOB, RECURRENT_JOB)}
 
 

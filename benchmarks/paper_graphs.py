@@ -45,9 +45,14 @@ def _if(*shape: int) -> nir.IF:
 
 def _cuba(n: int) -> nir.CubaLIF:
     return nir.CubaLIF(
-        tau_syn=_each(n, 2 * DT), tau_mem=_each(n, 4 * DT), r=_each(n, 4), v_leak=_each(n, 0),
-        v_threshold=_each(n, 1), v_reset=_each(n, 0), w_in=_each(n, 2),
-    )  # fmt: skip
+        tau_syn=_each(n, 2 * DT),
+        tau_mem=_each(n, 4 * DT),
+        r=_each(n, 4),
+        v_leak=_each(n, 0),
+        v_threshold=_each(n, 1),
+        v_reset=_each(n, 0),
+        w_in=_each(n, 2),
+    )
 
 
 def _graph(nodes: Nodes, edges: list[tuple[str, str]] | None = None) -> nir.NIRGraph:
@@ -92,36 +97,60 @@ def _pool() -> nir.SumPool2d:
 def digits_cnn() -> nir.NIRGraph:
     """(1, 28, 28) through 12C5-P2-32C5-P2 to 10: snnTorch's tutorial. Not one of the paper's."""
     return _sequence(
-        (1, 28, 28), 10,
+        (1, 28, 28),
+        10,
         nir.Conv2d((28, 28), _weights(0, 12, 1, 5, 5, scale=1), 1, 0, 1, 1, _each(12, 0)),
-        _if(12, 24, 24), _pool(),
+        _if(12, 24, 24),
+        _pool(),
         nir.Conv2d((12, 12), _weights(1, 32, 12, 5, 5, scale=1), 1, 0, 1, 1, _each(32, 0)),
-        _if(32, 8, 8), _pool(), nir.Flatten({"input": np.array([32, 4, 4])}, 0, -1),
-        nir.Linear(_weights(2, 10, 512, scale=1)), _if(10),
-    )  # fmt: skip
+        _if(32, 8, 8),
+        _pool(),
+        nir.Flatten({"input": np.array([32, 4, 4])}, 0, -1),
+        nir.Linear(_weights(2, 10, 512, scale=1)),
+        _if(10),
+    )
 
 
 def scnn_mnist() -> nir.NIRGraph:
     """(2, 34, 34) through three convolutions, two pools and two dense layers to 10."""
     return _sequence(
-        (2, 34, 34), 10, _conv(0, 16, 2, 34, 2, 5), _if(16, 16, 16), _conv(1, 16, 16, 16, 1, 3),
-        _if(16, 16, 16), _pool(), _conv(2, 8, 16, 8, 1, 3), _if(8, 8, 8), _pool(),
+        (2, 34, 34),
+        10,
+        _conv(0, 16, 2, 34, 2, 5),
+        _if(16, 16, 16),
+        _conv(1, 16, 16, 16, 1, 3),
+        _if(16, 16, 16),
+        _pool(),
+        _conv(2, 8, 16, 8, 1, 3),
+        _if(8, 8, 8),
+        _pool(),
         nir.Flatten({"input": np.array([8, 4, 4])}, 0, -1),
-        nir.Linear(_weights(3, 256, 128, scale=2)), _if(256),
-        nir.Linear(_weights(4, 10, 256, scale=2)), _if(10),
-    )  # fmt: skip
+        nir.Linear(_weights(3, 256, 128, scale=2)),
+        _if(256),
+        nir.Linear(_weights(4, 10, 256, scale=2)),
+        _if(10),
+    )
 
 
 def braille(seed: int = 0, synaptic: bool = True) -> nir.NIRGraph:
     """12 - 38 (recurrent) - 7, CubaLIF or LIF."""
     make = _cuba if synaptic else lif
     inner: Nodes = {
-        "fc1": _affine(seed, 12, 38), "lif1": make(38),
-        "w_rec": nir.Linear(_weights(seed + 1, 38, 38, scale=1)), "fc2": _affine(seed + 2, 38, 7),
+        "fc1": _affine(seed, 12, 38),
+        "lif1": make(38),
+        "w_rec": nir.Linear(_weights(seed + 1, 38, 38, scale=1)),
+        "fc2": _affine(seed + 2, 38, 7),
         "lif2": make(7),
-    }  # fmt: skip
-    edges = [("input", "fc1"), ("fc1", "lif1"), ("lif1", "w_rec"), ("w_rec", "lif1"),
-             ("lif1", "fc2"), ("fc2", "lif2"), ("lif2", "output")]  # fmt: skip
+    }
+    edges = [
+        ("input", "fc1"),
+        ("fc1", "lif1"),
+        ("lif1", "w_rec"),
+        ("w_rec", "lif1"),
+        ("lif1", "fc2"),
+        ("fc2", "lif2"),
+        ("lif2", "output"),
+    ]
     return _graph(_io((12,), 7, inner), edges)
 
 
@@ -132,8 +161,12 @@ def braille_subgraph(seed: int = 0, synaptic: bool = True) -> nir.NIRGraph:
         _io((38,), 38, {"lif": flat.nodes["lif1"], "w_rec": flat.nodes["w_rec"]}),
         [("input", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "output")],
     )
-    inner = {"fc1": flat.nodes["fc1"], "layer": layer, "fc2": flat.nodes["fc2"],
-             "lif2": flat.nodes["lif2"]}  # fmt: skip
+    inner = {
+        "fc1": flat.nodes["fc1"],
+        "layer": layer,
+        "fc2": flat.nodes["fc2"],
+        "lif2": flat.nodes["lif2"],
+    }
     return _graph(_io((12,), 7, inner))
 
 

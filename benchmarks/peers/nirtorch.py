@@ -64,9 +64,13 @@ def module_of(graph: nir.NIRGraph, dt: float) -> torch.nn.Module:
     neurons = dict.fromkeys((nir.IF, nir.LIF, nir.CubaLIF), lambda node: Neurons(node, dt))
     return nirtorch.nir_to_torch(
         graph,
-        {nir.Affine: Affine, nir.Linear: Affine, nir.Flatten: lambda node: torch.nn.Flatten(),
-         **neurons},
-    )  # fmt: skip
+        {
+            nir.Affine: Affine,
+            nir.Linear: Affine,
+            nir.Flatten: lambda node: torch.nn.Flatten(),
+            **neurons,
+        },
+    )
 
 
 def run(module: torch.nn.Module, inputs: Tensor) -> Tensor:

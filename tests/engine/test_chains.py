@@ -45,7 +45,9 @@ LEARNING = LearningSettings(logit_scale=0.3)
 def chains(draw: st.DrawFn) -> tuple[tuple[int, ...], list[HiddenLayer]]:
     """Shapes of an input of planes, and layers that fit them."""
     shape = (draw(st.sampled_from([1, 2, 4])), draw(st.integers(4, 7)), draw(st.integers(4, 7)))
-    planes, layers, size = shape, [], draw(st.integers(1, 3))
+    planes = shape
+    layers: list[HiddenLayer] = []
+    size = draw(st.integers(1, 3))
     while len(layers) < size:
         kinds = ["convolution", "pooling"] if min(planes[1:]) >= 2 else []
         if layers and isinstance(layers[-1], PoolingLayer):
@@ -58,7 +60,8 @@ def chains(draw: st.DrawFn) -> tuple[tuple[int, ...], list[HiddenLayer]]:
             planes = (planes[0], planes[1] // 2, planes[2] // 2)
             continue
         kernel = draw(st.integers(1, min(3, *planes[1:])))
-        padding, stride = draw(st.integers(0, kernel - 1)), draw(st.integers(1, 2))
+        padding = draw(st.integers(0, kernel - 1))
+        stride = draw(st.integers(1, 2))
         groups = draw(st.sampled_from([n for n in (1, 2) if planes[0] % n == 0]))
         channels = draw(st.sampled_from([2, 4]))
         layers.append(ConvolutionLayer(channels, kernel, stride, padding, groups))
@@ -199,7 +202,8 @@ def test_threads_change_no_bit_of_integers_in_a_chain(monkeypatch: pytest.Monkey
     layers = layers_of(["12c5s2", "16c3", "40r"])
     network = Network.of_chain((1, 28, 28), layers, 10, None, Quantisation(6, 16))
     events = EventList.from_dense(spike_trains(784, 64, 6, 0.1))
-    before, found = torch.get_num_threads(), []
+    before = torch.get_num_threads()
+    found = []
     try:
         for threads in (1, 2):
             engine, granted = engine_to_train(EngineSettings(threads=threads), network, LEARNING, 1)

@@ -49,13 +49,13 @@ THREADS = (1, 2, 5, 16)
 
 def exact(*sizes: int, **neuron: Any) -> tuple[Network, dict[str, np.ndarray]]:
     """Weights are multiples of 1/128: with a decay of 1/2 float32 sums of few steps are exact."""
-    architecture = Network.of_layers(
+    network = Network.of_layers(
         sizes[0], sizes[1:-1], sizes[-1], LeakyIntegrateAndFire(decay=0.5, **neuron)
     )
     generator = np.random.default_rng(sizes)
-    return architecture, {
+    return network, {
         name: (generator.integers(-24, 33, shape) / (32 if shape[-1] < 30 else 128)).astype("f4")
-        for name, shape in architecture.parameter_shapes().items()
+        for name, shape in network.parameter_shapes().items()
     }
 
 
@@ -141,7 +141,8 @@ def test_a_leak_of_integers_is_rounded_down_exactly(sign: int) -> None:
     decay, threshold, unit, per_unit, lowest, highest = map(np.float32, constants)
     neuron = NeuronConstants(decay, threshold, RESET_TO_ZERO, 1, unit, per_unit, lowest, highest)
     spikes = Spikes(np.zeros(1, np.uint16), np.array([0, 1, 1]))
-    layer, fired = Layer(1, LANES, LANES, 0, LANES, 0, 0), np.zeros(2, np.uint16)
+    layer = Layer(1, LANES, LANES, 0, LANES, 0, 0)
+    fired = np.zeros(2, np.uint16)
     for block in values.reshape(-1, LANES):
         parameters = np.concatenate([block / 64, np.zeros(LANES)]).astype(np.float32)
         potentials = np.zeros(2 * LANES, np.float32)

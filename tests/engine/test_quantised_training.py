@@ -61,8 +61,9 @@ def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> Non
     draw = data.draw
     hidden = draw(st.lists(st.sampled_from([1, 9, 16, 17, 20]), min_size=1, max_size=3))
     n_layers = len(hidden) + 1
-    decay, threshold = st.sampled_from([1.0, 0.9, 0.5, 0.3, 0.0]), st.sampled_from([0.7, 1.0, 1.3])
-    architecture, state = firing_network(
+    decay = st.sampled_from([1.0, 0.9, 0.5, 0.3, 0.0])
+    threshold = st.sampled_from([0.7, 1.0, 1.3])
+    network, state = firing_network(
         14,
         *hidden,
         4,
@@ -72,14 +73,14 @@ def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> Non
         reset=draw(st.sampled_from(["zero", "subtract"])),
         bias=draw(st.booleans()),
     )
-    assert_all_agree(architecture, state, spike_trains(14, draw(st.integers(1, 5)), 9))
+    assert_all_agree(network, state, spike_trains(14, draw(st.integers(1, 5)), 9))
 
 
 @pytest.mark.parametrize("threshold", [1e-30, 0.37, 1e30])
 def test_thresholds_of_any_size(threshold: float) -> None:
-    architecture, state = firing_network(14, 18, 4, bits=(8, 32), threshold=threshold)
+    network, state = firing_network(14, 18, 4, bits=(8, 32), threshold=threshold)
     state = {name: threshold * values for name, values in state.items()}
-    spikes = assert_all_agree(with_grids(architecture, state), state, spike_trains(14, 5, 9))
+    spikes = assert_all_agree(with_grids(network, state), state, spike_trains(14, 5, 9))
     assert all(0.01 < layer.mean() < 0.9 for layer in spikes)
 
 
