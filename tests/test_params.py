@@ -170,7 +170,8 @@ def test_a_renamed_key_is_refused_by_name(
     content: dict[str, Any], renaming: tuple[str, str]
 ) -> None:
     old, new = renaming
-    (section, old_key), (new_section, new_key) = old.split("."), new.split(".")
+    section, old_key = old.split(".")
+    new_section, new_key = new.split(".")
     content[section][old_key] = content[new_section].pop(new_key)
     message = refusal(content)
     assert old in message

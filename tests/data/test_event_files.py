@@ -141,8 +141,8 @@ def test_a_writer_refuses_what_a_reader_would_and_cuts_no_fraction(tmp_path: Pat
 
 def test_selected_samples_are_saved_with_their_identities(tmp_path: Path) -> None:
     events, labels = samples(20)
-    places, numbers = np.arange(20), np.arange(100, 120)
-    whole = LabelledEvents(events, places, labels.astype(np.uint8), numbers, SETTING)
+    numbers = np.arange(100, 120)
+    whole = LabelledEvents(events, np.arange(20), labels.astype(np.uint8), numbers, SETTING)
     chosen = whole.select(np.array([3, 19, 4])).select(slice(1, 3))
     chosen.save(tmp_path / "a.npz")
     read = load_samples(tmp_path / "a.npz")

@@ -33,11 +33,9 @@ def test_n_mnist_of_bytes_written_one_by_one(tmp_path: Path, load: Callable[...,
     written = sensor_files.write_n_mnist(tmp_path / "n_mnist", 23, 7)
     dataset = load(NMnist)
     assert dataset.title == "N-MNIST (23 training and 7 test samples)"
-    train, test = dataset.train, dataset.test
-    assert isinstance(train, LabelledEvents)
-    assert isinstance(test, LabelledEvents)
-    assert train.index.tolist() == [*range(23)]
-    for samples, expected in ((train, written[:23]), (test, written[23:])):
+    for samples, expected in ((dataset.train, written[:23]), (dataset.test, written[23:])):
+        assert isinstance(samples, LabelledEvents)
+        assert samples.index.tolist() == [*range(len(expected))]
         events = samples.read()
         for number, sample in enumerate(expected):
             own = slice(events.offsets[number], events.offsets[number + 1])

@@ -27,6 +27,12 @@ def some_events(seed: int, n_samples: int, n_units: int, latest_us: int) -> Even
     )
 
 
+def labelled(events: EventSamples, shape: tuple[int, ...]) -> LabelledEvents:
+    places = np.arange(len(events))
+    labels = np.zeros(len(events), np.uint8)
+    return LabelledEvents(events, places, labels, places, EventSetting("x", DIGITS, shape, 100))
+
+
 @given(
     st.integers(0, 999),
     st.integers(1, 5),
@@ -41,10 +47,12 @@ def test_each_event_falls_into_its_step_once(
     binned = bin_events(samples, n_units, n_steps, window_us)
     binned.events.check()
     dense = np.zeros((n_samples, n_steps, n_units), dtype=np.uint8)
-    dropped, merged = [0] * n_samples, [0] * n_samples
+    dropped = [0] * n_samples
+    merged = [0] * n_samples
     for sample in range(n_samples):
         for event in range(samples.offsets[sample], samples.offsets[sample + 1]):
-            time, unit = int(samples.times[event]), samples.units[event]
+            time = int(samples.times[event])
+            unit = samples.units[event]
             step = int(Fraction(time * n_steps, window_us))
             if time >= window_us:
                 dropped[sample] += 1
@@ -57,9 +65,7 @@ def test_each_event_falls_into_its_step_once(
 
 
 def test_summed_images_are_the_counts_of_the_spikes() -> None:
-    events = some_events(3, 40, 6, 99)
-    setting, places = EventSetting("x", DIGITS, (2, 3), 100), np.arange(40)
-    samples = LabelledEvents(events, places, np.zeros(40, np.uint8), places, setting)
+    samples = labelled(some_events(3, 40, 6, 99), (2, 3))
     encoder = NoEncoding(time_window=5, window_ms=0.1)
     with pytest.raises(ParameterError, match="takes samples that are events"):
         encoder.events(np.zeros((1, 4), np.uint8), KEY)
@@ -72,13 +78,9 @@ def test_summed_images_are_the_counts_of_the_spikes() -> None:
 
 def test_summed_images_of_many_units_are_made_in_small_blocks() -> None:
     """100 samples of 614,400 units: their counts at once would be 490 MB."""
-    events = some_events(4, 100, 614_400, 99)
-    setting, places = EventSetting("x", DIGITS, (2, 480, 640), 100), np.arange(100)
-    samples = LabelledEvents(events, places, np.zeros(100, np.uint8), places, setting)
+    samples = labelled(some_events(4, 100, 614_400, 99), (2, 480, 640))
     tracemalloc.start()
-    try:
-        largest_count(samples, NoEncoding(time_window=5, window_ms=0.1))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    largest_count(samples, NoEncoding(time_window=5, window_ms=0.1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
     assert peak < 200e6

