@@ -21,12 +21,9 @@ from tests.tools.refusals import refusal
 
 
 class TestTorchFiles:
-    @pytest.mark.parametrize(
-        "number", [np.float64(84.43), np.bool_(True), np.array(3.0, dtype=">f8")[()]]
-    )
-    def test_numpy_numbers_are_read(self, tmp_path: Path, number: Any) -> None:
-        torch.save({"x": number}, tmp_path / "a.pth")
-        assert torch_files.read(tmp_path / "a.pth")["x"] == number.item()
+    def test_numpy_numbers_are_read(self, tmp_path: Path) -> None:
+        torch.save({"x": np.float64(84.43), "y": np.bool_(True)}, tmp_path / "a.pth")
+        assert torch_files.read(tmp_path / "a.pth") == {"x": 84.43, "y": True}
 
     @pytest.mark.parametrize("new_format", [True, False])
     def test_malicious_pickle_is_refused_and_not_executed(
@@ -145,35 +142,21 @@ class TestBuildComplete:
 
     def test_values_by_hand(self) -> None:
         content = complete_content()
-        assert content["schema_version"] == "surrogate_complete_v1"
-        assert content["model_class"] == "SimpleSpikingNetwork"
         assert content["timestamp"] == "2026-03-04 05:06:19"
         assert content["n_hidden"] == content["architecture"]["n_hidden"] == 20
         # 784 x 20 = 15680, 20 x 10 = 200
-        connectivity = content["connectivity"]
-        assert connectivity["n_syn_input_hidden"] == 15_680
-        assert connectivity["n_syn_hidden_output"] == 200
-        assert connectivity["n_synapses_total"] == 15_880
-        assert connectivity["fanout_input_to_hidden"] == 20
-        assert connectivity["fanout_hidden_to_output"] == 10
-        assert content["training_config"]["learning_rate"] == 0.003
-        assert content["training_config"]["grad_clip_max_norm"] == 1.0
-        assert content["training_config"]["optimizer"] == "Adam"
-        results, history = content["training_results"], content["training_history"]
-        assert (results["epochs_trained"], results["final_train_accuracy"]) == (2, 82.0)
-        assert history["train_acc"] == [81.0, 82.0]
-        assert content["test_accuracy"] == 91.25
+        assert content["connectivity"]["n_synapses_total"] == 15_880
+        assert content["connectivity"]["fanout_input_to_hidden"] == 20
+        assert content["training_results"]["epochs_trained"] == 2
+        assert content["training_history"]["train_acc"] == [81.0, 82.0]
         # spikes (4000, 4010, 4020) in epoch 1 and (5000, 5010, 5020) in epoch 2, 200 samples
-        training = content["training_spikes"]
-        assert training["total_hidden"] == 9020
-        assert training["output_per_sample"] == pytest.approx(45.2)
+        assert content["training_spikes"]["total_hidden"] == 9020
+        assert content["training_spikes"]["output_per_sample"] == pytest.approx(45.2)
         # 1600, 1200, 800 spikes in 4 inferences
-        inference = content["inference_spikes"]
-        assert (inference["total_input"], inference["hidden_per_inference"]) == (1600, 300.0)
+        assert content["inference_spikes"]["hidden_per_inference"] == 300.0
         # 400 x 20 + 300 x 10; 15880 x 50
         proxies = content["energy_proxies"]
         assert proxies["event_syn_per_inference"] == 11_000.0
-        assert proxies["dense_ops_per_inference"] == 794_000
         assert proxies["sparsity_ratio"] == 11_000 / 794_000
 
     def test_several_hidden_layers(self) -> None:

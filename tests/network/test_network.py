@@ -16,9 +16,7 @@ def test_the_default_network_and_a_deep_one() -> None:
     architecture = Network.of_layers(784, (400,), 10)
     assert architecture.layer_sizes == (784, 400, 10)
     assert architecture.layer_names == ("input", "hidden", "output")
-    assert [one.n_out for one in architecture.connections] == [400, 10]
     assert architecture.synapses == (313_600, 4_000)
-    assert (architecture.neuron.threshold, architecture.neuron.decay) == (1.0, 0.9)
     assert architecture.parameter_shapes() == {
         "layer1.synapses.weight": (400, 784),
         "layer1.synapses.bias": (400,),

@@ -120,12 +120,23 @@ class TestOurNetworkInTheSeedsCode:
             content = seed["inspect_surrogate_checkpoint"](write_example(tmp_path / "c.pth"))
         text = printed.getvalue()
         for words in (
-            "Schema: surrogate_complete_v1", "Timestamp: 2026-03-04 05:06:19", "Hidden: 20",
-            "Time window: 50", "Max rate: 80.0 Hz", "Samples: 200", "Time: 12.5s",
-            "Best val acc: 87.00%", "91.25%", "Total hidden:  9,020", "Input/inference:    400.00",
-            "Total synapses:    15,880", "Fanout hidden→out: 10", "Dense ops/inference:  794,000",
-            "Event syn/inference:  11,000.00", "Sparsity ratio:       0.013854",
-        ):  # fmt: skip
+            "Schema: surrogate_complete_v1",
+            "Timestamp: 2026-03-04 05:06:19",
+            "Hidden: 20",
+            "Time window: 50",
+            "Max rate: 80.0 Hz",
+            "Samples: 200",
+            "Time: 12.5s",
+            "Best val acc: 87.00%",
+            "91.25%",
+            "Total hidden:  9,020",
+            "Input/inference:    400.00",
+            "Total synapses:    15,880",
+            "Fanout hidden→out: 10",
+            "Dense ops/inference:  794,000",
+            "Event syn/inference:  11,000.00",
+            "Sparsity ratio:       0.013854",
+        ):
             assert words in text
         assert content["test_accuracy"] == 91.25
 
@@ -148,23 +159,39 @@ def seed_checkpoint(
     network = seed_network(seed, state)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003, weight_decay=1e-5)
     namespace = {
-        "torch": torch, "datetime": datetime, "snn": network, "optimizer": optimizer,
+        "torch": torch,
+        "datetime": datetime,
+        "snn": network,
+        "optimizer": optimizer,
         "best_model_state": {name: value.clone() for name, value in network.state_dict().items()},
-        "N_INPUT": 784, "N_HIDDEN": 20, "N_OUTPUT": 10, "TIME_WINDOW": 50, "MAX_RATE": 80,
-        "BATCH_SIZE": 64, "MAX_EPOCHS": 20, "LEARNING_RATE": 0.003, "WEIGHT_DECAY": 1e-5,
-        "PATIENCE": 5, "CHECKPOINT_PATH": str(path),
-        "epochs_trained": 2, "total_training_samples": 120_000, "training_time": 145.6,
+        "N_INPUT": 784,
+        "N_HIDDEN": 20,
+        "N_OUTPUT": 10,
+        "TIME_WINDOW": 50,
+        "MAX_RATE": 80,
+        "BATCH_SIZE": 64,
+        "MAX_EPOCHS": 20,
+        "LEARNING_RATE": 0.003,
+        "WEIGHT_DECAY": 1e-5,
+        "PATIENCE": 5,
+        "CHECKPOINT_PATH": str(path),
+        "epochs_trained": 2,
+        "total_training_samples": 120_000,
+        "training_time": 145.6,
         "best_val_acc": 84.64,
         "training_history": {
-            "losses": [0.9, 0.7], "train_acc": [70.0, 80.0], "val_acc": [80.0, 84.64],
+            "losses": [0.9, 0.7],
+            "train_acc": [70.0, 80.0],
+            "val_acc": [80.0, 84.64],
             "epoch_times": [72.8, 72.8],
         },
         # what makes a plain safe load refuse the file
         "test_accuracy": 100 * np.mean(np.arange(10_000) < 8443),
         "training_spikes": {"input": 49_176_000.0, "hidden": 47_880_000.0, "output": 26_172_000.0},
         "inference_spikes": {"input": 1_569_177.0, "hidden": 1_787_084.0, "output": 609_075.0},
-        "inference_samples_seen": 4096, "inference_time": 9.5,
-    }  # fmt: skip
+        "inference_samples_seen": 4096,
+        "inference_time": 9.5,
+    }
     with redirect_stdout(io.StringIO()):
         exec(cells[9], namespace)
     return path

@@ -1,18 +1,15 @@
 """torch_twin.py: the seed's names, its start, and autograd's gradients against plain loops."""
 
 import math
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.surrogates import SURROGATES
 from spikejoule.network.torch_twin import SpikingNetwork, initial_state
-from spikejoule.params import TrainParams
 from tests import naive
 
 ARCHITECTURE = Network.of_layers(7, (11, 6), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.9))
@@ -72,10 +69,3 @@ class TestSurrogates:
         slope = SURROGATES[name].default_slope
         derivative = SURROGATES[name](surrogate_slope=slope).derivative(torch.from_numpy(x)).numpy()
         assert np.trapezoid(derivative, x) == pytest.approx(1.0, abs=1e-3)
-
-    def test_table_of_surrogates(self) -> None:
-        named_by_params = get_args(TrainParams.model_fields["surrogate"].annotation)
-        assert list(SURROGATES) == list(SURROGATE_CODES) == list(named_by_params)
-        for name, surrogate in SURROGATES.items():
-            assert surrogate.name == name
-            assert "doi:" in surrogate.reference or "arXiv:" in surrogate.reference

@@ -39,9 +39,13 @@ class Maker:
     def lif(self, *shape: int, **options: Any) -> nir.LIF:
         tau = DT * self.each(shape, 2, 4, 8)
         values = {
-            "tau": tau, "r": tau / DT, "v_leak": np.zeros(shape),
-            "v_threshold": self.each(shape, 0.5, 1.0), "v_reset": np.zeros(shape), **options,
-        }  # fmt: skip
+            "tau": tau,
+            "r": tau / DT,
+            "v_leak": np.zeros(shape),
+            "v_threshold": self.each(shape, 0.5, 1.0),
+            "v_reset": np.zeros(shape),
+            **options,
+        }
         return nir.LIF(**values)
 
     def if_(self, *shape: int) -> nir.IF:
@@ -50,19 +54,27 @@ class Maker:
     def cuba(self, *shape: int) -> nir.CubaLIF:
         tau_syn, tau = DT * self.each(shape, 2, 4), DT * self.each(shape, 2, 4, 8)
         return nir.CubaLIF(
-            tau_syn=tau_syn, tau_mem=tau, r=tau / DT, v_leak=np.zeros(shape),
-            v_threshold=self.each(shape, 0.5, 1.0), v_reset=np.zeros(shape), w_in=tau_syn / DT,
-        )  # fmt: skip
+            tau_syn=tau_syn,
+            tau_mem=tau,
+            r=tau / DT,
+            v_leak=np.zeros(shape),
+            v_threshold=self.each(shape, 0.5, 1.0),
+            v_reset=np.zeros(shape),
+            w_in=tau_syn / DT,
+        )
 
 
 def graph_of(
-    nodes: dict[str, nir.NIRNode], shape: tuple[int, ...], n_out: tuple[int, ...],
-    extra: tuple[tuple[str, str], ...] = (), without: tuple[tuple[str, str], ...] = (),
-) -> nir.NIRGraph:  # fmt: skip
-    """A chain from the input through all nodes to the output, some edges more and some less."""
+    nodes: dict[str, nir.NIRNode], shape: tuple[int, ...], n_out: tuple[int, ...], *paths: str
+) -> nir.NIRGraph:
+    """A graph of nodes along paths, such as ``input a b output``; without, one through all."""
     every = {"input": nir.Input(np.array(shape)), **nodes, "output": nir.Output(np.array(n_out))}
-    edges = [edge for edge in (*pairwise(every), *extra) if edge not in without]
+    edges = [edge for path in paths or [" ".join(every)] for edge in pairwise(path.split())]
     return nir.NIRGraph(every, edges, type_check=False)
+
+
+def pooling(kind: type, kernel: int, stride: tuple[int, int], padding: int = 0) -> nir.NIRNode:
+    return kind(np.full(2, kernel), np.array(stride), np.full(2, padding))
 
 
 def _dense(make: Maker) -> nir.NIRGraph:
@@ -78,11 +90,13 @@ def _leaking(make: Maker) -> nir.NIRGraph:
 
 def _convolution(make: Maker) -> nir.NIRGraph:
     nodes = {
-        "a": make.conv2d(4, 2, (3, 2), stride=(2, 1), padding=(1, 1)), "b": make.if_(4, 4, 6),
-        "c": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
-        "d": nir.Flatten({"input": np.array([4, 2, 3])}, 0, -1), "e": make.affine(24, 3),
+        "a": make.conv2d(4, 2, (3, 2), stride=(2, 1), padding=(1, 1)),
+        "b": make.if_(4, 4, 6),
+        "c": pooling(nir.SumPool2d, 2, (2, 2)),
+        "d": nir.Flatten({"input": np.array([4, 2, 3])}, 0, -1),
+        "e": make.affine(24, 3),
         "f": make.lif(3),
-    }  # fmt: skip
+    }
     return graph_of(nodes, (2, 7, 5), (3,))
 
 
@@ -90,125 +104,157 @@ def _groups(make: Maker) -> nir.NIRGraph:
     nodes = {
         "a": make.conv2d(6, 2, (2, 3), dilation=(2, 1), padding=(2, 0), groups=2),
         "b": make.lif(6, 7, 3),
-        "c": nir.AvgPool2d(np.array([2, 2]), np.array([2, 1]), np.array([1, 1])),
-        "d": make.conv2d(4, 3, (3, 3), padding="same", groups=2), "e": make.if_(4, 4, 4),
-    }  # fmt: skip
+        "c": pooling(nir.AvgPool2d, 2, (2, 1), 1),
+        "d": make.conv2d(4, 3, (3, 3), padding="same", groups=2),
+        "e": make.if_(4, 4, 4),
+    }
     return graph_of(nodes, (4, 5, 5), (4, 4, 4))
 
 
 def _one_dimension(make: Maker) -> nir.NIRGraph:
     weight = make.numbers(3, 2, 3)
     nodes = {
-        "a": nir.Conv1d(9, weight, 2, 1, 2, 1, make.numbers(3, high=4)), "b": make.cuba(3, 4),
-        "c": nir.Flatten({"input": np.array([3, 4])}, 0, -1), "d": make.linear(12, 2),
+        "a": nir.Conv1d(9, weight, 2, 1, 2, 1, make.numbers(3, high=4)),
+        "b": make.cuba(3, 4),
+        "c": nir.Flatten({"input": np.array([3, 4])}, 0, -1),
+        "d": make.linear(12, 2),
         "e": nir.LI(DT * make.each((2,), 2, 4), make.each((2,), 1, 2), np.zeros(2)),
-    }  # fmt: skip
+    }
     return graph_of(nodes, (2, 9), (2,))
 
 
 def _recurrent(make: Maker) -> nir.NIRGraph:
-    nodes = {"a": make.affine(4, 5), "b": make.cuba(5), "c": make.linear(5, 3), "d": make.lif(3),
-             "w": make.affine(5, 5)}  # fmt: skip
-    return graph_of(
-        nodes, (4,), (3,), (("d", "output"), ("b", "w"), ("w", "b"), ("d", "d")),
-        (("d", "w"), ("w", "output")),
-    )  # fmt: skip
+    nodes = {
+        "a": make.affine(4, 5),
+        "b": make.cuba(5),
+        "c": make.linear(5, 3),
+        "d": make.lif(3),
+        "w": make.affine(5, 5),
+    }
+    return graph_of(nodes, (4,), (3,), "input a b c d output", "b w b", "d d")
 
 
 def _delays(make: Maker) -> nir.NIRGraph:
-    nodes = {"a": make.affine(4, 5), "b": make.lif(5), "c": nir.Delay(DT * np.arange(5)),
-             "d": make.linear(5, 3), "e": make.lif(3), "w": make.linear(5, 5),
-             "late": nir.Delay(DT * np.array([1, 2, 1, 3, 1]))}  # fmt: skip
-    return graph_of(
-        nodes, (4,), (3,), (("e", "output"), ("b", "late"), ("late", "w"), ("w", "b")),
-        (("e", "w"), ("w", "late"), ("late", "output")),
-    )  # fmt: skip
+    nodes = {
+        "a": make.affine(4, 5),
+        "b": make.lif(5),
+        "c": nir.Delay(DT * np.arange(5)),
+        "d": make.linear(5, 3),
+        "e": make.lif(3),
+        "w": make.linear(5, 5),
+        "late": nir.Delay(DT * np.array([1, 2, 1, 3, 1])),
+    }
+    return graph_of(nodes, (4,), (3,), "input a b c d e output", "b late w b")
 
 
 def _delay_into_a_cycle(make: Maker) -> nir.NIRGraph:
     """A cycle that the input enters at its neurons, and a delay at its weights."""
-    nodes = {"a": make.affine(4, 5), "b": make.lif(5), "w": make.linear(5, 5),
-             "late": nir.Delay(DT * np.array([1, 2, 1, 3, 1]))}  # fmt: skip
-    return graph_of(
-        nodes, (4,), (5,), (("b", "output"), ("w", "b"), ("b", "late"), ("late", "w")),
-        (("w", "late"), ("late", "output")),
-    )  # fmt: skip
+    nodes = {
+        "a": make.affine(4, 5),
+        "b": make.lif(5),
+        "w": make.linear(5, 5),
+        "late": nir.Delay(DT * np.array([1, 2, 1, 3, 1])),
+    }
+    return graph_of(nodes, (4,), (5,), "input a b output", "b w b", "b late w")
 
 
 def _entered_twice(make: Maker) -> nir.NIRGraph:
     """A cycle that two ways lead into: the shorter one to `near`."""
-    nodes = {"z": make.affine(4, 5), "near": make.lif(5), "p": make.linear(5, 5),
-             "far": make.lif(5), "q": make.affine(5, 5), "b": nir.Scale(make.each((4,), 0.5, 2)),
-             "c": make.affine(4, 5)}  # fmt: skip
-    return graph_of(
-        nodes, (4,), (5,), (("q", "near"), ("input", "b"), ("c", "far"), ("far", "output")),
-        (("q", "b"), ("c", "output")),
-    )  # fmt: skip
+    nodes = {
+        "z": make.affine(4, 5),
+        "near": make.lif(5),
+        "p": make.linear(5, 5),
+        "far": make.lif(5),
+        "q": make.affine(5, 5),
+        "b": nir.Scale(make.each((4,), 0.5, 2)),
+        "c": make.affine(4, 5),
+    }
+    paths = ("input z near p far q near", "input b c far output")
+    return graph_of(nodes, (4,), (5,), *paths)
 
 
 def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
     """Potentials begin at v_leak, but what waits gives 0 in the first step."""
     tau, leak = DT * make.each((5,), 2, 4), make.each((5,), 0.5, 2)
     nodes = {"a": make.affine(4, 5), "b": nir.LI(tau, np.ones(5), leak), "c": make.linear(5, 3)}
-    return graph_of(nodes, (4,), (3,), (("b", "b"),))
+    return graph_of(nodes, (4,), (3,), "input a b c output", "b b")
 
 
 def _sums_that_wait(make: Maker) -> nir.NIRGraph:
     """Nodes that add up what they gave the step before."""
     halves, signs = make.each((8, 8), -0.5, 0, 0, 0.5), make.each((8,), 1, -1)
-    nodes = {"a": make.affine(6, 8), "b": nir.Linear(halves), "c": nir.Scale(signs),
-             "d": make.affine(8, 4), "e": make.if_(4)}  # fmt: skip
-    return graph_of(nodes, (6,), (4,), (("b", "b"), ("c", "c")))
-
-
-def _sums_of_windows_that_wait(make: Maker) -> nir.NIRGraph:
-    weight = make.each((2, 2, 1, 3), -0.5, 0, 0.5)
     nodes = {
-        "a": nir.Conv2d(None, weight, 1, (0, 1), 1, 1, make.numbers(2, high=4)),
-        "b": nir.SumPool2d(np.array([1, 3]), np.array([1, 1]), np.array([0, 1])),
-        "c": make.if_(2, 3, 3),
-    }  # fmt: skip
-    return graph_of(nodes, (2, 3, 3), (2, 3, 3), (("a", "a"), ("b", "b")))
+        "a": make.affine(6, 8),
+        "b": nir.Linear(halves),
+        "c": nir.Scale(signs),
+        "d": make.affine(8, 4),
+        "e": make.if_(4),
+    }
+    return graph_of(nodes, (6,), (4,), "input a b c d e output", "b b", "c c")
 
 
 def _nothing_decays(make: Maker) -> nir.NIRGraph:
     """Some states keep all of themselves, as snnTorch writes ``beta=1``, and some do not."""
     tau, tau_syn = (DT * make.each((size,), 2, 4, np.inf) for size in (8, 5))
     cuba = nir.CubaLIF(
-        tau_syn=tau_syn, tau_mem=tau_syn[::-1], r=tau_syn[::-1] / DT, v_leak=np.full(5, 0.25),
-        v_threshold=np.full(5, 1.5), v_reset=np.zeros(5), w_in=tau_syn / DT,
-    )  # fmt: skip
-    nodes = {"a": make.affine(6, 8), "b": make.lif(8, tau=tau, r=tau / DT),
-             "c": make.linear(8, 5), "d": cuba}  # fmt: skip
+        tau_syn=tau_syn,
+        tau_mem=tau_syn[::-1],
+        r=tau_syn[::-1] / DT,
+        v_leak=np.full(5, 0.25),
+        v_threshold=np.full(5, 1.5),
+        v_reset=np.zeros(5),
+        w_in=tau_syn / DT,
+    )
+    nodes = {
+        "a": make.affine(6, 8),
+        "b": make.lif(8, tau=tau, r=tau / DT),
+        "c": make.linear(8, 5),
+        "d": cuba,
+    }
     return graph_of(nodes, (6,), (5,))
 
 
 def _nested(make: Maker) -> nir.NIRGraph:
     inner = nir.NIRGraph(
-        {"in": nir.Input(np.array([5])), "lif": make.lif(5), "rec": make.linear(5, 5),
-         "out": nir.Output(np.array([5]))},
-        [("in", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "out")], type_check=False,
-    )  # fmt: skip
+        {
+            "in": nir.Input(np.array([5])),
+            "lif": make.lif(5),
+            "rec": make.linear(5, 5),
+            "out": nir.Output(np.array([5])),
+        },
+        [("in", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "out")],
+        type_check=False,
+    )
     nodes = {"a": make.affine(6, 5), "layer": inner, "c": make.affine(5, 3), "d": make.if_(3)}
     return graph_of(nodes, (6,), (3,))
 
 
 def _values(make: Maker) -> nir.NIRGraph:
     nodes = {
-        "a": nir.Scale(make.each((6,), 0.5, 2, -1)), "b": make.linear(6, 5),
-        "c": nir.I(np.full(5, 1 / DT)), "d": nir.Threshold(make.each((5,), 0.5, 1)),
+        "a": nir.Scale(make.each((6,), 0.5, 2, -1)),
+        "b": make.linear(6, 5),
+        "c": nir.I(np.full(5, 1 / DT)),
+        "d": nir.Threshold(make.each((5,), 0.5, 1)),
         "e": make.affine(5, 4),
         "f": nir.CubaLI(np.full(4, 2 * DT), np.full(4, 4 * DT), np.ones(4), np.zeros(4), 2.0),
-        "g": nir.Scale(make.each((4,), 0.25, 3)), "h": make.linear(4, 3), "i": make.lif(3),
-    }  # fmt: skip
+        "g": nir.Scale(make.each((4,), 0.25, 3)),
+        "h": make.linear(4, 3),
+        "i": make.lif(3),
+    }
     return graph_of(nodes, (6,), (3,))
 
 
 def _joined(make: Maker) -> nir.NIRGraph:
     """Spikes skip a layer, and the sum of two trains goes through one matrix."""
-    nodes = {"a": make.affine(5, 5), "b": make.lif(5), "c": make.linear(5, 5), "d": make.lif(5),
-             "e": make.linear(5, 3), "f": make.if_(3)}  # fmt: skip
-    return graph_of(nodes, (5,), (3,), (("b", "e"), ("input", "d")))
+    nodes = {
+        "a": make.affine(5, 5),
+        "b": make.lif(5),
+        "c": make.linear(5, 5),
+        "d": make.lif(5),
+        "e": make.linear(5, 3),
+        "f": make.if_(3),
+    }
+    return graph_of(nodes, (5,), (3,), "input a b c d e f output", "b e", "input d")
 
 
 GRAPHS = {
@@ -223,7 +269,6 @@ GRAPHS = {
     "entered twice": _entered_twice,
     "potentials that wait": _potentials_that_wait,
     "sums that wait": _sums_that_wait,
-    "sums of windows that wait": _sums_of_windows_that_wait,
     "nothing decays": _nothing_decays,
     "nested": _nested,
     "values": _values,
@@ -236,7 +281,6 @@ WAITING = {
     "entered twice": (("q", "near"),),
     "potentials that wait": (("b", "b"),),
     "sums that wait": (("b", "b"), ("c", "c")),
-    "sums of windows that wait": (("a", "a"), ("b", "b")),
     "nested": (("layer.rec", "layer.lif"),),
 }
 ORDERS = {

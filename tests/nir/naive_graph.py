@@ -27,8 +27,14 @@ class NaiveGraph:
     def __init__(self, nodes, shapes, edges, order, waiting=(), **options):
         self.nodes, self.shapes, self.edges = nodes, shapes, edges
         self.order, self.waiting = order, set(waiting)
-        self.options = {"reset": "zero", "comparison": "ge", "current": "same_step",
-                        "initial": "zero", "pruned": False, **options}  # fmt: skip
+        self.options = {
+            "reset": "zero",
+            "comparison": "ge",
+            "current": "same_step",
+            "initial": "zero",
+            "pruned": False,
+            **options,
+        }
 
     def kind(self, name):
         return type(self.nodes[name]).__name__
@@ -41,8 +47,9 @@ class NaiveGraph:
 
     def run(self, inputs):
         """Spikes [T][n] of one sample; returns what each node gave, [T][n], and the counts."""
-        self.counts = {kind: Counter() for kind in
-                       ("spikes", "events", "macs", "additions", "multiplications")}  # fmt: skip
+        self.counts = {
+            kind: Counter() for kind in ("spikes", "events", "macs", "additions", "multiplications")
+        }
         self.state = {}
         given = {name: [] for name in self.order}
         self.arrived = {name: [] for name in self.order}
@@ -90,8 +97,10 @@ class NaiveGraph:
             return [a * b for a, b in zip(self.total(incoming), scale, strict=True)]
         if kind == "Threshold":
             thresholds = np.ravel(node.threshold).tolist()
-            return [float(self.reaches(v, limit)) for v, limit in
-                    zip(self.total(incoming), thresholds, strict=True)]  # fmt: skip
+            return [
+                float(self.reaches(v, limit))
+                for v, limit in zip(self.total(incoming), thresholds, strict=True)
+            ]
         if kind == "Delay":
             out = []
             sources = [source for source, _ in incoming]
@@ -188,9 +197,20 @@ class NaiveGraph:
 
     def neurons(self, name, node, arriving):
         kind, dt = self.kind(name), self.options["dt"]
-        own = {field: np.broadcast_to(np.ravel(getattr(node, field)), len(arriving)).tolist()
-               for field in ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset",
-                             "w_in") if hasattr(node, field)}  # fmt: skip
+        own = {
+            field: np.broadcast_to(np.ravel(getattr(node, field)), len(arriving)).tolist()
+            for field in (
+                "tau",
+                "tau_mem",
+                "tau_syn",
+                "r",
+                "v_leak",
+                "v_threshold",
+                "v_reset",
+                "w_in",
+            )
+            if hasattr(node, field)
+        }
         if name not in self.state:
             begin = {"zero": None, "leak": "v_leak", "reset": "v_reset"}[self.options["initial"]]
             first = own.get(begin, [0.0] * len(arriving))

@@ -49,8 +49,10 @@ class TestMetadata:
             assert (stated.dt, stated.step_ms, stated.comparison) == (DT, 1.0, ">=")
             assert (stated.reset, stated.leak, stated.input) == (reset, "decay * u", "spikes")
             assert stated.encoding == {
-                "type": "poisson", "time_window": 50, "max_rate_hz": 80.0,
-            }  # fmt: skip
+                "type": "poisson",
+                "time_window": 50,
+                "max_rate_hz": 80.0,
+            }
             assert (stated.pruned, stated.version) == (False, __version__)
             assert stated.quantisation is None
 

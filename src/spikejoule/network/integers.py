@@ -82,13 +82,15 @@ def _weights_of(state: State, layer: int) -> NDArray[Any]:
 
 def neuron_constants(network: Network) -> list[tuple[float, float]]:
     """Threshold and decay of the LIF neurons of each layer after the input."""
-    neurons = network.neurons
-    return [one.constants for one in neurons if isinstance(one, LeakyIntegrateAndFire)]
+    return [
+        neuron.constants for neuron in network.neurons if isinstance(neuron, LeakyIntegrateAndFire)
+    ]
 
 
 def layer_constants(network: Network) -> tuple[LayerConstants, ...]:
     """The constants of each layer after the input."""
-    quantisation, neuron = quantisation_of(network), network.neuron
+    quantisation = quantisation_of(network)
+    neuron = network.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
     lowest, highest = quantisation.state_range
     return tuple(
@@ -109,12 +111,12 @@ def layer_constants(network: Network) -> tuple[LayerConstants, ...]:
 def integers_of(network: Network, state: State) -> Integers:
     """The parameters of a state on the grids of their layers."""
     quantisation = quantisation_of(network)
-    limits = {"weight": (quantisation.largest_weight, np.int8)}
     integers: Integers = {}
     for name in network.parameter_shapes():
-        limit, kind = limits.get(name.rpartition(".")[2], (quantisation.largest_bias, np.int32))
-        exponent = quantisation.exponents[_layer_of(name)]
-        integers[name] = on_grid(state[name], exponent, limit).astype(kind)
+        is_weight = name.endswith("weight")
+        limit = quantisation.largest_weight if is_weight else quantisation.largest_bias
+        values = on_grid(state[name], quantisation.exponents[_layer_of(name)], limit)
+        integers[name] = values.astype(np.int8 if is_weight else np.int32)
     return integers
 
 

@@ -109,13 +109,10 @@ class LearningSettings(ParameterSection):
         Args:
             n_layers: layers after the input.
         """
-        of_spikes, of_events = (n_layers, "layer after the input"), (n_layers - 1, _OF_EVENTS)
-        for name, (number, where) in (
-            ("spike_penalty", of_spikes),
-            ("spike_target", of_spikes),
-            ("event_penalty", of_events),
-            ("event_target", of_events),
-        ):
+        for name in ("spike_penalty", "spike_target", "event_penalty", "event_target"):
+            is_of_spikes = name.startswith("spike")
+            number = n_layers if is_of_spikes else n_layers - 1
+            where = "layer after the input" if is_of_spikes else _OF_EVENTS
             values = getattr(self, name)
             if isinstance(values, tuple) and len(values) != number:
                 return name, allowed_lengths(number, where)

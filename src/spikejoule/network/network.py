@@ -142,15 +142,14 @@ class Network(Graph):
             in_shape: of the input, (n,), or (channels, height, width).
             hidden: the hidden layers, first to last.
             n_output: number of output neurons, O.
-            neuron: as of `of_layers`.
-            quantisation: as of `of_layers`.
+            neuron, quantisation: as of `of_layers`.
 
         Raises:
             ParameterError: as of `of_layers`; or a layer does not fit the one before it.
         """
         neuron = neuron or LeakyIntegrateAndFire()
         count = neuron_layers(hidden)
-        if count == 0:
+        if not count:
             raise ParameterError("the network needs at least one hidden layer, none was given")
         names = iter(["hidden"] if count == 1 else [f"hidden{k + 1}" for k in range(count)])
         check_size("input", math.prod(in_shape), MAX_UNITS)
@@ -181,10 +180,10 @@ class Network(Graph):
             nodes[name] = connection
             edges += [(last.name, name), (name, target)]
             if isinstance(layer, DenseLayer) and layer.recurrent:
-                recurrent = Dense(f"{target}_to_{target}", out, out)
-                nodes[recurrent.name] = recurrent
-                edges += [(recurrent.name, target), (target, recurrent.name)]
-                waiting.add((target, recurrent.name))
+                loop = f"{target}_to_{target}"
+                nodes[loop] = Dense(loop, out, out)
+                edges += [(loop, target), (target, loop)]
+                waiting.add((target, loop))
             source = last = nodes[target] = Neurons(target, out, out, neuron.name)
         return cls(nodes, tuple(edges), frozenset(waiting), neuron, quantisation, tuple(hidden))
 

@@ -124,10 +124,12 @@ class Quantisation:
 
     def exponent_of(self, weights: NDArray[Any], threshold: float) -> int:
         """k of the grid 2^-k for a layer's weights; see the module."""
-        _, of_threshold = math.frexp(threshold)
-        least, most = 1 - of_threshold, min(self.state_bits, EXACT_BITS) - 2 - of_threshold
+        _, threshold_exponent = math.frexp(threshold)
+        least = 1 - threshold_exponent
+        most = min(self.state_bits, EXACT_BITS) - 2 - threshold_exponent
         values = weights[weights != 0].astype(np.float64)
-        largest, limit = float(np.abs(values).max(initial=0)), self.largest_weight
+        largest = float(np.abs(values).max(initial=0))
+        limit = self.largest_weight
         covering = most
         while covering > least and round(math.ldexp(largest, covering)) > limit:
             covering -= 1

@@ -49,9 +49,12 @@ ALLOWED: Final = {
     "initial": ("zero", "leak", "reset"),
 }
 
-_WORDS = {"dt": "seconds of one step"} | {
-    name: " or ".join(allowed) + (", on the command line --threshold") * (name == "comparison")
-    for name, allowed in ALLOWED.items()
+_QUESTIONS: Final = {
+    "dt": "seconds of one step",
+    "reset": "zero or subtract",
+    "comparison": "ge or gt, on the command line --threshold",
+    "current": "same_step or next_step",
+    "initial": "zero, leak or reset",
 }
 
 _WHOLE = 1e-3
@@ -103,7 +106,9 @@ def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
         ParameterError: something is missing, or contradicts the metadata.
         ArtifactError: the metadata are damaged, or say that the network is one of integers.
     """
-    known, stated, needed = asdict(given), _stated(network), _needed(network)
+    known = asdict(given)
+    stated = _stated(network)
+    needed = _needed(network)
     for name, value in stated.items():
         if known[name] not in (None, value):
             raise ParameterError(
@@ -111,13 +116,16 @@ def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
                 "out, or remove the metadata from the graph."
             )
     known |= stated
-    missing = [f"{name} ({_WORDS[name]})" for name in needed if known[name] is None]
+    missing = [f"{name} ({_QUESTIONS[name]})" for name in needed if known[name] is None]
     if missing:
         raise ParameterError(
             f"The graph does not say how it is run; to be given are {'; '.join(missing)}."
         )
-    known |= dict.fromkeys(_WORDS.keys() - stated.keys() - {*needed})
-    return Conventions(**known | {"pruned": bool(known["pruned"])})
+    for name in _QUESTIONS:
+        if name not in needed and name not in stated:
+            known[name] = None
+    known["pruned"] = bool(known["pruned"])
+    return Conventions(**known)
 
 
 def _stated(network: ImportedGraph) -> dict[str, Any]:
@@ -135,24 +143,31 @@ def _stated(network: ImportedGraph) -> dict[str, Any]:
             "the input of the graph's network is a constant current and no spikes: price its "
             "complete checkpoint."
         )
-    said = {name: getattr(own, name) for name in ("dt", "reset", "pruned", "step_ms")}
-    return said | {"comparison": "ge"}
+    return {
+        "dt": own.dt,
+        "reset": own.reset,
+        "comparison": "ge",
+        "pruned": own.pruned,
+        "step_ms": own.step_ms,
+    }
 
 
 def _needed(network: ImportedGraph) -> list[str]:
     """What the network's nodes depend on."""
     neurons = network.of(Neurons)
     fires = any(node.spikes for node in neurons)
-    elsewhere = [node.parameters.get(name, np.zeros(1)) for node in neurons
-                 for name in ("v_leak", "v_reset")]  # fmt: skip
-    asked = {
+    is_needed = {
         "dt": bool(neurons or network.of(Delay)),
         "reset": fires,
         "comparison": fires or bool(network.of(Threshold)),
         "current": any(node.has_current for node in neurons),
-        "initial": any(values.any() for values in elsewhere),
+        "initial": any(
+            np.any(node.parameters.get(name, 0))
+            for node in neurons
+            for name in ("v_leak", "v_reset")
+        ),
     }
-    return [name for name, is_needed in asked.items() if is_needed]
+    return [name for name in _QUESTIONS if is_needed[name]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,8 +201,9 @@ def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dy
         ParameterError: dt is longer than a time constant, or a reset by subtraction is asked for
             where the graph has a v_reset that is not 0.
     """
-    values, dt, nothing = node.parameters, conventions.seconds, np.zeros(node.n_out)
-    reset = values.get("v_reset", nothing)
+    values = node.parameters
+    zeros = np.zeros(node.n_out)
+    reset = values.get("v_reset", zeros)
     if conventions.reset == "subtract" and reset.any():
         raise ParameterError(
             f"reset is given as subtract, but the node {node.name!r} resets to its v_reset, which "
@@ -196,22 +212,33 @@ def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dy
     keep_current = gain_current = None
     if node.has_current:
         fraction = _fraction(node, "tau_syn", conventions)
-        keep_current, gain_current = (
-            (1 - fraction).astype(dtype),
-            _gain(fraction, values["w_in"]).astype(dtype),
-        )
+        keep_current = (1 - fraction).astype(dtype)
+        gain_current = _gain(fraction, values["w_in"]).astype(dtype)
     tau = "tau_mem" if node.has_current else "tau"
-    keep, gain, drive = np.ones(node.n_out), dt * values["r"], nothing
     if tau in values:
         fraction = _fraction(node, tau, conventions)
-        keep, gain, drive = 1 - fraction, _gain(fraction, values["r"]), fraction * values["v_leak"]
+        keep = 1 - fraction
+        gain = _gain(fraction, values["r"])
+        drive = fraction * values["v_leak"]
+    else:
+        keep = np.ones(node.n_out)
+        gain = conventions.seconds * values["r"]
+        drive = zeros
     threshold = values.get("v_threshold", np.full(node.n_out, np.inf)).astype(dtype)
-    begin = {"leak": values.get("v_leak", nothing), "reset": reset}
-    initial = begin.get(conventions.initial or "", nothing).astype(dtype)
-    keep, gain, drive, reset = (each.astype(dtype) for each in (keep, gain, drive, reset))
-    limit = limit_of(threshold, conventions.comparison)
-    membrane = Membrane(keep, gain, drive, threshold, limit, reset)
-    return Dynamics(membrane, keep_current, gain_current, initial)
+    starts = {"leak": values.get("v_leak", zeros), "reset": reset}
+    return Dynamics(
+        membrane=Membrane(
+            keep=keep.astype(dtype),
+            gain=gain.astype(dtype),
+            drive=drive.astype(dtype),
+            threshold=threshold,
+            limit=limit_of(threshold, conventions.comparison),
+            reset=reset.astype(dtype),
+        ),
+        keep_current=keep_current,
+        gain_current=gain_current,
+        initial=starts.get(conventions.initial or "zero", zeros).astype(dtype),
+    )
 
 
 def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
@@ -224,7 +251,8 @@ def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
 
 def _fraction(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.float64]:
     """What a state loses in a step, float64 [n]."""
-    tau, dt = node.parameters[name], conventions.seconds
+    tau = node.parameters[name]
+    dt = conventions.seconds
     if dt > tau.min() * (1 + 1e-6):
         raise ParameterError(
             f"dt is {dt:g} s, but the {name} of the node {node.name!r} is {tau.min():g} s; allowed "

@@ -1,19 +1,18 @@
 """Running a graph on event lists, batches of samples side by side.
 
 Samples go sixteen abreast (kernels/stepping.py). What a node gives in a step is an array and,
-where somebody needs it, a list of the units that give something (`Given`); what arrives at one is
-an array. An edge that waits needs no memory of its own: its target takes its step before its source
-does, and finds there what the step before has left.
+where another node needs it, a list of the units that give something (`Given`); what arrives at one
+is an array. An edge that waits needs no memory of its own: its target takes its step before its
+source does, and finds there what the step before has left.
 
 Fully connected nodes and convolutions multiply what gives something to any of the sixteen samples.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numba
@@ -65,41 +64,31 @@ class GraphRun(Activity):
         return np.where(is_most.sum(axis=1) == 1, self.output.argmax(axis=1), -1)
 
 
-Outcome = tuple[dict[str, NodeCounts], Array, Events]
-"""Counts of each node; the output, and recorded spikes, as `GraphRun` has them."""
-
-
-class Tally(NamedTuple):
-    """What is counted of the units of a node that give something.
+class Outcome(NamedTuple):
+    """What some samples did.
 
     Attributes:
-        source: name of the node.
-        reached: how much a unit counts for, int64 [n].
-        waits: whether what it gives in a step counts in the next one.
+        counts: of each node.
+        output, recorded: as of `GraphRun`.
     """
 
-    source: str
-    reached: Counts
-    waits: bool = False
+    counts: dict[str, NodeCounts]
+    output: Array
+    recorded: Events
 
 
-@dataclass
-class NodeTallies:
-    """Of what the counts of a node are sums, by the fields of `NodeCounts`; empty for None."""
+class Adding(NamedTuple):
+    """How a connection or a pooling adds up what arrives.
 
-    spikes: list[Tally] = field(default_factory=list)
-    values: list[Tally] = field(default_factory=list)
-    events: list[Tally] = field(default_factory=list)
-    macs: list[Tally] = field(default_factory=list)
-    additions: list[Tally] = field(default_factory=list)
-    multiplications: list[Tally] = field(default_factory=list)
+    Attributes:
+        kernel: takes what a source gives, the arguments, and the sums.
+        arguments: in the type of the run.
+        bias: with which the sums begin, [n_out, 1], or 0.
+    """
 
-    @property
-    def all(self) -> Iterator[Tally]:
-        """All of them."""
-        return chain(
-            self.spikes, self.values, self.events, self.macs, self.additions, self.multiplications
-        )
+    kernel: Callable[..., None]
+    arguments: tuple[Any, ...]
+    bias: Any
 
 
 class Prepared:
@@ -109,12 +98,9 @@ class Prepared:
         network, conventions, dtype: of the run.
         events: spikes of each `Input`.
         n_samples, n_steps: of them.
-        tallies: what is counted at each node.
-        listed: nodes of which that needs to know which units give something.
+        fan_out: synapses or windows that a unit before a connection or pooling reaches, by name.
         delays: steps of each unit of a delay, int64 [n], by its name.
-        adding: of each connection and pooling, by name: the kernel that adds up what arrives, what
-            it takes between that and the sums, in the type of the run, and the biases [n_out, 1]
-            with which these begin, or 0.
+        adding: of each connection and pooling, by name.
         dynamics: of neurons, in the type of the run, by name.
 
     Raises:
@@ -124,70 +110,59 @@ class Prepared:
     def __init__(
         self, network: ImportedGraph, conventions: Conventions, events: Events, dtype: DTypeLike
     ) -> None:
-        self.network, self.conventions, self.events = network, conventions, events
-        of_input = events[network.input.name]
-        self.n_samples, self.n_steps = of_input.n_samples, of_input.n_steps
+        self.network = network
+        self.conventions = conventions
+        self.events = events
         self.dtype = np.dtype(dtype)
-        self.delays = {one.name: delay_steps(one, conventions) for one in network.of(nodes.Delay)}
-        self.tallies = {name: self._tallies_of(node) for name, node in network.nodes.items()}
-        self.listed = {tally.source for of_node in self.tallies.values() for tally in of_node.all}
+        self.n_samples = events[network.input.name].n_samples
+        self.n_steps = events[network.input.name].n_steps
+        self.delays = {
+            node.name: delay_steps(node, conventions) for node in network.of(nodes.Delay)
+        }
         summing = (*network.connections, *network.of(nodes.Pooling))
-        self.adding = {one.name: self._adding_of(one) for one in summing}
+        pruned = bool(conventions.pruned)
+        self.fan_out = {node.name: node.fan_out(pruned) for node in summing}
+        self.adding = {node.name: self._adding_of(node) for node in summing}
         self.dynamics = {
-            one.name: dynamics_of(one, conventions, self.dtype) for one in network.of(nodes.Neurons)
+            node.name: dynamics_of(node, conventions, self.dtype)
+            for node in network.of(nodes.Neurons)
         }
 
-    def _tallies_of(self, node: nodes.Node) -> NodeTallies:
-        network, found = self.network, NodeTallies()
-        each = np.ones(node.n_out, np.int64)
-        if node.name in network.spiking:
-            found.spikes.append(Tally(node.name, each))
-        elif isinstance(node, nodes.Delay) or any(
-            isinstance(reader, nodes.BY_UNIT) for reader in network.readers_of(node.name)
-        ):
-            found.values.append(Tally(node.name, each))
-        if isinstance(node, nodes.Pooling) and node.average:
-            found.multiplications.append(Tally(node.name, each))
-        for source in network.sources[node.name]:
-            is_spiking = source in network.spiking
-            waits = (source, node.name) in network.waiting
-            if isinstance(node, nodes.Scale):
-                reached = np.full(node.n_in, not is_spiking, np.int64)
-                found.multiplications.append(Tally(source, reached, waits))
-            elif isinstance(node, nodes.Pooling):
-                found.additions.append(Tally(source, node.fan_out(), waits))
-            elif isinstance(node, nodes.Connection):
-                entering = found.events if is_spiking else found.macs
-                reached = node.fan_out(bool(self.conventions.pruned))
-                entering.append(Tally(source, reached, waits))
-        return found
+    def gives_values(self, node: nodes.Node) -> bool:
+        """Whether what a node gives is counted as values."""
+        if node.name in self.network.spiking:
+            return False
+        readers = self.network.readers_of(node.name)
+        return isinstance(node, nodes.Delay) or any(
+            isinstance(reader, nodes.BY_UNIT) for reader in readers
+        )
 
-    def _adding_of(
-        self, node: nodes.Connection | nodes.Pooling
-    ) -> tuple[Any, tuple[Any, ...], Any]:
+    def is_listed(self, node: nodes.Node) -> bool:
+        """Whether it is counted, or another node needs to know, which units give something."""
+        is_average = isinstance(node, nodes.Pooling) and node.average
+        return node.name in self.network.spiking or is_average or self.gives_values(node)
+
+    def _adding_of(self, node: nodes.Connection | nodes.Pooling) -> Adding:
         if isinstance(node, nodes.Pooling):
-            return stepping.add_pooling, (_slide(node),), 0
+            return Adding(stepping.add_pooling, (_slide(node),), 0)
         bias: Any = 0
         if node.bias is not None:
             bias = np.repeat(node.bias.astype(self.dtype), node.n_out // node.bias.size)[:, None]
         if isinstance(node, nodes.Dense):
-            return stepping.add_dense, (np.ascontiguousarray(node.weight.T, self.dtype),), bias
+            weights = np.ascontiguousarray(node.weight.T, self.dtype)
+            return Adding(stepping.add_dense, (weights,), bias)
         of_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
         by_channel = np.moveaxis(of_group, 1, -1)  # [groups, C_in / groups, kernel, channels]
         weights = by_channel.reshape(node.in_shape[0], -1, by_channel.shape[-1])
         weights = np.ascontiguousarray(weights, self.dtype)
-        return stepping.add_windows, (_slide(node), weights), bias
+        return Adding(stepping.add_windows, (_slide(node), weights), bias)
 
 
 def _slide(node: nodes.Convolution | nodes.Pooling) -> Slide:
     """How the window of a node slides."""
-    windows, along = node.windows, []
-    for axis, size in enumerate(node.in_shape[1:]):
-        first = np.arange(node.out_shape[1 + axis]) * windows.stride[axis] - windows.padding[axis]
-        at = first[:, None] + np.arange(windows.kernel[axis]) * windows.dilation[axis]
-        along.append(np.where((at >= 0) & (at < size), at, -1))
-    y, x = along[0][:, None, :, None], along[1][None, :, None, :]
-    units = np.where((y >= 0) & (x >= 0), y * node.in_shape[2] + x, -1)
+    rows = node.windows.inputs(node, 0)[:, None, :, None]
+    columns = node.windows.inputs(node, 1)[None, :, None, :]
+    units = np.where((rows >= 0) & (columns >= 0), rows * node.in_shape[2] + columns, -1)
     units = units.reshape(math.prod(node.out_shape[1:]), -1).astype(np.int32)
     taps = np.argsort(units < 0, axis=1, kind="stable")
     inside = np.take_along_axis(units, taps, axis=1)
@@ -205,16 +180,18 @@ class Batch:
         run: what all batches share.
         first, size: which samples these are; B blocks of LANES, of which the last has room left.
         step: the present one.
-        given: by node, what it gives; its list is kept where somebody needs it.
+        given: by node, what it gives; its list is kept where another node needs it.
         later: what is done at the end of a step.
         output: what the output received, int64 or float64 [B, n, LANES].
     """
 
-    def __init__(self, run: Prepared, samples: slice) -> None:
-        self.run, self.first, self.step = run, samples.start, 0
-        self.size = min(samples.stop, run.n_samples) - samples.start
+    def __init__(self, run: Prepared, first: int, size: int) -> None:
+        self.run = run
+        self.first = first
+        self.size = min(size, run.n_samples - first)
+        self.step = 0
         self.n_blocks = -(-self.size // LANES)
-        self.given = {one.name: self._room_of(one) for one in run.network.nodes.values()}
+        self.given = {name: self._nothing_of(node) for name, node in run.network.nodes.items()}
         self.later: list[Action] = []
         kind = np.float64 if run.network.answer is None else np.int64
         self.output: Array = np.zeros((self.n_blocks, run.network.output.n_out, LANES), kind)
@@ -223,32 +200,36 @@ class Batch:
         """Real [B, n, LANES]."""
         return np.zeros((self.n_blocks, n_units, LANES), self.run.dtype)
 
-    def _room_of(self, node: nodes.Node) -> Given:
-        listed = node.n_out * (node.name in self.run.listed)
+    def _nothing_of(self, node: nodes.Node) -> Given:
+        """What a node gives before the first step."""
+        n_units = 0 if isinstance(node, nodes.Output) else node.n_out
+        n_listed = node.n_out if self.run.is_listed(node) else 0
         return Given(
-            self.zeros(0 if isinstance(node, nodes.Output) else node.n_out),
-            np.zeros((self.n_blocks, listed), np.uint8),
-            np.zeros((self.n_blocks, listed + 1), np.int32),
-            np.zeros(self.n_blocks, np.int64),
-            np.zeros((self.n_blocks, listed, LANES), np.int32),
+            amounts=self.zeros(n_units),
+            active=np.zeros((self.n_blocks, n_listed), np.uint8),
+            units=np.zeros((self.n_blocks, n_listed + 1), np.int32),
+            counts=np.zeros(self.n_blocks, np.int64),
+            totals=np.zeros((self.n_blocks, n_listed, LANES), np.int32),
         )
 
     def sources(self, node: nodes.Node) -> list[Given]:
         """What each source of a node gives."""
         return [self.given[source] for source in self.run.network.sources[node.name]]
 
-    def arriving(self, node: nodes.Node) -> tuple[Array, list[Action]]:
-        """The array in which what a node's sources give is added up, and how."""
+    def arriving(self, node: nodes.Node, actions: list[Action]) -> Array:
+        """The array in which what a node's sources give is added up, by some more actions."""
         amounts = [given.amounts for given in self.sources(node)]
         if len(amounts) == 1:
-            return amounts[0], []
+            return amounts[0]
         sums = self.zeros(node.n_in)
-        adding = [partial(np.add, sums, one, out=sums) for one in amounts]
-        return sums, [partial(sums.fill, 0), *adding]
+        actions.append(partial(sums.fill, 0))
+        actions += [partial(np.add, sums, summand, out=sums) for summand in amounts]
+        return sums
 
     def giving(self, node: nodes.Node) -> tuple[Array, list[Action]]:
         """The array in which a node adds up what it gives, and what is done when it has."""
-        given, done = self.given[node.name], list[Action]()
+        given = self.given[node.name]
+        done: list[Action] = []
         sums = given.amounts
         if node.name in self.run.network.sources[node.name]:  # which takes its last sums meanwhile
             sums = self.zeros(node.n_out)
@@ -262,89 +243,116 @@ class Batch:
         apart = np.moveaxis(values, -1, 1)
         return apart.reshape(-1, *apart.shape[2:])[: self.size]
 
-    def counts(self) -> dict[str, NodeCounts]:
-        """After the last step, of each node, int64 [samples]: how often units gave something, and
-        how many synapses or windows they reached then."""
-        return {
-            name: NodeCounts(
-                spikes=self._counted(tallies.spikes),
-                values=self._counted(tallies.values),
-                events=self._counted(tallies.events),
-                macs=self._counted(tallies.macs),
-                additions=self._counted(tallies.additions),
-                multiplications=self._counted(tallies.multiplications),
-            )
-            for name, tallies in self.run.tallies.items()
-        }
+    def counts_of(self, node: nodes.Node) -> NodeCounts:
+        """After the last step, int64 [samples]: how often units of a node gave something, and how
+        many synapses or windows were reached in it."""
+        network = self.run.network
+        each = np.ones(node.n_out, np.int64)
+        counts: dict[str, Counts] = {}
+        if node.name in network.spiking:
+            counts["spikes"] = self._total(node.name, each)
+        elif self.run.gives_values(node):
+            counts["values"] = self._total(node.name, each)
+        if isinstance(node, nodes.Pooling) and node.average:
+            counts["multiplications"] = self._total(node.name, each)
+        for source in network.sources[node.name]:
+            is_spiking = source in network.spiking
+            if isinstance(node, nodes.Scale):
+                kind = "multiplications"
+                reached = np.full(node.n_in, not is_spiking, np.int64)
+            elif isinstance(node, nodes.Pooling):
+                kind = "additions"
+                reached = self.run.fan_out[node.name]
+            elif isinstance(node, nodes.Connection):
+                kind = "events" if is_spiking else "macs"
+                reached = self.run.fan_out[node.name]
+            else:
+                continue
+            waits = (source, node.name) in network.waiting
+            counts[kind] = counts.get(kind, 0) + self._total(source, reached, waits)
+        return NodeCounts(**counts)
 
-    def _counted(self, tallies: Sequence[Tally]) -> Counts | None:
-        if not tallies:
-            return None
-        found = np.zeros(self.size, np.int64)
-        for source, reached, waits in tallies:
-            given = self.given[source]
-            totals = given.totals - (given.amounts != 0) if waits else given.totals
-            found += self.by_sample(np.einsum("u,bul->bl", reached, totals))
-        return found
+    def _total(self, source: str, reached: Counts, waits: bool = False) -> Counts:
+        """How often each unit of a source gave something, times what it reaches, [samples].
 
-
-def actions_of(batch: Batch) -> list[Action]:
-    """All that is done in a step, in order."""
-    network = batch.run.network
-    now = [each for one in network.nodes.values() for each in _MAKE[type(one)](batch, one)]
-    return now + batch.later
+        Args:
+            source: name of a listed node.
+            reached: int64 [n].
+            waits: whether what it gives in a step arrives in the next one.
+        """
+        given = self.given[source]
+        times = given.totals - (given.amounts != 0) if waits else given.totals
+        return self.by_sample(np.einsum("u,bul->bl", reached, times))
 
 
 def _input(batch: Batch, node: nodes.Input) -> list[Action]:
-    events, given = batch.run.events[node.name], batch.given[node.name]
-    sources, offsets, n_steps = events.sources, events.offsets, events.n_steps
-    first = batch.first * n_steps
-    size = batch.size
-    return [
-        lambda: stepping.take_events(sources, offsets, first + batch.step, n_steps, size, given)
-    ]
+    events = batch.run.events[node.name]
+    first = batch.first * events.n_steps
+
+    def take() -> None:
+        stepping.take_events(
+            events.sources,
+            events.offsets,
+            first + batch.step,
+            events.n_steps,
+            batch.size,
+            batch.given[node.name],
+        )
+
+    return [take]
 
 
 def _connection(batch: Batch, node: nodes.Connection | nodes.Pooling) -> list[Action]:
-    add, how, bias = batch.run.adding[node.name]
+    adding = batch.run.adding[node.name]
     sums, done = batch.giving(node)
-    adding = [partial(add, given, *how, sums) for given in batch.sources(node)]
+    actions: list[Action] = [partial(np.copyto, sums, adding.bias)]
+    for given in batch.sources(node):
+        actions.append(partial(adding.kernel, given, *adding.arguments, sums))
     if isinstance(node, nodes.Pooling) and node.average:
         fraction = sums.dtype.type(1 / math.prod(node.windows.kernel))
-        adding.append(partial(np.multiply, sums, fraction, out=sums))
-    return [partial(np.copyto, sums, bias), *adding, *done]
+        actions.append(partial(np.multiply, sums, fraction, out=sums))
+    return [*actions, *done]
 
 
 def _scale(batch: Batch, node: nodes.Scale) -> list[Action]:
-    (arriving, actions), (sums, done) = batch.arriving(node), batch.giving(node)
+    actions: list[Action] = []
+    arriving = batch.arriving(node, actions)
+    sums, done = batch.giving(node)
     scale = node.scale.astype(batch.run.dtype)[:, None]
     return [*actions, partial(np.multiply, arriving, scale, out=sums), *done]
 
 
 def _neurons(batch: Batch, node: nodes.Neurons) -> list[Action]:
-    arriving, actions = batch.arriving(node)
-    given, dynamics = batch.given[node.name], batch.run.dynamics[node.name]
+    actions: list[Action] = []
+    arriving = batch.arriving(node, actions)
+    conventions = batch.run.conventions
+    dynamics = batch.run.dynamics[node.name]
+    membrane = dynamics.membrane
     potential = batch.zeros(node.n_out) + dynamics.initial[:, None]
     current = batch.zeros(node.n_out) if node.has_current else arriving
-    membrane, subtracts = dynamics.membrane, batch.run.conventions.reset == "subtract"
-    moving: list[Action] = [partial(stepping.integrate, membrane, current, potential)]
+    moving: list[Action]
     if node.spikes:
+        subtracts = conventions.reset == "subtract"
+        given = batch.given[node.name]
         fire = stepping.integrate_and_fire
         moving = [partial(fire, membrane, subtracts, current, potential, given)]
     else:  # which give their potential
         sums, done = batch.giving(node)
-        moving += [partial(np.copyto, sums, potential), *done]
+        integrate = partial(stepping.integrate, membrane, current, potential)
+        moving = [integrate, partial(np.copyto, sums, potential), *done]
     if not node.has_current:
         return [*actions, *moving]
-    keep, gain = dynamics.keep_current, dynamics.gain_current
-    follow = partial(stepping.follow, keep, gain, arriving, current)
-    if batch.run.conventions.current == "next_step":
+    keep = dynamics.keep_current
+    follow = partial(stepping.follow, keep, dynamics.gain_current, arriving, current)
+    if conventions.current == "next_step":
         return [*actions, *moving, follow]
     return [*actions, follow, *moving]
 
 
 def _threshold(batch: Batch, node: nodes.Threshold) -> list[Action]:
-    (arriving, actions), (sums, done) = batch.arriving(node), batch.giving(node)
+    actions: list[Action] = []
+    arriving = batch.arriving(node, actions)
+    sums, done = batch.giving(node)
     threshold = node.threshold.astype(batch.run.dtype)
     limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
     return [*actions, partial(np.greater_equal, arriving, limit, out=sums), *done]
@@ -355,10 +363,13 @@ def _delay(batch: Batch, node: nodes.Delay) -> list[Action]:
 
     What waits longer than the samples last is never given, and needs no place.
     """
-    (arriving, actions), (sums, done) = batch.arriving(node), batch.giving(node)
+    actions: list[Action] = []
+    arriving = batch.arriving(node, actions)
+    sums, done = batch.giving(node)
     steps = np.minimum(batch.run.delays[node.name], batch.run.n_steps)
     depth = int(steps.max()) + 1
-    ring, units = np.zeros((depth, *sums.shape), batch.run.dtype), np.arange(node.n_out)
+    ring = np.zeros((depth, *sums.shape), batch.run.dtype)
+    units = np.arange(node.n_out)
 
     def store() -> None:
         ring[batch.step % depth] = arriving
@@ -373,7 +384,8 @@ def _delay(batch: Batch, node: nodes.Delay) -> list[Action]:
 
 
 def _output(batch: Batch, node: nodes.Output) -> list[Action]:
-    arriving, actions = batch.arriving(node)
+    actions: list[Action] = []
+    arriving = batch.arriving(node, actions)
     add = partial(np.add, batch.output, arriving, out=batch.output, casting="unsafe")
     return [*actions, add]
 
@@ -413,15 +425,12 @@ def execute(
         events: spikes of each input.
         dtype: float32, or float64 for exact comparisons.
         record: nodes whose spikes are kept.
-
-    Returns:
-        see `Outcome`.
     """
     prepared = Prepared(network, conventions, events, dtype)
-    n_samples, n_steps = prepared.n_samples, prepared.n_steps
+    n_samples = prepared.n_samples
     n_units = sum(node.n_in + node.n_out for node in network.nodes.values())
     for steps in prepared.delays.values():
-        n_units += steps.size * min(int(steps.max()), n_steps)
+        n_units += steps.size * min(int(steps.max()), prepared.n_steps)
     # A thread for which a step is little work waits for the others' Python, and slows them down.
     most = min(n_samples * n_units // _THREAD_NUMBERS, _ALL_NUMBERS // (LANES * n_units))
     threads = max(1, min(numba.get_num_threads(), most))
@@ -429,7 +438,7 @@ def execute(
     size = LANES * max(1, -(-size // LANES))
 
     def run(first: int) -> Outcome:
-        return _run(Batch(prepared, slice(first, first + size)), record)
+        return _run(Batch(prepared, first, size), record)
 
     firsts = range(0, n_samples, size)
     if threads == 1:  # a thread to start takes longer than many a run
@@ -437,25 +446,38 @@ def execute(
     else:
         with ThreadPoolExecutor(max_workers=threads) as pool:
             outcomes = list(pool.map(run, firsts))
-    of_batches, outputs, spikes = zip(*outcomes, strict=True)
-    counts = {
-        name: NodeCounts.of_batches([batch[name] for batch in of_batches]) for name in network.nodes
-    }
-    recorded = {name: concatenate_samples([one[name] for one in spikes]) for name in record}
-    return counts, np.concatenate(outputs), recorded
+    return Outcome(
+        counts={
+            name: NodeCounts.of_batches([outcome.counts[name] for outcome in outcomes])
+            for name in network.nodes
+        },
+        output=np.concatenate([outcome.output for outcome in outcomes]),
+        recorded={
+            name: concatenate_samples([outcome.recorded[name] for outcome in outcomes])
+            for name in record
+        },
+    )
 
 
 def _run(batch: Batch, record: Sequence[str]) -> Outcome:
     """Take all steps."""
-    actions, n_steps = actions_of(batch), batch.run.n_steps
-    by_name = batch.run.network.nodes
+    network = batch.run.network
+    n_steps = batch.run.n_steps
+    actions = [
+        action for node in network.nodes.values() for action in _MAKE[type(node)](batch, node)
+    ]
+    actions += batch.later
     marks = {
-        name: np.zeros((batch.size, n_steps, by_name[name].n_out), np.bool_) for name in record
+        name: np.zeros((batch.size, n_steps, network.nodes[name].n_out), np.bool_)
+        for name in record
     }
     for batch.step in range(n_steps):
         for action in actions:
             action()
         for name in record:
             marks[name][:, batch.step] = batch.by_sample(batch.given[name].amounts)
-    recorded = {name: EventList.from_dense(of_node) for name, of_node in marks.items()}
-    return batch.counts(), batch.by_sample(batch.output), recorded
+    return Outcome(
+        counts={name: batch.counts_of(node) for name, node in network.nodes.items()},
+        output=batch.by_sample(batch.output),
+        recorded={name: EventList.from_dense(marks[name]) for name in record},
+    )

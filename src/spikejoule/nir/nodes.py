@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -79,19 +78,19 @@ def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"it holds {array.dtype} where numbers are needed")
     array = array.astype(np.float64)
-    is_infinite = np.isposinf(array) & allows_infinity
-    # NaN is not below either, so that it is refused, too.
-    if not (is_infinite | (np.abs(array) <= np.finfo(np.float32).max)).all():
+    limit = np.inf if allows_infinity else np.finfo(np.float32).max
+    # NaN is not below it, so that it is refused, too.
+    if not (np.abs(array) <= limit).all():
         raise ValueError("it holds numbers that are not finite in float32")
     return array
 
 
 def _whole(value: Any) -> tuple[int, ...]:
     """Whole numbers, of an array or of one."""
-    found = np.atleast_1d(_array(value))
-    if (found != np.rint(found)).any():
-        raise ValueError(f"it holds {found.tolist()} where whole numbers are needed")
-    return tuple(int(size) for size in found)
+    numbers = np.atleast_1d(_array(value))
+    if (numbers != np.rint(numbers)).any():
+        raise ValueError(f"it holds {numbers.tolist()} where whole numbers are needed")
+    return tuple(int(number) for number in numbers)
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -100,16 +99,16 @@ def _pair(value: Any) -> tuple[int, int]:
     return height, width
 
 
-def _each(raw: Raw, what: str, shape: Shape, allows_infinity: bool = False) -> NDArray[np.float64]:
+def _each(raw: Raw, name: str, shape: Shape, allows_infinity: bool = False) -> NDArray[np.float64]:
     """A parameter for every unit, flat: one number stands for all."""
-    found, size = _array(raw[what], allows_infinity), math.prod(shape)
-    if found.size == 1:
-        return np.full(size, found.item())
-    if not fits(found.shape, shape):
+    values = _array(raw[name], allows_infinity)
+    if values.size == 1:
+        return np.full(math.prod(shape), values.item())
+    if not fits(values.shape, shape):
         raise ArtifactError(
-            f"takes {size} values of the shape {shape}, but its {what} has the shape {found.shape}."
+            f"takes the shape {shape}, but its {name} has the shape {values.shape}."
         )
-    return found.reshape(-1)
+    return values.reshape(-1)
 
 
 def _input(name: str, raw: Raw, shape: Shape) -> Node:
@@ -154,17 +153,18 @@ def _conv2d(name: str, raw: Raw, shape: Shape) -> Node:
     weight = _array(raw["weight"])
     if weight.ndim != 4:
         raise ValueError(f"its weight has the shape {weight.shape}")
-    n_out, per_group, *kernel = weight.shape
+    n_out, per_group, *kernel_sizes = weight.shape
     (groups,) = _whole(raw["groups"])
     if groups < 1 or n_out % groups:
         raise ArtifactError(f"has {n_out} channels in {groups} groups, which must divide them.")
     shape = _plane(raw, shape, per_group * groups)
-    stride, dilation = _pair(raw["stride"]), _pair(raw["dilation"])
-    padding = _padding(raw["padding"], _pair(kernel), stride, dilation)
-    windows = Windows(_pair(kernel), stride, padding.before, dilation)
+    kernel = _pair(kernel_sizes)
+    stride = _pair(raw["stride"])
+    dilation = _pair(raw["dilation"])
+    padding = _padding(raw["padding"], kernel, stride, dilation)
+    windows, places = _sliding(shape, kernel, stride, padding, dilation)
     bias = None if raw.get("bias") is None else _each(raw, "bias", (n_out,))
-    out = (n_out, *_places(shape, windows, padding.both))
-    return Convolution(name, shape, out, weight, bias, groups, windows)
+    return Convolution(name, shape, (n_out, *places), weight, bias, groups, windows)
 
 
 def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
@@ -178,55 +178,51 @@ def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
     return shape
 
 
-@dataclass(frozen=True)
-class Padding:
-    """Zeros around a plane, (height, width) each.
-
-    Attributes:
-        before: the first row and column.
-        both: before it and behind the last, together.
-    """
-
-    before: tuple[int, int]
-    both: tuple[int, int]
-
-    @classmethod
-    def symmetric(cls, before: tuple[int, int]) -> "Padding":
-        """As much behind as before."""
-        return cls(before, (2 * before[0], 2 * before[1]))
-
-
 def _padding(
     stated: Any, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
-) -> Padding:
-    """Numbers, ``valid`` for none, or ``same`` for as much as keeps the size."""
+) -> tuple[int, int]:
+    """Rows and columns of zeros, before and behind a plane together: numbers for each side,
+    ``valid`` for none, or ``same`` for as many as keep the size."""
     if not isinstance(stated, str):
-        return Padding.symmetric(_pair(stated))
-    if stated != "same":
-        return Padding.symmetric(_pair([0] if stated == "valid" else stated))
-    if stride != (1, 1):
-        raise ArtifactError("has the padding 'same', which needs stride 1.")
-    rows, columns = dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
-    return Padding(before=(rows // 2, columns // 2), both=(rows, columns))
+        height, width = _pair(stated)
+        return 2 * height, 2 * width
+    if stated == "valid":
+        return 0, 0
+    if stated != "same" or stride != (1, 1):
+        raise ArtifactError(
+            f"has the padding {stated!r}; allowed are 'valid', and 'same' with stride 1."
+        )
+    return dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
 
 
-def _places(shape: Shape, windows: Windows, both: tuple[int, int]) -> tuple[int, int]:
-    """Places of a window in height and width."""
-    if min(*windows.kernel, *windows.stride, *windows.dilation) >= 1 and min(windows.padding) >= 0:
-        rows = windows.places(shape[1], 0, both[0])
-        columns = windows.places(shape[2], 1, both[1])
+def _sliding(
+    shape: Shape,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> tuple[Windows, Shape]:
+    """A window that slides over (C, H, W), and its places in height and width.
+
+    `padding` is that before and behind the plane together.
+    """
+    windows = Windows(kernel, stride, (padding[0] // 2, padding[1] // 2), dilation)
+    if min(*kernel, *stride, *dilation) >= 1 and min(padding) >= 0:
+        rows = windows.places(shape[1], 0, padding[0])
+        columns = windows.places(shape[2], 1, padding[1])
         if min(rows, columns) >= 1:
-            return rows, columns
+            return windows, (rows, columns)
     raise ArtifactError(f"has a window that does not fit the shape {shape}.")
 
 
 def _pooling(name: str, raw: Raw, shape: Shape) -> Node:
     if len(shape) != 3:
         raise ArtifactError(f"takes (channels, height, width), not {shape}.")
-    padding = Padding.symmetric(_pair(raw["padding"]))
-    windows = Windows(_pair(raw["kernel_size"]), _pair(raw["stride"]), padding.before)
-    out = (shape[0], *_places(shape, windows, padding.both))
-    return Pooling(name, shape, out, windows, average=raw["type"] == "AvgPool2d")
+    height, width = _pair(raw["padding"])
+    kernel = _pair(raw["kernel_size"])
+    stride = _pair(raw["stride"])
+    windows, places = _sliding(shape, kernel, stride, (2 * height, 2 * width))
+    return Pooling(name, shape, (shape[0], *places), windows, average=raw["type"] == "AvgPool2d")
 
 
 def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
@@ -259,13 +255,6 @@ def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
     for field in values:
         if field.startswith("tau") and (values[field] <= 0).any():
             raise ArtifactError(f"has a {field} that is not above 0.")
-    gains = {"w_in": "tau_syn", "r": "tau_mem" if "tau_mem" in values else "tau"}
-    for gain, tau in gains.items():
-        if gain not in values:
-            continue
-        decays = np.isfinite(values.get(tau, np.zeros(1)))
-        if (np.isfinite(values[gain]) != decays).any():
-            raise ArtifactError(f"has a {tau} and a {gain} of which one alone is infinite.")
     return Neurons(name, shape, shape, kind, values)
 
 

@@ -78,10 +78,11 @@ def _taken_from_cycles(needing: dict[str, set[str]], distance: Mapping[str, int]
 def _distances(following: Mapping[str, Iterable[str]], start: str) -> dict[str, int]:
     """Edges from `start` to each node that it leads to, by the shortest way of at least one."""
     distance: dict[str, int] = {}
-    pending, steps = [start], 0
+    pending = {start}
+    steps = 0
     while pending:
         steps += 1
         targets = {target for name in pending for target in following.get(name, ())}
-        pending = sorted(targets - distance.keys())
-        distance |= dict.fromkeys(pending, steps)
+        pending = targets - distance.keys()
+        distance |= dict.fromkeys(sorted(pending), steps)
     return distance

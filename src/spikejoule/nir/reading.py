@@ -28,6 +28,19 @@ MAX_ARRAY_BYTES: Final = 1 << 31
 """Of all arrays of a file, unpacked, with 8 bytes or more for each element, as in float64: those of
 VGG-16, with 138 million weights, are half of it."""
 
+# What h5py, nir and this module raise for damaged files; SystemError is h5py's for a name that is
+# not UTF-8.
+_DAMAGE: Final = (
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SystemError,
+    TypeError,
+    ValueError,
+)
+
 
 def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
     """Read any NIR file.
@@ -39,37 +52,29 @@ def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
     open_regular(path).close()
     try:
         with h5py.File(path, "r") as file:
-            _check_content(file)
+            _check_size(file)
             content = hdf2dict(file["node"])
         if content.get("type") != "NIRGraph":
             raise ArtifactError(f"it holds {content.get('type')!r:.80} and not a NIRGraph.")
         return _network(content)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
-    # SystemError: h5py's, of a name that is not UTF-8.
-    except (AttributeError, LookupError, MemoryError, OSError, RuntimeError, SystemError, TypeError,
-            ValueError) as error:  # fmt: skip
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise ArtifactError(f"{path} is damaged or not a NIR file ({reason}).") from error
 
 
-def _check_content(file: h5py.File) -> None:
-    """Raise ArtifactError unless all arrays lie in this file itself and fit into memory: HDF5
-    declares sizes apart from what is stored, and takes data from other files."""
-    links: dict[str, Any] = {}
-
-    def visit(name: str, link: Any) -> None:
-        links[name] = link
-
-    file.visititems_links(visit)
+def _check_size(file: h5py.File) -> None:
+    """Raise ArtifactError if arrays do not fit into memory: HDF5 declares sizes apart from what is
+    stored."""
     n_bytes = 0
-    for name, link in links.items():
-        item = file[name] if isinstance(link, h5py.HardLink) else None
-        is_array = isinstance(item, h5py.Dataset)
-        if item is None or (is_array and (item.external or item.is_virtual)):
-            raise ArtifactError(f"it takes {name!r:.80} from elsewhere, which is not read.")
-        if is_array:
+
+    def add(_: str, item: Any) -> None:
+        nonlocal n_bytes
+        if isinstance(item, h5py.Dataset):
             n_bytes += math.prod(item.shape or ()) * max(item.dtype.itemsize, 8)
+
+    file.visititems(add)
     if n_bytes > MAX_ARRAY_BYTES:
         raise ArtifactError(f"it declares {n_bytes:,} bytes; {MAX_ARRAY_BYTES:,} are allowed.")
 
@@ -98,8 +103,6 @@ def _raw_of(node: Any) -> Raw:
 
 def _network(graph: Raw) -> ImportedGraph:
     metadata = graph.get("metadata", {})
-    if not isinstance(metadata, Mapping):
-        raise ArtifactError(f"the graph has metadata without names: {metadata!s:.80}.")
     if not graph.get("nodes"):
         reason = metadata.get("reason", "it was written without")
         raise ArtifactError(f"the graph has no nodes: {reason!s:.300}.")
@@ -146,8 +149,6 @@ class _FlatGraph:
                 raise ArtifactError(
                     f"the node {name!r} is a {node['type']!s:.80}; allowed are {allowed}."
                 )
-            elif full in self.nodes:
-                raise ArtifactError(f"the name {full!r} stands for two nodes.")
             else:
                 self.nodes[full] = node
         for pair in graph["edges"]:
@@ -206,17 +207,15 @@ def _check_fit(source: Node, target: str, needed: Shape) -> None:
 def _without_passing(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[Edge]:
     """The edges between nodes that do something; those through others are joined."""
 
-    def origins(name: str, seen: tuple[str, ...]) -> list[str]:
+    def origins(name: str) -> list[str]:
         if not isinstance(nodes[name], Passing):
             return [name]
-        if name in seen:
-            raise ArtifactError(f"the node {name!r} is in a cycle of nodes that only pass on.")
-        inner = [source for source, target in edges if target == name]
-        return [origin for source in inner for origin in origins(source, (*seen, name))]
+        sources = [source for source, target in edges if target == name]
+        return [origin for source in sources for origin in origins(source)]
 
     return [
         (origin, target)
         for source, target in edges
         if not isinstance(nodes[target], Passing)
-        for origin in origins(source, ())
+        for origin in origins(source)
     ]

@@ -12,7 +12,7 @@ executor among themselves first: where sums are not exact in float32, their last
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import nir
@@ -29,7 +29,7 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network, State
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.nodes import Connection, Dense, Input, Neurons, Node, Output, Threshold
+from spikejoule.network.nodes import Connection, Dense, Input, Neurons, Node, Threshold
 from spikejoule.nir.conventions import Conventions, conventions_of, dynamics_of
 from spikejoule.nir.executor import GraphRun, execute
 from spikejoule.nir.reading import network_of
@@ -38,32 +38,45 @@ Graph: TypeAlias = "nir.NIRGraph | ImportedGraph"
 """A graph in memory, of nir or checked."""
 
 
-def event_layer(
-    network: ImportedGraph, neurons: Neurons, conventions: Conventions, known: Collection[str]
-) -> tuple[Network, State] | None:
-    """A population and the connection before it as a network of one layer, and its parameters.
+@dataclass(frozen=True, eq=False)
+class EventLayer:
+    """A population and the connection before it as a network of one layer.
 
-    None unless the event engine computes it exactly, from spikes of a node of `known`.
+    Attributes:
+        network, state: for the event engine.
+        sender: the node whose spikes it takes.
     """
-    senders = network.sources[neurons.name]
-    dense = network.nodes[senders[0]]
-    givers = network.sources[dense.name]
-    if (
-        not (isinstance(dense, Dense) and neurons.spikes and not neurons.has_current)
-        or dense.n_in * dense.n_out < LANES  # to start the engine would take longer
-        or [len(senders), len(givers), len(network.readers_of(dense.name))] != [1, 1, 1]
-        or givers[0] not in known
-        or (conventions.comparison == "gt" and conventions.reset == "subtract")
-        or max(dense.n_in, dense.n_out) > 65_535
-    ):
+
+    network: Network
+    state: State
+    sender: str
+
+
+def event_layer(
+    network: ImportedGraph, neurons: Neurons, conventions: Conventions
+) -> EventLayer | None:
+    """What the event engine runs of a population; None unless it computes the same."""
+    dense = network.nodes[network.sources[neurons.name][0]]
+    senders = network.sources[dense.name]
+    is_chain = (
+        len(network.sources[neurons.name]) == 1
+        and len(senders) == 1
+        and len(network.readers_of(dense.name)) == 1
+    )
+    if not (is_chain and isinstance(dense, Dense) and neurons.spikes and not neurons.has_current):
+        return None
+    # To start the engine for fewer synapses would take longer.
+    if dense.n_in * dense.n_out < LANES or max(dense.n_in, dense.n_out) > 65_535:
+        return None
+    subtracts = conventions.reset == "subtract"
+    if subtracts and conventions.comparison == "gt":
         return None
     dynamics = dynamics_of(neurons, conventions, np.float32)
     membrane = dynamics.membrane
-    elsewhere = (membrane.gain - 1, membrane.drive, membrane.reset, dynamics.initial)
-    if (
-        any(values.any() for values in elsewhere)
-        or np.ptp([membrane.keep, membrane.limit], 1).any()
-    ):
+    for zeros in (membrane.gain - 1, membrane.drive, membrane.reset, dynamics.initial):
+        if zeros.any():
+            return None
+    if np.ptp(membrane.keep) or np.ptp(membrane.limit):
         return None
     state = {"layer1.synapses.weight": dense.weight.astype(np.float32)}
     if dense.bias is not None:
@@ -72,13 +85,13 @@ def event_layer(
         neuron = LeakyIntegrateAndFire(
             threshold=float(membrane.limit[0]),
             decay=float(membrane.keep[0]),
-            reset="subtract" if conventions.reset == "subtract" else "zero",
+            reset="subtract" if subtracts else "zero",
             bias=dense.bias is not None,
         )
     except (ParameterError, ValueError):  # a constant is out of its range
         return None
     part = _part_of(network, {dense.name, neurons.name})
-    return Network(part.nodes, part.edges, neuron=neuron), state
+    return EventLayer(Network(part.nodes, part.edges, neuron=neuron), state, senders[0])
 
 
 def run_graph(
@@ -104,61 +117,45 @@ def run_graph(
         ParameterError: how it is run is not known, or contradicts it.
     """
     network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
-    given = Conventions() if given is None else given
-    if not isinstance(events, EventList):
-        raise ArtifactError(
-            f"events must be an EventList, not a {type(events).__name__}: `EventList.from_dense` "
-            "makes one of an array of samples, steps and units."
-        )
-    if not isinstance(given, Conventions):
-        raise ParameterError(f"given must be Conventions, not a {type(given).__name__}.")
-    if events.currents is not None:
-        raise ArtifactError(
-            "the events hold constant currents, which a graph is not run on: encode them as spikes."
-        )
-    check_input(events, network)
-    if events.n_samples == 0:
-        raise ArtifactError("the events hold no sample, and at least one is needed.")
-    conventions = conventions_of(network, given)
-    unknown = [name for name in record if name not in network.spiking]
-    if unknown:
-        raise ParameterError(
-            f"record: {', '.join(unknown)} give no spikes; allowed are "
-            f"{', '.join(sorted(network.spiking))}."
-        )
-    known, pruned = {network.input.name: events}, bool(conventions.pruned)
-    by_kernels = network.of(Neurons) if engine == "auto" and np.dtype(dtype) == np.float32 else ()
-    found: dict[str, NodeCounts] = {}
+    _check_arguments(network, events, given, record)
+    conventions = conventions_of(network, given or Conventions())
+    pruned = bool(conventions.pruned)
+    known = {network.input.name: events}
+    counts: dict[str, NodeCounts] = {}
     rest = set(network.nodes)
-    for one in by_kernels:
-        layer = event_layer(network, one, conventions, known)
-        if layer is not None:
-            part, state = layer
-            measured = measure_network(state, part, known[part.input.name], pruned=pruned)
-            known[one.name] = measured.layers[-1]
-            found |= measured.activity().counts
-            rest -= {one.name, *part.connection_names}
-    if is_whole := rest == {network.input.name, network.output.name} and network.answer in known:
-        output: NDArray[Any] = class_counts(known[network.answer])
+    if engine == "auto" and np.dtype(dtype) == np.float32:
+        for neurons in network.of(Neurons):
+            layer = event_layer(network, neurons, conventions)
+            if layer is None or layer.sender not in known:
+                continue
+            sent = known[layer.sender]
+            measured = measure_network(layer.state, layer.network, sent, pruned=pruned)
+            known[neurons.name] = measured.layers[-1]
+            counts |= measured.activity().counts
+            rest -= {neurons.name, *layer.network.connection_names}
+    is_whole = rest == {network.input.name, network.output.name} and network.answer in known
+    output: NDArray[Any]
+    if is_whole and network.answer is not None:
+        output = class_counts(known[network.answer])
     else:
-        left = _part_of(network, rest - {network.input.name}) if found else network
+        left = _part_of(network, rest - {network.input.name}) if counts else network
         inputs = {node.name: known[node.name] for node in left.of(Input)}
-        kept = [name for name in record if name not in known]
-        counts, output, recorded = execute(left, conventions, inputs, dtype, kept)
-        known |= recorded
-        found |= counts
-    in_all = np.full(events.n_samples, events.n_steps, np.int64)
-    leaks = {
-        node.name: dynamics_of(node, conventions, dtype).n_leaks for node in network.of(Neurons)
-    }
+        to_record = [name for name in record if name not in known]
+        outcome = execute(left, conventions, inputs, dtype, to_record)
+        known |= outcome.recorded
+        counts |= outcome.counts
+        output = outcome.output
+
+    every_step = np.full(events.n_samples, events.n_steps, np.int64)
+    for neurons in network.of(Neurons):
+        n_leaks = dynamics_of(neurons, conventions, dtype).n_leaks
+        counts[neurons.name] = _clocked(network, neurons, counts[neurons.name], every_step, n_leaks)
+    for node in (*network.of(Threshold), *network.connections):
+        counts[node.name] = _clocked(network, node, counts[node.name], every_step)
     return GraphRun(
         network=network,
         time_window=events.n_steps,
-        counts={
-            name: _completed(network, node, found[name], in_all * node.n_out, leaks.get(name, 0))
-            for name, node in network.nodes.items()
-            if not isinstance(node, Output)
-        },
+        counts={name: counts[name] for name in network.nodes if name != network.output.name},
         pruned=pruned,
         conventions=conventions,
         engine="event" if is_whole else "graph",
@@ -167,38 +164,65 @@ def run_graph(
     )
 
 
-def _completed(
-    network: ImportedGraph, node: Node, found: NodeCounts, every_step: Counts, n_leaks: int
+def _check_arguments(
+    network: ImportedGraph, events: EventList, given: Conventions | None, record: Sequence[str]
+) -> None:
+    """Raise ArtifactError or ParameterError for arguments of `run_graph` that do not fit."""
+    if not isinstance(given, Conventions | None):
+        raise ParameterError(f"given must be Conventions, not a {type(given).__name__}.")
+    if not isinstance(events, EventList):
+        raise ArtifactError(
+            f"events must be an EventList, not a {type(events).__name__}: `EventList.from_dense` "
+            "makes one of an array of samples, steps and units."
+        )
+    if events.currents is not None:
+        raise ArtifactError(
+            "the events hold constant currents, which a graph is not run on: encode them as spikes."
+        )
+    check_input(events, network)
+    if events.n_samples == 0:
+        raise ArtifactError("the events hold no sample, and at least one is needed.")
+    unknown = [name for name in record if name not in network.spiking]
+    if unknown:
+        raise ParameterError(
+            f"record: {', '.join(unknown)} give no spikes; allowed are "
+            f"{', '.join(sorted(network.spiking))}."
+        )
+
+
+def _clocked(
+    network: ImportedGraph, node: Node, counts: NodeCounts, every_step: Counts, n_leaks: int = 0
 ) -> NodeCounts:
     """The counts of a node with those that do not depend on what arrives.
 
     Args:
         network, node: which.
-        found: what was counted while it ran.
-        every_step: an operation of each unit in each step, [N].
+        counts: what was counted while it ran.
+        every_step: an operation in each step, [N].
         n_leaks: multiplications by which states leak in a step.
     """
+    each_unit = every_step * node.n_out
     if isinstance(node, Neurons):
         n_constants = network.constants_of(node)
-        leaks = every_step * n_leaks // node.n_out if n_leaks else None
-        biases = every_step * n_constants // node.n_out if n_constants else None
-        if found.spikes is not None:
-            return NodeCounts.of_neurons(found.spikes, every_step, leaks, biases)
-        return replace(found, updates=every_step, leaks=leaks, biases=biases)
+        leaks = every_step * n_leaks if n_leaks else None
+        biases = every_step * n_constants if n_constants else None
+        if counts.spikes is not None:
+            return NodeCounts.of_neurons(counts.spikes, each_unit, leaks, biases)
+        return replace(counts, updates=each_unit, leaks=leaks, biases=biases)
     if isinstance(node, Threshold):
-        return replace(found, comparisons=every_step)
+        return replace(counts, comparisons=each_unit)
     if isinstance(node, Connection) and node.bias is not None:
-        return replace(found, biases=every_step)
-    return found
+        return replace(counts, biases=each_unit)
+    return counts
 
 
 def _part_of(network: ImportedGraph, names: Collection[str]) -> ImportedGraph:
-    """Some nodes of a network; what gives them something from without becomes an input."""
+    """Some nodes of a network; nodes outside that send to them become inputs."""
     edges = tuple(edge for edge in network.edges if edge[1] in names)
-    givers = {source for source, _ in edges}
+    senders = {source for source, _ in edges}
     nodes: dict[str, Node] = {
         name: node if name in names else Input(name, node.out_shape, node.out_shape)
         for name, node in network.nodes.items()
-        if name in names or name in givers
+        if name in names or name in senders
     }
     return replace(network, nodes=nodes, edges=edges)

@@ -65,26 +65,24 @@ class Verification(Record):
     @property
     def not_compared(self) -> list[str]:
         """Populations that never fire, and layers that the graph has not."""
-        silent = [one.name for one in self.layers if not one.spikes + one.differing]
+        silent = [layer.name for layer in self.layers if not layer.spikes + layer.differing]
         return [*silent, self.absent] if self.absent else silent
 
     @property
     def first(self) -> LayerComparison | None:
         """The population that differs first; None if all are alike."""
-        apart = [one for one in self.layers if one.step is not None]
-        return min(apart, key=lambda one: one.step or 0, default=None)
+        differing = [layer for layer in self.layers if layer.step is not None]
+        return min(differing, key=lambda layer: layer.step or 0, default=None)
 
     @property
     def in_words(self) -> str:
         """Whether the graph is the module, ``yes`` or ``no``, and why."""
         ran = f"of {self.module}, {self.n_samples:,} samples of {self.n_steps:,} steps"
-        spikes, differing = (
-            sum(getattr(one, of) for one in self.layers) for of in ("spikes", "differing")
-        )
+        spikes = sum(layer.spikes for layer in self.layers)
         if self.same:
             return f"yes: {spikes:,} spikes {ran}, are the same, one by one"
         if self.first is None:
-            fired = ", ".join(one.name for one in self.layers if one.spikes)
+            fired = ", ".join(layer.name for layer in self.layers if layer.spikes)
             if not fired:
                 return f"no: no neuron fires {ran}, so that nothing was compared"
             rest = ", ".join(self.not_compared)
@@ -92,6 +90,7 @@ class Verification(Record):
                 f"in part: {spikes:,} spikes {ran}, are the same in {fired}; not compared, since "
                 f"they never fire or are not in the graph: {rest}"
             )
+        differing = sum(layer.differing for layer in self.layers)
         return f"no: {differing:,} spikes differ, beside {spikes:,} {ran} ({self.cause})"
 
     def save(self, graph: str | os.PathLike[str]) -> None:
@@ -102,7 +101,8 @@ class Verification(Record):
 
     def __str__(self) -> str:
         """A few lines: the answer, the first difference with its cause, every population."""
-        lines, first = [f"Is the graph the module? {self.in_words.partition(' (')[0]}."], self.first
+        lines = [f"Is the graph the module? {self.in_words.partition(' (')[0]}."]
+        first = self.first
         if first is not None:
             lines += [
                 f"The first to differ is {first.name} ({first.node} in the graph), in step "
@@ -110,7 +110,8 @@ class Verification(Record):
                 f"Likely cause: {self.cause}.",
             ]
         rows = [
-            [one.name, one.node, f"{one.spikes:,}", f"{one.differing:,}"] for one in self.layers
+            [layer.name, layer.node, f"{layer.spikes:,}", f"{layer.differing:,}"]
+            for layer in self.layers
         ]
         return "\n".join([*lines, text_table(["module", "graph", "spikes", "differ"], rows)])
 

@@ -38,6 +38,7 @@ from spikejoule.network.checkpoint import (
     QuantisationEntry,
     quantisation_section,
 )
+from spikejoule.network.graph import Edge
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.integers import layer_constants, neuron_constants
 from spikejoule.network.layers import Shape
@@ -54,9 +55,6 @@ DT: Final = 1e-4
 Only dt / tau enters a step, so any dt would do; snnTorch takes 1e-4 without asking, and it is
 SpikingJelly's default.
 """
-
-FLOAT_LEAK: Final = "decay * u"
-INTEGER_LEAK: Final = "floor(m u / 256)"
 
 
 class NirMetadata(Record):
@@ -125,54 +123,62 @@ def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     Raises:
         ParameterError: the neurons are not leaky integrators, which alone NIR has nodes for.
     """
-    network = trained.network.learned_from(trained.state)
+    network = trained.network
     neuron = network.neuron
     if not isinstance(neuron, LeakyIntegrateAndFire):
         raise ParameterError(
             f"model.neuron: {neuron.name!r} has no node in NIR; allowed for a graph: 'lif'"
         )
-    bound = network.with_weights(trained.state)
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(bound.input.out_shape))}
-    loops: dict[str, nir.NIRNode] = {}
-    edges: list[tuple[str, str]] = []
+    chain: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(network.input.out_shape))}
+    recurrent: dict[str, nir.NIRNode] = {}
+    edges: list[Edge] = []
     for number, (threshold, decay) in enumerate(_constants(network), start=1):
-        one = bound.forward_connections[number - 1]
-        before = bound.nodes[bound.sources[one.name][0]]
+        connection = network.forward_connections[number - 1]
+        before = network.nodes[network.sources[connection.name][0]]
         if isinstance(before, Pooling):
-            pool = nir.AvgPool2d if before.average else nir.SumPool2d
-            windows = [np.array(of) for of in (before.windows.kernel, before.windows.stride)]
-            nodes[f"pooling{number}"] = pool(*windows, np.array(before.windows.padding))
-        if isinstance(one, Dense) and len(before.out_shape) > 1:
+            chain[f"pooling{number}"] = _pooling(before)
+        if isinstance(connection, Dense) and len(before.out_shape) > 1:
             shape = {"input": np.array(before.out_shape)}
-            nodes[f"flatten{number}"] = nir.Flatten(shape, start_dim=0, end_dim=-1)
+            chain[f"flatten{number}"] = nir.Flatten(shape, start_dim=0, end_dim=-1)
+        weight = trained.state[f"layer{number}.synapses.weight"]
         bias = trained.state.get(f"layer{number}.synapses.bias")
-        nodes[f"synapses{number}"] = _synapses(one, bias)
-        nodes[f"neurons{number}"] = _neurons(threshold, decay, one.out_shape)
-        recurrent = trained.state.get(f"layer{number}.recurrent.weight")
-        if recurrent is not None:
-            loops[f"recurrent{number}"] = nir.Linear(_copied(recurrent))
-            there, back = f"neurons{number}", f"recurrent{number}"
-            edges += [(there, back), (back, there)]
-    nodes["output"] = nir.Output(np.array([network.n_output]))
-    names = list(nodes)
-    encoder, quantisation = trained.encoder, network.quantisation
-    metadata = {
+        chain[f"synapses{number}"] = _synapses(connection, weight, bias)
+        neurons = f"neurons{number}"
+        chain[neurons] = _neurons(threshold, decay, connection.out_shape)
+        loop = f"recurrent{number}"
+        own_weight = trained.state.get(f"layer{number}.recurrent.weight")
+        if own_weight is not None:
+            recurrent[loop] = nir.Linear(_copied(own_weight))
+            edges += [(neurons, loop), (loop, neurons)]
+    chain["output"] = nir.Output(np.array([network.n_output]))
+    return nir.NIRGraph(
+        chain | recurrent,
+        [*pairwise(chain), *edges],
+        _metadata(trained, neuron),
+        # nir takes the channels of one group of a convolution for those of all of its input.
+        type_check=all(node.groups == 1 for node in network.of(Convolution)),
+    )
+
+
+def _metadata(
+    trained: TrainedNetwork | CompleteCheckpoint, neuron: LeakyIntegrateAndFire
+) -> dict[str, Any]:
+    """The entries of `NirMetadata`."""
+    encoder = trained.encoder
+    is_float = trained.network.quantisation is None
+    return {
         "format": FORMAT,
         "version": __version__,
         "dt": DT,
-        "step_ms": trained.encoder.step_ms,
+        "step_ms": encoder.step_ms,
         "comparison": ">=",
         "reset": neuron.reset,
-        "leak": FLOAT_LEAK if quantisation is None else INTEGER_LEAK,
+        "leak": "decay * u" if is_float else "floor(m u / 256)",
         "input": "spikes" if encoder.input_products is None else "currents",
         "encoding": {key: value for key, value in encoder.entry().items() if value is not None},
         "pruned": trained.pruned,
-        **quantisation_section(network, trained.state),
+        **quantisation_section(trained.network, trained.state),
     }
-    # nir takes the channels of one group of a convolution for those of all of its input.
-    checked = all(one.groups == 1 for one in bound.of(Convolution))
-    graph_edges = [*pairwise(names), *edges]
-    return nir.NIRGraph(nodes | loops, graph_edges, metadata, type_check=checked)
 
 
 def graph_without_nodes(reason: str) -> nir.NIRGraph:
@@ -196,18 +202,33 @@ def _constants(network: Network) -> list[tuple[float, float]]:
     """Threshold and decay of each layer after the input."""
     if network.quantisation is None:
         return neuron_constants(network)
-    return [(one.value(one.threshold), one.decay) for one in layer_constants(network)]
+    layers = layer_constants(network)
+    return [(layer.value(layer.threshold), layer.decay) for layer in layers]
 
 
-def _synapses(node: Connection, bias: NDArray[np.float32] | None) -> nir.NIRNode:
-    weight = _copied(node.weight)
-    if isinstance(node, Convolution):
-        windows = node.windows
-        stride, padding, dilation = windows.stride, windows.padding, windows.dilation
-        added = np.zeros(len(weight), np.float32) if bias is None else _copied(bias)
-        plane = node.in_shape[1], node.in_shape[2]
-        return nir.Conv2d(plane, weight, stride, padding, dilation, node.groups, added)
-    return nir.Linear(weight) if bias is None else nir.Affine(weight, _copied(bias))
+def _pooling(node: Pooling) -> nir.NIRNode:
+    pool = nir.AvgPool2d if node.average else nir.SumPool2d
+    windows = node.windows
+    return pool(np.array(windows.kernel), np.array(windows.stride), np.array(windows.padding))
+
+
+def _synapses(
+    node: Connection, weight: NDArray[np.float32], bias: NDArray[np.float32] | None
+) -> nir.NIRNode:
+    if isinstance(node, Dense):
+        if bias is None:
+            return nir.Linear(_copied(weight))
+        return nir.Affine(_copied(weight), _copied(bias))
+    windows = node.windows
+    return nir.Conv2d(
+        input_shape=node.in_shape[1:],
+        weight=_copied(weight),
+        stride=windows.stride,
+        padding=windows.padding,
+        dilation=windows.dilation,
+        groups=node.groups,
+        bias=np.zeros(len(weight), np.float32) if bias is None else _copied(bias),
+    )
 
 
 def _neurons(threshold: float, decay: float, shape: Shape) -> nir.NIRNode:

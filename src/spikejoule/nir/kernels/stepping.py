@@ -111,9 +111,8 @@ def fire_vectors(builder, membrane, subtracts, current, potential, amounts, acti
     ones = splat(potential.vector, 1.0)
     first_unit = builder.lshr(first, constant(LANES.bit_length() - 1))
     with cgutils.for_range(builder, n_units, intp=INDEX) as loop:
-        keep, gain, drive, threshold, limit, reset = (
-            broadcast(builder, of.load(loop.index)) for of in membrane
-        )
+        constants = [broadcast(builder, values.load(loop.index)) for values in membrane]
+        keep, gain, drive, threshold, limit, reset = constants
         at = builder.add(first, builder.mul(loop.index, constant(LANES)))
         kept = multiply_add(builder, keep, potential.load_vector(at), drive)
         value = multiply_add(builder, gain, current.load_vector(at), kept)
@@ -185,7 +184,10 @@ def list_active(active, units):
 @compiled
 def take_events(sources, offsets, first_row, row_step, n_samples, given):
     """The input's spikes of one step: of sample s the row ``first_row + s * row_step``."""
-    amounts, active, units, counts = given.amounts, given.active, given.units, given.counts
+    amounts = given.amounts
+    active = given.active
+    units = given.units
+    counts = given.counts
     for b in range(counts.size):
         for k in range(counts[b]):
             active[b, units[b, k]] = False
@@ -202,7 +204,8 @@ def take_events(sources, offsets, first_row, row_step, n_samples, given):
 @compiled
 def take_nonzero(given):
     """List what a node gives in its `amounts`: the numbers that are not zero."""
-    active, n_units = given.active, given.active.shape[1]
+    active = given.active
+    n_units = active.shape[1]
     for b in range(given.counts.size):
         for unit in range(n_units):
             at = (b * n_units + unit) * LANES
@@ -215,10 +218,10 @@ def follow(keep, gain, arriving, current):
     """``current = keep * current + gain * arriving``; constants are [n]."""
     for b in range(current.shape[0]):
         for unit in range(current.shape[1]):
-            kept, gained = keep[unit], gain[unit]
+            row = current[b, unit]
+            arrives = arriving[b, unit]
             for lane in range(LANES):
-                now = kept * current[b, unit, lane]
-                current[b, unit, lane] = now + gained * arriving[b, unit, lane]
+                row[lane] = keep[unit] * row[lane] + gain[unit] * arrives[lane]
 
 
 @compiled
@@ -226,8 +229,11 @@ def integrate(membrane, current, potential):
     """``potential = keep * potential + drive + gain * current``."""
     for b in range(potential.shape[0]):
         for unit in range(potential.shape[1]):
-            row, arrives = potential[b, unit], current[b, unit]
-            keep, gain, drive = membrane.keep[unit], membrane.gain[unit], membrane.drive[unit]
+            row = potential[b, unit]
+            arrives = current[b, unit]
+            keep = membrane.keep[unit]
+            gain = membrane.gain[unit]
+            drive = membrane.drive[unit]
             for lane in range(LANES):
                 row[lane] = keep * row[lane] + drive + gain * arrives[lane]
 
@@ -242,7 +248,9 @@ def integrate_and_fire(membrane, subtracts, current, potential, given):
         current, potential: as above.
         given: receives the spikes.
     """
-    amounts, active, n_units = given.amounts, given.active, potential.shape[1]
+    amounts = given.amounts
+    active = given.active
+    n_units = potential.shape[1]
     for b in range(given.counts.size):
         fire_vectors(
             membrane, subtracts, current, potential, amounts, active, b * n_units * LANES, n_units
@@ -284,10 +292,15 @@ def add_dense(given, weights, sums):
     Where few units give something, each sample by itself adds rows of weights; else all samples of
     a block add the units that give something to any.
     """
-    amounts, units, n_out = given.amounts, given.units, weights.shape[1]
-    rows, pairs = np.empty((LANES, n_out), sums.dtype), np.zeros(LANES, np.int32)
+    amounts = given.amounts
+    units = given.units
+    n_out = weights.shape[1]
+    rows = np.empty((LANES, n_out), sums.dtype)
+    pairs = np.zeros(LANES, np.int32)
     for b in range(given.counts.size):
-        count, first, into = given.counts[b], b * amounts.shape[1] * LANES, b * n_out * LANES
+        count = given.counts[b]
+        first = b * amounts.shape[1] * LANES
+        into = b * n_out * LANES
         pairs[:] = 0
         for k in range(count):
             count_vector(amounts, first + units[b, k] * LANES, pairs, 0)
@@ -320,16 +333,21 @@ def add_windows(given, slide, weights, sums):
         weights: real [C_in, places of the kernel, channels of a group of the output].
         sums: receives; of units (channel, row, column).
     """
-    active, n_units, n_channels = given.active, given.active.shape[1], weights.shape[2]
+    active = given.active
+    n_units = active.shape[1]
     n_places, taps = slide.units.shape
-    n_out, apart = sums.shape[1] // n_places, n_places * LANES
-    plane, per_group = n_units // weights.shape[0], weights.shape[0] // (n_out // n_channels)
+    apart = n_places * LANES
+    n_in, _, n_channels = weights.shape
+    n_out = sums.shape[1] // n_places
+    n_groups = n_out // n_channels
+    plane = n_units // n_in
+    per_group = n_in // n_groups
     units = np.empty(per_group * taps + 1, np.int32)
     rows = np.empty(per_group * taps + 1, np.int32)
     for b in range(given.counts.size):
         first = b * n_units * LANES
         for place in range(n_places):
-            for group in range(n_out // n_channels):
+            for group in range(n_groups):
                 count = np.uint64(0)
                 for c in range(group * per_group, (group + 1) * per_group):
                     for k in range(slide.counts[place]):
