@@ -94,8 +94,14 @@ class TestTrainedNetwork:
             assert found.state[name].dtype == np.float32
             np.testing.assert_array_equal(found.state[name], weights)
         for name in (
-            "encoder", "seed", "training_config", "history", "best_epoch", "data", "engine",
-        ):  # fmt: skip
+            "encoder",
+            "seed",
+            "training_config",
+            "history",
+            "best_epoch",
+            "data",
+            "engine",
+        ):
             assert getattr(found, name) == getattr(network, name)
         complete = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
         assert complete.content["model_class"] == model_class

@@ -53,10 +53,6 @@ DAMAGE = {
     "width": (in_section("weight_bits", 9), "weight_bits"),
     "a grid too few": (in_section("exponents", [7]), "grid for each"),
     "narrower than its integers": (in_section("weight_bits", 3), "do not lie"),
-    "other weights": (
-        lambda content: content["model_state_dict"]["layer1.synapses.weight"].mul_(0.5),
-        r"layer1\.synapses\.weight",
-    ),
     "weights between": (
         lambda content: content["model_state_dict"]["layer1.synapses.weight"].add_(1e-4),
         r"layer1\.synapses\.weight do not lie",

@@ -267,8 +267,8 @@ class CompleteCheckpoint:
     def spikes_per_inference(self) -> dict[str, float] | None:
         """Mean spikes of each layer per inference, by the layer's name; None if not recorded."""
         recorded = self.file.inference_spikes
-        each, names = recorded.per_inference_per_layer, self.network.layer_names
-        return recorded.by_layer("{}_per_inference", each, names)
+        per_layer = recorded.per_inference_per_layer
+        return recorded.by_layer("{}_per_inference", per_layer, self.network.layer_names)
 
 
 def write_complete(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
@@ -295,10 +295,10 @@ def complete_checkpoint(
 ) -> CompleteCheckpoint:
     """The checkpoint of a file's content, written already or not; errors as of `read_complete`."""
     if content.get("schema_version") != SCHEMA_VERSION:
-        found = content.get("schema_version") or content.get("schema") or "no schema"
+        stated = content.get("schema_version", "no schema")
         raise ArtifactError(
             f"{path} must be a complete checkpoint of the schema {SCHEMA_VERSION!r}, but is one of "
-            f"{found!r}."
+            f"{stated!r}."
         )
     file = CompleteFile.from_content(path, content)
     try:

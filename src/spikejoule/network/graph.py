@@ -115,10 +115,10 @@ class Graph:
     @cached_property
     def sources(self) -> Mapping[str, tuple[str, ...]]:
         """What each node receives from, in the order of the edges."""
-        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        sources: dict[str, tuple[str, ...]] = dict.fromkeys(self.nodes, ())
         for source, target in self.edges:
-            found[target].append(source)
-        return {name: tuple(sources) for name, sources in found.items()}
+            sources[target] += (source,)
+        return sources
 
     def readers_of(self, name: str) -> list[Node]:
         """The nodes that receive from a node, once for each edge."""
@@ -128,16 +128,15 @@ class Graph:
     def spiking(self) -> frozenset[str]:
         """Nodes that give spikes, and no other values: a delay does if its one source does, around
         a cycle, too."""
-        found = {
+        spiking = {
             node.name
             for node in self.nodes.values()
             if isinstance(node, Input | Threshold) or (isinstance(node, Neurons) and node.spikes)
         }
-        delays = {delay.name: self.sources[delay.name] for delay in self.of(Delay)}
+        delays = self.of(Delay)
         for _ in delays:  # a chain of delays may stand in any order
-            found |= {
-                name
-                for name, sources in delays.items()
-                if len(sources) == 1 and sources[0] in found
-            }
-        return frozenset(found)
+            for delay in delays:
+                sources = self.sources[delay.name]
+                if len(sources) == 1 and sources[0] in spiking:
+                    spiking.add(delay.name)
+        return frozenset(spiking)

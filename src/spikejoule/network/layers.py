@@ -95,10 +95,12 @@ def _places(
             f"the layer {layer} takes (channels, height, width), but is given the shape {shape}; "
             "allowed is one that is fully connected, such as 400"
         )
-    rows, columns = ((size + 2 * padding - kernel) // stride + 1 for size in shape[1:])
+    _, height, width = shape
+    rows = (height + 2 * padding - kernel) // stride + 1
+    columns = (width + 2 * padding - kernel) // stride + 1
     if min(rows, columns) < 1:
         raise ParameterError(
-            f"the layer {layer} does not fit the plane of {shape[1]} x {shape[2]} before it; "
+            f"the layer {layer} does not fit the plane of {height} x {width} before it; "
             "allowed are smaller windows, or more padding"
         )
     return rows, columns

@@ -211,33 +211,38 @@ class Network(Graph):
         (target,) = self.readers_of(connection.name)
         return target
 
+    def _is_recurrent(self, connection: Connection) -> bool:
+        return self.target_of(connection).name in self.sources[connection.name]
+
     @cached_property
     def weight_names(self) -> tuple[str, ...]:
         """The parameter of each of `connections` of a chain."""
-        return tuple(
-            f"layer{self.layer_names.index(self.target_of(one).name)}."
-            f"{'synapses' if one in self.forward_connections else 'recurrent'}.weight"
-            for one in self.connections
-        )
+        names = []
+        for connection in self.connections:
+            layer = self.layer_names.index(self.target_of(connection).name)
+            kind = "recurrent" if self._is_recurrent(connection) else "synapses"
+            names.append(f"layer{layer}.{kind}.weight")
+        return tuple(names)
 
     @cached_property
     def forward_connections(self) -> tuple[Connection, ...]:
         """The connection before each population of a chain, without recurrent ones."""
         return tuple(
-            one
-            for one in self.connections
-            if self.target_of(one).name not in self.sources[one.name]
+            connection for connection in self.connections if not self._is_recurrent(connection)
         )
 
     @cached_property
     def senders(self) -> tuple[int, ...]:
         """The place in `layers` of what sends its spikes into each of `connections` of a chain."""
-        names, before = self.layer_names, (self.sources[one.name][0] for one in self.connections)
-        return tuple(names.index(one if one in names else self.sources[one][0]) for one in before)
+        return tuple(
+            self.layer_names.index(self.senders_of(connection)[0])
+            for connection in self.connections
+        )
 
     def senders_of(self, connection: Connection) -> tuple[str, ...]:
         """The layer whose spikes enter a connection, through pooling where there is some."""
-        return (self.layer_names[self.senders[self.connections.index(connection)]],)
+        (source,) = self.sources[connection.name]
+        return self.sources[source] if isinstance(self.nodes[source], Pooling) else (source,)
 
     def fan_out_of(self, connection: Connection, pruned: bool = False) -> NDArray[np.int64]:
         """Synapses of a connection that a spike of each unit of its sender reaches, through pooling
@@ -249,9 +254,9 @@ class Network(Graph):
         pooling = self.nodes[self.sources[connection.name][0]]
         if not isinstance(pooling, Pooling):
             return of_source
-        found = of_source[pooling.window_of]
-        found[pooling.window_of < 0] = 0
-        return found
+        of_sender = of_source[pooling.window_of]
+        of_sender[pooling.window_of < 0] = 0
+        return of_sender
 
     @property
     def weight_bits(self) -> int:

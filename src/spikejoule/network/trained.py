@@ -269,7 +269,7 @@ def _layers_entry(network: Network) -> dict[str, Any]:
 def _connectivity_entry(network: Network) -> dict[str, Any]:
     names = network.connection_names
     synapses = network.synapses
-    fan_outs = [int(one.fan_out().max()) for one in network.connections]
+    fan_outs = [int(connection.fan_out().max()) for connection in network.connections]
     return {
         "n_syn_input_hidden": synapses[0],
         "n_syn_hidden_output": synapses[-1],

@@ -45,12 +45,13 @@ class Passing(Node):
     """Flatten, and the ends of a nested graph: gives what it receives."""
 
 
-def fits(given: Shape, taken: Shape) -> bool:
+def fits(shape: Shape, needed: Shape) -> bool:
     """Whether values of a shape are those of another: the same, or one of the two is flat."""
-    given = tuple(size for size in given if size != 1)
-    taken = tuple(size for size in taken if size != 1)
-    is_one_flat = min(len(given), len(taken)) <= 1
-    return math.prod(given) == math.prod(taken) and (is_one_flat or given == taken)
+    sizes = [size for size in shape if size != 1]
+    needed_sizes = [size for size in needed if size != 1]
+    if min(len(sizes), len(needed_sizes)) <= 1:
+        return math.prod(sizes) == math.prod(needed_sizes)
+    return sizes == needed_sizes
 
 
 def built_node(name: str, raw: Raw, shape: Shape) -> Node:
@@ -233,7 +234,8 @@ def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
     end = end + n_axes if end < 0 else end
     if not 0 <= start <= end < n_axes:
         # Some tools count the axis of the samples, which the shape does not have: all is flat.
-        start, end = 0, n_axes - 1
+        start = 0
+        end = n_axes - 1
     flat = math.prod(shape[start : end + 1])
     return Passing(name, shape, (*shape[:start], flat, *shape[end + 1 :]))
 

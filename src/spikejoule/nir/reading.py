@@ -152,7 +152,7 @@ class _FlatGraph:
             else:
                 self.nodes[full] = node
         for pair in graph["edges"]:
-            source, target = (end.decode() if isinstance(end, bytes) else end for end in pair)
+            source, target = [end.decode() if isinstance(end, bytes) else end for end in pair]
             for end in (source, target):
                 if end not in ends:
                     raise ArtifactError(

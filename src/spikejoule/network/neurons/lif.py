@@ -128,7 +128,8 @@ class LeakyIntegrateAndFire(Neuron):
     @property
     def constants(self) -> tuple[float, float]:
         """Threshold and decay of the neuron of one layer."""
-        threshold, decay = self.threshold, self.decay
+        threshold = self.threshold
+        decay = self.decay
         assert not isinstance(threshold, tuple)
         assert not isinstance(decay, tuple)
         return threshold, decay
