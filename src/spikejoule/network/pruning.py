@@ -64,11 +64,6 @@ class PruningSettings(ParameterSection):
         return self.pruned_fraction_at(epoch, max_epochs) == self.pruned_fraction
 
 
-def is_pruned(training_config: Mapping[str, Any]) -> bool:
-    """Whether synapses of a network were removed in the training that these parameters describe."""
-    return bool(training_config.get("pruned_fraction"))
-
-
 def pruning_masks(state: Mapping[str, NDArray[Any]], fraction: float) -> Masks:
     """Masks that remove the given fraction of all synapses, those of least magnitude.
 

@@ -25,7 +25,6 @@ from spikejoule.network.checkpoint import (
     write_complete,
 )
 from spikejoule.network.network import Network
-from spikejoule.network.pruning import is_pruned
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
 """The class of the seed notebook, which runs every network that :func:`_seed_runs` names."""
@@ -69,7 +68,7 @@ class TrainedNetwork:
     @property
     def pruned(self) -> bool:
         """Whether synapses were removed in training."""
-        return is_pruned(self.training_config)
+        return bool(self.training_config.get("pruned_fraction"))
 
     @property
     def best_validation_accuracy_percent(self) -> float:
