@@ -117,22 +117,24 @@ class LoopInside(nn.Module):
 
     def __init__(self, once: bool = False) -> None:
         super().__init__()
-        import snntorch
+        from snntorch import Leaky
 
-        self.fc1, self.lif1 = nn.Linear(F, H), snntorch.Leaky(beta=0.9)
-        self.fc2, self.lif2 = nn.Linear(H, C), snntorch.Leaky(beta=0.9, reset_mechanism="zero")
+        self.fc1, self.lif1 = nn.Linear(F, H), Leaky(beta=0.9)
+        self.fc2, self.lif2 = nn.Linear(H, C), Leaky(beta=0.9, reset_mechanism="zero")
         self.once = once
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         mem1, mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
-        found, current = [], self.fc1(x[0] if x.ndim == 3 else x)
-        for step in range(T):
-            if not self.once:
-                current = self.fc1(x[step] if x.ndim == 3 else x)
+        steps = x if x.ndim == 3 else [x] * T
+        current = self.fc1(steps[0])
+        found = []
+        for step, inputs in enumerate(steps):
+            if step > 0 and not self.once:
+                current = self.fc1(inputs)
             spikes, mem1 = self.lif1(current, mem1)
-            found.append(self.lif2(self.fc2(spikes), mem2))
-            mem2 = found[-1][1]
-        return torch.stack([one[0] for one in found]), torch.stack([one[1] for one in found])
+            spikes, mem2 = self.lif2(self.fc2(spikes), mem2)
+            found.append(spikes)
+        return torch.stack(found)
 
 
 def of_snntorch() -> dict[str, Case]:

@@ -76,15 +76,11 @@ def nj(picojoules: float) -> str:
     return f"{picojoules / 1000:,.{2 if picojoules < 9995 else 1}f} nJ"
 
 
-def cells(row: str) -> list[str]:
-    return [cell.strip() for cell in row.strip().strip("|").split(" | ")]
-
-
 def page_rows() -> dict[str, list[str]]:
+    """Cells of all tables, by the first one of a row."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
-    rows = [cells(line) for line in lines if line.startswith("| ")]
-    assert len({row[0] for row in rows}) == len(rows), "two rows begin alike"
-    return {row[0]: row[1:] for row in rows}
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
+    return {first.strip(): [cell.strip() for cell in cells] for first, *cells in rows}
 
 
 def energy_rows() -> dict[str, list[str]]:
@@ -111,9 +107,8 @@ class TestPage:
         assert pytest.approx(committed_values("energy")["synaptic_events_per_inference"]) == EVENTS
         assert committed_values("energy")["neuron_updates_per_inference"] == UPDATES
 
-    @pytest.mark.parametrize(("name", "row"), energy_rows().items())
-    def test_energies(self, name: str, row: list[str]) -> None:
-        assert page_rows()[name] == row
+    def test_energies(self) -> None:
+        assert page_rows().items() >= energy_rows().items()
 
     def test_the_prices_of_a_word(self) -> None:
         first, second = (
@@ -128,31 +123,22 @@ class TestPage:
         assert f"with its {macs:,.0f} MACs" in text
         assert f"at most {nj(macs * first)}" in text
 
-    def test_the_weights_are_most_of_every_total(self) -> None:
-        for items in (items for pair in ESTIMATORS.values() for items in pair):
-            weights = sum(items.get(key, 0) for key in KEYS["weights, biases"])
-            assert weights > 0.79 * sum(items.values())
 
-
-class TestSeenElsewhere:
-    """Energies that a tool gave for other counts; SpikingJelly is run by `test_estimators`."""
-
-    @pytest.mark.parametrize(
-        ("rate", "hidden_rate", "steps", "spiking", "quantised"),
-        [
-            (0.01, 0.01, 5, 275271.962624, 2047170.56148),
-            (0.05, 0.05, 7, 1911252.4820480002, 2047170.56148),
-            (0.2, 0.2, 10, 10904673.55136, 2730047.83648),
-            (0.07122802734375, 0.0135650634765625, 8, 3015242.36245375, 2730047.83648),
-        ],
-    )
-    def test_spyx(
-        self, rate: float, hidden_rate: float, steps: int, spiking: float, quantised: float
-    ) -> None:
-        """`honest_energy_results.json` of its study, at commit 158b136: a 256-128-10 network."""
-        spikes = (steps * rate * 256, steps * hidden_rate * 128)
-        layers = [Layer(256, 128, steps, *spikes), Layer(128, 10, steps, spikes[1], fires=False)]
-        found = estimators.network(estimators.spyx_spiking, layers)
-        assert sum(found.values()) == pytest.approx(spiking, rel=1e-12)
-        baseline = estimators.spyx_quantised(layers, estimators.spyx_quantised_bits(steps))
-        assert sum(baseline.values()) == pytest.approx(quantised, rel=1e-12)
+@pytest.mark.parametrize(
+    ("rate", "hidden_rate", "steps", "spiking", "quantised"),
+    [
+        (0.01, 0.01, 5, 275271.962624, 2047170.56148),
+        (0.2, 0.2, 10, 10904673.55136, 2730047.83648),
+        (0.07122802734375, 0.0135650634765625, 8, 3015242.36245375, 2730047.83648),
+    ],
+)
+def test_what_spyx_gave(
+    rate: float, hidden_rate: float, steps: int, spiking: float, quantised: float
+) -> None:
+    """`honest_energy_results.json` of its study, at commit 158b136: a 256-128-10 network."""
+    spikes = (steps * rate * 256, steps * hidden_rate * 128)
+    layers = [Layer(256, 128, steps, *spikes), Layer(128, 10, steps, spikes[1], fires=False)]
+    found = estimators.network(estimators.spyx_spiking, layers)
+    assert sum(found.values()) == pytest.approx(spiking, rel=1e-12)
+    baseline = estimators.spyx_quantised(layers, estimators.spyx_quantised_bits(steps))
+    assert sum(baseline.values()) == pytest.approx(quantised, rel=1e-12)

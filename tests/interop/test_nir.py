@@ -37,6 +37,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 CANNOT = {
     ("spikingjelly", "nothing kept"),
     ("snntorch", "no leak"),
+    ("snntorch", "integers"),
     ("snntorch", "subtracts"),
     ("norse", "subtracts"),
     ("sinabs", "no bias"),
@@ -112,11 +113,14 @@ def widened(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]
 
 
 @pytest.mark.usefixtures("wide_spikes")
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, "integers"])
 def test_it_emits_our_spikes(
     name: str, simulator: str, run: Run, tmp_path: Path, events: EventList
 ) -> None:
-    network = trained_network((40, 30), neuron=LeakyIntegrateAndFire(**NETWORKS[name]))
+    if name == "integers":  # theirs are the floats that integers of 4 bits stand for
+        network = quantised_network(4, decay=1.0)
+    else:
+        network = trained_network((40, 30), neuron=LeakyIntegrateAndFire(**NETWORKS[name]))
     if (simulator, name) in CANNOT:
         with pytest.raises((AssertionError, KeyError, ValueError)):
             differing(run, tmp_path, network, events)
@@ -148,13 +152,3 @@ def test_a_neuron_at_its_threshold_fires(
     hidden = dense(run_network(network.state, network.network, events)[0])
     assert hidden.mean() > 0.01
     assert torch.equal(spikes_of(run, tmp_path, network, dense(events)), hidden)
-
-
-@pytest.mark.usefixtures("wide_spikes")
-def test_integers_without_a_leak(
-    simulator: str, run: Run, tmp_path: Path, events: EventList
-) -> None:
-    """The floats that integers of 4 bits stand for; ours are computed in integers."""
-    if (simulator, "no leak") in CANNOT:
-        pytest.skip(f"{simulator} runs no neuron without a leak, as the page says")
-    assert differing(run, tmp_path, quantised_network(4, decay=1.0), events) == 0

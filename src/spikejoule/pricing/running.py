@@ -130,7 +130,10 @@ class Run:
         records: bool = False,
         called: str = "the model",
     ) -> None:
-        self.model, self.known, self.answer, self.called = model, known, answer, called
+        self.model = model
+        self.known = known
+        self.answer = answer
+        self.called = called
         self.loop = "model" if time_axis == "none" else loop
         self.watch = Watch(model, known, records)
         self.steps = 0
@@ -149,7 +152,8 @@ class Run:
 
     def take(self, x: Tensor) -> None:
         """Run the model on a batch."""
-        n_samples, n_steps = self._n_samples(x), self._n_steps(x)
+        n_samples = self._n_samples(x)
+        n_steps = self._n_steps(x)
         self.steps = max(self.steps, n_steps)
         parts: tuple[Tensor, ...] = (x,)
         if n_samples == n_steps and n_samples > 1:

@@ -115,20 +115,25 @@ class _Both:
     """
 
     def __init__(self, watch: Watch, network: ImportedGraph, events: EventList) -> None:
-        self.watch, self.network, self.events = watch, network, events
+        self.watch = watch
+        self.network = network
+        self.events = events
         self.emitted: dict[str, NDArray[np.float32]] = {
             name: torch.cat([torch.cat(parts, dim=1) for parts in batches.values()]).numpy()
             for name, batches in watch.emitted.items()
         }
         self._pairs = matched(network, [watch.places[name] for name in self.emitted])
         graph_weights = [np.float32(node.weight).reshape(-1) for node in network.connections]
-        self.missing = set()
-        for name, place in watch.places.items():
-            module: Any = place.module
-            if isinstance(module, WEIGHTED) and not any(
-                is_alike(module.weight, weight) for weight in graph_weights
-            ):
-                self.missing.add(name)
+        layers: dict[str, Any] = {
+            name: place.module
+            for name, place in watch.places.items()
+            if isinstance(place.module, WEIGHTED)
+        }
+        self.missing = {
+            name
+            for name, layer in layers.items()
+            if not any(is_alike(layer.weight, weight) for weight in graph_weights)
+        }
 
     def compared(self, conventions: Conventions) -> list[LayerComparison]:
         """Run the graph, and compare each population."""

@@ -91,7 +91,8 @@ class Amounts:
     """
 
     def __init__(self) -> None:
-        self.spikes, self.nonzero = SampleSums(), SampleSums()
+        self.spikes = SampleSums()
+        self.nonzero = SampleSums()
 
     def add(self, spikes: Tensor, nonzero: Tensor) -> None:
         """Count numbers of each sample, [B]."""
@@ -269,7 +270,8 @@ class ModelParts:
 
     def _role(self, module: nn.Module) -> Role | None:
         """What is done when a module has run; what is never counted of it is named here."""
-        name, kind = self._names[module], type(module).__name__
+        name = self._names[module]
+        kind = type(module).__name__
         if module in self._populations:
             self._name_matrices(module)
             return Role.COUNTED
@@ -317,7 +319,8 @@ class _Functions(TorchFunctionMode):
 
     def __init__(self, unknown: dict[str, str], requantises: bool) -> None:
         super().__init__()
-        self.unknown, self.requantises = unknown, requantises
+        self.unknown = unknown
+        self.requantises = requantises
         self.running: list[str] = []
         self.rescaling: set[str] = set()
 
@@ -377,7 +380,8 @@ class Watch:
     """
 
     def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
-        self.known, self.records = known, records
+        self.known = known
+        self.records = records
         self.places: dict[str, ModulePlace] = {}
         self.input_shape: Shape | None = None
         self.sizes: list[int] = []
@@ -459,7 +463,8 @@ class Watch:
         """Count what has entered a module and what it has given; and, of neurons with weights of
         their own, what has entered these."""
         part = self._model.parts[module]
-        x, out = first_tensor((args, kwargs)), first_tensor(out)
+        x = first_tensor((args, kwargs))
+        out = first_tensor(out)
         if isinstance(module, NORMS):
             before = self.places.get(self._trace_of(x).source)
             if before is not None and isinstance(before.module, WEIGHTED):
@@ -589,9 +594,10 @@ class Watch:
         """Name what gives something else than it takes; what works in place does so by functions,
         after which it is named."""
         part = self._model.parts[module]
-        x, given = find_tensor((args, kwargs)), find_tensor(out)
         if self.known.requantises and part.words in self._functions.rescaling:
             return
+        x = find_tensor((args, kwargs))
+        given = find_tensor(out)
         if x is None or given is None or given.untyped_storage() is not x.untyped_storage():
             self.unknown.setdefault(part.name, part.words)
 
