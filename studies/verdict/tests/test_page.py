@@ -10,7 +10,6 @@ from studies.verdict import page, published
 from studies.verdict.__main__ import write_verdicts
 from studies.verdict.counts import Counts, counts_of
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
-from studies.verdict.sentences import sentences
 from studies.verdict.verdicts import Verdict, verdicts
 
 COMPARISON = page.ROOT / "docs" / "explanation" / "comparison.md"
@@ -74,17 +73,3 @@ def test_counts_follow_from_two_energies() -> None:
         assert isinstance(counts, Counts)
         assert counts.products == pytest.approx(0, abs=1e-3)
         assert counts.additions == pytest.approx(row["synaptic_events_per_inference"], rel=1e-6)
-
-
-def test_sentences_state_what_was_found(rows: list[Verdict]) -> None:
-    networks = NetworkTable.read(recorded_table("mnist")).rows
-    profiles = load_profiles()
-    text = " ".join(sentences(rows, networks, profiles, {"of other images": 2}))
-    lost = [row for row in rows if row.outcome == "ann"]
-    highest = max(row.ratio_high or 0 for row in lost)
-    assert f"{highest:.1f} times less energy" in text
-    missing = max(row.spiking.missing_percent for row in rows)
-    assert f"to {missing:.0f} % of the draws the spiking front does not extend" in text
-    assert f"{len({one.weights_sha256 for one in networks})} networks of" in text
-    assert text.endswith("Left out: 2 of other images.")
-    assert sentences((), (), profiles)[0].startswith("No verdict: 0 networks")
