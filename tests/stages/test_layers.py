@@ -14,8 +14,8 @@ from spikejoule.nir.running import run_graph
 from spikejoule.tracking.publishing import build_run_record
 from tests.stages.test_other_data import percent, run_pipeline
 from tests.tools.committed import committed_params
-from tests.tools.finished_project import make_project, run_stages
-from tests.tools.pipeline_tools import STAGES, artifact_paths
+from tests.tools.finished_project import run_stages
+from tests.tools.pipeline_tools import STAGES, artifact_paths, make_project
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch

@@ -9,8 +9,8 @@ import pytest
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.data.sources.shd import Shd
 from tests.tools import sensor_files
-from tests.tools.finished_project import make_project, run_stages
-from tests.tools.pipeline_tools import STAGES, artifact_paths
+from tests.tools.finished_project import run_stages
+from tests.tools.pipeline_tools import STAGES, artifact_paths, make_project
 from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch

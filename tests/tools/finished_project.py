@@ -10,14 +10,12 @@ import pytest
 
 from spikejoule.data.images import Dataset, describe
 from stages.shared.common import run_stage
-from tests.tools.committed import params_text
 from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import (
-    GIVEN,
     STAGES,
     artifact_paths,
+    make_project,
     pipeline_definition,
-    set_parameters,
     write_lock,
 )
 
@@ -83,19 +81,6 @@ def finish_project(
     described = describe(dataset, splits["train"], splits["validation"], False)
     described.write(folder / paths["data_metrics"])
     run_stages(folder, STAGES[1 : STAGES.index(last) + 1])
-
-
-def make_project(repository: Path, folder: Path, parameters: Mapping[str, Any]) -> None:
-    """Make `folder` a project in which no stage has run, with these parameters by full key."""
-    folder.mkdir(exist_ok=True)
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
-        shutil.copy(repository / name, folder)
-    (folder / "params.yaml").write_text(params_text(), encoding="utf-8")
-    set_parameters(folder, parameters)
-    paths = artifact_paths(repository)
-    for name in GIVEN:
-        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repository / paths[name], folder / paths[name])
 
 
 def run_stages(folder: Path, stages: Sequence[str]) -> None:

@@ -206,6 +206,19 @@ def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def make_project(repository: Path, folder: Path, parameters: Mapping[str, Any]) -> None:
+    """Make `folder` a project in which no stage has run, with these parameters by full key."""
+    folder.mkdir(exist_ok=True)
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(repository / name, folder)
+    (folder / "params.yaml").write_text(params_text(), encoding="utf-8")
+    set_parameters(folder, parameters)
+    paths = artifact_paths(repository)
+    for name in GIVEN:
+        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / paths[name], folder / paths[name])
+
+
 def write_lock(folder: Path) -> None:
     """A dvc.lock in `folder`, as if one stage had made all outputs, for stages called by hand."""
 

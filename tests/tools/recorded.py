@@ -8,12 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.tracking.publishing import RunRecord, publish
 from spikejoule.tracking.recorded import frame_of
 from spikejoule.tracking.store import Store, project_store
-from tests.tools.committed import params_text
+from tests.tools.pipeline_tools import make_project
 
 TAGS = {
     "data.source": "mnist5k",
@@ -70,11 +71,15 @@ def frame(*runs: Mapping[str, Any]) -> pd.DataFrame:
     )
 
 
-def project_folder(folder: Path, repository: Path, empty_database: Path) -> Path:
-    """A project without a result, but with a store."""
-    folder.mkdir()
-    (folder / "params.yaml").write_text(params_text(), encoding="utf-8")
-    shutil.copy(repository / "dvc.yaml", folder)
+@pytest.fixture
+def project(
+    tmp_path: Path, repository: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The folder of a project with a name that URIs quote, without a result, but with a store."""
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_EXP_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = tmp_path / "a project, with 100 % odd name"
+    make_project(repository, folder, {"energy_report.bootstrap_samples": 100})
     shutil.copy(empty_database, folder)
     return folder
 
