@@ -95,8 +95,17 @@ def move(image, down, right, out):
 
 
 @compiled_parallel
-def _augment_image(image, images, samples, key, limits, out):
-    """One image; see :func:`augment_images`."""
+def augment_image(image, images, samples, key, limits, out):
+    """Move an image by its own random map; called with the number of images, it moves all.
+
+    Args:
+        image: which.
+        images: uint8 [N, height, width].
+        samples: identity of each image, int64 [N].
+        key: of the random streams, uint64.
+        limits: ``Limits``.
+        out: receives, uint8 [N, height * width].
+    """
     numbers = np.empty(5, np.float64)
     symmetric_uniforms(stream_start(key, samples[image]), numbers)
     transform = inverse_map(numbers, limits)
@@ -104,20 +113,6 @@ def _augment_image(image, images, samples, key, limits, out):
         move(images[image], transform[4], transform[5], out[image])
     else:
         warp(images[image], transform, out[image])
-
-
-@compiled
-def augment_images(images, samples, key, limits, out):
-    """Move each image by its own random map.
-
-    Args:
-        images: uint8 [N, height, width].
-        samples: identity of each image, int64 [N].
-        key: of the random streams, uint64.
-        limits: ``Limits``.
-        out: receives, uint8 [N, height * width].
-    """
-    _augment_image(images.shape[0], images, samples, key, limits, out)
 
 
 def augment(
@@ -152,5 +147,5 @@ def augment(
         math.radians(augmentation.shear_degrees),
     )
     samples = np.ascontiguousarray(samples, dtype=np.int64)
-    augment_images(np.ascontiguousarray(images), samples, key, limits, out)
+    augment_image(n_images, np.ascontiguousarray(images), samples, key, limits, out)
     return out
