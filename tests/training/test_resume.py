@@ -1,10 +1,8 @@
 """A training that is cut short after any epoch and goes on ends with the same bytes."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -49,7 +47,6 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 OF_THE_DENSE_ENGINE = (
-    "plain",
     "quantised, pruned, averaged",
     "learned",
     "convolution and recurrence",
@@ -59,7 +56,9 @@ OF_THE_NEURON = ("learned", "reset", "bias")
 
 def settings_of(case: dict[str, Any]) -> TrainingSettings:
     of_the_network = ("weight_bits", "layers", *OF_THE_NEURON)
-    return changed(SETTINGS, **{key: of for key, of in case.items() if key not in of_the_network})
+    return changed(
+        SETTINGS, **{key: value for key, value in case.items() if key not in of_the_network}
+    )
 
 
 def data_of(case: dict[str, Any]) -> TrainingData:
@@ -83,9 +82,9 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     hidden = layers_of(case.get("layers", ("12", "9")))
     in_shape = (1, 4, 4) if "layers" in case else (N_INPUT,)
     quantisation = bits and Quantisation(bits, 32)
-    architecture = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
-    state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
-    engine = make_engine(name, architecture, state, settings)
+    network = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
+    state = {key: value.numpy() for key, value in initial_state(network, 1).items()}
+    engine = make_engine(name, network, state, settings)
     return train(data_of(case), engine, settings, SEED, state_store=state_store)
 
 
@@ -96,7 +95,7 @@ def content(result: Training) -> bytes:
             "state": result.state,
             "optimizer": result.optimizer_state,
             "history": [record.entry() for record in result.history],
-            "architecture": repr(result.network),
+            "network": repr(result.network),
             "best": (result.best_epoch, result.best_validation_accuracy_percent),
             "stop": result.stop_reason,
         }
@@ -118,36 +117,30 @@ def test_cut_short_after_every_epoch(name: str, case: str) -> None:
         assert 1 < cuts < EPOCHS
 
 
-@pytest.fixture
-def restored_threads() -> Iterator[None]:
-    before = numba.get_num_threads(), torch.get_num_threads()
-    yield
-    numba.set_num_threads(before[0])
-    torch.set_num_threads(before[1])
-
-
-@pytest.mark.usefixtures("restored_threads")
-@pytest.mark.parametrize("name", ["event", "dense"])
-def test_on_another_number_of_threads(name: str, mnist5k: Dataset) -> None:
-    """So large that torch, which the dense engine computes with, would round otherwise."""
-    images, encoder = mnist5k.train, Poisson(time_window=20, max_rate=80.0)
-    events = encoder.events(
-        images.images[192:224], encoder.draw_key(1, "validation", 0), np.arange(32)
-    )
+def test_the_dense_engine_resumes_on_another_number_of_threads(mnist5k: Dataset) -> None:
+    """So large that torch would round otherwise."""
+    images = mnist5k.train
+    encoder = Poisson(time_window=20, max_rate=80.0)
+    key = encoder.draw_key(1, "validation", 0)
+    events = encoder.events(images.images[192:224], key, np.arange(32))
     samples = replace(images.select(slice(192)), index=np.arange(192))
     data = TrainingData(samples, encoder, events, images.labels[192:224])
-    architecture = Network.of_layers(784, (400,), 10)
-    state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
+    network = Network.of_layers(784, (400,), 10)
+    state = {key: value.numpy() for key, value in initial_state(network, 1).items()}
     settings = TrainingSettings(batch_size=64, max_epochs=2, lr=0.01)
 
     def run(threads: int, state_store: Any = None) -> bytes:
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
         torch.set_num_threads(threads)
-        engine = make_engine(name, architecture, state, settings)
+        engine = make_engine("dense", network, state, settings)
         return content(train(data, engine, settings, SEED, state_store=state_store))
 
-    whole, memory = run(2), Memory(epochs=1)
-    with pytest.raises(KilledError):
-        run(2, memory)
-    assert run(1, Memory(memory.kept)) == whole
-    assert torch.get_num_threads() == (2 if name == "dense" else 1)
+    before = torch.get_num_threads()
+    try:
+        whole = run(2)
+        memory = Memory(epochs=1)
+        with pytest.raises(KilledError):
+            run(2, memory)
+        assert run(1, Memory(memory.kept)) == whole
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
