@@ -1,6 +1,5 @@
 """A study and its workers: enough trials, none lost, and what ends a trial early."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -118,19 +117,6 @@ class TestWorker:
         optuna.delete_study(study_name=search.settings.study, storage=search.storage)
         run_trials(search)
         assert [trial.params for trial in open_study(search).trials] == drawn
-
-    def test_several_workers_overshoot_by_less_than_their_number(
-        self, search: Search, train: Callable[..., None]
-    ) -> None:
-        open_study(search)
-        workers = [threading.Thread(target=run_trials, args=(search,)) for _ in range(3)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        numbers = [number_of(trial) for trial in state_of(search)[TRAINED]]
-        assert 4 <= len(numbers) <= 6
-        assert len(set(numbers)) == len(numbers)
 
     def test_what_the_machine_lacks_is_no_fault_of_a_trial(self, search: Search) -> None:
         search.space.base["train"] |= {"engine": "dense", "device": "cuda:99"}

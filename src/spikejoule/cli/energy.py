@@ -153,23 +153,23 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     if options.events is None:
         raise DataError("--events is needed: a graph is run on the spikes of its input.")
     network = read_nir(options.file)
-    given = given_events(options.events, options.step_us, options.samples)
-    run = run_graph(network, given.events, given_conventions(options))
-    notes = given.notes
+    samples = given_events(options.events, options.step_us, options.samples)
+    run = run_graph(network, samples.events, given_conventions(options))
+    notes = samples.notes
     baselines: list[BaselineCounts] = []
     not_counted: tuple[str, ...] = ()
     if options.against is not None:
-        baseline_run = _baseline_run(run, given, options.against)
-        assert given.labels is not None
-        baselines = [baseline_run.counts(given.labels)]
+        baseline_run = _baseline_run(run, samples, options.against)
+        assert samples.labels is not None
+        baselines = [baseline_run.counts(samples.labels)]
         not_counted = tuple(baseline_run.run.not_counted)
         notes = (*notes, *baseline_run.run.notes)
     inputs = graph_inputs(
         run,
-        given.title,
-        given.labels,
-        given.subject,
-        given.step_ms,
+        samples.title,
+        samples.labels,
+        samples.subject,
+        samples.step_ms,
         verified=verified_words(options.file, run.conventions),
         baselines=baselines,
     )
@@ -179,16 +179,16 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     return inputs
 
 
-def _baseline_run(run: GraphRun, given: GivenEvents, text: str) -> "BaselineRun":
+def _baseline_run(run: GraphRun, samples: GivenEvents, text: str) -> "BaselineRun":
     """A conventional network, to run on the mean of each sample's events over time."""
     from spikejoule.pricing.conventional import BaselineRun  # needs torch, a graph alone does not
 
-    if given.labels is None or run.predictions is None:
+    if samples.labels is None or run.predictions is None:
         raise DataError(
             "--against needs labels, since networks are compared at an accuracy of both: give an "
             "event file, and a graph whose output fires."
         )
-    events = given.events
+    events = samples.events
     rates = (class_counts(events) / events.n_steps).astype(np.float32)
     shape = (events.n_samples, *run.network.input.out_shape)
     return BaselineRun(given_network(text), rates.reshape(shape))

@@ -70,8 +70,8 @@ def of_file(text: str, option: str, allowed: str) -> Any:
 
 def given_conventions(options: argparse.Namespace) -> Conventions:
     """What the options say of how a graph is run."""
-    said = {name: getattr(options, name) for name in ("dt", "reset", "current", "initial")}
-    return Conventions(comparison=options.threshold, pruned=options.pruned, **said)
+    chosen = {name: getattr(options, name) for name in ("dt", "reset", "current", "initial")}
+    return Conventions(comparison=options.threshold, pruned=options.pruned, **chosen)
 
 
 @dataclass(frozen=True, eq=False)

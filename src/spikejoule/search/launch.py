@@ -79,10 +79,10 @@ def _watch(
         for job in ended:
             jobs.remove(job)
         fail_stale_trials(study)
-        found = studies.by_state(study.get_trials(deepcopy=False))
-        left = studies.left_of(search, found)
+        states = studies.by_state(study.get_trials(deepcopy=False))
+        left = studies.left_of(search, states)
         report = ", ".join(
-            f"{len(trials)} {state.name}" for state, trials in found.items() if trials
+            f"{len(trials)} {state.name}" for state, trials in states.items() if trials
         )
         if report != reported:
             logger.info("of %d trials: %s", search.settings.trials, report)
@@ -95,7 +95,7 @@ def _watch(
             if missing > 0:
                 jobs += _started(search, executor, missing)
         elif not jobs:
-            return found
+            return states
         time.sleep(_POLL_SECONDS[search.cluster])
 
 
@@ -115,8 +115,8 @@ def _started(search: Search, executor: Any, number: int) -> list[Any]:
 def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
     """Raise the error that has ended a worker; a kill is none, unless no worker gets anywhere."""
     for job in ended:
-        said = (job.stderr() or "").strip() or "nothing"
-        last = said.splitlines()[-1]
+        output = (job.stderr() or "").strip() or "nothing"
+        last = output.splitlines()[-1]
         if last.startswith(SpikejouleError.__module__):
             raise SpikejouleError(last.partition(": ")[2])
         if again_and_again:

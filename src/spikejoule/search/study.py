@@ -113,17 +113,17 @@ def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:
     failed, and what has no number: combinations that are not allowed, and what has not drawn yet,
     perhaps since its worker was killed.
     """
-    found: FoundTrials = {state: [] for state in TrialState if state != TrialState.FAIL}
+    states: FoundTrials = {state: [] for state in TrialState if state != TrialState.FAIL}
     for trial in trials:
-        if trial.state in found and NUMBER in trial.user_attrs:
-            found[trial.state].append(trial)
-    return found
+        if trial.state in states and NUMBER in trial.user_attrs:
+            states[trial.state].append(trial)
+    return states
 
 
-def left_of(search: Search, found: FoundTrials) -> int:
+def left_of(search: Search, states: FoundTrials) -> int:
     """How many trials are still to come, those that are begun included."""
-    over = [*found[TRAINED], *found[GIVEN_UP]]
-    begun = len(found[TrialState.RUNNING]) + len(found[TrialState.WAITING])
+    over = [*states[TRAINED], *states[GIVEN_UP]]
+    begun = len(states[TrialState.RUNNING]) + len(states[TrialState.WAITING])
     minutes = sum(trial.user_attrs[ENDED]["processor_seconds"] for trial in over) / 60
     if minutes >= (search.settings.processor_minutes or math.inf):
         return begun
@@ -139,8 +139,8 @@ def run_trials(search: Search) -> None:
     """
     study = open_study(search)
     objective = Objective(search, study)
-    while left := left_of(search, found := by_state(study.get_trials(deepcopy=False))):
-        if found[TrialState.WAITING] or left > len(found[TrialState.RUNNING]):
+    while left := left_of(search, states := by_state(study.get_trials(deepcopy=False))):
+        if states[TrialState.WAITING] or left > len(states[TrialState.RUNNING]):
             study.optimize(objective, n_trials=1)
         else:
             time.sleep(_WAIT_SECONDS)

@@ -31,14 +31,14 @@ def locked_stages(files: Collection[str]) -> dict[str, Locked]:
         )
     stages: Mapping[str, Locked] = read_mapping(path).get("stages", {})
     makers = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
-    found: dict[str, Locked] = {}
+    needed: dict[str, Locked] = {}
     pending = list(files)
     while pending:
         name = makers.get(pending.pop())
-        if name is not None and name not in found:
-            found[name] = stages[name]
-            pending += [dep["path"] for dep in found[name].get("deps", ())]
-    return found
+        if name is not None and name not in needed:
+            needed[name] = stages[name]
+            pending += [dep["path"] for dep in needed[name].get("deps", ())]
+    return needed
 
 
 def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None:
@@ -68,10 +68,10 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
         # What the files were made from need not be there.
         if not path.is_file() and name not in names:
             continue
-        found = file_digest(path, "md5") if path.is_file() else "that of no file"
-        if digests != {found}:
+        digest = file_digest(path, "md5") if path.is_file() else "that of no file"
+        if digests != {digest}:
             problems.append(
-                f"{name} is not the file that {LOCK_FILE} records: its MD5 is {found}, not "
+                f"{name} is not the file that {LOCK_FILE} records: its MD5 is {digest}, not "
                 f"{' and '.join(sorted(digests)) or 'recorded'}; `{remedy}` puts it right."
             )
     if problems:

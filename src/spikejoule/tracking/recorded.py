@@ -123,8 +123,8 @@ def recorded_runs(store: Store, condition: str = "attributes.status = 'FINISHED'
     """
     with opened_to_read(store) as (client, experiment_id):
         latest = ["attributes.start_time DESC"]
-        found = client.search_runs([experiment_id], condition, 1, 50_000, latest)
-        return frame_of(run for run in found if not is_child(run))
+        runs = client.search_runs([experiment_id], condition, 1, 50_000, latest)
+        return frame_of(run for run in runs if not is_child(run))
 
 
 def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
@@ -140,9 +140,9 @@ def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
         }
         for run in runs
     ]
-    found = pd.json_normalize(rows)
-    lacking = [name for name in (*_TEXTS, *_NUMBERS) if name not in found]
-    complete = found.reindex(columns=[*found, *lacking])
+    frame = pd.json_normalize(rows)
+    lacking = [name for name in (*_TEXTS, *_NUMBERS) if name not in frame]
+    complete = frame.reindex(columns=[*frame, *lacking])
     filled = complete.astype(object).fillna(_DEFAULTS)
     # The copy has one block per type; pandas warns of hundreds of them.
     return filled.astype(dict.fromkeys(_NUMBERS, float)).copy()
@@ -198,11 +198,11 @@ def measured_alike(
     others = reasons.where(reasons != "", _other_images(runs))
     if fit.empty:
         counted = Counter(others).items()
-        found = ", ".join(f"{number} {reason}" for reason, number in counted)
-        of = "" if data_source is None else f" of the data {data_source!r}"
+        counts = ", ".join(f"{number} {reason}" for reason, number in counted)
+        data = "" if data_source is None else f" of the data {data_source!r}"
         raise StoreError(
-            f"the store holds no finished run{of} that could be compared "
-            f"({found or 'it is empty'}): run the pipeline, or `make sweep`."
+            f"the store holds no finished run{data} that could be compared "
+            f"({counts or 'it is empty'}): run the pipeline, or `make sweep`."
         )
     groups = fit.groupby([SOURCE, DIGEST, *same], dropna=False, sort=False).ngroup()
     most_frequent = groups.mode()[0]  # of groups as frequent, the one with the latest run

@@ -110,9 +110,9 @@ def register(
     """
     name = files.name
     result = f"name = '{name}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
-    for found in client.search_model_versions(result):
+    for existing in client.search_model_versions(result):
         champion = client.get_registered_model(name).aliases.get(CHAMPION)
-        return Registration(name, int(found.version), str(found.version) == str(champion))
+        return Registration(name, int(existing.version), str(existing.version) == str(champion))
     if files.conventions is None:
         checkpoint = read_complete(files.network)
         ours = checkpoint.file.spikejoule

@@ -220,9 +220,9 @@ def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
     where = shown_uri(store.tracking_uri)
     with (
         store_errors(f"the MLflow store {where} cannot be read"),
-        opened(store, to_write=False) as found,
+        opened(store, to_write=False) as client_and_experiment,
     ):
-        yield found
+        yield client_and_experiment
 
 
 def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
@@ -239,10 +239,10 @@ def runs_with(
 ) -> "list[Run]":
     """The runs with all of some tags and one of some statuses (None: any), the latest first."""
     condition = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-    found = client.search_runs(
+    runs = client.search_runs(
         [experiment_id], condition, max_results=50_000, order_by=["attributes.start_time DESC"]
     )
-    return [run for run in found if statuses is None or run.info.status in statuses]
+    return [run for run in runs if statuses is None or run.info.status in statuses]
 
 
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
