@@ -49,9 +49,8 @@ _VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 
 # The columns of the saved view and their widths in pixels: every heading fits, and every name of a
 # conventional network.
-_COLUMN_WIDTHS = {
-    "attributes.`Run Name`": 390,
-    "runDateAndNestInfo": 120,
+_ALWAYS_SHOWN = {"attributes.`Run Name`": 390, "runDateAndNestInfo": 120}
+_SELECTED = {
     "metrics.`accuracy`": 95,
     "metrics.`events`": 90,
     "metrics.`energy_nj`": 105,
@@ -62,9 +61,9 @@ _COLUMN_WIDTHS = {
 # MLflow keeps a saved view of the run list as a tag of the experiment; its form is that of MLflow
 # 3.17, and a version that does not know it shows its own columns.
 _VIEW_STATE = {
-    "selectedColumns": [*_COLUMN_WIDTHS],
-    "columnOrder": [*_COLUMN_WIDTHS],
-    "columnWidths": _COLUMN_WIDTHS,
+    "selectedColumns": [*_SELECTED],
+    "columnOrder": [*_ALWAYS_SHOWN, *_SELECTED],
+    "columnWidths": {**_ALWAYS_SHOWN, **_SELECTED},
 }
 _SAVED_VIEW = json.dumps(
     {
