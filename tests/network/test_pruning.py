@@ -5,7 +5,8 @@ import pytest
 
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.pruning import PruningSettings, pruning_masks
-from tests.engine.test_engines import batch, witnesses
+from tests.engine.agreement import engines
+from tests.engine.test_engines import batch
 from tests.tools.networks import firing_network
 from tests.tools.without_torch import needs_torch
 
@@ -65,9 +66,9 @@ class TestEngines:
     def test_agree_after_pruned_steps(self, sizes: tuple[int, ...]) -> None:
         architecture, state = firing_network(*sizes)
         _, events, labels = batch(architecture, 6, 12)
-        engines = witnesses(architecture, state, LEARNING)
+        both = engines(architecture, state, LEARNING)
         outcomes = []
-        for engine in engines:
+        for engine in both:
             engine.train_batch(events, labels, 0.01)
             masks = pruning_masks(engine.state(), 0.6)
             engine.prune(masks)
@@ -79,5 +80,5 @@ class TestEngines:
         for one, other in zip(*outcomes, strict=True):
             assert one.spikes == other.spikes
             assert one.synaptic_events == other.synaptic_events
-        for name, values in engines[0].state().items():
-            np.testing.assert_allclose(values, engines[1].state()[name], rtol=1e-9, atol=1e-14)
+        for name, values in both[0].state().items():
+            np.testing.assert_allclose(values, both[1].state()[name], rtol=1e-9, atol=1e-14)

@@ -211,7 +211,7 @@ class TestTheSeedsCheckpointHere:
         assert checkpoint.content["test_accuracy"] == 84.43
         text = cli.text("inspect", seed_checkpoint)
         for number in ("84.43", "84.64", "49176000", "409.8", "1787084", "436.29", "145.6"):
-            assert f": {number}" in text
+            assert number in text
         assert cli.json("inspect", seed_checkpoint)["test_accuracy"] == 84.43
 
     def test_proxies(self, seed_checkpoint: Path, cli: Cli) -> None:
