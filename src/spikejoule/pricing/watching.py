@@ -57,19 +57,22 @@ class SampleSums:
     """A count of each sample, added up over the calls of a batch, and joined over the batches."""
 
     def __init__(self) -> None:
+        self._calls: list[Tensor] = []
         self._batches: list[NDArray[np.int64]] = []
-        self._batch = torch.zeros((), dtype=torch.int64)
 
     def add(self, amounts: Tensor) -> None:
         """Count whole numbers of each sample, [B], or one of all."""
-        self._batch = self._batch + amounts.to(torch.int64)
+        self._calls.append(amounts)
 
     def end_batch(self, n_samples: int, n_before: int) -> None:
         """Keep the sums of a batch; of samples before the first one nothing was counted."""
         if not self._batches:
             self._batches.append(np.zeros(n_before, np.int64))
-        self._batches.append(self._batch.cpu().expand(n_samples).numpy())
-        self._batch = torch.zeros((), dtype=torch.int64)
+        total = torch.zeros((), dtype=torch.int64)
+        if self._calls:  # added up at once, which takes less time than call by call
+            total = torch.stack(self._calls).to(torch.int64).sum(dim=0).cpu()
+        self._batches.append(total.expand(n_samples).numpy())
+        self._calls = []
 
     @property
     def last_batch(self) -> NDArray[np.int64]:
