@@ -151,8 +151,6 @@ def test_a_refused_parameter_costs_no_result(recorded_project: Project, tmp_path
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert "train.lr: 'fast'" in errors[0]
     assert not any(path.exists() for path in outputs)
-    for reader in ("runs", "seeds"):
-        clone.spikejoule(reader)
     restore, repeat = errors[1].split("`")[1::2]
     run_command(restore.split(), clone.folder, clone.environment)
     assert not stages_that_ran(run_command(repeat.split(), clone.folder, clone.environment))
