@@ -1,11 +1,14 @@
-"""`python -m benchmarks CASE ...`: measure, print a table, and write JSON where `--output` says.
+"""`python -m benchmarks CASE ...`: measure, print a table, and write JSON where
+`--output` says.
 
-    speed    the speed tables: this project's engines, the seed's loop and other simulators
+    speed    the speed tables: this project's engines, the seed's loop and other
+             simulators
     profile  where the event engine's time of training goes
     graphs   foreign graphs, beside NIRTorch
     busy     an epoch with all threads, alone and beside busy processes
 
-`python -m benchmarks CASE --help` lists a case's options, its module says what is measured and how.
+`python -m benchmarks CASE --help` lists a case's options, its module says what is
+measured and how.
 """
 
 import argparse
@@ -18,13 +21,18 @@ from benchmarks import busy, graphs, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
-# Each is a module with `add_arguments(parser)` and `measure(arguments)`: content and table.
+# Each is a module with `add_arguments(parser)` and `measure(arguments)`: content and
+# table.
 CASES = {"speed": speed, "profile": profile, "graphs": graphs, "busy": busy}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure the case that the arguments name; 1 with one sentence where that cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split(":")[0])
+    """Measure the case that the arguments name; 1 with one sentence where that cannot
+    be.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__.split(":")[0]
+    )
     commands = parser.add_subparsers(dest="case", required=True, metavar="CASE")
     for name, module in CASES.items():
         command = commands.add_parser(name, description=module.__doc__.splitlines()[0])

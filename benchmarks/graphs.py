@@ -1,22 +1,25 @@
-"""Samples per second of foreign graphs: this project's executor beside NIRTorch's (`make bench`).
+"""Samples per second of foreign graphs: this project's executor beside NIRTorch's
+(`make bench`).
 
 Graphs
-    A fully connected one, 784-400-10, at 1 % density, which the event engine runs, one with
-    synaptic currents, which it does not, and graphs of the shape of the eight public files of NIR's
-    paper (`benchmarks.paper_graphs`).
+    A fully connected one, 784-400-10, at 1 % density, which the event engine runs, one
+    with synaptic currents, which it does not, and graphs of the shape of the eight
+    public files of NIR's paper (`benchmarks.paper_graphs`).
 How
-    Inference alone, on spikes that lie in memory as each side wants them: an event list, a tensor.
-    R rounds; in each, one side after the other runs all samples once, after a round that is not
-    timed. Reported is the least of each, in wall-clock seconds and in seconds of the processor,
-    which neighbours disturb less. NIRTorch takes batches of 64, or all samples at once if that is
-    faster. Both sides have the same number of threads. Output spikes must be equal, one by one.
+    Inference alone, on spikes that lie in memory as each side wants them: an event
+    list, a tensor. R rounds; in each, one side after the other runs all samples once,
+    after a round that is not timed. Reported is the least of each, in wall-clock
+    seconds and in seconds of the processor, which neighbours disturb less. NIRTorch
+    takes batches of 64, or all samples at once if that is faster. Both sides have the
+    same number of threads. Output spikes must be equal, one by one.
 Many samples
-    A convolutional graph on ten thousand samples of ten steps, priced as `spikejoule energy` prices
-    them, before all else: seconds after a call on a few samples, which compiles, and the largest
-    resident set, imports and events included.
+    A convolutional graph on ten thousand samples of ten steps, priced as
+    `spikejoule energy` prices them, before all else: seconds after a call on a few
+    samples, which compiles, and the largest resident set, imports and events included.
 Counting
-    A convolutional model of snnTorch on a batch of 64 for 25 steps, with and without the hooks of
-    `spikejoule.price`: the least processor seconds of the rounds of each, of one thread.
+    A convolutional model of snnTorch on a batch of 64 for 25 steps, with and without
+    the hooks of `spikejoule.price`: the least processor seconds of the rounds of each,
+    of one thread.
 """
 
 import argparse
@@ -46,17 +49,23 @@ GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {
     "fully_connected": (fully_connected, 0.01),
     "fully_connected_currents": (partial(fully_connected, currents=True), 0.01),
     "digits_cnn": (digits_cnn, 0.1),
-    **{name: (make, 0.05 if name == "scnn_mnist" else 0.3) for name, make in PAPER.items()},
+    **{
+        name: (make, 0.05 if name == "scnn_mnist" else 0.3)
+        for name, make in PAPER.items()
+    },
 }
 
-# Until the threads that torch has let go of no longer wait in a loop beside the other side.
+# Until the threads that torch has let go of no longer wait in a loop beside the other
+# side.
 IDLE_SECONDS = 0.5
 
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
 
 
 def least(run: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
-    """Least wall-clock and processor seconds of the rounds, and what the last one gave."""
+    """Least wall-clock and processor seconds of the rounds, and what the last one
+    gave.
+    """
     found = run()
     wall = []
     processor = []
@@ -94,11 +103,15 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
     inputs = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1).contiguous()
 
     def peer(size: int) -> Any:
-        return torch.cat([nirtorch.run(module, part) for part in inputs.split(size, dim=1)], dim=1)
+        return torch.cat(
+            [nirtorch.run(module, part) for part in inputs.split(size, dim=1)], dim=1
+        )
 
     time.sleep(IDLE_SECONDS)
     wall, processor, ours = least(lambda: run_graph(network, events, GIVEN), rounds)
-    theirs = [least(lambda size=size: peer(size), rounds) for size in sorted({64, samples})]
+    theirs = [
+        least(lambda size=size: peer(size), rounds) for size in sorted({64, samples})
+    ]
     for *_, output in theirs:
         assert np.array_equal(output.sum(dim=0).numpy(), ours.output), name
     peer_wall = min(wall for wall, _, _ in theirs)
@@ -115,7 +128,9 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
 
 
 def measure_many(samples: int, steps: int = 10) -> dict[str, Any]:
-    """Seconds of pricing a convolutional graph, and the most memory of this process until then."""
+    """Seconds of pricing a convolutional graph, and the most memory of this process
+    until then.
+    """
     make, density = GRAPHS["digits_cnn"]
     network = network_of(make())
     generator = np.random.default_rng(0)
@@ -135,7 +150,9 @@ def measure_many(samples: int, steps: int = 10) -> dict[str, Any]:
 
 
 def measure_counting(rounds: int) -> dict[str, Any]:
-    """Processor seconds of a model's own forward pass, and of the same while it is counted."""
+    """Processor seconds of a model's own forward pass, and of the same while it is
+    counted.
+    """
     import torch
 
     from benchmarks.peers.snntorch import digits_cnn as model_of
@@ -153,7 +170,10 @@ def measure_counting(rounds: int) -> dict[str, Any]:
             for step in x:
                 model(step)
 
-    (_, forward, _), (_, counted, _) = least(own, rounds), least(lambda: run.take(x), rounds)
+    (_, forward, _), (_, counted, _) = (
+        least(own, rounds),
+        least(lambda: run.take(x), rounds),
+    )
     network = "12C5-P2-32C5-P2-10, batches of 64, 25 steps"
     return {
         "simulator": "snnTorch",
@@ -166,24 +186,43 @@ def measure_counting(rounds: int) -> dict[str, Any]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this case."""
-    parser.add_argument("--threads", type=positive, default=cores(), help="threads (all cores)")
+    parser.add_argument(
+        "--threads", type=positive, default=cores(), help="threads (all cores)"
+    )
     parser.add_argument("--samples", type=positive, default=256)
     parser.add_argument("--steps", type=positive, default=50)
     parser.add_argument("--rounds", type=positive, default=5)
-    parser.add_argument("--many", type=positive, default=10_000, help="samples that are priced")
-    parser.add_argument("--graphs", nargs="*", choices=tuple(GRAPHS), default=tuple(GRAPHS))
+    parser.add_argument(
+        "--many", type=positive, default=10_000, help="samples that are priced"
+    )
+    parser.add_argument(
+        "--graphs", nargs="*", choices=tuple(GRAPHS), default=tuple(GRAPHS)
+    )
 
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Every graph on both sides, and the page's table; SpikejouleError where a peer is missing."""
-    missing = [name for name in ("nirtorch", "snntorch") if importlib.util.find_spec(name) is None]
+    """Every graph on both sides, and the page's table; SpikejouleError where a peer is
+    missing.
+    """
+    missing = [
+        name
+        for name in ("nirtorch", "snntorch")
+        if importlib.util.find_spec(name) is None
+    ]
     if missing:
-        raise SpikejouleError(f"{missing[0]} is not installed: pip install -e '.[bench]'.")
+        raise SpikejouleError(
+            f"{missing[0]} is not installed: pip install -e '.[bench]'."
+        )
     numba.set_num_threads(arguments.threads)
     samples = arguments.samples
     steps = arguments.steps
-    many = measure_many(arguments.many)  # first, since later peaks are not of its memory
-    rows = [measure_graph(name, samples, steps, arguments.rounds) for name in arguments.graphs]
+    many = measure_many(
+        arguments.many
+    )  # first, since later peaks are not of its memory
+    rows = [
+        measure_graph(name, samples, steps, arguments.rounds)
+        for name in arguments.graphs
+    ]
     content = {
         **describe(arguments.threads),
         "samples": samples,

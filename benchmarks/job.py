@@ -1,4 +1,6 @@
-"""The jobs that every implementation does: a network, an encoding, a neuron, and one optimizer."""
+"""The jobs that every implementation does: a network, an encoding, a neuron, and one
+optimizer.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,12 +18,13 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 class Job:
     """The seed notebook's settings; every row of the benchmark gets the same values.
 
-    The surrogate is the seed's constant: ds/dv = `surrogate_slope` for every membrane potential.
-    `in_shape` is of the input, `layers` are the hidden ones in the words of `model.layers`. `decay`
-    is per step of 1 ms, `threshold` in units of the membrane potential. `max_rate_hz` is of the
-    Poisson encoding. The latency encoding and that of rows take a pixel that exceeds the intensity
-    `latency_threshold`: in the one it fires once (`spikejoule.encoding.encoders.latency`, the
-    linear curve), in the other in the step of its row, and there is an input for each column.
+    The surrogate is the seed's constant: ds/dv = `surrogate_slope` for every membrane
+    potential. `in_shape` is of the input, `layers` are the hidden ones in the words of
+    `model.layers`. `decay` is per step of 1 ms, `threshold` in units of the membrane
+    potential. `max_rate_hz` is of the Poisson encoding. The latency encoding and that
+    of rows take a pixel that exceeds the intensity `latency_threshold`: in the one it
+    fires once (`spikejoule.encoding.encoders.latency`, the linear curve), in the other
+    in the step of its row, and there is an input for each column.
     """
 
     name: str = "poisson"
@@ -51,8 +54,12 @@ class Job:
     @property
     def network(self) -> Network:
         """The network, without weights."""
-        neuron = LeakyIntegrateAndFire(threshold=self.threshold, decay=self.decay, reset=self.reset)
-        return Network.of_chain(self.in_shape, layers_of(self.layers), self.n_output, neuron)
+        neuron = LeakyIntegrateAndFire(
+            threshold=self.threshold, decay=self.decay, reset=self.reset
+        )
+        return Network.of_chain(
+            self.in_shape, layers_of(self.layers), self.n_output, neuron
+        )
 
     @property
     def learning(self) -> LearningSettings:
@@ -67,7 +74,9 @@ class Job:
 
 SEED_JOB = Job()
 # As `make frugal` has it: a spike a bright pixel, and neurons without a leak.
-LATENCY_JOB = replace(SEED_JOB, name="latency", encoding="latency", time_window=20, decay=1.0)
+LATENCY_JOB = replace(
+    SEED_JOB, name="latency", encoding="latency", time_window=20, decay=1.0
+)
 CONVOLUTIONAL_JOB = replace(
     LATENCY_JOB,
     name="convolutional",
@@ -86,13 +95,16 @@ RECURRENT_JOB = replace(
     layers=("128r",),
     time_window=28,
 )
-JOBS = {job.name: job for job in (SEED_JOB, LATENCY_JOB, CONVOLUTIONAL_JOB, RECURRENT_JOB)}
+JOBS = {
+    job.name: job for job in (SEED_JOB, LATENCY_JOB, CONVOLUTIONAL_JOB, RECURRENT_JOB)
+}
 
 
 def initial_state(job: Job) -> dict[str, np.ndarray]:
     """Float32 weights drawn as torch draws them: uniform within 1/sqrt(fan-in).
 
-    Every row starts from these same numbers, so that no row has fewer spikes to work on by luck.
+    Every row starts from these same numbers, so that no row has fewer spikes to work on
+    by luck.
     """
     generator = np.random.default_rng(job.seed)
     shapes = job.network.parameter_shapes()

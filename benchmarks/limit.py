@@ -1,14 +1,14 @@
 """The limit: the additions that the events demand, and nothing else.
 
-Training adds, for every spike, the weights of its synapses to the membrane potentials (forward)
-and the deltas of its step to the gradients of those weights (backward). This module does those
-additions for the index stream of a whole epoch with everything else taken away: no encoding, no
-membrane decay, no threshold, no surrogate, no output product, no clipping, no optimizer. The
-stream is prepared beforehand, regrouped by source for the backward additions; a sample's forward
-sums stay in registers from its first event to its last, and a gradient row is fetched once for all
-events that a source has in a group of samples.
-What remains is a bound for any engine that adds row by row, and time / limit says how far ours is
-from it.
+Training adds, for every spike, the weights of its synapses to the membrane potentials
+(forward) and the deltas of its step to the gradients of those weights (backward). This
+module does those additions for the index stream of a whole epoch with everything else
+taken away: no encoding, no membrane decay, no threshold, no surrogate, no output
+product, no clipping, no optimizer. The stream is prepared beforehand, regrouped by
+source for the backward additions; a sample's forward sums stay in registers from its
+first event to its last, and a gradient row is fetched once for all events that a source
+has in a group of samples. What remains is a bound for any engine that adds row by row,
+and time / limit says how far ours is from it.
 
 Each thread owns a share of the columns of both layers, in vectors held in registers
 (`spikejoule.engine.kernels.vector.accumulate_rows`), so no two threads write the same
@@ -35,13 +35,17 @@ GROUP_SAMPLES = 16
 
 
 class AdditionStream(NamedTuple):
-    """The spikes of one layer in the order of both kinds of additions. N samples, T steps.
+    """The spikes of one layer in the order of both kinds of additions. N samples, T
+    steps.
 
-    sources int32 [E], samples int64 [N + 1]: by step; sample n has those from samples[n] to
+    sources int32 [E], samples int64 [N + 1]: by step; sample n has those from
+    samples[n] to
         samples[n + 1].
-    steps int32 [E]: the row sample x T + step, within its group of samples, of each event; the
+    steps int32 [E]: the row sample x T + step, within its group of samples, of each
+    event; the
         events of a group are ordered by source.
-    active int32 [R], firsts int64 [R + 1]: row r, a source of a group, has the events from
+    active int32 [R], firsts int64 [R + 1]: row r, a source of a group, has the events
+    from
         firsts[r] to firsts[r + 1].
     groups int64 [G + 1]: group g has the rows from groups[g] to groups[g + 1].
     """
@@ -56,7 +60,9 @@ class AdditionStream(NamedTuple):
 
     @classmethod
     def of(cls, events: EventList, group_samples: int) -> "AdditionStream":
-        group, step = np.divmod(events.row_of_each_event(), events.n_steps * group_samples)
+        group, step = np.divmod(
+            events.row_of_each_event(), events.n_steps * group_samples
+        )
         key = group * events.n_inputs + events.sources
         order = np.argsort(key, kind="stable")
         ordered = key[order]
@@ -75,7 +81,9 @@ class AdditionStream(NamedTuple):
 
 
 class AdditionArrays(NamedTuple):
-    """What the additions read and write, flat float32, rows padded to `stride` columns."""
+    """What the additions read and write, flat float32, rows padded to `stride`
+    columns.
+    """
 
     weights: np.ndarray
     gradients: np.ndarray
@@ -85,7 +93,9 @@ class AdditionArrays(NamedTuple):
 
     @classmethod
     def of(cls, weight: np.ndarray, n_rows: int) -> "AdditionArrays":
-        """For weights [target, source] as in a state dict, and deltas of `n_rows` steps."""
+        """For weights [target, source] as in a state dict, and deltas of `n_rows`
+        steps.
+        """
         target, source = weight.shape
         stride = padded(target)
         weights = aligned_zeros((source, stride), np.float32)
@@ -113,7 +123,9 @@ def _add(stream, arrays, bounds):
                 block = Block(part * LANES, min(MAX_BLOCK, bounds[lane + 1] - part))
                 start = group * group_samples
                 for sample in range(start, min(start + group_samples, n_samples)):
-                    events = BySource(only_row, samples[sample : sample + 2], stream.sources, 1)
+                    events = BySource(
+                        only_row, samples[sample : sample + 2], stream.sources, 1
+                    )
                     accumulate_rows(
                         arrays.currents, 0, arrays.stride, block, events, arrays.weights
                     )
@@ -126,14 +138,20 @@ def _add(stream, arrays, bounds):
                     last - first,
                 )
                 accumulate_rows(
-                    arrays.gradients, 0, arrays.stride, block, events_of_group, arrays.deltas
+                    arrays.gradients,
+                    0,
+                    arrays.stride,
+                    block,
+                    events_of_group,
+                    arrays.deltas,
                 )
 
 
 def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> None:
     """Do all additions of a stream, on `n_lanes` threads at most.
 
-    `arrays.currents` receives the sums of all samples; `arrays.deltas` stands for every group's.
+    `arrays.currents` receives the sums of all samples; `arrays.deltas` stands for every
+    group's.
     """
     vectors = arrays.stride // LANES
     bounds = np.linspace(0, vectors, min(n_lanes, vectors) + 1).round().astype(np.int64)
@@ -155,8 +173,9 @@ def prepare_additions(
 def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurement:
     """Seconds per epoch of the additions alone, for both layers of the job's network.
 
-    The input events are those of one epoch; the hidden events are those of the network that the
-    event engine has after as many epochs as its own measurement warms it up with.
+    The input events are those of one epoch; the hidden events are those of the network
+    that the event engine has after as many epochs as its own measurement warms it up
+    with.
     """
     state, layers = epoch_events(job, data, plan)
     prepared = prepare_additions(state, layers)

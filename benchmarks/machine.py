@@ -1,4 +1,5 @@
-"""What was measured on, how long a call takes, and what memory and neighbours used meanwhile.
+"""What was measured on, how long a call takes, and what memory and neighbours used
+meanwhile.
 
 Processor, cores, threads and versions are recorded; nothing that names a host.
 """
@@ -65,10 +66,11 @@ def describe(threads: int) -> dict[str, str | int | float | None]:
 
 
 def foreign_busy_seconds() -> float:
-    """Processor time that others have used since the machine started, all cores together.
+    """Processor time that others have used since the machine started, all cores
+    together.
 
-    Others are all but this process and those of its children that have ended. The difference of
-    two calls tells whether a timing in between was disturbed.
+    Others are all but this process and those of its children that have ended. The
+    difference of two calls tells whether a timing in between was disturbed.
     """
     times = psutil.cpu_times()
     busy = sum(getattr(times, kind) for kind in BUSY)
@@ -81,9 +83,9 @@ def foreign_busy_seconds() -> float:
 def own_peak_mib() -> float:
     """Peak resident memory in MiB of this process since it started its program.
 
-    Linux counts in `getrusage` also what the process was before it became this program: after the
-    `vfork` with which Python starts children, that is the peak of the parent. `VmHWM` begins anew
-    with the program.
+    Linux counts in `getrusage` also what the process was before it became this program:
+    after the `vfork` with which Python starts children, that is the peak of the parent.
+    `VmHWM` begins anew with the program.
     """
     status = Path("/proc/self/status").read_text()
     return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) / 2**10

@@ -8,9 +8,10 @@ from typing import Any
 class Plan:
     """Work of one process: what is warmed up is not timed.
 
-    batches: training batches of `job.batch_size`, and as many more as `least_seconds` need; the
-        same for inference in batches of the row's own size. epochs: whole training epochs of a row
-        that is measured in those.
+    batches: training batches of `job.batch_size`, and as many more as `least_seconds`
+        need; the
+        same for inference in batches of the row's own size. epochs: whole training
+        epochs of a row that is measured in those.
     order_seed: the training images are visited in the order that this seed draws.
     """
 

@@ -1,9 +1,10 @@
 """Graphs of the shape of the eight public files of NIR's paper, with random weights.
 
-Pedersen et al., Nature Communications 15, 2024, doi:10.1038/s41467-024-52259-9, and its repository
-neuromorphs/NIR, folder paper: single neurons (01_lif), a convolutional network for N-MNIST (02_cnn)
-and recurrent networks for tactile Braille letters (03_rnn), some with a graph within the graph. The
-sizes of the recurrent ones are those of the paper, 12 taxels, 38 hidden units, 7 letters.
+Pedersen et al., Nature Communications 15, 2024, doi:10.1038/s41467-024-52259-9, and its
+repository neuromorphs/NIR, folder paper: single neurons (01_lif), a convolutional
+network for N-MNIST (02_cnn) and recurrent networks for tactile Braille letters
+(03_rnn), some with a graph within the graph. The sizes of the recurrent ones are those
+of the paper, 12 taxels, 38 hidden units, 7 letters.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,17 +62,25 @@ def _graph(nodes: Nodes, edges: list[tuple[str, str]] | None = None) -> nir.NIRG
 
 
 def _io(n_in: tuple[int, ...], n_out: int, inner: Nodes) -> Nodes:
-    return {"input": nir.Input(np.array(n_in)), **inner, "output": nir.Output(np.array([n_out]))}
+    return {
+        "input": nir.Input(np.array(n_in)),
+        **inner,
+        "output": nir.Output(np.array([n_out])),
+    }
 
 
 def _sequence(n_in: tuple[int, ...], n_out: int, *nodes: nir.NIRNode) -> nir.NIRGraph:
     """Numbered nodes, one behind the other."""
-    return _graph(_io(n_in, n_out, {str(place): node for place, node in enumerate(nodes)}))
+    return _graph(
+        _io(n_in, n_out, {str(place): node for place, node in enumerate(nodes)})
+    )
 
 
-def fully_connected(sizes: Sequence[int] = (784, 400, 10), currents: bool = False) -> nir.NIRGraph:
-    """LIF layers, alike within a layer: what the event engine runs. With synaptic currents, which
-    it does not. None of the paper's."""
+def fully_connected(
+    sizes: Sequence[int] = (784, 400, 10), currents: bool = False
+) -> nir.NIRGraph:
+    """LIF layers, alike within a layer: what the event engine runs. With synaptic
+    currents, which it does not. None of the paper's."""
     inner: Nodes = {}
     for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
         scale = 1.5 if currents else 2 if layer else 3
@@ -85,7 +94,9 @@ def _two_lif_neurons() -> nir.NIRGraph:
     return _sequence((1,), 1, first, lif(1), second, lif(1, 8))
 
 
-def _conv(seed: int, out: int, n_in: int, size: int, stride: int, kernel: int) -> nir.Conv2d:
+def _conv(
+    seed: int, out: int, n_in: int, size: int, stride: int, kernel: int
+) -> nir.Conv2d:
     weight = _weights(seed, out, n_in, kernel, kernel, scale=2.5)
     return nir.Conv2d((size, size), weight, stride, 1, 1, 1, _each(out, 1 / 64))
 
@@ -95,14 +106,20 @@ def _pool() -> nir.SumPool2d:
 
 
 def digits_cnn() -> nir.NIRGraph:
-    """(1, 28, 28) through 12C5-P2-32C5-P2 to 10: snnTorch's tutorial. Not one of the paper's."""
+    """(1, 28, 28) through 12C5-P2-32C5-P2 to 10: snnTorch's tutorial. Not one of the
+    paper's.
+    """
     return _sequence(
         (1, 28, 28),
         10,
-        nir.Conv2d((28, 28), _weights(0, 12, 1, 5, 5, scale=1), 1, 0, 1, 1, _each(12, 0)),
+        nir.Conv2d(
+            (28, 28), _weights(0, 12, 1, 5, 5, scale=1), 1, 0, 1, 1, _each(12, 0)
+        ),
         _if(12, 24, 24),
         _pool(),
-        nir.Conv2d((12, 12), _weights(1, 32, 12, 5, 5, scale=1), 1, 0, 1, 1, _each(32, 0)),
+        nir.Conv2d(
+            (12, 12), _weights(1, 32, 12, 5, 5, scale=1), 1, 0, 1, 1, _each(32, 0)
+        ),
         _if(32, 8, 8),
         _pool(),
         nir.Flatten({"input": np.array([32, 4, 4])}, 0, -1),
@@ -172,9 +189,13 @@ def braille_subgraph(seed: int = 0, synaptic: bool = True) -> nir.NIRGraph:
 
 # By the name of a public file.
 PAPER: dict[str, Callable[[], nir.NIRGraph]] = {
-    "lif_norse": lambda: _sequence((1,), 1, nir.Affine(_each((1, 1), 1), _each(1, 0)), lif(1)),
+    "lif_norse": lambda: _sequence(
+        (1,), 1, nir.Affine(_each((1, 1), 1), _each(1, 0)), lif(1)
+    ),
     "two_lif_neurons": _two_lif_neurons,
-    "lif_rockpool": lambda: _sequence((1,), 1, nir.Linear(_each((1, 1), 2)), lif(1, 16)),
+    "lif_rockpool": lambda: _sequence(
+        (1,), 1, nir.Linear(_each((1, 1), 2)), lif(1, 16)
+    ),
     "scnn_mnist": scnn_mnist,
     "braille": braille,
     "braille_zero": lambda: braille(7, synaptic=False),

@@ -1,8 +1,8 @@
 """Where the time of training goes: `make profile`.
 
-The benchmark's job (`benchmarks.job`) on full MNIST with the event engine, on one thread, so that
-nothing waits for anything. After an epoch that warms up, a number of batches is trained and each of
-these calls is timed:
+The benchmark's job (`benchmarks.job`) on full MNIST with the event engine, on one
+thread, so that nothing waits for anything. After an epoch that warms up, a number of
+batches is trained and each of these calls is timed:
 
     encode       drawing the batch's spikes
     gradient     both passes and the weight gradients
@@ -17,8 +17,8 @@ Then as many batches go through the pieces of `gradient` one by one:
     weights      adding the deltas to the gradients of the weights
 
 and through the additions that the events demand and nothing else (`benchmarks.limit`):
-`forward_additions` and `weight_additions`. Reported are medians in microseconds per image, and
-`total_over_additions`.
+`forward_additions` and `weight_additions`. Reported are medians in microseconds per
+image, and `total_over_additions`.
 """
 
 import argparse
@@ -69,7 +69,9 @@ def recording(seconds: list[float], call: Callable[..., Any]) -> Callable[..., A
     return recorded
 
 
-def train(row: EventEngine, chosen: np.ndarray, calls: Mapping[str, tuple[Any, str]]) -> Seconds:
+def train(
+    row: EventEngine, chosen: np.ndarray, calls: Mapping[str, tuple[Any, str]]
+) -> Seconds:
     """Train on batches; seconds of each call."""
     seconds: Seconds = defaultdict(list)
     encode = recording(seconds["encode"], row.encode)
@@ -84,7 +86,9 @@ def train(row: EventEngine, chosen: np.ndarray, calls: Mapping[str, tuple[Any, s
     return seconds
 
 
-def additions(state: Mapping[str, np.ndarray], layers: list[EventList]) -> tuple[float, float]:
+def additions(
+    state: Mapping[str, np.ndarray], layers: list[EventList]
+) -> tuple[float, float]:
     """Seconds of the forward additions and of those to the gradients."""
     forward = both = 0.0
     for stream, arrays in prepare_additions(state, layers):
@@ -96,7 +100,9 @@ def additions(state: Mapping[str, np.ndarray], layers: list[EventList]) -> tuple
     return forward, both - forward
 
 
-def trained(images: np.ndarray, labels: np.ndarray, batches: int) -> tuple[EventEngine, np.ndarray]:
+def trained(
+    images: np.ndarray, labels: np.ndarray, batches: int
+) -> tuple[EventEngine, np.ndarray]:
     """The engine after an epoch, and the images of the batches that are measured."""
     row = EventEngine(SEED_JOB)
     row.prepare(images, labels)
@@ -116,12 +122,19 @@ def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
     with patch.object(FullyConnectedKernels, "_add_lanes", in_groups):
         of_pieces = train(row, chosen, PIECES)
     inputs = row.encode(chosen.ravel())
-    took, layers = min((timed(row.engine.run, inputs) for _ in range(3)), key=lambda of: of[0])
+    took, layers = min(
+        (timed(row.engine.run, inputs) for _ in range(3)), key=lambda of: of[0]
+    )
     forward, weight = additions(row.engine.state(), [inputs, layers[0]])
     scale = 1e6 / row.job.batch_size
-    found = {name: scale * statistics.median(values) for name, values in of_calls.items()}
+    found = {
+        name: scale * statistics.median(values) for name, values in of_calls.items()
+    }
     pieces = {
-        name: scale * statistics.median(of_pieces[name]) * len(of_pieces[name]) / len(chosen)
+        name: scale
+        * statistics.median(of_pieces[name])
+        * len(of_pieces[name])
+        / len(chosen)
         for name in PIECES
     }
     found["rest"] = found.pop("step") - sum(found[name] for name in CALLS)
@@ -130,7 +143,9 @@ def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
     found["weights"] = pieces["weights"]
     found["forward_additions"] = 1e6 * forward / chosen.size
     found["weight_additions"] = 1e6 * weight / chosen.size
-    found["total"] = found["encode"] + found["rest"] + sum(found[name] for name in CALLS)
+    found["total"] = (
+        found["encode"] + found["rest"] + sum(found[name] for name in CALLS)
+    )
     limit = found["forward_additions"] + found["weight_additions"]
     found["total_over_additions"] = found["total"] / limit
     return found
@@ -138,8 +153,12 @@ def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this case."""
-    parser.add_argument("--allow-small", action="store_true", help="allow other data than MNIST")
-    parser.add_argument("--batches", type=positive, default=500, help="how many are measured")
+    parser.add_argument(
+        "--allow-small", action="store_true", help="allow other data than MNIST"
+    )
+    parser.add_argument(
+        "--batches", type=positive, default=500, help="how many are measured"
+    )
 
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:

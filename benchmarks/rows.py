@@ -1,9 +1,9 @@
 """The rows of the speed tables, and one measurement of a row in a process of its own.
 
-Never two at a time: PyTorch's and numba's threads go on spinning for a while after their work is
-done and would take the cores from the next row, and a process is the only thing whose peak memory
-can be told apart. A row's module is imported only where the row is measured: a row whose library is
-not installed stops no other one.
+Never two at a time: PyTorch's and numba's threads go on spinning for a while after
+their work is done and would take the cores from the next row, and a process is the only
+thing whose peak memory can be told apart. A row's module is imported only where the row
+is measured: a row whose library is not installed stops no other one.
 """
 
 import importlib
@@ -51,7 +51,8 @@ FIRST_BATCHES = 10
 def build(name: str, job: Job) -> Any:
     """The row `name` (`benchmarks.peers` says what a row offers).
 
-    Raises KeyError for an unknown name and ImportError where its library is not installed.
+    Raises KeyError for an unknown name and ImportError where its library is not
+    installed.
     """
     module_name, class_name = ROWS[name].split(":")
     return getattr(importlib.import_module(module_name), class_name)(job)
@@ -69,14 +70,20 @@ def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
     row = build(name, job)
     row.prepare(data["train_images"][few], data["train_labels"][few])
     indices = np.arange(len(row.labels))
-    first_losses, _ = _several(row.train_batch, indices, job.batch_size, 0, FIRST_BATCHES)
+    first_losses, _ = _several(
+        row.train_batch, indices, job.batch_size, 0, FIRST_BATCHES
+    )
     row = build(name, job)
     row.prepare(data["train_images"], data["train_labels"])
-    order = np.random.default_rng(plan.order_seed).permutation(len(data["train_labels"]))
+    order = np.random.default_rng(plan.order_seed).permutation(
+        len(data["train_labels"])
+    )
     tests = np.arange(len(data["test_labels"]))
     if hasattr(row, "train_epoch"):
         size = len(order)
-        losses, seconds = _several(row.train_epoch, order, size, plan.warmup_epochs, plan.epochs)
+        losses, seconds = _several(
+            row.train_epoch, order, size, plan.warmup_epochs, plan.epochs
+        )
         row.prepare(data["test_images"], data["test_labels"])
         digits, took = _several(row.infer_all, tests, len(tests), 1, 5 * plan.epochs)
     else:
@@ -84,7 +91,9 @@ def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
         batches = (plan.warmup_batches, plan.batches, plan.least_seconds)
         losses, seconds = _several(row.train_batch, order, size, *batches)
         row.prepare(data["test_images"], data["test_labels"])
-        digits, took = _several(row.infer_batch, tests, row.inference_batch_size, *batches)
+        digits, took = _several(
+            row.infer_batch, tests, row.inference_batch_size, *batches
+        )
     return Measurement(
         epoch_seconds=[each * -(-len(order) // size) for each in seconds],
         inference_images_per_second=[len(digits[0]) / each for each in took],
@@ -121,11 +130,14 @@ def _several(
     return results, seconds
 
 
-def measure_row(name: str, job: Job, plan: Plan, images: Path, threads: int) -> Measurement:
+def measure_row(
+    name: str, job: Job, plan: Plan, images: Path, threads: int
+) -> Measurement:
     """Measure row `name` in a process of its own, on the images in file `images`.
 
-    All rows get the same number of threads by the same environment variables, for PyTorch, MKL and
-    numba. Raises SpikejouleError if it fails, or if its library is not installed.
+    All rows get the same number of threads by the same environment variables, for
+    PyTorch, MKL and numba. Raises SpikejouleError if it fails, or if its library is not
+    installed.
     """
     variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     start = time.perf_counter()
@@ -137,6 +149,8 @@ def measure_row(name: str, job: Job, plan: Plan, images: Path, threads: int) -> 
         ):
             measurement = process.submit(measure, name, job, plan, images).result()
     except (BrokenProcessPool, ImportError, OSError, RuntimeError, ValueError) as error:
-        raise SpikejouleError(f"the row {name} could not be measured: {error}") from error
+        raise SpikejouleError(
+            f"the row {name} could not be measured: {error}"
+        ) from error
     foreign_cores = (foreign_busy_seconds() - foreign) / (time.perf_counter() - start)
     return replace(measurement, foreign_cores=max(0.0, foreign_cores))

@@ -1,7 +1,7 @@
 """Count what a network does for each image, and price it on several kinds of hardware.
 
-The network is not trained: counts and prices ask only for weights and spikes. Give the path of a
-complete checkpoint to count and price that instead.
+The network is not trained: counts and prices ask only for weights and spikes. Give the
+path of a complete checkpoint to count and price that instead.
 """
 
 import sys
@@ -27,14 +27,21 @@ def main(arguments: list[str]) -> None:
         network = Network.of_layers(784, (400,), 10)
         pruned = False
         encoder = Poisson(time_window=50, max_rate=80.0)
-        state = {name: 3 * w.numpy() for name, w in initial_state(network, seed=1).items()}
+        state = {
+            name: 3 * w.numpy() for name, w in initial_state(network, seed=1).items()
+        }
 
-    events = encoder.events(images.images, encoder.draw_key(42, "test", 0), images.index)
+    events = encoder.events(
+        images.images, encoder.draw_key(42, "test", 0), images.index
+    )
     measured = measure_network(state, network, events, pruned=pruned)
     for name, spikes in measured.counts.means.items():
         print(f"{name:8} {spikes:10.1f} spikes per inference")
     proxies = measured.proxies
-    print(f"{proxies.synaptic_events_per_inference:,.0f} synaptic events per inference, ", end="")
+    print(
+        f"{proxies.synaptic_events_per_inference:,.0f} synaptic events per inference, ",
+        end="",
+    )
     print(f"{100 * proxies.sparsity_ratio:.2f} % of the dense operations\n")
 
     counts = count_operations(measured)

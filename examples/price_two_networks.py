@@ -1,7 +1,9 @@
-"""A spiking network and a conventional one of one shape, trained on MNIST, priced side by side.
+"""A spiking network and a conventional one of one shape, trained on MNIST, priced side
+by side.
 
-Both are plain torch. The spiking one has a neuron of its own, takes the image as a constant current
-in its first layer, and answers by the spikes of its output over ten steps.
+Both are plain torch. The spiking one has a neuron of its own, takes the image as a
+constant current in its first layer, and answers by the spikes of its output over ten
+steps.
 """
 
 import torch
@@ -16,7 +18,9 @@ EPOCHS = 4
 
 
 class LIF(nn.Module):
-    """v = 0.9 v + x; a spike where v >= 1, which resets v; backwards, a fast sigmoid's slope."""
+    """v = 0.9 v + x; a spike where v >= 1, which resets v; backwards, a fast sigmoid's
+    slope.
+    """
 
     def reset(self) -> None:
         self.v: Tensor | float = 0.0

@@ -1,10 +1,10 @@
 """Delayed coincidences, which no feed-forward network without memory can learn.
 
-One of four channels fires, and some steps later an echo of it on a channel of its own; the class is
-the delay. The window is a ring: every step of a sample appears as often with any delay. Who sees
-steps one by one, in whatever order, is right as often as by guessing, and with potentials that are
-wiped out after each step (a decay of 0) a feed-forward network sees no more. Recurrent weights
-remember.
+One of four channels fires, and some steps later an echo of it on a channel of its own;
+the class is the delay. The window is a ring: every step of a sample appears as often
+with any delay. Who sees steps one by one, in whatever order, is right as often as by
+guessing, and with potentials that are wiped out after each step (a decay of 0) a
+feed-forward network sees no more. Recurrent weights remember.
 """
 
 import sys
@@ -31,12 +31,16 @@ def delayed_coincidences(number: int, seed: int) -> tuple[EventList, np.ndarray]
     channels, begins = generator.integers(0, (CHANNELS, STEPS), (number, 2)).T
     spikes = np.zeros((number, STEPS, 2 * CHANNELS), dtype=bool)
     spikes[samples, begins, channels] = True
-    spikes[samples, (begins + np.array(DELAYS)[labels]) % STEPS, CHANNELS + channels] = True
+    spikes[
+        samples, (begins + np.array(DELAYS)[labels]) % STEPS, CHANNELS + channels
+    ] = True
     return EventList.from_dense(spikes), labels
 
 
 def accuracy_percent(word: str) -> float:
-    """Train a network of one hidden layer on 2,000 samples, and test it on 1,000 others."""
+    """Train a network of one hidden layer on 2,000 samples, and test it on 1,000
+    others.
+    """
     neuron = LeakyIntegrateAndFire(decay=0.0)
     network = Network.of_chain((2 * CHANNELS,), layers_of([word]), len(DELAYS), neuron)
     learning = LearningSettings(logit_scale=1.0, grad_clip_norm=1.0)
@@ -47,14 +51,18 @@ def accuracy_percent(word: str) -> float:
     for epoch in range(EPOCHS):
         order = generator.permutation(len(labels))
         for chosen in np.split(order, range(50, len(order), 50)):
-            engine.train_batch(events.select(chosen), labels[chosen], 0.01 * (1 - epoch / EPOCHS))
+            engine.train_batch(
+                events.select(chosen), labels[chosen], 0.01 * (1 - epoch / EPOCHS)
+            )
     return 100 * float((predict(engine.run(test)[-1]) == test_labels).mean())
 
 
 def main() -> None:
     feed_forward = accuracy_percent("96")
     recurrent = accuracy_percent("96r")
-    print(f"test accuracy: {feed_forward:.1f} % feed-forward, {recurrent:.1f} % recurrent")
+    print(
+        f"test accuracy: {feed_forward:.1f} % feed-forward, {recurrent:.1f} % recurrent"
+    )
     if feed_forward > 80 or recurrent < 95:
         sys.exit("error: one without memory has learned, or one with memory has not.")
 

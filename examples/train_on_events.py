@@ -1,7 +1,7 @@
 """Train on events of your own: no image, no file, no pipeline.
 
-Thirty inputs fire at random. In each sample one third of them fires more often than the rest, and
-the network learns to say which.
+Thirty inputs fire at random. In each sample one third of them fires more often than the
+rest, and the network learns to say which.
 """
 
 import sys
@@ -34,7 +34,10 @@ def main() -> None:
     network = Network.of_layers(INPUTS, (32,), CLASSES)
     learning = LearningSettings(surrogate="arctangent", logit_scale=0.3)
     engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
-    print(f"{events.n_events:,} spikes, {100 * events.density:.1f} % of the places hold one")
+    print(
+        f"{events.n_events:,} spikes, {100 * events.density:.1f} % of the places "
+        "hold one"
+    )
     for epoch in range(1, 9):
         losses = []
         order = generator.permutation(len(labels))
@@ -42,7 +45,10 @@ def main() -> None:
             outcome = engine.train_batch(events.select(chosen), labels[chosen], 0.01)
             losses.append(outcome.mean_loss)
         right = (predict(engine.run(test_events)[-1]) == test_labels).mean()
-        print(f"epoch {epoch}: loss {np.mean(losses):.3f}, test accuracy {100 * right:.1f} %")
+        print(
+            f"epoch {epoch}: loss {np.mean(losses):.3f}, test accuracy "
+            f"{100 * right:.1f} %"
+        )
     if right < 0.9:
         sys.exit("error: the network has not learned which third is busy.")
 

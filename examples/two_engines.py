@@ -1,7 +1,7 @@
 """The same experiment by two engines that share no line of arithmetic.
 
-The event engine adds the weights of the synapses that a spike reaches; the dense one is plain
-torch, which multiplies every zero. In float64 they agree on every spike.
+The event engine adds the weights of the synapses that a spike reaches; the dense one is
+plain torch, which multiplies every zero. In float64 they agree on every spike.
 """
 
 import sys
@@ -23,12 +23,20 @@ TOLERANCE = 1e-9
 def main() -> None:
     images = load_mnist5k().train.select(slice(BATCH * BATCHES))
     encoder = Poisson(time_window=20, max_rate=80.0)
-    events = encoder.events(images.images, encoder.draw_key(42, "train", 1), images.index)
+    events = encoder.events(
+        images.images, encoder.draw_key(42, "train", 1), images.index
+    )
     network = Network.of_layers(784, (100,), 10)
-    state = {name: 3 * value.numpy() for name, value in initial_state(network, seed=42).items()}
-    learning = LearningSettings(surrogate="fast_sigmoid", logit_scale=0.3, label_smoothing=0.1)
+    state = {
+        name: 3 * value.numpy()
+        for name, value in initial_state(network, seed=42).items()
+    }
+    learning = LearningSettings(
+        surrogate="fast_sigmoid", logit_scale=0.3, label_smoothing=0.1
+    )
     engines = [
-        make_engine(name, network, state, learning, dtype=np.float64) for name in ("event", "dense")
+        make_engine(name, network, state, learning, dtype=np.float64)
+        for name in ("event", "dense")
     ]
     print("compiling, once per machine")
     for engine in engines:
@@ -39,14 +47,23 @@ def main() -> None:
         outcomes = []
         for number, engine in enumerate(engines):
             started = time.perf_counter()
-            outcomes.append(engine.train_batch(events.select(batch), images.labels[batch], 0.003))
+            outcomes.append(
+                engine.train_batch(events.select(batch), images.labels[batch], 0.003)
+            )
             seconds[number] += time.perf_counter() - started
         event, dense = outcomes
-        print(f"loss {event.mean_loss:.12f} and {dense.mean_loss:.12f}, spikes {event.spikes}")
-        if event.spikes != dense.spikes or event.synaptic_events != dense.synaptic_events:
+        print(
+            f"loss {event.mean_loss:.12f} and {dense.mean_loss:.12f}, spikes "
+            f"{event.spikes}"
+        )
+        if (
+            event.spikes != dense.spikes
+            or event.synaptic_events != dense.synaptic_events
+        ):
             sys.exit(f"error: the dense engine counts {dense.spikes}.")
     differences = [
-        np.abs(value - engines[1].state()[name]).max() for name, value in engines[0].state().items()
+        np.abs(value - engines[1].state()[name]).max()
+        for name, value in engines[0].state().items()
     ]
     print(f"largest difference of a weight: {max(differences):.1e}")
     print(f"seconds in training: event {seconds[0]:.2f}, dense {seconds[1]:.2f}")

@@ -1,4 +1,6 @@
-"""baseline: train ReLU networks, of the same size and a family, and count multiplications."""
+"""baseline: train ReLU networks, of the same size and a family, and count
+multiplications.
+"""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -8,8 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from spikejoule.baselines.counts import MeasuredBaseline, measure_baseline, save_baseline
-from spikejoule.baselines.quantised import CALIBRATION_IMAGES, Widths, activation_bits, quantise
+from spikejoule.baselines.counts import (
+    MeasuredBaseline,
+    measure_baseline,
+    save_baseline,
+)
+from spikejoule.baselines.quantised import (
+    CALIBRATION_IMAGES,
+    Widths,
+    activation_bits,
+    quantise,
+)
 from spikejoule.baselines.settings import equal_size_variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.resume import ResumeFile
@@ -63,13 +74,17 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, LabelledImages]:
-    """The samples as images; of events the spikes of each unit, over the whole window."""
+    """The samples as images; of events the spikes of each unit, over the whole
+    window.
+    """
     train = splits["train"]
     encoder = params.encode.encoder
     gain = 1
     if isinstance(train, LabelledEvents):
         gain = max(1, WHITE // largest_count(train, encoder))
-        logger.info("the conventional networks read how often each unit spikes, times %d", gain)
+        logger.info(
+            "the conventional networks read how often each unit spikes, times %d", gain
+        )
     return {
         name: samples
         if isinstance(samples, LabelledImages)
@@ -83,8 +98,8 @@ def _train(
 ) -> BaselinesTraining:
     """The network of equal size, then the family.
 
-    All have the spiking network's epochs, augmentation, pruning schedule and width of sums, and
-    learning constants of their own.
+    All have the spiking network's epochs, augmentation, pruning schedule and width of
+    sums, and learning constants of their own.
     """
     n_input = splits["train"].images[0].size
     n_classes = splits["train"].subject.n_classes
@@ -95,7 +110,9 @@ def _train(
         equal_size_variant(n_input, params.model.hidden, n_classes),
         *family(n_input, n_classes, params.baseline, epochs, bits),
     ]
-    with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
+    with tqdm(
+        total=settings.max_epochs, unit=" epochs", leave=False, disable=None
+    ) as bar:
         training = train_baselines(
             splits["train"],
             splits["validation"],
@@ -107,7 +124,8 @@ def _train(
         )
     first = training.baselines[0]
     logger.info(
-        "best validation accuracy of %s %.2f %% in epoch %d of %d; %d networks in %.1f s",
+        "best validation accuracy of %s %.2f %% in epoch %d of %d; %d networks in "
+        "%.1f s",
         first.variant.name,
         first.best_validation_accuracy_percent,
         first.best_epoch,
@@ -125,7 +143,9 @@ def _measured(
     for trained in training.baselines:
         variant = trained.variant
         pruned = variant.pruning.pruned_fraction > 0
-        yield measure_baseline(variant.name, trained.network, variant.equal_size, pruned, splits)
+        yield measure_baseline(
+            variant.name, trained.network, variant.equal_size, pruned, splits
+        )
         if variant.equal_size:
             images = splits["train"].images[:CALIBRATION_IMAGES]
             calibration = activations(trained.state, images)
@@ -136,7 +156,9 @@ def _measured(
                 sum=params.model.state_bits,
             )
             quantised = quantise(trained.state, calibration, widths)
-            yield measure_baseline(f"quantised {variant.name}", quantised, True, False, splits)
+            yield measure_baseline(
+                f"quantised {variant.name}", quantised, True, False, splits
+            )
 
 
 def _headline(

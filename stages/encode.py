@@ -6,7 +6,12 @@ from pathlib import Path
 
 from spikejoule.core.store import write_json
 from spikejoule.data.images import Samples, load_samples
-from spikejoule.encoding.encoded_files import EncodedImages, Split, encode_samples, figures_of
+from spikejoule.encoding.encoded_files import (
+    EncodedImages,
+    Split,
+    encode_samples,
+    figures_of,
+)
 from spikejoule.encoding.events import save_events
 from spikejoule.params import Params
 
@@ -41,7 +46,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         )
         if encoder.takes == "events":
             logger.info(
-                "%s: %s events outside of the window dropped, %s that repeat another's unit and "
+                "%s: %s events outside of the window dropped, %s that repeat "
+                "another's unit and "
                 "step merged",
                 split,
                 f"{encoded.dropped.sum():,}",

@@ -1,4 +1,6 @@
-"""energy_report: the complete checkpoint, the NIR graph, the energy analysis, and the figures."""
+"""energy_report: the complete checkpoint, the NIR graph, the energy analysis, and the
+figures.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -32,25 +34,33 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the checkpoint, the energy analysis and the figures; every input is read before."""
+    """Write the checkpoint, the energy analysis and the figures; every input is read
+    before.
+    """
     # What the stages before have written, and the price lists.
     confidence = params.evaluate.confidence
     profiles = load_profiles(paths["hardware"])
-    profile = select_profile(profiles, params.energy_report.profile, "energy_report.profile")
+    profile = select_profile(
+        profiles, params.energy_report.profile, "energy_report.profile"
+    )
     arithmetic = select_profile(
-        profiles, params.energy_report.arithmetic_profile, "energy_report.arithmetic_profile"
+        profiles,
+        params.energy_report.arithmetic_profile,
+        "energy_report.arithmetic_profile",
     )
     trained = load_trained(paths["trained"])
     samples = load_samples(paths["test"])
-    measured = read_measurement(paths, trained, samples).first(params.measure_inference.n_samples)
+    measured = read_measurement(paths, trained, samples).first(
+        params.measure_inference.n_samples
+    )
     evaluation = Evaluation.read(paths["confusion"], confidence)
     evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
     early = EarlyExit.read(paths["early_exit"])
     labels = samples.labels[: measured.n_samples]
     baselines = load_baseline(paths["baseline"], labels, trained.network.n_input)
 
-    # The complete checkpoint. The analysis is of what a reader of it would find: what could not be
-    # read again is refused here, before anything is written.
+    # The complete checkpoint. The analysis is of what a reader of it would find: what
+    # could not be read again is refused here, before anything is written.
     content = build_complete(
         trained,
         measured.counts,
@@ -67,24 +77,36 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     if isinstance(samples, LabelledImages):
         shown = samples.images[: measured.n_samples]
     inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown, early)
-    bootstrap = BootstrapSettings(params.energy_report.bootstrap_samples, confidence, params.seed)
+    bootstrap = BootstrapSettings(
+        params.energy_report.bootstrap_samples, confidence, params.seed
+    )
     analysis = analyse(inputs, profiles, profile, arithmetic, bootstrap)
 
     # Draw, and say it.
     title = str(trained.data["title"])
     raster = raster_of(
-        measured, samples, params.energy_report.figure_sample, trained.encoder.step_ms, title
+        measured,
+        samples,
+        params.energy_report.figure_sample,
+        trained.encoder.step_ms,
+        title,
     )
-    held_out = "Test (validated on it)" if trained.data["validated_on_test"] else "Validation"
+    held_out = (
+        "Test (validated on it)" if trained.data["validated_on_test"] else "Validation"
+    )
     charts = {
-        "training_curves": training_curves(trained.history, trained.best_epoch, title, held_out),
+        "training_curves": training_curves(
+            trained.history, trained.best_epoch, title, held_out
+        ),
         "spike_raster": spike_raster(raster),
         "confusion_figure": confusion_matrix(
             evaluation.confusion, title, subject_of_data(trained.data)
         ),
     }
     pictures = {name: chart.png() for name, chart in charts.items()}
-    page = PageContent(analysis, early, raster, network_provenance(trained, paths["trained"]))
+    page = PageContent(
+        analysis, early, raster, network_provenance(trained, paths["trained"])
+    )
     texts = {"energy_page": energy_page(page), "energy_card": energy_card(page)}
     metrics = headline(analysis)
 
@@ -106,7 +128,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 def _write_graph(path: Path, trained: TrainedNetwork) -> None:
-    """Write the network as a NIR graph; one without nodes for a neuron that NIR does not have."""
+    """Write the network as a NIR graph; one without nodes for a neuron that NIR does
+    not have.
+    """
     try:
         graph = nir_graph(trained)
     except ParameterError as error:  # a neuron that a user has added
@@ -136,7 +160,9 @@ def _summary(
 
 
 def short(figures: Mapping[str, float | None]) -> dict[str, float]:
-    """Figures as DVC's tables print them whole: 6 digits, and events as whole numbers."""
+    """Figures as DVC's tables print them whole: 6 digits, and events as whole
+    numbers.
+    """
     known = {name: value for name, value in figures.items() if value is not None}
     return {
         name: round(value) if name.endswith("events") else float(f"{value:.6g}")

@@ -1,4 +1,6 @@
-"""evaluate: read the whole test set and say how well, at the end of the window and before it."""
+"""evaluate: read the whole test set and say how well, at the end of the window and
+before it.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -6,13 +8,21 @@ from pathlib import Path
 
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import load_samples
-from spikejoule.evaluation.accuracy import accuracy_by_step, choose_early_exit, step_outcomes
+from spikejoule.evaluation.accuracy import (
+    accuracy_by_step,
+    choose_early_exit,
+    step_outcomes,
+)
 from spikejoule.evaluation.evaluation import (
     EvaluationMetrics,
     evaluate_predictions,
     save_predictions,
 )
-from spikejoule.evaluation.inference import load_events_for, measure_network, read_measurement
+from spikejoule.evaluation.inference import (
+    load_events_for,
+    measure_network,
+    read_measurement,
+)
 from spikejoule.network.trained import load_trained
 from spikejoule.params import Params
 
@@ -37,14 +47,22 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     validated = step_outcomes(measured_validation, validation.labels)
     on_test_images = bool(trained.data["validated_on_test"])
     by_lead = params.evaluate.early_exit_rule == "lead"
-    tolerance_percent = params.evaluate.early_exit_tolerance_percent if by_lead else None
-    early = choose_early_exit(validated, outcomes, tolerance_percent, confidence, on_test_images)
+    tolerance_percent = (
+        params.evaluate.early_exit_tolerance_percent if by_lead else None
+    )
+    early = choose_early_exit(
+        validated, outcomes, tolerance_percent, confidence, on_test_images
+    )
     by_step = accuracy_by_step(outcomes, confidence)
     overall = evaluation.overall
     metrics = EvaluationMetrics.of(measured, overall, early, trained.data["source"])
     save_predictions(paths["predictions"], test, measured)
     evaluation.write(paths["confusion"], paths["per_class"])
-    write_csv(paths["accuracy_by_step"], tuple(by_step[0]), [[*row.values()] for row in by_step])
+    write_csv(
+        paths["accuracy_by_step"],
+        tuple(by_step[0]),
+        [[*row.values()] for row in by_step],
+    )
     early.write(paths["early_exit"])
     metrics.write(paths["evaluate_metrics"])
     logger.info(

@@ -1,6 +1,7 @@
 """DVC's experiments in lines of at most 80 characters: `python -m stages.experiments`.
 
-`dvc exp show` cuts its columns at the width of the terminal, the parameters that differ first.
+`dvc exp show` cuts its columns at the width of the terminal, the parameters that differ
+first.
 """
 
 import io
@@ -13,7 +14,8 @@ from spikejoule.tracking.listing import figures_text
 
 NUMBERS = ("accuracy", "events", "energy_nj", "ratio")
 FIGURES = (*NUMBERS, "prices", "ratio_bound")
-# What `dvc exp show --csv` writes before the metrics, and other metrics of metrics/summary.json.
+# What `dvc exp show --csv` writes before the metrics, and other metrics of
+# metrics/summary.json.
 _OF_DVC = ("Experiment", "rev", "typ", "parent", "State", "Executor")
 _SHOW = (
     "exp",
@@ -45,7 +47,10 @@ def experiments_text(csv: str) -> str:
 
 if __name__ == "__main__":
     shown = subprocess.run(
-        [sys.executable, "-m", "dvc", *_SHOW], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", "dvc", *_SHOW],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if shown.returncode:
         sys.exit(shown.returncode)

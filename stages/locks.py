@@ -1,10 +1,12 @@
-"""Mend what a kill of DVC leaves, which DVC itself does not: `python -m stages.locks`, before DVC.
+"""Mend what a kill of DVC leaves, which DVC itself does not: `python -m stages.locks`,
+before DVC.
 
-DVC rewrites its lists of busy files and dvc.lock in place. Killed meanwhile, or on a full disk, it
-leaves them empty or cut, and refuses to work from then on. And a list may name a process that was
-killed, whose number another one has by now: DVC waits for that one in vain. Where no DVC is at
-work nothing is busy, so the lists go; a damaged dvc.lock is set aside: results are in DVC's run
-cache. Whatever else is wrong is for DVC to name.
+DVC rewrites its lists of busy files and dvc.lock in place. Killed meanwhile, or on a
+full disk, it leaves them empty or cut, and refuses to work from then on. And a list may
+name a process that was killed, whose number another one has by now: DVC waits for that
+one in vain. Where no DVC is at work nothing is busy, so the lists go; a damaged
+dvc.lock is set aside: results are in DVC's run cache. Whatever else is wrong is for DVC
+to name.
 """
 
 import sys
@@ -17,7 +19,9 @@ BUSY_FILES = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 
 def main(root: Path) -> None:
     """Mend the project at `root`, unless a living DVC is at work there."""
-    if any(_is_dvc(process, root) for process in psutil.process_iter(["cmdline", "cwd"])):
+    if any(
+        _is_dvc(process, root) for process in psutil.process_iter(["cmdline", "cwd"])
+    ):
         return
     for path in BUSY_FILES:
         (root / path).unlink(missing_ok=True)
@@ -26,11 +30,16 @@ def main(root: Path) -> None:
     if lock.exists() and not _is_whole(lock.read_bytes()):
         (root / aside).parent.mkdir(parents=True, exist_ok=True)
         lock.replace(root / aside)
-        print(f"warning: dvc.lock, which a kill has left damaged, is now {aside}.", file=sys.stderr)
+        print(
+            f"warning: dvc.lock, which a kill has left damaged, is now {aside}.",
+            file=sys.stderr,
+        )
 
 
 def _is_dvc(process: psutil.Process, root: Path) -> bool:
-    """Whether a process is `dvc ...`, `python -m dvc ...` or the like, at work in `root`."""
+    """Whether a process is `dvc ...`, `python -m dvc ...` or the like, at work in
+    `root`.
+    """
     return Path(process.info["cwd"] or root).is_relative_to(root) and any(
         Path(word).name == "dvc" for word in (process.info["cmdline"] or ())[:6]
     )

@@ -1,4 +1,6 @@
-"""measure_inference: run the network over the test samples and keep every layer's spikes."""
+"""measure_inference: run the network over the test samples and keep every layer's
+spikes.
+"""
 
 import logging
 import time
@@ -19,16 +21,20 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the spikes of all test samples, the time they took, and the headline counts.
+    """Write the spikes of all test samples, the time they took, and the headline
+    counts.
 
-    The headline is of the first `measure_inference.n_samples`; `evaluate` classifies all of them.
+    The headline is of the first `measure_inference.n_samples`; `evaluate` classifies
+    all of them.
     """
     trained = load_trained(paths["trained"])
     events = load_events_for(trained, paths["events_test"])
     # The first call compiles or loads the kernels, which is no part of a measurement.
     measure_network(trained.state, trained.network, events.select(slice(1)))
     began = time.perf_counter()
-    measured = measure_network(trained.state, trained.network, events, pruned=trained.pruned)
+    measured = measure_network(
+        trained.state, trained.network, events, pruned=trained.pruned
+    )
     _ = measured.counts  # counting is part of measuring
     seconds = time.perf_counter() - began
     save_inference_events(paths["inference_events"], measured)
@@ -36,7 +42,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     n_samples = params.measure_inference.n_samples
     if n_samples is not None and n_samples > events.n_samples:
         logger.warning(
-            "measure_inference.n_samples is %s, but there are %s test samples: all are counted.",
+            "measure_inference.n_samples is %s, but there are %s test samples: all "
+            "are counted.",
             f"{n_samples:,}",
             f"{events.n_samples:,}",
         )

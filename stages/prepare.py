@@ -23,7 +23,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     validated_on_test = params.data.validation_size == 0
     if validated_on_test:
         logger.warning(
-            "data.validation_size is 0: the best weights are chosen on the test set, as the seed "
+            "data.validation_size is 0: the best weights are chosen on the test "
+            "set, as the seed "
             "notebook does, so the test accuracy will be too favourable."
         )
         train = dataset.train

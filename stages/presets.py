@@ -1,13 +1,14 @@
 """Run presets as DVC experiments: `python -m stages.presets NAME... --seeds 42 43 44`.
 
-A preset is a file `experiments/NAME.yaml`: values of params.yaml by their full keys (`train.lr`).
-Each is run by a plain DVC command, which is printed first and can be typed by hand just as well:
+A preset is a file `experiments/NAME.yaml`: values of params.yaml by their full keys
+(`train.lr`). Each is run by a plain DVC command, which is printed first and can be
+typed by hand just as well:
 
     dvc exp run --temp -n NAME -S train.lr=0.001 -S seed=42
 
-The experiment is called NAME, or NAME-seed-43 for another seed than 42, and replaces one of that
-name, which stays if the new one fails. What experiments share is computed once, since DVC keeps the
-results of every stage.
+The experiment is called NAME, or NAME-seed-43 for another seed than 42, and replaces
+one of that name, which stays if the new one fails. What experiments share is computed
+once, since DVC keeps the results of every stage.
 """
 
 import argparse
@@ -28,11 +29,17 @@ DVC = (sys.executable, "-m", "dvc")
 
 
 def overrides_of(path: Path) -> list[str]:
-    """The parameters of a preset as DVC takes them: `train.lr=0.001`, `model.hidden=[100,200]`."""
+    """The parameters of a preset as DVC takes them: `train.lr=0.001`,
+    `model.hidden=[100,200]`.
+    """
     # Scalars stay text: 0.00001 is not printed as 1e-05.
     preset = YAML(typ="base").load(path.read_text(encoding="utf-8"))
-    if not isinstance(preset, dict) or any(isinstance(value, dict) for value in preset.values()):
-        raise ValueError(f"{path} must hold values by full keys, such as `train.lr: 0.001`")
+    if not isinstance(preset, dict) or any(
+        isinstance(value, dict) for value in preset.values()
+    ):
+        raise ValueError(
+            f"{path} must hold values by full keys, such as `train.lr: 0.001`"
+        )
     overrides = []
     for key, value in preset.items():
         text = f"[{','.join(value)}]" if isinstance(value, list) else value
@@ -46,13 +53,18 @@ def experiment_name(preset: str, seed: int) -> str:
 
 
 def run_experiment(name: str, overrides: Sequence[str]) -> int:
-    """Run an experiment in place of any of the same name; returns the exit status of DVC."""
+    """Run an experiment in place of any of the same name; returns the exit status of
+    DVC.
+    """
     arguments = ["exp", "run", "--temp", "-n", name]
     for override in overrides:
         arguments += ["-S", override]
     print(shlex.join(["dvc", *arguments]), flush=True)
-    # DVC replaces an experiment only with `--force`, which would compute all stages again.
-    lines = git("for-each-ref", "--format=%(refname) %(objectname)", f"refs/exps/*/*/{name}")
+    # DVC replaces an experiment only with `--force`, which would compute all stages
+    # again.
+    lines = git(
+        "for-each-ref", "--format=%(refname) %(objectname)", f"refs/exps/*/*/{name}"
+    )
     earlier = [line.split() for line in lines.splitlines()]
     for reference, _ in earlier:
         git("update-ref", "-d", reference)
@@ -68,11 +80,15 @@ def run_experiment(name: str, overrides: Sequence[str]) -> int:
 
 def git(*arguments: str) -> str:
     """What a command of git prints."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run every preset from every seed; returns the exit status of the first that failed."""
+    """Run every preset from every seed; returns the exit status of the first that
+    failed.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m stages.presets", description="Run presets as DVC experiments."
     )

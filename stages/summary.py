@@ -35,9 +35,12 @@ def summary_lines(summary: Mapping[str, Any], data: str, prices: str) -> list[st
         energy = joules(PJ_PER_NJ * summary["energy_nj"])
         lines.append(f"energy    {energy} per inference ({prices})")
     if "ratio" in summary:
-        ratio = f"{summary.get('ratio_bound', '')} {plain(summary['ratio'])} times".strip()
+        ratio = (
+            f"{summary.get('ratio_bound', '')} {plain(summary['ratio'])} times".strip()
+        )
         lines.append(
-            f"ratio     {ratio} the energy of a conventional network at equal accuracy ({prices})"
+            f"ratio     {ratio} the energy of a conventional network at equal "
+            f"accuracy ({prices})"
         )
     return lines
 

@@ -1,6 +1,8 @@
-"""teacher: train the ReLU network that a distillation learns from; without one, there is none.
+"""teacher: train the ReLU network that a distillation learns from; without one, there
+is none.
 
-A stage of its own, so that `train` needs no conventional network unless it learns from one.
+A stage of its own, so that `train` needs no conventional network unless it learns from
+one.
 """
 
 import logging
@@ -27,10 +29,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     train = load_images(paths["train"])
     validation = load_images(paths["validation"])
     settings = params.baseline.training(params.train)
-    network = equal_size_variant(train.images[0].size, params.model.hidden, train.subject.n_classes)
+    network = equal_size_variant(
+        train.images[0].size, params.model.hidden, train.subject.n_classes
+    )
     with (
         resumable("teacher", params) as resume,
-        tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar,
+        tqdm(
+            total=settings.max_epochs, unit=" epochs", leave=False, disable=None
+        ) as bar,
     ):
         (teacher,) = train_baselines(
             train,

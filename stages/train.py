@@ -1,4 +1,6 @@
-"""train: learn from freshly drawn spikes, count every one of them, keep the best weights."""
+"""train: learn from freshly drawn spikes, count every one of them, keep the best
+weights.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -31,7 +33,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     samples = data.samples
     network = params.model.network_of(samples.shape, samples.subject.n_classes)
     engine, threads = engine_to_train(params.train, network, params.train, params.seed)
-    logger.info("%s engine on %s, threads: %d at most", engine.name, engine.device, threads)
+    logger.info(
+        "%s engine on %s, threads: %d at most", engine.name, engine.device, threads
+    )
     is_adaptive = engine.name == "event" and params.train.threads == 0
     cores = FreeCores(threads) if is_adaptive else None
     facts = {"engine": engine.name, "device": engine.device}
@@ -47,7 +51,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         observers = (progress,) if run is None else (progress, run)
         result = train(data, engine, params.train, params.seed, observers, resume)
         save_trained(
-            paths["trained"], result.trained_network(description.model_dump(exclude_unset=True))
+            paths["trained"],
+            result.trained_network(description.model_dump(exclude_unset=True)),
         )
         if run is not None:
             run.trained(paths["trained"])
@@ -63,7 +68,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         ).write(paths["train_timings"])
         resume.end(paths["train_timings"])
     logger.info(
-        "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s with the %s "
+        "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s "
+        "with the %s "
         "engine on %s",
         result.best_validation_accuracy_percent,
         result.best_epoch,
@@ -81,16 +87,23 @@ def _data(paths: Mapping[str, Path], params: Params) -> TrainingData:
     validation = load_samples(paths["validation"])
     encoder = params.encode.encoder
     made_from = EncodedImages(
-        encoder=encoder, seed=params.seed, split="validation", images_sha256=validation.sha256
+        encoder=encoder,
+        seed=params.seed,
+        split="validation",
+        images_sha256=validation.sha256,
     )
     events = load_events_of(paths["events_validation"], made_from.entry())
     teacher = None
     if params.train.distillation > 0:
-        teacher = load_teacher(paths["teacher"], events.n_inputs, samples.subject.n_classes)
+        teacher = load_teacher(
+            paths["teacher"], events.n_inputs, samples.subject.n_classes
+        )
     return TrainingData(samples, encoder, events, validation.labels, teacher)
 
 
-def _write_results(paths: Mapping[str, Path], result: Training, layer_names: Sequence[str]) -> None:
+def _write_results(
+    paths: Mapping[str, Path], result: Training, layer_names: Sequence[str]
+) -> None:
     """Write the training curves and the headline figures."""
     rows = history_rows(result.history, layer_names)
     write_csv(paths["history"], tuple(rows[0]), [tuple(row.values()) for row in rows])
@@ -109,7 +122,11 @@ class Progress:
     """
 
     def __init__(
-        self, bar: "tqdm[Any]", max_epochs: int, n_samples: int, cores: FreeCores | None = None
+        self,
+        bar: "tqdm[Any]",
+        max_epochs: int,
+        n_samples: int,
+        cores: FreeCores | None = None,
     ) -> None:
         self._bar = bar
         self._max_epochs = max_epochs
@@ -127,10 +144,13 @@ class Progress:
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """After each epoch's validation."""
         self._seconds.append(seconds)
-        left = tqdm.format_interval((self._max_epochs - record.epoch) * median(self._seconds))
+        left = tqdm.format_interval(
+            (self._max_epochs - record.epoch) * median(self._seconds)
+        )
         with tqdm.external_write_mode():
             logger.info(
-                "epoch %d/%d: loss %.4f, training %.2f %%, validation %.2f %%, %.1f s%s",
+                "epoch %d/%d: loss %.4f, training %.2f %%, validation %.2f %%, "
+                "%.1f s%s",
                 record.epoch,
                 self._max_epochs,
                 record.train_loss,
@@ -140,7 +160,9 @@ class Progress:
                 "" if record.epoch == self._max_epochs else f", {left} left",
             )
 
-    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
+    def on_resume(
+        self, history: Sequence[EpochRecord], seconds: Sequence[float]
+    ) -> None:
         """Before a training goes on."""
         done = len(history) * self._n_samples
         self._bar.initial = self._bar.last_print_n = self._bar.n = done

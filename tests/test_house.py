@@ -25,7 +25,9 @@ def normalized(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def requirements(repository: Path) -> list[Requirement]:
-    content = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    content = tomllib.loads(
+        (repository / "pyproject.toml").read_text(encoding="utf-8")
+    )["project"]
     groups = (content["dependencies"], *content["optional-dependencies"].values())
     listed = [Requirement(line) for lines in groups for line in lines]
     # An extra may contain other extras of the project itself.
@@ -62,19 +64,25 @@ def test_every_dependency_has_a_range_and_a_tested_version_in_it(
         assert ">=" in operators, requirement
         assert not operators & {"==", "===", "~="}, requirement
         if requirement.name not in BY_MACHINE:
-            assert requirement.specifier.contains(pins[normalized(requirement.name)]), requirement
+            assert requirement.specifier.contains(pins[normalized(requirement.name)]), (
+                requirement
+            )
     assert not [name for name in pins if re.match("torch|nvidia|cuda|triton", name)]
 
 
 def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
-    """Of the folders that the digest of sources covers, besides surrogates, which are emitted."""
+    """Of the folders that the digest of sources covers, besides surrogates, which are
+    emitted.
+    """
     using = re.compile(r"@compiled|\bcompiled\w*\(|njit")
     for path in (repository / "src").rglob("*.py"):
         covered = path.parent.name in ("kernels", "compiling")
         assert covered or not using.search(path.read_text(encoding="utf-8")), path
 
 
-def test_the_package_and_the_command_line_import_nothing_heavy(repository: Path) -> None:
+def test_the_package_and_the_command_line_import_nothing_heavy(
+    repository: Path,
+) -> None:
     """Imports take longer than many a command."""
     code = (
         "import sys, spikejoule.cli\n"
@@ -82,13 +90,19 @@ def test_the_package_and_the_command_line_import_nothing_heavy(repository: Path)
         "heavy = {'torch', 'numpy', 'numba', 'mlflow', 'matplotlib', 'sklearn'}\n"
         "sys.exit(', '.join(heavy.intersection(sys.modules)) or 0)\n"
     )
-    done = run([sys.executable, "-c", code], repository, {"PYTHONPATH": str(repository / "src")})
+    done = run(
+        [sys.executable, "-c", code],
+        repository,
+        {"PYTHONPATH": str(repository / "src")},
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
 def made(repository: Path, tmp_path: Path) -> Path:
-    """A folder with the Makefile and what its environment depends on, and a space in its name."""
+    """A folder with the Makefile and what its environment depends on, and a space in
+    its name.
+    """
     folder = tmp_path / "a project"
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
@@ -117,7 +131,8 @@ class TestMakefile:
             programs / suitable,
             '[ "$1" = -c ] && exit 0\n'
             'echo "venv: $*" >> log\n'
-            f'mkdir -p .venv/bin && cp "{programs}/environment-python" .venv/bin/python',
+            f'mkdir -p .venv/bin && cp "{programs}/environment-python" '
+            ".venv/bin/python",
         )
         return programs
 
@@ -170,11 +185,15 @@ class TestLauncher:
 
     def launch(self, workspace: Path, **environment: str) -> list[str]:
         path = f"{workspace.parent / 'programs'}:/usr/bin:/bin"
-        done = run(["stages/shared/run", "train"], workspace, {"PATH": path, **environment})
+        done = run(
+            ["stages/shared/run", "train"], workspace, {"PATH": path, **environment}
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().split("|")
 
-    def test_an_activated_environment_is_taken_if_it_has_spikejoule(self, workspace: Path) -> None:
+    def test_an_activated_environment_is_taken_if_it_has_spikejoule(
+        self, workspace: Path
+    ) -> None:
         active = workspace.parent / "active"
         own = fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
         activated = fake_program(active / "bin" / "python", self.ECHO)
@@ -182,7 +201,9 @@ class TestLauncher:
         fake_program(active / "bin" / "spikejoule", "")
         assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(activated)
 
-    def test_environment_of_the_workspace_of_an_experiment(self, workspace: Path) -> None:
+    def test_environment_of_the_workspace_of_an_experiment(
+        self, workspace: Path
+    ) -> None:
         root = workspace.parent / "root"
         python = fake_program(root / ".venv" / "bin" / "python", self.ECHO)
         assert self.launch(workspace, DVC_ROOT=str(root))[0] == str(python)
@@ -206,11 +227,17 @@ class TestLauncher:
 
 
 def test_project_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of an experiment in a folder of its own, the workspace; DVC_ROOT may be another project's."""
+    """Of an experiment in a folder of its own, the workspace; DVC_ROOT may be another
+    project's.
+    """
     inner = tmp_path / "one/.dvc/tmp/exps/tmp1"
     for folder in (inner, tmp_path / "two"):
         folder.mkdir(parents=True)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "one"))
-    for here, root in ((inner, "one"), (tmp_path / "one", "one"), (tmp_path / "two", "two")):
+    for here, root in (
+        (inner, "one"),
+        (tmp_path / "one", "one"),
+        (tmp_path / "two", "two"),
+    ):
         monkeypatch.chdir(here)
         assert project_root() == (tmp_path / root).resolve()

@@ -58,12 +58,15 @@ class TestParamsFile:
             if line and not line.startswith("#") and not line.endswith(":"):
                 value, _, comment = line.partition("  # ")
                 assert comment, line
-                # `dvc exp run -S` rewrites the file; in this style its diff is one line.
+                # `dvc exp run -S` rewrites the file; in this style its diff is one
+                # line.
                 assert "family_" in value or not re.search(r"[][{}'\"&*]", value), line
 
 
 def test_what_is_accepted() -> None:
-    """A number or a list of one a layer; whole numbers for others; null; widths of integers."""
+    """A number or a list of one a layer; whole numbers for others; null; widths of
+    integers.
+    """
     for value, sizes in ((400, (400,)), ([400], (400,)), ([800, 400], (800, 400))):
         assert parse_params(changed("model.hidden", value)).model.hidden == sizes
     lists = {"model.threshold": [1, 0.5, 2.0], "model.decay": [1.0, 0.9, 0.5]}
@@ -82,7 +85,21 @@ def test_what_is_accepted() -> None:
 
 # What no parameter, or not every one, can be
 ODD = (
-    *(None, True, "?", "a\nb", "a\0b", "", "x" * 501, "1e999", -1, 0.5, 1e300, 10**400, math.nan),
+    *(
+        None,
+        True,
+        "?",
+        "a\nb",
+        "a\0b",
+        "",
+        "x" * 501,
+        "1e999",
+        -1,
+        0.5,
+        1e300,
+        10**400,
+        math.nan,
+    ),
     *([], [0.25], [True], ["0.9"], [0.9, 0.8, 0.7, 0.6], [10] * 17, {"a": 1}),
 )
 VALUES: dict[str, Any] = yaml.safe_load(
@@ -144,7 +161,11 @@ class TestRefused:
         data, *lines = sorted(refusal(content).splitlines())
         assert data.startswith("data: is missing; allowed: a section")
         assert "allowed: a section with the keys " in refusal(changed("train", 3))
-        assert [line.split(":")[0] for line in lines] == ["foo", "model.hidden", "train.lr"]
+        assert [line.split(":")[0] for line in lines] == [
+            "foo",
+            "model.hidden",
+            "train.lr",
+        ]
 
 
 class TestFile:

@@ -1,7 +1,9 @@
-"""The wheel, in environments that see nothing of this clone: the library without the pipeline.
+"""The wheel, in environments that see nothing of this clone: the library without the
+pipeline.
 
-No package registry is asked. What an environment has beside the wheel are links to the test
-environment's own distributions: those that the wheel or a simulator says it needs, and no other.
+No package registry is asked. What an environment has beside the wheel are links to the
+test environment's own distributions: those that the wheel or a simulator says it needs,
+and no other.
 """
 
 import os
@@ -44,7 +46,9 @@ class Environment:
     def run(self, *command: str, status: int = 0) -> str:
         """What a command of the environment prints; of one that fails, its error."""
         program = self.folder / "bin" / command[0]
-        given = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+        given = {
+            name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ
+        }
         done = subprocess.run(
             [program, *command[1:]],
             cwd=self.folder,
@@ -71,18 +75,24 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(repository / name, folder / "source")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
-    subprocess.run([*pip, "wheel", *offline, folder / "source"], check=True, capture_output=True)
+    subprocess.run(
+        [*pip, "wheel", *offline, folder / "source"], check=True, capture_output=True
+    )
     (built,) = folder.glob("*.whl")
     return built
 
 
 def needed(requirements: Iterable[str]) -> dict[str, Distribution]:
-    """The distributions that meet requirements, and those that they need in turn, by name."""
+    """The distributions that meet requirements, and those that they need in turn, by
+    name.
+    """
     installed: dict[str, Distribution] = {}
     left = [Requirement(line) for line in requirements]
     while left:
         requirement = left.pop()
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker is not None and not requirement.marker.evaluate(
+            {"extra": ""}
+        ):
             continue
         try:
             package = distribution(requirement.name)
@@ -96,7 +106,9 @@ def needed(requirements: Iterable[str]) -> dict[str, Distribution]:
 
 def requirements_of(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        (name,) = (
+            name for name in archive.namelist() if name.endswith(".dist-info/METADATA")
+        )
         metadata = Parser().parsestr(archive.read(name).decode("utf-8"))
     return metadata.get_all("Requires-Dist") or []
 
@@ -105,13 +117,25 @@ def environment(folder: Path, wheel: Path, *others: str) -> Environment:
     """A fresh environment with the wheel, what it needs, and some more requirements."""
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "--disable-pip-version-check",
+    ]
     subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     for package in needed([*requirements_of(wheel), *others]).values():
-        for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
+        for top in {file.parts[0] for file in package.files or ()} - {
+            "..",
+            "__pycache__",
+        }:
             if not (packages / top).exists():
-                (packages / top).symlink_to(Path(str(package.locate_file(top))).resolve())
+                (packages / top).symlink_to(
+                    Path(str(package.locate_file(top))).resolve()
+                )
     return Environment(folder)
 
 
@@ -131,7 +155,9 @@ def library(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environmen
 @pytest.fixture(scope="module")
 def with_snntorch(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     pytest.importorskip("snntorch", reason="needs the extra interop")
-    return environment(tmp_path_factory.mktemp("simulator"), wheel, "torch", "snntorch", "nirtorch")
+    return environment(
+        tmp_path_factory.mktemp("simulator"), wheel, "torch", "snntorch", "nirtorch"
+    )
 
 
 HOW = ("--dt", str(DT), "--reset", "zero", "--threshold", "ge")
@@ -148,8 +174,12 @@ def test_graph_is_priced_with_the_wheel_alone(library: Environment) -> None:
 
 
 @pytest.mark.parametrize("name", ["library", "with_snntorch"])
-def test_every_module_needs_what_is_declared(name: str, request: pytest.FixtureRequest) -> None:
-    """The wheel's requirements and the extras; nothing that happens to be there in a clone."""
+def test_every_module_needs_what_is_declared(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """The wheel's requirements and the extras; nothing that happens to be there in a
+    clone.
+    """
     code = (
         "import importlib, pkgutil, spikejoule\n"
         "for one in pkgutil.walk_packages(spikejoule.__path__, 'spikejoule.'):\n"
@@ -173,7 +203,11 @@ def test_every_module_needs_what_is_declared(name: str, request: pytest.FixtureR
     ],
 )
 def test_commands_of_the_extras_say_so(
-    command: tuple[str, ...], module: str, extra: str, library: Environment, repository: Path
+    command: tuple[str, ...],
+    module: str,
+    extra: str,
+    library: Environment,
+    repository: Path,
 ) -> None:
     project = library.folder / "project"
     prices = artifact_paths(repository)["hardware"]
@@ -191,8 +225,9 @@ THREE_LINES = """
 import torch, spikejoule
 from snntorch import Leaky
 torch.manual_seed(0)
-model = torch.nn.Sequential(torch.nn.Linear(12, 9), Leaky(beta=0.9, init_hidden=True),
-                            torch.nn.Linear(9, 4), Leaky(beta=0.9, init_hidden=True)).eval()
+leaky = lambda: Leaky(beta=0.9, init_hidden=True)
+first, last = torch.nn.Linear(12, 9), torch.nn.Linear(9, 4)
+model = torch.nn.Sequential(first, leaky(), last, leaky()).eval()
 spikes = (torch.rand(7, 20, 12) < 0.5).float()
 
 report = spikejoule.price(model, spikes, labels=torch.randint(4, (20,)), time_axis=0)
@@ -202,7 +237,12 @@ report.save("priced.html")
 
 
 def test_model_is_priced_beside_its_simulator(with_snntorch: Environment) -> None:
-    code = f"from importlib.util import find_spec; print(*map(find_spec, {OF_THE_PIPELINE}))"
+    code = (
+        "from importlib.util import find_spec; print(*map(find_spec, "
+        f"{OF_THE_PIPELINE}))"
+    )
     assert set(with_snntorch.python(code).split()) == {"None"}
     assert "45nm-fp32" in with_snntorch.python(THREE_LINES)
-    assert "snntorch" in (with_snntorch.folder / "priced.html").read_text(encoding="utf-8")
+    assert "snntorch" in (with_snntorch.folder / "priced.html").read_text(
+        encoding="utf-8"
+    )

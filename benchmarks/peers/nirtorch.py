@@ -1,8 +1,8 @@
 """NIRTorch 2.6: a graph as a module of torch, step by step.
 
-Its own modules for nodes without a state are taken but for those with traps: its Affine drops the
-bias, and its Flatten counts the samples' axis. Neurons have no module there; these are as short as
-torch allows.
+Its own modules for nodes without a state are taken but for those with traps: its Affine
+drops the bias, and its Flatten counts the samples' axis. Neurons have no module there;
+these are as short as torch allows.
 """
 
 import nir
@@ -31,7 +31,9 @@ class Affine(torch.nn.Module):
 
 
 class Neurons(torch.nn.Module):
-    """IF, LIF and CubaLIF by forward Euler; fires at or above the threshold, resets to zero."""
+    """IF, LIF and CubaLIF by forward Euler; fires at or above the threshold, resets to
+    zero.
+    """
 
     def __init__(self, node: nir.IF | nir.LIF | nir.CubaLIF, dt: float) -> None:
         super().__init__()
@@ -50,7 +52,9 @@ class Neurons(torch.nn.Module):
             self.gain_current = dt / tau * _tensor(node.w_in)
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        v, current = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
+        v, current = (
+            (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
+        )
         if self.keep_current is not None:
             current = self.keep_current * current + self.gain_current * x
             x = current
@@ -61,7 +65,9 @@ class Neurons(torch.nn.Module):
 
 def module_of(graph: nir.NIRGraph, dt: float) -> torch.nn.Module:
     """The graph as a module that takes one step: (input, state) to (output, state)."""
-    neurons = dict.fromkeys((nir.IF, nir.LIF, nir.CubaLIF), lambda node: Neurons(node, dt))
+    neurons = dict.fromkeys(
+        (nir.IF, nir.LIF, nir.CubaLIF), lambda node: Neurons(node, dt)
+    )
     return nirtorch.nir_to_torch(
         graph,
         {

@@ -1,7 +1,9 @@
-"""This project's engines, driven as its own training drives them: encode a batch, train on it.
+"""This project's engines, driven as its own training drives them: encode a batch, train
+on it.
 
-The event list comes from `spikejoule.encoding.encoders` for both engines; `dense` turns it into
-zeros and ones. A row of a single engine never imports the other: `event` runs without PyTorch.
+The event list comes from `spikejoule.encoding.encoders` for both engines; `dense` turns
+it into zeros and ones. A row of a single engine never imports the other: `event` runs
+without PyTorch.
 """
 
 import numpy as np
@@ -19,7 +21,9 @@ from spikejoule.engine import make_engine
 def encoder_of(job: Job) -> Encoder:
     """The encoder of the job's code; rows need none."""
     if job.encoding == "latency":
-        return Latency(time_window=job.time_window, latency_threshold=job.latency_threshold)
+        return Latency(
+            time_window=job.time_window, latency_threshold=job.latency_threshold
+        )
     return Poisson(time_window=job.time_window, max_rate=job.max_rate_hz)
 
 
@@ -31,7 +35,9 @@ class _EngineRow:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.engine = make_engine(self.engine_name, job.network, initial_state(job), job.learning)
+        self.engine = make_engine(
+            self.engine_name, job.network, initial_state(job), job.learning
+        )
         self._pass = 0
         self._encoder = encoder_of(job)
         self._key = self._encoder.draw_key(job.seed, "train", 0)
@@ -56,7 +62,9 @@ class _EngineRow:
         return predict(self.engine.run(self.encode(indices))[-1])
 
     def next_pass(self) -> None:
-        """Draw other spikes for the same images from here on, as every epoch of Poisson's code."""
+        """Draw other spikes for the same images from here on, as every epoch of
+        Poisson's code.
+        """
         self._pass += 1
         self._key = self._encoder.draw_key(self.job.seed, "train", self._pass)
 
@@ -68,13 +76,17 @@ class DenseEngine(_EngineRow):
 
 
 class EventEngine(_EngineRow):
-    """The event-driven engine. Measured in whole epochs, the last, smaller batch included."""
+    """The event-driven engine. Measured in whole epochs, the last, smaller batch
+    included.
+    """
 
     engine_name = "event"
 
     def train_epoch(self, order: np.ndarray) -> float:
         self.next_pass()
-        parts = np.split(order, range(self.job.batch_size, len(order), self.job.batch_size))
+        parts = np.split(
+            order, range(self.job.batch_size, len(order), self.job.batch_size)
+        )
         return float(np.mean([self.train_batch(part) for part in parts]))
 
     def infer_all(self, indices: np.ndarray) -> np.ndarray:
@@ -86,9 +98,11 @@ class EventEngine(_EngineRow):
 def epoch_events(
     job: Job, data: dict[str, np.ndarray], plan: Plan
 ) -> tuple[dict[str, np.ndarray], list[EventList]]:
-    """Weights after `plan.warmup_epochs` epochs, and an epoch's input and hidden spikes for them.
+    """Weights after `plan.warmup_epochs` epochs, and an epoch's input and hidden spikes
+    for them.
 
-    This is the network that the `event` row has when its timing begins. All training images.
+    This is the network that the `event` row has when its timing begins. All training
+    images.
     """
     row = EventEngine(job)
     row.prepare(data["train_images"], data["train_labels"])

@@ -1,11 +1,12 @@
 """The seed notebook's loop, written anew to the same operations in the same order.
 
-Encoder: one image at a time, T x P float64 numbers from numpy's global generator compared with
-the probabilities, converted to float32 and stacked. The notebook has no latency code: its spikes
-are made in the same manner, by T x P comparisons for one image at a time. Network: a Python loop
-over the steps, one linear layer a step, a straight-through surrogate, and a spike count that leaves
-the tensor library with `.item()` three times a step. Optimizer: plain Adam. The spikes are counted
-in inference too, as in the notebook's measuring cell. What is left out favours the seed: its
+Encoder: one image at a time, T x P float64 numbers from numpy's global generator
+compared with the probabilities, converted to float32 and stacked. The notebook has no
+latency code: its spikes are made in the same manner, by T x P comparisons for one image
+at a time. Network: a Python loop over the steps, one linear layer a step, a
+straight-through surrogate, and a spike count that leaves the tensor library with
+`.item()` three times a step. Optimizer: plain Adam. The spikes are counted in inference
+too, as in the notebook's measuring cell. What is left out favours the seed: its
 DataLoader and its PIL decoding are not timed.
 """
 
@@ -27,10 +28,14 @@ class SeedLoop(TorchPeer):
         self.spike_totals = [0.0, 0.0, 0.0]
 
     def encode_poisson(self, indices: np.ndarray) -> torch.Tensor:
-        return torch.stack([self._poisson_spikes(image) for image in self._images(indices)])
+        return torch.stack(
+            [self._poisson_spikes(image) for image in self._images(indices)]
+        )
 
     def encode_latency(self, indices: np.ndarray) -> torch.Tensor:
-        return torch.stack([self._latency_spikes(image) for image in self._images(indices)])
+        return torch.stack(
+            [self._latency_spikes(image) for image in self._images(indices)]
+        )
 
     def arrange(self, spikes: torch.Tensor) -> torch.Tensor:
         return spikes
@@ -44,7 +49,9 @@ class SeedLoop(TorchPeer):
             layer_input = encoded[:, step, :]
             self.spike_totals[0] += layer_input.sum().item()
             for layer in range(2):
-                layer_input, potentials[layer] = self._step(layer, layer_input, potentials[layer])
+                layer_input, potentials[layer] = self._step(
+                    layer, layer_input, potentials[layer]
+                )
             totals += layer_input
         return totals
 

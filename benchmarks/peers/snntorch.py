@@ -1,13 +1,16 @@
-"""snnTorch 1.x (`pip install snntorch`), set to compute exactly the seed notebook's neuron.
+"""snnTorch 1.x (`pip install snntorch`), set to compute exactly the seed notebook's
+neuron.
 
-`Leaky` with `reset_mechanism="zero"` and `reset_delay=True` multiplies the membrane potential of
-a neuron that fired by zero before the next step, which is our reset. snnTorch's own surrogates
-fire above the threshold and ours at it, so the surrogate is a function of its own.
+`Leaky` with `reset_mechanism="zero"` and `reset_delay=True` multiplies the membrane
+potential of a neuron that fired by zero before the next step, which is our reset.
+snnTorch's own surrogates fire above the threshold and ours at it, so the surrogate is a
+function of its own.
 
-Encoder: the library's own `spikegen.rate`, and for the latency code the shared one, which gives the
-spikes of `spikegen.latency` in less time. Network: `Leaky` is a single-step module, so there is
-one call a layer and step; the linear layers are applied to all steps at once, which is faster
-here (42 against 55 ms a batch) than the library's tutorials' one product a step.
+Encoder: the library's own `spikegen.rate`, and for the latency code the shared one,
+which gives the spikes of `spikegen.latency` in less time. Network: `Leaky` is a
+single-step module, so there is one call a layer and step; the linear layers are applied
+to all steps at once, which is faster here (42 against 55 ms a batch) than the library's
+tutorials' one product a step.
 """
 
 import numpy as np
@@ -29,7 +32,9 @@ class SnnTorch(TorchPeer):
         self.neurons = [self._neuron(layer) for layer in self.layers]
 
     def encode_poisson(self, indices: np.ndarray) -> torch.Tensor:
-        return spikegen.rate(self.probabilities(indices), num_steps=self.job.time_window)
+        return spikegen.rate(
+            self.probabilities(indices), num_steps=self.job.time_window
+        )
 
     def neurons_fire(self, number: int, currents: torch.Tensor) -> torch.Tensor:
         zeros = torch.zeros_like(currents[0])
@@ -59,9 +64,19 @@ class SnnTorch(TorchPeer):
 
 
 def digits_cnn() -> nn.Sequential:
-    """12C5-P2-32C5-P2-10 as in snnTorch's tutorial 6, with random weights; called once a step."""
+    """12C5-P2-32C5-P2-10 as in snnTorch's tutorial 6, with random weights; called once
+    a step.
+    """
     layers: list[nn.Module] = []
     for n_in, n_out in ((1, 12), (12, 32)):
-        layers += [nn.Conv2d(n_in, n_out, 5), nn.MaxPool2d(2), Leaky(beta=0.5, init_hidden=True)]
-    layers += [nn.Flatten(), nn.Linear(32 * 4 * 4, 10), Leaky(beta=0.5, init_hidden=True)]
+        layers += [
+            nn.Conv2d(n_in, n_out, 5),
+            nn.MaxPool2d(2),
+            Leaky(beta=0.5, init_hidden=True),
+        ]
+    layers += [
+        nn.Flatten(),
+        nn.Linear(32 * 4 * 4, 10),
+        Leaky(beta=0.5, init_hidden=True),
+    ]
     return nn.Sequential(*layers).eval()

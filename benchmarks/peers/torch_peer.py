@@ -1,10 +1,12 @@
-"""What the rows that run on PyTorch share: the loss, the clipping, the optimizer, the data.
+"""What the rows that run on PyTorch share: the loss, the clipping, the optimizer, the
+data.
 
-A peer adds its encoder and its network. Everything shared is favourable to the peers: pixels are
-already an array in memory (the seed notebook decodes a PIL image each time it reads one), and the
-optimizer is the fused Adam unless the peer says otherwise. So is the latency code: a table of the
-256 levels and one comparison, a fifth of the time that snnTorch's `spikegen.latency` and
-SpikingJelly's `LatencyEncoder` take for the same spikes (the tests of the encoder compare these).
+A peer adds its encoder and its network. Everything shared is favourable to the peers:
+pixels are already an array in memory (the seed notebook decodes a PIL image each time
+it reads one), and the optimizer is the fused Adam unless the peer says otherwise. So is
+the latency code: a table of the 256 levels and one comparison, a fifth of the time that
+snnTorch's `spikegen.latency` and SpikingJelly's `LatencyEncoder` take for the same
+spikes (the tests of the encoder compare these).
 """
 
 from abc import ABC, abstractmethod
@@ -24,11 +26,14 @@ from spikejoule.network.torch_twin import fire
 class ConstantSurrogate(torch.autograd.Function):
     """1 where the membrane potential reaches the threshold; the gradient is a constant.
 
-    Takes v - threshold. The seed notebook's straight-through term, as a function of its own.
+    Takes v - threshold. The seed notebook's straight-through term, as a function of its
+    own.
     """
 
     @staticmethod
-    def forward(ctx: Any, over_threshold: torch.Tensor, gradient: float) -> torch.Tensor:
+    def forward(
+        ctx: Any, over_threshold: torch.Tensor, gradient: float
+    ) -> torch.Tensor:
         ctx.gradient = gradient
         return (over_threshold >= 0).to(over_threshold.dtype)
 
@@ -40,11 +45,14 @@ class ConstantSurrogate(torch.autograd.Function):
 def step_of_level(job: Job) -> torch.Tensor:
     """The step in which a pixel of each 8-bit level fires, int16 [256]; T for never.
 
-    The linear latency code: (T - 1) (1 - x), rounded, for an intensity x above the threshold.
+    The linear latency code: (T - 1) (1 - x), rounded, for an intensity x above the
+    threshold.
     """
     intensities = torch.arange(256, dtype=torch.float64) / 255
     steps = ((job.time_window - 1) * (1 - intensities)).round()
-    return steps.masked_fill(intensities <= job.latency_threshold, job.time_window).short()
+    return steps.masked_fill(
+        intensities <= job.latency_threshold, job.time_window
+    ).short()
 
 
 def modules_of(network: Network) -> torch.nn.ModuleDict:
@@ -54,7 +62,10 @@ def modules_of(network: Network) -> torch.nn.ModuleDict:
         layer = modules[f"layer{number}"] = torch.nn.ModuleDict()
         if isinstance(one, Convolution):
             layer["synapses"] = torch.nn.Conv2d(
-                one.in_shape[0], one.out_shape[0], one.windows.kernel, one.windows.stride
+                one.in_shape[0],
+                one.out_shape[0],
+                one.windows.kernel,
+                one.windows.stride,
             )
         else:
             layer["synapses"] = torch.nn.Linear(one.n_in, one.n_out)
@@ -64,7 +75,9 @@ def modules_of(network: Network) -> torch.nn.ModuleDict:
 
 
 class TorchPeer(ABC):
-    """The whole job around an encoder and a network. B batch, T steps, I inputs, O outputs."""
+    """The whole job around an encoder and a network. B batch, T steps, I inputs, O
+    outputs.
+    """
 
     inference_batch_size = 64
     fused_optimizer = True
@@ -72,7 +85,8 @@ class TorchPeer(ABC):
     def __init__(self, job: Job) -> None:
         self.job = job
         if job.encoding != "poisson":
-            # Over fewer steps, larger batches suit every row: 6 % faster than 64, where that is it.
+            # Over fewer steps, larger batches suit every row: 6 % faster than 64, where
+            # that is it.
             self.inference_batch_size = 256
         torch.manual_seed(job.seed)
         self.network = modules_of(job.network)
@@ -82,7 +96,9 @@ class TorchPeer(ABC):
         self.parameters = list(self.network.parameters())
         self.load_weights(initial_state(job))
         rates = {"lr": job.learning_rate, "weight_decay": job.weight_decay}
-        self.optimizer = torch.optim.Adam(self.parameters, **rates, fused=self.fused_optimizer)
+        self.optimizer = torch.optim.Adam(
+            self.parameters, **rates, fused=self.fused_optimizer
+        )
         self._step_of_level = step_of_level(job)
 
     @abstractmethod
@@ -118,7 +134,9 @@ class TorchPeer(ABC):
         return spikes.sum(0)
 
     def currents(self, number: int, spikes: Any) -> torch.Tensor:
-        """Of the neurons of a layer, for the spikes [T, B, ...] before it: all steps at once."""
+        """Of the neurons of a layer, for the spikes [T, B, ...] before it: all steps at
+        once.
+        """
         synapses = self.layers[number]["synapses"]
         if isinstance(synapses, torch.nn.Linear):
             return synapses(spikes.flatten(2))
@@ -130,7 +148,9 @@ class TorchPeer(ABC):
         raise NotImplementedError
 
     def spike(self, over_threshold: torch.Tensor) -> torch.Tensor:
-        """1 where v - threshold is not below 0, with the job's surrogate as derivative."""
+        """1 where v - threshold is not below 0, with the job's surrogate as
+        derivative.
+        """
         if self.job.surrogate == "constant":
             return ConstantSurrogate.apply(over_threshold, self.job.surrogate_slope)
         return fire(over_threshold, self._derivative)
@@ -145,9 +165,13 @@ class TorchPeer(ABC):
         return pixels.float().mul_(self.job.max_rate_hz / 1000.0 / 255.0)
 
     def latency_steps(self, indices: np.ndarray) -> torch.Tensor:
-        """The step in which each pixel fires, int16 [B, I]; T for one that never does."""
+        """The step in which each pixel fires, int16 [B, I]; T for one that never
+        does.
+        """
         levels = self.pixels[torch.from_numpy(indices)]
-        return self._step_of_level.index_select(0, levels.view(-1).int()).view(levels.shape)
+        return self._step_of_level.index_select(0, levels.view(-1).int()).view(
+            levels.shape
+        )
 
     def train_batch(self, indices: np.ndarray) -> float:
         encoded = self.encode(indices)
@@ -164,7 +188,9 @@ class TorchPeer(ABC):
 
     def load_weights(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy arrays named as in the seed notebook's state dict into the network."""
-        self.network.load_state_dict({name: torch.from_numpy(of) for name, of in state.items()})
+        self.network.load_state_dict(
+            {name: torch.from_numpy(of) for name, of in state.items()}
+        )
 
     def loss(self, encoded: Any, labels: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(self.counts(encoded), labels)

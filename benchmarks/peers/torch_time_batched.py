@@ -1,15 +1,15 @@
 """Plain PyTorch as well as we can write it: one product a layer for all steps at once.
 
-`TorchTimeBatched` is the row: the first layer sums rows of weights with `embedding_bag` (15.4 ms a
-batch on one thread, where a sparse CSR product makes it 17.0, and a product of zeros and ones takes
-longer by far), neurons unrolled over the steps with automatic
-differentiation. `torch.compile` of the unrolled neurons was tried and was slower (34 ms, after 40 s
-of compiling); a backward pass through time that is written by hand, which no user of PyTorch
-writes, took four fifths of the time.
+`TorchTimeBatched` is the row: the first layer sums rows of weights with `embedding_bag`
+(15.4 ms a batch on one thread, where a sparse CSR product makes it 17.0, and a product
+of zeros and ones takes longer by far), neurons unrolled over the steps with automatic
+differentiation. `torch.compile` of the unrolled neurons was tried and was slower (34
+ms, after 40 s of compiling); a backward pass through time that is written by hand,
+which no user of PyTorch writes, took four fifths of the time.
 
-Encoder: random numbers are drawn for pixels that are not black alone (three times as fast here as
-drawing for all), and the spikes are listed by row, those of the latency code by sorting them.
-Neurons without a leak are not multiplied by it.
+Encoder: random numbers are drawn for pixels that are not black alone (three times as
+fast here as drawing for all), and the spikes are listed by row, those of the latency
+code by sorting them. Neurons without a leak are not multiplied by it.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,9 @@ from benchmarks.peers.torch_peer import TorchPeer
 
 
 class InputRows(NamedTuple):
-    """Input spikes of B samples over T steps: row t * B + b has ``sources[offsets[row] : ...]``."""
+    """Input spikes of B samples over T steps: row t * B + b has
+    ``sources[offsets[row] : ...]``.
+    """
 
     n_samples: int
     sources: torch.Tensor
@@ -49,7 +51,9 @@ class TorchTimeBatched(TorchPeer):
         firing = self.latency_steps(indices)
         n_samples = len(firing)
         sample, pixel = (firing < self.job.time_window).nonzero(as_tuple=True)
-        row, order = (firing[sample, pixel].long() * n_samples + sample).sort(stable=True)
+        row, order = (firing[sample, pixel].long() * n_samples + sample).sort(
+            stable=True
+        )
         return self._listed(row, pixel[order], n_samples)
 
     def arrange(self, spikes: torch.Tensor) -> InputRows:
@@ -65,9 +69,13 @@ class TorchTimeBatched(TorchPeer):
         currents = embedding_bag(
             spikes.sources, rows, spikes.offsets, mode="sum", include_last_offset=True
         )
-        return (currents + synapses.bias).view(-1, spikes.n_samples, synapses.out_features)
+        return (currents + synapses.bias).view(
+            -1, spikes.n_samples, synapses.out_features
+        )
 
-    def _listed(self, row: torch.Tensor, source: torch.Tensor, n_samples: int) -> InputRows:
+    def _listed(
+        self, row: torch.Tensor, source: torch.Tensor, n_samples: int
+    ) -> InputRows:
         n_rows = self.job.time_window * n_samples
         offsets = torch.zeros(n_rows + 1, dtype=torch.int64)
         offsets[1:] = torch.bincount(row, minlength=n_rows).cumsum(0)

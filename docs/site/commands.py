@@ -1,4 +1,6 @@
-"""Lists of commands, targets and stages: from the command's parser, the Makefile and dvc.yaml."""
+"""Lists of commands, targets and stages: from the command's parser, the Makefile and
+dvc.yaml.
+"""
 
 import argparse
 import re
@@ -31,14 +33,22 @@ def subcommands() -> dict[str, argparse.ArgumentParser]:
 
 
 def _section(name: str, parser: argparse.ArgumentParser) -> str:
-    usage = " ".join(parser.format_usage().removeprefix("usage: ").replace("[-h] ", "").split())
-    lines = [f"### spikejoule {name}", str(parser.description), f"```text\n{_wrapped(usage)}\n```"]
+    usage = " ".join(
+        parser.format_usage().removeprefix("usage: ").replace("[-h] ", "").split()
+    )
+    lines = [
+        f"### spikejoule {name}",
+        str(parser.description),
+        f"```text\n{_wrapped(usage)}\n```",
+    ]
     rows = [
         f"| `{_call(action)}` | {escaped(str(action.help))} |"
         for action in parser._actions
         if not isinstance(action, argparse._HelpAction)
     ]
-    return "\n\n".join([*lines, "\n".join(["| argument | meaning |", "|---|---|", *rows])])
+    return "\n\n".join(
+        [*lines, "\n".join(["| argument | meaning |", "|---|---|", *rows])]
+    )
 
 
 def _wrapped(usage: str) -> str:
@@ -64,7 +74,10 @@ def make_targets(makefile: Path) -> str:
 def stages(pipeline: Path) -> str:
     """The stages of dvc.yaml and what they are for."""
     definition = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
-    rows = [f"| `{name}` | {stage['desc']} |" for name, stage in definition["stages"].items()]
+    rows = [
+        f"| `{name}` | {stage['desc']} |"
+        for name, stage in definition["stages"].items()
+    ]
     return "\n".join(["| stage | what it does |", "|---|---|", *rows])
 
 
@@ -75,9 +88,12 @@ def packages(pipeline: Path) -> str:
     for name, stage in definition["stages"].items():
         for dependency in stage["deps"]:
             if dependency.startswith("src/spikejoule/"):
-                users.setdefault(dependency.removeprefix("src/spikejoule/"), []).append(name)
+                users.setdefault(dependency.removeprefix("src/spikejoule/"), []).append(
+                    name
+                )
     rows = [
-        f"| `{name}` | {'all' if len(names) == len(definition['stages']) else ', '.join(names)} |"
+        f"| `{name}` | "
+        f"{'all' if len(names) == len(definition['stages']) else ', '.join(names)} |"
         for name, names in sorted(users.items(), key=lambda each: -len(each[1]))
     ]
     return "\n".join(["| package | stages |", "|---|---|", *rows])

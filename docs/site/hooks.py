@@ -1,6 +1,8 @@
-"""What the site adds to the Markdown files: generated tables, the project's files, a check.
+"""What the site adds to the Markdown files: generated tables, the project's files, a
+check.
 
-mkdocs calls the functions by their names. A warning fails `make docs`, which builds strictly.
+mkdocs calls the functions by their names. A warning fails `make docs`, which builds
+strictly.
 """
 
 import logging
@@ -29,7 +31,9 @@ SHOWN = (
 """Files outside of docs/ that pages link to."""
 
 API_BOOST = 0.05
-"""Weight of the API in a search: pages that explain a word come before objects of that name."""
+"""Weight of the API in a search: pages that explain a word come before objects of that
+name.
+"""
 
 logger = logging.getLogger("mkdocs.hooks.spikejoule")
 
@@ -65,8 +69,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """Put generated tables in their places, and make links out of docs/ links within the site."""
+def on_page_markdown(
+    markdown: str, page: Any, config: MkDocsConfig, files: Files
+) -> str:
+    """Put generated tables in their places, and make links out of docs/ links within
+    the site.
+    """
     if page.file.src_uri.startswith("reference/api/"):
         page.meta["search"] = {"boost": API_BOOST}
     if page.file.src_uri in ("CHANGELOG.md", "CONTRIBUTING.md"):
@@ -80,14 +88,18 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
 
 
 def _undocumented(markdown: str) -> list[str]:
-    """The public classes and functions of a page's directives that have no docstring."""
+    """The public classes and functions of a page's directives that have no
+    docstring.
+    """
     identifiers = _DIRECTIVE.findall(markdown)
     if not identifiers:
         return []
     return [
         name
         for identifier in identifiers
-        for name in _without_docstring(_package()[identifier.removeprefix("spikejoule.")])
+        for name in _without_docstring(
+            _package()[identifier.removeprefix("spikejoule.")]
+        )
     ]
 
 
@@ -97,7 +109,9 @@ def _package() -> Any:
 
 
 def _without_docstring(documented: Any) -> list[str]:
-    """Its name if it has none, and those of its public classes, functions and properties."""
+    """Its name if it has none, and those of its public classes, functions and
+    properties.
+    """
     found = [] if documented.has_docstring else [str(documented.path)]
     if documented.is_class or documented.is_module:
         for name, member in documented.members.items():

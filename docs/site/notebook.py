@@ -1,7 +1,7 @@
 """Notebooks of examples/: run without Jupyter, and shown as pages of the site.
 
-`python -m docs.site.notebook examples/first-hour.ipynb` runs the cells in order, in one process,
-and writes what they print and draw into the file.
+`python -m docs.site.notebook examples/first-hour.ipynb` runs the cells in order, in one
+process, and writes what they print and draw into the file.
 """
 
 import base64
@@ -43,7 +43,11 @@ def run(cells: list[Cell]) -> None:
 
 
 def _printed(text: str) -> Cell:
-    return {"name": "stdout", "output_type": "stream", "text": text.splitlines(keepends=True)}
+    return {
+        "name": "stdout",
+        "output_type": "stream",
+        "text": text.splitlines(keepends=True),
+    }
 
 
 def _drawn(png: bytes) -> Cell:
@@ -61,7 +65,9 @@ def printed(cells: list[Cell]) -> list[str]:
 
 
 def markdown(path: Path) -> str:
-    """A notebook as the Markdown of a page: code, and below it what it printed and drew."""
+    """A notebook as the Markdown of a page: code, and below it what it printed and
+    drew.
+    """
     parts = []
     for cell in read(path)["cells"]:
         source = "".join(cell["source"])

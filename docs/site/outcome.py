@@ -1,8 +1,9 @@
-"""The picture of what comes out, from metrics/: `python -m docs.site.outcome` writes it.
+"""The picture of what comes out, from metrics/: `python -m docs.site.outcome` writes
+it.
 
-Above, a digit becomes spikes, operations and joules. Below, on a logarithmic axis, the energy of
-the recorded network and of conventional networks of equal accuracy under the headline's price
-list, and apart from them the network's arithmetic only.
+Above, a digit becomes spikes, operations and joules. Below, on a logarithmic axis, the
+energy of the recorded network and of conventional networks of equal accuracy under the
+headline's price list, and apart from them the network's arithmetic only.
 """
 
 import csv
@@ -33,7 +34,9 @@ _CONVENTIONAL = "#c44e00"
 
 def values(root: Path, name: str) -> dict[str, Any]:
     """The values of a file of metrics/."""
-    found: dict[str, Any] = json.loads((root / "metrics" / f"{name}.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads(
+        (root / "metrics" / f"{name}.json").read_text("utf-8")
+    )
     return found
 
 
@@ -43,8 +46,15 @@ def spikes(root: Path) -> float:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     profile = rows[0]["profile"]
-    key = {"profile": profile, "network": "snn", "phase": "inference", "term": "spike_routed"}
-    routed = [row for row in rows if all(row[name] == cell for name, cell in key.items())]
+    key = {
+        "profile": profile,
+        "network": "snn",
+        "phase": "inference",
+        "term": "spike_routed",
+    }
+    routed = [
+        row for row in rows if all(row[name] == cell for name, cell in key.items())
+    ]
     return sum(float(row["count"]) for row in routed if not row["class"])
 
 
@@ -71,7 +81,10 @@ def _steps(root: Path) -> Iterator[str]:
         if place:
             yield f'<path d="M{x - 20} 40 H{x - 3}" marker-end="url(#arrow)"/>'
         yield f'<rect x="{x}" y="8" width="154" height="60"/>'
-        yield f'<text x="{x + 77}" y="34" text-anchor="middle" class="large">{number}</text>'
+        yield (
+            f'<text x="{x + 77}" y="34" text-anchor="middle" '
+            f'class="large">{number}</text>'
+        )
         yield f'<text x="{x + 77}" y="54" text-anchor="middle">{escape(words)}</text>'
 
 
@@ -110,7 +123,9 @@ def _comparison(energy: Mapping[str, Any]) -> Iterator[str]:
         other_pj = 1000 * energy["conventional_nj"]
         left = _x(other_pj)
         right = _x(own_pj)
-        ratio = f"{energy.get('ratio_bound', '')} {plain(energy['ratio'])} times".strip()
+        ratio = (
+            f"{energy.get('ratio_bound', '')} {plain(energy['ratio'])} times".strip()
+        )
         yield f'<path d="M{left} 160 H{right}" style="stroke-width:2.5"/>'
         yield (
             f'<text x="{(left + right) / 2}" y="151" text-anchor="middle" class="name">'
@@ -124,7 +139,10 @@ def _comparison(energy: Mapping[str, Any]) -> Iterator[str]:
 
 def drawing(root: Path = ROOT) -> str:
     """The picture of a project as SVG."""
-    title = "From a digit to joules, and the energy of conventional networks of equal accuracy"
+    title = (
+        "From a digit to joules, and the energy of conventional networks of "
+        "equal accuracy"
+    )
     head = HEAD.format(title=title, width=_WIDTH, height=_HEIGHT)
     large = "<style>.large { font-weight: 700; font-size: 18px; }</style>"
     energy = values(root, "energy")

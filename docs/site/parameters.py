@@ -1,7 +1,9 @@
-"""The tables of `docs/reference/parameters.md`: from params.yaml and the typed sections.
+"""The tables of `docs/reference/parameters.md`: from params.yaml and the typed
+sections.
 
-Default and meaning, with its unit, stand in params.yaml; what is allowed, in the sections of
-`spikejoule.params`, in the words of the error message; what a key chooses between, in its kinds.
+Default and meaning, with its unit, stand in params.yaml; what is allowed, in the
+sections of `spikejoule.params`, in the words of the error message; what a key chooses
+between, in its kinds.
 """
 
 import inspect
@@ -15,11 +17,15 @@ from spikejoule.core.parameters import Kind, Kinds, allowed_words
 from spikejoule.energy.prices import load_profiles
 from spikejoule.params import Params
 
-_LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):(?: (?P<value>[^#]*?)  # (?P<meaning>.*))?")
+_LINE = re.compile(
+    r"(?P<indent> *)(?P<key>\w+):(?: (?P<value>[^#]*?)  # (?P<meaning>.*))?"
+)
 
 
 class Parameter(NamedTuple):
-    """One line of params.yaml: its key in full, its default, what is allowed, and what it means."""
+    """One line of params.yaml: its key in full, its default, what is allowed, and what
+    it means.
+    """
 
     key: str
     default: str
@@ -38,7 +44,9 @@ def parameters(params_file: Path) -> Iterator[Parameter]:
             section = found["key"]
             continue
         location = (section, found["key"]) if found["indent"] else (found["key"],)
-        yield Parameter(".".join(location), found["value"], _allowed(location), found["meaning"])
+        yield Parameter(
+            ".".join(location), found["value"], _allowed(location), found["meaning"]
+        )
 
 
 def _allowed(location: tuple[str, ...]) -> str:
@@ -154,7 +162,9 @@ def _first_paragraph(documented: type[Kind] | Any) -> str:
 
 def _linked(source: str) -> str:
     """A source with its DOI or arXiv number as a link."""
-    source = re.sub(r"doi:(\S+?)(?=[,;]?(?:\s|$))", r"[doi:\1](https://doi.org/\1)", source)
+    source = re.sub(
+        r"doi:(\S+?)(?=[,;]?(?:\s|$))", r"[doi:\1](https://doi.org/\1)", source
+    )
     return re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)
 
 
@@ -162,11 +172,14 @@ def escaped(cell: str) -> str:
     """A cell of a table: a bar ends it, unless it stands in code."""
     parts = cell.split("`")
     return "`".join(
-        part if place % 2 else part.replace("|", "\\|") for place, part in enumerate(parts)
+        part if place % 2 else part.replace("|", "\\|")
+        for place, part in enumerate(parts)
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], style: str = "") -> str:
+def _table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], style: str = ""
+) -> str:
     """A Markdown table whose rows are cards on a narrow page."""
     lines = [header, ["---"] * len(header), *rows]
     table = "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)

@@ -1,4 +1,6 @@
-"""The table of graphs and what was priced and counted beside them, from metrics/graphs.json."""
+"""The table of graphs and what was priced and counted beside them, from
+metrics/graphs.json.
+"""
 
 import json
 from collections.abc import Mapping
@@ -12,10 +14,22 @@ def graphs(file: Path) -> str:
 
 
 def graphs_table(found: Mapping[str, Any]) -> str:
-    """Each graph beside NIRTorch; then a sentence for each further measurement that is recorded."""
-    header = ("graph", "run by", "spikes per neuron and step", "samples/s", "NIRTorch, samples/s")
+    """Each graph beside NIRTorch; then a sentence for each further measurement that is
+    recorded.
+    """
+    header = (
+        "graph",
+        "run by",
+        "spikes per neuron and step",
+        "samples/s",
+        "NIRTorch, samples/s",
+    )
     header += ("times NIRTorch", "in processor time")
-    rows = [header, ("---", "---", *["---:"] * (len(header) - 2)), *map(_row, found["graphs"])]
+    rows = [
+        header,
+        ("---", "---", *["---:"] * (len(header) - 2)),
+        *map(_row, found["graphs"]),
+    ]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     said = [words(found[key]) for key, words in FURTHER.items() if key in found]
     caption = f"{found['samples']:,} samples, {found['threads']} threads."
@@ -38,16 +52,19 @@ def _row(measured: dict[str, Any]) -> tuple[str, ...]:
 
 def _many_samples(measured: dict[str, Any]) -> str:
     return (
-        f"{measured['samples']:,} samples of {measured['steps']} steps in `{measured['graph']}` "
+        f"{measured['samples']:,} samples of {measured['steps']} steps in "
+        f"`{measured['graph']}` "
         f"({100 * measured['density']:.2g} % spikes per neuron and step) are priced in "
-        f"{measured['seconds']:.1f} s, with {measured['peak_mib']:,.0f} MiB of memory at most."
+        f"{measured['seconds']:.1f} s, with {measured['peak_mib']:,.0f} MiB of "
+        "memory at most."
     )
 
 
 def _counting(measured: dict[str, Any]) -> str:
     return (
         f"Counting what happens in a running model of {measured['simulator']} "
-        f"({measured['network']}) takes {measured['ratio']:.2f} times the model's own forward pass."
+        f"({measured['network']}) takes {measured['ratio']:.2f} times the model's "
+        "own forward pass."
     )
 
 

@@ -1,11 +1,12 @@
 """Spike-driven digit recognition whose every spike is counted and priced in joules.
 
-Images (`data`) become lists of spike events (`encoding`), a network of leaky integrate-and-fire
-neurons (`network`, `engine`) learns from them (`training`), every spike is counted (`counts`),
-and the counts become energy figures (`energy`).
+Images (`data`) become lists of spike events (`encoding`), a network of leaky
+integrate-and-fire neurons (`network`, `engine`) learns from them (`training`), every
+spike is counted (`counts`), and the counts become energy figures (`energy`).
 
-Nothing heavy is imported here: take what you need from the packages. `price`, which counts a
-running model of torch, `verify` and `count_as` (`pricing`) are imported when first named.
+Nothing heavy is imported here: take what you need from the packages. `price`, which
+counts a running model of torch, `verify` and `count_as` (`pricing`) are imported when
+first named.
 """
 
 TYPE_CHECKING = False  # as of typing, which takes time to import
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from spikejoule.pricing import Baseline, Population, Report, count_as, price, verify
 
 __version__ = "0.1.0"
-__all__ = ["Baseline", "Population", "Report", "Verification", "count_as", "price", "verify"]
+__all__ = [
+    "Baseline",
+    "Population",
+    "Report",
+    "Verification",
+    "count_as",
+    "price",
+    "verify",
+]
 
 
 def __dir__() -> list[str]:

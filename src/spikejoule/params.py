@@ -1,8 +1,9 @@
-"""The whole of params.yaml: an unknown key or a value out of its range is a clear error.
+"""The whole of params.yaml: an unknown key or a value out of its range is a clear
+error.
 
-Each section is a class of the package that uses it. To add a parameter, add a line to its class and
-one, with a comment, to params.yaml, which holds every key: what a class has as a default is for
-those who make one in code.
+Each section is a class of the package that uses it. To add a parameter, add a line to
+its class and one, with a comment, to params.yaml, which holds every key: what a class
+has as a default is for those who make one in code.
 """
 
 import math
@@ -42,7 +43,11 @@ from spikejoule.network.layers import (
 from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons import NEURONS
-from spikejoule.network.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers
+from spikejoule.network.quantisation import (
+    NO_CURRENTS,
+    WidthSettings,
+    unfit_for_integers,
+)
 from spikejoule.training import Augmentation, TrainingSettings
 
 Scalar = str | int | float | None
@@ -67,7 +72,9 @@ NOT_FOR_EVENTS: Mapping[str, int] = {
     "data.crop_pixels": 0,
     "data.average_pixels": 1,
 }
-"""Parameters that only images can have, by full key, with the value that samples of events need."""
+"""Parameters that only images can have, by full key, with the value that samples of
+events need.
+"""
 
 
 def _tuple_of_sizes(value: object) -> object:
@@ -114,7 +121,8 @@ class DataParams(ParameterSection):
 
     Attributes:
         crop_pixels: border that is cut off at each side.
-        average_pixels: side of the squares of pixels in whose place their mean stands; 1 for none.
+        average_pixels: side of the squares of pixels in whose place their mean stands;
+            1 for none.
     """
 
     source: Line = Field(description=f"{', '.join(SOURCES)} or a directory")
@@ -154,11 +162,11 @@ class ModelParams(WidthSettings):
     """The network of spiking neurons between the pixels and the classes.
 
     Attributes:
-        hidden: sizes of the fully connected hidden layers, and those of the conventional network
-            that the spiking one is compared with.
-        layers: hidden layers of any kind, which the spiking network has in place of `hidden`; None
-            for `hidden`. Files have them in words (:mod:`spikejoule.network.layers`), which are
-            parsed here and nowhere else.
+        hidden: sizes of the fully connected hidden layers, and those of the
+            conventional network that the spiking one is compared with.
+        layers: hidden layers of any kind, which the spiking network has in place of
+            `hidden`; None for `hidden`. Files have them in words
+            (:mod:`spikejoule.network.layers`), which are parsed here and nowhere else.
     """
 
     hidden: LayerSizes = Field(
@@ -181,17 +189,21 @@ class ModelParams(WidthSettings):
     @property
     def is_integer_chain(self) -> bool:
         """Whether layers other than fully connected ones have integer weights."""
-        return self.quantisation is not None and not all(map(is_plain, self.hidden_layers))
+        return self.quantisation is not None and not all(
+            map(is_plain, self.hidden_layers)
+        )
 
     def shape_of(self, samples: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape in which the spiking network reads samples: flat, or as (channels, height,
-        width) where a layer asks for that and they have one."""
+        """The shape in which the spiking network reads samples: flat, or as (channels,
+        height, width) where a layer asks for that and they have one."""
         if all(isinstance(layer, DenseLayer) for layer in self.hidden_layers):
             return (math.prod(samples),)
         return (1, *samples) if len(samples) == 2 else samples
 
     def network_of(self, samples: tuple[int, ...], n_classes: int) -> Network:
-        """The spiking network for samples of a shape; ParameterError if a layer does not fit."""
+        """The spiking network for samples of a shape; ParameterError if a layer does
+        not fit.
+        """
         return Network.of_chain(
             self.shape_of(samples),
             self.hidden_layers,
@@ -212,7 +224,9 @@ class ModelParams(WidthSettings):
 
     @model_validator(mode="after")
     def _neuron_fits(self) -> Self:
-        unfit = self.quantisation and unfit_for_integers(self.chosen_neuron, self.hidden_layers)
+        unfit = self.quantisation and unfit_for_integers(
+            self.chosen_neuron, self.hidden_layers
+        )
         if unfit:
             raise refused(unfit)
         problem = self.chosen_neuron.problem(self.n_layers)
@@ -225,8 +239,8 @@ class TrainParams(TrainingSettings, EngineSettings):
     """How the network learns, and on what.
 
     Attributes:
-        resume: whether a training, this one or that of the ReLU networks, resumes from its last
-            whole epoch after a kill. No result depends on it.
+        resume: whether a training, this one or that of the ReLU networks, resumes from
+            its last whole epoch after a kill. No result depends on it.
     """
 
     resume: bool = True
@@ -247,7 +261,9 @@ class EvaluateParams(ParameterSection):
 
 
 class EnergyReportParams(ParameterSection):
-    """Which prices are in the headline, what the report shows, and what a run must keep to."""
+    """Which prices are in the headline, what the report shows, and what a run must keep
+    to.
+    """
 
     profile: Line = Field(description="the id of a price list")
     arithmetic_profile: Line = Field(description="the id of a price list")
@@ -305,7 +321,10 @@ class Params(ParameterSection):
             return _not_allowed("train", penalty, train)
         try:
             choose_engine(
-                train.engine, train.device, self.model.neuron, self.model.is_integer_chain
+                train.engine,
+                train.device,
+                self.model.neuron,
+                self.model.is_integer_chain,
             )
         except ParameterError as error:
             return f"train.engine: {shown(train.engine)} is not allowed, since {error}"
@@ -319,15 +338,28 @@ class Params(ParameterSection):
     def _problem_of_samples(self) -> str:
         """What does not go with the samples, in a line; empty if nothing."""
         samples = self.samples_are
-        source = f"is not allowed with data.source {self.data.source}, whose samples are {samples}"
+        source = (
+            f"is not allowed with data.source {self.data.source}, whose "
+            f"samples are {samples}"
+        )
         if self.encode.encoder.takes != samples:
-            allowed = ", ".join(name for name, kind in ENCODERS.items() if kind.takes == samples)
-            return f"encode.encoding: '{self.encode.encoding}' {source}; allowed: {allowed}"
+            allowed = ", ".join(
+                name for name, kind in ENCODERS.items() if kind.takes == samples
+            )
+            return (
+                f"encode.encoding: '{self.encode.encoding}' {source}; allowed: "
+                f"{allowed}"
+            )
         values = self.flattened()
-        changed = [key for key, needed in NOT_FOR_EVENTS.items() if values[key] != needed]
+        changed = [
+            key for key, needed in NOT_FOR_EVENTS.items() if values[key] != needed
+        ]
         if samples == "events" and changed:
             allowed = ", ".join(f"{key} {NOT_FOR_EVENTS[key]}" for key in changed)
-            return f"{changed[0]}: {shown(values[changed[0]])} {source}; allowed: {allowed}"
+            return (
+                f"{changed[0]}: {shown(values[changed[0]])} {source}; allowed: "
+                f"{allowed}"
+            )
         return ""
 
     def flattened(self) -> Values:
@@ -335,8 +367,8 @@ class Params(ParameterSection):
         return flat(self.model_dump(mode="json"))
 
     def deciding(self) -> Values:
-        """The parameters by which a result is known: those of kinds that were not chosen decide
-        nothing."""
+        """The parameters by which a result is known: those of kinds that were not
+        chosen decide nothing."""
         idle = {
             f"{name}.{key}"
             for name in type(self).model_fields
@@ -345,14 +377,20 @@ class Params(ParameterSection):
             for key in kinds.idle_in(section)
         }
         without = idle.union(LIMITS, WITHOUT_EFFECT)
-        return {key: value for key, value in self.flattened().items() if key not in without}
+        return {
+            key: value for key, value in self.flattened().items() if key not in without
+        }
 
 
 def load_params(path: str | os.PathLike[str]) -> Params:
-    """Read and check a params.yaml; raises ParameterError with one line for each problem."""
+    """Read and check a params.yaml; raises ParameterError with one line for each
+    problem.
+    """
     return parse_params(read_sections(path, Params))
 
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:
-    """Check the content of a params.yaml; raises ParameterError with one line for each problem."""
+    """Check the content of a params.yaml; raises ParameterError with one line for each
+    problem.
+    """
     return parsed(mapping, Params, RENAMED)

@@ -1,4 +1,6 @@
-"""`python -m stages.shared NAME`: run a stage of the pipeline, in the working directory."""
+"""`python -m stages.shared NAME`: run a stage of the pipeline, in the working
+directory.
+"""
 
 import atexit
 import gc
@@ -6,9 +8,12 @@ import sys
 
 
 def main(name: str) -> int:
-    """Run the stage and return the exit status: 130 for an interruption from the keyboard."""
-    # What libraries make as they are imported stays: Python would search all of it for garbage
-    # again and again, and once more at the end. What is young is searched as ever.
+    """Run the stage and return the exit status: 130 for an interruption from the
+    keyboard.
+    """
+    # What libraries make as they are imported stays: Python would search all of it for
+    # garbage again and again, and once more at the end. What is young is searched as
+    # ever.
     gc.set_threshold(*gc.get_threshold()[:2], 1000)
     atexit.register(gc.freeze)
     try:

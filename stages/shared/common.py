@@ -1,4 +1,6 @@
-"""What every stage shares: its artifacts, parameters, logging, and errors without a traceback."""
+"""What every stage shares: its artifacts, parameters, logging, and errors without a
+traceback.
+"""
 
 import logging
 import os
@@ -18,11 +20,13 @@ logger = logging.getLogger(__name__)
 
 
 def run_stage(name: str) -> int:
-    """Call `main(paths, params)` of the module `stages.NAME` and return the exit status.
+    """Call `main(paths, params)` of the module `stages.NAME` and return the exit
+    status.
 
-    `paths` holds the artifacts that dvc.yaml lists for the stage, and the parameters are those of
-    params.yaml, both in the working directory. A SpikejouleError, or what the system refuses to
-    a library (room on a disk, say), is printed as `error: ...` and gives 1.
+    `paths` holds the artifacts that dvc.yaml lists for the stage, and the parameters
+    are those of params.yaml, both in the working directory. A SpikejouleError, or what
+    the system refuses to a library (room on a disk, say), is printed as `error: ...`
+    and gives 1.
     """
     set_up_logging()
     try:
@@ -52,14 +56,16 @@ def run_stage(name: str) -> int:
 def remedy() -> str:
     """How outputs come back that DVC removed before it started this stage.
 
-    Empty where it removed none of the workspace's: a stage that is started by hand, or in an
-    experiment's own folder.
+    Empty where it removed none of the workspace's: a stage that is started by hand, or
+    in an experiment's own folder.
     """
     if "DVC_STAGE" not in os.environ or project_root() != Path.cwd().resolve():
         return ""
     return (
-        "DVC removes a stage's outputs before it starts the stage; to get them back, set the "
-        f"parameter right (`git checkout {PARAMS_FILE}` undoes every change to the file) and run "
+        "DVC removes a stage's outputs before it starts the stage; to get them "
+        "back, set the "
+        f"parameter right (`git checkout {PARAMS_FILE}` undoes every change to the "
+        "file) and run "
         "`dvc repro`."
     )
 
@@ -80,7 +86,9 @@ class Compiling(compiler.Listener):  # type: ignore[misc]
 
 
 def set_up_logging() -> None:
-    """Send messages of spikejoule and its stages, and others' warnings, to the standard error."""
+    """Send messages of spikejoule and its stages, and others' warnings, to the standard
+    error.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

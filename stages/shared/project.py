@@ -1,4 +1,6 @@
-"""Where the project is that a stage works for, the pipeline that runs it, and its run in MLflow."""
+"""Where the project is that a stage works for, the pipeline that runs it, and its run
+in MLflow.
+"""
 
 import os
 from collections.abc import Sequence
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
 
 
 def project_root() -> Path:
-    """Return the project's root: the working directory, or for an experiment in a folder of its own
-    (`dvc exp run --temp`, the queue) the workspace that it belongs to.
+    """Return the project's root: the working directory, or for an experiment in a
+    folder of its own (`dvc exp run --temp`, the queue) the workspace that it belongs
+    to.
 
-    DVC_ROOT is inherited by every process below a stage, so it counts only if it contains the
-    working directory.
+    DVC_ROOT is inherited by every process below a stage, so it counts only if it
+    contains the working directory.
     """
     here = Path.cwd().resolve()
     dvc_root = os.environ.get("DVC_ROOT")
@@ -35,10 +38,12 @@ def project_root() -> Path:
 
 @cache
 def pipeline() -> psutil.Process | None:
-    """The process that runs the stages: DVC, past the shell in which it starts each of them.
+    """The process that runs the stages: DVC, past the shell in which it starts each of
+    them.
 
-    None where a stage is started by hand. Raises SpikejouleError if DVC was killed before this was
-    asked for the first time, and has left the stage to the process that adopts orphans.
+    None where a stage is started by hand. Raises SpikejouleError if DVC was killed
+    before this was asked for the first time, and has left the stage to the process that
+    adopts orphans.
     """
     if "DVC_STAGE" not in os.environ:
         return None
@@ -51,23 +56,30 @@ def pipeline() -> psutil.Process | None:
 
 
 def end_with_the_pipeline() -> None:
-    """Raise SpikejouleError if the pipeline was killed: nobody waits for its outputs any more."""
+    """Raise SpikejouleError if the pipeline was killed: nobody waits for its outputs
+    any more.
+    """
     process = pipeline()
     if process is not None and not is_running(process.pid, start_of(process)):
         raise SpikejouleError(
-            "the pipeline that started this stage has ended: the next one resumes from here."
+            "the pipeline that started this stage has ended: the next one resumes "
+            "from here."
         )
 
 
 def launches_a_stage(command: list[str]) -> bool:
-    """Whether a process is the shell in which DVC starts a stage, or the script that it runs."""
+    """Whether a process is the shell in which DVC starts a stage, or the script that it
+    runs.
+    """
     return any("stages/shared/run" in word for word in command)
 
 
 def shown_run(
     params: Params, layer_names: Sequence[str], key: str | None
 ) -> "AbstractContextManager[LiveRun | None]":
-    """The run in MLflow in which a training is shown; None where the stage is started by hand."""
+    """The run in MLflow in which a training is shown; None where the stage is started
+    by hand.
+    """
     process = pipeline()
     if process is None:
         return nullcontext()

@@ -1,9 +1,11 @@
-"""Trainings that resume after a kill: where their state is, what it is known by, when it goes.
+"""Trainings that resume after a kill: where their state is, what it is known by, when
+it goes.
 
-The state lies in `.resume` of the project's root, which experiments in folders of their own share,
-and is known by all that DVC knows the stage by (`dvc.yaml`: its code, files and parameters), but
-for what changes no result, and by the libraries. It goes when `dvc.lock` records the result: until
-then a kill of DVC itself would have the stage run again.
+The state lies in `.resume` of the project's root, which experiments in folders of their
+own share, and is known by all that DVC knows the stage by (`dvc.yaml`: its code, files
+and parameters), but for what changes no result, and by the libraries. It goes when
+`dvc.lock` records the result: until then a kill of DVC itself would have the stage run
+again.
 """
 
 import os
@@ -30,7 +32,8 @@ from stages.shared.project import end_with_the_pipeline, project_root
 
 FOLDER = ".resume"
 
-# The dense engine rounds by its threads; those that a state was begun with are part of it.
+# The dense engine rounds by its threads; those that a state was begun with are part of
+# it.
 _OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
 
 
@@ -43,7 +46,9 @@ class Resume(ResumeFile):
     """
 
     def __init__(self, stage: str, key: str | None) -> None:
-        super().__init__(project_root() / FOLDER, key or "", f"the training of stage {stage}")
+        super().__init__(
+            project_root() / FOLDER, key or "", f"the training of stage {stage}"
+        )
         self.key = key
         self.started = _now()
 
@@ -60,11 +65,15 @@ class Resume(ResumeFile):
 
         Raises SpikejouleError if the pipeline was killed: the next one resumes here.
         """
-        super().save(replace(kept, plain={"training": kept.plain, "started": self.started}))
+        super().save(
+            replace(kept, plain={"training": kept.plain, "started": self.started})
+        )
         end_with_the_pipeline()
 
     def end(self, timings: Path) -> None:
-        """The outputs are written, `timings` with them; no other run writes the same of those."""
+        """The outputs are written, `timings` with them; no other run writes the same of
+        those.
+        """
         if "DVC_STAGE" not in os.environ:
             self.done()
         elif self.is_owned:
@@ -80,17 +89,20 @@ def _now() -> str:
 def resumable(
     stage: str, params: Params, facts: Mapping[str, str] | None = None
 ) -> Iterator[Resume]:
-    """What keeps the state of a stage's training, of which this process is the only owner.
+    """What keeps the state of a stage's training, of which this process is the only
+    owner.
 
-    Waits while another process is at the same training; raises SpikejouleError if the pipeline was
-    killed meanwhile.
+    Waits while another process is at the same training; raises SpikejouleError if the
+    pipeline was killed meanwhile.
 
     Args:
         stage: its name in dvc.yaml.
         params: all parameters.
         facts: what else the result depends on, by name.
     """
-    resume = Resume(stage, _key(stage, params, facts or {}) if params.train.resume else None)
+    resume = Resume(
+        stage, _key(stage, params, facts or {}) if params.train.resume else None
+    )
     with nullcontext() if resume.key is None else resume:
         end_with_the_pipeline()
         yield resume
@@ -112,15 +124,22 @@ def _is_recorded(mark: Path) -> bool:
     """Whether the dvc.lock beside a finished training's outputs records them."""
     try:
         content = read_json(mark)
-        return str(content["md5"]).encode() in (Path(content["folder"]) / "dvc.lock").read_bytes()
+        return (
+            str(content["md5"]).encode()
+            in (Path(content["folder"]) / "dvc.lock").read_bytes()
+        )
     except (ArtifactError, KeyError, OSError):
         return False
 
 
 def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
-    """A digest of all that a stage's result depends on; None where a file is missing."""
+    """A digest of all that a stage's result depends on; None where a file is
+    missing.
+    """
     definition = read_mapping(Path(PIPELINE_FILE))["stages"][stage]
-    paths = {f"${{paths.{name}}}": path for name, path in artifact_paths(Path()).items()}
+    paths = {
+        f"${{paths.{name}}}": path for name, path in artifact_paths(Path()).items()
+    }
     files = tree_digests(paths.get(dep, Path(dep)) for dep in definition["deps"])
     if files is None:
         return None
@@ -128,7 +147,9 @@ def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
         key: value
         for key, value in params.flattened().items()
         if key not in _OF_THE_MACHINE
-        and any(key == name or key.startswith(f"{name}.") for name in definition["params"])
+        and any(
+            key == name or key.startswith(f"{name}.") for name in definition["params"]
+        )
     }
     return content_digest(
         {

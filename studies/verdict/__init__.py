@@ -1,6 +1,7 @@
 """Which side needs less energy at equal accuracy: spiking or conventional networks?
 
-Read the page `README.md` for the answer, and `python -m studies.verdict --help` to run it.
+Read the page `README.md` for the answer, and `python -m studies.verdict --help` to run
+it.
 
     __main__     the jobs, from top to bottom
     networks     recorded networks, rows of `networks-mnist.csv`

@@ -1,7 +1,7 @@
 """The jobs of the study: `python -m studies.verdict judge` and `... record`.
 
-Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a wrong
-call.
+Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a
+wrong call.
 """
 
 import argparse
@@ -19,7 +19,12 @@ from spikejoule.core.store import write_csv, write_text
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from studies.verdict import page, published
-from studies.verdict.networks import FOLDER, NetworkTable, RecordedNetwork, recorded_table
+from studies.verdict.networks import (
+    FOLDER,
+    NetworkTable,
+    RecordedNetwork,
+    recorded_table,
+)
 from studies.verdict.outside import Images, outside_networks
 from studies.verdict.project import Project
 from studies.verdict.recording import Networks, beside_table
@@ -31,7 +36,9 @@ DEFAULT_DATA: Final = "mnist"
 
 
 def judge(options: argparse.Namespace) -> str:
-    """Which side needs less energy at about equal accuracy, over all recorded networks."""
+    """Which side needs less energy at about equal accuracy, over all recorded
+    networks.
+    """
     project = Project.at(options.directory)
 
     # The networks of the project's runs and of the recorded table.
@@ -80,16 +87,20 @@ def record(options: argparse.Namespace) -> str:
     return said
 
 
-def recorded_networks(project: Project, source: str | None, table: Path | bool | None) -> Networks:
+def recorded_networks(
+    project: Project, source: str | None, table: Path | bool | None
+) -> Networks:
     """The networks of the project's runs, and those of the recorded table.
 
     Args:
         project: the project.
-        source: the data; None for the most frequent of the runs, or else those of the table.
+        source: the data; None for the most frequent of the runs, or else those of the
+            table.
         table: a file of recorded networks; None for the project's own; False for none.
 
     Raises:
-        StoreError: the store cannot be read, or neither it nor the table has a network to compare.
+        StoreError: the store cannot be read, or neither it nor the table has a network
+            to compare.
     """
     runs = project.runs()
     problem: StoreError | None = None
@@ -132,12 +143,21 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of both jobs."""
     arguments = argparse.ArgumentParser(
         prog="python -m studies.verdict",
-        description="Which side needs less energy at equal accuracy: spiking or conventional?",
+        description="Which side needs less energy at equal accuracy: spiking or "
+        "conventional?",
     )
     jobs = arguments.add_subparsers(title="jobs", metavar="JOB", required=True)
-    add_judge(jobs.add_parser("judge", help="judge recorded networks, your runs and your networks"))
-    recording = jobs.add_parser("record", help="for maintainers: replace its tables and pages")
-    recording.set_defaults(job=record, directory=Path(), data=DEFAULT_DATA, recorded=None, add=[])
+    add_judge(
+        jobs.add_parser(
+            "judge", help="judge recorded networks, your runs and your networks"
+        )
+    )
+    recording = jobs.add_parser(
+        "record", help="for maintainers: replace its tables and pages"
+    )
+    recording.set_defaults(
+        job=record, directory=Path(), data=DEFAULT_DATA, recorded=None, add=[]
+    )
     return arguments
 
 
@@ -158,16 +178,23 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         help="judge runs on this data, such as mnist5k (default: the most frequent)",
     )
     parser.add_argument(
-        "--table", type=Path, metavar="FILE", help="write every level and price list (CSV)"
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="write every level and price list (CSV)",
     )
     parser.add_argument(
-        "--networks", type=Path, metavar="FILE", help="write every network and its energies (CSV)"
+        "--networks",
+        type=Path,
+        metavar="FILE",
+        help="write every network and its energies (CSV)",
     )
     parser.add_argument(
         "--recorded",
         type=Path,
         metavar="FILE",
-        help="add the networks of a file that --networks wrote (default: the project's own, "
+        help="add the networks of a file that --networks wrote (default: the "
+        "project's own, "
         "studies/verdict/networks-SOURCE.csv)",
     )
     parser.add_argument(
@@ -182,7 +209,8 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="add other networks, run on the project's images: GRAPH.nir, or FILE.py:NAME of a "
+        help="add other networks, run on the project's images: GRAPH.nir, or "
+        "FILE.py:NAME of a "
         "PyTorch module; several are seeds of one configuration",
     )
     parser.add_argument(

@@ -1,8 +1,8 @@
 """Operations behind the recorded energies, and verdicts without the price lists.
 
-A recorded network holds energies and no counts. Two price lists of arithmetic charge nothing
-but products (with the addition of a multiply-accumulate apart) and additions, so both counts
-follow from the two energies.
+A recorded network holds energies and no counts. Two price lists of arithmetic charge
+nothing but products (with the addition of a multiply-accumulate apart) and additions,
+so both counts follow from the two energies.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,14 +33,16 @@ class Counts:
 def counts_of(network: RecordedNetwork) -> Counts | None:
     """The counts of a network; None where it has not both energies.
 
-    They solve ``energy = products * product_pj + additions * addition_pj`` for both lists.
+    They solve ``energy = products * product_pj + additions * addition_pj`` for both
+    lists.
     """
     float_pj = network.energies.get(f"{FLOATS}:{VALUE}")
     integer_pj = network.energies.get(f"{INTEGERS}:{VALUE}")
     if float_pj is None or integer_pj is None:
         return None
     determinant = (
-        PRODUCT_PJ[FLOATS] * ADDITION_PJ[INTEGERS] - PRODUCT_PJ[INTEGERS] * ADDITION_PJ[FLOATS]
+        PRODUCT_PJ[FLOATS] * ADDITION_PJ[INTEGERS]
+        - PRODUCT_PJ[INTEGERS] * ADDITION_PJ[FLOATS]
     )
     products = float_pj * ADDITION_PJ[INTEGERS] - integer_pj * ADDITION_PJ[FLOATS]
     additions = integer_pj * PRODUCT_PJ[FLOATS] - float_pj * PRODUCT_PJ[INTEGERS]
@@ -51,7 +53,8 @@ def counts_of(network: RecordedNetwork) -> Counts | None:
 def events_or_macs(network: RecordedNetwork, counts: Counts) -> float:
     """Synaptic events of a spiking network, multiply-accumulates of a conventional one.
 
-    The spiking networks with 4-bit weights have no biases: their additions are their events.
+    The spiking networks with 4-bit weights have no biases: their additions are their
+    events.
     """
     return counts.additions if network.side == SPIKING else counts.products
 
@@ -59,8 +62,9 @@ def events_or_macs(network: RecordedNetwork, counts: Counts) -> float:
 def width_pj(network: RecordedNetwork, counts: Counts) -> float:
     """Arithmetic in pJ with every operation priced by its width.
 
-    A product costs 0.2 pJ for 8 x 8 bits and in proportion to the product of its widths, an
-    addition 0.1 pJ for 32 bits and in proportion to the width of the sum (Horowitz 2014).
+    A product costs 0.2 pJ for 8 x 8 bits and in proportion to the product of its
+    widths, an addition 0.1 pJ for 32 bits and in proportion to the width of the sum
+    (Horowitz 2014).
     """
     has_narrow_sums = "16-bit sums" in network.network or network.weight_bits == 4
     sum_bits = 16 if has_narrow_sums else 32
@@ -72,7 +76,9 @@ def width_pj(network: RecordedNetwork, counts: Counts) -> float:
 def events_per_mac(
     networks: Sequence[RecordedNetwork], settings: BootstrapSettings
 ) -> list[Verdict]:
-    """Synaptic events over multiply-accumulates, of networks with 4-bit weights on both sides."""
+    """Synaptic events over multiply-accumulates, of networks with 4-bit weights on both
+    sides.
+    """
     narrow = [network for network in networks if network.weight_bits == 4]
     return _verdicts(narrow, events_or_macs, settings)
 
@@ -99,8 +105,12 @@ def _verdicts(
     return verdicts(priced, [prices], settings)
 
 
-def _with_energy(network: RecordedNetwork, energy_pj: float, profile: str) -> RecordedNetwork:
-    """A network with one energy, whose spread over images is in proportion to that of floats."""
+def _with_energy(
+    network: RecordedNetwork, energy_pj: float, profile: str
+) -> RecordedNetwork:
+    """A network with one energy, whose spread over images is in proportion to that of
+    floats.
+    """
     spread_pj = network.energies[f"{FLOATS}:{DEVIATION}"] or 0.0
     float_pj = network.energies[f"{FLOATS}:{VALUE}"] or 0.0
     own = {name: getattr(network, name) for name in RecordedNetwork.model_fields}

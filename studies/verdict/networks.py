@@ -1,4 +1,6 @@
-"""Recorded networks: what each one reaches, and what an inference costs under each price list."""
+"""Recorded networks: what each one reaches, and what an inference costs under each
+price list.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,9 +60,9 @@ class RecordedEnergy:
 class RecordedNetwork(Row):
     """A network in one way of running it: a row of a table of recorded networks.
 
-    Further columns are its energies per inference under each price list that compares it:
-    ``PROFILE:pj`` (or ``PROFILE:pj_low`` and ``PROFILE:pj_high`` where prices are ranges) and
-    ``PROFILE:pj_standard_deviation`` over images, in pJ.
+    Further columns are its energies per inference under each price list that compares
+    it: ``PROFILE:pj`` (or ``PROFILE:pj_low`` and ``PROFILE:pj_high`` where prices are
+    ranges) and ``PROFILE:pj_standard_deviation`` over images, in pJ.
 
     Attributes:
         run, run_id, git_commit: the run that recorded it.
@@ -73,8 +75,9 @@ class RecordedNetwork(Row):
         weight_bits: width of its weights.
         n_images: test images that its energies and its test accuracy are means over.
         validation_percent, test_percent: accuracies.
-        train_seconds: training time by the clock; None where it is not known. Conventional
-            networks are trained together: each has an equal share of the whole time.
+        train_seconds: training time by the clock; None where it is not known.
+            Conventional networks are trained together: each has an equal share of the
+            whole time.
         processor_seconds: training time over all cores, shared alike.
         crop_pixels, average_pixels: how its images were reduced, as in params.yaml.
     """
@@ -102,7 +105,9 @@ class RecordedNetwork(Row):
     average_pixels: MaybeCount = None
 
     @classmethod
-    def counted(cls, variant: Variant, profiles: Iterable[HardwareProfile], **about: Any) -> Self:
+    def counted(
+        cls, variant: Variant, profiles: Iterable[HardwareProfile], **about: Any
+    ) -> Self:
         """A network that was counted image by image, priced.
 
         Args:
@@ -144,7 +149,9 @@ class RecordedNetwork(Row):
         return network if self.side == CONVENTIONAL else f"{self.run}: {network}"
 
     def energy(self, profile: str) -> RecordedEnergy | None:
-        """The energy under a price list; None where that does not compare this network."""
+        """The energy under a price list; None where that does not compare this
+        network.
+        """
         value = self.energies.get(f"{profile}:{VALUE}")
         low = self.energies.get(f"{profile}:{LOW}") if value is None else value
         high = self.energies.get(f"{profile}:{HIGH}") if value is None else value
@@ -161,7 +168,9 @@ class NetworkTable(Table):
     rows: tuple[RecordedNetwork, ...]
 
 
-def energy_cells(variant: Variant, profiles: Iterable[HardwareProfile]) -> dict[str, float]:
+def energy_cells(
+    variant: Variant, profiles: Iterable[HardwareProfile]
+) -> dict[str, float]:
     """The energies of a network that was counted image by image, by their columns."""
     cells: dict[str, float] = {}
     for profile in profiles:

@@ -1,8 +1,8 @@
 """Networks of others, counted and priced as the recorded ones are.
 
-A NIR graph, or a PyTorch module in a Python file, reads the project's validation and test
-images; a spiking one the spikes that the project's encoding makes of them. It is counted by
-the executor or by hooks, with what encoding takes.
+A NIR graph, or a PyTorch module in a Python file, reads the project's validation and
+test images; a spiking one the spikes that the project's encoding makes of them. It is
+counted by the executor or by hooks, with what encoding takes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,14 +46,18 @@ BATCH_SIZE: Final = 256
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The validation or the test images of a project, and the spikes of its encoding."""
+    """The validation or the test images of a project, and the spikes of its
+    encoding.
+    """
 
     samples: LabelledImages
     events: EventList
 
     @classmethod
     def load(cls, directory: Path, paths: ArtifactPaths, name: str) -> "Split":
-        """Read the split `name`; DataError if the project has events in place of images."""
+        """Read the split `name`; DataError if the project has events in place of
+        images.
+        """
         samples = load_samples(directory / paths[name])
         if not isinstance(samples, LabelledImages):
             raise DataError("--add needs a project of images: what it has are events.")
@@ -69,20 +73,26 @@ class Split:
 
     def scaled_images(self) -> NDArray[np.float32]:
         """Images [N, 1, height, width] from 0 to 1, as torchvision has them."""
-        images: NDArray[np.float32] = (self.samples.images[:, None] / 255).astype(np.float32)
+        images: NDArray[np.float32] = (self.samples.images[:, None] / 255).astype(
+            np.float32
+        )
         return images
 
     def accuracy_percent(self, scores: NDArray[Any] | None, file: str) -> float:
         """The share of correct answers.
 
-        Ties are broken as for the project's own networks: the first of the best answers.
+        Ties are broken as for the project's own networks: the first of the best
+        answers.
 
         Args:
-            scores: of the classes, [N, classes]; None where the network of `file` gives none.
+            scores: of the classes, [N, classes]; None where the network of `file` gives
+                none.
             file: for the message.
         """
         if scores is None:
-            raise ArtifactError(f"{file} gives no scores of classes: its accuracy is not known.")
+            raise ArtifactError(
+                f"{file} gives no scores of classes: its accuracy is not known."
+            )
         return 100 * float((best_class(scores) == self.samples.labels).mean())
 
 
@@ -143,7 +153,8 @@ class Images:
                 raise DataError(
                     f"--add reads the project's {n_images:,} test images of "
                     f"{self.data_source}, but the recorded networks were counted on "
-                    f"{network.n_images:,} of {network.data_source}: run the pipeline on those, "
+                    f"{network.n_images:,} of {network.data_source}: run the "
+                    "pipeline on those, "
                     "or choose other runs with --data."
                 )
 
@@ -154,10 +165,14 @@ class Images:
         test = run_graph(network, self.test.events, conventions)
         has_answer = network.answer is not None
         accuracies = Accuracies(
-            self.validation.accuracy_percent(validation.output if has_answer else None, file),
+            self.validation.accuracy_percent(
+                validation.output if has_answer else None, file
+            ),
             self.test.accuracy_percent(test.output if has_answer else None, file),
         )
-        return OutsideNetwork(file_digest(file, "sha256"), [self._spiking(test, accuracies)])
+        return OutsideNetwork(
+            file_digest(file, "sha256"), [self._spiking(test, accuracies)]
+        )
 
     def module(self, file: str, side: str) -> OutsideNetwork:
         """A PyTorch module, or a `Baseline` of one, as FILE.py:NAME."""
@@ -168,8 +183,12 @@ class Images:
         found = of_file(file, "--add", "GRAPH.nir or FILE.py:NAME of a module")
         module = found.module if isinstance(found, Baseline) else found
         if not isinstance(module, nn.Module):
-            raise ParameterError(f"--add: {file} is no PyTorch module, and no Baseline of one")
-        weights = {name: value.cpu().numpy() for name, value in module.state_dict().items()}
+            raise ParameterError(
+                f"--add: {file} is no PyTorch module, and no Baseline of one"
+            )
+        weights = {
+            name: value.cpu().numpy() for name, value in module.state_dict().items()
+        }
         count = self._spiking_module if side == "snn" else self._conventional_module
         return OutsideNetwork(weights_digest(weights), count(found, file))
 
@@ -194,7 +213,9 @@ class Images:
         return baseline_variants((counts,), len(self.test.samples))
 
     def _spiking(self, activity: Activity, accuracies: Accuracies) -> Variant:
-        """A spiking network with 32-bit weights, which updates every neuron in every step."""
+        """A spiking network with 32-bit weights, which updates every neuron in every
+        step.
+        """
         encoding = self.encoder.operations(self.test.samples.images)
         operations = count_operations(activity, encoding)
         name = network_name(activity.network, self.encoder.name)
@@ -202,7 +223,9 @@ class Images:
 
 
 def counted_baseline(module: Any, file: str, split: Split) -> BaselineCounts:
-    """What a conventional module multiplies on the images of a split, and how well it answers."""
+    """What a conventional module multiplies on the images of a split, and how well it
+    answers.
+    """
     from spikejoule.pricing.conventional import BaselineRun
 
     baseline = BaselineRun(module, split.scaled_images())
@@ -213,11 +236,15 @@ def counted_baseline(module: Any, file: str, split: Split) -> BaselineCounts:
 
 
 def check_counted(file: str, not_counted: Sequence[str]) -> None:
-    """Refuse a network that is not counted completely: it would look cheaper than it is."""
+    """Refuse a network that is not counted completely: it would look cheaper than it
+    is.
+    """
     if not_counted:
         raise ArtifactError(
-            f"--add: {file} is not counted whole: {', '.join(not_counted)}. Weights have to be in "
-            "PyTorch modules such as Linear and Conv2d, and integers in a Baseline that says so."
+            f"--add: {file} is not counted whole: {', '.join(not_counted)}. "
+            "Weights have to be in "
+            "PyTorch modules such as Linear and Conv2d, and integers in a Baseline "
+            "that says so."
         )
 
 
@@ -238,9 +265,10 @@ def outside_networks(
         profiles: the price lists.
 
     Raises:
-        ArtifactError: a file is missing or damaged, gives no classes, or is not counted whole.
-        ParameterError: a file is neither graph nor FILE.py:NAME, is not of the side, is given
-            twice, or fails.
+        ArtifactError: a file is missing or damaged, gives no classes, or is not counted
+            whole.
+        ParameterError: a file is neither graph nor FILE.py:NAME, is not of the side, is
+            given twice, or fails.
     """
     configuration = content_digest({"side": side, "added": list(files)})[:12]
     n_pixels = images.test.samples.images[0].size

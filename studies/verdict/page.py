@@ -1,7 +1,7 @@
 """The parts of pages that state the verdicts, from the recorded networks of MNIST.
 
-They are between the marks ``<!-- verdict -->`` and ``<!-- end of verdict -->``: a summary in
-the project's README, and everything on the page of the study.
+They are between the marks ``<!-- verdict -->`` and ``<!-- end of verdict -->``: a
+summary in the project's README, and everything on the page of the study.
 """
 
 import re
@@ -34,7 +34,9 @@ NAMED: Final = (
 )
 """Price lists whose networks the page names."""
 
-_MARKED = re.compile(r"(?<=<!-- verdict -->\n).*?(?=<!-- end of verdict -->)", re.DOTALL)
+_MARKED = re.compile(
+    r"(?<=<!-- verdict -->\n).*?(?=<!-- end of verdict -->)", re.DOTALL
+)
 
 
 def written(page: Path) -> str:
@@ -50,27 +52,41 @@ def statements() -> tuple[str, str]:
     networks = NetworkTable.read(recorded_table("mnist")).rows
     profiles = load_profiles()
     # Arithmetic-only lists charge every width the same; they are treated apart below.
-    judging = [profile for profile in profiles.values() if profile.scope != "arithmetic"]
+    judging = [
+        profile for profile in profiles.values() if profile.scope != "arithmetic"
+    ]
     rows = verdicts(networks, judging, SETTINGS)
     first, *others = sentences(rows, networks, profiles)
     without_prices = events_sentence(events_per_mac(networks, SETTINGS))
     by_width = width_sentence(priced_by_width(networks, SETTINGS))
     named = [row for row in rows if row.profile in NAMED]
-    everything = [first, without_prices, by_width, *others, verdict_table(rows), side_table(named)]
-    return f"{first} {without_prices}\n\n", "".join(f"{part}\n\n" for part in everything)
+    everything = [
+        first,
+        without_prices,
+        by_width,
+        *others,
+        verdict_table(rows),
+        side_table(named),
+    ]
+    return f"{first} {without_prices}\n\n", "".join(
+        f"{part}\n\n" for part in everything
+    )
 
 
 def events_sentence(rows: Sequence[Verdict]) -> str:
     """How many synaptic events compete with one multiply-accumulate."""
     ratios = ", ".join(
-        f"{plain(row.ratio or 0, 2)} at {row.level_percent:g} % ({plain(row.ratio_low or 0, 2)} "
+        f"{plain(row.ratio or 0, 2)} at {row.level_percent:g} % "
+        f"({plain(row.ratio_low or 0, 2)} "
         f"to {plain(row.ratio_high or 0, 2)})"
         for row in rows
         if row.ratio is not None
     )
     return (
-        "Without any prices: a spiking network needs this many synaptic events for each "
-        "multiply-accumulate of a conventional network of equal accuracy, both with 4-bit weights: "
+        "Without any prices: a spiking network needs this many synaptic events for "
+        "each "
+        "multiply-accumulate of a conventional network of equal accuracy, both "
+        "with 4-bit weights: "
         f"{ratios}."
     )
 
@@ -79,17 +95,28 @@ def width_sentence(rows: Sequence[Verdict]) -> str:
     """What remains of arithmetic alone where every operation is priced by its width."""
     ratios = ", ".join(ratio_words(row) for row in rows if row.ratio)
     outcomes = {row.outcome for row in rows}
-    result = "undecided at every level" if outcomes == {"undecided"} else "not the same everywhere"
+    result = (
+        "undecided at every level"
+        if outcomes == {"undecided"}
+        else "not the same everywhere"
+    )
     return (
-        "Price lists of arithmetic only are left out: each charges one price for a product, "
-        "whatever its width, and so charges a 4 x 4-bit product as much as one of 8, 16 or 32 "
-        f"bits. With products and sums priced by their widths the result is {result}: {ratios}."
+        "Price lists of arithmetic only are left out: each charges one price for a "
+        "product, "
+        "whatever its width, and so charges a 4 x 4-bit product as much as one of "
+        "8, 16 or 32 "
+        "bits. With products and sums priced by their widths the result is "
+        f"{result}: {ratios}."
     )
 
 
 def verdict_table(rows: Sequence[Verdict]) -> str:
     """Markdown: who needs less at each level under each price list, and the ratio."""
-    levels = [level for level in LEVELS_PERCENT if any(row.level_percent == level for row in rows)]
+    levels = [
+        level
+        for level in LEVELS_PERCENT
+        if any(row.level_percent == level for row in rows)
+    ]
     heads = [f"about {level:g} %" for level in levels]
     lines = [f"| price list | {' | '.join(heads)} |", "|---" * (1 + len(levels)) + "|"]
     for profile in dict.fromkeys(row.profile for row in rows):
@@ -116,9 +143,12 @@ def side_table(rows: Sequence[Verdict]) -> str:
             if not found.network:
                 continue
             lines.append(
-                f"| {row.level_percent:g} % | `{row.profile}` | {side} | {found.network} | "
-                f"{found.n_seeds} | {_percent(found.validation_percent, found.validation_spread)} "
-                f"| {_percent(found.test_percent, found.test_spread)} | {short_joules(found.pj)} | "
+                f"| {row.level_percent:g} % | `{row.profile}` | {side} | "
+                f"{found.network} | "
+                f"{found.n_seeds} | "
+                f"{_percent(found.validation_percent, found.validation_spread)} "
+                f"| {_percent(found.test_percent, found.test_spread)} | "
+                f"{short_joules(found.pj)} | "
                 f"{', '.join(run[:8] for run in found.runs.split())} |"
             )
     return "\n".join(lines)

@@ -46,17 +46,23 @@ class Project:
     def judging(self) -> list[HardwareProfile]:
         """The price lists with a verdict.
 
-        Arithmetic-only lists charge a product the same whatever its width: they would judge
-        4-bit networks at prices of 8 or 32 bits.
+        Arithmetic-only lists charge a product the same whatever its width: they would
+        judge 4-bit networks at prices of 8 or 32 bits.
         """
-        return [profile for profile in self.profiles.values() if profile.scope != "arithmetic"]
+        return [
+            profile
+            for profile in self.profiles.values()
+            if profile.scope != "arithmetic"
+        ]
 
     @property
     def settings(self) -> BootstrapSettings:
         """How intervals are drawn."""
         params = load_params(self.directory / PARAMS_FILE)
         return BootstrapSettings(
-            params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
+            params.energy_report.bootstrap_samples,
+            params.evaluate.confidence,
+            params.seed,
         )
 
     @property

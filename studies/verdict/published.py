@@ -1,8 +1,8 @@
 """The conventional networks that the study publishes: what every run is compared with.
 
-`spikejoule.energy.published` reads them from `src/spikejoule/energy/conventional.csv`, next to
-the price lists: means over seeds of the recorded conventional networks, with the commits that
-trained them and the date.
+`spikejoule.energy.published` reads them from `src/spikejoule/energy/conventional.csv`,
+next to the price lists: means over seeds of the recorded conventional networks, with
+the commits that trained them and the date.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -68,7 +68,9 @@ def _mean(networks: Sequence[RecordedNetwork]) -> PublishedNetwork:
         weight_bits=first.weight_bits,
         n_images=first.n_images,
         seeds=" ".join(str(network.seed) for network in networks),
-        validation_percent=rounded(fmean(one.validation_percent for one in networks), 8),
+        validation_percent=rounded(
+            fmean(one.validation_percent for one in networks), 8
+        ),
         test_percent=rounded(fmean(one.test_percent for one in networks), 8),
         git_commits=" ".join(commits),
         recorded=max(_date(commit) for commit in commits),

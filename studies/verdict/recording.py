@@ -1,8 +1,8 @@
 """Recorded networks from the runs of an MLflow store.
 
-A run of the pipeline stores the networks that it counted, its own and the conventional ones.
-They are priced here, and named by what decides them: networks of equal `configuration`
-differ in nothing but the seed.
+A run of the pipeline stores the networks that it counted, its own and the conventional
+ones. They are priced here, and named by what decides them: networks of equal
+`configuration` differ in nothing but the seed.
 """
 
 import tempfile
@@ -61,7 +61,9 @@ ONLY_OF_QUANTISED: Final = (f"{PARAMETER}encode.", f"{OF_BASELINE}weight_bits")
 
 @dataclass
 class Networks:
-    """Recorded networks that can be compared, and the number of what is left out, by reason."""
+    """Recorded networks that can be compared, and the number of what is left out, by
+    reason.
+    """
 
     rows: list[RecordedNetwork]
     left_out: Counter[str] = field(default_factory=Counter)
@@ -75,7 +77,8 @@ class Reader:
         store: where the runs are.
         artifact: the file of counted networks within a run.
         profiles: the price lists.
-        baseline_parameters: what decides a conventional network, by full name or section.
+        baseline_parameters: what decides a conventional network, by full name or
+            section.
     """
 
     store: Store
@@ -113,7 +116,9 @@ class Reader:
                 found.rows += self._of_run(run, variants, deciding)
         return found
 
-    def _downloaded(self, client: "MlflowClient", run_id: str, folder: str) -> Path | None:
+    def _downloaded(
+        self, client: "MlflowClient", run_id: str, folder: str
+    ) -> Path | None:
         """The file of counted networks; None where the run has none."""
         parent = self.artifact.parent.as_posix()
         stored = [one.path for one in client.list_artifacts(run_id, parent)]
@@ -122,8 +127,12 @@ class Reader:
         return Path(client.download_artifacts(run_id, self.artifact.as_posix(), folder))
 
     def _of_baseline(self, run: "pd.Series[Any]") -> "pd.Series[Any]":
-        """The parameters of a run that decide a conventional network, beside its name."""
-        sections = [f"{PARAMETER}{name}." for name in (*self.baseline_parameters, "data")]
+        """The parameters of a run that decide a conventional network, beside its
+        name.
+        """
+        sections = [
+            f"{PARAMETER}{name}." for name in (*self.baseline_parameters, "data")
+        ]
         chosen = [
             name
             for name in run.index
@@ -179,7 +188,9 @@ def _read(path: Path, run_id: str) -> Sequence[Variant]:
         raise ArtifactError(f"run {run_id}: {error}") from error
 
 
-def _configuration(run: "pd.Series[Any]", variant: Variant, parameters: "pd.Series[Any]") -> str:
+def _configuration(
+    run: "pd.Series[Any]", variant: Variant, parameters: "pd.Series[Any]"
+) -> str:
     """A digest of what decides a network, but for the seed."""
     deciding = parameters.dropna()
     if variant.side == CONVENTIONAL:
@@ -197,8 +208,8 @@ def _times(
 ) -> tuple[float | None, float | None]:
     """Training time by the clock and over all cores, in seconds; None where not known.
 
-    The conventional networks of a run are trained together, and share its time equally. A
-    network that is quantised afterwards is not trained.
+    The conventional networks of a run are trained together, and share its time equally.
+    A network that is quantised afterwards is not trained.
     """
     if variant.side == SPIKING:
         kind = "training"
@@ -211,17 +222,21 @@ def _times(
         kind = "baseline"
         fraction = 1 / len(trained)
     seconds = [run[f"{METRIC}{kind}_{of}_seconds"] for of in ("time", "processor")]
-    by_clock, by_processors = (None if pd.isna(one) else fraction * one for one in seconds)
+    by_clock, by_processors = (
+        None if pd.isna(one) else fraction * one for one in seconds
+    )
     return by_clock, by_processors
 
 
-def beside_table(found: Networks, table: Sequence[RecordedNetwork], data_source: str) -> Networks:
+def beside_table(
+    found: Networks, table: Sequence[RecordedNetwork], data_source: str
+) -> Networks:
     """The networks of a store, and those of a table that it lacks.
 
-    Each network counts once, by its weights and how it is run. Of networks that differ in
-    their weights alone (one configuration and seed, trained on another processor or by
-    another version), the store's latest counts. All are counted on as many test images as
-    the most.
+    Each network counts once, by its weights and how it is run. Of networks that differ
+    in their weights alone (one configuration and seed, trained on another processor or
+    by another version), the store's latest counts. All are counted on as many test
+    images as the most.
 
     Args:
         found: the networks of the store, the latest first.

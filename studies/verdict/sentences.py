@@ -58,7 +58,9 @@ def sentences(
         ]
     else:
         n_networks = len({network.weights_sha256 for network in networks})
-        found = [f"No verdict: {n_networks} networks are recorded, and both sides need some."]
+        found = [
+            f"No verdict: {n_networks} networks are recorded, and both sides need some."
+        ]
     if left_out:
         reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
         found.append(f"Left out: {reasons}.")
@@ -72,8 +74,10 @@ def who_wins(rows: Sequence[Verdict]) -> str:
     spiking = outcomes.count("snn")
     others = len(rows) - conventional - spiking
     return (
-        f"The conventional network needs less energy in {conventional} of {len(rows)} comparisons "
-        f"(price list x accuracy), the spiking network in {spiking or 'none'}; the other {others} "
+        f"The conventional network needs less energy in {conventional} of "
+        f"{len(rows)} comparisons "
+        f"(price list x accuracy), the spiking network in {spiking or 'none'}; the "
+        f"other {others} "
         "are undecided, or beyond the end of a front."
     )
 
@@ -89,7 +93,9 @@ def by_level(rows: Sequence[Verdict]) -> Iterator[list[Verdict]]:
 
 
 def at_level(rows: Sequence[Verdict]) -> str:
-    """Which price lists favour which side at a level, and how many draws have no answer."""
+    """Which price lists favour which side at a level, and how many draws have no
+    answer.
+    """
     first = rows[0]
     by_outcome: dict[str, list[str]] = {}
     for row in rows:
@@ -99,9 +105,12 @@ def at_level(rows: Sequence[Verdict]) -> str:
         for outcome, names in sorted(by_outcome.items())
     )
     band = f"{first.level_low_percent:g} to {first.level_high_percent:g}"
-    said = f"At about {first.level_percent:g} % ({band}) on validation images {answers}."
+    said = (
+        f"At about {first.level_percent:g} % ({band}) on validation images {answers}."
+    )
     missing = [
-        f"In {_range(shares)} % of the draws the {side} front does not extend to this accuracy; "
+        f"In {_range(shares)} % of the draws the {side} front does not extend to "
+        "this accuracy; "
         "those draws are excluded."
         for side in (SPIKING, CONVENTIONAL)
         if max(shares := [row.side(side).missing_percent for row in rows]) >= 0.5
@@ -119,8 +128,10 @@ def crossings(rows: Sequence[Verdict]) -> Iterator[str]:
     """Where the fronts cross, and under which price lists they do not."""
     of_profiles = {row.profile: row.crossing for row in rows}
     crossing = [
-        f"at {found.percent:.1f} % ({found.low_percent:.1f} to {found.high_percent:.1f}; in "
-        f"{found.share_percent:.0f} % of the draws; above, {NEEDS_LESS[found.to]}) under {profile}"
+        f"at {found.percent:.1f} % ({found.low_percent:.1f} to "
+        f"{found.high_percent:.1f}; in "
+        f"{found.share_percent:.0f} % of the draws; above, {NEEDS_LESS[found.to]}) "
+        f"under {profile}"
         for profile, found in of_profiles.items()
         if found.to
     ]
@@ -130,14 +141,21 @@ def crossings(rows: Sequence[Verdict]) -> Iterator[str]:
     if apart:
         low = CROSSING_LEVELS[0]
         high = CROSSING_LEVELS[-1]
-        yield f"No crossing is found between {low:g} and {high:g} % under {', '.join(apart)}."
+        yield (
+            f"No crossing is found between {low:g} and {high:g} % under "
+            f"{', '.join(apart)}."
+        )
 
 
 def to_break_even(
     rows: Sequence[Verdict], profiles: Mapping[str, HardwareProfile]
 ) -> Iterator[str]:
     """By how much the spiking side loses, under price lists that include memory."""
-    lost = [row for row in rows if row.outcome == "ann" and profiles[row.profile].scope == "system"]
+    lost = [
+        row
+        for row in rows
+        if row.outcome == "ann" and profiles[row.profile].scope == "system"
+    ]
     low = [row.ratio_low for row in lost if row.ratio_low is not None]
     high = [row.ratio_high for row in lost if row.ratio_high is not None]
     if low and high:
@@ -152,7 +170,8 @@ def configurations(rows: Sequence[Verdict]) -> str:
     spiking, conventional = (
         " or ".join(str(number) for number in sorted(numbers))
         for numbers in (
-            {row.side(side).n_configurations for row in rows} for side in (SPIKING, CONVENTIONAL)
+            {row.side(side).n_configurations for row in rows}
+            for side in (SPIKING, CONVENTIONAL)
         )
     )
     return (
@@ -164,10 +183,13 @@ def configurations(rows: Sequence[Verdict]) -> str:
 def few_seeds(rows: Sequence[Verdict]) -> Iterator[str]:
     """The configurations whose intervals are too narrow."""
     sides = [row.side(side) for row in rows for side in (SPIKING, CONVENTIONAL)]
-    few = [side.network for side in sides if side.network and side.n_seeds < ENOUGH_SEEDS]
+    few = [
+        side.network for side in sides if side.network and side.n_seeds < ENOUGH_SEEDS
+    ]
     if few:
         yield (
-            f"These have fewer than {ENOUGH_SEEDS} seeds, so their intervals are too narrow (one "
+            f"These have fewer than {ENOUGH_SEEDS} seeds, so their intervals are "
+            "too narrow (one "
             f"seed contributes nothing to them): {'; '.join(dict.fromkeys(few))}."
         )
 
@@ -177,8 +199,10 @@ def sample(networks: Sequence[RecordedNetwork]) -> str:
     n_networks = len({network.weights_sha256 for network in networks})
     n_runs = len({network.run_id for network in networks})
     return (
-        f"{n_networks} networks of {n_runs} run{'' if n_runs == 1 else 's'}: their accuracies and "
-        f"energies are means over the same {networks[0].n_images:,} test images, and the intervals "
+        f"{n_networks} networks of {n_runs} run{'' if n_runs == 1 else 's'}: their "
+        "accuracies and "
+        f"energies are means over the same {networks[0].n_images:,} test images, "
+        "and the intervals "
         "cover seeds, images and the accuracy band."
     )
 
@@ -196,7 +220,8 @@ def _training_time(networks: Sequence[RecordedNetwork], side: Side) -> str:
     recorded = [one.processor_seconds for one in of_side if one.processor_seconds]
     hours = sum(network.train_seconds or 0 for network in of_side) / 3600
     return (
-        f"{sum(recorded) / 60:.1f} processor minutes on the {side} side ({len(recorded)} of its "
+        f"{sum(recorded) / 60:.1f} processor minutes on the {side} side "
+        f"({len(recorded)} of its "
         f"{len(of_side)} networks recorded them; {hours:.1f} hours by the clock)"
     )
 

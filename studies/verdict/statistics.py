@@ -1,26 +1,27 @@
 """What is drawn of recorded networks, and the fronts of both sides in each draw.
 
 A recorded network is one draw of its seed, its energy is a mean over some images, and
-"98 %" is an accuracy that somebody chose. The verdict at a level is therefore drawn many
-times. In each draw
+"98 %" is an accuracy that somebody chose. The verdict at a level is therefore drawn
+many times. In each draw
 
-    seeds     the mean of a configuration (networks that differ in nothing but the seed) is
-              drawn from the t distribution of its seeds, accuracy and log energy together
+    seeds     the mean of a configuration (networks that differ in nothing but the seed)
+              is drawn from the t distribution of its seeds, accuracy and log energy
+              together
     images    its energy is off by its standard error over images times a normal number
     accuracy  is drawn uniformly from the band of `HALF_BAND` around the level
-    front     the front of a side is a line through its cheapest configurations, log energy
-              against validation accuracy; beyond its ends it is not extended
+    front     the front of a side is a line through its cheapest configurations, log
+              energy against validation accuracy; beyond its ends it is not extended
 
-and the ratio of the energies of both fronts at that accuracy is the result. Test accuracy
-is stated and chooses nothing.
+and the ratio of the energies of both fronts at that accuracy is the result. Test
+accuracy is stated and chooses nothing.
 
 Means by t: Gelman et al., Bayesian Data Analysis, 3rd edition, 2013, section 3.2, with
-weights of the seeds in place of the Bayesian bootstrap of Rubin, The Annals of Statistics 9
-(1981) 130-134. Standard errors of both sides are taken as independent although the images
-are the same, which widens the intervals.
+weights of the seeds in place of the Bayesian bootstrap of Rubin, The Annals of
+Statistics 9 (1981) 130-134. Standard errors of both sides are taken as independent
+although the images are the same, which widens the intervals.
 
-Shapes: B draws, C configurations, S seeds of a configuration. Energies are logarithms of
-pJ, [3, ...] for the lower end, the middle and the upper end of the prices.
+Shapes: B draws, C configurations, S seeds of a configuration. Energies are logarithms
+of pJ, [3, ...] for the lower end, the middle and the upper end of the prices.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,7 +40,9 @@ HALF_BAND: Final = 0.3
 """Points of accuracy around a level from which each draw takes its accuracy."""
 
 ENOUGH_SEEDS: Final = 5
-"""Seeds of a configuration. Those of fewer take part only where a side has no two others."""
+"""Seeds of a configuration. Those of fewer take part only where a side has no two
+others.
+"""
 
 Booleans = NDArray[np.bool_]
 
@@ -53,8 +56,8 @@ class Configuration:
     Attributes:
         networks: S of them, by seed.
         shares: of each network in the mean, which add up to 1, [B, S].
-        noise: standard errors by which the mean energy is off because of the images of each
-            network, [B, S].
+        noise: standard errors by which the mean energy is off because of the images of
+            each network, [B, S].
     """
 
     networks: tuple[RecordedNetwork, ...]
@@ -72,12 +75,16 @@ class Configuration:
         return self._means(percents)
 
     def log_energies(self, profile: str) -> Floats:
-        """Mean log energy in each draw, [3, B]; infinite where a price list lacks a network."""
+        """Mean log energy in each draw, [3, B]; infinite where a price list lacks a
+        network.
+        """
         energies = [network.energy(profile) for network in self.networks]
         known = [energy for energy in energies if energy is not None]
         if len(known) < len(energies):
             return np.full((3, len(self.shares)), np.inf)
-        ends_pj = np.array([(each.low_pj, each.middle_pj, each.high_pj) for each in known]).T
+        ends_pj = np.array(
+            [(each.low_pj, each.middle_pj, each.high_pj) for each in known]
+        ).T
         # The deviation of the upper end applies to the other ends in proportion.
         relative = np.array([energy.relative_deviation for energy in known])
         n_images = np.array([network.n_images for network in self.networks])
@@ -98,7 +105,8 @@ class Draws:
 
     Attributes:
         configurations: C of them.
-        offsets: points by which the accuracy of a draw is off its level, [B]; 0 in the first.
+        offsets: points by which the accuracy of a draw is off its level, [B]; 0 in the
+            first.
     """
 
     configurations: tuple[Configuration, ...]
@@ -110,8 +118,12 @@ class Draws:
         return np.stack(percents, axis=1)
 
     def log_energies(self, profile: str) -> Floats:
-        """Log energies under a price list, [3, B, C]; infinite where it does not compare."""
-        energies = [configuration.log_energies(profile) for configuration in self.configurations]
+        """Log energies under a price list, [3, B, C]; infinite where it does not
+        compare.
+        """
+        energies = [
+            configuration.log_energies(profile) for configuration in self.configurations
+        ]
         return np.stack(energies, axis=2)
 
     def taking_part(self, side: Side, log_energies: Floats) -> Booleans:
@@ -128,7 +140,9 @@ class Draws:
 
 def draw(networks: Iterable[RecordedNetwork], settings: BootstrapSettings) -> Draws:
     """Draw seeds, images and accuracies."""
-    ordered = sorted(networks, key=lambda network: (_configuration(network), network.seed))
+    ordered = sorted(
+        networks, key=lambda network: (_configuration(network), network.seed)
+    )
     groups = [tuple(group) for _, group in groupby(ordered, _configuration)]
     n_seeds = [len(group) for group in groups]
     generator = np.random.default_rng(settings.seed)
@@ -141,7 +155,9 @@ def draw(networks: Iterable[RecordedNetwork], settings: BootstrapSettings) -> Dr
     noise_of_groups = np.split(noise, np.cumsum(n_seeds)[:-1], axis=1)
     configurations = tuple(
         Configuration(group, group_shares, group_noise / len(group))
-        for group, group_shares, group_noise in zip(groups, shares, noise_of_groups, strict=True)
+        for group, group_shares, group_noise in zip(
+            groups, shares, noise_of_groups, strict=True
+        )
     )
     return Draws(configurations, offsets)
 
@@ -153,9 +169,9 @@ def _configuration(network: RecordedNetwork) -> tuple[str, ...]:
 def _shares(n_seeds: int, n_draws: int, generator: np.random.Generator) -> Floats:
     """Shares of a configuration's seeds in its mean, [B, S].
 
-    The mean with these shares is distributed about the plain mean as t with S - 1 degrees
-    of freedom, in units of the standard error: normal weights without their own mean,
-    divided by the root of a chi-squared number.
+    The mean with these shares is distributed about the plain mean as t with S - 1
+    degrees of freedom, in units of the standard error: normal weights without their own
+    mean, divided by the root of a chi-squared number.
     """
     if n_seeds == 1:
         return np.ones((n_draws, 1))
@@ -203,7 +219,8 @@ def front_at(
     reaches = takes_part & (accuracies >= at[:, None])
     cost = np.where(reaches, log_energies[1], np.inf)
     above = cost.argmin(axis=1)
-    # Every cheaper configuration is less accurate; the most accurate is the lower neighbour.
+    # Every cheaper configuration is less accurate; the most accurate is the lower
+    # neighbour.
     cheaper = takes_part & (log_energies[1] < cost[draws, above][:, None])
     below = np.where(cheaper, accuracies, -np.inf).argmax(axis=1)
     is_known = reaches.any(axis=1) & cheaper.any(axis=1)
@@ -239,7 +256,9 @@ class PricedDraws:
     def under(cls, profile: str, draws: Draws) -> Self:
         """Price all configurations."""
         energies = draws.log_energies(profile)
-        takes_part = {side: draws.taking_part(side, energies) for side in get_args(Side)}
+        takes_part = {
+            side: draws.taking_part(side, energies) for side in get_args(Side)
+        }
         return cls(draws, draws.accuracies(), energies, takes_part)
 
     @property
@@ -254,6 +273,8 @@ class PricedDraws:
 
 
 def energy_ratios(spiking: Front, conventional: Front) -> Floats:
-    """Lowest, middle and highest ratio of the spiking side's energy to the other's, [3, B]."""
+    """Lowest, middle and highest ratio of the spiking side's energy to the other's,
+    [3, B].
+    """
     ratios: Floats = np.exp(spiking.log_energies - conventional.log_energies[::-1])
     return ratios

@@ -1,4 +1,6 @@
-"""Which side needs less energy at about an accuracy: the outcome of all draws, by price list."""
+"""Which side needs less energy at about an accuracy: the outcome of all draws, by price
+list.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -11,7 +13,13 @@ from spikejoule.energy.estimates import BootstrapSettings, Floats, interval, rou
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
 from studies.verdict.networks import RecordedNetwork
-from studies.verdict.statistics import HALF_BAND, Front, PricedDraws, draw, energy_ratios
+from studies.verdict.statistics import (
+    HALF_BAND,
+    Front,
+    PricedDraws,
+    draw,
+    energy_ratios,
+)
 
 LEVELS_PERCENT: Final = (97.5, 98.0, 98.5, 99.0)
 """Validation accuracies with a verdict."""
@@ -27,8 +35,9 @@ class Crossing:
     """Where the winner changes with accuracy under a price list.
 
     Attributes:
-        percent, low_percent, high_percent: the accuracy, median and interval over the draws
-            that have a change; None unless as many draws have it as an interval holds.
+        percent, low_percent, high_percent: the accuracy, median and interval over the
+            draws that have a change; None unless as many draws have it as an interval
+            holds.
         share_percent: draws that have it.
         to: who wins above it, ``snn`` or ``ann``; empty where there is none.
     """
@@ -45,15 +54,17 @@ class SideAtLevel:
     """One side at a level: its front, and the configuration that is next above on it.
 
     Attributes:
-        network: the cheapest configuration that reaches the level, by its network of the
-            least seed; empty, and the rest None, where the front does not have the level.
+        network: the cheapest configuration that reaches the level, by its network of
+            the least seed; empty, and the rest None, where the front does not have the
+            level.
         below: the next configuration on the front, below the level.
         n_configurations: that the front was chosen from.
         n_seeds: of `network`.
-        validation_percent, validation_spread, test_percent, test_spread: mean accuracies of
-            `network` over its seeds and their standard deviations; None for one seed.
-        pj_low, pj, pj_high: energy of the front at the level; `pj` is None where prices are
-            ranges.
+        validation_percent, validation_spread, test_percent, test_spread: mean
+            accuracies of `network` over its seeds and their standard deviations; None
+            for one seed.
+        pj_low, pj, pj_high: energy of the front at the level; `pj` is None where prices
+            are ranges.
         missing_percent: draws in which the front does not have the accuracy.
         runs, commits: of `network`, separated by spaces.
     """
@@ -80,15 +91,15 @@ class Verdict:
 
     Attributes:
         profile: the price list.
-        level_percent, level_low_percent, level_high_percent: the validation accuracy and its
-            band.
-        outcome: ``snn`` or ``ann``, whichever needs less energy within all of the interval;
-            ``neither``, if neither front has the accuracy in all but a tail of the draws;
-            else ``undecided``.
-        ratio, ratio_low, ratio_high: energy of the spiking front over that of the other,
-            median and interval over the draws in which both have the accuracy; None if those
-            are fewer than half. The median is None, too, where prices are ranges, which
-            widen the interval.
+        level_percent, level_low_percent, level_high_percent: the validation accuracy
+            and its band.
+        outcome: ``snn`` or ``ann``, whichever needs less energy within all of the
+            interval; ``neither``, if neither front has the accuracy in all but a tail
+            of the draws; else ``undecided``.
+        ratio, ratio_low, ratio_high: energy of the spiking front over that of the
+            other, median and interval over the draws in which both have the accuracy;
+            None if those are fewer than half. The median is None, too, where prices are
+            ranges, which widen the interval.
         crossing: the same in each row of a price list.
         spiking, conventional: the sides.
     """
@@ -156,7 +167,11 @@ def verdicts(
 
 
 def verdict_at(
-    level: float, profile: str, priced: PricedDraws, crossing: Crossing, confidence: float
+    level: float,
+    profile: str,
+    priced: PricedDraws,
+    crossing: Crossing,
+    confidence: float,
 ) -> Verdict:
     """Both sides at a level under a price list."""
     at_percent = level + priced.draws.offsets
@@ -195,7 +210,9 @@ def verdict_at(
 
 
 def side_at_level(side: Side, front: Front, priced: PricedDraws) -> SideAtLevel:
-    """The front of a side at a level, and the configuration next above, over its seeds."""
+    """The front of a side at a level, and the configuration next above, over its
+    seeds.
+    """
     n_configurations = int(priced.takes_part[side].sum())
     missing_percent = 100 * float((~front.is_known).mean())
     if not front.is_known[0]:
@@ -257,11 +274,12 @@ def last_change(winners: NDArray[np.int_]) -> float | None:
     """The accuracy at which the winner changes last, if another one wins at the top.
 
     Args:
-        winners: at `CROSSING_LEVELS`: 1 spiking, -1 conventional, 0 undecided or unknown.
+        winners: at `CROSSING_LEVELS`: 1 spiking, -1 conventional, 0 undecided or
+            unknown.
 
     Returns:
-        half-way between the levels on both sides of the last change; None if the same side
-        wins at the lowest and at the highest level with a winner.
+        half-way between the levels on both sides of the last change; None if the same
+        side wins at the lowest and at the highest level with a winner.
     """
     decided = np.flatnonzero(winners)
     signs = winners[decided]

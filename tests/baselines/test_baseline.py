@@ -32,9 +32,16 @@ SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)
 SEED = 3
 Digits = tuple[LabelledImages, LabelledImages]
 SETTINGS = BaselineTraining(
-    batch_size=32, max_epochs=3, schedule="one_cycle", lr=0.01, shift_pixels=1, rotate_degrees=5.0,
-    scale_fraction=0.05, weight_decay=1e-5, label_smoothing=0.1,
-)  # fmt: skip
+    batch_size=32,
+    max_epochs=3,
+    schedule="one_cycle",
+    lr=0.01,
+    shift_pixels=1,
+    rotate_degrees=5.0,
+    scale_fraction=0.05,
+    weight_decay=1e-5,
+    label_smoothing=0.1,
+)
 
 
 def random_state(network: ConventionalNetwork, seed: int = 1) -> dict[str, np.ndarray]:
@@ -71,11 +78,15 @@ def test_activations_equal_a_loop_over_plain_numbers() -> None:
             bias = state[f"layer{layer}.synapses.bias"].tolist()
             sums = [
                 bias[target]
-                + math.fsum(w * value for w, value in zip(weight[target], sources, strict=True))
+                + math.fsum(
+                    w * value for w, value in zip(weight[target], sources, strict=True)
+                )
                 for target in range(len(weight))
             ]
             sources = sums if layer == 3 else [max(value, 0.0) for value in sums]
-            np.testing.assert_allclose(layers[layer][image], sources, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(
+                layers[layer][image], sources, rtol=1e-4, atol=1e-5
+            )
 
 
 def test_it_learns(digits: Digits) -> None:
@@ -86,7 +97,9 @@ def test_it_learns(digits: Digits) -> None:
     )
     assert told == [1, 2, 3]
     (result,) = training.baselines
-    assert result.best_validation_accuracy_percent == max(result.validation_accuracies_percent)
+    assert result.best_validation_accuracy_percent == max(
+        result.validation_accuracies_percent
+    )
     assert result.best_validation_accuracy_percent > 50
     scores = activations(result.network, validation.images)[-1]
     accuracy = 100 * np.mean(scores.argmax(axis=1) == validation.labels)
@@ -116,8 +129,11 @@ def test_one_step_is_that_of_plain_torch(digits: Digits) -> None:
     labels = torch.from_numpy(train.labels.astype(np.int64))
     torch.nn.CrossEntropyLoss(label_smoothing=0.1)(model(pixels), labels).backward()
     optimizer.step()
-    for parameter, (name, values) in zip(model.parameters(), result.network.items(), strict=True):
-        # Adam's first step is the learning rate times a sign: a tiny gradient may lose it.
+    for parameter, (name, values) in zip(
+        model.parameters(), result.network.items(), strict=True
+    ):
+        # Adam's first step is the learning rate times a sign: a tiny gradient may lose
+        # it.
         close = np.isclose(parameter.detach().numpy(), values, atol=1e-5)
         assert close.mean() > 0.999, name
 
@@ -141,13 +157,17 @@ def naive_quantised(
         if number == len(parameters):
             return levels, sums
         multiplier, shift = network.arrays[f"layer{number}.requantisation"].tolist()
-        rounded = [(2 * total * multiplier + 2**shift) // 2 ** (shift + 1) for total in sums]
+        rounded = [
+            (2 * total * multiplier + 2**shift) // 2 ** (shift + 1) for total in sums
+        ]
         levels.append([min(max(value, 0), top) for value in rounded])
     return levels, scores
 
 
 @pytest.mark.parametrize(("bits", "sum_bits"), [(1, 32), (3, 16), (8, 16), (14, 32)])
-def test_the_quantised_network_equals_a_loop_in_integers(bits: int, sum_bits: int) -> None:
+def test_the_quantised_network_equals_a_loop_in_integers(
+    bits: int, sum_bits: int
+) -> None:
     state = random_state(SMALL)
     images = random_images(4)
     calibration = activations(state, random_images(50, 9))
@@ -175,8 +195,12 @@ def measured() -> list[MeasuredBaseline]:
     exact = activations(state, images)
     return [
         measure_baseline("exact", state, True, False, splits),
-        measure_baseline("coarse", quantise(state, exact, Widths(6, 8, 32)), True, False, splits),
-        measure_baseline("few", quantise(pruned, exact, Widths(4, 4, 16)), False, True, splits),
+        measure_baseline(
+            "coarse", quantise(state, exact, Widths(6, 8, 32)), True, False, splits
+        ),
+        measure_baseline(
+            "few", quantise(pruned, exact, Widths(4, 4, 16)), False, True, splits
+        ),
         *(
             measure_baseline(name, network, False, False, splits)
             for name, network in (
@@ -196,7 +220,13 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
         for name, value in vars(baseline.counts).items():
             np.testing.assert_array_equal(getattr(found, name), value, name)
     exact, coarse, few, *without = loaded
-    assert [found.network.has_bias for found in loaded] == [True, True, True, False, False]
+    assert [found.network.has_bias for found in loaded] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
     assert [found.sum_bits for found in loaded] == [32, 32, 16, 32, 16]
     assert [found.pruned for found in loaded] == [False, False, True, False, False]
     assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)

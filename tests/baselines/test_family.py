@@ -25,11 +25,21 @@ from tests.tools.settings import changed
 SEED = 3
 EPOCHS = 5
 SETTINGS = BaselineTraining(
-    batch_size=32, max_epochs=EPOCHS, schedule="one_cycle", lr=0.01, shift_pixels=1,
-    rotate_degrees=5.0, weight_decay=1e-5, label_smoothing=0.1,
-)  # fmt: skip
-FAMILY = BaselineSettings(family_hidden=(9,), family_pruned=(0.0, 0.8), family_bits=(32, 8, 4))
-NO_BIAS = changed(FAMILY, family_pruned=(0.8,), family_bits=(32, 4), family_bias=(False,))
+    batch_size=32,
+    max_epochs=EPOCHS,
+    schedule="one_cycle",
+    lr=0.01,
+    shift_pixels=1,
+    rotate_degrees=5.0,
+    weight_decay=1e-5,
+    label_smoothing=0.1,
+)
+FAMILY = BaselineSettings(
+    family_hidden=(9,), family_pruned=(0.0, 0.8), family_bits=(32, 8, 4)
+)
+NO_BIAS = changed(
+    FAMILY, family_pruned=(0.8,), family_bits=(32, 4), family_bias=(False,)
+)
 PRUNING_EPOCHS = (0.2, 0.6)
 Digits = tuple[LabelledImages, LabelledImages]
 Trained = tuple[TrainedBaseline, ...]
@@ -61,7 +71,9 @@ def trained(digits: Digits, variants: list[BaselineVariant]) -> Trained:
 def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
     if isinstance(baseline.network, QuantisedNetwork):
         arrays = baseline.network.arrays
-        return [of for name, of in arrays.items() if not name.endswith("requantisation")]
+        return [
+            of for name, of in arrays.items() if not name.endswith("requantisation")
+        ]
     return list(baseline.network.values())
 
 
@@ -79,10 +91,11 @@ class TestSideBySide:
     def test_as_each_alone(
         self, digits: Digits, variants: list[BaselineVariant], trained: Trained
     ) -> None:
-        """Products of other sizes may round otherwise: equal but for that after an epoch.
+        """Products of other sizes may round otherwise: equal but for that after an
+        epoch.
 
-        In a network of few levels an activation that falls on the other side of a half moves what
-        a unit learns from then on.
+        In a network of few levels an activation that falls on the other side of a half
+        moves what a unit learns from then on.
         """
         settings = changed(SETTINGS, max_epochs=1)
         together = train_baselines(*digits, variants, settings, SEED).baselines
@@ -103,14 +116,19 @@ class TestSideBySide:
         try:
             torch.set_num_threads(1)
             numba.set_num_threads(1)
-            assert_same(train_baselines(*digits, variants, SETTINGS, SEED).baselines, trained)
+            assert_same(
+                train_baselines(*digits, variants, SETTINGS, SEED).baselines, trained
+            )
         finally:
             torch.set_num_threads(threads[0])
             numba.set_num_threads(threads[1])
 
     def test_a_variant_of_equal_size_is_another_network(self, digits: Digits) -> None:
         architecture = ConventionalNetwork.of_layers(784, (7,), 10)
-        twins = [BaselineVariant(architecture, equal_size=True), BaselineVariant(architecture)]
+        twins = [
+            BaselineVariant(architecture, equal_size=True),
+            BaselineVariant(architecture),
+        ]
         settings = changed(SETTINGS, max_epochs=1)
         one, other = train_baselines(*digits, twins, settings, SEED).baselines
         assert (one.variant.equal_size, other.variant.equal_size) == (True, False)
@@ -121,8 +139,12 @@ class TestSideBySide:
         ):
             assert mine.tobytes() == its.tobytes() == the_others.tobytes()
 
-    def test_diverging_is_refused(self, digits: Digits, variants: list[BaselineVariant]) -> None:
-        settings = changed(SETTINGS, schedule="constant").model_copy(update={"lr": 1e30})
+    def test_diverging_is_refused(
+        self, digits: Digits, variants: list[BaselineVariant]
+    ) -> None:
+        settings = changed(SETTINGS, schedule="constant").model_copy(
+            update={"lr": 1e30}
+        )
         with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
             train_baselines(*digits, variants, settings, SEED)
 
@@ -152,7 +174,8 @@ class TestIntegers:
         found = measure_baseline(name, baseline.network, False, True, splits)
         matrices = [weight for weight, _ in weights_and_biases(baseline.network.arrays)]
         assert found.counts.synapses == tuple(
-            sum(weight != 0 for row in matrix.tolist() for weight in row) for matrix in matrices
+            sum(weight != 0 for row in matrix.tolist() for weight in row)
+            for matrix in matrices
         )
         *layers, scores = quantised_activations(baseline.network, samples.images)
         for number, (levels, matrix) in enumerate(zip(layers, matrices, strict=True)):
@@ -163,19 +186,28 @@ class TestIntegers:
                     for row in matrix.tolist()
                     for weight, level in zip(row, its_levels, strict=True)
                 )
-        assert found.predictions.tolist() == [row.index(max(row)) for row in scores.tolist()]
+        assert found.predictions.tolist() == [
+            row.index(max(row)) for row in scores.tolist()
+        ]
 
     def test_are_what_was_trained(self, digits: Digits, trained: Trained) -> None:
-        """The integers read the validation images as the rounded numbers of the training do."""
+        """The integers read the validation images as the rounded numbers of the
+        training do.
+        """
         for baseline in trained:
             if isinstance(baseline.network, QuantisedNetwork):
-                answers = quantised_activations(baseline.network, digits[1].images)[-1].argmax(
-                    axis=1
-                )
+                answers = quantised_activations(baseline.network, digits[1].images)[
+                    -1
+                ].argmax(axis=1)
                 percent = 100 * np.mean(answers == digits[1].labels)
-                assert percent == pytest.approx(baseline.best_validation_accuracy_percent, abs=0.51)
+                assert percent == pytest.approx(
+                    baseline.best_validation_accuracy_percent, abs=0.51
+                )
                 assert baseline.network.widths.weight == baseline.variant.bits
-                assert baseline.network.widths.activation == baseline.variant.activation_bits
+                assert (
+                    baseline.network.widths.activation
+                    == baseline.variant.activation_bits
+                )
 
 
 def test_cut_short_after_every_epoch(

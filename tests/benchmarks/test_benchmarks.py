@@ -1,4 +1,6 @@
-"""The benchmark: its rows compute the neuron they claim to, and its numbers are added up right."""
+"""The benchmark: its rows compute the neuron they claim to, and its numbers are added
+up right.
+"""
 
 import json
 import re
@@ -35,12 +37,16 @@ LIBRARY_OF_ROW = {"snntorch": "snntorch", "spikingjelly": "spikingjelly"}
 def build_or_skip(name, job):
     """The row's implementation; a visible skip without the extra `bench`."""
     if name in LIBRARY_OF_ROW:
-        pytest.importorskip(LIBRARY_OF_ROW[name], reason="the extra `bench` is not installed")
+        pytest.importorskip(
+            LIBRARY_OF_ROW[name], reason="the extra `bench` is not installed"
+        )
     return build(name, job)
 
 
 def dyadic_state(job, generator):
-    """Weights that are multiples of 1/64: sums of them are exact in float32 in any order."""
+    """Weights that are multiples of 1/64: sums of them are exact in float32 in any
+    order.
+    """
     state = {}
     for name, shape in job.network.parameter_shapes().items():
         low, high = (-4, 8) if name.endswith("bias") else (-24, 40)
@@ -57,7 +63,9 @@ def spikes_of(row, inputs):
 
     def recorded(number, *arguments):
         result = call(number, *arguments)
-        emitted[number].append(result[0] if each_step else result.flatten(2).transpose(0, 1))
+        emitted[number].append(
+            result[0] if each_step else result.flatten(2).transpose(0, 1)
+        )
         return result
 
     setattr(row, name, recorded)
@@ -87,7 +95,9 @@ def in_place_of_mnist(tmp_path, monkeypatch, digits):
 
 
 CONVOLUTIONS = [("convolution", 3, 3, 2, 0, 1), ("convolution", 4, 2, 1, 0, 1)]
-SMALL_CONVOLUTIONAL = replace(CONVOLUTIONAL_JOB, in_shape=(2, 6, 5), layers=("3c3s2", "4c2"))
+SMALL_CONVOLUTIONAL = replace(
+    CONVOLUTIONAL_JOB, in_shape=(2, 6, 5), layers=("3c3s2", "4c2")
+)
 SMALL_RECURRENT = replace(RECURRENT_JOB, in_shape=(12,), layers=("9r",))
 ANY_LAYER = ("snntorch", "spikingjelly")
 
@@ -96,8 +106,12 @@ ANY_LAYER = ("snntorch", "spikingjelly")
     ("name", "job", "described"),
     [
         *((name, SMALL_JOB, [("dense", 9, False)]) for name in TORCH_ROWS),
-        # Dyadic weights and decay bring potentials onto the threshold itself: >= and > differ.
-        *((name, replace(SMALL_JOB, decay=0.5), [("dense", 9, False)]) for name in TORCH_ROWS),
+        # Dyadic weights and decay bring potentials onto the threshold itself: >= and >
+        # differ.
+        *(
+            (name, replace(SMALL_JOB, decay=0.5), [("dense", 9, False)])
+            for name in TORCH_ROWS
+        ),
         *((name, SMALL_CONVOLUTIONAL, CONVOLUTIONS) for name in ANY_LAYER),
         *((name, SMALL_RECURRENT, [("dense", 9, True)]) for name in ANY_LAYER),
     ],
@@ -147,7 +161,9 @@ def dense_spikes(encoded, job):
 
 @pytest.mark.parametrize("name", TORCH_ROWS)
 def test_latency_spikes_are_this_projects(name, mnist5k):
-    """Every level, those at the threshold and around it, and real digits: spike by spike."""
+    """Every level, those at the threshold and around it, and real digits: spike by
+    spike.
+    """
     job = LATENCY_JOB
     levels = np.resize(np.arange(256, dtype=np.uint8), (2, 784))
     pixels = np.concatenate([levels, mnist5k.test.images[:30].reshape(30, 784)])
@@ -163,7 +179,10 @@ def test_the_seed_loop_encodes_as_the_seed(digits):
         pytest.skip("the seed notebook is not here")
     cells = NOTEBOOK.read_text(encoding="utf-8").split("In [None]:\n")
     names = {"torch": torch, "nn": torch.nn, "np": np}
-    exec(next(cell for cell in cells if "Cell 3:" in cell).split("# Load MNIST")[0], names)
+    exec(
+        next(cell for cell in cells if "Cell 3:" in cell).split("# Load MNIST")[0],
+        names,
+    )
     row = build("seed_loop", SEED_JOB)
     row.prepare(digits.images, digits.labels)
     encoded = row.encode(np.arange(4))
@@ -189,7 +208,9 @@ def test_additions_of_the_limit_equal_the_obvious_sums():
     expected = np.zeros((23, n_units))
     for sample, step, source in np.argwhere(dense):
         expected[source] += deltas[sample % group_samples * 7 + step, :n_units]
-    np.testing.assert_array_equal(arrays.currents[:n_units], dense.sum((0, 1)) @ weight.T)
+    np.testing.assert_array_equal(
+        arrays.currents[:n_units], dense.sum((0, 1)) @ weight.T
+    )
     np.testing.assert_array_equal(gradients, expected)
 
 
@@ -211,7 +232,9 @@ def test_the_profile_adds_up_and_leaves_nothing_behind(digits):
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_place_of_mnist")
 def test_speed_is_measured_and_written(tmp_path, capsys):
-    """One run from the command line: other images are refused unless they are allowed."""
+    """One run from the command line: other images are refused unless they are
+    allowed.
+    """
     out = tmp_path / "metrics" / "benchmark.json"
     command = [
         *("speed", "--jobs", "poisson", "recurrent", "--rounds", "1", "--batches", "2"),
@@ -268,7 +291,9 @@ def test_medians_of_rounds_and_ratios():
 def test_rows_that_do_another_job_are_refused():
     rows = {name: [Measurement([1.0], first_loss=1.0)] for name in ("dense", "event")}
     check_losses(rows | {"limit": [Measurement([1.0])]})
-    with pytest.raises(SpikejouleError, match=r"not do the same job.*'snntorch': 1\.02"):
+    with pytest.raises(
+        SpikejouleError, match=r"not do the same job.*'snntorch': 1\.02"
+    ):
         check_losses(rows | {"snntorch": [Measurement([1.0], first_loss=1.02)]})
 
 

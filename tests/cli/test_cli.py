@@ -45,7 +45,9 @@ class TestInspect:
 
 
 class TestMeasure:
-    def test_what_the_library_measures(self, file: Path, mnist5k: Dataset, cli: Cli) -> None:
+    def test_what_the_library_measures(
+        self, file: Path, mnist5k: Dataset, cli: Cli
+    ) -> None:
         command = ("energy", file, "--images", "mnist5k", "--samples", 30)
         found = cli.json(*command)["inputs"]
         network = trained_network()
@@ -69,7 +71,9 @@ class TestFailures:
         assert told.startswith("error: none.pth does not exist: ")
         assert "or name another file" in told
         (tmp_path / "a.pth").write_text("text")
-        assert "is damaged or of another format" in cli.refusal("inspect", tmp_path / "a.pth")
+        assert "is damaged or of another format" in cli.refusal(
+            "inspect", tmp_path / "a.pth"
+        )
         told = cli.refusal("energy", file, "--images", "mnist5k", "--samples", 1001)
         assert "--samples 1001 is more than the 1000" in told
 
@@ -77,13 +81,17 @@ class TestFailures:
         "arguments",
         [[], ["energy"], ["energy", "c.pth", "--images", "mnist5k", "--samples", "0"]],
     )
-    def test_wrong_call(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def test_wrong_call(
+        self, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
         with pytest.raises(SystemExit) as error:
             main(arguments)
         assert error.value.code == 2
         assert "usage: spikejoule" in capsys.readouterr().err
 
-    def test_broken_pipe_is_quiet(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_broken_pipe_is_quiet(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """As of `spikejoule inspect FILE | head -0`."""
         reader, writer = os.pipe()
         os.close(reader)

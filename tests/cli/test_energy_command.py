@@ -1,4 +1,6 @@
-"""`spikejoule energy`, and what it takes from complete checkpoints of different writers."""
+"""`spikejoule energy`, and what it takes from complete checkpoints of different
+writers.
+"""
 
 import hashlib
 import os
@@ -17,7 +19,11 @@ from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
 from spikejoule.energy.outputs import headline
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete, write_complete
+from spikejoule.network.checkpoint import (
+    CompleteCheckpoint,
+    read_complete,
+    write_complete,
+)
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.trained import TrainedNetwork, build_complete
 from tests.energy.test_profiles import GOOD
@@ -65,7 +71,9 @@ class TestCommand:
         shown = page.read_text(encoding="utf-8")
         assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() in shown
 
-    def test_measured_images_have_intervals_and_classes(self, checkpoint: Path, cli: Cli) -> None:
+    def test_measured_images_have_intervals_and_classes(
+        self, checkpoint: Path, cli: Cli
+    ) -> None:
         found = cli.json("energy", checkpoint, "--images", "mnist5k", "--samples", "60")
         total, *of_classes = totals(found)
         assert total["pj_interval_low"] < total["pj"] < total["pj_interval_high"]
@@ -75,7 +83,9 @@ class TestCommand:
     def test_images_are_reduced_as_those_it_was_trained_on(
         self, tmp_path: Path, mnist5k: Dataset, cli: Cli
     ) -> None:
-        """To 12 x 12 means of squares, which are charged; a network of more pixels is refused."""
+        """To 12 x 12 means of squares, which are charged; a network of more pixels is
+        refused.
+        """
         network = trained_network(n_input=144)
         network.data.update(crop_pixels=2, average_pixels=2)  # type: ignore[attr-defined]
         file = write_example(tmp_path / "reduced.pth", network)
@@ -95,25 +105,50 @@ class TestCommand:
     def test_no_name_reaches_the_terminal_raw(
         self, tmp_path: Path, mnist5k: Dataset, cli: Cli
     ) -> None:
-        """Neither of a file, which need not be text, nor in one; JSON and page hold the same."""
+        """Neither of a file, which need not be text, nor in one; JSON and page hold the
+        same.
+        """
         evil, page = "\x1b[2J\x07\x85", tmp_path / "page.html"
         file = write_example(tmp_path / os.fsdecode(f"{evil}a".encode() + b"\xff.pth"))
-        baselines = write_baselines(tmp_path / "b.npz", mnist5k.test.labels[:4], name=evil)
-        priced = ("energy", file, "--baselines", baselines, "--images", "mnist5k", "--samples", 4)
+        baselines = write_baselines(
+            tmp_path / "b.npz", mnist5k.test.labels[:4], name=evil
+        )
+        priced = (
+            "energy",
+            file,
+            "--baselines",
+            baselines,
+            "--images",
+            "mnist5k",
+            "--samples",
+            4,
+        )
         said = cli.text(*priced, "--html", page)
-        for text in (said, page.read_text(encoding="utf-8"), cli.text(*priced, "--json")):
+        for text in (
+            said,
+            page.read_text(encoding="utf-8"),
+            cli.text(*priced, "--json"),
+        ):
             assert text.count("\\u001b[2J\\u0007\\u0085") >= 1
             assert text.replace("\n", "").isprintable()
         assert cli.json(*priced)["checkpoint"] == file.name
 
-    def test_price_files_and_refusals(self, checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
+    def test_price_files_and_refusals(
+        self, checkpoint: Path, tmp_path: Path, cli: Cli
+    ) -> None:
         prices = tmp_path / "prices.yaml"
         prices.write_text(GOOD, encoding="utf-8")
         found = cli.json("energy", checkpoint, "--hardware", prices)["headline"]
         assert (found["profile"], found["energy_nj"]) == ("chip", 22.0)
-        prices.write_text(GOOD.replace("synaptic_event: 2", "synaptic_event: -2"), encoding="utf-8")
-        assert "prices.yaml, line 10: " in cli.refusal("energy", checkpoint, "--hardware", prices)
-        assert "allowed: 45nm-fp32, " in cli.refusal("energy", checkpoint, "--profile", "brain")
+        prices.write_text(
+            GOOD.replace("synaptic_event: 2", "synaptic_event: -2"), encoding="utf-8"
+        )
+        assert "prices.yaml, line 10: " in cli.refusal(
+            "energy", checkpoint, "--hardware", prices
+        )
+        assert "allowed: 45nm-fp32, " in cli.refusal(
+            "energy", checkpoint, "--profile", "brain"
+        )
         assert "needs --images" in cli.refusal("energy", checkpoint, "--samples", "3")
         assert "does not exist" in cli.refusal("energy", tmp_path / "none.pth")
 
@@ -134,7 +169,8 @@ class TestVerdict:
     """The network of the file against the conventional ones of the baseline stage."""
 
     UNDER = ("--profile", "45nm-fp32")
-    # 3,120 products of the first image, one more of each that follows; a bias for each of 30 units
+    # 3,120 products of the first image, one more of each that follows; a bias for each
+    # of 30 units
     BASELINE_PJ = 4.6 * 3121.5 + 0.9 * 30
 
     @pytest.fixture
@@ -149,11 +185,15 @@ class TestVerdict:
         said = [line.strip() for line in cli.text("energy", *given).splitlines()[2:4]]
         ratio = SPIKING_PJ / self.BASELINE_PJ
         assert said[0].startswith(
-            f"The spiking network loses at equal accuracy: {SPIKING_PJ / 1000:.4g} nJ per "
+            f"The spiking network loses at equal accuracy: {SPIKING_PJ / 1000:.4g} "
+            "nJ per "
             f"inference, at least {ratio:.3g} times"
         )
         assert "87.00 % on validation images" in said[1]
-        assert "ReLU 784-20-10, zero-skipping (89.00 % validation, 100.00 % test)" in said[1]
+        assert (
+            "ReLU 784-20-10, zero-skipping (89.00 % validation, 100.00 % test)"
+            in said[1]
+        )
         found = cli.json("energy", *given)
         assert found["answer"][:2] == said
         headline = found["headline"]
@@ -164,7 +204,9 @@ class TestVerdict:
     def test_other_test_images_are_refused(
         self, checkpoint: Path, baselines: Path, cli: Cli
     ) -> None:
-        others = write_baselines(baselines.with_name("others.npz"), np.ones(4, np.uint8))
+        others = write_baselines(
+            baselines.with_name("others.npz"), np.ones(4, np.uint8)
+        )
         images = ("--images", "mnist5k", "--samples", "4")
         assert "others.npz was counted on other test images" in cli.refusal(
             "energy", checkpoint, "--baselines", others, *images
@@ -176,15 +218,22 @@ class TestForeignCheckpoints:
         content = complete_content()
         del content["inference_spikes"]
         write_complete(tmp_path / "c.pth", content)
-        assert "`spikejoule energy --images`" in cli.refusal("energy", tmp_path / "c.pth")
-        found = cli.json("energy", tmp_path / "c.pth", "--images", "mnist5k", "--samples", "5")
+        assert "`spikejoule energy --images`" in cli.refusal(
+            "energy", tmp_path / "c.pth"
+        )
+        found = cli.json(
+            "energy", tmp_path / "c.pth", "--images", "mnist5k", "--samples", "5"
+        )
         assert found["inputs"]["n_images"] == 5
 
     def test_without_what_training_needs(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
         del content["training_spikes"]
         write_complete(tmp_path / "c.pth", content)
-        assert "training_energy_mj" not in cli.json("energy", tmp_path / "c.pth")["headline"]
+        assert (
+            "training_energy_mj"
+            not in cli.json("energy", tmp_path / "c.pth")["headline"]
+        )
         said = cli.text("energy", tmp_path / "c.pth")
         assert "does not record what the energy of training needs" in said
 
@@ -192,12 +241,16 @@ class TestForeignCheckpoints:
 def measured_content(
     network: TrainedNetwork, mnist5k: Dataset, pruned: bool = False
 ) -> tuple[dict[str, Any], Measurement]:
-    """The checkpoint of a network that ran on the first test images, and what it did there."""
+    """The checkpoint of a network that ran on the first test images, and what it did
+    there.
+    """
     images = mnist5k.test.select(slice(N_IMAGES))
     events = network.encoder.events(images.images, draw_key(7, "test", 0), images.index)
     measured = measure_network(network.state, network.network, events, pruned=pruned)
     proxies, timings = measured.proxies.as_checkpoint_entry(), TRAIN_TIMINGS
-    content = build_complete(network, measured.counts, 0.25, timings, EVALUATION, proxies, {})
+    content = build_complete(
+        network, measured.counts, 0.25, timings, EVALUATION, proxies, {}
+    )
     return content, measured
 
 
@@ -207,7 +260,9 @@ def stored(tmp_path: Path, content: dict[str, Any]) -> CompleteCheckpoint:
 
 
 def test_the_last_batch_of_an_epoch_is_smaller(tmp_path: Path) -> None:
-    """100 samples in batches of 64, twice; all in one row where epochs are not recorded."""
+    """100 samples in batches of 64, twice; all in one row where epochs are not
+    recorded.
+    """
     content = complete_content()
     for batches, samples in (([2, 2], [100, 100]), ([4], [200])):
         record = training_record(stored(tmp_path, content))
@@ -226,7 +281,10 @@ class TestPruned:
         """One of which 70 % of the synapses are gone."""
         network = trained_network()
         masks = pruning_masks(network.state, 0.7)
-        state = {name: values * masks.get(name, True) for name, values in network.state.items()}
+        state = {
+            name: values * masks.get(name, True)
+            for name, values in network.state.items()
+        }
         config = {**network.training_config, "pruned_fraction": 0.7}
         return replace(network, state=state, training_config=config)
 
@@ -263,7 +321,9 @@ def test_constant_currents_are_recorded_and_shown(
     network = trained_network()
     history = tuple({**epoch, "input_macs": 5000} for epoch in network.history)
     code = Direct(time_window=50, direct_products=products)
-    content, measured = measured_content(replace(network, encoder=code, history=history), mnist5k)
+    content, measured = measured_content(
+        replace(network, encoder=code, history=history), mnist5k
+    )
     checkpoint = stored(tmp_path, content)
     recorded = analysis_inputs(checkpoint)
     counted = analysis_inputs(checkpoint, measured)
@@ -273,6 +333,10 @@ def test_constant_currents_are_recorded_and_shown(
     assert recorded.training is not None
     assert recorded.training.activity.macs.tolist() == [5000, 5000]
     profiles = load_profiles()
-    result = analyse(counted, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100))
+    result = analyse(
+        counted, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100)
+    )
     numbers = headline(result)
-    assert numbers["input_macs_per_inference"] == measured.proxies.input_macs_per_inference
+    assert (
+        numbers["input_macs_per_inference"] == measured.proxies.input_macs_per_inference
+    )

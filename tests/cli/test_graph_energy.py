@@ -8,7 +8,12 @@ import nir
 import numpy as np
 import pytest
 
-from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write_event_file
+from spikejoule.data.events import (
+    EventBlock,
+    EventSamples,
+    EventSetting,
+    write_event_file,
+)
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.nir.conventions import Conventions
@@ -31,7 +36,9 @@ def written(folder: Path, name: str) -> tuple[Path, Path]:
 
 def events_of(path: Path, n_inputs: int) -> Path:
     generator = np.random.default_rng(3)
-    save_events(path, EventList.from_dense(generator.random((6, 10, n_inputs)) < 0.3), {})
+    save_events(
+        path, EventList.from_dense(generator.random((6, 10, n_inputs)) < 0.3), {}
+    )
     return path
 
 
@@ -50,7 +57,9 @@ def test_table_page_and_json(tmp_path: Path, cli: Cli) -> None:
         Conventions(dt=DT, reset="zero", comparison="ge"),
     )
     events_mean = run.events.mean()
-    assert found["headline"]["synaptic_events_per_inference"] == pytest.approx(events_mean)
+    assert found["headline"]["synaptic_events_per_inference"] == pytest.approx(
+        events_mean
+    )
     assert found["inputs"]["n_images"] == 6
     said = page.read_text(encoding="utf-8")
     assert "events events.npz, SHA-256" in said
@@ -60,7 +69,12 @@ def test_table_page_and_json(tmp_path: Path, cli: Cli) -> None:
 def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> None:
     """dt is 1e-4, which other simulators take; a step is one of 1 ms."""
     write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
-    given = ("energy", tmp_path / "ours.nir", "--events", events_of(tmp_path / "events.npz", 784))
+    given = (
+        "energy",
+        tmp_path / "ours.nir",
+        "--events",
+        events_of(tmp_path / "events.npz", 784),
+    )
     assert cli.json(*given, "--samples", 4)["inputs"]["n_images"] == 4
     text = cli.text(*given)
     assert re.search("window +10 ms\n", text)
@@ -71,11 +85,15 @@ def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> Non
 def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
     errors = cli.refusal("energy", graph, "--events", events, "--reset", "zero")
-    assert "dt (seconds of one step); comparison (ge or gt, on the command line" in errors
+    assert (
+        "dt (seconds of one step); comparison (ge or gt, on the command line" in errors
+    )
     assert "--events is needed" in cli.refusal("energy", graph, *SAID)
     errors = cli.refusal("energy", graph, "--events", events, *SAID, "--samples", 7)
     assert "--samples 7 is more than the 6 samples" in errors
-    errors = cli.refusal("energy", graph, "--events", events_of(tmp_path / "other.npz", 7), *SAID)
+    errors = cli.refusal(
+        "energy", graph, "--events", events_of(tmp_path / "other.npz", 7), *SAID
+    )
     assert "7 inputs, but the network has 6" in errors
 
 
@@ -83,16 +101,26 @@ LABELS = np.array([0, 1, 2, 3, 0, 1])
 
 
 def clicks(folder: Path, spikes: EventList, sizes: tuple[int, ...], **how: int) -> Path:
-    """An event file of spoken clicks: spikes of steps of 500 us, at the time the step begins."""
-    setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), sizes, 5000)
+    """An event file of spoken clicks: spikes of steps of 500 us, at the time the step
+    begins.
+    """
+    setting = EventSetting(
+        "clicks", Subject("click", ("a", "b", "c", "d")), sizes, 5000
+    )
     steps = spikes.row_of_each_event() % spikes.n_steps
     times = (500 * steps).astype(np.uint32)
-    samples = EventSamples(times, spikes.sources, spikes.offsets[:: spikes.n_steps].copy())
-    write_event_file(folder / "clicks.npz", setting, [EventBlock(samples, LABELS)], **how)
+    samples = EventSamples(
+        times, spikes.sources, spikes.offsets[:: spikes.n_steps].copy()
+    )
+    write_event_file(
+        folder / "clicks.npz", setting, [EventBlock(samples, LABELS)], **how
+    )
     return folder / "clicks.npz"
 
 
-def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: Cli) -> None:
+def test_an_event_file_has_stamps_of_time_labels_and_words(
+    tmp_path: Path, cli: Cli
+) -> None:
     """Ten steps of 500 us; the samples for training are left out."""
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
@@ -112,7 +140,9 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: 
     assert found["inputs"]["facts"]["a step of the events"] == "500 us"
     page = tmp_path / "page.html"
     text = cli.text("energy", *given, "--html", page)
-    words = re.sub(r"<style.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S)
+    words = re.sub(
+        r"<style.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S
+    )
     assert "clicks" in words
     for said in (words, text):
         assert "image" not in said
@@ -124,11 +154,15 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: 
 
 def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
-    errors = cli.refusal("energy", graph, "--events", events, *SAID, "--images", "mnist5k")
+    errors = cli.refusal(
+        "energy", graph, "--events", events, *SAID, "--images", "mnist5k"
+    )
     assert "--images is for a checkpoint" in errors
     checkpoint = write_example(tmp_path / "c.pth", replace(trained_network((12,))))
     for option in (("--dt", "1e-4"), ("--pruned",)):
-        assert f"{option[0]} is for a graph of NIR" in cli.refusal("energy", checkpoint, *option)
+        assert f"{option[0]} is for a graph of NIR" in cli.refusal(
+            "energy", checkpoint, *option
+        )
 
 
 ANN = """
@@ -136,7 +170,8 @@ import torch
 
 def ann():
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(6, 9), torch.nn.ReLU(), torch.nn.Linear(9, 4))
+    layers = torch.nn.Linear(6, 9), torch.nn.ReLU(), torch.nn.Linear(9, 4)
+    return torch.nn.Sequential(*layers)
 
 def number():
     return 7
@@ -150,7 +185,9 @@ def broken():
 
 
 def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
-    """On the same samples, as their mean over time; what is said of both comes first."""
+    """On the same samples, as their mean over time; what is said of both comes
+    first.
+    """
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
     path = clicks(tmp_path, spikes, sizes=(2, 3))

@@ -91,5 +91,7 @@ def test_a_parameter_is_no_key_of_the_section(folder: Path) -> None:
         drink: str
         fat: int = Field(ge=1)
 
-    with pytest.raises(TypeError, match="Order has a key fat, so no drink can have a parameter"):
+    with pytest.raises(
+        TypeError, match="Order has a key fat, so no drink can have a parameter"
+    ):
         chooses(drinks(folder, tea=TEA, milk=MILK))(Order)

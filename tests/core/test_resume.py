@@ -1,4 +1,6 @@
-"""The file from which killed work goes on: what comes back, who owns it, and what becomes of it."""
+"""The file from which killed work goes on: what comes back, who owns it, and what
+becomes of it.
+"""
 
 import subprocess
 import threading
@@ -15,7 +17,13 @@ from spikejoule.core.resume import ResumeFile, SavedState
 from tests.tools.processes import start_python
 
 KEPT = SavedState(
-    {"epochs": [1, 2], "loss": 0.1 + 0.2, "rate": np.float64(1 / 3), "none": None, "text": "ü"},
+    {
+        "epochs": [1, 2],
+        "loss": 0.1 + 0.2,
+        "rate": np.float64(1 / 3),
+        "none": None,
+        "text": "ü",
+    },
     {
         "b": np.array([[1.5, -0.0], [np.float32(1e-45), 3]], dtype=np.float32),
         "a": np.array([True, False]),
@@ -28,7 +36,8 @@ def content(state: SavedState | None) -> Any:
     """All that a state holds, to the bit."""
     assert state is not None
     arrays = {
-        name: (array.dtype, array.shape, array.tobytes()) for name, array in state.arrays.items()
+        name: (array.dtype, array.shape, array.tobytes())
+        for name, array in state.arrays.items()
     }
     return dict(state.plain), arrays
 
@@ -57,13 +66,18 @@ class TestState:
             file.path.write_bytes(file.path.read_bytes()[:-200])
             assert file.load() is None
             (record,) = caplog.records
-            assert record.getMessage().startswith(f"this work starts over: {file.path} is damaged")
+            assert record.getMessage().startswith(
+                f"this work starts over: {file.path} is damaged"
+            )
             assert not file.path.exists()
 
 
 class TestDisk:
     def test_a_full_disk_is_one_warning_and_the_state_before_stays(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         with ResumeFile(tmp_path, "k") as file:
             file.save(KEPT)
@@ -126,4 +140,6 @@ class TestLock:
             kept = file.load()
             assert kept is not None
             assert kept.plain == {"by": "holder"}
-        assert caplog.messages == [f"process {holder.pid} is at the work: waiting for its end"]
+        assert caplog.messages == [
+            f"process {holder.pid} is at the work: waiting for its end"
+        ]

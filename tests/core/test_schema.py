@@ -65,11 +65,16 @@ def test_json_round_trip_leaves_out_what_was_never_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"accuracy_percent": 500.0}, "accuracy_percent is 500.0, but must be less than or equal"),
+        (
+            {"accuracy_percent": 500.0},
+            "accuracy_percent is 500.0, but must be less than or equal",
+        ),
         ({"more": 1}, "more is unknown"),
     ],
 )
-def test_json_that_breaks_the_schema(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+def test_json_that_breaks_the_schema(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ValidationError):
         Outer.model_validate({**GOOD, **change})
     write_json(tmp_path / "a.json", {**GOOD, **change})
@@ -81,12 +86,15 @@ def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> 
     lines = Lines(
         rows=(
             Line(step=1, shown=1, accuracy_percent=None, newer_percent=5.0, rate="80"),
-            Line(step=2, shown=0, accuracy_percent=0.1, newer_percent=None, rate="[1, 2]"),
+            Line(
+                step=2, shown=0, accuracy_percent=0.1, newer_percent=None, rate="[1, 2]"
+            ),
         )
     )
     lines.write(path)
     assert path.read_text() == (
-        'step,shown,accuracy_percent,newer_percent,rate\n1,1,,5.0,80\n2,0,0.1,,"[1, 2]"\n'
+        'step,shown,accuracy_percent,newer_percent,rate\n1,1,,5.0,80\n2,0,0.1,,"[1, '
+        '2]"\n'
     )
     assert Lines.read(path) == lines
     write_csv(path, COLUMNS, [(1, 1, 2.0)])
@@ -117,7 +125,9 @@ FILE = ArrayFile(
         "names": Array("U", ("L",)),
         "per_*": Array("u", ("N",)),
     },
-    lambda arrays: "" if arrays["counts"].sum() == arrays["per_sample"].sum() else "sums differ",
+    lambda arrays: (
+        "" if arrays["counts"].sum() == arrays["per_sample"].sum() else "sums differ"
+    ),
 )
 
 
@@ -125,7 +135,10 @@ FILE = ArrayFile(
     ("change", "words"),
     [
         (lambda a: a.pop("names"), "'names' is missing"),
-        (lambda a: a.update(counts=a["counts"].astype(np.int32)), "must have the type 'int64'"),
+        (
+            lambda a: a.update(counts=a["counts"].astype(np.int32)),
+            "must have the type 'int64'",
+        ),
         (lambda a: a.update(counts=a["counts"] * 9), "holds 36, but must be at most 9"),
         (lambda a: a.update(per_more=a["per_sample"][:2]), "N is 3"),
         (lambda a: a.update(per_sample=a["per_sample"][::-1] * 2), "sums differ"),

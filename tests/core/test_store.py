@@ -1,4 +1,6 @@
-"""store.py, npz.py, torch_files.py: whole or absent, equal bytes, one check, and no code."""
+"""store.py, npz.py, torch_files.py: whole or absent, equal bytes, one check, and no
+code.
+"""
 
 import os
 import time
@@ -31,7 +33,9 @@ READERS: list[Callable[[Any], Any]] = [
 
 
 class TestAtomic:
-    def test_failed_write_leaves_the_old_file_and_nothing_else(self, tmp_path: Path) -> None:
+    def test_failed_write_leaves_the_old_file_and_nothing_else(
+        self, tmp_path: Path
+    ) -> None:
         path = tmp_path / "a.bin"
         store.write_bytes(path, b"old")
 
@@ -101,14 +105,20 @@ class TestOpening:
 class TestText:
     def test_layout_of_json(self, tmp_path: Path) -> None:
         path = tmp_path / "a.json"
-        store.write_json(path, {"b": np.float32(0.5), "a": {"d": 1e-05, "c": np.int64(3)}, "ä": 1})
-        text = '{\n  "a": {\n    "c": 3,\n    "d": 1e-05\n  },\n  "b": 0.5,\n  "ä": 1\n}\n'
+        store.write_json(
+            path, {"b": np.float32(0.5), "a": {"d": 1e-05, "c": np.int64(3)}, "ä": 1}
+        )
+        text = (
+            '{\n  "a": {\n    "c": 3,\n    "d": 1e-05\n  },\n  "b": 0.5,\n  "ä": 1\n}\n'
+        )
         assert path.read_text(encoding="utf-8") == text
         assert store.read_json(path)["a"]["d"] == 1e-05
 
     def test_layout_of_csv(self, tmp_path: Path) -> None:
         path = tmp_path / "a.csv"
-        store.write_csv(path, ["n", "value", "text"], [(1, 0.1, "x,y"), (np.int64(2), 0.5, None)])
+        store.write_csv(
+            path, ["n", "value", "text"], [(1, 0.1, "x,y"), (np.int64(2), 0.5, None)]
+        )
         assert path.read_bytes() == b'n,value,text\n1,0.1,"x,y"\n2,0.5,\n'
         assert store.read_csv(path, ["n"])[1] == {"n": "2", "value": "0.5", "text": ""}
 
@@ -127,12 +137,20 @@ class TestText:
         self, tmp_path: Path, name: str, text: str
     ) -> None:
         (tmp_path / name).write_bytes(text.encode("latin-1"))
-        read = store.read_json if name == "a.json" else lambda path: store.read_csv(path, ["n"])
+        read = (
+            store.read_json
+            if name == "a.json"
+            else lambda path: store.read_csv(path, ["n"])
+        )
         refusal(read, tmp_path / name)
 
 
-ARRAYS = st.sampled_from([np.uint8, np.int64, np.float32, np.float64, np.bool_, "U5"]).flatmap(
-    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0))
+ARRAYS = st.sampled_from(
+    [np.uint8, np.int64, np.float32, np.float64, np.bool_, "U5"]
+).flatmap(
+    lambda dtype: hnp.arrays(
+        dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)
+    )
 )
 
 
@@ -159,9 +177,15 @@ class TestNpz:
         other = {"y": np.zeros(2), "x": np.asfortranarray(image)}
         npz.write_npz(tmp_path / "other.npz", SCHEMA, other)
         pieces = [{"y": np.zeros(1)}, {"y": np.zeros(1)}]
-        npz.write_npz(tmp_path / "s.npz", SCHEMA, {"x": image}, {"y": np.float64}, pieces)
+        npz.write_npz(
+            tmp_path / "s.npz", SCHEMA, {"x": image}, {"y": np.float64}, pieces
+        )
         whole = (tmp_path / "a.npz").read_bytes()
-        assert whole == (tmp_path / "other.npz").read_bytes() == (tmp_path / "s.npz").read_bytes()
+        assert (
+            whole
+            == (tmp_path / "other.npz").read_bytes()
+            == (tmp_path / "s.npz").read_bytes()
+        )
 
     @given(st.data())
     def test_no_damage_goes_unseen(
@@ -183,7 +207,9 @@ class TestNpz:
         for name, array in arrays.items():
             np.testing.assert_array_equal(read[name], array)
 
-    def test_schemas_and_pickles(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_schemas_and_pickles(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def read(path: Path) -> Any:
             return npz.read_npz(path, SCHEMA)
 
@@ -207,7 +233,9 @@ class TestTorch:
         with pytest.raises(TypeError, match="no plain value"):
             torch_files.encode({"a": object()})
 
-    @pytest.mark.parametrize("value", [np.array(["a"], dtype=object), Path("a"), Pickled()])
+    @pytest.mark.parametrize(
+        "value", [np.array(["a"], dtype=object), Path("a"), Pickled()]
+    )
     def test_nothing_in_a_file_is_executed(
         self, tmp_path: Path, value: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -11,11 +11,45 @@ from spikejoule.core.yaml_files import PIPELINE_FILE, artifact_paths, read_yaml
 
 # Scalars that readers of YAML disagree on, that overflow, or that are no scalars at all
 NASTY = (
-    *("010", "0o10", "0x10", "0b11", "1_000", "1:30", "+7", "12.", "1e-05", "1.e-5", "1e400"),
+    *(
+        "010",
+        "0o10",
+        "0x10",
+        "0b11",
+        "1_000",
+        "1:30",
+        "+7",
+        "12.",
+        "1e-05",
+        "1.e-5",
+        "1e400",
+    ),
     *("yes", "on", "No", "true", "~", "null", "", ".nan", "-.inf", "9007199254740993"),
-    *("2020-13-45", "2020-01-01T10:00:00Z", '"12"', '"a\\0b"', "\u0661\u0662", "!!float 3"),
-    *("!!python/object/apply:os.getcwd []", "!own 3", "!!set {a}", "!!timestamp x", "!!bool 3"),
-    *("&a 12", "*a", "[010, 1:30]", "{1: 2}", "[1, 2", "12 # 13", "12: 13", "${paths.test}"),
+    *(
+        "2020-13-45",
+        "2020-01-01T10:00:00Z",
+        '"12"',
+        '"a\\0b"',
+        "\u0661\u0662",
+        "!!float 3",
+    ),
+    *(
+        "!!python/object/apply:os.getcwd []",
+        "!own 3",
+        "!!set {a}",
+        "!!timestamp x",
+        "!!bool 3",
+    ),
+    *(
+        "&a 12",
+        "*a",
+        "[010, 1:30]",
+        "{1: 2}",
+        "[1, 2",
+        "12 # 13",
+        "12: 13",
+        "${paths.test}",
+    ),
 )
 
 
@@ -60,7 +94,10 @@ def test_odd_values_are_read_as_dvc_reads_them(path: Path) -> None:
             ', line 4: not valid YAML (found duplicate key "c" with value',
         ),
         ("a: 1\n---\nb: 2\n", ", line 2: not valid YAML (but found another document)."),
-        ("!!python/object/apply:os.getcwd []", ", line 1: not valid YAML (could not determine"),
+        (
+            "!!python/object/apply:os.getcwd []",
+            ", line 1: not valid YAML (could not determine",
+        ),
         ("[" * 500, ": not valid YAML (maximum recursion depth exceeded"),
         (b"\xff\xfe\x00", " is no text in UTF-8 ('utf-8' codec can't decode byte 0xff"),
     ],
@@ -70,7 +107,9 @@ def test_refused_in_one_sentence(text: str | bytes, words: str, path: Path) -> N
 
 
 class TestPaths:
-    """What dvc.yaml says of the artifacts, and what is refused where a file of it is asked for."""
+    """What dvc.yaml says of the artifacts, and what is refused where a file of it is
+    asked for.
+    """
 
     def test_those_of_a_stage(self, tmp_path: Path) -> None:
         (tmp_path / PIPELINE_FILE).write_text(
@@ -91,7 +130,9 @@ class TestPaths:
             ("vars: [{paths: {}}]\nstages: {}", "and stages with their files"),
         ],
     )
-    def test_a_folder_without_them(self, text: str | None, words: str, tmp_path: Path) -> None:
+    def test_a_folder_without_them(
+        self, text: str | None, words: str, tmp_path: Path
+    ) -> None:
         if text is not None:
             (tmp_path / PIPELINE_FILE).write_text(text)
         with pytest.raises(ArtifactError, match=words):

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from spikejoule.core.errors import DataError
 from spikejoule.core.store import read_json
 from spikejoule.data.idx import load_directory, read_idx
-from spikejoule.data.images import Dataset, LabelledImages, describe, load_images, split_validation
+from spikejoule.data.images import (
+    Dataset,
+    LabelledImages,
+    describe,
+    load_images,
+    split_validation,
+)
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.params import parse_params
@@ -33,12 +39,16 @@ def digits(n_samples: int) -> LabelledImages:
 
 @pytest.fixture
 def idx_directory(tmp_path: Path) -> Path:
-    """Forty training and twenty test images as the four IDX files, two of them gzipped."""
+    """Forty training and twenty test images as the four IDX files, two of them
+    gzipped.
+    """
     directory = tmp_path / "digits"
     directory.mkdir()
     for part, n_samples in (("train", 40), ("t10k", 20)):
         samples = digits(n_samples)
-        (directory / f"{part}-images-idx3-ubyte").write_bytes(encode_idx(samples.images))
+        (directory / f"{part}-images-idx3-ubyte").write_bytes(
+            encode_idx(samples.images)
+        )
         (directory / f"{part}-labels-idx1-ubyte.gz").write_bytes(
             gzip.compress(encode_idx(samples.labels))
         )
@@ -51,13 +61,18 @@ def idx_directory(tmp_path: Path) -> Path:
         (lambda content: content[:11], "truncated"),
         (lambda content: content[:799], "fewer or more follow"),
         (lambda content: content + b"\0", "fewer or more follow"),
-        (lambda content: bytes.fromhex("00000803" + "00100000" * 3), "fewer or more follow"),
+        (
+            lambda content: bytes.fromhex("00000803" + "00100000" * 3),
+            "fewer or more follow",
+        ),
         (lambda content: b"\x89PNG" + content, "begins with the bytes 00 00 08 03"),
     ],
     ids=["header cut", "cut", "longer", "announces too much", "another format"],
 )
 @pytest.mark.parametrize("name", ["images", "images.gz"])
-def test_a_damaged_idx_file_is_refused(tmp_path: Path, damage, words: str, name: str) -> None:
+def test_a_damaged_idx_file_is_refused(
+    tmp_path: Path, damage, words: str, name: str
+) -> None:
     path = tmp_path / name
     content = damage(encode_idx(digits(1).images))
     path.write_bytes(gzip.compress(content) if path.suffix else content)
@@ -80,7 +95,10 @@ class TestDirectory:
         assert "40 training and 20 test images" in dataset.note
         assert "not MNIST" in caplog.text
         content = (idx_directory / "train-images-idx3-ubyte").read_bytes()
-        assert dataset.sha256["train-images-idx3-ubyte"] == hashlib.sha256(content).hexdigest()
+        assert (
+            dataset.sha256["train-images-idx3-ubyte"]
+            == hashlib.sha256(content).hexdigest()
+        )
         assert len(dataset.sha256) == 4
 
     @pytest.mark.parametrize(
@@ -89,7 +107,11 @@ class TestDirectory:
             ("train-images-idx3", None, "lacks train-images-idx3-ubyte"),
             ("train-labels-idx1", digits(39).labels, "'labels' has the shape .*39"),
             ("train-labels-idx1", np.full(40, 10), "position 0 is 10"),
-            ("train-images-idx3", np.zeros((40, 32, 30)), r"\(32, 30\) pixels and those of"),
+            (
+                "train-images-idx3",
+                np.zeros((40, 32, 30)),
+                r"\(32, 30\) pixels and those of",
+            ),
         ],
     )
     def test_what_does_not_fit_is_refused(
@@ -98,12 +120,16 @@ class TestDirectory:
         for path in idx_directory.glob(f"{name}*"):
             path.unlink()
         if array is not None:
-            (idx_directory / f"{name}-ubyte").write_bytes(encode_idx(array.astype(np.uint8)))
+            (idx_directory / f"{name}-ubyte").write_bytes(
+                encode_idx(array.astype(np.uint8))
+            )
         with pytest.raises(DataError, match=words):
             load_directory(idx_directory)
 
     def test_no_directory(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="is not a directory; allowed: auto, events, fashion"):
+        with pytest.raises(
+            DataError, match="is not a directory; allowed: auto, events, fashion"
+        ):
             load_dataset("nowhere", Places(tmp_path, tmp_path / "cache"))
 
 
@@ -115,12 +141,16 @@ def test_mnist5k_takes_digits_in_turns_from_the_package(mnist5k: Dataset) -> Non
         assert isinstance(samples, LabelledImages)
         assert np.bincount(samples.labels).tolist() == [of_each] * 10
         np.testing.assert_array_equal(samples.labels, labels[samples.index])
-        np.testing.assert_array_equal(samples.images.reshape(-1, 784), pixels[samples.index])
+        np.testing.assert_array_equal(
+            samples.images.reshape(-1, 784), pixels[samples.index]
+        )
 
 
 class TestSplit:
     @given(st.integers(50, 300), st.floats(0.2, 0.5), st.integers(0, 2**32 - 1))
-    def test_disjoint_stratified_and_whole(self, n_samples: int, size: float, seed: int) -> None:
+    def test_disjoint_stratified_and_whole(
+        self, n_samples: int, size: float, seed: int
+    ) -> None:
         samples = digits(n_samples)
         train, validation = split_validation(samples, size, seed)
         assert len(validation) == math.ceil(n_samples * size)
@@ -173,7 +203,9 @@ def test_prepare_takes_the_environments_directory_and_may_validate_on_the_test_s
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     names = {"train": "npz", "validation": "npz", "test": "npz", "data_metrics": "json"}
-    paths = {name: tmp_path / "out" / f"{name}.{suffix}" for name, suffix in names.items()}
+    paths = {
+        name: tmp_path / "out" / f"{name}.{suffix}" for name, suffix in names.items()
+    }
     parameters = committed_params().model_dump(mode="json")
     monkeypatch.setenv("MNIST_DIR", str(idx_directory))
     parameters["data"].update(source="auto", validation_size=0.25)

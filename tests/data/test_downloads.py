@@ -1,4 +1,6 @@
-"""Sources by download: from a server of the test's own, from none, and from one that is silent."""
+"""Sources by download: from a server of the test's own, from none, and from one that is
+silent.
+"""
 
 import hashlib
 import logging
@@ -68,7 +70,9 @@ def test_without_a_network_one_quiet_sentence_names_the_address(
     places: Places, name: str, host: str, advice: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     since = time.monotonic()
-    with pytest.raises(DataError, match=f"{name} could not be downloaded from {host}") as error:
+    with pytest.raises(
+        DataError, match=f"{name} could not be downloaded from {host}"
+    ) as error:
         load_dataset(name, places)
     assert time.monotonic() - since < 30
     assert advice in str(error.value)
@@ -103,22 +107,35 @@ def test_events_are_verified_kept_and_converted_once(
 ) -> None:
     sensor_files.write_n_mnist(there, 12, 11)
     downloads = {
-        part: (f"{address}{part}.zip", f"{part}.zip", "0" * 32) for part in ("train", "test")
+        part: (f"{address}{part}.zip", f"{part}.zip", "0" * 32)
+        for part in ("train", "test")
     }
     monkeypatch.setattr(SOURCES["n_mnist"], "downloads", downloads)
-    with pytest.raises(DataError, match=r"127.0.0.1:\d+ .*MD5 hash of downloaded file .train.zip"):
+    with pytest.raises(
+        DataError, match=r"127.0.0.1:\d+ .*MD5 hash of downloaded file .train.zip"
+    ):
         load_dataset("n_mnist", places)
     for part, (url, name, _) in list(downloads.items()):
-        downloads[part] = (url, name, hashlib.md5((there / name).read_bytes()).hexdigest())
+        downloads[part] = (
+            url,
+            name,
+            hashlib.md5((there / name).read_bytes()).hexdigest(),
+        )
     dataset = load_dataset("n_mnist", places)
-    assert (dataset.source, len(dataset.train), len(dataset.test)) == ("n_mnist", 12, 11)
+    assert (dataset.source, len(dataset.train), len(dataset.test)) == (
+        "n_mnist",
+        12,
+        11,
+    )
     monkeypatch.setattr(SOURCES["n_mnist"], "samples", lambda self, archive: iter(()))
     (there / "train.zip").unlink()
     assert load_dataset("n_mnist", places).sha256 == dataset.sha256
 
 
 class TestAuto:
-    def test_a_given_directory_comes_first_and_must_be_usable(self, there: Path) -> None:
+    def test_a_given_directory_comes_first_and_must_be_usable(
+        self, there: Path
+    ) -> None:
         given = Places(there.parent, there.parent / "cache", "there")
         with pytest.raises(DataError, match="lacks"):
             load_dataset("auto", given)
@@ -131,13 +148,17 @@ class TestAuto:
     ) -> None:
         dataset = load_dataset("auto", places)
         assert dataset.source == "mnist5k"
-        (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
+        (record,) = (
+            record for record in caplog.records if record.levelno >= logging.WARNING
+        )
         for words in ("ONLY 5,000 DIGITS", "could not be downloaded", "MNIST_DIR"):
             assert words in record.getMessage()
 
     def test_uses_the_download(
         self, places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(datasets.MNIST, "resources", list(write_files(there).items()))
+        monkeypatch.setattr(
+            datasets.MNIST, "resources", list(write_files(there).items())
+        )
         monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
         assert len(load_dataset("auto", places).train) == 30

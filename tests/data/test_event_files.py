@@ -1,4 +1,6 @@
-"""Event files: what is written is read, in any parts, and what breaks the format is refused."""
+"""Event files: what is written is read, in any parts, and what breaks the format is
+refused.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,9 @@ from spikejoule.data.events import (
 from spikejoule.data.images import load_samples
 from spikejoule.data.subject import Subject
 
-SETTING = EventSetting("Gestures", Subject("gesture", ("left", "right", "up")), (2, 3, 4), 90_000)
+SETTING = EventSetting(
+    "Gestures", Subject("gesture", ("left", "right", "up")), (2, 3, 4), 90_000
+)
 
 
 def samples(n_samples: int, seed: int = 0) -> tuple[EventSamples, np.ndarray]:
@@ -69,7 +73,9 @@ def test_what_is_written_in_blocks_is_read_in_parts(
     path = tmp_path_factory.mktemp("events") / "a.npz"
     events, labels = samples(n_samples, seed)
     parts = [slice(first, first + block) for first in range(0, n_samples, block)]
-    write_event_file(path, SETTING, [EventBlock(events.read(p), labels[p]) for p in parts])
+    write_event_file(
+        path, SETTING, [EventBlock(events.read(p), labels[p]) for p in parts]
+    )
     file = open_event_file(path)
     chosen = np.random.default_rng(seed).integers(0, n_samples, 7)
     assert equal(file.read(chosen), events.read(chosen))
@@ -95,7 +101,11 @@ def test_the_bytes_are_those_of_numpys_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "array", "problem"),
     [
-        ("labels", np.array([0, 1, 3, 0], np.uint8), "position 2 is 3, but there are 3 classes"),
+        (
+            "labels",
+            np.array([0, 1, 3, 0], np.uint8),
+            "position 2 is 3, but there are 3 classes",
+        ),
         ("offsets", np.array([0, 5, 4, 6, 7]), "rise from 0"),
         ("times", np.zeros(3, np.float32), "times must be uint32"),
         ("n_train", np.array(4), "must leave some"),
@@ -123,7 +133,9 @@ def test_a_unit_too_many_and_a_changed_byte_are_found(tmp_path: Path) -> None:
         open_event_file(tmp_path / "a.npz")
 
 
-def test_a_writer_refuses_what_a_reader_would_and_cuts_no_fraction(tmp_path: Path) -> None:
+def test_a_writer_refuses_what_a_reader_would_and_cuts_no_fraction(
+    tmp_path: Path,
+) -> None:
     events, labels = samples(3)
     beyond = EventSamples(events.times, events.units + 24, events.offsets)
     halves: Any = np.array([0, 1, 2.5])
@@ -142,7 +154,9 @@ def test_a_writer_refuses_what_a_reader_would_and_cuts_no_fraction(tmp_path: Pat
 def test_selected_samples_are_saved_with_their_identities(tmp_path: Path) -> None:
     events, labels = samples(20)
     numbers = np.arange(100, 120)
-    whole = LabelledEvents(events, np.arange(20), labels.astype(np.uint8), numbers, SETTING)
+    whole = LabelledEvents(
+        events, np.arange(20), labels.astype(np.uint8), numbers, SETTING
+    )
     chosen = whole.select(np.array([3, 19, 4])).select(slice(1, 3))
     chosen.save(tmp_path / "a.npz")
     read = load_samples(tmp_path / "a.npz")

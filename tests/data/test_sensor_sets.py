@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import DataError
-from spikejoule.data.events import EventBlock, EventSetting, LabelledEvents, write_event_file
+from spikejoule.data.events import (
+    EventBlock,
+    EventSetting,
+    LabelledEvents,
+    write_event_file,
+)
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, SensorSource
 from spikejoule.data.sources.events import Events
@@ -21,19 +26,28 @@ CACHES = {NMnist: "n_mnist", Shd: "shd"}
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Dataset]:
-    """Loads a source from archives that a test has written, as though they were published."""
+    """Loads a source from archives that a test has written, as though they were
+    published.
+    """
 
     def loaded(source: type[SensorSource]) -> Dataset:
-        return source().load(sensor_files.keep(tmp_path / CACHES[source], source, monkeypatch))
+        return source().load(
+            sensor_files.keep(tmp_path / CACHES[source], source, monkeypatch)
+        )
 
     return loaded
 
 
-def test_n_mnist_of_bytes_written_one_by_one(tmp_path: Path, load: Callable[..., Dataset]) -> None:
+def test_n_mnist_of_bytes_written_one_by_one(
+    tmp_path: Path, load: Callable[..., Dataset]
+) -> None:
     written = sensor_files.write_n_mnist(tmp_path / "n_mnist", 23, 7)
     dataset = load(NMnist)
     assert dataset.title == "N-MNIST (23 training and 7 test samples)"
-    for samples, expected in ((dataset.train, written[:23]), (dataset.test, written[23:])):
+    for samples, expected in (
+        (dataset.train, written[:23]),
+        (dataset.test, written[23:]),
+    ):
         assert isinstance(samples, LabelledEvents)
         assert samples.index.tolist() == [*range(len(expected))]
         events = samples.read()
@@ -41,7 +55,9 @@ def test_n_mnist_of_bytes_written_one_by_one(tmp_path: Path, load: Callable[...,
             own = slice(events.offsets[number], events.offsets[number + 1])
             units = [
                 (p * 34 + y) * 34 + x
-                for x, y, p in zip(sample.columns, sample.rows, sample.polarities, strict=True)
+                for x, y, p in zip(
+                    sample.columns, sample.rows, sample.polarities, strict=True
+                )
             ]
             assert events.times[own].tolist() == sample.times
             assert events.units[own].tolist() == units

@@ -20,13 +20,17 @@ def table(name: str) -> pd.DataFrame:
 
 
 def stated() -> dict[str, Any]:
-    """The recorded run's headline figures, also in the units that pages use, and whole files."""
+    """The recorded run's headline figures, also in the units that pages use, and whole
+    files.
+    """
     figures: dict[str, Any] = {}
     for name in ("evaluate", "early_exit", "energy"):
         figures |= committed_values(name)
     history = table("history")
     figures["epochs_trained"] = len(history)
-    figures["best_validation_accuracy_percent"] = history["validation_accuracy_percent"].max()
+    figures["best_validation_accuracy_percent"] = history[
+        "validation_accuracy_percent"
+    ].max()
     counted = table("energy").query("profile == '45nm-fp32' and term == 'spike_routed'")
     for layer, count in counted.groupby("layer")["count"].first().items():
         figures[f"{layer}_spikes_per_inference"] = count
@@ -34,7 +38,11 @@ def stated() -> dict[str, Any]:
     figures["training_arithmetic_j"] = figures["training_arithmetic_mj"] / 1000
     figures["sparsity_percent"] = 100 * figures["sparsity_ratio"]
     figures["training_in_millions"] = figures["training_arithmetic_in_inferences"] / 1e6
-    means = pd.read_csv(SETTINGS).drop_duplicates("setting").set_index(["name", "early_exit"])
+    means = (
+        pd.read_csv(SETTINGS)
+        .drop_duplicates("setting")
+        .set_index(["name", "early_exit"])
+    )
     for name in ("frugal-5000", "accurate-60000"):
         short = name.partition("-")[0]
         figures[short] = means.loc[name, 0].to_dict()

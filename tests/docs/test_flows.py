@@ -45,14 +45,18 @@ def rows_of(repository: Path, heading: str) -> list[Call]:
 
 
 def calls_of(run: Callable[[], object]) -> list[Call]:
-    """The calls of the library's functions while `run` runs, in the order in which they end."""
+    """The calls of the library's functions while `run` runs, in the order in which they
+    end.
+    """
     calls: list[Call] = []
 
     def look(frame: FrameType, event: str, returned: Any) -> None:
         path = Path(frame.f_code.co_filename)
         if event != "return" or not path.is_relative_to(SOURCES):
             return
-        first = returned[0] if type(returned) in (list, tuple) and returned else returned
+        first = (
+            returned[0] if type(returned) in (list, tuple) and returned else returned
+        )
         file = path.relative_to(SOURCES).as_posix()
         calls.append(Call(file, frame.f_code.co_qualname, type(first).__name__))
 
@@ -69,7 +73,9 @@ def check_flow(rows: list[Call], calls: list[Call]) -> None:
     assert rows
     after = 0
     for row in rows:
-        assert row in calls[after:], f"{row} is not called, or not after the row above it"
+        assert row in calls[after:], (
+            f"{row} is not called, or not after the row above it"
+        )
         after = calls.index(row, after) + 1
 
 
@@ -88,7 +94,9 @@ def test_a_spike_becomes_a_joule(repository: Path) -> None:
 
     def run() -> None:
         measured = measure_network(trained.state, trained.network, events)
-        inputs = analysis_inputs(checkpoint, measured, np.zeros(4, np.uint8), images=images)
+        inputs = analysis_inputs(
+            checkpoint, measured, np.zeros(4, np.uint8), images=images
+        )
         analyse(inputs, profiles, headline, arithmetic, BootstrapSettings(20))
 
     check_flow(rows_of(repository, "From a hidden spike to a joule"), calls_of(run))

@@ -14,7 +14,9 @@ from tests.tools.without_torch import needs_torch
 @needs_torch
 @pytest.mark.slow
 def test_the_first_hour(repository: Path, tmp_path: Path) -> None:
-    """It prints what it shows, draws its figure, and leaves the report that it speaks of."""
+    """It prints what it shows, draws its figure, and leaves the report that it speaks
+    of.
+    """
     kept = repository / "examples" / "first-hour.ipynb"
     copy = Path(shutil.copy(kept, tmp_path))
     environment = clean_environment(tmp_path)
@@ -22,6 +24,11 @@ def test_the_first_hour(repository: Path, tmp_path: Path) -> None:
     run([sys.executable, "-m", "docs.site.notebook", copy.name], tmp_path, environment)
     cells = notebook.read(copy)["cells"]
     remedy = "run: python -m docs.site.notebook examples/first-hour.ipynb"
-    assert notebook.printed(cells) == notebook.printed(notebook.read(kept)["cells"]), remedy
-    assert sum("data" in output for cell in cells for output in cell.get("outputs", ())) == 1
+    assert notebook.printed(cells) == notebook.printed(notebook.read(kept)["cells"]), (
+        remedy
+    )
+    assert (
+        sum("data" in output for cell in cells for output in cell.get("outputs", ()))
+        == 1
+    )
     assert "<svg" in (tmp_path / "own-network.html").read_text(encoding="utf-8")

@@ -1,6 +1,8 @@
-"""No list of kinds is kept elsewhere: the tests of every kind, with those that the pages add.
+"""No list of kinds is kept elsewhere: the tests of every kind, with those that the
+pages add.
 
-Each page gives one new file (or entry) and lines of params.yaml; `test_pages.py` runs what it says.
+Each page gives one new file (or entry) and lines of params.yaml; `test_pages.py` runs
+what it says.
 """
 
 import sys
@@ -22,14 +24,19 @@ PAGES = {
     "add-a-schedule": "training/schedules/linear.py",
     "add-a-hardware-profile": "energy/hardware.yaml",
 }
-# The third statement of the surrogate, and the tests that hold for every kind: of the engines, that
-# of the new surrogate, since all kernels are compiled anew beside it, which takes minutes.
+# The third statement of the surrogate, and the tests that hold for every kind: of the
+# engines, that of the new surrogate, since all kernels are compiled anew beside it,
+# which takes minutes.
 NAIVE = '    if name == "constant":\n'
-LAPLACIAN = '    if name == "laplacian":\n        return slope / 2 * math.exp(-slope * abs(x))\n'
+LAPLACIAN = (
+    '    if name == "laplacian":\n        return slope / 2 * '
+    "math.exp(-slope * abs(x))\n"
+)
 CHANGES = {
     "tests/naive.py": {NAIVE: LAPLACIAN + NAIVE},
     "tests/engine/test_engines.py": {
-        "SURROGATE = st.sampled_from(list(SURROGATES))": 'SURROGATE = st.just("laplacian")',
+        "SURROGATE = st.sampled_from(list(SURROGATES))": "SURROGATE = "
+        'st.just("laplacian")',
         "@settings(max_examples=80)\n": "@settings(max_examples=20)\n",
     },
 }
@@ -43,8 +50,12 @@ HOLD_FOR_EVERY_KIND = (
 )
 
 
-def test_the_tests_that_hold_for_every_kind_pass(repository: Path, tmp_path: Path) -> None:
-    """Both engines and loops agree on the new surrogate; no list of kinds is kept elsewhere."""
+def test_the_tests_that_hold_for_every_kind_pass(
+    repository: Path, tmp_path: Path
+) -> None:
+    """Both engines and loops agree on the new surrogate; no list of kinds is kept
+    elsewhere.
+    """
     folder = tmp_path / "project"
     environment = clean_environment(tmp_path)
     clone_of_working_tree(repository, folder, environment, {})

@@ -1,7 +1,8 @@
-"""Every code block of home, tutorial and how-to pages, run as it is written, page by page.
+"""Every code block of home, tutorial and how-to pages, run as it is written, page by
+page.
 
-A page is read from top to bottom in a copy of a project in which the pipeline has run on 5,000
-digits. `tests.tools.pages` says what the comments in the pages mean.
+A page is read from top to bottom in a copy of a project in which the pipeline has run
+on 5,000 digits. `tests.tools.pages` says what the comments in the pages mean.
 """
 
 import os
@@ -30,18 +31,26 @@ PAGES = (
 )
 WITH_SERVICES = ("share-a-server",)
 WITH_PACKAGES = {
-    "hand-a-network-to-another-simulator": ("spikingjelly", "snntorch", "norse", "sinabs"),
+    "hand-a-network-to-another-simulator": (
+        "spikingjelly",
+        "snntorch",
+        "norse",
+        "sinabs",
+    ),
     "price-a-snntorch-model": ("snntorch",),
     "price-any-nir-graph": ("snntorch",),
 }
-# Python blocks that follow each other share a process, whose imports take longest, but no names.
+# Python blocks that follow each other share a process, whose imports take longest, but
+# no names.
 EACH = "import sys\nfor text in sys.argv[1:]: exec(text, {'__name__': '__main__'})"
 PYTHON = (sys.executable, "-W", "ignore", "-c", EACH)
 
 
 def needed_packages(page: Path) -> list[pytest.MarkDecorator]:
     """Skips a page where something that it imports is not installed, and says what."""
-    missing = [name for name in WITH_PACKAGES.get(page.stem, ()) if find_spec(name) is None]
+    missing = [
+        name for name in WITH_PACKAGES.get(page.stem, ()) if find_spec(name) is None
+    ]
     reason = f"needs the extra interop: without {', '.join(missing)}"
     return [pytest.mark.skipif(bool(missing), reason=reason)]
 
@@ -90,7 +99,9 @@ class Reader:
         """Run all but the last command, and that one until the page ends."""
         *others, command = block.text.replace("\\\n", " ").strip().splitlines()
         self.shell("\n".join(others))
-        url = run(["bash", "-c", f'printf %s "{block.until}"'], self.folder, self.environment)
+        url = run(
+            ["bash", "-c", f'printf %s "{block.until}"'], self.folder, self.environment
+        )
         self.servers.enter_context(
             running(
                 ["bash", "-c", command],
@@ -114,11 +125,17 @@ def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
         "TEST_SERVER": f"http://127.0.0.1:{port}",
     }
     with ExitStack() as servers:
-        yield Reader(folder, {**recorded_project.environment, **WITHOUT_JOBS, **variables}, servers)
+        yield Reader(
+            folder,
+            {**recorded_project.environment, **WITHOUT_JOBS, **variables},
+            servers,
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path, committed: Path) -> None:
+def test_every_block_is_one_that_is_run(
+    page: Path, tmp_path: Path, committed: Path
+) -> None:
     """It is run, written to a file, applied, or, as `text`, what a command prints."""
     for block in blocks_of(page):
         assert block.title or block.language in {"sh", "python", "diff", "text"}
@@ -132,7 +149,11 @@ def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path, committed: P
             target = tmp_path / "tree" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(committed / name, target)
-            run(["git", "apply", "--recount", "--check", patch], tmp_path / "tree", os.environ)
+            run(
+                ["git", "apply", "--recount", "--check", patch],
+                tmp_path / "tree",
+                os.environ,
+            )
 
 
 @pytest.mark.slow
@@ -142,7 +163,10 @@ def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path, committed: P
         pytest.param(
             page,
             id=page.stem,
-            marks=[*(SHARED if page.stem in WITH_SERVICES else ()), *needed_packages(page)],
+            marks=[
+                *(SHARED if page.stem in WITH_SERVICES else ()),
+                *needed_packages(page),
+            ],
         )
         for page in PAGES
     ],
@@ -153,10 +177,20 @@ def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> Non
         s3.bucket("team-mlflow")
         s3.bucket("team-dvc")
         database = request.getfixturevalue("postgresql").create_database("pages")
-        reader.environment |= {"TEST_S3": s3.url, "TEST_DATABASE": database, **s3.environment()}
-    for kind, blocks in groupby(blocks_of(page), attrgetter("language", "title", "before")):
+        reader.environment |= {
+            "TEST_S3": s3.url,
+            "TEST_DATABASE": database,
+            **s3.environment(),
+        }
+    for kind, blocks in groupby(
+        blocks_of(page), attrgetter("language", "title", "before")
+    ):
         if kind == ("python", "", []):
-            run([*PYTHON, *(block.text for block in blocks)], reader.folder, reader.environment)
+            run(
+                [*PYTHON, *(block.text for block in blocks)],
+                reader.folder,
+                reader.environment,
+            )
         else:
             for block in blocks:
                 reader.follow(block)

@@ -1,4 +1,6 @@
-"""The page on the kernels: its blocks run and print what it says, its excerpts are excerpts."""
+"""The page on the kernels: its blocks run and print what it says, its excerpts are
+excerpts.
+"""
 
 import contextlib
 import io

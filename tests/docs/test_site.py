@@ -1,4 +1,6 @@
-"""The pages: their links, and the tables and pictures that are made from the sources."""
+"""The pages: their links, and the tables and pictures that are made from the
+sources.
+"""
 
 import inspect
 import re
@@ -22,7 +24,9 @@ PAGES = [
 
 def prose(page: Path) -> str:
     """A page's text without its blocks of code."""
-    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return re.sub(
+        r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S
+    )
 
 
 def anchors(page: Path) -> set[str]:
@@ -54,7 +58,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_what_packages_export_is_on_their_pages_of_the_api() -> None:
     listed: set[str] = set()
     for page in (REPOSITORY / "docs/reference/api").glob("*.md"):
-        found = re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), flags=re.M)
+        found = re.findall(
+            r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), flags=re.M
+        )
         packages = {name.split(".")[1].replace("params", "core") for name in found}
         assert packages == {page.stem}
         listed.update(found)

@@ -1,4 +1,6 @@
-"""The built site as a reader sees it: every page, on a desktop and on a phone, and the search."""
+"""The built site as a reader sees it: every page, on a desktop and on a phone, and the
+search.
+"""
 
 import os
 import sys
@@ -19,7 +21,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("site"),  # one worker builds it
     pytest.mark.skipif(
-        None in map(find_spec, ("material", "mkdocstrings")), reason="needs the extra docs"
+        None in map(find_spec, ("material", "mkdocstrings")),
+        reason="needs the extra docs",
     ),
 ]
 # Pixels.
@@ -27,10 +30,22 @@ NARROWEST_COLUMN = 60
 
 
 @pytest.fixture(scope="module")
-def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Address and folder of the site, built as `make docs` builds it: a warning is an error."""
+def site(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """Address and folder of the site, built as `make docs` builds it: a warning is an
+    error.
+    """
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--site-dir",
+        folder,
+    ]
     run(command, repository, {**os.environ, "NO_MKDOCS_2_WARNING": "1"})
     with served(folder) as url:
         yield url, folder
@@ -41,8 +56,12 @@ def test_it_is_built_without_a_warning(site: tuple[str, Path]) -> None:
     assert len(list(site[1].rglob("*.html"))) > 50
 
 
-def test_no_page_is_wider_than_its_window(browser: "Page", site: tuple[str, Path]) -> None:
-    """And no column of a table is too narrow to be read. Complaints fail the fixture."""
+def test_no_page_is_wider_than_its_window(
+    browser: "Page", site: tuple[str, Path]
+) -> None:
+    """And no column of a table is too narrow to be read. Complaints fail the
+    fixture.
+    """
     address, folder = site
     wide = []
     narrow = []
@@ -63,13 +82,19 @@ def test_no_page_is_wider_than_its_window(browser: "Page", site: tuple[str, Path
     assert not narrow
 
 
-def test_a_search_works_without_a_server(browser: "Page", site: tuple[str, Path]) -> None:
-    """And loads nothing from elsewhere, which would fail the fixture without a network."""
+def test_a_search_works_without_a_server(
+    browser: "Page", site: tuple[str, Path]
+) -> None:
+    """And loads nothing from elsewhere, which would fail the fixture without a
+    network.
+    """
     _, folder = site
     elsewhere: list[str] = []
     browser.on(
         "request",
-        lambda request: elsewhere.append(request.url) if request.url.startswith("http") else None,
+        lambda request: (
+            elsewhere.append(request.url) if request.url.startswith("http") else None
+        ),
     )
     browser.goto((folder / "how-to" / "sweep.html").as_uri())
     browser.locator(".md-search__input").fill("synaptic event")

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.events import EventSamples, EventSetting, LabelledEvents, offsets_of
+from spikejoule.data.events import (
+    EventSamples,
+    EventSetting,
+    LabelledEvents,
+    offsets_of,
+)
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.binning import bin_events, largest_count, summed_images
 from spikejoule.encoding.encoders.none import NoEncoding
@@ -17,7 +22,9 @@ from spikejoule.encoding.encoders.none import NoEncoding
 KEY = np.uint64(0)
 
 
-def some_events(seed: int, n_samples: int, n_units: int, latest_us: int) -> EventSamples:
+def some_events(
+    seed: int, n_samples: int, n_units: int, latest_us: int
+) -> EventSamples:
     random = np.random.default_rng(seed)
     lengths = random.integers(0, 30, n_samples)
     return EventSamples(
@@ -30,7 +37,9 @@ def some_events(seed: int, n_samples: int, n_units: int, latest_us: int) -> Even
 def labelled(events: EventSamples, shape: tuple[int, ...]) -> LabelledEvents:
     places = np.arange(len(events))
     labels = np.zeros(len(events), np.uint8)
-    return LabelledEvents(events, places, labels, places, EventSetting("x", DIGITS, shape, 100))
+    return LabelledEvents(
+        events, places, labels, places, EventSetting("x", DIGITS, shape, 100)
+    )
 
 
 @given(
@@ -73,7 +82,9 @@ def test_summed_images_are_the_counts_of_the_spikes() -> None:
     assert largest_count(samples, encoder) == counts.max()
     images = summed_images(samples, encoder, gain=100)
     assert images.images.shape == (40, 2, 3)
-    np.testing.assert_array_equal(images.images.reshape(40, 6), np.minimum(100 * counts, 255))
+    np.testing.assert_array_equal(
+        images.images.reshape(40, 6), np.minimum(100 * counts, 255)
+    )
 
 
 def test_summed_images_of_many_units_are_made_in_small_blocks() -> None:

@@ -9,7 +9,9 @@ from spikejoule.encoding.counting import class_counts, count_spikes, predict
 from spikejoule.encoding.events import EventList
 from tests import naive
 
-dense_spikes = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3), elements=st.integers(0, 1))
+dense_spikes = hnp.arrays(
+    np.uint8, st.tuples(*[st.integers(1, 5)] * 3), elements=st.integers(0, 1)
+)
 
 
 @given(dense_spikes, st.integers(1, 4), st.integers(0, 2**32 - 1))
@@ -26,8 +28,13 @@ def test_counts_against_loops(dense: np.ndarray, n_units: int, seed: int) -> Non
     ]
     assert counts.per_step.tolist() == [e[1] for e in expected]
     assert [neuron.tolist() for neuron in counts.per_neuron] == [e[2] for e in expected]
-    assert counts.totals == {"input": sum(expected[0][0]), "output": sum(expected[1][0])}
-    assert counts.means == {name: total / dense.shape[0] for name, total in counts.totals.items()}
+    assert counts.totals == {
+        "input": sum(expected[0][0]),
+        "output": sum(expected[1][0]),
+    }
+    assert counts.means == {
+        name: total / dense.shape[0] for name, total in counts.totals.items()
+    }
 
 
 @given(dense_spikes)

@@ -53,7 +53,9 @@ class TestFiles:
     def test_come_back(self, tmp_path: Path, products: Products) -> None:
         encoder = Direct(time_window=4, direct_products=products)
         events = encoder.events(IMAGES, KEY)
-        header = EncodedImages(encoder=encoder, seed=1, split="test", images_sha256="ab" * 32)
+        header = EncodedImages(
+            encoder=encoder, seed=1, split="test", images_sha256="ab" * 32
+        )
         save_events(tmp_path / "e.npz", events, header.entry())
         found, images = load_encoded_images(tmp_path / "e.npz")
         for name in ("sources", "values", "offsets"):

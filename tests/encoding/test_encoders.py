@@ -1,4 +1,5 @@
-"""What every encoding does alike, and those without chance against loops and other simulators.
+"""What every encoding does alike, and those without chance against loops and other
+simulators.
 
 The law of the Poisson encoding is in `test_encoding.py`.
 """
@@ -23,11 +24,17 @@ WITHOUT_CHANCE = [
     Regular(time_window=50, max_rate=80.0),
     Regular(time_window=9, max_rate=1000.0),
 ]
-EVERY = [*WITHOUT_CHANCE, Poisson(time_window=25, max_rate=300.0), Direct(time_window=4)]
+EVERY = [
+    *WITHOUT_CHANCE,
+    Poisson(time_window=25, max_rate=300.0),
+    Direct(time_window=4),
+]
 KEY = np.uint64(0)
 
 
-@pytest.fixture(params=WITHOUT_CHANCE, ids=lambda encoder: f"{encoder.name}-{encoder.time_window}")
+@pytest.fixture(
+    params=WITHOUT_CHANCE, ids=lambda encoder: f"{encoder.name}-{encoder.time_window}"
+)
 def encoder(request: pytest.FixtureRequest) -> Encoder:
     chosen: Encoder = request.param
     return chosen
@@ -37,18 +44,27 @@ def same(one: EventList, other: EventList) -> bool:
     if one.currents is not None and other.currents is not None:
         mine = one.currents.to_dense(one.n_inputs)
         return np.array_equal(mine, other.currents.to_dense(one.n_inputs))
-    return np.array_equal(one.sources, other.sources) and np.array_equal(one.offsets, other.offsets)
+    return np.array_equal(one.sources, other.sources) and np.array_equal(
+        one.offsets, other.offsets
+    )
 
 
 def loops(encoder: Encoder, images: np.ndarray) -> np.ndarray:
     """Dense spikes of 8-bit images [N, P] from the plain loops."""
     intensities = (images / 255).tolist()
     if isinstance(encoder, Latency):
-        parameters = (encoder.time_window, encoder.latency_threshold, encoder.latency_curve)
+        parameters = (
+            encoder.time_window,
+            encoder.latency_threshold,
+            encoder.latency_curve,
+        )
         return np.array([naive.latency(image, *parameters) for image in intensities])
     assert isinstance(encoder, Regular)
     return np.array(
-        [naive.regular(image, encoder.time_window, encoder.max_rate) for image in intensities]
+        [
+            naive.regular(image, encoder.time_window, encoder.max_rate)
+            for image in intensities
+        ]
     )
 
 
@@ -57,13 +73,17 @@ class TestEveryEncoder:
     def test_an_image_and_its_identity_alone_decide(
         self, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Not the batch, the order, the chunks, the layout in memory, nor the number of threads."""
+        """Not the batch, the order, the chunks, the layout in memory, nor the number of
+        threads.
+        """
         images = np.random.default_rng(0).integers(0, 256, (33, 6, 5)).astype(np.uint8)
         samples = np.random.default_rng(1).permutation(1_000_000)[:33]
         key = encoder.draw_key(7, "train", 3)
         whole = encoder.events(images, key, samples)
         order = np.random.default_rng(2).permutation(33)
-        assert same(encoder.events(images[order], key, samples[order]), whole.select(order))
+        assert same(
+            encoder.events(images[order], key, samples[order]), whole.select(order)
+        )
         for first in range(0, 33, 5):
             chosen = slice(first, first + 5)
             part = encoder.events(images[chosen], key, samples[chosen])
@@ -79,7 +99,11 @@ class TestEveryEncoder:
             assert same(encoder.events(images, key, samples), whole)
 
     def test_images_that_are_refused(self, encoder: Encoder) -> None:
-        for images in (np.array([[0.5, 1.0]]), np.zeros(4, np.uint8), np.zeros((1, 65_536), "u1")):
+        for images in (
+            np.array([[0.5, 1.0]]),
+            np.zeros(4, np.uint8),
+            np.zeros((1, 65_536), "u1"),
+        ):
             with pytest.raises(ParameterError, match=f"images are {images.dtype}"):
                 encoder.operations(images)
             with pytest.raises(ParameterError, match="of 1 to 65535 pixels"):
@@ -88,24 +112,34 @@ class TestEveryEncoder:
     def test_no_image_and_no_spike(self, encoder: Encoder) -> None:
         events = encoder.events(np.zeros((0, 4, 3), np.uint8), KEY)
         events.check()
-        assert (events.n_samples, events.n_steps, events.n_inputs) == (0, encoder.time_window, 12)
+        assert (events.n_samples, events.n_steps, events.n_inputs) == (
+            0,
+            encoder.time_window,
+            12,
+        )
         assert encoder.events(np.zeros((3, 4), np.uint8), KEY).n_events == 0
 
 
 def test_every_image_needs_an_identity() -> None:
     with pytest.raises(ParameterError, match="samples name 3 images, but there are 2"):
-        Poisson(time_window=4, max_rate=80.0).events(np.zeros((2, 4), np.uint8), KEY, np.arange(3))
+        Poisson(time_window=4, max_rate=80.0).events(
+            np.zeros((2, 4), np.uint8), KEY, np.arange(3)
+        )
 
 
 class TestWithoutChance:
     def test_every_spike_is_that_of_plain_loops(self, encoder: Encoder) -> None:
         generator = np.random.default_rng(3)
-        images = generator.choice(np.array([0, 1, 51, 52, 128, 254, 255], np.uint8), (7, 90))
+        images = generator.choice(
+            np.array([0, 1, 51, 52, 128, 254, 255], np.uint8), (7, 90)
+        )
         for some in (images, EVERY_LEVEL):
             events = encoder.events(some, KEY)
             events.check()
             assert np.array_equal(events.to_dense(np.uint8), loops(encoder, some))
-        longest = type(encoder).model_validate(encoder.model_dump() | {"time_window": 10_000})
+        longest = type(encoder).model_validate(
+            encoder.model_dump() | {"time_window": 10_000}
+        )
         dense = longest.events(EVERY_LEVEL, KEY).to_dense(np.uint8)
         assert np.array_equal(dense, loops(longest, EVERY_LEVEL))
 
@@ -120,13 +154,20 @@ class TestLatency:
         encoder = Latency(time_window=n_steps, latency_threshold=0.2001)
         levels = torch.tensor(EVERY_LEVEL / 255, dtype=torch.float32)
         theirs = spikegen.latency(
-            levels, num_steps=n_steps, threshold=0.2001, normalize=True, linear=True, clip=True
+            levels,
+            num_steps=n_steps,
+            threshold=0.2001,
+            normalize=True,
+            linear=True,
+            clip=True,
         )
         ours = encoder.events(EVERY_LEVEL, KEY).to_dense(np.uint8)
         assert np.array_equal(theirs.numpy().swapaxes(0, 1), ours)
 
     @pytest.mark.slow
-    @pytest.mark.parametrize(("curve", "name"), [("linear", "linear"), ("logarithmic", "log")])
+    @pytest.mark.parametrize(
+        ("curve", "name"), [("linear", "linear"), ("logarithmic", "log")]
+    )
     def test_as_spikingjelly(self, curve: Curve, name: str) -> None:
         torch = pytest.importorskip("torch")
         encoding = pytest.importorskip("spikingjelly.activation_based.encoding")
@@ -135,4 +176,6 @@ class TestLatency:
         levels = torch.tensor(EVERY_LEVEL / 255, dtype=torch.float32)
         theirs = np.stack([other(levels).numpy() for _ in range(50)], axis=1)
         theirs[:, :, 0] = 0  # black fires there
-        assert np.array_equal(theirs, encoder.events(EVERY_LEVEL, KEY).to_dense(np.uint8))
+        assert np.array_equal(
+            theirs, encoder.events(EVERY_LEVEL, KEY).to_dense(np.uint8)
+        )

@@ -1,7 +1,8 @@
 """The Poisson encoding against the Bernoulli law, and what a draw may depend on.
 
-The tests of randomness draw from fixed seeds: they pass or fail for good. Their bounds are those
-of a level of 1 in 1000 for the whole test, split over the comparisons within it (Bonferroni).
+The tests of randomness draw from fixed seeds: they pass or fail for good. Their bounds
+are those of a level of 1 in 1000 for the whole test, split over the comparisons within
+it (Bonferroni).
 """
 
 import numpy as np
@@ -28,7 +29,9 @@ def ramp(n_samples: int) -> np.ndarray:
 
 
 class TestBernoulliLaw:
-    @pytest.mark.parametrize(("seed", "max_rate_hz"), [(0, 20.0), (12345, 80.0), (0, 1000.0)])
+    @pytest.mark.parametrize(
+        ("seed", "max_rate_hz"), [(0, 20.0), (12345, 80.0), (0, 1000.0)]
+    )
     def test_rate_of_every_level(self, seed: int, max_rate_hz: float) -> None:
         n = 600
         n_steps = 50
@@ -46,7 +49,9 @@ class TestBernoulliLaw:
     @pytest.mark.parametrize("max_rate_hz", [80.0, 700.0])
     def test_steps_pixels_and_samples_are_independent(self, max_rate_hz: float) -> None:
         images = np.full((200, 100), 255, np.uint8)
-        dense = encode(images, 60, max_rate_hz, draw_key(5, "train", 1)).to_dense(np.float64)
+        dense = encode(images, 60, max_rate_hz, draw_key(5, "train", 1)).to_dense(
+            np.float64
+        )
         p = max_rate_hz / 1000
         noise = (dense - p) / np.sqrt(p * (1 - p))
         bound = stats.norm.isf(LEVEL / 2 / 5)
@@ -65,22 +70,30 @@ class TestBernoulliLaw:
 class TestStream:
     @pytest.mark.parametrize("max_rate_hz", [80.0, 1000.0])
     def test_every_spike_is_that_of_plain_loops(self, max_rate_hz: float) -> None:
-        """The stream is part of the format: a draw of today must be the draw of any later year."""
+        """The stream is part of the format: a draw of today must be the draw of any
+        later year.
+        """
         generator = np.random.default_rng(8)
         images = generator.choice(np.array([0, 1, 99, 254, 255], np.uint8), (4, 90))
         samples = np.array([0, 1, 69_999, 2**31])
         key = draw_key(11, "validation", 3)
         found = encode(images, 40, max_rate_hz, key, samples).to_dense(np.uint8)
         p = images / 255 * max_rate_hz / 1000
-        for sample, probabilities, dense in zip(samples.tolist(), p.tolist(), found, strict=True):
-            assert np.array_equal(dense, naive.poisson(probabilities, 40, int(key), sample))
+        for sample, probabilities, dense in zip(
+            samples.tolist(), p.tolist(), found, strict=True
+        ):
+            assert np.array_equal(
+                dense, naive.poisson(probabilities, 40, int(key), sample)
+            )
 
 
 class TestKey:
     def test_each_part_of_the_key_changes_the_draw(self) -> None:
         images = np.full((8, 400), 255, np.uint8)
         draws = [
-            encode(images, 50, 500.0, draw_key(seed, split, epoch), np.arange(8) + shift)
+            encode(
+                images, 50, 500.0, draw_key(seed, split, epoch), np.arange(8) + shift
+            )
             for seed, split, epoch, shift in (
                 (1, "train", 1, 0),
                 (2, "train", 1, 0),

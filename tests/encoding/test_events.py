@@ -1,4 +1,6 @@
-"""events.py: the layout against dense tensors, and the refusal of everything that breaks it."""
+"""events.py: the layout against dense tensors, and the refusal of everything that
+breaks it.
+"""
 
 import tracemalloc
 from dataclasses import replace
@@ -77,13 +79,17 @@ class TestDense:
 
 class TestSelect:
     @given(dense_spikes, st.data())
-    def test_indices_against_dense(self, dense: np.ndarray, data: st.DataObject) -> None:
+    def test_indices_against_dense(
+        self, dense: np.ndarray, data: st.DataObject
+    ) -> None:
         events = EventList.from_dense(dense)
         n = dense.shape[0]
         indices = data.draw(st.lists(st.integers(-n, n - 1), max_size=8)) if n else []
         chosen = np.array(indices, dtype=np.int64)
         assert same(events.select(chosen), EventList.from_dense(dense[chosen]))
-        mask = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=np.bool_)
+        mask = np.array(
+            data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=np.bool_
+        )
         assert same(events.select(mask), EventList.from_dense(dense[mask]))
 
     @given(dense_spikes, st.integers(0, 5))
@@ -118,10 +124,14 @@ class TestInvariants:
     def test_one_changed_number_never_passes_for_other_spikes(
         self, dense: np.ndarray, data: st.DataObject
     ) -> None:
-        """Whatever check() lets through is a list that survives the way to dense and back."""
+        """Whatever check() lets through is a list that survives the way to dense and
+        back.
+        """
         good = EventList.from_dense(dense)
         changed = good.sources.copy()
-        changed[data.draw(st.integers(0, changed.size - 1))] = data.draw(st.integers(0, 65_535))
+        changed[data.draw(st.integers(0, changed.size - 1))] = data.draw(
+            st.integers(0, 65_535)
+        )
         moved = good.offsets.copy()
         moved[data.draw(st.integers(0, moved.size - 1))] = data.draw(
             st.integers(-(2**63), 2**63 - 1) | st.integers(-1, good.n_events + 1)
@@ -149,7 +159,10 @@ class TestFiles:
         ),
     )
     def test_round_trip(
-        self, tmp_path_factory: pytest.TempPathFactory, dense: np.ndarray, encoding: dict[str, Any]
+        self,
+        tmp_path_factory: pytest.TempPathFactory,
+        dense: np.ndarray,
+        encoding: dict[str, Any],
     ) -> None:
         path = tmp_path_factory.mktemp("events") / "events.npz"
         events = EventList.from_dense(dense)
@@ -165,7 +178,14 @@ class TestFiles:
         ("changes", "words"),
         [
             ({"shape": np.array([2, 4, 5])}, "there must be 9"),
-            ({"row_lengths": np.array([2**63 - 1, 2**63 - 1, 5, 0, 0, 0], np.uint64)}, "at most"),
+            (
+                {
+                    "row_lengths": np.array(
+                        [2**63 - 1, 2**63 - 1, 5, 0, 0, 0], np.uint64
+                    )
+                },
+                "at most",
+            ),
             ({"encoding_values": np.array(["x"])}, "events.npz"),
         ],
     )

@@ -1,4 +1,6 @@
-"""The network by hand as an energy analysis, and conventional networks to hold against it."""
+"""The network by hand as an energy analysis, and conventional networks to hold against
+it.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -65,7 +67,9 @@ def baseline(
     macs = np.stack([of_first, nonzero - of_first], axis=1).astype(np.int64)
     values: dict[str, Any] = {
         "name": name,
-        "network": ConventionalNetwork.of_layers(max(3, (macs_dense - 4) // 2), (2,), 2),
+        "network": ConventionalNetwork.of_layers(
+            max(3, (macs_dense - 4) // 2), (2,), 2
+        ),
         "synapses": (macs_dense - 4, 4),
         "weight_bits": 32,
         "activation_bits": 32,
@@ -80,14 +84,18 @@ def baseline(
 
 def measured(images: int = 1, pruned: bool = False) -> Measurement:
     """What the network by hand does on so many equal images."""
-    layers = tuple(EventList.from_dense([spikes] * images) for spikes in (INPUT, HIDDEN, OUTPUT))
+    layers = tuple(
+        EventList.from_dense([spikes] * images) for spikes in (INPUT, HIDDEN, OUTPUT)
+    )
     return Measurement(STATE, NETWORK, layers, pruned)
 
 
 def variant(operations: OperationCounts, bits: int = 32) -> Variant:
     """The network by hand over its whole window, with these operations."""
     known = Accuracies(88.0, 90.0, 85.0, 94.0)
-    return Variant("spiking", "spiking 3-2-2 (poisson)", "whole window", known, bits, operations)
+    return Variant(
+        "spiking", "spiking 3-2-2 (poisson)", "whole window", known, bits, operations
+    )
 
 
 def inputs(
@@ -110,17 +118,23 @@ def inputs(
 
 
 def analysis(
-    given: AnalysisInputs, profile: str = "45nm-fp32", extra: HardwareProfile | None = None
+    given: AnalysisInputs,
+    profile: str = "45nm-fp32",
+    extra: HardwareProfile | None = None,
 ) -> EnergyAnalysis:
     """The analysis with one profile for everything, `extra` among those of the file."""
     profiles = load_profiles()
     if extra is not None:
         profiles[extra.id] = extra
-    return analyse(given, profiles, profiles[profile], profiles[profile], BootstrapSettings(200))
+    return analyse(
+        given, profiles, profiles[profile], profiles[profile], BootstrapSettings(200)
+    )
 
 
 def comparisons(result: EnergyAnalysis) -> dict[str, RunVerdict]:
-    """Those with networks of equal size under the chosen profile, by the way of running them."""
+    """Those with networks of equal size under the chosen profile, by the way of running
+    them.
+    """
     return {one.conventional.rpartition(", ")[2]: one for one in result.of_chosen}
 
 
@@ -128,6 +142,12 @@ def profile(
     prices: dict[str, AnyPrice | float], scope: str = "arithmetic", **changed: Any
 ) -> HardwareProfile:
     """A profile of the id ``p``."""
-    about = {"title": "p", "process": "p", "year": 2020, "source": "doi:10.1/1", "unit": "pJ"}
+    about = {
+        "title": "p",
+        "process": "p",
+        "year": 2020,
+        "source": "doi:10.1/1",
+        "unit": "pJ",
+    }
     given = {"id": "p", "scope": scope, "evidence": "estimate", "prices": prices}
     return HardwareProfile.model_validate({**about, **given, **changed})

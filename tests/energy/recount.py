@@ -1,9 +1,10 @@
-"""A second count of what an inference takes, in loops, and a second reading of the prices.
+"""A second count of what an inference takes, in loops, and a second reading of the
+prices.
 
-Written from the prose of the ledger's docstrings; nothing of `spikejoule.energy` is used. Spikes
-are dense lists [T][units] of zeros and ones for each layer, weights [target][source], pixels 0 to
-255.
-A count is a dict of (term, place) -> number, of one image.
+Written from the prose of the ledger's docstrings; nothing of `spikejoule.energy` is
+used. Spikes are dense lists [T][units] of zeros and ones for each layer, weights
+[target][source], pixels 0 to 255. A count is a dict of (term, place) -> number, of one
+image.
 """
 
 from itertools import pairwise
@@ -13,17 +14,25 @@ import yaml
 
 # What one operation of a term is, of plain arithmetic.
 CONSISTS_OF = {
-    "mac": "mac", "input_mac": "mac", "synaptic_event": "addition", "bias_addition": "addition",
+    "mac": "mac",
+    "input_mac": "mac",
+    "synaptic_event": "addition",
+    "bias_addition": "addition",
     "leak_multiplication": "multiplication",
-}  # fmt: skip
+}
 COMPARE = ("arithmetic", "memory", "system")
-# Accesses to a potential or a sum that hardware can do without, at the price of those it cannot.
+# Accesses to a potential or a sum that hardware can do without, at the price of those
+# it cannot.
 OPTIONAL = ("state_access_per_event", "sum_access_per_mac")
 
 
 def names(sizes):
     """Names of layers, and of what connects them."""
-    hidden = ["hidden"] if len(sizes) == 3 else [f"hidden{k}" for k in range(1, len(sizes) - 1)]
+    hidden = (
+        ["hidden"]
+        if len(sizes) == 3
+        else [f"hidden{k}" for k in range(1, len(sizes) - 1)]
+    )
     layers = ["input", *hidden, "output"]
     return layers, [f"{layers[k]}_to_{layers[k + 1]}" for k in range(len(sizes) - 1)]
 
@@ -37,10 +46,16 @@ def address_bits(n):
 
 
 def reached(weights, pruned):
-    """For each layer and source: the targets that it has a synapse to, [L - 1][sources][...]."""
+    """For each layer and source: the targets that it has a synapse to,
+    [L - 1][sources][...].
+    """
     return [
         [
-            [target for target, row in enumerate(matrix) if not pruned or row[source] != 0]
+            [
+                target
+                for target, row in enumerate(matrix)
+                if not pruned or row[source] != 0
+            ]
             for source in range(len(matrix[0]))
         ]
         for matrix in weights
@@ -55,9 +70,16 @@ class Tally(dict):
 
 
 def code(count, kind, pixels, steps, whole_steps, threshold=0.0, curve="linear"):
-    """What turning one image into spikes takes, if it is done for so many steps of the window."""
-    for term in ("random_draw", "code_comparison", "code_multiplication", "code_addition",
-                 "code_logarithm"):  # fmt: skip
+    """What turning one image into spikes takes, if it is done for so many steps of the
+    window.
+    """
+    for term in (
+        "random_draw",
+        "code_comparison",
+        "code_multiplication",
+        "code_addition",
+        "code_logarithm",
+    ):
         count.add(term, "input", 0)
     for pixel in pixels:
         count.add("pixel_read", "input")
@@ -79,7 +101,9 @@ def code(count, kind, pixels, steps, whole_steps, threshold=0.0, curve="linear")
 
 
 def exit_step(output, lead):
-    """The step, from 1, after which the best class is `lead` spikes ahead of the second; or T."""
+    """The step, from 1, after which the best class is `lead` spikes ahead of the
+    second; or T.
+    """
     spikes = [0] * len(output[0])
     for step, row in enumerate(output, start=1):
         for unit, spike in enumerate(row):
@@ -90,12 +114,24 @@ def exit_step(output, lead):
     return len(output)
 
 
-def spiking(layers, targets, bias, leaks, pruned=False, lazy=False, lead=None, products=None,
-            pixels=None, kind=None, **of_code):  # fmt: skip
+def spiking(
+    layers,
+    targets,
+    bias,
+    leaks,
+    pruned=False,
+    lazy=False,
+    lead=None,
+    products=None,
+    pixels=None,
+    kind=None,
+    **of_code,
+):
     """Operations of one image in a spiking network.
 
-    `targets` are those of `reached`; `leaks` says of each layer after the input whether it
-    multiplies; `lead` stops early; `products` is of constant currents, whose pixels are given.
+    `targets` are those of `reached`; `leaks` says of each layer after the input whether
+    it multiplies; `lead` stops early; `products` is of constant currents, whose pixels
+    are given.
     """
     sizes = [len(of_layer[0]) for of_layer in layers]
     place, between = names(sizes)
@@ -108,15 +144,27 @@ def spiking(layers, targets, bias, leaks, pruned=False, lazy=False, lead=None, p
         count.add("spike_routed", name, 0)
         if number < len(between):
             count.add("spike_read", name, 0)
-            for term in ("synaptic_event", "address_event", "weight_read",
-                         "state_access_per_event"):  # fmt: skip
+            for term in (
+                "synaptic_event",
+                "address_event",
+                "weight_read",
+                "state_access_per_event",
+            ):
                 count.add(term, between[number], 0)
             if pruned:
                 count.add("index_read", between[number], 0)
         if number > 0:
-            for term in ("neuron_update_active", "neuron_update_inactive", "leak_multiplication",
-                         "bias_addition", "bias_read", "threshold_comparison", "reset",
-                         "state_access", "spike_write"):  # fmt: skip
+            for term in (
+                "neuron_update_active",
+                "neuron_update_inactive",
+                "leak_multiplication",
+                "bias_addition",
+                "bias_read",
+                "threshold_comparison",
+                "reset",
+                "state_access",
+                "spike_write",
+            ):
                 count.add(term, name, 0)
     count.add("spike_counted", "output", 0)
     if products is not None:
@@ -145,8 +193,13 @@ def spiking(layers, targets, bias, leaks, pruned=False, lazy=False, lead=None, p
                 currents = number == 1 and products is not None
                 if lazy and not (bias or currents or spike or unit in touched):
                     continue
-                update(count, place[number], spike, leaks[number - 1],
-                       bias or (currents and products == "once"))  # fmt: skip
+                update(
+                    count,
+                    place[number],
+                    spike,
+                    leaks[number - 1],
+                    bias or (currents and products == "once"),
+                )
         if lead is not None:
             # The best, the second of the others, and the distance of the two.
             for comparisons in (sizes[-1] - 1, sizes[-1] - 2, 1):
@@ -157,7 +210,9 @@ def spiking(layers, targets, bias, leaks, pruned=False, lazy=False, lead=None, p
 
 
 def word(count, connection, pruned):
-    """A weight is found, read, and added to a potential, which may be read and written for it."""
+    """A weight is found, read, and added to a potential, which may be read and written
+    for it.
+    """
     count.add("address_event", connection)
     count.add("weight_read", connection)
     if pruned:
@@ -193,8 +248,12 @@ def update(count, name, spike, leak, adds):
         count.add("bias_read", name)
 
 
-def spiking_words(weights, bias, pruned=False, weight_bits=32, state_bits=32, keeps_sums=False):
-    """(width, bits of its memory, bits of the layer's parameters) of every word of memory."""
+def spiking_words(
+    weights, bias, pruned=False, weight_bits=32, state_bits=32, keeps_sums=False
+):
+    """(width, bits of its memory, bits of the layer's parameters) of every word of
+    memory.
+    """
     sizes = [len(weights[0][0]), *(len(matrix) for matrix in weights)]
     place, between = names(sizes)
     found = {("pixel_read", "input"): (8, 8 * sizes[0], 0)}
@@ -204,12 +263,18 @@ def spiking_words(weights, bias, pruned=False, weight_bits=32, state_bits=32, ke
         index = address_bits(n) if pruned else 0
         adds = bias or (keeps_sums and number == 0)
         held = synapses * (weight_bits + index) + (n * state_bits if adds else 0)
-        found["weight_read", between[number]] = (weight_bits, synapses * weight_bits, held)
+        found["weight_read", between[number]] = (
+            weight_bits,
+            synapses * weight_bits,
+            held,
+        )
         if pruned:
             found["index_read", between[number]] = (index, synapses * index, held)
         found["bias_read", place[number + 1]] = (state_bits, n * state_bits, held)
-        for where in (("state_access", place[number + 1]),
-                      ("state_access_per_event", between[number])):  # fmt: skip
+        for where in (
+            ("state_access", place[number + 1]),
+            ("state_access_per_event", between[number]),
+        ):
             found[where] = (state_bits, n * state_bits, 0)
     for term, where in (("spike_read", place[:-1]), ("spike_write", place[1:])):
         for name in where:
@@ -218,29 +283,48 @@ def spiking_words(weights, bias, pruned=False, weight_bits=32, state_bits=32, ke
     return found
 
 
-def conventional(layers, weights, skips, pruned=False, integers=False, rounds=False, bias=True):
+def conventional(
+    layers, weights, skips, pruned=False, integers=False, rounds=False, bias=True
+):
     """Operations of one image in a ReLU network; `layers` are activations [units].
 
-    `rounds` says whether pixels of 8 bits have to become activations of another width. A sum that
-    has no `bias` is 0 at first, as a potential is.
+    `rounds` says whether pixels of 8 bits have to become activations of another width.
+    A sum that has no `bias` is 0 at first, as a potential is.
     """
     sizes = [len(of_layer) for of_layer in layers]
     place, between = names(sizes)
     count = Tally()
     for _ in layers[0] if rounds else ():
-        for term in ("pixel_read", "code_multiplication", "code_addition", "activation_write"):
+        for term in (
+            "pixel_read",
+            "code_multiplication",
+            "code_addition",
+            "activation_write",
+        ):
             count.add(term, "input")
     for number, matrix in enumerate(weights):
-        into, name, last = between[number], place[number + 1], number == len(weights) - 1
-        of_method = ("address_event", "sum_access_per_mac") if skips else ("address_mac",)
-        for term in ("mac", "weight_read", *of_method, *(["index_read"] if pruned else [])):
+        into, name, last = (
+            between[number],
+            place[number + 1],
+            number == len(weights) - 1,
+        )
+        of_method = (
+            ("address_event", "sum_access_per_mac") if skips else ("address_mac",)
+        )
+        for term in (
+            "mac",
+            "weight_read",
+            *of_method,
+            *(["index_read"] if pruned else []),
+        ):
             count.add(term, into, 0)
         for source, activation in enumerate(layers[number]):
             if skips:
                 count.add("zero_comparison", place[number])
             else:
                 count.add("address_unit", into)
-            # Sums one after the other ask for it at each weight, unless all do so in their order.
+            # Sums one after the other ask for it at each weight, unless all do so in
+            # their order.
             gathered = pruned and not skips
             count.add("activation_read", place[number], 0 if gathered else 1)
             for row in matrix:
@@ -274,20 +358,35 @@ def conventional(layers, weights, skips, pruned=False, integers=False, rounds=Fa
 
 
 def conventional_words(
-    sizes, synapses, skips, pruned=False, weight_bits=32, activation_bits=32, sum_bits=32, bias=True
+    sizes,
+    synapses,
+    skips,
+    pruned=False,
+    weight_bits=32,
+    activation_bits=32,
+    sum_bits=32,
+    bias=True,
 ):
     """As `spiking_words`, and the width of a product."""
     place, between = names(sizes)
     found = {}
     if activation_bits not in (8, 16, 32):
         found["pixel_read", "input"] = (8, 8 * sizes[0], 0)
-        found["activation_write", "input"] = (activation_bits, activation_bits * sizes[0], 0)
+        found["activation_write", "input"] = (
+            activation_bits,
+            activation_bits * sizes[0],
+            0,
+        )
     for number, n_weights in enumerate(synapses):
         n = sizes[number + 1]
         index = address_bits(n) if pruned else 0
         held = n_weights * (weight_bits + index) + (sum_bits * n if bias else 0)
         found["mac", between[number]] = (weight_bits, 0, 0)
-        found["weight_read", between[number]] = (weight_bits, n_weights * weight_bits, held)
+        found["weight_read", between[number]] = (
+            weight_bits,
+            n_weights * weight_bits,
+            held,
+        )
         if pruned:
             found["index_read", between[number]] = (index, n_weights * index, held)
         n_biases = n if bias else 1  # no memory is smaller than a word
@@ -296,7 +395,11 @@ def conventional_words(
             found["sum_access_per_mac", between[number]] = (sum_bits, sum_bits * n, 0)
             found["sum_access", place[number + 1]] = (sum_bits, sum_bits * n, 0)
         before = sizes[number]
-        found["activation_read", place[number]] = (activation_bits, before * activation_bits, 0)
+        found["activation_read", place[number]] = (
+            activation_bits,
+            before * activation_bits,
+            0,
+        )
         width = sum_bits if number == len(synapses) - 1 else activation_bits
         found["activation_write", place[number + 1]] = (width, n * width, 0)
     return found
@@ -309,7 +412,8 @@ def read_prices(path) -> dict[str, Any]:
 
 
 def price_of(profile, term, words):
-    """(low, value, high) in pJ of a term whose word has (bits, memory, parameters); None if none.
+    """(low, value, high) in pJ of a term whose word has (bits, memory, parameters);
+    None if none.
 
     The value of a bracket of two is None.
     """
@@ -325,12 +429,15 @@ def price_of(profile, term, words):
     bits, memory, parameters = words
     factor = {"pJ": 1, "nJ": 1000}[profile["unit"]]
     if given == "by_size":
-        low = value = high = access(profile["memory"], bits, memory, parameters) * factor
+        low = value = high = (
+            access(profile["memory"], bits, memory, parameters) * factor
+        )
     elif isinstance(given, dict):
         low = value = high = factor * (
-            given.get("constant", 0) + given.get("per_bit", 0) * bits
+            given.get("constant", 0)
+            + given.get("per_bit", 0) * bits
             + given.get("per_bit_squared", 0) * bits * bits
-        )  # fmt: skip
+        )
     elif isinstance(given, list):
         low, high = given[0] * factor, given[-1] * factor
         value = given[1] * factor if len(given) == 3 else None
@@ -357,12 +464,16 @@ def access(memory, bits, stored, parameters):
 
 
 def energy(profile, counts, words):
-    """(low, value, high) in pJ of (term, place) -> count, and the same of each that has a price."""
+    """(low, value, high) in pJ of (term, place) -> count, and the same of each that has
+    a price.
+    """
     parts = {}
     for (term, place), count in counts.items():
         price = price_of(profile, term, words.get((term, place), (32, 0, 0)))
         if price is not None:
-            parts[term, place] = tuple(None if end is None else end * count for end in price)
+            parts[term, place] = tuple(
+                None if end is None else end * count for end in price
+            )
     low, high = (sum(part[end] for part in parts.values()) for end in (0, 2))
     values = [part[1] for part in parts.values()]
     return (low, None if None in values else sum(values), high), parts

@@ -1,12 +1,13 @@
 """Profiles after others' estimators give what the formulas of these give, item by item.
 
-`tests/interop/estimators.py` states the formulas, and is itself compared with the tools. Of a
-network in float32 with all its synapses and biases, image by image:
+`tests/interop/estimators.py` states the formulas, and is itself compared with the
+tools. Of a network in float32 with all its synapses and biases, image by image:
 
 * `lemaire-spikingjelly` gives all of it;
-* `lemaire-qualia` all but addresses: of an event it computes one, as the paper says, where the
-  tool's code has one divided by the number of inputs;
-* `yan-spyx` all, of weights and potentials with the network's 32 bits, where the tool has 8.
+* `lemaire-qualia` all but addresses: of an event it computes one, as the paper says,
+  where the tool's code has one divided by the number of inputs;
+* `yan-spyx` all, of weights and potentials with the network's 32 bits, where the tool
+  has 8.
 """
 
 import numpy as np
@@ -33,8 +34,13 @@ SIZES = (784, 30, 20, 10)
 IMAGES = 8
 HELD = {
     "operations": (
-        "synaptic_event", "mac", "bias_addition", "reset", "leak_multiplication",
-        "threshold_comparison", "activation_comparison",
+        "synaptic_event",
+        "mac",
+        "bias_addition",
+        "reset",
+        "leak_multiplication",
+        "threshold_comparison",
+        "activation_comparison",
     ),
     "addressing": ("address_event", "address_unit", "address_mac"),
     "in_out": ("spike_read", "spike_write", "activation_read", "activation_write"),
@@ -43,7 +49,7 @@ HELD = {
     "biases": ("bias_read",),
     "potentials": ("state_access", "state_access_per_event"),
     "activations": ("activation_read", "activation_write"),
-}  # fmt: skip
+}
 
 
 def spiking_layers(measured: Measurement, image: int, **how: bool) -> list[Layer]:
@@ -62,8 +68,10 @@ def items(counts: OperationCounts, name: str) -> list[Items]:
     terms = [column.term for column in counts.columns]
     assert {term for term, pj in zip(terms, values, strict=True) if pj == pj} <= held
     energies = pd.DataFrame(counts.counts * np.nan_to_num(values), columns=terms)
-    of_items = {item: energies.loc[:, energies.columns.isin(held)].sum(axis=1)
-                for item, held in HELD.items()}  # fmt: skip
+    of_items = {
+        item: energies.loc[:, energies.columns.isin(held)].sum(axis=1)
+        for item, held in HELD.items()
+    }
     return pd.DataFrame(of_items).to_dict("records")
 
 
@@ -75,7 +83,9 @@ def same(found: Items, expected: Items, total: float | None = None) -> None:
 
 
 @pytest.mark.parametrize(
-    "neuron", [{}, {"bias": False, "decay": 1.0, "threshold": 2.0}, {"reset": "subtract"}], ids=str
+    "neuron",
+    [{}, {"bias": False, "decay": 1.0, "threshold": 2.0}, {"reset": "subtract"}],
+    ids=str,
 )
 def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
     code = Poisson(time_window=STEPS, max_rate=80.0)
@@ -97,9 +107,13 @@ def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
         assert expected["addressing"] == pytest.approx(per_input, rel=1e-12)
         expected["addressing"] = sum(0.1 * layer.events for layer in layers)
         # It adds biases that are not there.
-        expected["operations"] -= 0 if bias else sum(0.1 * layer.updates for layer in layers)
+        expected["operations"] -= (
+            0 if bias else sum(0.1 * layer.updates for layer in layers)
+        )
         same(qualia[image], expected)
-        expected = estimators.network(estimators.spyx_spiking, spiking_layers(measured, image))
+        expected = estimators.network(
+            estimators.spyx_spiking, spiking_layers(measured, image)
+        )
         wider = 32 / estimators.SPYX_BITS
         expected |= {item: wider * expected[item] for item in ("weights", "potentials")}
         same(spyx[image], expected)

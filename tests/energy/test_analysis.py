@@ -1,4 +1,6 @@
-"""The analysis: intervals, what it selects from the ledger, its headline; hand-worked numbers."""
+"""The analysis: intervals, what it selects from the ledger, its headline; hand-worked
+numbers.
+"""
 
 import math
 from dataclasses import replace
@@ -13,7 +15,15 @@ from spikejoule.energy.ledger import Ledger, spiking_variants
 from spikejoule.energy.operations import Column
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from tests.energy.by_hand import analysis, baseline, comparisons, inputs, measured, profile, variant
+from tests.energy.by_hand import (
+    analysis,
+    baseline,
+    comparisons,
+    inputs,
+    measured,
+    profile,
+    variant,
+)
 from tests.tools.tiny_network import NETWORK, STATE
 
 
@@ -21,18 +31,26 @@ def test_intervals_are_the_normal_ones_for_many_images() -> None:
     """Of the sum of three kinds of operation, one of them the same for all images."""
     generator = np.random.default_rng(3)
     events = generator.poisson(900, 4000)
-    counts = np.stack([events, 2 * events + generator.poisson(50, 4000), 0 * events + 7], axis=1)
+    counts = np.stack(
+        [events, 2 * events + generator.poisson(50, 4000), 0 * events + 7], axis=1
+    )
     prices = {"addition": 0.9, "multiplication": 3.7, "mac": 11.0}
     operations = OperationCounts(tuple(Column(term, "x") for term in prices), counts)
-    ledger = Ledger.of([variant(operations)], [profile(prices)], BootstrapSettings(4000))
+    ledger = Ledger.of(
+        [variant(operations)], [profile(prices)], BootstrapSettings(4000)
+    )
     total = ledger.total(0, "p")
     energies = counts @ [*prices.values()]
     deviation = energies.std(ddof=1)
     assert total.value_pj == pytest.approx(energies.mean(), rel=1e-13)
     assert total.standard_deviation_pj == pytest.approx(deviation, rel=1e-10)
     error = deviation / math.sqrt(len(counts))
-    assert total.lowest_pj == pytest.approx(energies.mean() - 1.96 * error, abs=0.1 * error)
-    assert total.highest_pj == pytest.approx(energies.mean() + 1.96 * error, abs=0.1 * error)
+    assert total.lowest_pj == pytest.approx(
+        energies.mean() - 1.96 * error, abs=0.1 * error
+    )
+    assert total.highest_pj == pytest.approx(
+        energies.mean() + 1.96 * error, abs=0.1 * error
+    )
 
 
 def test_one_image_has_no_interval() -> None:
@@ -49,7 +67,10 @@ def test_classes_are_their_images() -> None:
     assert operations.columns[0].term == "synaptic_event"
     own = variant(replace(operations, counts=varied))
     found = analysis(replace(given, variants=(own,)))
-    assert [(row.label, found.n_images_of(row.label)) for row in found.classes] == [(0, 1), (1, 3)]
+    assert [(row.label, found.n_images_of(row.label)) for row in found.classes] == [
+        (0, 1),
+        (1, 3),
+    ]
     energies = [row.energy.value_pj for row in found.classes if row.energy]
     assert energies == pytest.approx([159.6, 69.6])
 
@@ -71,7 +92,9 @@ def test_brackets_have_ends_and_no_value() -> None:
 
 
 def test_ratios_verdicts_and_headline_by_hand() -> None:
-    """100 products, or 15 of them, and 4 biases; a network of another size is no pair."""
+    """100 products, or 15 of them, and 4 biases; a network of another size is no
+    pair.
+    """
     other = baseline(5000, [4000] * 4, "large", equal_size=False)
     result = analysis(inputs((baseline(100, [10, 20, 10, 20]), other)))
     found = comparisons(result)
@@ -105,7 +128,9 @@ def test_neuron_updates_where_no_bias_forces_them() -> None:
     assert inputs().neuron_updates == (3 * 4, 3 * 4)
     network = replace(NETWORK, neuron=LeakyIntegrateAndFire(bias=False))
     unbiased = Measurement(STATE, network, measured().layers)
-    variants = spiking_variants("n", unbiased, Poisson(time_window=3, max_rate=80.0), None, None)
+    variants = spiking_variants(
+        "n", unbiased, Poisson(time_window=3, max_rate=80.0), None, None
+    )
     given = replace(inputs(), network=network, variants=variants)
     assert given.neuron_updates == (12, unbiased.lazy_updates.sum())
 
@@ -116,9 +141,15 @@ def test_the_rows_add_up_under_every_profile() -> None:
     assert {row["profile"] for row in rows} == set(load_profiles())
     for name in load_profiles():
         inference = (name, "snn", "inference")
-        own = [row for row in rows if (row["profile"], row["network"], row["phase"]) == inference]
+        own = [
+            row
+            for row in rows
+            if (row["profile"], row["network"], row["phase"]) == inference
+        ]
         (total,) = [row for row in own if row["term"] == "total" and row["class"] == ""]
-        priced = [row for row in own if row["term"] != "total" and row["status"] == "priced"]
+        priced = [
+            row for row in own if row["term"] != "total" and row["status"] == "priced"
+        ]
         for end in ("pj_low", "pj_high"):
             assert sum(row[end] for row in priced) == pytest.approx(total[end])
         assert sorted(row["class"] for row in own if row["class"] != "") == [0, 1]

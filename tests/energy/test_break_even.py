@@ -1,4 +1,6 @@
-"""Where the network stops winning, and what an answer before the end of the window costs."""
+"""Where the network stops winning, and what an answer before the end of the window
+costs.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -27,10 +29,18 @@ from tests.energy.by_hand import analysis, inputs, profile, variant
 
 # What is done for a spike, wherever it is, and what once for an image.
 FOR_A_SPIKE = (
-    "synaptic_event", "neuron_update_active", "reset", "spike_routed", "address_event",
-    "weight_read", "index_read", "state_access_per_event", "spike_read", "spike_write",
+    "synaptic_event",
+    "neuron_update_active",
+    "reset",
+    "spike_routed",
+    "address_event",
+    "weight_read",
+    "index_read",
+    "state_access_per_event",
+    "spike_read",
+    "spike_write",
     "spike_counted",
-)  # fmt: skip
+)
 ONCE = ("pixel_read", "code_multiplication", "code_logarithm", "decision_comparison")
 
 
@@ -49,13 +59,19 @@ class TestBreakEven:
     ) -> None:
         """More steps bring no more spikes."""
         counts = of({"synaptic_event": 10.0, "bias_addition": step_pj})
-        limits = break_even(*priced(counts, profile({"addition": 1.0})), baseline_pj, 2.0, None)
+        limits = break_even(
+            *priced(counts, profile({"addition": 1.0})), baseline_pj, 2.0, None
+        )
         assert limits is not None
         assert limits.max_rate_hz is None
-        assert limits.time_window == (window if window is None else pytest.approx(window))
+        assert limits.time_window == (
+            window if window is None else pytest.approx(window)
+        )
 
     def test_neurons_that_spike_in_every_step(self) -> None:
-        """No update is inactive, and still an active one costs no less without spikes."""
+        """No update is inactive, and still an active one costs no less without
+        spikes.
+        """
         layers = tuple(EventList.from_dense([[[1, 1]] * 3]) for _ in range(3))
         architecture = Network.of_layers(2, (2,), 2)
         state = {
@@ -63,7 +79,9 @@ class TestBreakEven:
             for name, shape in architecture.parameter_shapes().items()
         }
         counts = count_operations(Measurement(state, architecture, layers))
-        limits = break_even(*priced(counts, load_profiles()["loihi-1"]), 5000.0, 3.0, 80)
+        limits = break_even(
+            *priced(counts, load_profiles()["loihi-1"]), 5000.0, 3.0, 80
+        )
         # Of a step: 4 updates that are active, 6 spikes, 8 events.
         steps = 3 * 4 * 52
         spikes = 3 * (8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)
@@ -87,11 +105,15 @@ class TestBreakEven:
         n_met = 0
         for profile_id in recounted.ALIKE:
             rows = tables.get((profile_id, "ReLU, dense"), [])
-            baseline_pj = next((row["pj"] for row in rows if row["term"] == "total"), "")
+            baseline_pj = next(
+                (row["pj"] for row in rows if row["term"] == "total"), ""
+            )
             if baseline_pj == "":
                 continue
             under = profiles[profile_id]
-            limits = break_even(*priced(operations, under), baseline_pj, spikes, encoder.rate_hz)
+            limits = break_even(
+                *priced(operations, under), baseline_pj, spikes, encoder.rate_hz
+            )
             assert limits is not None
             own = tables[profile_id, "snn"]
             if limits.spikes_per_input is not None:
@@ -101,8 +123,12 @@ class TestBreakEven:
             if limits.time_window is not None:
                 has_rate = encoder.rate_hz is not None
                 window = limits.time_window / n_steps
-                energy = energy_of(own, spikes=window if has_rate else 1.0, window=window,
-                                   code=window if has_rate else 1.0)  # fmt: skip
+                energy = energy_of(
+                    own,
+                    spikes=window if has_rate else 1.0,
+                    window=window,
+                    code=window if has_rate else 1.0,
+                )
                 assert energy == pytest.approx(baseline_pj), profile_id
                 n_met += 1
         assert n_met >= 10
@@ -132,7 +158,8 @@ def tables_of(
 def energy_of(
     rows: list[dict[str, Any]], spikes: float, window: float = 1.0, code: float = 1.0
 ) -> float:
-    """What the rows of metrics/energy.csv add up to with so many times the spikes and steps.
+    """What the rows of metrics/energy.csv add up to with so many times the spikes and
+    steps.
 
     Args:
         rows: of the spiking network under one profile.
@@ -140,7 +167,9 @@ def energy_of(
         window: factor on what is done in every step.
         code: factor on what is done in every step to turn the image into spikes.
     """
-    counts = {(row["term"], row["layer"]): row["count"] for row in rows if row["class"] == ""}
+    counts = {
+        (row["term"], row["layer"]): row["count"] for row in rows if row["class"] == ""
+    }
     pixels = counts["pixel_read", "input"]
     total = 0.0
     for row in rows:
@@ -167,12 +196,15 @@ def energy_of(
     return total
 
 
-def priced(operations: OperationCounts, under: HardwareProfile) -> tuple[Ledger, int, str]:
+def priced(
+    operations: OperationCounts, under: HardwareProfile
+) -> tuple[Ledger, int, str]:
     """A ledger of one network under one profile, its number and the profile's id."""
     return Ledger.of([variant(operations)], [under], BootstrapSettings(20)), 0, under.id
 
 
 def of(counts: dict[str, float]) -> OperationCounts:
     """Means of some terms at one place, over a window of 3."""
-    return OperationCounts(tuple(Column(term, "x") for term in counts),
-                           np.array([[*counts.values()]]), 3)  # fmt: skip
+    return OperationCounts(
+        tuple(Column(term, "x") for term in counts), np.array([[*counts.values()]]), 3
+    )

@@ -1,4 +1,6 @@
-"""What a foreign graph costs: as this project's own networks where it is one, else by hand."""
+"""What a foreign graph costs: as this project's own networks where it is one, else by
+hand.
+"""
 
 from typing import Any
 
@@ -26,7 +28,9 @@ from tests.nir.foreign import DT, GRAPHS, WAITING, Maker, graph_of
 from tests.tools.counted import count_of
 from tests.tools.examples import trained_network
 
-GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero")
+GIVEN = Conventions(
+    dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero"
+)
 
 
 def spikes(samples: int, n_inputs: int, density: float, steps: int = 20) -> EventList:
@@ -36,11 +40,20 @@ def spikes(samples: int, n_inputs: int, density: float, steps: int = 20) -> Even
 
 @pytest.mark.parametrize(
     ("neuron", "pruned"),
-    [({}, False), ({"bias": False}, False), ({"decay": 1.0}, False), ({"bias": False}, True)],
+    [
+        ({}, False),
+        ({"bias": False}, False),
+        ({"decay": 1.0}, False),
+        ({"bias": False}, True),
+    ],
     ids=str,
 )
-def test_a_graph_of_ours_costs_what_the_network_does(neuron: dict[str, Any], pruned: bool) -> None:
-    """Sample by sample, under every profile; the graph knows nothing of `model` or `measure`."""
+def test_a_graph_of_ours_costs_what_the_network_does(
+    neuron: dict[str, Any], pruned: bool
+) -> None:
+    """Sample by sample, under every profile; the graph knows nothing of `model` or
+    `measure`.
+    """
     network = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
     state = dict(network.state)
     if pruned:
@@ -82,7 +95,8 @@ def test_convolution_and_pooling_by_hand() -> None:
     counted = count_operations(run)
     found = found_in(counted)
     sizes = {
-        (column.term, column.place): (column.bits, column.memory_bits) for column in counted.columns
+        (column.term, column.place): (column.bits, column.memory_bits)
+        for column in counted.columns
     }
     events = count_of(run, "events", "a")
     macs = count_of(run, "macs", "e")
@@ -124,16 +138,24 @@ def test_a_synaptic_current_is_a_second_state() -> None:
 
 
 def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
-    """One of potentials, which neurons take, and one of spikes, which the output takes."""
+    """One of potentials, which neurons take, and one of spikes, which the output
+    takes.
+    """
     make = Maker()
-    nodes = {"a": make.linear(6, 4), "b": nir.Delay(np.array([0, 1, 2, 3]) * DT), "c": make.lif(4),
-             "d": nir.Delay(np.array([1, 1, 2, 19]) * DT)}  # fmt: skip
+    nodes = {
+        "a": make.linear(6, 4),
+        "b": nir.Delay(np.array([0, 1, 2, 3]) * DT),
+        "c": make.lif(4),
+        "d": nir.Delay(np.array([1, 1, 2, 19]) * DT),
+    }
     run = run_graph(graph_of(nodes, (6,), (4,)), spikes(5, 6, 0.4), GIVEN)
     found = found_in(count_operations(run))
     weight = nodes["a"].weight
     dense = spikes(5, 6, 0.4).to_dense()
     given = np.count_nonzero(dense @ weight.T, axis=1)  # [N, units] over all steps
-    late = [np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)]
+    late = [
+        np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)
+    ]
     assert np.array_equal(count_of(run, "values", "b"), np.sum(late, axis=0))
     assert count_of(run, "values", "b").sum() < given.sum()
     for term in ("activation_write", "activation_read"):
@@ -147,7 +169,9 @@ def test_every_graph_is_priced_and_gets_its_page() -> None:
     for name, make in GRAPHS.items():
         graph = make(Maker())
         n_inputs = int(np.prod(graph.nodes["input"].input_type["input"]))
-        analysis = price_graph(graph, spikes(4, n_inputs, 0.3), GIVEN, title="random events")
+        analysis = price_graph(
+            graph, spikes(4, n_inputs, 0.3), GIVEN, title="random events"
+        )
         assert "taken as parts of the weights" in analysis.assumptions[4]
         for profile in analysis.ledger.profiles:
             assert analysis.total(profile=profile.id).high_pj > 0, (name, profile.id)

@@ -36,12 +36,16 @@ def test_prices(profile: str, low: float, value: float, high: float) -> None:
 
 
 def test_a_term_without_a_row_is_refused() -> None:
-    with pytest.raises(ValueError, match="'synaptic_events' has no row in the table of terms"):
+    with pytest.raises(
+        ValueError, match="'synaptic_events' has no row in the table of terms"
+    ):
         Column("synaptic_events", "hidden")
 
 
 def test_means_of_squares_are_made_on_either_side() -> None:
-    """Of 3 pixels that are read, 12 were: each is read and added, and each mean is written."""
+    """Of 3 pixels that are read, 12 were: each is read and added, and each mean is
+    written.
+    """
     ours = count_operations(measured(2))
     theirs = count_baseline(baseline(10, [6, 5]), "dense", 2)
     made = (

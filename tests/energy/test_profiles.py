@@ -1,4 +1,6 @@
-"""Prices: what is shipped, what a file may hold, what is refused with its line, what they cover."""
+"""Prices: what is shipped, what a file may hold, what is refused with its line, what
+they cover.
+"""
 
 from pathlib import Path
 
@@ -52,7 +54,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_prices_cover_what_they_hold_and_arithmetic_prices_what_a_term_consists_of() -> None:
+def test_prices_cover_what_they_hold_and_arithmetic_prices_terms() -> None:
     chip = load_profiles()["loihi-1"]
     of_event = [name for name, term in TERMS.items() if "synaptic_event" in term.within]
     assert {"weight_read", "address_event", "spike_read"} <= {*of_event}
@@ -81,17 +83,24 @@ class TestForms:
         }
         found = load_profiles(written(tmp_path, CORE))["core"]
         by_size = {"weight_read": "by_size"}
-        assert found.prices == {"mac": PriceByWidth(per_bit=1000, per_bit_squared=500)} | by_size
+        assert (
+            found.prices
+            == {"mac": PriceByWidth(per_bit=1000, per_bit_squared=500)} | by_size
+        )
         points = ((0.0, 0.0), (8192.0, 2500.0))
         assert found.memory == MemoryPrice(pj_per_byte=points, parameters="joined")
         words = "pj_per_byte: [[0, 0], [8192, 2.5]]"
         other = CORE.replace(words, "access: 13.2\n    access_per_bit_stored: 0.0001")
         memory = load_profiles(written(tmp_path, other))["core"].memory
-        assert memory == MemoryPrice(access=13_200, access_per_bit_stored=0.1, parameters="joined")
+        assert memory == MemoryPrice(
+            access=13_200, access_per_bit_stored=0.1, parameters="joined"
+        )
 
 
 def test_an_unknown_id_is_refused_by_name() -> None:
-    with pytest.raises(ParameterError, match=r"energy_report.profile: 'x' .*allowed: 45nm"):
+    with pytest.raises(
+        ParameterError, match=r"energy_report.profile: 'x' .*allowed: 45nm"
+    ):
         select_profile(load_profiles(), "x", "energy_report.profile")
 
 
@@ -100,7 +109,13 @@ FAULTS = [
     (GOOD, '  source: "A paper, doi:10.1000/1"\n', "", 1, "source is missing"),
     (GOOD, "A paper, doi:10.1000/1", "A paper", 5, "lacks a doi:"),
     (GOOD, "synaptic_event: 2", "synaptic_event: -2", 10, "is -2, but must be greater"),
-    (GOOD, "synaptic_event: 2", "bias_addition: 2", 10, "nothing that scope per_event can price"),
+    (
+        GOOD,
+        "synaptic_event: 2",
+        "bias_addition: 2",
+        10,
+        "nothing that scope per_event can price",
+    ),
     (GOOD, "synaptic_event: 2", "neuron_update_active: 2", 9, "both or neither"),
     (CORE, "{per_bit: 1,", "{per_byte: 1,", 13, "prices.mac.per_byte is unknown"),
 ]
@@ -133,7 +148,9 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
     images = np.full((2, 3), 200, np.uint8)
     variants = [
         *spiking_variants("n", measured(2, pruned=True), code, images, None),
-        *baseline_variants((baseline(10, [6, 5]), baseline(7, [3, 3], "8 bits", weight_bits=8)), 2),
+        *baseline_variants(
+            (baseline(10, [6, 5]), baseline(7, [3, 3], "8 bits", weight_bits=8)), 2
+        ),
     ]
     assert len(variants) == 5
     ledger = Ledger.of(variants, load_profiles().values(), BootstrapSettings(9))
@@ -148,9 +165,19 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
 
 
 def test_memory_below_the_sources_smallest_is_a_choice() -> None:
-    """Extrapolated to 0 at no bytes, as a register file, or as 8 KB; above they agree."""
+    """Extrapolated to 0 at no bytes, as a register file, or as 8 KB; above they
+    agree.
+    """
     profiles = load_profiles()
-    names = [f"lemaire-complete-int8{choice}" for choice in ("", "-registers", "-floored")]
-    for stored_bytes, expected in ((0, [0, 0.825, 5]), (512, [0.3125, 0.825, 5]), (8192, [5] * 3)):
+    names = [
+        f"lemaire-complete-int8{choice}" for choice in ("", "-registers", "-floored")
+    ]
+    for stored_bytes, expected in (
+        (0, [0, 0.825, 5]),
+        (512, [0.3125, 0.825, 5]),
+        (8192, [5] * 3),
+    ):
         column = Column("state_access", "x", 16, 8 * stored_bytes)
-        assert [profiles[name].price_at(column)[1] for name in names] == pytest.approx(expected)
+        assert [profiles[name].price_at(column)[1] for name in names] == pytest.approx(
+            expected
+        )

@@ -1,7 +1,7 @@
 """Every count of the ledger against loops that know nothing of it, and every energy.
 
-Real digits. Counts must be equal, energies within 1e-9. What metrics/energy.csv states of them is
-tested in `test_break_even.py`.
+Real digits. Counts must be equal, energies within 1e-9. What metrics/energy.csv states
+of them is tested in `test_break_even.py`.
 """
 
 from collections.abc import Sequence
@@ -89,17 +89,25 @@ class Case:
     def words(self) -> dict[tuple[str, str], tuple[int, int, int]]:
         """Widths and memories, by the loops."""
         widths = self.measured.network.quantisation
-        bits = {} if widths is None else {
-            "weight_bits": widths.weight_bits, "state_bits": widths.state_bits
-        }  # fmt: skip
+        bits = (
+            {}
+            if widths is None
+            else {"weight_bits": widths.weight_bits, "state_bits": widths.state_bits}
+        )
         once = self.encoder.input_products == "once"
-        return recount.spiking_words(self.weights, self.bias, self.pruned, keeps_sums=once, **bits)
+        return recount.spiking_words(
+            self.weights, self.bias, self.pruned, keeps_sums=once, **bits
+        )
 
     def ways(self) -> dict[str, Variant]:
         """The network in every way of running it, stopping at the lead among them."""
-        steps = exit_steps(step_outcomes(self.measured, np.zeros(len(self.images), int)), LEAD)
+        steps = exit_steps(
+            step_outcomes(self.measured, np.zeros(len(self.images), int)), LEAD
+        )
         assert len(set(steps.tolist())) > 1
-        ways = spiking_variants("n", self.measured, self.encoder, self.images, None, (steps, None))
+        ways = spiking_variants(
+            "n", self.measured, self.encoder, self.images, None, (steps, None)
+        )
         return {way.method: way for way in ways}
 
 
@@ -132,15 +140,20 @@ def case(
     layers = (events, *run_network(state, architecture, events))
     measured = Measurement(state, architecture, layers, pruned > 0)
     weights = [
-        state[f"layer{number}.synapses.weight"].tolist() for number in range(1, len(hidden) + 2)
+        state[f"layer{number}.synapses.weight"].tolist()
+        for number in range(1, len(hidden) + 2)
     ]
     return Case(encoder, measured, images, weights, pruned > 0)
 
 
 def same_counts(
-    operations: Any, expected: Sequence[dict[tuple[str, str], int]], words: dict[Any, Any]
+    operations: Any,
+    expected: Sequence[dict[tuple[str, str], int]],
+    words: dict[Any, Any],
 ) -> None:
-    """The same terms at the same places, equal counts of each image, the same widths and sizes."""
+    """The same terms at the same places, equal counts of each image, the same widths
+    and sizes.
+    """
     assert operations.counts.dtype == np.int64
     places = [(column.term, column.place) for column in operations.columns]
     assert len(set(places)) == len(places)
@@ -156,9 +169,13 @@ def same_counts(
 
 
 def same_energies(
-    operations: OperationCounts, expected: Sequence[dict[Any, int]], words: dict[Any, Any]
+    operations: OperationCounts,
+    expected: Sequence[dict[Any, int]],
+    words: dict[Any, Any],
 ) -> None:
-    """The same energy of every image under every profile that prices both kinds of network."""
+    """The same energy of every image under every profile that prices both kinds of
+    network.
+    """
     profiles = load_profiles()
     for name in ALIKE:
         found = price(operations, profiles[name])
@@ -167,7 +184,9 @@ def same_energies(
             energies, parts = recount.energy(PRICES[name], counts, words)
             assert len(parts) == n_priced
             wanted = [np.nan if one is None else one for one in energies]
-            assert found[:, number] == pytest.approx(wanted, rel=1e-9, nan_ok=True), name
+            assert found[:, number] == pytest.approx(wanted, rel=1e-9, nan_ok=True), (
+                name
+            )
 
 
 NETWORKS = {
@@ -193,7 +212,12 @@ NETWORKS = {
         True,
     ),
     "8-bit integers, pruned": (
-        {"hidden": (16,), "pruned": 0.8, "widths": Quantisation(8, 16), "threshold": 0.5},
+        {
+            "hidden": (16,),
+            "pruned": 0.8,
+            "widths": Quantisation(8, 16),
+            "threshold": 0.5,
+        },
         Poisson(time_window=20, max_rate=80.0),
         False,
     ),
@@ -204,7 +228,13 @@ NETWORKS = {
     ),
     **{
         f"direct, {products}, bias {bias}, {pruned:.0%} pruned": (
-            {"hidden": (9,), "bias": bias, "threshold": volts, "pruned": pruned, "seed": seed},
+            {
+                "hidden": (9,),
+                "bias": bias,
+                "threshold": volts,
+                "pruned": pruned,
+                "seed": seed,
+            },
             Direct(time_window=6, direct_products=products),
             lazily,
         )
@@ -224,7 +254,10 @@ def test_spiking_networks(mnist5k: Dataset, name: str) -> None:
     network, encoder, lazily = NETWORKS[name]
     given = case(mnist5k.test.images[:6], encoder, **network)
     words, ways = given.words, given.ways()
-    expected = {"whole window": given.recounted(), "early exit": given.recounted(lead=LEAD)}
+    expected = {
+        "whole window": given.recounted(),
+        "early exit": given.recounted(lead=LEAD),
+    }
     if lazily:
         expected["whole window, lazy updates"] = given.recounted(lazy=True)
         expected["early exit, lazy updates"] = given.recounted(lazy=True, lead=LEAD)
@@ -235,7 +268,9 @@ def test_spiking_networks(mnist5k: Dataset, name: str) -> None:
 
 
 @pytest.mark.parametrize("products", PRODUCTS)
-def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: Any) -> None:
+def test_means_alone_give_the_same_but_for_the_code(
+    mnist5k: Dataset, products: Any
+) -> None:
     code = Direct(time_window=6, direct_products=products)
     given = case(mnist5k.test.images[:5], code, (9,), pruned=0.8, threshold=6.0)
     measured, expected = given.measured, given.recounted()
@@ -268,9 +303,14 @@ def baseline(
     bits: int = 32,
     has_bias: bool = True,
 ) -> tuple[BaselineCounts, list[NDArray[Any]], list[Any]]:
-    """A ReLU network: what is counted, its activations of every layer, and its weights."""
+    """A ReLU network: what is counted, its activations of every layer, and its
+    weights.
+    """
     generator = np.random.default_rng(3)
-    weights = [generator.normal(0, 0.1, shape) for shape in zip(sizes[1:], sizes[:-1], strict=True)]
+    weights = [
+        generator.normal(0, 0.1, shape)
+        for shape in zip(sizes[1:], sizes[:-1], strict=True)
+    ]
     for matrix in weights:
         matrix[generator.random(matrix.shape) < pruned] = 0
     biases = [generator.normal(0, 0.1, size) * has_bias for size in sizes[1:]]
@@ -282,21 +322,31 @@ def baseline(
     activation_bits = sum_bits = 32
     if bits < 32:
         activation_bits, sum_bits = 6 if pruned else 8, 16 if bits < 8 else 32
-        state = {f"layer{k}.weight": one.astype(np.float32) for k, one in enumerate(weights)}
+        state = {
+            f"layer{k}.weight": one.astype(np.float32) for k, one in enumerate(weights)
+        }
         if has_bias:
-            state |= {f"layer{k}.bias": one.astype(np.float32) for k, one in enumerate(biases)}
+            state |= {
+                f"layer{k}.bias": one.astype(np.float32) for k, one in enumerate(biases)
+            }
         network = quantise(
             state,
             [layer.astype(np.float32) for layer in layers],
             Widths(activation_bits, bits, sum_bits),
         )
-        layers = [layer.astype(float) for layer in quantised_activations(network, images)]
-        weights = [matrix.astype(float) for matrix, _ in weights_and_biases(network.arrays)]
+        layers = [
+            layer.astype(float) for layer in quantised_activations(network, images)
+        ]
+        weights = [
+            matrix.astype(float) for matrix, _ in weights_and_biases(network.arrays)
+        ]
     left = [(m != 0) if pruned else np.ones(m.shape, bool) for m in weights]
     on = [layer != 0 for layer in layers[:-1]]
     counted = BaselineCounts(
         name="ReLU",
-        network=ConventionalNetwork.of_layers(sizes[0], sizes[1:-1], sizes[-1], has_bias),
+        network=ConventionalNetwork.of_layers(
+            sizes[0], sizes[1:-1], sizes[-1], has_bias
+        ),
         synapses=tuple(int(kept.sum()) for kept in left),
         weight_bits=bits,
         activation_bits=activation_bits,
@@ -305,7 +355,10 @@ def baseline(
         validation_accuracy_percent=92.0,
         accuracy_percent=91.0,
         macs_nonzero=np.stack(
-            [one.astype(np.int64) @ kept.sum(axis=0) for one, kept in zip(on, left, strict=True)],
+            [
+                one.astype(np.int64) @ kept.sum(axis=0)
+                for one, kept in zip(on, left, strict=True)
+            ],
             axis=1,
         ),
     )

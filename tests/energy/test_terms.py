@@ -12,15 +12,20 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # A chip's own units of work: their price is of several parts at once.
 WHOLE = {"neuron_update_active", "neuron_update_inactive", "spike_routed"}
 INFERENCE = [
-    term for term in TERMS.values() if term.side not in ("training", "arithmetic", "route")
+    term
+    for term in TERMS.values()
+    if term.side not in ("training", "arithmetic", "route")
 ]
 
 
 def literals(path: Path) -> set[str]:
     """Every text in a module's code, docstrings aside."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)
-            and isinstance(node.value, str)}  # fmt: skip
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def test_every_term_is_counted_and_those_of_inference_twice() -> None:
@@ -48,7 +53,9 @@ def test_rows_fit_each_other() -> None:
 
 
 def test_the_page_has_every_term_and_no_other() -> None:
-    """The tables under "What is counted" name, each once in their first column, what is counted."""
+    """The tables under "What is counted" name, each once in their first column, what is
+    counted.
+    """
     page = (REPOSITORY / "docs/reference/energy-terms.md").read_text(encoding="utf-8")
     section = page.split("## What is counted\n")[1].split("\n## ")[0]
     cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)

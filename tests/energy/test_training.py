@@ -50,14 +50,19 @@ def test_counts_by_hand() -> None:
     assert {key: counts[key] for key in expected} == {
         key: [count] * 2 for key, count in expected.items()
     }
-    assert not any(place == "input_to_hidden" for _, term, place in counts if "mac" in term)
+    assert not any(
+        place == "input_to_hidden" for _, term, place in counts if "mac" in term
+    )
 
 
 def test_energies_by_hand() -> None:
     result = analysis(inputs())
     found = result.training
     assert found is not None
-    phases = {phase: energy.value_pj for phase, energy in found.priced(found.prices.id).items()}
+    phases = {
+        phase: energy.value_pj
+        for phase, energy in found.priced(found.prices.id).items()
+    }
     expected = {"forward": 69.6, "backward": BACKWARD_PJ, "optimizer": OPTIMIZER_PJ}
     assert phases == pytest.approx({name: 2 * pj for name, pj in expected.items()})
     assert found.total is not None
@@ -71,15 +76,20 @@ def test_energies_by_hand() -> None:
 def test_a_teacher_costs_its_forward_passes() -> None:
     taught = training(teacher_macs=np.array([[100, 30]] * 2))
     with_one, without = (
-        analysis(dataclasses.replace(inputs(), training=one)) for one in (taught, TRAINING)
+        analysis(dataclasses.replace(inputs(), training=one))
+        for one in (taught, TRAINING)
     )
     added = set(counts_of(taught)) - set(counts_of(TRAINING))
     assert added == {("forward", "teacher_mac", "teacher")}
     for name, entry in load_profiles().items():
         extra = 200 * np.nan_to_num(entry.price_at(Column("teacher_mac", "teacher"))[1])
-        after, before = (found.training.totals[name].high_pj for found in (with_one, without))
+        after, before = (
+            found.training.totals[name].high_pj for found in (with_one, without)
+        )
         assert after - before == pytest.approx(extra, abs=1e-3)
-    assert "200 multiply-accumulates, of which 60 would be left" in taught.assumptions[-1]
+    assert (
+        "200 multiply-accumulates, of which 60 would be left" in taught.assumptions[-1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,22 +109,31 @@ def test_training_counts_what_other_neurons_do(
     assert [counts["backward", term, "hidden"][0] for term in terms] == [*expected[:3]]
     assert counts["optimizer", "optimizer_root", "parameters"][0] == expected[3]
     # 6 of Adam and 2 of clipping
-    assert counts["optimizer", "optimizer_multiplication", "parameters"][0] == 8 * expected[3]
+    assert (
+        counts["optimizer", "optimizer_multiplication", "parameters"][0]
+        == 8 * expected[3]
+    )
 
 
 def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
-    counted = training(pruned=True, counted={"events": [(7, 4)] * 2}, events_counted=True)
+    counted = training(
+        pruned=True, counted={"events": [(7, 4)] * 2}, events_counted=True
+    )
     upper_bound = "which is an upper bound."
     assert not counted.assumptions[-1].endswith(upper_bound)
     assert training(pruned=True).assumptions[-1].endswith(upper_bound)
     counts = counts_of(counted)
     for key in (("forward", "synaptic_event"), ("backward", "gradient_accumulation")):
-        found = [counts[*key, place][0] for place in ("input_to_hidden", "hidden_to_output")]
+        found = [
+            counts[*key, place][0] for place in ("input_to_hidden", "hidden_to_output")
+        ]
         assert found == [7, 4]
 
 
 @pytest.mark.parametrize(("products", "macs"), [("once", 4), ("every_step", 12)])
-def test_products_of_constant_currents_are_of_both_passes(products: str, macs: int) -> None:
+def test_products_of_constant_currents_are_of_both_passes(
+    products: str, macs: int
+) -> None:
     counted = {"events": [(0, 2)] * 2, "macs": [macs] * 2, "products": products}
     counts = counts_of(training([(0, 1, 1)] * 2, counted=counted))
     assert counts["forward", "input_mac", "input_to_hidden"] == [macs] * 2
@@ -123,7 +142,9 @@ def test_products_of_constant_currents_are_of_both_passes(products: str, macs: i
 
 
 def test_an_epoch_of_many_samples_is_the_sum_of_them() -> None:
-    """Rows of epochs hold what all samples take: so many times what one of them takes."""
+    """Rows of epochs hold what all samples take: so many times what one of them
+    takes.
+    """
     found = count_training(training([(35, 21, 14)], samples=7))
     forward = [column.phase == "forward" for column in found.columns]
     inference = count_operations(measured())

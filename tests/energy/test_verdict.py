@@ -1,4 +1,6 @@
-"""Who needs less energy at equal accuracy: closed forms, and the files that keep the answers."""
+"""Who needs less energy at equal accuracy: closed forms, and the files that keep the
+answers.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +47,9 @@ def variant(
     network: str = "",
     test: float = 97.5,
 ) -> Variant:
-    """One that takes so many additions (or MACs) for each image: as many pJ under `PLAIN`."""
+    """One that takes so many additions (or MACs) for each image: as many pJ under
+    `PLAIN`.
+    """
     term = "synaptic_event" if side == "spiking" else "mac"
     column = Column(term, "x", bits)
     operations = OperationCounts((column,), np.array([counts]).T, 1)
@@ -67,7 +71,9 @@ def judged(
 
 
 def cheapest(
-    variants: Sequence[Variant], profiles: dict[str, HardwareProfile], level: float = 97.0
+    variants: Sequence[Variant],
+    profiles: dict[str, HardwareProfile],
+    level: float = 97.0,
 ) -> list[RunVerdict]:
     """Every spiking network against the cheapest of the others that reaches a level."""
     ledger = Ledger.of(variants, profiles.values(), SETTINGS)
@@ -81,7 +87,9 @@ def cheapest(
 
 def networks(found: RunVerdict) -> tuple[str, ...]:
     """What both sides send."""
-    return tuple(name.removesuffix(", way") for name in (found.spiking, found.conventional))
+    return tuple(
+        name.removesuffix(", way") for name in (found.spiking, found.conventional)
+    )
 
 
 def ends(found: RunVerdict) -> tuple[float | None, ...]:
@@ -94,7 +102,9 @@ def point(percent: float, pj: float, name: str = "published") -> FrontPoint:
 
 
 class TestFront:
-    """Networks of 4 pJ at 97.5 % and 7 pJ at 98 %, a dear one and one of unknown accuracy."""
+    """Networks of 4 pJ at 97.5 % and 7 pJ at 98 %, a dear one and one of unknown
+    accuracy.
+    """
 
     OTHERS = (
         variant("conventional", [7] * 3, 98.0, network="d"),
@@ -128,12 +138,18 @@ class TestFront:
 
     def test_published_networks_take_the_place_of_those_of_the_run(self) -> None:
         published = [point(97.0, 2.0), point(99.0, 8.0)]
-        verdict = judged([variant("spiking", [5] * 3), *self.OTHERS], published=published)
+        verdict = judged(
+            [variant("spiking", [5] * 3), *self.OTHERS], published=published
+        )
         assert ends(verdict) == (pytest.approx(5 / 4),) * 3
         assert verdict.conventional_n_seeds == 5
 
     @given(
-        st.lists(st.tuples(st.integers(9000, 9999), st.integers(1, 10**6)), min_size=2, max_size=8),
+        st.lists(
+            st.tuples(st.integers(9000, 9999), st.integers(1, 10**6)),
+            min_size=2,
+            max_size=8,
+        ),
         st.floats(89.0, 101.0),
     )
     def test_is_what_a_plain_loop_finds_and_never_jumps(
@@ -146,7 +162,11 @@ class TestFront:
         expected = np.interp(level, percents, logs)
         assert np.log(reading.mean_pj[1]) == pytest.approx(expected, abs=1e-9)
         assert reading.bound == (
-            "at most" if level < percents[0] else "at least" if level > percents[-1] else ""
+            "at most"
+            if level < percents[0]
+            else "at least"
+            if level > percents[-1]
+            else ""
         )
 
 
@@ -180,7 +200,9 @@ def test_integers_alone_compete_under_a_profile_of_integers() -> None:
         "float16": [],
     }.items():
         under = PLAIN.model_copy(update={"numbers": numbers})
-        assert [networks(verdict) for verdict in cheapest(everyone, {"p": under})] == expected
+        assert [
+            networks(verdict) for verdict in cheapest(everyone, {"p": under})
+        ] == expected
 
 
 @pytest.mark.parametrize("term", ["synaptic_event", "mac"])
@@ -197,7 +219,10 @@ class TestInterval:
         events = generator.poisson(900, 300)
         macs = events + generator.poisson(90, 300)
         found = judged(
-            [variant("spiking", events.tolist()), variant("conventional", macs.tolist())],
+            [
+                variant("spiking", events.tolist()),
+                variant("conventional", macs.tolist()),
+            ],
             settings=BootstrapSettings(3000),
         )
         low, ratio, high = ends(found)
@@ -218,7 +243,10 @@ class TestNoVerdict:
         [
             ({"baselines": ()}, "No conventional network was counted"),
             ({"not_counted": ("linear (a function)",)}, "linear (a function)"),
-            ({"variants": Accuracies(None, 90.0)}, "validation accuracy is not recorded"),
+            (
+                {"variants": Accuracies(None, 90.0)},
+                "validation accuracy is not recorded",
+            ),
             ({"variants": Accuracies(0.0, 0.0)}, "no better than guessing (50.00 %)"),
             # 3 of the 4 samples are of one class: always naming it is right for 75 %.
             (
@@ -227,7 +255,9 @@ class TestNoVerdict:
             ),
         ],
     )
-    def test_where_something_is_missing(self, changes: dict[str, Any], words: str) -> None:
+    def test_where_something_is_missing(
+        self, changes: dict[str, Any], words: str
+    ) -> None:
         network = inputs((baseline(10, [6] * 4),))
         accuracies = changes.pop("variants", None)
         if accuracies is not None:
@@ -253,9 +283,14 @@ def counted_networks() -> tuple[Variant, ...]:
     relu = baseline(10, [1, 2, 3])
     quantised = baseline(7, [3, 3, 3], "8 bits", weight_bits=8)
     return (
-        *spiking_variants("ours", measured(3, pruned=True), encoder, images, known, early),
+        *spiking_variants(
+            "ours", measured(3, pruned=True), encoder, images, known, early
+        ),
         *spiking_variants("unknown", measured(3), encoder, None, None),
-        *(replace(one, weights_sha256=64 * "0") for one in baseline_variants((relu, quantised), 3)),
+        *(
+            replace(one, weights_sha256=64 * "0")
+            for one in baseline_variants((relu, quantised), 3)
+        ),
     )
 
 
@@ -263,14 +298,20 @@ def test_counted_networks_are_read_as_written(tmp_path: Path) -> None:
     written = counted_networks()
     save_variants(tmp_path / "c.npz", written)
     for read, expected in zip(load_variants(tmp_path / "c.npz"), written, strict=True):
-        assert vars(read) | {"operations": None} == vars(expected) | {"operations": None}
+        assert vars(read) | {"operations": None} == vars(expected) | {
+            "operations": None
+        }
         assert read.operations.columns == expected.operations.columns
         assert read.operations.counts.dtype == np.int64
-        np.testing.assert_array_equal(read.operations.counts, expected.operations.counts)
+        np.testing.assert_array_equal(
+            read.operations.counts, expected.operations.counts
+        )
 
 
 def test_older_files_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
-    """Those from before checksums lack one array; a term of a newer version is not known here."""
+    """Those from before checksums lack one array; a term of a newer version is not
+    known here.
+    """
     path = tmp_path / "c.npz"
     save_variants(path, counted_networks())
     arrays = dict(VARIANTS.read(path))
@@ -279,5 +320,7 @@ def test_older_files_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
     assert {variant.weights_sha256 for variant in load_variants(path)} == {""}
     arrays["0.columns"] = np.char.add(arrays["0.columns"], "s")
     write_npz(path, VARIANTS.schema, arrays)
-    with pytest.raises(ArtifactError, match=r"c\.npz: variants do not fit each other: [^\n]*$"):
+    with pytest.raises(
+        ArtifactError, match=r"c\.npz: variants do not fit each other: [^\n]*$"
+    ):
         load_variants(path)

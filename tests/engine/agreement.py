@@ -27,7 +27,10 @@ def engines(
 ) -> list[Engine]:
     """The same network in each engine; in the event engine alone without PyTorch."""
     names = ("event", "dense") if WITH_TORCH else ("event",)
-    return [make_engine(name, network, dict(state), learning, "cpu", dtype) for name in names]
+    return [
+        make_engine(name, network, dict(state), learning, "cpu", dtype)
+        for name in names
+    ]
 
 
 def by_loops(
@@ -39,7 +42,9 @@ def by_loops(
     teacher: np.ndarray | None = None,
     **others: Any,
 ) -> naive.Batch:
-    """A batch of samples [B, T, I] by the loops; `others` are further arguments of theirs."""
+    """A batch of samples [B, T, I] by the loops; `others` are further arguments of
+    theirs.
+    """
     neuron = network.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
     return naive.batch_gradient(
@@ -66,7 +71,11 @@ def assert_gradients(found: Mapping[str, Any], expected: Mapping[str, Any]) -> N
     scale = max(np.abs(gradient).max() for gradient in expected.values())
     for name, gradient in expected.items():
         np.testing.assert_allclose(
-            found[name], gradient, rtol=RELATIVE, atol=1e-13 * scale + 1e-14, err_msg=name
+            found[name],
+            gradient,
+            rtol=RELATIVE,
+            atol=1e-13 * scale + 1e-14,
+            err_msg=name,
         )
 
 

@@ -1,4 +1,6 @@
-"""Convolutions, pooling and recurrent layers: the engines against plain loops, in float64."""
+"""Convolutions, pooling and recurrent layers: the engines against plain loops, in
+float64.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -44,7 +46,11 @@ LEARNING = LearningSettings(logit_scale=0.3)
 @st.composite
 def chains(draw: st.DrawFn) -> tuple[tuple[int, ...], list[HiddenLayer]]:
     """Shapes of an input of planes, and layers that fit them."""
-    shape = (draw(st.sampled_from([1, 2, 4])), draw(st.integers(4, 7)), draw(st.integers(4, 7)))
+    shape = (
+        draw(st.sampled_from([1, 2, 4])),
+        draw(st.integers(4, 7)),
+        draw(st.integers(4, 7)),
+    )
     planes = shape
     layers: list[HiddenLayer] = []
     size = draw(st.integers(1, 3))
@@ -67,7 +73,11 @@ def chains(draw: st.DrawFn) -> tuple[tuple[int, ...], list[HiddenLayer]]:
         layers.append(ConvolutionLayer(channels, kernel, stride, padding, groups))
         sides = ((side + 2 * padding - kernel) // stride + 1 for side in planes[1:])
         planes = (channels, *sides)
-    if draw(st.booleans()) or not layers or all(isinstance(one, PoolingLayer) for one in layers):
+    if (
+        draw(st.booleans())
+        or not layers
+        or all(isinstance(one, PoolingLayer) for one in layers)
+    ):
         layers.append(DenseLayer(draw(st.integers(1, 6)), draw(st.booleans())))
     return shape, layers
 
@@ -110,7 +120,9 @@ def assert_as_the_loops(
     network = Network.of_chain(shape, layers, 3, LeakyIntegrateAndFire(**neuron))
     state = state_of(network, seed)
     generator = np.random.default_rng(seed)
-    masks = {name: generator.random(state[name].shape) < 0.6 for name in network.weight_names}
+    masks = {
+        name: generator.random(state[name].shape) < 0.6 for name in network.weight_names
+    }
     if pruned:
         state = {name: of * masks.get(name, True) for name, of in state.items()}
     dense = spike_trains(network.n_input, 2, n_steps, 0.3, seed)
@@ -143,7 +155,9 @@ def test_any_chain(
     bias: bool,
     pruned: bool,
 ) -> None:
-    assert_as_the_loops(*chain, seed, pruned=pruned, reset=reset, decay=decay, bias=bias)
+    assert_as_the_loops(
+        *chain, seed, pruned=pruned, reset=reset, decay=decay, bias=bias
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,9 +170,15 @@ def test_any_chain(
         ((2, 6, 6), ["2sum", "5"]),
     ],
 )
-def test_all_layers_fire_and_penalties_reach_them(shape: tuple[int, ...], words: list[str]) -> None:
-    learning = LearningSettings(spike_penalty=30.0, event_penalty=20.0, event_target=3.0)
-    spikes = assert_as_the_loops(shape, [*layers_of(words)], 5, learning, 6, reset="subtract")
+def test_all_layers_fire_and_penalties_reach_them(
+    shape: tuple[int, ...], words: list[str]
+) -> None:
+    learning = LearningSettings(
+        spike_penalty=30.0, event_penalty=20.0, event_target=3.0
+    )
+    spikes = assert_as_the_loops(
+        shape, [*layers_of(words)], 5, learning, 6, reset="subtract"
+    )
     assert all(layer.any() for layer in spikes)
 
 
@@ -187,15 +207,21 @@ def test_both_learn_alike(words: list[str], encoder: Encoder) -> None:
         assert outcomes[0].mean_loss == pytest.approx(outcomes[-1].mean_loss, rel=1e-8)
         assert replace(outcomes[0], mean_loss=0) == replace(outcomes[-1], mean_loss=0)
         if step == 2:
-            masks = {name: generator.random(of.shape) < 0.6 for name, of in state.items()}
+            masks = {
+                name: generator.random(of.shape) < 0.6 for name, of in state.items()
+            }
             for engine in pair:
                 engine.prune({name: masks[name] for name in network.weight_names})
     states = [engine.state() for engine in pair]
     for name, values in states[-1].items():
-        np.testing.assert_allclose(states[0][name], values, rtol=1e-7, atol=1e-10, err_msg=name)
+        np.testing.assert_allclose(
+            states[0][name], values, rtol=1e-7, atol=1e-10, err_msg=name
+        )
 
 
-def test_threads_change_no_bit_of_integers_in_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_no_bit_of_integers_in_a_chain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 2)
     monkeypatch.setattr(numba, "set_num_threads", lambda threads: None)
@@ -206,7 +232,9 @@ def test_threads_change_no_bit_of_integers_in_a_chain(monkeypatch: pytest.Monkey
     found = []
     try:
         for threads in (1, 2):
-            engine, granted = engine_to_train(EngineSettings(threads=threads), network, LEARNING, 1)
+            engine, granted = engine_to_train(
+                EngineSettings(threads=threads), network, LEARNING, 1
+            )
             assert (engine.name, granted) == ("dense", 1)
             engine.train_batch(events, np.arange(64) % 10, 0.01)
             found.append(engine.learned_state())
@@ -243,7 +271,8 @@ def test_integers_are_those_of_the_loops() -> None:
     )
     assert all(fired.any() for fired in expected.spikes)
     assert_spikes(engine.run(events), expected.spikes)
-    # What a file keeps are the numbers that the integers stand for: they give the same spikes.
+    # What a file keeps are the numbers that the integers stand for: they give the same
+    # spikes.
     again = make_engine("dense", engine.network, engine.state())
     assert_spikes(again.run(events), expected.spikes)
     # The gradient goes through rounding and saturation as if they were not there.
@@ -256,4 +285,6 @@ def test_integers_are_those_of_the_loops() -> None:
 
 def test_integers_average_nothing() -> None:
     with pytest.raises(ParameterError, match="the layer 2avg has no place on the grid"):
-        Network.of_chain((1, 6, 6), layers_of(["2c3", "2avg"]), 2, None, Quantisation(8, 32))
+        Network.of_chain(
+            (1, 6, 6), layers_of(["2c3", "2avg"]), 2, None, Quantisation(8, 32)
+        )

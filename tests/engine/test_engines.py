@@ -1,4 +1,6 @@
-"""The two engines and the plain loops: three witnesses of one network and its gradients."""
+"""The two engines and the plain loops: three witnesses of one network and its
+gradients.
+"""
 
 from typing import Any
 
@@ -38,7 +40,9 @@ def batch(
 def direct_batch(
     network: Network, n_samples: int, n_steps: int, products: Products = "once"
 ) -> tuple[np.ndarray, EventList, np.ndarray]:
-    """Intensities, of which some are zero, in every step; the same as currents; labels."""
+    """Intensities, of which some are zero, in every step; the same as currents;
+    labels.
+    """
     generator = np.random.default_rng([n_samples, n_steps])
     values = generator.random((n_samples, network.n_input), dtype=np.float32)
     values[generator.random(values.shape) < 0.4] = 0
@@ -90,7 +94,8 @@ NEURONS = st.fixed_dictionaries(
 WIDTHS = st.sampled_from([1, 9, 15, 16, 17, 33, 50])
 SURROGATE = st.sampled_from(list(SURROGATES)).flatmap(
     lambda name: st.fixed_dictionaries(
-        {"surrogate": st.just(name)}, optional={"surrogate_slope": st.sampled_from([0.7, 2.0, 9.0])}
+        {"surrogate": st.just(name)},
+        optional={"surrogate_slope": st.sampled_from([0.7, 2.0, 9.0])},
     )
 )
 
@@ -102,7 +107,9 @@ def of_layers(values: list[float], count: int) -> st.SearchStrategy[Any]:
 
 
 def penalties(hidden: int) -> st.SearchStrategy[dict[str, Any]]:
-    """What spikes and events cost beside the loss, with targets among the samples' numbers."""
+    """What spikes and events cost beside the loss, with targets among the samples'
+    numbers.
+    """
     return st.fixed_dictionaries(
         {
             "spike_penalty": of_layers([0.0, 20.0, 50.0], hidden + 1),
@@ -122,14 +129,22 @@ def test_all_agree(data: st.DataObject) -> None:
     neuron = draw(NEURONS)
     learned = neuron.get("learned", "none")
     if learned == "none" and draw(st.booleans()):
-        neuron["decay"] = tuple(draw(st.sampled_from([0.0, 0.6, 1.0])) for _ in (*hidden, 1))
+        neuron["decay"] = tuple(
+            draw(st.sampled_from([0.0, 0.6, 1.0])) for _ in (*hidden, 1)
+        )
     if learned != "none":
         neuron.pop("decay", None)
-    n_output = draw(st.sampled_from([2, 4, 17]))  # the gradients of one class are rounding alone
-    network, state = firing_network(14, *hidden, n_output, seed=draw(st.integers(0, 99)), **neuron)
+    n_output = draw(
+        st.sampled_from([2, 4, 17])
+    )  # the gradients of one class are rounding alone
+    network, state = firing_network(
+        14, *hidden, n_output, seed=draw(st.integers(0, 99)), **neuron
+    )
     for name, values in state.items():
         if ".neurons." in name:
-            values[:] = draw(st.sampled_from([-0.2, 0.1] if "log_" in name else [-0.5, 2.0]))
+            values[:] = draw(
+                st.sampled_from([-0.2, 0.1] if "log_" in name else [-0.5, 2.0])
+            )
     network = network.learned_from(state)
     n_samples = draw(st.integers(1, 9))
     n_steps = draw(st.integers(1, 13))
@@ -162,7 +177,9 @@ def test_all_agree(data: st.DataObject) -> None:
 def test_a_network_that_fires_has_gradients_everywhere() -> None:
     """What `test_all_agree` compares is not all zero."""
     network, state = firing_network(14, 17, 9, 4, learned="both")
-    for layer, (logit, log) in enumerate(((2.0, 0.1), (-0.5, -0.2), (1.0, 0.0)), start=1):
+    for layer, (logit, log) in enumerate(
+        ((2.0, 0.1), (-0.5, -0.2), (1.0, 0.0)), start=1
+    ):
         state[f"layer{layer}.neurons.decay_logit"][:] = logit
         state[f"layer{layer}.neurons.log_threshold"][:] = log
     expected = assert_all_agree(network, state, *batch(network, 5, 9, 0.4))
@@ -194,14 +211,20 @@ def test_nothing_of_a_batch_shows_in_the_next() -> None:
 def test_adam_and_clipping_are_those_of_torch(
     name: str, clip_norm: float, neuron: dict[str, Any]
 ) -> None:
-    """With the gradients of the loops, torch takes the same steps, also from an engine's state."""
+    """With the gradients of the loops, torch takes the same steps, also from an
+    engine's state.
+    """
     import torch
 
     rates = (0.01, 0.003, 0.02, 0.02, 0.001, 0.01)
-    learning = LearningSettings(logit_scale=0.3, weight_decay=0.01, grad_clip_norm=clip_norm)
+    learning = LearningSettings(
+        logit_scale=0.3, weight_decay=0.01, grad_clip_norm=clip_norm
+    )
     network, state = firing_network(12, 17, 4, **neuron)
     engine = make_engine(name, network, state, learning, dtype=np.float64)
-    parameters = {key: torch.nn.Parameter(torch.tensor(value)) for key, value in state.items()}
+    parameters = {
+        key: torch.nn.Parameter(torch.tensor(value)) for key, value in state.items()
+    }
     optimizer = torch.optim.Adam(parameters.values(), weight_decay=0.01)
     for step, rate in enumerate(rates, start=1):
         # Some inputs never fire, and some fire in some batches only.
@@ -226,12 +249,16 @@ def test_adam_and_clipping_are_those_of_torch(
         optimizer.step()
         engine.train_batch(EventList.from_dense(dense), labels, rate)
         for key, value in engine.state().items():
-            np.testing.assert_allclose(value, parameters[key].detach(), rtol=1e-9, atol=1e-15)
+            np.testing.assert_allclose(
+                value, parameters[key].detach(), rtol=1e-9, atol=1e-15
+            )
     entries = engine.optimizer_state(rates[-1])["state"]
     for index, wanted in optimizer.state_dict()["state"].items():
         assert entries[index]["step"] == wanted["step"] == len(rates)
         for kind, smallest in (("exp_avg", 1e-15), ("exp_avg_sq", 1e-30)):
-            np.testing.assert_allclose(entries[index][kind], wanted[kind], rtol=1e-9, atol=smallest)
+            np.testing.assert_allclose(
+                entries[index][kind], wanted[kind], rtol=1e-9, atol=smallest
+            )
 
 
 def test_weights_of_pixels_that_never_fire_do_not_slow_training_down() -> None:
@@ -271,7 +298,11 @@ def test_choice() -> None:
         assert choose_engine("auto", device, "other") == "dense"
     assert choose_engine("dense", "cpu", "lif") == "dense"
     assert choose_engine("auto", "cpu", "lif", integer_chain=True) == "dense"
-    with pytest.raises(ParameterError, match="no kernels of the neuron 'other', but of lif"):
+    with pytest.raises(
+        ParameterError, match="no kernels of the neuron 'other', but of lif"
+    ):
         choose_engine("event", "cpu", "other")
-    with pytest.raises(ParameterError, match="no kernels of integer weights in convolutions"):
+    with pytest.raises(
+        ParameterError, match="no kernels of integer weights in convolutions"
+    ):
         choose_engine("event", "cpu", "lif", integer_chain=True)

@@ -1,4 +1,6 @@
-"""Kernels: exact against plain loops for every size of a block, the same bits for any threads."""
+"""Kernels: exact against plain loops for every size of a block, the same bits for any
+threads.
+"""
 
 import json
 import os
@@ -42,25 +44,32 @@ pytestmark = pytest.mark.xdist_group("engines")
 both_engines = pytest.mark.parametrize(
     "engine", ["event", pytest.param("dense", marks=needs_torch)]
 )
-# One to five vectors in a block, blocks of several sizes in a row, and units without a vector
+# One to five vectors in a block, blocks of several sizes in a row, and units without a
+# vector
 WIDTHS = (1, 15, 16, 17, 32, 48, 64, 80, 96, 145, 209)
 THREADS = (1, 2, 5, 16)
 
 
 def exact(*sizes: int, **neuron: Any) -> tuple[Network, dict[str, np.ndarray]]:
-    """Weights are multiples of 1/128: with a decay of 1/2 float32 sums of few steps are exact."""
+    """Weights are multiples of 1/128: with a decay of 1/2 float32 sums of few steps are
+    exact.
+    """
     network = Network.of_layers(
         sizes[0], sizes[1:-1], sizes[-1], LeakyIntegrateAndFire(decay=0.5, **neuron)
     )
     generator = np.random.default_rng(sizes)
     return network, {
-        name: (generator.integers(-24, 33, shape) / (32 if shape[-1] < 30 else 128)).astype("f4")
+        name: (
+            generator.integers(-24, 33, shape) / (32 if shape[-1] < 30 else 128)
+        ).astype("f4")
         for name, shape in network.parameter_shapes().items()
     }
 
 
 class TestExactSpikes:
-    """No rounding anywhere, so spikes must be those of the loops even where v is the threshold."""
+    """No rounding anywhere, so spikes must be those of the loops even where v is the
+    threshold.
+    """
 
     @both_engines
     def test_every_width(self, engine: str) -> None:
@@ -82,7 +91,10 @@ class TestExactSpikes:
         runner = make_engine("event", network, state)
         hidden, output = runner.run(EventList.from_dense(dense))
         assert (hidden.sources.tolist(), hidden.offsets.tolist()) == ([1], [0, 0, 1])
-        assert (output.sources.tolist(), output.offsets.tolist()) == ([0, 65_534], [0, 0, 2])
+        assert (output.sources.tolist(), output.offsets.tolist()) == (
+            [0, 65_534],
+            [0, 0, 2],
+        )
 
     @both_engines
     def test_small_chunks(self, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +110,13 @@ class TestExactSpikes:
 
 @needs_torch
 @pytest.mark.parametrize(
-    ("surrogate", "reset"), [*((name, "zero") for name in SURROGATES), ("arctangent", "subtract")]
+    ("surrogate", "reset"),
+    [*((name, "zero") for name in SURROGATES), ("arctangent", "subtract")],
 )
 def test_gradients_in_single_precision(surrogate: str, reset: str) -> None:
-    """Of the same spikes, in blocks and tiles of every size: PyTorch's in double precision."""
+    """Of the same spikes, in blocks and tiles of every size: PyTorch's in double
+    precision.
+    """
     dense = np.random.default_rng(3).integers(0, 2, (5, 11, 13))
     events = EventList.from_dense(dense)
     learning = LearningSettings(surrogate=surrogate, logit_scale=0.3)
@@ -139,7 +154,9 @@ def test_a_leak_of_integers_is_rounded_down_exactly(sign: int) -> None:
     values = sign * np.random.default_rng(1).integers(0, 2**24, 4000 * LANES)
     constants = (230 / 256, np.inf, 1 / 64, 64, -np.inf, np.inf)
     decay, threshold, unit, per_unit, lowest, highest = map(np.float32, constants)
-    neuron = NeuronConstants(decay, threshold, RESET_TO_ZERO, 1, unit, per_unit, lowest, highest)
+    neuron = NeuronConstants(
+        decay, threshold, RESET_TO_ZERO, 1, unit, per_unit, lowest, highest
+    )
     spikes = Spikes(np.zeros(1, np.uint16), np.array([0, 1, 1]))
     layer = Layer(1, LANES, LANES, 0, LANES, 0, 0)
     fired = np.zeros(2, np.uint16)
@@ -147,11 +164,15 @@ def test_a_leak_of_integers_is_rounded_down_exactly(sign: int) -> None:
         parameters = np.concatenate([block / 64, np.zeros(LANES)]).astype(np.float32)
         potentials = np.zeros(2 * LANES, np.float32)
         integrate(spikes, parameters, layer, Block(0, 1), neuron, 2, potentials, fired)
-        assert (64 * potentials[LANES:]).tolist() == [230 * v // 256 for v in block.tolist()]
+        assert (64 * potentials[LANES:]).tolist() == [
+            230 * v // 256 for v in block.tolist()
+        ]
 
 
 @pytest.mark.parametrize("name", ["uint16", "uint32"])
-@pytest.mark.parametrize("listing", [emitted(bits.list_set_bits), numba.njit(bits.list_bit_by_bit)])
+@pytest.mark.parametrize(
+    "listing", [emitted(bits.list_set_bits), numba.njit(bits.list_bit_by_bit)]
+)
 def test_lists_of_set_bits(listing: Any, name: str) -> None:
     """As this machine lists them, and as those do that cannot pack a vector."""
     generator = np.random.default_rng(1)
@@ -208,10 +229,17 @@ class TestCache:
         return told | {"warnings": warnings}
 
     def test_a_second_process_compiles_nothing(self) -> None:
-        environment = {"NUMBA_DEBUG_CACHE": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = {
+            "NUMBA_DEBUG_CACHE": "1",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
         for _ in range(2):
             process = start_python(
-                "-m", "tests.engine.with_threads", "1", env=environment, stdout=subprocess.PIPE
+                "-m",
+                "tests.engine.with_threads",
+                "1",
+                env=environment,
+                stdout=subprocess.PIPE,
             )
             output, _ = process.communicate(timeout=300)
             assert process.returncode == 0
@@ -243,14 +271,19 @@ class TestCache:
         # Root may write anywhere but below a file.
         (tmp_path / "file").write_text("not a folder")
         below = str(tmp_path / "file" / "cache")
-        code = f"import sys; sys.prefix = {str(tmp_path / 'environment')!r}\n{SMALL_KERNEL}"
+        code = (
+            "import sys; sys.prefix = "
+            f"{str(tmp_path / 'environment')!r}\n{SMALL_KERNEL}"
+        )
         places = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME"), below)
         assert [self.told(code, **places)["hits"] for _ in range(2)] == [0, 1]
 
     @pytest.mark.slow
     def test_where_kernels_cannot_be_kept_they_run(self, tmp_path: Path) -> None:
         """As on a full disk: no file may have more than a thousand bytes."""
-        limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        limit = (
+            "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        )
         told = self.told(limit + SMALL_KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
         assert told["hits"] == 0
         assert told["warnings"].count("compiled anew") == 1

@@ -1,5 +1,5 @@
-"""Networks of integers: runs are those of plain loops on plain integers, bit for bit, and so is
-what both engines learn in quantisation-aware training.
+"""Networks of integers: runs are those of plain loops on plain integers, bit for bit,
+and so is what both engines learn in quantisation-aware training.
 """
 
 from typing import Any
@@ -26,7 +26,9 @@ pytestmark = pytest.mark.xdist_group("engines")
 def assert_all_agree(
     network: Network, state: dict[str, Any], dense: np.ndarray
 ) -> list[np.ndarray]:
-    """Grids, spikes, loss and gradients are those of the loops on integers; returns the spikes."""
+    """Grids, spikes, loss and gradients are those of the loops on integers; returns the
+    spikes.
+    """
     labels = np.arange(len(dense)) % network.n_output
     quantisation = quantisation_of(network)
     neuron = network.neuron
@@ -67,7 +69,9 @@ def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> Non
         14,
         *hidden,
         4,
-        bits=draw(st.tuples(st.sampled_from([2, 4, 5, 6, 8]), st.sampled_from([16, 32]))),
+        bits=draw(
+            st.tuples(st.sampled_from([2, 4, 5, 6, 8]), st.sampled_from([16, 32]))
+        ),
         decay=draw(decay | st.tuples(*[decay] * n_layers)),
         threshold=draw(threshold | st.tuples(*[threshold] * n_layers)),
         reset=draw(st.sampled_from(["zero", "subtract"])),
@@ -99,14 +103,20 @@ def test_potentials_that_saturate() -> None:
     thresholds = [one.threshold for one in layer_constants(network)]
     integers = naive.quantise(state, exponents, 8, 16)
     constants = (thresholds, [0.9] * 2, "subtract")
-    passed = [naive.integer_forward(integers, of, constants, 16) for of in dense.tolist()]
+    passed = [
+        naive.integer_forward(integers, of, constants, 16) for of in dense.tolist()
+    ]
     assert min(np.min(potentials) for (potentials, _), *_ in passed) < -(2**15)
     assert_all_agree(network, state, dense)
 
 
 @pytest.mark.parametrize(("bits", "decay"), [((2, 16), 1.0), ((8, 16), 0.9)])
-def test_training_in_float32_sees_exact_integers(bits: tuple[int, int], decay: float) -> None:
-    """The forward pass of training, in floating point, fires as the network of integers does."""
+def test_training_in_float32_sees_exact_integers(
+    bits: tuple[int, int], decay: float
+) -> None:
+    """The forward pass of training, in floating point, fires as the network of integers
+    does.
+    """
     network, state = firing_network(300, 70, 10, bits=bits, decay=decay)
     events = EventList.from_dense(spike_trains(300, 40, 25, 0.1))
     exact = [layer.to_dense(np.int64) for layer in run_integers(network, state, events)]
@@ -128,7 +138,8 @@ def test_both_engines_keep_what_is_not_rounded() -> None:
     for number in range(40):
         events = EventList.from_dense(spike_trains(14, 6, 6 + number % 5))
         outcomes = [
-            engine.train_batch(events, np.arange(6) % 4, 0.004) for engine in (event, dense)
+            engine.train_batch(events, np.arange(6) % 4, 0.004)
+            for engine in (event, dense)
         ]
         assert outcomes[0].spikes == outcomes[1].spikes
         assert outcomes[0].synaptic_events == outcomes[1].synaptic_events
@@ -136,10 +147,14 @@ def test_both_engines_keep_what_is_not_rounded() -> None:
     runs = event.state()
     theirs = dense.state()
     for name, learned in event.learned_state().items():
-        np.testing.assert_allclose(learned, dense.learned_state()[name], rtol=1e-7, atol=1e-12)
+        np.testing.assert_allclose(
+            learned, dense.learned_state()[name], rtol=1e-7, atol=1e-12
+        )
         unit = 2.0 ** -exponents[naive.layer_number(name)]
         limit = 7 if name.endswith("weight") else 2**23 - 1
-        assert np.array_equal(runs[name], np.clip(np.round(learned / unit), -limit, limit) * unit)
+        assert np.array_equal(
+            runs[name], np.clip(np.round(learned / unit), -limit, limit) * unit
+        )
         assert np.array_equal(runs[name], theirs[name])
         changed += np.count_nonzero(runs[name] != before[name])
     assert changed > 20
@@ -155,7 +170,10 @@ def test_a_pruned_weight_and_one_that_rounds_to_zero_carry_no_event() -> None:
     mask = np.ones((18, 14), dtype=np.bool_)
     mask[:, 3] = False
     mask[4] = False
-    masks = {"layer1.synapses.weight": mask, "layer2.synapses.weight": np.ones((4, 18), bool)}
+    masks = {
+        "layer1.synapses.weight": mask,
+        "layer2.synapses.weight": np.ones((4, 18), bool),
+    }
     trains = spike_trains(14, 6, 9)
     events = EventList.from_dense(trains)
     labels = np.arange(6) % 4
@@ -169,7 +187,9 @@ def test_a_pruned_weight_and_one_that_rounds_to_zero_carry_no_event() -> None:
         assert (weights[mask] == 0).any()
         sent = [trains, engine.run(events)[0].to_dense(np.int64)]
         for layer, spikes in enumerate(sent):
-            present = np.count_nonzero(engine.state()[f"layer{layer + 1}.synapses.weight"], 0)
+            present = np.count_nonzero(
+                engine.state()[f"layer{layer + 1}.synapses.weight"], 0
+            )
             assert outcome.synaptic_events[layer] == spikes.sum(axis=(0, 1)) @ present
         for _ in range(5):
             engine.train_batch(events, labels, 0.05)

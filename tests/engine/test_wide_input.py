@@ -1,7 +1,8 @@
-"""More input units than two bytes can number: the same network as without those that are silent.
+"""More input units than two bytes can number: the same network as without those that
+are silent.
 
-Weights of silent units change nothing of the spikes, so the used columns of a wide network are a
-narrow one, and every number must be the same.
+Weights of silent units change nothing of the spikes, so the used columns of a wide
+network are a narrow one, and every number must be the same.
 """
 
 from pathlib import Path
@@ -24,7 +25,10 @@ WIDE_SPIKES = EventList.from_rows(
 
 
 def test_an_event_list_keeps_the_numbers_of_its_units(tmp_path: Path) -> None:
-    assert (WIDE_SPIKES.sources.dtype, NARROW_SPIKES.sources.dtype) == (np.uint32, np.uint16)
+    assert (WIDE_SPIKES.sources.dtype, NARROW_SPIKES.sources.dtype) == (
+        np.uint32,
+        np.uint16,
+    )
     save_events(tmp_path / "a.npz", WIDE_SPIKES, {"seed": 1})
     read, _ = load_events(tmp_path / "a.npz")
     np.testing.assert_array_equal(read.sources, WIDE_SPIKES.sources)
@@ -52,5 +56,7 @@ def test_training_and_running_are_those_of_the_used_part() -> None:
     learned[first] = learned[first][:, USED]
     for name, values in narrow.state().items():
         np.testing.assert_array_equal(learned[name], values)
-    for layer, expected in zip(wide.run(WIDE_SPIKES), narrow.run(NARROW_SPIKES), strict=True):
+    for layer, expected in zip(
+        wide.run(WIDE_SPIKES), narrow.run(NARROW_SPIKES), strict=True
+    ):
         np.testing.assert_array_equal(layer.to_dense(), expected.to_dense())

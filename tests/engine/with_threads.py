@@ -1,7 +1,8 @@
-"""Train small networks with several numbers of threads: `python -m tests.engine.with_threads 1 16`.
+"""Train small networks with several numbers of threads:
+`python -m tests.engine.with_threads 1 16`.
 
-Prints for each case a digest of what was trained, for each number. `NUMBA_NUM_THREADS` must be
-the most of them at least, and be set before the process begins.
+Prints for each case a digest of what was trained, for each number. `NUMBA_NUM_THREADS`
+must be the most of them at least, and be set before the process begins.
 """
 
 import hashlib
@@ -32,7 +33,11 @@ CASES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
     "several turns": ((60, 100, 10), 300, {}),
     "no biases": ((60, 100, 10), 64, {"neuron": {"bias": False, "reset": "subtract"}}),
     "learned neurons": ((60, 100, 10), 64, {"neuron": {"learned": "both"}}),
-    "penalties": ((60, 100, 10), 64, {"learning": {"event_penalty": 1e-4, "spike_penalty": 1e-3}}),
+    "penalties": (
+        (60, 100, 10),
+        64,
+        {"learning": {"event_penalty": 1e-4, "spike_penalty": 1e-3}},
+    ),
     "constant currents": ((60, 100, 10), 64, {"encoder": Direct(time_window=9)}),
     "integers, pruned": ((60, 100, 10), 64, {"bits": 4}),
     "convolution, recurrence": ((60, 20, 10), 13, {"layers": ["8c3g2", "2avg", "20r"]}),
@@ -42,7 +47,9 @@ CASES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
 def network_of(sizes: tuple[int, ...], other: dict[str, Any]) -> Network:
     neuron = LeakyIntegrateAndFire(**other.get("neuron", {}))
     if "layers" in other:
-        return Network.of_chain((2, 6, 5), layers_of(other["layers"]), sizes[-1], neuron)
+        return Network.of_chain(
+            (2, 6, 5), layers_of(other["layers"]), sizes[-1], neuron
+        )
     quantisation = Quantisation(other["bits"], 16) if "bits" in other else None
     return Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], neuron, quantisation)
 
@@ -62,7 +69,9 @@ def digest(name: str) -> str:
     found = hashlib.sha256()
     for step in range(5):
         if "bits" in other and step == 2:
-            engine.prune({key: np.abs(state[key]) > 0.1 for key in network.weight_names})
+            engine.prune(
+                {key: np.abs(state[key]) > 0.1 for key in network.weight_names}
+            )
         images = generator.integers(0, 256, (batch_size, sizes[0]), dtype=np.uint8)
         events = encoder.encode(images, encoder.draw_key(1, "train", step)).events
         labels = generator.integers(0, sizes[-1], batch_size)

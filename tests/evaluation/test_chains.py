@@ -1,4 +1,6 @@
-"""Counts of convolutions, pooling and recurrent layers, against loops over their synapses."""
+"""Counts of convolutions, pooling and recurrent layers, against loops over their
+synapses.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,20 +26,27 @@ from tests.tools.networks import spike_trains
 
 SHAPE, STEPS, SAMPLES = (2, 6, 6), 5, 3
 DESCRIBED = [
-    ("convolution", 4, 3, 1, 1, 2), ("pooling", 2, False), ("dense", 5, True), ("dense", 2, False),
-]  # fmt: skip
+    ("convolution", 4, 3, 1, 1, 2),
+    ("pooling", 2, False),
+    ("dense", 5, True),
+    ("dense", 2, False),
+]
 
 
 def measurement(pruned: bool, bias: bool) -> tuple[Measurement, list[Any]]:
-    """Random spikes of every layer, and random weights of which a pruned network has half."""
+    """Random spikes of every layer, and random weights of which a pruned network has
+    half.
+    """
     neuron = LeakyIntegrateAndFire(bias=bias, decay=1.0)
     network = Network.of_chain(SHAPE, layers_of(["4c3p1g2", "2sum", "5r"]), 2, neuron)
     generator = np.random.default_rng(4)
     state = {
-        name: (generator.normal(size=shape) * (generator.random(shape) < (0.5 if pruned else 2)))
-        .astype(np.float32)
+        name: (
+            generator.normal(size=shape)
+            * (generator.random(shape) < (0.5 if pruned else 2))
+        ).astype(np.float32)
         for name, shape in network.parameter_shapes().items()
-    }  # fmt: skip
+    }
     layers = [
         EventList.from_dense(spike_trains(size, SAMPLES, STEPS, 0.08, size))
         for size in network.layer_sizes
@@ -58,15 +67,19 @@ def test_events_and_lazy_updates(pruned: bool) -> None:
         spent += by_step
     outcomes = step_outcomes(measured, np.zeros(SAMPLES, np.int64))
     assert np.array_equal(outcomes.synaptic_events, spent.cumsum(axis=1))
-    updates = naive.lazy_updates([layer.tolist() for layer in dense], connections, bias=False)
+    updates = naive.lazy_updates(
+        [layer.tolist() for layer in dense], connections, bias=False
+    )
     assert measured.lazy_updates.tolist() == updates
 
 
 def test_operations_of_each_kind_of_layer() -> None:
     measured, _ = measurement(pruned=False, bias=True)
     operations = count_operations(measured)
-    found = {(one.term, one.place): (one, operations.counts[:, k].sum())
-             for k, one in enumerate(operations.columns)}  # fmt: skip
+    found = {
+        (one.term, one.place): (one, operations.counts[:, k].sum())
+        for k, one in enumerate(operations.columns)
+    }
     spikes = measured.counts.totals
     column, _ = found["weight_read", "input_to_hidden1"]
     kernels, biases = 4 * 1 * 9, 4
@@ -86,13 +99,17 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
     network = Network.of_chain((1, 9, 9), layers_of(["4c3", "2sum", "3c2", "5r"]), 2)
     state = {name: np.ones(shape) for name, shape in network.parameter_shapes().items()}
     layers = [
-        EventList.from_dense(np.ones((1, STEPS, size), np.int64)) for size in network.layer_sizes
+        EventList.from_dense(np.ones((1, STEPS, size), np.int64))
+        for size in network.layer_sizes
     ]
     proxies = Measurement(state, network, layers).proxies
     assert [one.sparsity_ratio for one in proxies.connections] == [1.0] * 5
     # Pooled, 3 x 3 units of 4 channels are left for 3 kernels of 2 x 2.
     assert proxies.connections[1].synapses == 2 * 2 * 3 * (4 * 2 * 2)
-    assert proxies.connections[1].dense_operations_per_inference == 4 * 2 * 2 * 2 * 2 * 4 * 3 * 5
+    assert (
+        proxies.connections[1].dense_operations_per_inference
+        == 4 * 2 * 2 * 2 * 2 * 4 * 3 * 5
+    )
 
 
 def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() -> None:
@@ -101,7 +118,9 @@ def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() ->
     counted = count_training(training([(900, 700, 50, 9)], 7, network, STEPS, events))
     macs = {
         column.place: count
-        for column, count in zip(counted.columns, counted.counts[0].tolist(), strict=True)
+        for column, count in zip(
+            counted.columns, counted.counts[0].tolist(), strict=True
+        )
         if column.term == "backpropagation_mac"
     }
     assert macs == {
@@ -113,13 +132,22 @@ def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() ->
 
 def test_the_name_says_which_part_of_all_weights_is_removed(tmp_path: Path) -> None:
     network = Network.of_chain((1, 28, 28), layers_of(["12c5s2", "32c3s2"]), 10)
-    state = {name: np.zeros(shape, "f4") for name, shape in network.parameter_shapes().items()}
+    state = {
+        name: np.zeros(shape, "f4")
+        for name, shape in network.parameter_shapes().items()
+    }
     for name, values in state.items():
         values.reshape(-1)[:: 4 if name.endswith("weight") else 1] = 1.0
     trained = trained_network((20, 20))
     pruned = {**trained.training_config, "pruned_fraction": 0.75}
-    path = write_example(tmp_path / "c.pth", replace(
-        trained, network=network, state=state, training_config=pruned,
-        optimizer_state=adam_state(state),
-    ))  # fmt: skip
+    path = write_example(
+        tmp_path / "c.pth",
+        replace(
+            trained,
+            network=network,
+            state=state,
+            training_config=pruned,
+            optimizer_state=adam_state(state),
+        ),
+    )
     assert ", 75 % pruned" in analysis_inputs(read_complete(path)).variant.name

@@ -1,4 +1,6 @@
-"""Accuracy by step and early exit, against loops that follow one sample step by step."""
+"""Accuracy by step and early exit, against loops that follow one sample step by
+step.
+"""
 
 import json
 import math
@@ -27,7 +29,9 @@ from spikejoule.network.network import Network
 def random_measured(
     n_samples: int, n_steps: int = 12, seed: int = 0, classes: int = 4
 ) -> tuple[Measurement, np.ndarray]:
-    """Spikes of three layers, of a pruned network whose sources differ in fan-out, and labels."""
+    """Spikes of three layers, of a pruned network whose sources differ in fan-out, and
+    labels.
+    """
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, n_samples)
     inputs = generator.random((n_samples, n_steps, 9)) < 0.2
@@ -44,12 +48,18 @@ def random_measured(
     return Measurement(state, architecture, layers, pruned=True), labels
 
 
-def naive_course(measured: Measurement, sample: int) -> list[tuple[int, int, int, bool]]:
-    """(leading class, lead, synaptic events, any output spike) through each step of a sample."""
+def naive_course(
+    measured: Measurement, sample: int
+) -> list[tuple[int, int, int, bool]]:
+    """(leading class, lead, synaptic events, any output spike) through each step of a
+    sample.
+    """
     dense = [layer.to_dense(int)[sample].tolist() for layer in measured.layers]
     votes = [0] * measured.layers[-1].n_inputs
     fan_outs = [
-        np.count_nonzero(values, axis=0) for values in measured.state.values() if values.ndim == 2
+        np.count_nonzero(values, axis=0)
+        for values in measured.state.values()
+        if values.ndim == 2
     ]
     spent, course = 0, []
     for step in range(measured.time_window):
@@ -89,7 +99,10 @@ class TestByStep:
 
     def test_no_spike_leaves_the_first_class_with_no_lead(self) -> None:
         measured, _ = random_measured(2)
-        silent = [EventList.from_dense(np.zeros((2, 3, of.n_inputs))) for of in measured.layers]
+        silent = [
+            EventList.from_dense(np.zeros((2, 3, of.n_inputs)))
+            for of in measured.layers
+        ]
         outcomes = step_outcomes(replace(measured, layers=silent), np.array([0, 1]))
         assert outcomes.correct.tolist() == [[True] * 3, [False] * 3]
         assert not outcomes.margins.any()
@@ -158,8 +171,12 @@ class TestChoice:
 
 
 @pytest.mark.parametrize("tolerance", [1.5, None])
-def test_the_file_has_a_margin_with_a_lead_alone(tolerance: float | None, tmp_path: Path) -> None:
-    validation, test = (step_outcomes(*random_measured(n_samples)) for n_samples in (60, 40))
+def test_the_file_has_a_margin_with_a_lead_alone(
+    tolerance: float | None, tmp_path: Path
+) -> None:
+    validation, test = (
+        step_outcomes(*random_measured(n_samples)) for n_samples in (60, 40)
+    )
     path = tmp_path / "early_exit.json"
     found = choose_early_exit(validation, test, tolerance, 0.9)
     if tolerance is None:  # nothing is chosen

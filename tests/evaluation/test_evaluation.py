@@ -16,7 +16,9 @@ def wilson(n_correct: int, n_samples: int, z: float) -> tuple[float, float]:
     p = n_correct / n_samples
     centre = (p + z**2 / (2 * n_samples)) / (1 + z**2 / n_samples)
     half = (
-        z / (1 + z**2 / n_samples) * math.sqrt(p * (1 - p) / n_samples + z**2 / (4 * n_samples**2))
+        z
+        / (1 + z**2 / n_samples)
+        * math.sqrt(p * (1 - p) / n_samples + z**2 / (4 * n_samples**2))
     )
     return 100 * (centre - half), 100 * (centre + half)
 
@@ -25,7 +27,9 @@ def wilson(n_correct: int, n_samples: int, z: float) -> tuple[float, float]:
     ("n_correct", "n_samples"), [(9858, 10_000), (843, 1000), (1, 3), (0, 50), (50, 50)]
 )
 @pytest.mark.parametrize(("confidence", "z"), [(0.95, 1.959964), (0.9, 1.644854)])
-def test_wilson_interval(n_correct: int, n_samples: int, confidence: float, z: float) -> None:
+def test_wilson_interval(
+    n_correct: int, n_samples: int, confidence: float, z: float
+) -> None:
     found = accuracy(n_correct, n_samples, confidence)
     low, high = wilson(n_correct, n_samples, z)
     assert found.percent == 100 * n_correct / n_samples
@@ -34,16 +38,23 @@ def test_wilson_interval(n_correct: int, n_samples: int, confidence: float, z: f
 
 
 @settings(max_examples=25)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60))
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60)
+)
 def test_confusion_is_a_naive_count(pairs: list[tuple[int, int]]) -> None:
     labels, predictions = (np.array(column) for column in zip(*pairs, strict=True))
     found = evaluate_predictions(labels, predictions, 10)
     for actual in range(10):
         for predicted in range(10):
-            assert found.confusion[actual, predicted] == pairs.count((actual, predicted))
+            assert found.confusion[actual, predicted] == pairs.count(
+                (actual, predicted)
+            )
     for label, entry in enumerate(found.per_class):
         of_class = [predicted for actual, predicted in pairs if actual == label]
-        assert (entry.n_samples, entry.n_correct) == (len(of_class), of_class.count(label))
+        assert (entry.n_samples, entry.n_correct) == (
+            len(of_class),
+            of_class.count(label),
+        )
         assert (entry.percent is None) == (entry.low_percent is None) == (not of_class)
     right = sum(actual == predicted for actual, predicted in pairs)
     assert found.overall.percent == 100 * right / len(pairs)

@@ -1,4 +1,6 @@
-"""kernels/lazy_updates.py: neuron updates of event-driven hardware, against plain loops."""
+"""kernels/lazy_updates.py: neuron updates of event-driven hardware, against plain
+loops.
+"""
 
 from typing import Any
 
@@ -29,7 +31,9 @@ def random_state(network: Network) -> dict[str, Any]:
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("hidden", [(7,), (65, 130)])
-def test_equal_loops(hidden: tuple[int, ...], reset: str, bias: bool, pruned: bool) -> None:
+def test_equal_loops(
+    hidden: tuple[int, ...], reset: str, bias: bool, pruned: bool
+) -> None:
     neuron = LeakyIntegrateAndFire(bias=bias, reset=reset, threshold=0.4, decay=1.0)
     network = Network.of_layers(9, hidden, 3, neuron)
     state = random_state(network)

@@ -1,4 +1,6 @@
-"""Measured inference: operation counts against figures worked out by hand, and its file."""
+"""Measured inference: operation counts against figures worked out by hand, and its
+file.
+"""
 
 from itertools import pairwise
 from pathlib import Path
@@ -29,10 +31,15 @@ def proxies_of(network: Network, spikes: list[float], steps: int) -> EnergyProxi
 def test_the_published_figures_of_the_seed() -> None:
     # Measured on the seed: input 383.1, hidden 436.3 spikes; 784-400-10, 50 steps.
     proxies = proxies_of(Network.of_layers(784, (400,), 10), [383.1, 436.3, 148.7], 50)
-    assert proxies.synaptic_events_per_inference == pytest.approx(383.1 * 400 + 436.3 * 10)
+    assert proxies.synaptic_events_per_inference == pytest.approx(
+        383.1 * 400 + 436.3 * 10
+    )
     assert proxies.dense_operations_per_inference == 15_880_000
     assert proxies.sparsity_ratio == pytest.approx(0.0099, abs=5e-5)
-    assert proxies.formula_synaptic_events == "S_in * fanout_in_h + S_hidden * fanout_h_out"
+    assert (
+        proxies.formula_synaptic_events
+        == "S_in * fanout_in_h + S_hidden * fanout_h_out"
+    )
     assert proxies.formula_dense == "N_synapses * TIME_WINDOW"
 
 
@@ -68,7 +75,9 @@ def test_a_pruned_synapse_carries_no_event() -> None:
     assert totals == full.counts.totals
     every = totals["input"] * 12 + totals["hidden1"] * 8 + totals["hidden2"] * 10
     for measured, events in ((full, every), (pruned, every - 5 * totals["input"])):
-        assert measured.proxies.synaptic_events_per_inference == pytest.approx(events / 6)
+        assert measured.proxies.synaptic_events_per_inference == pytest.approx(
+            events / 6
+        )
 
 
 def test_events_can_be_recounted(tmp_path: Path) -> None:

@@ -1,22 +1,28 @@
-"""Others' estimators of a whole system's energy, as formulas of a network's plain counts.
+"""Others' estimators of a whole system's energy, as formulas of a network's plain
+counts.
 
-For one image and one layer of n_o neurons that n_i inputs reach, with S_i spikes in and S_o spikes
-out in T steps:
+For one image and one layer of n_o neurons that n_i inputs reach, with S_i spikes in and
+S_o spikes out in T steps:
 
-    D = S_i n_o     synaptic events, those of zero weights included: no estimator leaves one out
+    D = S_i n_o     synaptic events, those of zero weights included: no estimator leaves
+    one out
 
-None of them tells a reset to zero from one by subtraction. What each charges stands in its
-functions, item by item, in pJ; an energy of a network is the sum over its layers. Sources:
+None of them tells a reset to zero from one by subtraction. What each charges stands in
+its functions, item by item, in pJ; an energy of a network is the sum over its layers.
+Sources:
 
-* SpikingJelly 2.0.0, ``activation_based/op_counter/analytical_energy.py``, after Lemaire et al.
-  2022, arXiv:2210.13107. One image a call: its memories grow with the batch.
-* qualia-plugin-snn 2.6.0, ``postprocessing/EnergyEstimationMetric.py``, by co-authors of the same
-  paper, with ``mem_width=32``.
-* spyx, ``research/new/honest_energy_accounting/honest_energy.py`` at commit 87a7730, which is not
-  in its package 1.0.0. Its constants are those of Yan, Bai and Wong 2024, arXiv:2409.08290.
+* SpikingJelly 2.0.0, ``activation_based/op_counter/analytical_energy.py``, after
+  Lemaire et al. 2022, arXiv:2210.13107. One image a call: its memories grow with the
+  batch.
+* qualia-plugin-snn 2.6.0, ``postprocessing/EnergyEstimationMetric.py``, by co-authors
+  of the same paper, with ``mem_width=32``.
+* spyx, ``research/new/honest_energy_accounting/honest_energy.py`` at commit 87a7730,
+  which is not in its package 1.0.0. Its constants are those of Yan, Bai and Wong 2024,
+  arXiv:2409.08290.
 
-``test_estimators.py`` compares SpikingJelly's with the tool itself, ``test_agreement.py`` all that
-were seen elsewhere. qualia's equalled the tool's up to commit 4334536, which still has the test.
+``test_estimators.py`` compares SpikingJelly's with the tool itself,
+``test_agreement.py`` all that were seen elsewhere. qualia's equalled the tool's up to
+commit 4334536, which still has the test.
 """
 
 import math
@@ -88,8 +94,8 @@ def network(formula: Callable[[Layer], Items], layers: Iterable[Layer]) -> Items
 def spikingjelly_byte_pj(capacity: float) -> float:
     """pJ a byte read from or written to a memory of `capacity` bytes.
 
-    Linear through the points, constant above. Horowitz's 10, 20 and 100 pJ are prices of 64 bits;
-    here each is that of a word of 32.
+    Linear through the points, constant above. Horowitz's 10, 20 and 100 pJ are prices
+    of 64 bits; here each is that of a word of 32.
     """
     points = ((0, 0.0), (8192, 2.5), (32_768, 5.0), (1_048_576, 25.0))
     for (x0, y0), (x1, y1) in pairwise(points):
@@ -113,19 +119,29 @@ def spikingjelly_spiking(layer: Layer) -> Items:
         "parameters": _spikingjelly_words(
             layer.events + biases, layer.synapses + layer.neurons * layer.bias
         ),
-        "potentials": _spikingjelly_words(2 * (layer.events + layer.updates), layer.neurons),
+        "potentials": _spikingjelly_words(
+            2 * (layer.events + layer.updates), layer.neurons
+        ),
     }
 
 
 def spikingjelly_convolution(
-    layer: Layer, channels: int, kernel: tuple[int, ...], stride: tuple[int, ...], weights: int
+    layer: Layer,
+    channels: int,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    weights: int,
 ) -> Items:
     """A convolution before ``LIFNode``; its counts are bounds, above those of borders.
 
-    Each spike adds to ceil(k / s) outputs along an axis, and reads and moves k of them, in each of
-    the `channels` of its group, wherever it is.
+    Each spike adds to ceil(k / s) outputs along an axis, and reads and moves k of them,
+    in each of the `channels` of its group, wherever it is.
     """
-    added = layer.spikes_in * channels * math.prod(map(math.ceil, map(truediv, kernel, stride)))
+    added = (
+        layer.spikes_in
+        * channels
+        * math.prod(map(math.ceil, map(truediv, kernel, stride)))
+    )
     moved = layer.spikes_in * channels * math.prod(kernel)
     biases = layer.updates * layer.bias
     return {
@@ -141,7 +157,8 @@ def spikingjelly_convolution(
 def spikingjelly_relu(layer: Layer) -> Items:
     """A layer of ReLU units, of which no zero is left out.
 
-    An input of zeros and ones alone is taken for spikes, be it an image or a silent layer.
+    An input of zeros and ones alone is taken for spikes, be it an image or a silent
+    layer.
     """
     parameters = layer.synapses + layer.neurons * layer.bias
     return {
@@ -155,15 +172,18 @@ def spikingjelly_relu(layer: Layer) -> Items:
 
 
 def qualia_word_pj(capacity_words: int) -> float:
-    """pJ an access to a memory of `capacity_words` words of 32 bits: their fit of Horowitz's."""
+    """pJ an access to a memory of `capacity_words` words of 32 bits: their fit of
+    Horowitz's.
+    """
     return 1.09e-5 * 32 * capacity_words + 13.2
 
 
 def qualia_spiking(layer: Layer) -> Items:
     """A fully connected layer with a neuron that fires.
 
-    As the code has it, a layer without biases adds them all the same, and addressing is charged for
-    the mean spikes *of an input*, n_i times less than the docstring and the paper's eq. 17.2 say.
+    As the code has it, a layer without biases adds them all the same, and addressing is
+    charged for the mean spikes *of an input*, n_i times less than the docstring and the
+    paper's eq. 17.2 say.
     """
     return {
         "operations": ADD_PJ * (layer.events + layer.updates + layer.spikes_out)
@@ -172,12 +192,16 @@ def qualia_spiking(layer: Layer) -> Items:
         "in_out": (layer.spikes_in + layer.spikes_out) * qualia_word_pj(FIFO_WORDS),
         "weights": layer.events * qualia_word_pj(layer.synapses),
         "biases": layer.updates * layer.bias * qualia_word_pj(layer.neurons),
-        "potentials": 2 * (layer.events + layer.updates) * qualia_word_pj(layer.neurons),
+        "potentials": 2
+        * (layer.events + layer.updates)
+        * qualia_word_pj(layer.neurons),
     }
 
 
 def qualia_relu(layer: Layer) -> Items:
-    """A fully connected layer of a formal network; the biases are added even if there are none."""
+    """A fully connected layer of a formal network; the biases are added even if there
+    are none.
+    """
     return {
         "operations": MAC_PJ * layer.synapses + ADD_PJ * layer.neurons,
         "addressing": ADD_PJ * layer.synapses,
@@ -213,7 +237,8 @@ def spyx_quantised_bits(steps: int) -> int:
 
 
 def spyx_quantised(layers: list[Layer], bits: int) -> Items:
-    """A whole network of ReLU units with weights and activations of `bits` bits; none is skipped.
+    """A whole network of ReLU units with weights and activations of `bits` bits; none
+    is skipped.
 
     A multiplication costs as the square of the width, an addition as the width.
     """

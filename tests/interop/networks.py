@@ -34,7 +34,8 @@ class Case:
         values: layers, or neurons, with graded spikes.
         recurrent: synapses of a spike through a neuron's own weights.
         skipped: layers within neurons.
-        inputs: of neurons with weights of their own for what they take, the synapses of a unit.
+        inputs: of neurons with weights of their own for what they take, the synapses of
+            a unit.
         dtype: of its weights.
         stepwise: whether the model takes one step after the other.
     """
@@ -71,16 +72,30 @@ def louder(model: nn.Module, by: float = 3.0) -> nn.Module:
     return model
 
 
-def dense(neuron: Callable[[int], nn.Module], last: nn.Module | None = None) -> nn.Module:
+def dense(
+    neuron: Callable[[int], nn.Module], last: nn.Module | None = None
+) -> nn.Module:
     return nn.Sequential(
-        together(fc1=nn.Linear(F, H), lif1=neuron(H), fc2=nn.Linear(H, C), lif2=last or neuron(C))
+        together(
+            fc1=nn.Linear(F, H),
+            lif1=neuron(H),
+            fc2=nn.Linear(H, C),
+            lif2=last or neuron(C),
+        )
     )
 
 
-def convolutional(neuron: Callable[[], nn.Module], between: dict[str, nn.Module] | None = None,
-                  conv2d: Any = nn.Conv2d, flatten: Any = nn.Flatten, before: bool = False,
-                  **conv: Any) -> nn.Module:  # fmt: skip
-    """A convolution, neurons, what is between (or before the neurons), and a dense layer."""
+def convolutional(
+    neuron: Callable[[], nn.Module],
+    between: dict[str, nn.Module] | None = None,
+    conv2d: Any = nn.Conv2d,
+    flatten: Any = nn.Flatten,
+    before: bool = False,
+    **conv: Any,
+) -> nn.Module:
+    """A convolution, neurons, what is between (or before the neurons), and a dense
+    layer.
+    """
     layer = conv2d(2, 4, **{"kernel_size": 3, **conv})
     first = [("conv", layer), *(between or {}).items()] if before else [("conv", layer)]
     later = [] if before else [*(between or {}).items()]
@@ -88,23 +103,35 @@ def convolutional(neuron: Callable[[], nn.Module], between: dict[str, nn.Module]
     with torch.no_grad():
         plane = torch.zeros(1, *PLANE)
         for name, module in body.named_children():
-            plane = plane if name == "lif1" or hasattr(module, "surrogate") else module(plane)
+            plane = (
+                plane
+                if name == "lif1" or hasattr(module, "surrogate")
+                else module(plane)
+            )
     body.add_module("flat", flatten())
     body.add_module("fc", nn.Linear(plane.numel(), C))
     body.add_module("lif2", neuron())
     return body
 
 
-# snnTorch ----------------------------------------------------------------------------------------
+# snnTorch
+# ------------------------------------------------------------------------------
 
 
 def snn(kind: str, **settings: Any) -> Callable[..., nn.Module]:
     def neuron(n: int = 0) -> nn.Module:
         import snntorch
 
-        own = {"linear_features": n} if kind.startswith("R") and "all_to_all" not in settings and (
-            "conv2d_channels" not in settings) else {}  # fmt: skip
-        return getattr(snntorch, kind)(**{"beta": 0.8, "init_hidden": True, **own, **settings})
+        own = (
+            {"linear_features": n}
+            if kind.startswith("R")
+            and "all_to_all" not in settings
+            and ("conv2d_channels" not in settings)
+            else {}
+        )
+        return getattr(snntorch, kind)(
+            **{"beta": 0.8, "init_hidden": True, **own, **settings}
+        )
 
     return neuron
 
@@ -113,7 +140,9 @@ leaky = partial(snn, "Leaky")
 
 
 class LoopInside(nn.Module):
-    """A model that takes an image, and makes the steps itself, as snnTorch's tutorials do."""
+    """A model that takes an image, and makes the steps itself, as snnTorch's tutorials
+    do.
+    """
 
     def __init__(self, once: bool = False) -> None:
         super().__init__()
@@ -156,7 +185,9 @@ def of_snntorch() -> dict[str, Case]:
     direct = {"time_axis": "none", "currents": True, "stepwise": False}
     return found | {
         "Leaky beta 1": case(partial(dense, leaky(beta=1.0))),
-        "Leaky beta by neuron": case(lambda: dense(lambda n: leaky(beta=torch.rand(n))(n))),
+        "Leaky beta by neuron": case(
+            lambda: dense(lambda n: leaky(beta=torch.rand(n))(n))
+        ),
         "Leaky graded 2": case(
             partial(dense, leaky(graded_spikes_factor=2.0)),
             values=frozenset({"fc2", "lif1", "lif2"}),
@@ -187,17 +218,22 @@ def of_snntorch() -> dict[str, Case]:
         "batch norm": conv(between={"norm": nn.BatchNorm2d(4)}, before=True),
         "dropout": conv(between={"drop": nn.Dropout(0.5)}),
         "dropout in training": case(
-            partial(convolutional, leaky(), between={"drop": nn.Dropout(0.5)}), shape=PLANE,
-            training=True, values=frozenset({"fc"}),
+            partial(convolutional, leaky(), between={"drop": nn.Dropout(0.5)}),
+            shape=PLANE,
+            training=True,
+            values=frozenset({"fc"}),
         ),
-    }  # fmt: skip
+    }
 
 
-# SpikingJelly ------------------------------------------------------------------------------------
+# SpikingJelly
+# ------------------------------------------------------------------------------
 
 
 class Residual(nn.Module):
-    """A block of SEW ResNet: what its neurons give is added to what it took, or ANDed with it."""
+    """A block of SEW ResNet: what its neurons give is added to what it took, or ANDed
+    with it.
+    """
 
     def __init__(self, neuron: Callable[[], nn.Module], is_and: bool) -> None:
         super().__init__()
@@ -230,24 +266,36 @@ def recurrent_container(kind: str, mode: str) -> nn.Module:
         inner: nn.Module = nn.Sequential(together(fc=nn.Linear(H, H), lif=neuron))
         body = layer.LinearRecurrentContainer(inner, H, H, step_mode=mode)
     else:
-        body = layer.ElementWiseRecurrentContainer(neuron, lambda y, x: x + y, step_mode=mode)
+        body = layer.ElementWiseRecurrentContainer(
+            neuron, lambda y, x: x + y, step_mode=mode
+        )
     last = jelly("LIFNode", mode, tau=1.5)()
     return nn.Sequential(
-        together(fc1=nn.Linear(F, H), lif0=jelly("LIFNode", mode, tau=1.5)(), body=body,
-              fc2=nn.Linear(H, C), lif2=last)
-    )  # fmt: skip
+        together(
+            fc1=nn.Linear(F, H),
+            lif0=jelly("LIFNode", mode, tau=1.5)(),
+            body=body,
+            fc2=nn.Linear(H, C),
+            lif2=last,
+        )
+    )
 
 
 def multi_step(**conv: Any) -> nn.Module:
     from spikingjelly.activation_based import layer
 
     neuron = jelly("LIFNode", "m", tau=1.5)
-    return nn.Sequential(together(
-        conv=layer.Conv2d(2, 4, 3, step_mode="m", **conv),
-        norm=layer.BatchNorm2d(4, step_mode="m"), lif1=neuron(),
-        pool=layer.MaxPool2d(2, step_mode="m"), flat=layer.Flatten(step_mode="m"),
-        fc=layer.Linear(conv.pop("n", 64), C, step_mode="m"), lif2=neuron(),
-    ))  # fmt: skip
+    return nn.Sequential(
+        together(
+            conv=layer.Conv2d(2, 4, 3, step_mode="m", **conv),
+            norm=layer.BatchNorm2d(4, step_mode="m"),
+            lif1=neuron(),
+            pool=layer.MaxPool2d(2, step_mode="m"),
+            flat=layer.Flatten(step_mode="m"),
+            fc=layer.Linear(conv.pop("n", 64), C, step_mode="m"),
+            lif2=neuron(),
+        )
+    )
 
 
 def of_spikingjelly() -> dict[str, Case]:
@@ -258,21 +306,34 @@ def of_spikingjelly() -> dict[str, Case]:
         "IF": ("IFNode", {}),
         "LIF": ("LIFNode", {"tau": 1.8}),
         "LIF soft reset": ("LIFNode", {"tau": 1.8, "v_reset": None}),
-        "LIF without decay of the input": ("LIFNode", {"tau": 2.0, "decay_input": False}),
+        "LIF without decay of the input": (
+            "LIFNode",
+            {"tau": 2.0, "decay_input": False},
+        ),
         "PLIF": ("ParametricLIFNode", {"init_tau": 1.5}),
         "CUBALIF": ("CUBALIFNode", {"c_decay": 0.3}),
     }
     found = {
-        f"{name} {mode}": case(partial(dense, jelly(kind, mode, **settings)), stepwise=mode == "s")
+        f"{name} {mode}": case(
+            partial(dense, jelly(kind, mode, **settings)), stepwise=mode == "s"
+        )
         for name, (kind, settings) in kinds.items()
         for mode in "sm"
     }
     lif = jelly("LIFNode", tau=1.5)
-    body = {"recurrent": {"body": H}, "skipped": frozenset({"body.rc"}), "inputs": {"body": H}}
+    body = {
+        "recurrent": {"body": H},
+        "skipped": frozenset({"body.rc"}),
+        "inputs": {"body": H},
+    }
     return found | {
         "multi-step convolution": case(partial(multi_step, padding=1), shape=PLANE),
-        "multi-step groups": case(partial(multi_step, padding=1, groups=2), shape=PLANE),
-        "LIF bfloat16": case(partial(dense, jelly("LIFNode", "m")), dtype=torch.bfloat16),
+        "multi-step groups": case(
+            partial(multi_step, padding=1, groups=2), shape=PLANE
+        ),
+        "LIF bfloat16": case(
+            partial(dense, jelly("LIFNode", "m")), dtype=torch.bfloat16
+        ),
         "SEW ADD": case(partial(Residual, lif, False), stepwise=True),
         "SEW AND": case(partial(Residual, jelly("LIFNode", "m", tau=1.5), True)),
         "element-wise feedback": case(
@@ -282,10 +343,11 @@ def of_spikingjelly() -> dict[str, Case]:
             partial(recurrent_container, "Linear", "s"), stepwise=True, **body
         ),
         "linear feedback m": case(partial(recurrent_container, "Linear", "m"), **body),
-    }  # fmt: skip
+    }
 
 
-# Norse -------------------------------------------------------------------------------------------
+# Norse
+# ------------------------------------------------------------------------------
 
 
 def norse(kind: str, *sizes: int, **settings: Any) -> nn.Module:
@@ -310,20 +372,41 @@ def of_norse() -> dict[str, Case]:
         return Case("norse", make, **settings)
 
     def two(kind: str, readout: str = "") -> Case:
-        return case(lambda: sequential(
-            fc1=nn.Linear(F, H), lif1=norse(kind), fc2=nn.Linear(H, C), lif2=norse(readout or kind)
-        ), stepwise=kind.endswith("Cell"))  # fmt: skip
+        return case(
+            lambda: sequential(
+                fc1=nn.Linear(F, H),
+                lif1=norse(kind),
+                fc2=nn.Linear(H, C),
+                lif2=norse(readout or kind),
+            ),
+            stepwise=kind.endswith("Cell"),
+        )
 
     def recurrent(kind: str, **settings: Any) -> Case:
         own = H if settings.get("autapses") else H - 1
         return case(
-            lambda: sequential(lif1=norse(kind, F, H, **settings), fc2=nn.Linear(H, C),
-                               lif2=norse("LIF" + "Cell" * kind.endswith("Cell"))),
-            recurrent={f"{kind} 0": own}, inputs={f"{kind} 0": H}, stepwise=kind.endswith("Cell"),
-        )  # fmt: skip
+            lambda: sequential(
+                lif1=norse(kind, F, H, **settings),
+                fc2=nn.Linear(H, C),
+                lif2=norse("LIF" + "Cell" * kind.endswith("Cell")),
+            ),
+            recurrent={f"{kind} 0": own},
+            inputs={f"{kind} 0": H},
+            stepwise=kind.endswith("Cell"),
+        )
 
-    found = {kind: two(kind) for kind in ("LIFBoxCell", "LIFCell", "LIF", "LSNNCell", "LSNN",
-                                          "LIFRefracCell", "IAFCell")}  # fmt: skip
+    found = {
+        kind: two(kind)
+        for kind in (
+            "LIFBoxCell",
+            "LIFCell",
+            "LIF",
+            "LSNNCell",
+            "LSNN",
+            "LIFRefracCell",
+            "IAFCell",
+        )
+    }
     return found | {
         "LI readout": two("LIF", "LI"),
         "LICell readout": two("LIFCell", "LICell"),
@@ -334,7 +417,8 @@ def of_norse() -> dict[str, Case]:
     }
 
 
-# Sinabs ------------------------------------------------------------------------------------------
+# Sinabs
+# ------------------------------------------------------------------------------
 
 
 def sinabs(kind: str, **settings: Any) -> Callable[..., nn.Module]:
@@ -344,10 +428,14 @@ def sinabs(kind: str, **settings: Any) -> Callable[..., nn.Module]:
 
         given = dict(settings)
         if given.pop("single", False):
-            given |= {"spike_fn": sinabs.activation.SingleSpike,
-                      "reset_fn": sinabs.activation.MembraneReset()}  # fmt: skip
+            given |= {
+                "spike_fn": sinabs.activation.SingleSpike,
+                "reset_fn": sinabs.activation.MembraneReset(),
+            }
         if kind.endswith("Recurrent"):
-            given["rec_connect"] = nn.Sequential(together(flat=nn.Flatten(), rec=nn.Linear(n, n)))
+            given["rec_connect"] = nn.Sequential(
+                together(flat=nn.Flatten(), rec=nn.Linear(n, n))
+            )
         if kind.endswith("Squeeze"):
             given["num_timesteps"] = T
         return getattr(sinabs.layers, kind)(**given)

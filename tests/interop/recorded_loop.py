@@ -1,8 +1,9 @@
 """What happens in a running model, by a plain loop over recorded activations.
 
-Every call of a layer with weights and of every neuron is recorded, what enters and what leaves.
-Then each unit is looked at: a whole number is as many spikes, and each reaches the synapses that a
-loop over all outputs and all places of the kernel finds. It shares nothing with what it tests.
+Every call of a layer with weights and of every neuron is recorded, what enters and what
+leaves. Then each unit is looked at: a whole number is as many spikes, and each reaches
+the synapses that a loop over all outputs and all places of the kernel finds. It shares
+nothing with what it tests.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,9 @@ def tensor_of(values: Any) -> Tensor:
 
 
 def named(model: nn.Module) -> dict[str, nn.Module]:
-    """Its modules by name; those of a sequence, which have numbers, with their class before it."""
+    """Its modules by name; those of a sequence, which have numbers, with their class
+    before it.
+    """
     return {
         f"{type(one).__name__} {name}" if name.isdigit() else name: one
         for name, one in model.named_modules()
@@ -53,7 +56,9 @@ class Recorder:
         return record
 
 
-def by_sample(calls: list[Tensor], units: tuple[int, ...], order: str) -> NDArray[np.float64]:
+def by_sample(
+    calls: list[Tensor], units: tuple[int, ...], order: str
+) -> NDArray[np.float64]:
     """Recorded tensors as [N, steps, units...]."""
     found = []
     for x in calls:
@@ -67,9 +72,12 @@ def by_sample(calls: list[Tensor], units: tuple[int, ...], order: str) -> NDArra
 
 
 def taps(size: int, layer: Any, axis: int) -> list[int]:
-    """How often each place of an axis is met by the kernel of a convolution, border by border."""
-    kernel, stride, dilation = (getattr(layer, name)[axis]
-                                for name in ("kernel_size", "stride", "dilation"))  # fmt: skip
+    """How often each place of an axis is met by the kernel of a convolution, border by
+    border.
+    """
+    kernel, stride, dilation = (
+        getattr(layer, name)[axis] for name in ("kernel_size", "stride", "dilation")
+    )
     before = after = 0
     if layer.padding == "same":
         total = dilation * (kernel - 1)
@@ -104,7 +112,9 @@ def reached(layer: Any, units: tuple[int, ...]) -> NDArray[np.int64]:
     return found
 
 
-def counted(entered: NDArray[np.float64], fan_out: NDArray[np.int64], values: bool) -> list[int]:
+def counted(
+    entered: NDArray[np.float64], fan_out: NDArray[np.int64], values: bool
+) -> list[int]:
     """Events of each sample, or products, unit by unit."""
     found = []
     for sample in entered:
@@ -117,9 +127,11 @@ def counted(entered: NDArray[np.float64], fan_out: NDArray[np.int64], values: bo
     return found
 
 
-def spikes_of(calls: list[Tensor], order: str, graded: bool) -> tuple[NDArray[np.int64], bool]:
-    """Spikes of each sample in what neurons took or gave; if some are no whole numbers, or graded,
-    those that are not zero, and True."""
+def spikes_of(
+    calls: list[Tensor], order: str, graded: bool
+) -> tuple[NDArray[np.int64], bool]:
+    """Spikes of each sample in what neurons took or gave; if some are no whole numbers,
+    or graded, those that are not zero, and True."""
     parts = []
     for x in calls:
         values = np.abs(x.double().numpy())

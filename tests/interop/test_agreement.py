@@ -1,4 +1,5 @@
-"""The page that compares others' definitions says what their formulas give, and so do the sources.
+"""The page that compares others' definitions says what their formulas give, and so do
+the sources.
 
 Counts are those of the committed run of the defaults.
 """
@@ -16,21 +17,28 @@ PAGE = REPOSITORY / "docs" / "explanation" / "agreement.md"
 STEPS = 50
 
 
-def ours(network: str, profile: str = "45nm-int32", **where: str) -> tuple[float, float]:
+def ours(
+    network: str, profile: str = "45nm-int32", **where: str
+) -> tuple[float, float]:
     """Sums of counts and of pJ under a profile, from the committed energies."""
     rows = [
         row
         for row in committed_rows("energy")
-        if (row["profile"], row["network"], row["phase"]) == (profile, network, "inference")
+        if (row["profile"], row["network"], row["phase"])
+        == (profile, network, "inference")
         and not row["class"]
         and all(row[name] == value for name, value in where.items())
     ]
     assert rows
-    return sum(float(row["count"] or 0) for row in rows), sum(float(row["pj"] or 0) for row in rows)
+    return sum(float(row["count"] or 0) for row in rows), sum(
+        float(row["pj"] or 0) for row in rows
+    )
 
 
 def baseline_macs(name: str) -> float:
-    """Of a baseline of equal size: a profile of integers compares none of floating point."""
+    """Of a baseline of equal size: a profile of integers compares none of floating
+    point.
+    """
     return ours(name, "45nm-fp32", term="mac")[0]
 
 
@@ -38,7 +46,10 @@ MEANS = [
     ours("snn", "45nm-fp32", term="spike_routed", layer=name)[0]
     for name in ("input", "hidden", "output")
 ]
-SPIKING = [Layer(784, 400, STEPS, MEANS[0], MEANS[1]), Layer(400, 10, STEPS, MEANS[1], MEANS[2])]
+SPIKING = [
+    Layer(784, 400, STEPS, MEANS[0], MEANS[1]),
+    Layer(400, 10, STEPS, MEANS[1], MEANS[2]),
+]
 RELU = [Layer(784, 400), Layer(400, 10)]
 EVENTS = sum(layer.events for layer in SPIKING)
 UPDATES = sum(layer.updates for layer in SPIKING)
@@ -84,7 +95,9 @@ def page_rows() -> dict[str, list[str]]:
 
 
 def energy_rows() -> dict[str, list[str]]:
-    """The table of energies by item: the spiking network and the ReLU network of each estimator."""
+    """The table of energies by item: the spiking network and the ReLU network of each
+    estimator.
+    """
     columns = [items for pair in ESTIMATORS.values() for items in pair]
     rows = {
         name: [nj(sum(items.get(key, 0) for key in keys)) for items in columns]
@@ -94,8 +107,15 @@ def energy_rows() -> dict[str, list[str]]:
     macs = baseline_macs("ReLU 784-400-10, dense")
     own = [ours("snn", term="total")[1], macs * estimators.MAC_PJ]
     for name, row in rows.items():
-        row[:0] = [nj(energy) for energy in own] if name in ("operations", "total") else ["", ""]
-    ratios = [sum(spiking.values()) / sum(relu.values()) for spiking, relu in ESTIMATORS.values()]
+        row[:0] = (
+            [nj(energy) for energy in own]
+            if name in ("operations", "total")
+            else ["", ""]
+        )
+    ratios = [
+        sum(spiking.values()) / sum(relu.values())
+        for spiking, relu in ESTIMATORS.values()
+    ]
     rows["spiking over ReLU"] = [
         cell for ratio in (own[0] / own[1], *ratios) for cell in (f"{ratio:.3f}", "")
     ]
@@ -104,7 +124,10 @@ def energy_rows() -> dict[str, list[str]]:
 
 class TestPage:
     def test_the_counts_are_those_that_are_priced(self) -> None:
-        assert pytest.approx(committed_values("energy")["synaptic_events_per_inference"]) == EVENTS
+        assert (
+            pytest.approx(committed_values("energy")["synaptic_events_per_inference"])
+            == EVENTS
+        )
         assert committed_values("energy")["neuron_updates_per_inference"] == UPDATES
 
     def test_energies(self) -> None:
@@ -135,9 +158,14 @@ class TestPage:
 def test_what_spyx_gave(
     rate: float, hidden_rate: float, steps: int, spiking: float, quantised: float
 ) -> None:
-    """`honest_energy_results.json` of its study, at commit 158b136: a 256-128-10 network."""
+    """`honest_energy_results.json` of its study, at commit 158b136: a 256-128-10
+    network.
+    """
     spikes = (steps * rate * 256, steps * hidden_rate * 128)
-    layers = [Layer(256, 128, steps, *spikes), Layer(128, 10, steps, spikes[1], fires=False)]
+    layers = [
+        Layer(256, 128, steps, *spikes),
+        Layer(128, 10, steps, spikes[1], fires=False),
+    ]
     found = estimators.network(estimators.spyx_spiking, layers)
     assert sum(found.values()) == pytest.approx(spiking, rel=1e-12)
     baseline = estimators.spyx_quantised(layers, estimators.spyx_quantised_bits(steps))

@@ -39,7 +39,9 @@ def estimate(network: nn.Module, x: Tensor, strict: bool = True) -> Items:
         "parameters": "params",
         "potentials": "potential",
     }
-    items = {ours: report.breakdown_pj[f"{theirs}_pj"] for ours, theirs in names.items()}
+    items = {
+        ours: report.breakdown_pj[f"{theirs}_pj"] for ours, theirs in names.items()
+    }
     assert sum(items.values()) == pytest.approx(report.total_pj, rel=1e-12)
     return items
 
@@ -63,8 +65,14 @@ def test_a_spiking_network(name: str) -> None:
         linear = layer.Linear(n_in, n_out, bias=bias, step_mode="m")
         linear.weight.data *= 5 * (torch.rand(n_out, n_in) < kept) / kept**0.5
         fields = {"v_reset": 0.0, "step_mode": "m", **choice}
-        firing = neuron.LIFNode(decay_input=False, **fields) if leak else neuron.IFNode(**fields)
-        firing.register_forward_hook(lambda _, args, out: emitted.append(float(out.sum())))
+        firing = (
+            neuron.LIFNode(decay_input=False, **fields)
+            if leak
+            else neuron.IFNode(**fields)
+        )
+        firing.register_forward_hook(
+            lambda _, args, out: emitted.append(float(out.sum()))
+        )
         network.extend([linear, firing])
     for _ in range(8):
         x = (torch.rand(STEPS, 1, sizes[0]) < 0.2).float()
@@ -73,7 +81,15 @@ def test_a_spiking_network(name: str) -> None:
         spikes = [float(x.sum()), *emitted[-len(sizes) + 1 :]]
         assert min(spikes) > 0
         layers = [
-            Layer(sizes[k], sizes[k + 1], STEPS, spikes[k], spikes[k + 1], bias=bias, leak=leak)
+            Layer(
+                sizes[k],
+                sizes[k + 1],
+                STEPS,
+                spikes[k],
+                spikes[k + 1],
+                bias=bias,
+                leak=leak,
+            )
             for k in range(len(sizes) - 1)
         ]
         check(found, estimators.network(estimators.spikingjelly_spiking, layers))
@@ -82,21 +98,28 @@ def test_a_spiking_network(name: str) -> None:
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_convolution(bias: bool) -> None:
     torch.manual_seed(1)
-    conv = layer.Conv2d(2, 6, 3, stride=2, padding=1, groups=2, bias=bias, step_mode="m")
+    conv = layer.Conv2d(
+        2, 6, 3, stride=2, padding=1, groups=2, bias=bias, step_mode="m"
+    )
     lif = neuron.LIFNode(tau=2.0, decay_input=False, v_threshold=0.2, step_mode="m")
     emitted: list[float] = []
     lif.register_forward_hook(lambda _, args, out: emitted.append(float(out.sum())))
     spikes = (torch.rand(STEPS, 1, 2, 7, 7) < 0.2).float()
     found = estimate(nn.Sequential(conv, lif), spikes)
     ours = Layer(98, 96, STEPS, float(spikes.sum()), emitted[-1], bias=bias)
-    check(found, estimators.spikingjelly_convolution(ours, 3, (3, 3), (2, 2), 54 + 6 * bias))
+    check(
+        found,
+        estimators.spikingjelly_convolution(ours, 3, (3, 3), (2, 2), 54 + 6 * bias),
+    )
 
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_relu_network(bias: bool) -> None:
     sizes = (60, 40, 10)
     torch.manual_seed(1)
-    network = nn.Sequential(nn.Linear(60, 40, bias=bias), nn.ReLU(), nn.Linear(40, 10, bias=bias))
+    network = nn.Sequential(
+        nn.Linear(60, 40, bias=bias), nn.ReLU(), nn.Linear(40, 10, bias=bias)
+    )
     layers = [Layer(sizes[n], sizes[n + 1], bias=bias) for n in (0, 1)]
     expected = estimators.network(estimators.spikingjelly_relu, layers)
     check(estimate(network, torch.rand(1, 60), strict=False), expected)

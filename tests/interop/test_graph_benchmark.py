@@ -1,4 +1,6 @@
-"""Before it times, the benchmark of NIR graphs compares results with nirtorch and snnTorch."""
+"""Before it times, the benchmark of NIR graphs compares results with nirtorch and
+snnTorch.
+"""
 
 import json
 from pathlib import Path
@@ -12,7 +14,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def test_the_benchmark_compares_what_is_equal(tmp_path: Path) -> None:
-    """Every output spike of graphs of the shape of the eight files of NIR's paper, among others.
+    """Every output spike of graphs of the shape of the eight files of NIR's paper,
+    among others.
 
     Weights are such that sums are exact in float32.
     """
@@ -21,7 +24,18 @@ def test_the_benchmark_compares_what_is_equal(tmp_path: Path) -> None:
     from benchmarks.__main__ import main
 
     out = tmp_path / "graphs.json"
-    few = ["--samples", "16", "--steps", "50", "--rounds", "1", "--threads", "1", "--many", "300"]
+    few = [
+        "--samples",
+        "16",
+        "--steps",
+        "50",
+        "--rounds",
+        "1",
+        "--threads",
+        "1",
+        "--many",
+        "300",
+    ]
     assert main(["graphs", *few, "--output", str(out)]) == 0
     found = json.loads(out.read_text(encoding="utf-8"))
     engines = {row["graph"]: row["engine"] for row in found["graphs"]}
@@ -30,4 +44,7 @@ def test_the_benchmark_compares_what_is_equal(tmp_path: Path) -> None:
     assert all(row["density"] > 0 for row in found["graphs"])
     many = found["many_samples"]
     assert f"300 samples of 10 steps in `{many['graph']}`" in speed.graphs(out)
-    assert f"takes {found['counting']['ratio']:.2f} times the model's own" in speed.graphs(out)
+    assert (
+        f"takes {found['counting']['ratio']:.2f} times the model's own"
+        in speed.graphs(out)
+    )

@@ -1,4 +1,6 @@
-"""Other simulators load our NIR graph by the code of the how-to page, and emit our very spikes."""
+"""Other simulators load our NIR graph by the code of the how-to page, and emit our very
+spikes.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,20 +64,30 @@ def run(simulator: str, repository: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def events() -> EventList:
-    """300 samples of 50 steps; a fifth of the inputs fire, at up to 80 Hz, as MNIST's do."""
+    """300 samples of 50 steps; a fifth of the inputs fire, at up to 80 Hz, as MNIST's
+    do.
+    """
     generator = np.random.default_rng(8)
-    rates = 0.08 * generator.random((300, 1, 784)) * (generator.random((300, 1, 784)) < 0.2)
-    return EventList.from_dense(generator.random((300, 50, 784), dtype=np.float32) < rates)
+    rates = (
+        0.08 * generator.random((300, 1, 784)) * (generator.random((300, 1, 784)) < 0.2)
+    )
+    return EventList.from_dense(
+        generator.random((300, 50, 784), dtype=np.float32) < rates
+    )
 
 
-def differing(run: Run, folder: Path, network: TrainedNetwork, events: EventList) -> int:
+def differing(
+    run: Run, folder: Path, network: TrainedNetwork, events: EventList
+) -> int:
     """Output spikes that a simulator emits and we do not, or the other way round.
 
     In float64, where the order of a sum decides nothing.
     """
     architecture, state = network.network, network.state
     if architecture.quantisation is None:
-        ours = make_engine("event", architecture, state, dtype=np.float64).run(events)[-1]
+        ours = make_engine("event", architecture, state, dtype=np.float64).run(events)[
+            -1
+        ]
     else:
         ours = run_network(state, architecture, events)[-1]
     found = spikes_of(run, folder, network, dense(events, np.float64))
@@ -98,18 +110,24 @@ def dense(events: EventList, dtype: DTypeLike = np.float32) -> torch.Tensor:
 
 @pytest.fixture
 def wide_spikes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let snnTorch and Sinabs emit spikes in float64, so that they can compute in it."""
+    """Let snnTorch and Sinabs emit spikes in float64, so that they can compute in
+    it.
+    """
     for module, name in (
         ("snntorch.surrogate", "ATan"),
         ("sinabs.activation.spike_generation", "SingleSpike"),
     ):
         if find_spec(module.partition(".")[0]) is not None:
             function = getattr(import_module(module), name)
-            monkeypatch.setattr(function, "forward", staticmethod(widened(function.forward)))
+            monkeypatch.setattr(
+                function, "forward", staticmethod(widened(function.forward))
+            )
 
 
 def widened(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    return lambda context, potential, *rest: forward(context, potential, *rest).to(potential.dtype)
+    return lambda context, potential, *rest: forward(context, potential, *rest).to(
+        potential.dtype
+    )
 
 
 @pytest.mark.usefixtures("wide_spikes")
@@ -120,7 +138,9 @@ def test_it_emits_our_spikes(
     if name == "integers":  # theirs are the floats that integers of 4 bits stand for
         network = quantised_network(4, decay=1.0)
     else:
-        network = trained_network((40, 30), neuron=LeakyIntegrateAndFire(**NETWORKS[name]))
+        network = trained_network(
+            (40, 30), neuron=LeakyIntegrateAndFire(**NETWORKS[name])
+        )
     if (simulator, name) in CANNOT:
         with pytest.raises((AssertionError, KeyError, ValueError)):
             differing(run, tmp_path, network, events)
@@ -130,7 +150,9 @@ def test_it_emits_our_spikes(
         assert differing(run, tmp_path, network, events) <= allowed
 
 
-def test_it_emits_the_spikes_that_are_stored(run: Run, tmp_path: Path, events: EventList) -> None:
+def test_it_emits_the_spikes_that_are_stored(
+    run: Run, tmp_path: Path, events: EventList
+) -> None:
     """In float32, as the pipeline counts them."""
     network = trained_network((40,))
     ours = dense(run_network(network.state, network.network, events)[-1])
@@ -140,7 +162,9 @@ def test_it_emits_the_spikes_that_are_stored(run: Run, tmp_path: Path, events: E
 def test_a_neuron_at_its_threshold_fires(
     simulator: str, run: Run, tmp_path: Path, events: EventList
 ) -> None:
-    """The output copies the hidden layer: each of its spikes lifts one neuron to the threshold."""
+    """The output copies the hidden layer: each of its spikes lifts one neuron to the
+    threshold.
+    """
     if simulator == "norse":
         pytest.skip("norse rounds a potential at its threshold, as the page says")
     network = trained_network((10,))

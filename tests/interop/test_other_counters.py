@@ -1,4 +1,5 @@
-"""Each tool's own count, and ours by its convention, of the same networks: equal to the last digit.
+"""Each tool's own count, and ours by its convention, of the same networks: equal to the
+last digit.
 
 Sums stay below 2**24, above which NeuroBench's, in float32, lose digits.
 """
@@ -46,9 +47,18 @@ def running(case: Case, model: nn.Module, samples: torch.Tensor) -> torch.Tensor
 
 @pytest.mark.parametrize(
     "name",
-    ["Leaky subtract delayed", "Leaky graded 2", "RLeaky", "RSynaptic", "currents in time",
-     "circular", "groups, dilation", "max pooling of currents", "average pooling of spikes"],
-)  # fmt: skip
+    [
+        "Leaky subtract delayed",
+        "Leaky graded 2",
+        "RLeaky",
+        "RSynaptic",
+        "currents in time",
+        "circular",
+        "groups, dilation",
+        "max pooling of currents",
+        "average pooling of spikes",
+    ],
+)
 @torch.no_grad()
 def test_neurobench(name: str) -> None:
     models = pytest.importorskip("neurobench.models", reason="needs the extra interop")
@@ -78,14 +88,26 @@ def test_neurobench(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["LIF s", "LIF m", "multi-step convolution", "multi-step groups", "SEW ADD", "SEW AND",
-     "linear feedback s", "linear feedback m", "element-wise feedback"],
-)  # fmt: skip
+    [
+        "LIF s",
+        "LIF m",
+        "multi-step convolution",
+        "multi-step groups",
+        "SEW ADD",
+        "SEW AND",
+        "linear feedback s",
+        "linear feedback m",
+        "element-wise feedback",
+    ],
+)
 @torch.no_grad()
 def test_spikingjelly(name: str) -> None:
     case, model, samples = made(f"spikingjelly: {name}")
     network = prepared(model)
-    from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
+    from spikingjelly.activation_based.op_counter import (
+        DispatchCounterMode,
+        SynOpCounter,
+    )
 
     counter = SynOpCounter()
     with DispatchCounterMode([counter]):
@@ -98,25 +120,52 @@ def test_spikingjelly(name: str) -> None:
 Layers = list[nn.Module]
 FEED_FORWARD: dict[str, tuple[Callable[[], Layers], tuple[int, ...]]] = {
     "fully connected": (lambda: [Linear(30, 40), ReLU(), Linear(40, 10)], (30,)),
-    "without biases": (lambda: [Linear(30, 9, bias=False), ReLU(), Linear(9, 3)], (30,)),
+    "without biases": (
+        lambda: [Linear(30, 9, bias=False), ReLU(), Linear(9, 3)],
+        (30,),
+    ),
     "of sequences": (lambda: [Linear(6, 9), ReLU(), Linear(9, 2)], (5, 6)),
     "stride, padding": (
-        lambda: [Conv2d(2, 8, 3, stride=2, padding=1), ReLU(), MaxPool2d(2), Flatten(),
-                 Linear(32, 9)], (2, 10, 10),
+        lambda: [
+            Conv2d(2, 8, 3, stride=2, padding=1),
+            ReLU(),
+            MaxPool2d(2),
+            Flatten(),
+            Linear(32, 9),
+        ],
+        (2, 10, 10),
     ),
     "groups, dilation": (
-        lambda: [Conv2d(4, 8, 3, groups=2, dilation=2), ReLU(), Conv2d(8, 8, 3, groups=8)],
+        lambda: [
+            Conv2d(4, 8, 3, groups=2, dilation=2),
+            ReLU(),
+            Conv2d(8, 8, 3, groups=8),
+        ],
         (4, 10, 10),
     ),
     "batch norm, circular": (
-        lambda: [Conv2d(2, 4, 3, padding=1, padding_mode="circular"), nn.BatchNorm2d(4), ReLU(),
-                 AvgPool2d(2), Conv2d(4, 4, 1)], (2, 8, 8),
+        lambda: [
+            Conv2d(2, 4, 3, padding=1, padding_mode="circular"),
+            nn.BatchNorm2d(4),
+            ReLU(),
+            AvgPool2d(2),
+            Conv2d(4, 4, 1),
+        ],
+        (2, 8, 8),
     ),
-    "one dimension": (lambda: [Conv1d(3, 6, 4, padding=2), ReLU(), Flatten(), Linear(66, 2)],
-                      (3, 10)),
-    "transposed": (lambda: [nn.ConvTranspose2d(2, 4, 3, stride=2, groups=2), ReLU(),
-                            nn.Conv3d(1, 2, 3)], (2, 5, 5)),
-}  # fmt: skip
+    "one dimension": (
+        lambda: [Conv1d(3, 6, 4, padding=2), ReLU(), Flatten(), Linear(66, 2)],
+        (3, 10),
+    ),
+    "transposed": (
+        lambda: [
+            nn.ConvTranspose2d(2, 4, 3, stride=2, groups=2),
+            ReLU(),
+            nn.Conv3d(1, 2, 3),
+        ],
+        (2, 5, 5),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", FEED_FORWARD)
@@ -130,7 +179,9 @@ def test_torch(name: str) -> None:
     with FlopCounterMode(display=False) as counter:
         network(inputs)
     assert counter.get_total_flops() > 1000
-    assert ours("torch", network, lambda: network(inputs)) == {"flops": counter.get_total_flops()}
+    assert ours("torch", network, lambda: network(inputs)) == {
+        "flops": counter.get_total_flops()
+    }
 
 
 class TestWhereTheyDiffer:
@@ -144,7 +195,9 @@ class TestWhereTheyDiffer:
         )
         for values in network.parameters():
             nn.init.constant_(values, 2.0)
-        found = ours("neurobench", network, lambda: [network(torch.ones(1, 1)) for _ in range(4)])
+        found = ours(
+            "neurobench", network, lambda: [network(torch.ones(1, 1)) for _ in range(4)]
+        )
         assert found["Effective_ACs"] == 4 + 6
         report = price(network, torch.ones(1, 4, 1), time_axis=1, progress=False)
         assert report.activity.events.tolist() == [4 + 4]
@@ -153,7 +206,10 @@ class TestWhereTheyDiffer:
         layer = Linear(1, 3)
         for tool, expected in (("spikingjelly", 0), ("neurobench", 3)):
             found = ours(tool, layer, lambda: layer(torch.tensor([[2.0]])))
-            assert sum(count for name, count in found.items() if name != "Dense") == expected
+            assert (
+                sum(count for name, count in found.items() if name != "Dense")
+                == expected
+            )
 
     def test_padding(self) -> None:
         layer, x = Conv2d(1, 1, 3, padding=1), torch.randn(1, 1, 4, 4)
@@ -164,7 +220,9 @@ class TestWhereTheyDiffer:
 
 def test_another_name_is_refused() -> None:
     with (
-        pytest.raises(ParameterError, match="allowed are neurobench, spikingjelly, torch"),
+        pytest.raises(
+            ParameterError, match="allowed are neurobench, spikingjelly, torch"
+        ),
         count_as("keras", nn.Linear(1, 1)),
     ):
         pass

@@ -1,5 +1,5 @@
-"""`spikejoule.price` counts in running models of four simulators what a plain loop over recorded
-activations counts, to the last event."""
+"""`spikejoule.price` counts in running models of four simulators what a plain loop over
+recorded activations counts, to the last event."""
 
 from typing import Any
 
@@ -25,8 +25,16 @@ from tests.tools.counted import by_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-_BASES = {"SpikingNeuron", "BaseNode", "SNN", "SNNCell", "SNNRecurrent", "SNNRecurrentCell",
-          "StatefulLayer", "SimpleBaseNode"}  # fmt: skip
+_BASES = {
+    "SpikingNeuron",
+    "BaseNode",
+    "SNN",
+    "SNNCell",
+    "SNNRecurrent",
+    "SNNRecurrentCell",
+    "StatefulLayer",
+    "SimpleBaseNode",
+}
 
 
 def neurons_of(model: nn.Module) -> set[str]:
@@ -38,7 +46,9 @@ def neurons_of(model: nn.Module) -> set[str]:
 
 
 def run(case: Case, model: nn.Module, samples: Tensor) -> None:
-    """The model on all samples, its states forgotten, by a loop of its own or by ours."""
+    """The model on all samples, its states forgotten, by a loop of its own or by
+    ours.
+    """
     for module in model.modules():
         for forget in ("reset_mem", "reset_states", "reset"):
             if callable(getattr(module, forget, None)):
@@ -55,8 +65,12 @@ def run(case: Case, model: nn.Module, samples: Tensor) -> None:
                 model(step)
 
 
-def expected(case: Case, recorder: Recorder, neurons: set[str]) -> tuple[Counts, Counts, Counts]:
-    """Events and products of each connection, and spikes of all neurons, by name, [N] each."""
+def expected(
+    case: Case, recorder: Recorder, neurons: set[str]
+) -> tuple[Counts, Counts, Counts]:
+    """Events and products of each connection, and spikes of all neurons, by name, [N]
+    each.
+    """
     order = "bt" if case.time_axis == 1 else "tb"
     events: Counts = {}
     macs: Counts = {}
@@ -75,7 +89,9 @@ def expected(case: Case, recorder: Recorder, neurons: set[str]) -> tuple[Counts,
         if name in neurons:
             spikes[name] = emitted
         if name in case.recurrent:
-            (macs if is_value else events)[f"{name}.recurrent"] = emitted * case.recurrent[name]
+            (macs if is_value else events)[f"{name}.recurrent"] = (
+                emitted * case.recurrent[name]
+            )
         if name in case.inputs:
             taken, is_value = spikes_of(recorder.entered[name], order, graded=False)
             (macs if is_value else events)[f"{name}.input"] = taken * case.inputs[name]
@@ -86,7 +102,10 @@ def expected(case: Case, recorder: Recorder, neurons: set[str]) -> tuple[Counts,
 def test_events_are_those_of_a_plain_loop(name: str) -> None:
     case, model, samples = made(name)
     neurons = neurons_of(model)
-    settings = {"time_axis": case.time_axis, "loop": "price" if case.training else "auto"}
+    settings = {
+        "time_axis": case.time_axis,
+        "loop": "price" if case.training else "auto",
+    }
     torch.manual_seed(1)
     activity = spikejoule.price(model, samples, progress=False, **settings).activity
     recorder = Recorder(model, neurons | set(case.inputs))

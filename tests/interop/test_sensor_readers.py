@@ -1,4 +1,6 @@
-"""Tonic reads what our readers read: two implementations of the published formats, one result."""
+"""Tonic reads what our readers read: two implementations of the published formats, one
+result.
+"""
 
 import zipfile
 from pathlib import Path
@@ -15,7 +17,9 @@ pytestmark = pytest.mark.slow
 
 
 def assert_same(ours: Sample, events: np.ndarray, label: int) -> None:
-    """Of one sample; Tonic's events have a polarity and a row where they are of pixels."""
+    """Of one sample; Tonic's events have a polarity and a row where they are of
+    pixels.
+    """
     times, units, our_label = ours
     expected = events["x"]
     if "y" in events.dtype.names:
@@ -28,12 +32,15 @@ def assert_same(ours: Sample, events: np.ndarray, label: int) -> None:
 def test_n_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "NMNIST"
     sensor_files.write_n_mnist(folder, 30, 10)
-    # Tonic asks for the files beside the archive, and for as many of them as the real set has.
+    # Tonic asks for the files beside the archive, and for as many of them as the real
+    # set has.
     archive = zipfile.ZipFile(folder / "test.zip")
     archive.extractall(folder)
     monkeypatch.setattr(tonic.datasets.NMNIST, "_check_exists", lambda self: True)
     theirs = tonic.datasets.NMNIST(str(tmp_path), train=False)
-    in_order = sorted(range(len(theirs)), key=lambda place: Path(theirs.data[place]).name)
+    in_order = sorted(
+        range(len(theirs)), key=lambda place: Path(theirs.data[place]).name
+    )
     for place, ours in zip(in_order, n_mnist.NMnist().samples(archive), strict=True):
         assert_same(ours, *theirs[place])
 

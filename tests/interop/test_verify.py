@@ -1,5 +1,6 @@
-"""`spikejoule.verify` and `price_graph` on graphs that the simulators themselves export, by the
-recipes of the how-to page: no graph is taken for the network that is not."""
+"""`spikejoule.verify` and `price_graph` on graphs that the simulators themselves
+export, by the recipes of the how-to page: no graph is taken for the network that is
+not."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,7 +53,12 @@ def exported(case: Case, model: Any, samples: Tensor) -> tuple[Any, Conventions]
         for module in model.modules():
             for constant in ("alpha", "beta", "threshold"):
                 if isinstance(module, SpikingNeuron) and hasattr(module, constant):
-                    value = getattr(module, constant).detach().expand(module.mem.shape[1:]).clone()
+                    value = (
+                        getattr(module, constant)
+                        .detach()
+                        .expand(module.mem.shape[1:])
+                        .clone()
+                    )
                     delattr(module, constant)
                     module.register_buffer(constant, value)
     takes_steps = case.simulator == "spikingjelly" and not case.stepwise
@@ -60,17 +66,24 @@ def exported(case: Case, model: Any, samples: Tensor) -> tuple[Any, Conventions]
 
 
 SAME = {
-    "snntorch: Leaky zero delayed", "snntorch: Leaky zero at once", "norse: LIFBoxCell",
-    *(f"spikingjelly: {name} {mode}" for mode in "sm" for name in
-      ("IF", "LIF", "LIF without decay of the input", "PLIF", "CUBALIF")),
+    "snntorch: Leaky zero delayed",
+    "snntorch: Leaky zero at once",
+    "norse: LIFBoxCell",
+    *(
+        f"spikingjelly: {name} {mode}"
+        for mode in "sm"
+        for name in ("IF", "LIF", "LIF without decay of the input", "PLIF", "CUBALIF")
+    ),
     "spikingjelly: SEW ADD",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
 @torch.no_grad()
 def test_a_graph_is_the_network_or_says_why_not(name: str) -> None:
-    """Of those that are exported at all; and what is the network takes the same operations."""
+    """Of those that are exported at all; and what is the network takes the same
+    operations.
+    """
     with torch.enable_grad():
         case, model, samples = made(name)
     try:
@@ -91,20 +104,30 @@ def test_a_graph_is_the_network_or_says_why_not(name: str) -> None:
     assert agrees or found.cause != "none of those that are known"
     if agrees:
         report = spikejoule.price(model, samples, time_axis=axis, progress=False)
-        events = EventList.from_dense(samples.transpose(0, 1 - axis).flatten(2).numpy() != 0)
+        events = EventList.from_dense(
+            samples.transpose(0, 1 - axis).flatten(2).numpy() != 0
+        )
         ours = report.analysis.inputs.operations
         theirs = price_graph(graph, events, given).inputs.operations
         for term in {column.term for column in (*ours.columns, *theirs.columns)}:
-            assert (ours.of(term).sum(axis=1) == theirs.of(term).sum(axis=1)).all(), term
+            assert (ours.of(term).sum(axis=1) == theirs.of(term).sum(axis=1)).all(), (
+                term
+            )
 
 
 OTHERWISE = {
     "spikingjelly: IF m": ({"dt": 5e-5}, "counts 0.5 times in the graph: is dt right?"),
-    "spikingjelly: LIF m": ({"dt": 5e-5}, "keep 0.444444 of their potential, those of the graph"),
+    "spikingjelly: LIF m": (
+        {"dt": 5e-5},
+        "keep 0.444444 of their potential, those of the graph",
+    ),
     "spikingjelly: CUBALIF m": ({"current": "next_step"}, "with same_step the spikes"),
     "sinabs: IAF single spikes": ({"reset": "zero"}, ""),
     "sinabs: IAF": ({}, "it gives up to"),
-    "sinabs: LIF normalised": ({}, "keep 0.606531 of their potential, those of the graph 0.5"),
+    "sinabs: LIF normalised": (
+        {},
+        "keep 0.606531 of their potential, those of the graph 0.5",
+    ),
 }
 
 
@@ -125,10 +148,15 @@ N_SAMPLES, STEPS, N_IN, N_OUT = 12, 20, 30, 10
 
 
 def snn(kind: str, *shape: int, **options: Any) -> nn.Module:
-    """Neurons of snnTorch as its exporter takes them, reset to zero unless it is said."""
+    """Neurons of snnTorch as its exporter takes them, reset to zero unless it is
+    said.
+    """
     import snntorch
 
-    each = {"beta": torch.full(shape, options.pop("beta", 0.5)), "threshold": torch.ones(shape)}
+    each = {
+        "beta": torch.full(shape, options.pop("beta", 0.5)),
+        "threshold": torch.ones(shape),
+    }
     if kind == "Synaptic":
         each["alpha"] = torch.full(shape, 0.5)
     own = {"linear_features": shape[0]} if kind == "RLeaky" else {}
@@ -153,11 +181,17 @@ DROPPED: dict[str, tuple[Callable[[], list[nn.Module]], str]] = {
     "beta is 1": (dense(beta=1.0), ""),
     "convolution": (convolution, ""),
     "its default": (dense(reset_mechanism="subtract"), "a step late"),
-    "subtracts at once": (dense(reset_mechanism="subtract", reset_delay=False), "once more"),
+    "subtracts at once": (
+        dense(reset_mechanism="subtract", reset_delay=False),
+        "once more",
+    ),
     "Synaptic": (dense("Synaptic", reset_delay=False), ""),
     "Synaptic, delayed": (dense("Synaptic"), "reset_delay=True"),
     "recurrent": (dense("RLeaky", reset_delay=False), ""),
-    "recurrent with a bias": (dense("RLeaky", reset_delay=False, bias=0.25), "have a bias"),
+    "recurrent with a bias": (
+        dense("RLeaky", reset_delay=False, bias=0.25),
+        "have a bias",
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""Checkpoints: the schema key by key, equal bytes for equal content, and nothing ever executed."""
+"""Checkpoints: the schema key by key, equal bytes for equal content, and nothing ever
+executed.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,12 +80,24 @@ class TestTrainedNetwork:
             ((20,), {"threshold": 0.5, "decay": 1.0}, "SimpleSpikingNetwork"),
             ((20,), {"reset": "subtract"}, "spikejoule.SpikingNetwork"),
             ((20,), {"threshold": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
-            ((12, 8), {"decay": (1.0, 0.9, 0.8), "bias": False}, "spikejoule.SpikingNetwork"),
-            ((12, 8), {"learned": "both", "reset": "subtract"}, "spikejoule.SpikingNetwork"),
+            (
+                (12, 8),
+                {"decay": (1.0, 0.9, 0.8), "bias": False},
+                "spikejoule.SpikingNetwork",
+            ),
+            (
+                (12, 8),
+                {"learned": "both", "reset": "subtract"},
+                "spikejoule.SpikingNetwork",
+            ),
         ],
     )
     def test_round_trip(
-        self, tmp_path: Path, hidden: tuple[int, ...], neuron: dict[str, Any], model_class: str
+        self,
+        tmp_path: Path,
+        hidden: tuple[int, ...],
+        neuron: dict[str, Any],
+        model_class: str,
     ) -> None:
         network = trained_network(hidden, neuron=LeakyIntegrateAndFire(**neuron))
         trained.save_trained(tmp_path / "t.pth", network)
@@ -110,15 +124,22 @@ class TestTrainedNetwork:
         for name, weights in network.state.items():
             np.testing.assert_array_equal(complete.state[name], weights)
         assert complete.spikes_per_inference() == {
-            name: 400.0 - 100 * layer for layer, name in enumerate(network.network.layer_names)
+            name: 400.0 - 100 * layer
+            for layer, name in enumerate(network.network.layer_names)
         }
 
     def test_same_bytes_again_under_another_name(self, tmp_path: Path) -> None:
         trained.save_trained(tmp_path / "one.pth", trained_network())
-        trained.save_trained(tmp_path / "two.pth", trained.load_trained(tmp_path / "one.pth"))
-        assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
+        trained.save_trained(
+            tmp_path / "two.pth", trained.load_trained(tmp_path / "one.pth")
+        )
+        assert (tmp_path / "one.pth").read_bytes() == (
+            tmp_path / "two.pth"
+        ).read_bytes()
         trained.save_trained(tmp_path / "two.pth", trained_network(seed=2))
-        assert (tmp_path / "one.pth").read_bytes() != (tmp_path / "two.pth").read_bytes()
+        assert (tmp_path / "one.pth").read_bytes() != (
+            tmp_path / "two.pth"
+        ).read_bytes()
 
     def test_weights_that_do_not_fit_are_not_written(self, tmp_path: Path) -> None:
         network = trained_network()
@@ -138,7 +159,9 @@ class TestTrainedNetwork:
 
 class TestBuildComplete:
     @pytest.mark.parametrize("hidden", [(20,), (12, 8), (9, 8, 7)])
-    def test_every_key_of_the_schema_is_there_and_set(self, hidden: tuple[int, ...]) -> None:
+    def test_every_key_of_the_schema_is_there_and_set(
+        self, hidden: tuple[int, ...]
+    ) -> None:
         content = complete_content(trained_network(hidden))
         file = Path(__file__).with_name("checkpoint_keys.yaml")
         for section, keys in yaml.safe_load(file.read_text(encoding="utf-8")).items():
@@ -155,7 +178,8 @@ class TestBuildComplete:
         assert content["connectivity"]["fanout_input_to_hidden"] == 20
         assert content["training_results"]["epochs_trained"] == 2
         assert content["training_history"]["train_acc"] == [81.0, 82.0]
-        # spikes (4000, 4010, 4020) in epoch 1 and (5000, 5010, 5020) in epoch 2, 200 samples
+        # spikes (4000, 4010, 4020) in epoch 1 and (5000, 5010, 5020) in epoch 2, 200
+        # samples
         assert content["training_spikes"]["total_hidden"] == 9020
         assert content["training_spikes"]["output_per_sample"] == pytest.approx(45.2)
         # 1600, 1200, 800 spikes in 4 inferences
@@ -188,16 +212,31 @@ class TestReadComplete:
             (lambda content: content.pop("model_state_dict"), "model_state_dict"),
             (lambda content: content.pop("schema_version"), "no schema"),
             (_with("architecture", "threshold", None), "threshold is null"),
-            (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "epoch is missing"),
-            (_with("training_config", "pruned_fraction", "0.0"), "pruned_fraction is '0.0'"),
             (
-                lambda content: content["spikejoule"]["history"][0].update(samples=2**70),
+                _with("spikejoule", "history", [{"spikes": (5, 1, 1)}]),
+                "epoch is missing",
+            ),
+            (
+                _with("training_config", "pruned_fraction", "0.0"),
+                "pruned_fraction is '0.0'",
+            ),
+            (
+                lambda content: content["spikejoule"]["history"][0].update(
+                    samples=2**70
+                ),
                 "samples is 11805",
             ),
-            (_with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)), "unknown"),
+            (
+                _with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)),
+                "unknown",
+            ),
             (
                 lambda content: content["model_state_dict"].update(
-                    {"layer1.synapses.bias": torch.full((20,), 1e300, dtype=torch.float64)}
+                    {
+                        "layer1.synapses.bias": torch.full(
+                            (20,), 1e300, dtype=torch.float64
+                        )
+                    }
                 ),
                 "not finite in float32",
             ),

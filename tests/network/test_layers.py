@@ -1,4 +1,6 @@
-"""layers.py and the chains that are made of them: words, shapes, names, and what is refused."""
+"""layers.py and the chains that are made of them: words, shapes, names, and what is
+refused.
+"""
 
 import pytest
 
@@ -85,10 +87,18 @@ def test_what_is_no_layer_is_refused(words: list[str], needle: str) -> None:
 @pytest.mark.parametrize(
     ("shape", "words", "needle"),
     [
-        ((784,), ["3c3"], "3c3 takes .channels, height, width., but is given the shape .784,"),
+        (
+            (784,),
+            ["3c3"],
+            "3c3 takes .channels, height, width., but is given the shape .784,",
+        ),
         ((1, 4, 4), ["3c5"], "does not fit the plane of 4 x 4"),
         ((1, 4, 4), ["3c3", "3avg"], "3avg does not fit the plane of 2 x 2"),
-        ((2, 8, 8), ["4c3g4"], "has 4 groups; allowed are divisors of its channels and of the 2"),
+        (
+            (2, 8, 8),
+            ["4c3g4"],
+            "has 4 groups; allowed are divisors of its channels and of the 2",
+        ),
         ((1, 100, 100), ["90c3"], "layer 90c3 has 864360 neurons"),
     ],
 )

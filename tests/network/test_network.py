@@ -45,11 +45,19 @@ def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
 
 
 def test_the_neurons_of_the_layers() -> None:
-    neuron = LeakyIntegrateAndFire(threshold=(1.0, 0.5, 2.0), decay=0.8, reset="subtract")
+    neuron = LeakyIntegrateAndFire(
+        threshold=(1.0, 0.5, 2.0), decay=0.8, reset="subtract"
+    )
     architecture = Network.of_layers(4, (3, 2), 1, neuron)
-    assert [one.constants for one in architecture.neurons] == [(1.0, 0.8), (0.5, 0.8), (2.0, 0.8)]
+    assert [one.constants for one in architecture.neurons] == [
+        (1.0, 0.8),
+        (0.5, 0.8),
+        (2.0, 0.8),
+    ]
     assert all(one.reset == "subtract" for one in architecture.neurons)
-    with pytest.raises(ParameterError, match="threshold of the neurons is .* a list of 2, one for"):
+    with pytest.raises(
+        ParameterError, match="threshold of the neurons is .* a list of 2, one for"
+    ):
         Network.of_layers(4, (3,), 1, neuron)
 
 
@@ -74,7 +82,11 @@ def test_what_neurons_have_learned() -> None:
         "layer2.neurons.decay_logit",
         "layer2.neurons.log_threshold",
     ]
-    first = [one.first_learned(name) for one in architecture.neurons for name in one.learned_names]
+    first = [
+        one.first_learned(name)
+        for one in architecture.neurons
+        for name in one.learned_names
+    ]
     assert first == pytest.approx([0.0, math.log(2), math.log(3), math.log(2)])
     state = {name: np.zeros(shape) for name, shape in shapes.items()}
     state["layer1.neurons.decay_logit"][:] = math.log(9)
@@ -86,5 +98,7 @@ def test_what_neurons_have_learned() -> None:
     ]
     assert learned.neuron.entry()["learned"] == "both"
     assert replace(learned, neuron=neuron) == architecture
-    with pytest.raises(ParameterError, match="numbers above 0 and below 1 where the decay"):
+    with pytest.raises(
+        ParameterError, match="numbers above 0 and below 1 where the decay"
+    ):
         Network.of_layers(4, (3,), 2, LeakyIntegrateAndFire(decay=1.0, learned="decay"))

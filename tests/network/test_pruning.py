@@ -1,4 +1,6 @@
-"""Pruning: which synapses go, when, and that they stay away in both engines and in the counts."""
+"""Pruning: which synapses go, when, and that they stay away in both engines and in the
+counts.
+"""
 
 import numpy as np
 import pytest
@@ -25,19 +27,28 @@ class TestShare:
         expected = [0, 0]
         expected += [0.5 * (1 - (1 - x) ** 3) for x in (0.25, 0.5, 0.75, 1.0)]
         expected += [0.5] * 4
-        assert [HALF.pruned_fraction_at(epoch, 10) for epoch in range(1, 11)] == pytest.approx(
-            expected
-        )
-        assert [HALF.is_pruned_by(epoch, 10) for epoch in range(1, 11)] == [False] * 5 + [True] * 5
+        assert [
+            HALF.pruned_fraction_at(epoch, 10) for epoch in range(1, 11)
+        ] == pytest.approx(expected)
+        assert [HALF.is_pruned_by(epoch, 10) for epoch in range(1, 11)] == [
+            False
+        ] * 5 + [True] * 5
         assert PruningSettings().pruned_fraction_at(1, 10) == 0
         assert PruningSettings().is_pruned_by(1, 10)
 
     @pytest.mark.parametrize("max_epochs", [1, 2, 3, 7])
-    @pytest.mark.parametrize(("start", "end"), [(0.0, 0.1), (0.2, 0.6), (0.9, 1.0), (0.99, 1.0)])
-    def test_always_done_by_the_last_epoch(self, max_epochs: int, start: float, end: float) -> None:
-        settings = PruningSettings(pruned_fraction=0.8, prune_start=start, prune_end=end)
+    @pytest.mark.parametrize(
+        ("start", "end"), [(0.0, 0.1), (0.2, 0.6), (0.9, 1.0), (0.99, 1.0)]
+    )
+    def test_always_done_by_the_last_epoch(
+        self, max_epochs: int, start: float, end: float
+    ) -> None:
+        settings = PruningSettings(
+            pruned_fraction=0.8, prune_start=start, prune_end=end
+        )
         shares = [
-            settings.pruned_fraction_at(epoch, max_epochs) for epoch in range(1, max_epochs + 1)
+            settings.pruned_fraction_at(epoch, max_epochs)
+            for epoch in range(1, max_epochs + 1)
         ]
         assert shares == sorted(shares)
         assert settings.is_pruned_by(max_epochs, max_epochs)
@@ -52,7 +63,10 @@ class TestMasks:
         }
         masks = pruning_masks(state, 0.5)
         assert set(masks) == {"layer1.synapses.weight", "layer2.synapses.weight"}
-        assert masks["layer1.synapses.weight"].tolist() == [[False, True], [True, False]]
+        assert masks["layer1.synapses.weight"].tolist() == [
+            [False, True],
+            [True, False],
+        ]
         assert masks["layer2.synapses.weight"].tolist() == [[False, True]]
 
     def test_of_equals_the_earlier_goes(self) -> None:
@@ -72,7 +86,9 @@ class TestEngines:
             engine.train_batch(events, labels, 0.01)
             masks = pruning_masks(engine.state(), 0.6)
             engine.prune(masks)
-            outcomes.append([engine.train_batch(events, labels, 0.01) for _ in range(5)])
+            outcomes.append(
+                [engine.train_batch(events, labels, 0.01) for _ in range(5)]
+            )
             for name, mask in masks.items():
                 weights = engine.state()[name]
                 assert (weights[~mask] == 0).all()
@@ -81,4 +97,6 @@ class TestEngines:
             assert one.spikes == other.spikes
             assert one.synaptic_events == other.synaptic_events
         for name, values in both[0].state().items():
-            np.testing.assert_allclose(values, both[1].state()[name], rtol=1e-9, atol=1e-14)
+            np.testing.assert_allclose(
+                values, both[1].state()[name], rtol=1e-9, atol=1e-14
+            )

@@ -1,4 +1,6 @@
-"""Files of quantised networks: integers and the floats that they stand for, or a refusal."""
+"""Files of quantised networks: integers and the floats that they stand for, or a
+refusal.
+"""
 
 import re
 from collections.abc import Callable
@@ -18,15 +20,21 @@ from tests.tools.refusals import refusal
 
 class TestRoundTrip:
     @pytest.mark.parametrize(("weight_bits", "state_bits"), [(8, 32), (4, 16), (2, 32)])
-    def test_both_files(self, tmp_path: Path, weight_bits: int, state_bits: int) -> None:
-        network = quantised_network(weight_bits, state_bits, bias=False, reset="subtract")
+    def test_both_files(
+        self, tmp_path: Path, weight_bits: int, state_bits: int
+    ) -> None:
+        network = quantised_network(
+            weight_bits, state_bits, bias=False, reset="subtract"
+        )
         trained.save_trained(tmp_path / "one.pth", network)
         found = trained.load_trained(tmp_path / "one.pth")
         assert found.network == network.network
         for name, weights in network.state.items():
             assert np.array_equal(found.state[name], weights)
         trained.save_trained(tmp_path / "two.pth", found)
-        assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
+        assert (tmp_path / "one.pth").read_bytes() == (
+            tmp_path / "two.pth"
+        ).read_bytes()
         path = write_example(tmp_path / "c.pth", network)
         assert checkpoint.read_complete(path).network == network.network
         stated = torch.load(path, weights_only=True)["quantisation"]
@@ -37,7 +45,9 @@ class TestRoundTrip:
     def test_weights_off_their_grid_are_not_written(self, tmp_path: Path) -> None:
         network = quantised_network()
         network.state["layer1.synapses.weight"][3, 4] += np.float32(0.001)
-        with pytest.raises(ValueError, match=r"layer1\.synapses\.weight do not lie on their grid"):
+        with pytest.raises(
+            ValueError, match=r"layer1\.synapses\.weight do not lie on their grid"
+        ):
             trained.save_trained(tmp_path / "t.pth", network)
         assert list(tmp_path.iterdir()) == []
 
@@ -54,7 +64,9 @@ DAMAGE = {
     "a grid too few": (in_section("exponents", [7]), "grid for each"),
     "narrower than its integers": (in_section("weight_bits", 3), "do not lie"),
     "weights between": (
-        lambda content: content["model_state_dict"]["layer1.synapses.weight"].add_(1e-4),
+        lambda content: content["model_state_dict"]["layer1.synapses.weight"].add_(
+            1e-4
+        ),
         r"layer1\.synapses\.weight do not lie",
     ),
 }

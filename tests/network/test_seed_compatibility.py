@@ -1,4 +1,5 @@
-"""Both ways: the seed notebook's own code and this project read and run each other's networks.
+"""Both ways: the seed notebook's own code and this project read and run each other's
+networks.
 
 The notebook lies outside the repository; where it is absent, these tests are skipped.
 """
@@ -29,7 +30,9 @@ def cells(repository: Path) -> dict[int, str]:
     path = repository.parent / "shared" / "seed" / "surrogate_gradient_snn_notebook.txt"
     if not path.is_file():
         pytest.skip(f"needs the seed notebook at {path}")
-    parts = re.split(r"^In \[None\]:$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    parts = re.split(
+        r"^In \[None\]:$", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     found = {}
     for part in parts:
         number = re.search(r"^# Cell (\d+):", part, flags=re.MULTILINE)
@@ -56,7 +59,9 @@ def seed_network(
     threshold: float = 1.0,
     decay: float = 0.9,
 ) -> Any:
-    network = seed["SimpleSpikingNetwork"](784, n_hidden, 10, threshold=threshold, decay=decay)
+    network = seed["SimpleSpikingNetwork"](
+        784, n_hidden, 10, threshold=threshold, decay=decay
+    )
     network.load_state_dict(
         {name: torch.as_tensor(weights) for name, weights in state.items()}, strict=True
     )
@@ -66,7 +71,8 @@ def seed_network(
 class TestOurNetworkInTheSeedsCode:
     @pytest.mark.parametrize("engine", ["event", "dense"])
     @pytest.mark.parametrize(
-        ("n_hidden", "threshold", "decay"), [(400, 1.0, 0.9), (20, 0.75, 1.0), (20, 1.5, 0.0)]
+        ("n_hidden", "threshold", "decay"),
+        [(400, 1.0, 0.9), (20, 0.75, 1.0), (20, 1.5, 0.0)],
     )
     def test_same_spikes_and_predictions(
         self,
@@ -80,9 +86,13 @@ class TestOurNetworkInTheSeedsCode:
     ) -> None:
         neuron = LeakyIntegrateAndFire(threshold=threshold, decay=decay)
         network = trained_network((n_hidden,), neuron=neuron)
-        content = torch.load(write_example(tmp_path / "c.pth", network), weights_only=True)
+        content = torch.load(
+            write_example(tmp_path / "c.pth", network), weights_only=True
+        )
         assert content["model_class"] == "SimpleSpikingNetwork"
-        theirs = seed_network(seed, content["model_state_dict"], n_hidden, threshold, decay)
+        theirs = seed_network(
+            seed, content["model_state_dict"], n_hidden, threshold, decay
+        )
         events = encode(mnist5k.test.images[:200], 50, 80.0, draw_key(7, "test", 0))
         with torch.no_grad():
             votes = theirs(torch.from_numpy(events.to_dense(np.float32)))
@@ -106,7 +116,9 @@ class TestOurNetworkInTheSeedsCode:
         ours = measure_network(network.state, network.network, events)
         assert theirs.get_spike_counts() != ours.counts.totals
 
-    def test_a_network_without_biases_does_not_load_there(self, seed: dict[str, Any]) -> None:
+    def test_a_network_without_biases_does_not_load_there(
+        self, seed: dict[str, Any]
+    ) -> None:
         network = trained_network(neuron=LeakyIntegrateAndFire(bias=False))
         assert complete_content(network)["model_class"] == "spikejoule.SpikingNetwork"
         with pytest.raises(RuntimeError, match=r"Missing key.*synapses\.bias"):
@@ -117,7 +129,9 @@ class TestOurNetworkInTheSeedsCode:
     ) -> None:
         printed = io.StringIO()
         with redirect_stdout(printed):
-            content = seed["inspect_surrogate_checkpoint"](write_example(tmp_path / "c.pth"))
+            content = seed["inspect_surrogate_checkpoint"](
+                write_example(tmp_path / "c.pth")
+            )
         text = printed.getvalue()
         for words in (
             "Schema: surrogate_complete_v1",
@@ -140,7 +154,9 @@ class TestOurNetworkInTheSeedsCode:
             assert words in text
         assert content["test_accuracy"] == 91.25
 
-    def test_every_key_that_the_seed_writes_is_in_ours(self, seed_checkpoint: Path) -> None:
+    def test_every_key_that_the_seed_writes_is_in_ours(
+        self, seed_checkpoint: Path
+    ) -> None:
         theirs = torch.load(seed_checkpoint, weights_only=False)
         ours = complete_content()
         for name, value in theirs.items():
@@ -151,11 +167,16 @@ class TestOurNetworkInTheSeedsCode:
 
 @pytest.fixture(scope="module")
 def seed_checkpoint(
-    cells: dict[int, str], seed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    cells: dict[int, str],
+    seed: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A checkpoint that the notebook's own cell 9 has written."""
     path = tmp_path_factory.mktemp("seed") / "surrogate_snn_checkpoint.pth"
-    state = {name: torch.from_numpy(weights) for name, weights in trained_network().state.items()}
+    state = {
+        name: torch.from_numpy(weights)
+        for name, weights in trained_network().state.items()
+    }
     network = seed_network(seed, state)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003, weight_decay=1e-5)
     namespace = {
@@ -163,7 +184,9 @@ def seed_checkpoint(
         "datetime": datetime,
         "snn": network,
         "optimizer": optimizer,
-        "best_model_state": {name: value.clone() for name, value in network.state_dict().items()},
+        "best_model_state": {
+            name: value.clone() for name, value in network.state_dict().items()
+        },
         "N_INPUT": 784,
         "N_HIDDEN": 20,
         "N_OUTPUT": 10,
@@ -187,8 +210,16 @@ def seed_checkpoint(
         },
         # what makes a plain safe load refuse the file
         "test_accuracy": 100 * np.mean(np.arange(10_000) < 8443),
-        "training_spikes": {"input": 49_176_000.0, "hidden": 47_880_000.0, "output": 26_172_000.0},
-        "inference_spikes": {"input": 1_569_177.0, "hidden": 1_787_084.0, "output": 609_075.0},
+        "training_spikes": {
+            "input": 49_176_000.0,
+            "hidden": 47_880_000.0,
+            "output": 26_172_000.0,
+        },
+        "inference_spikes": {
+            "input": 1_569_177.0,
+            "hidden": 1_787_084.0,
+            "output": 609_075.0,
+        },
         "inference_samples_seen": 4096,
         "inference_time": 9.5,
     }
@@ -207,27 +238,49 @@ class TestTheSeedsCheckpointHere:
         for name, weights in trained_network().state.items():
             np.testing.assert_array_equal(checkpoint.state[name], weights)
         write_complete(tmp_path / "plain.pth", checkpoint.content)
-        assert torch.load(tmp_path / "plain.pth", weights_only=True)["test_accuracy"] == 84.43
+        assert (
+            torch.load(tmp_path / "plain.pth", weights_only=True)["test_accuracy"]
+            == 84.43
+        )
         assert checkpoint.content["test_accuracy"] == 84.43
         text = cli.text("inspect", seed_checkpoint)
-        for number in ("84.43", "84.64", "49176000", "409.8", "1787084", "436.29", "145.6"):
+        for number in (
+            "84.43",
+            "84.64",
+            "49176000",
+            "409.8",
+            "1787084",
+            "436.29",
+            "145.6",
+        ):
             assert number in text
         assert cli.json("inspect", seed_checkpoint)["test_accuracy"] == 84.43
 
     def test_proxies(self, seed_checkpoint: Path, cli: Cli) -> None:
         found = cli.json("energy", seed_checkpoint)["inputs"]["proxies"]
         recorded = torch.load(seed_checkpoint, weights_only=False)["energy_proxies"]
-        assert found["synaptic_events_per_inference"] == recorded["event_syn_per_inference"]
-        assert found["dense_operations_per_inference"] == recorded["dense_ops_per_inference"]
+        assert (
+            found["synaptic_events_per_inference"]
+            == recorded["event_syn_per_inference"]
+        )
+        assert (
+            found["dense_operations_per_inference"]
+            == recorded["dense_ops_per_inference"]
+        )
         assert found["sparsity_ratio"] == recorded["sparsity_ratio"]
 
     def test_energy(self, seed_checkpoint: Path, cli: Cli) -> None:
         found = cli.json("energy", seed_checkpoint)
-        # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and step
+        # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and
+        # step
         events = (1_569_177 * 20 + 1_787_084 * 10) / 4096
         assert 1000 * found["headline"]["arithmetic_nj"] == pytest.approx(
             0.9 * events + 4.6 * 50 * 30
         )
-        roots = [row["count"] for row in found["energies"] if row["term"] == "optimizer_root"]
+        roots = [
+            row["count"] for row in found["energies"] if row["term"] == "optimizer_root"
+        ]
         assert set(roots) == {2 * 938 * (784 * 20 + 20 + 20 * 10 + 10)}
-        assert "a mean, 4,096 images: no interval" in cli.text("energy", seed_checkpoint)
+        assert "a mean, 4,096 images: no interval" in cli.text(
+            "energy", seed_checkpoint
+        )

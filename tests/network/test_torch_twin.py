@@ -1,4 +1,6 @@
-"""torch_twin.py: the seed's names, its start, and autograd's gradients against plain loops."""
+"""torch_twin.py: the seed's names, its start, and autograd's gradients against plain
+loops.
+"""
 
 import math
 
@@ -12,7 +14,9 @@ from spikejoule.network.surrogates import SURROGATES
 from spikejoule.network.torch_twin import SpikingNetwork, initial_state
 from tests import naive
 
-ARCHITECTURE = Network.of_layers(7, (11, 6), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.9))
+ARCHITECTURE = Network.of_layers(
+    7, (11, 6), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.9)
+)
 
 
 def test_names_are_those_of_the_architecture_in_order() -> None:
@@ -46,7 +50,9 @@ class TestStart:
             weights = state[f"layer{layer}.synapses.weight"]
             assert weights.abs().max() <= bound
             assert weights.abs().max() > 0.99 * bound
-            assert abs(float(weights.mean())) < 4 * bound / math.sqrt(3 * weights.numel())
+            assert abs(float(weights.mean())) < 4 * bound / math.sqrt(
+                3 * weights.numel()
+            )
             assert float(weights.std()) == pytest.approx(bound / math.sqrt(3), rel=0.03)
             assert state[f"layer{layer}.synapses.bias"].abs().max() <= bound
 
@@ -54,10 +60,16 @@ class TestStart:
 class TestSurrogates:
     @pytest.mark.parametrize("name", list(SURROGATES))
     @pytest.mark.parametrize("slope", [None, 0.7, 3.0])
-    def test_derivatives_against_the_literature(self, name: str, slope: float | None) -> None:
+    def test_derivatives_against_the_literature(
+        self, name: str, slope: float | None
+    ) -> None:
         slope = slope or SURROGATES[name].default_slope
         x = np.linspace(-4, 4, 1601) + 1e-5
-        found = SURROGATES[name](surrogate_slope=slope).derivative(torch.from_numpy(x)).numpy()
+        found = (
+            SURROGATES[name](surrogate_slope=slope)
+            .derivative(torch.from_numpy(x))
+            .numpy()
+        )
         expected = [naive.surrogate(name, slope, float(value)) for value in x]
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
         assert (found >= 0).all()
@@ -67,5 +79,9 @@ class TestSurrogates:
         """The publications that scale them so agree with the formulas here."""
         x = np.linspace(-2000, 2000, 4_000_001)
         slope = SURROGATES[name].default_slope
-        derivative = SURROGATES[name](surrogate_slope=slope).derivative(torch.from_numpy(x)).numpy()
+        derivative = (
+            SURROGATES[name](surrogate_slope=slope)
+            .derivative(torch.from_numpy(x))
+            .numpy()
+        )
         assert np.trapezoid(derivative, x) == pytest.approx(1.0, abs=1e-3)

@@ -34,7 +34,9 @@ class Maker:
     ) -> nir.Conv2d:
         chosen = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **options}
         weight = self.numbers(out, per_group, *kernel)
-        return nir.Conv2d(input_shape=None, weight=weight, bias=self.numbers(out, high=4), **chosen)
+        return nir.Conv2d(
+            input_shape=None, weight=weight, bias=self.numbers(out, high=4), **chosen
+        )
 
     def lif(self, *shape: int, **options: Any) -> nir.LIF:
         tau = DT * self.each(shape, 2, 4, 8)
@@ -49,7 +51,9 @@ class Maker:
         return nir.LIF(**values)
 
     def if_(self, *shape: int) -> nir.IF:
-        return nir.IF(np.full(shape, 1 / DT), self.each(shape, 0.5, 1.5), np.zeros(shape))
+        return nir.IF(
+            np.full(shape, 1 / DT), self.each(shape, 0.5, 1.5), np.zeros(shape)
+        )
 
     def cuba(self, *shape: int) -> nir.CubaLIF:
         tau_syn, tau = DT * self.each(shape, 2, 4), DT * self.each(shape, 2, 4, 8)
@@ -65,25 +69,46 @@ class Maker:
 
 
 def graph_of(
-    nodes: dict[str, nir.NIRNode], shape: tuple[int, ...], n_out: tuple[int, ...], *paths: str
+    nodes: dict[str, nir.NIRNode],
+    shape: tuple[int, ...],
+    n_out: tuple[int, ...],
+    *paths: str,
 ) -> nir.NIRGraph:
-    """A graph of nodes along paths, such as ``input a b output``; without, one through all."""
-    every = {"input": nir.Input(np.array(shape)), **nodes, "output": nir.Output(np.array(n_out))}
-    edges = [edge for path in paths or [" ".join(every)] for edge in pairwise(path.split())]
+    """A graph of nodes along paths, such as ``input a b output``; without, one through
+    all.
+    """
+    every = {
+        "input": nir.Input(np.array(shape)),
+        **nodes,
+        "output": nir.Output(np.array(n_out)),
+    }
+    edges = [
+        edge for path in paths or [" ".join(every)] for edge in pairwise(path.split())
+    ]
     return nir.NIRGraph(every, edges, type_check=False)
 
 
-def pooling(kind: type, kernel: int, stride: tuple[int, int], padding: int = 0) -> nir.NIRNode:
+def pooling(
+    kind: type, kernel: int, stride: tuple[int, int], padding: int = 0
+) -> nir.NIRNode:
     return kind(np.full(2, kernel), np.array(stride), np.full(2, padding))
 
 
 def _dense(make: Maker) -> nir.NIRGraph:
-    nodes = {"a": make.affine(6, 5), "b": make.lif(5), "c": make.linear(5, 4), "d": make.if_(4)}
+    nodes = {
+        "a": make.affine(6, 5),
+        "b": make.lif(5),
+        "c": make.linear(5, 4),
+        "d": make.if_(4),
+    }
     return graph_of(nodes, (6,), (4,))
 
 
 def _leaking(make: Maker) -> nir.NIRGraph:
-    leak = {"v_leak": make.each((5,), 0.25, 0.5), "v_reset": make.each((5,), -0.25, 0.125)}
+    leak = {
+        "v_leak": make.each((5,), 0.25, 0.5),
+        "v_reset": make.each((5,), -0.25, 0.125),
+    }
     nodes = {"a": make.affine(6, 5), "b": make.lif(5, **leak)}
     return graph_of(nodes, (6,), (5,))
 
@@ -176,7 +201,11 @@ def _entered_twice(make: Maker) -> nir.NIRGraph:
 def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
     """Potentials begin at v_leak, but what waits gives 0 in the first step."""
     tau, leak = DT * make.each((5,), 2, 4), make.each((5,), 0.5, 2)
-    nodes = {"a": make.affine(4, 5), "b": nir.LI(tau, np.ones(5), leak), "c": make.linear(5, 3)}
+    nodes = {
+        "a": make.affine(4, 5),
+        "b": nir.LI(tau, np.ones(5), leak),
+        "c": make.linear(5, 3),
+    }
     return graph_of(nodes, (4,), (3,), "input a b c output", "b b")
 
 
@@ -194,7 +223,9 @@ def _sums_that_wait(make: Maker) -> nir.NIRGraph:
 
 
 def _nothing_decays(make: Maker) -> nir.NIRGraph:
-    """Some states keep all of themselves, as snnTorch writes ``beta=1``, and some do not."""
+    """Some states keep all of themselves, as snnTorch writes ``beta=1``, and some do
+    not.
+    """
     tau, tau_syn = (DT * make.each((size,), 2, 4, np.inf) for size in (8, 5))
     cuba = nir.CubaLIF(
         tau_syn=tau_syn,
@@ -225,7 +256,12 @@ def _nested(make: Maker) -> nir.NIRGraph:
         [("in", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "out")],
         type_check=False,
     )
-    nodes = {"a": make.affine(6, 5), "layer": inner, "c": make.affine(5, 3), "d": make.if_(3)}
+    nodes = {
+        "a": make.affine(6, 5),
+        "layer": inner,
+        "c": make.affine(5, 3),
+        "d": make.if_(3),
+    }
     return graph_of(nodes, (6,), (3,))
 
 
@@ -236,7 +272,9 @@ def _values(make: Maker) -> nir.NIRGraph:
         "c": nir.I(np.full(5, 1 / DT)),
         "d": nir.Threshold(make.each((5,), 0.5, 1)),
         "e": make.affine(5, 4),
-        "f": nir.CubaLI(np.full(4, 2 * DT), np.full(4, 4 * DT), np.ones(4), np.zeros(4), 2.0),
+        "f": nir.CubaLI(
+            np.full(4, 2 * DT), np.full(4, 4 * DT), np.ones(4), np.zeros(4), 2.0
+        ),
         "g": nir.Scale(make.each((4,), 0.25, 3)),
         "h": make.linear(4, 3),
         "i": make.lif(3),
@@ -274,7 +312,8 @@ GRAPHS = {
     "values": _values,
     "joined": _joined,
 }
-# In the order of a step, with the edges that wait, as a person reads them off the graph.
+# In the order of a step, with the edges that wait, as a person reads them off the
+# graph.
 WAITING = {
     "recurrent": (("w", "b"), ("d", "d")),
     "delay into a cycle": (("w", "b"),),

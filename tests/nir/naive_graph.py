@@ -1,7 +1,9 @@
-"""NIR graphs as plain loops: every node by its definition, one number at a time, and every count.
+"""NIR graphs as plain loops: every node by its definition, one number at a time, and
+every count.
 
-Nothing here comes from spikejoule. Values are nested lists flattened in C order; what a node gives
-in a step is a list of floats. Counts are found where the arithmetic happens, not by formulas.
+Nothing here comes from spikejoule. Values are nested lists flattened in C order; what a
+node gives in a step is a list of floats. Counts are found where the arithmetic happens,
+not by formulas.
 """
 
 import itertools
@@ -46,9 +48,12 @@ class NaiveGraph:
         return self.kind(name) in SPIKING
 
     def run(self, inputs):
-        """Spikes [T][n] of one sample; returns what each node gave, [T][n], and the counts."""
+        """Spikes [T][n] of one sample; returns what each node gave, [T][n], and the
+        counts.
+        """
         self.counts = {
-            kind: Counter() for kind in ("spikes", "events", "macs", "additions", "multiplications")
+            kind: Counter()
+            for kind in ("spikes", "events", "macs", "additions", "multiplications")
         }
         self.state = {}
         given = {name: [] for name in self.order}
@@ -65,7 +70,9 @@ class NaiveGraph:
                         size = math.prod(self.shapes[source])
                         if (source, target) in self.waiting:
                             values = given[source][step - 1] if step else [0.0] * size
-                        elif len(given[source]) <= step:  # read by a Delay, which looks later
+                        elif (
+                            len(given[source]) <= step
+                        ):  # read by a Delay, which looks later
                             values = None
                         else:
                             values = given[source][step]
@@ -77,7 +84,10 @@ class NaiveGraph:
         return given, self.counts
 
     def total(self, incoming):
-        return [sum(values) for values in zip(*(values for _, values in incoming), strict=True)]
+        return [
+            sum(values)
+            for values in zip(*(values for _, values in incoming), strict=True)
+        ]
 
     def node(self, name, incoming, given, step):
         kind, node, dt = self.kind(name), self.nodes[name], self.options.get("dt")
@@ -92,7 +102,9 @@ class NaiveGraph:
         if kind == "Scale":
             for source, values in incoming:
                 if not self.gives_spikes(source):
-                    self.counts["multiplications"][name] += sum(value != 0 for value in values)
+                    self.counts["multiplications"][name] += sum(
+                        value != 0 for value in values
+                    )
             scale = np.ravel(node.scale).tolist()
             return [a * b for a, b in zip(self.total(incoming), scale, strict=True)]
         if kind == "Threshold":
@@ -106,12 +118,16 @@ class NaiveGraph:
             sources = [source for source, _ in incoming]
             for unit, seconds in enumerate(np.ravel(node.delay).tolist()):
                 then = step - round(seconds / dt)
-                out.append(sum(given[one][then][unit] for one in sources) if then >= 0 else 0.0)
+                out.append(
+                    sum(given[one][then][unit] for one in sources) if then >= 0 else 0.0
+                )
             return out
         return self.neurons(name, node, self.total(incoming))
 
     def towards(self, value, tau, leak, gain, x):
-        """A step of forward Euler; what never decays is written with a tau and a gain of inf."""
+        """A step of forward Euler; what never decays is written with a tau and a gain
+        of inf.
+        """
         if math.isinf(tau):
             return value + x
         return value + self.options["dt"] / tau * ((leak - value) + gain * x)
@@ -138,7 +154,12 @@ class NaiveGraph:
         return out
 
     def convolution(self, name, node, incoming):
-        weight, stride, dilation, padding = node.weight, node.stride, node.dilation, node.padding
+        weight, stride, dilation, padding = (
+            node.weight,
+            node.stride,
+            node.dilation,
+            node.padding,
+        )
         if self.kind(name) == "Conv1d":
             weight = weight[:, :, None, :]
             stride, dilation = (1, stride), (1, dilation)
@@ -162,13 +183,19 @@ class NaiveGraph:
             total = 0.0 if node.bias is None else float(node.bias[channel])
             group = channel // (n_out // node.groups)
             for source, values in incoming:
-                for c, q, r in itertools.product(range(per_group), range(height), range(width)):
+                for c, q, r in itertools.product(
+                    range(per_group), range(height), range(width)
+                ):
                     y = row * stride[0] + q * dilation[0] - padding[0]
                     x = column * stride[1] + r * dilation[1] - padding[1]
                     if 0 <= y < rows and 0 <= x < columns:
-                        value = values[((group * per_group + c) * rows + y) * columns + x]
+                        value = values[
+                            ((group * per_group + c) * rows + y) * columns + x
+                        ]
                         total += value * float(weight[channel, c, q, r])
-                        self.arithmetic(name, source, value, float(weight[channel, c, q, r]))
+                        self.arithmetic(
+                            name, source, value, float(weight[channel, c, q, r])
+                        )
             out.append(total)
         return out
 
@@ -198,7 +225,9 @@ class NaiveGraph:
     def neurons(self, name, node, arriving):
         kind, dt = self.kind(name), self.options["dt"]
         own = {
-            field: np.broadcast_to(np.ravel(getattr(node, field)), len(arriving)).tolist()
+            field: np.broadcast_to(
+                np.ravel(getattr(node, field)), len(arriving)
+            ).tolist()
             for field in (
                 "tau",
                 "tau_mem",
@@ -212,7 +241,9 @@ class NaiveGraph:
             if hasattr(node, field)
         }
         if name not in self.state:
-            begin = {"zero": None, "leak": "v_leak", "reset": "v_reset"}[self.options["initial"]]
+            begin = {"zero": None, "leak": "v_leak", "reset": "v_reset"}[
+                self.options["initial"]
+            ]
             first = own.get(begin, [0.0] * len(arriving))
             self.state[name] = [[v, 0.0] for v in first]
         out = []

@@ -1,4 +1,6 @@
-"""What people pass to the Python API by mistake: refused in one sentence that names it."""
+"""What people pass to the Python API by mistake: refused in one sentence that names
+it.
+"""
 
 import os
 import subprocess
@@ -39,22 +41,32 @@ def refusal(call: Callable[..., object], *arguments: Any, **named: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "value", [np, [[1, 0], [1]], Path("spikes.npy")], ids=["module", "ragged list", "path"]
+    "value",
+    [np, [[1, 0], [1]], Path("spikes.npy")],
+    ids=["module", "ragged list", "path"],
 )
 def test_no_array_no_graph_no_events_and_no_conventions(value: Any) -> None:
     kind = type(value).__name__
     assert "spikes must be an array of numbers" in refusal(EventList.from_dense, value)
     assert f"a NIRGraph is needed, not a {kind}: " in refusal(run_graph, value, EVENTS)
-    assert f"must be an EventList, not a {kind}: " in refusal(run_graph, graph(), value, GIVEN)
-    assert f"must be Conventions, not a {kind}." in refusal(run_graph, graph(), EVENTS, value)
+    assert f"must be an EventList, not a {kind}: " in refusal(
+        run_graph, graph(), value, GIVEN
+    )
+    assert f"must be Conventions, not a {kind}." in refusal(
+        run_graph, graph(), EVENTS, value
+    )
     sentence = refusal(price_graph, graph(), EVENTS, GIVEN, labels=value)
     assert "labels must be an array of numbers" in sentence
 
 
-@pytest.mark.parametrize("labels", [[1] * 5, [4] * 6, [0.5] * 6, np.eye(6, 4, dtype=int)])
+@pytest.mark.parametrize(
+    "labels", [[1] * 5, [4] * 6, [0.5] * 6, np.eye(6, 4, dtype=int)]
+)
 def test_labels_that_are_none(labels: Any) -> None:
     sentence = refusal(price_graph, graph(), EVENTS, GIVEN, labels=labels)
-    assert "each of the 6 samples needs one label from 0 to 3, but there are " in sentence
+    assert (
+        "each of the 6 samples needs one label from 0 to 3, but there are " in sentence
+    )
 
 
 @pytest.mark.skipif(not WITH_TORCH, reason="needs PyTorch")
@@ -71,7 +83,10 @@ def test_tensors_and_lists_are_taken() -> None:
 
 @pytest.mark.parametrize("name", ["price", "verify"])
 def test_without_torch_the_extra_is_named(name: str) -> None:
-    code = f"import sys; sys.modules['torch'] = None\nimport spikejoule\nspikejoule.{name}\n"
+    code = (
+        "import sys; sys.modules['torch'] = None\nimport "
+        f"spikejoule\nspikejoule.{name}\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(Path(spikejoule.__file__).parents[1])},

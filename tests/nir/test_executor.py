@@ -32,7 +32,12 @@ from tests.tools.refusals import refusal
 
 STEPS = 8
 GIVEN = Conventions(
-    dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero", pruned=False
+    dt=DT,
+    reset="zero",
+    comparison="ge",
+    current="same_step",
+    initial="zero",
+    pruned=False,
 )
 CHOICES: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -45,14 +50,20 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
-def spikes_for(graph: nir.NIRGraph, samples: int = 2, density: float = 0.3) -> EventList:
+def spikes_for(
+    graph: nir.NIRGraph, samples: int = 2, density: float = 0.3
+) -> EventList:
     shape = network_of(graph).input.out_shape
     generator = np.random.default_rng(5)
-    return EventList.from_dense(generator.random((samples, STEPS, int(np.prod(shape)))) < density)
+    return EventList.from_dense(
+        generator.random((samples, STEPS, int(np.prod(shape)))) < density
+    )
 
 
 def naive_of(name: str, graph: nir.NIRGraph, given: Conventions) -> NaiveGraph:
-    """The plain loops of a graph: its own nodes, flat; shapes are those that torch confirms."""
+    """The plain loops of a graph: its own nodes, flat; shapes are those that torch
+    confirms.
+    """
     network = network_of(graph)
     nodes, stack = {}, [("", graph)]
     while stack:
@@ -61,7 +72,9 @@ def naive_of(name: str, graph: nir.NIRGraph, given: Conventions) -> NaiveGraph:
             if isinstance(node, nir.NIRGraph):
                 stack.append((f"{prefix}{key}.", node))
             elif prefix and isinstance(node, nir.Input | nir.Output):
-                nodes[f"{prefix}{key}"] = nir.Flatten({"input": node.input_type["input"]}, 0, -1)
+                nodes[f"{prefix}{key}"] = nir.Flatten(
+                    {"input": node.input_type["input"]}, 0, -1
+                )
             else:
                 nodes[f"{prefix}{key}"] = node
     order = ORDERS.get(name, list(network.nodes))
@@ -70,7 +83,9 @@ def naive_of(name: str, graph: nir.NIRGraph, given: Conventions) -> NaiveGraph:
         for key in ("dt", "reset", "comparison", "current", "initial", "pruned")
     }
     shapes = {key: node.out_shape for key, node in network.nodes.items()}
-    return NaiveGraph(nodes, shapes, network.edges, order, WAITING.get(name, ()), **options)
+    return NaiveGraph(
+        nodes, shapes, network.edges, order, WAITING.get(name, ()), **options
+    )
 
 
 def compare(name: str, graph: nir.NIRGraph, given: Conventions, run: GraphRun) -> None:
@@ -103,15 +118,21 @@ def test_plain_loops_give_the_same(name: str, choice: str) -> None:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_result_does_not_depend_on_the_batch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three blocks of samples, of which the last is not full; each a batch; samples alone."""
+def test_a_result_does_not_depend_on_the_batch(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three blocks of samples, of which the last is not full; each a batch; samples
+    alone.
+    """
     graph = GRAPHS[name](Maker())
     events = spikes_for(graph, samples=35)
     together = run_graph(graph, events, GIVEN, engine="graph")
     assert together.output[32:].any()
     for sample in (0, 17, 34):
         rows = slice(sample, sample + 1)
-        assert_equal(run_graph(graph, events.select(rows), GIVEN, engine="graph"), together, rows)
+        assert_equal(
+            run_graph(graph, events.select(rows), GIVEN, engine="graph"), together, rows
+        )
     monkeypatch.setattr(executor, "_MOST_SAMPLES", 16)
     monkeypatch.setattr(executor, "_THREAD_NUMBERS", 1)
     assert_equal(run_graph(graph, events, GIVEN, engine="graph"), together)
@@ -141,7 +162,9 @@ class TestMemory:
             numba.set_num_threads(threads)
 
     def test_a_batch_leaves_its_counts_and_its_output_alone(self) -> None:
-        """400 samples of 13,872 units in 40 batches; all of their arrays would be 80 MB."""
+        """400 samples of 13,872 units in 40 batches; all of their arrays would be 80
+        MB.
+        """
         pool = nir.SumPool2d(np.array([34, 34]), np.array([34, 34]), np.array([0, 0]))
         nodes = {
             "a": Maker().conv2d(8, 2, (3, 3), padding=1),
@@ -182,7 +205,12 @@ def test_windows_are_those_of_torch(seed: int) -> None:
     )
     probe = torch.ones(1, channels, *size, dtype=torch.float64)
     weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+    }
     shape = tuple(conv2d(probe, weight, bias, **options).shape[1:])
     pool = nir.AvgPool2d(np.array([2, 2]), np.array([2, 1]), np.array([1, 0]))
     graph = graph_of({"a": node, "b": pool}, (channels, *size), (1,))
@@ -190,7 +218,9 @@ def test_windows_are_those_of_torch(seed: int) -> None:
     events = spikes_for(graph, samples=2)
     run = run_graph(graph, events, Conventions(), np.float64)
     dense = torch.from_numpy(events.to_dense(np.float64)).reshape(-1, channels, *size)
-    expected = avg_pool2d(conv2d(dense, weight, bias, **options), (2, 2), (2, 1), (1, 0))
+    expected = avg_pool2d(
+        conv2d(dense, weight, bias, **options), (2, 2), (2, 1), (1, 0)
+    )
     expected = expected.reshape(2, STEPS, -1).sum(dim=1)
     assert np.allclose(run.output, expected.numpy(), atol=1e-12)
     # Each output of each step counts the ones under its window: a convolution of ones.
@@ -229,7 +259,9 @@ class TestEventEngine:
         assert_equal(fast, slow)
 
     def test_above_the_threshold_is_the_next_number(self) -> None:
-        """One weight lifts a neuron to its threshold exactly: it fires for ge, and not for gt."""
+        """One weight lifts a neuron to its threshold exactly: it fires for ge, and not
+        for gt.
+        """
         make = Maker()
         nodes = {
             "a": nir.Linear(np.eye(6)),
@@ -243,11 +275,15 @@ class TestEventEngine:
         events = spikes_for(graph)
         for comparison, share in (("ge", 1.0), ("gt", 0.5)):
             given = replace(GIVEN, comparison=comparison)
-            fast, slow = (run_graph(graph, events, given, engine=e) for e in ("auto", "graph"))
+            fast, slow = (
+                run_graph(graph, events, given, engine=e) for e in ("auto", "graph")
+            )
             assert (fast.engine, slow.engine) == ("event", "graph")
             assert np.array_equal(fast.output, slow.output)
             assert count_of(fast, "spikes", "b").sum() <= share * events.n_events
-            assert (count_of(fast, "spikes", "b").sum() == events.n_events) == (comparison == "ge")
+            assert (count_of(fast, "spikes", "b").sum() == events.n_events) == (
+                comparison == "ge"
+            )
 
 
 class TestMixture:
@@ -257,7 +293,9 @@ class TestMixture:
     def test_a_layer_on_the_events_goes_by_itself(
         self, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Spikes and counts are those that the executor alone has; it runs what is left."""
+        """Spikes and counts are those that the executor alone has; it runs what is
+        left.
+        """
         graph, make = GRAPHS[name](Maker()), Maker(3)
         shape = network_of(graph).input.out_shape
         if name == "convolution":  # a dense layer gives no shape
@@ -265,7 +303,11 @@ class TestMixture:
         n_inputs = int(np.prod(shape))
         own = make.if_(n_inputs)
         own.v_threshold[:] = 0.5
-        nodes = {"input": nir.Input(np.array([7])), "dense": make.affine(7, n_inputs), "own": own}
+        nodes = {
+            "input": nir.Input(np.array([7])),
+            "dense": make.affine(7, n_inputs),
+            "own": own,
+        }
         edges = [("own" if one == "input" else one, to) for one, to in graph.edges]
         graph = nir.NIRGraph(
             {**graph.nodes, **nodes},
@@ -283,9 +325,13 @@ class TestMixture:
         monkeypatch.setattr(running, "execute", watched)
         record = sorted(network_of(graph).spiking)
         mixed, alone = (
-            run_graph(graph, events, GIVEN, record=record, engine=one) for one in ("auto", "graph")
+            run_graph(graph, events, GIVEN, record=record, engine=one)
+            for one in ("auto", "graph")
         )
-        assert ran == [set(mixed.network.nodes) - {"input", "dense"}, set(mixed.network.nodes)]
+        assert ran == [
+            set(mixed.network.nodes) - {"input", "dense"},
+            set(mixed.network.nodes),
+        ]
         assert mixed.output.any()
         assert_equal(mixed, alone)
         assert {"input", "own"} <= alone.recorded.keys()
@@ -305,7 +351,9 @@ class TestAnswers:
         graph = GRAPHS["fully connected"](Maker())
         graph.nodes["d"].v_threshold += 100
         with pytest.warns(UserWarning, match="no spike|No answer") as warned:
-            analysis = price_graph(graph, spikes_for(graph), GIVEN, labels=np.zeros(2, np.int64))
+            analysis = price_graph(
+                graph, spikes_for(graph), GIVEN, labels=np.zeros(2, np.int64)
+            )
         assert analysis.inputs.accuracy.test_percent == 0
         assert [str(one.message) for one in warned] == [
             "no spike of d in any of the 2 samples.",
@@ -320,11 +368,16 @@ class TestConventions:
             (
                 "recurrent",
                 dict.fromkeys(("dt", "reset", "comparison", "current")),
-                "dt .seconds.*; reset .zero or.*; comparison .ge or.*; current .same_step",
+                "dt .seconds.*; reset .zero or.*; comparison .ge or.*; current "
+                ".same_step",
             ),
             ("leak and reset", {"initial": None}, "initial"),
             ("leak and reset", {"reset": "subtract"}, "resets to its v_reset"),
-            ("fully connected", {"reset": "hard"}, "reset is 'hard'; allowed are zero, subtract"),
+            (
+                "fully connected",
+                {"reset": "hard"},
+                "reset is 'hard'; allowed are zero, subtract",
+            ),
             ("fully connected", {"dt": 0.0}, "dt is 0.0"),
             ("fully connected", {"dt": 1.0}, "the tau of the node 'b'"),
             ("delays", {"dt": DT / 1.5}, "no whole number of steps"),
@@ -346,7 +399,9 @@ class TestFiles:
             for key, node in graph.nodes.items():  # nir writes no None
                 if getattr(node, "input_shape", ()) is None:
                     sizes = network.nodes[key].in_shape[1:]
-                    node.input_shape = sizes if isinstance(node, nir.Conv2d) else sizes[-1]
+                    node.input_shape = (
+                        sizes if isinstance(node, nir.Conv2d) else sizes[-1]
+                    )
             nir.write(tmp_path / "graph.nir", graph)
             read = read_nir(tmp_path / "graph.nir")
             assert read == network, name
@@ -362,7 +417,9 @@ class TestFiles:
             node = file["node/nodes/layer/nodes/lif"]
             del node["type"]
             node["type"] = "Izhikevich"
-        with pytest.raises(ArtifactError, match="the node 'lif' is a Izhikevich; allowed are"):
+        with pytest.raises(
+            ArtifactError, match="the node 'lif' is a Izhikevich; allowed are"
+        ):
             read_nir(path)
 
     def test_what_is_damaged_is_one_sentence(self, tmp_path: Any) -> None:
@@ -371,9 +428,21 @@ class TestFiles:
         path = tmp_path / "graph.nir"
         for place, value, words in (
             ("node/nodes/a", 3.0, "damaged"),
-            ("node/nodes/a/weight", np.ones((5, 6), np.complex64), "complex64 where numbers"),
-            ("node/nodes/input/shape", np.array([6.5]), "where whole numbers are needed"),
-            ("node/nodes/input/shape", np.array([10**11]), "has 100,000,000,000 units; allowed"),
+            (
+                "node/nodes/a/weight",
+                np.ones((5, 6), np.complex64),
+                "complex64 where numbers",
+            ),
+            (
+                "node/nodes/input/shape",
+                np.array([6.5]),
+                "where whole numbers are needed",
+            ),
+            (
+                "node/nodes/input/shape",
+                np.array([10**11]),
+                "has 100,000,000,000 units; allowed",
+            ),
         ):
             nir.write(path, GRAPHS["fully connected"](Maker()))
             with h5py.File(path, "r+") as file:
@@ -406,14 +475,22 @@ class TestStructure:
         [
             ({"edges": [("a", "nowhere")]}, "an end 'nowhere' that is no node"),
             ({"edges": [("a", "b")]}, "a -> b is there twice"),
-            ({"nodes": {"alone": nir.Scale(np.ones(3))}}, "the input leads to no node alone"),
-            ({"nodes": {"c": nir.Linear(np.ones((4, 6)))}}, "the node 'c' takes 6 values"),
+            (
+                {"nodes": {"alone": nir.Scale(np.ones(3))}},
+                "the input leads to no node alone",
+            ),
+            (
+                {"nodes": {"c": nir.Linear(np.ones((4, 6)))}},
+                "the node 'c' takes 6 values",
+            ),
             ({"edges": [("b", "input")]}, "b -> input leads into the input"),
             ({"nodes": {"b": nir.LIF(*np.zeros((5, 5)))}}, "a tau that is not above 0"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
-    def test_what_does_not_fit_is_named(self, changes: dict[str, Any], words: str) -> None:
+    def test_what_does_not_fit_is_named(
+        self, changes: dict[str, Any], words: str
+    ) -> None:
         graph = GRAPHS["fully connected"](Maker())
         nodes = {**graph.nodes, **changes.get("nodes", {})}
         edges = [*graph.edges, *changes.get("edges", ())]
@@ -421,9 +498,15 @@ class TestStructure:
             network_of(nir.NIRGraph(nodes, edges, type_check=False))
 
     @pytest.mark.parametrize(("rows", "options"), [(4, {}), (9, {"stride": 0})])
-    def test_a_window_that_does_not_fit(self, rows: int, options: dict[str, int]) -> None:
-        graph = graph_of({"a": Maker().conv2d(2, 2, (5, 5), **options)}, (2, rows, 9), (1,))
-        with pytest.raises(ArtifactError, match="the node 'a' has a window that does not fit"):
+    def test_a_window_that_does_not_fit(
+        self, rows: int, options: dict[str, int]
+    ) -> None:
+        graph = graph_of(
+            {"a": Maker().conv2d(2, 2, (5, 5), **options)}, (2, rows, 9), (1,)
+        )
+        with pytest.raises(
+            ArtifactError, match="the node 'a' has a window that does not fit"
+        ):
             network_of(graph)
 
     def test_as_many_numbers_in_another_shape(self) -> None:
@@ -433,5 +516,7 @@ class TestStructure:
         network_of(graph_of({"a": Maker().if_(6)}, (2, 3), (2, 3)))
 
     def test_a_graph_that_says_why_it_is_empty(self) -> None:
-        with pytest.raises(ArtifactError, match="no nodes: the neuron has no node in NIR"):
+        with pytest.raises(
+            ArtifactError, match="no nodes: the neuron has no node in NIR"
+        ):
             network_of(graph_without_nodes("the neuron has no node in NIR"))

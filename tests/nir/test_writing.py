@@ -47,7 +47,11 @@ class TestMetadata:
         for graph in (nir_graph(network), through_a_file(tmp_path, network)):
             stated = metadata_of(graph)
             assert (stated.dt, stated.step_ms, stated.comparison) == (DT, 1.0, ">=")
-            assert (stated.reset, stated.leak, stated.input) == (reset, "decay * u", "spikes")
+            assert (stated.reset, stated.leak, stated.input) == (
+                reset,
+                "decay * u",
+                "spikes",
+            )
             assert stated.encoding == {
                 "type": "poisson",
                 "time_window": 50,
@@ -83,7 +87,11 @@ class TestMetadata:
 class TestIntegers:
     @pytest.mark.parametrize(
         ("weight_bits", "state_bits", "neuron"),
-        [(2, 32, {"bias": False, "reset": "subtract"}), (4, 16, {}), (8, 32, {"decay": 1.0})],
+        [
+            (2, 32, {"bias": False, "reset": "subtract"}),
+            (4, 16, {}),
+            (8, 32, {"decay": 1.0}),
+        ],
     )
     def test_bit_for_bit_those_of_the_checkpoint(
         self, weight_bits: int, state_bits: int, neuron: dict[str, Any], tmp_path: Path
@@ -94,7 +102,13 @@ class TestIntegers:
         stored = torch.load(tmp_path / "trained.pth", weights_only=True)["quantisation"]
         found = metadata_of(graph).quantisation
         assert found is not None
-        for name in ("weight_bits", "state_bits", "exponents", "thresholds", "leak_factors"):
+        for name in (
+            "weight_bits",
+            "state_bits",
+            "exponents",
+            "thresholds",
+            "leak_factors",
+        ):
             assert getattr(found, name) == stored[name]
         assert found.integers.keys() == stored["integers"].keys()
         for name, integers in stored["integers"].items():
@@ -116,7 +130,9 @@ def test_groups_of_channels(tmp_path: Path) -> None:
     graph = nir.read(tmp_path / "network.nir", type_check=False)
     assert [graph.nodes[f"synapses{k}"].groups for k in (1, 2)] == [2, 2]
     events = EventList.from_dense(spike_trains(72, 4, 6, 0.3))
-    run = run_graph(read_nir(tmp_path / "network.nir"), events, record=["neurons1", "neurons2"])
+    run = run_graph(
+        read_nir(tmp_path / "network.nir"), events, record=["neurons1", "neurons2"]
+    )
     for number, ours in enumerate(run_network(state, network, events)[:2], start=1):
         assert ours.n_events > 0
         assert np.array_equal(run.recorded[f"neurons{number}"].sources, ours.sources)

@@ -1,4 +1,6 @@
-"""`spikejoule.price` on plain torch: what it counts, what it refuses, and its report."""
+"""`spikejoule.price` on plain torch: what it counts, what it refuses, and its
+report.
+"""
 
 import re
 import warnings
@@ -51,7 +53,9 @@ def spikes() -> Tensor:
 
 
 class Direct(nn.Module):
-    """Makes the steps itself, from images; the first layer works once, or in every step."""
+    """Makes the steps itself, from images; the first layer works once, or in every
+    step.
+    """
 
     def __init__(self, n_in: int = 30, once: bool = False) -> None:
         super().__init__()
@@ -60,7 +64,9 @@ class Direct(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = images.flatten(1)
         current = self.first(x)
-        return torch.stack([self.lif(current if self.once else self.first(x)) for _ in range(T)])
+        return torch.stack(
+            [self.lif(current if self.once else self.first(x)) for _ in range(T)]
+        )
 
 
 class TestCounts:
@@ -87,14 +93,20 @@ class TestCounts:
         halved = price(model.bfloat16(), spikes)
         assert (events(halved, "Linear 0") == events(whole, "Linear 0")).all()
 
-    def test_integers_are_counted_as_the_same_numbers_in_floats(self, spikes: Tensor) -> None:
+    def test_integers_are_counted_as_the_same_numbers_in_floats(
+        self, spikes: Tensor
+    ) -> None:
         model = dense()
         held = [layer._parameters for layer in model if isinstance(layer, nn.Linear)]
         for parameters in held:
-            parameters.update({name: values.round() for name, values in parameters.items()})
+            parameters.update(
+                {name: values.round() for name, values in parameters.items()}
+            )
         floats = price(model, spikes)
         for parameters in held:
-            parameters.update({name: values.long() for name, values in parameters.items()})
+            parameters.update(
+                {name: values.long() for name, values in parameters.items()}
+            )
         integers = price(model, spikes.long())
         assert integers.analysis.inputs.proxies == floats.analysis.inputs.proxies
         assert integers.not_counted == ()
@@ -112,7 +124,9 @@ class TestCounts:
         assert (count_of(activity, "reads", "input") == times * nonzero).all()
         assert activity.time_window == T
 
-    def test_of_views_of_one_tensor_and_of_additions_in_place(self, spikes: Tensor) -> None:
+    def test_of_views_of_one_tensor_and_of_additions_in_place(
+        self, spikes: Tensor
+    ) -> None:
         class Views(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -125,7 +139,9 @@ class TestCounts:
                 given = self.hidden(x)
                 parts = [given[:, :10], given[:, ::2], given[:, :1].expand(-1, 20)]
                 layers = (self.first, self.second, self.third)
-                current = sum(layer(part) for layer, part in zip(layers, parts, strict=True))
+                current = sum(
+                    layer(part) for layer, part in zip(layers, parts, strict=True)
+                )
                 sums = [part.sum() for part in parts]
                 given += given.flip(1)
                 self.seen = self.seen + torch.stack([*sums, given.sum()])
@@ -136,12 +152,16 @@ class TestCounts:
             with context():
                 report = price(model, spikes, loop="price")
             names = ("first", "second", "third", "fourth")
-            assert [events(report, name).sum() for name in names] == (4 * model.seen).tolist()
+            assert [events(report, name).sum() for name in names] == (
+                4 * model.seen
+            ).tolist()
 
     def test_of_classes_when_there_are_as_many_samples_as_steps(self) -> None:
         images = torch.rand(2 * T - 1, 30)
         whole = price(Direct(), images, time_axis="none").predictions
-        parts = price(Direct(), [images[: T - 1], images[T - 1 :]], time_axis="none").predictions
+        parts = price(
+            Direct(), [images[: T - 1], images[T - 1 :]], time_axis="none"
+        ).predictions
         assert whole is not None
         assert parts is not None
         assert whole.shape == parts.shape
@@ -149,9 +169,13 @@ class TestCounts:
             price(Direct(), images[:T], time_axis="none")
 
     @pytest.mark.parametrize("first", [LIF, lambda: nn.BatchNorm1d(30)])
-    def test_of_what_enters_before_the_first_layer(self, first: Any, spikes: Tensor) -> None:
+    def test_of_what_enters_before_the_first_layer(
+        self, first: Any, spikes: Tensor
+    ) -> None:
         currents = spikes * torch.rand(T, N, 30)
-        activity = price(nn.Sequential(first(), dense()).eval(), currents, loop="price").activity
+        activity = price(
+            nn.Sequential(first(), dense()).eval(), currents, loop="price"
+        ).activity
         assert activity.network.input.out_shape == (30,)
         nonzero = (currents != 0).sum(dim=(0, 2)).numpy()
         for kind in ("values", "reads"):
@@ -162,7 +186,10 @@ class TestCounts:
             def __init__(self) -> None:
                 super().__init__()
                 self.weights, self.inner = nn.Linear(20, 20, bias=False), LIF()
-                self.matrix, self.given = nn.Parameter(torch.eye(20)), torch.zeros(N, 20)
+                self.matrix, self.given = (
+                    nn.Parameter(torch.eye(20)),
+                    torch.zeros(N, 20),
+                )
 
             def forward(self, x: Tensor) -> Tensor:
                 self.given = self.inner(x + self.weights(self.given))
@@ -172,7 +199,9 @@ class TestCounts:
         model[1] = own = Own()
         known = {Own: Population(), LIF: Population()}
         report = price(model, spikes, loop="price", neurons=known)
-        assert [words.partition(" (")[0] for words in report.not_counted] == ["Own 1.matrix"]
+        assert [words.partition(" (")[0] for words in report.not_counted] == [
+            "Own 1.matrix"
+        ]
         known[Own] = Population(recurrent=own.weights)
         report = price(model, spikes, loop="price", neurons=known)
         assert report.not_counted == ()
@@ -180,15 +209,23 @@ class TestCounts:
         assert (found["updates"]["Own 1"] == 20 * T).all()
         assert "Own 1.inner" not in found["updates"]
         assert [*found["events"]] == ["Linear 0", "Own 1.recurrent", "Linear 2"]
-        assert (found["events"]["Own 1.recurrent"] == 20 * found["spikes"]["Own 1"]).all()
+        assert (
+            found["events"]["Own 1.recurrent"] == 20 * found["spikes"]["Own 1"]
+        ).all()
 
-    def test_in_training_and_of_neurons_that_work_twice_in_a_step(self, spikes: Tensor) -> None:
+    def test_in_training_and_of_neurons_that_work_twice_in_a_step(
+        self, spikes: Tensor
+    ) -> None:
         norm, neurons = nn.BatchNorm1d(30), LIF()
-        model = nn.Sequential(nn.Linear(30, 30), norm, neurons, nn.Linear(30, 30), neurons)
+        model = nn.Sequential(
+            nn.Linear(30, 30), norm, neurons, nn.Linear(30, 30), neurons
+        )
         model.extend([nn.Linear(30, 4), LIF()])
         before = {name: values.clone() for name, values in norm.state_dict().items()}
         report = price(model, spikes, loop="price")
-        assert all((values == before[name]).all() for name, values in norm.state_dict().items())
+        assert all(
+            (values == before[name]).all() for name, values in norm.state_dict().items()
+        )
         assert report.activity.time_window == T
         assert (count_of(report.activity, "updates", "LIF 2") == 2 * T * 30).all()
 
@@ -198,7 +235,10 @@ class Functional(nn.Module):
 
     def __init__(self, *rest: nn.Module) -> None:
         super().__init__()
-        self.weight, self.rest = nn.Parameter(torch.randn(400, 30)), nn.Sequential(*rest)
+        self.weight, self.rest = (
+            nn.Parameter(torch.randn(400, 30)),
+            nn.Sequential(*rest),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rest(nn.functional.linear(x, self.weight))  # type: ignore[no-any-return]
@@ -206,8 +246,8 @@ class Functional(nn.Module):
 
 class TestReport:
     def test_what_it_shows(self, tmp_path: Path) -> None:
-        # The same weights without spikes, and labels that the model itself gives: without
-        # accuracies above guessing there is no verdict.
+        # The same weights without spikes, and labels that the model itself gives:
+        # without accuracies above guessing there is no verdict.
         torch.manual_seed(2)
         model = dense()
         spikes = (torch.rand(T, N, 30) < 0.3).float()
@@ -220,14 +260,18 @@ class TestReport:
         assert "<table>" in report._repr_html_()
         assert {"profile", "term", "layer", "pj"} <= set(report.table.columns)
         report.save(tmp_path / "page.html")
-        assert "Both networks classify" in (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "Both networks classify" in (tmp_path / "page.html").read_text(
+            encoding="utf-8"
+        )
         spent = report.analysis.total().value_pj
         assert spent is not None
         assert report.check(budget_nj=spent / 999) is report
         with pytest.raises(LimitError, match="the budget is 0.001 nJ"):
             report.check(budget_nj=0.001)
 
-    def test_no_budget_is_kept_while_part_of_the_model_is_not_counted(self, spikes: Tensor) -> None:
+    def test_no_budget_is_kept_while_part_of_the_model_is_not_counted(
+        self, spikes: Tensor
+    ) -> None:
         report = price(Functional(LIF(), nn.Linear(400, 4), LIF()).eval(), spikes)
         with pytest.raises(LimitError, match=r"linear .*accept_uncounted=True"):
             report.check(budget_nj=1000)
@@ -242,7 +286,9 @@ class TestReport:
 
     def test_no_budget_is_kept_where_nothing_has_a_price(self) -> None:
         """A price list of synaptic events, and a model without any."""
-        report = price(nn.Sequential(nn.Linear(30, 4), LIF()).eval(), torch.rand(T, N, 30))
+        report = price(
+            nn.Sequential(nn.Linear(30, 4), LIF()).eval(), torch.rand(T, N, 30)
+        )
         assert report.check(budget_nj=1000) is report
         with pytest.raises(LimitError, match="truenorth"):
             report.check(budget_nj=1000, profile="truenorth")
@@ -267,7 +313,9 @@ class TestReport:
         silent[2].weight.data.fill_(0)
         silent[2].bias.data.fill_(0)
         silent[1].v = torch.zeros(4, 20)
-        report = price(silent, 3 * spikes, labels=0 * LABELS, batch_size=4, loop="price")
+        report = price(
+            silent, 3 * spikes, labels=0 * LABELS, batch_size=4, loop="price"
+        )
         notes = " ".join(report.notes)
         report.save(tmp_path / "page.html")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -282,7 +330,10 @@ class TestReport:
             assert part in notes
         assert report.analysis.inputs.accuracy is not None
         assert report.analysis.inputs.accuracy.test_percent == 0
-        assert "time_axis has to say" in price(dense(), spikes[0], time_axis="none").notes[0]
+        assert (
+            "time_axis has to say"
+            in price(dense(), spikes[0], time_axis="none").notes[0]
+        )
 
     def test_names_what_is_not_counted(self, spikes: Tensor) -> None:
         class Own(LIF):
@@ -351,12 +402,32 @@ class TestReport:
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"model": "model.pt"}, ParameterError, "model is 'model.pt', but must be an instance of"),
-        ({"time_axis": 2}, ParameterError, "time_axis is 2, but must be 0, 1 or 'none'"),
-        ({"answer": len}, ParameterError, "the model, given a batch of shape (5, 12, 30), fails"),
-        ({"neurons": {LIF: lambda lif: lif.tau}}, ParameterError, "what neurons says of LIF fails"),
+        (
+            {"model": "model.pt"},
+            ParameterError,
+            "model is 'model.pt', but must be an instance of",
+        ),
+        (
+            {"time_axis": 2},
+            ParameterError,
+            "time_axis is 2, but must be 0, 1 or 'none'",
+        ),
+        (
+            {"answer": len},
+            ParameterError,
+            "the model, given a batch of shape (5, 12, 30), fails",
+        ),
+        (
+            {"neurons": {LIF: lambda lif: lif.tau}},
+            ParameterError,
+            "what neurons says of LIF fails",
+        ),
         ({"x": "samples.npz"}, ArtifactError, "samples must be an array"),
-        ({"x": torch.zeros(T)}, DataError, "shape (5,); needed are axes of time, samples, units"),
+        (
+            {"x": torch.zeros(T)},
+            DataError,
+            "shape (5,); needed are axes of time, samples, units",
+        ),
         ({"x": []}, DataError, "there is no sample"),
         ({"neurons": {}}, ArtifactError, "no module of the model is a neuron"),
         ({"labels": [0, 1]}, DataError, "needs one label from 0 to 3"),
@@ -378,11 +449,17 @@ class TestBaseline:
     def images(self) -> Tensor:
         return torch.rand(N, 2, 8, 8) * (torch.rand(N, 2, 8, 8) < 0.4)
 
-    def report(self, ann: nn.Module, images: Tensor, **settings: Any) -> spikejoule.Report:
+    def report(
+        self, ann: nn.Module, images: Tensor, **settings: Any
+    ) -> spikejoule.Report:
         baseline = Baseline(ann, **settings)
-        return price(Direct(128), images, labels=LABELS, against=baseline, time_axis="none")
+        return price(
+            Direct(128), images, labels=LABELS, against=baseline, time_axis="none"
+        )
 
-    def means(self, report: spikejoule.Report, method: str) -> dict[tuple[str, str], float]:
+    def means(
+        self, report: spikejoule.Report, method: str
+    ) -> dict[tuple[str, str], float]:
         """Operations of an inference, by term and place."""
         (operations,) = (
             variant.operations
@@ -394,18 +471,24 @@ class TestBaseline:
 
     def test_of_convolutions_pooling_and_a_norm(self, images: Tensor) -> None:
         conv = nn.Conv2d(2, 4, 3, padding=1, bias=False)
-        features = nn.Sequential(conv, nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+        features = nn.Sequential(
+            conv, nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
+        )
         ann = nn.Sequential(*features, nn.Linear(64, 4, bias=False)).eval()
         report = self.report(ann, images)
         kernels = torch.ones(1, 1, 3, 3)
-        reached = 4 * nn.functional.conv2d(torch.ones(1, 1, 8, 8), kernels, padding=1)[0, 0]
+        reached = (
+            4 * nn.functional.conv2d(torch.ones(1, 1, 8, 8), kernels, padding=1)[0, 0]
+        )
         with torch.no_grad():
             entered = int((features(images) != 0).sum())
         dense = self.means(report, "dense")
         skipping = self.means(report, "zero-skipping")
         assert dense["mac", "Conv2d 0"] == 2 * int(reached.sum())
         assert dense["mac", "Linear 5"] == 64 * 4
-        assert skipping["mac", "Conv2d 0"] == float(((images != 0) * reached).sum().item() / N)
+        assert skipping["mac", "Conv2d 0"] == float(
+            ((images != 0) * reached).sum().item() / N
+        )
         assert skipping["mac", "Linear 5"] == entered * 4 / N
         assert dense["bias_addition", "Conv2d 0 units"] == 4 * 8 * 8, "the norm's"
         assert dense["bias_addition", "Linear 5 units"] == 0
@@ -433,12 +516,16 @@ class TestBaseline:
             kernels = (conv.weight != 0).float()
             first = nn.functional.conv2d((convolved != 0).float(), kernels, padding=1)
             second = (entered != 0).float() @ (linear.weight != 0).float().T
-            of_layers = torch.stack([first.sum(dim=(1, 2, 3)), second.sum(dim=1)], dim=1)
+            of_layers = torch.stack(
+                [first.sum(dim=(1, 2, 3)), second.sum(dim=1)], dim=1
+            )
             return of_layers.int().tolist()  # type: ignore[no-any-return]
 
         with torch.no_grad():
             assert baseline.macs_nonzero.tolist() == products(images, ann[:3](images))
-        assert [[*baseline.synapses]] == products(torch.ones(1, 2, 8, 8), torch.ones(1, 256))
+        assert [[*baseline.synapses]] == products(
+            torch.ones(1, 2, 8, 8), torch.ones(1, 256)
+        )
         assert baseline.pruned
 
     def test_of_norms_that_no_layer_holds_and_modules_at_several_places(
@@ -468,10 +555,14 @@ class TestBaseline:
 
     def test_in_integers_on_samples_of_its_own(self, images: Tensor) -> None:
         ann = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4)).eval()
-        report = self.report(ann, images, samples=torch.rand(N, 3), weight_bits=8, name="small")
+        report = self.report(
+            ann, images, samples=torch.rand(N, 3), weight_bits=8, name="small"
+        )
         variant = report.analysis.ledger.variants[1]
         assert variant.network == "small, 8 bits"
         columns = variant.operations.columns
         assert {column.bits for column in columns if column.term == "mac"} == {8}
-        with pytest.raises(ArtifactError, match=r"gives no scores .* of the 12 samples"):
+        with pytest.raises(
+            ArtifactError, match=r"gives no scores .* of the 12 samples"
+        ):
             self.report(ann, images, samples=torch.rand(N - 1, 3))

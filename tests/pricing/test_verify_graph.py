@@ -13,7 +13,12 @@ import torch
 from torch import nn
 
 import spikejoule
-from spikejoule.core.errors import ArtifactError, DataError, ParameterError, SpikejouleError
+from spikejoule.core.errors import (
+    ArtifactError,
+    DataError,
+    ParameterError,
+    SpikejouleError,
+)
 from spikejoule.encoding.events import EventList, save_events
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
@@ -27,9 +32,13 @@ N_SAMPLES, STEPS = 5, 12
 
 
 class Firing(nn.Module):
-    """Neurons that keep half of their potential, take a step a call, and can be told to differ."""
+    """Neurons that keep half of their potential, take a step a call, and can be told to
+    differ.
+    """
 
-    def __init__(self, keeps: float = 0.5, worth: float = 1.0, reset_to: str = "zero") -> None:
+    def __init__(
+        self, keeps: float = 0.5, worth: float = 1.0, reset_to: str = "zero"
+    ) -> None:
         super().__init__()
         self.keeps = keeps
         self.worth = worth
@@ -58,7 +67,12 @@ def made(
 ) -> nn.Sequential:
     """Weights are multiples of 1/32: sums are exact, and meet the threshold."""
     torch.manual_seed(4)
-    layers = [nn.Conv2d(2, 3, 3, padding=1, **options), first(), nn.Flatten(), nn.Linear(48, 7)]
+    layers = [
+        nn.Conv2d(2, 3, 3, padding=1, **options),
+        first(),
+        nn.Flatten(),
+        nn.Linear(48, 7),
+    ]
     network = nn.Sequential(*layers, second())
     for values in network.parameters():
         with torch.no_grad():
@@ -93,9 +107,17 @@ def spikes() -> torch.Tensor:
 
 
 def verified(network: nn.Sequential, graph: Any = None, **choice: Any) -> Verification:
-    options = {"samples": spikes(), "given": GIVEN, "time_axis": 1, "loop": "price", **choice}
+    options = {
+        "samples": spikes(),
+        "given": GIVEN,
+        "time_axis": 1,
+        "loop": "price",
+        **choice,
+    }
     graph = graph_of(network) if graph is None else graph
-    found: Verification = spikejoule.verify(network, graph, neurons={Firing: described}, **options)
+    found: Verification = spikejoule.verify(
+        network, graph, neurons={Firing: described}, **options
+    )
     return found
 
 
@@ -104,11 +126,16 @@ def test_every_spike_of_every_layer_is_compared() -> None:
     found = verified(network)
     assert found.same
     assert found.first is None
-    assert [(one.name.split()[-1], one.node) for one in found.layers] == [("1", "1"), ("4", "4")]
+    assert [(one.name.split()[-1], one.node) for one in found.layers] == [
+        ("1", "1"),
+        ("4", "4"),
+    ]
     theirs = []
     for layer in network:
         if isinstance(layer, Firing):
-            layer.register_forward_hook(lambda _, args, out: theirs.append(int(out.sum())))
+            layer.register_forward_hook(
+                lambda _, args, out: theirs.append(int(out.sum()))
+            )
             layer.reset()
     for step in spikes().unbind(1):
         network(step)
@@ -120,12 +147,17 @@ def test_every_spike_of_every_layer_is_compared() -> None:
 def test_a_module_and_its_graph_cost_the_same() -> None:
     """Every term at every place, with its widths and memories, of each sample."""
     network, known = made(), {Firing: described}
-    report = spikejoule.price(network.eval(), spikes(), time_axis=1, neurons=known, progress=False)
+    report = spikejoule.price(
+        network.eval(), spikes(), time_axis=1, neurons=known, progress=False
+    )
     events = EventList.from_dense(spikes().flatten(2).numpy() != 0)
     of_graph = price_graph(graph_of(network), events, GIVEN)
     ours, theirs = (
         {
-            (column.term, column.place.split()[-1]): (replace(column, place=""), counts.tolist())
+            (column.term, column.place.split()[-1]): (
+                replace(column, place=""),
+                counts.tolist(),
+            )
             for column, counts in zip(found.columns, found.counts.T, strict=True)
         }
         for found in (one.inputs.operations for one in (report.analysis, of_graph))
@@ -135,15 +167,45 @@ def test_a_module_and_its_graph_cost_the_same() -> None:
 
 
 CAUSES: dict[str, tuple[Callable[[], nn.Sequential], dict[str, Any], str, str]] = {
-    "circular": (lambda: made(padding_mode="circular"), {}, "1", "has the padding 'circular'"),
-    "worth": (lambda: made(lambda: Firing(worth=2)), {}, "4", "gives up to 2 in a step"),
+    "circular": (
+        lambda: made(padding_mode="circular"),
+        {},
+        "1",
+        "has the padding 'circular'",
+    ),
+    "worth": (
+        lambda: made(lambda: Firing(worth=2)),
+        {},
+        "4",
+        "gives up to 2 in a step",
+    ),
     "no reset": (lambda: made(lambda: Firing(reset_to="none")), {}, "4", "never reset"),
-    "decay": (lambda: made(lambda: Firing(keeps=0.25)), {}, "4", "keep 0.25 of their potential"),
+    "decay": (
+        lambda: made(lambda: Firing(keeps=0.25)),
+        {},
+        "4",
+        "keep 0.25 of their potential",
+    ),
     "dt": (made, {"dt": DT / 2}, "1", "those of the graph 0.75"),
-    "comparison": (made, {"comparison": "gt"}, "1", "comparison is given as gt: with ge"),
-    "reset": (lambda: made(*2 * [lambda: Firing(reset_to="subtract")]), {}, "1", "with subtract"),
-    "unknown": (lambda: made(lambda: Firing(reset_to="subtract")), {}, "4", "none of those"),
-}  # fmt: skip
+    "comparison": (
+        made,
+        {"comparison": "gt"},
+        "1",
+        "comparison is given as gt: with ge",
+    ),
+    "reset": (
+        lambda: made(*2 * [lambda: Firing(reset_to="subtract")]),
+        {},
+        "1",
+        "with subtract",
+    ),
+    "unknown": (
+        lambda: made(lambda: Firing(reset_to="subtract")),
+        {},
+        "4",
+        "none of those",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CAUSES)
@@ -160,7 +222,9 @@ def test_the_first_difference_and_its_cause(name: str) -> None:
 
 
 def test_the_step_is_the_first_in_which_a_sample_differs() -> None:
-    """Of a module trained on after its export, with spikes from the fourth step on alone."""
+    """Of a module trained on after its export, with spikes from the fourth step on
+    alone.
+    """
     network, late = made(), spikes()
     late[:, :3] = 0
     for layer in (network[0], network[3]):
@@ -242,6 +306,8 @@ def test_what_the_command_says_of_a_graph(tmp_path: Path, cli: Cli) -> None:
     network[3].weight.data += 1
     wrong = verified(network, path)
     wrong.save(path)
-    assert said().startswith(f"no: {sum(one.differing for one in wrong.layers):,} spikes differ")
+    assert said().startswith(
+        f"no: {sum(one.differing for one in wrong.layers):,} spikes differ"
+    )
     nir.write(path, graph_of(network))
     assert said() == "no: mine.nir.verified.json is of another graph"

@@ -1,4 +1,6 @@
-"""Charts: the same bytes for the same values, as PNG and as SVG, at every edge of their input."""
+"""Charts: the same bytes for the same values, as PNG and as SVG, at every edge of their
+input.
+"""
 
 import re
 from collections.abc import Callable
@@ -30,15 +32,24 @@ def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRast
     return SpikeRaster(
         image=generator.integers(0, 256, (28, 28)).astype(np.uint8),
         label=3,
-        layers=[EventList.from_dense(generator.random((1, 50, size)) < density) for size in sizes],
-        layer_names=("input", *(f"hidden{k + 1}" for k in range(len(hidden))), "output"),
+        layers=[
+            EventList.from_dense(generator.random((1, 50, size)) < density)
+            for size in sizes
+        ],
+        layer_names=(
+            "input",
+            *(f"hidden{k + 1}" for k in range(len(hidden))),
+            "output",
+        ),
     )
 
 
 def front(*percents: float, name: str = "ReLU 9") -> Chart:
     """A conventional network at each accuracy, each dearer than the one before."""
     networks = tuple(
-        baseline(100 * n, [9 * n] * 4, f"{name} {n}", validation_accuracy_percent=percent)
+        baseline(
+            100 * n, [9 * n] * 4, f"{name} {n}", validation_accuracy_percent=percent
+        )
         for n, percent in enumerate(percents, start=1)
     )
     chart = conventional_front(analysis(inputs(networks)))
@@ -58,21 +69,31 @@ def test_training_and_confusion_are_drawn_alike_again_with_their_figures() -> No
     assert curves[0].png() == curves[1].png()
     assert training_curves(history(1), 1, "digits").png()
     confusion = np.diag([3] * 10) + np.eye(10, k=1, dtype=np.int64)
-    assert confusion_matrix(confusion, "digits").finding.startswith("76.92 % of 39 digits")
+    assert confusion_matrix(confusion, "digits").finding.startswith(
+        "76.92 % of 39 digits"
+    )
     assert (
-        confusion_matrix(confusion, "digits").png() == confusion_matrix(confusion, "digits").png()
+        confusion_matrix(confusion, "digits").png()
+        == confusion_matrix(confusion, "digits").png()
     )
     many = replace(DIGITS, class_names=tuple(str(label) for label in range(45)))
     assert confusion_matrix(np.eye(45, dtype=np.int64), "digits", many).png()
 
 
 @pytest.mark.parametrize("draw", CHARTS.values(), ids=CHARTS)
-def test_same_bytes_again_described_in_the_pages_colours(draw: Callable[[], Chart]) -> None:
+def test_same_bytes_again_described_in_the_pages_colours(
+    draw: Callable[[], Chart],
+) -> None:
     """Whatever the reader's settings and clock; an SVG refers to itself alone."""
     chart = replace(draw(), description="a < b")
     png = draw().png()
     svg = chart.svg()
-    settings = {"font.size": 30, "figure.dpi": 20, "savefig.dpi": 20, "axes.facecolor": "red"}
+    settings = {
+        "font.size": 30,
+        "figure.dpi": 20,
+        "savefig.dpi": 20,
+        "axes.facecolor": "red",
+    }
     with matplotlib.rc_context(settings):
         assert (draw().png(), replace(draw(), description="a < b").svg()) == (png, svg)
         assert matplotlib.rcParams["font.size"] == 30
@@ -111,8 +132,13 @@ def history(n_epochs: int) -> list[dict[str, Any]]:
     ]
 
 
-MNIST5K = "mnist5k: 5,000 MNIST digits (4,000 training and 1,000 test images), not the full MNIST"
-MISREAD = replace(raster(), subject=FashionMnist.subject, source=f"{MNIST5K}; test image 999")
+MNIST5K = (
+    "mnist5k: 5,000 MNIST digits (4,000 training and 1,000 test images), not "
+    "the full MNIST"
+)
+MISREAD = replace(
+    raster(), subject=FashionMnist.subject, source=f"{MNIST5K}; test image 999"
+)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +151,9 @@ MISREAD = replace(raster(), subject=FashionMnist.subject, source=f"{MNIST5K}; te
     ],
 )
 @pytest.mark.parametrize("form", [Chart.png, Chart.svg])
-def test_no_text_is_cut_off(draw: Callable[[], Chart], form: Callable[[Chart], object]) -> None:
+def test_no_text_is_cut_off(
+    draw: Callable[[], Chart], form: Callable[[Chart], object]
+) -> None:
     chart = draw()
     form(chart)
     figure = chart.figure

@@ -1,4 +1,6 @@
-"""The energy report's page: content by hand-worked numbers, form, and the page in a browser."""
+"""The energy report's page: content by hand-worked numbers, form, and the page in a
+browser.
+"""
 
 import io
 import re
@@ -34,8 +36,9 @@ FIGURES = {"by-profile", "by-term", "front", "raster"}
 # An event costs a hundred times as much as a MAC: the spiking network must lose.
 COSTLY = profile(
     {"mac": 1.0, "addition": 100.0, "multiplication": 100.0},
-    id="costly", title="A costly chip <b>",
-)  # fmt: skip
+    id="costly",
+    title="A costly chip <b>",
+)
 BASELINES = (baseline(9000, [30, 40, 50, 60], "ReLU 3-2-2"),)
 
 
@@ -50,7 +53,9 @@ def both(own_percent: float | None, baselines: Any = BASELINES) -> EnergyAnalysi
     return analyse(given, profiles, chosen, arithmetic, BootstrapSettings(200))
 
 
-def exit_entry(accuracy_percent: float, synaptic_events: float, steps: float) -> ExitOutcome:
+def exit_entry(
+    accuracy_percent: float, synaptic_events: float, steps: float
+) -> ExitOutcome:
     return ExitOutcome(
         accuracy_percent=accuracy_percent,
         accuracy_low_percent=accuracy_percent - 10,
@@ -71,7 +76,9 @@ def analysed(chosen: str) -> EnergyAnalysis:
     given = inputs(BASELINES, [0, 0, 1, 1])
     # 2 of the 3 steps are counted.
     fewer = replace(given.operations, counts=given.operations.counts * 2 // 3)
-    early = replace(given.variant, method="early exit", accuracies=None, operations=fewer)
+    early = replace(
+        given.variant, method="early exit", accuracies=None, operations=fewer
+    )
     return analysis(replace(given, variants=(given.variant, early)), chosen, COSTLY)
 
 
@@ -87,10 +94,13 @@ def content(chosen: str = "45nm-fp32", **changes: Any) -> PageContent:
             whole_window=WholeWindow(validation=WHOLE, test=WHOLE),
         ),
         raster=SpikeRaster(
-            np.zeros((2, 2), np.uint8), 7, list(measured().layers), ("input", "hidden", "output")
+            np.zeros((2, 2), np.uint8),
+            7,
+            list(measured().layers),
+            ("input", "hidden", "output"),
         ),
         provenance=(("train: lr", "0.003"),),
-    )  # fmt: skip
+    )
     return replace(full, **changes)  # type: ignore[arg-type]
 
 
@@ -139,7 +149,9 @@ class TestPage:
             head, *rows = list(table.iter("tr"))
             assert {cell.get("scope") for cell in head} == {"col"}
             assert len({len(row) for row in (head, *rows)}) == 1
-            assert all((row[0].tag, row[0].get("scope")) == ("th", "row") for row in rows)
+            assert all(
+                (row[0].tag, row[0].get("scope")) == ("th", "row") for row in rows
+            )
             assert table.find("caption") is not None
 
     def test_references_are_links_and_nothing_else_is(self) -> None:
@@ -150,14 +162,17 @@ class TestPage:
 
     @pytest.mark.parametrize("macs", [10, 9000])
     def test_the_first_screen_has_the_numbers_of_metrics(self, macs: int) -> None:
-        """One ratio under one price list, two bars of its energies, and arithmetic apart."""
+        """One ratio under one price list, two bars of its energies, and arithmetic
+        apart.
+        """
         found = both(96.0, (baseline(macs, [6] * 4, "ReLU 3-2-2"),))
         words = words_of(energy_page(PageContent(found)), "answer")
         metrics = headline(found)
         title = found.chosen.title
         spent = [1000 * metrics[name] for name in ("energy_nj", "conventional_nj")]
         assert (
-            f"This spiking network takes at most {plain(metrics['ratio'])} times the energy of a "
+            f"This spiking network takes at most {plain(metrics['ratio'])} times "
+            "the energy of a "
             f"conventional network of equal accuracy: {joules(spent[0])} against "
             f"{joules(spent[1])} per inference, under “{title}”"
         ) in words
@@ -167,7 +182,10 @@ class TestPage:
         assert len(re.findall(r"[0-9] times ", words)) == 1
         arithmetic = joules(1000 * metrics["arithmetic_nj"])
         assert f"Arithmetic only, without memory: {arithmetic} per inference" in words
-        assert f"with {metrics['conventional']} (95.00 % validation, 94.00 % test)" in words
+        assert (
+            f"with {metrics['conventional']} (95.00 % validation, 94.00 % test)"
+            in words
+        )
         assert not re.search("lemaire|45nm-fp32|bracket|code |e[+-]?[0-9]", words)
 
     @pytest.mark.parametrize(
@@ -189,7 +207,9 @@ class TestPage:
         given = content()
         changed = replace(
             given,
-            analysis=replace(given.analysis, inputs=replace(given.analysis.inputs, title=hostile)),
+            analysis=replace(
+                given.analysis, inputs=replace(given.analysis.inputs, title=hostile)
+            ),
             provenance=((hostile, hostile),),
         )
         page = energy_page(changed)
@@ -200,7 +220,8 @@ class TestPage:
 # Cells under 60 pixels, and what is wider than the column that it stands in.
 MISFITS = """() => [
   ...[...document.querySelectorAll('th, td')].filter(
-    one => 0 < one.getBoundingClientRect().width && one.getBoundingClientRect().width < 60),
+    one => 0 < one.getBoundingClientRect().width
+           && one.getBoundingClientRect().width < 60),
   ...[...document.querySelectorAll('table, dl, figure, .scroll')].filter(
     one => one.scrollWidth > one.parentElement.clientWidth),
 ].map(one => one.outerHTML.slice(0, 200))"""
@@ -213,7 +234,9 @@ SIZES = pytest.mark.parametrize(
 def test_in_a_browser(
     browser: "Page", tmp_path: Path, width: int, height: int, scheme: str
 ) -> None:
-    """What is long is behind a heading, which a link of the contents opens; and nothing is cut."""
+    """What is long is behind a heading, which a link of the contents opens; and nothing
+    is cut.
+    """
     write_text(tmp_path / "energy.html", default_page())
     browser.set_viewport_size({"width": width, "height": 800})
     browser.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
@@ -223,9 +246,13 @@ def test_in_a_browser(
     assert (red < 60) == (scheme == "dark")
     assert browser.evaluate("document.documentElement.scrollHeight") <= height
     assert browser.evaluate(MISFITS) == []
-    browser.get_by_role("navigation").get_by_role("link", name="Prices and their").click()
+    browser.get_by_role("navigation").get_by_role(
+        "link", name="Prices and their"
+    ).click()
     assert browser.locator("#profiles").is_visible()
-    browser.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    browser.evaluate(
+        "document.querySelectorAll('details').forEach(one => { one.open = true; })"
+    )
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.evaluate(MISFITS) == []
     drawn = browser.locator("svg.chart")

@@ -26,10 +26,18 @@ def search_of(params: Params, tmp_path: Path) -> SearchOf:
     """A search of a space, in a folder of its own."""
 
     def made(space: Mapping[str, Any], **changes: Any) -> Search:
-        content = {"study": "a", "trials": 4, "energy": "45nm-fp32", "fixed": {}, **changes}
+        content = {
+            "study": "a",
+            "trials": 4,
+            "energy": "45nm-fp32",
+            "fixed": {},
+            **changes,
+        }
         settings = SearchSettings.model_validate({**content, "space": dict(space)})
         found = search_space(settings, params, load_profiles()[settings.energy])
         storage = f"sqlite:///{tmp_path}/{settings.side}.db"
-        return Search(storage, settings, found, {}, {}, tmp_path, heartbeat=1, retries=1)
+        return Search(
+            storage, settings, found, {}, {}, tmp_path, heartbeat=1, retries=1
+        )
 
     return made

@@ -51,7 +51,10 @@ def extra() -> None:
     pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
 
-DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits": [4, 8]}}
+DIRECT = {
+    "fixed": {"encode.encoding": "direct"},
+    "space": {"model.weight_bits": [4, 8]},
+}
 
 
 @pytest.mark.usefixtures("extra")
@@ -59,15 +62,32 @@ DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits":
     ("changes", "options", "words"),
     [
         ({"energy": "45nm-fp23"}, (), "search.yaml: energy: '45nm-fp23'"),
-        ({"fixed": {"train.lr": 20}}, (), "search.yaml: fixed.train.lr: 20 is not allowed; allow"),
-        (DIRECT, (), "none of 200 combinations of the space is allowed: encode.encoding: 'direct'"),
-        ({}, ("--storage", "mysql://me:secret@a/b"), "is not allowed; allowed: sqlite:///FILE, or"),
+        (
+            {"fixed": {"train.lr": 20}},
+            (),
+            "search.yaml: fixed.train.lr: 20 is not allowed; allow",
+        ),
+        (
+            DIRECT,
+            (),
+            "none of 200 combinations of the space is allowed: encode.encoding: "
+            "'direct'",
+        ),
+        (
+            {},
+            ("--storage", "mysql://me:secret@a/b"),
+            "is not allowed; allowed: sqlite:///FILE, or",
+        ),
         (
             {},
             ("--storage", "sqlite:////proc/none/x.db"),
             "the study's database sqlite:////proc/none",
         ),
-        ({}, ("--cluster", "slurm"), "error: --cluster slurm needs srun and sbatch on the PATH"),
+        (
+            {},
+            ("--cluster", "slurm"),
+            "error: --cluster slurm needs srun and sbatch on the PATH",
+        ),
     ],
 )
 def test_what_is_not_allowed(
@@ -79,7 +99,9 @@ def test_what_is_not_allowed(
     words: str,
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda *_: None)
-    content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8")) | changes
+    content = (
+        yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8")) | changes
+    )
     (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     line = refused(cli, *options)
     assert words in line

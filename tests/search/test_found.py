@@ -1,4 +1,6 @@
-"""The table of what was found, the front in it, and the commands that repeat its points."""
+"""The table of what was found, the front in it, and the commands that repeat its
+points.
+"""
 
 import shlex
 from pathlib import Path
@@ -77,4 +79,6 @@ def test_the_front_and_the_table(table: pd.DataFrame, search: Search) -> None:
     read = table.to_dict("records")
     assert [int(row["trial"]) for row in read] == [0, 1, 2, 3, 4]
     assert {int(row["trial"]) for row in read if row["on_front"]} == FRONT
-    assert [float(row["energy_nj_per_inference"]) for row in read] == [e for _, e in RESULTS]
+    assert [float(row["energy_nj_per_inference"]) for row in read] == [
+        e for _, e in RESULTS
+    ]

@@ -1,4 +1,6 @@
-"""Both kinds of networks are searched in one space, under one budget of processor time."""
+"""Both kinds of networks are searched in one space, under one budget of processor
+time.
+"""
 
 import shutil
 from dataclasses import replace
@@ -36,13 +38,17 @@ def data(mnist5k: Dataset) -> SearchData:
     small = replace(mnist5k, train=mnist5k.train.select(slice(400)))
     small = small.reduced(2, 2)
     validation = small.test.select(slice(100))
-    return SearchData(small.train, validation, describe(small, small.train, validation, False))
+    return SearchData(
+        small.train, validation, describe(small, small.train, validation, False)
+    )
 
 
 @pytest.fixture
 def of_side(search_of: SearchOf) -> SearchOf:
     entries = {key: [value] for key, value in DRAWN.items()}
-    return partial(search_of, entries, trials=50, fixed=FIXED, energy="lemaire-complete-int8")
+    return partial(
+        search_of, entries, trials=50, fixed=FIXED, energy="lemaire-complete-int8"
+    )
 
 
 @needs_torch
@@ -67,12 +73,25 @@ def test_a_conventional_trial_is_what_its_command_trains(
     monkeypatch.chdir(tmp_path)
     baseline.main(paths, drawn)
     arrays = BASELINE.read(paths["baseline"])
-    assert str(arrays["names"][2]) == "ReLU 144-12-10, 50 % pruned, 4 bits, 16-bit sums, no bias"
+    assert (
+        str(arrays["names"][2])
+        == "ReLU 144-12-10, 50 % pruned, 4 bits, 16-bit sums, no bias"
+    )
     prefix = "baseline3."
-    weights = {name.removeprefix(prefix): of for name, of in arrays.items() if f"{prefix}l" in name}
+    weights = {
+        name.removeprefix(prefix): of
+        for name, of in arrays.items()
+        if f"{prefix}l" in name
+    }
     assert weights_digest(weights) == digest
-    assert arrays["validation_accuracy_percent"][2] == metrics["validation_accuracy_percent"]
-    assert arrays["baseline3.macs_nonzero"].sum(axis=1).mean() == metrics["macs_per_inference"]
+    assert (
+        arrays["validation_accuracy_percent"][2]
+        == metrics["validation_accuracy_percent"]
+    )
+    assert (
+        arrays["baseline3.macs_nonzero"].sum(axis=1).mean()
+        == metrics["macs_per_inference"]
+    )
 
 
 @needs_torch

@@ -1,4 +1,6 @@
-"""search.yaml: what may be in it, in one sentence what may not, and what is drawn from it."""
+"""search.yaml: what may be in it, in one sentence what may not, and what is drawn from
+it.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,10 @@ def draws(space: SearchSpace, number: int) -> list[tuple[list[str], dict[str, An
     study = optuna.create_study(sampler=RandomSampler(seed=number))
     trials = [study.ask() for _ in range(number)]
     drawn = [dict(space.draw(trial)) for trial in trials]
-    return [(list(trial.params), values) for trial, values in zip(trials, drawn, strict=True)]
+    return [
+        (list(trial.params), values)
+        for trial, values in zip(trials, drawn, strict=True)
+    ]
 
 
 def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
@@ -45,7 +50,9 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
         "train.pruned_fraction",
         "baseline.lr",
     }
-    with pytest.raises(ParameterError, match="nothing that changes a network of side conventional"):
+    with pytest.raises(
+        ParameterError, match="nothing that changes a network of side conventional"
+    ):
         search_of({"train.lr": [0.1]}, side="conventional")
 
 
@@ -55,10 +62,18 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
         ("train.lr", {"from": 0.001, "to": 20}, RATE),
         ("train.lr", {"from": 1, "to": 0.1}, ENTRY),
         ("model.decay", {"from": 0, "to": 1, "log": True}, ENTRY),
-        ("encode.time_window", {"from": 5, "to": 9, "step": 0.5}, ": 5.5 is not allowed; allowed"),
+        (
+            "encode.time_window",
+            {"from": 5, "to": 9, "step": 0.5},
+            ": 5.5 is not allowed; allowed",
+        ),
         ("model.hidden", [], ENTRY),
         ("model.layers", [["400", "8c3"]], ", since the layer 8c3 stands behind 400"),
-        ("train.lrr", [1.0], ": 1.0 is given to an unknown key (did you mean lr?); allowed"),
+        (
+            "train.lrr",
+            [1.0],
+            ": 1.0 is given to an unknown key (did you mean lr?); allowed",
+        ),
         ("train.threads", [1, 2], ": is no parameter of a trial"),
     ],
 )
@@ -83,7 +98,10 @@ def test_draws_stay_in_their_range_and_are_short(search_of: SearchOf) -> None:
     space = search_of(entries).space
     found = [drawn for _, drawn in draws(space, 60)]
     rates = {drawn["train.lr"] for drawn in found}
-    assert rates - {0.00123456, 0.00133456} == {float(f"{rate:.4g}") for rate in rates} & rates
+    assert (
+        rates - {0.00123456, 0.00133456}
+        == {float(f"{rate:.4g}") for rate in rates} & rates
+    )
     assert 0.00123456 <= min(rates) < max(rates) <= 0.00133456
     assert {drawn["model.threshold"] for drawn in found} == {0.1, 0.3, 0.5, 0.7, 0.9}
     assert {drawn["encode.time_window"] for drawn in found} == {5, 7, 9}

@@ -35,16 +35,22 @@ RESULT = (
 
 @pytest.fixture
 def search(search_of: SearchOf) -> Search:
-    return search_of({"train.lr": {"from": 0.001, "to": 0.1}, "model.weight_bits": [8, 32]})
+    return search_of(
+        {"train.lr": {"from": 0.001, "to": 0.1}, "model.weight_bits": [8, 32]}
+    )
 
 
 def with_trials(search: Search, trials: int) -> Search:
-    return replace(search, settings=search.settings.model_copy(update={"trials": trials}))
+    return replace(
+        search, settings=search.settings.model_copy(update={"trials": trials})
+    )
 
 
 @pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has trainings come to what is given, one after the other, and then to a result."""
+    """Has trainings come to what is given, one after the other, and then to a
+    result.
+    """
 
     def come_to(*outcomes: BaseException) -> None:
         left = iter(outcomes)
@@ -71,8 +77,12 @@ class TestWorker:
     def test_what_cannot_be_repaired_is_given_up(
         self, search: Search, train: Callable[..., None]
     ) -> None:
-        unfit = ParameterError("the samples are images, but the encoding 'none' takes events")
-        of_torch = RuntimeError("alloc_cpu.cpp: DefaultCPUAllocator: can't allocate 8 TB")
+        unfit = ParameterError(
+            "the samples are images, but the encoding 'none' takes events"
+        )
+        of_torch = RuntimeError(
+            "alloc_cpu.cpp: DefaultCPUAllocator: can't allocate 8 TB"
+        )
         train(unfit, MemoryError("9 TB"), of_torch)
         run_trials(search)
         state = state_of(search)
@@ -90,7 +100,9 @@ class TestWorker:
         complete = state_of(search)[TRAINED]
         assert len(complete) == 12
         assert {trial.params["encode.encoding"] for trial in complete} == {"poisson"}
-        assert 12 < len(open_study(search).trials) < 50  # the sampler learns to avoid the other
+        assert (
+            12 < len(open_study(search).trials) < 50
+        )  # the sampler learns to avoid the other
 
     def test_a_trial_whose_worker_was_killed_is_run_again_as_often_as_allowed(
         self, search: Search, train: Callable[..., None]
@@ -118,7 +130,9 @@ class TestWorker:
         run_trials(search)
         assert [trial.params for trial in open_study(search).trials] == drawn
 
-    def test_what_the_machine_lacks_is_no_fault_of_a_trial(self, search: Search) -> None:
+    def test_what_the_machine_lacks_is_no_fault_of_a_trial(
+        self, search: Search
+    ) -> None:
         search.space.base["train"] |= {"engine": "dense", "device": "cuda:99"}
         with pytest.raises(ParameterError, match="torch finds"):
             run_trials(search)
@@ -132,7 +146,9 @@ class TestOpening:
         search.space.entries["train.lr"]["to"] = 0.2
         with pytest.raises(ParameterError) as error:
             open_study(search)
-        assert "was begun with other seed, space.train.lr.to: restore them, or" in str(error.value)
+        assert "was begun with other seed, space.train.lr.to: restore them, or" in str(
+            error.value
+        )
 
     def test_a_database_that_cannot_be_reached(self, search: Search) -> None:
         pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")

@@ -1,4 +1,6 @@
-"""Searches for real: workers that are killed, a launcher that is stopped, PostgreSQL, Slurm."""
+"""Searches for real: workers that are killed, a launcher that is stopped, PostgreSQL,
+Slurm.
+"""
 
 import os
 import shlex
@@ -93,25 +95,39 @@ def test_killed_and_stopped_and_started_again(small: Search) -> None:
     assert f"optuna-dashboard sqlite:///{small.folder}/search.db" in printed
     cache = small.folder / ".cache" / "search" / STUDY
     # Nobody else may put a pickle where one is read, and of trials no state is left.
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (cache, cache / "jobs")] == [0o700] * 2
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (cache, cache / "jobs")] == [
+        0o700
+    ] * 2
     assert not list((cache / "resume").glob("*.npz"))
     # Nothing is left to do, which is done at once, and nothing else is begun.
     n_trials = len(small.trials())
     again = small.output_of(small.start())
-    assert again[again.index("On the front") :] == printed[printed.index("On the front") :]
+    assert (
+        again[again.index("On the front") :] == printed[printed.index("On the front") :]
+    )
     assert len(small.trials()) == n_trials
     check_commands(small, printed)
 
 
 def check_commands(small: Search, printed: str) -> None:
-    """The pipeline's stages give the same weights, one command after the other in one workspace."""
-    rows = read_csv(small.folder / "metrics/search.csv", ["command", "trained_sha256", "on_front"])
-    commands = [line.strip() for line in printed.splitlines() if line.startswith("  dvc exp run")]
+    """The pipeline's stages give the same weights, one command after the other in one
+    workspace.
+    """
+    rows = read_csv(
+        small.folder / "metrics/search.csv", ["command", "trained_sha256", "on_front"]
+    )
+    commands = [
+        line.strip()
+        for line in printed.splitlines()
+        if line.startswith("  dvc exp run")
+    ]
     assert commands == [row["command"] for row in rows if row["on_front"] == "1"]
     assert len(rows) >= 2
     for row in rows[:2]:
         settings = [word for word in shlex.split(row["command"])[3:] if word != "-S"]
-        set_parameters(small.folder, dict(setting.split("=", 1) for setting in settings))
+        set_parameters(
+            small.folder, dict(setting.split("=", 1) for setting in settings)
+        )
         for stage in ("encode", "train"):  # none has a teacher
             assert run_stage(stage) == 0
         assert file_digest(path_of("trained"), "sha256") == row["trained_sha256"]
@@ -124,7 +140,9 @@ def test_two_workers_and_postgresql(small: Search, postgresql: PostgreSQL) -> No
     assert postgresql.password not in printed
 
 
-def test_a_job_of_slurm_that_is_preempted_resumes(small: Search, tmp_path: Path) -> None:
+def test_a_job_of_slurm_that_is_preempted_resumes(
+    small: Search, tmp_path: Path
+) -> None:
     with slurm_cluster(tmp_path / "slurm") as slurm:
         small.environment = {
             **small.environment,

@@ -1,7 +1,7 @@
 """Every value of every choice runs through the pipeline, on few digits.
 
-A new choice, or a value of one, is one line of `CHOICES`. SPIKEJOULE_CHOICES=40 runs so many
-combinations, nearly every two values of different choices together.
+A new choice, or a value of one, is one line of `CHOICES`. SPIKEJOULE_CHOICES=40 runs so
+many combinations, nearly every two values of different choices together.
 """
 
 import json
@@ -32,7 +32,9 @@ from tests.tools.pipeline_tools import artifact_paths
 
 Combination = dict[str, Any]
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "encode.encoding": tuple(name for name, code in ENCODERS.items() if code.takes == "images"),
+    "encode.encoding": tuple(
+        name for name, code in ENCODERS.items() if code.takes == "images"
+    ),
     "encode.latency_curve": ("linear", "logarithmic"),
     "encode.direct_products": PRODUCTS,
     # A tuple is a list of params.yaml: here of one value for each layer.
@@ -60,7 +62,9 @@ def excluded(pair: Combination) -> bool:
     integers = weights == 8 or states == 16
     if integers and (learned != "none" or pair.get("encode.encoding") == "direct"):
         return True
-    return (states == 16 and weights == 32) or (learned in ("decay", "both") and decay == 1.0)
+    return (states == 16 and weights == 32) or (
+        learned in ("decay", "both") and decay == 1.0
+    )
 
 
 def drawn(number: int) -> list[Combination]:
@@ -74,7 +78,9 @@ def drawn(number: int) -> list[Combination]:
             possible = [
                 value
                 for value in draw.sample(CHOICES[key], len(CHOICES[key]))
-                if not any(excluded({key: value, other: chosen[other]}) for other in chosen)
+                if not any(
+                    excluded({key: value, other: chosen[other]}) for other in chosen
+                )
             ]
             chosen[key] = min(possible, key=lambda value, key=key: used[key, value])
         used.update(chosen.items())
@@ -87,19 +93,24 @@ COMBINATIONS = drawn(int(os.environ.get("SPIKEJOULE_CHOICES", "6")))
 
 def test_every_value_is_drawn() -> None:
     for key, values in CHOICES.items():
-        assert all(any(chosen[key] == value for chosen in COMBINATIONS) for value in values), key
+        assert all(
+            any(chosen[key] == value for chosen in COMBINATIONS) for value in values
+        ), key
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "chosen", COMBINATIONS, ids=lambda chosen: "-".join(str(value) for value in chosen.values())
+    "chosen",
+    COMBINATIONS,
+    ids=lambda chosen: "-".join(str(value) for value in chosen.values()),
 )
 def test_a_combination(
     chosen: Combination, repository: Path, mnist5k: Dataset, tmp_path: Path
 ) -> None:
     folder = tmp_path / "project"
     chosen = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in chosen.items()
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in chosen.items()
     }
     finish_project(repository, mnist5k, folder, chosen, "energy_report")
     paths = {name: folder / path for name, path in artifact_paths(folder).items()}
@@ -109,12 +120,16 @@ def test_a_combination(
     has_currents = encoder.input_products is not None
     _, images = load_encoded_images(paths["events_test"])
     assert images.encoder == encoder
-    assert EarlyExit.read(paths["early_exit"]).rule == chosen["evaluate.early_exit_rule"]
+    assert (
+        EarlyExit.read(paths["early_exit"]).rule == chosen["evaluate.early_exit_rule"]
+    )
     inference = metrics(paths["inference_metrics"])
     assert (inference["input_spikes_per_inference"] == 0) == has_currents
     # Without biases, and half of its synapses gone, so small a network may stay silent.
     assert inference["hidden_spikes_per_inference"] > 0 or not chosen["model.bias"]
-    assert ("input_macs_per_inference" in metrics(paths["energy_metrics"])) == has_currents
+    assert (
+        "input_macs_per_inference" in metrics(paths["energy_metrics"])
+    ) == has_currents
     checkpoint = torch.load(paths["checkpoint"], weights_only=True)
     assert checkpoint["encoding"].items() >= encoder.entry().items()
     graph = nir.read(paths["nir"])
@@ -150,4 +165,6 @@ def check_the_integers(paths: dict[str, Path]) -> None:
     ]
     later = [np.array([layers[number][1] for layers in passed]) for number in range(2)]
     by_loop = np.stack([spikes.sum(axis=(1, 2)) for spikes in (inputs, *later)], axis=1)
-    assert np.array_equal(read_measurement(paths, trained).counts.per_sample[:5], by_loop)
+    assert np.array_equal(
+        read_measurement(paths, trained).counts.per_sample[:5], by_loop
+    )

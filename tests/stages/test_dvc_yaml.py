@@ -1,4 +1,6 @@
-"""dvc.yaml against the code: what it names, lists and passes is what the scripts read."""
+"""dvc.yaml against the code: what it names, lists and passes is what the scripts
+read.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -17,14 +19,21 @@ from spikejoule.training import TrainingRegime
 from spikejoule.training.schedules import SCHEDULES
 from stages.shared.project import launches_a_stage
 from tests.tools.finished_project import inputs_and_outputs
-from tests.tools.pipeline_tools import GIVEN, STAGES, artifact_paths, pipeline_definition
+from tests.tools.pipeline_tools import (
+    GIVEN,
+    STAGES,
+    artifact_paths,
+    pipeline_definition,
+)
 
-grimp = pytest.importorskip("grimp", reason="needs grimp, which comes with import-linter")
+grimp = pytest.importorskip(
+    "grimp", reason="needs grimp, which comes with import-linter"
+)
 
 # Imported late by what all stages share, to show what happens: no result depends on it.
 SHOWN_BY, SHOWS = "stages.shared.", "spikejoule.tracking"
-# Reading parameters checks the sections of all stages; what a stage computes with the sections that
-# it uses is in packages that it imports itself.
+# Reading parameters checks the sections of all stages; what a stage computes with the
+# sections that it uses is in packages that it imports itself.
 CHECKS_ALONE = "spikejoule.params"
 # The keys that are read by way of an attribute which is none of them.
 BY_WAY_OF = {
@@ -32,7 +41,9 @@ BY_WAY_OF = {
         *(f"baseline.{key}" for key in BaselineLearning.model_fields),
         *(f"train.{key}" for key in TrainingRegime.model_fields if key != "lr"),
     },
-    "encode.encoder": {"encode.window_ms"},  # where the stage does not depend on the encoding
+    "encode.encoder": {
+        "encode.window_ms"
+    },  # where the stage does not depend on the encoding
     "model.network_of": set(),  # refuses layers, and is no part of what is written
 }
 
@@ -53,7 +64,9 @@ def import_graph(repository: Path) -> Iterator[Any]:
 
 
 def file_of(module: str, repository: Path) -> str:
-    """The dependency that stands for a module: its package, or its file where it is in none."""
+    """The dependency that stands for a module: its package, or its file where it is in
+    none.
+    """
     parts = module.split(".")
     if parts[0] == "spikejoule" and len(parts) > 1:
         package = f"src/spikejoule/{parts[1]}"
@@ -69,7 +82,9 @@ def file_of(module: str, repository: Path) -> str:
 
 
 def needed_code(graph: Any, stage: str, repository: Path) -> set[str]:
-    """What a stage's outputs depend on: all that its script imports, but what parameters check."""
+    """What a stage's outputs depend on: all that its script imports, but what
+    parameters check.
+    """
     pending = [f"stages.{stage}", "stages.shared.__main__"]
     found = set(pending)
     while pending:
@@ -86,8 +101,12 @@ def needed_code(graph: Any, stage: str, repository: Path) -> set[str]:
 def parameters_read(script: Path) -> set[str]:
     """X and X.Y of every `params.X` and `params.X.Y` in a script."""
     tree = ast.parse(script.read_text(encoding="utf-8"))
-    names = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    return {".".join(name.split(".")[1:3]) for name in names if name.startswith("params.")}
+    names = [
+        ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+    ]
+    return {
+        ".".join(name.split(".")[1:3]) for name in names if name.startswith("params.")
+    }
 
 
 def test_each_artifact_is_written_by_one_stage_and_before_it_is_read(
@@ -106,7 +125,9 @@ def test_each_artifact_is_written_by_one_stage_and_before_it_is_read(
 def test_dvc_keeps_the_outputs_that_git_does_not(
     repository: Path, definition: dict[str, Any]
 ) -> None:
-    """data/, models/ and results/ are ignored by git: DVC must cache them, and nothing else."""
+    """data/, models/ and results/ are ignored by git: DVC must cache them, and nothing
+    else.
+    """
     paths = artifact_paths(repository)
     for stage in definition["stages"].values():
         for kind in ("outs", "metrics", "plots"):
@@ -123,7 +144,8 @@ class TestStage:
     def test_code_is_all_that_the_script_imports(
         self, name: str, definition: dict[str, Any], import_graph: Any, repository: Path
     ) -> None:
-        # The shell in which DVC starts it stays alive as its parent, and is not the pipeline.
+        # The shell in which DVC starts it stays alive as its parent, and is not the
+        # pipeline.
         assert launches_a_stage(["sh", "-c", definition["stages"][name]["cmd"]])
         deps = definition["stages"][name]["deps"]
         listed = [entry for entry in deps if not entry.startswith("$")]
@@ -136,21 +158,31 @@ class TestStage:
         listed = definition["stages"][name].get("params", [])
         assert len(set(listed)) == len(listed)
         read = parameters_read(repository / "stages" / f"{name}.py")
-        if name == "publish":  # which records every parameter but the limits, which decide nothing
+        if (
+            name == "publish"
+        ):  # which records every parameter but the limits, which decide nothing
             report = {f"energy_report.{key}" for key in EnergyReportParams.model_fields}
             read |= set(Params.model_fields) | (report - set(LIMITS))
         assert {entry.partition(".")[0] for entry in listed} == {
             key.partition(".")[0] for key in read
         }
-        # Of a section that is not listed as a whole, those keys alone that the script reads.
-        keys = {key for words in read for key in BY_WAY_OF.get(words, {words}) if "." in key}
+        # Of a section that is not listed as a whole, those keys alone that the script
+        # reads.
+        keys = {
+            key for words in read for key in BY_WAY_OF.get(words, {words}) if "." in key
+        }
         needed = {key for key in keys if key.partition(".")[0] not in listed}
         assert {entry for entry in listed if "." in entry} == needed
 
 
 def test_every_parameter_is_read(repository: Path) -> None:
-    """A parameter that no code asks for would be written down, recorded, and do nothing."""
-    files = [*(repository / "src").rglob("*.py"), *(repository / "stages").rglob("*.py")]
+    """A parameter that no code asks for would be written down, recorded, and do
+    nothing.
+    """
+    files = [
+        *(repository / "src").rglob("*.py"),
+        *(repository / "stages").rglob("*.py"),
+    ]
     read = {
         node.attr
         for file in files
@@ -161,5 +193,10 @@ def test_every_parameter_is_read(repository: Path) -> None:
     # Those that name one of several kinds are read by their keys.
     read |= {kinds.key for kinds in (ENCODERS, NEURONS, SCHEDULES, SURROGATES)}
     sections = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
-    keys = {key for section in sections.values() if isinstance(section, dict) for key in section}
+    keys = {
+        key
+        for section in sections.values()
+        if isinstance(section, dict)
+        for key in section
+    }
     assert keys - read == set()

@@ -1,7 +1,8 @@
-"""Damaged artifacts before every reader: all stages but `publish`, and the command line.
+"""Damaged artifacts before every reader: all stages but `publish`, and the command
+line.
 
-Each is refused in one sentence that names the file, before anything is written; and a pickle in its
-place is not executed.
+Each is refused in one sentence that names the file, before anything is written; and a
+pickle in its place is not executed.
 """
 
 import pickle
@@ -13,16 +14,35 @@ from spikejoule.cli import main as spikejoule
 from stages.shared.common import run_stage
 from tests.tools.finished_project import content_of, inputs_and_outputs, path_of
 from tests.tools.hostile import MARK, Pickled
-from tests.tools.pipeline_tools import REPOSITORY, STAGES, artifact_paths, set_parameters
+from tests.tools.pipeline_tools import (
+    REPOSITORY,
+    STAGES,
+    artifact_paths,
+    set_parameters,
+)
 
 COMMANDS = {
     "inspect": ["inspect", "{checkpoint}"],
     "counted": ["energy", "{checkpoint}", "--images", "mnist5k", "--samples", "5"],
-    "energy": ["energy", "{checkpoint}", "--hardware", "{hardware}", "--baselines", "{baseline}"],
+    "energy": [
+        "energy",
+        "{checkpoint}",
+        "--hardware",
+        "{hardware}",
+        "--baselines",
+        "{baseline}",
+    ],
 }
 INPUTS = {
-    **{stage: inputs_and_outputs(stage, REPOSITORY)[0] for stage in STAGES if stage != "publish"},
-    **{name: [word[1:-1] for word in words if "{" in word] for name, words in COMMANDS.items()},
+    **{
+        stage: inputs_and_outputs(stage, REPOSITORY)[0]
+        for stage in STAGES
+        if stage != "publish"
+    },
+    **{
+        name: [word[1:-1] for word in words if "{" in word]
+        for name, words in COMMANDS.items()
+    },
 }
 READERS = [(reader, artifact) for reader, names in INPUTS.items() for artifact in names]
 # Formats with a checksum for every member.
@@ -54,7 +74,10 @@ def damaged(path: Path) -> dict[str, bytes]:
 def test_a_damaged_file_is_refused(
     reader: str, artifact: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if "teacher" in (reader, artifact):  # without distillation nothing is read of either
+    if "teacher" in (
+        reader,
+        artifact,
+    ):  # without distillation nothing is read of either
         set_parameters(Path(), {"train.distillation": 0.5})
     path = path_of(artifact)
     cases: dict[str, bytes | None] = {**damaged(path), "missing": None}

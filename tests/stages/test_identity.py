@@ -1,8 +1,9 @@
 """Nothing that a run computes has changed, whatever happened to the code around it.
 
-The references were written by the code of before the library was made smaller. Where a change is
-meant, they are written anew, and the CHANGELOG says why. What ReLU networks give depends on the
-processor in its last digits, so a small run is compared by its spiking network.
+The references were written by the code of before the library was made smaller. Where a
+change is meant, they are written anew, and the CHANGELOG says why. What ReLU networks
+give depends on the processor in its last digits, so a small run is compared by its
+spiking network.
 """
 
 import json
@@ -38,7 +39,9 @@ def test_a_small_run_is_priced_the_same(
     paths: dict[str, Path], reference: dict[str, dict[str, object]]
 ) -> None:
     headline = json.loads(paths["energy_metrics"].read_text(encoding="utf-8"))
-    found = {name: value for name, value in headline.items() if name in reference["energy"]}
+    found = {
+        name: value for name, value in headline.items() if name in reference["energy"]
+    }
     assert identity.differing_values(found, reference["energy"]) == []
     reference_table = identity.REFERENCES / "small_energy.csv"
     expected = identity.energy_values(reference_table, reference_table)

@@ -1,6 +1,8 @@
-"""kill -9 of the stage, of DVC, and of both while networks are trained and reported, in a clone.
+"""kill -9 of the stage, of DVC, and of both while networks are trained and reported, in
+a clone.
 
-A few; SPIKEJOULE_KILLS=50 makes a campaign of as many, on longer trainings and more layers.
+A few; SPIKEJOULE_KILLS=50 makes a campaign of as many, on longer trainings and more
+layers.
 """
 
 import hashlib
@@ -39,7 +41,9 @@ pytestmark = [
     # Minutes of one worker: a group begins early.
     pytest.mark.xdist_group("kills"),
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
-    pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
+    pytest.mark.skipif(
+        os.name != "posix", reason="the stages' launcher is a shell script"
+    ),
 ]
 
 IS_CAMPAIGN = "SPIKEJOULE_KILLS" in os.environ
@@ -54,8 +58,8 @@ LONGER = {
     "train.average_epochs": 3,
     "baseline.family_hidden": "[30]",
 }
-# What is trained, by parameters. Other kinds of layers are killed in a campaign alone: their
-# training is cut short after every epoch in tests/training/test_resume.py.
+# What is trained, by parameters. Other kinds of layers are killed in a campaign alone:
+# their training is cut short after every epoch in tests/training/test_resume.py.
 NETWORKS: dict[str, dict[str, str]] = {"dense": {}}
 if IS_CAMPAIGN:
     NETWORKS["chain"] = {"model.layers": "[4c5s2, 20r]"}
@@ -96,9 +100,13 @@ class Project(recorded_project.Project):
         kept = {}
         for state in (self.folder / ".resume").glob("*.npz"):
             with suppress(ArtifactError):  # gone in this moment
-                plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())["training"]
+                plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())[
+                    "training"
+                ]
                 if not state.with_suffix(".done").exists():
-                    kept["train" if "history" in plain else "baseline"] = len(plain["seconds"])
+                    kept["train" if "history" in plain else "baseline"] = len(
+                        plain["seconds"]
+                    )
         return kept
 
     def forget_training(self) -> None:
@@ -114,18 +122,26 @@ class Project(recorded_project.Project):
     def survive(self, n_kills: int, most_seconds: float) -> None:
         """Train baselines and network and report, kill it so often, and let it end.
 
-        The last kill comes while the report is written. Three of four others come within so many
-        seconds of the beginning of a training, the rest within so many of the start of DVC. Raises
-        AssertionError if an epoch is lost that was whole at a kill.
+        The last kill comes while the report is written. Three of four others come
+        within so many seconds of the beginning of a training, the rest within so many
+        of the start of DVC. Raises AssertionError if an epoch is lost that was whole at
+        a kill.
         """
         epochs: dict[str, int] = {}
         for number in range(n_kills + 1):
-            # As the Makefile does before DVC, which a kill may have left with a damaged list.
+            # As the Makefile does before DVC, which a kill may have left with a damaged
+            # list.
             command = [sys.executable, "-m", "stages.locks"]
-            subprocess.run(command, cwd=self.folder, env=dict(self.environment), check=True)
+            subprocess.run(
+                command, cwd=self.folder, env=dict(self.environment), check=True
+            )
             with (self.folder.parent / "log").open("a+") as log:
                 process = start_dvc(
-                    self.folder, self.environment, "repro", "energy_report", stdout=log.fileno()
+                    self.folder,
+                    self.environment,
+                    "repro",
+                    "energy_report",
+                    stdout=log.fileno(),
                 )
                 seconds = self.draw.uniform(0, most_seconds)
                 if number == n_kills - 1:
@@ -139,13 +155,17 @@ class Project(recorded_project.Project):
                     victim = self.draw.choice(VICTIMS)
                     kill(process, victim)
                     kept = self.epochs_kept()
-                    self.kills.append(f"{victim} after {seconds:.1f} s, whole: {kept or '-'}")
+                    self.kills.append(
+                        f"{victim} after {seconds:.1f} s, whole: {kept or '-'}"
+                    )
                     for stage, of_stage in kept.items():
                         assert of_stage >= epochs.get(stage, 0), self.kills
                     epochs |= kept
                 else:
                     log.seek(0)
-                    assert process.returncode == 0, f"{self.kills}\n{log.read()[-3000:]}"
+                    assert process.returncode == 0, (
+                        f"{self.kills}\n{log.read()[-3000:]}"
+                    )
                     return
 
     def wait_for_training(self, process: subprocess.Popen[str]) -> None:
@@ -199,7 +219,8 @@ def test_kills_end_with_the_same_bytes_and_one_run(
         project.dvc("repro", "energy_report")
     expected = project.digests()
     timings = [
-        json.loads(project.path(f"{of}_timings").read_text()) for of in ("baseline", "train")
+        json.loads(project.path(f"{of}_timings").read_text())
+        for of in ("baseline", "train")
     ]
     longest = max(one["training_time_seconds"] for one in timings)
     while len(project.kills) < KILLS:

@@ -1,4 +1,6 @@
-"""The pipeline with convolutions, pooling and recurrence: trained, measured, priced, and in NIR."""
+"""The pipeline with convolutions, pooling and recurrence: trained, measured, priced,
+and in NIR.
+"""
 
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
 
-# Share of float32 spikes on which engine and graph may differ: v rounds to the other side.
+# Share of float32 spikes on which engine and graph may differ: v rounds to the other
+# side.
 MISMATCHES_ALLOWED = 1e-4
 
 
@@ -31,7 +34,9 @@ MISMATCHES_ALLOWED = 1e-4
         pytest.param(["6c5s2", "2sum", "20r"], 6, marks=pytest.mark.slow),
     ],
 )
-def test_any_layers(words: list[str], bits: int, tmp_path: Path, repository: Path) -> None:
+def test_any_layers(
+    words: list[str], bits: int, tmp_path: Path, repository: Path
+) -> None:
     paths = run_pipeline(
         repository,
         tmp_path / "project",
@@ -76,7 +81,9 @@ def test_layers_that_do_not_fit_the_samples_are_refused_before_any_training(
     tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "project"
-    make_project(repository, folder, {"data.source": "mnist5k", "model.layers": "[12c5g2]"})
+    make_project(
+        repository, folder, {"data.source": "mnist5k", "model.layers": "[12c5g2]"}
+    )
     with pytest.raises(AssertionError, match="baseline"):
         run_stages(folder, STAGES)
     assert "the layer 12c5g2 has 2 groups" in capsys.readouterr().err

@@ -81,7 +81,13 @@ def made(repository: Path, tmp_path: Path) -> Made:
     (folder / "stages").mkdir(parents=True)
     (folder / ".dvc" / "tmp").mkdir(parents=True)
     (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
-    for name in ("pyproject.toml", "constraints.txt", "Makefile", "stages/locks.py", ".dvc/config"):
+    for name in (
+        "pyproject.toml",
+        "constraints.txt",
+        "Makefile",
+        "stages/locks.py",
+        ".dvc/config",
+    ):
         shutil.copy(repository / name, folder / name)
     (folder / "stages" / "summary.py").touch()  # there are no figures to end with
     # Built already, as far as make can see
@@ -93,7 +99,9 @@ def made(repository: Path, tmp_path: Path) -> Made:
 
 
 def test_make_works_after_a_kill_that_left_damage(made: Made) -> None:
-    """A dvc.lock cut after any line, a list cut short, and one that names a living process."""
+    """A dvc.lock cut after any line, a list cut short, and one that names a living
+    process.
+    """
     made.make("repro")
     lock = made.folder / "dvc.lock"
     aside = made.folder / ".dvc/tmp/dvc.lock.damaged"
@@ -121,7 +129,10 @@ def test_make_works_after_a_kill_that_left_damage(made: Made) -> None:
     made.list().write_text(busy)
     made.list("exps/rwlock").write_text(CUT)
     said = made.make("repro")
-    assert "warning: dvc.lock, which a kill has left damaged, is now .dvc/tmp/dvc.lock.dam" in said
+    assert (
+        "warning: dvc.lock, which a kill has left damaged, is now .dvc/tmp/dvc.lock.dam"
+        in said
+    )
     assert aside.read_bytes() == cut
     assert "'second' is cached - skipping run" in said
     assert lock.read_bytes() == whole
@@ -152,7 +163,9 @@ def test_a_sweep_stops_no_living_queue(made: Made) -> None:
     asked = made.folder / "asked"
     says = "echo 'Worker status: 1 active, 0 idle'; echo 'abc1234 Running'"
     for name in ("python", "spikejoule"):
-        fake_program(made.folder / ".venv" / "bin" / name, f'echo "$*" >> "{asked}"; {says}')
+        fake_program(
+            made.folder / ".venv" / "bin" / name, f'echo "$*" >> "{asked}"; {says}'
+        )
     made.make("sweep")
     commands = asked.read_text().splitlines()
     assert "-m stages.locks" in commands
@@ -171,7 +184,9 @@ def test_a_queue_whose_worker_was_killed_runs_the_tasks_that_follow(
     environment = {**made.environment, "BEGAN": str(began), "HOLD": str(hold)}
     made = replace(made, environment=environment)
     python = folder / ".venv" / "bin" / "python"
-    shutil.copy("/bin/true", python.with_name("spikejoule"))  # `make seeds` has no runs to read
+    shutil.copy(
+        "/bin/true", python.with_name("spikejoule")
+    )  # `make seeds` has no runs to read
     (folder / "params.yaml").write_text("x: 0\n", encoding="utf-8")
     (folder / "dvc.yaml").write_text(QUEUED, encoding="utf-8")
     (folder / ".gitignore").write_text("/.venv\n/began\n/hold\n", encoding="utf-8")
@@ -181,7 +196,9 @@ def test_a_queue_whose_worker_was_killed_runs_the_tasks_that_follow(
     hold.touch()
     try:
         dvc(folder, environment, "exp", "run", "--queue", "-S", "x=1,2")
-        start_dvc(folder, environment, "queue", "start").wait()  # the worker keeps its pipes
+        start_dvc(
+            folder, environment, "queue", "start"
+        ).wait()  # the worker keeps its pipes
         deadline = time.monotonic() + 120
         while not began.exists() and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -195,7 +212,9 @@ def test_a_queue_whose_worker_was_killed_runs_the_tasks_that_follow(
             run(["make", "sweep", "SWEEP=x=3,4"], folder, environment)
         else:
             page = REPOSITORY / "docs" / "how-to" / "sweep.md"
-            (block,) = (block for block in blocks_of(page) if "queue stop" in block.text)
+            (block,) = (
+                block for block in blocks_of(page) if "queue stop" in block.text
+            )
             run(["bash", "-ec", block.text], folder, environment)
             dvc(folder, environment, "exp", "run", "--queue", "-S", "x=3,4")
             everything = [sys.executable, "-m", "dvc", "exp", "run", "--run-all"]
@@ -206,5 +225,9 @@ def test_a_queue_whose_worker_was_killed_runs_the_tasks_that_follow(
         for worker in queue_workers(folder):
             worker.kill()
     assert began.read_text().split() == ["1", "2", "3", "4"]
-    states = [line.split()[-1] for line in status.splitlines() if " AM " in line or " PM " in line]
+    states = [
+        line.split()[-1]
+        for line in status.splitlines()
+        if " AM " in line or " PM " in line
+    ]
     assert sorted(states) == ["Failed", "Success", "Success", "Success"], status

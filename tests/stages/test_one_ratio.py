@@ -16,7 +16,9 @@ from tests.tools.recorded_project import Project
 def assert_agree(root: Path, page: str, picture: str) -> None:
     """The page and the picture state the numbers of a project's metrics/."""
     energy = json.loads((root / "metrics" / "energy.json").read_text(encoding="utf-8"))
-    summary = json.loads((root / "metrics" / "summary.json").read_text(encoding="utf-8"))
+    summary = json.loads(
+        (root / "metrics" / "summary.json").read_text(encoding="utf-8")
+    )
     prices = load_profiles()[energy["profile"]]
     ratio = plain(energy["ratio"])
     assert prices.scope == "system", "the headline must include memory"
@@ -26,7 +28,9 @@ def assert_agree(root: Path, page: str, picture: str) -> None:
     bound = energy.get("ratio_bound", "")
     assert summary.get("ratio_bound", "") == bound
     stated = f"{bound} {ratio}".strip()
-    said = f"takes {stated} times the energy of a conventional network of equal accuracy"
+    said = (
+        f"takes {stated} times the energy of a conventional network of equal accuracy"
+    )
     first_screen = page.partition("<nav")[0]
     assert said in first_screen
     assert prices.title in first_screen
@@ -37,7 +41,10 @@ def assert_agree(root: Path, page: str, picture: str) -> None:
 
 
 def test_of_the_committed_run(committed: Path) -> None:
-    page, picture = committed_text("reports/energy.html"), committed_text("docs/outcome.svg")
+    page, picture = (
+        committed_text("reports/energy.html"),
+        committed_text("docs/outcome.svg"),
+    )
     assert_agree(committed, page, picture)
     energy, readme = committed_values("energy"), committed_text("README.md")
     before = readme.partition("## How it works")[0]

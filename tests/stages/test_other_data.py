@@ -1,4 +1,6 @@
-"""The pipeline on other data than digits of MNIST: small sets in the formats of the real ones."""
+"""The pipeline on other data than digits of MNIST: small sets in the formats of the
+real ones.
+"""
 
 import json
 from pathlib import Path
@@ -35,7 +37,9 @@ SMALL = {
 
 
 def run_pipeline(repository: Path, folder: Path, **chosen: Any) -> dict[str, Path]:
-    """Run all stages but the last in `folder`; the keys of `chosen` are `section__key`."""
+    """Run all stages but the last in `folder`; the keys of `chosen` are
+    `section__key`.
+    """
     parameters = {key.replace("__", "."): value for key, value in chosen.items()}
     make_project(repository, folder, SMALL | parameters)
     run_stages(folder, STAGES[:-1])
@@ -43,11 +47,15 @@ def run_pipeline(repository: Path, folder: Path, **chosen: Any) -> dict[str, Pat
 
 
 def percent(paths: dict[str, Path]) -> float:
-    return float(json.loads(paths["evaluate_metrics"].read_text())["test_accuracy_percent"])
+    return float(
+        json.loads(paths["evaluate_metrics"].read_text())["test_accuracy_percent"]
+    )
 
 
 @pytest.mark.slow
-def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_n_mnist(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = tmp_path / "project" / ".cache" / "n_mnist"
     sensor_files.write_n_mnist(cache, 160, 60)
     sensor_files.keep(cache, NMnist, monkeypatch)
@@ -61,9 +69,13 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
     assert percent(paths) > 60
     figures = json.loads(paths["encode_metrics"].read_text())["test"]
     given = sum(
-        len(list(sensor_files.digit_events(k % 10, 1_000_001 + k).times)) for k in range(60)
+        len(list(sensor_files.digit_events(k % 10, 1_000_001 + k).times))
+        for k in range(60)
     )
-    assert figures["events_dropped"] + figures["events_merged"] + figures["spikes"] == given
+    assert (
+        figures["events_dropped"] + figures["events_merged"] + figures["spikes"]
+        == given
+    )
     assert min(figures["events_dropped"], figures["events_merged"]) > 0
     page = paths["energy_page"].read_text(encoding="utf-8")
     assert "200 ms in 10 steps" in page

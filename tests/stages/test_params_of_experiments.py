@@ -1,4 +1,5 @@
-"""What DVC records of params.yaml is what runs: by its own writer for what `dvc exp run -S` sets.
+"""What DVC records of params.yaml is what runs: by its own writer for what
+`dvc exp run -S` sets.
 
 `tests/core/test_yaml_files.py` compares with its reader.
 """
@@ -13,7 +14,9 @@ from spikejoule.params import load_params
 
 
 def test_parameters_that_an_experiment_sets(committed: Path, tmp_path: Path) -> None:
-    """`dvc exp run -S` parses the values in a way of its own, and writes the file anew."""
+    """`dvc exp run -S` parses the values in a way of its own, and writes the file
+    anew.
+    """
     path = Path(shutil.copy(committed / "params.yaml", tmp_path))
     values = {
         "train.lr": ("1e-5", 1e-5),
@@ -29,7 +32,9 @@ def test_parameters_that_an_experiment_sets(committed: Path, tmp_path: Path) -> 
     }
     apply_overrides(path, [f"{key}={text}" for key, (text, _) in values.items()])
     used = load_params(path).flattened()
-    assert {key: used[key] for key in values} == {key: value for key, (_, value) in values.items()}
+    assert {key: used[key] for key in values} == {
+        key: value for key, (_, value) in values.items()
+    }
     recorded = parse_yaml(path.read_text(encoding="utf-8"), path)
     for key, (_, value) in values.items():
         section, _, name = key.partition(".")

@@ -1,4 +1,6 @@
-"""The pipeline as DVC runs it: real digits, two epochs, in temporary clones of the project."""
+"""The pipeline as DVC runs it: real digits, two epochs, in temporary clones of the
+project.
+"""
 
 import json
 import os
@@ -31,7 +33,9 @@ pytestmark = [
     # One worker for all: others would run the pipeline again for themselves.
     pytest.mark.xdist_group("pipeline"),
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
-    pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
+    pytest.mark.skipif(
+        os.name != "posix", reason="the stages' launcher is a shell script"
+    ),
 ]
 
 CLOCKS = {"train_timings", "inference_timings", "baseline_timings", "checkpoint"}
@@ -54,8 +58,12 @@ class Clone(Project):
 
 @pytest.fixture(scope="module")
 def first(recorded_project: Project) -> Clone:
-    """A clone whose path has a space, in an activated environment; its results are committed."""
-    return Clone(recorded_project.folder, recorded_project.environment, recorded_project.output)
+    """A clone whose path has a space, in an activated environment; its results are
+    committed.
+    """
+    return Clone(
+        recorded_project.folder, recorded_project.environment, recorded_project.output
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +96,10 @@ class TestAgreement:
         lengths = {"input": first.arrays("events_test")["row_lengths"]}
         for name in ("hidden", "output"):
             lengths[name] = later[f"{name}_row_lengths"]
-        metrics, stored = first.metrics("inference_metrics"), checkpoint["inference_spikes"]
+        metrics, stored = (
+            first.metrics("inference_metrics"),
+            checkpoint["inference_spikes"],
+        )
         assert stored["n_samples"] == 1000
         for name in LAYERS:
             by_row = lengths[name].reshape(1000, 50).astype(np.int64)
@@ -98,8 +109,13 @@ class TestAgreement:
             assert stored[f"{name}_per_inference"] == total / 1000
 
     def test_predictions(self, first: Clone, checkpoint: dict[str, Any]) -> None:
-        """Output spikes -> predictions -> confusion -> accuracy, in every file that has them."""
-        predictions, later = first.arrays("predictions"), first.arrays("inference_events")
+        """Output spikes -> predictions -> confusion -> accuracy, in every file that has
+        them.
+        """
+        predictions, later = (
+            first.arrays("predictions"),
+            first.arrays("inference_events"),
+        )
         rows = np.repeat(np.arange(1000 * 50), later["output_row_lengths"]) // 50
         votes = np.zeros((1000, 10), dtype=np.int64)
         np.add.at(votes, (rows, later["output_sources"]), 1)
@@ -108,17 +124,22 @@ class TestAgreement:
         labels = load_images(first.path("test")).labels
         pairs = np.zeros((10, 10), dtype=np.int64)
         np.add.at(pairs, (labels, votes.argmax(axis=1)), 1)
-        confusion = pd.read_csv(first.path("confusion")).set_index(["actual", "predicted"])
+        confusion = pd.read_csv(first.path("confusion")).set_index(
+            ["actual", "predicted"]
+        )
         assert confusion["n_samples"].to_dict() == dict(np.ndenumerate(pairs))
         evaluation = first.metrics("evaluate_metrics")
         percent = evaluation["test_accuracy_percent"]
         assert percent == pytest.approx(100 * np.trace(pairs) / 1000)
         assert checkpoint["test_accuracy"] == percent
-        # Ten classes: a pipeline that lost its labels or weights on the way would reach 10 %.
+        # Ten classes: a pipeline that lost its labels or weights on the way would reach
+        # 10 %.
         assert percent > 75
         per_class = pd.read_csv(first.path("per_class"), index_col="class")
         percents = per_class["accuracy_percent"].tolist()
-        assert percents == pytest.approx((100 * np.diag(pairs) / pairs.sum(axis=1)).tolist())
+        assert percents == pytest.approx(
+            (100 * np.diag(pairs) / pairs.sum(axis=1)).tolist()
+        )
         assert list(checkpoint["spikejoule"]["test"]["per_class"].values()) == percents
 
     def test_training(self, first: Clone, checkpoint: dict[str, Any]) -> None:
@@ -173,7 +194,9 @@ def test_a_second_clone_gives_the_same_bytes_but_for_clocks(
     assert stages_that_ran(run(command, second.folder, environment)) == list(STAGES)
     paths = artifact_paths(first.folder)
     differing = {
-        name for name in paths if first.path(name).read_bytes() != second.path(name).read_bytes()
+        name
+        for name in paths
+        if first.path(name).read_bytes() != second.path(name).read_bytes()
     }
     assert differing <= CLOCKS
     assert "train_timings" in differing, "the clocks stood still: this compared nothing"

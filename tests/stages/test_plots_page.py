@@ -1,4 +1,6 @@
-"""The page of `make plots` in a browser: every chart drawn, and nothing taken from the network."""
+"""The page of `make plots` in a browser: every chart drawn, and nothing taken from the
+network.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +28,9 @@ def test_every_chart_is_drawn_without_a_network(
     charts = dict(next(iter(one.items())) for one in entries if isinstance(one, dict))
     templates = {path.stem for path in (folder / ".dvc" / "plots").glob("*.json")}
     # The other template is for the table of `make seeds`.
-    assert templates - {"accuracy_of_settings"} == {chart["template"] for chart in charts.values()}
+    assert templates - {"accuracy_of_settings"} == {
+        chart["template"] for chart in charts.values()
+    }
     browser.goto((folder / "dvc_plots" / "index.html").as_uri())
     browser.wait_for_selector("body[data-drawn]", state="attached")
     for name, chart in charts.items():

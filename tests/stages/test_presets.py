@@ -22,17 +22,30 @@ def test_every_preset_is_allowed_and_says_what_it_is_for(path: Path) -> None:
     parse_params(with_values(parsed(params_text()), read_mapping(path)))
 
 
-def test_conventional_networks_are_trained_once_for_the_presets_that_share_them() -> None:
+def test_conventional_networks_are_trained_once_for_the_presets_that_share_them() -> (
+    None
+):
     """The stage `baseline` has the same parameters in them."""
 
     def of_baseline(name: str) -> dict[str, object]:
         preset = read_mapping(REPOSITORY / "experiments" / f"{name}.yaml")
-        keys = ("baseline.", "encode.time_window", "model.state_bits", "train.max_epochs")
+        keys = (
+            "baseline.",
+            "encode.time_window",
+            "model.state_bits",
+            "train.max_epochs",
+        )
         return {key: value for key, value in preset.items() if key.startswith(keys)}
 
     for names in (
         ("contest-97", "contest-97.5", "contest-98", "contest-98.5"),
-        ("frugal-2500", "frugal-5000", "frugal-5000-int8", "frugal-10000", "accurate-60000"),
+        (
+            "frugal-2500",
+            "frugal-5000",
+            "frugal-5000-int8",
+            "frugal-10000",
+            "accurate-60000",
+        ),
     ):
         first, *others = map(of_baseline, names)
         assert all(other == first for other in others)
@@ -43,17 +56,29 @@ EARLIER = "refs/exps/ab/cdef/mine"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one preset of its own and an earlier experiment of it; the working
-    directory."""
+    """A repository with one preset of its own and an earlier experiment of it; the
+    working directory."""
     folder = tmp_path / "a project"
     (folder / "experiments").mkdir(parents=True)
-    text = "# A preset of one's own.\ntrain.weight_decay: 0.00001\nmodel.hidden: [50, 20]\n"
+    text = (
+        "# A preset of one's own.\ntrain.weight_decay: 0.00001\nmodel.hidden: "
+        "[50, 20]\n"
+    )
     (folder / "experiments" / "mine.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(folder)
     environment = clean_environment(tmp_path)
     git(folder, environment, "init", "-q")
     identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    git(folder, environment, *identity, "commit", "-q", "--allow-empty", "-m", "The project")
+    git(
+        folder,
+        environment,
+        *identity,
+        "commit",
+        "-q",
+        "--allow-empty",
+        "-m",
+        "The project",
+    )
     git(folder, environment, "update-ref", EARLIER, "HEAD")
     return folder
 
@@ -61,10 +86,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_new_preset_is_one_file_and_a_plain_command(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """An earlier experiment of the name, which DVC would not replace, is gone before."""
+    """An earlier experiment of the name, which DVC would not replace, is gone
+    before.
+    """
     asked = project.parent / "asked"
     log = shlex.quote(str(asked))
-    dvc = fake_program(project.parent / "dvc", f'echo "$*" >> {log}; git for-each-ref >> {log}')
+    dvc = fake_program(
+        project.parent / "dvc", f'echo "$*" >> {log}; git for-each-ref >> {log}'
+    )
     monkeypatch.setattr(presets, "DVC", (str(dvc),))
     assert presets.main(["mine", "--seeds", "42", "43"]) == 0
     overrides = "-S train.weight_decay=0.00001 -S model.hidden=[50,20]"

@@ -28,7 +28,14 @@ pytestmark = needs_torch
 
 KEPT = SavedState({"history": [1, 2]}, {"weights": np.arange(3.0)})
 PIPELINE = {
-    "vars": [{"paths": {"train": "data/train.npz", "train_timings": "results/timings/train.json"}}],
+    "vars": [
+        {
+            "paths": {
+                "train": "data/train.npz",
+                "train_timings": "results/timings/train.json",
+            }
+        }
+    ],
     "stages": {
         "train": {
             "deps": ["${paths.train}", "src/code", "stages/train.py"],
@@ -81,12 +88,25 @@ def test_key(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert key() == before
     (project / "src/code/three.py").touch()
     keys.add(key())
-    for parameter, value in (("train.lr", 0.001), ("seed", 43), ("encode.time_window", 49)):
+    for parameter, value in (
+        ("train.lr", 0.001),
+        ("seed", 43),
+        ("encode.time_window", 49),
+    ):
         set_parameters(project, {parameter: value})
         keys.add(key())
     environment = computing_environment()
-    assert {"torch", "numpy", "numba", "scipy", "python", "processor"} <= environment.keys()
-    monkeypatch.setattr(resuming, "computing_environment", lambda: environment | {"torch": "0"})
+    assert {
+        "torch",
+        "numpy",
+        "numba",
+        "scipy",
+        "python",
+        "processor",
+    } <= environment.keys()
+    monkeypatch.setattr(
+        resuming, "computing_environment", lambda: environment | {"torch": "0"}
+    )
     keys.add(key())
     assert None not in keys
     assert len(keys) == 3 + len(FILES) + 1 + 3 + 1
@@ -120,7 +140,9 @@ class TestEnd:
     def states(self, project: Path) -> list[str]:
         return sorted(file.suffix for file in (project / ".resume").iterdir())
 
-    def test_without_dvc_it_goes_with_the_result(self, project: Path, timings: Path) -> None:
+    def test_without_dvc_it_goes_with_the_result(
+        self, project: Path, timings: Path
+    ) -> None:
         with resumable("train", params()) as resume:
             resume.save(KEPT)
             resume.end(timings)
@@ -148,7 +170,10 @@ class TestEnd:
         assert self.states(project) == []
 
     def test_a_stage_whose_pipeline_was_killed_keeps_its_epoch_and_ends(
-        self, project: Path, pipeline: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+        self,
+        project: Path,
+        pipeline: subprocess.Popen[bytes],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         with resumable("train", params()) as resume:
             pipeline.kill()
@@ -165,7 +190,9 @@ class TestEnd:
             assert resume.load() is not None
 
     @pytest.fixture
-    def pipeline(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    def pipeline(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """A process that stands for DVC."""
         with sleeping() as process:
             monkeypatch.setattr(shared, "pipeline", lambda: psutil.Process(process.pid))
@@ -186,7 +213,9 @@ def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
     """It has been adopted, by `init` or by the manager of a user's session."""
     adopter = psutil.Process(pid)
     monkeypatch.setattr(adopter, "name", lambda: "systemd")
-    monkeypatch.setattr(adopter, "cmdline", lambda: ["/usr/lib/systemd/systemd", "--user"])
+    monkeypatch.setattr(
+        adopter, "cmdline", lambda: ["/usr/lib/systemd/systemd", "--user"]
+    )
     monkeypatch.setattr(psutil.Process, "parents", lambda process: [adopter])
     monkeypatch.setenv("DVC_STAGE", "train")
     with pytest.raises(SpikejouleError, match="has ended already"):

@@ -22,14 +22,20 @@ pytestmark = [
     # One worker for all: others would queue the experiments again for themselves.
     pytest.mark.xdist_group("runs"),
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
-    pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
+    pytest.mark.skipif(
+        os.name != "posix", reason="the stages' launcher is a shell script"
+    ),
 ]
 
 QUEUED = {
     "image-1": ("energy_report.figure_sample", "1"),  # trains nothing
     "slower": ("train.lr", "1e-05"),  # which DVC writes as text
 }
-OUTPUTS_OF_TRAINING = ("models/trained.pth", "results/train.json", "metrics/history.csv")
+OUTPUTS_OF_TRAINING = (
+    "models/trained.pth",
+    "results/train.json",
+    "metrics/history.csv",
+)
 CURVE = "by_epoch/validation_accuracy_percent"
 
 
@@ -46,7 +52,9 @@ def copy_of(project: Project, folder: Path) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def workspace(recorded_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def workspace(
+    recorded_project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Workspace:
     return copy_of(recorded_project, tmp_path_factory.mktemp("runs") / "a workspace")
 
 
@@ -54,7 +62,8 @@ def workspace(recorded_project: Project, tmp_path_factory: pytest.TempPathFactor
 def queued(workspace: Workspace) -> Mapping[str, Any]:
     """The runs of the queued experiments on two workers, by name.
 
-    After they were queued, the workspace's code is broken; it is mended before the fixture ends.
+    After they were queued, the workspace's code is broken; it is mended before the
+    fixture ends.
     """
     for name, (key, value) in QUEUED.items():
         workspace.dvc("exp", "run", "--queue", "--name", name, "-S", f"{key}={value}")
@@ -73,7 +82,9 @@ def queued(workspace: Workspace) -> Mapping[str, Any]:
 
 
 def stop_workers(folder: Path) -> None:
-    """See to it that no worker of the queue outlives the test, whatever became of it."""
+    """See to it that no worker of the queue outlives the test, whatever became of
+    it.
+    """
     _, alive = psutil.wait_procs(queue_workers(folder), timeout=20)
     for process in alive:
         process.kill()
@@ -87,7 +98,9 @@ def test_every_queued_experiment_is_a_complete_run(
     for name, run in queued.items():
         assert run.info.status == "FINISHED"
         changed, value = QUEUED[name]
-        expected = {key: str(given) for key, given in parameters.items()} | {changed: value}
+        expected = {key: str(given) for key, given in parameters.items()} | {
+            changed: value
+        }
         assert run.data.params == expected
         curve = workspace.client.get_metric_history(run.info.run_id, CURVE)
         assert [point.step for point in curve] == [1, 2]
@@ -140,8 +153,12 @@ def test_a_late_change_makes_a_complete_run_and_doing_it_again_adds_nothing(
     assert models == {run.info.run_id: f"{run.info.artifact_uri}/model" for run in runs}
 
 
-def test_a_refused_parameter_costs_no_result(recorded_project: Project, tmp_path: Path) -> None:
-    """DVC removes outputs before the stage refuses; the message says how they come back."""
+def test_a_refused_parameter_costs_no_result(
+    recorded_project: Project, tmp_path: Path
+) -> None:
+    """DVC removes outputs before the stage refuses; the message says how they come
+    back.
+    """
     clone = copy_of(recorded_project, tmp_path / "clone")
     shutil.copy(recorded_project.folder / "mlflow.db", clone.folder)
     outputs = [clone.folder / name for name in OUTPUTS_OF_TRAINING]
@@ -153,7 +170,9 @@ def test_a_refused_parameter_costs_no_result(recorded_project: Project, tmp_path
     assert not any(path.exists() for path in outputs)
     restore, repeat = errors[1].split("`")[1::2]
     run_command(restore.split(), clone.folder, clone.environment)
-    assert not stages_that_ran(run_command(repeat.split(), clone.folder, clone.environment))
+    assert not stages_that_ran(
+        run_command(repeat.split(), clone.folder, clone.environment)
+    )
     assert [path.read_bytes() for path in outputs] == before
     assert not clone.git("status", "--porcelain")
 

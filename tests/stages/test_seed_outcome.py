@@ -1,9 +1,10 @@
 """The seed notebook's configuration gives the seed notebook's outcome, at full size.
 
-The notebook's own code was measured on full MNIST on two CPU cores: training stops after 6 epochs
-with a best validation accuracy of 84.64 %; 409.8 input, 399.0 hidden and 218.1 output spikes a
-training sample; 383.1, 436.3 and 148.7 per image over the first 4,096 test images. Two runs of it
-with other seeds differ, most of all in the hidden spikes of the best epoch, hence the tolerances.
+The notebook's own code was measured on full MNIST on two CPU cores: training stops
+after 6 epochs with a best validation accuracy of 84.64 %; 409.8 input, 399.0 hidden and
+218.1 output spikes a training sample; 383.1, 436.3 and 148.7 per image over the first
+4,096 test images. Two runs of it with other seeds differ, most of all in the hidden
+spikes of the best epoch, hence the tolerances.
 """
 
 import json
@@ -39,19 +40,30 @@ def test_full_mnist_gives_the_seeds_outcome(
     for stage in (prepare, encode, train, measure_inference):
         stage.main(paths, params)
     data, trained = (
-        json.loads(paths[name].read_text()) for name in ("data_metrics", "train_metrics")
+        json.loads(paths[name].read_text())
+        for name in ("data_metrics", "train_metrics")
     )
     assert data["validated_on_test"] is True
     assert trained["stop_reason"] == "patience"
     assert 6 <= trained["epochs_trained"] <= 9
     assert trained["best_validation_accuracy_percent"] == pytest.approx(84.64, abs=1.0)
     network = load_trained(paths["trained"])
-    training = read_complete(paths["trained"]).content["training_spikes"]["per_sample_per_layer"]
-    measured = read_measurement(paths, network).first(params.measure_inference.n_samples)
+    training = read_complete(paths["trained"]).content["training_spikes"][
+        "per_sample_per_layer"
+    ]
+    measured = read_measurement(paths, network).first(
+        params.measure_inference.n_samples
+    )
     inference = measured.counts.means
     for found, expected in (
-        (training, {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)}),
-        (inference, {"input": (383.1, 0.005), "hidden": (436.3, 0.15), "output": (148.7, 0.05)}),
+        (
+            training,
+            {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)},
+        ),
+        (
+            inference,
+            {"input": (383.1, 0.005), "hidden": (436.3, 0.15), "output": (148.7, 0.05)},
+        ),
     ):
         for layer, (spikes, tolerance) in expected.items():
             assert found[layer] == pytest.approx(spikes, rel=tolerance), layer

@@ -1,4 +1,6 @@
-"""What can go wrong in a stage: wrong parameters, wrong files, a kill, an interruption."""
+"""What can go wrong in a stage: wrong parameters, wrong files, a kill, an
+interruption.
+"""
 
 import errno
 import json
@@ -50,7 +52,9 @@ def test_parameters_are_checked_before_an_artifact_is_read(
 ) -> None:
     """A line for each problem, of all sections; one reader serves all stages."""
     for name in artifact_paths(copied):
-        path_of(name).unlink()  # a stage that looked at its inputs first would complain of these
+        path_of(
+            name
+        ).unlink()  # a stage that looked at its inputs first would complain of these
     wrong = {"train.lr": -1, "encode.max_rate": "fast", "model.decay": 2, "seed": -1}
     set_parameters(copied, wrong)
     keys = [line.split(":")[1].strip() for line in refusal("prepare", copied, capsys)]
@@ -75,11 +79,17 @@ def other_parameters(**values: Any) -> Callable[[], None]:
 
 MISMATCHED: list[tuple[str, Callable[[], None], str]] = [
     # As if the events had been copied from a run with other parameters
-    ("train", other_parameters(encode__time_window=9), "events_validation.npz .*time_window 12.*9"),
+    (
+        "train",
+        other_parameters(encode__time_window=9),
+        "events_validation.npz .*time_window 12.*9",
+    ),
     ("evaluate", other_order_of_images, "events_test.npz"),
     (
         "energy_report",
-        other_parameters(energy_report__figure_sample=40, measure_inference__n_samples="null"),
+        other_parameters(
+            energy_report__figure_sample=40, measure_inference__n_samples="null"
+        ),
         "allowed: 0 to 39",
     ),
     ("train", other_parameters(train__logit_scale="1e300"), "diverged.*train.lr"),
@@ -100,7 +110,9 @@ def test_whole_files_that_do_not_belong_together_are_refused(
 
 
 def no_space(paths: object, params: object) -> None:
-    """As numba finds where it keeps a kernel, and matplotlib where it keeps its fonts."""
+    """As numba finds where it keeps a kernel, and matplotlib where it keeps its
+    fonts.
+    """
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -113,7 +125,10 @@ def no_memory(paths: object, params: object) -> None:
     [
         (no_space, "No space left on device."),
         (no_memory, "not enough memory"),
-        (lambda paths, params: paths["figure"], "list ${paths.figure} in each stage that"),
+        (
+            lambda paths, params: paths["figure"],
+            "list ${paths.figure} in each stage that",
+        ),
     ],
 )
 def test_how_a_stage_ends(
@@ -156,14 +171,20 @@ def test_a_teacher_is_the_network_of_equal_size_and_trained_where_one_is_needed(
             assert stored.tobytes() == values.tobytes()
 
 
-def test_the_headline_of_the_baselines_is_of_the_networks_of_equal_size(finished: Path) -> None:
+def test_the_headline_of_the_baselines_is_of_the_networks_of_equal_size(
+    finished: Path,
+) -> None:
     paths = {name: finished / path for name, path in artifact_paths(finished).items()}
     baselines = load_baseline(paths["baseline"], load_images(paths["test"]).labels)
-    assert len(baselines) == 2 + 4, "two of equal size, and every combination of the family"
+    assert len(baselines) == 2 + 4, (
+        "two of equal size, and every combination of the family"
+    )
     metrics = json.loads(paths["baseline_metrics"].read_text(encoding="utf-8"))
     for key, baseline in zip(("relu", "quantised"), baselines, strict=False):
         assert baseline.equal_size
-        assert metrics[f"{key}_test_accuracy_percent"] == pytest.approx(baseline.accuracy_percent)
+        assert metrics[f"{key}_test_accuracy_percent"] == pytest.approx(
+            baseline.accuracy_percent
+        )
         assert metrics[f"{key}_macs_dense"] == 16 * 794
         skipping = baseline.macs_nonzero.sum(axis=1).mean()
         assert metrics[f"{key}_macs_nonzero_per_inference"] == pytest.approx(skipping)
@@ -176,7 +197,9 @@ def test_the_end_of_a_run_names_other_data_that_it_would_be_compared_with(
     ours = json.loads(description.read_text(encoding="utf-8"))
     theirs = {**ours, "title": "MNIST (60,000)", "sha256": {"images": "ab"}}
     for committed, is_other in ((ours, False), (theirs, True)):
-        monkeypatch.setattr("stages.publish.git", lambda *_, of=committed: json.dumps(of))
+        monkeypatch.setattr(
+            "stages.publish.git", lambda *_, of=committed: json.dumps(of)
+        )
         assert ("MNIST (60,000)" in other_data_of_commit(description)) == is_other
 
 
@@ -191,10 +214,11 @@ def test_interruption_from_the_keyboard(repository: Path, copied: Path) -> None:
     outputs = [path_of(name) for name in inputs_and_outputs("train", copied)[1]]
     for path in outputs:
         path.unlink()
-    # 80 images in batches of one: some seconds per epoch would be too few on a fast machine.
+    # 80 images in batches of one: some seconds per epoch would be too few on a fast
+    # machine.
     set_parameters(copied, {"train.max_epochs": 100_000, "train.batch_size": 1})
-    # A background job of a shell ignores the interruption from the keyboard; so would all that
-    # it starts.
+    # A background job of a shell ignores the interruption from the keyboard; so would
+    # all that it starts.
     restore = (
         "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
         "os.execv(sys.argv[1], sys.argv[1:])"

@@ -43,7 +43,9 @@ def test_figures_with_their_prices_and_where_to_read_on(
     assert runs[-2:] == ["make", "ui"]
 
 
-def test_whether_git_knows_who_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whether_git_knows_who_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     environment = clean_environment(tmp_path)
     for name in set(os.environ) - set(environment):
         monkeypatch.delenv(name)
@@ -63,7 +65,9 @@ def test_an_archive_of_the_source_is_told_before_anything_is_installed(
 ) -> None:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(repository / name, tmp_path)
-    done = subprocess.run(["make", "repro"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "repro"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode != 0
     assert "git clone" in done.stderr or "git init" in done.stderr
     assert not (tmp_path / ".venv").exists()

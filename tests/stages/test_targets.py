@@ -1,4 +1,6 @@
-"""Targets of `make help` run after `make repro`, offline, and change only their outputs."""
+"""Targets of `make help` run after `make repro`, offline, and change only their
+outputs.
+"""
 
 import shutil
 from importlib.util import find_spec
@@ -38,7 +40,12 @@ RUN = {
 SERVE = {"ui": "PORT", "docs-serve": "DOCS_PORT"}
 """By target that serves until it is stopped, the variable of its port."""
 
-NEEDS = {"docs": "mkdocs", "docs-serve": "mkdocs", "search": "optuna", "plots": "vl_convert"}
+NEEDS = {
+    "docs": "mkdocs",
+    "docs-serve": "mkdocs",
+    "search": "optuna",
+    "plots": "vl_convert",
+}
 """By target, a package of the extra that it installs."""
 
 NO_NETWORK = {
@@ -95,6 +102,8 @@ def test_a_target_serves_and_changes_nothing(project: Project, target: str) -> N
     command = ["make", target, f"{SERVE[target]}={port}"]
     log = project.folder.parent / f"{target}.log"
     url = f"http://127.0.0.1:{port}/"
-    with running(command, log, lambda: answers(url), project.environment, project.folder):
+    with running(
+        command, log, lambda: answers(url), project.environment, project.folder
+    ):
         pass
     assert changes(project) == before

@@ -1,13 +1,15 @@
-"""Pages in headless Chromium, driven by Playwright: fixtures for tests of what a reader sees.
+"""Pages in headless Chromium, driven by Playwright: fixtures for tests of what a reader
+sees.
 
     def test_title(browser: Page) -> None:
         browser.goto(path.as_uri())
         expect(browser.get_by_role("heading", name="Energy")).to_be_visible()
 
-A test that asks for `browser` is skipped, with the reason, where Chromium or Playwright is absent,
-and fails at its end if the page complained. Playwright's `expect` and locators wait by themselves:
-no test needs to sleep. So that a module is collected without Playwright, too, it imports `expect`
-where it is used, or begins with `pytest.importorskip("playwright.sync_api")`.
+A test that asks for `browser` is skipped, with the reason, where Chromium or Playwright
+is absent, and fails at its end if the page complained. Playwright's `expect` and
+locators wait by themselves: no test needs to sleep. So that a module is collected
+without Playwright, too, it imports `expect` where it is used, or begins with
+`pytest.importorskip("playwright.sync_api")`.
 """
 
 import re
@@ -29,20 +31,25 @@ def chromium_program() -> str:
     """The path of an installed Chromium; skips the test where there is none."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if found is None:
-        pytest.skip(f"needs {PROGRAMS[0]} on the PATH (Debian: apt install {PROGRAMS[0]})")
+        pytest.skip(
+            f"needs {PROGRAMS[0]} on the PATH (Debian: apt install {PROGRAMS[0]})"
+        )
     return found
 
 
-# One a module, not one a session: Playwright's event loop occupies the thread while it is open,
-# and other modules may want one of their own.
+# One a module, not one a session: Playwright's event loop occupies the thread while it
+# is open, and other modules may want one of their own.
 @pytest.fixture(scope="module")
 def chromium() -> "Iterator[Browser]":
     """A running Chromium."""
     program = chromium_program()
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright from PyPI")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs Playwright from PyPI"
+    )
     playwright.expect.set_options(timeout=1000 * WAIT_SECONDS)
     with playwright.sync_playwright() as driver:
-        # Without a sandbox, which root cannot have; the pages are this project's and MLflow's.
+        # Without a sandbox, which root cannot have; the pages are this project's and
+        # MLflow's.
         running = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield running
         running.close()
@@ -50,13 +57,17 @@ def chromium() -> "Iterator[Browser]":
 
 @pytest.fixture
 def noise() -> tuple[str, ...]:
-    """Regular expressions of complaints that are not ours; a module overrides it to state some."""
+    """Regular expressions of complaints that are not ours; a module overrides it to
+    state some.
+    """
     return ()
 
 
 @pytest.fixture
 def browser(chromium: "Browser", noise: tuple[str, ...]) -> "Iterator[Page]":
-    """An empty page, in a profile of its own, that must not complain before the test's end."""
+    """An empty page, in a profile of its own, that must not complain before the test's
+    end.
+    """
     with watched_page(chromium, noise) as page:
         yield page
 
@@ -65,8 +76,9 @@ def browser(chromium: "Browser", noise: tuple[str, ...]) -> "Iterator[Page]":
 def watched_page(chromium: "Browser", noise: Sequence[str] = ()) -> "Iterator[Page]":
     """A new page; at the end raises AssertionError with what it complained about.
 
-    A complaint is an error on the console, an exception, a request that failed, or an answer with
-    a status of 400 or more; those that contain a match of `noise` are passed over.
+    A complaint is an error on the console, an exception, a request that failed, or an
+    answer with a status of 400 or more; those that contain a match of `noise` are
+    passed over.
     """
     complaints: list[str] = []
 
@@ -94,5 +106,7 @@ def watched_page(chromium: "Browser", noise: Sequence[str] = ()) -> "Iterator[Pa
         yield page
     finally:
         context.close()
-    ours = [text for text in complaints if not any(re.search(rule, text) for rule in noise)]
+    ours = [
+        text for text in complaints if not any(re.search(rule, text) for rule in noise)
+    ]
     assert not ours, "the page complained:\n" + "\n".join(ours)

@@ -14,7 +14,9 @@ class Cli:
     """A command with some arguments: what it prints, or how it fails."""
 
     def __init__(
-        self, capsys: pytest.CaptureFixture[str], command: Callable[[list[str]], int] = main
+        self,
+        capsys: pytest.CaptureFixture[str],
+        command: Callable[[list[str]], int] = main,
     ) -> None:
         self._capsys = capsys
         self._command = command

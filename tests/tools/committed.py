@@ -28,7 +28,9 @@ REWRITTEN = ("metrics", "figures", "reports", "dvc.lock", "params.yaml")
 
 @pytest.fixture(scope="session")
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The working tree with the results and parameters of the commit; only to be read."""
+    """The working tree with the results and parameters of the commit; only to be
+    read.
+    """
     return made_once(tmp_path_factory, "committed", write_committed)
 
 
@@ -62,8 +64,8 @@ def committed_params() -> Params:
 def params_text() -> str:
     """params.yaml with the committed values; as it is where it has other keys.
 
-    A user changes values. Whoever adds or renames a parameter changes keys, and tests it
-    before it is committed.
+    A user changes values. Whoever adds or renames a parameter changes keys, and tests
+    it before it is committed.
     """
     text = committed_text("params.yaml")
     try:
@@ -80,7 +82,9 @@ def parsed(text: str) -> dict[str, Any]:
 
 
 def committed_text(path: str) -> str:
-    """A file of the checked-out commit; of a folder that is no clone, the file itself."""
+    """A file of the checked-out commit; of a folder that is no clone, the file
+    itself.
+    """
     if not is_clone():
         return (REPOSITORY / path).read_text(encoding="utf-8")
     return git("show", f"HEAD:{path}").decode()
@@ -94,4 +98,6 @@ def is_clone() -> bool:
 def git(*arguments: str) -> bytes:
     """What git prints about this repository."""
     command = ["git", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True).stdout
+    return subprocess.run(
+        command, cwd=REPOSITORY, check=True, capture_output=True
+    ).stdout

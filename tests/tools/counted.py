@@ -11,7 +11,9 @@ from spikejoule.counts.records import Activity, NodeCounts
 
 def by_kind(activity: Activity) -> dict[str, dict[str, NDArray[Any]]]:
     """Every count that was made."""
-    found: dict[str, dict[str, NDArray[Any]]] = {field.name: {} for field in fields(NodeCounts)}
+    found: dict[str, dict[str, NDArray[Any]]] = {
+        field.name: {} for field in fields(NodeCounts)
+    }
     for name, node in activity.counts.items():
         for kind, of_nodes in found.items():
             if (counts := getattr(node, kind)) is not None:

@@ -1,4 +1,6 @@
-"""Small trained networks and what belongs to them, for the tests of everything after training."""
+"""Small trained networks and what belongs to them, for the tests of everything after
+training.
+"""
 
 import copy
 import json
@@ -36,9 +38,14 @@ LIF = LeakyIntegrateAndFire(threshold=1.0, decay=0.9)
 
 
 def trained_network(
-    hidden: tuple[int, ...] = (20,), seed: int = 1, neuron: Neuron = LIF, n_input: int = 784
+    hidden: tuple[int, ...] = (20,),
+    seed: int = 1,
+    neuron: Neuron = LIF,
+    n_input: int = 784,
 ) -> TrainedNetwork:
-    """A network with random weights that make every layer fire, and a history of two epochs."""
+    """A network with random weights that make every layer fire, and a history of two
+    epochs.
+    """
     generator = np.random.default_rng(seed)
     network = Network.of_layers(n_input, hidden, 10, neuron)
     state = {
@@ -60,7 +67,9 @@ def trained_network(
                 "train_loss": 1.0 / epoch,
                 "train_accuracy_percent": 80.0 + epoch,
                 "validation_accuracy_percent": 85.0 + epoch,
-                "spikes": tuple(1000 * (epoch + 3) + 10 * layer for layer in range(n_layers)),
+                "spikes": tuple(
+                    1000 * (epoch + 3) + 10 * layer for layer in range(n_layers)
+                ),
                 "samples": 100,
             }
             for epoch in (1, 2)
@@ -72,18 +81,26 @@ def trained_network(
     )
 
 
-def quantised_network(weight_bits: int = 8, state_bits: int = 32, **neuron: Any) -> TrainedNetwork:
+def quantised_network(
+    weight_bits: int = 8, state_bits: int = 32, **neuron: Any
+) -> TrainedNetwork:
     """The trained network of the examples, in integers."""
     trained = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
-    network = replace(trained.network, quantisation=Quantisation(weight_bits, state_bits))
+    network = replace(
+        trained.network, quantisation=Quantisation(weight_bits, state_bits)
+    )
     network = with_grids(network, trained.state)
     state = floats_of(network, integers_of(network, trained.state))
     return replace(trained, network=network, state=state)
 
 
 def adam_state(state: dict[str, Any]) -> dict[str, Any]:
-    """The state dict of a torch Adam that has taken one step on weights of these shapes."""
-    parameters = [torch.nn.Parameter(torch.from_numpy(array.copy())) for array in state.values()]
+    """The state dict of a torch Adam that has taken one step on weights of these
+    shapes.
+    """
+    parameters = [
+        torch.nn.Parameter(torch.from_numpy(array.copy())) for array in state.values()
+    ]
     optimizer = torch.optim.Adam(parameters, lr=0.003, weight_decay=1e-5)
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
@@ -101,7 +118,9 @@ def inference_spikes(trained: TrainedNetwork) -> SpikeCounts:
         np.array([total] + [0] * (size - 1))
         for total, size in zip(totals, network.layer_sizes, strict=True)
     )
-    return SpikeCounts(network.layer_names, np.tile(totals // 4, (4, 1)), per_step, per_neuron)
+    return SpikeCounts(
+        network.layer_names, np.tile(totals // 4, (4, 1)), per_step, per_neuron
+    )
 
 
 def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
@@ -133,10 +152,11 @@ def write_baselines(
     validation_accuracy_percent: float = 89.0,
     name: str = "ReLU 784-20-10",
 ) -> Path:
-    """The file of the baseline stage with a network of equal size, counted on images of `labels`.
+    """The file of the baseline stage with a network of equal size, counted on images of
+    `labels`.
 
-    It multiplies 3,120 times for the first image, and once more for each that follows. Returns
-    `path`.
+    It multiplies 3,120 times for the first image, and once more for each that follows.
+    Returns `path`.
     """
     n_images = len(labels)
     counts = BaselineCounts(
@@ -149,7 +169,9 @@ def write_baselines(
         equal_size=True,
         validation_accuracy_percent=validation_accuracy_percent,
         accuracy_percent=90.0,
-        macs_nonzero=np.stack([np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1),
+        macs_nonzero=np.stack(
+            [np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1
+        ),
     )
     measured = MeasuredBaseline(counts, trained_network().state, labels)
     save_baseline(path, [measured], labels)

@@ -1,4 +1,6 @@
-"""A project in which every stage has run on few digits; stages called in the tests' own process."""
+"""A project in which every stage has run on few digits; stages called in the tests' own
+process.
+"""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -39,7 +41,9 @@ N_TEST = 40
 
 
 @pytest.fixture(scope="session")
-def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A project folder in which all stages have run; only to be copied."""
 
     def finish(folder: Path) -> None:
@@ -50,9 +54,13 @@ def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def copied(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the finished project, without its MLflow store; the working directory."""
+    """A copy of the finished project, without its MLflow store; the working
+    directory.
+    """
     folder = tmp_path / "project"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts"))
+    shutil.copytree(
+        finished, folder, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts")
+    )
     isolate(monkeypatch, folder)
     return folder
 
@@ -64,7 +72,8 @@ def finish_project(
     parameters: Mapping[str, Any] | None = None,
     last: str = "publish",
 ) -> None:
-    """Make `folder`, put few digits into it as `prepare` does, and run the stages up to `last`.
+    """Make `folder`, put few digits into it as `prepare` does, and run the stages up to
+    `last`.
 
     `parameters`, by full key, are set beside `PARAMETERS`.
     """
@@ -94,7 +103,9 @@ def run_stages(folder: Path, stages: Sequence[str]) -> None:
 
 
 def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make `folder` the working directory, and nothing of this machine's set-up show there."""
+    """Make `folder` the working directory, and nothing of this machine's set-up show
+    there.
+    """
     patch.chdir(folder)
     patch.setattr("stages.shared.common.set_up_logging", lambda: None)
     names = ("DVC_ROOT", "MNIST_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
@@ -108,7 +119,9 @@ def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[st
 
     def named(*kinds: str) -> list[str]:
         entries = [entry for kind in kinds for entry in definition.get(kind, ())]
-        names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+        names = [
+            entry if isinstance(entry, str) else next(iter(entry)) for entry in entries
+        ]
         return [name[len("${paths.") : -1] for name in names if name.startswith("$")]
 
     return named("deps"), named("outs", "metrics", "plots")

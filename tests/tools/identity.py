@@ -1,7 +1,8 @@
-"""What a run computed, by digest: `python -m tests.tools.identity PROJECT` compares a full run.
+"""What a run computed, by digest: `python -m tests.tools.identity PROJECT` compares a
+full run.
 
-Files may change their form; the arrays in them may not. They are read here by NumPy and PyTorch
-alone, so that no code of the project stands between a file and its digest.
+Files may change their form; the arrays in them may not. They are read here by NumPy and
+PyTorch alone, so that no code of the project stands between a file and its digest.
 """
 
 import csv
@@ -39,8 +40,9 @@ FIGURES = (
 def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     """The digest of every array and curve of a run, by artifact and name.
 
-    `paths` has the artifacts `events_validation`, `events_test`, `trained`, `inference_events`,
-    `predictions` and `history`. The counts of inference's spikes are made from these.
+    `paths` has the artifacts `events_validation`, `events_test`, `trained`,
+    `inference_events`, `predictions` and `history`. The counts of inference's spikes
+    are made from these.
     """
     counts = read_measurement(paths, load_trained(paths["trained"])).counts
     arrays = {
@@ -50,7 +52,12 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     }
     for layer, per_neuron in zip(counts.layer_names, counts.per_neuron, strict=True):
         arrays[f"inference_spikes.per_neuron_{layer}"] = per_neuron
-    for artifact in ("events_validation", "events_test", "inference_events", "predictions"):
+    for artifact in (
+        "events_validation",
+        "events_test",
+        "inference_events",
+        "predictions",
+    ):
         with np.load(paths[artifact], allow_pickle=False) as archive:
             for name, array in archive.items():
                 # Input spikes are among the counts above.
@@ -67,14 +74,19 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     return digest_of
 
 
-def energy_values(path: Path, reference: Path, network: str = "") -> dict[str, float | str]:
-    """The figures of metrics/energy.csv, of one network if it is named, by row and column.
+def energy_values(
+    path: Path, reference: Path, network: str = ""
+) -> dict[str, float | str]:
+    """The figures of metrics/energy.csv, of one network if it is named, by row and
+    column.
 
-    Empty where a term has no value. Profiles that the reference does not have are new prices.
+    Empty where a term has no value. Profiles that the reference does not have are new
+    prices.
     """
     profiles = {row["profile"] for row in _read_rows(reference)}
     return {
-        f"{', '.join(row[column] for column in ROW)}: {name}": row[name] and float(row[name])
+        f"{', '.join(row[column] for column in ROW)}: {name}": row[name]
+        and float(row[name])
         for row in _read_rows(path)
         if row["profile"] in profiles and network in ("", row["network"])
         for name in FIGURES
@@ -86,7 +98,9 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def differing_values(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+def differing_values(
+    found: Mapping[str, Any], expected: Mapping[str, Any]
+) -> list[str]:
     """Keys of one object that the other lacks or has other values for, in words."""
     lines = [f"{key}: in one of them" for key in sorted(found.keys() ^ expected.keys())]
     for key in sorted(found.keys() & expected.keys()):
@@ -117,7 +131,9 @@ def _digest(array: NDArray[Any]) -> str:
 
 
 def main(project: Path) -> int:
-    """Compare the full run in `project` with the committed reference; 1 if anything differs."""
+    """Compare the full run in `project` with the committed reference; 1 if anything
+    differs.
+    """
     paths = {name: project / path for name, path in artifact_paths(project).items()}
     found = {
         "digests": digests(paths),
@@ -133,7 +149,9 @@ def main(project: Path) -> int:
     differing = [
         *differing_values(found["digests"], expected["digests"]),
         *differing_values(found["energy"], expected["energy"]),
-        *differing_values(energy_values(paths["energy_table"], table), energy_values(table, table)),
+        *differing_values(
+            energy_values(paths["energy_table"], table), energy_values(table, table)
+        ),
     ]
     print("\n".join(differing) or "the same arrays, curves and energies")
     return int(bool(differing))

@@ -17,7 +17,9 @@ class KilledError(Exception):
 class Memory:
     """A state store that ends the process after so many epochs of its own."""
 
-    def __init__(self, kept: SavedState | None = None, epochs: int = sys.maxsize) -> None:
+    def __init__(
+        self, kept: SavedState | None = None, epochs: int = sys.maxsize
+    ) -> None:
         self.kept = kept
         self._left = epochs
 
@@ -25,7 +27,8 @@ class Memory:
         return self.kept
 
     def save(self, kept: SavedState) -> None:
-        # As a file has it: in the order of the names, and nothing is shared with the engine.
+        # As a file has it: in the order of the names, and nothing is shared with the
+        # engine.
         arrays = {name: kept.arrays[name].copy() for name in sorted(kept.arrays)}
         self.kept = SavedState(json.loads(json.dumps(kept.plain)), arrays)
         self._left -= 1
@@ -34,7 +37,9 @@ class Memory:
 
 
 def cut_short_after_every_epoch(work: Callable[[Any], R]) -> tuple[R, int]:
-    """The result of work whose process ends after each epoch, and how often it ended."""
+    """The result of work whose process ends after each epoch, and how often it
+    ended.
+    """
     kept = None
     cuts = 0
     seconds = 0.0

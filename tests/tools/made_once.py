@@ -9,7 +9,9 @@ import pytest
 from filelock import FileLock
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+def made_once(
+    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> Path:
     """The folder `name` as `make` fills it; only to be read or copied.
 
     The first worker that needs it calls `make` with the empty folder, the others wait.

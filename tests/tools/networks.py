@@ -15,12 +15,15 @@ def firing_network(
 ) -> tuple[Network, dict[str, Any]]:
     """A network whose every layer fires now and then, and its parameters in float64.
 
-    `bits` of weights and potentials make it one of integers; `neuron` has its parameters.
+    `bits` of weights and potentials make it one of integers; `neuron` has its
+    parameters.
     """
     generator = np.random.default_rng(seed)
     quantisation = None if bits is None else Quantisation(*bits)
     of_layers = LeakyIntegrateAndFire(**neuron)
-    network = Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation)
+    network = Network.of_layers(
+        sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation
+    )
     state = {
         name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
         if len(shape) == 2

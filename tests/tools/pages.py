@@ -1,13 +1,16 @@
-"""The code blocks of the documentation, and what a test needs to run them as they are written.
+"""The code blocks of the documentation, and what a test needs to run them as they are
+written.
 
-A fenced block with a title is a file, or lines of one: a `.py` file is written, keys of params.yaml
-are set or added, and any other file is appended to. What a block needs before it can run on a
-machine for tests stands above it in HTML comments, which readers do not see:
+A fenced block with a title is a file, or lines of one: a `.py` file is written, keys of
+params.yaml are set or added, and any other file is appended to. What a block needs
+before it can run on a machine for tests stands above it in HTML comments, which readers
+do not see:
 
-    <!-- test: first COMMAND -->           a command of the shell that is run before the block
-    <!-- test: "A" stands for "B" -->      run with B where the page says A, a real host's name, say
-    <!-- test: ends with 1 -->             the exit status of the block, where it is not 0
-    <!-- test: until http://HOST:PORT -->  the block starts a server: it runs until that answers
+    <!-- test: first COMMAND -->           a command of the shell that is run before the
+    block <!-- test: "A" stands for "B" -->      run with B where the page says A, a
+    real host's name, say <!-- test: ends with 1 -->             the exit status of the
+    block, where it is not 0 <!-- test: until http://HOST:PORT -->  the block starts a
+    server: it runs until that answers
 """
 
 import re
@@ -49,13 +52,22 @@ class Block:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Every fenced block of a page, in order; ValueError for a comment that says nothing."""
+    """Every fenced block of a page, in order; ValueError for a comment that says
+    nothing.
+    """
     content = page.read_text(encoding="utf-8")
     blocks = [_block(match) for match in _FENCE.finditer(content)]
-    # A comment that belongs to no block, or a fence without a language, would test nothing.
-    comments = sum(len(_COMMENT.findall(match["comments"])) for match in _FENCE.finditer(content))
-    if content.count("<!-- test") != comments or content.count("\n```") != 2 * len(blocks):
-        raise ValueError(f"{page}: a fence has no language, or a comment for tests no fence")
+    # A comment that belongs to no block, or a fence without a language, would test
+    # nothing.
+    comments = sum(
+        len(_COMMENT.findall(match["comments"])) for match in _FENCE.finditer(content)
+    )
+    if content.count("<!-- test") != comments or content.count("\n```") != 2 * len(
+        blocks
+    ):
+        raise ValueError(
+            f"{page}: a fence has no language, or a comment for tests no fence"
+        )
     return blocks
 
 

@@ -1,4 +1,6 @@
-"""A clone of the project to run DVC in, and stages as processes: for the tests of the pipeline."""
+"""A clone of the project to run DVC in, and stages as processes: for the tests of the
+pipeline.
+"""
 
 import os
 import re
@@ -18,9 +20,9 @@ from tests.tools.committed import params_text
 
 COMMAND_SECONDS = 900
 
-# What a user's shell may carry and the tests must not depend on. Under the flags that `make test`
-# passes on, a make that a test starts prints its folders; where no bytecode is kept, every process
-# compiles all that it imports.
+# What a user's shell may carry and the tests must not depend on. Under the flags that
+# `make test` passes on, a make that a test starts prints its folders; where no bytecode
+# is kept, every process compiles all that it imports.
 _FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_", "AWS_", "MAKE")
 _FOREIGN = (
     "MFLAGS",
@@ -46,13 +48,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def pipeline_definition(folder: Path) -> dict[str, Any]:
-    """The content of the dvc.yaml in `folder`, as it is written: variables not replaced."""
+    """The content of the dvc.yaml in `folder`, as it is written: variables not
+    replaced.
+    """
     return _parsed((folder / "dvc.yaml").read_text(encoding="utf-8"))
 
 
 @cache
 def _parsed(text: str) -> dict[str, Any]:
-    """Once for each text: PyYAML takes 50 ms for it, and tests ask for every single path."""
+    """Once for each text: PyYAML takes 50 ms for it, and tests ask for every single
+    path.
+    """
     content: dict[str, Any] = yaml.safe_load(text)
     return content
 
@@ -70,8 +76,8 @@ STAGES = tuple(pipeline_definition(REPOSITORY)["stages"])
 def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
     """The environment of a new shell in which nothing of this machine's set-up shows.
 
-    `isolated` takes DVC's folders outside of the project. `activated`: the virtual environment of
-    these tests is active, as after `. .venv/bin/activate`.
+    `isolated` takes DVC's folders outside of the project. `activated`: the virtual
+    environment of these tests is active, as after `. .venv/bin/activate`.
     """
     environment = {
         name: value
@@ -79,7 +85,9 @@ def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
         if name not in _FOREIGN and not name.startswith(_FOREIGN_PREFIXES)
     }
     binaries = str(Path(sys.executable).parent)
-    path = [folder for folder in environment["PATH"].split(os.pathsep) if folder != binaries]
+    path = [
+        folder for folder in environment["PATH"].split(os.pathsep) if folder != binaries
+    ]
     if activated:
         environment["VIRTUAL_ENV"] = sys.prefix
         path.insert(0, binaries)
@@ -98,11 +106,15 @@ def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
 
 
 def run(
-    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], status: int = 0
+    command: Sequence[str | Path],
+    folder: Path,
+    environment: Mapping[str, str],
+    status: int = 0,
 ) -> str:
     """Run a command to its end; returns its standard output and error together.
 
-    Raises AssertionError, with what the command said, for another exit status than `status`.
+    Raises AssertionError, with what the command said, for another exit status than
+    `status`.
     """
     done = subprocess.run(
         command,
@@ -115,7 +127,9 @@ def run(
         check=False,
         timeout=COMMAND_SECONDS,
     )
-    assert done.returncode == status, f"{command} gave {done.returncode}:\n{done.stdout}"
+    assert done.returncode == status, (
+        f"{command} gave {done.returncode}:\n{done.stdout}"
+    )
     return done.stdout
 
 
@@ -125,7 +139,10 @@ def dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
 
 
 def start_dvc(
-    folder: Path, environment: Mapping[str, str], *arguments: str, stdout: int = subprocess.DEVNULL
+    folder: Path,
+    environment: Mapping[str, str],
+    *arguments: str,
+    stdout: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
     """Start DVC in a session of its own, to be killed with all that it started."""
     return subprocess.Popen(
@@ -156,11 +173,16 @@ def git(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
 
 
 def clone_of_working_tree(
-    repository: Path, clone: Path, environment: Mapping[str, str], parameters: Mapping[str, Any]
+    repository: Path,
+    clone: Path,
+    environment: Mapping[str, str],
+    parameters: Mapping[str, Any],
 ) -> None:
-    """Make `clone` a fresh repository of what git would clone had the working tree been committed.
+    """Make `clone` a fresh repository of what git would clone had the working tree been
+    committed.
 
-    Results of an earlier run stay behind. `parameters` (full key -> value) are set and committed.
+    Results of an earlier run stay behind. `parameters` (full key -> value) are set and
+    committed.
     """
     options = ("--cached", "--others", "--exclude-standard", "-z")
     files = git(repository, environment, "ls-files", *options).split("\0")
@@ -207,7 +229,9 @@ def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def make_project(repository: Path, folder: Path, parameters: Mapping[str, Any]) -> None:
-    """Make `folder` a project in which no stage has run, with these parameters by full key."""
+    """Make `folder` a project in which no stage has run, with these parameters by full
+    key.
+    """
     folder.mkdir(exist_ok=True)
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(repository / name, folder)
@@ -220,7 +244,9 @@ def make_project(repository: Path, folder: Path, parameters: Mapping[str, Any]) 
 
 
 def write_lock(folder: Path) -> None:
-    """A dvc.lock in `folder`, as if one stage had made all outputs, for stages called by hand."""
+    """A dvc.lock in `folder`, as if one stage had made all outputs, for stages called
+    by hand.
+    """
 
     def entries(names: Iterable[str]) -> list[dict[str, str]]:
         return [

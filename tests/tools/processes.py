@@ -14,7 +14,9 @@ import spikejoule
 
 @contextmanager
 def sleeping() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that stands for DVC: it lives until it is killed, or the context ends."""
+    """A process that stands for DVC: it lives until it is killed, or the context
+    ends.
+    """
     process = subprocess.Popen(["sleep", "600"])
     yield process
     process.kill()
@@ -33,4 +35,6 @@ def start_python(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     """Start a Python that imports this very spikejoule, installed or not."""
     folder = str(Path(spikejoule.__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": folder, **options.pop("env", {})}
-    return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, **options)
+    return subprocess.Popen(
+        [sys.executable, *arguments], env=environment, text=True, **options
+    )

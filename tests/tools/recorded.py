@@ -31,7 +31,9 @@ PARAMETERS = {
     "train.lr": "0.003",
     "train.threads": "2",
 }
-SPIKES = {f"{name}_spikes_per_inference": 100.0 for name in ("input", "hidden", "output")}
+SPIKES = {
+    f"{name}_spikes_per_inference": 100.0 for name in ("input", "hidden", "output")
+}
 
 
 def run(
@@ -42,7 +44,9 @@ def run(
     metrics: Mapping[str, float] = {},
     tags: Mapping[str, str] = {},
 ) -> dict[str, Any]:
-    """A run: its name is its hidden layer; its validation and test accuracy, synaptic events."""
+    """A run: its name is its hidden layer; its validation and test accuracy, synaptic
+    events.
+    """
     measured = dict(zip(WHOLE_WINDOW, figures, strict=False))
     measured |= dict(zip(EARLY_EXIT, early, strict=False))
     return {
@@ -73,9 +77,14 @@ def frame(*runs: Mapping[str, Any]) -> pd.DataFrame:
 
 @pytest.fixture
 def project(
-    tmp_path: Path, repository: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    repository: Path,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """The folder of a project with a name that URIs quote, without a result, but with a store."""
+    """The folder of a project with a name that URIs quote, without a result, but with a
+    store.
+    """
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_EXP_NAME"):
         monkeypatch.delenv(variable, raising=False)
     folder = tmp_path / "a project, with 100 % odd name"
@@ -89,10 +98,14 @@ def store_of(project: Path) -> Store:
     return project_store(project, "spikejoule", {})
 
 
-def record(project: Path, one: Mapping[str, Any], artifacts: Mapping[Path, str] = {}) -> str:
+def record(
+    project: Path, one: Mapping[str, Any], artifacts: Mapping[Path, str] = {}
+) -> str:
     """Publish a run; its id."""
     tags = {**one["tags"], "mlflow.runName": one["name"]}
     held = {"parameters": one["parameters"], "metrics": one["metrics"], "tags": tags}
-    publication = publish(RunRecord(one["name"], artifacts=artifacts, **held), store_of(project))
+    publication = publish(
+        RunRecord(one["name"], artifacts=artifacts, **held), store_of(project)
+    )
     assert publication.added
     return publication.run_id

@@ -1,4 +1,6 @@
-"""A clone in which DVC has run the whole pipeline: once for all workers, and a copy for each."""
+"""A clone in which DVC has run the whole pipeline: once for all workers, and a copy for
+each.
+"""
 
 import shutil
 import sys
@@ -11,7 +13,13 @@ import pytest
 
 from spikejoule.tracking.child_runs import is_child
 from tests.tools.made_once import made_once
-from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, commit, dvc, git
+from tests.tools.pipeline_tools import (
+    clean_environment,
+    clone_of_working_tree,
+    commit,
+    dvc,
+    git,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,8 +75,12 @@ class Project:
         return by_name
 
     def copy_to(self, folder: Path) -> Path:
-        """Copy the project and its cache, without its store, to `folder`; returns that."""
-        aside = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "dvc_plots", ".cache")
+        """Copy the project and its cache, without its store, to `folder`; returns
+        that.
+        """
+        aside = shutil.ignore_patterns(
+            "mlflow.db*", "mlartifacts", "dvc_plots", ".cache"
+        )
         shutil.copytree(self.folder, folder, symlinks=True, ignore=aside)
         shutil.rmtree(folder / ".dvc" / "tmp")
         return folder
@@ -84,8 +96,12 @@ def runs_of(client: "MlflowClient") -> list[Any]:
 
 
 @pytest.fixture(scope="session")
-def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """This worker's copy, at a path with a space; the files in its store are the original's."""
+def recorded_project(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    """This worker's copy, at a path with a space; the files in its store are the
+    original's.
+    """
 
     def record(folder: Path) -> None:
         output = run_pipeline(repository, folder / "a project")
@@ -94,7 +110,8 @@ def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory)
     original = made_once(tmp_path_factory, "recorded", record)
     folder = tmp_path_factory.mktemp("copy of recorded") / "a project"
     shutil.copytree(original / "a project", folder, symlinks=True)
-    # MLflow keeps absolute addresses: the files of all copies' runs are where the original's are.
+    # MLflow keeps absolute addresses: the files of all copies' runs are where the
+    # original's are.
     shutil.rmtree(folder / "mlartifacts")
     (folder / "mlartifacts").symlink_to(original / "a project" / "mlartifacts")
     build_environment(folder)
@@ -103,7 +120,9 @@ def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def build_environment(folder: Path) -> None:
-    """Put the environment of these tests where make takes it for its own, with every extra."""
+    """Put the environment of these tests where make takes it for its own, with every
+    extra.
+    """
     environment = folder / ".venv"
     environment.mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
@@ -114,7 +133,9 @@ def build_environment(folder: Path) -> None:
 
 
 def run_pipeline(repository: Path, folder: Path) -> str:
-    """Make `folder` a clone, run the pipeline there and commit its results; what DVC said."""
+    """Make `folder` a clone, run the pipeline there and commit its results; what DVC
+    said.
+    """
     environment = clean_environment(folder.parent)
     clone_of_working_tree(repository, folder, environment, PARAMETERS)
     output = dvc(folder, environment, "repro")

@@ -84,8 +84,12 @@ class Search:
             storage.remove_session()
             storage.engine.dispose()
 
-    def wait_for(self, what: Callable[[FoundTrials], Any], process: subprocess.Popen[str]) -> Any:
-        """What a function makes of the trials by state, as soon as that is something."""
+    def wait_for(
+        self, what: Callable[[FoundTrials], Any], process: subprocess.Popen[str]
+    ) -> Any:
+        """What a function makes of the trials by state, as soon as that is
+        something.
+        """
         while not (result := what(by_state(self.trials()))):
             assert process.poll() is None, process.communicate()
             time.sleep(0.3)
@@ -93,7 +97,9 @@ class Search:
 
     def states_kept(self) -> bool:
         """Whether a trial has kept a state from which it can resume."""
-        return any((self.folder / ".cache/search" / self.study / "resume").glob("*.npz"))
+        return any(
+            (self.folder / ".cache/search" / self.study / "resume").glob("*.npz")
+        )
 
     def workers(self) -> list[int]:
         """The processes that the launchers have running trials."""
@@ -108,7 +114,9 @@ class Search:
         return []
 
     def check(self, trials: int, workers: int) -> None:
-        """Each of `trials` trials ended once; workers at once may add one less than they are."""
+        """Each of `trials` trials ended once; workers at once may add one less than
+        they are.
+        """
         state = by_state(self.trials())
         ended = state.pop(TrialState.COMPLETE)
         assert trials <= len(ended) <= trials + workers - 1

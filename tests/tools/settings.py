@@ -1,4 +1,6 @@
-"""Shorthands for what tests build often: spikes of the default encoding, changed settings."""
+"""Shorthands for what tests build often: spikes of the default encoding, changed
+settings.
+"""
 
 from typing import TypeVar
 
@@ -19,7 +21,9 @@ def encode(
     samples: np.ndarray | None = None,
 ) -> EventList:
     """Spikes of the Poisson encoding."""
-    return Poisson(time_window=time_window, max_rate=max_rate_hz).events(images, key, samples)
+    return Poisson(time_window=time_window, max_rate=max_rate_hz).events(
+        images, key, samples
+    )
 
 
 def draw_key(seed: int, split: str, epoch: int) -> np.uint64:

@@ -1,4 +1,6 @@
-"""A real Slurm of one node on the loopback interface, for the time of a test; run by root."""
+"""A real Slurm of one node on the loopback interface, for the time of a test; run by
+root.
+"""
 
 import os
 import shutil
@@ -42,11 +44,14 @@ class Slurm:
 
 @contextmanager
 def slurm_cluster(folder: Path) -> Iterator[Slurm]:
-    """Start the cluster with its files in `folder`; skips the test where that cannot be."""
+    """Start the cluster with its files in `folder`; skips the test where that cannot
+    be.
+    """
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         pytest.skip(
-            f"needs {', '.join(missing)} (Debian: apt install slurmctld slurmd slurm-client munge)"
+            f"needs {', '.join(missing)} (Debian: apt install slurmctld slurmd "
+            "slurm-client munge)"
         )
     if os.geteuid() != 0:
         pytest.skip("needs root, as which this Slurm runs")
@@ -54,7 +59,10 @@ def slurm_cluster(folder: Path) -> Iterator[Slurm]:
         (folder / name).mkdir(parents=True)
     template = Path(__file__).with_suffix(".conf").read_text(encoding="utf-8")
     configuration = template.format(
-        loopback=LOOPBACK, folder=folder, controller_port=free_port(), node_port=free_port()
+        loopback=LOOPBACK,
+        folder=folder,
+        controller_port=free_port(),
+        node_port=free_port(),
     )
     (folder / "slurm.conf").write_text(configuration, encoding="utf-8")
     key = folder / "slurm.key"
@@ -77,8 +85,12 @@ def slurm_cluster(folder: Path) -> Iterator[Slurm]:
 
     # In the foreground, so that they end with the tests.
     with (
-        running(["slurmctld", "-i", "-D"], folder / "ctld.out", lambda: True, environment),
-        running(["slurmd", "-N", "localhost", "-D"], folder / "d.out", idle, environment),
+        running(
+            ["slurmctld", "-i", "-D"], folder / "ctld.out", lambda: True, environment
+        ),
+        running(
+            ["slurmd", "-N", "localhost", "-D"], folder / "d.out", idle, environment
+        ),
     ):
         yield cluster
         with suppress(subprocess.SubprocessError):

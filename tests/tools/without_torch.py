@@ -1,4 +1,6 @@
-"""Tests where PyTorch is not installed: those that need it are skipped, the others run."""
+"""Tests where PyTorch is not installed: those that need it are skipped, the others
+run.
+"""
 
 from importlib.util import find_spec
 

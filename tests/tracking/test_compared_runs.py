@@ -22,7 +22,11 @@ EARLY = (97.5, 96.5, 2000)
 
 
 def seeded(name: str, seed: int, test: float = 97.0, **changes: Any) -> dict[str, Any]:
-    parameters = {"model.hidden": "[9]", "seed": str(seed), **changes.pop("parameters", {})}
+    parameters = {
+        "model.hidden": "[9]",
+        "seed": str(seed),
+        **changes.pop("parameters", {}),
+    }
     return run(name, 98, test, 4000, parameters=parameters, **changes)
 
 
@@ -50,7 +54,13 @@ def test_the_list_of_runs_fits_a_narrow_terminal(project: Path, cli: Cli) -> Non
     said = cli.text("runs", project)
     assert max(map(len, said.splitlines())) <= 80
     latest = next(line for line in said.splitlines() if "an-experiment" in line)
-    for figure in ("an-experiment-with-a-nam ", "97.25", "1,234,568", "249 ", "≥ 1,230"):
+    for figure in (
+        "an-experiment-with-a-nam ",
+        "97.25",
+        "1,234,568",
+        "249 ",
+        "≥ 1,230",
+    ):
         assert figure in latest
     assert latest.split()[-1] == "finished"
     different = {"train.lr=0.001", "encode.of_a_plugin_3=value-3", "model.hidden=[400]"}
@@ -93,9 +103,13 @@ def test_the_front_equals_its_definition(points: list[tuple[int, int]]) -> None:
 
 
 class TestSettings:
-    def test_validation_accuracy_decides_and_early_exits_are_rows_of_their_own(self) -> None:
+    def test_validation_accuracy_decides_and_early_exits_are_rows_of_their_own(
+        self,
+    ) -> None:
         # The second has the better test accuracy, and loses all the same.
-        table, _ = settings_table(frame(run("100", 98, 90, 5000), run("200", 97, 99, 6000)))
+        table, _ = settings_table(
+            frame(run("100", 98, 90, 5000), run("200", 97, 99, 6000))
+        )
         assert list(table["name"][table["on_front"]]) == ["100"]
         assert list(table["params.model.hidden"]) == ["[100]", "[200]"]
         table, _ = settings_table(
@@ -120,7 +134,10 @@ class TestSettings:
                 "with products of constant currents beside their events",
                 {"metrics": {"input_macs_per_inference": 4e4}},
             ),
-            ("validated on the test images", {"parameters": {"data.validation_size": "0.0"}}),
+            (
+                "validated on the test images",
+                {"parameters": {"data.validation_size": "0.0"}},
+            ),
             ("measured on other images (mnist)", {"tags": {"data.source": "mnist"}}),
             ("measured on other images (mnist5k)", {"tags": {"data.sha256": "bb"}}),
             (
@@ -144,7 +161,9 @@ class TestSettings:
         old = run("100", 98, 90, 5000)
         other = run("100", 97, 90, 4000, parameters={"model.reset": "subtract"})
         table, _ = settings_table(frame(old, other))
-        assert [name for name in table if name.startswith("params.")] == ["params.model.reset"]
+        assert [name for name in table if name.startswith("params.")] == [
+            "params.model.reset"
+        ]
         # What trains the conventional network counts where that was the teacher.
         distilled = [
             seeded("a", 1, parameters={"baseline.lr": lr, "train.distillation": "0.5"})
@@ -177,10 +196,14 @@ class TestSettings:
         assert row.hidden_spikes_per_inference == 110.0
         assert math.isnan(row.energy_nj)
 
-    @pytest.mark.parametrize("other", ["evaluate.early_exit_rule", "energy_report.profile"])
+    @pytest.mark.parametrize(
+        "other", ["evaluate.early_exit_rule", "energy_report.profile"]
+    )
     def test_other_exits_and_prices_are_settings_of_their_own(self, other: str) -> None:
         changed = seeded("b", 43, early=EARLY, parameters={other: "another"})
-        rows = settings_table(frame(seeded("a", 42, early=EARLY), changed))[0].itertuples()
+        rows = settings_table(frame(seeded("a", 42, early=EARLY), changed))[
+            0
+        ].itertuples()
         assert {row.seeds for row in rows} == {"42", "43"}
 
 
@@ -193,11 +216,17 @@ def test_no_store(project: Path, cli: Cli) -> None:
 
 def test_the_command_of_a_point_of_a_search() -> None:
     """Whatever differs is named, and what another command may have changed."""
-    parameters = {"data.source": "/my digits", "train.target_accuracy": "None", "train.lr": "1"}
+    parameters = {
+        "data.source": "/my digits",
+        "train.target_accuracy": "None",
+        "train.lr": "1",
+    }
     current = {"data.source": "auto", "train.target_accuracy": 98.0, "train.lr": 1}
     command = "dvc exp run -S 'data.source=/my digits' -S train.target_accuracy=null"
     assert experiment_command(parameters, current) == command
-    assert "-S train.lr=1 " in experiment_command(parameters, current, always=["train.lr"])
+    assert "-S train.lr=1 " in experiment_command(
+        parameters, current, always=["train.lr"]
+    )
 
 
 def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
@@ -206,7 +235,18 @@ def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     table = project / "seeds.csv"
     assert "42 43" in cli.text("seeds", project, "--table", table)
     rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
-    figures = ["98.0", "97.0", "97.0", "97.0", "4000.0", "100.0", "100.0", "100.0", "", ""]
+    figures = [
+        "98.0",
+        "97.0",
+        "97.0",
+        "97.0",
+        "4000.0",
+        "100.0",
+        "100.0",
+        "100.0",
+        "",
+        "",
+    ]
     assert [row[:-5] for row in rows] == [
         ["n", "0", "1", "42 43", *figures],
         ["n", "0", "0", "42", *figures],

@@ -18,7 +18,9 @@ def test_each_limit_is_a_sentence_about_what_dvc_has_recorded(
     def check(budget_nj: float | None, percent: float | None) -> list[str]:
         """What is broken, a line for each limit."""
         limits = {"budget_nj": budget_nj, "min_accuracy_percent": percent}
-        named = {f"energy_report.{key}": json.dumps(value) for key, value in limits.items()}
+        named = {
+            f"energy_report.{key}": json.dumps(value) for key, value in limits.items()
+        }
         set_parameters(Path(), named)
         status = main(["check"])
         broken = capsys.readouterr().err.splitlines()
@@ -27,11 +29,15 @@ def test_each_limit_is_a_sentence_about_what_dvc_has_recorded(
 
     def record(**energies: float) -> None:
         """Other energies, as if the pipeline had made them."""
-        metrics = {name: value for name, value in recorded.items() if "energy" not in name}
+        metrics = {
+            name: value for name, value in recorded.items() if "energy" not in name
+        }
         ENERGY.write_text(json.dumps(metrics | energies), encoding="utf-8")
 
     recorded = json.loads(ENERGY.read_text(encoding="utf-8"))
-    accuracy = json.loads(EVALUATION.read_text(encoding="utf-8"))["test_accuracy_percent"]
+    accuracy = json.loads(EVALUATION.read_text(encoding="utf-8"))[
+        "test_accuracy_percent"
+    ]
     record(energy_nj=250.0, energy_low_nj=249.0, energy_high_nj=251.0)
     assert "not the file that dvc.lock records" in check(250, None)[0]
     # The lock is that of the parameters before: limits are no dependency of any stage.

@@ -1,4 +1,6 @@
-"""The run of a training while it goes on: its epochs once, an end in every case, no cost."""
+"""The run of a training while it goes on: its epochs once, an end in every case, no
+cost.
+"""
 
 import socket
 import time
@@ -48,7 +50,9 @@ def runs(store: Store) -> list[Any]:
 
 def steps(store: Store, run: Any) -> list[int]:
     client = MlflowClient(tracking_uri=store.tracking_uri)
-    return sorted(point.step for point in client.get_metric_history(run.info.run_id, CURVE))
+    return sorted(
+        point.step for point in client.get_metric_history(run.info.run_id, CURVE)
+    )
 
 
 def once(is_so: Callable[[], bool]) -> None:
@@ -101,7 +105,8 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     assert found.info.status == "FINISHED"
     assert steps(store, found) == [1, 2, 3]
     assert not any("keeper" in name for name in found.data.tags)
-    # What is shown of a result that is there already is deleted when that is published again.
+    # What is shown of a result that is there already is deleted when that is published
+    # again.
     with shown(store, keeper) as run:
         run.on_epoch(EPOCHS[0], 0.5)
         run.trained(weights)
@@ -114,7 +119,11 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     ("error", "status", "reason"),
     [
         (OSError("http://me:secret@host/ failed"), "FAILED", "stage train: *** failed"),
-        (KeyboardInterrupt(), "KILLED", "stage train was interrupted from the keyboard"),
+        (
+            KeyboardInterrupt(),
+            "KILLED",
+            "stage train was interrupted from the keyboard",
+        ),
     ],
 )
 def test_a_training_that_ends_early_ends_its_run(
@@ -140,7 +149,10 @@ def test_a_training_that_resumes_is_one_run_with_each_epoch_once(
     keeper.wait()
     (left,) = runs(store)  # opened, as the next start opens it
     assert left.info.status == "KILLED"
-    assert left.data.tags["spikejoule.failure"] == "its processes ended before it was published"
+    assert (
+        left.data.tags["spikejoule.failure"]
+        == "its processes ended before it was published"
+    )
     with shown(store, pipeline()) as run:
         run.on_resume(EPOCHS[:2], [0.5, 0.5])
         run.on_epoch(EPOCHS[2], 0.5)
@@ -173,8 +185,13 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
     monkeypatch.setattr("spikejoule.tracking.live._LAST_SECONDS", 1.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
-        for uri in ("http://me:secret@127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}"):
+    with socket.create_server(
+        ("127.0.0.1", 0)
+    ) as silent:  # which accepts and never answers
+        for uri in (
+            "http://me:secret@127.0.0.1:9",
+            f"http://127.0.0.1:{silent.getsockname()[1]}",
+        ):
             away = project_store(tmp_path, "shown", {"MLFLOW_TRACKING_URI": uri})
             started = time.monotonic()
             with shown(away, pipeline()) as run:

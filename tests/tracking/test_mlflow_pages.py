@@ -26,7 +26,8 @@ pytestmark = [
 @pytest.fixture
 def noise() -> tuple[str, ...]:
     return (
-        # MLflow asks who is logged in, and its server without log-in has no answer to that.
+        # MLflow asks who is logged in, and its server without log-in has no answer to
+        # that.
         r"/mlflow/users/current\b",
         # The browser put a change of size off to its next frame.
         r"ResizeObserver loop completed with undelivered notifications",
@@ -67,7 +68,9 @@ def ui(recorded_project: Project) -> Iterator[Ui]:
 @pytest.fixture
 def page(browser: "Page") -> "Page":
     """A page without the assistant, which MLflow opens over a first visitor's pages."""
-    browser.add_init_script("localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')")
+    browser.add_init_script(
+        "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')"
+    )
     browser.add_init_script(
         "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
     )

@@ -1,4 +1,6 @@
-"""What is published is what dvc.lock records: a lock file and a folder, without running DVC."""
+"""What is published is what dvc.lock records: a lock file and a folder, without running
+DVC.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +23,11 @@ FILES = {
     "src/code.py": b"code",
 }
 RECORD = [Path("models/net.pth"), Path("prices.yaml")]
-PARAMETERS = {"seed": 42, "train": {"lr": 0.003, "hidden": [400]}, "publish": {"experiment": "x"}}
+PARAMETERS = {
+    "seed": 42,
+    "train": {"lr": 0.003, "hidden": [400]},
+    "publish": {"experiment": "x"},
+}
 
 
 def md5(content: bytes) -> str:
@@ -34,7 +40,10 @@ def entry(path: str, content: bytes | None = None) -> dict[str, str]:
 
 def lock() -> dict[str, Any]:
     return {
-        "prepare": {"params": {"params.yaml": {"seed": 42}}, "outs": [entry("data/images.npz")]},
+        "prepare": {
+            "params": {"params.yaml": {"seed": 42}},
+            "outs": [entry("data/images.npz")],
+        },
         "train": {
             "deps": [
                 entry("data/images.npz"),
@@ -64,7 +73,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(folder: Path, stages: Mapping[str, Any]) -> None:
-    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": dict(stages)}))
+    (folder / "dvc.lock").write_text(
+        yaml.safe_dump({"schema": "2.0", "stages": dict(stages)})
+    )
 
 
 def refusal() -> list[str]:
@@ -84,7 +95,8 @@ def test_a_whole_result_whose_input_need_not_be_there(project: Path) -> None:
 def test_a_file_with_other_content(project: Path, path: str) -> None:
     (project / path).write_bytes(b"another")
     assert refusal() == [
-        f"{path} is not the file that dvc.lock records: its MD5 is {md5(b'another')}, not "
+        f"{path} is not the file that dvc.lock records: its MD5 is "
+        f"{md5(b'another')}, not "
         f"{md5(FILES[path])}; `dvc repro` puts it right."
     ]
 
@@ -94,7 +106,11 @@ def test_a_file_with_other_content(project: Path, path: str) -> None:
     [
         (("train", "deps", 0, "md5"), "0" * 32, f"not {'0' * 32} and {md5(b'images')}"),
         (("train", "outs"), [], "models/net.pth is not the file that dvc.lock records"),
-        (("train", "params", "params.yaml", "train", "lr"), 0.01, "was train.lr 0.01 (now 0.003)"),
+        (
+            ("train", "params", "params.yaml", "train", "lr"),
+            0.01,
+            "was train.lr 0.01 (now 0.003)",
+        ),
     ],
 )
 def test_a_lock_file_that_does_not_hold_the_result(
@@ -111,7 +127,9 @@ def test_values_are_read_as_dvc_reads_them(project: Path) -> None:
     stages = lock()
     stages["train"]["params"]["params.yaml"]["train"] = {"lr": 1e-05, "window": 10}
     write(project, stages)
-    (project / "params.yaml").write_text("seed: 42\ntrain:\n  lr: 1e-05\n  window: 010\n")
+    (project / "params.yaml").write_text(
+        "seed: 42\ntrain:\n  lr: 1e-05\n  window: 010\n"
+    )
     check_against_lock(RECORD)
 
 

@@ -1,4 +1,6 @@
-"""Versions of the model: one for each result, the champion by validation accuracy alone."""
+"""Versions of the model: one for each result, the champion by validation accuracy
+alone.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +28,9 @@ Publish = Callable[..., Publication]
 
 @pytest.fixture
 def publish(store: Store, tmp_path: Path) -> Publish:
-    """Publishes a result of a given name, whose checkpoint says what the test wants it to say."""
+    """Publishes a result of a given name, whose checkpoint says what the test wants it
+    to say.
+    """
 
     def published(result: str, accuracy: float = 87.0, **changes: Any) -> Publication:
         record = record_of(tmp_path / f"{result}.pth", result, accuracy, **changes)
@@ -40,7 +44,9 @@ def record_of(
 ) -> RunRecord:
     network = trained_network()
     data = {**network.data, **changes}
-    history = tuple({**one, "validation_accuracy_percent": accuracy} for one in network.history)
+    history = tuple(
+        {**one, "validation_accuracy_percent": accuracy} for one in network.history
+    )
     network = replace(network, history=history, data=data, seed=seed)
     write_complete(path, complete_content(network))
     return RunRecord(
@@ -74,7 +80,9 @@ class TestVersions:
         ]
         assert named("3", store) is None
 
-    def test_tags_and_files(self, publish: Publish, store: Store, tmp_path: Path) -> None:
+    def test_tags_and_files(
+        self, publish: Publish, store: Store, tmp_path: Path
+    ) -> None:
         run = publish("one", accuracy=88.5)
         version = named("1", store)
         assert version.run_id == run.run_id
@@ -90,8 +98,12 @@ class TestVersions:
         assert {"model/MLmodel", "model/code", "model/artifacts"} <= listed
 
     @pytest.mark.slow
-    def test_processes_at_once_give_one_run_and_version_each(self, tmp_path: Path) -> None:
-        """From two projects, in a database that they share and that does not exist yet."""
+    def test_processes_at_once_give_one_run_and_version_each(
+        self, tmp_path: Path
+    ) -> None:
+        """From two projects, in a database that they share and that does not exist
+        yet.
+        """
         code = (
             "import sys; from pathlib import Path;"
             "from spikejoule.tracking.publishing import ModelFiles, RunRecord, publish;"
@@ -108,7 +120,9 @@ class TestVersions:
         for result, accuracy in {"a": 80.0, "b": 95.0}.items():
             record_of(tmp_path / f"{result}.pth", result, accuracy)
         processes = [
-            start_python("-c", code, str(root), uri, result, str(tmp_path / f"{result}.pth"))
+            start_python(
+                "-c", code, str(root), uri, result, str(tmp_path / f"{result}.pth")
+            )
             for root, result in ((first, "a"), (first, "b"), (second, "b"))
         ]
         assert [process.wait(timeout=300) for process in processes] == [0, 0, 0]
@@ -116,7 +130,9 @@ class TestVersions:
         with opened(store) as (client, experiment_id):
             runs = client.search_runs([experiment_id])
         assert [run.info.status for run in runs] == ["FINISHED"] * 2
-        results = [named(number, store).tags["spikejoule.result_id"] for number in ("1", "2")]
+        results = [
+            named(number, store).tags["spikejoule.result_id"] for number in ("1", "2")
+        ]
         assert sorted(results) == ["a", "b"]
         assert named("3", store) is None
         assert named("champion", store).tags["spikejoule.result_id"] == "b"
@@ -126,12 +142,21 @@ class TestChampion:
     def test_is_the_best_on_validation_and_never_one_validated_on_the_test_set(
         self, publish: Publish, store: Store
     ) -> None:
-        assert not publish("on test", 99.0, validated_on_test=True).registration.is_champion
+        assert not publish(
+            "on test", 99.0, validated_on_test=True
+        ).registration.is_champion
         assert named("champion", store) is None
         accuracies = {"first": 90.0, "worse": 89.9, "equal": 90.0, "better": 90.1}
         runs = [publish(result, accuracy) for result, accuracy in accuracies.items()]
-        assert [run.registration.is_champion for run in runs] == [True, False, False, True]
-        assert not publish("on test, too", 99.0, validated_on_test=True).registration.is_champion
+        assert [run.registration.is_champion for run in runs] == [
+            True,
+            False,
+            False,
+            True,
+        ]
+        assert not publish(
+            "on test, too", 99.0, validated_on_test=True
+        ).registration.is_champion
         assert named("champion", store).version == 5
         # A result that is published again does not move it.
         assert not publish("first", 90.0).registration.is_champion
@@ -155,11 +180,15 @@ def test_a_registry_out_of_reach_is_an_error_that_publishing_again_repairs(
     publish: Publish, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: Any, **options: Any) -> None:
-        raise RestException({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "not\nnow"})
+        raise RestException(
+            {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "not\nnow"}
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "search_model_versions", refuse)
-        with pytest.raises(StoreError, match="is recorded, but .* no version .* not now"):
+        with pytest.raises(
+            StoreError, match="is recorded, but .* no version .* not now"
+        ):
             publish("one")
     again = publish("one")
     assert not again.added, "the run was whole"

@@ -29,7 +29,9 @@ PROFILE = "45nm-fp32"
 
 
 @pytest.fixture
-def folder(project: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(
+    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """A project that is worked in, and MLflow that looks for models in its store."""
     monkeypatch.chdir(project)
     before = mlflow.get_tracking_uri()
@@ -39,7 +41,9 @@ def folder(project: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def graph_and_spikes(name: str, path: Path) -> tuple[nir.NIRGraph, np.ndarray]:
-    """A graph, which is written, and 20 samples of 10 steps in the shape of its input."""
+    """A graph, which is written, and 20 samples of 10 steps in the shape of its
+    input.
+    """
     graph = GRAPHS[name](Maker())
     network = network_of(graph)
     for key, node in graph.nodes.items():  # nir writes no None
@@ -59,7 +63,9 @@ def test_a_published_graph_predicts_what_the_executor_counts(
     assert said.endswith("models:/mine/1\n")
     again = said.replace("added", "holds this result already; nothing added")
     assert cli.text("publish", "mine.nir", *SAID) == again, "it is there once"
-    assert cli.text("publish", "mine.nir", *SAID, "--pruned").endswith("models:/mine/2\n")
+    assert cli.text("publish", "mine.nir", *SAID, "--pruned").endswith(
+        "models:/mine/2\n"
+    )
     model = mlflow.pyfunc.load_model("models:/mine/1")
     rows = model.predict(spikes)
     assert model.metadata.signature.outputs.input_names() == [*rows]
@@ -74,7 +80,8 @@ def test_a_published_graph_predicts_what_the_executor_counts(
     assert rows["value_macs"].tolist() == run.macs.tolist()
     low, _, high = price(count_operations(run), load_profiles(None)[PROFILE])
     of_profile = mlflow.pyfunc.load_model("models:/mine/1").predict(
-        spikes.reshape(20, 10, -1).astype(int).astype(object), params={"profile": PROFILE}
+        spikes.reshape(20, 10, -1).astype(int).astype(object),
+        params={"profile": PROFILE},
     )
     assert of_profile["energy_low_pj"].tolist() == low.tolist()
     assert of_profile["energy_high_pj"].tolist() == high.tolist()

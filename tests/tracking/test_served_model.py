@@ -1,4 +1,6 @@
-"""The model that MLflow loads and serves: the pipeline's own numbers, and nothing pickled."""
+"""The model that MLflow loads and serves: the pipeline's own numbers, and nothing
+pickled.
+"""
 
 import base64
 import json
@@ -41,7 +43,9 @@ def images() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_example(tmp_path_factory.mktemp("checkpoint, with 100 % odd name") / "snn.pth")
+    return write_example(
+        tmp_path_factory.mktemp("checkpoint, with 100 % odd name") / "snn.pth"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,9 @@ class TestAnswer:
     ) -> None:
         assert model.predict(model.input_example).equals(model.predict(images[3:4]))
         request = json.loads((folder / "serving_input_example.json").read_text())
-        assert [base64.b64decode(text) for text in request["inputs"]] == [images[3].tobytes()]
+        assert [base64.b64decode(text) for text in request["inputs"]] == [
+            images[3].tobytes()
+        ]
 
     def test_a_bracket_has_no_middle(self, model: Any, images: np.ndarray) -> None:
         rows = model.predict(images, params={"profile": MEMORY})
@@ -111,16 +117,25 @@ class TestAnswer:
         assert model.metadata.signature.outputs.input_names() == [*rows]
         events = OUTPUT * rows["spikes_hidden"]
         assert rows["synaptic_events"].tolist() == events.tolist()
-        expected = 4.6 * HIDDEN * lit + 0.9 * events + (3.7 + 0.9) * T * (HIDDEN + OUTPUT)
+        expected = (
+            4.6 * HIDDEN * lit + 0.9 * events + (3.7 + 0.9) * T * (HIDDEN + OUTPUT)
+        )
         np.testing.assert_allclose(rows["energy_pj"], expected, rtol=1e-12)
 
     def test_form_and_batch_decide_nothing_but_seed_and_position_the_spikes(
         self, model: Any, images: np.ndarray
     ) -> None:
         own = model.predict(images)
-        base64_texts = np.array([base64.b64encode(image.tobytes()).decode() for image in images])
+        base64_texts = np.array(
+            [base64.b64encode(image.tobytes()).decode() for image in images]
+        )
         flat = images.reshape(6, 784)
-        for same in (flat, images.astype(np.int64), images.astype(object), base64_texts):
+        for same in (
+            flat,
+            images.astype(np.int64),
+            images.astype(object),
+            base64_texts,
+        ):
             assert model.predict(same).equals(own)
         assert model.predict(images, params={"seed": SEED}).equals(own)
         assert not model.predict(images, params={"seed": 8}).equals(own)
@@ -129,21 +144,33 @@ class TestAnswer:
         assert len(model.predict(images[:1], params={"indices": [2**63 - 1]})) == 1
         assert not model.predict(images[[4, 2]]).equals(apart)
 
-    def test_clients_at_once_are_answered_alike(self, model: Any, images: np.ndarray) -> None:
+    def test_clients_at_once_are_answered_alike(
+        self, model: Any, images: np.ndarray
+    ) -> None:
         parts = [images[np.arange(first, first + 40) % 6] for first in range(12)]
         with ThreadPoolExecutor(len(parts)) as clients:
             replies = list(clients.map(model.predict, parts))
         assert all(
-            reply.equals(model.predict(part)) for part, reply in zip(parts, replies, strict=True)
+            reply.equals(model.predict(part))
+            for part, reply in zip(parts, replies, strict=True)
         )
 
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (lambda images: images.astype(int) + 1, "the pixels run from 1 to 256; allowed"),
-            (lambda images: images[[0] * 10_001], "has 10,001 images; allowed are 1 to 10,000"),
+            (
+                lambda images: images.astype(int) + 1,
+                "the pixels run from 1 to 256; allowed",
+            ),
+            (
+                lambda images: images[[0] * 10_001],
+                "has 10,001 images; allowed are 1 to 10,000",
+            ),
             # As JSON brings them.
-            (lambda images: (images / 255).astype(object), "pixels are of the type float64; allow"),
+            (
+                lambda images: (images / 255).astype(object),
+                "pixels are of the type float64; allow",
+            ),
             (lambda images: np.array(["AAAA", "???"]), "allowed are 784 whole numbers"),
         ],
     )
@@ -203,10 +230,14 @@ def test_a_process_elsewhere_answers_the_same_by_the_code_beside_the_weights(
 ) -> None:
     """With nothing but the folder, and the libraries that it requires."""
     np.save(tmp_path / "images.npy", images)
-    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    environment = {
+        name: text for name, text in os.environ.items() if name != "PYTHONPATH"
+    }
     command = [sys.executable, "-c", ELSEWHERE, folder, tmp_path / "images.npy"]
     done = run(command, tmp_path, environment)
-    said = json.loads(next(line for line in done.splitlines() if line.startswith('{"rows"')))
+    said = json.loads(
+        next(line for line in done.splitlines() if line.startswith('{"rows"'))
+    )
     assert said["rows"] == model.predict(images).to_dict("records")
     assert Path(said["package"]) == folder / "code" / "spikejoule" / "__init__.py"
     assert [path.name for path in tmp_path.iterdir()] == ["images.npy"]

@@ -1,4 +1,6 @@
-"""A team's MLflow: PostgreSQL behind it, artifacts in an S3 store, chosen by variables alone."""
+"""A team's MLflow: PostgreSQL behind it, artifacts in an S3 store, chosen by variables
+alone.
+"""
 
 import shutil
 import subprocess
@@ -23,18 +25,24 @@ EXPERIMENTS = {
     "slower": ("train.lr", "0.002"),
     "another-image": ("energy_report.figure_sample", "1"),
 }
-# DVC waits three seconds for the lock that another holds while it begins; a busy machine takes
-# longer.
+# DVC waits three seconds for the lock that another holds while it begins; a busy
+# machine takes longer.
 LOCKED_TRIES = 10
 
 
-def assert_equal_artifacts(project: Project, tracking_uri: str, run: Any, folder: Path) -> None:
-    """The run's artifacts, downloaded into `folder`, are the outputs in the project's folder."""
+def assert_equal_artifacts(
+    project: Project, tracking_uri: str, run: Any, folder: Path
+) -> None:
+    """The run's artifacts, downloaded into `folder`, are the outputs in the project's
+    folder.
+    """
     folder.mkdir()
     client = MlflowClient(tracking_uri=tracking_uri)
     client.download_artifacts(run.info.run_id, "", str(folder))
     # Not the model's copy of the checkpoint, which lies deeper
-    found = {file.name: file.read_bytes() for file in folder.glob("*/*") if file.is_file()}
+    found = {
+        file.name: file.read_bytes() for file in folder.glob("*/*") if file.is_file()
+    }
     paths = artifact_paths(project.folder)
     for name in ("checkpoint", "spike_raster", "history", "energy_metrics"):
         output = project.folder / paths[name]
@@ -44,7 +52,9 @@ def assert_equal_artifacts(project: Project, tracking_uri: str, run: Any, folder
 def test_two_experiments_at_once_have_one_complete_run_each(
     recorded_project: Project, postgresql: PostgreSQL, s3: S3Store, tmp_path: Path
 ) -> None:
-    """On the page's server: it alone knows the database's password and the store's keys."""
+    """On the page's server: it alone knows the database's password and the store's
+    keys.
+    """
     # A copy: the experiments stay in the repository that they were run in.
     folder = tmp_path / "a project"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
@@ -69,7 +79,12 @@ def test_two_experiments_at_once_have_one_complete_run_each(
         assert "Traceback" not in done.stdout
 
     database = postgresql.create_database("mlflow")
-    arguments = ["--backend-store-uri", database, "--artifacts-destination", s3.bucket("mlflow")]
+    arguments = [
+        "--backend-store-uri",
+        database,
+        "--artifacts-destination",
+        s3.bucket("mlflow"),
+    ]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **s3.environment()}
     with mlflow_server(arguments, environment, tmp_path) as server:
         with ThreadPoolExecutor() as pool:
@@ -121,4 +136,6 @@ def test_a_database_without_a_server_is_enough(
     # The client reads the store's keys from the environment of these tests
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert_equal_artifacts(recorded_project, database, published, tmp_path / "downloaded")
+    assert_equal_artifacts(
+        recorded_project, database, published, tmp_path / "downloaded"
+    )

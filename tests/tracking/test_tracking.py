@@ -1,4 +1,6 @@
-"""Runs in MLflow: complete, once for each result, and never the reason that anything fails."""
+"""Runs in MLflow: complete, once for each result, and never the reason that anything
+fails.
+"""
 
 import json
 import re
@@ -58,7 +60,10 @@ from tests.tools.examples import (
 
 PARAMS = committed_params()
 IMAGES = np.arange(3 * 784, dtype=np.uint8).reshape(3, 28, 28)
-VARIANTS = (variant("spiking", [4, 6]), variant("conventional", [10, 30], network="ReLU 9"))
+VARIANTS = (
+    variant("spiking", [4, 6]),
+    variant("conventional", [10, 30], network="ReLU 9"),
+)
 CHILDREN = {
     "ReLU 9, dense": {"accuracy": 97.0, "energy_nj": 12.0},
     "ReLU 9, zero-skipping": {"accuracy": 97.0, "energy_nj": 9.0},
@@ -77,9 +82,15 @@ def record(tmp_path: Path) -> RunRecord:
         },
         history=[{"epoch": epoch, "loss": 1 / epoch} for epoch in range(1, 1200)],
         metrics={"test_accuracy_percent": 97.5, "per_class/3": 96.0},
-        tags={"data.source": "mnist5k", "mlflow.runName": "a-name", "trained.sha256": "ab"},
+        tags={
+            "data.source": "mnist5k",
+            "mlflow.runName": "a-name",
+            "trained.sha256": "ab",
+        },
         artifacts={tmp_path / "figure.png": "figures"},
-        splits=(DataSplit("mnist5k", "training", Path("data/train.npz"), "ab12", 3600),),
+        splits=(
+            DataSplit("mnist5k", "training", Path("data/train.npz"), "ab12", 3600),
+        ),
         children=CHILDREN,
     )
 
@@ -101,16 +112,23 @@ class TestPublish:
         (run,) = runs(store)
         assert (run.info.run_id, True) == (publication.run_id, publication.added)
         assert (run.info.status, run.info.run_name) == ("FINISHED", "a-name")
-        assert run.data.params == {name: str(value) for name, value in record.parameters.items()}
+        assert run.data.params == {
+            name: str(value) for name, value in record.parameters.items()
+        }
         assert record.metrics.items() <= run.data.metrics.items()
         assert run.data.tags["data.source"] == "mnist5k"
         client = MlflowClient(tracking_uri=store.tracking_uri)
         curve = client.get_metric_history(run.info.run_id, "by_epoch/loss")
-        assert [(one.step, one.value) for one in curve] == [(n, 1 / n) for n in range(1, 1200)]
+        assert [(one.step, one.value) for one in curve] == [
+            (n, 1 / n) for n in range(1, 1200)
+        ]
         files = project / "mlartifacts" / run.info.run_id / "artifacts"
         assert (files / "figures" / "figure.png").read_bytes() == b"picture"
         (split,) = client.get_run(run.info.run_id).inputs.dataset_inputs
-        assert (split.dataset.name, split.dataset.digest) == ("mnist5k training", "ab12")
+        assert (split.dataset.name, split.dataset.digest) == (
+            "mnist5k training",
+            "ab12",
+        )
         below = runs(store, children=True)
         assert {child.info.run_name: child.data.metrics for child in below} == CHILDREN
         for child in below:
@@ -154,13 +172,17 @@ class TestPublish:
         assert {run.info.status for run in below} == {"FINISHED"}
         assert {run.data.tags["mlflow.parentRunId"] for run in below} == {run_id}
 
-    def test_runs_of_another_machine_are_left_alone(self, store: Store, record: RunRecord) -> None:
+    def test_runs_of_another_machine_are_left_alone(
+        self, store: Store, record: RunRecord
+    ) -> None:
         """One whose process has died on this one is ended: `test_live.py`."""
         kept = {**keeper_tags(), "spikejoule.keeper.host": "another-machine"}
         with opened(store) as (client, experiment_id):
             elsewhere = client.create_run(experiment_id, tags=kept).info.run_id
         assert publish(record, store).added
-        assert {run.info.run_id: run.info.status for run in runs(store)}[elsewhere] == "RUNNING"
+        assert {run.info.run_id: run.info.status for run in runs(store)}[
+            elsewhere
+        ] == "RUNNING"
 
 
 class Elsewhere(BaseHTTPRequestHandler):
@@ -193,7 +215,9 @@ def test_a_store_out_of_reach_is_reported_soon_and_without_secrets(
     # The user's own limits hold.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
+    with socket.create_server(
+        ("127.0.0.1", 0)
+    ) as silent:  # which accepts and never answers
         for uri, reason in (
             (f"http://127.0.0.1:{silent.getsockname()[1]}/t/s3cret", "timed out"),
             ("http://127.0.0.1:9/t/s3cret", "Connection refused"),
@@ -203,7 +227,9 @@ def test_a_store_out_of_reach_is_reported_soon_and_without_secrets(
         ):
             store = project_store(project, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
             start = time.monotonic()
-            with pytest.raises(StoreError, match="^the run was not recorded at ") as raised:
+            with pytest.raises(
+                StoreError, match="^the run was not recorded at "
+            ) as raised:
                 publish(record, store)
             assert time.monotonic() - start < 20
             assert reason in str(raised.value)
@@ -240,10 +266,14 @@ def test_a_whole_uri_is_shown_without_secrets(uri: str, shown: str) -> None:
 
 
 class TestProjectStore:
-    def test_what_a_killed_process_left_of_a_new_store_is_made_again(self, tmp_path: Path) -> None:
+    def test_what_a_killed_process_left_of_a_new_store_is_made_again(
+        self, tmp_path: Path
+    ) -> None:
         root = tmp_path / "a?b%20c"
         root.mkdir()
-        (root / ".mlflow.db.tmp").write_bytes(b"half made, by a process that was killed")
+        (root / ".mlflow.db.tmp").write_bytes(
+            b"half made, by a process that was killed"
+        )
         publish(RunRecord("a"), project_store(root, "name", {}))
         assert {file.name for file in root.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
@@ -253,8 +283,12 @@ class TestProjectStore:
         first = publish(record, project_store(project, "name", {}))
         moved = shutil.move(project, tmp_path / "it's there")
         store = project_store(moved, "name", {})
-        assert recorded_runs(store)["run_id"].tolist() == [first.run_id], "it can be read"
-        with pytest.raises(StoreError, match="the project was moved: run `mkdir") as raised:
+        assert recorded_runs(store)["run_id"].tolist() == [first.run_id], (
+            "it can be read"
+        )
+        with pytest.raises(
+            StoreError, match="the project was moved: run `mkdir"
+        ) as raised:
             publish(replace(record, result_id="another"), store)
         (command,) = re.findall("`(.*)`", str(raised.value))
         subprocess.run(["sh", "-ec", command], check=True)
@@ -270,8 +304,12 @@ class TestProjectStore:
     ) -> None:
         publish(record, project_store(project, "name", {}))
         copy = shutil.copytree(project, tmp_path / "copy")
-        with pytest.raises(StoreError, match=r"set publish\.experiment to a new name\.$"):
-            publish(replace(record, result_id="another"), project_store(copy, "name", {}))
+        with pytest.raises(
+            StoreError, match=r"set publish\.experiment to a new name\.$"
+        ):
+            publish(
+                replace(record, result_id="another"), project_store(copy, "name", {})
+            )
         publish(record, project_store(copy, "another name", {}))
         assert len([*(copy / "mlartifacts").iterdir()]) == 2
 
@@ -285,10 +323,18 @@ class TestProjectStore:
         ],
     )
     def test_places_start_at_the_root(
-        self, project: Path, uri: str, files: str, expected_uri: str, expected_files: str | None
+        self,
+        project: Path,
+        uri: str,
+        files: str,
+        expected_uri: str,
+        expected_files: str | None,
     ) -> None:
         """Not at the working directory: that of a queued experiment vanishes."""
-        environment = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": files}
+        environment = {
+            "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": files,
+        }
         store = project_store(project, "name", environment)
         quoted = str(project).replace("%", "%25")
         assert store.tracking_uri == expected_uri.replace("ROOT", quoted)
@@ -317,17 +363,26 @@ class TestRunRecord:
         save_trained(paths["trained"], changes.pop("trained", trained_network()))
         write_example(paths["checkpoint"])
         save_variants(paths["contenders"], VARIANTS)
-        LabelledImages(IMAGES, np.arange(3, dtype=np.uint8), np.arange(3)).save(paths["test"])
+        LabelledImages(IMAGES, np.arange(3, dtype=np.uint8), np.arange(3)).save(
+            paths["test"]
+        )
         shutil.copy(Path(PACKAGED), paths["hardware"])
         contents = {
             "evaluate_metrics": EVALUATION_METRICS,
             "train_metrics": TRAIN_METRICS,
             "inference_metrics": INFERENCE_METRICS,
             "energy_metrics": ENERGY_METRICS,
-            "summary": {"accuracy": 91.25, "energy_nj": 12.5, "events": 9000, "data": "mnist5k"},
+            "summary": {
+                "accuracy": 91.25,
+                "energy_nj": 12.5,
+                "events": 9000,
+                "data": "mnist5k",
+            },
             "train_timings": TRAIN_TIMINGS,
             "inference_timings": {"measurement_time_seconds": 0.5},
-            "baseline_timings": {name: TRAIN_TIMINGS[name] for name in EpochTimes.model_fields},
+            "baseline_timings": {
+                name: TRAIN_TIMINGS[name] for name in EpochTimes.model_fields
+            },
         }
         for name, content in contents.items():
             write_json(paths[name], {**content, **changes.get(name, {})})

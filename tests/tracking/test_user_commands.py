@@ -1,4 +1,6 @@
-"""Commands for users print: recorded tables, pages and pictures are replaced by `make record`."""
+"""Commands for users print: recorded tables, pages and pictures are replaced by
+`make record`.
+"""
 
 import shutil
 from collections.abc import Mapping
@@ -7,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from studies.verdict.tests.runs import networks, record_networks
-from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, git, run
+from tests.tools.pipeline_tools import (
+    clean_environment,
+    clone_of_working_tree,
+    git,
+    run,
+)
 from tests.tools.recorded_project import build_environment
 from tests.tools.without_torch import needs_torch
 
@@ -15,11 +22,17 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make
 
 
 @pytest.fixture
-def clone(tmp_path: Path, repository: Path, empty_database: Path) -> tuple[Path, Mapping[str, str]]:
-    """A clone, committed, with a store of two runs of 5,000 digits; and a shell's environment."""
+def clone(
+    tmp_path: Path, repository: Path, empty_database: Path
+) -> tuple[Path, Mapping[str, str]]:
+    """A clone, committed, with a store of two runs of 5,000 digits; and a shell's
+    environment.
+    """
     folder = tmp_path / "a clone"
     environment = clean_environment(tmp_path)
-    clone_of_working_tree(repository, folder, environment, {"energy_report.bootstrap_samples": 100})
+    clone_of_working_tree(
+        repository, folder, environment, {"energy_report.bootstrap_samples": 100}
+    )
     shutil.copy(empty_database, folder)
     for seed in (42, 43):
         record_networks(folder, f"lean-{seed}", networks(seed, large=True), seed)
@@ -35,7 +48,8 @@ def test_the_verdict_and_the_means_of_a_user_change_no_file(
     folder, environment = clone
     said = run(["make", "verdict", "seeds"], folder, environment)
     assert git(folder, environment, "status", "--porcelain") == ""
-    # The recorded networks of the same data were counted on more images than the user's.
+    # The recorded networks of the same data were counted on more images than the
+    # user's.
     assert "6 networks counted on fewer test images" in said
     assert "lean-42" in said
     # Where they are told, they write.

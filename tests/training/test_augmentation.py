@@ -1,4 +1,6 @@
-"""augmentation.py: exact moves, the affine map against loops, and what a draw depends on."""
+"""augmentation.py: exact moves, the affine map against loops, and what a draw depends
+on.
+"""
 
 import hashlib
 import math

@@ -25,25 +25,41 @@ from tests.training.test_training import halves
 
 N_STEPS, N_INPUT, SEED, EPOCHS = 6, 16, 3, 4
 SETTINGS = TrainingSettings(
-    batch_size=8, max_epochs=EPOCHS, lr=0.02, logit_scale=0.3, grad_clip_norm=1.0,
-    weight_decay=1e-4, schedule="one_cycle", shift_pixels=1,
-)  # fmt: skip
+    batch_size=8,
+    max_epochs=EPOCHS,
+    lr=0.02,
+    logit_scale=0.3,
+    grad_clip_norm=1.0,
+    weight_decay=1e-4,
+    schedule="one_cycle",
+    shift_pixels=1,
+)
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "pruned": {"pruned_fraction": 0.6, "prune_end": 0.7},
     "averaged": {"average_epochs": 3, "pruned_fraction": 0.3, "prune_start": 0.1},
     "quantised": {"weight_bits": 4},
     "quantised, pruned, averaged": {
-        "weight_bits": 8, "pruned_fraction": 0.6, "prune_end": 0.9, "average_epochs": 2,
+        "weight_bits": 8,
+        "pruned_fraction": 0.6,
+        "prune_end": 0.9,
+        "average_epochs": 2,
     },
     "learned": {"learned": "both"},
     "distilled": {"distillation": 0.5, "schedule": "cosine"},
-    "stopped early": {"patience": 1, "schedule": "plateau", "plateau_patience": 0, "lr": 0.2},
+    "stopped early": {
+        "patience": 1,
+        "schedule": "plateau",
+        "plateau_patience": 0,
+        "lr": 0.2,
+    },
     "penalised, no biases": {"spike_penalty": 1.0, "reset": "subtract", "bias": False},
     "convolution and recurrence": {
-        "layers": ("2c3", "6r"), "pruned_fraction": 0.3, "batch_size": 4,
+        "layers": ("2c3", "6r"),
+        "pruned_fraction": 0.3,
+        "batch_size": 4,
     },
-}  # fmt: skip
+}
 
 
 OF_THE_DENSE_ENGINE = (
@@ -57,7 +73,8 @@ OF_THE_NEURON = ("learned", "reset", "bias")
 def settings_of(case: dict[str, Any]) -> TrainingSettings:
     of_the_network = ("weight_bits", "layers", *OF_THE_NEURON)
     return changed(
-        SETTINGS, **{key: value for key, value in case.items() if key not in of_the_network}
+        SETTINGS,
+        **{key: value for key, value in case.items() if key not in of_the_network},
     )
 
 
@@ -68,7 +85,9 @@ def data_of(case: dict[str, Any]) -> TrainingData:
 
     def teacher(seen: np.ndarray) -> TeacherAnswer:
         right = seen.reshape(-1, 4, 4)[:, :, 2:].mean(axis=(1, 2)) / 255
-        return TeacherAnswer(np.stack([1 - right, right], axis=1), 7 * len(seen), 5 * len(seen))
+        return TeacherAnswer(
+            np.stack([1 - right, right], axis=1), 7 * len(seen), 5 * len(seen)
+        )
 
     asked = teacher if case.get("distillation") else None
     samples = LabelledImages(images[:30], labels[:30], np.arange(30))
@@ -104,7 +123,10 @@ def content(result: Training) -> bytes:
 
 @pytest.mark.parametrize(
     ("name", "case"),
-    [*(("event", case) for case in CASES), *(("dense", case) for case in OF_THE_DENSE_ENGINE)],
+    [
+        *(("event", case) for case in CASES),
+        *(("dense", case) for case in OF_THE_DENSE_ENGINE),
+    ],
 )
 def test_cut_short_after_every_epoch(name: str, case: str) -> None:
     whole = content(trained(name, CASES[case]))
@@ -117,7 +139,9 @@ def test_cut_short_after_every_epoch(name: str, case: str) -> None:
         assert 1 < cuts < EPOCHS
 
 
-def test_the_dense_engine_resumes_on_another_number_of_threads(mnist5k: Dataset) -> None:
+def test_the_dense_engine_resumes_on_another_number_of_threads(
+    mnist5k: Dataset,
+) -> None:
     """So large that torch would round otherwise."""
     images = mnist5k.train
     encoder = Poisson(time_window=20, max_rate=80.0)

@@ -1,4 +1,6 @@
-"""The schedules against torch's schedulers, used in the usual way on a real optimizer."""
+"""The schedules against torch's schedulers, used in the usual way on a real
+optimizer.
+"""
 
 from typing import Any
 
@@ -35,7 +37,9 @@ N_STEPS = BATCHES * len(ACCURACIES)
 def test_rates_are_torchs(
     name: str, parameters: dict[str, Any], scheduler: Any, arguments: dict[str, Any]
 ) -> None:
-    """Whatever changes with the batches does not with the accuracies, and the other way round."""
+    """Whatever changes with the batches does not with the accuracies, and the other way
+    round.
+    """
     parameter = torch.nn.Parameter(torch.ones(3))
     parameter.grad = torch.ones(3)
     optimizer = torch.optim.Adam([parameter], lr=0.01)

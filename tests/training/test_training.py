@@ -59,7 +59,9 @@ def problem() -> TrainingData:
 
 
 def fresh_engine(name: str = "event", learning: LearningSettings = LEARNING) -> Engine:
-    state = {key: value.numpy() for key, value in initial_state(ARCHITECTURE, 1).items()}
+    state = {
+        key: value.numpy() for key, value in initial_state(ARCHITECTURE, 1).items()
+    }
     return make_engine(name, ARCHITECTURE, state, learning)
 
 
@@ -95,8 +97,12 @@ class TestKeepingAndStopping:
         """Labels at random, so that the accuracy goes up and down."""
         generator = np.random.default_rng(9)
         data = problem()
-        samples = replace(data.samples, labels=generator.integers(0, 2, 44).astype(np.uint8))
-        return replace(data, samples=samples, validation_labels=generator.integers(0, 2, 20))
+        samples = replace(
+            data.samples, labels=generator.integers(0, 2, 44).astype(np.uint8)
+        )
+        return replace(
+            data, samples=samples, validation_labels=generator.integers(0, 2, 20)
+        )
 
     @pytest.fixture(scope="class")
     def whole(self, data: TrainingData) -> Training:
@@ -127,7 +133,9 @@ class TestKeepingAndStopping:
         assert len(result.epoch_seconds) == len(result.history)
 
 
-def stop_by_loop(accuracies: list[float], patience: int, target: float | None) -> tuple[int, str]:
+def stop_by_loop(
+    accuracies: list[float], patience: int, target: float | None
+) -> tuple[int, str]:
     """After how many epochs a training ends, and why."""
     best = -1.0
     without_better = 0
@@ -144,7 +152,9 @@ def stop_by_loop(accuracies: list[float], patience: int, target: float | None) -
 
 
 class Watched:
-    """An engine that recounts every batch by itself, and keeps what it was given and learned."""
+    """An engine that recounts every batch by itself, and keeps what it was given and
+    learned.
+    """
 
     name, device = "event", "cpu"
 
@@ -157,7 +167,10 @@ class Watched:
         self.states: list[dict[str, np.ndarray]] = []
         self.network, self.state, self.run = engine.network, engine.state, engine.run
         self.choose_grids, self.prune = engine.choose_grids, engine.prune
-        self.with_parameters, self.optimizer_state = engine.with_parameters, engine.optimizer_state
+        self.with_parameters, self.optimizer_state = (
+            engine.with_parameters,
+            engine.optimizer_state,
+        )
 
     def warm_up(self, events: EventList) -> None:
         pass
@@ -166,7 +179,10 @@ class Watched:
         self, events: EventList, labels: np.ndarray, rate: float, teacher: Any = None
     ) -> BatchOutcome:
         layers = [layer.to_dense(np.int64) for layer in self._engine.run(events)]
-        self.totals += [int(events.to_dense(np.int64).sum()), *(layer.sum() for layer in layers)]
+        self.totals += [
+            int(events.to_dense(np.int64).sum()),
+            *(layer.sum() for layer in layers),
+        ]
         self.correct += int((layers[-1].sum(axis=1).argmax(axis=1) == labels).sum())
         self.seen.append(np.asarray(labels))
         self.told.append(teacher)
@@ -195,7 +211,9 @@ def test_counts_equal_a_recount_without_validation(name: str) -> None:
         assert last == (record, result.epoch_seconds[number])
         assert [epoch for epoch, _, _ in batches] == [record.epoch] * 6
         assert [n_samples for _, n_samples, _ in batches] == [8, 8, 8, 8, 8, 4]
-        mean = sum(n_samples * outcome.mean_loss for _, n_samples, outcome in batches) / 44
+        mean = (
+            sum(n_samples * outcome.mean_loss for _, n_samples, outcome in batches) / 44
+        )
         assert record.train_loss == pytest.approx(mean)
     # Every epoch sees each sample once, in another order.
     first, second = (np.concatenate(engine.seen[6 * k : 6 * k + 6]) for k in range(2))
@@ -207,7 +225,9 @@ def test_counts_equal_a_recount_without_validation(name: str) -> None:
 def test_a_rate_at_which_weights_overflow() -> None:
     settings = SETTINGS.model_copy(update={"lr": 1e30})
     learning = changed(LEARNING, weight_decay=0.1)
-    with pytest.raises(ParameterError, match="training diverged in epoch 1.*1e.30.*smaller"):
+    with pytest.raises(
+        ParameterError, match="training diverged in epoch 1.*1e.30.*smaller"
+    ):
         trained(fresh_engine(learning=learning), settings)
 
 
@@ -225,7 +245,9 @@ class TestAveraging:
                 for key in seen[0]
             }
             runner = make_engine(name, ARCHITECTURE, mean)
-            accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
+            accuracy = accuracy_percent(
+                runner, data.validation_events, data.validation_labels
+            )
             assert result.history[epoch - 1].validation_accuracy_percent == accuracy
             if result.best_epoch == epoch:
                 for key, values in mean.items():
@@ -233,14 +255,23 @@ class TestAveraging:
                     assert result.state[key].dtype == np.float32
 
     def test_only_epochs_that_removed_all(self) -> None:
-        """Pruning ends with epoch 5 of 6: a synapse of the mean is one of the last epoch's."""
+        """Pruning ends with epoch 5 of 6: a synapse of the mean is one of the last
+        epoch's.
+        """
         settings = changed(
-            SETTINGS, average_epochs=6, pruned_fraction=0.5, prune_start=0.2, prune_end=0.8
+            SETTINGS,
+            average_epochs=6,
+            pruned_fraction=0.5,
+            prune_start=0.2,
+            prune_end=0.8,
         )
         result = trained(fresh_engine(), settings)
         weights = [values for values in result.state.values() if values.ndim == 2]
         n_synapses = sum(values.size for values in weights)
-        assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
+        assert (
+            sum(np.count_nonzero(values) for values in weights)
+            == n_synapses - n_synapses // 2
+        )
         fractions = [record.pruned_fraction for record in result.history]
         assert fractions == sorted(fractions)
         assert (fractions[0], fractions[result.best_epoch - 1]) == (0.0, 0.5)
@@ -253,7 +284,9 @@ class TestTeacher:
         def teacher(images: np.ndarray) -> TeacherAnswer:
             asked.append(images)
             n_images = len(images)
-            return TeacherAnswer(np.tile([0.25, 0.75], (n_images, 1)), 10 * n_images, n_images)
+            return TeacherAnswer(
+                np.tile([0.25, 0.75], (n_images, 1)), 10 * n_images, n_images
+            )
 
         settings = changed(SETTINGS, shift_pixels=1, max_epochs=2)
         learning = changed(LEARNING, distillation=1.0)
@@ -265,15 +298,30 @@ class TestTeacher:
             assert (record.teacher_macs, record.teacher_macs_nonzero) == (440, 44)
             assert record.entry()["teacher_macs"] == 440
         for row in history_rows(result.history, names):
-            macs = [row[f"teacher_macs{which}_per_sample"] for which in ("", "_nonzero")]
+            macs = [
+                row[f"teacher_macs{which}_per_sample"] for which in ("", "_nonzero")
+            ]
             assert macs == [10, 1]
-        assert [told.shape[0] for told in engine.told if told is not None] == [8, 8, 8, 8, 8, 4] * 2
+        assert [told.shape[0] for told in engine.told if told is not None] == [
+            8,
+            8,
+            8,
+            8,
+            8,
+            4,
+        ] * 2
         flat = data.samples.inputs.reshape(len(data.samples), -1)
-        assert all(images.shape[1:] == (16,) and images.dtype == np.uint8 for images in asked)
-        assert not all((flat == image).all(axis=1).any() for image in np.concatenate(asked))
+        assert all(
+            images.shape[1:] == (16,) and images.dtype == np.uint8 for images in asked
+        )
+        assert not all(
+            (flat == image).all(axis=1).any() for image in np.concatenate(asked)
+        )
         # All that it learned is the teacher's opinion: class 1, whatever is seen.
         events = data.validation_events
-        assert predict(make_engine("event", ARCHITECTURE, engine.states[-1]).run(events)[-1]).all()
+        assert predict(
+            make_engine("event", ARCHITECTURE, engine.states[-1]).run(events)[-1]
+        ).all()
 
     def test_its_multiply_accumulates_by_hand(self, tmp_path: Path) -> None:
         path = tmp_path / "teacher.npz"
@@ -284,8 +332,11 @@ class TestTeacher:
             "layer2.synapses.bias": np.zeros(2, np.float32),
         }
         TEACHER.write(path, state)
-        # hidden: (1, 0, 1.5), (0, 0, 0.5) and none: 3 + 6 + 0 from pixels, 4 + 2 + 0 from units
-        answer = load_teacher(path, 2, 2)(np.array([[255, 0], [0, 255], [0, 0]], np.uint8))
+        # hidden: (1, 0, 1.5), (0, 0, 0.5) and none: 3 + 6 + 0 from pixels, 4 + 2 + 0
+        #     from units
+        answer = load_teacher(path, 2, 2)(
+            np.array([[255, 0], [0, 255], [0, 0]], np.uint8)
+        )
         assert (answer.macs, answer.macs_nonzero) == (3 * (6 + 6), 3 + 3 + 4 + 2)
         assert answer.probabilities.tolist() == [[0.5, 0.5]] * 3
         for pixels, classes in ((3, 2), (2, 3)):
@@ -294,7 +345,9 @@ class TestTeacher:
 
 
 def test_threads_are_those_of_free_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside busy processes one thread is used, and as many as before when they are gone."""
+    """Beside busy processes one thread is used, and as many as before when they are
+    gone.
+    """
     before = numba.get_num_threads()
     monkeypatch.setattr("psutil.cpu_count", lambda: 2)
     # The first of each are of the time before.

@@ -1,13 +1,15 @@
-"""What the conventional networks (ANN) answer and multiply on the test images, and its files.
+"""What the conventional networks (ANN) answer and multiply on the test images, and its
+files.
 
-results/baseline.npz is what the energy model compares with, with the weights. K networks, N test
-images: `names` [K], `weight_bits`, `activation_bits` and `sum_bits` int64 [K], `equal_size` uint8
-[K], `validation_accuracy_percent` float64 [K], `predictions` uint8 [K, N], `labels` uint8 [N]; of
-each network k from 1 to K `baselinek.synapses` [L - 1] and `baselinek.macs_nonzero` [N, L - 1], as
-in `BaselineCounts`; and, so that every count can be recounted, the weights [target, source] and
-biases of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in integers as
-`baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier, shift). A
-network without biases has none there.
+results/baseline.npz is what the energy model compares with, with the weights. K
+networks, N test images: `names` [K], `weight_bits`, `activation_bits` and `sum_bits`
+int64 [K], `equal_size` uint8 [K], `validation_accuracy_percent` float64 [K],
+`predictions` uint8 [K, N], `labels` uint8 [N]; of each network k from 1 to K
+`baselinek.synapses` [L - 1] and `baselinek.macs_nonzero` [N, L - 1], as in
+`BaselineCounts`; and, so that every count can be recounted, the weights
+[target, source] and biases of its matrices j, as `baselinek.layerj.weight` and `.bias`
+in float32, or in integers as `baselinek.layerj.integer_weight`, `.integer_bias` and
+`.requantisation` (multiplier, shift). A network without biases has none there.
 """
 
 import hashlib
@@ -39,23 +41,28 @@ FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
 
 @dataclass(frozen=True, eq=False)
 class BaselineCounts:
-    """What a fully connected ReLU network of L layers multiplies on N test images, in their order.
+    """What a fully connected ReLU network of L layers multiplies on N test images, in
+    their order.
 
     Attributes:
-        name: what it is, in a few words, such as ``ReLU 784-100-10, 90 % pruned, 8 bits``.
+        name: what it is, in a few words, such as
+            ``ReLU 784-100-10, 90 % pruned, 8 bits``.
         network: its L layers.
-        synapses: weights that are left, of each of the L - 1 matrices. In a pruned network a weight
-            of 0 is no synapse, whether it was removed or rounded, as in a spiking one.
+        synapses: weights that are left, of each of the L - 1 matrices. In a pruned
+            network a weight of 0 is no synapse, whether it was removed or rounded, as
+            in a spiking one.
         weight_bits: width of its weights; 32 is float32, less are integers.
         activation_bits: width of its activations, likewise.
         sum_bits: width of its sums and biases, likewise.
-        equal_size: whether it stands in the comparison of equal sizes, with the layer sizes of
-            `model.hidden`, mostly the spiking network's own; the others are the family.
+        equal_size: whether it stands in the comparison of equal sizes, with the layer
+            sizes of `model.hidden`, mostly the spiking network's own; the others are
+            the family.
         validation_accuracy_percent: by which it is chosen.
         accuracy_percent: on the whole test set.
-        macs_nonzero: products of an activation that is not zero and a weight that is left, of each
-            matrix, int64 [N, L - 1].
-        weights_sha256: checksum of its weights (`weights_digest`); empty where it is not known.
+        macs_nonzero: products of an activation that is not zero and a weight that is
+            left, of each matrix, int64 [N, L - 1].
+        weights_sha256: checksum of its weights (`weights_digest`); empty where it is
+            not known.
 
     Raises ParameterError if it multiplies by more weights than it has.
     """
@@ -74,11 +81,15 @@ class BaselineCounts:
 
     def __post_init__(self) -> None:
         if (self.macs_nonzero > np.array(self.synapses)).any():
-            raise ParameterError(f"{self.name}: macs_nonzero is more than its {self.synapses}")
+            raise ParameterError(
+                f"{self.name}: macs_nonzero is more than its {self.synapses}"
+            )
 
     @property
     def macs_dense(self) -> int:
-        """Multiply-accumulates if every weight that is left is used, whatever the image."""
+        """Multiply-accumulates if every weight that is left is used, whatever the
+        image.
+        """
         return sum(self.synapses)
 
     @property
@@ -136,7 +147,8 @@ def measure_baseline(
         activation_bits=widths.activation,
         sum_bits=widths.sum,
         equal_size=equal_size,
-        validation_accuracy_percent=100 * float(np.mean(of_validation == validation.labels)),
+        validation_accuracy_percent=100
+        * float(np.mean(of_validation == validation.labels)),
         accuracy_percent=100 * int((predictions == test.labels).sum()) / len(test),
         macs_nonzero=nonzero_macs(layers, kept),
         weights_sha256=weights_digest(arrays),
@@ -147,12 +159,15 @@ def measure_baseline(
 def nonzero_macs(
     layers: tuple[NDArray[Any], ...], kept: list[NDArray[np.bool_]]
 ) -> NDArray[np.int64]:
-    """MACs of each image if products with a zero activation are skipped, int64 [N, L - 1].
+    """MACs of each image if products with a zero activation are skipped, int64
+    [N, L - 1].
 
-    Of each layer but the last, the weights that are left behind its activations that are not zero.
+    Of each layer but the last, the weights that are left behind its activations that
+    are not zero.
 
     Args:
-        layers: activations [N, units] of every layer, the input first; the last reaches no weight.
+        layers: activations [N, units] of every layer, the input first; the last reaches
+            no weight.
         kept: for each weight matrix [target, source], whether a weight is left.
     """
     # In float64, which holds such sums exactly, products of matrices are fast.
@@ -175,7 +190,9 @@ def _layers(
 
 
 def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of the arrays of a network's weights (`quantised.weight_arrays`): names and bytes."""
+    """SHA-256 of the arrays of a network's weights (`quantised.weight_arrays`): names
+    and bytes.
+    """
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(name.encode())
@@ -215,7 +232,9 @@ BASELINE = ArrayFile(
 def save_baseline(
     path: FilePath, measured: Sequence[MeasuredBaseline], labels: NDArray[np.uint8]
 ) -> None:
-    """Write networks on the test images: their counts, predictions and weights, and labels [N]."""
+    """Write networks on the test images: their counts, predictions and weights, and
+    labels [N].
+    """
     counts = [baseline.counts for baseline in measured]
     names = [baseline.name for baseline in counts]
     arrays: dict[str, NDArray[Any]] = {"names": np.array(names, np.str_)}
@@ -238,19 +257,25 @@ def save_baseline(
 def load_baseline(
     path: FilePath, labels: NDArray[Any] | None = None, n_input: int | None = None
 ) -> tuple[BaselineCounts, ...]:
-    """Read the counts of `save_baseline`: the networks of equal size first, then the family.
+    """Read the counts of `save_baseline`: the networks of equal size first, then the
+    family.
 
-    The accuracies on the test set follow from the predictions. Raises ArtifactError if the file is
-    missing or damaged, if the labels of its first images are not `labels`, or if a network does not
-    read `n_input` pixels or multiplies nothing.
+    The accuracies on the test set follow from the predictions. Raises ArtifactError if
+    the file is missing or damaged, if the labels of its first images are not `labels`,
+    or if a network does not read `n_input` pixels or multiplies nothing.
     """
     arrays = BASELINE.read(path)
-    if labels is not None and not np.array_equal(arrays["labels"][: len(labels)], labels):
+    if labels is not None and not np.array_equal(
+        arrays["labels"][: len(labels)], labels
+    ):
         raise ArtifactError(
-            f"{path} was counted on other test images than the network: run the stage that "
+            f"{path} was counted on other test images than the network: run the "
+            "stage that "
             "writes it on the same data."
         )
-    baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
+    baselines = tuple(
+        _counts(arrays, number) for number in range(1, len(arrays["names"]) + 1)
+    )
     for baseline in baselines:
         n_pixels = baseline.network.n_input
         if n_input is not None and n_pixels != n_input:
@@ -260,7 +285,8 @@ def load_baseline(
             )
         if not baseline.macs_nonzero.any():
             raise ArtifactError(
-                f"{path}: {baseline.name} multiplies nothing on any image, so nothing can be "
+                f"{path}: {baseline.name} multiplies nothing on any image, so "
+                "nothing can be "
                 "compared with it: give it other images, or keep weights."
             )
     return baselines
@@ -284,7 +310,11 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
         macs_nonzero=arrays[f"{prefix}macs_nonzero"],
         weights_sha256=weights_digest(own),
-        **{name: arrays[name][place].item() for name in _FIGURES if name != "equal_size"},
+        **{
+            name: arrays[name][place].item()
+            for name in _FIGURES
+            if name != "equal_size"
+        },
     )
 
 
@@ -299,4 +329,6 @@ def _network(arrays: Arrays) -> ConventionalNetwork:
     weights = _matrices(arrays)
     fan_ins = [matrix.shape[1] for matrix in weights]
     has_bias = any(name.endswith("bias") for name in arrays)
-    return ConventionalNetwork.of_layers(fan_ins[0], fan_ins[1:], len(weights[-1]), has_bias)
+    return ConventionalNetwork.of_layers(
+        fan_ins[0], fan_ins[1:], len(weights[-1]), has_bias
+    )

@@ -1,21 +1,24 @@
-"""The ReLU network in integers, with as many activation levels as a spiking neuron has counts.
+"""The ReLU network in integers, with as many activation levels as a spiking neuron has
+counts.
 
-A neuron that may fire in each of T steps sends one of T + 1 spike counts, so the fair baseline of a
-spiking network has activations of ceil(log2(T + 1)) bits (Yan et al., arXiv:2409.08290). This is
-post-training quantisation with integer arithmetic alone (Jacob et al., CVPR 2018,
-arXiv:1712.05877):
+A neuron that may fire in each of T steps sends one of T + 1 spike counts, so the fair
+baseline of a spiking network has activations of ceil(log2(T + 1)) bits (Yan et al.,
+arXiv:2409.08290). This is post-training quantisation with integer arithmetic alone
+(Jacob et al., CVPR 2018, arXiv:1712.05877):
 
-pixels              unsigned, `activation_bits`; the nearest level to the pixel's intensity
+pixels              unsigned, `activation_bits`; the nearest level to the pixel's
+                    intensity
 weights             signed and symmetric, `weight_bits`, one scale per layer
 biases              on the scale of the sums, `sum_bits`
-sums                `sum_bits`; exact within a layer, and what they come to saturates, as a spiking
-                    neuron's potential does after a step
-hidden activations  unsigned, `activation_bits`; a sum times a multiplier of 24 bits, shifted right
+sums                `sum_bits`; exact within a layer, and what they come to saturates,
+                    as a spiking neuron's potential does after a step
+hidden activations  unsigned, `activation_bits`; a sum times a multiplier of 24 bits,
+shifted right
                     with rounding, and clipped (which is the ReLU too)
 scores              the last layer's sums
 
-The ranges of weights and of hidden activations are those of least squared error, as the grids of a
-spiking network of integers are (`network.quantisation`).
+The ranges of weights and of hidden activations are those of least squared error, as the
+grids of a spiking network of integers are (`network.quantisation`).
 """
 
 import math
@@ -32,8 +35,8 @@ MULTIPLIER_BITS = 24
 _CLIPPING_CANDIDATES = 64
 
 CALIBRATION_IMAGES = 2000
-"""The first training images, as they are: from them come the ranges of the activations of a network
-that is quantised after its training."""
+"""The first training images, as they are: from them come the ranges of the activations
+of a network that is quantised after its training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +74,12 @@ class QuantisedNetwork:
     """A ReLU network in integers.
 
     Attributes:
-        arrays: of matrix j, from the input side on, `layerj.integer_weight` int32 [target, source],
-            within the range of the weights' bits; `layerj.integer_bias` int64 [target], where
-            there is one; and `layerj.requantisation`, multiplier and shift: a sum a becomes the
-            activation (a * multiplier + 2**(shift - 1)) >> shift, clipped; the last layer has no
-            use for them.
+        arrays: of matrix j, from the input side on, `layerj.integer_weight` int32
+            [target, source], within the range of the weights' bits;
+            `layerj.integer_bias` int64 [target], where there is one; and
+            `layerj.requantisation`, multiplier and shift: a sum a becomes the
+            activation (a * multiplier + 2**(shift - 1)) >> shift, clipped; the last
+            layer has no use for them.
         widths: bits of its numbers.
     """
 
@@ -84,7 +88,9 @@ class QuantisedNetwork:
 
 
 def activation_bits(time_window: int) -> int:
-    """ceil(log2(T + 1)): the bits that tell the spike counts 0 to T apart, for T of at least 1."""
+    """ceil(log2(T + 1)): the bits that tell the spike counts 0 to T apart, for T of at
+    least 1.
+    """
     return time_window.bit_length()
 
 
@@ -97,12 +103,16 @@ def quantise(
 
     Args:
         state: weights [target, source] and biases of the layers, in their order.
-        calibration: activations of every layer on training images, the input first, [n, units].
+        calibration: activations of every layer on training images, the input first,
+            [n, units].
         widths: bits of its numbers.
     """
-    weight_units = [weight_unit(weight, widths.weight) for weight, _ in weights_and_biases(state)]
+    weight_units = [
+        weight_unit(weight, widths.weight) for weight, _ in weights_and_biases(state)
+    ]
     activation_units = [
-        least_error_unit(outputs, widths.largest_activation) for outputs in calibration[1:-1]
+        least_error_unit(outputs, widths.largest_activation)
+        for outputs in calibration[1:-1]
     ]
     return in_integers(state, weight_units, activation_units, widths)
 
@@ -121,7 +131,8 @@ def in_integers(
     """The network of integers that stand for multiples of given units.
 
     Args:
-        state: weights [target, source] and biases, if any, of the layers, in their order.
+        state: weights [target, source] and biases, if any, of the layers, in their
+            order.
         weight_units: what an integer 1 stands for, of each weight matrix.
         activation_units: likewise of each hidden layer.
         widths: bits of its numbers; weights and biases beyond them saturate.
@@ -161,7 +172,8 @@ def quantised_activations(
         images: uint8 [N, height, width].
 
     Returns:
-        pixels' levels, hidden activations and the scores of the classes, int64 [N, units] each.
+        pixels' levels, hidden activations and the scores of the classes, int64
+        [N, units] each.
     """
     top = network.widths.largest_activation
     half = network.widths.half_of_sums
@@ -174,16 +186,20 @@ def quantised_activations(
             scaled = layers[-1] * multiplier
             layers[-1] = np.clip((scaled + (1 << (shift - 1))) >> shift, 0, top)
         # By way of float64, which holds integers below 2**53 exactly.
-        products = (layers[-1].astype(np.float64) @ weight.astype(np.float64).T).astype(np.int64)
+        products = (layers[-1].astype(np.float64) @ weight.astype(np.float64).T).astype(
+            np.int64
+        )
         layers.append((products + (0 if bias is None else bias)).clip(-half, half - 1))
     return tuple(layers)
 
 
 def least_error_unit(values: NDArray[np.float32], top: int) -> float:
-    """The step of the range in equal steps that fits `values` with least mean squared error.
+    """The step of the range in equal steps that fits `values` with least mean squared
+    error.
 
     Args:
-        values: not negative, of any shape; none, or zeros alone, make a step of 1 / top.
+        values: not negative, of any shape; none, or zeros alone, make a step of 1 /
+            top.
         top: steps from 0 to the end.
     """
     largest = float(values.max(initial=0)) or 1.0
@@ -206,7 +222,9 @@ def _fixed_point(factor: float) -> NDArray[np.int64]:
 
 
 def weight_arrays(network: State | QuantisedNetwork) -> Mapping[str, NDArray[Any]]:
-    """`layerj.weight` and `.bias` in float32, or the arrays of a network in integers."""
+    """`layerj.weight` and `.bias` in float32, or the arrays of a network in
+    integers.
+    """
     if isinstance(network, QuantisedNetwork):
         return network.arrays
     return {name.replace(".synapses", ""): values for name, values in network.items()}

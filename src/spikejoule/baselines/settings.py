@@ -1,4 +1,6 @@
-"""Which conventional networks there are, and how they are trained: the section `baseline`."""
+"""Which conventional networks there are, and how they are trained: the section
+`baseline`.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +33,8 @@ _LISTED = (Field(max_length=16, strict=False), AfterValidator(_each_once))
 
 
 class BaselineLearning(ParameterSection):
-    """How the ReLU networks learn otherwise than the spiking one: Adam on the cross-entropy.
+    """How the ReLU networks learn otherwise than the spiking one: Adam on the
+    cross-entropy.
 
     Attributes:
         lr: learning rate, as in `TrainingRegime`.
@@ -52,33 +55,45 @@ class BaselineSettings(BaselineLearning):
     """How the ReLU networks learn, and which there are.
 
     Attributes:
-        weight_bits: width of the weights of the network that is quantised after its training.
+        weight_bits: width of the weights of the network that is quantised after its
+            training.
         family_hidden: sizes of the one hidden layer of the family's networks.
         family_pruned: fractions of their weights that are removed.
-        family_bits: widths of their weights and activations; 32 is float32, less are integers.
+        family_bits: widths of their weights and activations; 32 is float32, less are
+            integers.
         family_bias: whether their units have biases; both, for networks of either kind.
 
     The family has a network of every combination; with an empty list, none.
     """
 
     weight_bits: int = Field(default=8, ge=2, le=16)
-    family_hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], *_LISTED] = Field(
+    family_hidden: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...], *_LISTED
+    ] = Field(
         default=(100, 400),
         description="a list of at most 16 whole numbers from 1 to 65535, each once",
     )
-    family_pruned: Annotated[tuple[Annotated[Real, Field(ge=0, lt=1)], ...], *_LISTED] = Field(
-        default=(0.95,), description="a list of at most 16 numbers from 0 to below 1, each once"
+    family_pruned: Annotated[
+        tuple[Annotated[Real, Field(ge=0, lt=1)], ...], *_LISTED
+    ] = Field(
+        default=(0.95,),
+        description="a list of at most 16 numbers from 0 to below 1, each once",
     )
-    family_bits: Annotated[tuple[Annotated[int, AfterValidator(_width)], ...], *_LISTED] = Field(
+    family_bits: Annotated[
+        tuple[Annotated[int, AfterValidator(_width)], ...], *_LISTED
+    ] = Field(
         default=(8,),
-        description="a list of at most 16 of 32 and the whole numbers from 2 to 16, each once",
+        description="a list of at most 16 of 32 and the whole numbers from 2 to "
+        "16, each once",
     )
     family_bias: Annotated[tuple[bool, ...], *_LISTED] = Field(
         default=(True,), description="a list of true and false, each at most once"
     )
 
     def training(self, spiking: TrainingRegime) -> BaselineTraining:
-        """The spiking network's epochs and augmentation, with learning constants of its own."""
+        """The spiking network's epochs and augmentation, with learning constants of its
+        own.
+        """
         shared = {name: getattr(spiking, name) for name in TrainingRegime.model_fields}
         own = {name: getattr(self, name) for name in BaselineLearning.model_fields}
         return BaselineTraining.model_validate({**shared, **own})
@@ -98,10 +113,11 @@ class BaselineVariant:
     Attributes:
         network: its layers.
         pruning: how many of its weights are removed, and when.
-        bits: width of its weights and, at most, activations while it learns; 32 is float32.
+        bits: width of its weights and, at most, activations while it learns; 32 is
+            float32.
         sum_bits: width of the sums and biases of a network of integers.
-        equal_size: whether it stands in the comparison of equal sizes; it is computed by itself, so
-            that the family does not change the last digits of a teacher.
+        equal_size: whether it stands in the comparison of equal sizes; it is computed
+            by itself, so that the family does not change the last digits of a teacher.
     """
 
     network: ConventionalNetwork
@@ -118,7 +134,8 @@ class BaselineVariant:
             f"ReLU {self.network.sizes}": True,
             f"{100 * pruned:.10g} % pruned": pruned > 0,
             f"{self.bits} bits": self.bits != FLOAT_BITS,
-            f"{self.activation_bits}-bit activations": self.activation_bits != self.bits,
+            f"{self.activation_bits}-bit activations": self.activation_bits
+            != self.bits,
             f"{self.sum_bits}-bit sums": self.sum_bits != FLOAT_BITS,
             "no bias": not self.network.has_bias,
         }
@@ -126,8 +143,9 @@ class BaselineVariant:
 
     @property
     def activation_bits(self) -> int:
-        """Width of its pixels and hidden activations: that of its weights, or as much of it as
-        leaves room for sums, in which a product of the largest factors is 1/16 of the range."""
+        """Width of its pixels and hidden activations: that of its weights, or as much
+        of it as leaves room for sums, in which a product of the largest factors is 1/16
+        of the range."""
         if self.bits == FLOAT_BITS:
             return FLOAT_BITS
         return max(1, min(self.bits, self.sum_bits - _ROOM_FOR_SUMS - self.bits))
@@ -141,8 +159,11 @@ class BaselineVariant:
         return self.activation_bits if self.activation_bits % 8 else 8
 
 
-def equal_size_variant(n_input: int, hidden: tuple[int, ...], n_output: int) -> BaselineVariant:
-    """The network of the comparison of equal sizes, which is also the teacher of a distillation.
+def equal_size_variant(
+    n_input: int, hidden: tuple[int, ...], n_output: int
+) -> BaselineVariant:
+    """The network of the comparison of equal sizes, which is also the teacher of a
+    distillation.
 
     It always has biases: what a student lacks does not change its teacher.
     """
@@ -158,14 +179,15 @@ def family(
     pruning_epochs: tuple[float, float],
     sum_bits: int,
 ) -> Iterator[BaselineVariant]:
-    """A network of every combination of size, pruned fraction, width and bias, in this order.
+    """A network of every combination of size, pruned fraction, width and bias, in this
+    order.
 
     Args:
         n_input: pixels of an image.
         n_output: number of classes.
         settings: which sizes, fractions and widths, and whether with biases.
-        pruning_epochs: fraction of the epochs before the first weight is removed, and after which
-            the last one is.
+        pruning_epochs: fraction of the epochs before the first weight is removed, and
+            after which the last one is.
         sum_bits: width of the sums of those of integers.
 
     Raises:
@@ -173,14 +195,21 @@ def family(
     """
     start, end = pruning_epochs
     for hidden, fraction, bits, bias in product(
-        settings.family_hidden, settings.family_pruned, settings.family_bits, settings.family_bias
+        settings.family_hidden,
+        settings.family_pruned,
+        settings.family_bits,
+        settings.family_bias,
     ):
         if bits != FLOAT_BITS and bits + _ROOM_FOR_SUMS + 1 >= sum_bits:
             raise ParameterError(
-                f"baseline.family_bits: {bits} leaves activations 1 bit in sums of {sum_bits} bits "
-                f"(model.state_bits); allowed are up to {sum_bits - _ROOM_FOR_SUMS - 2}, and 32"
+                f"baseline.family_bits: {bits} leaves activations 1 bit in sums of "
+                f"{sum_bits} bits "
+                "(model.state_bits); allowed are up to "
+                f"{sum_bits - _ROOM_FOR_SUMS - 2}, and 32"
             )
-        pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
+        pruning = PruningSettings(
+            pruned_fraction=fraction, prune_start=start, prune_end=end
+        )
         network = ConventionalNetwork.of_layers(n_input, [hidden], n_output, bias)
         sums = sum_bits if bits != FLOAT_BITS else FLOAT_BITS
         yield BaselineVariant(network, pruning, bits, sums)

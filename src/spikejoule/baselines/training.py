@@ -1,19 +1,22 @@
-"""Conventional networks to compare with: ReLU units in the places of the spiking neurons.
+"""Conventional networks to compare with: ReLU units in the places of the spiking
+neurons.
 
-One has the spiking network's layer sizes; the others are a family of one hidden layer each, pruned
-and quantised. All see the same training images in the same order with the same augmentation as the
-spiking network, and of each the weights with the best validation accuracy are kept.
+One has the spiking network's layer sizes; the others are a family of one hidden layer
+each, pruned and quantised. All see the same training images in the same order with the
+same augmentation as the spiking network, and of each the weights with the best
+validation accuracy are kept.
 
-K networks of the same layers, all of floating point or all of integers, learn side by side as one
-computation. Their first layers are one matrix product, the others products of K matrices each; in
-what else they differ, pruning and width, stands in masks and units. So an image is drawn, and an
-operation started, once for all.
+K networks of the same layers, all of floating point or all of integers, learn side by
+side as one computation. Their first layers are one matrix product, the others products
+of K matrices each; in what else they differ, pruning and width, stands in masks and
+units. So an image is drawn, and an operation started, once for all.
 
-A network of integers is trained as such: forward and backward pass see rounded weights and
-activations and saturated sums, and the gradient goes straight through to the weights in floating
-point that the optimizer keeps (Bengio, Leonard and Courville 2013, arXiv:1308.3432). The ranges are
-those of least squared error, of weights and, on some training images, of activations; they are
-chosen anew before each epoch, as the grids of a spiking network of integers are.
+A network of integers is trained as such: forward and backward pass see rounded weights
+and activations and saturated sums, and the gradient goes straight through to the
+weights in floating point that the optimizer keeps (Bengio, Leonard and Courville 2013,
+arXiv:1308.3432). The ranges are those of least squared error, of weights and, on some
+training images, of activations; they are chosen anew before each epoch, as the grids of
+a spiking network of integers are.
 """
 
 import time
@@ -56,10 +59,12 @@ class TrainedBaseline:
 
     Attributes:
         variant: which network.
-        validation_accuracies_percent: after each epoch; of integers, as they are in floating point.
-        best_epoch: that with the best validation accuracy (the first of equals), from 1 on, of
-            those in which its pruning was done; 0 before.
-        weights: of that epoch: the parameters and, of integers, what they are multiples of.
+        validation_accuracies_percent: after each epoch; of integers, as they are in
+            floating point.
+        best_epoch: that with the best validation accuracy (the first of equals), from 1
+            on, of those in which its pruning was done; 0 before.
+        weights: of that epoch: the parameters and, of integers, what they are multiples
+            of.
     """
 
     def __init__(self, variant: BaselineVariant) -> None:
@@ -76,7 +81,9 @@ class TrainedBaseline:
     @property
     def state(self) -> State:
         """The best parameters, in floating point."""
-        return {name: self.weights[name] for name in self.variant.network.parameter_shapes()}
+        return {
+            name: self.weights[name] for name in self.variant.network.parameter_shapes()
+        }
 
     @property
     def network(self) -> State | QuantisedNetwork:
@@ -87,7 +94,9 @@ class TrainedBaseline:
             self.state,
             self.weights["weight_units"].tolist(),
             self.weights["activation_units"].tolist(),
-            Widths(self.variant.activation_bits, self.variant.bits, self.variant.sum_bits),
+            Widths(
+                self.variant.activation_bits, self.variant.bits, self.variant.sum_bits
+            ),
         )
 
     def is_best(self, accuracy_percent: float, max_epochs: int) -> bool:
@@ -95,7 +104,10 @@ class TrainedBaseline:
         best = self.best_validation_accuracy_percent if self.best_epoch else -1.0
         self.validation_accuracies_percent.append(accuracy_percent)
         epoch = len(self.validation_accuracies_percent)
-        if not self.variant.pruning.is_pruned_by(epoch, max_epochs) or accuracy_percent <= best:
+        if (
+            not self.variant.pruning.is_pruned_by(epoch, max_epochs)
+            or accuracy_percent <= best
+        ):
             return False
         self.best_epoch = epoch
         return True
@@ -105,12 +117,13 @@ class BatchedNetworks:
     """K networks that differ in pruning and width alone.
 
     Args:
-        variants: the networks, all in floating point or all in integers; their layer sizes and the
-            widths of their pixels and of their sums are the same.
+        variants: the networks, all in floating point or all in integers; their layer
+            sizes and the widths of their pixels and of their sums are the same.
         settings: how to train.
         n_batches: of an epoch.
         seed: of the first weights, which are the same in all.
-        calibration: images uint8 [n, ...] by which the ranges of activations are chosen.
+        calibration: images uint8 [n, ...] by which the ranges of activations are
+            chosen.
     """
 
     def __init__(
@@ -131,7 +144,8 @@ class BatchedNetworks:
         self._n_hidden = len(variants[0].network.connections) - 1
         n_steps = n_batches * settings.max_epochs
         self._schedules = [
-            RunningSchedule(settings.chosen_schedule, settings.lr, n_steps) for _ in variants
+            RunningSchedule(settings.chosen_schedule, settings.lr, n_steps)
+            for _ in variants
         ]
         shapes = variants[0].network.parameter_shapes()
         self._seen = {
@@ -140,10 +154,19 @@ class BatchedNetworks:
         }
         """What forward and backward pass see, [K, ...] each."""
         exact = {name: values.detach() for name, values in self._seen.items()}
-        self._exact = {name: of.clone() for name, of in exact.items()} if self._integers else exact
-        """The parameters in floating point, [K, ...]: the same, or those that are rounded."""
+        self._exact = (
+            {name: of.clone() for name, of in exact.items()}
+            if self._integers
+            else exact
+        )
+        """The parameters in floating point, [K, ...]: the same, or those that are
+        rounded.
+        """
         self._kept = [
-            {name: torch.nn.Parameter(values[k]) for name, values in self._exact.items()}
+            {
+                name: torch.nn.Parameter(values[k])
+                for name, values in self._exact.items()
+            }
             for k in range(len(self.variants))
         ]
         """By network, views of what the optimizer changes."""
@@ -160,7 +183,9 @@ class BatchedNetworks:
             fused=True,
         )
         self._moments = {
-            f"{moment}.{name}": torch.zeros(of.shape[:1] if moment == "step" else of.shape)
+            f"{moment}.{name}": torch.zeros(
+                of.shape[:1] if moment == "step" else of.shape
+            )
             for name, of in self._exact.items()
             for moment in _MOMENTS
         }
@@ -171,14 +196,19 @@ class BatchedNetworks:
                 self._optimizer.state[parameter] = {
                     moment: self._moments[f"{moment}.{name}"][k] for moment in _MOMENTS
                 }
-        tops = [(2.0 ** (of.bits - 1) - 1, 2.0**of.activation_bits - 1) for of in variants]
-        self._weight_tops, self._activation_tops = torch.tensor(tops)[..., None, None].unbind(dim=1)
+        tops = [
+            (2.0 ** (of.bits - 1) - 1, 2.0**of.activation_bits - 1) for of in variants
+        ]
+        self._weight_tops, self._activation_tops = torch.tensor(tops)[
+            ..., None, None
+        ].unbind(dim=1)
         """The largest integers of the widths, [K, 1, 1]."""
         self._weight_units: list[Tensor] = []
         self._activation_units: list[Tensor] = []
 
     def learn(self, epoch: int, images: Tensor, labels: Tensor) -> None:
-        """Learn from the images of an epoch (from 1 on), uint8 [N, pixels], and their labels [N].
+        """Learn from the images of an epoch (from 1 on), uint8 [N, pixels], and their
+        labels [N].
 
         Raises ParameterError if a network diverges.
         """
@@ -189,26 +219,37 @@ class BatchedNetworks:
             self._step(self._pixels(images[chosen]), labels[chosen])
         if not all(bool(values.isfinite().all()) for values in self._seen.values()):
             raise ParameterError(
-                f"a ReLU network diverged in epoch {epoch}: its weights are not finite; "
+                f"a ReLU network diverged in epoch {epoch}: its weights are not "
+                "finite; "
                 f"baseline.lr is {self._settings.lr}, use a smaller one"
             )
 
     def validate(self, images: NDArray[np.uint8], labels: Tensor) -> None:
-        """Measure the accuracy of each network after an epoch, and keep those that are the best."""
+        """Measure the accuracy of each network after an epoch, and keep those that are
+        the best.
+        """
         with torch.no_grad():
             answers = self._scores(self._pixels(images)).argmax(dim=2)
         correct = (answers == labels).sum(dim=1).tolist()
-        for k, (trained, n_correct) in enumerate(zip(self.trained, correct, strict=True)):
+        for k, (trained, n_correct) in enumerate(
+            zip(self.trained, correct, strict=True)
+        ):
             accuracy = 100 * n_correct / len(labels)
             self._schedules[k].after_epoch(accuracy)
             if trained.is_best(accuracy, self._settings.max_epochs):
                 trained.weights = self._weights(k)
 
     def _weights(self, k: int) -> dict[str, NDArray[Any]]:
-        """A copy of network k as it is: parameters and, of integers, their units, float64."""
-        weights = {name: values[k].numpy().copy() for name, values in self._exact.items()}
+        """A copy of network k as it is: parameters and, of integers, their units,
+        float64.
+        """
+        weights = {
+            name: values[k].numpy().copy() for name, values in self._exact.items()
+        }
         if self._integers:
-            weights["weight_units"] = np.array([float(units[k]) for units in self._weight_units])
+            weights["weight_units"] = np.array(
+                [float(units[k]) for units in self._weight_units]
+            )
             weights["activation_units"] = np.array(
                 [float(units[k]) for units in self._activation_units]
             )
@@ -222,9 +263,13 @@ class BatchedNetworks:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What `resume_from` needs, a copy of it."""
-        arrays = {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
+        arrays = {
+            name: tensor.numpy().copy() for name, tensor in self._tensors().items()
+        }
         for k, trained in enumerate(self.trained):
-            arrays |= {f"{k}.best.{name}": values for name, values in trained.weights.items()}
+            arrays |= {
+                f"{k}.best.{name}": values for name, values in trained.weights.items()
+            }
             arrays[f"{k}.accuracies"] = np.array(trained.validation_accuracies_percent)
             arrays[f"{k}.best_epoch"] = np.array([trained.best_epoch])
         return arrays
@@ -249,7 +294,9 @@ class BatchedNetworks:
         return values.mul_(top).round_().div_(top)
 
     def _sums(self, layer: int, sources: Tensor) -> Tensor:
-        """What reaches the units of a layer, [K, B, units], from pixels [B, I] or [K, B, units]."""
+        """What reaches the units of a layer, [K, B, units], from pixels [B, I] or
+        [K, B, units].
+        """
         weight, bias = weights_and_biases(self._seen)[layer]
         if layer == 0:
             biases = None if bias is None else bias.flatten()
@@ -293,7 +340,9 @@ class BatchedNetworks:
             for kept, gradient in zip(self._kept, seen.grad, strict=True):
                 kept[name].grad = gradient
             seen.grad = None
-        for group, schedule in zip(self._optimizer.param_groups, self._schedules, strict=True):
+        for group, schedule in zip(
+            self._optimizer.param_groups, self._schedules, strict=True
+        ):
             group["lr"] = schedule.learning_rate
             schedule.after_batch()
         self._optimizer.step()
@@ -302,20 +351,28 @@ class BatchedNetworks:
 
     def _prune(self, epoch: int) -> None:
         for k, variant in enumerate(self.variants):
-            fraction = variant.pruning.pruned_fraction_at(epoch, self._settings.max_epochs)
+            fraction = variant.pruning.pruned_fraction_at(
+                epoch, self._settings.max_epochs
+            )
             if fraction:
                 state = {name: of[k].numpy() for name, of in self._exact.items()}
                 for name, mask in pruning_masks(state, fraction).items():
-                    self._masks[name][k].copy_(torch.from_numpy(mask.astype(np.float32)))
+                    self._masks[name][k].copy_(
+                        torch.from_numpy(mask.astype(np.float32))
+                    )
         self._remove()
 
     def _remove(self) -> None:
-        """Make removed weights 0 again, so that they are also the next to be removed."""
+        """Make removed weights 0 again, so that they are also the next to be
+        removed.
+        """
         for name, mask in self._masks.items():
             self._exact[name].mul_(mask)
 
     def _choose_units(self) -> None:
-        """Those of least squared error: of weights, then of activations, layer by layer."""
+        """Those of least squared error: of weights, then of activations, layer by
+        layer.
+        """
         if not self._integers:
             return
         self._weight_units = []
@@ -329,21 +386,29 @@ class BatchedNetworks:
             for layer in range(self._n_hidden):
                 sums = self._sums(layer, values)
                 tops = map(int, self._activation_tops)
-                self._activation_units.append(_units(least_error_unit, functional.relu(sums), tops))
+                self._activation_units.append(
+                    _units(least_error_unit, functional.relu(sums), tops)
+                )
                 self._round()
                 values = self._activations(layer, sums)
 
     def _round(self) -> None:
-        """Let the passes see rounded parameters; biases are rounded to units of the sums, as far as
-        the activations' units are chosen."""
+        """Let the passes see rounded parameters; biases are rounded to units of the
+        sums, as far as the activations' units are chosen."""
         if not self._integers:
             return
-        pairs = zip(weights_and_biases(self._exact), weights_and_biases(self._seen), strict=True)
+        pairs = zip(
+            weights_and_biases(self._exact), weights_and_biases(self._seen), strict=True
+        )
         for layer, ((weight, bias), (seen_weight, seen_bias)) in enumerate(pairs):
             units = self._weight_units[layer]
             whole = _whole(weight, units, seen_weight)
             whole.clamp_(-self._weight_tops, self._weight_tops).mul_(units)
-            if bias is not None and seen_bias is not None and layer <= len(self._activation_units):
+            if (
+                bias is not None
+                and seen_bias is not None
+                and layer <= len(self._activation_units)
+            ):
                 units = self._sum_units(layer)[:, 0]
                 half = 2.0 ** (self._sum_bits - 1)
                 _whole(bias, units, seen_bias).clamp_(-half, half - 1).mul_(units)
@@ -355,7 +420,9 @@ class BatchedNetworks:
 
 
 def _units(
-    choose: Callable[[NDArray[np.float32], int], float], values: Tensor, sizes: Iterable[int]
+    choose: Callable[[NDArray[np.float32], int], float],
+    values: Tensor,
+    sizes: Iterable[int],
 ) -> Tensor:
     """What an integer 1 stands for in each of K arrays of values, [K, 1, 1]."""
     units = [choose(of.numpy(), size) for of, size in zip(values, sizes, strict=True)]
@@ -370,8 +437,8 @@ def _whole(exact: Tensor, units: Tensor, seen: Tensor) -> Tensor:
 class _RoundedReLU(torch.autograd.Function):
     """ReLU of K networks, a multiple of a unit up to `top` of them.
 
-    The gradient is that of the ReLU, and 0 beyond the range. `sums` are [K, ...], `unit` and `top`
-    [K, 1, 1].
+    The gradient is that of the ReLU, and 0 beyond the range. `sums` are [K, ...],
+    `unit` and `top` [K, 1, 1].
     """
 
     @staticmethod
@@ -387,7 +454,9 @@ class _RoundedReLU(torch.autograd.Function):
 
 
 def checkpoint_of(
-    groups: Sequence[BatchedNetworks], seconds: Sequence[float], processor_seconds: float
+    groups: Sequence[BatchedNetworks],
+    seconds: Sequence[float],
+    processor_seconds: float,
 ) -> SavedState:
     """The state of all networks after epochs of so many seconds."""
     arrays = {
@@ -395,14 +464,16 @@ def checkpoint_of(
         for number, networks in enumerate(groups)
         for name, values in networks.state().items()
     }
-    return SavedState({"seconds": list(seconds), "processor_seconds": processor_seconds}, arrays)
+    return SavedState(
+        {"seconds": list(seconds), "processor_seconds": processor_seconds}, arrays
+    )
 
 
 def resume_from(
     checkpoint: SavedState, groups: Sequence[BatchedNetworks]
 ) -> tuple[list[float], float]:
-    """Let fresh networks resume from `checkpoint_of` some; returns the seconds of its epochs, and
-    those of the processor."""
+    """Let fresh networks resume from `checkpoint_of` some; returns the seconds of its
+    epochs, and those of the processor."""
     for number, networks in enumerate(groups):
         networks.resume_from(checkpoint.part(f"{number}."))
     return list(checkpoint.plain["seconds"]), checkpoint.plain["processor_seconds"]
@@ -419,8 +490,8 @@ class BaselinesTraining:
     Attributes:
         baselines: in the order of the variants.
         epoch_seconds: wall time of each epoch of all networks, validation included.
-        processor_seconds: of all cores and networks together, of every process that the training
-            was resumed in.
+        processor_seconds: of all cores and networks together, of every process that the
+            training was resumed in.
     """
 
     baselines: tuple[TrainedBaseline, ...]
@@ -437,10 +508,12 @@ def train_baselines(
     on_epoch: Callable[[int], object] = lambda epoch: None,
     state_store: ResumeFile | None = None,
 ) -> BaselinesTraining:
-    """Train ReLU networks side by side; the result does not depend on the number of cores.
+    """Train ReLU networks side by side; the result does not depend on the number of
+    cores.
 
-    Networks of the same layers, all of floating point or of integers with one width of pixels and
-    one of sums, are one computation on one thread; the threads share the images that are drawn.
+    Networks of the same layers, all of floating point or of integers with one width of
+    pixels and one of sums, are one computation on one thread; the threads share the
+    images that are drawn.
 
     Args:
         train: images to learn from.
@@ -449,8 +522,9 @@ def train_baselines(
         settings: how to train.
         seed: of the first weights, the order of the images and their augmentation.
         on_epoch: called after every epoch.
-        state_store: keeps the state of all networks after every epoch, and has that of a process
-            which was killed: the result is the same to the bit as without the kill.
+        state_store: keeps the state of all networks after every epoch, and has that of
+            a process which was killed: the result is the same to the bit as without the
+            kill.
 
     Raises:
         ParameterError: training diverged.
@@ -459,7 +533,9 @@ def train_baselines(
     calibration = train.images[:CALIBRATION_IMAGES]
     labels = _class_indices(validation.labels)
 
-    def run(networks: BatchedNetworks, epoch: int, drawn: tuple[Tensor, Tensor]) -> None:
+    def run(
+        networks: BatchedNetworks, epoch: int, drawn: tuple[Tensor, Tensor]
+    ) -> None:
         networks.learn(epoch, *drawn)
         networks.validate(validation.images, labels)
 
@@ -467,7 +543,9 @@ def train_baselines(
     with (
         one_thread(),
         ThreadPoolExecutor(max_workers=1) as drawer,
-        ThreadPoolExecutor(len(variants), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ThreadPoolExecutor(
+            len(variants), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool,
     ):
         groups = [
             BatchedNetworks(members, settings, n_batches, seed, calibration)
@@ -478,7 +556,9 @@ def train_baselines(
         checkpoint = state_store.load() if state_store is not None else None
         if checkpoint is not None:
             seconds, processor_seconds = resume_from(checkpoint, groups)
-        _drawn_epoch(train.select(slice(1)), settings, seed, 1)  # compiles before the clocks start
+        _drawn_epoch(
+            train.select(slice(1)), settings, seed, 1
+        )  # compiles before the clocks start
         before = time.process_time() - processor_seconds
         # The images of an epoch are drawn while the one before is learned.
         upcoming = drawer.submit(_drawn_epoch, train, settings, seed, len(seconds) + 1)
@@ -495,7 +575,9 @@ def train_baselines(
             if state_store is not None:
                 state_store.save(checkpoint_of(groups, seconds, processor_seconds))
             on_epoch(epoch)
-    by_variant = {trained.variant: trained for networks in groups for trained in networks.trained}
+    by_variant = {
+        trained.variant: trained for networks in groups for trained in networks.trained
+    }
     baselines = tuple(by_variant[variant] for variant in variants)
     return BaselinesTraining(baselines, tuple(seconds), processor_seconds)
 
@@ -520,7 +602,8 @@ def _side_by_side(variants: Sequence[BaselineVariant]) -> list[list[BaselineVari
 def _drawn_epoch(
     train: LabelledImages, settings: BaselineTraining, seed: int, epoch: int
 ) -> tuple[Tensor, Tensor]:
-    """The epoch's augmented images uint8 [N, pixels] and labels [N], in the spiking net's order.
+    """The epoch's augmented images uint8 [N, pixels] and labels [N], in the spiking
+    net's order.
 
     A draw depends on (seed, epoch, sample) alone, as in `training.train`.
     """

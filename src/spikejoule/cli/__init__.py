@@ -1,6 +1,8 @@
-"""The command `spikejoule`: complete checkpoints, their energy, and a project's recorded runs.
+"""The command `spikejoule`: complete checkpoints, their energy, and a project's
+recorded runs.
 
-Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a wrong call.
+Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a
+wrong call.
 """
 
 import argparse
@@ -26,8 +28,12 @@ EXTRAS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (a wrong call exits with 2 through argparse)."""
-    if arguments is None:  # a process of its own, in which what libraries make on import stays
+    """Run one command; returns the exit status (a wrong call exits with 2 through
+    argparse).
+    """
+    if (
+        arguments is None
+    ):  # a process of its own, in which what libraries make on import stays
         gc.set_threshold(*gc.get_threshold()[:2], 1000)
         atexit.register(gc.freeze)
     options = build_parser().parse_args(arguments)
@@ -38,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return 0
     except BrokenPipeError:
-        # The reader (`head`, say) has seen enough; without this, Python complains while it exits.
+        # The reader (`head`, say) has seen enough; without this, Python complains while
+        # it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # what a shell reports for a program that SIGPIPE ends
     except OSError as error:  # of a full disk behind the standard output, say
@@ -52,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Where runs are recorded more is missing than this module.
         extra = "pipeline" if options.module.endswith(".runs") else EXTRAS[module]
         problems = (
-            f"`spikejoule {options.command}` needs {module}: pip install 'spikejoule[{extra}]'."
+            f"`spikejoule {options.command}` needs {module}: pip install "
+            f"'spikejoule[{extra}]'."
         )
     except KeyboardInterrupt:
         problems = "interrupted from the keyboard."
@@ -66,11 +74,18 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's arguments, which the documentation lists, too."""
     parser = argparse.ArgumentParser(
         prog="spikejoule",
-        description="Checkpoints, graphs and runs of spiking networks: content, spikes, energy.",
+        description="Checkpoints, graphs and runs of spiking networks: content, "
+        "spikes, energy.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"spikejoule {__version__}")
-    shtab.add_argument_to(parser, help="print a script that completes commands in that shell")
-    add_commands(parser.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    parser.add_argument(
+        "--version", action="version", version=f"spikejoule {__version__}"
+    )
+    shtab.add_argument_to(
+        parser, help="print a script that completes commands in that shell"
+    )
+    add_commands(
+        parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    )
     return parser

@@ -1,7 +1,8 @@
-"""All commands with their arguments; the modules that run them are imported when they are called.
+"""All commands with their arguments; the modules that run them are imported when they
+are called.
 
-PyTorch alone takes seconds, and `spikejoule --help` needs none of it. A command is run by the
-function of its name in a module of this package.
+PyTorch alone takes seconds, and `spikejoule --help` needs none of it. A command is run
+by the function of its name in a module of this package.
 """
 
 import argparse
@@ -80,7 +81,9 @@ def positive(text: str) -> int:
 def _slurm_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text} is no OPTION=VALUE, as partition=batch")
+        raise argparse.ArgumentTypeError(
+            f"{text} is no OPTION=VALUE, as partition=batch"
+        )
     return name.lstrip("-").replace("-", "_"), value
 
 
@@ -98,13 +101,17 @@ def _command(commands: Any, name: str, module: str, does: str) -> Parser:
     return parser
 
 
-def _add_path(parser: Parser, name: str, words: str, metavar: str = "FILE", **more: Any) -> None:
+def _add_path(
+    parser: Parser, name: str, words: str, metavar: str = "FILE", **more: Any
+) -> None:
     """An argument or option that is a path, which a shell completes."""
     action = parser.add_argument(name, type=Path, metavar=metavar, help=words, **more)
     action.complete = FILE  # type: ignore[attr-defined]
 
 
-def _add_number(parser: Parser, name: str, words: str, default: int | None = None) -> None:
+def _add_number(
+    parser: Parser, name: str, words: str, default: int | None = None
+) -> None:
     """An option that is a whole number of at least 1."""
     parser.add_argument(name, type=positive, metavar="N", default=default, help=words)
 
@@ -120,7 +127,9 @@ def _add_project(parser: Parser) -> None:
 
 
 def _add_inspect(commands: Any) -> None:
-    parser = _command(commands, "inspect", "inspecting", "what a checkpoint or graph holds")
+    parser = _command(
+        commands, "inspect", "inspecting", "what a checkpoint or graph holds"
+    )
     _add_network(parser)
 
 
@@ -136,14 +145,17 @@ def _add_energy(commands: Any) -> None:
     parser.add_argument(
         "--profile",
         metavar="ID",
-        help="the price list of the headline (default: the first of scope system, which includes "
+        help="the price list of the headline (default: the first of scope system, "
+        "which includes "
         "memory)",
     )
     parser.add_argument(
         "--images",
         metavar="DIRECTORY|SOURCE",
-        help="run it on these test images for accuracy, intervals and classes: a directory of four "
-        "IDX files, an event file, or a source, as mnist5k (default: the means that the file "
+        help="run it on these test images for accuracy, intervals and classes: a "
+        "directory of four "
+        "IDX files, an event file, or a source, as mnist5k (default: the means "
+        "that the file "
         "records)",
     )
     _add_number(parser, "--samples", "the first N images or events (default: all)")
@@ -154,7 +166,8 @@ def _add_energy(commands: Any) -> None:
     parser.add_argument(
         "--against",
         metavar="FILE.py:FUNCTION",
-        help="of a graph: compare with this function's conventional network, a PyTorch module",
+        help="of a graph: compare with this function's conventional network, a "
+        "PyTorch module",
     )
     add_graph_options(parser)
 
@@ -164,7 +177,8 @@ def _add_publish(commands: Any) -> None:
         commands,
         "publish",
         "runs",
-        "record a project's outputs as a run, or a graph as a model, in the MLflow store",
+        "record a project's outputs as a run, or a graph as a model, in the MLflow "
+        "store",
     )
     words = "of the project, or a graph (default: the working directory)"
     _add_path(parser, "file", words, "DIRECTORY|GRAPH.nir", nargs="?", default=Path())
@@ -172,12 +186,16 @@ def _add_publish(commands: Any) -> None:
 
 
 def _add_check(commands: Any) -> None:
-    parser = _command(commands, "check", "runs", "fail if the recorded run breaks its limits")
+    parser = _command(
+        commands, "check", "runs", "fail if the recorded run breaks its limits"
+    )
     _add_project(parser)
 
 
 def _add_runs(commands: Any) -> None:
-    parser = _command(commands, "runs", "runs", "list a project's recorded runs, the latest first")
+    parser = _command(
+        commands, "runs", "runs", "list a project's recorded runs, the latest first"
+    )
     _add_project(parser)
     _add_number(parser, "--limit", "at most so many (default: 20)", 20)
 
@@ -187,13 +205,15 @@ def _add_seeds(commands: Any) -> None:
         commands,
         "seeds",
         "runs",
-        "average a project's recorded runs over seeds: accuracy against synaptic events",
+        "average a project's recorded runs over seeds: accuracy against synaptic "
+        "events",
     )
     _add_project(parser)
     parser.add_argument(
         "--data",
         metavar="SOURCE",
-        help="of runs of this data, as mnist or mnist5k (default: of the most frequent)",
+        help="of runs of this data, as mnist or mnist5k (default: of the most "
+        "frequent)",
     )
     _add_path(parser, "--table", "write means and seeds (CSV)")
 
@@ -207,7 +227,9 @@ def _add_search(commands: Any) -> None:
     )
     _add_project(parser)
     _add_path(parser, "--space", "what is searched (default: search.yaml there)")
-    parser.add_argument("--study", metavar="NAME", help="in place of the file's `study`")
+    parser.add_argument(
+        "--study", metavar="NAME", help="in place of the file's `study`"
+    )
     _add_number(parser, "--trials", "in place of the file's `trials`")
     parser.add_argument(
         "--storage",
@@ -230,7 +252,8 @@ def _add_search(commands: Any) -> None:
     _add_number(
         parser,
         "--heartbeat",
-        "seconds between a worker's signs of life; one that misses four is taken for dead "
+        "seconds between a worker's signs of life; one that misses four is taken "
+        "for dead "
         "(default: 10)",
         10,
     )

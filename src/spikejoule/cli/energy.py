@@ -1,6 +1,8 @@
-"""The command `energy`: what the network of a checkpoint, or a NIR graph, takes in joules.
+"""The command `energy`: what the network of a checkpoint, or a NIR graph, takes in
+joules.
 
-A graph is run on given events; a checkpoint records what its network did, or it is run on images.
+A graph is run on given events; a checkpoint records what its network did, or it is run
+on images.
 """
 
 import argparse
@@ -56,7 +58,9 @@ _DEFAULT_SEED = 42
 
 
 def energy(options: argparse.Namespace) -> str:
-    """The energy of a checkpoint's network, or of a graph; the page too, if one is asked for."""
+    """The energy of a checkpoint's network, or of a graph; the page too, if one is
+    asked for.
+    """
     is_graph = is_nir(options)
     profiles = load_profiles(options.hardware)
     chosen = headline_profile(profiles, options.profile, "--profile")
@@ -71,16 +75,22 @@ def energy(options: argparse.Namespace) -> str:
             for label, path in files.items()
             if path is not None
         )
-        write_text(options.html, energy_page(PageContent(analysis, provenance=provenance)))
+        write_text(
+            options.html, energy_page(PageContent(analysis, provenance=provenance))
+        )
     if options.json:
         return json_text({kind: options.file.name, **analysis_values(analysis)})
     return energy_text(f"Energy of {options.file.name}", analysis)
 
 
 def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
-    """What a checkpoint records, or what its network does on the images that are given."""
+    """What a checkpoint records, or what its network does on the images that are
+    given.
+    """
     if options.samples is not None and options.images is None:
-        raise DataError("--samples needs --images: without images there are none to choose from.")
+        raise DataError(
+            "--samples needs --images: without images there are none to choose from."
+        )
     checkpoint = read_complete(options.file)
     measured = labels = shown = None
     notes: tuple[Note, ...] = ()
@@ -104,13 +114,15 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
 
 
 def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
-    """What the network does on samples, encoded as those that it was trained on: from its own seed,
-    or the default where it records none."""
+    """What the network does on samples, encoded as those that it was trained on: from
+    its own seed, or the default where it records none."""
     seed = checkpoint.file.spikejoule.seed
     if seed is None:
         seed = _DEFAULT_SEED
     events = encode_samples(checkpoint.encoder, samples, seed, "test").events
-    return measure_network(checkpoint.state, checkpoint.network, events, pruned=checkpoint.pruned)
+    return measure_network(
+        checkpoint.state, checkpoint.network, events, pruned=checkpoint.pruned
+    )
 
 
 def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
@@ -120,17 +132,21 @@ def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
     return [
         fact(
             "classified correctly",
-            f"{correct.percent:.2f} % ({correct.low_percent:.2f} to {correct.high_percent:.2f})",
+            f"{correct.percent:.2f} % ({correct.low_percent:.2f} to "
+            f"{correct.high_percent:.2f})",
         ),
-        *(fact(f"spikes per inference: {name}", f"{mean:,.2f}") for name, mean in means),
+        *(
+            fact(f"spikes per inference: {name}", f"{mean:,.2f}")
+            for name, mean in means
+        ),
     ]
 
 
 def _test_images(
     source: str, n_samples: int | None, checkpoint: CompleteCheckpoint
 ) -> tuple[str, Samples]:
-    """The data set's title and its first `n_samples` test images, reduced as those that the network
-    was trained on, or samples of an event file."""
+    """The data set's title and its first `n_samples` test images, reduced as those that
+    the network was trained on, or samples of an event file."""
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     file = places.resolved(source)
@@ -141,7 +157,9 @@ def _test_images(
         dataset = load_dataset(source, places, asked_by="--images")
         data = checkpoint.file.spikejoule.data
         if isinstance(dataset.test, LabelledImages):
-            dataset = dataset.reduced(data.get("crop_pixels") or 0, data.get("average_pixels") or 1)
+            dataset = dataset.reduced(
+                data.get("crop_pixels") or 0, data.get("average_pixels") or 1
+            )
         title = dataset.title
         test = dataset.test
     what = f"test {test.subject.samples} of {source}"
@@ -151,7 +169,9 @@ def _test_images(
 def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     """What a graph does on the events."""
     if options.events is None:
-        raise DataError("--events is needed: a graph is run on the spikes of its input.")
+        raise DataError(
+            "--events is needed: a graph is run on the spikes of its input."
+        )
     network = read_nir(options.file)
     samples = given_events(options.events, options.step_us, options.samples)
     run = run_graph(network, samples.events, given_conventions(options))
@@ -181,11 +201,14 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
 
 def _baseline_run(run: GraphRun, samples: GivenEvents, text: str) -> "BaselineRun":
     """A conventional network, to run on the mean of each sample's events over time."""
-    from spikejoule.pricing.conventional import BaselineRun  # needs torch, a graph alone does not
+    from spikejoule.pricing.conventional import (
+        BaselineRun,
+    )  # needs torch, a graph alone does not
 
     if samples.labels is None or run.predictions is None:
         raise DataError(
-            "--against needs labels, since networks are compared at an accuracy of both: give an "
+            "--against needs labels, since networks are compared at an accuracy of "
+            "both: give an "
             "event file, and a graph whose output fires."
         )
     events = samples.events

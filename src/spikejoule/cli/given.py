@@ -1,4 +1,6 @@
-"""What users name on the command line: graphs and how they are run, events, networks of a file."""
+"""What users name on the command line: graphs and how they are run, events, networks of
+a file.
+"""
 
 import argparse
 import sys
@@ -31,14 +33,16 @@ def is_nir(options: argparse.Namespace) -> bool:
     for name in _OF_CHECKPOINTS if is_graph else _OF_GRAPHS:
         if getattr(options, name, None) is not None:
             raise ParameterError(
-                f"--{name.replace('_', '-')} is for a {kind}, which {options.file.resolve().name} "
+                f"--{name.replace('_', '-')} is for a {kind}, which "
+                f"{options.file.resolve().name} "
                 "is not: a graph's name ends in .nir."
             )
     return is_graph
 
 
 def given_network(text: str) -> Any:
-    """The network that a function of a user's file returns, of ``FILE.py:FUNCTION``, as a Baseline.
+    """The network that a function of a user's file returns, of ``FILE.py:FUNCTION``, as
+    a Baseline.
 
     Raises:
         ParameterError: there is no such file or function, or the function fails.
@@ -59,8 +63,12 @@ def of_file(text: str, option: str, allowed: str) -> Any:
     """
     file, _, name = text.rpartition(":")
     if not file.endswith(".py") or not Path(file).is_file():
-        raise ParameterError(f"{option} is {text!r}; allowed is {allowed}, of a file here")
-    sys.path.insert(0, str(Path(file).resolve().parent))  # for what it imports from beside it
+        raise ParameterError(
+            f"{option} is {text!r}; allowed is {allowed}, of a file here"
+        )
+    sys.path.insert(
+        0, str(Path(file).resolve().parent)
+    )  # for what it imports from beside it
     with in_one_sentence(f"{option} {text}"):
         defined = run_path(file)
         if name not in defined:
@@ -70,7 +78,9 @@ def of_file(text: str, option: str, allowed: str) -> Any:
 
 def given_conventions(options: argparse.Namespace) -> Conventions:
     """What the options say of how a graph is run."""
-    chosen = {name: getattr(options, name) for name in ("dt", "reset", "current", "initial")}
+    chosen = {
+        name: getattr(options, name) for name in ("dt", "reset", "current", "initial")
+    }
     return Conventions(comparison=options.threshold, pruned=options.pruned, **chosen)
 
 
@@ -105,20 +115,24 @@ def given_events(path: Path, step_us: int | None, n_samples: int | None) -> Give
 
     Raises:
         ArtifactError: the file is missing or damaged.
-        ParameterError: `step_us` is missing or makes too many steps, or the file has steps already.
+        ParameterError: `step_us` is missing or makes too many steps, or the file has
+            steps already.
         DataError: there are fewer samples.
     """
     what = f"samples of {path}"
     if schema_of(path) in ("", EVENTS.schema):
         events, _ = load_events(path)
         if step_us is not None:
-            raise ParameterError(f"--step-us is for event files; {path} has its events in steps.")
+            raise ParameterError(
+                f"--step-us is for event files; {path} has its events in steps."
+            )
         chosen = first_samples(n_samples, events.n_samples, what)
         return GivenEvents(events.select(chosen), title=path.name)
     title, samples = samples_of_file(path)
     if step_us is None:
         raise ParameterError(
-            f"{path} has stamps of time in microseconds: --step-us says how many make a step."
+            f"{path} has stamps of time in microseconds: --step-us says how many "
+            "make a step."
         )
     samples = samples.select(first_samples(n_samples, len(samples), what))
     n_steps = -(-samples.setting.duration_us // step_us)
@@ -131,14 +145,19 @@ def given_events(path: Path, step_us: int | None, n_samples: int | None) -> Give
         step_ms=step_us / 1000,
         notes=(
             fact("a step of the events", f"{step_us:,} us"),
-            fact("events outside of the window", f"{binned.dropped.mean():,.1f} per sample"),
+            fact(
+                "events outside of the window",
+                f"{binned.dropped.mean():,.1f} per sample",
+            ),
             fact("events merged in a step", f"{binned.merged.mean():,.1f} per sample"),
         ),
     )
 
 
 def first_samples(n_samples: int | None, available: int, what: str) -> slice:
-    """The first samples of so many, all if it is None; DataError, which says what they are."""
+    """The first samples of so many, all if it is None; DataError, which says what they
+    are.
+    """
     if n_samples is not None and n_samples > available:
         raise DataError(f"--samples {n_samples} is more than the {available} {what}.")
     return slice(n_samples)

@@ -16,7 +16,9 @@ from spikejoule.nir.reading import read_nir
 
 
 def inspect(options: argparse.Namespace) -> str:
-    """What a complete checkpoint holds, or a graph; of every array, its shape and type."""
+    """What a complete checkpoint holds, or a graph; of every array, its shape and
+    type.
+    """
     if options.file.suffix == ".nir":
         content = _graph_content(read_nir(options.file))
     else:
@@ -33,14 +35,22 @@ def inspect(options: argparse.Namespace) -> str:
 
 
 def _graph_content(network: ImportedGraph) -> dict[str, Any]:
-    """A graph's metadata, its nodes with the shapes that they receive and give, and its edges."""
+    """A graph's metadata, its nodes with the shapes that they receive and give, and its
+    edges.
+    """
     nodes = {}
     for name, node in network.nodes.items():
-        shapes = (" x ".join(map(str, shape)) for shape in (node.in_shape, node.out_shape))
-        nodes[name] = f"{getattr(node, 'kind', type(node).__name__)}, {' -> '.join(shapes)}"
+        shapes = (
+            " x ".join(map(str, shape)) for shape in (node.in_shape, node.out_shape)
+        )
+        nodes[name] = (
+            f"{getattr(node, 'kind', type(node).__name__)}, {' -> '.join(shapes)}"
+        )
     edges = {
         target: " + ".join(
-            f"{source} (a step before)" if (source, target) in network.waiting else source
+            f"{source} (a step before)"
+            if (source, target) in network.waiting
+            else source
             for source in sources
         )
         for target, sources in network.sources.items()
@@ -53,5 +63,8 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+        return {
+            "shape": list(value.shape),
+            "dtype": str(value.dtype).removeprefix("torch."),
+        }
     return str(value)

@@ -1,4 +1,6 @@
-"""Commands on a project: publishing its run, holding it to limits, and comparing recorded runs."""
+"""Commands on a project: publishing its run, holding it to limits, and comparing
+recorded runs.
+"""
 
 import argparse
 import contextlib
@@ -29,15 +31,17 @@ def publish(options: argparse.Namespace) -> str:
     from spikejoule.tracking.publishing import publish_outputs
 
     root = options.file.resolve()
-    paths = artifact_paths(root, "publish")  # refuses a folder that is no project, by its full name
+    paths = artifact_paths(
+        root, "publish"
+    )  # refuses a folder that is no project, by its full name
     with contextlib.chdir(root):
         params = load_params(PARAMS_FILE)
         return f"{publish_outputs(paths, params, root)}\n"
 
 
 def _publish_graph(options: argparse.Namespace) -> str:
-    """Record how a graph is run, and a version of the model that bears its file's name, in the
-    store of the working directory."""
+    """Record how a graph is run, and a version of the model that bears its file's name,
+    in the store of the working directory."""
     from spikejoule.tracking.publishing import RunRecord, publish
     from spikejoule.tracking.registry import MODEL_NAME, ModelFiles
 
@@ -45,7 +49,8 @@ def _publish_graph(options: argparse.Namespace) -> str:
     conventions = conventions_of(read_nir(path), given_conventions(options))
     if not re.fullmatch(r"[\w.-]+", path.stem, re.ASCII) or path.stem == MODEL_NAME:
         raise ParameterError(
-            f"the model would be called {path.stem!r}; allowed are letters, digits, '.', '_' and "
+            f"the model would be called {path.stem!r}; allowed are letters, "
+            "digits, '.', '_' and "
             f"'-', and not {MODEL_NAME}, which are checkpoints: rename the file."
         )
     digest = {"graph.sha256": file_digest(path, "sha256")}

@@ -1,7 +1,7 @@
 """The command `search`: workers that look for a Pareto front, and what they have found.
 
-Everything here was measured on validation images. What a point reaches on test images is measured
-by the pipeline, which the commands of the points run.
+Everything here was measured on validation images. What a point reaches on test images
+is measured by the pipeline, which the commands of the points run.
 """
 
 import argparse
@@ -25,7 +25,13 @@ from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.params import Params, load_params
-from spikejoule.search.space import FAMILY, Search, SearchSettings, SearchSpace, search_space
+from spikejoule.search.space import (
+    FAMILY,
+    Search,
+    SearchSettings,
+    SearchSpace,
+    search_space,
+)
 from spikejoule.tracking.listing import frame_text
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.store import at_root, shown_uri
@@ -33,7 +39,12 @@ from spikejoule.tracking.store import at_root, shown_uri
 TRIED: Final = 200
 """Combinations that are drawn before a space is refused in which none is allowed."""
 
-_DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
+_DATABASES = (
+    "sqlite:///",
+    "postgresql://",
+    "postgresql+psycopg://",
+    "postgresql+psycopg2://",
+)
 _FROM_OPTIONS = ("heartbeat", "retries", "cluster", "threads", "minutes")
 
 
@@ -78,7 +89,9 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
     profiles = load_profiles(root / paths["hardware"])
     try:
         settings = parsed(content, SearchSettings)
-        space = search_space(settings, params, select_profile(profiles, settings.energy, "energy"))
+        space = search_space(
+            settings, params, select_profile(profiles, settings.energy, "energy")
+        )
         _check_possible(space)
     except ParameterError as error:
         lines = str(error).splitlines()
@@ -88,10 +101,13 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
     cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # that the process may use
     of_machine = max(cores // int(options.threads), 1)
-    storage = options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
+    storage = (
+        options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
+    )
     if not storage.startswith(_DATABASES) or storage == "sqlite:///":
         raise ParameterError(
-            f"--storage: {shown_uri(storage)} is not allowed; allowed: sqlite:///FILE, or "
+            f"--storage: {shown_uri(storage)} is not allowed; allowed: "
+            "sqlite:///FILE, or "
             "postgresql://USER@HOST/DATABASE where workers are on several machines"
         )
     return Search(
@@ -110,7 +126,8 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
 def _check_possible(space: SearchSpace) -> None:
     """Raise ParameterError if no combination of the space seems to be allowed.
 
-    That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
+    That is, none of so many random ones (:data:`TRIED`); the message has the last one's
+    problem.
     """
     from spikejoule.search.study import random_trials
 
@@ -121,16 +138,19 @@ def _check_possible(space: SearchSpace) -> None:
             return
         except ParameterError as error:
             problem = str(error).splitlines()[0]
-    raise ParameterError(f"none of {TRIED} combinations of the space is allowed: {problem}")
+    raise ParameterError(
+        f"none of {TRIED} combinations of the space is allowed: {problem}"
+    )
 
 
 def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.DataFrame:
     """The trials that were trained to their end, a row each, the cheapest first.
 
-    The columns, of the file of --table: `trial`, its number in the study; `on_front`, whether no
-    other trial is as accurate for as little energy; what it gave; `trained_sha256`, as that of
-    `models/trained.pth` after the command; `command`, the experiment that repeats it, starting from
-    params.yaml, which `current` is; and the parameters that are searched, as text.
+    The columns, of the file of --table: `trial`, its number in the study; `on_front`,
+    whether no other trial is as accurate for as little energy; what it gave;
+    `trained_sha256`, as that of `models/trained.pth` after the command; `command`, the
+    experiment that repeats it, starting from params.yaml, which `current` is; and the
+    parameters that are searched, as text.
     """
     from spikejoule.search.study import ENDED, number_of
 
@@ -149,7 +169,8 @@ def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.Da
                 **ended["metrics"],
                 "processor_seconds": round(ended["processor_seconds"], 1),
                 "trained_sha256": ended["trained_sha256"],
-                # `dvc exp run` leaves what it sets in params.yaml: what one sets, all set.
+                # `dvc exp run` leaves what it sets in params.yaml: what one sets, all
+                # set.
                 "command": experiment_command(
                     whole, now, {*search.space.entries, *search.settings.fixed, *family}
                 ),
@@ -160,12 +181,16 @@ def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.Da
 
 
 def experiment_command(
-    parameters: Mapping[str, str], current: Mapping[str, object], always: Collection[str] = ()
+    parameters: Mapping[str, str],
+    current: Mapping[str, object],
+    always: Collection[str] = (),
 ) -> str:
-    """The experiment that repeats a run of some parameters, starting from those of `current`.
+    """The experiment that repeats a run of some parameters, starting from those of
+    `current`.
 
-    Both by full name; `parameters` as MLflow keeps them, in Python's text of each value. Those of
-    `always` are named even where they are the current ones, which another experiment may change.
+    Both by full name; `parameters` as MLflow keeps them, in Python's text of each
+    value. Those of `always` are named even where they are the current ones, which
+    another experiment may change.
     """
     settings = [
         # YAML has another word for none.
@@ -173,11 +198,15 @@ def experiment_command(
         for name, value in sorted(parameters.items())
         if name in always or str(current.get(name)) != value
     ]
-    return " ".join(["dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings)])
+    return " ".join(
+        ["dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings)]
+    )
 
 
 def front_text(table: pd.DataFrame, energy: str) -> str:
-    """The Pareto front in words, with the command of each point; `energy` is as in search.yaml."""
+    """The Pareto front in words, with the command of each point; `energy` is as in
+    search.yaml.
+    """
     front = table[table["on_front"] == 1]
     shown = {
         "trial": ("trial", "d"),
@@ -189,8 +218,10 @@ def front_text(table: pd.DataFrame, energy: str) -> str:
     shown = {name: column for name, column in shown.items() if name in table}
     commands = "".join(f"  {command}\n" for command in front["command"])
     return (
-        f"On the front of validation accuracy and energy under {energy}, both per inference on the "
+        f"On the front of validation accuracy and energy under {energy}, both per "
+        "inference on the "
         f"validation set:\n\n{frame_text(front, shown)}\n\n"
-        f"{len(table)} trials took {table['processor_seconds'].sum() / 60:.1f} processor minutes.\n"
+        f"{len(table)} trials took {table['processor_seconds'].sum() / 60:.1f} "
+        "processor minutes.\n"
         f"Each again through the pipeline, to the same weights:\n{commands}"
     )

@@ -1,14 +1,16 @@
-"""How kernels are compiled, and where the machine code is kept: plain arrays in and out.
+"""How kernels are compiled, and where the machine code is kept: plain arrays in and
+out.
 
 emit     LLVM instructions from Python, arithmetic on vectors, arrays of whole vectors
 bits     what a mask selects
 streams  random numbers
 
-The cache is keyed by the content of this folder, not by the path or age of its files: a queued
-experiment that runs from a temporary checkout finds the same machine code, and an edited kernel
-never meets a stale caller. It lies in the first of these folders that can be written:
-``$NUMBA_CACHE_DIR``, the user's cache directory, ``var/cache/spikejoule`` of the environment (a
-container's or a service's home is often read-only).
+The cache is keyed by the content of this folder, not by the path or age of its files: a
+queued experiment that runs from a temporary checkout finds the same machine code, and
+an edited kernel never meets a stale caller. It lies in the first of these folders that
+can be written: ``$NUMBA_CACHE_DIR``, the user's cache directory,
+``var/cache/spikejoule`` of the environment (a container's or a service's home is often
+read-only).
 """
 
 import functools
@@ -37,9 +39,9 @@ logger = logging.getLogger(__name__)
 Function = Callable[..., Any]
 """A compiled function: numba infers the types of its arguments from each call."""
 
-# Between two kernels the OpenMP threads of numba wait in a loop, by default long enough to starve
-# whoever else wants the processor: with one other busy process training took ten times as long.
-# About half a millisecond bridges the pauses of a training step.
+# Between two kernels the OpenMP threads of numba wait in a loop, by default long enough
+# to starve whoever else wants the processor: with one other busy process training took
+# ten times as long. About half a millisecond bridges the pauses of a training step.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 _FLAGS: dict[str, Any] = {
@@ -74,7 +76,9 @@ def _cache_roots() -> tuple[Path, ...]:
 
 
 class _ContentLocator(caching._CacheLocator):  # type: ignore[misc]
-    """Places the cache of every kernel in one folder named after the kernels' content."""
+    """Places the cache of every kernel in one folder named after the kernels'
+    content.
+    """
 
     def __init__(self, function: Function, root: Path) -> None:
         self._root = root
@@ -82,7 +86,9 @@ class _ContentLocator(caching._CacheLocator):  # type: ignore[misc]
         self._name = f"{function.__module__}.{function.__code__.co_firstlineno}"
 
     @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_ContentLocator | None":
+    def from_function(
+        cls, py_func: Callable[..., Any], py_file: str
+    ) -> "_ContentLocator | None":
         for root in _cache_roots():
             locator = cls(py_func, root)
             with suppress(OSError):
@@ -104,7 +110,9 @@ class _ContentCacheImplementation(caching.CompileResultCacheImpl):  # type: igno
     _locator_classes: ClassVar[list[Any]] = [_ContentLocator]
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:
-        """As numba does. Who links what is loaded needs all that it needs, which numba forgets."""
+        """As numba does. Who links what is loaded needs all that it needs, which numba
+        forgets.
+        """
         result = super().rebuild(target_context, payload)
         result.library._reload_init.update(result.reload_init)
         return result
@@ -114,7 +122,9 @@ class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _ContentCacheImplementation
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """As numba does. A full disk costs the next process its time, and this one nothing."""
+        """As numba does. A full disk costs the next process its time, and this one
+        nothing.
+        """
         try:
             super().save_overload(sig, data)
         except OSError:
@@ -125,14 +135,17 @@ class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
 def _warn_of_missing_cache() -> None:
     """Say once that every process has to compile."""
     logger.warning(
-        "kernels are compiled anew in every process (about 15 s), since none of these folders can "
+        "kernels are compiled anew in every process (about 15 s), since none of "
+        "these folders can "
         "be written: %s; $NUMBA_CACHE_DIR names another",
         ", ".join(str(root) for root in _cache_roots()),
     )
 
 
 def compiled(function: Function, **flags: Any) -> Function:
-    """Compile a function that Python calls, and whose code each compiled caller contains."""
+    """Compile a function that Python calls, and whose code each compiled caller
+    contains.
+    """
     dispatcher = numba.njit(**_FLAGS, **flags)(function)
     try:
         dispatcher._cache = _ContentCache(function)
@@ -149,9 +162,9 @@ def compiled_inline(function: Function) -> Function:
 def compiled_apart(function: Function) -> Any:
     """Compile a function once for all compiled callers, which refer to its code.
 
-    Else each caller would contain it, and so would theirs, and each would be as long to compile.
-    It is for kernels to call, and not for Python. No references to arrays are counted in it, which
-    takes time: it can neither allocate an array nor return one.
+    Else each caller would contain it, and so would theirs, and each would be as long to
+    compile. It is for kernels to call, and not for Python. No references to arrays are
+    counted in it, which takes time: it can neither allocate an array nor return one.
     """
     apart = _Apart(function, _nrt=False)
 
@@ -171,11 +184,12 @@ def compiled_apart(function: Function) -> Any:
 
 
 def compiled_parallel(function: Function) -> Function:
-    """Compile a function of a place and more; it is called with the number of places instead.
+    """Compile a function of a place and more; it is called with the number of places
+    instead.
 
-    ``function(n, *arguments)`` is ``function(k, *arguments)`` for each k below n, int64, shared out
-    over the threads, whether Python or a kernel calls it. It returns nothing, and is compiled
-    apart.
+    ``function(n, *arguments)`` is ``function(k, *arguments)`` for each k below n,
+    int64, shared out over the threads, whether Python or a kernel calls it. It returns
+    nothing, and is compiled apart.
     """
     apart = _Apart(function)
 
@@ -190,8 +204,8 @@ def compiled_parallel(function: Function) -> Function:
 
         return types.void(n_places, *kinds), codegen
 
-    # A global of its own and no variable of this function, whose value would be part of the key
-    # under which numba keeps the machine code.
+    # A global of its own and no variable of this function, whose value would be part of
+    # the key under which numba keeps the machine code.
     names = {"share_out": _intrinsic(define, function)}
     call = FunctionType(_share_out_arguments.__code__, names)
     call.__module__ = function.__module__
@@ -219,7 +233,9 @@ def _without_literals(kinds: Iterable[Any]) -> tuple[Any, ...]:
 
 
 class _Apart:
-    """A function whose callers find its code by a name, which is the same in every process."""
+    """A function whose callers find its code by a name, which is the same in every
+    process.
+    """
 
     by_name: ClassVar[dict[str, "_Apart"]] = {}
 
@@ -230,27 +246,39 @@ class _Apart:
         self.by_name[self.name] = self
 
     def result_for(self, kinds: tuple[Any, ...]) -> Any:
-        """What numba knows of the function for arguments of some types, compiled or loaded."""
+        """What numba knows of the function for arguments of some types, compiled or
+        loaded.
+        """
         self._dispatcher.compile(kinds)
         return self._dispatcher.overloads[kinds]
 
     def call(
-        self, context: Any, builder: Any, kinds: tuple[Any, ...], arguments: Sequence[Any]
+        self,
+        context: Any,
+        builder: Any,
+        kinds: tuple[Any, ...],
+        arguments: Sequence[Any],
     ) -> Any:
         """Emit a call; returns its status and result."""
         provide = functools.partial(_provide, self._module, self.name, kinds)
         described = provide()
         # Whoever loads the caller from the cache provides the function first.
         context.active_code_library._reload_init.add(provide)
-        kind = context.call_conv.get_function_type(described.restype, described.argtypes)
-        function = cgutils.get_or_insert_function(builder.module, kind, f"{self.name}{kinds}")
+        kind = context.call_conv.get_function_type(
+            described.restype, described.argtypes
+        )
+        function = cgutils.get_or_insert_function(
+            builder.module, kind, f"{self.name}{kinds}"
+        )
         return context.call_conv.call_function(
             builder, function, described.restype, described.argtypes, arguments
         )
 
 
 def _provide(module: str, name: str, kinds: tuple[Any, ...]) -> Any:
-    """Let LLVM find a function that is compiled apart; returns numba's description of it."""
+    """Let LLVM find a function that is compiled apart; returns numba's description of
+    it.
+    """
     importlib.import_module(module)
     result = _Apart.by_name[name].result_for(kinds)
     address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
@@ -270,17 +298,23 @@ def _share_out(
     count: Any,
     arguments: Sequence[Any],
 ) -> None:
-    """Emit a loop over places that numba's threads share out, as they do that of a ``prange``."""
+    """Emit a loop over places that numba's threads share out, as they do that of a
+    ``prange``.
+    """
     start_threads()
     context.active_code_library._reload_init.add(start_threads)
-    given = cgutils.alloca_once_value(builder, cgutils.make_anonymous_struct(builder, arguments))
+    given = cgutils.alloca_once_value(
+        builder, cgutils.make_anonymous_struct(builder, arguments)
+    )
     failed = cgutils.alloca_once_value(builder, cgutils.false_byte)
 
     # A thread is given its first place, as an address, and what is the same for all.
     arrays = _BYTES.as_pointer()
     sizes = _INDEX.as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [arrays, sizes, sizes, _BYTES])
-    part = ir.Function(builder.module, kind, builder.module.get_unique_name(f"{apart.name}.part"))
+    part = ir.Function(
+        builder.module, kind, builder.module.get_unique_name(f"{apart.name}.part")
+    )
     part.linkage = "internal"
     inner = ir.IRBuilder(part.append_basic_block())
     first, its_given, its_failed = (
@@ -309,9 +343,19 @@ def _share_out(
     kind = ir.FunctionType(_INDEX, [])
     threads = cgutils.get_or_insert_function(builder.module, kind, "get_num_threads")
     kind = ir.FunctionType(ir.VoidType(), [_BYTES] * 5 + [_INDEX] * 3)
-    loop_of_threads = cgutils.get_or_insert_function(builder.module, kind, "numba_parallel_for")
-    numbers = [ir.Constant(_INDEX, 0), ir.Constant(_INDEX, 3), builder.call(threads, [])]
+    loop_of_threads = cgutils.get_or_insert_function(
+        builder.module, kind, "numba_parallel_for"
+    )
+    numbers = [
+        ir.Constant(_INDEX, 0),
+        ir.Constant(_INDEX, 3),
+        builder.call(threads, []),
+    ]
     passed = [builder.bitcast(of, _BYTES) for of in passed]
     builder.call(loop_of_threads, passed + numbers)
-    with cgutils.if_unlikely(builder, cgutils.is_not_null(builder, builder.load(failed))):
-        context.call_conv.return_user_exc(builder, MemoryError, ("no memory for a thread",))
+    with cgutils.if_unlikely(
+        builder, cgutils.is_not_null(builder, builder.load(failed))
+    ):
+        context.call_conv.return_user_exc(
+            builder, MemoryError, ("no memory for a thread",)
+        )

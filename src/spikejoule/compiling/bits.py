@@ -1,7 +1,7 @@
 """Bits and lists: what a mask selects, written down without a branch.
 
-Which neurons fire and which pixels are bright is what a processor cannot predict. As in emit.py
-all positions are counted in elements, and nothing is checked.
+Which neurons fire and which pixels are bright is what a processor cannot predict. As in
+emit.py all positions are counted in elements, and nothing is checked.
 """
 
 from contextlib import ExitStack
@@ -23,8 +23,9 @@ from spikejoule.compiling.emit import (
 )
 
 LISTED_AT_ONCE = 2 * LANES
-"""Bits that are listed by one instruction. Behind the last number of a list as many places may be
-overwritten, since a whole vector is written, of which the numbers that are listed come first."""
+"""Bits that are listed by one instruction. Behind the last number of a list as many
+places may be overwritten, since a whole vector is written, of which the numbers that
+are listed come first."""
 
 _BITS = 64
 _FLAGS_OF_BITS = ir.VectorType(ir.IntType(1), _BITS)
@@ -54,7 +55,9 @@ WORDS_AT_ONCE = 4
 """Words that are searched for set bits together."""
 
 USUAL_BITS = 4
-"""Set bits of so many words that are written without asking whether there are as many."""
+"""Set bits of so many words that are written without asking whether there are as
+many.
+"""
 
 
 def list_bit_by_bit(words, first_word, n_words, numbers, place):
@@ -66,7 +69,8 @@ def list_bit_by_bit(words, first_word, n_words, numbers, place):
             bits |= np.uint64(words[first_word + word + k]) << np.uint64(LANES * k)
         first = word * LANES
         past = place + population_count(bits)
-        # Without a branch up to a few: how many fire is what a processor cannot predict.
+        # Without a branch up to a few: how many fire is what a processor cannot
+        # predict.
         for k in range(USUAL_BITS):
             numbers[place + np.uint64(k)] = first + lowest_set_bit(bits)
             bits &= bits - np.uint64(1)
@@ -96,10 +100,11 @@ def _packed(builder, values, chosen):
 
 @intrinsic
 def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
-    """Write the numbers of the bits that are set in some words, ascending; return where they end.
+    """Write the numbers of the bits that are set in some words, ascending; return where
+    they end.
 
-    Words have 16 bits. ``numbers[place]`` receives the first, and up to LISTED_AT_ONCE places
-    behind the last are overwritten.
+    Words have 16 bits. ``numbers[place]`` receives the first, and up to LISTED_AT_ONCE
+    places behind the last are overwritten.
     """
     number = types.int64
     signature = number(words, number, number, numbers, number)
@@ -109,7 +114,9 @@ def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
             context, builder, signature, arguments
         )
         if not _can_pack(context, numbers):
-            return context.compile_internal(builder, list_bit_by_bit, signature, arguments)
+            return context.compile_internal(
+                builder, list_bit_by_bit, signature, arguments
+            )
         count = cgutils.alloca_once_value(builder, place)
         bytes_of_bits = ir.VectorType(ir.IntType(8), _BITS)
         every = ir.Constant(bytes_of_bits, list(range(_BITS)))
@@ -129,11 +136,15 @@ def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
                     chosen = ir.VectorType(ir.IntType(32), width)
                     chosen = ir.Constant(chosen, list(range(lane, lane + width)))
                     kind = ir.VectorType(numbers.element, width)
-                    part = builder.zext(builder.shuffle_vector(packed, nothing, chosen), kind)
+                    part = builder.zext(
+                        builder.shuffle_vector(packed, nothing, chosen), kind
+                    )
                     part = builder.add(part, broadcast(builder, base, width))
                     into = builder.add(builder.load(count), constant(lane))
                     into = builder.gep(numbers.pointer, [into])
-                    builder.store(part, builder.bitcast(into, kind.as_pointer()), align=2)
+                    builder.store(
+                        part, builder.bitcast(into, kind.as_pointer()), align=2
+                    )
             builder.store(builder.add(builder.load(count), found), count)
 
         def word_at(word, width):
@@ -160,13 +171,15 @@ def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
 
 @compiled_inline
 def list_at_least(values, n_values, least, numbers):
-    """Write the numbers of the values that are `least` or more, ascending; return how many.
+    """Write the numbers of the values that are `least` or more, ascending; return how
+    many.
 
     Values are unsigned. The place behind the last number is overwritten.
     """
     count = np.uint64(0)
     for k in range(n_values):
         numbers[count] = k
-        # Without a branch: which values are that large is what a processor cannot predict.
+        # Without a branch: which values are that large is what a processor cannot
+        # predict.
         count += np.uint64(values[k] >= least)
     return np.int64(count)

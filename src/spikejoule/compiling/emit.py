@@ -1,13 +1,14 @@
 """Emitting LLVM code on vectors of 16 elements.
 
-From ``row[j] += weight[j]`` inside a loop over events, LLVM makes a load, an addition and a store
-of the accumulator for every event. The intrinsics of engine/kernels (vector.py, through_time.py)
-and of streams.py keep their accumulators in registers. What they emit is portable: LLVM splits
-the vectors to the width that the machine has, every multiply-add is rounded once everywhere, and
-each element is computed alike in whatever block it falls, so neither width nor block changes a
-result.
+From ``row[j] += weight[j]`` inside a loop over events, LLVM makes a load, an addition
+and a store of the accumulator for every event. The intrinsics of engine/kernels
+(vector.py, through_time.py) and of streams.py keep their accumulators in registers.
+What they emit is portable: LLVM splits the vectors to the width that the machine has,
+every multiply-add is rounded once everywhere, and each element is computed alike in
+whatever block it falls, so neither width nor block changes a result.
 
-`Lanes` is arithmetic for formulas that kernels emit; arrays of whole vectors are made at the end.
+`Lanes` is arithmetic for formulas that kernels emit; arrays of whole vectors are made
+at the end.
 """
 
 import functools
@@ -35,7 +36,8 @@ def constant(value: int, bits: int = 64) -> ir.Constant:
 
 
 class Index:
-    """A whole number of 64 bits while code is emitted: arithmetic with it emits an instruction.
+    """A whole number of 64 bits while code is emitted: arithmetic with it emits an
+    instruction.
 
     Builders take it wherever they take llvmlite's value.
     """
@@ -51,7 +53,9 @@ class Index:
         reference: str = self._value.get_reference()
         return reference
 
-    def _emit(self, instruction: Callable[..., ir.Value], other: "Index | int") -> "Index":
+    def _emit(
+        self, instruction: Callable[..., ir.Value], other: "Index | int"
+    ) -> "Index":
         operand = constant(other) if isinstance(other, int) else other
         return Index(self._builder, instruction(self, operand))
 
@@ -70,7 +74,9 @@ class Index:
 
 @contextmanager
 def each_below(builder: ir.IRBuilder, count: Any) -> Iterator[Index]:
-    """A loop of the kernel: what is emitted within is done for each number below `count`."""
+    """A loop of the kernel: what is emitted within is done for each number below
+    `count`.
+    """
     with cgutils.for_range(builder, count, intp=INDEX) as loop:
         yield Index(builder, loop.index)
 
@@ -78,13 +84,20 @@ def each_below(builder: ir.IRBuilder, count: Any) -> Iterator[Index]:
 @contextmanager
 def each_between(builder: ir.IRBuilder, first: Any, end: Any) -> Iterator[Index]:
     """The same for each number from `first` on and below `end`."""
-    with cgutils.for_range_slice(builder, first, end, constant(1), INDEX) as (number, _):
+    with cgutils.for_range_slice(builder, first, end, constant(1), INDEX) as (
+        number,
+        _,
+    ):
         yield Index(builder, number)
 
 
 @contextmanager
-def each_of(builder: ir.IRBuilder, bounds: "EmittedArray", number: Index) -> Iterator[Index]:
-    """The same for each place from ``bounds[number]`` on and below ``bounds[number + 1]``."""
+def each_of(
+    builder: ir.IRBuilder, bounds: "EmittedArray", number: Index
+) -> Iterator[Index]:
+    """The same for each place from ``bounds[number]`` on and below
+    ``bounds[number + 1]``.
+    """
     first = bounds.load_index(number)
     with each_between(builder, first, bounds.load_index(number + 1)) as place:
         yield place
@@ -93,7 +106,9 @@ def each_of(builder: ir.IRBuilder, bounds: "EmittedArray", number: Index) -> Ite
 class EmittedArray:
     """Typed access to one flat array argument while code is emitted."""
 
-    def __init__(self, context: Any, builder: ir.IRBuilder, array_type: Any, array: Any) -> None:
+    def __init__(
+        self, context: Any, builder: ir.IRBuilder, array_type: Any, array: Any
+    ) -> None:
         self.builder = builder
         self.pointer = context.make_array(array_type)(context, builder, array).data
         self.element = context.get_data_type(array_type.dtype)
@@ -157,13 +172,17 @@ class Registers:
     def add(self, array: EmittedArray, start: Index) -> None:
         """Add the row of an array that begins at `start`."""
         for column, cell in self.by_column():
-            total = self._builder.fadd(self._builder.load(cell), array.load_vector(start + column))
+            total = self._builder.fadd(
+                self._builder.load(cell), array.load_vector(start + column)
+            )
             self._builder.store(total, cell)
 
     def add_products(self, factor: ir.Value, row: Sequence[ir.Value]) -> None:
         """Add a vector times each vector of a row, rounded once."""
         for vector, cell in zip(row, self.cells, strict=True):
-            total = multiply_add(self._builder, factor, vector, self._builder.load(cell))
+            total = multiply_add(
+                self._builder, factor, vector, self._builder.load(cell)
+            )
             self._builder.store(total, cell)
 
 
@@ -173,7 +192,9 @@ def load_row(array: EmittedArray, start: Index, size: int) -> list[ir.Value]:
 
 
 def _named(context, builder, kind, value):
-    """Arrays as memory, integers as `Index`, named tuples as the same tuples of these."""
+    """Arrays as memory, integers as `Index`, named tuples as the same tuples of
+    these.
+    """
     if isinstance(kind, types.Array):
         return EmittedArray(context, builder, kind, value)
     if isinstance(kind, types.BaseNamedTuple):
@@ -192,8 +213,8 @@ def _named(context, builder, kind, value):
 def named_arguments(context, builder, signature, arguments):
     """The arguments of an intrinsic in order, as the code that emits works with them.
 
-    Arrays become :class:`EmittedArray`, integers :class:`Index`; a named tuple becomes one of the
-    same class that holds these.
+    Arrays become :class:`EmittedArray`, integers :class:`Index`; a named tuple becomes
+    one of the same class that holds these.
     """
     return [
         _named(context, builder, kind, value)
@@ -205,17 +226,22 @@ def emitted(emit: Callable[..., Any]) -> Any:
     """An intrinsic of a function that emits its code.
 
     Args:
-        emit: receives the builder and what `named_arguments` makes of the arguments of a call,
-            whose integers are taken as int64. It returns nothing, a bit or an integer, and says so.
+        emit: receives the builder and what `named_arguments` makes of the arguments of
+            a call, whose integers are taken as int64. It returns nothing, a bit or an
+            integer, and says so.
     """
     annotation = inspect.signature(emit).return_annotation
     returned = {bool: types.boolean, int: types.int64}.get(annotation, types.void)
 
     def define(typing_context, *kinds):
-        of = [types.int64 if isinstance(kind, types.Integer) else kind for kind in kinds]
+        of = [
+            types.int64 if isinstance(kind, types.Integer) else kind for kind in kinds
+        ]
 
         def codegen(context, builder, signature, arguments):
-            found = emit(builder, *named_arguments(context, builder, signature, arguments))
+            found = emit(
+                builder, *named_arguments(context, builder, signature, arguments)
+            )
             return context.get_dummy_value() if returned is types.void else found
 
         return returned(*of), codegen
@@ -225,12 +251,16 @@ def emitted(emit: Callable[..., Any]) -> Any:
 
 def broadcast(builder: ir.IRBuilder, scalar: ir.Value, lanes: int = LANES) -> ir.Value:
     vector = ir.VectorType(scalar.type, lanes)
-    single = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, constant(0, 32))
+    single = builder.insert_element(
+        ir.Constant(vector, ir.Undefined), scalar, constant(0, 32)
+    )
     mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
     return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), mask)
 
 
-def vector_intrinsic(builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
+def vector_intrinsic(
+    builder: ir.IRBuilder, name: str, *arguments: ir.Value
+) -> ir.Value:
     """Call an LLVM intrinsic of vectors, such as ``fma`` or ``fabs``."""
     vector = arguments[0].type
     suffix = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
@@ -240,7 +270,9 @@ def vector_intrinsic(builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> 
     return builder.call(function, arguments)
 
 
-def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+def multiply_add(
+    builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value
+) -> ir.Value:
     """a * b + c, rounded once."""
     return vector_intrinsic(builder, "fma", a, b, c)
 
@@ -256,7 +288,10 @@ def zeros(vector: ir.VectorType) -> ir.Constant:
 
 
 def for_each_block_size(
-    builder: ir.IRBuilder, block: ir.Value, sizes: Sequence[int], emit: Callable[[int], None]
+    builder: ir.IRBuilder,
+    block: ir.Value,
+    sizes: Sequence[int],
+    emit: Callable[[int], None],
 ) -> None:
     """Emit `emit(size)` for each size, chosen at run time by the value of `block`."""
     end = builder.append_basic_block("block_end")
@@ -322,13 +357,17 @@ class Lanes:
         self, a: ir.Value, bound: ir.Value, then: ir.Value, otherwise: ir.Value
     ) -> ir.Value:
         """`then` in the lanes where a < bound, else `otherwise`."""
-        return self._builder.select(self._builder.fcmp_ordered("<", a, bound), then, otherwise)
+        return self._builder.select(
+            self._builder.fcmp_ordered("<", a, bound), then, otherwise
+        )
 
     def exponential(self, x: ir.Value) -> ir.Value:
-        """exp(x) for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and exp(r) by its Taylor series.
+        """exp(x) for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and exp(r) by its Taylor
+        series.
 
-        The series' remainder is below the rounding error of the type (degree 7 for float32, 13 for
-        float64). Where the result would be a denormal number, or its products could, it is 0.
+        The series' remainder is below the rounding error of the type (degree 7 for
+        float32, 13 for float64). Where the result would be a denormal number, or its
+        products could, it is 0.
         """
         builder = self._builder
         vector = self._vector
@@ -339,13 +378,17 @@ class Lanes:
         integers = ir.VectorType(ir.IntType(32 if single else 64), LANES)
         vanishes = builder.fcmp_ordered("<", x, splat(vector, lowest))
         x = builder.select(vanishes, zeros(vector), x)
-        n = vector_intrinsic(builder, "rint", builder.fmul(x, splat(vector, 1 / math.log(2))))
+        n = vector_intrinsic(
+            builder, "rint", builder.fmul(x, splat(vector, 1 / math.log(2)))
+        )
         high = 0.693145751953125
         r = multiply_add(builder, n, splat(vector, -high), x)
         r = multiply_add(builder, n, splat(vector, high - math.log(2)), r)
         total = splat(vector, 1 / math.factorial(degree))
         for power in range(degree - 1, -1, -1):
-            total = multiply_add(builder, total, r, splat(vector, 1 / math.factorial(power)))
+            total = multiply_add(
+                builder, total, r, splat(vector, 1 / math.factorial(power))
+            )
         exponent = builder.fptosi(n, integers)
         exponent = builder.add(exponent, ir.Constant(integers, [bias] * LANES))
         exponent = builder.shl(exponent, ir.Constant(integers, [fraction_bits] * LANES))
@@ -357,7 +400,9 @@ CACHE_LINE_BYTES = 64
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Zeros whose first element begins a cache line, so that vectors do not straddle two."""
+    """Zeros whose first element begins a cache line, so that vectors do not straddle
+    two.
+    """
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
     memory = np.zeros(size + CACHE_LINE_BYTES, np.uint8)

@@ -1,9 +1,10 @@
 """Random numbers from a counter: streams of integers, and standard exponential numbers.
 
-A stream begins with a key and a number; its i-th value is the i-th output of SplitMix64 (Steele,
-Lea and Flood, OOPSLA 2014, doi:10.1145/2660193.2660195). Sixteen exponential numbers at a time are
-``-log(u_i)`` with u_i made from it. The logarithm is written out in operations that every machine
-rounds alike, so a stream is the same whatever the math library.
+A stream begins with a key and a number; its i-th value is the i-th output of SplitMix64
+(Steele, Lea and Flood, OOPSLA 2014, doi:10.1145/2660193.2660195). Sixteen exponential
+numbers at a time are ``-log(u_i)`` with u_i made from it. The logarithm is written out
+in operations that every machine rounds alike, so a stream is the same whatever the math
+library.
 """
 
 import math
@@ -39,25 +40,34 @@ def _mix(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
 
 
 def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
-    """-log(u) for u in (0, 1]: u = m 2^e with m about 1, log m = 2 artanh((m - 1) / (m + 1)).
+    """-log(u) for u in (0, 1]: u = m 2^e with m about 1, log m = 2 artanh((m - 1) / (m
+    + 1)).
 
-    With m in [1/sqrt(2), sqrt(2)] the ten terms of the series leave a relative error below 1e-15.
+    With m in [1/sqrt(2), sqrt(2)] the ten terms of the series leave a relative error
+    below 1e-15.
     """
-    # Adding the distance of 1 from 1/sqrt(2) in bits carries into the exponent from sqrt(2)/2 on.
+    # Adding the distance of 1 from 1/sqrt(2) in bits carries into the exponent from
+    # sqrt(2)/2 on.
     root_half_bits = 0x3FE6A09E667F3BCD
     bits = builder.bitcast(u, _INTEGERS)
     shifted = builder.add(bits, splat(_INTEGERS, _ONE_BITS - root_half_bits))
     exponent = builder.lshr(shifted, splat(_INTEGERS, _FRACTION_BITS))
     exponent = builder.sitofp(builder.sub(exponent, splat(_INTEGERS, 1023)), _DOUBLES)
     fraction = builder.and_(shifted, splat(_INTEGERS, (1 << _FRACTION_BITS) - 1))
-    m = builder.bitcast(builder.add(fraction, splat(_INTEGERS, root_half_bits)), _DOUBLES)
+    m = builder.bitcast(
+        builder.add(fraction, splat(_INTEGERS, root_half_bits)), _DOUBLES
+    )
     one = splat(_DOUBLES, 1.0)
     s = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
     square = builder.fmul(s, s)
     series = splat(_DOUBLES, 2 / (2 * _SERIES_TERMS - 1))
     for term in range(_SERIES_TERMS - 2, -1, -1):
-        series = multiply_add(builder, series, square, splat(_DOUBLES, 2 / (2 * term + 1)))
-    log = multiply_add(builder, exponent, splat(_DOUBLES, math.log(2)), builder.fmul(series, s))
+        series = multiply_add(
+            builder, series, square, splat(_DOUBLES, 2 / (2 * term + 1))
+        )
+    log = multiply_add(
+        builder, exponent, splat(_DOUBLES, math.log(2)), builder.fmul(series, s)
+    )
     return builder.fneg(log)
 
 
@@ -69,7 +79,9 @@ def fill_exponentials(builder, state, n_vectors, out, first):
     """
     states = broadcast(builder, state)
     wrap = (1 << 64) - 1
-    steps = ir.Constant(_INTEGERS, [(lane + 1) * GOLDEN & wrap for lane in range(LANES)])
+    steps = ir.Constant(
+        _INTEGERS, [(lane + 1) * GOLDEN & wrap for lane in range(LANES)]
+    )
     with each_below(builder, n_vectors) as number:
         jump = number * (LANES * GOLDEN & wrap)
         value = builder.add(builder.add(states, broadcast(builder, jump)), steps)

@@ -1,1 +1,3 @@
-"""What every package builds on: files, schemas, parameters, errors, provenance, resuming."""
+"""What every package builds on: files, schemas, parameters, errors, provenance,
+resuming.
+"""

@@ -1,9 +1,9 @@
 """Errors that a user can cause and repair.
 
 Each message is one clear sentence that names the thing, its value and what is allowed
-(`ParameterError` has one line for each problem). The stages and the command line print it as
-`error: ...` and exit with 1; any other exception is a defect of this project and keeps its
-traceback.
+(`ParameterError` has one line for each problem). The stages and the command line print
+it as `error: ...` and exit with 1; any other exception is a defect of this project and
+keeps its traceback.
 """
 
 import json
@@ -15,13 +15,17 @@ from pydantic import ValidationError
 
 
 def printable(text: str) -> str:
-    """A text as a terminal may show it: control characters and halves of characters escaped.
+    """A text as a terminal may show it: control characters and halves of characters
+    escaped.
 
-    What a file says reaches messages and tables; it must not move the cursor or fail to print.
-    Ends of lines stay, and the escapes are JSON's: a text in JSON holds the same afterwards.
+    What a file says reaches messages and tables; it must not move the cursor or fail to
+    print. Ends of lines stay, and the escapes are JSON's: a text in JSON holds the same
+    afterwards.
     """
     return re.sub(
-        "[^ -~\n]", lambda one: one[0] if one[0].isprintable() else json.dumps(one[0])[1:-1], text
+        "[^ -~\n]",
+        lambda one: one[0] if one[0].isprintable() else json.dumps(one[0])[1:-1],
+        text,
     )
 
 
@@ -65,7 +69,9 @@ class DataError(SpikejouleError):
 
 
 class ArtifactError(SpikejouleError):
-    """A file that another stage wrote is missing, damaged, or does not fit the others."""
+    """A file that another stage wrote is missing, damaged, or does not fit the
+    others.
+    """
 
 
 class StoreError(SpikejouleError):
@@ -80,8 +86,12 @@ class ClusterError(SpikejouleError):
     """Jobs cannot be started, or end without having worked."""
 
 
-def check(path: object, problem: str, error_type: type[SpikejouleError] = ArtifactError) -> None:
-    """Raise an error that names a file and what is wrong with it, unless that is an empty text."""
+def check(
+    path: object, problem: str, error_type: type[SpikejouleError] = ArtifactError
+) -> None:
+    """Raise an error that names a file and what is wrong with it, unless that is an
+    empty text.
+    """
     if problem:
         advice = ": write it again" if error_type is ArtifactError else ""
         raise error_type(f"{path}: {problem}{advice}.")
@@ -102,12 +112,15 @@ def memory_errors() -> Iterator[None]:
 
 @contextmanager
 def in_one_sentence(what: str) -> Iterator[None]:
-    """Whatever a user's own code, or a library that runs it, raises inside: as a ParameterError
-    that says what fails, and why. Errors of this project say so already."""
+    """Whatever a user's own code, or a library that runs it, raises inside: as a
+    ParameterError that says what fails, and why. Errors of this project say so already.
+    """
     try:
         yield
     except SpikejouleError:
         raise
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ParameterError(f"{what} fails ({type(error).__name__}: {reason}).") from error
+        raise ParameterError(
+            f"{what} fails ({type(error).__name__}: {reason})."
+        ) from error

@@ -1,8 +1,9 @@
 """Arrays in .npz files: the same bytes for the same content, whole or beyond memory.
 
-The bytes depend on the content alone: entries are sorted, stored uncompressed under the date
-1980-01-01, in C order, so that a part of an array is at a known place of the file. `numpy.load`
-opens the files, and NumPy reads their members here; no pickle is ever written or loaded.
+The bytes depend on the content alone: entries are sorted, stored uncompressed under the
+date 1980-01-01, in C order, so that a part of an array is at a known place of the file.
+`numpy.load` opens the files, and NumPy reads their members here; no pickle is ever
+written or loaded.
 """
 
 import math
@@ -25,7 +26,9 @@ MAX_STORED_BYTES: Final = 1 << 42
 """Size of a file of which parts are read."""
 
 _LOCAL_HEADER = struct.Struct("<26x2H")
-"""Of a member of a zip file; it ends with the lengths of the name and the extra field behind it."""
+"""Of a member of a zip file; it ends with the lengths of the name and the extra field
+behind it.
+"""
 
 
 def write_npz(
@@ -40,7 +43,8 @@ def write_npz(
     Args:
         path: the file; the pieces lie in its folder until it is whole.
         schema: of the file, which becomes the entry `schema`.
-        arrays: those that are whole; looked at after the last piece, which may have added some.
+        arrays: those that are whole; looked at after the last piece, which may have
+            added some.
         dtypes: the arrays that come in pieces, each [E] with its type.
         pieces: each with a part of all of these arrays.
 
@@ -58,13 +62,16 @@ def write_npz(
                 spool.write(np.ascontiguousarray(piece[name], dtypes[name]).data)
         spooled = {
             # An empty file cannot be mapped.
-            name: np.memmap(spool, dtypes[name], "r") if spool.tell() else np.empty(0, dtypes[name])
+            name: np.memmap(spool, dtypes[name], "r")
+            if spool.tell()
+            else np.empty(0, dtypes[name])
             for name, spool in spools.items()
         }
         entries = {**arrays, **spooled, "schema": np.array(schema)}
         archive = stack.enter_context(zipfile.ZipFile(stream, "w"))
         for name in sorted(entries):
-            # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
+            # As `numpy.savez`, but for the mode: its 0o600 would change every file's
+            # digest.
             entry = zipfile.ZipInfo(f"{name}.npy")
             entry.external_attr = 0o644 << 16
             # zip64 always, so that the layout does not depend on the size
@@ -91,7 +98,8 @@ def opened_archive(path: FilePath) -> Iterator[zipfile.ZipFile]:
 
 
 def check_archive(archive: zipfile.ZipFile) -> None:
-    """Raise BadZipFile if compressed members are too large, or a checksum does not match.
+    """Raise BadZipFile if compressed members are too large, or a checksum does not
+    match.
 
     Checked before any parser sees the bytes: parsers are not made for damaged files.
     """
@@ -118,10 +126,12 @@ def _schema(archive: zipfile.ZipFile) -> str:
 def read_npz(
     path: FilePath, schema: str, leave_out: Collection[str] = ()
 ) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a file of `write_npz`; what they must be is for `schema.ArrayFile` to say.
+    """Read the arrays of a file of `write_npz`; what they must be is for
+    `schema.ArrayFile` to say.
 
-    A missing, truncated or corrupt file, one of another schema, and one that unpacks to more than
-    MAX_BYTES raise ArtifactError. Arrays that are left out are only compared with their checksums.
+    A missing, truncated or corrupt file, one of another schema, and one that unpacks to
+    more than MAX_BYTES raise ArtifactError. Arrays that are left out are only compared
+    with their checksums.
     """
     with opened_archive(path) as archive:
         check_archive(archive)
@@ -133,11 +143,17 @@ def read_npz(
             )
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         skipped = {"schema", *leave_out}
-        return {name: _member(archive, f"{name}.npy") for name in names if name not in skipped}
+        return {
+            name: _member(archive, f"{name}.npy")
+            for name in names
+            if name not in skipped
+        }
 
 
 def schema_of(path: FilePath) -> str:
-    """The schema that a file states; empty if it is missing, damaged or no .npz file."""
+    """The schema that a file states; empty if it is missing, damaged or no .npz
+    file.
+    """
     try:
         with opened_archive(path) as archive:
             return _schema(archive)
@@ -146,14 +162,17 @@ def schema_of(path: FilePath) -> str:
 
 
 def stored_array(path: FilePath, name: str) -> NDArray[Any]:
-    """An array [E] of an .npz file, mapped from there: what is not asked for takes no memory.
+    """An array [E] of an .npz file, mapped from there: what is not asked for takes no
+    memory.
 
     Raises ArtifactError if the file is damaged, or the array not stored so.
     """
     with opened_archive(path) as archive:
         entry = archive.getinfo(f"{name}.npy")
         if entry.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"the array {name} must be uncompressed, as numpy.savez writes it")
+            raise ValueError(
+                f"the array {name} must be uncompressed, as numpy.savez writes it"
+            )
         stream = archive.fp
         assert stream is not None
         stream.seek(entry.header_offset)
@@ -162,6 +181,13 @@ def stored_array(path: FilePath, name: str) -> NDArray[Any]:
         np.lib.format.read_magic(stream)
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
         first = stream.tell()
-        if len(shape) != 1 or first - start + math.prod(shape) * dtype.itemsize != entry.file_size:
+        if (
+            len(shape) != 1
+            or first - start + math.prod(shape) * dtype.itemsize != entry.file_size
+        ):
             raise ValueError(f"the array {name} must have one dimension")
-        return np.memmap(path, dtype, "r", first, shape) if shape[0] else np.empty(0, dtype)
+        return (
+            np.memmap(path, dtype, "r", first, shape)
+            if shape[0]
+            else np.empty(0, dtype)
+        )

@@ -1,12 +1,15 @@
-"""Typed parameters: sections of params.yaml, and the things in them that are chosen by name.
+"""Typed parameters: sections of params.yaml, and the things in them that are chosen by
+name.
 
-A `ParameterSection` says what its keys may hold. A `Kind` is one of several things that a key
-chooses between, such as an encoder, with parameters of its own. Each kind is one file of its
-package; `Kinds` discovers it. A section stays flat: it holds the name of the kind and the
-parameters of all kinds, so that one `-S encode.encoding=...` switches from one to another.
+A `ParameterSection` says what its keys may hold. A `Kind` is one of several things that
+a key chooses between, such as an encoder, with parameters of its own. Each kind is one
+file of its package; `Kinds` discovers it. A section stays flat: it holds the name of
+the kind and the parameters of all kinds, so that one `-S encode.encoding=...` switches
+from one to another.
 
-A params.yaml holds every key: what a class has as a default is for those who make one in code. What
-is wrong with it is said with the full key, the value, and what is allowed.
+A params.yaml holds every key: what a class has as a default is for those who make one
+in code. What is wrong with it is said with the full key, the value, and what is
+allowed.
 """
 
 import difflib
@@ -18,7 +21,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -27,7 +37,8 @@ from spikejoule.core.yaml_files import read_mapping
 
 
 def _exact(value: object) -> object:
-    # A number is recorded as it is written: one that no float equals would not be the one used.
+    # A number is recorded as it is written: one that no float equals would not be the
+    # one used.
     if isinstance(value, int) and abs(value) > 2**53:
         raise ValueError("a number beyond 2**53 is written with an exponent")
     return value
@@ -41,11 +52,13 @@ Real = Annotated[float, BeforeValidator(_exact)]
 class ParameterSection(BaseModel):
     """Parameters: immutable, without implicit conversions, NaN or unknown keys.
 
-    What is allowed is stated once, in `Field`: messages derive the words from the bounds, or take
-    the `description` where bounds do not say it.
+    What is allowed is stated once, in `Field`: messages derive the words from the
+    bounds, or take the `description` where bounds do not say it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
 
     chosen_between: ClassVar[tuple["Kinds[Any]", ...]] = ()
 
@@ -53,12 +66,15 @@ class ParameterSection(BaseModel):
     def choices(cls) -> "tuple[Kinds[Any], ...]":
         """The things that the section chooses between."""
         return tuple(
-            kinds for base in cls.__mro__ for kinds in vars(base).get("chosen_between", ())
+            kinds
+            for base in cls.__mro__
+            for kinds in vars(base).get("chosen_between", ())
         )
 
 
 class Kind(ParameterSection):
-    """One of the things that a key of params.yaml chooses between; its fields are its parameters.
+    """One of the things that a key of params.yaml chooses between; its fields are its
+    parameters.
 
     Attributes:
         name: how params.yaml names it: that of its file.
@@ -87,8 +103,8 @@ class Kinds(dict[str, type[K]]):
         package: full name of the package; a new module in it is a new kind.
 
     Raises:
-        TypeError: a module defines none or several, or two kinds disagree on a parameter that they
-            share.
+        TypeError: a module defines none or several, or two kinds disagree on a
+            parameter that they share.
     """
 
     def __init__(self, key: str, base: type, package: str) -> None:
@@ -96,13 +112,16 @@ class Kinds(dict[str, type[K]]):
         self.key = key
         for module in sorted(pkgutil.iter_modules(import_module(package).__path__)):
             if not module.name.startswith("_"):
-                self[module.name] = _class_of(import_module(f"{package}.{module.name}"), base)
+                self[module.name] = _class_of(
+                    import_module(f"{package}.{module.name}"), base
+                )
         shared = self.parameters()
         for kind_name, kind in self.items():
             for parameter, field in kind.model_fields.items():
                 if repr(field) != repr(shared[parameter]):
                     raise TypeError(
-                        f"{package}: {kind_name} and another kind have a parameter {parameter}, "
+                        f"{package}: {kind_name} and another kind have a parameter "
+                        f"{parameter}, "
                         "but do not declare it alike"
                     )
 
@@ -110,8 +129,14 @@ class Kinds(dict[str, type[K]]):
         raise ParameterError(f"{self.key} is {name!r}; allowed are {', '.join(self)}")
 
     def parameters(self) -> dict[str, FieldInfo]:
-        """The parameters of all kinds; kinds may share one, and then mean the same by it."""
-        return {name: field for kind in self.values() for name, field in kind.model_fields.items()}
+        """The parameters of all kinds; kinds may share one, and then mean the same by
+        it.
+        """
+        return {
+            name: field
+            for kind in self.values()
+            for name, field in kind.model_fields.items()
+        }
 
     def idle_in(self, section: ParameterSection) -> set[str]:
         """The parameters of all kinds but the one that a section names."""
@@ -122,11 +147,15 @@ class Kinds(dict[str, type[K]]):
     def chosen_in(self, section: ParameterSection) -> K:
         """The kind that a section names, with the parameters that stand there."""
         kind = self[getattr(section, self.key)]
-        return kind.model_validate({name: getattr(section, name) for name in kind.model_fields})
+        return kind.model_validate(
+            {name: getattr(section, name) for name in kind.model_fields}
+        )
 
 
 def _class_of(module: ModuleType, base: type) -> Any:
-    """The one class of a module that derives from `base`; TypeError for none or several."""
+    """The one class of a module that derives from `base`; TypeError for none or
+    several.
+    """
     defined = [
         member
         for _, member in inspect.getmembers(module, inspect.isclass)
@@ -138,7 +167,9 @@ def _class_of(module: ModuleType, base: type) -> Any:
 
 
 def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
-    """Give a section the keys of what it chooses between: each name, and all kinds' parameters."""
+    """Give a section the keys of what it chooses between: each name, and all kinds'
+    parameters.
+    """
 
     def with_keys(section: type[S]) -> type[S]:
         fields: dict[str, Any] = {}
@@ -149,10 +180,12 @@ def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
                 fields[kinds.key] = (Literal[tuple(kinds)], key.default)
             for name, field in kinds.parameters().items():
                 own = section.model_fields.get(name)
-                # A section may declare a key for readers, but no range: the kinds state that.
+                # A section may declare a key for readers, but no range: the kinds state
+                # that.
                 if name in fields or (own and own.metadata):
                     raise TypeError(
-                        f"{section.__name__} has a key {name}, so no {kinds.key} can have a "
+                        f"{section.__name__} has a key {name}, so no {kinds.key} "
+                        "can have a "
                         "parameter of this name"
                     )
                 fields[name] = (field.annotation, field)
@@ -172,7 +205,9 @@ def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
 M = TypeVar("M", bound=BaseModel)
 
 
-def read_sections(path: str | os.PathLike[str], root: type[BaseModel]) -> dict[str, Any]:
+def read_sections(
+    path: str | os.PathLike[str], root: type[BaseModel]
+) -> dict[str, Any]:
     """The content of a file, unchecked; ParameterError if it has no sections.
 
     Args:
@@ -182,13 +217,17 @@ def read_sections(path: str | os.PathLike[str], root: type[BaseModel]) -> dict[s
     return read_mapping(path, ParameterError, f"the sections {names_of(root)}")
 
 
-def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str] = {}) -> M:
-    """The model that a file's content makes; ParameterError with one line for each problem.
+def parsed(
+    mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str] = {}
+) -> M:
+    """The model that a file's content makes; ParameterError with one line for each
+    problem.
 
     Args:
         mapping: sections by name.
         root: the model; its fields are the sections.
-        renamed: by the old full key, the new one; an old name is refused with the new one.
+        renamed: by the old full key, the new one; an old name is refused with the new
+            one.
     """
     lines: dict[str, str] = {}
     try:
@@ -201,7 +240,9 @@ def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str]
         for key, field in getattr(section.annotation, "model_fields", {}).items():
             if isinstance(written, Mapping) and key not in written:
                 full_key = f"{name}.{key}"
-                lines[full_key] = f"{full_key}: is missing; allowed: {allowed_words(field)}"
+                lines[full_key] = (
+                    f"{full_key}: is missing; allowed: {allowed_words(field)}"
+                )
     for old in renamed.keys() & lines.keys():
         lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
         lines.pop(renamed[old], None)
@@ -214,14 +255,18 @@ _WHOLE_LINE = "whole_line"
 
 
 def refused(line: str) -> PydanticCustomError:
-    """The problem of several parameters, for a validator to raise; `line` is all that is said."""
+    """The problem of several parameters, for a validator to raise; `line` is all that
+    is said.
+    """
     return PydanticCustomError(_WHOLE_LINE, "{line}", {"line": line})
 
 
 def problem_lines(
     problems: Sequence[ErrorDetails], mapping: Mapping[str, Any], root: type[BaseModel]
 ) -> dict[str, str]:
-    """Pydantic's problems with `mapping` in the form of this project: a line for each key."""
+    """Pydantic's problems with `mapping` in the form of this project: a line for each
+    key.
+    """
     lines: dict[str, str] = {}
     for problem in problems:
         if problem["type"] == _WHOLE_LINE:
@@ -241,7 +286,9 @@ def problem_lines(
         if field is None:
             near = difflib.get_close_matches(name.lower(), model.model_fields, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            reason = f"{value} is given to an unknown key{hint}; allowed: {names_of(model)}"
+            reason = (
+                f"{value} is given to an unknown key{hint}; allowed: {names_of(model)}"
+            )
         elif problem["type"] == "missing":
             reason = f"is missing; allowed: {allowed_words(field)}"
         else:

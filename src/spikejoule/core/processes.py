@@ -1,4 +1,6 @@
-"""Whether a process of this machine still exists, whichever process has its number now."""
+"""Whether a process of this machine still exists, whichever process has its number
+now.
+"""
 
 import psutil
 
@@ -7,7 +9,8 @@ _SAME_START_SECONDS = 2.0
 
 
 def start_of(process: psutil.Process) -> float:
-    """When a process began, in seconds, the same however the machine's clock is set meanwhile.
+    """When a process began, in seconds, the same however the machine's clock is set
+    meanwhile.
 
     Under Linux since the machine was started; elsewhere since 1970.
     """
@@ -16,7 +19,9 @@ def start_of(process: psutil.Process) -> float:
 
 
 def is_running(pid: int, started: float) -> bool:
-    """Whether a process of this machine exists still; `started` as of :func:`start_of`."""
+    """Whether a process of this machine exists still; `started` as of
+    :func:`start_of`.
+    """
     try:
         process = psutil.Process(pid)
         same = abs(start_of(process) - started) < _SAME_START_SECONDS

@@ -1,4 +1,5 @@
-"""Work that survives a kill: its state in a file, of which one process at a time is the owner.
+"""Work that survives a kill: its state in a file, of which one process at a time is the
+owner.
 
     with ResumeFile(folder, key) as file:
         kept = file.load()              # None: start over
@@ -8,10 +9,11 @@
         write the result
         file.done()
 
-The key stands for all that the result depends on (code, parameters, data), so that no other run
-resumes from the state. The lock is the kernel's: it goes with its process, however that ends; a
-second process waits. A state that cannot be written, or read, costs time and never a result: a
-warning says so, and the work continues, or starts over.
+The key stands for all that the result depends on (code, parameters, data), so that no
+other run resumes from the state. The lock is the kernel's: it goes with its process,
+however that ends; a second process waits. A state that cannot be written, or read,
+costs time and never a result: a warning says so, and the work continues, or starts
+over.
 
 Nothing is pickled: a state is an .npz file, each array of it with a checksum.
 """
@@ -53,7 +55,9 @@ class SavedState:
     arrays: Mapping[str, NDArray[Any]]
 
     def part(self, prefix: str) -> "SavedState":
-        """The arrays whose names begin so, by the rest of their names; with all that is plain."""
+        """The arrays whose names begin so, by the rest of their names; with all that is
+        plain.
+        """
         arrays = {
             name.removeprefix(prefix): array
             for name, array in self.arrays.items()
@@ -63,7 +67,8 @@ class SavedState:
 
 
 class ResumeFile:
-    """The state of a work in a file; see the module. Used as a context, which holds the lock.
+    """The state of a work in a file; see the module. Used as a context, which holds the
+    lock.
 
     Args:
         folder: of all states; created.
@@ -90,7 +95,9 @@ class ResumeFile:
                 self._lock.acquire(timeout=0)
             except Timeout:
                 owner = self._lock_path.read_text(encoding="utf-8").strip()
-                logger.warning("process %s is at %s: waiting for its end", owner, self._what)
+                logger.warning(
+                    "process %s is at %s: waiting for its end", owner, self._what
+                )
                 self._lock.acquire(poll_interval=_POLL_SECONDS)
             self._lock_path.write_text(f"{os.getpid()}\n", encoding="utf-8")
             # Its writer was killed: the lock is ours.
@@ -102,7 +109,8 @@ class ResumeFile:
 
     def __exit__(self, *error: object) -> None:
         if self.is_owned:
-            # While it is held: who has opened it meanwhile sees that it is gone, and opens another.
+            # While it is held: who has opened it meanwhile sees that it is gone, and
+            # opens another.
             with suppress(OSError):
                 self._lock_path.unlink()
             self._lock.release()
@@ -141,6 +149,8 @@ class ResumeFile:
 
     def _warn(self, reason: str) -> None:
         if not self._has_warned:
-            sentence = "the state of %s cannot be kept (%s): a kill would cost more epochs"
+            sentence = (
+                "the state of %s cannot be kept (%s): a kill would cost more epochs"
+            )
             logger.warning(sentence, self._what, reason)
         self._has_warned = True

@@ -1,12 +1,12 @@
 """Artifacts: one typed schema each, which its writer and its reader share.
 
-A `Record` is a JSON object, a `Table` a CSV file with a row for each of its records, an `ArrayFile`
-an .npz file. Fields carry their ranges, and validators the relations between them, so a file that
-breaks either is refused when it is read, in one sentence that names it; a writer that would break
-them fails itself.
+A `Record` is a JSON object, a `Table` a CSV file with a row for each of its records, an
+`ArrayFile` an .npz file. Fields carry their ranges, and validators the relations
+between them, so a file that breaks either is refused when it is read, in one sentence
+that names it; a writer that would break them fails itself.
 
-A field that is newer than files that exist has the default None, in a table as well: in a file from
-before it the figure is unknown, and everything else is read as ever.
+A field that is newer than files that exist has the default None, in a table as well: in
+a file from before it the figure is unknown, and everything else is read as ever.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,30 +43,44 @@ MaybeCount = Annotated[Count | None, BeforeValidator(_nothing_for_empty)]
 
 
 class Record(BaseModel):
-    """An object of named values: immutable, without conversions, NaN or unknown names."""
+    """An object of named values: immutable, without conversions, NaN or unknown
+    names.
+    """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
-        """Read a JSON file; ArtifactError if it is missing, damaged, or not one of these."""
+        """Read a JSON file; ArtifactError if it is missing, damaged, or not one of
+        these.
+        """
         return cls.from_content(path, read_json(path))
 
     @classmethod
     def from_content(cls, path: FilePath, content: Mapping[str, Any]) -> Self:
-        """The record in a file's content; ArtifactError, naming `path`, if it is none."""
+        """The record in a file's content; ArtifactError, naming `path`, if it is
+        none.
+        """
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise ArtifactError(f"{path}: {first_problem(error)}: write it again.") from error
+            raise ArtifactError(
+                f"{path}: {first_problem(error)}: write it again."
+            ) from error
 
     def write(self, path: FilePath) -> None:
-        """Write the record as JSON, atomically; fields that were never set are left out."""
+        """Write the record as JSON, atomically; fields that were never set are left
+        out.
+        """
         write_json(path, self.model_dump(mode="json", exclude_unset=True))
 
 
 class Row(Record):
-    """A row of a table: its fields are the columns, and its cells are read from text."""
+    """A row of a table: its fields are the columns, and its cells are read from
+    text.
+    """
 
     model_config = ConfigDict(strict=False)
 
@@ -87,8 +101,12 @@ class Table(Record):
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
-        """Read a CSV file; ArtifactError if it is missing, damaged, or not one of these."""
-        needed = [name for name, field in cls.row.model_fields.items() if field.is_required()]
+        """Read a CSV file; ArtifactError if it is missing, damaged, or not one of
+        these.
+        """
+        needed = [
+            name for name, field in cls.row.model_fields.items() if field.is_required()
+        ]
         rows = (
             cls.row.from_content(f"{path}, row {number}", cells)
             for number, cells in enumerate(read_csv(path, needed), start=2)
@@ -96,8 +114,12 @@ class Table(Record):
         return cls.from_content(path, {"rows": tuple(rows)})
 
     def write(self, path: FilePath) -> None:
-        """Write the table as CSV, atomically; what is extra in any row is a column of all."""
-        further = dict.fromkeys(name for row in self.rows for name in row.model_extra or {})
+        """Write the table as CSV, atomically; what is extra in any row is a column of
+        all.
+        """
+        further = dict.fromkeys(
+            name for row in self.rows for name in row.model_extra or {}
+        )
         columns = (*self.columns(), *further)
         cells = (row.model_dump() for row in self.rows)
         write_csv(path, columns, [[row.get(name) for name in columns] for row in cells])
@@ -111,9 +133,11 @@ class Array:
     """What one array must be.
 
     Attributes:
-        dtype: a dtype's name (`uint8`), or a NumPy kind of one letter (`u`, `i`, `f`, `U`).
+        dtype: a dtype's name (`uint8`), or a NumPy kind of one letter (`u`, `i`, `f`,
+            `U`).
         shape: a number or a letter for each dimension; `*` is any size.
-        low, high: least and greatest value; None for no bound. Floating-point numbers are finite.
+        low, high: least and greatest value; None for no bound. Floating-point numbers
+        are finite.
     """
 
     dtype: str
@@ -128,8 +152,10 @@ class ArrayFile:
 
     Attributes:
         schema: its name, stored in the file.
-        arrays: every array by its name; a name with an asterisk stands for any number of arrays.
-        relation: says in words what is wrong between the arrays, or returns an empty text.
+        arrays: every array by its name; a name with an asterisk stands for any number
+            of arrays.
+        relation: says in words what is wrong between the arrays, or returns an empty
+            text.
         optional: arrays that a file may lack.
     """
 
@@ -139,7 +165,9 @@ class ArrayFile:
     optional: Mapping[str, Array] = field(default_factory=dict)
 
     def read(self, path: FilePath) -> dict[str, NDArray[Any]]:
-        """Read a file of `write`; ArtifactError if it is missing, damaged or breaks the schema."""
+        """Read a file of `write`; ArtifactError if it is missing, damaged or breaks the
+        schema.
+        """
         arrays = read_npz(path, self.schema)
         check(path, self.problem(arrays))
         return arrays
@@ -170,17 +198,26 @@ class ArrayFile:
             return self.optional[name]
         if name in self.arrays:
             return self.arrays[name]
-        specs = (spec for pattern, spec in self.arrays.items() if fnmatchcase(name, pattern))
+        specs = (
+            spec for pattern, spec in self.arrays.items() if fnmatchcase(name, pattern)
+        )
         return next(specs, None)
 
 
 def _problem(array: NDArray[Any], spec: Array, sizes: dict[int | str, int]) -> str:
-    """What is wrong with an array, and with its sizes compared with those of other arrays."""
+    """What is wrong with an array, and with its sizes compared with those of other
+    arrays.
+    """
     is_kind = len(spec.dtype) == 1
-    fits = array.dtype.kind == spec.dtype if is_kind else array.dtype == np.dtype(spec.dtype)
+    fits = (
+        array.dtype.kind == spec.dtype
+        if is_kind
+        else array.dtype == np.dtype(spec.dtype)
+    )
     if not fits or array.ndim != len(spec.shape):
         return (
-            f"must have the type {spec.dtype!r} and {len(spec.shape)} dimension(s), but has "
+            f"must have the type {spec.dtype!r} and {len(spec.shape)} "
+            "dimension(s), but has "
             f"{array.dtype.name!r} and the shape {array.shape}"
         )
     for size, letter in zip(array.shape, spec.shape, strict=True):

@@ -1,9 +1,11 @@
-"""Files in PyTorch's zip format that hold plain values and tensors, and nothing that can run code.
+"""Files in PyTorch's zip format that hold plain values and tensors, and nothing that
+can run code.
 
-Written with the same bytes for the same content; read with PyTorch's restricted unpickler, which
-builds containers and tensors and refuses every other global. The only addition is NumPy numbers,
-as `torch.save` writes them when a script stores, say, `numpy.mean(...)`: they are decoded here, so
-that NumPy's own unpickling never meets bytes of an untrusted file.
+Written with the same bytes for the same content; read with PyTorch's restricted
+unpickler, which builds containers and tensors and refuses every other global. The only
+addition is NumPy numbers, as `torch.save` writes them when a script stores, say,
+`numpy.mean(...)`: they are decoded here, so that NumPy's own unpickling never meets
+bytes of an untrusted file.
 """
 
 import io
@@ -23,14 +25,16 @@ from spikejoule.core.store import FilePath, write_bytes
 def to_plain(value: Any) -> Any:
     """A copy of `value` that consists of plain Python values and CPU tensors alone.
 
-    Mappings become dicts, other sequences lists or tuples, NumPy numbers Python numbers, and NumPy
-    arrays tensors. Nothing in the copy is shared: equal content then gives equal bytes, because the
-    pickler writes a reference where it meets one object twice. Raises TypeError for anything else.
+    Mappings become dicts, other sequences lists or tuples, NumPy numbers Python
+    numbers, and NumPy arrays tensors. Nothing in the copy is shared: equal content then
+    gives equal bytes, because the pickler writes a reference where it meets one object
+    twice. Raises TypeError for anything else.
     """
     if isinstance(value, np.generic):
         return to_plain(value.item())
     if isinstance(value, str):
-        # Strings are the exception: one object for each text, whichever way it came about.
+        # Strings are the exception: one object for each text, whichever way it came
+        # about.
         return sys.intern(str(value))
     if value is None or isinstance(value, int | float):
         return value
@@ -62,8 +66,9 @@ def write(path: FilePath, content: Mapping[str, Any]) -> None:
 def read(path: FilePath) -> dict[str, Any]:
     """Read a file that holds a dict of plain values and tensors, on the CPU.
 
-    A missing, truncated or corrupt file, one that is no PyTorch file, and one that names any global
-    outside the allowed few raise ArtifactError; nothing in the file is ever executed.
+    A missing, truncated or corrupt file, one that is no PyTorch file, and one that
+    names any global outside the allowed few raise ArtifactError; nothing in the file is
+    ever executed.
     """
     with opened_archive(path) as archive:
         # `torch.load` alone does not notice a changed weight.
@@ -72,18 +77,27 @@ def read(path: FilePath) -> dict[str, Any]:
         assert stream is not None
         stream.seek(0)
         try:
-            with torch.serialization.safe_globals(_NUMBERS), catch_warnings(action="ignore"):
+            with (
+                torch.serialization.safe_globals(_NUMBERS),
+                catch_warnings(action="ignore"),
+            ):
                 content = torch.load(stream, map_location="cpu", weights_only=True)
-        # Arbitrary bytes make the unpickler raise nearly anything, from EOFError to KeyError.
+        # Arbitrary bytes make the unpickler raise nearly anything, from EOFError to
+        # KeyError.
         except Exception as error:
             cause = error.__context__ or error
             # Without PyTorch's advice to load the file unsafely.
-            reason = str(cause).partition(" was not an allowed global")[0].partition("\n")[0]
+            reason = (
+                str(cause).partition(" was not an allowed global")[0].partition("\n")[0]
+            )
             raise ArtifactError(
-                f"{path} cannot be opened safely ({type(cause).__name__}: {reason:.200})."
+                f"{path} cannot be opened safely ({type(cause).__name__}: "
+                f"{reason:.200})."
             ) from error
     if not isinstance(content, dict):
-        raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
+        raise ArtifactError(
+            f"{path} must hold a dictionary, but holds a {type(content).__name__}."
+        )
     return content
 
 
@@ -108,4 +122,6 @@ _NUMBERS: list[Any] = [
     (_read_number, "numpy.core.multiarray.scalar"),
     (_read_number, "numpy._core.multiarray.scalar"),
 ]
-"""The globals that a pickled NumPy number names, in NumPy 1 and 2, with their stand-ins."""
+"""The globals that a pickled NumPy number names, in NumPy 1 and 2, with their
+stand-ins.
+"""

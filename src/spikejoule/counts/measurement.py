@@ -11,7 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from spikejoule.counts.kernels.lazy_updates import lazy_updates_per_sample
 from spikejoule.counts.proxies import EnergyProxies, energy_proxies
 from spikejoule.counts.records import Activity, NodeCounts
-from spikejoule.encoding.counting import SpikeCounts, best_class, class_counts, count_spikes
+from spikejoule.encoding.counting import (
+    SpikeCounts,
+    best_class,
+    class_counts,
+    count_spikes,
+)
 from spikejoule.encoding.events import EventList, Products
 from spikejoule.network.network import Network
 from spikejoule.network.nodes import Node
@@ -19,14 +24,15 @@ from spikejoule.network.nodes import Node
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """The spikes of N samples. Each count is made once, when it is first asked for, and handed on.
+    """The spikes of N samples. Each count is made once, when it is first asked for, and
+    handed on.
 
     Attributes:
         state: parameters of the network by name.
         network: of L layers, with or without its weights.
         layers: the spikes of every layer, the input first.
-        pruned: whether synapses were removed in training, so that a zero weight is none, and
-            sources of a layer differ in their fan-out.
+        pruned: whether synapses were removed in training, so that a zero weight is
+            none, and sources of a layer differ in their fan-out.
     """
 
     state: Mapping[str, NDArray[Any]]
@@ -38,7 +44,9 @@ class Measurement:
         """The first so many samples; None for all."""
         if n_samples is None:
             return self
-        return replace(self, layers=[layer.select(slice(n_samples)) for layer in self.layers])
+        return replace(
+            self, layers=[layer.select(slice(n_samples)) for layer in self.layers]
+        )
 
     @cached_property
     def bound(self) -> Network:
@@ -47,14 +55,16 @@ class Measurement:
 
     @cached_property
     def fan_outs(self) -> tuple[NDArray[np.int64], ...]:
-        """Synapses of each connection that a spike of each unit of its sender reaches, int64
-        [units]."""
+        """Synapses of each connection that a spike of each unit of its sender reaches,
+        int64 [units]."""
         bound = self.bound
         return tuple(bound.fan_out_of(node, self.pruned) for node in bound.connections)
 
     @property
     def sending(self) -> Iterator[tuple[EventList, NDArray[np.int64]]]:
-        """The spikes that enter each connection, with the synapses that each unit reaches."""
+        """The spikes that enter each connection, with the synapses that each unit
+        reaches.
+        """
         layers = [self.layers[sender] for sender in self.network.senders]
         return zip(layers, self.fan_outs, strict=True)
 
@@ -95,15 +105,20 @@ class Measurement:
 
     @cached_property
     def input_macs(self) -> NDArray[np.int64] | None:
-        """Multiply-accumulates of each sample's constant currents, int64 [N]; None for spikes."""
+        """Multiply-accumulates of each sample's constant currents, int64 [N]; None for
+        spikes.
+        """
         currents = self.layers[0].currents
         if currents is None:
             return None
-        return currents.sum_per_sample(self.fan_outs[0]) * currents.times(self.time_window)
+        return currents.sum_per_sample(self.fan_outs[0]) * currents.times(
+            self.time_window
+        )
 
     @cached_property
     def lazy_updates(self) -> NDArray[np.int64]:
-        """Neuron updates of event-driven hardware, of each sample in each layer after the input.
+        """Neuron updates of event-driven hardware, of each sample in each layer after
+        the input.
 
         int64 [N, L - 1]; see :mod:`spikejoule.counts.kernels.lazy_updates`.
         """
@@ -111,7 +126,9 @@ class Measurement:
 
     @cached_property
     def proxies(self) -> EnergyProxies:
-        """Synaptic events and dense operations per inference, means over the samples."""
+        """Synaptic events and dense operations per inference, means over the
+        samples.
+        """
         return energy_proxies(self.activity())
 
     def activity(
@@ -122,7 +139,11 @@ class Measurement:
         """All counts by node, for neuron updates [N, L - 1], and of early exits."""
         currents = self.layers[0].currents
         macs = self.input_macs
-        if exit_steps is not None and currents is not None and currents.products == "every_step":
+        if (
+            exit_steps is not None
+            and currents is not None
+            and currents.products == "every_step"
+        ):
             macs = currents.sum_per_sample(self.fan_outs[0]) * exit_steps
         return activity_of_layers(
             self.bound,
@@ -138,7 +159,8 @@ class Measurement:
 
 
 def clocked_updates(network: Network, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One update a neuron and step of each population after the input, int64 [N, L - 1].
+    """One update a neuron and step of each population after the input, int64
+    [N, L - 1].
 
     `steps` [N] are those of each sample, or of all samples of an epoch together.
     """
@@ -164,22 +186,26 @@ def activity_of_layers(
         network: of L layers.
         time_window: T.
         spikes: of each layer, [N, L].
-        events: of each connection, [N, connections]; None if every spike reaches all of the next
-            layer.
-        updates: of each layer after the input, [N, L - 1]; None for one of every neuron in every
-            step.
+        events: of each connection, [N, connections]; None if every spike reaches all of
+            the next layer.
+        updates: of each layer after the input, [N, L - 1]; None for one of every neuron
+            in every step.
         macs: products of constant currents, [N]; None for an input of spikes.
         pruned, products, exit_steps, samples: as of `Activity`.
     """
     if events is None:  # of fully connected layers
         sending = spikes[:, list(network.senders)]
-        events = sending * np.array([connection.n_out for connection in network.connections])
+        events = sending * np.array(
+            [connection.n_out for connection in network.connections]
+        )
     if updates is None:
         each = np.ones(len(spikes), np.int64) if samples is None else samples
         updates = clocked_updates(network, time_window * each)
     events = np.asarray(events)
     macs = None if macs is None else np.asarray(macs)
-    counts: dict[str, NodeCounts] = {network.input.name: NodeCounts(spikes=spikes[:, 0])}
+    counts: dict[str, NodeCounts] = {
+        network.input.name: NodeCounts(spikes=spikes[:, 0])
+    }
     for number, connection in enumerate(network.connections):
         first = macs if number == 0 else None
         counts[connection.name] = NodeCounts(events=events[:, number], macs=first)
@@ -202,6 +228,10 @@ def activity_of_layers(
     )
 
 
-def _of_each(updates: NDArray[np.int64], per_step: int, layer: Node) -> NDArray[np.int64]:
-    """What an update of all neurons of a layer takes, for as many updates as there were."""
+def _of_each(
+    updates: NDArray[np.int64], per_step: int, layer: Node
+) -> NDArray[np.int64]:
+    """What an update of all neurons of a layer takes, for as many updates as there
+    were.
+    """
     return updates * per_step // layer.n_out

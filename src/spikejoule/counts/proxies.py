@@ -1,18 +1,19 @@
-"""The energy proxies, as the seed notebook calls them: the operations of one inference, counted by
-event and counted densely.
+"""The energy proxies, as the seed notebook calls them: the operations of one inference,
+counted by event and counted densely.
 
-For the connection that leads from layer l to layer l + 1, T steps, and S_l spikes that layer l
-emits during one inference (a mean over samples),
+For the connection that leads from layer l to layer l + 1, T steps, and S_l spikes that
+layer l emits during one inference (a mean over samples),
 
-    synaptic events  = S_l * fan_out_l                an accumulate for each synapse a spike reaches
-    dense operations = N_l * fan_out_l * T            every synapse in every step, removed or not
-    sparsity ratio   = synaptic events / dense operations, the mean firing probability of a step
+    synaptic events  = S_l * fan_out_l                an accumulate for each synapse a
+    spike reaches dense operations = N_l * fan_out_l * T            every synapse in
+    every step, removed or not sparsity ratio   = synaptic events / dense operations,
+    the mean firing probability of a step
 
-and both counts are summed over the connections. N_l are the units before pooling, whose spikes are
-counted, so that no ratio is above 1. The products of constant currents, which are no events, are a
-count of their own beside them. Bias additions and the leak, which both ways of computing need, are
-in neither count: they are terms of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and
-2.4).
+and both counts are summed over the connections. N_l are the units before pooling, whose
+spikes are counted, so that no ratio is above 1. The products of constant currents,
+which are no events, are a count of their own beside them. Bias additions and the leak,
+which both ways of computing need, are in neither count: they are terms of their own
+(Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
 from dataclasses import asdict, dataclass
@@ -50,10 +51,10 @@ class EnergyProxies:
 
     Attributes:
         connections: the proxies of each weight matrix.
-        formula_synaptic_events: how the events were computed; with one hidden layer as the seed
-            words it.
-        input_macs_per_inference: multiply-accumulates of constant currents; None for an input of
-            spikes.
+        formula_synaptic_events: how the events were computed; with one hidden layer as
+            the seed words it.
+        input_macs_per_inference: multiply-accumulates of constant currents; None for an
+            input of spikes.
     """
 
     formula_dense: ClassVar[str] = "N_synapses * TIME_WINDOW"
@@ -65,12 +66,16 @@ class EnergyProxies:
     @property
     def synaptic_events_per_inference(self) -> float:
         """Sum over the weight matrices of spikes x fan-out."""
-        return sum(connection.synaptic_events_per_inference for connection in self.connections)
+        return sum(
+            connection.synaptic_events_per_inference for connection in self.connections
+        )
 
     @property
     def dense_operations_per_inference(self) -> int:
         """Synapses x steps."""
-        return sum(connection.dense_operations_per_inference for connection in self.connections)
+        return sum(
+            connection.dense_operations_per_inference for connection in self.connections
+        )
 
     @property
     def sparsity_ratio(self) -> float:
@@ -78,7 +83,9 @@ class EnergyProxies:
         return self.synaptic_events_per_inference / self.dense_operations_per_inference
 
     def as_metrics(self) -> dict[str, Any]:
-        """What a command prints as JSON: totals per inference, and each weight matrix by name."""
+        """What a command prints as JSON: totals per inference, and each weight matrix
+        by name.
+        """
         return {
             "dense_operations_per_inference": self.dense_operations_per_inference,
             "synaptic_events_per_inference": self.synaptic_events_per_inference,
@@ -87,7 +94,8 @@ class EnergyProxies:
         }
 
     def as_checkpoint_entry(self) -> dict[str, Any]:
-        """The entry `energy_proxies` of the complete checkpoint: the same under the seed's keys.
+        """The entry `energy_proxies` of the complete checkpoint: the same under the
+        seed's keys.
 
         The seed's schema has no key `per_layer`.
         """
@@ -104,7 +112,9 @@ class EnergyProxies:
         """What both forms name alike."""
         macs = self.input_macs_per_inference
         of_input = {} if macs is None else {"input_macs_per_inference": macs}
-        per_layer = {connection.name: asdict(connection) for connection in self.connections}
+        per_layer = {
+            connection.name: asdict(connection) for connection in self.connections
+        }
         return {**of_input, "per_layer": per_layer}
 
 
@@ -117,7 +127,9 @@ def energy_proxies(activity: Activity) -> EnergyProxies:
         dense = int(network.fan_out_of(node).sum()) * activity.time_window
         counted = activity.counts[node.name].events
         events = 0.0 if counted is None else float(counted.mean())
-        spikes = sum(float(activity.spikes_of(name).mean()) for name in network.senders_of(node))
+        spikes = sum(
+            float(activity.spikes_of(name).mean()) for name in network.senders_of(node)
+        )
         connections.append(
             ConnectionProxies(
                 name=node.name,
@@ -141,5 +153,6 @@ def _formula(activity: Activity) -> str:
     if len(network.connections) == 2:
         return "S_in * fanout_in_h + S_hidden * fanout_h_out"
     return " + ".join(
-        f"S_{'+'.join(network.sources[name])} * fanout_{name}" for name in network.connection_names
+        f"S_{'+'.join(network.sources[name])} * fanout_{name}"
+        for name in network.connection_names
     )

@@ -1,18 +1,19 @@
 """The counts of each node of a network: what every operation follows from.
 
-They are made by the engines of trained networks (`counts.measurement`), by the executor of NIR
-graphs (`nir.running`), by hooks on a PyTorch model (`pricing.counted`), or read from a checkpoint
-(`energy.from_checkpoint`).
+They are made by the engines of trained networks (`counts.measurement`), by the executor
+of NIR graphs (`nir.running`), by hooks on a PyTorch model (`pricing.counted`), or read
+from a checkpoint (`energy.from_checkpoint`).
 
-Pooling of a trained network renames spikes (`network.network`): it takes no operation and has no
-record, and the spikes that it passes on are events of the connection behind it. A graph's sums them
-to values.
+Pooling of a trained network renames spikes (`network.network`): it takes no operation
+and has no record, and the spikes that it passes on are events of the connection behind
+it. A graph's sums them to values.
 
-A spike reaches recurrent weights in the step in which it is fired, and what they give arrives one
-step later; those of the last step count, too. What a Delay still holds at the end reaches nothing.
-What comes to neurons, a Threshold or the output without a synapse before it is added there,
-uncounted. Output spikes reach no synapse and cost none, nor does a spike where a synapse was
-pruned: the events of a pruned network are counted synapse by synapse.
+A spike reaches recurrent weights in the step in which it is fired, and what they give
+arrives one step later; those of the last step count, too. What a Delay still holds at
+the end reaches nothing. What comes to neurons, a Threshold or the output without a
+synapse before it is added there, uncounted. Output spikes reach no synapse and cost
+none, nor does a spike where a synapse was pruned: the events of a pruned network are
+counted synapse by synapse.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,14 +42,14 @@ class NodeCounts:
 
     Attributes:
         spikes: that its units give: input, neurons, Threshold, a Delay of spikes.
-        values: that it gives to those that multiply them, or that a Delay has held, if they are
-            neither zero nor spikes.
-        reads: of these spikes or values by other nodes; None for one by each connection that they
-            enter.
+        values: that it gives to those that multiply them, or that a Delay has held, if
+            they are neither zero nor spikes.
+        reads: of these spikes or values by other nodes; None for one by each connection
+            that they enter.
         events: synaptic events: a spike reaches a synapse, and its weight is added.
-        macs: multiply-accumulates: a value that is no spike, and not zero, reaches a synapse. So it
-            is behind pooling, Scale, and neurons that give potentials, and with an input of
-            constant currents.
+        macs: multiply-accumulates: a value that is no spike, and not zero, reaches a
+            synapse. So it is behind pooling, Scale, and neurons that give potentials,
+            and with an input of constant currents.
         updates: of neurons, one for each neuron in each step in which it is updated.
         active: those of `updates` in which the neuron spikes.
         resets: of potentials, after a spike.
@@ -56,8 +57,8 @@ class NodeCounts:
         leaks: multiplications by which states leak.
         biases: additions of a bias, or of another constant.
         additions: of pooling: an amount that is not zero is added to one window.
-        multiplications: of average pooling, once a sum that is not zero; of Scale, once a value
-            that is neither zero nor a spike.
+        multiplications: of average pooling, once a sum that is not zero; of Scale, once
+            a value that is neither zero nor a spike.
     """
 
     spikes: Counts | None = None
@@ -82,7 +83,9 @@ class NodeCounts:
         leaks: Counts | None = None,
         biases: Counts | None = None,
     ) -> Self:
-        """The counts of neurons that are reset by each spike, and compared in each update."""
+        """The counts of neurons that are reset by each spike, and compared in each
+        update.
+        """
         return cls(
             spikes=spikes,
             updates=updates,
@@ -105,16 +108,19 @@ class NodeCounts:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Activity:
-    """A network, and what its nodes did for N samples, in N epochs, or on average (N = 1).
+    """A network, and what its nodes did for N samples, in N epochs, or on average (N =
+    1).
 
     Attributes:
         network: whose nodes are counted.
         time_window: T.
         counts: of each node that does something, by its name.
-        pruned: whether a weight of zero is no synapse; the network has its weights then.
-        products: how often hardware multiplies constant currents; None for an input of spikes.
-        exit_steps: the steps [N] after which a network with early exit stopped; None for one
-            without.
+        pruned: whether a weight of zero is no synapse; the network has its weights
+            then.
+        products: how often hardware multiplies constant currents; None for an input of
+            spikes.
+        exit_steps: the steps [N] after which a network with early exit stopped; None
+            for one without.
         samples: of each row, [N]; None for one.
     """
 

@@ -6,5 +6,6 @@ events      samples that are events from birth
 event_file  their format, written and read in blocks
 idx         the format of MNIST's files
 source      what a source is, and what sources have in common
-sources     the sources: by download, from a directory or a file, and 5,000 digits that come along
+sources     the sources: by download, from a directory or a file, and 5,000 digits that
+            come along
 """

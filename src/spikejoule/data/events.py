@@ -1,8 +1,9 @@
-"""Samples that are events from birth: who fired when, of a camera or a cochlea, and their files.
+"""Samples that are events from birth: who fired when, of a camera or a cochlea, and
+their files.
 
 A file is an uncompressed .npz file, as `numpy.savez` writes it, of the schema
-`spikejoule/event_samples/1`, which `docs/reference/event-files.md` states. It may be larger than
-memory: it is written and read in blocks of samples.
+`spikejoule/event_samples/1`, which `docs/reference/event-files.md` states. It may be
+larger than memory: it is written and read in blocks of samples.
 
 Shapes: N samples, E events of all of them.
 """
@@ -38,8 +39,8 @@ EVENTS_PER_BLOCK = 1 << 20
 class EventSamples:
     """Events of N samples, in memory or mapped from a file.
 
-    Sample n has those from ``offsets[n]`` to ``offsets[n + 1]``. They come in any order, and
-    several may be alike: binning orders and merges them.
+    Sample n has those from ``offsets[n]`` to ``offsets[n + 1]``. They come in any
+    order, and several may be alike: binning orders and merges them.
 
     Attributes:
         times: microseconds since the sample began, uint32 [E].
@@ -60,8 +61,13 @@ class EventSamples:
         return EventSamples(self.times[places], self.units[places], offsets)
 
     def problem(self, n_units: int) -> str:
-        """What is wrong with events of so many units, in words; an empty text for nothing."""
-        if self.times.dtype != np.uint32 or self.units.dtype not in (np.uint16, np.uint32):
+        """What is wrong with events of so many units, in words; an empty text for
+        nothing.
+        """
+        if self.times.dtype != np.uint32 or self.units.dtype not in (
+            np.uint16,
+            np.uint32,
+        ):
             return "times must be uint32 and units uint16 or uint32"
         n_events = self.times.size
         if self.times.shape != (n_events,) or self.units.shape != (n_events,):
@@ -76,7 +82,9 @@ class EventSamples:
 
 
 def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Where parts of these lengths begin, int64 [n + 1], the end of the last included."""
+    """Where parts of these lengths begin, int64 [n + 1], the end of the last
+    included.
+    """
     offsets = np.zeros(lengths.size + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
@@ -85,7 +93,8 @@ def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
 def places_of(
     offsets: NDArray[np.int64], rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places of all elements of some rows, in the order given, and where each of these begins.
+    """Places of all elements of some rows, in the order given, and where each of these
+    begins.
 
     Args:
         offsets: where every row begins, the end of the last included.
@@ -93,7 +102,9 @@ def places_of(
     """
     lengths = offsets[rows + 1] - offsets[rows]
     begins = offsets_of(lengths)
-    return np.repeat(offsets[rows] - begins[:-1], lengths) + np.arange(begins[-1]), begins
+    return np.repeat(offsets[rows] - begins[:-1], lengths) + np.arange(
+        begins[-1]
+    ), begins
 
 
 def blocks_of(lengths: NDArray[np.integer]) -> Iterator[slice]:
@@ -118,9 +129,10 @@ class EventSetting:
     Attributes:
         title: what the data are, in a line.
         subject: what the samples show, and the classes.
-        shape: of the units, such as (2, 34, 34) for (polarity, row, column), or (700,); unit
-            numbers count through it in C order.
-        duration_us: the length of a sample in microseconds; events from it on lie outside.
+        shape: of the units, such as (2, 34, 34) for (polarity, row, column), or (700,);
+            unit numbers count through it in C order.
+        duration_us: the length of a sample in microseconds; events from it on lie
+            outside.
     """
 
     title: str
@@ -136,7 +148,9 @@ class EventSetting:
 
 @dataclass(frozen=True, eq=False)
 class EventBlock:
-    """Some samples on their way into a file: events, labels [n], and their identities int64 [n]."""
+    """Some samples on their way into a file: events, labels [n], and their identities
+    int64 [n].
+    """
 
     events: EventSamples
     labels: NDArray[np.integer]
@@ -145,14 +159,16 @@ class EventBlock:
 
 @dataclass(frozen=True, eq=False)
 class LabelledEvents:
-    """Events of N samples, labels uint8 [N], index int64 [N]; as `LabelledImages` for images.
+    """Events of N samples, labels uint8 [N], index int64 [N]; as `LabelledImages` for
+    images.
 
     Attributes:
-        stored: the events of these samples and perhaps of others, in memory or in a file.
+        stored: the events of these samples and perhaps of others, in memory or in a
+            file.
         places: where among those each sample is, int64 [N].
         setting: what all samples share.
-        n_train: how many samples, from the first on, are for training and the rest for the test;
-            None if nothing says it.
+        n_train: how many samples, from the first on, are for training and the rest for
+            the test; None if nothing says it.
     """
 
     stored: EventSamples
@@ -185,7 +201,9 @@ class LabelledEvents:
         return self.stored.read(self.places[samples])
 
     def select(self, positions: NDArray[np.integer] | slice) -> "LabelledEvents":
-        """The samples at some positions of this set, in their order; no event is read."""
+        """The samples at some positions of this set, in their order; no event is
+        read.
+        """
         return replace(
             self,
             places=self.places[positions],
@@ -209,7 +227,9 @@ class LabelledEvents:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 (hexadecimal) of the events."""
-        digest = hashlib.sha256(np.array([len(self), *self.shape], dtype=np.int64).tobytes())
+        digest = hashlib.sha256(
+            np.array([len(self), *self.shape], dtype=np.int64).tobytes()
+        )
         digest.update(offsets_of(np.diff(self.stored.offsets)[self.places]).data)
         for block in self.blocks():
             digest.update(np.ascontiguousarray(block.times).data)
@@ -254,7 +274,9 @@ _SMALL = ArrayFile(
     _problem,
     optional={"index": Array("int64", ("N",), low=0), "n_train": Array("int64", ())},
 )
-"""All arrays of the format but `times`, uint32 [E], and `units`, uint16 or uint32 [E]."""
+"""All arrays of the format but `times`, uint32 [E], and `units`, uint16 or uint32
+[E].
+"""
 
 _EVENTS = ("times", "units")
 
@@ -265,14 +287,15 @@ def write_event_file(
     blocks: Iterable[EventBlock],
     n_train: int | None = None,
 ) -> None:
-    """Write samples to an event file, atomically; only one block needs to be in memory at a time.
+    """Write samples to an event file, atomically; only one block needs to be in memory
+    at a time.
 
     Args:
         path: the file to write.
         setting: what all samples share.
         blocks: the samples, in order; one block, if they are few.
-        n_train: how many samples, from the first on, are for training and the rest for the test;
-            None leaves it open.
+        n_train: how many samples, from the first on, are for training and the rest for
+            the test; None leaves it open.
 
     Raises:
         DataError: the samples break the format.
@@ -307,20 +330,27 @@ def write_event_file(
             small["index"] = np.concatenate(index)
         check(path, _SMALL.problem(small), DataError)
 
-    write_npz(path, _SMALL.schema, small, {"times": np.uint32, "units": dtype}, pieces())
+    write_npz(
+        path, _SMALL.schema, small, {"times": np.uint32, "units": dtype}, pieces()
+    )
 
 
 def _whole(values: Any, kind: type[np.integer], what: str) -> NDArray[Any]:
     """Numbers as of an integer type; DataError, naming `what`, if they are not."""
     numbers = np.asarray(values)
     allowed = np.iinfo(kind)
-    if numbers.dtype.kind not in "ui" or np.any((numbers < allowed.min) | (numbers > allowed.max)):
-        raise DataError(f"{what} must be whole numbers from {allowed.min} to {allowed.max}.")
+    if numbers.dtype.kind not in "ui" or np.any(
+        (numbers < allowed.min) | (numbers > allowed.max)
+    ):
+        raise DataError(
+            f"{what} must be whole numbers from {allowed.min} to {allowed.max}."
+        )
     return numbers.astype(kind)
 
 
 def open_event_file(path: FilePath) -> LabelledEvents:
-    """Open an event file: every byte is checked, a block at a time, and no event is kept.
+    """Open an event file: every byte is checked, a block at a time, and no event is
+    kept.
 
     Raises:
         ArtifactError: it is missing or damaged, or breaks the format.

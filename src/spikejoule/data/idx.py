@@ -1,12 +1,12 @@
 """The IDX file format of MNIST, and a data set in four such files, possibly gzipped.
 
 The format is described at the end of the page of the data set, Y. LeCun, C. Cortes and
-C. J. C. Burges, "The MNIST database of handwritten digits" (1998): two zero bytes, a byte for the
-type (8 = unsigned byte), a byte for the number of dimensions, each dimension as a big-endian
-32-bit number, and then the elements in C order.
+C. J. C. Burges, "The MNIST database of handwritten digits" (1998): two zero bytes, a
+byte for the type (8 = unsigned byte), a byte for the number of dimensions, each
+dimension as a big-endian 32-bit number, and then the elements in C order.
 
-A data set is known by the SHA-256 of its content, not by its path or the name it was asked for: a
-directory with the four files of MNIST is MNIST, and nothing else is.
+A data set is known by the SHA-256 of its content, not by its path or the name it was
+asked for: a directory with the four files of MNIST is MNIST, and nothing else is.
 """
 
 import gzip
@@ -31,19 +31,27 @@ MAX_ELEMENTS = 2**31
 """Bytes of a file that are read: 45 times those of MNIST."""
 
 MNIST_SHA256 = {
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": (
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+    ),
+    "t10k-labels-idx1-ubyte": (
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+    ),
+    "train-images-idx3-ubyte": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+    ),
+    "train-labels-idx1-ubyte": (
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+    ),
 }
 
 
 def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
     """Read an IDX file of unsigned bytes, gzipped if its name ends in .gz.
 
-    Returns the array, of `n_dimensions` dimensions, and the SHA-256 (hexadecimal) of the
-    uncompressed content. Raises DataError for a file that is missing, truncated, corrupt, too
-    large, or holds something else.
+    Returns the array, of `n_dimensions` dimensions, and the SHA-256 (hexadecimal) of
+    the uncompressed content. Raises DataError for a file that is missing, truncated,
+    corrupt, too large, or holds something else.
     """
     magic = bytes((0, 0, 8, n_dimensions))  # 8: unsigned bytes
     with open_regular(path, error_type=DataError) as raw:
@@ -56,18 +64,23 @@ def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
             raise DataError(f"{path} is truncated or corrupt ({error}).") from error
     if header[:4] != magic:
         raise DataError(
-            f"{path} must be an IDX file of unsigned bytes in {n_dimensions} dimension(s), which "
+            f"{path} must be an IDX file of unsigned bytes in {n_dimensions} "
+            "dimension(s), which "
             f"begins with the bytes {magic.hex(' ')}."
         )
     if len(content) != math.prod(shape):
         sizes = " x ".join(map(str, shape))
-        raise DataError(f"{path}: its header announces {sizes} bytes, but fewer or more follow.")
+        raise DataError(
+            f"{path}: its header announces {sizes} bytes, but fewer or more follow."
+        )
     elements = np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()
     return elements, hashlib.sha256(header + content).hexdigest()
 
 
 def load_directory(directory: Path) -> Dataset:
-    """Read the four IDX files of a directory, each plain or gzipped; they show digits."""
+    """Read the four IDX files of a directory, each plain or gzipped; they show
+    digits.
+    """
     train, test, sha256 = read_directory(directory)
     counts = f"{len(train):,} training and {len(test):,} test images"
     if sha256 == MNIST_SHA256:
@@ -76,22 +89,31 @@ def load_directory(directory: Path) -> Dataset:
     note = f"{counts} that are not MNIST: figures cannot be compared with MNIST's."
     logger.warning("the images in %s: %s", directory, note)
     return Dataset(
-        "directory", f"IDX directory {directory.name} (not MNIST)", note, sha256, train, test
+        "directory",
+        f"IDX directory {directory.name} (not MNIST)",
+        note,
+        sha256,
+        train,
+        test,
     )
 
 
 def read_directory(
     directory: Path, subject: Subject = DIGITS
 ) -> tuple[LabelledImages, LabelledImages, dict[str, str]]:
-    """Training and test images of the four IDX files, and the SHA-256 of each by its name.
+    """Training and test images of the four IDX files, and the SHA-256 of each by its
+    name.
 
     Raises:
-        DataError: a file is missing or damaged, or holds other classes than those of the subject.
+        DataError: a file is missing or damaged, or holds other classes than those of
+            the subject.
     """
     try:
         present = {path.name for path in directory.iterdir()}
     except OSError as error:
-        raise DataError(f"data.source: {directory} cannot be read: {error.strerror}.") from error
+        raise DataError(
+            f"data.source: {directory} cannot be read: {error.strerror}."
+        ) from error
     files = {
         name: directory / file
         for name in MNIST_SHA256
@@ -118,7 +140,8 @@ def read_directory(
     test = parts["t10k"]
     if train.shape != test.shape:
         raise DataError(
-            f"{directory}: images must all have one size, but those to train have {train.shape} "
+            f"{directory}: images must all have one size, but those to train have "
+            f"{train.shape} "
             f"pixels and those of the test {test.shape}."
         )
     return train, test, sha256

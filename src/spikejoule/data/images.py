@@ -63,7 +63,8 @@ class DataDescription(Record):
         source, title, note: as in `Dataset`.
         validated_on_test: whether the validation images are the test images.
         noun, class_names, samples: as in `Subject`; not stated for images of digits.
-        crop_pixels, average_pixels: as in `Dataset.reduced`; not stated for images as they are.
+        crop_pixels, average_pixels: as in `Dataset.reduced`; not stated for images as
+        they are.
     """
 
     # By name: a trained network holds them in this order.
@@ -84,8 +85,8 @@ class DataDescription(Record):
 class LabelledImages:
     """Images uint8 [N, H, W], labels uint8 [N], and index int64 [N].
 
-    `index` is the position in the file of the source: it names a sample through every split.
-    `subject` says what there is to see, and which classes there are.
+    `index` is the position in the file of the source: it names a sample through every
+    split. `subject` says what there is to see, and which classes there are.
     """
 
     images: NDArray[np.uint8]
@@ -109,7 +110,10 @@ class LabelledImages:
     def select(self, positions: NDArray[np.int64] | slice) -> "LabelledImages":
         """The samples at some positions of this set, in their order."""
         return LabelledImages(
-            self.images[positions], self.labels[positions], self.index[positions], self.subject
+            self.images[positions],
+            self.labels[positions],
+            self.index[positions],
+            self.subject,
         )
 
     @property
@@ -120,14 +124,23 @@ class LabelledImages:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a file holds; of digits it does not say what they show."""
         stated = {} if self.subject == DIGITS else subject_arrays(self.subject)
-        return {"images": self.images, "labels": self.labels, "index": self.index, **stated}
+        return {
+            "images": self.images,
+            "labels": self.labels,
+            "index": self.index,
+            **stated,
+        }
 
     def check(self, what: FilePath) -> None:
-        """Raise DataError unless these are N >= 1 images with N labels of the subject's classes."""
+        """Raise DataError unless these are N >= 1 images with N labels of the subject's
+        classes.
+        """
         check(what, IMAGES.problem(self.arrays()), DataError)
 
     def save(self, path: FilePath) -> None:
-        """Write images, labels and index to an .npz file, atomically and deterministically."""
+        """Write images, labels and index to an .npz file, atomically and
+        deterministically.
+        """
         IMAGES.write(path, self.arrays())
 
 
@@ -139,9 +152,9 @@ Samples = LabelledImages | LabelledEvents
 class Dataset:
     """Training and test samples, and what they are.
 
-    source: the name of a source, or "directory", by the content and not by how it was found.
-    title, note: for metrics, reports and figures; they tell 5,000 digits from 60,000.
-    sha256: file or array -> SHA-256 (hexadecimal) of its uncompressed content.
+    source: the name of a source, or "directory", by the content and not by how it was
+    found. title, note: for metrics, reports and figures; they tell 5,000 digits from
+    60,000. sha256: file or array -> SHA-256 (hexadecimal) of its uncompressed content.
     reduction: what `reduced` was given, if anything.
     """
 
@@ -157,9 +170,10 @@ class Dataset:
         """Images without their border, and of each square of pixels the mean.
 
         Args:
-            crop_pixels: border that is cut off at each side; 0 for none, as for samples of events.
-            average_pixels: side of the squares; of a mean half-way between two numbers the larger
-                is taken. 1 for none.
+            crop_pixels: border that is cut off at each side; 0 for none, as for samples
+                of events.
+            average_pixels: side of the squares; of a mean half-way between two numbers
+                the larger is taken. 1 for none.
 
         Raises:
             DataError: nothing is left, or what is left has no whole number of squares.
@@ -189,13 +203,16 @@ def _reduced(samples: Samples, crop_pixels: int, side: int) -> LabelledImages:
     return replace(samples, images=means.astype(np.uint8))
 
 
-def split_validation(train: Samples, validation_size: float, seed: int) -> tuple[Samples, Samples]:
+def split_validation(
+    train: Samples, validation_size: float, seed: int
+) -> tuple[Samples, Samples]:
     """Split off a stratified validation set; returns (training, validation).
 
-    `validation_size` is the fraction of the samples that go to validation, above 0 and below 1.
-    Raises DataError if the set is too small to have every class on both sides.
+    `validation_size` is the fraction of the samples that go to validation, above 0 and
+    below 1. Raises DataError if the set is too small to have every class on both sides.
     """
-    # Here and not above: scikit-learn takes a second to import, and training needs none of it.
+    # Here and not above: scikit-learn takes a second to import, and training needs none
+    # of it.
     from sklearn.model_selection import train_test_split
 
     try:
@@ -207,7 +224,8 @@ def split_validation(train: Samples, validation_size: float, seed: int) -> tuple
         )
     except ValueError as error:
         raise DataError(
-            f"data.validation_size: {validation_size} cannot be split off the {len(train):,} "
+            f"data.validation_size: {validation_size} cannot be split off the "
+            f"{len(train):,} "
             f"training samples with every {train.subject.noun} on both sides ({error})"
         ) from error
     return train.select(np.sort(kept)), train.select(np.sort(validation))
@@ -225,7 +243,9 @@ def describe(
         source=dataset.source,
         title=dataset.title,
         note=dataset.note,
-        counts=ImageCounts(train=len(train), validation=len(validation), test=len(dataset.test)),
+        counts=ImageCounts(
+            train=len(train), validation=len(validation), test=len(dataset.test)
+        ),
         sha256=dict(dataset.sha256),
         validated_on_test=validated_on_test,
         **stated,
@@ -233,7 +253,9 @@ def describe(
 
 
 def subject_of_data(data: Mapping[str, Any]) -> Subject:
-    """The subject that the content of a `DataDescription` states; digits if it states none."""
+    """The subject that the content of a `DataDescription` states; digits if it states
+    none.
+    """
     noun = data.get("noun")
     names = data.get("class_names")
     if noun is None or names is None:
@@ -242,11 +264,21 @@ def subject_of_data(data: Mapping[str, Any]) -> Subject:
 
 
 def load_images(path: FilePath) -> LabelledImages:
-    """Read images from a file; one that is missing, damaged or another: ArtifactError."""
+    """Read images from a file; one that is missing, damaged or another:
+    ArtifactError.
+    """
     arrays = IMAGES.read(path)
-    return LabelledImages(arrays["images"], arrays["labels"], arrays["index"], subject_of(arrays))
+    return LabelledImages(
+        arrays["images"], arrays["labels"], arrays["index"], subject_of(arrays)
+    )
 
 
 def load_samples(path: FilePath) -> Samples:
-    """Read a file of either kind; one that is missing, damaged or another: ArtifactError."""
-    return open_event_file(path) if schema_of(path) == EVENT_SAMPLES_SCHEMA else load_images(path)
+    """Read a file of either kind; one that is missing, damaged or another:
+    ArtifactError.
+    """
+    return (
+        open_event_file(path)
+        if schema_of(path) == EVENT_SAMPLES_SCHEMA
+        else load_images(path)
+    )

@@ -1,7 +1,8 @@
-"""What a source of samples is, and what sources have in common: downloads, files of the user's own.
+"""What a source of samples is, and what sources have in common: downloads, files of the
+user's own.
 
-A source of images in MNIST's form states where its four IDX files are; one of a sensor's events is
-read once in its own format, and kept as event files.
+A source of images in MNIST's form states where its four IDX files are; one of a
+sensor's events is read once in its own format, and kept as event files.
 """
 
 import logging
@@ -92,7 +93,8 @@ def fetch(url: str, path: Path, md5: str, source: str, files: str) -> None:
         path: where it goes; nothing is there before its checksum is found right.
         md5: its checksum, as the publishers of data sets state it.
         source: which `data.source` asks, for messages.
-        files: names of all that the source needs, which a user without a network puts there.
+        files: names of all that the source needs, which a user without a network puts
+            there.
 
     Raises:
         DataError: it cannot be had, or is another file; the sentence names the address.
@@ -115,7 +117,8 @@ def fetch(url: str, path: Path, md5: str, source: str, files: str) -> None:
     except (OSError, ValueError) as error:  # of network and disk, and of the checksum
         reason = " ".join(str(error).split())
         raise DataError(
-            f"data.source: {source} could not be downloaded from {host} into {path.parent} "
+            f"data.source: {source} could not be downloaded from {host} into "
+            f"{path.parent} "
             f"({reason}); without a network, put {files} into {path.parent}."
         ) from error
 
@@ -125,8 +128,8 @@ class IdxSource(Source):
 
     Attributes:
         title: what people call it.
-        published: the class of `torchvision.datasets` that knows the address and the checksums of
-            its four files, gzipped.
+        published: the class of `torchvision.datasets` that knows the address and the
+            checksums of its four files, gzipped.
         subject: what it shows.
     """
 
@@ -135,21 +138,32 @@ class IdxSource(Source):
     subject: ClassVar[Subject]
 
     def fetch_into(self, cache: Path) -> None:
-        """Fetch the files that a folder lacks or holds with another content; as of `fetch`."""
+        """Fetch the files that a folder lacks or holds with another content; as of
+        `fetch`.
+        """
         # Here and not above: PyTorch comes with it.
         from torchvision import datasets
 
         published = getattr(datasets, self.published)
         files = dict(published.resources)
         for name, md5 in files.items():
-            fetch(published.mirrors[0] + name, cache / name, md5, self.name, ", ".join(files))
+            fetch(
+                published.mirrors[0] + name,
+                cache / name,
+                md5,
+                self.name,
+                ", ".join(files),
+            )
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
         self.fetch_into(places.kept(self.name))
         train, test, sha256 = read_directory(places.kept(self.name), self.subject)
         counts = f"{len(train):,} training and {len(test):,} test images"
-        note = f"{self.title}, known by its checksums: figures cannot be compared with MNIST's."
+        note = (
+            f"{self.title}, known by its checksums: figures cannot be compared "
+            "with MNIST's."
+        )
         return Dataset(self.name, f"{self.title} ({counts})", note, sha256, train, test)
 
 
@@ -170,7 +184,9 @@ class SensorSource(Source):
 
     @abstractmethod
     def samples(self, archive: zipfile.ZipFile) -> Iterator[Sample]:
-        """The samples of a part, whose archive has the checksum that its publishers state."""
+        """The samples of a part, whose archive has the checksum that its publishers
+        state.
+        """
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
@@ -182,11 +198,16 @@ class SensorSource(Source):
             parts = _kept(cache, self.downloads)
         except ArtifactError:
             for part, (_, name, _) in self.downloads.items():
-                write_event_file(cache / f"{part}.npz", self.setting, self._read(cache / name))
+                write_event_file(
+                    cache / f"{part}.npz", self.setting, self._read(cache / name)
+                )
             parts = _kept(cache, self.downloads)
         train = parts["train"]
         test = parts["test"]
-        title = f"{self.setting.title} ({len(train):,} training and {len(test):,} test samples)"
+        title = (
+            f"{self.setting.title} ({len(train):,} training and {len(test):,} "
+            "test samples)"
+        )
         sha256 = {f"{part}-events": events.sha256 for part, events in parts.items()}
         return Dataset(self.name, title, self.note, sha256, train, test)
 
@@ -197,7 +218,9 @@ class SensorSource(Source):
             while some := list(islice(samples, _BLOCK_SAMPLES)):
                 times, units, labels = zip(*some, strict=True)
                 offsets = offsets_of(np.array([len(each) for each in times]))
-                events = EventSamples(np.concatenate(times), np.concatenate(units), offsets)
+                events = EventSamples(
+                    np.concatenate(times), np.concatenate(units), offsets
+                )
                 yield EventBlock(events, np.array(labels))
 
 

@@ -36,7 +36,11 @@ class Subject:
     @property
     def nouns(self) -> str:
         """The plural."""
-        return f"{self.noun}es" if self.noun.endswith(("s", "sh", "ch", "x")) else f"{self.noun}s"
+        return (
+            f"{self.noun}es"
+            if self.noun.endswith(("s", "sh", "ch", "x"))
+            else f"{self.noun}s"
+        )
 
     def one(self, label: int) -> str:
         """A sample of a class, in words: "a 7", "garment coat"."""
@@ -81,5 +85,8 @@ def subject_problem(arrays: Arrays) -> str:
     beyond = np.flatnonzero(labels >= n_classes)
     if beyond.size:
         label = labels[beyond[0]]
-        return f"the label at position {beyond[0]} is {label}, but there are {n_classes} classes"
+        return (
+            f"the label at position {beyond[0]} is {label}, but there are "
+            f"{n_classes} classes"
+        )
     return ""

@@ -18,7 +18,8 @@ class SpikeCounts:
         layer_names: the L layers, the input first.
         per_sample: int64 [N, L].
         per_step: spikes of all samples in each step, int64 [L, T].
-        per_neuron: for each layer, spikes of each unit over all samples and steps, int64 [units].
+        per_neuron: for each layer, spikes of each unit over all samples and steps,
+            int64 [units].
     """
 
     layer_names: tuple[str, ...]
@@ -35,19 +36,24 @@ class SpikeCounts:
     def totals(self) -> dict[str, int]:
         """Spikes of each layer over all samples."""
         sums = self.per_sample.sum(axis=0)
-        return {name: int(total) for name, total in zip(self.layer_names, sums, strict=True)}
+        return {
+            name: int(total) for name, total in zip(self.layer_names, sums, strict=True)
+        }
 
     @property
     def means(self) -> dict[str, float]:
         """Mean spikes of each layer a sample; 0 where there is no sample."""
-        return {name: total / max(self.n_samples, 1) for name, total in self.totals.items()}
+        return {
+            name: total / max(self.n_samples, 1) for name, total in self.totals.items()
+        }
 
 
 def count_spikes(layers: Sequence[EventList], names: Sequence[str]) -> SpikeCounts:
     """Count the spikes of all layers.
 
     Args:
-        layers: the event list of each layer, the input first, of the same samples and steps.
+        layers: the event list of each layer, the input first, of the same samples and
+            steps.
         names: the layers' names.
     """
     return SpikeCounts(
@@ -68,11 +74,15 @@ def class_counts(output: EventList) -> NDArray[np.int64]:
 
 
 def best_class(scores: NDArray[Any]) -> NDArray[np.int64]:
-    """The class of each sample: the highest of its scores [N, O], the first of equals; [N]."""
+    """The class of each sample: the highest of its scores [N, O], the first of equals;
+    [N].
+    """
     classes: NDArray[np.int64] = scores.argmax(axis=1)
     return classes
 
 
 def predict(output: EventList) -> NDArray[np.int64]:
-    """The class of each sample: the output neuron that fired most, the first of equals; [N]."""
+    """The class of each sample: the output neuron that fired most, the first of equals;
+    [N].
+    """
     return best_class(class_counts(output))

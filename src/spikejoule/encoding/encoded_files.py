@@ -37,27 +37,32 @@ class EncodedImages(Record):
         return {**self.encoder.entry(), **self.model_dump(exclude={"encoder"})}
 
 
-def encode_samples(encoder: Encoder, samples: Samples, seed: int, split: str) -> Encoded:
+def encode_samples(
+    encoder: Encoder, samples: Samples, seed: int, split: str
+) -> Encoded:
     """The spikes of samples that are encoded once, of a split of this name.
 
     Raises:
-        ParameterError: the encoding is not for samples of this kind, or as of `Encoder.events`.
+        ParameterError: the encoding is not for samples of this kind, or as of
+            `Encoder.events`.
     """
     given = "images" if isinstance(samples, LabelledImages) else "events"
     if encoder.takes != given:
         raise ParameterError(
-            f"the samples are {given}, but the encoding {encoder.name!r} takes {encoder.takes}"
+            f"the samples are {given}, but the encoding {encoder.name!r} takes "
+            f"{encoder.takes}"
         )
     key = encoder.draw_key(seed, split, epoch=0)
     return encoder.encode(samples.inputs, key, samples.index)
 
 
 def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> Encoder:
-    """The encoder that an entry of `Encoder.entry` states; other keys of the entry are ignored.
+    """The encoder that an entry of `Encoder.entry` states; other keys of the entry are
+    ignored.
 
     Raises:
-        ArtifactError: naming `path`: the encoding is unknown, or a parameter missing or out of
-            range.
+        ArtifactError: naming `path`: the encoding is unknown, or a parameter missing or
+            out of range.
     """
     name = entry.get("type")
     if not isinstance(name, str) or name not in ENCODERS:
@@ -72,21 +77,24 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
             {key: entry[stated] for stated, key in names.items() if stated in entry}
         )
     except ValidationError as error:
-        raise ArtifactError(f"{path}: encoding.{first_problem(error)}: write it again.") from error
+        raise ArtifactError(
+            f"{path}: encoding.{first_problem(error)}: write it again."
+        ) from error
 
 
 def load_events_of(path: Path, expected: Mapping[str, Any]) -> EventList:
     """Read an event list that was encoded from known samples.
 
-    Raises ArtifactError as `load_encoded_images` does, and if its header says anything else than
-    `expected`: entries of `EncodedImages.entry`.
+    Raises ArtifactError as `load_encoded_images` does, and if its header says anything
+    else than `expected`: entries of `EncodedImages.entry`.
     """
     events, made_from = load_encoded_images(path)
     stated = made_from.entry()
     for key, needed in expected.items():
         if stated.get(key) != needed:
             raise ArtifactError(
-                f"{path} was encoded with {key} {stated.get(key)}, but {needed} is needed: run the "
+                f"{path} was encoded with {key} {stated.get(key)}, but {needed} is "
+                "needed: run the "
                 "encode stage again, and train again from the same parameters."
             )
     return events
@@ -107,10 +115,10 @@ def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
 def figures_of(encoded: Encoded) -> dict[str, int | float]:
     """Figures of a split, as metrics/encode.json has them.
 
-    `samples` and the input `spikes` of all of them (0 for constant currents); `density`, the
-    fraction of (sample, step, unit) places that hold a spike; and, of samples that are events,
-    `events_dropped` outside of the window and `events_merged`, which repeat the unit and step of
-    another.
+    `samples` and the input `spikes` of all of them (0 for constant currents);
+    `density`, the fraction of (sample, step, unit) places that hold a spike; and, of
+    samples that are events, `events_dropped` outside of the window and `events_merged`,
+    which repeat the unit and step of another.
     """
     events = encoded.events
     figures = {
@@ -119,4 +127,6 @@ def figures_of(encoded: Encoded) -> dict[str, int | float]:
         "density": events.density,
     }
     lost = {"events_dropped": encoded.dropped, "events_merged": encoded.merged}
-    return figures | {name: int(counts.sum()) for name, counts in lost.items() if counts.size}
+    return figures | {
+        name: int(counts.sum()) for name, counts in lost.items() if counts.size
+    }

@@ -1,4 +1,5 @@
-"""What an encoder is: images in, spikes or constant currents out, and an entry for files.
+"""What an encoder is: images in, spikes or constant currents out, and an entry for
+files.
 
 What encoding takes is counted as the definition of an encoding says it.
 """
@@ -17,7 +18,13 @@ from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Kind
-from spikejoule.encoding.events import MAX_SOURCES, MAX_STEPS, STEP_MS, EventList, Products
+from spikejoule.encoding.events import (
+    MAX_SOURCES,
+    MAX_STEPS,
+    STEP_MS,
+    EventList,
+    Products,
+)
 
 Images = NDArray[np.uint8]
 """Images uint8 [N, ...]: bytes, 0 black and 255 white."""
@@ -36,23 +43,31 @@ def pixels_of(images: Images) -> NDArray[np.uint8]:
         ParameterError: images of another type, or too many or no pixels.
     """
     n_pixels = math.prod(images.shape[1:])
-    if images.ndim < 2 or images.dtype != np.uint8 or not 1 <= n_pixels <= MAX_SOURCES - 1:
+    if (
+        images.ndim < 2
+        or images.dtype != np.uint8
+        or not 1 <= n_pixels <= MAX_SOURCES - 1
+    ):
         raise ParameterError(
-            f"images are {images.dtype} {images.shape}; allowed are uint8 [N, pixels...], 0 black "
+            f"images are {images.dtype} {images.shape}; allowed are uint8 [N, "
+            "pixels...], 0 black "
             f"and 255 white, of 1 to {MAX_SOURCES - 1} pixels"
         )
     return np.ascontiguousarray(images.reshape(len(images), n_pixels))
 
 
 def identities_of(samples: Identities, n_images: int) -> NDArray[np.int64]:
-    """The identity of each image within its split, int64 [N]: its position if none is given.
+    """The identity of each image within its split, int64 [N]: its position if none is
+    given.
 
     Raises:
         ParameterError: as many identities as images are needed.
     """
     identities = np.arange(n_images) if samples is None else np.asarray(samples)
     if identities.shape != (n_images,):
-        raise ParameterError(f"samples name {identities.size} images, but there are {n_images}")
+        raise ParameterError(
+            f"samples name {identities.size} images, but there are {n_images}"
+        )
     return np.ascontiguousarray(identities, dtype=np.int64)
 
 
@@ -60,9 +75,9 @@ def identities_of(samples: Identities, n_images: int) -> NDArray[np.int64]:
 class EncodingOperations:
     """Operations of encoding N images, each int64 [N].
 
-    They are those of the encoding's definition, done for pixels that can fire alone; a kernel may
-    find the same spikes with others. Reading pixels, rounding to a step and handing spikes on are
-    no operations here.
+    They are those of the encoding's definition, done for pixels that can fire alone; a
+    kernel may find the same spikes with others. Reading pixels, rounding to a step and
+    handing spikes on are no operations here.
 
     Attributes:
         random_draws: uniform random numbers.
@@ -84,7 +99,8 @@ def operations_of_pixels(
     additions_per_image: int = 0,
     **per_pixel: int | NDArray[np.int64],
 ) -> EncodingOperations:
-    """Operations where every pixel is compared with a threshold, and only those above go on.
+    """Operations where every pixel is compared with a threshold, and only those above
+    go on.
 
     Args:
         images: uint8 [N, ...].
@@ -110,7 +126,8 @@ class Encoded(NamedTuple):
 
     Attributes:
         events: the spikes, or constant currents.
-        dropped: events of each sample that lie outside of the window, int64 [N]; empty for images.
+        dropped: events of each sample that lie outside of the window, int64 [N]; empty
+            for images.
         merged: events of each that repeat the unit and step of another, likewise.
     """
 
@@ -120,7 +137,8 @@ class Encoded(NamedTuple):
 
 
 class Encoder(Kind):
-    """How images become spikes; each encoding is one file of :mod:`spikejoule.encoding.encoders`.
+    """How images become spikes; each encoding is one file of
+    :mod:`spikejoule.encoding.encoders`.
 
     Attributes:
         formula: the encoding in one line, for the checkpoint.
@@ -138,15 +156,17 @@ class Encoder(Kind):
     time_window: int = Field(ge=1, le=MAX_STEPS)
 
     @abstractmethod
-    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
+    def events(
+        self, images: Images, key: np.uint64, samples: Identities = None
+    ) -> EventList:
         """The spikes of images.
 
         Args:
             images: uint8 [N, ...].
-            key: random streams of the pass, from :meth:`draw_key`; an encoding that draws
-                nothing has no use for it.
-            samples: identity of each image within its split, [N]; its position if not given. What
-                is drawn for an image depends on the key and on this alone.
+            key: random streams of the pass, from :meth:`draw_key`; an encoding that
+                draws nothing has no use for it.
+            samples: identity of each image within its split, [N]; its position if not
+                given. What is drawn for an image depends on the key and on this alone.
 
         Returns:
             the spikes, [N, T, P] as an event list; or, without spikes, its `currents`.
@@ -155,25 +175,33 @@ class Encoder(Kind):
             ParameterError: as of `pixels_of`.
         """
 
-    def encode(self, images: Any, key: np.uint64, samples: Identities = None) -> Encoded:
-        """The spikes, and what became of the events that gave none; as of :meth:`events`."""
+    def encode(
+        self, images: Any, key: np.uint64, samples: Identities = None
+    ) -> Encoded:
+        """The spikes, and what became of the events that gave none; as of
+        :meth:`events`.
+        """
         return Encoded(self.events(images, key, samples))
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations | None:
-        """What encoding each image takes; None where it is not stated, which is not zero.
+        """What encoding each image takes; None where it is not stated, which is not
+        zero.
 
         Args:
             images: as of :meth:`events`, with the same errors.
-            steps: of the window that each image is encoded for, [N], if it exits early; None for
-                all. An encoding without a rate turns the whole image into spikes at once.
+            steps: of the window that each image is encoded for, [N], if it exits early;
+                None for all. An encoding without a rate turns the whole image into
+                spikes at once.
         """
         return None
 
     @property
     def rate_hz(self) -> float | None:
-        """Firing rate of the brightest pixel in Hz; None for an encoding without one."""
+        """Firing rate of the brightest pixel in Hz; None for an encoding without
+        one.
+        """
         return None
 
     @property
@@ -183,7 +211,9 @@ class Encoder(Kind):
 
     @property
     def input_products(self) -> Products | None:
-        """How often hardware multiplies the currents of an input; None for one of spikes."""
+        """How often hardware multiplies the currents of an input; None for one of
+        spikes.
+        """
         return None
 
     def draw_key(self, seed: int, split: str, epoch: int) -> np.uint64:
@@ -195,25 +225,40 @@ class Encoder(Kind):
             epoch: 0 for a split that is encoded once, else the epoch from 1 on.
         """
         text = f"spikejoule {self.name} {seed} {split} {epoch}"
-        return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
+        return np.uint64(
+            int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+        )
 
     def entry(self) -> dict[str, Any]:
-        """What files say of the encoding: ``type`` and every parameter, as plain values."""
+        """What files say of the encoding: ``type`` and every parameter, as plain
+        values.
+        """
         values = self.model_dump(mode="json")
-        named = {self.header_names.get(name, name): value for name, value in values.items()}
+        named = {
+            self.header_names.get(name, name): value for name, value in values.items()
+        }
         return {"type": self.name, **named}
 
 
 class ByLevel(Encoder):
-    """An encoding that treats each intensity alike wherever it stands: by a table of them."""
+    """An encoding that treats each intensity alike wherever it stands: by a table of
+    them.
+    """
 
     @abstractmethod
     def table(self, intensities: NDArray[np.float64]) -> Any:
-        """What :meth:`emit` needs to know of intensities in ascending order, float64 [L]."""
+        """What :meth:`emit` needs to know of intensities in ascending order, float64
+        [L].
+        """
 
     @abstractmethod
     def emit(
-        self, levels: NDArray[Any], samples: NDArray[np.int64], key: np.uint64, table: Any, out: Any
+        self,
+        levels: NDArray[Any],
+        samples: NDArray[np.int64],
+        key: np.uint64,
+        table: Any,
+        out: Any,
     ) -> None:
         """Let a kernel write the spikes of some images.
 
@@ -225,7 +270,9 @@ class ByLevel(Encoder):
             out: receives, `spikejoule.encoding.kernels.LaneSpikes`.
         """
 
-    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
+    def events(
+        self, images: Images, key: np.uint64, samples: Identities = None
+    ) -> EventList:
         """The spikes of images; see :meth:`Encoder.events`."""
         # Compiling takes numba, which reading parameters does not need.
         from spikejoule.encoding.kernels import LaneSpikes, collect_events

@@ -1,4 +1,5 @@
-"""From counts to joules: integer counts, prices with their sources, comparisons, break-even.
+"""From counts to joules: integer counts, prices with their sources, comparisons,
+break-even.
 
 terms, terms.csv        every kind of operation, a row each
 operations              counts of operations, and those of a spiking network
@@ -20,7 +21,12 @@ from spikejoule.counts.proxies import EnergyProxies, energy_proxies
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.operations import OperationCounts, count_operations
-from spikejoule.energy.prices import HardwareProfile, load_profiles, price, select_profile
+from spikejoule.energy.prices import (
+    HardwareProfile,
+    load_profiles,
+    price,
+    select_profile,
+)
 from spikejoule.energy.training import TrainingRecord
 
 __all__ = [

@@ -1,8 +1,8 @@
 """The energy analysis: what it starts from, and all that follows at once.
 
-Energies are in pJ. The chapters: counts times prices (`ledger`), the comparison with conventional
-networks (`comparison`, `front`), the energy of training (`training`), what is written to
-files (`outputs`), and statements in words (`words`).
+Energies are in pJ. The chapters: counts times prices (`ledger`), the comparison with
+conventional networks (`comparison`, `front`), the energy of training (`training`), what
+is written to files (`outputs`), and statements in words (`words`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,8 +60,8 @@ from spikejoule.energy.words import sentences
 from spikejoule.network.quantisation import FLOAT_BITS
 
 SNN: Final = "snn"
-"""The network of the analysis, over its whole window, among the networks of the table; run in
-another way, that follows after a comma."""
+"""The network of the analysis, over its whole window, among the networks of the table;
+run in another way, that follows after a comma."""
 
 
 class NoVerdict(Enum):
@@ -72,7 +72,8 @@ class NoVerdict(Enum):
         "No conventional network was counted: there is nothing to compare with."
     )
     ACCURACY_UNKNOWN = (
-        "No verdict: the network's validation accuracy is not recorded, so no conventional "
+        "No verdict: the network's validation accuracy is not recorded, so no "
+        "conventional "
         "network of equal accuracy can be chosen."
     )
     GUESSING = (
@@ -83,8 +84,12 @@ class NoVerdict(Enum):
     NOTHING_PRICED = "No verdict: no conventional network is priced under “{title}”."
 
 
-def network_name(network: SpikingGraph, encoding: str, pruned_percent: float = 0.0) -> str:
-    """A spiking network in a few words: ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``."""
+def network_name(
+    network: SpikingGraph, encoding: str, pruned_percent: float = 0.0
+) -> str:
+    """A spiking network in a few words:
+    ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``.
+    """
     pruned = f", {pruned_percent:.3g} % pruned" if pruned_percent else ""
     is_float = network.weight_bits == FLOAT_BITS
     bits = "" if is_float else f", {network.weight_bits} bits"
@@ -98,27 +103,30 @@ class AnalysisInputs:
     Attributes:
         title: of the data set.
         network: the spiking network.
-        variants: the ways of running the network, the whole window with an update of every neuron
-            in every step first; counted on each image, or on average where images are not recorded.
+        variants: the ways of running the network, the whole window with an update of
+            every neuron in every step first; counted on each image, or on average where
+            images are not recorded.
         proxies: dense operations, synaptic events, sparsity ratio.
         n_images: how many images the counts are of; None where not recorded.
         step_ms: what a step stands for, in milliseconds.
         encoder: by which samples became spikes; None where spikes were given.
         labels: class of each image, int64 [N]; None where not known.
-        baselines: conventional networks on the same test set; the first N images are compared.
+        baselines: conventional networks on the same test set; the first N images are
+            compared.
         training: None where the counts of training are not recorded.
-        value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
-            where the network has none.
+        value_macs_per_inference: multiply-accumulates of values that are no spikes, a
+            mean; None where the network has none.
         notes: what else there is to say of the network.
         subject: what the samples show.
-        counted_in: a ``graph`` that was run, or the ``modules`` of a running model; empty for a
-            checkpoint of this project.
-        level_percent: the accuracy of the verdict; None for the network's own on validation images.
-        published: published conventional networks of the same data, with which the network is
-            compared; without any, it is compared with `baselines`.
+        counted_in: a ``graph`` that was run, or the ``modules`` of a running model;
+            empty for a checkpoint of this project.
+        level_percent: the accuracy of the verdict; None for the network's own on
+            validation images.
+        published: published conventional networks of the same data, with which the
+            network is compared; without any, it is compared with `baselines`.
         not_counted: what ran and was not counted, by name; then there is no verdict.
-        average_pixels: side of the squares whose means the networks read; the `variants` hold what
-            making them takes.
+        average_pixels: side of the squares whose means the networks read; the
+            `variants` hold what making them takes.
     """
 
     title: str
@@ -179,7 +187,9 @@ class AnalysisInputs:
 
     @property
     def operations(self) -> OperationCounts:
-        """Its operations: of each image, or on average where images are not recorded."""
+        """Its operations: of each image, or on average where images are not
+        recorded.
+        """
         return self.variants[0].operations
 
     @property
@@ -199,11 +209,17 @@ class AnalysisInputs:
     @property
     def compared_at_percent(self) -> float | None:
         """The accuracy at which the network is compared; None where it is not known."""
-        return self.variant.validation_percent if self.level_percent is None else self.level_percent
+        return (
+            self.variant.validation_percent
+            if self.level_percent is None
+            else self.level_percent
+        )
 
     @property
     def is_guessing(self) -> bool:
-        """Whether the network is no better than guessing at the accuracy of the comparison."""
+        """Whether the network is no better than guessing at the accuracy of the
+        comparison.
+        """
         level = self.compared_at_percent
         return level is not None and level <= self.guessing_percent
 
@@ -222,7 +238,9 @@ class AnalysisInputs:
 
     @property
     def is_of_equal_size(self) -> bool:
-        """Whether the conventional networks of `model.hidden` have the layers of this network."""
+        """Whether the conventional networks of `model.hidden` have the layers of this
+        network.
+        """
         sizes = self.network.comparable_sizes
         return all(
             baseline.network.layer_sizes[1:] == sizes
@@ -243,15 +261,19 @@ class AnalysisInputs:
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
-        """Neuron updates per inference: one in every step, and those of event-driven hardware.
+        """Neuron updates per inference: one in every step, and those of event-driven
+        hardware.
 
-        The second is None where images are not recorded, unless biases make the two the same.
+        The second is None where images are not recorded, unless biases make the two the
+        same.
         """
         n_neurons = sum(layer.n_out for layer in self.network.layers[1:])
         clocked = self.operations.time_window * n_neurons
         for variant in self.variants:
             if variant.method == WHOLE_WINDOW + LAZILY:
-                return clocked, float(variant.operations.of(*UPDATES).sum(axis=1).mean())
+                return clocked, float(
+                    variant.operations.of(*UPDATES).sum(axis=1).mean()
+                )
         is_counted = self.operations.n_images is not None and not self.counted_in
         return clocked, float(clocked) if is_counted or self.network.has_bias else None
 
@@ -264,16 +286,19 @@ class EnergyAnalysis:
         inputs: what was counted, and of what.
         bootstrap: how intervals were drawn.
         chosen: the price list of the headline: energy, verdict and ratio.
-        arithmetic: a price list of arithmetic only, for a second figure and for training; None
-            without one.
-        ledger: the network over its whole window, its other variants, the conventional networks,
-            and training.
-        table: under every profile, the rows of the network in every way of running it, of the
-            conventional networks of equal size, and of training, each with its totals.
-        comparisons: with the conventional networks of equal size, in every way of running them;
-            none under a profile that does not compare, or whose numbers are not the network's.
-        verdicts: the network against the front of conventional networks at its accuracy, under
-            every price list that compares; empty where `AnalysisInputs.no_verdict` says why.
+        arithmetic: a price list of arithmetic only, for a second figure and for
+            training; None without one.
+        ledger: the network over its whole window, its other variants, the conventional
+            networks, and training.
+        table: under every profile, the rows of the network in every way of running it,
+            of the conventional networks of equal size, and of training, each with its
+            totals.
+        comparisons: with the conventional networks of equal size, in every way of
+            running them; none under a profile that does not compare, or whose numbers
+            are not the network's.
+        verdicts: the network against the front of conventional networks at its
+            accuracy, under every price list that compares; empty where
+            `AnalysisInputs.no_verdict` says why.
         early_verdicts: the same for the network with early exit.
         training: the energy of training; None where its counts are not recorded.
     """
@@ -333,20 +358,26 @@ class EnergyAnalysis:
     def classes(self) -> list[EnergyRow]:
         """The totals over the images of each class."""
         own = self.chosen.id
-        return [row for row in self.table if row.label is not None and row.profile == own]
+        return [
+            row for row in self.table if row.label is not None and row.profile == own
+        ]
 
     def n_images_of(self, label: int) -> int:
         """How many images a class has."""
         labels = self.inputs.labels
         return 0 if labels is None else int((labels == label).sum())
 
-    def contents(self, *phases: str, profile: HardwareProfile | None = None) -> TotalContents:
-        """What a total of phases, by default of an inference, holds under a price list, by default
-        that of the headline."""
+    def contents(
+        self, *phases: str, profile: HardwareProfile | None = None
+    ) -> TotalContents:
+        """What a total of phases, by default of an inference, holds under a price list,
+        by default that of the headline."""
         prices = profile or self.chosen
         terms: dict[str, None] = {}
         for phase in phases or (INFERENCE,):
-            terms |= dict.fromkeys(row.term for row in self.records(phase=phase, profile=prices.id))
+            terms |= dict.fromkeys(
+                row.term for row in self.records(phase=phase, profile=prices.id)
+            )
         return contents_of(tuple(terms), prices)
 
     def holds(self, *phases: str, profile: HardwareProfile | None = None) -> str:
@@ -357,14 +388,18 @@ class EnergyAnalysis:
 
     @property
     def shown(self) -> tuple[HardwareProfile, ...]:
-        """The price list of the headline, and that of the second figure if there is another."""
+        """The price list of the headline, and that of the second figure if there is
+        another.
+        """
         if self.arithmetic is None or self.arithmetic.id == self.chosen.id:
             return (self.chosen,)
         return self.chosen, self.arithmetic
 
     @property
     def has_intervals(self) -> bool:
-        """Whether counts are known image by image, of more than one; if not, there are means."""
+        """Whether counts are known image by image, of more than one; if not, there are
+        means.
+        """
         return (self.inputs.operations.n_images or 0) > 1
 
     # Comparison.
@@ -372,7 +407,9 @@ class EnergyAnalysis:
     @property
     def baselines(self) -> tuple[Variant, ...]:
         """The conventional networks, in every way of running them."""
-        return tuple(variant for variant in self.ledger.variants if variant.side != SPIKING)
+        return tuple(
+            variant for variant in self.ledger.variants if variant.side != SPIKING
+        )
 
     @property
     def verdict(self) -> RunVerdict | None:
@@ -392,7 +429,9 @@ class EnergyAnalysis:
     @property
     def of_chosen(self) -> tuple[RunVerdict, ...]:
         """The comparisons of equal size under the price list of the headline."""
-        return tuple(pair for pair in self.comparisons if pair.profile == self.chosen.id)
+        return tuple(
+            pair for pair in self.comparisons if pair.profile == self.chosen.id
+        )
 
     @property
     def compares_with_published(self) -> bool:
@@ -401,20 +440,23 @@ class EnergyAnalysis:
 
     @property
     def conventional_points(self) -> list[FrontPoint]:
-        """The conventional networks of the comparison under the headline's price list: published
-        ones of the same data, or else those of the run."""
+        """The conventional networks of the comparison under the headline's price list:
+        published ones of the same data, or else those of the run."""
         published = front_points(self.inputs.published, self.chosen)
         return published or own_points(self.ledger, self.chosen.id)
 
     @property
     def n_conventional(self) -> int:
         """How many networks these are; each is there dense and zero-skipping."""
-        return len({point.name.rpartition(", ")[0] for point in self.conventional_points})
+        return len(
+            {point.name.rpartition(", ")[0] for point in self.conventional_points}
+        )
 
     @property
     def closest_baseline(self) -> str:
-        """Of the run's own conventional networks the cheapest, under the headline's prices, of at
-        least the accuracy of the verdict; empty without a verdict or such a network."""
+        """Of the run's own conventional networks the cheapest, under the headline's
+        prices, of at least the accuracy of the verdict; empty without a verdict or such
+        a network."""
         if self.verdict is None:
             return ""
         points = own_points(self.ledger, self.chosen.id)
@@ -424,11 +466,15 @@ class EnergyAnalysis:
     def break_even(self, verdict: RunVerdict | None) -> BreakEven | None:
         """Where the network stops winning against the conventional one of a verdict.
 
-        None where there is none, prices are brackets alone, or the network has no spikes; and of
-        another way of running it than over its whole window.
+        None where there is none, prices are brackets alone, or the network has no
+        spikes; and of another way of running it than over its whole window.
         """
         inputs = self.inputs
-        if verdict is None or verdict.spiking != inputs.variant.name or not verdict.conventional:
+        if (
+            verdict is None
+            or verdict.spiking != inputs.variant.name
+            or not verdict.conventional
+        ):
             return None
         return break_even(
             self.ledger,
@@ -452,9 +498,13 @@ class EnergyAnalysis:
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What is counted and what is assumed, of inference and of training, a sentence each."""
+        """What is counted and what is assumed, of inference and of training, a sentence
+        each.
+        """
         training = self.inputs.training
-        return self.inputs.assumptions + (() if training is None else training.assumptions)
+        return self.inputs.assumptions + (
+            () if training is None else training.assumptions
+        )
 
     @property
     def without_verdict(self) -> str:
@@ -475,8 +525,12 @@ class EnergyAnalysis:
         )
 
 
-def _under(profile: HardwareProfile, verdicts: Sequence[RunVerdict]) -> RunVerdict | None:
-    return next((verdict for verdict in verdicts if verdict.profile == profile.id), None)
+def _under(
+    profile: HardwareProfile, verdicts: Sequence[RunVerdict]
+) -> RunVerdict | None:
+    return next(
+        (verdict for verdict in verdicts if verdict.profile == profile.id), None
+    )
 
 
 def analyse(
@@ -492,7 +546,8 @@ def analyse(
         inputs: counts, and what they are of.
         profiles: by id, from `load_profiles`.
         chosen: the price list of the headline, one of them.
-        arithmetic: a price list of arithmetic only, one of them; None for no second figure.
+        arithmetic: a price list of arithmetic only, one of them; None for no second
+            figure.
         bootstrap: how to draw intervals.
 
     Raises:
@@ -530,7 +585,9 @@ def analyse(
 def _baselines_of(inputs: AnalysisInputs) -> tuple[Variant, ...]:
     """The run's conventional networks on the images of the network."""
     n_images = inputs.operations.n_images
-    if n_images is None:  # means alone are known: baselines are compared on all of theirs
+    if (
+        n_images is None
+    ):  # means alone are known: baselines are compared on all of theirs
         lengths = [len(baseline.macs_nonzero) for baseline in inputs.baselines]
         n_images = min(lengths, default=0)
     baselines = baseline_variants(inputs.baselines, n_images)
@@ -544,8 +601,12 @@ def _training_variant(inputs: AnalysisInputs, record: TrainingRecord) -> Variant
     return replace(inputs.variant, method=TRAINING, operations=all_epochs)
 
 
-def _equal_size_verdicts(inputs: AnalysisInputs, ledger: Ledger) -> tuple[RunVerdict, ...]:
-    """The network against those of equal size, by price list; none for one that guesses."""
+def _equal_size_verdicts(
+    inputs: AnalysisInputs, ledger: Ledger
+) -> tuple[RunVerdict, ...]:
+    """The network against those of equal size, by price list; none for one that
+    guesses.
+    """
     if inputs.not_counted or inputs.is_guessing:
         return ()
     verdicts: list[RunVerdict] = []
@@ -553,13 +614,19 @@ def _equal_size_verdicts(inputs: AnalysisInputs, ledger: Ledger) -> tuple[RunVer
     for number, baseline in enumerate(inputs.baselines):
         if baseline.equal_size:
             for way in range(len(METHODS)):
-                verdicts += pair_verdicts(ledger, 0, first + number * len(METHODS) + way)
+                verdicts += pair_verdicts(
+                    ledger, 0, first + number * len(METHODS) + way
+                )
     order = [profile.id for profile in ledger.profiles]
     return tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.profile)))
 
 
-def _verdicts(inputs: AnalysisInputs, ledger: Ledger, method: str) -> tuple[RunVerdict, ...]:
-    """The network, run in one way, at its accuracy; none where it is not run so, or not known."""
+def _verdicts(
+    inputs: AnalysisInputs, ledger: Ledger, method: str
+) -> tuple[RunVerdict, ...]:
+    """The network, run in one way, at its accuracy; none where it is not run so, or not
+    known.
+    """
     methods = [variant.method for variant in inputs.variants]
     if inputs.no_verdict or method not in methods:
         return ()
@@ -567,7 +634,10 @@ def _verdicts(inputs: AnalysisInputs, ledger: Ledger, method: str) -> tuple[RunV
     level_percent = inputs.level_percent or inputs.variants[number].validation_percent
     if level_percent is None:
         return ()
-    published = {profile.id: front_points(inputs.published, profile) for profile in ledger.profiles}
+    published = {
+        profile.id: front_points(inputs.published, profile)
+        for profile in ledger.profiles
+    }
     # Networks that were named to be compared with are compared as they are.
     read = read_front if inputs.level_percent is None else cheapest_reaching
     return tuple(front_verdicts(ledger, number, level_percent, published, read))
@@ -600,7 +670,9 @@ def _table(
         ]
         for number, network in others:
             yield from ledger.rows(number, profile, network)
-            yield total_row(profile.id, network, INFERENCE, ledger.total(number, profile.id))
+            yield total_row(
+                profile.id, network, INFERENCE, ledger.total(number, profile.id)
+            )
     if training is not None:
         for profile in ledger.profiles:
             yield from ledger.rows(len(names) - 1, profile, SNN)
@@ -620,7 +692,9 @@ def _by_class(inputs: AnalysisInputs, ledger: Ledger) -> dict[int, Ledger]:
             [
                 replace(
                     inputs.variant,
-                    operations=replace(operations, counts=operations.counts[labels == label]),
+                    operations=replace(
+                        operations, counts=operations.counts[labels == label]
+                    ),
                 )
             ],
             ledger.profiles,

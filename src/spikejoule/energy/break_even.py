@@ -1,13 +1,14 @@
 """Break-even: where a spiking network stops winning against a conventional one.
 
-An inference is split into E = E_spike + E_step + E_once by the columns ``grows`` and ``once`` of
-the table of terms. With arithmetic alone the split is exact: synaptic events are additions, leaks
-and biases are due in every step. A step in which a neuron spikes is an active update in place of an
-inactive one, which is due in any case. An encoding without a rate turns the whole image into spikes
-at once; one with a rate decides anew in every step, but looks for the pixels that can fire, and
-computes their rates, once. A factor k on the spikes gives k E_spike + E_step + E_once, and a factor
-w on the window w (E_spike + E_step) + E_once, or, for an encoding without a rate, E_spike + w
-E_step + E_once.
+An inference is split into E = E_spike + E_step + E_once by the columns ``grows`` and
+``once`` of the table of terms. With arithmetic alone the split is exact: synaptic
+events are additions, leaks and biases are due in every step. A step in which a neuron
+spikes is an active update in place of an inactive one, which is due in any case. An
+encoding without a rate turns the whole image into spikes at once; one with a rate
+decides anew in every step, but looks for the pixels that can fire, and computes their
+rates, once. A factor k on the spikes gives k E_spike + E_step + E_once, and a factor w
+on the window w (E_spike + E_step) + E_once, or, for an encoding without a rate, E_spike
++ w E_step + E_once.
 """
 
 from dataclasses import dataclass
@@ -24,18 +25,19 @@ from spikejoule.energy.terms import TERMS, UPDATES
 class BreakEven:
     """Where the spiking network stops winning against one baseline under one profile.
 
-    Spikes of all layers are taken to grow in proportion to the spikes per input (first order, at
-    the weights that were trained), and what is done once per neuron and step in proportion to the
-    window. The spikes of an encoding with a rate grow with the window, too; those of one without,
-    such as a spike a pixel, do not. What is due once stays. Each limit changes one quantity alone
-    and leaves the others as measured; the network wins below it. None: it loses even without a
-    single spike.
+    Spikes of all layers are taken to grow in proportion to the spikes per input (first
+    order, at the weights that were trained), and what is done once per neuron and step
+    in proportion to the window. The spikes of an encoding with a rate grow with the
+    window, too; those of one without, such as a spike a pixel, do not. What is due once
+    stays. Each limit changes one quantity alone and leaves the others as measured; the
+    network wins below it. None: it loses even without a single spike.
 
     Attributes:
         spikes_per_input: spikes of an input unit over the window.
-        time_window: steps of 1 ms, at the measured rate; None too where the window costs nothing.
-        max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses;
-            None too for an encoding without a rate.
+        time_window: steps of 1 ms, at the measured rate; None too where the window
+            costs nothing.
+        max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no
+            rate loses; None too for an encoding without a rate.
     """
 
     spikes_per_input: float | None
@@ -45,14 +47,18 @@ class BreakEven:
 
 @dataclass(frozen=True)
 class EnergySplit:
-    """An inference's energy, in pJ: what grows with the spikes, is due every step, or once."""
+    """An inference's energy, in pJ: what grows with the spikes, is due every step, or
+    once.
+    """
 
     spike_pj: float
     step_pj: float
     once_pj: float
 
 
-def split_energy(operations: OperationCounts, prices_pj: Floats, has_rate: bool) -> EnergySplit:
+def split_energy(
+    operations: OperationCounts, prices_pj: Floats, has_rate: bool
+) -> EnergySplit:
     """Split the energy of an inference.
 
     Args:
@@ -96,18 +102,21 @@ def break_even(
     spikes_per_input: float,
     rate_hz: float | None,
 ) -> BreakEven | None:
-    """Solve for the spiking network's energy, under the values of prices, to equal the baseline's.
+    """Solve for the spiking network's energy, under the values of prices, to equal the
+    baseline's.
 
     Args:
         ledger: prices and counts.
         variant: number of the network over its whole window.
         profile: id of the profile.
-        baseline_pj: energy per inference of the baseline; None if prices are brackets alone.
+        baseline_pj: energy per inference of the baseline; None if prices are brackets
+            alone.
         spikes_per_input: of an input unit over the window, a mean.
         rate_hz: of a white pixel; None for an encoding without a rate.
 
     Returns:
-        None if no energy grows with the spikes, the input has none, or prices are brackets alone.
+        None if no energy grows with the spikes, the input has none, or prices are
+        brackets alone.
     """
     operations = ledger.variants[variant].operations
     prices_pj = ledger.weights(variant, profile)[1]

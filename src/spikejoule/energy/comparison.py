@@ -1,9 +1,9 @@
 """Comparing networks in the ledger: ratios and the verdict.
 
-The verdict compares a spiking network with the Pareto front of conventional networks (`front`)
-at its own validation accuracy. Test accuracy is stated and decides nothing. A price list
-compares networks of the width that its prices are for: one of 8-bit integers takes no network
-that computes in more.
+The verdict compares a spiking network with the Pareto front of conventional networks
+(`front`) at its own validation accuracy. Test accuracy is stated and decides nothing. A
+price list compares networks of the width that its prices are for: one of 8-bit integers
+takes no network that computes in more.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,14 @@ import numpy as np
 
 from spikejoule.energy.estimates import Energy, interval, rounded
 from spikejoule.energy.front import Bound, FrontPoint, FrontReading, read_front
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, judges, may_judge
+from spikejoule.energy.ledger import (
+    CONVENTIONAL,
+    SPIKING,
+    Ledger,
+    Side,
+    judges,
+    may_judge,
+)
 
 Outcome = Literal["snn", "ann", "undecided"]
 
@@ -23,24 +30,27 @@ Outcome = Literal["snn", "ann", "undecided"]
 class RunVerdict:
     """A spiking network against the front of conventional networks at its accuracy.
 
-    Accuracies are in percent, energies in pJ per inference, both means over test images.
+    Accuracies are in percent, energies in pJ per inference, both means over test
+    images.
 
     Attributes:
         profile: id of the price list.
-        level_percent: validation accuracy at which the front is read; 0 where sizes are equal, and
-            accuracies are not asked for.
-        outcome: ``snn`` or ``ann``, whichever needs less energy at both ends of the ratio; else
-            ``undecided``.
-        ratio: the spiking network's energy over the other; None where the profile has brackets
-            alone. `ratio_low` and `ratio_high` are the ends of the interval of paired resamples,
-            widened by the prices' brackets.
-        ratio_bound: empty where the front has the accuracy; ``at least`` or ``at most`` where it
-            begins above or ends below, so that the ratio to its end is a bound.
-        spiking, conventional: names of the networks. The conventional one is the cheapest on the
-            front that is at least so accurate. Of each, `_pj` is None where the profile has
-            brackets alone, and `_pj_low` and `_pj_high` are the least and the most that the mean
-            can be, by the prices' bracket and by the interval; on the conventional side they are
-            the energy of the front at the accuracy, between that network and its lower neighbour.
+        level_percent: validation accuracy at which the front is read; 0 where sizes are
+            equal, and accuracies are not asked for.
+        outcome: ``snn`` or ``ann``, whichever needs less energy at both ends of the
+            ratio; else ``undecided``.
+        ratio: the spiking network's energy over the other; None where the profile has
+            brackets alone. `ratio_low` and `ratio_high` are the ends of the interval of
+            paired resamples, widened by the prices' brackets.
+        ratio_bound: empty where the front has the accuracy; ``at least`` or ``at most``
+            where it begins above or ends below, so that the ratio to its end is a
+            bound.
+        spiking, conventional: names of the networks. The conventional one is the
+            cheapest on the front that is at least so accurate. Of each, `_pj` is None
+            where the profile has brackets alone, and `_pj_low` and `_pj_high` are the
+            least and the most that the mean can be, by the prices' bracket and by the
+            interval; on the conventional side they are the energy of the front at the
+            accuracy, between that network and its lower neighbour.
         conventional_below: the lower neighbour; empty at an end of the front.
         conventional_n_seeds: networks behind the means of `conventional`.
     """
@@ -69,11 +79,15 @@ class RunVerdict:
 
     def energy(self, side: Side) -> Energy:
         """The energy of a side."""
-        return Energy(*(getattr(self, f"{side}_pj{end}") for end in ("_low", "", "_high")))
+        return Energy(
+            *(getattr(self, f"{side}_pj{end}") for end in ("_low", "", "_high"))
+        )
 
     @property
     def values(self) -> dict[str, Any]:
-        """The fields, with the digits of ratios and energies in which machines agree."""
+        """The fields, with the digits of ratios and energies in which machines
+        agree.
+        """
         return {
             name: rounded(cell, 8) if "pj" in name or "ratio" in name else cell
             for name, cell in asdict(self).items()
@@ -109,7 +123,9 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
 
 
 def own_points(ledger: Ledger, profile: str) -> list[FrontPoint]:
-    """The conventional networks of the ledger that a price list may judge, of known accuracy."""
+    """The conventional networks of the ledger that a price list may judge, of known
+    accuracy.
+    """
     prices = next(known for known in ledger.profiles if known.id == profile)
     return [
         variant_point(ledger, number, profile)
@@ -127,15 +143,17 @@ def front_verdicts(
     published: Mapping[str, Sequence[FrontPoint]],
     read: Reader = read_front,
 ) -> Iterator[RunVerdict]:
-    """A spiking network against conventional ones, under every price list that compares.
+    """A spiking network against conventional ones, under every price list that
+    compares.
 
     Args:
         ledger: networks of both sides.
         spiking: number of the spiking network.
         level_percent: validation accuracy at which the front is read.
-        published: conventional networks by the id of a price list; without any under a price
-            list, those of the ledger are compared with.
-        read: what to compare with among them: their front at the accuracy, or the cheapest.
+        published: conventional networks by the id of a price list; without any under a
+            price list, those of the ledger are compared with.
+        read: what to compare with among them: their front at the accuracy, or the
+            cheapest.
     """
     for profile in ledger.profiles:
         if not may_judge(profile, ledger.variants[spiking]):
@@ -146,8 +164,12 @@ def front_verdicts(
             yield compare(ledger, spiking, profile.id, reading, level_percent)
 
 
-def pair_verdicts(ledger: Ledger, spiking: int, conventional: int) -> Iterator[RunVerdict]:
-    """Two networks whatever their accuracies, under every price list that compares them both."""
+def pair_verdicts(
+    ledger: Ledger, spiking: int, conventional: int
+) -> Iterator[RunVerdict]:
+    """Two networks whatever their accuracies, under every price list that compares them
+    both.
+    """
     pair = ledger.variants[spiking], ledger.variants[conventional]
     for profile in ledger.profiles:
         if all(judges(profile, variant) for variant in pair):
@@ -156,11 +178,19 @@ def pair_verdicts(ledger: Ledger, spiking: int, conventional: int) -> Iterator[R
 
 
 # The bound of a ratio is the opposite of that of its denominator.
-_RATIO_BOUND: Mapping[Bound, Bound] = {"": "", "at least": "at most", "at most": "at least"}
+_RATIO_BOUND: Mapping[Bound, Bound] = {
+    "": "",
+    "at least": "at most",
+    "at most": "at least",
+}
 
 
 def compare(
-    ledger: Ledger, spiking: int, profile: str, reading: FrontReading, level_percent: float
+    ledger: Ledger,
+    spiking: int,
+    profile: str,
+    reading: FrontReading,
+    level_percent: float,
 ) -> RunVerdict:
     """A spiking network of the ledger against a reading of the conventional front."""
     network = ledger.variants[spiking]
@@ -169,7 +199,9 @@ def compare(
     spiking_pj = ledger.resampled_energies(spiking, profile)
     conventional_pj = reading.drawn_pj
     low, high = interval(
-        spiking_pj[0] / conventional_pj[2], spiking_pj[2] / conventional_pj[0], confidence
+        spiking_pj[0] / conventional_pj[2],
+        spiking_pj[2] / conventional_pj[0],
+        confidence,
     )
     ratio = float(ledger.means(spiking, profile)[1] / reading.mean_pj[1])
     bound = _RATIO_BOUND[reading.bound]

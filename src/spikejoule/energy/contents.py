@@ -27,7 +27,9 @@ class TotalContents:
 
     def unpriced_names(self, remark: str) -> list[str]:
         """The unpriced terms, with a remark after those that are so in part."""
-        return [f"{term}{remark}" if term in self.partly else term for term in self.unpriced]
+        return [
+            f"{term}{remark}" if term in self.partly else term for term in self.unpriced
+        ]
 
 
 def contents_of(terms: Sequence[str], profile: HardwareProfile) -> TotalContents:
@@ -36,7 +38,9 @@ def contents_of(terms: Sequence[str], profile: HardwareProfile) -> TotalContents
     for term in terms:
         of_status[profile.status_of(term)].append(term)
     uncounted = [
-        term for term in profile.prices if term not in terms and TERMS[term].side != "conventional"
+        term
+        for term in profile.prices
+        if term not in terms and TERMS[term].side != "conventional"
     ]
     parts_are_priced = set(PARTS_OF_UPDATE) <= set(of_status["priced"])
     return TotalContents(

@@ -1,36 +1,43 @@
 """The operations of a conventional network on an image.
 
 For ReLU layers 0 (input) to L - 1 (scores) with n_l units, W_l weights that are left
-between layer l and the next, and M_l products of an activation and a weight that are both not zero:
+between layer l and the next, and M_l products of an activation and a weight that are
+both not zero:
 
                             dense               zero-skipping
-    multiply-accumulates    W_l                 M_l
-    weight reads            W_l                 M_l      and the index of its target beside it where
+    multiply-accumulates    W_l                 M_l weight reads            W_l
+    M_l      and the index of its target beside it where
                                                          weights were removed
-    addresses               n_l + n_l+1 units,  M_l      as of a spiking network's events: which
-                            W_l weights                  weights are needed is not known before
-    comparisons with zero   none                n_l      to find the activations that are
-    activation reads        n_l, or W_l where   n_l
+    addresses               n_l + n_l+1 units,  M_l      as of a spiking network's
+                            events: which W_l weights                  weights are
+                            needed is not known before
+    comparisons with zero   none                n_l      to find the activations that
+    are activation reads        n_l, or W_l where   n_l
                             weights were removed
-    sum reads and writes    none                2 n_l+1  each is set to its bias, and read when all
-                                                         activations have come; n_l+1 without
-                                                         biases, as it is 0 at first, as a potential
-      and for the products  none                2 M_l    like a potential's for each event, if a sum
+    sum reads and writes    none                2 n_l+1  each is set to its bias, and
+    read when all
+                                                         activations have come; n_l+1
+                                                         without biases, as it is 0 at
+                                                         first, as a potential
+      and for the products  none                2 M_l    like a potential's for each
+      event, if a sum
                                                          is no register
 
-A dense network makes one sum after the other in a register, and reads an activation once for all of
-them; where weights were removed, each that is left requests its own. A zero-skipping one takes one
-activation after the other, as a spiking network takes its events, and adds to all of its sums.
+A dense network makes one sum after the other in a register, and reads an activation
+once for all of them; where weights were removed, each that is left requests its own. A
+zero-skipping one takes one activation after the other, as a spiking network takes its
+events, and adds to all of its sums.
 
-For both, in every layer after the input: n_l activations written, and n_l bias additions and bias
-reads, none without biases; a comparison (ReLU) for each hidden unit, and in integers a
-requantisation; n_(L-1) - 1 comparisons of scores. Where activations have neither 8 bits nor 16, and
-are integers, each pixel is read in its 8 bits, multiplied, rounded by an addition, and written in
-the width in which the first layer reads it, as a spiking network's encoding is counted. In a
-PyTorch network with convolutions (`pricing.conventional`), W_l and M_l are those under whose
-windows an activation lies, and kernels and biases are stored once; ReLU and biases are counted
-where it has some, and pooling takes an addition, or a comparison, for each activation and window,
-reads the former and writes its results, which an average divides.
+For both, in every layer after the input: n_l activations written, and n_l bias
+additions and bias reads, none without biases; a comparison (ReLU) for each hidden unit,
+and in integers a requantisation; n_(L-1) - 1 comparisons of scores. Where activations
+have neither 8 bits nor 16, and are integers, each pixel is read in its 8 bits,
+multiplied, rounded by an addition, and written in the width in which the first layer
+reads it, as a spiking network's encoding is counted. In a PyTorch network with
+convolutions (`pricing.conventional`), W_l and M_l are those under whose windows an
+activation lies, and kernels and biases are stored once; ReLU and biases are counted
+where it has some, and pooling takes an addition, or a comparison, for each activation
+and window, reads the former and writes its results, which an average divides.
 """
 
 from collections.abc import Iterator
@@ -56,7 +63,9 @@ Method = Literal["dense", "zero_skipping"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 
 
-def count_baseline(baseline: BaselineCounts, method: Method, n_samples: int) -> OperationCounts:
+def count_baseline(
+    baseline: BaselineCounts, method: Method, n_samples: int
+) -> OperationCounts:
     """What inference on the first N images takes in a conventional network.
 
     Args:
@@ -70,7 +79,8 @@ def count_baseline(baseline: BaselineCounts, method: Method, n_samples: int) -> 
     n_counted = len(baseline.macs_nonzero)
     if n_counted < n_samples:
         raise ArtifactError(
-            f"the baseline {baseline.name} was counted on {n_counted:,} test images, but the "
+            f"the baseline {baseline.name} was counted on {n_counted:,} test "
+            "images, but the "
             f"network on {n_samples:,}: run the baseline stage again."
         )
     return joined(_of_baseline(baseline, method, n_samples), n_samples)
@@ -104,7 +114,9 @@ def _of_baseline(
     parameters = stored * (bits + index_bits) + biases * sum_bits
     # The last layer's are scores, as wide as what they are summed in.
     activation_bits = [*[baseline.activation_bits] * len(connections), sum_bits]
-    products: NDArray[np.int64] = baseline.macs_nonzero[:n_samples] if skips else synapses
+    products: NDArray[np.int64] = (
+        baseline.macs_nonzero[:n_samples] if skips else synapses
+    )
     if integers and baseline.activation_bits % PIXEL_BITS:
         n_pixels = int(sources[0])
         rounding = ("code_multiplication", "code_addition")
@@ -127,7 +139,9 @@ def _of_baseline(
     yield block("weight_read", names, products, bits, stored, parameters)
     if baseline.pruned:
         yield block("index_read", names, products, index_bits, stored, parameters)
-    yield block("bias_read", layers[1:], biased, sum_bits, np.maximum(biases, 1), parameters)
+    yield block(
+        "bias_read", layers[1:], biased, sum_bits, np.maximum(biases, 1), parameters
+    )
     gathered = synapses if baseline.pruned and not skips else sources
     yield block("activation_read", layers[:-1], gathered, activation_bits[:-1], sources)
     if skips:
@@ -138,7 +152,9 @@ def _of_baseline(
 
 
 def _of_pooling(pooling: Pooling, bits: int) -> Iterator[OperationCounts]:
-    """Sums of windows that are divided, or the largest value of each; results in memory."""
+    """Sums of windows that are divided, or the largest value of each; results in
+    memory.
+    """
     place = [pooling.name]
     amounts = [int(pooling.fan_out().sum())]
     if pooling.average:

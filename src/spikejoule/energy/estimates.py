@@ -1,11 +1,13 @@
-"""Means of counts over images, their spread, bootstrap intervals, and energies under a bracket.
+"""Means of counts over images, their spread, bootstrap intervals, and energies under a
+bracket.
 
-Energies are sums of counts times prices. The resampled means of the counts are therefore drawn
-once, and every energy of every profile follows from them: the mean m of N images, their deviations
-D [N, C] from it and resampled means M [B, C] give an energy of prices p the mean m p, the standard
-deviation |D p| / sqrt(N - 1), and the resampled means M p. Two energies share their resamples, so
-that their ratio is a paired one. Percentile bootstrap: Efron and Tibshirani, An Introduction to the
-Bootstrap, 1993, chapter 13.
+Energies are sums of counts times prices. The resampled means of the counts are
+therefore drawn once, and every energy of every profile follows from them: the mean m of
+N images, their deviations D [N, C] from it and resampled means M [B, C] give an energy
+of prices p the mean m p, the standard deviation |D p| / sqrt(N - 1), and the resampled
+means M p. Two energies share their resamples, so that their ratio is a paired one.
+Percentile bootstrap: Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapter 13.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,12 +29,12 @@ class Energy:
     """pJ of an inference, a mean, or of all of a training, which is known exactly.
 
     Attributes:
-        low_pj, value_pj, high_pj: under the prices' lower ends, values (None: brackets alone) and
-            upper ends.
-        standard_deviation_pj: over images, of the value, or of the upper end; None where the counts
-            are known as means alone.
-        interval_low_pj, interval_high_pj: bootstrap interval of the mean, from the lower ends of
-            the prices to the upper; None likewise.
+        low_pj, value_pj, high_pj: under the prices' lower ends, values (None: brackets
+            alone) and upper ends.
+        standard_deviation_pj: over images, of the value, or of the upper end; None
+            where the counts are known as means alone.
+        interval_low_pj, interval_high_pj: bootstrap interval of the mean, from the
+            lower ends of the prices to the upper; None likewise.
     """
 
     low_pj: float
@@ -54,7 +56,9 @@ class Energy:
 
     @property
     def lowest_pj(self) -> float:
-        """The least that the mean can be: by the prices' bracket and by the interval."""
+        """The least that the mean can be: by the prices' bracket and by the
+        interval.
+        """
         return self.low_pj if self.interval_low_pj is None else self.interval_low_pj
 
     @property
@@ -65,19 +69,21 @@ class Energy:
     @property
     def middle_pj(self) -> float:
         """The mean under the values; of brackets alone, half-way between their ends."""
-        return (self.low_pj + self.high_pj) / 2 if self.value_pj is None else self.value_pj
+        return (
+            (self.low_pj + self.high_pj) / 2 if self.value_pj is None else self.value_pj
+        )
 
 
 def interval(low: Floats, high: Floats, confidence: float) -> tuple[Any, Any]:
-    """Ends of the interval of draws, [B] or [B, ...]: below which too few values under the lower
-    ends of prices are, and above which too few under the upper."""
+    """Ends of the interval of draws, [B] or [B, ...]: below which too few values under
+    the lower ends of prices are, and above which too few under the upper."""
     ends = (1 - confidence) / 2, (1 + confidence) / 2
     return np.quantile(low, ends[0], axis=0), np.quantile(high, ends[1], axis=0)
 
 
 def rounded(number: Any, digits: int = 10) -> Any:
-    """A float with so many digits; beyond them, sums differ with the order in which a processor
-    adds."""
+    """A float with so many digits; beyond them, sums differ with the order in which a
+    processor adds."""
     return float(f"{number:.{digits}g}") if isinstance(number, float) else number
 
 
@@ -94,9 +100,13 @@ def joules(energy_pj: float, digits: int = 4, like_pj: float | None = None) -> s
 
 
 def energy_words(energy: Energy, digits: int = 4) -> str:
-    """The value, or the range where there is nothing else; an empty text for no energy."""
+    """The value, or the range where there is nothing else; an empty text for no
+    energy.
+    """
     value = energy.value_pj
-    ends: list[float | None] = [energy.low_pj, energy.high_pj] if value is None else [value]
+    ends: list[float | None] = (
+        [energy.low_pj, energy.high_pj] if value is None else [value]
+    )
     return " to ".join(joules(pj, digits) for pj in ends if pj is not None)
 
 
@@ -144,16 +154,18 @@ def resampled_means(
 ) -> tuple[Floats, ...]:
     """Means of B resamples, [B, C], of several counts [N, C] of the same N images.
 
-    A resample is the number of times that each image was drawn, with replacement, and they share
-    the draws. Sums of whole numbers are exact in float64, whatever the order in which they are
-    added. Of one row alone, which is a mean or a sum over all images, every resample is that row.
+    A resample is the number of times that each image was drawn, with replacement, and
+    they share the draws. Sums of whole numbers are exact in float64, whatever the order
+    in which they are added. Of one row alone, which is a mean or a sum over all images,
+    every resample is that row.
     """
     n_images = max(map(len, counts))
     n_resamples = settings.resamples if n_images > 1 else 1
     resampled = tuple(np.tile(rows.mean(axis=0), (n_resamples, 1)) for rows in counts)
     if n_images == 1:
         return resampled
-    # Counts that are equal for all images (one addition per neuron and step) need no resampling.
+    # Counts that are equal for all images (one addition per neuron and step) need no
+    # resampling.
     varying = [(rows != rows[:1]).any(axis=0) for rows in counts]
     first = 0
     for times in _resamples(n_images, settings):
@@ -173,5 +185,7 @@ def _resamples(n_images: int, settings: BootstrapSettings) -> Iterator[Floats]:
         rows = min(block, settings.resamples - first)
         drawn = generator.integers(0, n_images, (rows, n_images))
         drawn += np.arange(rows)[:, None] * n_images
-        times = np.bincount(drawn.ravel(), minlength=rows * n_images).reshape(rows, n_images)
+        times = np.bincount(drawn.ravel(), minlength=rows * n_images).reshape(
+            rows, n_images
+        )
         yield times.astype(np.float64)

@@ -1,4 +1,6 @@
-"""What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
+"""What a complete checkpoint, and spikes measured on its network, give an energy
+analysis.
+"""
 
 from typing import Any
 
@@ -44,9 +46,10 @@ def analysis_inputs(
         measured: spikes of N test images; None for the means that the file records.
         labels: class of each of these images, [N]; None where not known.
         baselines: conventional networks on the same images.
-        images: these images, uint8 [N, height, width], for what encoding them takes; None where
-            they are not known.
-        early: by which rule they exit early, and how well; None where that is not known.
+        images: these images, uint8 [N, height, width], for what encoding them takes;
+            None where they are not known.
+        early: by which rule they exit early, and how well; None where that is not
+            known.
 
     Raises:
         ArtifactError: there is no `measured`, and no `recorded_activity`.
@@ -62,7 +65,9 @@ def analysis_inputs(
         exits = None
         if early is not None and labels is not None:
             steps = exit_steps(step_outcomes(measured, labels), early.margin_spikes)
-            known = Accuracies(early.validation.accuracy_percent, early.test.accuracy_percent)
+            known = Accuracies(
+                early.validation.accuracy_percent, early.test.accuracy_percent
+            )
             exits = steps, known
         variants = spiking_variants(name, measured, encoder, images, accuracy, exits)
     else:
@@ -71,7 +76,9 @@ def analysis_inputs(
         proxies = energy_proxies(activity)
         operations = count_operations(activity)
         variants = (
-            Variant(SPIKING, name, WHOLE_WINDOW, accuracy, network.weight_bits, operations),
+            Variant(
+                SPIKING, name, WHOLE_WINDOW, accuracy, network.weight_bits, operations
+            ),
         )
     side = data.get("average_pixels") or 1
     # Published networks read whole images.
@@ -106,20 +113,21 @@ def _removed_percent(checkpoint: CompleteCheckpoint) -> float:
 def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
     """What the network does with an image, the means that the file records.
 
-    Those of a pruned network, or of convolutions, take the recorded events of each connection: they
-    were counted synapse by synapse, and cannot be computed from spikes alone. Nor can the products
-    of constant currents.
+    Those of a pruned network, or of convolutions, take the recorded events of each
+    connection: they were counted synapse by synapse, and cannot be computed from spikes
+    alone. Nor can the products of constant currents.
 
     Raises:
-        ArtifactError: the file records no inference spikes of each layer; or the network is pruned,
-            and of a connection no events are recorded; or its input are constant currents, and the
-            same holds of their products.
+        ArtifactError: the file records no inference spikes of each layer; or the
+            network is pruned, and of a connection no events are recorded; or its input
+            are constant currents, and the same holds of their products.
     """
     spikes = checkpoint.spikes_per_inference()
     encoder = checkpoint.encoder
     if spikes is None:
         raise ArtifactError(
-            "the checkpoint records no inference spikes of each layer, and its energy needs them: "
+            "the checkpoint records no inference spikes of each layer, and its "
+            "energy needs them: "
             f"count them with {_COUNTING}."
         )
     network = checkpoint.network
@@ -127,7 +135,9 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
     macs = None
     events: list[float] | None = None
     if encoder.input_products is not None:
-        macs = [_recorded(recorded.input_macs_per_inference, "input_macs_per_inference")]
+        macs = [
+            _recorded(recorded.input_macs_per_inference, "input_macs_per_inference")
+        ]
     if checkpoint.pruned or not network.is_plain:
         events = []
         for name in network.connection_names:
@@ -146,27 +156,36 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
 
 
 def _recorded(mean: float | None, what: str) -> float:
-    """A mean that weights and spikes do not give; ArtifactError if the file lacks it."""
+    """A mean that weights and spikes do not give; ArtifactError if the file lacks
+    it.
+    """
     if mean is None:
-        raise ArtifactError(f"the checkpoint must record its {what}: count them with {_COUNTING}.")
+        raise ArtifactError(
+            f"the checkpoint must record its {what}: count them with {_COUNTING}."
+        )
     return mean
 
 
 def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
-    """What the checkpoint records of its training; None if spikes or batch size are missing.
+    """What the checkpoint records of its training; None if spikes or batch size are
+    missing.
 
-    Likewise if the network's input are constant currents whose products are not recorded.
-    ArtifactError if the events of an epoch are not those of the connections.
+    Likewise if the network's input are constant currents whose products are not
+    recorded. ArtifactError if the events of an epoch are not those of the connections.
     """
     file = checkpoint.file
     network = checkpoint.network
     config = file.training_config
     results = file.training_results
     names = network.layer_names
-    totals = file.training_spikes.by_layer("total_{}", file.training_spikes.total_per_layer, names)
+    totals = file.training_spikes.by_layer(
+        "total_{}", file.training_spikes.total_per_layer, names
+    )
     samples, n_epochs, batch_size = (
-        results.total_samples, results.epochs_trained, config.batch_size,
-    )  # fmt: skip
+        results.total_samples,
+        results.epochs_trained,
+        config.batch_size,
+    )
     if totals is None or samples is None or n_epochs is None or batch_size is None:
         return None
     history = file.spikejoule.history
@@ -175,16 +194,20 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     products = checkpoint.encoder.input_products
     if any(len(row.synaptic_events or ()) not in (0, n_connections) for row in epochs):
         raise ArtifactError(
-            "the checkpoint must record the synaptic events of an epoch as one number for each of "
+            "the checkpoint must record the synaptic events of an epoch as one "
+            "number for each of "
             f"the {n_connections} connections: write it again."
         )
 
     def column(name: str) -> NDArray[np.int64] | None:
         """A count of every epoch; None if one does not record it."""
         values = [getattr(row, name) for row in epochs]
-        return None if not values or None in values or () in values else np.array(values)
+        return (
+            None if not values or None in values or () in values else np.array(values)
+        )
 
-    # Spikes alone do not say how many synapses they reach, nor what constant currents multiply.
+    # Spikes alone do not say how many synapses they reach, nor what constant currents
+    # multiply.
     events = column("synaptic_events")
     macs = column("input_macs")
     if (events is None and not network.is_plain) or (macs is None and products):
@@ -192,23 +215,34 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     teacher = column("teacher_macs")
     nonzero = column("teacher_macs_nonzero")
     if teacher is not None:
-        teacher = np.stack([teacher, 0 * teacher if nonzero is None else nonzero], axis=1)
+        teacher = np.stack(
+            [teacher, 0 * teacher if nonzero is None else nonzero], axis=1
+        )
     # The last batch of an epoch is smaller.
     batches = [-(-row.samples // batch_size) for row in epochs]
     activity = activity_of_layers(
         network,
         checkpoint.encoder.time_window,
-        np.array([row.spikes for row in epochs] or [tuple(round(totals[name]) for name in names)]),
+        np.array(
+            [row.spikes for row in epochs]
+            or [tuple(round(totals[name]) for name in names)]
+        ),
         events,
         macs=macs if products else None,
         products=products,
         samples=np.array([row.samples for row in epochs] or [samples]),
     )
-    clip = config.grad_clip_max_norm if config.grad_clip_norm is None else config.grad_clip_norm
+    clip = (
+        config.grad_clip_max_norm
+        if config.grad_clip_norm is None
+        else config.grad_clip_norm
+    )
     return TrainingRecord(
         network=network,
         activity=activity,
-        batches=np.array(batches or [n_epochs * -(-(samples // n_epochs) // batch_size)]),
+        batches=np.array(
+            batches or [n_epochs * -(-(samples // n_epochs) // batch_size)]
+        ),
         n_epochs=n_epochs,
         weight_decay=bool(config.weight_decay),
         clipping=bool(clip),
@@ -226,4 +260,6 @@ def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracies | None:
         return None
     low = test.test_accuracy_low_percent
     high = test.test_accuracy_high_percent
-    return Accuracies(checkpoint.file.training_results.best_val_accuracy, percent, low, high)
+    return Accuracies(
+        checkpoint.file.training_results.best_val_accuracy, percent, low, high
+    )

@@ -1,5 +1,5 @@
-"""Other people's networks, counted as they run, arranged for the ledger and priced: a graph of NIR,
-run on events, or a model of torch (`modules`).
+"""Other people's networks, counted as they run, arranged for the ledger and priced: a
+graph of NIR, run on events, or a model of torch (`modules`).
 
 No stage imports this module: it brings the executor of `graphs` with it.
 """
@@ -17,7 +17,12 @@ from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse, network_name
+from spikejoule.energy.analysis import (
+    AnalysisInputs,
+    EnergyAnalysis,
+    analyse,
+    network_name,
+)
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.notes import Note, NoteKind, fact, sentence, warning
@@ -44,15 +49,16 @@ def price_graph(
     """Run a graph on events, count, and price under the packaged profiles.
 
     Args:
-        graph: of nir, in memory; or from `spikejoule.nir.reading.read_nir`, which reads files
-            that nir itself refuses, too.
+        graph: of nir, in memory; or from `spikejoule.nir.reading.read_nir`, which reads
+            files that nir itself refuses, too.
         events: spikes of the input, N samples of T steps.
         given: what the graph does not say of how it is run.
         title: of the data.
         labels: class of each sample, [N], for the accuracy; None where not known.
-        profile: id of the price list of the headline; None for the first that includes memory.
-        verified: what `spikejoule.verify` found when it compared the graph with the module that
-            it came from; None where that was not done.
+        profile: id of the price list of the headline; None for the first that includes
+            memory.
+        verified: what `spikejoule.verify` found when it compared the graph with the
+            module that it came from; None where that was not done.
 
     Raises:
         ArtifactError, ParameterError, DataError: as `run_graph` and `graph_inputs`.
@@ -85,20 +91,25 @@ def graph_inputs(
         title: as of `counted_inputs`, and so are labels, subject and baselines.
         labels: of the samples, [N].
         subject: the data.
-        step_ms: what a step of the events stands for; None for what the graph is run with.
-        verified: whether the graph is the module that it came from, in words; None where they
-            were not compared.
+        step_ms: what a step of the events stands for; None for what the graph is run
+            with.
+        verified: whether the graph is the module that it came from, in words; None
+            where they were not compared.
         baselines: conventional networks to compare with.
 
     Raises:
         ArtifactError, DataError: as of `counted_inputs`.
     """
-    waiting = ", ".join(sorted(f"{source} -> {target}" for source, target in run.network.waiting))
+    waiting = ", ".join(
+        sorted(f"{source} -> {target}" for source, target in run.network.waiting)
+    )
     notes = [fact("graph run with", run.conventions.in_words or "nothing to choose")]
     if waiting:
         notes.append(fact("edges that wait a step", waiting))
     if run.network.metadata.get("format") != FORMAT or verified is not None:
-        notes.append(Note(NoteKind.VERIFIED, NOT_VERIFIED if verified is None else verified))
+        notes.append(
+            Note(NoteKind.VERIFIED, NOT_VERIFIED if verified is None else verified)
+        )
     return counted_inputs(
         run,
         title,
@@ -132,18 +143,20 @@ def counted_inputs(
         run: what N samples did.
         title: of the data.
         labels: class of each sample, [N]; None where not known.
-        predictions: likewise, -1 where several have the most spikes; None where nobody says how the
-            output is read.
+        predictions: likewise, -1 where several have the most spikes; None where nobody
+            says how the output is read.
         n_classes: of the output.
         counted_in: ``graph`` or ``modules``.
         notes: what else there is to say of the network.
         subject: what the samples show, and the classes; None for classes with numbers.
         step_ms: what a step stands for.
-        baselines: conventional networks to compare with, at an accuracy that both reach.
+        baselines: conventional networks to compare with, at an accuracy that both
+            reach.
 
     Raises:
         ArtifactError: the network has no synapse.
-        DataError: there is another number of labels than of samples, or a label beyond the output.
+        DataError: there is another number of labels than of samples, or a label beyond
+            the output.
     """
     network = run.network
     n_samples = run.n_rows
@@ -152,7 +165,9 @@ def counted_inputs(
     remarks = [*notes]
     silent = ", ".join(_silent(run))
     if silent:
-        remarks.append(warning(f"no spike of {silent} in any of the {n_samples:,} samples"))
+        remarks.append(
+            warning(f"no spike of {silent} in any of the {n_samples:,} samples")
+        )
     classes = known = level = None
     if labels is not None:
         classes = class_labels(labels, n_samples, n_classes)
@@ -163,10 +178,14 @@ def counted_inputs(
         known = Accuracies(None, right.percent, right.low_percent, right.high_percent)
         unanswered = int((predictions < 0).sum())
         if unanswered:
-            remarks.append(Note(NoteKind.UNANSWERED, f"{unanswered:,} of {n_samples:,}"))
+            remarks.append(
+                Note(NoteKind.UNANSWERED, f"{unanswered:,} of {n_samples:,}")
+            )
         if baselines:
             known = replace(known, validation_percent=known.test_percent)
-            level = min(known.test_percent, max(one.accuracy_percent for one in baselines))
+            level = min(
+                known.test_percent, max(one.accuracy_percent for one in baselines)
+            )
     name = network_name(network, "none")
     operations = count_operations(run)
     return AnalysisInputs(

@@ -1,9 +1,9 @@
 """The Pareto front of conventional networks: what the cheapest needs for an accuracy.
 
-A network is on the front if no cheaper one is as accurate on validation images. Between two
-neighbours the front is a straight line of log energy against validation accuracy, so that a
-small change of accuracy changes the energy a little. Beyond its ends the energy is not known:
-the end itself is then a bound.
+A network is on the front if no cheaper one is as accurate on validation images. Between
+two neighbours the front is a straight line of log energy against validation accuracy,
+so that a small change of accuracy changes the energy a little. Beyond its ends the
+energy is not known: the end itself is then a bound.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ class FrontPoint:
         name: what it is and how it is run.
         validation_percent, test_percent: accuracies; means over its seeds.
         n_seeds: networks behind these means.
-        mean_pj: energy per inference under lower ends, values and upper ends of the prices
-            (NaN values: ranges only), [3].
+        mean_pj: energy per inference under lower ends, values and upper ends of the
+            prices (NaN values: ranges only), [3].
         drawn_pj: the same in B resamples of the test images, [3, B]; [3, 1] without.
     """
 
@@ -49,12 +49,13 @@ class FrontReading:
     """A front, read at an accuracy.
 
     Attributes:
-        above: the cheapest network that is at least so accurate; beyond the upper end of the
-            front its most accurate network.
+        above: the cheapest network that is at least so accurate; beyond the upper end
+            of the front its most accurate network.
         below: the next cheaper one; None at an end of the front.
         share: how far the accuracy lies from `below` to `above`, 0 to 1.
-        bound: of the energy at the accuracy: empty on the front, ``at most`` what `above` needs
-            where the front begins above the accuracy, ``at least`` that where it ends below.
+        bound: of the energy at the accuracy: empty on the front, ``at most`` what
+            `above` needs where the front begins above the accuracy, ``at least`` that
+            where it ends below.
     """
 
     above: FrontPoint
@@ -84,7 +85,9 @@ class FrontReading:
 
 def front_of(points: Sequence[FrontPoint]) -> list[FrontPoint]:
     """The points on the front, from the cheapest and least accurate on."""
-    ordered = sorted(points, key=lambda point: (point.middle_pj, -point.validation_percent))
+    ordered = sorted(
+        points, key=lambda point: (point.middle_pj, -point.validation_percent)
+    )
     is_on_front = pareto_front(
         [point.middle_pj for point in ordered],
         [point.validation_percent for point in ordered],
@@ -92,7 +95,9 @@ def front_of(points: Sequence[FrontPoint]) -> list[FrontPoint]:
     return [point for point, is_on in zip(ordered, is_on_front, strict=True) if is_on]
 
 
-def read_front(points: Sequence[FrontPoint], level_percent: float) -> FrontReading | None:
+def read_front(
+    points: Sequence[FrontPoint], level_percent: float
+) -> FrontReading | None:
     """The front of some networks at a validation accuracy; None without networks."""
     front = front_of(points)
     if not front:
@@ -111,8 +116,12 @@ def read_front(points: Sequence[FrontPoint], level_percent: float) -> FrontReadi
     return FrontReading(above, below, (level_percent - below.validation_percent) / gap)
 
 
-def cheapest_reaching(points: Sequence[FrontPoint], level_percent: float) -> FrontReading | None:
-    """The cheapest of some networks that reach an accuracy, itself; None if none does."""
+def cheapest_reaching(
+    points: Sequence[FrontPoint], level_percent: float
+) -> FrontReading | None:
+    """The cheapest of some networks that reach an accuracy, itself; None if none
+    does.
+    """
     reaching = [point for point in points if point.validation_percent >= level_percent]
     if not reaching:
         return None

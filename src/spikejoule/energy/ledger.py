@@ -1,10 +1,11 @@
-"""The ledger: variants of networks, counted on the same images, priced in one long table.
+"""The ledger: variants of networks, counted on the same images, priced in one long
+table.
 
-A network gives several variants: a spiking one runs its whole window or exits early, and updates
-its neurons in every step or only those that have something to do; a conventional one takes every
-product, or skips those with a zero; a training is one of its own. `Ledger` has a row for each term
-of each variant at each place, with its count, and its energy under each profile; every total, ratio
-and verdict is selected from it.
+A network gives several variants: a spiking one runs its whole window or exits early,
+and updates its neurons in every step or only those that have something to do; a
+conventional one takes every product, or skips those with a zero; a training is one of
+its own. `Ledger` has a row for each term of each variant at each place, with its count,
+and its energy under each profile; every total, ratio and verdict is selected from it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,12 +42,14 @@ LAZILY: Final = ", lazy updates"
 
 @dataclass(frozen=True)
 class Accuracies:
-    """In percent, on validation images, by which a network is chosen, and on test images.
+    """In percent, on validation images, by which a network is chosen, and on test
+    images.
 
     Attributes:
-        validation_percent: None where it is not recorded: such a network is not compared.
-        test_percent, low_percent, high_percent: the latter the ends of its interval; None where
-            they are not known.
+        validation_percent: None where it is not recorded: such a network is not
+            compared.
+        test_percent, low_percent, high_percent: the latter the ends of its interval;
+            None where they are not known.
     """
 
     validation_percent: float | None
@@ -62,7 +65,8 @@ class Variant:
     Attributes:
         side: ``spiking`` or ``conventional``.
         network: what it is, such as ``ReLU 784-100-10, 90 % pruned``.
-        method: how it is run: ``whole window``, ``early exit``, ``dense``, ``zero-skipping``.
+        method: how it is run: ``whole window``, ``early exit``, ``dense``,
+            ``zero-skipping``.
         accuracies: None where they are not known.
         weight_bits: width of its weights; 32 is floating point, less are integers.
         operations: of each of N images, or of a mean.
@@ -101,9 +105,11 @@ def spiking_variants(
     accuracies: Accuracies | None,
     early: tuple[NDArray[np.int64], Accuracies | None] | None = None,
 ) -> tuple[Variant, ...]:
-    """The ways of running a spiking network, the whole window with clocked updates first.
+    """The ways of running a spiking network, the whole window with clocked updates
+    first.
 
-    Each with updates in every step, and, where that is less, of neurons that have something to do.
+    Each with updates in every step, and, where that is less, of neurons that have
+    something to do.
 
     Args:
         name: of the network.
@@ -111,8 +117,8 @@ def spiking_variants(
         encoder: by which they became spikes.
         images: uint8 [N, height, width]; None where they are not known.
         accuracies: of the whole window; None where not known.
-        early: after which step each image exits early, [N], and how well; None where that is
-            not known.
+        early: after which step each image exits early, [N], and how well; None where
+            that is not known.
     """
     ways: list[tuple[str, NDArray[np.int64] | None, Accuracies | None]]
     ways = [(WHOLE_WINDOW, None, accuracies)]
@@ -122,9 +128,14 @@ def spiking_variants(
     for method, exits, known in ways:
         run = measured if exits is None else stopped_after(measured, exits)
         encoding = None if images is None else encoder.operations(images, exits)
-        steps = np.full(measured.n_samples, measured.time_window) if exits is None else exits
+        steps = (
+            np.full(measured.n_samples, measured.time_window)
+            if exits is None
+            else exits
+        )
         clocked = clocked_updates(measured.network, steps)
-        # Where all are updated in every step, lazy updates are counted over the whole window.
+        # Where all are updated in every step, lazy updates are counted over the whole
+        # window.
         lazy = np.minimum(run.lazy_updates, clocked)
         by_method = {method: clocked}
         if (lazy < clocked).any():
@@ -143,14 +154,20 @@ def spiking_variants(
     return tuple(variants)
 
 
-def baseline_variants(baselines: Sequence[BaselineCounts], n_samples: int) -> tuple[Variant, ...]:
-    """The ways of running conventional networks, of the first `n_samples` test images."""
+def baseline_variants(
+    baselines: Sequence[BaselineCounts], n_samples: int
+) -> tuple[Variant, ...]:
+    """The ways of running conventional networks, of the first `n_samples` test
+    images.
+    """
     return tuple(
         Variant(
             side=CONVENTIONAL,
             network=baseline.name,
             method=method.replace("_", "-"),
-            accuracies=Accuracies(baseline.validation_accuracy_percent, baseline.accuracy_percent),
+            accuracies=Accuracies(
+                baseline.validation_accuracy_percent, baseline.accuracy_percent
+            ),
             weight_bits=baseline.weight_bits,
             operations=count_baseline(baseline, method, n_samples),
             weights_sha256=baseline.weights_sha256,
@@ -160,10 +177,15 @@ def baseline_variants(baselines: Sequence[BaselineCounts], n_samples: int) -> tu
     )
 
 
-def averaged(variants: Sequence[Variant], side: int, n_pixels: int) -> tuple[Variant, ...]:
-    """The same with what making the pixels takes that they read (`counting.averaging`)."""
+def averaged(
+    variants: Sequence[Variant], side: int, n_pixels: int
+) -> tuple[Variant, ...]:
+    """The same with what making the pixels takes that they read
+    (`counting.averaging`).
+    """
     return tuple(
-        replace(one, operations=averaging(one.operations, side, n_pixels)) for one in variants
+        replace(one, operations=averaging(one.operations, side, n_pixels))
+        for one in variants
     )
 
 
@@ -186,9 +208,10 @@ class EnergyRow:
         status: whether its energy is in the total.
         energy: None where it has no price.
         label: the class whose images a total is over; None for all.
-        count, count_standard_deviation, count_interval_low, count_interval_high: operations per
-            inference, their spread over images and the bootstrap interval of their mean; of
-            training all operations, without spread; NaN for a total.
+        count, count_standard_deviation, count_interval_low, count_interval_high:
+            operations per inference, their spread over images and the bootstrap
+            interval of their mean; of training all operations, without spread; NaN for
+            a total.
         bits, memory_bits: width of a word, and size of its memory; NaN for a total.
     """
 
@@ -241,7 +264,11 @@ class EnergyRow:
 
 
 def total_row(
-    profile: str, network: str, phase: str, energy: Energy | None, label: int | None = None
+    profile: str,
+    network: str,
+    phase: str,
+    energy: Energy | None,
+    label: int | None = None,
 ) -> EnergyRow:
     """The row of a total; None for an energy of which nothing has a price."""
     status: Status = "unpriced" if energy is None else "priced"
@@ -250,7 +277,8 @@ def total_row(
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """The long table: the rows of V variants, a term at a place each, under some profiles.
+    """The long table: the rows of V variants, a term at a place each, under some
+    profiles.
 
     A variant is named by its number, a profile by its id.
 
@@ -258,10 +286,10 @@ class Ledger:
         variants: of both sides; a training, where it is known, is the last.
         profiles: in their order.
         settings: how intervals are drawn.
-        resampled: means of the counts of each variant in B resamples, [B, C], which share the
-            draws of images.
-        prices: by profile, of each variant low, value and high of one operation of each of its rows
-            (`HardwareProfile.price_at`).
+        resampled: means of the counts of each variant in B resamples, [B, C], which
+            share the draws of images.
+        prices: by profile, of each variant low, value and high of one operation of each
+            of its rows (`HardwareProfile.price_at`).
     """
 
     variants: tuple[Variant, ...]
@@ -277,11 +305,14 @@ class Ledger:
         profiles: Iterable[HardwareProfile],
         settings: BootstrapSettings,
     ) -> "Ledger":
-        """Price variants of the same images; where one is known as a mean alone, all are means."""
+        """Price variants of the same images; where one is known as a mean alone, all
+        are means.
+        """
         networks = tuple(variants)
         if any(network.operations.n_images is None for network in networks):
             networks = tuple(
-                replace(network, operations=network.operations.as_mean) for network in networks
+                replace(network, operations=network.operations.as_mean)
+                for network in networks
             )
         operations = [network.operations for network in networks]
         priced = tuple(profiles)
@@ -289,15 +320,23 @@ class Ledger:
             profile.id: [prices_pj(counted.columns, profile) for counted in operations]
             for profile in priced
         }
-        resampled = resampled_means([counted.counts for counted in operations], settings)
+        resampled = resampled_means(
+            [counted.counts for counted in operations], settings
+        )
         return cls(networks, priced, settings, resampled, prices)
 
     def weights(self, variant: int, profile: str) -> Floats:
-        """What the counts of a variant are multiplied with (`prices.weights_of`), [3, C]."""
+        """What the counts of a variant are multiplied with (`prices.weights_of`),
+        [3, C].
+        """
         return weights_of(self.prices[profile][variant])
 
     def rows(
-        self, variant: int, profile: HardwareProfile, network: str, with_spread: bool = False
+        self,
+        variant: int,
+        profile: HardwareProfile,
+        network: str,
+        with_spread: bool = False,
     ) -> list[EnergyRow]:
         """The rows of a variant under a profile, a term at a place each.
 
@@ -309,7 +348,9 @@ class Ledger:
         """
         columns = self.variants[variant].operations.columns
         prices = self.prices[profile.id][variant]
-        energies = self._by_column(variant, self.weights(variant, profile.id), with_spread)
+        energies = self._by_column(
+            variant, self.weights(variant, profile.id), with_spread
+        )
         counts = self._by_column(variant, np.ones((3, len(columns)))).tolist()
         return [
             EnergyRow(
@@ -319,7 +360,9 @@ class Ledger:
                 term=column.term,
                 layer=column.place,
                 status=profile.status_of(column.term),
-                energy=None if np.isnan(prices[0, place]) else Energy.of(energies[:, place]),
+                energy=None
+                if np.isnan(prices[0, place])
+                else Energy.of(energies[:, place]),
                 count=counts[0][place],
                 count_standard_deviation=counts[3][place],
                 count_interval_low=counts[4][place],
@@ -330,7 +373,9 @@ class Ledger:
             for place, column in enumerate(columns)
         ]
 
-    def _by_column(self, variant: int, weights: Floats, with_spread: bool = True) -> Floats:
+    def _by_column(
+        self, variant: int, weights: Floats, with_spread: bool = True
+    ) -> Floats:
         """The fields of `Energy` of each column by itself, float64 [6, C]."""
         operations = self.variants[variant].operations
         spreads = np.full_like(weights, np.nan)
@@ -346,7 +391,9 @@ class Ledger:
         return self._total(variant, self.weights(variant, profile))
 
     def _total(self, variant: int, weights: Floats) -> Energy:
-        """The energy of all columns together, under prices [3, C] with NaN values for brackets."""
+        """The energy of all columns together, under prices [3, C] with NaN values for
+        brackets.
+        """
         operations = self.variants[variant].operations
         deviations = ((operations.counts - operations.means) @ weights.T).T
         resampled = _sums(self.resampled[variant], weights)
@@ -354,7 +401,9 @@ class Ledger:
         return Energy.of([*_sums(operations.means, weights), *spreads])
 
     def total_of_phase(self, variant: int, profile: str, phase: str) -> Energy | None:
-        """The energy of a phase of a training; None where none of its rows has a price."""
+        """The energy of a phase of a training; None where none of its rows has a
+        price.
+        """
         columns = self.variants[variant].operations.columns
         outside = np.array([column.phase != phase for column in columns])
         if np.isnan(self.prices[profile][variant][0, ~outside]).all():
@@ -364,22 +413,28 @@ class Ledger:
         return self._total(variant, weights)
 
     def means(self, variant: int, profile: str) -> Floats:
-        """The energy of an inference under lower ends, values and upper ends of prices, [3]."""
-        return _sums(self.variants[variant].operations.means, self.weights(variant, profile))
+        """The energy of an inference under lower ends, values and upper ends of prices,
+        [3].
+        """
+        return _sums(
+            self.variants[variant].operations.means, self.weights(variant, profile)
+        )
 
     def resampled_energies(self, variant: int, profile: str) -> Floats:
         """The same in every resample of images, [3, B]."""
         return _sums(self.resampled[variant], self.weights(variant, profile))
 
     def by_part(self, name: str, profile: str) -> dict[str, float]:
-        """pJ per inference of each of `terms.PARTS`, by a variant's name and a profile's id; of
-        brackets, the upper ends. A part without a price is 0."""
+        """pJ per inference of each of `terms.PARTS`, by a variant's name and a
+        profile's id; of brackets, the upper ends. A part without a price is 0."""
         number = [variant.name for variant in self.variants].index(name)
         _, values_pj, highs_pj = self.weights(number, profile)
         prices_pj = highs_pj if np.isnan(values_pj).any() else values_pj
         operations = self.variants[number].operations
         spent = dict.fromkeys(PARTS, 0.0)
-        for column, pj in zip(operations.columns, operations.means * prices_pj, strict=True):
+        for column, pj in zip(
+            operations.columns, operations.means * prices_pj, strict=True
+        ):
             part = TERMS[column.term].part
             if part:
                 spent[part] += float(pj)
@@ -392,13 +447,15 @@ def _sums(counts: Floats, weights: Floats) -> Floats:
 
 
 def may_judge(profile: HardwareProfile, variant: Variant) -> bool:
-    """Whether a verdict under a profile may take a network: it is judged, and of its width."""
+    """Whether a verdict under a profile may take a network: it is judged, and of its
+    width.
+    """
     return judges(profile, variant) and profile.judges_width(variant.weight_bits)
 
 
 def judges(profile: HardwareProfile, variant: Variant) -> bool:
-    """Whether a profile compares networks, has prices of numbers as a variant was run in, and of
-    what it does.
+    """Whether a profile compares networks, has prices of numbers as a variant was run
+    in, and of what it does.
 
     One that nothing has a price of, not at the lower end either, would need no energy.
     """

@@ -1,6 +1,7 @@
 """Notes: what else there is to say of a counted network.
 
-A note keeps its kind until page, text or a warning shows it; only here does it become a sentence.
+A note keeps its kind until page, text or a warning shows it; only here does it become a
+sentence.
 """
 
 from dataclasses import dataclass

@@ -1,19 +1,22 @@
-"""What is written of an analysis: metrics/energy.csv and energy.json, and JSON for a command.
+"""What is written of an analysis: metrics/energy.csv and energy.json, and JSON for a
+command.
 
 The rows of metrics/energy.csv:
 
     network            ``snn`` over its whole window, or a baseline and its method
-    phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of training
+    phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of
+                       training
     term               an operation (`terms.TERMS`), or ``total``
     layer, class       empty: all of them
-    count              operations per inference (a mean); of training, all of them (an integer)
-    pj_low, pj, pj_high                    energy at the lower end, the value, the upper end of the
+    count              operations per inference (a mean); of training, all of them (an
+    integer) pj_low, pj, pj_high                    energy at the lower end, the value,
+    the upper end of the
                        prices; `pj` is empty where there are brackets alone
-    pj_standard_deviation                  over images
-    pj_interval_low, pj_interval_high      bootstrap interval of the mean, from the lower end of the
+    pj_standard_deviation                  over images pj_interval_low, pj_interval_high
+    bootstrap interval of the mean, from the lower end of the
                        prices to the upper
-    status             ``priced``, ``unpriced`` (not in the total) or ``covered`` (within another
-                       price)
+    status             ``priced``, ``unpriced`` (not in the total) or ``covered``
+                       (within another price)
 """
 
 import math
@@ -72,12 +75,12 @@ def _cell(value: str | float, is_whole: bool) -> Any:
 def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     """The headline numbers; those that are not known are left out.
 
-    `energy_nj` is the energy per inference under the price list `profile`, `ratio` how many times
-    that of the conventional front at the same accuracy it is; `ratio_bound` is there where the
-    ratio is a bound. `arithmetic_nj` and the energy of training are those under
-    `arithmetic_profile`. `_low` and `_high` are the ends of the interval of the mean, at the lower
-    and at the upper end of the prices. Neuron updates are one a neuron and step, and those of
-    event-driven hardware (`Measurement.lazy_updates`).
+    `energy_nj` is the energy per inference under the price list `profile`, `ratio` how
+    many times that of the conventional front at the same accuracy it is; `ratio_bound`
+    is there where the ratio is a bound. `arithmetic_nj` and the energy of training are
+    those under `arithmetic_profile`. `_low` and `_high` are the ends of the interval of
+    the mean, at the lower and at the upper end of the prices. Neuron updates are one a
+    neuron and step, and those of event-driven hardware (`Measurement.lazy_updates`).
     """
     clocked, lazy = analysis.inputs.neuron_updates
     numbers: dict[str, Any] = {
@@ -109,7 +112,8 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
             "ratio_bound": verdict.ratio_bound or None,
             "conventional": verdict.conventional,
             "conventional_below": verdict.conventional_below or None,
-            "conventional_nj": verdict.conventional_pj and verdict.conventional_pj / PJ_PER_NJ,
+            "conventional_nj": verdict.conventional_pj
+            and verdict.conventional_pj / PJ_PER_NJ,
             "price_lists_won": analysis.n_won,
             "price_lists_compared": len(analysis.verdicts),
         }
@@ -137,12 +141,16 @@ def _ratio(name: str, verdict: RunVerdict) -> dict[str, float | None]:
 
 
 def _millijoules(energy: Energy | None) -> float | None:
-    return None if energy is None or energy.value_pj is None else energy.value_pj / PJ_PER_MJ
+    return (
+        None
+        if energy is None or energy.value_pj is None
+        else energy.value_pj / PJ_PER_MJ
+    )
 
 
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
-    """The analysis as JSON can hold it: `energies` are the rows of its table, null for NaN, and
-    what is not known of the inputs is left out."""
+    """The analysis as JSON can hold it: `energies` are the rows of its table, null for
+    NaN, and what is not known of the inputs is left out."""
     inputs = analysis.inputs
     known = {
         "data": inputs.title,
@@ -173,7 +181,9 @@ def _facts(notes: Sequence[Note]) -> dict[str, str]:
     facts: dict[str, str] = {}
     for note in notes:
         earlier = facts.get(note.label)
-        facts[note.label] = note.words if earlier is None else f"{earlier}; {note.words}"
+        facts[note.label] = (
+            note.words if earlier is None else f"{earlier}; {note.words}"
+        )
     return facts
 
 

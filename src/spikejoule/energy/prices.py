@@ -1,7 +1,8 @@
-"""Prices: what one operation costs, after whom, what the figure covers, and what a total holds.
+"""Prices: what one operation costs, after whom, what the figure covers, and what a
+total holds.
 
-A price file is YAML. A profile in it is checked by the model that it is read into, and refused with
-its line and the reason if anything is wrong.
+A price file is YAML. A profile in it is checked by the model that it is read into, and
+refused with its line and the reason if anything is wrong.
 """
 
 import os
@@ -84,8 +85,8 @@ def _in_pj(number: float, info: ValidationInfo) -> float:
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-# From below what erasing a bit takes at room temperature (3e-9 pJ) to a joule in pJ: what lies
-# beyond is a slip. A price that is not there is left out.
+# From below what erasing a bit takes at room temperature (3e-9 pJ) to a joule in pJ:
+# what lies beyond is a slip. A price that is not there is left out.
 _Pj = Annotated[float, Field(strict=True, ge=1e-9, le=1e12), AfterValidator(_in_pj)]
 _PjOrFree = Annotated[float, Field(strict=True, ge=0, le=1e12), AfterValidator(_in_pj)]
 _Size = Annotated[float, Field(strict=True, ge=0, le=1e15)]
@@ -99,7 +100,8 @@ class _Mapping(BaseModel):
 
 @dataclass(frozen=True)
 class Price:
-    """Picojoules of one operation: a single value, a bracket, or a value within a bracket.
+    """Picojoules of one operation: a single value, a bracket, or a value within a
+    bracket.
 
     `value_pj` is None where only the bracket's ends are known.
     """
@@ -110,7 +112,9 @@ class Price:
 
 
 class PriceByWidth(_Mapping):
-    """constant + per_bit b + per_bit_squared b^2 picojoules for an operation on b bits."""
+    """constant + per_bit b + per_bit_squared b^2 picojoules for an operation on b
+    bits.
+    """
 
     constant: _Pj = 0.0
     per_bit: _Pj = 0.0
@@ -118,19 +122,26 @@ class PriceByWidth(_Mapping):
 
     def pj(self, column: Column) -> float:
         """Picojoules at the width of a column."""
-        return self.constant + self.per_bit * column.bits + self.per_bit_squared * column.bits**2
+        return (
+            self.constant
+            + self.per_bit * column.bits
+            + self.per_bit_squared * column.bits**2
+        )
 
 
 class MemoryPrice(_Mapping):
-    """What an access to a memory costs, by its size: points for each byte, or a sum a word.
+    """What an access to a memory costs, by its size: points for each byte, or a sum a
+    word.
 
     Attributes:
-        pj_per_byte: (bytes, picojoules for each byte read or written), ascending: linear between
-            the points, constant below the first and beyond the last; None for the next two. A point
-            of 0 bytes extrapolates below a source's smallest memory; without it that is a floor.
+        pj_per_byte: (bytes, picojoules for each byte read or written), ascending:
+            linear between the points, constant below the first and beyond the last;
+            None for the next two. A point of 0 bytes extrapolates below a source's
+            smallest memory; without it that is a floor.
         access: picojoules of an access to a word, whatever its width.
         access_per_bit_stored: and for each bit that the memory holds.
-        parameters: ``joined`` if a layer's weights, indices and biases are in one memory.
+        parameters: ``joined`` if a layer's weights, indices and biases are in one
+            memory.
     """
 
     pj_per_byte: tuple[tuple[_Size, _PjOrFree], ...] | None = None
@@ -144,7 +155,9 @@ class MemoryPrice(_Mapping):
         if (self.pj_per_byte is None) == (self.access is None):
             raise ValueError("it needs either pj_per_byte or access")
         if self.access is None and (not sizes or sorted(set(sizes)) != sizes):
-            raise ValueError("pj_per_byte must be points [bytes, price] of ascending sizes")
+            raise ValueError(
+                "pj_per_byte must be points [bytes, price] of ascending sizes"
+            )
         return self
 
     def pj(self, column: Column) -> float:
@@ -163,7 +176,9 @@ AnyPrice = Price | PriceByWidth | Literal["by_size"]
 
 
 def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
-    """The forms of a price: by the bits, a bracket, `by_size` of a memory, or a number."""
+    """The forms of a price: by the bits, a bracket, `by_size` of a memory, or a
+    number.
+    """
     if isinstance(node, Price | PriceByWidth):
         return node
     if isinstance(node, dict) and node:
@@ -175,7 +190,9 @@ def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
     if isinstance(node, list | tuple):
         numbers = TypeAdapter(list[_Pj]).validate_python(node, context=info.context)
         if len(numbers) not in (2, 3) or sorted(numbers) != numbers:
-            raise ValueError("a price range must be [low, high] or [low, number, high], ascending")
+            raise ValueError(
+                "a price range must be [low, high] or [low, number, high], ascending"
+            )
         return Price(numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1])
     pj: float = TypeAdapter(_Pj).validate_python(node, context=info.context)
     return Price(pj, pj, pj)
@@ -221,36 +238,46 @@ class HardwareProfile(_Mapping):
         for term, price in self.prices.items():
             if term not in allowed:
                 raise ValueError(
-                    f"prices.{term} is nothing that scope {self.scope} can price; allowed: "
+                    f"prices.{term} is nothing that scope {self.scope} can price; "
+                    "allowed: "
                     f"{', '.join(allowed)}"
                 )
             if price == "by_size" and self.memory is None:
                 raise ValueError(f"prices.{term} is by_size, but there is no memory")
         if sum(update in self.prices for update in UPDATES) == 1:
             raise ValueError(
-                "prices need active and inactive neuron updates, both or neither, as one of the "
+                "prices need active and inactive neuron updates, both or neither, "
+                "as one of the "
                 "two would be free"
             )
         return self
 
     @property
     def compares(self) -> bool:
-        """Whether it prices spiking and conventional networks alike: no chip of either does."""
+        """Whether it prices spiking and conventional networks alike: no chip of either
+        does.
+        """
         return self.scope in ("arithmetic", "memory", "system")
 
     def runs(self, weight_bits: int) -> bool:
-        """Whether these are prices of what a network of such weights computed with: of 32 bits it
-        is floating point, of less integers.
+        """Whether these are prices of what a network of such weights computed with: of
+        32 bits it is floating point, of less integers.
 
-        Floating point of 32 bits holds the integers of a network exactly. No network here computes
-        with 16.
+        Floating point of 32 bits holds the integers of a network exactly. No network
+        here computes with 16.
         """
-        widest = {"any": FLOAT_BITS, "float32": FLOAT_BITS, "int32": FLOAT_BITS - 1, "int8": 8}
+        widest = {
+            "any": FLOAT_BITS,
+            "float32": FLOAT_BITS,
+            "int32": FLOAT_BITS - 1,
+            "int8": 8,
+        }
         return weight_bits <= widest.get(self.numbers, 0)
 
     def judges_width(self, weight_bits: int) -> bool:
-        """Whether a verdict may take networks of such weights: a price list of arithmetic, which
-        charges a product the same whatever its width, judges only networks of its own width."""
+        """Whether a verdict may take networks of such weights: a price list of
+        arithmetic, which charges a product the same whatever its width, judges only
+        networks of its own width."""
         if self.scope != "arithmetic" or self.numbers == "any":
             return True
         own = {"float32": FLOAT_BITS, "int8": 8}
@@ -259,9 +286,10 @@ class HardwareProfile(_Mapping):
     def price_at(self, column: Column) -> tuple[float, float, float]:
         """Low, value and high of one operation of a column, in pJ.
 
-        NaN if the profile has no price for it, and the value NaN where it has a bracket alone. A
-        term that hardware may do without (`Term.optional_as`) costs nothing at the lower end and
-        has no value, unless the profile has a price of its own for it.
+        NaN if the profile has no price for it, and the value NaN where it has a bracket
+        alone. A term that hardware may do without (`Term.optional_as`) costs nothing at
+        the lower end and has no value, unless the profile has a price of its own for
+        it.
         """
         stated = self.price_of(column.term)
         price = self.memory if isinstance(stated, str) else stated
@@ -294,28 +322,39 @@ class HardwareProfile(_Mapping):
     def status_of(self, name: str) -> Status:
         """Whether a term has a price, is covered by another's, or is not in a total.
 
-        An all-in figure covers whatever inference does on the chip, and nothing of learning, of
-        the products of constant currents, or of what is made outside of the chip: the spikes of an
-        image, and the answer. A chip's price of an event or of an update covers what that consists
-        of (`Term.within`).
+        An all-in figure covers whatever inference does on the chip, and nothing of
+        learning, of the products of constant currents, or of what is made outside of
+        the chip: the spikes of an image, and the answer. A chip's price of an event or
+        of an update covers what that consists of (`Term.within`).
         """
         if self.price_of(name) is not None:
             return "priced"
         covered = any(holder in self.prices for holder in TERMS[name].within)
         if self.scope == "all_in":
             covered = TERMS[name].side == "spiking"
-        return "covered" if covered and self.scope not in ("arithmetic", "system") else "unpriced"
+        return (
+            "covered"
+            if covered and self.scope not in ("arithmetic", "system")
+            else "unpriced"
+        )
 
 
 def prices_pj(columns: Sequence[Column], profile: HardwareProfile) -> Floats:
-    """Low, value and high of one operation of C columns (`HardwareProfile.price_at`), [3, C]."""
-    return np.array([profile.price_at(column) for column in columns]).reshape(-1, 3).T.copy()
+    """Low, value and high of one operation of C columns (`HardwareProfile.price_at`),
+    [3, C].
+    """
+    return (
+        np.array([profile.price_at(column) for column in columns])
+        .reshape(-1, 3)
+        .T.copy()
+    )
 
 
 def weights_of(pj: Floats) -> Floats:
     """What counts are multiplied with, from prices [3, C]: 0 without a price.
 
-    All values are NaN where a column has a bracket alone: a total has none between its ends.
+    All values are NaN where a column has a bracket alone: a total has none between its
+    ends.
     """
     priced = ~np.isnan(pj[0])
     weights = np.where(priced, pj, 0.0)
@@ -325,37 +364,44 @@ def weights_of(pj: Floats) -> Floats:
 
 
 def price(counts: OperationCounts, profile: HardwareProfile) -> Floats:
-    """The energy of each of N samples: lower end, value and upper end in pJ, float64 [3, N].
+    """The energy of each of N samples: lower end, value and upper end in pJ, float64
+    [3, N].
 
     Integers in, picojoules out: the sum over all terms that the profile has a price for
-    (`HardwareProfile.status_of`). The values are NaN if one of them has a bracket alone.
+    (`HardwareProfile.status_of`). The values are NaN if one of them has a bracket
+    alone.
     """
     weights = weights_of(prices_pj(counts.columns, profile))
     return np.stack([counts.counts @ each for each in weights])
 
 
 def measured_on_mnist() -> list[dict[str, Any]]:
-    """What chips were measured to need for an MNIST digit, as published, most energy first.
+    """What chips were measured to need for an MNIST digit, as published, most energy
+    first.
 
-    They are no prices but other networks on other chips, off the line that a profile draws through
-    this network's counts: they say what order of magnitude a whole system has. Each has a `name`,
-    `microjoules` per inference, `accuracy_percent`, `process` (None where it is unconfirmed),
-    `source`, and `read_in`, where the figures were read. Whether a figure holds the whole chip is
-    unconfirmed for each.
+    They are no prices but other networks on other chips, off the line that a profile
+    draws through this network's counts: they say what order of magnitude a whole system
+    has. Each has a `name`, `microjoules` per inference, `accuracy_percent`, `process`
+    (None where it is unconfirmed), `source`, and `read_in`, where the figures were
+    read. Whether a figure holds the whole chip is unconfirmed for each.
     """
-    chips: list[dict[str, Any]] = read_yaml(Path(__file__).with_name("chips.yaml"), ArtifactError)
+    chips: list[dict[str, Any]] = read_yaml(
+        Path(__file__).with_name("chips.yaml"), ArtifactError
+    )
     return chips
 
 
-def load_profiles(path: str | os.PathLike[str] | None = None) -> dict[str, HardwareProfile]:
+def load_profiles(
+    path: str | os.PathLike[str] | None = None,
+) -> dict[str, HardwareProfile]:
     """Read a price file; returns its profiles by id, in the file's order.
 
     Args:
         path: the file; None for the packaged list.
 
     Raises:
-        ParameterError: the file cannot be read, or holds something that is not allowed; one
-            sentence with the file, the line and the reason.
+        ParameterError: the file cannot be read, or holds something that is not allowed;
+            one sentence with the file, the line and the reason.
     """
     file = Path(PACKAGED if path is None else path)
     content = read_yaml(file, ParameterError)
@@ -367,10 +413,13 @@ def load_profiles(path: str | os.PathLike[str] | None = None) -> dict[str, Hardw
             raise ParameterError(f"{file}: profile {name} must be a mapping of fields.")
         unit = {"pj_per_unit": 1000 if fields.get("unit") == "nJ" else 1}
         try:
-            profiles[name] = HardwareProfile.model_validate({"id": name, **fields}, context=unit)
+            profiles[name] = HardwareProfile.model_validate(
+                {"id": name, **fields}, context=unit
+            )
         except ValidationError as error:
             raise ParameterError(
-                f"{file}, line {_line(file, name, error)}: profile {name}: {first_problem(error)}."
+                f"{file}, line {_line(file, name, error)}: profile {name}: "
+                f"{first_problem(error)}."
             ) from error
     return profiles
 
@@ -378,7 +427,9 @@ def load_profiles(path: str | os.PathLike[str] | None = None) -> dict[str, Hardw
 def select_profile(
     profiles: Mapping[str, HardwareProfile], profile_id: str, name: str
 ) -> HardwareProfile:
-    """The profile of an id; ParameterError, naming the parameter `name`, if there is none."""
+    """The profile of an id; ParameterError, naming the parameter `name`, if there is
+    none.
+    """
     if profile_id not in profiles:
         raise ParameterError(
             f"{name}: {profile_id!r} is not allowed; allowed: {', '.join(profiles)}"
@@ -387,10 +438,15 @@ def select_profile(
 
 
 def _line(file: Path, name: str, error: ValidationError) -> int:
-    """The line of what is wrong; of what is missing, that of the name that it is missing under."""
+    """The line of what is wrong; of what is missing, that of the name that it is
+    missing under.
+    """
     problem = error.errors(include_url=False)[0]
-    # What is wrong with the whole begins with the entry that it lies in, such as prices.mac.
-    place = problem["loc"] or str(problem.get("ctx", {}).get("error")).split()[0].split(".")
+    # What is wrong with the whole begins with the entry that it lies in, such as
+    # prices.mac.
+    place = problem["loc"] or str(problem.get("ctx", {}).get("error")).split()[0].split(
+        "."
+    )
     # Read a second time, for the marks that the checked content does not have.
     node = YAML().load(file.read_bytes())
     line = 0
@@ -398,7 +454,11 @@ def _line(file: Path, name: str, error: ValidationError) -> int:
         # What `<<` takes from another profile has no mark here.
         if isinstance(node, CommentedMap) and step in (node.lc.data or ()):
             node, line = node[step], node.lc.key(step)[0]
-        elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
+        elif (
+            isinstance(node, CommentedSeq)
+            and isinstance(step, int)
+            and step < len(node)
+        ):
             node, line = node[step], node.lc.item(step)[0]
     return int(line) + 1
 
@@ -406,10 +466,11 @@ def _line(file: Path, name: str, error: ValidationError) -> int:
 def headline_profile(
     profiles: Mapping[str, HardwareProfile], profile_id: str | None, name: str
 ) -> HardwareProfile:
-    """The price list of a headline: the one that is asked for, else the first that includes
-    memory, else the first.
+    """The price list of a headline: the one that is asked for, else the first that
+    includes memory, else the first.
 
-    Raises ParameterError, which calls the request `name`, if there is no such price list.
+    Raises ParameterError, which calls the request `name`, if there is no such price
+    list.
     """
     if profile_id is not None:
         return select_profile(profiles, profile_id, name)
@@ -417,6 +478,8 @@ def headline_profile(
     return next(iter([*systems, *profiles.values()]))
 
 
-def arithmetic_profile(profiles: Mapping[str, HardwareProfile]) -> HardwareProfile | None:
+def arithmetic_profile(
+    profiles: Mapping[str, HardwareProfile],
+) -> HardwareProfile | None:
     """The first price list of arithmetic only; None without one."""
     return next((one for one in profiles.values() if one.scope == "arithmetic"), None)

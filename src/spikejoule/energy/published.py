@@ -1,9 +1,10 @@
 """Published conventional networks: what a run is compared with.
 
-The table `conventional.csv` beside the price list holds conventional networks that were trained
-from several seeds on one data set, as means over these seeds, with the commits that trained
-them and the date. A run is compared with those of its own data, so that the comparison depends
-neither on one lucky seed nor on which networks the run itself has trained.
+The table `conventional.csv` beside the price list holds conventional networks that were
+trained from several seeds on one data set, as means over these seeds, with the commits
+that trained them and the date. A run is compared with those of its own data, so that
+the comparison depends neither on one lucky seed nor on which networks the run itself
+has trained.
 """
 
 from collections.abc import Iterable
@@ -22,8 +23,8 @@ from spikejoule.energy.prices import HardwareProfile, load_profiles
 class PublishedNetwork(Row):
     """A conventional network, run in one way: a row of conventional.csv.
 
-    Further columns are its energies per inference, in pJ, under each price list that compares
-    it: ``ID:pj``, or ``ID:pj_low`` and ``ID:pj_high`` where prices are ranges.
+    Further columns are its energies per inference, in pJ, under each price list that
+    compares it: ``ID:pj``, or ``ID:pj_low`` and ``ID:pj_high`` where prices are ranges.
 
     Attributes:
         data_source: the data that it was trained and tested on.
@@ -90,7 +91,9 @@ def _packaged() -> tuple[PublishedNetwork, ...]:
 
 def published_networks(data_source: str) -> tuple[PublishedNetwork, ...]:
     """The published conventional networks of a data set; none for data without any."""
-    return tuple(network for network in _packaged() if network.data_source == data_source)
+    return tuple(
+        network for network in _packaged() if network.data_source == data_source
+    )
 
 
 def front_points(
@@ -98,8 +101,8 @@ def front_points(
 ) -> list[FrontPoint]:
     """Published networks under a price list: those that it may judge.
 
-    None under a price list that is not the packaged one of its name, since published energies
-    are under those prices.
+    None under a price list that is not the packaged one of its name, since published
+    energies are under those prices.
     """
     if profile != _packaged_prices().get(profile.id):
         return []

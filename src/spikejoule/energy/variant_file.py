@@ -3,11 +3,13 @@
 For variant k of K it holds:
 
     text        [K, 3]          side, network, how it is run
-    accuracies  float64 [K, 2]  validation and test, in percent; -1 for one that is not known
+    accuracies  float64 [K, 2]  validation and test, in percent; -1 for one that is not
+                known
     widths      int64 [K, 2]    bits of a weight; 1 for integers
     sha256      [K]             checksum of its weights
     k.columns   [C, 2]          term and place of its C columns
-    k.sizes     int64 [C, 3]    width, bits of its memory, bits of its layer's parameters
+    k.sizes     int64 [C, 3]    width, bits of its memory, bits of its layer's
+                parameters
     k.constant  int64 [C]       counts that are those of every image; -1 where they vary
     k.varying   uint32 [N, C']  those that vary, of N images
 """
@@ -48,9 +50,13 @@ def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
     Raises:
         ValueError: one is known as a mean alone, or has a count of 2**32 or more.
     """
-    percents = np.array([(each.validation_percent, each.test_percent) for each in variants], float)
+    percents = np.array(
+        [(each.validation_percent, each.test_percent) for each in variants], float
+    )
     percents[[each.accuracies is None for each in variants]] = _UNKNOWN
-    widths = [(each.weight_bits, int(each.weight_bits < FLOAT_BITS)) for each in variants]
+    widths = [
+        (each.weight_bits, int(each.weight_bits < FLOAT_BITS)) for each in variants
+    ]
     names = [(each.side, each.network, each.method) for each in variants]
     arrays: dict[str, NDArray[Any]] = {
         "text": np.array(names, dtype=np.str_),
@@ -61,13 +67,20 @@ def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
     for number, variant in enumerate(variants):
         columns = variant.operations.columns
         counts = variant.operations.counts
-        if variant.operations.n_images is None or counts.max(initial=0) > np.iinfo(np.uint32).max:
+        if (
+            variant.operations.n_images is None
+            or counts.max(initial=0) > np.iinfo(np.uint32).max
+        ):
             raise ValueError(
-                f"{variant.name} is known as a mean alone, or has counts of 2**32 or more"
+                f"{variant.name} is known as a mean alone, or has counts of 2**32 "
+                "or more"
             )
         varies = (counts != counts[:1]).any(axis=0)
         places = [(column.term, column.place) for column in columns]
-        sizes = [(column.bits, column.memory_bits, column.parameters_bits) for column in columns]
+        sizes = [
+            (column.bits, column.memory_bits, column.parameters_bits)
+            for column in columns
+        ]
         arrays[f"{number}.columns"] = np.array(places, dtype=np.str_)
         arrays[f"{number}.sizes"] = np.array(sizes)
         arrays[f"{number}.constant"] = np.where(varies, _VARIES, counts[0])
@@ -79,13 +92,19 @@ def load_variants(path: FilePath) -> tuple[Variant, ...]:
     """Read a file of `save_variants`; ArtifactError if it is missing or damaged."""
     arrays = VARIANTS.read(path)
     try:
-        return tuple(_variant_of(arrays, number) for number in range(len(arrays["text"])))
+        return tuple(
+            _variant_of(arrays, number) for number in range(len(arrays["text"]))
+        )
     except (KeyError, ValueError) as error:
-        raise ArtifactError(f"{path}: variants do not fit each other: {error}.") from error
+        raise ArtifactError(
+            f"{path}: variants do not fit each other: {error}."
+        ) from error
 
 
 def _variant_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Variant:
-    """A variant by its number; KeyError or ValueError if its arrays do not fit each other."""
+    """A variant by its number; KeyError or ValueError if its arrays do not fit each
+    other.
+    """
     side, network, method = arrays["text"][number].tolist()
     if side not in get_args(Side):
         raise ValueError(f"a network of the side {side!r}")

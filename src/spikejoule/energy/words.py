@@ -1,8 +1,9 @@
-"""Sentences: the templates of the folder `sentences`, filled in, and one thing in words each.
+"""Sentences: the templates of the folder `sentences`, filled in, and one thing in words
+each.
 
-Page, card, terminal and JSON share them. A template is data, not code: every line of it that is
-left is a sentence. A function of this module is a filter of its name in a template, and so it is on
-the page.
+Page, card, terminal and JSON share them. A template is data, not code: every line of it
+that is left is a sentence. A function of this module is a filter of its name in a
+template, and so it is on the page.
 """
 
 from functools import cache
@@ -41,7 +42,9 @@ def place(name: str) -> str:
 
 
 def number(verdict: RunVerdict) -> str:
-    """How many times the energy, without the interval; of a bound the end that bounds."""
+    """How many times the energy, without the interval; of a bound the end that
+    bounds.
+    """
     low = verdict.ratio_low
     ratio = verdict.ratio
     high = verdict.ratio_high
@@ -57,7 +60,9 @@ def ratio(verdict: RunVerdict) -> str:
     """The same with its interval, where it is a number."""
     if verdict.ratio is None or verdict.ratio_bound:
         return number(verdict)
-    return f"{number(verdict)} ({plain(verdict.ratio_low)} to {plain(verdict.ratio_high)})"
+    return (
+        f"{number(verdict)} ({plain(verdict.ratio_low)} to {plain(verdict.ratio_high)})"
+    )
 
 
 def under(profile: HardwareProfile) -> str:
@@ -80,7 +85,10 @@ def accuracy(known: Accuracies | None) -> str:
 
 def baseline(verdict: RunVerdict) -> str:
     """The conventional network of a verdict."""
-    percents = verdict.conventional_validation_percent, verdict.conventional_test_percent
+    percents = (
+        verdict.conventional_validation_percent,
+        verdict.conventional_test_percent,
+    )
     return f"{verdict.conventional} ({_percents(*percents)})"
 
 
@@ -89,7 +97,11 @@ def price(cost: AnyPrice) -> str:
     if isinstance(cost, str):
         return "by the memory's size"
     if isinstance(cost, PriceByWidth):
-        parts = {"": cost.constant, " a bit": cost.per_bit, " a bit squared": cost.per_bit_squared}
+        parts = {
+            "": cost.constant,
+            " a bit": cost.per_bit,
+            " a bit squared": cost.per_bit_squared,
+        }
         return " and ".join(f"{joules(pj)}{unit}" for unit, pj in parts.items() if pj)
     span = f"{joules(cost.low_pj)} to {joules(cost.high_pj)}"
     if cost.value_pj is None:

@@ -1,6 +1,8 @@
-"""The engines that run and train the network: one interface, two independent implementations.
+"""The engines that run and train the network: one interface, two independent
+implementations.
 
-interface        what an engine is: settings, the Engine protocol, outcomes, and snapshots
+interface        what an engine is: settings, the Engine protocol, outcomes, and
+                 snapshots
 choice           which of the two a run uses, and why
 dense            the torch network (the reference, and the engine on a GPU)
 event            event lists and compiled kernels (the default on a CPU)
@@ -17,7 +19,12 @@ sharing          how a batch is shared out over threads
 """
 
 from spikejoule.engine.choice import engine_to_train, make_engine, run_network
-from spikejoule.engine.interface import BatchOutcome, Engine, EngineSettings, choose_engine
+from spikejoule.engine.interface import (
+    BatchOutcome,
+    Engine,
+    EngineSettings,
+    choose_engine,
+)
 
 __all__ = [
     "BatchOutcome",

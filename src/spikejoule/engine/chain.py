@@ -1,7 +1,8 @@
 """Kernels of chains with convolution, pooling and recurrence, with their tables.
 
-What the tables hold is said in kernels/chain.py. A fully connected layer is a convolution whose
-kernel covers all of what is before it, so that there is one position behind it.
+What the tables hold is said in kernels/chain.py. A fully connected layer is a
+convolution whose kernel covers all of what is before it, so that there is one position
+behind it.
 """
 
 import math
@@ -23,7 +24,13 @@ from spikejoule.engine.kernels.structures import (
     LabelledBatch,
     Learning,
 )
-from spikejoule.engine.layout import ConnectionLayout, Integers, Masks, ParameterLayout, Plane
+from spikejoule.engine.layout import (
+    ConnectionLayout,
+    Integers,
+    Masks,
+    ParameterLayout,
+    Plane,
+)
 from spikejoule.network.network import Network
 from spikejoule.network.nodes import Convolution, Pooling
 
@@ -66,7 +73,9 @@ class Taps:
 
 
 def _reached(node: Convolution, source: Plane, target: Plane, axis: int) -> Integers:
-    """The output along an axis for each input and kernel position, [size, kernel]; or -1."""
+    """The output along an axis for each input and kernel position, [size, kernel]; or
+    -1.
+    """
     windows = node.windows
     places = np.arange(source.shape[1 + axis])[:, None] + windows.padding[axis]
     places = places - np.arange(windows.kernel[axis])
@@ -81,17 +90,18 @@ class LinkTables:
 
     Attributes:
         link: its fields, those that depend on other links still 0.
-        places: where each unit that sends is, [n]; a unit in no window is at one place more, which
-            has no taps.
+        places: where each unit that sends is, [n]; a unit in no window is at one place
+            more, which has no taps.
         rows: where the weights of each such unit begin among the parameters, [n].
         shifts: by how many elements its group is shifted, [n].
         taps: the patches at all places.
-        tap_offsets: distances that a tap's target, its weights and its transposed weights have, for
-            each position behind and kernel position, (target, weights, transposed).
+        tap_offsets: distances that a tap's target, its weights and its transposed
+            weights have, for each position behind and kernel position, (target,
+            weights, transposed).
         members: the positions of the sender, by the place they are at.
         n_members: how many of them are at each place.
-        transposed: the place of each transposed weight among the parameters, -1 in the padding,
-            flat; empty where no deltas travel back.
+        transposed: the place of each transposed weight among the parameters, -1 in the
+            padding, flat; empty where no deltas travel back.
         factor: of the weights; 1 / size of the window behind average pooling.
     """
 
@@ -107,8 +117,12 @@ class LinkTables:
     factor: float
 
     @classmethod
-    def of(cls, network: Network, layout: ConnectionLayout, sender: Plane) -> "LinkTables":
-        """The tables of a connection from a population, whose elements are those of `sender`."""
+    def of(
+        cls, network: Network, layout: ConnectionLayout, sender: Plane
+    ) -> "LinkTables":
+        """The tables of a connection from a population, whose elements are those of
+        `sender`.
+        """
         source = layout.source
         target = layout.target
         before = network.nodes[network.sources[layout.connection.name][0]]
@@ -165,7 +179,9 @@ READER = LinkTables(
 
 
 def _transposed(layout: ConnectionLayout, sender: Plane, reach: int) -> Integers:
-    """The place of each weight among the parameters, by [tap, reach, width of the sender]."""
+    """The place of each weight among the parameters, by
+    [tap, reach, width of the sender].
+    """
     axes = layout.weight_axes
     groups, targets, sources, n_taps = np.ix_(*map(np.arange, axes))
     channels = groups * axes[2] + sources
@@ -178,11 +194,16 @@ def _transposed(layout: ConnectionLayout, sender: Plane, reach: int) -> Integers
 
 
 def chain_arrays(layout: ParameterLayout, parameters: NDArray[Any]) -> ChainArrays:
-    """The tables of all links, one behind the other, with the parameters that they lead to."""
+    """The tables of all links, one behind the other, with the parameters that they lead
+    to.
+    """
     network = layout.network
     forward = layout.forward
     dtype = parameters.dtype
-    planes = [Plane.of(network.input.out_shape), *(connection.target for connection in forward)]
+    planes = [
+        Plane.of(network.input.out_shape),
+        *(connection.target for connection in forward),
+    ]
     tables = [
         LinkTables.of(network, connection, sender)
         for connection, sender in zip(forward, planes[:-1], strict=True)
@@ -199,7 +220,9 @@ def chain_arrays(layout: ParameterLayout, parameters: NDArray[Any]) -> ChainArra
         parameters=parameters,
         transposed=aligned_zeros(transposed.shape, dtype),
         # The last vector of the parameters is zeros.
-        transposed_from=_int32(np.where(transposed < 0, layout.size - LANES, transposed)),
+        transposed_from=_int32(
+            np.where(transposed < 0, layout.size - LANES, transposed)
+        ),
         sources=_int32(_joined_sources(tables, links)),
         taps_of=_int32(np.cumsum([0, *n_taps])),
         taps=_int32(_joined_taps(tables)),
@@ -231,7 +254,9 @@ def _starts(sizes: Sequence[int]) -> list[int]:
     return list(accumulate(sizes[:-1], initial=0))
 
 
-def _numbered(layout: ParameterLayout, tables: Sequence[LinkTables]) -> tuple[Link, ...]:
+def _numbered(
+    layout: ParameterLayout, tables: Sequence[LinkTables]
+) -> tuple[Link, ...]:
     """The links with all that depends on other links."""
     n_layers = len(layout.forward)
     first_sources = _starts([table.places.size for table in tables])
@@ -247,7 +272,9 @@ def _numbered(layout: ParameterLayout, tables: Sequence[LinkTables]) -> tuple[Li
     first_units = _starts([link.stride for link in links[: n_layers + 1]])
     for number, first_unit in enumerate(first_units[:n_layers]):
         links[number] = links[number]._replace(first_unit=first_unit)
-    for number, connection in enumerate(layout.connections[n_layers:], start=n_layers + 1):
+    for number, connection in enumerate(
+        layout.connections[n_layers:], start=n_layers + 1
+    ):
         layer = layout.network.senders[connection.number] - 1
         links[layer] = links[layer]._replace(recurrent=number)
         links[number] = links[number]._replace(first_unit=links[layer].first_unit)
@@ -287,7 +314,8 @@ def _units_of_elements(populations: Sequence[Plane]) -> Integers:
 
 
 class ChainKernels:
-    """The kernels of any chain in floating point; see `spikejoule.engine.kernel_set.KernelSet`.
+    """The kernels of any chain in floating point; see
+    `spikejoule.engine.kernel_set.KernelSet`.
 
     Args:
         layout: where the parameters are.
@@ -295,7 +323,9 @@ class ChainKernels:
         lanes: parts in which the gradient of a batch is summed.
     """
 
-    def __init__(self, layout: ParameterLayout, parameters: NDArray[Any], lanes: int) -> None:
+    def __init__(
+        self, layout: ParameterLayout, parameters: NDArray[Any], lanes: int
+    ) -> None:
         self._layout = layout
         self._lanes = lanes
         self._gradient = new_gradient(layout, lanes, lanes, parameters.dtype)
@@ -306,12 +336,21 @@ class ChainKernels:
         self.arrays.fan_outs[:] = np.concatenate(self._layout.fan_outs(masks))
 
     def add_gradients(
-        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning, threads: int
+        self,
+        batch: LabelledBatch,
+        currents: ConstantInputs,
+        learning: Learning,
+        threads: int,
     ) -> BatchGradient:
         """See the protocol; a lane is a thread's, however many there are."""
         arrays = self.arrays
         gradient = self._gradient
-        np.take(arrays.parameters, arrays.transposed_from, out=arrays.transposed, mode="clip")
+        np.take(
+            arrays.parameters,
+            arrays.transposed_from,
+            out=arrays.transposed,
+            mode="clip",
+        )
         gradient.counts[:] = 0
         # Plain tuples: numba looks up their type faster than that of a named one.
         add_lane(

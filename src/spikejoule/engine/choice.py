@@ -19,7 +19,8 @@ def use_threads(count: int) -> int:
     """Let the kernels and torch use `count` threads, or every core for 0.
 
     Returns:
-        the number in force; more threads than cores are not given, and a warning says so.
+        the number in force; more threads than cores are not given, and a warning says
+        so.
     """
     # Here and not above: who reads parameters needs neither.
     import numba
@@ -28,7 +29,9 @@ def use_threads(count: int) -> int:
     available = int(numba.config.NUMBA_NUM_THREADS)
     granted = min(count or available, available)
     if count > available:
-        logger.warning("train.threads is %d, but there are %d cores: %d", count, available, granted)
+        logger.warning(
+            "train.threads is %d, but there are %d cores: %d", count, available, granted
+        )
     numba.set_num_threads(granted)
     torch.set_num_threads(granted)
     return granted
@@ -48,11 +51,13 @@ def make_engine(
     device: str = "cpu",
     dtype: DTypeLike = np.float32,
 ) -> Engine:
-    """The engine of a name that :func:`choose_engine` returned; imports only what it needs.
+    """The engine of a name that :func:`choose_engine` returned; imports only what it
+    needs.
 
     Args:
         name: ``event`` or ``dense``.
-        network: layer sizes and neurons; a quantised one without grids gets those that fit.
+        network: layer sizes and neurons; a quantised one without grids gets those that
+            fit.
         state: parameters to begin with.
         settings: how to learn; not needed to run.
         device: of the dense engine.
@@ -72,7 +77,8 @@ def make_engine(
 def engine_to_train(
     settings: EngineSettings, network: Network, learning: LearningSettings, seed: int
 ) -> tuple[Engine, int]:
-    """A fresh network in the engine that the settings ask for, and the threads that it may use.
+    """A fresh network in the engine that the settings ask for, and the threads that it
+    may use.
 
     Args:
         settings: engine, device, threads.
@@ -89,7 +95,8 @@ def engine_to_train(
     name = _chosen(settings.engine, settings.device, network)
     device = "cpu" if name == "event" else resolve_device(settings.device)
     if settings.engine == "auto" and name == "dense" and device == "cpu":
-        # torch rounds by its threads, and who takes what comes gets the same from any number.
+        # torch rounds by its threads, and who takes what comes gets the same from any
+        # number.
         threads = use_threads(1)
     state = {key: value.numpy() for key, value in initial_state(network, seed).items()}
     return make_engine(name, network, state, learning, device), threads
@@ -100,7 +107,8 @@ def run_network(
 ) -> list[EventList]:
     """Run a trained network on the CPU.
 
-    A quantised one runs in integers, but for the dense engine, which rounds in floating point.
+    A quantised one runs in integers, but for the dense engine, which rounds in floating
+    point.
 
     Args:
         state: parameters by name.
@@ -115,7 +123,8 @@ def run_network(
 
 
 def resolve_device(device: str) -> str:
-    """The dense engine's device, for ``auto``: cuda where torch finds one, else the cpu.
+    """The dense engine's device, for ``auto``: cuda where torch finds one, else the
+    cpu.
 
     Raises:
         ParameterError: a cuda device is asked for and torch finds none of that number.
@@ -129,6 +138,7 @@ def resolve_device(device: str) -> str:
         return "cuda" if available else "cpu"
     if int(device.partition(":")[2] or 0) >= available:
         raise ParameterError(
-            f"device is {device!r}, but torch finds {available} CUDA devices here; use cpu or auto."
+            f"device is {device!r}, but torch finds {available} CUDA devices here; "
+            "use cpu or auto."
         )
     return device

@@ -31,7 +31,8 @@ CHUNK_ELEMENTS = 1 << 26
 
 
 class DenseEngine:
-    """Trains and runs the torch network; see :class:`spikejoule.engine.interface.Engine`.
+    """Trains and runs the torch network; see
+    :class:`spikejoule.engine.interface.Engine`.
 
     Args:
         network: layer sizes and neurons; a quantised one has its grids.
@@ -56,7 +57,9 @@ class DenseEngine:
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
         module = SpikingNetwork(network, self._settings.chosen_surrogate)
         module.to(device=device, dtype=self._type)
-        module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+        module.load_state_dict(
+            {name: torch.tensor(value) for name, value in state.items()}
+        )
         self._module = module
         self._use_grids(network)
         self._masks: dict[str, Tensor] = {}
@@ -65,7 +68,9 @@ class DenseEngine:
             for connection in network.connections
         ]
         self._penalties = self._settings.penalties(len(network.layers) - 1).tolist()
-        self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
+        self._loss = torch.nn.CrossEntropyLoss(
+            label_smoothing=self._settings.label_smoothing
+        )
         self._optimizer = torch.optim.Adam(
             module.parameters(),
             betas=ADAM_BETAS,
@@ -93,13 +98,16 @@ class DenseEngine:
         return torch.from_numpy(values).to(self.device)
 
     def _dense_input(self, events: EventList) -> Tensor:
-        """What the inputs give [T, B, I] on the device: zeros and ones, or the same in each step.
+        """What the inputs give [T, B, I] on the device: zeros and ones, or the same in
+        each step.
 
         Only the events, or the values of one step, travel to it.
         """
         check_input(events, self._network)
         if events.currents is not None:
-            values = self._sent(events.currents.to_dense(events.n_inputs)).to(self._type)
+            values = self._sent(events.currents.to_dense(events.n_inputs)).to(
+                self._type
+            )
             return values.expand(events.n_steps, -1, -1)
         samples, steps = np.divmod(events.row_of_each_event(), events.n_steps)
         rows = steps * events.n_samples + samples
@@ -109,22 +117,29 @@ class DenseEngine:
         dense.view(-1)[places] = 1
         return dense
 
-    def _accumulate(self, events: EventList, labels: Labels, teacher: Teacher) -> BatchOutcome:
+    def _accumulate(
+        self, events: EventList, labels: Labels, teacher: Teacher
+    ) -> BatchOutcome:
         """Compute the gradients."""
         inputs = self._dense_input(events)
         target = self._sent(np.asarray(labels, dtype=np.int64))
         self._optimizer.zero_grad(set_to_none=True)
         layers = self._module(inputs)
         counts = layers[-1].sum(dim=0)
-        loss = self._mean_loss(layers, self._settings.logit_scale * counts, target, teacher)
+        loss = self._mean_loss(
+            layers, self._settings.logit_scale * counts, target, teacher
+        )
         loss.backward()  # type: ignore[no-untyped-call]
         for parameter in self._module.parameters():
-            if parameter.grad is None:  # recurrent weights, where there is only one step
+            if (
+                parameter.grad is None
+            ):  # recurrent weights, where there is only one step
                 parameter.grad = torch.zeros_like(parameter)
         spikes = inputs
         macs = None
         if events.currents is not None:
-            # Constant currents are no spikes, and cause multiplications instead of events.
+            # Constant currents are no spikes, and cause multiplications instead of
+            # events.
             spikes = inputs.new_zeros((1, 1, events.n_inputs))
             used = self._sent(events.uses_per_source())
             macs = int((used * self._reached(0)).sum())
@@ -151,57 +166,85 @@ class DenseEngine:
         return loss
 
     def _reached(self, number: int) -> Tensor:
-        """Synapses of a connection that a spike of each unit of its sender reaches, int64."""
+        """Synapses of a connection that a spike of each unit of its sender reaches,
+        int64.
+        """
         mask = self._present(self._network.weight_names[number])
         if mask is None:
             return self._all_reached[number]
         if self._network.is_plain:  # without a transfer to the host
             return mask.sum(dim=0, dtype=torch.float64)
         left = replace(self._network.connections[number], weight=mask.cpu().numpy())
-        return torch.from_numpy(self._network.fan_out_of(left, pruned=True)).to(self.device)
+        return torch.from_numpy(self._network.fan_out_of(left, pruned=True)).to(
+            self.device
+        )
 
     def _synaptic_events(self, layers: list[Tensor]) -> tuple[int, ...]:
-        """Synaptic events of each connection, given the spikes [T, B, units] of every layer."""
-        of_unit = [spikes.detach().sum(dim=(0, 1), dtype=torch.float64) for spikes in layers]
+        """Synaptic events of each connection, given the spikes [T, B, units] of every
+        layer.
+        """
+        of_unit = [
+            spikes.detach().sum(dim=(0, 1), dtype=torch.float64) for spikes in layers
+        ]
         return tuple(
             int((of_unit[sender] * self._reached(number)).sum())
             for number, sender in enumerate(self._network.senders)
         )
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
-        """What the spikes [T, B, units] of each layer add to the loss (network/learning.py)."""
+        """What the spikes [T, B, units] of each layer add to the loss
+        (network/learning.py).
+        """
         total = torch.zeros((), dtype=self._type, device=self.device)
-        for layer, (spikes, costs) in enumerate(zip(layers, self._penalties, strict=True), 1):
+        for layer, (spikes, costs) in enumerate(
+            zip(layers, self._penalties, strict=True), 1
+        ):
             by_spike, spike_target, by_event, event_target = costs
             of_unit = spikes.sum(dim=0)
-            total = total + by_spike * torch.relu(of_unit.sum(dim=1) - spike_target).mean()
+            total = (
+                total + by_spike * torch.relu(of_unit.sum(dim=1) - spike_target).mean()
+            )
             senders = enumerate(self._network.senders)
             connections = [number for number, sender in senders if sender == layer]
             if connections:
                 events = torch.stack(
-                    [(of_unit * self._reached(number)).sum(dim=1) for number in connections]
+                    [
+                        (of_unit * self._reached(number)).sum(dim=1)
+                        for number in connections
+                    ]
                 )
-                total = total + by_event * torch.relu(events.sum(dim=0) - event_target).mean()
+                total = (
+                    total
+                    + by_event * torch.relu(events.sum(dim=0) - event_target).mean()
+                )
         return total
 
     def _present(self, name: str) -> Tensor | None:
-        """1 for each synapse of a pruned weight matrix, and 0 where there is none any more."""
+        """1 for each synapse of a pruned weight matrix, and 0 where there is none any
+        more.
+        """
         mask = self._masks.get(name)
         layer = self._module.layers[name.partition(".")[0]]
         if mask is None or layer.grid is None:
             return mask
         # A weight that rounds to zero is no synapse either.
-        return (layer.grid.parameter("weight", self._module.get_parameter(name)) != 0).to(
-            self._type
-        )
+        return (
+            layer.grid.parameter("weight", self._module.get_parameter(name)) != 0
+        ).to(self._type)
 
     def train_batch(
-        self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None
+        self,
+        events: EventList,
+        labels: Labels,
+        learning_rate: float,
+        teacher: Teacher = None,
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
         outcome = self._accumulate(events, labels, teacher)
         if self._settings.grad_clip_norm > 0:
-            torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._settings.grad_clip_norm)
+            torch.nn.utils.clip_grad_norm_(
+                self._module.parameters(), self._settings.grad_clip_norm
+            )
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
@@ -216,7 +259,9 @@ class DenseEngine:
     def gradients(
         self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
-        """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
+        """Gradient of the batch's mean loss for every parameter, neither clipped nor
+        applied.
+        """
         outcome = self._accumulate(events, labels, teacher)
         gradients = {
             name: parameter.grad.cpu().numpy()
@@ -226,9 +271,12 @@ class DenseEngine:
         return outcome, gradients
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
+        """Remove the synapses that are False in a mask, from now on; by name of weight
+        matrix.
+        """
         self._masks = {
-            name: torch.from_numpy(mask).to(self.device, self._type) for name, mask in masks.items()
+            name: torch.from_numpy(mask).to(self.device, self._type)
+            for name, mask in masks.items()
         }
         self._apply_masks()
 
@@ -267,7 +315,9 @@ class DenseEngine:
         }
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
+        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for
+        tensors.
+        """
         weight_decay = self._settings.weight_decay
         return adam_state(self._network, self.snapshot(), learning_rate, weight_decay)
 
@@ -285,7 +335,9 @@ class DenseEngine:
         )
 
     def _moments(self, kind: str) -> dict[str, NDArray[Any]]:
-        """Adam's first or second moments of all parameters, by torch's name of the kind."""
+        """Adam's first or second moments of all parameters, by torch's name of the
+        kind.
+        """
         state = self._optimizer.state
         return {
             name: state[parameter][kind].cpu().numpy().copy()
@@ -293,13 +345,17 @@ class DenseEngine:
         }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from the snapshot of an engine of the same kind and network, to the same bits.
+        """Go on from the snapshot of an engine of the same kind and network, to the
+        same bits.
 
-        On a CPU with as many threads as it was begun with: torch rounds by their number.
+        On a CPU with as many threads as it was begun with: torch rounds by their
+        number.
         """
         if snapshot.threads:
             torch.set_num_threads(snapshot.threads)
-        learned = {name: torch.tensor(values) for name, values in snapshot.learned.items()}
+        learned = {
+            name: torch.tensor(values) for name, values in snapshot.learned.items()
+        }
         self._module.load_state_dict(learned)
         for name, parameter in self._module.named_parameters():
             self._optimizer.state[parameter] = {

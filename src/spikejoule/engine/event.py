@@ -1,4 +1,6 @@
-"""The event-driven engine: parameters, their layout, compiled kernels, and the optimizer."""
+"""The event-driven engine: parameters, their layout, compiled kernels, and the
+optimizer.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,21 +42,28 @@ from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network, State
 
 GRADIENT_LANES = 2
-"""Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does
-not depend on the machine, and more threads than these share the parts out (sharing.py)."""
+"""Parts in which the gradient of a batch is summed. The last bits of a result depend on
+it; it does not depend on the machine, and more threads than these share the parts out
+(sharing.py)."""
 
 MANY_LANES = 8
-"""The same for convolution and recurrence where the gradient is small: a lane is a thread's."""
+"""The same for convolution and recurrence where the gradient is small: a lane is a
+thread's.
+"""
 
 SMALL_GRADIENT = 1 << 17
 """Parameters of a network whose gradient is small."""
 
 TABLE_CLASSES = 1000
-"""Classes up to which the targets of all are computed once; of more, a batch computes its own."""
+"""Classes up to which the targets of all are computed once; of more, a batch computes
+its own.
+"""
 
 
 def gradient_lanes(network: Network) -> int:
-    """Parts in which the gradient is summed: they follow from the network, not the machine."""
+    """Parts in which the gradient is summed: they follow from the network, not the
+    machine.
+    """
     n_parameters = sum(map(np.prod, network.parameter_shapes().values()))
     is_small = n_parameters <= SMALL_GRADIENT
     return MANY_LANES if is_small and not network.is_plain else GRADIENT_LANES
@@ -68,8 +77,8 @@ def event_engine(
 ) -> "EventEngine":
     """An engine with the kernels for a network.
 
-    Two kernel sets: those of fully connected layers keep a block of potentials in registers over
-    all steps, which patches at several positions do not allow.
+    Two kernel sets: those of fully connected layers keep a block of potentials in
+    registers over all steps, which patches at several positions do not allow.
 
     Args:
         network: a chain of LIF neurons; a quantised one has its grids.
@@ -80,24 +89,29 @@ def event_engine(
     layout = ParameterLayout.of(network)
     learned = layout.pack(state, dtype)
     # What runs is what the optimizer keeps, or its copy on the grids.
-    running = learned if network.quantisation is None else aligned_zeros(learned.shape, dtype)
+    running = (
+        learned if network.quantisation is None else aligned_zeros(learned.shape, dtype)
+    )
     make_kernels: Callable[[ParameterLayout, NDArray[Any], int], KernelSet] = (
         FullyConnectedKernels if network.is_plain else ChainKernels
     )
     lanes = gradient_lanes(network)
     kernels = make_kernels(layout, running, lanes)
-    return EventEngine(layout, kernels, learned, running, settings or LearningSettings(), lanes)
+    return EventEngine(
+        layout, kernels, learned, running, settings or LearningSettings(), lanes
+    )
 
 
 class EventEngine:
-    """Trains and runs the network on event lists; see :class:`spikejoule.engine.interface.Engine`.
+    """Trains and runs the network on event lists; see
+    :class:`spikejoule.engine.interface.Engine`.
 
     Args:
         layout: where the parameters are.
         kernels: for the network, reading `running`.
         learned: the parameters that the optimizer keeps, flat.
-        running: the parameters that run: the same array, or for a quantised network a copy that is
-            kept on the grids.
+        running: the parameters that run: the same array, or for a quantised network a
+            copy that is kept on the grids.
         settings: how to learn.
         lanes: parts in which the gradient of a batch is summed.
     """
@@ -144,7 +158,9 @@ class EventEngine:
         return self._network
 
     def _use_grids(self, network: Network) -> None:
-        """Take over the constants of the neurons, and the grids of a quantised network."""
+        """Take over the constants of the neurons, and the grids of a quantised
+        network.
+        """
         self._network = network
         self._use_learned_constants()
         if network.quantisation is not None:
@@ -202,36 +218,52 @@ class EventEngine:
         return outcome, gradient
 
     def _check_labels(self, classes: NDArray[np.int64], n_samples: int) -> None:
-        """Raise ArtifactError unless there is a label a sample, and an output for each."""
+        """Raise ArtifactError unless there is a label a sample, and an output for
+        each.
+        """
         if classes.shape != (n_samples,) or n_samples == 0:
             raise ArtifactError(
-                f"there are {classes.size} labels for {n_samples} samples; a batch needs "
+                f"there are {classes.size} labels for {n_samples} samples; a batch "
+                "needs "
                 "one label a sample, and one sample at least"
             )
         n_output = self._network.n_output
         # As unsigned numbers, labels below 0 are beyond all others.
         if classes.view(np.uint64).max() >= n_output:
             raise ArtifactError(
-                f"labels run from {classes.min()} to {classes.max()}; the network has outputs for "
+                f"labels run from {classes.min()} to {classes.max()}; the network "
+                "has outputs for "
                 f"classes 0 to {n_output - 1}"
             )
 
     def _input_macs(self, events: EventList) -> int:
-        return int(events.uses_per_source() @ self._kernels.arrays.fan_outs[: events.n_inputs])
+        return int(
+            events.uses_per_source() @ self._kernels.arrays.fan_outs[: events.n_inputs]
+        )
 
     def _targets(
         self, labels: NDArray[np.int64], teacher: Teacher
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Probabilities that classes should have, in rows, and the row of each sample."""
+        """Probabilities that classes should have, in rows, and the row of each
+        sample.
+        """
         n_output = self._network.n_output
         if teacher is not None or n_output > TABLE_CLASSES:
-            return self._settings.targets(labels, n_output, teacher), np.arange(labels.size)
+            return self._settings.targets(labels, n_output, teacher), np.arange(
+                labels.size
+            )
         if self._targets_by_class is None:
-            self._targets_by_class = self._settings.targets(np.arange(n_output), n_output)
+            self._targets_by_class = self._settings.targets(
+                np.arange(n_output), n_output
+            )
         return self._targets_by_class, labels
 
     def train_batch(
-        self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None
+        self,
+        events: EventList,
+        labels: Labels,
+        learning_rate: float,
+        teacher: Teacher = None,
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
         outcome, gradient = self._accumulate(events, labels, teacher)
@@ -244,7 +276,9 @@ class EventEngine:
     def gradients(
         self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
-        """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
+        """Gradient of the batch's mean loss for every parameter, neither clipped nor
+        applied.
+        """
         outcome, gradient = self._accumulate(events, labels, teacher)
         by_name = self._layout.unpack(gradient.gradients[0])
         gradient.gradients[0] = 0
@@ -252,7 +286,9 @@ class EventEngine:
         return outcome, by_name
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
+        """Remove the synapses that are False in a mask, from now on; by name of weight
+        matrix.
+        """
         self._adam.kept = self._layout.pack_masks(masks, self._learned.dtype)
         self._learned *= self._adam.kept
         self._kernels.prune(masks)
@@ -273,7 +309,9 @@ class EventEngine:
         return layers
 
     def warm_up(self, events: EventList) -> None:
-        """Compile the kernels (once per machine), by a batch that another network learns from."""
+        """Compile the kernels (once per machine), by a batch that another network
+        learns from.
+        """
         other = self.with_parameters(self.state())
         other.train_batch(events, np.zeros(events.n_samples, dtype=np.int64), 0.0)
         other.run(events)
@@ -291,7 +329,9 @@ class EventEngine:
         return self._layout.unpack(self._learned)
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
+        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for
+        tensors.
+        """
         weight_decay = self._settings.weight_decay
         return adam_state(self._network, self.snapshot(), learning_rate, weight_decay)
 
@@ -301,7 +341,11 @@ class EventEngine:
         masks = {}
         if adam.kept.size:
             ones = self._layout.unpack(adam.kept)
-            masks = {name: kept != 0 for name, kept in ones.items() if name.endswith("weight")}
+            masks = {
+                name: kept != 0
+                for name, kept in ones.items()
+                if name.endswith("weight")
+            }
         return Snapshot(
             learned=self.learned_state(),
             first=self._layout.unpack(adam.moments.first),
@@ -312,7 +356,9 @@ class EventEngine:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from the snapshot of an engine of the same kind and network, to the same bits."""
+        """Go on from the snapshot of an engine of the same kind and network, to the
+        same bits.
+        """
         layout = self._layout
         dtype = self._learned.dtype
         self._learned[:] = layout.pack(snapshot.learned, dtype)

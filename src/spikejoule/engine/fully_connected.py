@@ -1,4 +1,6 @@
-"""Kernels of chains of fully connected layers, with their arrays and their workspace."""
+"""Kernels of chains of fully connected layers, with their arrays and their
+workspace.
+"""
 
 from typing import Any
 
@@ -30,7 +32,9 @@ from spikejoule.engine.layout import Masks, ParameterLayout
 from spikejoule.engine.sharing import share
 
 SLOT_BYTES = 1 << 28
-"""Memory for the deltas of groups that are worked at once, where threads ask for many."""
+"""Memory for the deltas of groups that are worked at once, where threads ask for
+many.
+"""
 
 
 def layer_table(layout: ParameterLayout) -> tuple[Layer, ...]:
@@ -47,7 +51,8 @@ def layer_table(layout: ParameterLayout) -> tuple[Layer, ...]:
             first_row=connection.weights.first_row,
             transposed_start=transposed_start,
         )
-        # Those of the first layer are not transposed: no deltas travel back to the input.
+        # Those of the first layer are not transposed: no deltas travel back to the
+        # input.
         if layers:
             transposed_start += layer.n_units * layers[-1].stride
         layers.append(layer)
@@ -55,7 +60,8 @@ def layer_table(layout: ParameterLayout) -> tuple[Layer, ...]:
 
 
 class FullyConnectedKernels:
-    """The kernels of fully connected layers; see `spikejoule.engine.kernel_set.KernelSet`.
+    """The kernels of fully connected layers; see
+    `spikejoule.engine.kernel_set.KernelSet`.
 
     Args:
         layout: where the parameters are.
@@ -63,7 +69,9 @@ class FullyConnectedKernels:
         lanes: parts in which the gradient of a batch is summed.
     """
 
-    def __init__(self, layout: ParameterLayout, parameters: NDArray[Any], lanes: int) -> None:
+    def __init__(
+        self, layout: ParameterLayout, parameters: NDArray[Any], lanes: int
+    ) -> None:
         self._layout = layout
         self._layers = layer_table(layout)
         self._lanes = lanes
@@ -91,12 +99,18 @@ class FullyConnectedKernels:
 
     def prune(self, masks: Masks) -> None:
         """See the protocol."""
-        for layer, fan_out in zip(self._layers, self._layout.fan_outs(masks), strict=True):
+        for layer, fan_out in zip(
+            self._layers, self._layout.fan_outs(masks), strict=True
+        ):
             rows = slice(layer.first_row, layer.first_row + layer.n_sources)
             self.arrays.fan_outs[rows] = fan_out
 
     def add_gradients(
-        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning, threads: int
+        self,
+        batch: LabelledBatch,
+        currents: ConstantInputs,
+        learning: Learning,
+        threads: int,
     ) -> BatchGradient:
         """See the protocol."""
         n_steps = (batch.offsets.size - 1) // batch.labels.size
@@ -131,7 +145,11 @@ class FullyConnectedKernels:
         )
 
     def _add_shared(
-        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning, threads: int
+        self,
+        batch: LabelledBatch,
+        currents: ConstantInputs,
+        learning: Learning,
+        threads: int,
     ) -> None:
         """Many groups at a time, and then each part of the gradient; see sharing.py."""
         network = self.arrays
@@ -143,12 +161,23 @@ class FullyConnectedKernels:
         parts = sharing.parts
         for groups in sharing.turns:
             prepare_groups(
-                len(groups), groups, batch, currents, learning, network, workspace, gradient
+                len(groups),
+                groups,
+                batch,
+                currents,
+                learning,
+                network,
+                workspace,
+                gradient,
             )
-            add_groups(len(parts), groups, parts, batch, currents, network, workspace, gradient)
+            add_groups(
+                len(parts), groups, parts, batch, currents, network, workspace, gradient
+            )
 
     def _new_workspace(self, n_steps: int, slots: int) -> Workspace:
-        """Memory for windows of `n_steps`, and for so many groups that are worked at once."""
+        """Memory for windows of `n_steps`, and for so many groups that are worked at
+        once.
+        """
         dtype = self.arrays.parameters.dtype
         widest = max(layer.stride for layer in self._layers)
         most_sources = max(layer.n_sources for layer in self._layers)
@@ -161,7 +190,9 @@ class FullyConnectedKernels:
         potentials = n_steps * widest if self._layout.learned else 0
         return Workspace(
             deltas=aligned_zeros((slots, n_layers, rows * widest), dtype),
-            sources=np.zeros((slots, n_layers, rows * widest + SPARE_SPIKES), dtype=spike_type),
+            sources=np.zeros(
+                (slots, n_layers, rows * widest + SPARE_SPIKES), dtype=spike_type
+            ),
             offsets=np.zeros((slots, n_layers, rows + 1), dtype=np.int64),
             steps=np.zeros((slots, n_layers, most_spikes), dtype=np.uint32),
             active=np.zeros((slots, n_layers, most_sources + 1), dtype=np.uint32),
@@ -187,7 +218,9 @@ class FullyConnectedKernels:
 
 
 def slots_for(layers: tuple[Layer, ...], n_steps: int, lanes: int, threads: int) -> int:
-    """Groups that are worked at once: one a lane, or more where there are more threads."""
+    """Groups that are worked at once: one a lane, or more where there are more
+    threads.
+    """
     if threads <= lanes:
         return lanes
     floats = sum(layer.stride for layer in layers) * n_steps * GROUP_SAMPLES

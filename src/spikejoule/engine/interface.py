@@ -1,7 +1,7 @@
 """What an engine is: settings in, spikes, gradients and updated weights out.
 
-Beside the protocol stand what a batch gives, and all that the next step of an engine depends on, as
-named arrays.
+Beside the protocol stand what a batch gives, and all that the next step of an engine
+depends on, as named arrays.
 """
 
 from collections.abc import Mapping
@@ -36,10 +36,11 @@ class Snapshot:
         learned: the parameters that the optimizer keeps, by name.
         first, second: Adam's moments of each.
         steps_taken: steps of the optimizer so far, at least one.
-        masks: False where a synapse is removed, by the name of a weight matrix; empty where nothing
-            is pruned.
+        masks: False where a synapse is removed, by the name of a weight matrix; empty
+            where nothing is pruned.
         exponents: of the grids of a quantised network; empty for another.
-        threads: of the CPU, where sums are rounded by their number; 0 where they are not.
+        threads: of the CPU, where sums are rounded by their number; 0 where they are
+            not.
     """
 
     learned: State
@@ -102,7 +103,9 @@ def with_exponents(network: Network, exponents: tuple[int, ...]) -> Network:
     """A quantised network with other grids; another as it is."""
     if network.quantisation is None:
         return network
-    return replace(network, quantisation=replace(network.quantisation, exponents=exponents))
+    return replace(
+        network, quantisation=replace(network.quantisation, exponents=exponents)
+    )
 
 
 def adam_state(
@@ -162,7 +165,8 @@ class BatchOutcome:
         correct: samples whose first largest output spike count is the label's.
         spikes: spikes of each layer over the batch, the input first.
         synaptic_events: of each weight matrix over the batch's forward pass.
-        input_macs: multiply-accumulates of constant currents over it; None for an input of spikes.
+        input_macs: multiply-accumulates of constant currents over it; None for an input
+            of spikes.
     """
 
     mean_loss: float
@@ -176,10 +180,12 @@ class EngineSettings(ParameterSection):
     """The engine, and what it may use.
 
     Attributes:
-        engine: ``event``, ``dense``, or ``auto``: see :func:`spikejoule.engine.choose_engine`.
-        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the cpu for the event engine, and
-            for the dense one cuda where torch finds one.
-        threads: CPU threads; 0 takes all cores. Results do not depend on it, but for ``dense``.
+        engine: ``event``, ``dense``, or ``auto``: see
+            :func:`spikejoule.engine.choose_engine`.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the cpu for the event
+            engine, and for the dense one cuda where torch finds one.
+        threads: CPU threads; 0 takes all cores. Results do not depend on it, but for
+            ``dense``.
     """
 
     engine: Literal["auto", "event", "dense"] = "auto"
@@ -195,7 +201,8 @@ class EngineSettings(ParameterSection):
         if self.engine == "event" and self.device.startswith("cuda"):
             raise refused(
                 "train.engine: 'event' runs on the CPU alone, but train.device is "
-                f"'{self.device}'; allowed: engine auto or dense with this device, or device auto "
+                f"'{self.device}'; allowed: engine auto or dense with this device, "
+                "or device auto "
                 "or cpu"
             )
         return self
@@ -205,11 +212,14 @@ EVENT_NEURONS = frozenset({"lif"})
 """Neurons that the event engine has kernels of; the dense engine runs all."""
 
 
-def choose_engine(name: str, device: str, neuron: str, integer_chain: bool = False) -> str:
+def choose_engine(
+    name: str, device: str, neuron: str, integer_chain: bool = False
+) -> str:
     """``event`` or ``dense``, for ``auto`` by the device and the network.
 
-    No device is taken on trust: ``auto`` is the CPU's event engine, which was the faster one at
-    every density of the input that was measured, until a measurement finds a GPU faster.
+    No device is taken on trust: ``auto`` is the CPU's event engine, which was the
+    faster one at every density of the input that was measured, until a measurement
+    finds a GPU faster.
 
     Args:
         name: ``auto``, ``event`` or ``dense``.
@@ -222,7 +232,8 @@ def choose_engine(name: str, device: str, neuron: str, integer_chain: bool = Fal
     """
     if name == "event" and integer_chain:
         raise ParameterError(
-            "engine event has no kernels of integer weights in convolutions or recurrent layers; "
+            "engine event has no kernels of integer weights in convolutions or "
+            "recurrent layers; "
             "use dense or auto"
         )
     if name == "event" and neuron not in EVENT_NEURONS:
@@ -247,23 +258,33 @@ class Engine(Protocol):
         """The network, with its present grids if it is quantised."""
 
     def train_batch(
-        self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None
+        self,
+        events: EventList,
+        labels: Labels,
+        learning_rate: float,
+        teacher: Teacher = None,
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
 
     def gradients(
         self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
-        """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
+        """Gradient of the batch's mean loss for every parameter, neither clipped nor
+        applied.
+        """
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
+        """Remove the synapses that are False in a mask, from now on; by name of weight
+        matrix.
+        """
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
 
     def warm_up(self, events: EventList) -> None:
-        """Compile what training and running on such events takes; nothing else changes by it."""
+        """Compile what training and running on such events takes; nothing else changes
+        by it.
+        """
 
     def with_parameters(self, state: State) -> "Engine":
         """The same network with other parameters, to be run."""
@@ -275,14 +296,18 @@ class Engine(Protocol):
         """A copy of the parameters that run: on their grids in a quantised network."""
 
     def learned_state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters that the optimizer keeps; without quantisation, the same."""
+        """A copy of the parameters that the optimizer keeps; without quantisation, the
+        same.
+        """
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors; after
-        one batch at least."""
+        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for
+        tensors; after one batch at least."""
 
     def snapshot(self) -> Snapshot:
         """All that the next batch depends on; after one batch at least."""
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from the snapshot of an engine of the same kind and network, to the same bits."""
+        """Go on from the snapshot of an engine of the same kind and network, to the
+        same bits.
+        """

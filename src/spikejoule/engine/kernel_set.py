@@ -1,4 +1,6 @@
-"""What the event engine asks of its kernels, whichever kind of network they are written for."""
+"""What the event engine asks of its kernels, whichever kind of network they are written
+for.
+"""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -26,22 +28,32 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 
 class KernelSet(Protocol):
-    """Compiled kernels with the arrays of one network, and the workspace they compute in."""
+    """Compiled kernels with the arrays of one network, and the workspace they compute
+    in.
+    """
 
     @property
     def arrays(self) -> NetworkArrays | ChainArrays:
-        """What the kernels know of the network; the engine writes the neurons' constants."""
+        """What the kernels know of the network; the engine writes the neurons'
+        constants.
+        """
 
     def prune(self, masks: Masks) -> None:
         """Count from now on the synapses that are left."""
 
     def add_gradients(
-        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning, threads: int
+        self,
+        batch: LabelledBatch,
+        currents: ConstantInputs,
+        learning: Learning,
+        threads: int,
     ) -> BatchGradient:
         """Both passes of a batch: its losses, counts and the gradient of each lane."""
 
     def run_layer(self, events: EventList, number: int) -> EventList:
-        """The spikes of the layer of a number, counted from 0, for those of the layer before."""
+        """The spikes of the layer of a number, counted from 0, for those of the layer
+        before.
+        """
 
 
 def reset_code(network: Network) -> int:
@@ -71,7 +83,9 @@ def constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs:
     if currents is None:
         nothing = np.empty(0, np.int64)
         return ConstantInputs(events.sources[:0], np.empty(0, dtype), nothing)
-    return ConstantInputs(currents.sources, currents.values.astype(dtype), currents.offsets)
+    return ConstantInputs(
+        currents.sources, currents.values.astype(dtype), currents.offsets
+    )
 
 
 def run_in_lanes(
@@ -81,14 +95,20 @@ def run_in_lanes(
     arrays: NetworkArrays | ChainArrays,
     n_units: int,
 ) -> EventList:
-    """The spikes of the `n_units` of a layer, by a kernel that runs it for a lane of samples."""
+    """The spikes of the `n_units` of a layer, by a kernel that runs it for a lane of
+    samples.
+    """
     n_steps = events.n_steps
     currents = constant_inputs(events, arrays.parameters.dtype)
 
     def fill(samples: slice, out: LaneSpikes) -> None:
-        of_samples = currents._replace(offsets=currents.offsets[samples.start : samples.stop + 1])
+        of_samples = currents._replace(
+            offsets=currents.offsets[samples.start : samples.stop + 1]
+        )
         lanes = out.bounds.size - 1
-        kernel(lanes, number, spikes_of(events, samples), of_samples, arrays, n_steps, out)
+        kernel(
+            lanes, number, spikes_of(events, samples), of_samples, arrays, n_steps, out
+        )
 
     return collect_events(events.n_samples, n_steps, n_units, fill)
 

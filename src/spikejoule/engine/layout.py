@@ -1,10 +1,10 @@
 """Where the parameters of a network are in one flat array.
 
-The weights of a source channel are one row: all synapses that one spike reaches are contiguous. A
-row is ordered by kernel position ("tap"), then by target channel, and the channels of each group
-are padded to whole vectors. For a fully connected layer a row is [padded target]: such a layer is a
-convolution whose kernel covers everything before it. A bias row follows the weights of each
-connection. Padding holds zeros and stays zero.
+The weights of a source channel are one row: all synapses that one spike reaches are
+contiguous. A row is ordered by kernel position ("tap"), then by target channel, and the
+channels of each group are padded to whole vectors. For a fully connected layer a row is
+[padded target]: such a layer is a convolution whose kernel covers everything before it.
+A bias row follows the weights of each connection. Padding holds zeros and stays zero.
 """
 
 import math
@@ -17,7 +17,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.core.errors import ArtifactError
-from spikejoule.engine.kernels.structures import DECAY_PLACE, THRESHOLD_PLACE, ParameterRows
+from spikejoule.engine.kernels.structures import (
+    DECAY_PLACE,
+    THRESHOLD_PLACE,
+    ParameterRows,
+)
 from spikejoule.network.layers import Shape
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
@@ -36,7 +40,8 @@ LEARNED_PLACES = {DECAY_LOGIT: DECAY_PLACE, LOG_THRESHOLD: THRESHOLD_PLACE}
 
 @dataclass(frozen=True)
 class Plane:
-    """Where the units of a population are: ordered by position, then by group and channel.
+    """Where the units of a population are: ordered by position, then by group and
+    channel.
 
     Attributes:
         shape: channels, height, width; units are counted in C order through it.
@@ -79,7 +84,9 @@ class Plane:
     @property
     def columns(self) -> Integers:
         """The element of each channel within a position, [C]."""
-        group, within = np.divmod(np.arange(self.channels), self.channels // self.groups)
+        group, within = np.divmod(
+            np.arange(self.channels), self.channels // self.groups
+        )
         return group * self.group_width + within
 
     @property
@@ -96,7 +103,8 @@ class ParameterPlace:
     Attributes:
         shape: in the state dict.
         start: its first element.
-        axes: lengths of the axes of the view, which has the elements of the parameter in C order.
+        axes: lengths of the axes of the view, which has the elements of the parameter
+            in C order.
         strides: from one element of each axis to the next, counted in elements.
     """
 
@@ -129,8 +137,8 @@ class RowBlock:
         start: its first element.
         n_rows: how many.
         length: elements of a row.
-        optimized: whether the norm of the gradient and the optimizer see these rows. They do not
-            see the bias rows of neurons without biases, which are zeros.
+        optimized: whether the norm of the gradient and the optimizer see these rows.
+            They do not see the bias rows of neurons without biases, which are zeros.
     """
 
     first_row: int
@@ -164,7 +172,8 @@ class ConnectionLayout:
         number: its place in ``network.connections``.
         source: the plane of the node before it, which may be a pooling node.
         target: the plane of the population behind it.
-        n_taps: positions of the kernel; of a fully connected layer, all positions of the source.
+        n_taps: positions of the kernel; of a fully connected layer, all positions of
+            the source.
         weights: a row for each channel of the source.
         biases: one row.
     """
@@ -181,7 +190,9 @@ class ConnectionLayout:
     def weight_axes(self) -> Shape:
         """Groups, target channels of a group, source channels of a group, taps."""
         groups = self.target.groups
-        target, source = (plane.channels // groups for plane in (self.target, self.source))
+        target, source = (
+            plane.channels // groups for plane in (self.target, self.source)
+        )
         return groups, target, source, self.n_taps
 
     @property
@@ -240,10 +251,12 @@ class ParameterLayout:
     Attributes:
         network: whose layout it is.
         connections: forward connections, first to last, and then recurrent ones.
-        learned: the neurons' own parameters, a row for each layer; None if they learn none.
+        learned: the neurons' own parameters, a row for each layer; None if they learn
+            none.
         rows: every row of parameters in order, in chunks of about equal size.
         places: of each parameter of the state dict, in its order.
-        size: elements of the flat array; its last vector is zeros and belongs to no row.
+        size: elements of the flat array; its last vector is zeros and belongs to no
+            row.
     """
 
     network: Network
@@ -259,7 +272,9 @@ class ParameterLayout:
         rows = _Rows()
         forward = network.forward_connections
         recurrent = [node for node in network.connections if node not in forward]
-        connections = tuple(_add(rows, network, node) for node in (*forward, *recurrent))
+        connections = tuple(
+            _add(rows, network, node) for node in (*forward, *recurrent)
+        )
         places: dict[str, ParameterPlace] = {}
         for layout in connections:
             name = network.weight_names[layout.number]
@@ -291,7 +306,9 @@ class ParameterLayout:
 
     @property
     def learned_row(self) -> int:
-        """Index of the row of the first layer's learned parameters, if there are any."""
+        """Index of the row of the first layer's learned parameters, if there are
+        any.
+        """
         return self.rows.starts.size - len(self.forward)
 
     def pack(self, state: Mapping[str, NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
@@ -304,7 +321,9 @@ class ParameterLayout:
         for name, place in self.places.items():
             given = state[name].shape if name in state else "nothing"
             if given != place.shape:
-                raise ArtifactError(f"{name} must be of shape {place.shape}, but is of {given}")
+                raise ArtifactError(
+                    f"{name} must be of shape {place.shape}, but is of {given}"
+                )
             place.write(flat, state[name])
         return flat
 
@@ -315,7 +334,9 @@ class ParameterLayout:
     def unpack_learned(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The neurons' own parameters, under their names in the state dict."""
         return {
-            name: place.read(flat) for name, place in self.places.items() if ".neurons." in name
+            name: place.read(flat)
+            for name, place in self.places.items()
+            if ".neurons." in name
         }
 
     def pack_masks(self, masks: Masks, dtype: DTypeLike) -> NDArray[Any]:
@@ -334,13 +355,16 @@ class ParameterLayout:
         mask = masks.get(self.network.weight_names[layout.number])
         if mask is None:
             return self.network.fan_out_of(layout.connection)
-        return self.network.fan_out_of(replace(layout.connection, weight=mask), pruned=True)
+        return self.network.fan_out_of(
+            replace(layout.connection, weight=mask), pruned=True
+        )
 
 
 def _add(rows: _Rows, network: Network, connection: Connection) -> ConnectionLayout:
     """Add the rows of a connection."""
     before = network.nodes[network.sources[connection.name][0]]
-    # The kernels of fully connected layers take a row for each unit, whatever the input's shape.
+    # The kernels of fully connected layers take a row for each unit, whatever the
+    # input's shape.
     source = Plane.of((before.n_out,) if network.is_plain else before.out_shape)
     groups = 1
     n_taps = source.positions
@@ -360,7 +384,9 @@ def _add(rows: _Rows, network: Network, connection: Connection) -> ConnectionLay
     )
 
 
-def _learned_places(names: tuple[str, ...], rows: RowBlock) -> dict[str, ParameterPlace]:
+def _learned_places(
+    names: tuple[str, ...], rows: RowBlock
+) -> dict[str, ParameterPlace]:
     """Where the neurons' own parameters are, by name in the state dict."""
     places = {}
     for layer, start in enumerate(rows.starts.tolist(), start=1):

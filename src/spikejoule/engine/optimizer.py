@@ -1,4 +1,6 @@
-"""Clipping and Adam over the flat parameters of the event engine; see kernels/optimizer.py."""
+"""Clipping and Adam over the flat parameters of the event engine; see
+kernels/optimizer.py.
+"""
 
 import math
 from collections.abc import Callable
@@ -32,12 +34,16 @@ class Adam:
     Attributes:
         moments: before the first step, zeros.
         steps_taken: how many.
-        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero, real [P];
-            of size 0 where nothing is pruned.
+        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays
+            zero, real [P]; of size 0 where nothing is pruned.
     """
 
     def __init__(
-        self, settings: LearningSettings, rows: ParameterRows, size: int, dtype: DTypeLike
+        self,
+        settings: LearningSettings,
+        rows: ParameterRows,
+        size: int,
+        dtype: DTypeLike,
     ) -> None:
         self._rows = rows
         self._max_norm = settings.grad_clip_norm
@@ -56,12 +62,18 @@ class Adam:
             epsilon=real(ADAM_EPSILON),
             tiny=real(TINY),
         )
-        self.moments = Moments(aligned_zeros((size,), dtype), aligned_zeros((size,), dtype))
+        self.moments = Moments(
+            aligned_zeros((size,), dtype), aligned_zeros((size,), dtype)
+        )
         self.steps_taken = 0
         self.kept: NDArray[Any] = np.empty(0, dtype)
 
-    def step(self, parameters: NDArray[Any], gradient: BatchGradient, learning_rate: float) -> None:
-        """One step in place, by the gradient in lane 0, which is cleared for the next batch."""
+    def step(
+        self, parameters: NDArray[Any], gradient: BatchGradient, learning_rate: float
+    ) -> None:
+        """One step in place, by the gradient in lane 0, which is cleared for the next
+        batch.
+        """
         self.steps_taken += 1
         correction1 = 1 - BETA1**self.steps_taken
         correction2 = 1 - BETA2**self.steps_taken

@@ -1,4 +1,6 @@
-"""Quantised networks: their parameters on grids while they train, and integers when they run."""
+"""Quantised networks: their parameters on grids while they train, and integers when
+they run.
+"""
 
 from typing import Any
 
@@ -24,14 +26,16 @@ _STATE_TYPES = {16: np.int16, 32: np.int32}
 
 
 def neuron_table(network: Network, dtype: DTypeLike) -> NDArray[Any]:
-    """The constants of each layer's LIF neurons; on its grids if the network is quantised.
+    """The constants of each layer's LIF neurons; on its grids if the network is
+    quantised.
 
     Returns:
         real [L, 6], see ``NetworkArrays.constants``.
     """
     if network.quantisation is None:
         constants = [
-            (decay, threshold, 0, 0, 0, 0) for threshold, decay in neuron_constants(network)
+            (decay, threshold, 0, 0, 0, 0)
+            for threshold, decay in neuron_constants(network)
         ]
         return np.array(constants, dtype)
     on_grids = [
@@ -68,7 +72,8 @@ def row_grids(network: Network, layout: ParameterLayout, dtype: DTypeLike) -> Gr
 def run_integers(network: Network, state: State, events: EventList) -> list[EventList]:
     """Run a quantised network in integers only, as hardware of these widths would.
 
-    The accuracy and the spikes of a quantised network are those of this path, bit for bit.
+    The accuracy and the spikes of a quantised network are those of this path, bit for
+    bit.
 
     Args:
         network: layer sizes, neurons, widths and grids.
@@ -85,7 +90,9 @@ def run_integers(network: Network, state: State, events: EventList) -> list[Even
     for number, constants in enumerate(layer_constants(network), start=1):
         weights = integers[f"layer{number}.synapses.weight"]
         n_units = len(weights)
-        biases = integers.get(f"layer{number}.synapses.bias", np.zeros(n_units, np.int32))
+        biases = integers.get(
+            f"layer{number}.synapses.bias", np.zeros(n_units, np.int32)
+        )
         layer = IntegerParameters(
             weights=np.ascontiguousarray(weights.T),
             biases=biases,

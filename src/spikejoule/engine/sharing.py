@@ -1,8 +1,8 @@
 """How the gradient of a batch is shared out over threads.
 
-No bit of a gradient depends on the number of threads. A thread a lane needs no plan. More threads
-take many groups of samples at a time: first the deltas of each group, then each part of the
-gradient (kernels/backward.py).
+No bit of a gradient depends on the number of threads. A thread a lane needs no plan.
+More threads take many groups of samples at a time: first the deltas of each group, then
+each part of the gradient (kernels/backward.py).
 """
 
 import functools
@@ -21,8 +21,8 @@ class Sharing(NamedTuple):
     """Who does what.
 
     Attributes:
-        turns: the groups that are worked at once, turn after turn: lane, first sample and end of
-            each, int64 [groups, 3].
+        turns: the groups that are worked at once, turn after turn: lane, first sample
+            and end of each, int64 [groups, 3].
         parts: of the gradient, see `add_groups`, int64 [parts, 4].
     """
 
@@ -31,7 +31,9 @@ class Sharing(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def share(strides: tuple[int, ...], bounds: tuple[int, ...], slots: int, threads: int) -> Sharing:
+def share(
+    strides: tuple[int, ...], bounds: tuple[int, ...], slots: int, threads: int
+) -> Sharing:
     """A plan for a batch.
 
     Args:
@@ -49,7 +51,9 @@ def share(strides: tuple[int, ...], bounds: tuple[int, ...], slots: int, threads
     at_once = slots // len(lanes)
     turns = []
     for first in range(0, max(map(len, groups)), at_once):
-        turn = [group for of_lane in groups for group in of_lane[first : first + at_once]]
+        turn = [
+            group for of_lane in groups for group in of_lane[first : first + at_once]
+        ]
         turns.append(np.array(turn, dtype=np.int64))
     parts = [
         (lane, number, *block)
@@ -71,7 +75,8 @@ def _group_size(lanes: list[range], threads: int) -> int:
 
 
 def _blocks(vectors: int, lanes: int, threads: int) -> list[tuple[int, int]]:
-    """First column and vectors of each block of a layer; a narrow one is a single block.
+    """First column and vectors of each block of a layer; a narrow one is a single
+    block.
 
     A block takes a step for each spike, and one for each of its vectors.
     """
@@ -81,4 +86,6 @@ def _blocks(vectors: int, lanes: int, threads: int) -> list[tuple[int, int]]:
 
     sizes = range(min(vectors, MAX_BLOCK), 0, -1)
     size = vectors if vectors <= NARROW else min(sizes, key=steps_of_busiest)
-    return [(first * LANES, min(size, vectors - first)) for first in range(0, vectors, size)]
+    return [
+        (first * LANES, min(size, vectors - first)) for first in range(0, vectors, size)
+    ]

@@ -1,6 +1,8 @@
-"""What a trained network does: spikes and synaptic events by image, accuracies, early exit.
+"""What a trained network does: spikes and synaptic events by image, accuracies, early
+exit.
 
-accuracy    accuracy with its interval: at the end, at every step, and with an early exit
+accuracy    accuracy with its interval: at the end, at every step, and with an early
+            exit
 evaluation  the metrics of a test set, and their files
 inference   running a trained network on spikes, and the files of measured inference
 """

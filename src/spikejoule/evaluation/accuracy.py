@@ -1,13 +1,15 @@
-"""How many samples a network classifies correctly: at the end, at every step, and stopping early.
+"""How many samples a network classifies correctly: at the end, at every step, and
+stopping early.
 
-Output spikes add up over the window, so that one pass tells the answer at each step, and how many
-synaptic events it had taken by then. Percentages are of samples; `low` and `high` are the ends of
-an interval at the level of confidence that was asked for.
+Output spikes add up over the window, so that one pass tells the answer at each step,
+and how many synaptic events it had taken by then. Percentages are of samples; `low` and
+`high` are the ends of an interval at the level of confidence that was asked for.
 
-There are two rules for stopping before the window is over. By a lead, a network stops as soon as
-the class in the lead is ahead of the second by a margin of spikes; the margin is chosen on the
-validation images. By the first spike, it stops in the first step in which an output neuron spikes,
-which leaves nothing to choose. What a rule is worth is measured on the test images.
+There are two rules for stopping before the window is over. By a lead, a network stops
+as soon as the class in the lead is ahead of the second by a margin of spikes; the
+margin is chosen on the validation images. By the first spike, it stops in the first
+step in which an output neuron spikes, which leaves nothing to choose. What a rule is
+worth is measured on the test images.
 """
 
 import math
@@ -66,7 +68,9 @@ class Accuracy:
         }
 
 
-def class_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[np.int64]:
+def class_labels(
+    labels: ArrayLike, n_samples: int, n_classes: int
+) -> NDArray[np.int64]:
     """The class of each sample, int64 [N].
 
     Raises:
@@ -80,8 +84,10 @@ def class_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[n
         or not 0 <= found.min() <= found.max() < n_classes
     ):
         raise DataError(
-            f"each of the {n_samples:,} samples needs one label from 0 to {n_classes - 1}, but "
-            f"there are {found.size:,} labels of {found.dtype} from {found.min(initial=0)} to "
+            f"each of the {n_samples:,} samples needs one label from 0 to "
+            f"{n_classes - 1}, but "
+            f"there are {found.size:,} labels of {found.dtype} from "
+            f"{found.min(initial=0)} to "
             f"{found.max(initial=0)}."
         )
     return found.astype(np.int64)
@@ -90,13 +96,16 @@ def class_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[n
 def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accuracy:
     """Accuracy in percent with the Wilson score interval at the level `confidence`.
 
-    The interval stays inside [0, 100] and is honest near both ends (Wilson 1927, J. Am. Stat.
-    Assoc. 22, 209, doi:10.1080/01621459.1927.10502953). Raises ValueError for impossible counts.
+    The interval stays inside [0, 100] and is honest near both ends (Wilson 1927, J. Am.
+    Stat. Assoc. 22, 209, doi:10.1080/01621459.1927.10502953). Raises ValueError for
+    impossible counts.
     """
     if n_samples == 0 and n_correct == 0:
         return Accuracy(0, 0, None, None, None)
     if not 0 <= n_correct <= n_samples:
-        raise ValueError(f"{n_correct} correct of {n_samples} samples: impossible counts.")
+        raise ValueError(
+            f"{n_correct} correct of {n_samples} samples: impossible counts."
+        )
     fraction = n_correct / n_samples
     z = two_sided_z(confidence)
     width = 2 * (n_samples + z**2)
@@ -112,7 +121,9 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
 
 
 def two_sided_z(confidence: float) -> float:
-    """So many standard deviations around its mean hold this part of a normal distribution."""
+    """So many standard deviations around its mean hold this part of a normal
+    distribution.
+    """
     # Here, as importing it takes time that readers of results need not spend.
     from scipy.special import ndtri
 
@@ -124,7 +135,8 @@ class StepOutcomes:
     """What N samples would give if they were stopped at each of T steps.
 
     Attributes:
-        correct: whether the leading class is the label's, bool [N, T]; the first of equals leads.
+        correct: whether the leading class is the label's, bool [N, T]; the first of
+            equals leads.
         margins: spikes by which the leading class is ahead of the second, int32 [N, T].
         synaptic_events: spent through each step, int64 [N, T].
         fired: whether an output neuron has spiked by each step, bool [N, T].
@@ -151,7 +163,9 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
     at_once = max(1, _COUNTS_AT_ONCE // (n_steps * n_classes))
     for start in range(0, n_samples, at_once):
         chosen = slice(start, min(start + at_once, n_samples))
-        counts = np.cumsum(output.select(chosen).to_dense(np.int32), axis=1, dtype=np.int32)
+        counts = np.cumsum(
+            output.select(chosen).to_dense(np.int32), axis=1, dtype=np.int32
+        )
         correct[chosen] = counts.argmax(axis=2) == labels[chosen, None]
         fired[chosen] = counts.any(axis=2)
         if n_classes == 1:
@@ -163,8 +177,11 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
     return StepOutcomes(correct, margins, through, fired)
 
 
-def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> list[dict[str, Any]]:
-    """Accuracy and mean synaptic events of stopping every sample at the same step, 1, 2, ... T.
+def accuracy_by_step(
+    outcomes: StepOutcomes, confidence: float = 0.95
+) -> list[dict[str, Any]]:
+    """Accuracy and mean synaptic events of stopping every sample at the same step, 1,
+    2, ... T.
 
     A row a step: metrics/accuracy_by_step.csv, which `make plots` draws.
     """
@@ -173,7 +190,9 @@ def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> list[d
     return [
         {
             "step": step + 1,
-            **accuracy(int(outcomes.correct[:, step].sum()), n_samples, confidence).entries(),
+            **accuracy(
+                int(outcomes.correct[:, step].sum()), n_samples, confidence
+            ).entries(),
             "synaptic_events_per_inference": float(means[step]),
         }
         for step in range(n_steps)
@@ -186,8 +205,8 @@ class ExitOutcome(Record):
     Attributes:
         accuracy_percent: with the ends of its interval.
         mean_exit_step: from 1 to T.
-        synaptic_events_per_inference: a mean; low and high bound it at the accuracy's level of
-            confidence (normal approximation).
+        synaptic_events_per_inference: a mean; low and high bound it at the accuracy's
+            level of confidence (normal approximation).
     """
 
     accuracy_percent: Percent
@@ -200,7 +219,11 @@ class ExitOutcome(Record):
 
     @model_validator(mode="after")
     def _accuracy_is_in_its_interval(self) -> Self:
-        if not self.accuracy_low_percent <= self.accuracy_percent <= self.accuracy_high_percent:
+        if (
+            not self.accuracy_low_percent
+            <= self.accuracy_percent
+            <= self.accuracy_high_percent
+        ):
             raise ValueError("the accuracy is outside its interval")
         return self
 
@@ -216,11 +239,12 @@ class EarlyExit(Record):
     """A rule for stopping, and its outcomes: metrics/early_exit.json.
 
     Attributes:
-        rule: ``first_spike``, at the first output spike; ``lead``, once a class leads by
-            `margin_spikes`, is what a file without this entry means.
-        margin_spikes: the lead, chosen on validation images; T + 1 is never reached. The other rule
-            has none.
-        tolerance_percent: validation accuracy that it was allowed to cost, percentage points.
+        rule: ``first_spike``, at the first output spike; ``lead``, once a class leads
+            by `margin_spikes`, is what a file without this entry means.
+        margin_spikes: the lead, chosen on validation images; T + 1 is never reached.
+            The other rule has none.
+        tolerance_percent: validation accuracy that it was allowed to cost, percentage
+            points.
         chosen_on_test_images: whether validation and test images are the same.
         validation, test: the outcomes with this rule.
         whole_window: the outcomes without.
@@ -239,11 +263,15 @@ class EarlyExit(Record):
         """When it stops: ``at a lead of 4 spikes``."""
         if self.rule == "first_spike":
             return "at the first output spike"
-        return f"at a lead of {self.margin_spikes} spike{'' if self.margin_spikes == 1 else 's'}"
+        return (
+            f"at a lead of {self.margin_spikes} "
+            f"spike{'' if self.margin_spikes == 1 else 's'}"
+        )
 
 
 def exit_steps(outcomes: StepOutcomes, margin: int | None) -> NDArray[np.int64]:
-    """The step, from 1, at which each sample stops: the first that the rule allows, or the last.
+    """The step, from 1, at which each sample stops: the first that the rule allows, or
+    the last.
 
     Args:
         outcomes: of N samples.
@@ -259,7 +287,9 @@ def exit_steps(outcomes: StepOutcomes, margin: int | None) -> NDArray[np.int64]:
 def exit_outcome(
     outcomes: StepOutcomes, margin: int | None, confidence: float = 0.95
 ) -> ExitOutcome:
-    """What stopping at a margin gives, or at the first output spike, if there is no margin."""
+    """What stopping at a margin gives, or at the first output spike, if there is no
+    margin.
+    """
     steps = exit_steps(outcomes, margin)
     samples = np.arange(len(steps))
     spent = outcomes.synaptic_events[samples, steps - 1]
@@ -287,13 +317,15 @@ def choose_early_exit(
 ) -> EarlyExit:
     """Choose the margin on the validation images and measure it on the test images.
 
-    Of all margins whose validation accuracy is at most `tolerance_percent` percentage points below
-    the whole window's, the one with the fewest mean synaptic events on the validation images; the
-    larger of equals. The whole window itself is always among them.
+    Of all margins whose validation accuracy is at most `tolerance_percent` percentage
+    points below the whole window's, the one with the fewest mean synaptic events on the
+    validation images; the larger of equals. The whole window itself is always among
+    them.
 
-    Without a tolerance the network stops at the first output spike: the class that spikes first,
-    the lowest of equals. Nothing is chosen then, and the accuracy that it costs is not bounded. A
-    sample without an output spike takes the whole window, and is classified as the lowest class.
+    Without a tolerance the network stops at the first output spike: the class that
+    spikes first, the lowest of equals. Nothing is chosen then, and the accuracy that it
+    costs is not bounded. A sample without an output spike takes the whole window, and
+    is classified as the lowest class.
     """
     n_steps = validation.margins.shape[1]
     margin = None
@@ -316,7 +348,8 @@ def choose_early_exit(
 def _cheapest_margin(validation: StepOutcomes, tolerance_percent: float) -> int:
     n_samples, n_steps = map(int, validation.margins.shape)
     samples = np.arange(n_samples)
-    # The sliver keeps a product such as 0.1 % of 6,000 from rounding to less than it is.
+    # The sliver keeps a product such as 0.1 % of 6,000 from rounding to less than it
+    # is.
     may_lose = math.floor(tolerance_percent / 100 * n_samples + 1e-9)
     fewest_correct = int(validation.correct[:, -1].sum()) - may_lose
     best_margin = n_steps + 1
@@ -324,31 +357,41 @@ def _cheapest_margin(validation: StepOutcomes, tolerance_percent: float) -> int:
     for margin in range(n_steps, 0, -1):
         last = exit_steps(validation, margin) - 1
         spent = int(validation.synaptic_events[samples, last].sum())
-        if spent < best_spent and int(validation.correct[samples, last].sum()) >= fewest_correct:
+        if (
+            spent < best_spent
+            and int(validation.correct[samples, last].sum()) >= fewest_correct
+        ):
             best_margin = margin
             best_spent = spent
     return best_margin
 
 
 def stopped_after(measured: Measurement, steps: NDArray[np.int64]) -> Measurement:
-    """The same images, each of them stopped after so many steps, int64 [N], from 1 to T.
+    """The same images, each of them stopped after so many steps, int64 [N], from 1 to
+    T.
 
     The window keeps its T steps; those after the last are silent.
     """
-    return replace(measured, layers=tuple(_until(layer, steps) for layer in measured.layers))
+    return replace(
+        measured, layers=tuple(_until(layer, steps) for layer in measured.layers)
+    )
 
 
 def _until(layer: EventList, steps: NDArray[np.int64]) -> EventList:
     lengths = np.diff(layer.offsets)
     runs = np.arange(layer.n_steps) < steps[:, None]
     kept = np.repeat(runs.ravel(), lengths)
-    return replace(layer, sources=layer.sources[kept], offsets=offsets_of(lengths * runs.ravel()))
+    return replace(
+        layer, sources=layer.sources[kept], offsets=offsets_of(lengths * runs.ravel())
+    )
 
 
 def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, ...]:
-    """Which points no other point beats: costs at most as high, gains at least, one of them better.
+    """Which points no other point beats: costs at most as high, gains at least, one of
+    them better.
 
-    Equal points are on the front together. The costs are sorted once, so the work is O(N log N).
+    Equal points are on the front together. The costs are sorted once, so the work is
+    O(N log N).
     """
     cost = np.asarray(costs, dtype=np.float64)
     gain = np.asarray(gains, dtype=np.float64)

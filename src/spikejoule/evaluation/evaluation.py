@@ -1,7 +1,8 @@
-"""The metrics of a test set, accuracy of each class, confusions, predictions, and their files.
+"""The metrics of a test set, accuracy of each class, confusions, predictions, and their
+files.
 
-Percentages are of samples; `_low` and `_high` are the ends of an interval at the level of
-confidence that was asked for.
+Percentages are of samples; `_low` and `_high` are the ends of an interval at the level
+of confidence that was asked for.
 """
 
 import math
@@ -27,7 +28,8 @@ class Evaluation:
     """Predictions compared with labels.
 
     Attributes:
-        confusion: samples, int64 [C, C], rows the actual class, columns the predicted one.
+        confusion: samples, int64 [C, C], rows the actual class, columns the predicted
+            one.
         confidence: level of the intervals.
     """
 
@@ -37,7 +39,9 @@ class Evaluation:
     @property
     def overall(self) -> Accuracy:
         """Accuracy over all N samples."""
-        return accuracy(int(np.trace(self.confusion)), int(self.confusion.sum()), self.confidence)
+        return accuracy(
+            int(np.trace(self.confusion)), int(self.confusion.sum()), self.confidence
+        )
 
     @property
     def per_class(self) -> tuple[Accuracy, ...]:
@@ -48,8 +52,12 @@ class Evaluation:
         )
 
     def write(self, confusion: Path, per_class: Path) -> None:
-        """Write metrics/confusion.csv, and metrics/per_class.csv for those who draw or read it."""
-        counts = [(*pair, n_samples) for pair, n_samples in np.ndenumerate(self.confusion)]
+        """Write metrics/confusion.csv, and metrics/per_class.csv for those who draw or
+        read it.
+        """
+        counts = [
+            (*pair, n_samples) for pair, n_samples in np.ndenumerate(self.confusion)
+        ]
         write_csv(confusion, Confusion.columns(), counts)
         rows = [
             {"class": label, "n_samples": of_class.n_samples, **of_class.entries()}
@@ -59,8 +67,12 @@ class Evaluation:
 
     @classmethod
     def read(cls, confusion: Path, confidence: float) -> Self:
-        """The evaluation of a confusion matrix; ArtifactError if it is missing or damaged."""
-        counts = np.array([row.n_samples for row in Confusion.read(confusion).rows], dtype=np.int64)
+        """The evaluation of a confusion matrix; ArtifactError if it is missing or
+        damaged.
+        """
+        counts = np.array(
+            [row.n_samples for row in Confusion.read(confusion).rows], dtype=np.int64
+        )
         n_classes = math.isqrt(len(counts))
         return cls(counts.reshape(n_classes, n_classes), confidence)
 
@@ -71,7 +83,8 @@ class Evaluation:
             "confidence": self.confidence,
             "n_samples": int(self.confusion.sum()),
             "per_class": {
-                str(label): of_class.percent for label, of_class in enumerate(self.per_class)
+                str(label): of_class.percent
+                for label, of_class in enumerate(self.per_class)
             },
         }
 
@@ -82,8 +95,11 @@ def evaluate_predictions(
     n_classes: int,
     confidence: float = 0.95,
 ) -> Evaluation:
-    """Compare the predicted classes [N] with the labels [N], classes being 0 to `n_classes` - 1."""
-    # Here and not above: scikit-learn takes a second to import, and readers of results need none.
+    """Compare the predicted classes [N] with the labels [N], classes being 0 to
+    `n_classes` - 1.
+    """
+    # Here and not above: scikit-learn takes a second to import, and readers of results
+    # need none.
     from sklearn.metrics import confusion_matrix
 
     confusion = confusion_matrix(labels, predictions, labels=range(n_classes))
@@ -93,7 +109,8 @@ def evaluate_predictions(
 class EvaluationMetrics(Record):
     """Headline figures: metrics/evaluate.json.
 
-    A metric that is added has the default None, which is what files from before it mean.
+    A metric that is added has the default None, which is what files from before it
+    mean.
     """
 
     test_accuracy_percent: Percent
@@ -107,7 +124,11 @@ class EvaluationMetrics(Record):
 
     @classmethod
     def of(
-        cls, measured: Measurement, overall: Accuracy, early: EarlyExit, data_source: str
+        cls,
+        measured: Measurement,
+        overall: Accuracy,
+        early: EarlyExit,
+        data_source: str,
     ) -> Self:
         """The figures of the whole test set.
 
@@ -118,15 +139,16 @@ class EvaluationMetrics(Record):
             data_source: where the samples come from.
         """
         events = measured.synaptic_events.sum(axis=1)
+        validation = early.validation
+        test = early.test
+        early_events = test.synaptic_events_per_inference
         return cls.model_validate(
             {
                 **overall.entries("test_accuracy"),
                 "test_synaptic_events_per_inference": float(events.mean()),
-                "early_exit_validation_accuracy_percent": early.validation.accuracy_percent,
-                "early_exit_test_accuracy_percent": early.test.accuracy_percent,
-                "early_exit_synaptic_events_per_inference": (
-                    early.test.synaptic_events_per_inference
-                ),
+                "early_exit_validation_accuracy_percent": validation.accuracy_percent,
+                "early_exit_test_accuracy_percent": test.accuracy_percent,
+                "early_exit_synaptic_events_per_inference": early_events,
                 "data_source": data_source,
             }
         )
@@ -152,7 +174,9 @@ class Confusion(Table):
         if [(row.actual, row.predicted) for row in self.rows] != list(
             np.ndindex(n_classes, n_classes)
         ):
-            raise ValueError("it must have a row for each pair of classes, in their order")
+            raise ValueError(
+                "it must have a row for each pair of classes, in their order"
+            )
         return self
 
 

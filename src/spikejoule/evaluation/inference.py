@@ -1,8 +1,10 @@
 """Running a trained network on spikes, and the files of that: the spikes, and figures.
 
-inference events   `NAME_sources` uint16 [E], `NAME_row_lengths` uint16 [N * T] and `NAME_shape`
-                   (N, T, units) for every layer after the input, `layer_names`, and `input_spikes`
-                   int64 [N]; every count follows from them and the input's events
+inference events   `NAME_sources` uint16 [E], `NAME_row_lengths` uint16 [N * T] and
+`NAME_shape`
+                   (N, T, units) for every layer after the input, `layer_names`, and
+                   `input_spikes` int64 [N]; every count follows from them and the
+                   input's events
 inference metrics  `InferenceMetrics`
 inference timings  `InferenceTimings`
 """
@@ -37,8 +39,8 @@ def measure_network(
 
     `pruned` says whether a weight of zero is a synapse that was removed.
 
-    Raises ArtifactError if the events come from another number of inputs than the network has, or
-    hold no sample.
+    Raises ArtifactError if the events come from another number of inputs than the
+    network has, or hold no sample.
     """
     if events.n_samples == 0:
         raise ArtifactError("the events hold no sample, and at least one is needed.")
@@ -51,9 +53,9 @@ def load_events_for(
 ) -> EventList:
     """Read the events to run a network on.
 
-    `samples`, if given, are those that the events must encode. Raises ArtifactError if the file is
-    missing or damaged, if the events have another encoding than the network was trained on, or if
-    they encode other images.
+    `samples`, if given, are those that the events must encode. Raises ArtifactError if
+    the file is missing or damaged, if the events have another encoding than the network
+    was trained on, or if they encode other images.
     """
     expected = trained.encoder.entry()
     if samples is not None:
@@ -62,7 +64,9 @@ def load_events_for(
 
 
 class InferenceMetrics(Record):
-    """Mean spikes per inference: the same three columns for any number of hidden layers."""
+    """Mean spikes per inference: the same three columns for any number of hidden
+    layers.
+    """
 
     input_spikes_per_inference: NotNegative
     hidden_spikes_per_inference: NotNegative
@@ -88,7 +92,9 @@ INFERENCE_EVENTS = ArrayFile(
 
 
 def save_inference_events(path: FilePath, measured: Measurement) -> None:
-    """Write the spikes of the layers after the input, and how many the input has in each sample."""
+    """Write the spikes of the layers after the input, and how many the input has in
+    each sample.
+    """
     names = measured.counts.layer_names[1:]
     layers = measured.layers[1:]
     arrays: dict[str, NDArray[Any]] = {
@@ -133,11 +139,15 @@ def read_measurement(
     n_samples = input_events.n_samples
     n_steps = trained.encoder.time_window
     needed = [(n_samples, n_steps, layer.n_out) for layer in trained.network.layers]
-    has_input_spikes = np.array_equal(input_events.counts_per_sample(), arrays["input_spikes"])
+    has_input_spikes = np.array_equal(
+        input_events.counts_per_sample(), arrays["input_spikes"]
+    )
     if shapes != needed or not has_input_spikes:
         raise ArtifactError(
-            f"{paths['events_test']} and {paths['inference_events']} do not belong to this "
-            f"network or together: layers of {shapes} (images, steps, neurons), where {needed} are "
+            f"{paths['events_test']} and {paths['inference_events']} do not belong "
+            "to this "
+            f"network or together: layers of {shapes} (images, steps, neurons), "
+            f"where {needed} are "
             "needed, or other input spikes: measure again."
         )
     return Measurement(trained.state, trained.network, layers, trained.pruned)

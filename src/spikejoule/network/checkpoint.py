@@ -1,19 +1,21 @@
-"""The complete checkpoint: one file with the weights and all that an energy analysis needs.
+"""The complete checkpoint: one file with the weights and all that an energy analysis
+needs.
 
-The schema, `surrogate_complete_v1`, is that of the notebook this project grew out of: accuracies in
-percent, spikes as totals and as means per sample or per inference. What the project adds stands
-under keys of its own (`*_per_layer`, `spikejoule`), so that a reader of the old schema finds every
-key with its old meaning. With several hidden layers `n_hidden` is the list of their sizes,
-`total_hidden` and `hidden_per_*` are sums over them, `n_syn_input_hidden` and
-`fanout_input_to_hidden` concern the first of them, and `n_syn_hidden_output` the last.
+The schema, `surrogate_complete_v1`, is that of the notebook this project grew out of:
+accuracies in percent, spikes as totals and as means per sample or per inference. What
+the project adds stands under keys of its own (`*_per_layer`, `spikejoule`), so that a
+reader of the old schema finds every key with its old meaning. With several hidden
+layers `n_hidden` is the list of their sizes, `total_hidden` and `hidden_per_*` are sums
+over them, `n_syn_input_hidden` and `fanout_input_to_hidden` concern the first of them,
+and `n_syn_hidden_output` the last.
 
-It is written by `network.trained`, first by the train stage, without what is measured later, and
-read here, whoever wrote it: a section may be missing, and so may each of its entries, but for those
-of an epoch; what is there must be of its type and in its range, and entries that are not named here
-are anybody's.
+It is written by `network.trained`, first by the train stage, without what is measured
+later, and read here, whoever wrote it: a section may be missing, and so may each of its
+entries, but for those of an epoch; what is there must be of its type and in its range,
+and entries that are not named here are anybody's.
 
-A network of integers states its widths, grids and integers besides; its weights stand under their
-usual names too, as the float32 numbers that the integers stand for.
+A network of integers states its widths, grids and integers besides; its weights stand
+under their usual names too, as the float32 numbers that the integers stand for.
 """
 
 import os
@@ -29,7 +31,12 @@ from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.network.integers import floats_of, integers_of, layer_constants, quantisation_of
+from spikejoule.network.integers import (
+    floats_of,
+    integers_of,
+    layer_constants,
+    quantisation_of,
+)
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network, State
 from spikejoule.network.neuron import UNNAMED, Neuron
@@ -61,7 +68,8 @@ class QuantisationEntry(Record):
 
 
 def quantisation_section(network: Network, state: State) -> dict[str, Any]:
-    """The entry of an integer network in files, under its key; nothing for another network.
+    """The entry of an integer network in files, under its key; nothing for another
+    network.
 
     Raises ValueError if the weights do not lie on the grids.
     """
@@ -88,7 +96,9 @@ Size = Annotated[int, Field(ge=1, le=2**53)]
 
 
 class Section(Record):
-    """Some entries by name, any of which may be missing, and others that are anybody's."""
+    """Some entries by name, any of which may be missing, and others that are
+    anybody's.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -111,16 +121,17 @@ class EpochRecord(Record):
         learning_rate: of the epoch's last step.
         train_loss: mean loss of the batches' samples, before each step.
         train_accuracy_percent: of the same predictions.
-        validation_accuracy_percent: after the epoch, of the averaged weights where they are.
+        validation_accuracy_percent: after the epoch, of the averaged weights where they
+            are.
         spikes: of each layer over the epoch's training samples, the input first.
-        synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded;
-            None in older files.
+        synaptic_events: of each weight matrix in the epoch's forward passes, validation
+            excluded; None in older files.
         pruned_fraction: of the synapses, removed before the epoch; likewise.
         samples: training samples of the epoch.
-        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
-            (`training.teacher`); None without a teacher.
-        input_macs: multiply-accumulates of constant currents, likewise; None for an encoding
-            of spikes.
+        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the
+            epoch's samples (`training.teacher`); None without a teacher.
+        input_macs: multiply-accumulates of constant currents, likewise; None for an
+            encoding of spikes.
     """
 
     epoch: int = Field(ge=1)
@@ -155,7 +166,9 @@ class TrainingResults(Section):
 
 
 class SpikesSection(Section):
-    """Spikes of all training samples, or of the measured test images with their means."""
+    """Spikes of all training samples, or of the measured test images with their
+    means.
+    """
 
     n_samples: Size | None = None
     total_samples: Size | None = None
@@ -171,13 +184,14 @@ class SpikesSection(Section):
     def by_layer(
         self, name: str, per_layer: Mapping[str, float], layers: Sequence[str]
     ) -> dict[str, float] | None:
-        """A number for each layer: from `per_layer`, or, if it is empty, from the entries that
-        `name` makes of input, hidden and output.
+        """A number for each layer: from `per_layer`, or, if it is empty, from the
+        entries that `name` makes of input, hidden and output.
 
         None if a layer has none.
         """
         numbers = per_layer or {
-            layer: getattr(self, name.format(layer)) for layer in ("input", "hidden", "output")
+            layer: getattr(self, name.format(layer))
+            for layer in ("input", "hidden", "output")
         }
         if any(numbers.get(layer) is None for layer in layers):
             return None
@@ -215,8 +229,8 @@ class ProjectSection(Section):
 
 
 class ArchitectureSection(Section):
-    """Sizes of the layers, and what else there is to say of them; the neuron's name and parameters
-    are further entries."""
+    """Sizes of the layers, and what else there is to say of them; the neuron's name and
+    parameters are further entries."""
 
     n_input: int
     n_hidden: int | list[int]
@@ -265,25 +279,35 @@ class CompleteCheckpoint:
         return bool(self.file.training_config.pruned_fraction)
 
     def spikes_per_inference(self) -> dict[str, float] | None:
-        """Mean spikes of each layer per inference, by the layer's name; None if not recorded."""
+        """Mean spikes of each layer per inference, by the layer's name; None if not
+        recorded.
+        """
         recorded = self.file.inference_spikes
         per_layer = recorded.per_inference_per_layer
-        return recorded.by_layer("{}_per_inference", per_layer, self.network.layer_names)
+        return recorded.by_layer(
+            "{}_per_inference", per_layer, self.network.layer_names
+        )
 
 
 def write_complete(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write a complete checkpoint atomically; `torch.load(..., weights_only=True)` opens it."""
-    from spikejoule.core import torch_files  # here, since a graph is priced without torch
+    """Write a complete checkpoint atomically; `torch.load(..., weights_only=True)`
+    opens it.
+    """
+    from spikejoule.core import (
+        torch_files,
+    )  # here, since a graph is priced without torch
 
     torch_files.write(path, content)
 
 
 def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
-    """Read a complete checkpoint, of this project or of the notebook that its schema is from.
+    """Read a complete checkpoint, of this project or of the notebook that its schema is
+    from.
 
-    The weights, the architecture and the encoding must be there and fit each other; any other
-    section may be missing. A missing, truncated or corrupt file, one that holds code, one of
-    another schema, and one whose parts do not fit raise ArtifactError in one sentence.
+    The weights, the architecture and the encoding must be there and fit each other; any
+    other section may be missing. A missing, truncated or corrupt file, one that holds
+    code, one of another schema, and one whose parts do not fit raise ArtifactError in
+    one sentence.
     """
     from spikejoule.core import torch_files
 
@@ -293,11 +317,14 @@ def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
 def complete_checkpoint(
     path: str | os.PathLike[str], content: Mapping[str, Any]
 ) -> CompleteCheckpoint:
-    """The checkpoint of a file's content, written already or not; errors as of `read_complete`."""
+    """The checkpoint of a file's content, written already or not; errors as of
+    `read_complete`.
+    """
     if content.get("schema_version") != SCHEMA_VERSION:
         stated = content.get("schema_version", "no schema")
         raise ArtifactError(
-            f"{path} must be a complete checkpoint of the schema {SCHEMA_VERSION!r}, but is one of "
+            f"{path} must be a complete checkpoint of the schema "
+            f"{SCHEMA_VERSION!r}, but is one of "
             f"{stated!r}."
         )
     file = CompleteFile.from_content(path, content)
@@ -322,14 +349,20 @@ def complete_checkpoint(
 
 
 def _network(file: CompleteFile) -> Network:
-    """The network of a file, as it was before it learned; raises what its parts raise."""
+    """The network of a file, as it was before it learned; raises what its parts
+    raise.
+    """
     sizes = file.architecture
-    hidden = tuple(sizes.n_hidden) if isinstance(sizes.n_hidden, list) else (sizes.n_hidden,)
+    hidden = (
+        tuple(sizes.n_hidden) if isinstance(sizes.n_hidden, list) else (sizes.n_hidden,)
+    )
     neuron = _neuron(sizes.model_extra or {})
     if sizes.layers is None:
         return Network.of_layers(sizes.n_input, hidden, sizes.n_output, neuron)
     in_shape = tuple(sizes.input_shape)
-    network = Network.of_chain(in_shape, layers_of(sizes.layers), sizes.n_output, neuron)
+    network = Network.of_chain(
+        in_shape, layers_of(sizes.layers), sizes.n_output, neuron
+    )
     if network.layer_sizes != (sizes.n_input, *hidden, sizes.n_output):
         words = ", ".join(sizes.layers)
         raise ValueError(f"its layers {words} are not of the sizes that it states")
@@ -337,7 +370,9 @@ def _network(file: CompleteFile) -> Network:
 
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:
-    """The neuron of an entry of `Neuron.entry`; ValueError or ParameterError if there is none."""
+    """The neuron of an entry of `Neuron.entry`; ValueError or ParameterError if there
+    is none.
+    """
     kind = NEURONS[entry.get("neuron", UNNAMED)]
     stated = {**kind.later, **entry}
     try:
@@ -366,9 +401,11 @@ def _state(file: CompleteFile, network: Network) -> dict[str, NDArray[np.float32
 
 
 def _quantised(network: Network, entry: QuantisationEntry, state: State) -> Network:
-    """The network with the widths and grids of a file; ValueError if its weights do not lie on
-    them."""
-    quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
+    """The network with the widths and grids of a file; ValueError if its weights do not
+    lie on them."""
+    quantisation = Quantisation(
+        entry.weight_bits, entry.state_bits, tuple(entry.exponents)
+    )
     quantised = replace(network, quantisation=quantisation)
     quantisation_section(quantised, state)
     return quantised

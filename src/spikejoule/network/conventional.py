@@ -15,7 +15,8 @@ RELU = "ReLU"
 
 @dataclass(frozen=True)
 class ConventionalNetwork(Graph):
-    """Layers of units without time: the baselines, and the PyTorch networks to compare with.
+    """Layers of units without time: the baselines, and the PyTorch networks to compare
+    with.
 
     Attributes:
         bias_words: words that hold the biases of each of `connections`; 0 for none.
@@ -41,7 +42,9 @@ class ConventionalNetwork(Graph):
             ParameterError: a size out of range, or no hidden layer.
         """
         if not hidden:
-            raise ParameterError("the network needs at least one hidden layer, none was given")
+            raise ParameterError(
+                "the network needs at least one hidden layer, none was given"
+            )
         check_size("input", n_input, MAX_UNITS)
         names = ["hidden"]
         if len(hidden) > 1:

@@ -2,9 +2,10 @@
 
 Three kinds are built on it:
 
-network.Network                     layers of spiking neurons of one model, which are trained
-imported.ImportedGraph              what a NIR file or a running PyTorch model holds: every node has
-                                    constants of its own
+network.Network                     layers of spiking neurons of one model, which are
+                                    trained
+imported.ImportedGraph              what a NIR file or a running PyTorch model holds:
+                                    every node has constants of its own
 conventional.ConventionalNetwork    ReLU units, without time
 """
 
@@ -33,13 +34,14 @@ Kind = TypeVar("Kind", bound=Node)
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes, and edges between them; what several edges bring to a node is added up there.
+    """Nodes, and edges between them; what several edges bring to a node is added up
+    there.
 
     Attributes:
         nodes: by name, in the order of a step.
         edges: (source, target).
-        waiting: the edges that give what their source gave the step before; around a cycle one has
-            to.
+        waiting: the edges that give what their source gave the step before; around a
+            cycle one has to.
     """
 
     nodes: Mapping[str, Node] = field(hash=False)
@@ -53,12 +55,18 @@ class Graph:
     @cached_property
     def layers(self) -> tuple[Node, ...]:
         """The input and the populations of neurons, in their order."""
-        return tuple(node for node in self.nodes.values() if isinstance(node, Input | Neurons))
+        return tuple(
+            node for node in self.nodes.values() if isinstance(node, Input | Neurons)
+        )
 
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
         """The nodes with weights, in their order."""
-        return tuple(node for node in self.nodes.values() if isinstance(node, Dense | Convolution))
+        return tuple(
+            node
+            for node in self.nodes.values()
+            if isinstance(node, Dense | Convolution)
+        )
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -126,12 +134,13 @@ class Graph:
 
     @cached_property
     def spiking(self) -> frozenset[str]:
-        """Nodes that give spikes, and no other values: a delay does if its one source does, around
-        a cycle, too."""
+        """Nodes that give spikes, and no other values: a delay does if its one source
+        does, around a cycle, too."""
         spiking = {
             node.name
             for node in self.nodes.values()
-            if isinstance(node, Input | Threshold) or (isinstance(node, Neurons) and node.spikes)
+            if isinstance(node, Input | Threshold)
+            or (isinstance(node, Neurons) and node.spikes)
         }
         delays = self.of(Delay)
         for _ in delays:  # a chain of delays may stand in any order

@@ -1,4 +1,5 @@
-"""The integers of a network: its parameters, and the constants of its neurons, on their grids.
+"""The integers of a network: its parameters, and the constants of its neurons, on their
+grids.
 
 The rule is in :mod:`spikejoule.network.quantisation`.
 """
@@ -22,7 +23,9 @@ from spikejoule.network.quantisation import (
 )
 
 Integers = dict[str, NDArray[Any]]
-"""Parameters on their grids by name: weights int8 [target, source], biases int32 [target]."""
+"""Parameters on their grids by name: weights int8 [target, source], biases int32
+[target].
+"""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class LayerConstants:
         exponent: k of the grid 2^-k.
         threshold: potential at or above which a neuron fires.
         leak: m of the leak floor(m u / 256); 256 for a neuron without one.
-        subtracts: whether a spike lowers the potential by the threshold, rather than to zero.
+        subtracts: whether a spike lowers the potential by the threshold, rather than to
+            zero.
         lowest, highest: range of the potential that is kept from step to step.
     """
 
@@ -55,7 +59,9 @@ class LayerConstants:
 
 
 def quantisation_of(network: Network) -> Quantisation:
-    """Widths and grids of a network of integers; ValueError if it is none, or has no grids."""
+    """Widths and grids of a network of integers; ValueError if it is none, or has no
+    grids.
+    """
     quantisation = network.quantisation
     if quantisation is None or len(quantisation.exponents) != len(network.layers) - 1:
         raise ValueError("the network has no grid for each of its layers")
@@ -83,7 +89,9 @@ def _weights_of(state: State, layer: int) -> NDArray[Any]:
 def neuron_constants(network: Network) -> list[tuple[float, float]]:
     """Threshold and decay of the LIF neurons of each layer after the input."""
     return [
-        neuron.constants for neuron in network.neurons if isinstance(neuron, LeakyIntegrateAndFire)
+        neuron.constants
+        for neuron in network.neurons
+        if isinstance(neuron, LeakyIntegrateAndFire)
     ]
 
 

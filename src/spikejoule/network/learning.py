@@ -1,17 +1,19 @@
 """What a step of learning depends on, apart from the learning rate.
 
-A sample's loss is its cross-entropy and, where asked for, a penalty on what it costs to run: for
-each layer l after the input with S_l spikes, which cause E_l synaptic events,
+A sample's loss is its cross-entropy and, where asked for, a penalty on what it costs to
+run: for each layer l after the input with S_l spikes, which cause E_l synaptic events,
 
     spike_penalty_l max(0, S_l - spike_target_l) / 1000
     + event_penalty_l max(0, E_l - event_target_l) / 1000
 
-The derivative of S_l by a spike is 1 and that of E_l the number of the unit's synapses; the spike's
-own derivative is the surrogate's, as in the rest of the loss. After Zenke and Vogels, Neural
-Computation 33(4), 2021, doi:10.1162/neco_a_01367 (spikes above a bound), and Sorbaro et al.,
-Frontiers in Neuroscience 14, 2020, doi:10.3389/fnins.2020.00662 (synaptic operations). The input's
-events depend on no weight, but on which synapses there are (`network/pruning.py`). The output's
-spikes reach no synapse: a list of penalties on events has an entry for each hidden layer alone.
+The derivative of S_l by a spike is 1 and that of E_l the number of the unit's synapses;
+the spike's own derivative is the surrogate's, as in the rest of the loss. After Zenke
+and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367 (spikes above a
+bound), and Sorbaro et al., Frontiers in Neuroscience 14, 2020,
+doi:10.3389/fnins.2020.00662 (synaptic operations). The input's events depend on no
+weight, but on which synapses there are (`network/pruning.py`). The output's spikes
+reach no synapse: a list of penalties on events has an entry for each hidden layer
+alone.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -48,23 +50,29 @@ class LearningSettings(ParameterSection):
     """Loss, gradient and optimizer.
 
     Attributes:
-        surrogate: name of the surrogate derivative (:mod:`spikejoule.network.surrogates`), with
-            `surrogate_slope`; None takes the slope of its source.
+        surrogate: name of the surrogate derivative
+            (:mod:`spikejoule.network.surrogates`), with `surrogate_slope`; None takes
+            the slope of its source.
         logit_scale: logits are ``logit_scale`` times the output spike counts.
         label_smoothing: fraction of the target spread evenly over all classes
             (Szegedy et al., CVPR 2016, arXiv:1512.00567).
         weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.
-        grad_clip_norm: largest norm of the gradient over all parameters; 0 does not clip.
-        distillation: fraction of the target that a teacher's probabilities have (Hinton, Vinyals
-            and Dean 2015, arXiv:1503.02531), where there is a teacher; the labels have the rest.
-        spike_penalty: loss of 1,000 spikes of a layer above `spike_target`; 0 is no penalty.
-        spike_target: spikes of a layer after the input and an inference that cost nothing.
-        event_penalty: loss of 1,000 synaptic events of a layer above `event_target`; 0 is no
+        grad_clip_norm: largest norm of the gradient over all parameters; 0 does not
+            clip.
+        distillation: fraction of the target that a teacher's probabilities have
+            (Hinton, Vinyals and Dean 2015, arXiv:1503.02531), where there is a teacher;
+            the labels have the rest.
+        spike_penalty: loss of 1,000 spikes of a layer above `spike_target`; 0 is no
             penalty.
-        event_target: synaptic events that a hidden layer may cause in an inference at no cost.
+        spike_target: spikes of a layer after the input and an inference that cost
+            nothing.
+        event_penalty: loss of 1,000 synaptic events of a layer above `event_target`; 0
+            is no penalty.
+        event_target: synaptic events that a hidden layer may cause in an inference at
+            no cost.
 
-    Penalties and targets are numbers, or tuples: of spikes one for each layer after the input, of
-    events one for each hidden layer.
+    Penalties and targets are numbers, or tuples: of spikes one for each layer after the
+    input, of events one for each hidden layer.
     """
 
     surrogate: str = "arctangent"
@@ -89,10 +97,12 @@ class LearningSettings(ParameterSection):
         Args:
             labels: class of each sample, [B].
             n_classes: number of classes.
-            teacher: probabilities that a teacher gives to the classes, [B, n_classes]; None for
-                the labels alone.
+            teacher: probabilities that a teacher gives to the classes, [B, n_classes];
+                None for the labels alone.
         """
-        probabilities = np.full((labels.size, n_classes), self.label_smoothing / n_classes)
+        probabilities = np.full(
+            (labels.size, n_classes), self.label_smoothing / n_classes
+        )
         probabilities[np.arange(labels.size), labels] += 1 - self.label_smoothing
         if teacher is None:
             return probabilities
@@ -101,10 +111,14 @@ class LearningSettings(ParameterSection):
     @property
     def has_penalty(self) -> bool:
         """Whether spikes or synaptic events add to the loss."""
-        return any(np.any(np.greater(each, 0)) for each in (self.spike_penalty, self.event_penalty))
+        return any(
+            np.any(np.greater(each, 0))
+            for each in (self.spike_penalty, self.event_penalty)
+        )
 
     def penalty_problem(self, n_layers: int) -> tuple[str, str] | None:
-        """A penalty or target for other layers, and what is allowed in words; None if none.
+        """A penalty or target for other layers, and what is allowed in words; None if
+        none.
 
         Args:
             n_layers: layers after the input.
@@ -119,10 +133,11 @@ class LearningSettings(ParameterSection):
         return None
 
     def penalties(self, n_layers: int) -> NDArray[np.float64]:
-        """What a spike and an event cost above which number, by layer, float64 [n_layers, 4].
+        """What a spike and an event cost above which number, by layer, float64
+        [n_layers, 4].
 
-        The columns are the loss of each spike above the second column, spikes, and the loss of each
-        synaptic event above the fourth, events.
+        The columns are the loss of each spike above the second column, spikes, and the
+        loss of each synaptic event above the fourth, events.
 
         Args:
             n_layers: layers after the input.

@@ -1,9 +1,10 @@
-"""What a neuron is to the network: parameters, one step of its dynamics, an entry for files.
+"""What a neuron is to the network: parameters, one step of its dynamics, an entry for
+files.
 
-In the backward pass the reset is detached (no gradient flows through the spike into the membrane
-potential) and the derivative of the step function is replaced by a surrogate
-(:mod:`spikejoule.network.surrogates`). Source of the training method: Neftci, Mostafa and Zenke,
-IEEE Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
+In the backward pass the reset is detached (no gradient flows through the spike into the
+membrane potential) and the derivative of the step function is replaced by a surrogate
+(:mod:`spikejoule.network.surrogates`). Source of the training method: Neftci, Mostafa
+and Zenke, IEEE Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
 """
 
 from abc import abstractmethod
@@ -23,7 +24,10 @@ def _tuple_of_list(value: object) -> object:
 
 
 def number_or_list(
-    least: float, most: float | None = None, where: str = "layer after the input", at_most: int = 9
+    least: float,
+    most: float | None = None,
+    where: str = "layer after the input",
+    at_most: int = 9,
 ) -> Any:
     """The type of a number for all layers, or a tuple of one for each, within bounds.
 
@@ -40,7 +44,8 @@ def number_or_list(
         Discriminator(lambda value: "[each]" if isinstance(value, tuple) else "[one]"),
         BeforeValidator(_tuple_of_list),
         Field(
-            description=f"a number of at least {least:g}{upper}, or a list of one for each {where}"
+            description=f"a number of at least {least:g}{upper}, or a list of one "
+            f"for each {where}"
         ),
     ]
 
@@ -67,15 +72,18 @@ else:
 class Neuron(Kind):
     """A neuron model; each is one file of :mod:`spikejoule.network.neurons`.
 
-    The torch network calls :meth:`step`. The event engine has compiled kernels of its own for the
-    neurons that `spikejoule.engine.interface.EVENT_NEURONS` names, so that one checks the other.
+    The torch network calls :meth:`step`. The event engine has compiled kernels of its
+    own for the neurons that `spikejoule.engine.interface.EVENT_NEURONS` names, so that
+    one checks the other.
 
-    A parameter may be a tuple of one value for each layer after the input; :meth:`of_layer` gives
-    the neuron of one layer, whose parameters are single values, and it alone takes steps.
+    A parameter may be a tuple of one value for each layer after the input;
+    :meth:`of_layer` gives the neuron of one layer, whose parameters are single values,
+    and it alone takes steps.
 
     Attributes:
         equation: the dynamics of one step, for the documentation.
-        later: parameters that came after the first files, each with what there was before.
+        later: parameters that came after the first files, each with what there was
+            before.
     """
 
     equation: ClassVar[str]
@@ -88,12 +96,16 @@ class Neuron(Kind):
 
     @property
     def leaks(self) -> bool:
-        """Whether the potential is multiplied in every step; of the neuron of one layer."""
+        """Whether the potential is multiplied in every step; of the neuron of one
+        layer.
+        """
         return True
 
     @property
     def learned_names(self) -> tuple[str, ...]:
-        """Parameters that are learned, one number a layer: ``layerN.neurons.NAME`` of a state."""
+        """Parameters that are learned, one number a layer: ``layerN.neurons.NAME`` of a
+        state.
+        """
         return ()
 
     def first_learned(self, name: str) -> float:
@@ -105,11 +117,14 @@ class Neuron(Kind):
         return self
 
     def with_tensors(self, learned: "Mapping[str, Tensor]") -> Self:
-        """The same for the torch network: values through which autograd finds the gradient."""
+        """The same for the torch network: values through which autograd finds the
+        gradient.
+        """
         return self
 
     def problem(self, n_layers: int) -> tuple[str, str] | None:
-        """A parameter that cannot be what it is, and what is allowed in words; None if none.
+        """A parameter that cannot be what it is, and what is allowed in words; None if
+        none.
 
         Args:
             n_layers: layers after the input.
@@ -136,7 +151,8 @@ class Neuron(Kind):
         """One step of 1 ms.
 
         Args:
-            membrane: potential after the step before, [B, units]; zero before the first.
+            membrane: potential after the step before, [B, units]; zero before the
+                first.
             current: weighted input spikes and bias of this step, [B, units].
             fire: spikes of x, 1 where x >= 0, with the surrogate as their derivative.
 
@@ -145,7 +161,9 @@ class Neuron(Kind):
         """
 
     def joined(self, layers: Sequence[Self]) -> Self:
-        """The neuron with a value for each layer where one of theirs is another; they fit it."""
+        """The neuron with a value for each layer where one of theirs is another; they
+        fit it.
+        """
         values = {
             name: tuple(getattr(neuron, name) for neuron in layers)
             for name, value in self
@@ -154,11 +172,17 @@ class Neuron(Kind):
         return self.model_copy(update=values)
 
     def entry(self) -> dict[str, Any]:
-        """What files say of the neuron: its parameters, and its name where it is not the LIF.
+        """What files say of the neuron: its parameters, and its name where it is not
+        the LIF.
 
-        Without parameters of `later` that are as there was before: files say what they always did.
+        Without parameters of `later` that are as there was before: files say what they
+        always did.
         """
         named = {} if self.name == UNNAMED else {"neuron": self.name}
         parameters = self.model_dump(mode="json")
-        earlier = [name for name, value in self.later.items() if parameters[name] == value]
-        return named | {name: parameters[name] for name in parameters if name not in earlier}
+        earlier = [
+            name for name, value in self.later.items() if parameters[name] == value
+        ]
+        return named | {
+            name: parameters[name] for name in parameters if name not in earlier
+        }

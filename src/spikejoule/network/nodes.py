@@ -1,15 +1,18 @@
-"""The nodes of a network: what they hold, and how many synapses a spike reaches in them.
+"""The nodes of a network: what they hold, and how many synapses a spike reaches in
+them.
 
-Sizes of a node count in C order through its shape: unit ``(c * H + y) * W + x`` of (C, H, W).
+Sizes of a node count in C order through its shape: unit ``(c * H + y) * W + x`` of (C,
+H, W).
 
-Fan-outs of sliding windows, exact to the border: an input at place y of an axis reaches the output
-at (y + p - q d) / s for each place q of the kernel for which that is a whole number from 0 to H_out
+Fan-outs of sliding windows, exact to the border: an input at place y of an axis reaches
+the output at (y + p - q d) / s for each place q of the kernel for which that is a whole
+number from 0 to H_out
 - 1, so that its fan-out along the axis is
 
     f(y) = #{q < k : (y + p - q d) mod s = 0 and 0 <= (y + p - q d) / s < H_out}
 
-with kernel k, stride s, padding p and dilation d. One spike of a convolution reaches (C_out /
-groups) f_y f_x synapses.
+with kernel k, stride s, padding p and dilation d. One spike of a convolution reaches
+(C_out / groups) f_y f_x synapses.
 """
 
 import math
@@ -25,7 +28,8 @@ from spikejoule.network.layers import Shape
 
 @dataclass(frozen=True)
 class Node:
-    """What all nodes have. Two are equal if their structure is: weights are not compared.
+    """What all nodes have. Two are equal if their structure is: weights are not
+    compared.
 
     Attributes:
         name: in the network; of a node in a nested graph ``outer.inner``.
@@ -63,7 +67,8 @@ class Dense(Node):
 
     Attributes:
         weight: real [n_out, n_in]; empty where weights are in a state dict.
-        bias: real [n_out]; None without, and where the neurons behind it have their own.
+        bias: real [n_out]; None without, and where the neurons behind it have their
+            own.
     """
 
     weight: NDArray[Any] = field(
@@ -84,8 +89,9 @@ class Dense(Node):
         """Synapses that a spike of each unit of the input reaches, int64 [n_in].
 
         Args:
-            pruned: whether synapses were removed. A removed one has a weight of exactly zero and
-                carries no event; without pruning a weight of zero is a synapse like others.
+            pruned: whether synapses were removed. A removed one has a weight of exactly
+                zero and carries no event; without pruning a weight of zero is a synapse
+                like others.
         """
         if not pruned:
             return np.full(self.n_in, self.n_out, dtype=np.int64)
@@ -93,9 +99,13 @@ class Dense(Node):
         return left
 
     def targets(self, pruned: bool = False) -> Iterator[NDArray[np.bool_]]:
-        """Whether a spike of a unit of the input reaches each of the output, [units, n_out], for
-        some units of the input after the other."""
-        yield self.weight.T != 0 if pruned else np.ones((self.n_in, self.n_out), dtype=np.bool_)
+        """Whether a spike of a unit of the input reaches each of the output,
+        [units, n_out], for some units of the input after the other."""
+        yield (
+            self.weight.T != 0
+            if pruned
+            else np.ones((self.n_in, self.n_out), dtype=np.bool_)
+        )
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,8 @@ class Windows:
     `reached` and `inputs` hold for any number of axes.
 
     Attributes:
-        kernel, stride, padding, dilation: (height, width) each; the padding is that before the
-            first row and column.
+        kernel, stride, padding, dilation: (height, width) each; the padding is that
+            before the first row and column.
     """
 
     kernel: tuple[int, int]
@@ -125,7 +135,9 @@ class Windows:
         return (size + padding_both - reach) // self.stride[axis] + 1
 
     def reached(self, node: Node, axis: int) -> NDArray[np.int64]:
-        """Whether the input at place y of a node meets the place q of the kernel, [size, k]."""
+        """Whether the input at place y of a node meets the place q of the kernel,
+        [size, k].
+        """
         inputs = self.inputs(node, axis)
         reached = np.zeros((node.in_shape[1 + axis], self.kernel[axis]), dtype=np.int64)
         outputs, places = np.nonzero(inputs >= 0)
@@ -133,9 +145,11 @@ class Windows:
         return reached
 
     def inputs(self, node: Node, axis: int) -> NDArray[np.int64]:
-        """The input along an axis of a node that each place of the kernel meets for each output,
-        [outputs, k]; -1 beyond the border."""
-        first = np.arange(node.out_shape[1 + axis]) * self.stride[axis] - self.padding[axis]
+        """The input along an axis of a node that each place of the kernel meets for
+        each output, [outputs, k]; -1 beyond the border."""
+        first = (
+            np.arange(node.out_shape[1 + axis]) * self.stride[axis] - self.padding[axis]
+        )
         inputs = first[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
         return np.where((inputs >= 0) & (inputs < node.in_shape[1 + axis]), inputs, -1)
 
@@ -145,9 +159,10 @@ class Convolution(Node):
     """Over (C, H, W); one of one dimension has a height of 1.
 
     Attributes:
-        weight: real [C_out, C_in / groups, kernel height, kernel width]; empty where weights are in
-            a state dict.
-        bias: float64 [C_out]; None without, and where the neurons behind it have their own.
+        weight: real [C_out, C_in / groups, kernel height, kernel width]; empty where
+            weights are in a state dict.
+        bias: float64 [C_out]; None without, and where the neurons behind it have their
+            own.
         groups: parts of the channels that see each other.
         windows: how the kernel slides.
     """
@@ -168,13 +183,19 @@ class Convolution(Node):
         return self.weight.size or math.prod(self.weight_shape)
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:
-        """Synapses that a spike of each unit of the input reaches, int64 [n_in]; as of `Dense`."""
+        """Synapses that a spike of each unit of the input reaches, int64 [n_in]; as of
+        `Dense`.
+        """
         rows = self.windows.reached(self, 0)
         columns = self.windows.reached(self, 1)
-        weight = (self.weight != 0) if pruned else np.ones(self.weight_shape, dtype=np.bool_)
+        weight = (
+            (self.weight != 0) if pruned else np.ones(self.weight_shape, dtype=np.bool_)
+        )
         per_group = weight.reshape(self.groups, -1, *weight.shape[1:]).sum(axis=1)
         taps = per_group.reshape(self.in_shape[0], *weight.shape[2:])
-        fan_out: NDArray[np.int64] = np.einsum("yq,xr,cqr->cyx", rows, columns, taps, optimize=True)
+        fan_out: NDArray[np.int64] = np.einsum(
+            "yq,xr,cqr->cyx", rows, columns, taps, optimize=True
+        )
         return fan_out.reshape(-1)
 
     def targets(self, pruned: bool = False) -> Iterator[NDArray[np.bool_]]:
@@ -199,7 +220,9 @@ class Convolution(Node):
 
 @dataclass(frozen=True)
 class Pooling(Node):
-    """Sums of windows, or their averages, which divide by the kernel's size, padding included."""
+    """Sums of windows, or their averages, which divide by the kernel's size, padding
+    included.
+    """
 
     windows: Windows
     average: bool
@@ -213,8 +236,8 @@ class Pooling(Node):
 
     @property
     def window_of(self) -> NDArray[np.int64]:
-        """The unit of the output that each unit of the input is part of, int64 [n_in], where
-        windows do not overlap; -1 beyond the last whole window."""
+        """The unit of the output that each unit of the input is part of, int64 [n_in],
+        where windows do not overlap; -1 beyond the last whole window."""
         size, _ = self.windows.kernel
         windows = np.arange(self.n_out).reshape(self.out_shape)
         inside = windows.repeat(size, axis=1).repeat(size, axis=2)
@@ -238,9 +261,10 @@ class Neurons(Node):
     """A population of neurons.
 
     Attributes:
-        kind: the name of the neuron's model, or of the node in NIR: IF, LIF, CubaLIF, and without
-            spikes I, LI, CubaLI.
-        parameters: NIR's, float64 [n_out] each, by NIR's name; none where the network has a model.
+        kind: the name of the neuron's model, or of the node in NIR: IF, LIF, CubaLIF,
+            and without spikes I, LI, CubaLI.
+        parameters: NIR's, float64 [n_out] each, by NIR's name; none where the network
+            has a model.
     """
 
     kind: str
@@ -260,14 +284,19 @@ class Neurons(Node):
 
     @property
     def n_states(self) -> int:
-        """States of a neuron: its potential, and one for each further time constant (a current, an
-        adaptive threshold)."""
-        return max(1 + self.has_current, sum(name.startswith("tau_") for name in self.parameters))
+        """States of a neuron: its potential, and one for each further time constant (a
+        current, an adaptive threshold)."""
+        return max(
+            1 + self.has_current,
+            sum(name.startswith("tau_") for name in self.parameters),
+        )
 
 
 @dataclass(frozen=True)
 class Threshold(Node):
-    """1 where the input is above the threshold, else 0; `threshold` is float64 [n_out]."""
+    """1 where the input is above the threshold, else 0; `threshold` is float64
+    [n_out].
+    """
 
     threshold: NDArray[np.float64] = field(compare=False, repr=False)
 
@@ -280,6 +309,8 @@ class Delay(Node):
 
 
 BY_UNIT = (Dense, Convolution, Pooling, Scale)
-"""Nodes that work unit by unit on what gives something; the others take whole arrays."""
+"""Nodes that work unit by unit on what gives something; the others take whole
+arrays.
+"""
 
 Connection = Dense | Convolution

@@ -1,17 +1,18 @@
 """Pruning: removing the synapses of least weight while the network learns.
 
-A removed synapse carries no synaptic event, neither in training nor in inference. The fraction
-of removed synapses grows by the cubic schedule of Zhu and Gupta (2017, arXiv:1710.01878),
+A removed synapse carries no synaptic event, neither in training nor in inference. The
+fraction of removed synapses grows by the cubic schedule of Zhu and Gupta (2017,
+arXiv:1710.01878),
 
     fraction(x) = fraction * (1 - (1 - x)^3)    for x from 0 to 1,
 
-where x runs from the first to the last pruning epoch; the remaining epochs train what is left. The
-synapses removed are those of least magnitude over all weight matrices together (Han et al., NIPS
-2015, arXiv:1506.02626). A removed synapse never returns.
+where x runs from the first to the last pruning epoch; the remaining epochs train what
+is left. The synapses removed are those of least magnitude over all weight matrices
+together (Han et al., NIPS 2015, arXiv:1506.02626). A removed synapse never returns.
 
-Magnitude already weighs what a synapse does against what it costs. A source of s spikes per
-inference gives its target s contributions of size w, whose squares add up to s w^2, for s synaptic
-events: w^2 for each event, whatever s is.
+Magnitude already weighs what a synapse does against what it costs. A source of s spikes
+per inference gives its target s contributions of size w, whose squares add up to s w^2,
+for s synaptic events: w^2 for each event, whatever s is.
 """
 
 import math
@@ -32,9 +33,11 @@ class PruningSettings(ParameterSection):
     """How much is pruned, and when.
 
     Attributes:
-        pruned_fraction: fraction of the synapses that is removed in the end; 0 prunes nothing.
+        pruned_fraction: fraction of the synapses that is removed in the end; 0 prunes
+            nothing.
         prune_start: fraction of the epochs before the first synapse is removed.
-        prune_end: fraction of the epochs after which the last one is, above `prune_start`.
+        prune_end: fraction of the epochs after which the last one is, above
+            `prune_start`.
     """
 
     pruned_fraction: Real = Field(default=0.0, ge=0, lt=1)
@@ -51,7 +54,9 @@ class PruningSettings(ParameterSection):
         return self
 
     def pruned_fraction_at(self, epoch: int, max_epochs: int) -> float:
-        """Fraction of the synapses that is removed during an epoch (from 1 on) of `max_epochs`."""
+        """Fraction of the synapses that is removed during an epoch (from 1 on) of
+        `max_epochs`.
+        """
         first = math.floor(self.prune_start * max_epochs) + 1
         last = max(first, math.ceil(self.prune_end * max_epochs))
         if epoch < first:

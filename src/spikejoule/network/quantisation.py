@@ -2,32 +2,37 @@
 
 Each layer has a grid of step 2^-k, and on it
 
-weights     q = round(w 2^k) of `weight_bits`, signed and symmetric: at most 2^(bits - 1) - 1
+weights     q = round(w 2^k) of `weight_bits`, signed and symmetric: at most 2^(bits -
+            1) - 1
 biases      round(b 2^k), as wide as the membrane potential, but for at most 24 bits
 threshold   round(threshold 2^k)
-leak        floor(m u / 256) with m = round(256 decay); without a leak m is 256, and u stays
-potential   u of `state_bits`, which saturates after the reset of a step; within a step weights are
-            added in a wider accumulator, so that the order of events does not matter
+leak        floor(m u / 256) with m = round(256 decay); without a leak m is 256, and u
+            stays
+potential   u of `state_bits`, which saturates after the reset of a step; within a step
+            weights are added in a wider accumulator, so that the order of events does
+            not matter
 
-Rounding is to the nearest, and between two to the even one. The scale is a power of two, so the
-dequantised weights q 2^-k and their sums are exact in float32, and what knows no integers can run
-them.
+Rounding is to the nearest, and between two to the even one. The scale is a power of
+two, so the dequantised weights q 2^-k and their sums are exact in float32, and what
+knows no integers can run them.
 
-The exponent k of a layer is the one of least squared error of its weights, recurrent ones among
-them: the largest k that saturates no weight, or one of the four above it; of equals it is the
-smallest. (Jacob et al., CVPR 2018, arXiv:1712.05877, take the range as it is; with few bits it pays
-to cut off the tails.) The threshold limits it: on the grid it is at least 1, and at most a quarter
-of the potential's range.
+The exponent k of a layer is the one of least squared error of its weights, recurrent
+ones among them: the largest k that saturates no weight, or one of the four above it; of
+equals it is the smallest. (Jacob et al., CVPR 2018, arXiv:1712.05877, take the range as
+it is; with few bits it pays to cut off the tails.) The threshold limits it: on the grid
+it is at least 1, and at most a quarter of the potential's range.
 
-Training is quantisation-aware: forward and backward pass see the quantised parameters, and the
-gradient goes straight through the rounding to the parameters in floating point that the optimizer
-keeps (Bengio, Leonard and Courville 2013, arXiv:1308.3432), and likewise through the rounding of
-the leak and the saturation of the potential. It is not cut off where a weight saturates: the weight
-may leave its range, and the scale, which is chosen anew before each epoch, follows.
+Training is quantisation-aware: forward and backward pass see the quantised parameters,
+and the gradient goes straight through the rounding to the parameters in floating point
+that the optimizer keeps (Bengio, Leonard and Courville 2013, arXiv:1308.3432), and
+likewise through the rounding of the leak and the saturation of the potential. It is not
+cut off where a weight saturates: the weight may leave its range, and the scale, which
+is chosen anew before each epoch, follows.
 
-A kept weight that rounds to 0 is stored as a 0. In a network that is not pruned it is a synapse
-like others and carries events. In a pruned one a weight of 0 is no synapse, whether it was pruned
-or rounded, since what is stored there are the weights that are not zero.
+A kept weight that rounds to 0 is stored as a 0. In a network that is not pruned it is a
+synapse like others and carries events. In a pruned one a weight of 0 is no synapse,
+whether it was pruned or rounded, since what is stored there are the weights that are
+not zero.
 """
 
 import math
@@ -65,7 +70,9 @@ class WidthSettings(ParameterSection):
         state_bits: width of the membrane potential of a network of integers.
     """
 
-    weight_bits: int = Field(default=FLOAT_BITS, description="32, or a whole number from 2 to 8")
+    weight_bits: int = Field(
+        default=FLOAT_BITS, description="32, or a whole number from 2 to 8"
+    )
     state_bits: int = Field(default=32, description="16, 32")
 
     @field_validator("weight_bits", "state_bits")
@@ -100,7 +107,8 @@ class Quantisation:
     Attributes:
         weight_bits: width of the weights, 2 to 8.
         state_bits: width of the membrane potentials, 16 or 32.
-        exponents: k of the grid 2^-k of each layer after the input; empty while none is chosen.
+        exponents: k of the grid 2^-k of each layer after the input; empty while none is
+            chosen.
     """
 
     weight_bits: int
@@ -119,7 +127,9 @@ class Quantisation:
 
     @property
     def state_range(self) -> tuple[int, int]:
-        """The least and the largest membrane potential that is kept from step to step."""
+        """The least and the largest membrane potential that is kept from step to
+        step.
+        """
         return -int(2 ** (self.state_bits - 1)), int(2 ** (self.state_bits - 1) - 1)
 
     def exponent_of(self, weights: NDArray[Any], threshold: float) -> int:
@@ -159,22 +169,29 @@ def threshold_on_grid(threshold: float, exponent: int) -> int:
 
 
 NO_CURRENTS = (
-    "integers have no product with the intensities of the encoding 'direct'; allowed: another "
+    "integers have no product with the intensities of the encoding 'direct'; "
+    "allowed: another "
     "encoding, or model.weight_bits 32"
 )
 """Why a network of integers takes spikes alone."""
 
 
 def unfit_for_integers(neuron: Neuron, hidden_layers: Sequence[HiddenLayer]) -> str:
-    """What keeps a network from being computed in integers, in words; empty if nothing."""
+    """What keeps a network from being computed in integers, in words; empty if
+    nothing.
+    """
     for layer in hidden_layers:
         if isinstance(layer, PoolingLayer) and layer.average:
             return (
-                f"model.layers: the layer {layer} has no place on the grid of integer weights; "
+                f"model.layers: the layer {layer} has no place on the grid of "
+                "integer weights; "
                 "allowed: sums, such as 2sum, or model.weight_bits 32"
             )
     if not isinstance(neuron, LeakyIntegrateAndFire):
-        return f"model.neuron: {neuron.name!r} is not allowed with integer weights; allowed: 'lif'"
+        return (
+            f"model.neuron: {neuron.name!r} is not allowed with integer "
+            "weights; allowed: 'lif'"
+        )
     if neuron.learned_names:
         return (
             f"model.learned: {neuron.learned!r} is not allowed with integer weights; "
@@ -183,7 +200,8 @@ def unfit_for_integers(neuron: Neuron, hidden_layers: Sequence[HiddenLayer]) -> 
     for decay in neuron.decay if isinstance(neuron.decay, tuple) else (neuron.decay,):
         if leak_factor(decay) == LEAK_ONE and decay != 1:
             return (
-                f"model.decay: {decay} is not allowed with integer weights, whose leak is a "
+                f"model.decay: {decay} is not allowed with integer weights, whose "
+                "leak is a "
                 "multiple of 1/256; allowed: 1, or a number from 0 to 0.998"
             )
     return ""

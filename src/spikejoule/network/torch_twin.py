@@ -1,11 +1,13 @@
 """The spiking network in torch: the reference for the compiled kernels, on any device.
 
-Its parameters carry the names of the seed notebook's network (``layer1.synapses.weight``, ...), so
-that the state dicts of the two fit each other. Autograd derives the backward pass here; the
-kernels spell it out. Neither knows the other.
+Its parameters carry the names of the seed notebook's network
+(``layer1.synapses.weight``, ...), so that the state dicts of the two fit each other.
+Autograd derives the backward pass here; the kernels spell it out. Neither knows the
+other.
 
-On the grids of a quantised network (:mod:`spikejoule.network.quantisation`) every number is exact,
-in float32 up to 24 bits, and gradients go straight through the rounding.
+On the grids of a quantised network (:mod:`spikejoule.network.quantisation`) every
+number is exact, in float32 up to 24 bits, and gradients go straight through the
+rounding.
 """
 
 import math
@@ -28,7 +30,9 @@ Derivative = Callable[[Tensor], Tensor | float]
 
 
 class _Replaced(torch.autograd.Function):
-    """Another value in the forward pass, and in the backward pass a derivative of its own."""
+    """Another value in the forward pass, and in the backward pass a derivative of its
+    own.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, value: Tensor, derivative: Derivative) -> Tensor:
@@ -88,13 +92,18 @@ class SpikingLayer(nn.Module):
                 bias=neuron.has_bias,
             )
         else:
-            self.synapses = nn.Linear(connection.n_in, connection.n_out, bias=neuron.has_bias)
+            self.synapses = nn.Linear(
+                connection.n_in, connection.n_out, bias=neuron.has_bias
+            )
         n_units = connection.n_out
         self.recurrent = nn.Linear(n_units, n_units, bias=False) if recurrent else None
         self._in_shape = connection.in_shape
         self._pooling = pooling
         self.neurons = nn.ParameterDict(
-            {name: torch.tensor([neuron.first_learned(name)]) for name in neuron.learned_names}
+            {
+                name: torch.tensor([neuron.first_learned(name)])
+                for name in neuron.learned_names
+            }
         )
         self.neuron = neuron
         self.grid: LayerGrid | None = None
@@ -138,7 +147,9 @@ class SpikingLayer(nn.Module):
             arriving = current[step]
             if recurrent is not None and emitted:
                 arriving = arriving + nn.functional.linear(emitted[-1], recurrent)
-            spikes, membrane = neuron.step(membrane, arriving, lambda x: fire(x, derivative))
+            spikes, membrane = neuron.step(
+                membrane, arriving, lambda x: fire(x, derivative)
+            )
             if grid is not None:
                 membrane = grid.saturated(membrane)
             emitted.append(spikes)
@@ -159,7 +170,9 @@ class SpikingNetwork(nn.Module):
     def __init__(self, network: Network, surrogate: Surrogate) -> None:
         super().__init__()
         self.layers: dict[str, SpikingLayer] = {}
-        for connection, neuron in zip(network.forward_connections, network.neurons, strict=True):
+        for connection, neuron in zip(
+            network.forward_connections, network.neurons, strict=True
+        ):
             name = f"layer{len(self.layers) + 1}"
             before = network.nodes[network.sources[connection.name][0]]
             pooling = before if isinstance(before, Pooling) else None
@@ -170,11 +183,15 @@ class SpikingNetwork(nn.Module):
 
     def use_grids(self, network: Network) -> None:
         """Compute on the grids of a quantised network from now on."""
-        for layer, constants in zip(self.layers.values(), layer_constants(network), strict=True):
+        for layer, constants in zip(
+            self.layers.values(), layer_constants(network), strict=True
+        ):
             layer.grid = LayerGrid(quantisation_of(network), constants)
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
-        """Input spikes [T, B, I] to the spikes of every layer after it, [T, B, units] each."""
+        """Input spikes [T, B, I] to the spikes of every layer after it, [T, B, units]
+        each.
+        """
         emitted = []
         for layer in self.layers.values():
             spikes = layer(spikes, self._derivative)
@@ -183,8 +200,8 @@ class SpikingNetwork(nn.Module):
 
 
 def initial_state(network: Network, seed: int) -> dict[str, Tensor]:
-    """Fresh parameters: drawn synapses (`drawn_synapses`), and what neurons learn, which begins
-    with their parameters."""
+    """Fresh parameters: drawn synapses (`drawn_synapses`), and what neurons learn,
+    which begins with their parameters."""
     shapes = network.parameter_shapes()
     state = drawn_synapses(shapes, seed)
     for name in shapes.keys() - state.keys():
@@ -194,11 +211,14 @@ def initial_state(network: Network, seed: int) -> dict[str, Tensor]:
     return {name: state[name] for name in shapes}
 
 
-def drawn_synapses(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
-    """Weights and biases as ``nn.Linear`` and ``nn.Conv2d`` draw them, from a generator of its own.
+def drawn_synapses(
+    shapes: Mapping[str, tuple[int, ...]], seed: int
+) -> dict[str, Tensor]:
+    """Weights and biases as ``nn.Linear`` and ``nn.Conv2d`` draw them, from a generator
+    of its own.
 
-    Uniform in +-1/sqrt(number of sources), for weights and biases (LeCun et al. 1998, as in
-    torch), recurrent ones among them.
+    Uniform in +-1/sqrt(number of sources), for weights and biases (LeCun et al. 1998,
+    as in torch), recurrent ones among them.
 
     Args:
         shapes: of all parameters, by name, in the order in which they are drawn.
@@ -210,7 +230,9 @@ def drawn_synapses(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str
         if name.endswith((".weight", ".bias")):
             weight_shape = shapes[name.replace("bias", "weight")]
             bound = 1 / math.sqrt(math.prod(weight_shape[1:]))
-            state[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+            state[name] = torch.empty(shape).uniform_(
+                -bound, bound, generator=generator
+            )
     return state
 
 
@@ -229,12 +251,18 @@ class LayerGrid:
         """Weights or biases, by their name, on the grid."""
         quantisation = self.quantisation
         unit = self.constants.value(1)
-        limit = quantisation.largest_weight if name == "weight" else quantisation.largest_bias
+        limit = (
+            quantisation.largest_weight
+            if name == "weight"
+            else quantisation.largest_bias
+        )
         rounded = torch.clamp(torch.round(values / unit), -limit, limit) * unit
         return _replaced(values, rounded, _straight_through)
 
     def neuron(self, neuron: Neuron) -> Neuron:
-        """The neuron of the layer without a leak, and with its threshold on the grid."""
+        """The neuron of the layer without a leak, and with its threshold on the
+        grid.
+        """
         threshold = self.constants.value(self.constants.threshold)
         return neuron.model_copy(update={"threshold": threshold, "decay": 1.0})
 
@@ -250,4 +278,6 @@ class LayerGrid:
         """A potential in the range that is kept from step to step."""
         lowest = self.constants.value(self.constants.lowest)
         highest = self.constants.value(self.constants.highest)
-        return _replaced(membrane, torch.clamp(membrane, lowest, highest), _straight_through)
+        return _replaced(
+            membrane, torch.clamp(membrane, lowest, highest), _straight_through
+        )

@@ -1,7 +1,9 @@
-"""The train stage's result: the best weights, how they came about, and what is added to them later.
+"""The train stage's result: the best weights, how they came about, and what is added to
+them later.
 
-`save_trained` writes a complete checkpoint that lacks what a clock says and what is measured after
-training, so that training twice gives the same file twice; `build_complete` adds these.
+`save_trained` writes a complete checkpoint that lacks what a clock says and what is
+measured after training, so that training twice gives the same file twice;
+`build_complete` adds these.
 """
 
 import os
@@ -27,14 +29,24 @@ from spikejoule.network.checkpoint import (
 from spikejoule.network.network import Network
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
-"""The class of the seed notebook, which runs every network that :func:`_seed_runs` names."""
+"""The class of the seed notebook, which runs every network that :func:`_seed_runs`
+names.
+"""
 
 OWN_CLASS: Final = "spikejoule.SpikingNetwork"
-"""What the seed's class cannot express: `spikejoule.network.torch_twin.SpikingNetwork`."""
+"""What the seed's class cannot express:
+`spikejoule.network.torch_twin.SpikingNetwork`.
+"""
 
-_CLOCK_KEYS: Final = ("training_time_seconds", "epoch_times_seconds", "processor_seconds")
+_CLOCK_KEYS: Final = (
+    "training_time_seconds",
+    "epoch_times_seconds",
+    "processor_seconds",
+)
 _SCHEMAS_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
-"""Parameters of training that the schema knows by another name; they stand under both."""
+"""Parameters of training that the schema knows by another name; they stand under
+both.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +59,8 @@ class TrainedNetwork:
         encoder: the encoding by which images became spikes.
         seed: the experiment's, of every draw.
         training_config: the parameters of the train stage, plain values.
-        history: one mapping per epoch, with the fields of `network.checkpoint.EpochRecord`.
+        history: one mapping per epoch, with the fields of
+            `network.checkpoint.EpochRecord`.
         best_epoch: the epoch (from 1) whose weights these are.
         data: the content of metrics/data.json: source, note, counts, checksums.
         engine: the engine that trained.
@@ -84,8 +97,9 @@ class TrainedNetwork:
 def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
     """Write `trained` to `path` atomically, with the same bytes for the same content.
 
-    Raises ArtifactError if a weight is missing, of another shape, or not finite, or if another
-    entry breaks the schema, and ValueError for integers that are not on their grids.
+    Raises ArtifactError if a weight is missing, of another shape, or not finite, or if
+    another entry breaks the schema, and ValueError for integers that are not on their
+    grids.
     """
     content = trained_content(trained)
     complete_checkpoint(path, content)
@@ -95,8 +109,8 @@ def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
 def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     """Read what `save_trained` or the end of the pipeline has written.
 
-    A missing, truncated or corrupt file, and one that does not say how its network was trained,
-    raise ArtifactError. No pickle is executed.
+    A missing, truncated or corrupt file, and one that does not say how its network was
+    trained, raise ArtifactError. No pickle is executed.
     """
     checkpoint = read_complete(path)
     content = checkpoint.content
@@ -133,7 +147,9 @@ def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
     history = trained.history
     spikes = np.sum([record["spikes"] for record in history], axis=0).tolist()
     n_samples = sum(record["samples"] for record in history)
-    names = {name: trained.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()}
+    names = {
+        name: trained.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "model_class": SEED_CLASS if _seed_runs(network) else OWN_CLASS,
@@ -192,7 +208,8 @@ def build_complete(
     energy_proxies: Mapping[str, Any],
     library_versions: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Assemble the complete checkpoint, every key of the schema and the project's additions.
+    """Assemble the complete checkpoint, every key of the schema and the project's
+    additions.
 
     Args:
         trained: the network, as the train stage leaves it.
@@ -207,8 +224,12 @@ def build_complete(
     """
     content = trained_content(trained)
     n_samples = inference.n_samples
-    content["training_results"]["training_time_seconds"] = training_timings["training_time_seconds"]
-    content["training_history"]["epoch_times"] = list(training_timings["epoch_times_seconds"])
+    content["training_results"]["training_time_seconds"] = training_timings[
+        "training_time_seconds"
+    ]
+    content["training_history"]["epoch_times"] = list(
+        training_timings["epoch_times_seconds"]
+    )
     return {
         **content,
         "timestamp": _timestamp(training_timings),
@@ -216,7 +237,10 @@ def build_complete(
         "inference_spikes": {
             "n_samples": n_samples,
             **_spikes_entry(
-                inference.layer_names, tuple(inference.totals.values()), n_samples, "inference"
+                inference.layer_names,
+                tuple(inference.totals.values()),
+                n_samples,
+                "inference",
             ),
             "measurement_time_seconds": measurement_time_seconds,
         },
@@ -227,7 +251,9 @@ def build_complete(
             "library_versions": dict(library_versions),
             "test": dict(test),
             "training_environment": {
-                key: value for key, value in training_timings.items() if key not in _CLOCK_KEYS
+                key: value
+                for key, value in training_timings.items()
+                if key not in _CLOCK_KEYS
             },
         },
     }
@@ -236,8 +262,8 @@ def build_complete(
 def _seed_runs(network: Network) -> bool:
     """Whether the seed's class computes the same spikes from the same weights.
 
-    It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
-    and one decay for both layers. It knows no integers.
+    It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one
+    threshold and one decay for both layers. It knows no integers.
     """
     return (
         network.quantisation is None
@@ -283,7 +309,9 @@ def _connectivity_entry(network: Network) -> dict[str, Any]:
 def _spikes_entry(
     names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
 ) -> dict[str, Any]:
-    """Totals and means of input, hidden (all hidden layers together) and output; by layer, too."""
+    """Totals and means of input, hidden (all hidden layers together) and output; by
+    layer, too.
+    """
     summed = {"input": totals[0], "hidden": sum(totals[1:-1]), "output": totals[-1]}
     return {
         **{f"total_{name}": total for name, total in summed.items()},
@@ -298,8 +326,8 @@ def _spikes_entry(
 def _timestamp(training_timings: Mapping[str, Any]) -> str:
     """When training ended, in the schema's form: year-month-day hour:minute:second.
 
-    The timings state when it began. (Not the time of writing: the same inputs are to give the same
-    checkpoint.)
+    The timings state when it began. (Not the time of writing: the same inputs are to
+    give the same checkpoint.)
     """
     began = datetime.fromisoformat(training_timings["timestamp"])
     ended = began + timedelta(seconds=training_timings["training_time_seconds"])

@@ -1,18 +1,22 @@
-"""How a graph of NIR is stepped: what it does not say, who says it, and the constants of a step.
+"""How a graph of NIR is stepped: what it does not say, who says it, and the constants
+of a step.
 
-NIR states differential equations. These decide how a simulator steps through them; the same file
-gives other spikes under another choice, so none is guessed:
+NIR states differential equations. These decide how a simulator steps through them; the
+same file gives other spikes under another choice, so none is guessed:
 
 dt          seconds of one step, which is one step of the events too
-reset       ``zero``: to the graph's v_reset (0 in most files); ``subtract``: by the threshold
-comparison  a neuron fires at v ``gt`` or v ``ge`` its threshold; a Threshold node likewise
-current     of CubaLIF and CubaLI: whether what arrives in a step moves the potential in the
-            ``same_step``, or, through the current of the step before, in the ``next_step``
-initial     potentials begin at ``zero``, at v_leak (``leak``) or at v_reset (``reset``); asked
-            where these differ
+reset       ``zero``: to the graph's v_reset (0 in most files); ``subtract``: by the
+            threshold
+comparison  a neuron fires at v ``gt`` or v ``ge`` its threshold; a Threshold node
+            likewise
+current     of CubaLIF and CubaLI: whether what arrives in a step moves the potential in
+            the ``same_step``, or, through the current of the step before, in the
+            ``next_step``
+initial     potentials begin at ``zero``, at v_leak (``leak``) or at v_reset
+            (``reset``); asked where these differ
 
-A graph that this project wrote says dt, reset and comparison in its metadata. Saying something else
-is an error.
+A graph that this project wrote says dt, reset and comparison in its metadata. Saying
+something else is an error.
 
 With a fraction a = dt / tau (forward Euler) for each time constant,
 
@@ -21,13 +25,14 @@ With a fraction a = dt / tau (forward Euler) for each time constant,
     CubaLIF, -LI   i[t] = (1 - a_syn) i[t-1] + a_syn w_in x[t]
                    v[t] = (1 - a_mem) v[t-1] + a_mem v_leak + a_mem r i[t]
 
-where x[t] is what arrives. A tau that is infinite, as is then the r or the w_in that goes with it,
-stands for a state that keeps all of itself, with a gain of 1: snnTorch writes ``beta=1`` so, which
-makes a LIF neuron an IF neuron. For ``current: next_step`` the potential follows i[t-1]. Where v[t]
-reaches the threshold, the neuron spikes and is reset in the same step.
+where x[t] is what arrives. A tau that is infinite, as is then the r or the w_in that
+goes with it, stands for a state that keeps all of itself, with a gain of 1: snnTorch
+writes ``beta=1`` so, which makes a LIF neuron an IF neuron. For ``current: next_step``
+the potential follows i[t-1]. Where v[t] reaches the threshold, the neuron spikes and is
+reset in the same step.
 
-The gains a r, a w_in and dt r are constants that hardware has in its weights: in most exports they
-are 1. They are computed with, and not counted.
+The gains a r, a w_in and dt r are constants that hardware has in its weights: in most
+exports they are 1. They are computed with, and not counted.
 """
 
 from dataclasses import asdict, dataclass
@@ -63,12 +68,15 @@ _WHOLE = 1e-3
 
 @dataclass(frozen=True)
 class Conventions:
-    """How a graph is run; None stands for what it does not need, or what is not known yet.
+    """How a graph is run; None stands for what it does not need, or what is not known
+    yet.
 
     Attributes:
         dt, reset, comparison, current, initial: see the module.
-        pruned: whether a weight of zero is no synapse; None for what the metadata say, else False.
-        step_ms: what a step stands for, milliseconds, where dt is a mere number; None for dt.
+        pruned: whether a weight of zero is no synapse; None for what the metadata say,
+            else False.
+        step_ms: what a step stands for, milliseconds, where dt is a mere number; None
+            for dt.
     """
 
     dt: float | None = None
@@ -83,9 +91,13 @@ class Conventions:
         for name, allowed in ALLOWED.items():
             value = getattr(self, name)
             if value is not None and value not in allowed:
-                raise ParameterError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+                raise ParameterError(
+                    f"{name} is {value!r}; allowed are {', '.join(allowed)}"
+                )
         if self.dt is not None and not 0 < self.dt < 1e9:
-            raise ParameterError(f"dt is {self.dt}; allowed are numbers of seconds above 0")
+            raise ParameterError(
+                f"dt is {self.dt}; allowed are numbers of seconds above 0"
+            )
 
     @property
     def seconds(self) -> float:
@@ -95,16 +107,22 @@ class Conventions:
     @property
     def in_words(self) -> str:
         """All of it in a line."""
-        known = {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        known = {
+            name: value
+            for name, value in asdict(self).items()
+            if value not in (None, False)
+        }
         return ", ".join(f"{name} {value}" for name, value in known.items())
 
 
 def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
-    """What is given and what the graph's metadata say, checked to be all that the network needs.
+    """What is given and what the graph's metadata say, checked to be all that the
+    network needs.
 
     Raises:
         ParameterError: something is missing, or contradicts the metadata.
-        ArtifactError: the metadata are damaged, or say that the network is one of integers.
+        ArtifactError: the metadata are damaged, or say that the network is one of
+            integers.
     """
     known = asdict(given)
     stated = _stated(network)
@@ -112,14 +130,16 @@ def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
     for name, value in stated.items():
         if known[name] not in (None, value):
             raise ParameterError(
-                f"{name} is given as {known[name]}, but the graph's metadata say {value}: leave it "
+                f"{name} is given as {known[name]}, but the graph's metadata say "
+                f"{value}: leave it "
                 "out, or remove the metadata from the graph."
             )
     known |= stated
     missing = [f"{name} ({_QUESTIONS[name]})" for name in needed if known[name] is None]
     if missing:
         raise ParameterError(
-            f"The graph does not say how it is run; to be given are {'; '.join(missing)}."
+            "The graph does not say how it is run; to be given are "
+            f"{'; '.join(missing)}."
         )
     for name in _QUESTIONS:
         if name not in needed and name not in stated:
@@ -135,12 +155,14 @@ def _stated(network: ImportedGraph) -> dict[str, Any]:
     own = metadata_of(network)
     if own.quantisation is not None:
         raise ArtifactError(
-            "the graph stands for a network of integers, which no graph of NIR computes: price its "
+            "the graph stands for a network of integers, which no graph of NIR "
+            "computes: price its "
             "complete checkpoint."
         )
     if own.input != "spikes":
         raise ArtifactError(
-            "the input of the graph's network is a constant current and no spikes: price its "
+            "the input of the graph's network is a constant current and no spikes: "
+            "price its "
             "complete checkpoint."
         )
     return {
@@ -187,7 +209,9 @@ class Dynamics:
 
     @property
     def n_leaks(self) -> int:
-        """Multiplications by which states leak in a step: none for a state that is kept whole."""
+        """Multiplications by which states leak in a step: none for a state that is kept
+        whole.
+        """
         kept = [self.membrane.keep]
         if self.keep_current is not None:
             kept.append(self.keep_current)
@@ -198,15 +222,16 @@ def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dy
     """The constants of a node's step, computed in float64 and rounded to a type.
 
     Raises:
-        ParameterError: dt is longer than a time constant, or a reset by subtraction is asked for
-            where the graph has a v_reset that is not 0.
+        ParameterError: dt is longer than a time constant, or a reset by subtraction is
+            asked for where the graph has a v_reset that is not 0.
     """
     values = node.parameters
     zeros = np.zeros(node.n_out)
     reset = values.get("v_reset", zeros)
     if conventions.reset == "subtract" and reset.any():
         raise ParameterError(
-            f"reset is given as subtract, but the node {node.name!r} resets to its v_reset, which "
+            f"reset is given as subtract, but the node {node.name!r} resets to its "
+            "v_reset, which "
             "is not 0; allowed is zero."
         )
     keep_current = gain_current = None
@@ -249,21 +274,29 @@ def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
     return above
 
 
-def _fraction(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.float64]:
+def _fraction(
+    node: Neurons, name: str, conventions: Conventions
+) -> NDArray[np.float64]:
     """What a state loses in a step, float64 [n]."""
     tau = node.parameters[name]
     dt = conventions.seconds
     if dt > tau.min() * (1 + 1e-6):
         raise ParameterError(
-            f"dt is {dt:g} s, but the {name} of the node {node.name!r} is {tau.min():g} s; allowed "
-            "is a dt that is not longer (Norse's export writes a tau that is dt times too small)."
+            f"dt is {dt:g} s, but the {name} of the node {node.name!r} is "
+            f"{tau.min():g} s; allowed "
+            "is a dt that is not longer (Norse's export writes a tau that is dt "
+            "times too small)."
         )
     fraction: NDArray[np.float64] = np.minimum(dt / tau, 1)
     return fraction
 
 
-def _gain(fraction: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a step takes of what arrives, float64 [n]; 1 where the factor is infinite."""
+def _gain(
+    fraction: NDArray[np.float64], factor: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What a step takes of what arrives, float64 [n]; 1 where the factor is
+    infinite.
+    """
     is_infinite = np.isinf(factor)
     return np.where(is_infinite, 1.0, fraction * np.where(is_infinite, 0.0, factor))
 
@@ -281,7 +314,8 @@ def delay_steps(node: Delay, conventions: Conventions) -> NDArray[np.int64]:
     if (apart > _WHOLE).any():
         delay = node.seconds[apart.argmax()]
         raise ParameterError(
-            f"the node {node.name!r} has a delay of {delay:g} s, which is no whole number of steps "
+            f"the node {node.name!r} has a delay of {delay:g} s, which is no whole "
+            "number of steps "
             f"of {conventions.seconds:g} s; allowed is a dt that divides it."
         )
     return np.minimum(whole, 2.0**62).astype(np.int64)

@@ -1,11 +1,13 @@
 """Running a graph on event lists, batches of samples side by side.
 
-Samples go sixteen abreast (kernels/stepping.py). What a node gives in a step is an array and,
-where another node needs it, a list of the units that give something (`Given`); what arrives at one
-is an array. An edge that waits needs no memory of its own: its target takes its step before its
-source does, and finds there what the step before has left.
+Samples go sixteen abreast (kernels/stepping.py). What a node gives in a step is an
+array and, where another node needs it, a list of the units that give something
+(`Given`); what arrives at one is an array. An edge that waits needs no memory of its
+own: its target takes its step before its source does, and finds there what the step
+before has left.
 
-Fully connected nodes and convolutions multiply what gives something to any of the sixteen samples.
+Fully connected nodes and convolutions multiply what gives something to any of the
+sixteen samples.
 """
 
 import math
@@ -40,9 +42,10 @@ class GraphRun(Activity):
 
     Attributes:
         conventions: how.
-        engine: ``event`` where the kernels of the event engine ran all of it, else ``graph``.
-        output: what the output received, summed over the steps: spikes of each unit, int64
-            [N, n]; values, float64 [N, n].
+        engine: ``event`` where the kernels of the event engine ran all of it, else
+            ``graph``.
+        output: what the output received, summed over the steps: spikes of each unit,
+            int64 [N, n]; values, float64 [N, n].
         recorded: the spikes of the nodes that were asked for.
     """
 
@@ -54,7 +57,8 @@ class GraphRun(Activity):
 
     @property
     def predictions(self) -> NDArray[np.int64] | None:
-        """The output with the most spikes, int64 [N]; -1, no answer, where several have as many.
+        """The output with the most spikes, int64 [N]; -1, no answer, where several have
+        as many.
 
         None for an output of values.
         """
@@ -98,7 +102,8 @@ class Prepared:
         network, conventions, dtype: of the run.
         events: spikes of each `Input`.
         n_samples, n_steps: of them.
-        fan_out: synapses or windows that a unit before a connection or pooling reaches, by name.
+        fan_out: synapses or windows that a unit before a connection or pooling reaches,
+            by name.
         delays: steps of each unit of a delay, int64 [n], by its name.
         adding: of each connection and pooling, by name.
         dynamics: of neurons, in the type of the run, by name.
@@ -108,7 +113,11 @@ class Prepared:
     """
 
     def __init__(
-        self, network: ImportedGraph, conventions: Conventions, events: Events, dtype: DTypeLike
+        self,
+        network: ImportedGraph,
+        conventions: Conventions,
+        events: Events,
+        dtype: DTypeLike,
     ) -> None:
         self.network = network
         self.conventions = conventions
@@ -117,7 +126,8 @@ class Prepared:
         self.n_samples = events[network.input.name].n_samples
         self.n_steps = events[network.input.name].n_steps
         self.delays = {
-            node.name: delay_steps(node, conventions) for node in network.of(nodes.Delay)
+            node.name: delay_steps(node, conventions)
+            for node in network.of(nodes.Delay)
         }
         summing = (*network.connections, *network.of(nodes.Pooling))
         pruned = bool(conventions.pruned)
@@ -138,21 +148,29 @@ class Prepared:
         )
 
     def is_listed(self, node: nodes.Node) -> bool:
-        """Whether it is counted, or another node needs to know, which units give something."""
+        """Whether it is counted, or another node needs to know, which units give
+        something.
+        """
         is_average = isinstance(node, nodes.Pooling) and node.average
-        return node.name in self.network.spiking or is_average or self.gives_values(node)
+        return (
+            node.name in self.network.spiking or is_average or self.gives_values(node)
+        )
 
     def _adding_of(self, node: nodes.Connection | nodes.Pooling) -> Adding:
         if isinstance(node, nodes.Pooling):
             return Adding(stepping.add_pooling, (_slide(node),), 0)
         bias: Any = 0
         if node.bias is not None:
-            bias = np.repeat(node.bias.astype(self.dtype), node.n_out // node.bias.size)[:, None]
+            bias = np.repeat(
+                node.bias.astype(self.dtype), node.n_out // node.bias.size
+            )[:, None]
         if isinstance(node, nodes.Dense):
             weights = np.ascontiguousarray(node.weight.T, self.dtype)
             return Adding(stepping.add_dense, (weights,), bias)
         of_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
-        by_channel = np.moveaxis(of_group, 1, -1)  # [groups, C_in / groups, kernel, channels]
+        by_channel = np.moveaxis(
+            of_group, 1, -1
+        )  # [groups, C_in / groups, kernel, channels]
         weights = by_channel.reshape(node.in_shape[0], -1, by_channel.shape[-1])
         weights = np.ascontiguousarray(weights, self.dtype)
         return Adding(stepping.add_windows, (_slide(node), weights), bias)
@@ -162,7 +180,9 @@ def _slide(node: nodes.Convolution | nodes.Pooling) -> Slide:
     """How the window of a node slides."""
     rows = node.windows.inputs(node, 0)[:, None, :, None]
     columns = node.windows.inputs(node, 1)[None, :, None, :]
-    units = np.where((rows >= 0) & (columns >= 0), rows * node.in_shape[2] + columns, -1)
+    units = np.where(
+        (rows >= 0) & (columns >= 0), rows * node.in_shape[2] + columns, -1
+    )
     units = units.reshape(math.prod(node.out_shape[1:]), -1).astype(np.int32)
     taps = np.argsort(units < 0, axis=1, kind="stable")
     inside = np.take_along_axis(units, taps, axis=1)
@@ -174,11 +194,13 @@ Action = Callable[[], object]
 
 
 class Batch:
-    """Some samples, with what each node gives in the present step and what was counted so far.
+    """Some samples, with what each node gives in the present step and what was counted
+    so far.
 
     Attributes:
         run: what all batches share.
-        first, size: which samples these are; B blocks of LANES, of which the last has room left.
+        first, size: which samples these are; B blocks of LANES, of which the last has
+        room left.
         step: the present one.
         given: by node, what it gives; its list is kept where another node needs it.
         later: what is done at the end of a step.
@@ -191,10 +213,14 @@ class Batch:
         self.size = min(size, run.n_samples - first)
         self.step = 0
         self.n_blocks = -(-self.size // LANES)
-        self.given = {name: self._nothing_of(node) for name, node in run.network.nodes.items()}
+        self.given = {
+            name: self._nothing_of(node) for name, node in run.network.nodes.items()
+        }
         self.later: list[Action] = []
         kind = np.float64 if run.network.answer is None else np.int64
-        self.output: Array = np.zeros((self.n_blocks, run.network.output.n_out, LANES), kind)
+        self.output: Array = np.zeros(
+            (self.n_blocks, run.network.output.n_out, LANES), kind
+        )
 
     def zeros(self, n_units: int) -> Array:
         """Real [B, n, LANES]."""
@@ -217,7 +243,9 @@ class Batch:
         return [self.given[source] for source in self.run.network.sources[node.name]]
 
     def arriving(self, node: nodes.Node, actions: list[Action]) -> Array:
-        """The array in which what a node's sources give is added up, by some more actions."""
+        """The array in which what a node's sources give is added up, by some more
+        actions.
+        """
         amounts = [given.amounts for given in self.sources(node)]
         if len(amounts) == 1:
             return amounts[0]
@@ -227,11 +255,15 @@ class Batch:
         return sums
 
     def giving(self, node: nodes.Node) -> tuple[Array, list[Action]]:
-        """The array in which a node adds up what it gives, and what is done when it has."""
+        """The array in which a node adds up what it gives, and what is done when it
+        has.
+        """
         given = self.given[node.name]
         done: list[Action] = []
         sums = given.amounts
-        if node.name in self.run.network.sources[node.name]:  # which takes its last sums meanwhile
+        if (
+            node.name in self.run.network.sources[node.name]
+        ):  # which takes its last sums meanwhile
             sums = self.zeros(node.n_out)
             done.append(partial(np.copyto, given.amounts, sums))
         if given.active.size:
@@ -244,8 +276,8 @@ class Batch:
         return apart.reshape(-1, *apart.shape[2:])[: self.size]
 
     def counts_of(self, node: nodes.Node) -> NodeCounts:
-        """After the last step, int64 [samples]: how often units of a node gave something, and how
-        many synapses or windows were reached in it."""
+        """After the last step, int64 [samples]: how often units of a node gave
+        something, and how many synapses or windows were reached in it."""
         network = self.run.network
         each = np.ones(node.n_out, np.int64)
         counts: dict[str, Counts] = {}
@@ -273,7 +305,8 @@ class Batch:
         return NodeCounts(**counts)
 
     def _total(self, source: str, reached: Counts, waits: bool = False) -> Counts:
-        """How often each unit of a source gave something, times what it reaches, [samples].
+        """How often each unit of a source gave something, times what it reaches,
+        [samples].
 
         Args:
             source: name of a listed node.
@@ -431,8 +464,11 @@ def execute(
     n_units = sum(node.n_in + node.n_out for node in network.nodes.values())
     for steps in prepared.delays.values():
         n_units += steps.size * min(int(steps.max()), prepared.n_steps)
-    # A thread for which a step is little work waits for the others' Python, and slows them down.
-    most = min(n_samples * n_units // _THREAD_NUMBERS, _ALL_NUMBERS // (LANES * n_units))
+    # A thread for which a step is little work waits for the others' Python, and slows
+    # them down.
+    most = min(
+        n_samples * n_units // _THREAD_NUMBERS, _ALL_NUMBERS // (LANES * n_units)
+    )
     threads = max(1, min(numba.get_num_threads(), most))
     size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-n_samples // threads))
     size = LANES * max(1, -(-size // LANES))
@@ -464,7 +500,9 @@ def _run(batch: Batch, record: Sequence[str]) -> Outcome:
     network = batch.run.network
     n_steps = batch.run.n_steps
     actions = [
-        action for node in network.nodes.values() for action in _MAKE[type(node)](batch, node)
+        action
+        for node in network.nodes.values()
+        for action in _MAKE[type(node)](batch, node)
     ]
     actions += batch.later
     marks = {

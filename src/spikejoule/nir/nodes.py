@@ -25,7 +25,9 @@ from spikejoule.network.nodes import (
 )
 
 Raw = Mapping[str, Any]
-"""A node by its fields, as they stand in a file; of a graph its nodes, edges and metadata."""
+"""A node by its fields, as they stand in a file; of a graph its nodes, edges and
+metadata.
+"""
 
 _NEURONS: Final = {
     "IF": ("r", "v_threshold", "v_reset"),
@@ -37,8 +39,8 @@ _NEURONS: Final = {
 }
 
 _MAY_BE_INFINITE: Final = ("tau", "tau_syn", "tau_mem", "r", "w_in")
-"""A time constant with the gain that goes with it: what never decays, such as snnTorch's neurons
-with ``beta=1``."""
+"""A time constant with the gain that goes with it: what never decays, such as
+snnTorch's neurons with ``beta=1``."""
 
 
 class Passing(Node):
@@ -46,7 +48,9 @@ class Passing(Node):
 
 
 def fits(shape: Shape, needed: Shape) -> bool:
-    """Whether values of a shape are those of another: the same, or one of the two is flat."""
+    """Whether values of a shape are those of another: the same, or one of the two is
+    flat.
+    """
     sizes = [size for size in shape if size != 1]
     needed_sizes = [size for size in needed if size != 1]
     if min(len(sizes), len(needed_sizes)) <= 1:
@@ -63,12 +67,16 @@ def built_node(name: str, raw: Raw, shape: Shape) -> Node:
     try:
         node = BUILDERS[raw["type"]](name, raw, shape)
         if not 1 <= node.n_out <= MAX_UNITS:
-            raise ArtifactError(f"has {node.n_out:,} units; allowed are 1 to {MAX_UNITS:,}.")
+            raise ArtifactError(
+                f"has {node.n_out:,} units; allowed are 1 to {MAX_UNITS:,}."
+            )
         return node
     except ArtifactError as error:
         raise ArtifactError(f"the node {name!r} {error}") from None
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-        raise ArtifactError(f"the node {name!r} ({raw['type']}) is damaged ({error}).") from error
+        raise ArtifactError(
+            f"the node {name!r} ({raw['type']}) is damaged ({error})."
+        ) from error
 
 
 def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
@@ -100,7 +108,9 @@ def _pair(value: Any) -> tuple[int, int]:
     return height, width
 
 
-def _each(raw: Raw, name: str, shape: Shape, allows_infinity: bool = False) -> NDArray[np.float64]:
+def _each(
+    raw: Raw, name: str, shape: Shape, allows_infinity: bool = False
+) -> NDArray[np.float64]:
     """A parameter for every unit, flat: one number stands for all."""
     values = _array(raw[name], allows_infinity)
     if values.size == 1:
@@ -128,9 +138,13 @@ def _dense(name: str, raw: Raw, shape: Shape) -> Node:
             f"has a weight of {weight.ndim} dimensions; [target, source] is allowed."
         )
     if weight.shape[1] != math.prod(shape):
-        raise ArtifactError(f"takes {weight.shape[1]} values, but is given the shape {shape}.")
+        raise ArtifactError(
+            f"takes {weight.shape[1]} values, but is given the shape {shape}."
+        )
     out = (weight.shape[0],)
-    return Dense(name, shape, out, weight, _each(raw, "bias", out) if "bias" in raw else None)
+    return Dense(
+        name, shape, out, weight, _each(raw, "bias", out) if "bias" in raw else None
+    )
 
 
 def _conv1d(name: str, raw: Raw, shape: Shape) -> Node:
@@ -157,7 +171,9 @@ def _conv2d(name: str, raw: Raw, shape: Shape) -> Node:
     n_out, per_group, *kernel_sizes = weight.shape
     (groups,) = _whole(raw["groups"])
     if groups < 1 or n_out % groups:
-        raise ArtifactError(f"has {n_out} channels in {groups} groups, which must divide them.")
+        raise ArtifactError(
+            f"has {n_out} channels in {groups} groups, which must divide them."
+        )
     shape = _plane(raw, shape, per_group * groups)
     kernel = _pair(kernel_sizes)
     stride = _pair(raw["stride"])
@@ -169,7 +185,9 @@ def _conv2d(name: str, raw: Raw, shape: Shape) -> Node:
 
 
 def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
-    """What a convolution takes, (C, H, W); a flat input gets its stated height and width."""
+    """What a convolution takes, (C, H, W); a flat input gets its stated height and
+    width.
+    """
     stated = () if raw.get("input_shape") is None else _pair(raw["input_shape"])
     if stated and len(shape) != 3 and math.prod(shape) == channels * math.prod(stated):
         shape = (channels, *stated)
@@ -180,10 +198,13 @@ def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
 
 
 def _padding(
-    stated: Any, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+    stated: Any,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
 ) -> tuple[int, int]:
-    """Rows and columns of zeros, before and behind a plane together: numbers for each side,
-    ``valid`` for none, or ``same`` for as many as keep the size."""
+    """Rows and columns of zeros, before and behind a plane together: numbers for each
+    side, ``valid`` for none, or ``same`` for as many as keep the size."""
     if not isinstance(stated, str):
         height, width = _pair(stated)
         return 2 * height, 2 * width
@@ -191,7 +212,8 @@ def _padding(
         return 0, 0
     if stated != "same" or stride != (1, 1):
         raise ArtifactError(
-            f"has the padding {stated!r}; allowed are 'valid', and 'same' with stride 1."
+            f"has the padding {stated!r}; allowed are 'valid', and 'same' with "
+            "stride 1."
         )
     return dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
 
@@ -223,7 +245,9 @@ def _pooling(name: str, raw: Raw, shape: Shape) -> Node:
     kernel = _pair(raw["kernel_size"])
     stride = _pair(raw["stride"])
     windows, places = _sliding(shape, kernel, stride, (2 * height, 2 * width))
-    return Pooling(name, shape, (shape[0], *places), windows, average=raw["type"] == "AvgPool2d")
+    return Pooling(
+        name, shape, (shape[0], *places), windows, average=raw["type"] == "AvgPool2d"
+    )
 
 
 def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
@@ -233,7 +257,8 @@ def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
     start = start + n_axes if start < 0 else start
     end = end + n_axes if end < 0 else end
     if not 0 <= start <= end < n_axes:
-        # Some tools count the axis of the samples, which the shape does not have: all is flat.
+        # Some tools count the axis of the samples, which the shape does not have: all
+        # is flat.
         start = 0
         end = n_axes - 1
     flat = math.prod(shape[start : end + 1])
@@ -271,15 +296,18 @@ BUILDERS: Final[Mapping[str, Callable[[str, Raw, Shape], Node]]] = {
     "AvgPool2d": _pooling,
     "Flatten": _flatten,
     "Identity": lambda name, raw, shape: Passing(name, shape, shape),
-    "Scale": lambda name, raw, shape: Scale(name, shape, shape, _each(raw, "scale", shape)),
+    "Scale": lambda name, raw, shape: Scale(
+        name, shape, shape, _each(raw, "scale", shape)
+    ),
     "Threshold": lambda name, raw, shape: Threshold(
         name, shape, shape, _each(raw, "threshold", shape)
     ),
     "Delay": _delay,
     **dict.fromkeys(_NEURONS, _neurons),
 }
-"""What makes a node of a name, its fields, and the shape that it is given, () for the input.
+"""What makes a node of a name, its fields, and the shape that it is given, () for the
+input.
 
-They raise ArtifactError for what does not fit, in words that follow the node's name, ValueError and
-the like for what is damaged.
+They raise ArtifactError for what does not fit, in words that follow the node's name,
+ValueError and the like for what is damaged.
 """

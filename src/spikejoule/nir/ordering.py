@@ -1,13 +1,14 @@
 """The order of a step in a graph with cycles.
 
-In a step every node needs what its sources give in the same step. Around a cycle that is
-impossible, so one edge of each cycle waits: it gives what its source gave the step before, and 0 in
-the first step. It is the edge that leads back to the node of the cycle that is the fewest edges
-away from the input; of equals, to the first by name. So spikes go into a recurrent layer without a
-delay, and from it through its recurrent weights back into it one step later, as NIRTorch does it.
+In a step every node needs what its sources give in the same step. Around a cycle that
+is impossible, so one edge of each cycle waits: it gives what its source gave the step
+before, and 0 in the first step. It is the edge that leads back to the node of the cycle
+that is the fewest edges away from the input; of equals, to the first by name. So spikes
+go into a recurrent layer without a delay, and from it through its recurrent weights
+back into it one step later, as NIRTorch does it.
 
-A Delay node whose units all wait gives what came before in any case: no edge of a cycle through it
-waits.
+A Delay node whose units all wait gives what came before in any case: no edge of a cycle
+through it waits.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +23,8 @@ class StepOrder:
     """The order of a step.
 
     Attributes:
-        names: nodes, each after all that it needs in the same step, and before the sources of edges
-            that wait for it.
+        names: nodes, each after all that it needs in the same step, and before the
+            sources of edges that wait for it.
         waiting: edges that give what their source gave the step before.
     """
 
@@ -31,7 +32,9 @@ class StepOrder:
     waiting: frozenset[Edge]
 
 
-def step_order(edges: Sequence[Edge], start: str, late: Iterable[str] = ()) -> StepOrder:
+def step_order(
+    edges: Sequence[Edge], start: str, late: Iterable[str] = ()
+) -> StepOrder:
     """The order of a step of all nodes that `start` leads to.
 
     Args:
@@ -56,7 +59,9 @@ def step_order(edges: Sequence[Edge], start: str, late: Iterable[str] = ()) -> S
     return StepOrder(tuple(sorter.static_order()), frozenset(waiting))
 
 
-def _taken_from_cycles(needing: dict[str, set[str]], distance: Mapping[str, int]) -> set[Edge]:
+def _taken_from_cycles(
+    needing: dict[str, set[str]], distance: Mapping[str, int]
+) -> set[Edge]:
     """Remove an edge from each cycle of the nodes that need each other; these edges."""
     # What leads to the nearest node of a cycle from within is as far away, or farther.
     nearest = {
@@ -66,7 +71,8 @@ def _taken_from_cycles(needing: dict[str, set[str]], distance: Mapping[str, int]
         if distance[source] >= distance[target]
     }
     removed: set[Edge] = set()
-    # No cycle is left through a node that was looked at: the next that lies on one is its nearest.
+    # No cycle is left through a node that was looked at: the next that lies on one is
+    # its nearest.
     for entry in sorted(nearest, key=lambda name: (distance[name], name)):
         for source in _distances(needing, entry):
             if entry in needing[source]:
@@ -76,7 +82,9 @@ def _taken_from_cycles(needing: dict[str, set[str]], distance: Mapping[str, int]
 
 
 def _distances(following: Mapping[str, Iterable[str]], start: str) -> dict[str, int]:
-    """Edges from `start` to each node that it leads to, by the shortest way of at least one."""
+    """Edges from `start` to each node that it leads to, by the shortest way of at least
+    one.
+    """
     distance: dict[str, int] = {}
     pending = {start}
     steps = 0

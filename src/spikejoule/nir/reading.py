@@ -1,8 +1,8 @@
 """Read NIR graphs, from a file or in memory.
 
-No metadata are needed. Nodes of nested graphs get the name ``outer.inner``, and an edge to or from
-a nested graph leads to its input or from its output. Nodes that only pass on (Flatten, and the ends
-of nested graphs) are joined away.
+No metadata are needed. Nodes of nested graphs get the name ``outer.inner``, and an edge
+to or from a nested graph leads to its input or from its output. Nodes that only pass on
+(Flatten, and the ends of nested graphs) are joined away.
 """
 
 import math
@@ -25,11 +25,11 @@ from spikejoule.nir.nodes import BUILDERS, Passing, Raw, built_node, fits
 from spikejoule.nir.ordering import step_order
 
 MAX_ARRAY_BYTES: Final = 1 << 31
-"""Of all arrays of a file, unpacked, with 8 bytes or more for each element, as in float64: those of
-VGG-16, with 138 million weights, are half of it."""
+"""Of all arrays of a file, unpacked, with 8 bytes or more for each element, as in
+float64: those of VGG-16, with 138 million weights, are half of it."""
 
-# What h5py, nir and this module raise for damaged files; SystemError is h5py's for a name that is
-# not UTF-8.
+# What h5py, nir and this module raise for damaged files; SystemError is h5py's for a
+# name that is not UTF-8.
 _DAMAGE: Final = (
     AttributeError,
     LookupError,
@@ -46,8 +46,8 @@ def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
     """Read any NIR file.
 
     Raises:
-        ArtifactError: it is missing or damaged, has a node that is not known, or its nodes and
-            edges do not fit.
+        ArtifactError: it is missing or damaged, has a node that is not known, or its
+            nodes and edges do not fit.
     """
     open_regular(path).close()
     try:
@@ -55,18 +55,22 @@ def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
             _check_size(file)
             content = hdf2dict(file["node"])
         if content.get("type") != "NIRGraph":
-            raise ArtifactError(f"it holds {content.get('type')!r:.80} and not a NIRGraph.")
+            raise ArtifactError(
+                f"it holds {content.get('type')!r:.80} and not a NIRGraph."
+            )
         return _network(content)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
     except _DAMAGE as error:
         reason = " ".join(str(error).split())
-        raise ArtifactError(f"{path} is damaged or not a NIR file ({reason}).") from error
+        raise ArtifactError(
+            f"{path} is damaged or not a NIR file ({reason})."
+        ) from error
 
 
 def _check_size(file: h5py.File) -> None:
-    """Raise ArtifactError if arrays do not fit into memory: HDF5 declares sizes apart from what is
-    stored."""
+    """Raise ArtifactError if arrays do not fit into memory: HDF5 declares sizes apart
+    from what is stored."""
     n_bytes = 0
 
     def add(_: str, item: Any) -> None:
@@ -76,7 +80,9 @@ def _check_size(file: h5py.File) -> None:
 
     file.visititems(add)
     if n_bytes > MAX_ARRAY_BYTES:
-        raise ArtifactError(f"it declares {n_bytes:,} bytes; {MAX_ARRAY_BYTES:,} are allowed.")
+        raise ArtifactError(
+            f"it declares {n_bytes:,} bytes; {MAX_ARRAY_BYTES:,} are allowed."
+        )
 
 
 def network_of(graph: nir.NIRGraph) -> ImportedGraph:
@@ -87,7 +93,8 @@ def network_of(graph: nir.NIRGraph) -> ImportedGraph:
     """
     if not isinstance(graph, nir.NIRGraph):
         raise ArtifactError(
-            f"a NIRGraph is needed, not a {type(graph).__name__}: `read_nir` reads a file, and "
+            f"a NIRGraph is needed, not a {type(graph).__name__}: `read_nir` reads "
+            "a file, and "
             "`spikejoule.price` takes a model that runs."
         )
     return _network(_raw_of(graph))
@@ -113,14 +120,21 @@ def _network(graph: Raw) -> ImportedGraph:
     for source, target in flat.edges:
         if target == entry or source == end:
             raise ArtifactError(
-                f"the edge {source} -> {target} leads into the input or out of the output."
+                f"the edge {source} -> {target} leads into the input or out of the "
+                "output."
             )
     nodes = _built(flat, entry)
     edges = _without_passing(nodes, flat.edges)
-    late = [name for name, node in nodes.items() if isinstance(node, Delay) and node.seconds.min()]
+    late = [
+        name
+        for name, node in nodes.items()
+        if isinstance(node, Delay) and node.seconds.min()
+    ]
     order = step_order(edges, entry, late)
     ordered = {name: nodes[name] for name in order.names}
-    return ImportedGraph(ordered, tuple(edges), waiting=order.waiting, metadata=metadata)
+    return ImportedGraph(
+        ordered, tuple(edges), waiting=order.waiting, metadata=metadata
+    )
 
 
 @dataclass
@@ -139,24 +153,32 @@ class _FlatGraph:
             entries[name] = ends[name] = full
             if node["type"] == "NIRGraph":
                 what = f"the nested graph {full!r}"
-                entries[name] = printable(f"{full}.{_only('Input', node['nodes'], what)}")
+                entries[name] = printable(
+                    f"{full}.{_only('Input', node['nodes'], what)}"
+                )
                 ends[name] = printable(f"{full}.{_only('Output', node['nodes'], what)}")
                 self.add(node, f"{full}.")
                 # The ends of a nested graph only pass on.
-                self.nodes[entries[name]] = self.nodes[ends[name]] = {"type": "Identity"}
+                self.nodes[entries[name]] = self.nodes[ends[name]] = {
+                    "type": "Identity"
+                }
             elif node["type"] not in BUILDERS:
                 allowed = ", ".join(sorted({*BUILDERS, "NIRGraph"}))
                 raise ArtifactError(
-                    f"the node {name!r} is a {node['type']!s:.80}; allowed are {allowed}."
+                    f"the node {name!r} is a {node['type']!s:.80}; allowed are "
+                    f"{allowed}."
                 )
             else:
                 self.nodes[full] = node
         for pair in graph["edges"]:
-            source, target = [end.decode() if isinstance(end, bytes) else end for end in pair]
+            source, target = [
+                end.decode() if isinstance(end, bytes) else end for end in pair
+            ]
             for end in (source, target):
                 if end not in ends:
                     raise ArtifactError(
-                        f"the edge {prefix}{source} -> {prefix}{target} has an end {end!r} that is "
+                        f"the edge {prefix}{source} -> {prefix}{target} has an end "
+                        f"{end!r} that is "
                         "no node of the graph."
                     )
             edge = (ends[source], entries[target])
@@ -170,7 +192,9 @@ def _only(kind: str, nodes: Mapping[str, Raw], what: str) -> str:
     names = [name for name, node in nodes.items() if node["type"] == kind]
     if len(names) != 1:
         found = ", ".join(names) or "none"
-        raise ArtifactError(f"{what} must have one {kind} node, but this one has {found}.")
+        raise ArtifactError(
+            f"{what} must have one {kind} node, but this one has {found}."
+        )
     return names[0]
 
 

@@ -1,14 +1,16 @@
 """Running a NIR graph on events, and counting.
 
-Which kernels run a node is chosen for each connection. The event engine's take a layer over all
-steps, faster and with the same spikes: a fully connected node that has its spikes as a list, from
-the input or another such layer, and neurons that it alone leads to, LIF or IF, alike, with currents
-of gain 1, v_leak = 0 and v_reset = 0. Firing above the threshold alone is firing at or above the
-next number, so that it runs these, too, unless a reset subtracts the threshold. Everything else the
-executor runs, step by step (`executor`).
+Which kernels run a node is chosen for each connection. The event engine's take a layer
+over all steps, faster and with the same spikes: a fully connected node that has its
+spikes as a list, from the input or another such layer, and neurons that it alone leads
+to, LIF or IF, alike, with currents of gain 1, v_leak = 0 and v_reset = 0. Firing above
+the threshold alone is firing at or above the next number, so that it runs these, too,
+unless a reset subtracts the threshold. Everything else the executor runs, step by step
+(`executor`).
 
-Both add the same numbers, the event engine one after another to what is left of the potential, the
-executor among themselves first: where sums are not exact in float32, their last bits differ.
+Both add the same numbers, the event engine one after another to what is left of the
+potential, the executor among themselves first: where sums are not exact in float32,
+their last bits differ.
 """
 
 from collections.abc import Collection, Sequence
@@ -63,7 +65,12 @@ def event_layer(
         and len(senders) == 1
         and len(network.readers_of(dense.name)) == 1
     )
-    if not (is_chain and isinstance(dense, Dense) and neurons.spikes and not neurons.has_current):
+    if not (
+        is_chain
+        and isinstance(dense, Dense)
+        and neurons.spikes
+        and not neurons.has_current
+    ):
         return None
     # To start the engine for fewer synapses would take longer.
     if dense.n_in * dense.n_out < LANES or max(dense.n_in, dense.n_out) > 65_535:
@@ -102,7 +109,8 @@ def run_graph(
     record: Sequence[str] = (),
     engine: str = "auto",
 ) -> GraphRun:
-    """Run a graph on the spikes of N samples; a step of theirs is one step of the graph.
+    """Run a graph on the spikes of N samples; a step of theirs is one step of the
+    graph.
 
     Args:
         graph: in memory, of nir or from `read_nir`.
@@ -133,7 +141,9 @@ def run_graph(
             known[neurons.name] = measured.layers[-1]
             counts |= measured.activity().counts
             rest -= {neurons.name, *layer.network.connection_names}
-    is_whole = rest == {network.input.name, network.output.name} and network.answer in known
+    is_whole = (
+        rest == {network.input.name, network.output.name} and network.answer in known
+    )
     output: NDArray[Any]
     if is_whole and network.answer is not None:
         output = class_counts(known[network.answer])
@@ -149,13 +159,17 @@ def run_graph(
     every_step = np.full(events.n_samples, events.n_steps, np.int64)
     for neurons in network.of(Neurons):
         n_leaks = dynamics_of(neurons, conventions, dtype).n_leaks
-        counts[neurons.name] = _clocked(network, neurons, counts[neurons.name], every_step, n_leaks)
+        counts[neurons.name] = _clocked(
+            network, neurons, counts[neurons.name], every_step, n_leaks
+        )
     for node in (*network.of(Threshold), *network.connections):
         counts[node.name] = _clocked(network, node, counts[node.name], every_step)
     return GraphRun(
         network=network,
         time_window=events.n_steps,
-        counts={name: counts[name] for name in network.nodes if name != network.output.name},
+        counts={
+            name: counts[name] for name in network.nodes if name != network.output.name
+        },
         pruned=pruned,
         conventions=conventions,
         engine="event" if is_whole else "graph",
@@ -165,19 +179,28 @@ def run_graph(
 
 
 def _check_arguments(
-    network: ImportedGraph, events: EventList, given: Conventions | None, record: Sequence[str]
+    network: ImportedGraph,
+    events: EventList,
+    given: Conventions | None,
+    record: Sequence[str],
 ) -> None:
-    """Raise ArtifactError or ParameterError for arguments of `run_graph` that do not fit."""
+    """Raise ArtifactError or ParameterError for arguments of `run_graph` that do not
+    fit.
+    """
     if not isinstance(given, Conventions | None):
-        raise ParameterError(f"given must be Conventions, not a {type(given).__name__}.")
+        raise ParameterError(
+            f"given must be Conventions, not a {type(given).__name__}."
+        )
     if not isinstance(events, EventList):
         raise ArtifactError(
-            f"events must be an EventList, not a {type(events).__name__}: `EventList.from_dense` "
+            f"events must be an EventList, not a {type(events).__name__}: "
+            "`EventList.from_dense` "
             "makes one of an array of samples, steps and units."
         )
     if events.currents is not None:
         raise ArtifactError(
-            "the events hold constant currents, which a graph is not run on: encode them as spikes."
+            "the events hold constant currents, which a graph is not run on: "
+            "encode them as spikes."
         )
     check_input(events, network)
     if events.n_samples == 0:
@@ -191,7 +214,11 @@ def _check_arguments(
 
 
 def _clocked(
-    network: ImportedGraph, node: Node, counts: NodeCounts, every_step: Counts, n_leaks: int = 0
+    network: ImportedGraph,
+    node: Node,
+    counts: NodeCounts,
+    every_step: Counts,
+    n_leaks: int = 0,
 ) -> NodeCounts:
     """The counts of a node with those that do not depend on what arrives.
 

@@ -1,8 +1,9 @@
-"""Whether a graph does what the module does that it was exported from: found once, and kept.
+"""Whether a graph does what the module does that it was exported from: found once, and
+kept.
 
-`spikejoule.pricing.verify_graph` compares them. Its answer is kept beside the graph's file, in
-``mine.nir.verified.json``, and holds for that file's very bytes, run as they were compared; pricing
-the graph repeats it.
+`spikejoule.pricing.verify_graph` compares them. Its answer is kept beside the graph's
+file, in ``mine.nir.verified.json``, and holds for that file's very bytes, run as they
+were compared; pricing the graph repeats it.
 """
 
 import os
@@ -44,7 +45,8 @@ class Verification(Record):
         conventions: how the graph was run.
         n_samples, n_steps: of the input.
         cause: the likely one of the first difference; empty without.
-        absent: layers with weights after the last population that the graph has not; empty without.
+        absent: layers with weights after the last population that the graph has not;
+            empty without.
         sha256: of the graph's file; empty of one in memory.
     """
 
@@ -59,13 +61,17 @@ class Verification(Record):
 
     @property
     def same(self) -> bool:
-        """Whether every population fires, all spikes are the same, and no layer is absent."""
+        """Whether every population fires, all spikes are the same, and no layer is
+        absent.
+        """
         return self.first is None and not self.not_compared
 
     @property
     def not_compared(self) -> list[str]:
         """Populations that never fire, and layers that the graph has not."""
-        silent = [layer.name for layer in self.layers if not layer.spikes + layer.differing]
+        silent = [
+            layer.name for layer in self.layers if not layer.spikes + layer.differing
+        ]
         return [*silent, self.absent] if self.absent else silent
 
     @property
@@ -87,25 +93,33 @@ class Verification(Record):
                 return f"no: no neuron fires {ran}, so that nothing was compared"
             rest = ", ".join(self.not_compared)
             return (
-                f"in part: {spikes:,} spikes {ran}, are the same in {fired}; not compared, since "
+                f"in part: {spikes:,} spikes {ran}, are the same in {fired}; not "
+                "compared, since "
                 f"they never fire or are not in the graph: {rest}"
             )
         differing = sum(layer.differing for layer in self.layers)
-        return f"no: {differing:,} spikes differ, beside {spikes:,} {ran} ({self.cause})"
+        return (
+            f"no: {differing:,} spikes differ, beside {spikes:,} {ran} ({self.cause})"
+        )
 
     def save(self, graph: str | os.PathLike[str]) -> None:
-        """Keep the answer beside the graph's file, where `spikejoule energy` finds it."""
+        """Keep the answer beside the graph's file, where `spikejoule energy` finds
+        it.
+        """
         open_regular(graph).close()
         digest = file_digest(Path(graph), "sha256")
         self.model_copy(update={"sha256": digest}).write(_beside(Path(graph)))
 
     def __str__(self) -> str:
-        """A few lines: the answer, the first difference with its cause, every population."""
+        """A few lines: the answer, the first difference with its cause, every
+        population.
+        """
         lines = [f"Is the graph the module? {self.in_words.partition(' (')[0]}."]
         first = self.first
         if first is not None:
             lines += [
-                f"The first to differ is {first.name} ({first.node} in the graph), in step "
+                f"The first to differ is {first.name} ({first.node} in the graph), "
+                "in step "
                 f"{first.step} of 0 to {self.n_steps - 1}.",
                 f"Likely cause: {self.cause}.",
             ]
@@ -113,7 +127,9 @@ class Verification(Record):
             [layer.name, layer.node, f"{layer.spikes:,}", f"{layer.differing:,}"]
             for layer in self.layers
         ]
-        return "\n".join([*lines, text_table(["module", "graph", "spikes", "differ"], rows)])
+        return "\n".join(
+            [*lines, text_table(["module", "graph", "spikes", "differ"], rows)]
+        )
 
 
 def _beside(graph: Path) -> Path:
@@ -121,8 +137,8 @@ def _beside(graph: Path) -> Path:
 
 
 def verified_words(graph: Path, conventions: Conventions) -> str | None:
-    """Whether the graph of a file was verified as it is run: ``yes`` or ``no``, and why; None where
-    nothing is kept beside it.
+    """Whether the graph of a file was verified as it is run: ``yes`` or ``no``, and
+    why; None where nothing is kept beside it.
 
     Raises:
         ArtifactError: what is kept beside it is damaged.

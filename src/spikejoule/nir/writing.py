@@ -1,21 +1,23 @@
 """A trained network as a NIR graph, and the graph as a file.
 
-A layer is `Affine(W, b)`, `Linear(W)` without biases, or `Conv2d`, and its neurons, whose
-parameters are arrays of one number a neuron in float64. By forward Euler with a step dt,
+A layer is `Affine(W, b)`, `Linear(W)` without biases, or `Conv2d`, and its neurons,
+whose parameters are arrays of one number a neuron in float64. By forward Euler with a
+step dt,
 
     v[t] = (1 - dt / tau) u[t-1] + (dt / tau) r I[t]
 
-is `decay * u[t-1] + I[t]` with `tau = dt / (1 - decay)` and `r = tau / dt`. A neuron that does not
-leak is `IF`, `v[t] = u[t-1] + dt r I[t]` with `r = 1 / dt`.
+is `decay * u[t-1] + I[t]` with `tau = dt / (1 - decay)` and `r = tau / dt`. A neuron
+that does not leak is `IF`, `v[t] = u[t-1] + dt r I[t]` with `r = 1 / dt`.
 
-Of a network of integers the graph has what the integers stand for: weights, biases and thresholds
-on the grids, and the leak m / 256. It computes the same but for the rounding of the leak and a
-potential that saturates; the integers themselves stand in the metadata.
+Of a network of integers the graph has what the integers stand for: weights, biases and
+thresholds on the grids, and the leak m / 256. It computes the same but for the rounding
+of the leak and a potential that saturates; the integers themselves stand in the
+metadata.
 
-NIR states continuous dynamics, `tau dv/dt = v_leak - v + r I` with a spike at `v > v_threshold` and
-a reset to `v_reset`. How a simulator turns them into steps, whether it compares with `>` or `>=`,
-and whether a reset subtracts, stands nowhere in NIR; integers have no place in it either. The
-metadata of the graph says it.
+NIR states continuous dynamics, `tau dv/dt = v_leak - v + r I` with a spike at
+`v > v_threshold` and a reset to `v_reset`. How a simulator turns them into steps,
+whether it compares with `>` or `>=`, and whether a reset subtracts, stands nowhere in
+NIR; integers have no place in it either. The metadata of the graph says it.
 """
 
 import io
@@ -52,8 +54,8 @@ FORMAT: Final = "spikejoule_nir_v1"
 DT: Final = 1e-4
 """Seconds of one step in the graph, which stands for 1 ms of the network.
 
-Only dt / tau enters a step, so any dt would do; snnTorch takes 1e-4 without asking, and it is
-SpikingJelly's default.
+Only dt / tau enters a step, so any dt would do; snnTorch takes 1e-4 without asking, and
+it is SpikingJelly's default.
 """
 
 
@@ -66,13 +68,15 @@ class NirMetadata(Record):
         dt: seconds of one step by which tau and r are to be read.
         step_ms: what one step stands for in the network.
         comparison: a neuron fires where the potential is >= its threshold.
-        reset: to ``zero``, or ``subtract``: by the threshold, for which NIR has no field.
+        reset: to ``zero``, or ``subtract``: by the threshold, for which NIR has no
+            field.
         leak: of the potential u after the step before.
-        input: ``spikes``, or ``currents``: intensities that stay the same in every step.
+        input: ``spikes``, or ``currents``: intensities that stay the same in every
+            step.
         encoding: how images become the input; without parameters that are None.
         pruned: whether a weight of 0 is no synapse.
-        quantisation: of a network of integers, as in its checkpoint: an integer q of a layer with
-            the exponent k stands for q 2^-k.
+        quantisation: of a network of integers, as in its checkpoint: an integer q of a
+            layer with the exponent k stands for q 2^-k.
     """
 
     format: Literal["spikejoule_nir_v1"]
@@ -89,7 +93,8 @@ class NirMetadata(Record):
 
 
 def metadata_of(graph: nir.NIRGraph | ImportedGraph) -> NirMetadata:
-    """What a graph of `writing.nir_graph` says beyond NIR, in memory or read from a file.
+    """What a graph of `writing.nir_graph` says beyond NIR, in memory or read from a
+    file.
 
     Raises ArtifactError if the graph is of another writer, or its metadata damaged.
     """
@@ -103,7 +108,9 @@ def metadata_of(graph: nir.NIRGraph | ImportedGraph) -> NirMetadata:
 
 
 def _plain(value: Any, key: str = "") -> Any:
-    """Python's values for HDF5's scalars and lists; arrays stay where they are integers by name."""
+    """Python's values for HDF5's scalars and lists; arrays stay where they are integers
+    by name.
+    """
     if isinstance(value, Mapping):
         return {
             name: entry if key == "integers" else _plain(entry, name)
@@ -115,21 +122,25 @@ def _plain(value: Any, key: str = "") -> Any:
 def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     """The network as `input -> synapses1 -> neurons1 -> ... -> output`.
 
-    Before the synapses there may be `pooling2` or `flatten2`, and recurrent weights between neurons
-    are `neurons1 -> recurrent1 -> neurons1`.
+    Before the synapses there may be `pooling2` or `flatten2`, and recurrent weights
+    between neurons are `neurons1 -> recurrent1 -> neurons1`.
 
     Its metadata are those of :class:`spikejoule.nir.writing.NirMetadata`.
 
     Raises:
-        ParameterError: the neurons are not leaky integrators, which alone NIR has nodes for.
+        ParameterError: the neurons are not leaky integrators, which alone NIR has nodes
+            for.
     """
     network = trained.network
     neuron = network.neuron
     if not isinstance(neuron, LeakyIntegrateAndFire):
         raise ParameterError(
-            f"model.neuron: {neuron.name!r} has no node in NIR; allowed for a graph: 'lif'"
+            f"model.neuron: {neuron.name!r} has no node in NIR; allowed for a "
+            "graph: 'lif'"
         )
-    chain: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(network.input.out_shape))}
+    chain: dict[str, nir.NIRNode] = {
+        "input": nir.Input(np.array(network.input.out_shape))
+    }
     recurrent: dict[str, nir.NIRNode] = {}
     edges: list[Edge] = []
     for number, (threshold, decay) in enumerate(_constants(network), start=1):
@@ -155,7 +166,8 @@ def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
         chain | recurrent,
         [*pairwise(chain), *edges],
         _metadata(trained, neuron),
-        # nir takes the channels of one group of a convolution for those of all of its input.
+        # nir takes the channels of one group of a convolution for those of all of its
+        # input.
         type_check=all(node.groups == 1 for node in network.of(Convolution)),
     )
 
@@ -175,23 +187,29 @@ def _metadata(
         "reset": neuron.reset,
         "leak": "decay * u" if is_float else "floor(m u / 256)",
         "input": "spikes" if encoder.input_products is None else "currents",
-        "encoding": {key: value for key, value in encoder.entry().items() if value is not None},
+        "encoding": {
+            key: value for key, value in encoder.entry().items() if value is not None
+        },
         "pruned": trained.pruned,
         **quantisation_section(trained.network, trained.state),
     }
 
 
 def graph_without_nodes(reason: str) -> nir.NIRGraph:
-    """What stands in the place of a network that NIR cannot express: nothing, and why."""
-    return nir.NIRGraph({}, [], {"format": "none", "version": __version__, "reason": reason})
+    """What stands in the place of a network that NIR cannot express: nothing, and
+    why.
+    """
+    return nir.NIRGraph(
+        {}, [], {"format": "none", "version": __version__, "reason": reason}
+    )
 
 
 def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
-    """Write a graph atomically; `nir.read` opens it, with ``type_check=False`` if a convolution has
-    groups.
+    """Write a graph atomically; `nir.read` opens it, with ``type_check=False`` if a
+    convolution has groups.
 
-    The same graph gives the same bytes with the same versions of nir and HDF5, and ArtifactError is
-    raised if the file system refuses.
+    The same graph gives the same bytes with the same versions of nir and HDF5, and
+    ArtifactError is raised if the file system refuses.
     """
     stream = io.BytesIO()
     nir.write(stream, graph)
@@ -209,7 +227,9 @@ def _constants(network: Network) -> list[tuple[float, float]]:
 def _pooling(node: Pooling) -> nir.NIRNode:
     pool = nir.AvgPool2d if node.average else nir.SumPool2d
     windows = node.windows
-    return pool(np.array(windows.kernel), np.array(windows.stride), np.array(windows.padding))
+    return pool(
+        np.array(windows.kernel), np.array(windows.stride), np.array(windows.padding)
+    )
 
 
 def _synapses(

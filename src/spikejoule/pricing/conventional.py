@@ -1,10 +1,10 @@
 """Conventional networks to compare with: what they multiply on the same samples.
 
-Counted are layers with weights, ReLU, pooling, batch normalisation (folded into the weights before
-it, if there are some), dropout and flattening, each activation that is not zero as in
-`energy.operations`. Everything else is named as not counted. In an integer network, whose units are
-requantised, functions that rescale by one number, round and clip are counted as that, and need no
-name.
+Counted are layers with weights, ReLU, pooling, batch normalisation (folded into the
+weights before it, if there are some), dropout and flattening, each activation that is
+not zero as in `energy.operations`. Everything else is named as not counted. In an
+integer network, whose units are requantised, functions that rescale by one number,
+round and clip are counted as that, and need no name.
 """
 
 from dataclasses import dataclass, replace
@@ -33,13 +33,14 @@ class Baseline:
     Attributes:
         module: of torch.
         name: in the report; empty for its layer sizes.
-        weight_bits, activation_bits: 32 for floating point, less for integers, in which the module
-            has to compute, or to round as if it did.
+        weight_bits, activation_bits: 32 for floating point, less for integers, in which
+            the module has to compute, or to round as if it did.
         sum_bits: of its sums and biases, likewise.
         pruned: whether a weight of 0 is no weight.
-        samples: what it takes, as of `price`; None for the samples of the spiking network, of which
-            it takes the mean over time.
-        answer: makes the scores [B, classes] from what it gives; None for its first tensor.
+        samples: what it takes, as of `price`; None for the samples of the spiking
+            network, of which it takes the mean over time.
+        answer: makes the scores [B, classes] from what it gives; None for its first
+            tensor.
 
     Raises:
         ParameterError: a field is none of these.
@@ -63,12 +64,14 @@ class Baseline:
             bits = getattr(self, name)
             if not isinstance(bits, int) or not 1 <= bits <= FLOAT_BITS:
                 raise ParameterError(
-                    f"{name} is {shown(bits)}, but must be a whole number from 1 to {FLOAT_BITS}."
+                    f"{name} is {shown(bits)}, but must be a whole number from 1 "
+                    f"to {FLOAT_BITS}."
                 )
 
 
 class BaselineRun:
-    """A baseline that runs on the batches of the spiking network, or on its own samples.
+    """A baseline that runs on the batches of the spiking network, or on its own
+    samples.
 
     Attributes:
         baseline: it.
@@ -80,9 +83,14 @@ class BaselineRun:
         if samples is not None:
             baseline = replace(baseline, samples=samples)
         self.baseline = baseline
-        known = Known(pruned=baseline.pruned, requantises=baseline.weight_bits < FLOAT_BITS)
+        known = Known(
+            pruned=baseline.pruned, requantises=baseline.weight_bits < FLOAT_BITS
+        )
         self.run = Run(
-            baseline.module, known, answer=baseline.answer, called="the network to compare with"
+            baseline.module,
+            known,
+            answer=baseline.answer,
+            called="the network to compare with",
         )
 
     def take(self, x: Tensor, time_axis: TimeAxis) -> None:
@@ -90,7 +98,9 @@ class BaselineRun:
         if self.baseline.samples is None:
             self.run.take(x if time_axis == "none" else x.float().mean(dim=time_axis))
 
-    def counts(self, labels: NDArray[np.int64], batch_size: int = 256) -> BaselineCounts:
+    def counts(
+        self, labels: NDArray[np.int64], batch_size: int = 256
+    ) -> BaselineCounts:
         """What it multiplied, and how well it answered.
 
         Raises:
@@ -104,13 +114,20 @@ class BaselineRun:
         answers = self.run.answers()
         if answers is None or answers.shape != labels.shape:
             raise ArtifactError(
-                f"the network to compare with gives no scores [samples, classes] of the "
+                "the network to compare with gives no scores [samples, classes] "
+                "of the "
                 f"{len(labels):,} samples, so that its accuracy is not known."
             )
         watch = self.run.watch
         network = _network_of(watch)
-        layers = [place for place in watch.places.values() if isinstance(place.module, WEIGHTED)]
-        synapses = [0 if layer.fan_out is None else int(layer.fan_out.sum()) for layer in layers]
+        layers = [
+            place
+            for place in watch.places.values()
+            if isinstance(place.module, WEIGHTED)
+        ]
+        synapses = [
+            0 if layer.fan_out is None else int(layer.fan_out.sum()) for layer in layers
+        ]
         macs = [layer.reached.nonzero.of_samples for layer in layers]
         percent = 100 * float((answers == labels).mean())
         name = baseline.name or f"{type(baseline.module).__name__} {network.sizes}"
@@ -134,7 +151,8 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     """The network without time that ran; units follow each layer with weights.
 
     Raises:
-        ArtifactError: there is no such layer, or one that runs more than once for a sample.
+        ArtifactError: there is no such layer, or one that runs more than once for a
+            sample.
     """
     shape = watch.input_shape or ()
     nodes: list[Node] = [Input(INPUT, shape, shape)]
@@ -146,24 +164,32 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
         if isinstance(place.module, WEIGHTED):
             if calls > 1:
                 raise ArtifactError(
-                    f"{place.name} of the network to compare with runs more than once for a sample."
+                    f"{place.name} of the network to compare with runs more than "
+                    "once for a sample."
                 )
             if unclipped is not None and watch.known.requantises:
-                # By a function: without a module for ReLU, clipping at 0 is a comparison, too.
+                # By a function: without a module for ReLU, clipping at 0 is a
+                # comparison, too.
                 nodes.append(_comparison(f"{unclipped.name}, clipped", unclipped))
-            unclipped = Neurons(f"{place.name} units", place.out_shape, place.out_shape, RELU)
+            unclipped = Neurons(
+                f"{place.name} units", place.out_shape, place.out_shape, RELU
+            )
             nodes.append(unclipped)
         elif isinstance(place.module, nn.ReLU):
             unclipped = None
         # A module may run at several places.
-        nodes += [replace(node, name=f"{node.name}, call {n}") for n in range(2, calls + 1)]
+        nodes += [
+            replace(node, name=f"{node.name}, call {n}") for n in range(2, calls + 1)
+        ]
     connections = [node for node in nodes if isinstance(node, Connection)]
     if not connections:
         raise ArtifactError("the network to compare with has no layer with weights.")
     return ConventionalNetwork(
         {node.name: node for node in nodes},
         (),
-        bias_words=tuple(0 if node.bias is None else node.bias.size for node in connections),
+        bias_words=tuple(
+            0 if node.bias is None else node.bias.size for node in connections
+        ),
         rectified=tuple(node for node in nodes if isinstance(node, Threshold)),
     )
 
@@ -175,7 +201,8 @@ def _node_of(place: ModulePlace) -> Node:
     if isinstance(module, WEIGHTED):
         return connection_of(place, every)
     if isinstance(module, NORMS):
-        # An addition and a multiplication a unit, as an average over windows of one unit.
+        # An addition and a multiplication a unit, as an average over windows of one
+        # unit.
         every = np.ones(place.n_out, np.int64)
     if isinstance(module, (*NORMS, *POOLING)):
         return pooling_of(place, every)

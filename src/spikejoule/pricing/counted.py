@@ -1,14 +1,16 @@
-"""What was counted in a running model, as a network with its activity, which the ledger prices.
+"""What was counted in a running model, as a network with its activity, which the ledger
+prices.
 
 Where only whole numbers have entered a place, events are counted; where others have,
 multiply-accumulates.
 
     weights      a connection; a bias is added in each step in which it works
     neurons      an update of each neuron and step, active where it spikes
-    maximum      of spikes the sum of each window, compared with a threshold; of values a comparison
-                 of each that is not zero, in each window
+    maximum      of spikes the sum of each window, compared with a threshold; of values
+                 a comparison of each that is not zero, in each window
     average      additions, and a multiplication of each sum that is not zero
-    norm         where no weights are before it to hold it: a multiplication and an addition a unit
+    norm         where no weights are before it to hold it: a multiplication and an
+                 addition a unit
     activation   a comparison a unit
 """
 
@@ -69,7 +71,8 @@ def activity_of(watch: Watch, steps: int = 0) -> Activity:
 
     Args:
         watch: what was counted.
-        steps: of the samples; 0 where the model makes them itself, which are those of its output.
+        steps: of the samples; 0 where the model makes them itself, which are those of
+            its output.
     """
     counted = _CountedNetwork(watch)
     for place in watch.places.values():
@@ -101,18 +104,24 @@ class _CountedNetwork:
             self.edges.append((source, place.name))
             if source not in self._watch.places and source not in self.nodes:
                 self.nodes[source] = _unknown_source(source, place)
-                self.counts[source] = NodeCounts(spikes=self._zeros, comparisons=self._zeros)
+                self.counts[source] = NodeCounts(
+                    spikes=self._zeros, comparisons=self._zeros
+                )
         self.nodes[place.name], self.counts[place.name] = _counted(place)
 
     def add_reads(self, place: ModulePlace) -> None:
-        """What a place has taken from its sources; also what those give that did not count it."""
+        """What a place has taken from its sources; also what those give that did not
+        count it.
+        """
         for source, amounts in place.sources.items():
             if place.fan_out is None and source != INPUT:
                 continue
             taken = amounts.nonzero if place.takes_values else amounts.spikes
             read = taken.of_samples
             counts = self.counts[source]
-            counts = replace(counts, reads=read if counts.reads is None else counts.reads + read)
+            counts = replace(
+                counts, reads=read if counts.reads is None else counts.reads + read
+            )
             if not isinstance(self.nodes[source], Threshold | Neurons | Pooling):
                 if place.takes_values and counts.values is None:
                     counts = replace(counts, values=read)
@@ -146,7 +155,9 @@ def _counted(place: ModulePlace) -> tuple[Node, NodeCounts]:
         counts = NodeCounts(values=values, multiplications=units, additions=units)
         return Node(place.name, *shapes), counts
     if isinstance(module, nn.ReLU):
-        return _threshold(place.name, *shapes), NodeCounts(values=values, comparisons=units)
+        return _threshold(place.name, *shapes), NodeCounts(
+            values=values, comparisons=units
+        )
     reached = place.reached.nonzero if place.takes_values else place.reached.spikes
     entered = reached.of_samples
     if isinstance(module, WEIGHTED):
@@ -171,7 +182,9 @@ def _counted(place: ModulePlace) -> tuple[Node, NodeCounts]:
     return pooling, counts
 
 
-def _counted_neurons(place: ModulePlace, population: Population) -> tuple[Node, NodeCounts]:
+def _counted_neurons(
+    place: ModulePlace, population: Population
+) -> tuple[Node, NodeCounts]:
     states = {time: np.empty(0) for time in _TIMES[: population.states]}
     kind = type(place.module).__name__ if place.fires else "LI"
     node = Neurons(place.name, place.in_shape, place.out_shape, kind, states)
@@ -194,8 +207,12 @@ def _threshold(name: str, in_shape: Shape, out_shape: Shape) -> Threshold:
     return Threshold(name, in_shape, out_shape, np.empty(0))
 
 
-def connection_of(place: ModulePlace, fan_out: Counts | None) -> Dense | CountedConnection:
-    """A place with weights as a node, whose inputs reach so many synapses, int64 [n_in]."""
+def connection_of(
+    place: ModulePlace, fan_out: Counts | None
+) -> Dense | CountedConnection:
+    """A place with weights as a node, whose inputs reach so many synapses, int64
+    [n_in].
+    """
     assert fan_out is not None
     module: Any = place.module
     weight = module.weight.detach().float().cpu().numpy()
@@ -219,7 +236,9 @@ def connection_of(place: ModulePlace, fan_out: Counts | None) -> Dense | Counted
 
 
 def pooling_of(place: ModulePlace, fan_out: Counts | None) -> CountedPooling:
-    """A place of pooling as a node, whose inputs reach so many windows, int64 [n_in]."""
+    """A place of pooling as a node, whose inputs reach so many windows, int64
+    [n_in].
+    """
     is_average = not isinstance(place.module, MAXIMA)
     reached = np.zeros(1, np.int64) if fan_out is None else fan_out
     return CountedPooling(
@@ -228,7 +247,9 @@ def pooling_of(place: ModulePlace, fan_out: Counts | None) -> CountedPooling:
 
 
 def _unknown_source(name: str, reader: ModulePlace) -> Node:
-    """Where something comes from that no module has given; its reader knows what it holds."""
+    """Where something comes from that no module has given; its reader knows what it
+    holds.
+    """
     if reader.takes_values:
         return Node(name, reader.in_shape, reader.in_shape)
     return _threshold(name, reader.in_shape, reader.in_shape)

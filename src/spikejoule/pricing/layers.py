@@ -1,9 +1,10 @@
-"""PyTorch layers and functions that are known, and how many synapses or windows an input unit of a
-layer reaches, exact to the border.
+"""PyTorch layers and functions that are known, and how many synapses or windows an
+input unit of a layer reaches, exact to the border.
 
-A layer whose weights are all 1 gives y = A x, where A[j, i] is 1 if input i reaches output j. Its
-transpose, applied to ones, is the fan-out of each input: of a convolution the transposed one, with
-whatever padding, stride, groups and dilation it has. Autograd has the transpose.
+A layer whose weights are all 1 gives y = A x, where A[j, i] is 1 if input i reaches
+output j. Its transpose, applied to ones, is the fan-out of each input: of a convolution
+the transposed one, with whatever padding, stride, groups and dilation it has. Autograd
+has the transpose.
 """
 
 from collections.abc import Callable
@@ -130,7 +131,9 @@ UNNAMED = {
     "char",
     "byte",
 }
-"""Functions of torch that only move, add and look at numbers, or make them from nothing."""
+"""Functions of torch that only move, add and look at numbers, or make them from
+nothing.
+"""
 RESCALING = {
     "mul",
     "rmul",
@@ -164,7 +167,9 @@ RESCALING = {
     "hardtanh",
     "fake_quantize_per_tensor_affine",
 }
-"""Functions that rescale, round and clip numbers; by one number, or they are weights."""
+"""Functions that rescale, round and clip numbers; by one number, or they are
+weights.
+"""
 
 
 def unit_dimensions(module: nn.Module) -> int:
@@ -180,7 +185,8 @@ def unit_dimensions(module: nn.Module) -> int:
 def fan_out(
     module: Any, shape: Shape, out_shape: Shape, pruned: bool = False
 ) -> NDArray[np.int64] | None:
-    """Synapses, or windows of pooling, that each unit of the input reaches, int64 [n_in].
+    """Synapses, or windows of pooling, that each unit of the input reaches, int64
+    [n_in].
 
     None of pooling that is not known as it is set, and of what has neither.
 
@@ -197,16 +203,24 @@ def fan_out(
         return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
     with torch.no_grad():
         weight = module.weight.cpu()
-        kept = (weight != 0).double() if pruned else torch.ones_like(weight, dtype=torch.float64)
+        kept = (
+            (weight != 0).double()
+            if pruned
+            else torch.ones_like(weight, dtype=torch.float64)
+        )
     return _transposed(plain(module, kept).forward, shape)
 
 
 def plain(module: Any, weight: Tensor) -> Any:
-    """A layer of torch's own class, which knows nothing of steps, hooks or parametrisations, with
-    these weights and without a bias."""
+    """A layer of torch's own class, which knows nothing of steps, hooks or
+    parametrisations, with these weights and without a bias."""
     kind: Any = next(known for known in WEIGHTED if isinstance(module, known))
     layer = kind.__new__(kind)
-    own = {key: value for key, value in vars(module).items() if key not in ("weight", "bias")}
+    own = {
+        key: value
+        for key, value in vars(module).items()
+        if key not in ("weight", "bias")
+    }
     layer.__dict__.update(own, _parameters={"weight": weight, "bias": None})
     return layer
 

@@ -1,7 +1,7 @@
 """How the neurons of a module are counted.
 
-A file of `simulators` says it for the classes of one simulator; a user says it for their own
-classes, ``price(..., neurons={MyNeuron: Population()})``.
+A file of `simulators` says it for the classes of one simulator; a user says it for
+their own classes, ``price(..., neurons={MyNeuron: Population()})``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,21 +32,25 @@ class Population:
     """How the neurons of a module work.
 
     Attributes:
-        keeps: of each state that leaks, the factor that a step multiplies it with, of all neurons
-            or of each; a factor of 1 is no leak. By default the potential leaks.
+        keeps: of each state that leaks, the factor that a step multiplies it with, of
+            all neurons or of each; a factor of 1 is no leak. By default the potential
+            leaks.
         states: of a neuron: its potential, a synaptic current, an adaptive threshold.
         resets: whether a spike resets the potential.
         fires: False for a readout, which gives its potential.
-        graded: whether what a spike gives is another number than 1, which takes a multiplication.
-        time: the axis of time of what the module takes and gives, 0 or 1, or `FLAT`; None if it
-            takes one step.
-        input, recurrent: its own weights, if it has any: between what it takes and its neurons, and
-            between these. A module of `torch.nn` (Linear, a convolution), a matrix [target,
-            source], or a number for each neuron, which reaches itself alone.
+        graded: whether what a spike gives is another number than 1, which takes a
+            multiplication.
+        time: the axis of time of what the module takes and gives, 0 or 1, or `FLAT`;
+            None if it takes one step.
+        input, recurrent: its own weights, if it has any: between what it takes and its
+            neurons, and between these. A module of `torch.nn` (Linear, a convolution),
+            a matrix [target, source], or a number for each neuron, which reaches itself
+            alone.
         holds: parts of the module that these weights are made of.
         bias: of its own weights; None without.
         without_autapses: whether no neuron reaches itself through `recurrent`.
-        is_wiring: whether the module has weights alone, and the neurons are one of its parts.
+        is_wiring: whether the module has weights alone, and the neurons are one of its
+            parts.
         lost: what they do that no graph of NIR can say, in words; `verify` names it.
     """
 
@@ -78,7 +82,9 @@ class Population:
         """Weights that neurons hold as layers, by ``input`` or ``recurrent``."""
         weights = {"input": self.input, "recurrent": self.recurrent}
         return {
-            kind: weight if isinstance(weight, nn.Module) else self._as_layer(kind, weight)
+            kind: weight
+            if isinstance(weight, nn.Module)
+            else self._as_layer(kind, weight)
             for kind, weight in weights.items()
             if weight is not None
         }
@@ -126,8 +132,9 @@ class Known:
         simulators: those whose modules the model has, by the names of their packages.
         own: what a user says of classes.
         pruned: whether a weight of 0 is no weight.
-        requantises: whether it computes in integers, of which each unit is rescaled and clipped:
-            that is counted of the units, and no operation that has to be known.
+        requantises: whether it computes in integers, of which each unit is rescaled and
+            clipped: that is counted of the units, and no operation that has to be
+            known.
     """
 
     simulators: Mapping[str, Simulator] = field(default_factory=dict)
@@ -136,8 +143,12 @@ class Known:
     requantises: bool = False
 
     @classmethod
-    def of(cls, model: nn.Module, own: Mapping[type, Population | Describe] | None = None) -> Self:
-        """What is known of a model, whose simulators are those of whose modules it consists."""
+    def of(
+        cls, model: nn.Module, own: Mapping[type, Population | Describe] | None = None
+    ) -> Self:
+        """What is known of a model, whose simulators are those of whose modules it
+        consists.
+        """
         kinds = {kind for module in model.modules() for kind in type(module).__mro__}
         roots = {kind.__module__.partition(".")[0] for kind in kinds}
         simulators = {

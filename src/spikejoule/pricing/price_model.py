@@ -4,8 +4,8 @@
     print(report)
     report.save("energy.html")
 
-Nothing is exported, and nothing runs but the model itself, as it is: with its own states, on its
-own device, in evaluation or in training.
+Nothing is exported, and nothing runs but the model itself, as it is: with its own
+states, on its own device, in evaluation or in training.
 """
 
 import warnings
@@ -56,21 +56,23 @@ def price(
     """Run a spiking model on samples, count what happens in it, and price that.
 
     Args:
-        model: of snnTorch, SpikingJelly, Norse or Sinabs, or of plain torch with neurons of its
-            own (`neurons`).
-        loader: batches of samples as the model takes them, or pairs of them and labels, such as a
-            DataLoader has; or all samples in one tensor.
-        labels: the class of each sample, [N]; None for those of the loader, if it has some.
-        against: conventional networks (ReLU), which run on the same samples, or a `Baseline`, which
-            says what one takes and how wide its weights are.
-        time_axis: which axis of a batch is time: 0 of [T, B, ...], 1 of [B, T, ...]; ``none`` of
-            batches without, of which the model makes steps itself.
-        loop: who takes the steps: ``model``, which is given all of them, or ``price``, which gives
-            the model one after the other; ``auto`` tries the model.
-        answer: what says the scores [B, classes] of what the model gives; None for its first
-            tensor, summed over time.
+        model: of snnTorch, SpikingJelly, Norse or Sinabs, or of plain torch with
+            neurons of its own (`neurons`).
+        loader: batches of samples as the model takes them, or pairs of them and labels,
+            such as a DataLoader has; or all samples in one tensor.
+        labels: the class of each sample, [N]; None for those of the loader, if it has
+            some.
+        against: conventional networks (ReLU), which run on the same samples, or a
+            `Baseline`, which says what one takes and how wide its weights are.
+        time_axis: which axis of a batch is time: 0 of [T, B, ...], 1 of [B, T, ...];
+            ``none`` of batches without, of which the model makes steps itself.
+        loop: who takes the steps: ``model``, which is given all of them, or ``price``,
+            which gives the model one after the other; ``auto`` tries the model.
+        answer: what says the scores [B, classes] of what the model gives; None for its
+            first tensor, summed over time.
         neurons: of classes that no simulator here knows: ``{MyNeuron: Population()}``.
-        profile: id of the price list of the headline; None for the first that includes memory.
+        profile: id of the price list of the headline; None for the first that includes
+            memory.
         title: of the data.
         batch_size: in which a tensor of all samples is taken.
         progress: whether to show a bar.
@@ -80,7 +82,8 @@ def price(
 
     Raises:
         ParameterError: an argument is not allowed.
-        DataError: there are no samples, or their axes or labels are not what they should be.
+        DataError: there are no samples, or their axes or labels are not what they
+            should be.
         ArtifactError: the model has no neurons that are known, or no synapse.
     """
     profiles = _packaged_profiles(None)
@@ -91,7 +94,11 @@ def price(
     networks = against if isinstance(against, Sequence) else [against]
     baseline_runs = [BaselineRun(network) for network in networks]
     loaded_labels = []
-    total = len(loader) if isinstance(loader, Sized) and not hasattr(loader, "shape") else None
+    total = (
+        len(loader)
+        if isinstance(loader, Sized) and not hasattr(loader, "shape")
+        else None
+    )
     batches = batches_of(loader, time_axis, batch_size)
     for batch in tqdm(batches, total=total, unit="batch", disable=not progress):
         run.take(batch.samples)
@@ -110,10 +117,14 @@ def price(
     baselines: list[BaselineCounts] = []
     if labels is not None:
         labels = class_labels(labels, activity.n_rows, n_classes)
-        counts = [baseline_run.counts(labels, batch_size) for baseline_run in baseline_runs]
+        counts = [
+            baseline_run.counts(labels, batch_size) for baseline_run in baseline_runs
+        ]
         baselines = _with_unique_names(counts)
     elif baseline_runs:
-        raise ParameterError("against needs labels: networks are compared at an accuracy of both")
+        raise ParameterError(
+            "against needs labels: networks are compared at an accuracy of both"
+        )
     inputs = counted_inputs(
         activity,
         title,
@@ -121,7 +132,9 @@ def price(
         run.answers(),
         n_classes,
         counted_in="modules",
-        notes=[fact("counted in", f"the running model ({', '.join(run.known.packages)})")],
+        notes=[
+            fact("counted in", f"the running model ({', '.join(run.known.packages)})")
+        ],
         baselines=baselines,
     )
 
@@ -131,7 +144,9 @@ def price(
     notes = [note for one_run in runs for note in one_run.notes]
     if not not_counted:
         notes.append(fact("not counted", "none"))
-    inputs = replace(inputs, notes=(*inputs.notes, *notes), not_counted=tuple(not_counted))
+    inputs = replace(
+        inputs, notes=(*inputs.notes, *notes), not_counted=tuple(not_counted)
+    )
     for note in inputs.cautions:
         # Of the caller, before what checks the arguments.
         warnings.warn(sentence(note, with_label=False), stacklevel=5)

@@ -1,5 +1,5 @@
-"""What an inference of a model takes, as `spikejoule.price` reports it: ten lines, a table, a page,
-and the check of a budget."""
+"""What an inference of a model takes, as `spikejoule.price` reports it: ten lines, a
+table, a page, and the check of a budget."""
 
 import os
 from dataclasses import dataclass
@@ -27,10 +27,12 @@ class Report:
     Attributes:
         analysis: counts, prices, comparisons; everything else is a selection of it.
         activity: what was counted, of each sample.
-        predictions: the class of each sample, [N], -1 where none or several have the most spikes;
-            None where the model gives no scores.
-        own_not_counted: what of `not_counted` is in the model, not in a network to compare with.
-        scores: from which the classes follow, float64 [N, classes]; None where there are none.
+        predictions: the class of each sample, [N], -1 where none or several have the
+            most spikes; None where the model gives no scores.
+        own_not_counted: what of `not_counted` is in the model, not in a network to
+            compare with.
+        scores: from which the classes follow, float64 [N, classes]; None where there
+            are none.
     """
 
     analysis: EnergyAnalysis
@@ -55,7 +57,9 @@ class Report:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Every term at every place under every profile, and the totals (`EnergyAnalysis`)."""
+        """Every term at every place under every profile, and the totals
+        (`EnergyAnalysis`).
+        """
         return pd.DataFrame([row.cells for row in self.analysis.table])
 
     @property
@@ -67,7 +71,9 @@ class Report:
         rows = [("verdict", line) for line in self.verdict]
         total = self.analysis.total()
         in_joules = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
-        headline = f"{energy_words(total)} under {self.analysis.chosen.id} ({in_joules})"
+        headline = (
+            f"{energy_words(total)} under {self.analysis.chosen.id} ({in_joules})"
+        )
         rows.append(("energy per inference", headline))
         for prices in self.analysis.shown[1:]:
             total = self.analysis.total(profile=prices.id)
@@ -80,7 +86,10 @@ class Report:
         spikes = sum(float(self.activity.spikes_of(name).mean()) for name in layers)
         return [
             *rows,
-            ("network", f"{inputs.network.sizes}, {inputs.operations.time_window} steps"),
+            (
+                "network",
+                f"{inputs.network.sizes}, {inputs.operations.time_window} steps",
+            ),
             ("samples", f"{inputs.n_images:,}{title}, {accuracy}"),
             (
                 "synaptic events",
@@ -88,7 +97,10 @@ class Report:
                 f"{proxies.dense_operations_per_inference:,}",
             ),
             ("products of values", f"{macs:,.1f}" if macs else "none"),
-            ("spikes of neurons", f"{spikes:,.1f} in {self.activity.updates.mean():,.0f} updates"),
+            (
+                "spikes of neurons",
+                f"{spikes:,.1f} in {self.activity.updates.mean():,.0f} updates",
+            ),
             ("most of it", self._largest),
             ("not counted", ", ".join(self.not_counted) or "none"),
             *(("note", note) for note in self.notes),
@@ -96,14 +108,18 @@ class Report:
 
     @property
     def verdict(self) -> tuple[str, ...]:
-        """Who needs less at the accuracy that both reach, or why that cannot be said; nothing
-        without a network to compare with."""
+        """Who needs less at the accuracy that both reach, or why that cannot be said;
+        nothing without a network to compare with."""
         return self.analysis.answer[:1] if self.analysis.inputs.baselines else ()
 
     @property
     def _largest(self) -> str:
         """The two terms that take the most."""
-        priced = [(row, row.energy) for row in self.analysis.records() if row.energy is not None]
+        priced = [
+            (row, row.energy)
+            for row in self.analysis.records()
+            if row.energy is not None
+        ]
         priced.sort(key=lambda pair: -pair[1].highest_pj)
         parts = [
             f"{in_words(row.term)} of {row.layer} {energy_words(energy)}"
@@ -135,14 +151,15 @@ class Report:
         """This report, if an inference takes no more than a budget.
 
         Args:
-            budget_nj: in nJ; compared is the mean, and where prices are ranges the upper end.
+            budget_nj: in nJ; compared is the mean, and where prices are ranges the
+                upper end.
             profile: id of the profile; None for that of the headline.
-            accept_uncounted: whether to compare the energy of what was counted although parts
-                of the model were not (`own_not_counted`).
+            accept_uncounted: whether to compare the energy of what was counted although
+                parts of the model were not (`own_not_counted`).
 
         Raises:
-            LimitError: it takes more, part of the model was not counted, or nothing that it
-                does has a price under the profile.
+            LimitError: it takes more, part of the model was not counted, or nothing
+                that it does has a price under the profile.
             ParameterError: there is no such profile.
         """
         name = profile or self.analysis.chosen.id
@@ -151,7 +168,8 @@ class Report:
         if self.own_not_counted and not accept_uncounted:
             raise LimitError(
                 "the budget cannot be checked: part of the model was not counted "
-                f"({', '.join(self.own_not_counted)}); accept_uncounted=True checks the rest."
+                f"({', '.join(self.own_not_counted)}); accept_uncounted=True "
+                "checks the rest."
             )
         if all(row.energy is None for row in self.analysis.records(profile=name)):
             raise LimitError(
@@ -162,7 +180,8 @@ class Report:
         spent = total.high_pj if total.value_pj is None else total.value_pj
         if not spent <= 1000 * budget_nj:
             raise LimitError(
-                f"an inference takes {spent / 1000:,.7g} nJ under {name}; the budget is "
+                f"an inference takes {spent / 1000:,.7g} nJ under {name}; the "
+                "budget is "
                 f"{budget_nj:,.7g} nJ."
             )
         return self

@@ -1,11 +1,13 @@
 """Run a model on samples, batch by batch, while a `Watch` counts.
 
-Batches have time as their first or second axis, or none. The model makes the steps itself, or takes
-one step after the other: unless the user says which, both are tried. A batch with as many samples
-as steps is run in two halves, so that sizes tell the axes apart.
+Batches have time as their first or second axis, or none. The model makes the steps
+itself, or takes one step after the other: unless the user says which, both are tried. A
+batch with as many samples as steps is run in two halves, so that sizes tell the axes
+apart.
 
-What a user gives is checked in two places: arguments by their annotations (`checked`), and a model,
-a loader or a function by running it, so that what it raises becomes one sentence.
+What a user gives is checked in two places: arguments by their annotations (`checked`),
+and a model, a loader or a function by running it, so that what it raises becomes one
+sentence.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +23,12 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationError, validate_call
 from torch import Tensor, nn
 
-from spikejoule.core.errors import DataError, ParameterError, first_problem, in_one_sentence
+from spikejoule.core.errors import (
+    DataError,
+    ParameterError,
+    first_problem,
+    in_one_sentence,
+)
 from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
@@ -41,9 +48,11 @@ NO_ANSWER = -1
 
 
 def checked(call: Callable[P, R]) -> Callable[P, R]:
-    """A function whose arguments have the types that it states; else a ParameterError names the
-    argument, and what is allowed."""
-    validated: Any = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(call)
+    """A function whose arguments have the types that it states; else a ParameterError
+    names the argument, and what is allowed."""
+    validated: Any = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(
+        call
+    )
 
     @wraps(call)
     def checking(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -70,11 +79,14 @@ class SampleBatch:
     labels: NDArray[np.int64] | None
 
 
-def batches_of(loader: Any, time_axis: TimeAxis, batch_size: int) -> Iterator[SampleBatch]:
+def batches_of(
+    loader: Any, time_axis: TimeAxis, batch_size: int
+) -> Iterator[SampleBatch]:
     """The batches of a loader, or of one tensor that holds all samples.
 
     Raises:
-        ArtifactError, DataError, ParameterError: they are no samples, or cannot be read.
+        ArtifactError, DataError, ParameterError: they are no samples, or cannot be
+        read.
     """
     with in_one_sentence("reading the samples"):
         if isinstance(loader, np.ndarray | Tensor):
@@ -84,7 +96,9 @@ def batches_of(loader: Any, time_axis: TimeAxis, batch_size: int) -> Iterator[Sa
             # A TensorDataset gives tuples of one tensor or two.
             is_tuple = isinstance(item, tuple | list) and len(item) in (1, 2)
             parts: Sequence[Any] = item if is_tuple else (item,)
-            labels = array_of(parts[1], "labels").reshape(-1) if len(parts) == 2 else None
+            labels = (
+                array_of(parts[1], "labels").reshape(-1) if len(parts) == 2 else None
+            )
             yield SampleBatch(_samples(parts[0], time_axis), labels)
 
 
@@ -93,13 +107,20 @@ def _axis_of_samples(time_axis: TimeAxis) -> int:
 
 
 def _samples(values: Any, time_axis: TimeAxis) -> Tensor:
-    x = values if isinstance(values, Tensor) else torch.from_numpy(array_of(values, "samples"))
+    x = (
+        values
+        if isinstance(values, Tensor)
+        else torch.from_numpy(array_of(values, "samples"))
+    )
     if x.layout != torch.strided:
         x = x.to_dense()
-    needed = ["samples", "units"] if time_axis == "none" else ["time", "samples", "units"]
+    needed = (
+        ["samples", "units"] if time_axis == "none" else ["time", "samples", "units"]
+    )
     if x.ndim < len(needed) or not x.numel():
         raise DataError(
-            f"the samples have the shape {tuple(x.shape)}; needed are axes of {', '.join(needed)}, "
+            f"the samples have the shape {tuple(x.shape)}; needed are axes of "
+            f"{', '.join(needed)}, "
             "and something in each."
         )
     if x.is_floating_point() and not x.isfinite().all():
@@ -116,7 +137,8 @@ class Run:
         watch: what was counted.
         loop: who takes the steps, once it is known.
         steps: of the samples; 0 where the model makes them itself.
-        scores: of each batch, float64 [B, classes], of those that were scores of classes.
+        scores: of each batch, float64 [B, classes], of those that were scores of
+            classes.
         has_scores: whether all that the model gave were scores of classes.
     """
 
@@ -172,8 +194,8 @@ class Run:
         return 0 if self._time_axis is None else x.shape[self._time_axis]
 
     def _on_device(self, x: Tensor) -> Tensor:
-        """Samples on the model's device and in its floating point type; integers stay integers
-        where it has integer weights."""
+        """Samples on the model's device and in its floating point type; integers stay
+        integers where it has integer weights."""
         if self._takes_integers and not x.is_floating_point():
             return x.to(self._device)
         return x.to(self._device, self._dtype)
@@ -188,7 +210,8 @@ class Run:
             scores = self._all_steps(x)
             if self._n_steps(x) != 1 and self.watch.has_taken_one_step:
                 raise DataError(
-                    f"neurons have taken one step for the {self._n_steps(x)} of the samples: the "
+                    f"neurons have taken one step for the {self._n_steps(x)} of "
+                    "the samples: the "
                     "model makes no steps itself."
                 )
         except Exception as error:
@@ -196,8 +219,8 @@ class Run:
             try:
                 scores = self._step_by_step(x)
             except Exception as second:
-                # What the model itself refuses says more than that its axes are unclear; the first
-                # failure stays in the traceback.
+                # What the model itself refuses says more than that its axes are
+                # unclear; the first failure stays in the traceback.
                 raise second if isinstance(error, DataError) else error from second
             self.loop = "price"
         else:
@@ -233,7 +256,9 @@ class Run:
         """The model takes one step after the other."""
         assert self._time_axis is not None
         self.known.reset(self.model)
-        carries = any(simulator.carries_state for simulator in self.known.simulators.values())
+        carries = any(
+            simulator.carries_state for simulator in self.known.simulators.values()
+        )
         total = torch.zeros(())
         state: Any = None
         with self.watch.batch(self._n_samples(x), 1, None):
@@ -242,7 +267,9 @@ class Run:
                     given, state = self.model(step, state)
                 else:
                     given = self.model(step)
-                scores = first_tensor(given) if self.answer is None else self.answer(given)
+                scores = (
+                    first_tensor(given) if self.answer is None else self.answer(given)
+                )
                 total = total + scores.float()
         return total
 
@@ -261,24 +288,33 @@ class Run:
         if self.model.training:
             whose = f"{self.called} ({type(self.model).__name__})"
             sentences.append(
-                f"{whose[0].upper()}{whose[1:]} is in training mode, and was counted as it ran: "
+                f"{whose[0].upper()}{whose[1:]} is in training mode, and was "
+                "counted as it ran: "
                 "call eval() for an inference."
             )
         if firing and self._time_axis is None and self.watch.has_taken_one_step:
             sentences.append(
-                "Some neurons work in one step: if the samples have an axis of time, time_axis has "
+                "Some neurons work in one step: if the samples have an axis of "
+                "time, time_axis has "
                 "to say which."
             )
         peaks = [
-            place.peak for place in places if INPUT in place.sources and not place.takes_values
+            place.peak
+            for place in places
+            if INPUT in place.sources and not place.takes_values
         ]
         peak = max(peaks, default=0.0)
         if firing and peak > 1:
             sentences.append(
-                f"The input holds whole numbers up to {peak:g}, which are counted as so many "
+                f"The input holds whole numbers up to {peak:g}, which are counted "
+                "as so many "
                 "spikes."
             )
-        own = [place.module for place in firing if isinstance(place.module, tuple(self.known.own))]
+        own = [
+            place.module
+            for place in firing
+            if isinstance(place.module, tuple(self.known.own))
+        ]
         kept = {
             type(neurons).__name__
             for neurons in own
@@ -286,7 +322,8 @@ class Run:
         }
         if kept and self.loop == "price" and len(self.watch.sizes) > 1:
             sentences.append(
-                f"{', '.join(kept)} has no reset(): what it holds is taken over from one batch to "
+                f"{', '.join(kept)} has no reset(): what it holds is taken over "
+                "from one batch to "
                 "the next."
             )
         return [warning(words) for words in sentences]
@@ -297,8 +334,8 @@ class Run:
         return np.concatenate(self.scores) if self.has_scores and self.scores else None
 
     def answers(self) -> NDArray[np.int64] | None:
-        """The class of each sample, [N], `NO_ANSWER` where several have the highest score; None
-        where the model gives no scores."""
+        """The class of each sample, [N], `NO_ANSWER` where several have the highest
+        score; None where the model gives no scores."""
         scores = self.all_scores
         if scores is None:
             return None

@@ -1,8 +1,9 @@
-"""Tensors of a running model: which axes are time and samples, and what the tensors hold.
+"""Tensors of a running model: which axes are time and samples, and what the tensors
+hold.
 
-Shapes: B samples of a batch, T steps. A model has its samples and steps in one of two orders,
-[T, B, ...] or [B, T, ...]; some of its modules take one step, [B, ...], and some take steps and
-samples joined to one axis, [T B, ...].
+Shapes: B samples of a batch, T steps. A model has its samples and steps in one of two
+orders, [T, B, ...] or [B, T, ...]; some of its modules take one step, [B, ...], and
+some take steps and samples joined to one axis, [T B, ...].
 """
 
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ class ModuleLayout:
     """How the tensors of a module are laid out.
 
     Attributes:
-        unit_axes: axes of one sample and step; None where `time` says how many axes precede them.
-        time: the axis of time, 0 or 1; `FLAT` where it may be joined with the samples; None for one
-            step.
+        unit_axes: axes of one sample and step; None where `time` says how many axes
+            precede them.
+        time: the axis of time, 0 or 1; `FLAT` where it may be joined with the samples;
+            None for one step.
         is_any: whether the module takes any number of axes, and `time` is not known.
     """
 
@@ -59,7 +61,9 @@ class BatchLayout:
         self.is_order_known = is_time_second
 
     def begin(self, n_samples: int, n_steps: int, time_axis: int | None) -> None:
-        """A batch: its sizes, and the axis of time in what the model takes, None without one."""
+        """A batch: its sizes, and the axis of time in what the model takes, None
+        without one.
+        """
         self.n_samples = n_samples
         self.n_steps = n_steps
         if time_axis is not None:
@@ -67,10 +71,12 @@ class BatchLayout:
             self.is_order_known = True
 
     def by_step(self, x: Tensor, module: ModuleLayout) -> Tensor:
-        """What enters or leaves a module as [T, B, units...], whatever the order of its axes.
+        """What enters or leaves a module as [T, B, units...], whatever the order of its
+        axes.
 
         Raises:
-            DataError: no axis has as many entries as there are samples, or two may be theirs.
+            DataError: no axis has as many entries as there are samples, or two may be
+                theirs.
         """
         time_axis = module.time if isinstance(module.time, int) else self.time_axis
         n_leading = self._leading_axes(x, module)
@@ -79,7 +85,11 @@ class BatchLayout:
             n_leading = 1
         if n_leading == 1 and module.may_be_joined and self._is_joined(x):
             n_steps = x.shape[0] // self.n_samples
-            both = (self.n_samples, n_steps) if time_axis == 1 else (n_steps, self.n_samples)
+            both = (
+                (self.n_samples, n_steps)
+                if time_axis == 1
+                else (n_steps, self.n_samples)
+            )
             x = x.reshape(*both, *x.shape[1:])
             n_leading = 2
         if n_leading >= 2:
@@ -92,7 +102,8 @@ class BatchLayout:
             return x[None]
         steps = f" (of {self.n_steps} steps)" if self.n_steps else ""
         raise DataError(
-            f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis is that of the "
+            f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis "
+            "is that of the "
             f"{self.n_samples} samples{steps}."
         )
 
@@ -101,18 +112,27 @@ class BatchLayout:
         if module.unit_axes is not None:
             return x.ndim - module.unit_axes
         if module.is_any:
-            is_second = x.shape[0] != self.n_samples and x.shape[1:2] == (self.n_samples,)
+            is_second = x.shape[0] != self.n_samples and x.shape[1:2] == (
+                self.n_samples,
+            )
             return 2 if is_second else 1
         return 2 if isinstance(module.time, int) else 1
 
     def _is_joined(self, x: Tensor) -> bool:
-        """Whether the first axis has a multiple of the samples, as many as there are steps."""
+        """Whether the first axis has a multiple of the samples, as many as there are
+        steps.
+        """
         n_steps, rest = divmod(x.shape[0], self.n_samples)
         return rest == 0 and n_steps != 1 and self.n_steps in (0, n_steps)
 
     def _is_time(self, axis: int, x: Tensor) -> bool:
-        """Whether this one of the first two axes may be time, and the other one the samples."""
-        return x.shape[1 - axis] == self.n_samples and self.n_steps in (0, x.shape[axis])
+        """Whether this one of the first two axes may be time, and the other one the
+        samples.
+        """
+        return x.shape[1 - axis] == self.n_samples and self.n_steps in (
+            0,
+            x.shape[axis],
+        )
 
     def _check_clear(self, x: Tensor, module: ModuleLayout) -> None:
         if self.n_steps:
@@ -126,7 +146,8 @@ class BatchLayout:
 def unclear(x: Tensor, n_samples: int) -> DataError:
     """The error for a tensor of which two axes may be that of the samples."""
     return DataError(
-        f"of a tensor of shape {tuple(x.shape)} it is not clear which axis is that of {n_samples} "
+        f"of a tensor of shape {tuple(x.shape)} it is not clear which axis is that "
+        f"of {n_samples} "
         "samples: choose batches of another size."
     )
 
@@ -199,8 +220,8 @@ def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
 
 
 def nonzero_marks(flat: Tensor) -> Tensor:
-    """1 where something is not zero, in the floating point type of the tensor: comparisons that
-    give bool take torch fifty times longer."""
+    """1 where something is not zero, in the floating point type of the tensor:
+    comparisons that give bool take torch fifty times longer."""
     return torch.ne(flat, 0, out=torch.empty_like(flat))
 
 

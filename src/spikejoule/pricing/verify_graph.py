@@ -1,8 +1,9 @@
 """Whether a graph of NIR does what the module does that it was exported from.
 
-Both run on the same spikes. Each population of the module that fires is compared with the graph's,
-spike by spike. Up to the first step in which one differs all are alike, and in that step those
-before it: the cause is in this population, or in what leads to it from the ones before.
+Both run on the same spikes. Each population of the module that fires is compared with
+the graph's, spike by spike. Up to the first step in which one differs all are alike,
+and in that step those before it: the cause is in this population, or in what leads to
+it from the ones before.
 """
 
 import os
@@ -32,7 +33,9 @@ from spikejoule.pricing.running import Loop, Run, TimeAxis, batches_of, checked
 from spikejoule.pricing.watching import ModulePlace, Watch
 
 _ALIKE = 1e-5
-"""How far weights and constants may be apart, relatively: exporters compute in float32."""
+"""How far weights and constants may be apart, relatively: exporters compute in
+float32.
+"""
 
 
 @checked
@@ -58,11 +61,14 @@ def verify(
         neurons: of classes that no simulator here knows, likewise.
 
     Raises:
-        ParameterError, ArtifactError, DataError: as of `spikejoule.price` and `run_graph`; the
-            samples are no spikes in time; the populations are not those of the graph.
+        ParameterError, ArtifactError, DataError: as of `spikejoule.price` and
+            `run_graph`; the samples are no spikes in time; the populations are not
+            those of the graph.
     """
     if time_axis == "none":
-        raise ParameterError("time_axis is 'none', but a graph is run on spikes in time")
+        raise ParameterError(
+            "time_axis is 'none', but a graph is run on spikes in time"
+        )
     if isinstance(graph, str | os.PathLike):
         graph = read_nir(graph)
     network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
@@ -74,7 +80,9 @@ def verify(
     for batch in batches_of(samples, time_axis, batch_size=64):
         x = batch.samples
         if not ((x == 0) | (x == 1)).all():
-            raise DataError("the samples hold other numbers than 0 and 1: a graph takes spikes.")
+            raise DataError(
+                "the samples hold other numbers than 0 and 1: a graph takes spikes."
+            )
         run.take(x)
         by_sample = x if time_axis == 1 else x.transpose(0, 1)
         spikes.append(by_sample.flatten(2).bool().cpu())
@@ -90,7 +98,9 @@ def verify(
     found = Verification(
         layers=layers,
         absent=", ".join(name for name in behind if name in both.missing),
-        module=", ".join(f"{package} {version(package)}" for package in run.known.packages),
+        module=", ".join(
+            f"{package} {version(package)}" for package in run.known.packages
+        ),
         conventions=asdict(conventions),
         n_samples=events.n_samples,
         n_steps=events.n_steps,
@@ -119,11 +129,15 @@ class _Both:
         self.network = network
         self.events = events
         self.emitted: dict[str, NDArray[np.float32]] = {
-            name: torch.cat([torch.cat(parts, dim=1) for parts in batches.values()]).numpy()
+            name: torch.cat(
+                [torch.cat(parts, dim=1) for parts in batches.values()]
+            ).numpy()
             for name, batches in watch.emitted.items()
         }
         self._pairs = matched(network, [watch.places[name] for name in self.emitted])
-        graph_weights = [np.float32(node.weight).reshape(-1) for node in network.connections]
+        graph_weights = [
+            np.float32(node.weight).reshape(-1) for node in network.connections
+        ]
         layers: dict[str, Any] = {
             name: place.module
             for name, place in watch.places.items()
@@ -156,13 +170,16 @@ class _Both:
         return layers
 
     def causes(self, conventions: Conventions, first: LayerComparison) -> Iterator[str]:
-        """Why a population differs first, in words, the likeliest first: what its neurons give and
-        do, padding that no graph has, weights that this one has not, and how it is run."""
+        """Why a population differs first, in words, the likeliest first: what its
+        neurons give and do, padding that no graph has, weights that this one has not,
+        and how it is run."""
         yield from self._causes_in_neurons(conventions, first)
         yield from self._causes_before(self.watch.places[first.name])
         yield from self._causes_in_conventions(conventions, first)
 
-    def _causes_in_neurons(self, conventions: Conventions, first: LayerComparison) -> Iterator[str]:
+    def _causes_in_neurons(
+        self, conventions: Conventions, first: LayerComparison
+    ) -> Iterator[str]:
         population = self.watch.places[first.name].population
         node = self.network.nodes[first.node]
         assert population is not None
@@ -170,7 +187,8 @@ class _Both:
         emitted = self.emitted[first.name]
         if not np.isin(emitted, (0, 1)).all():
             yield (
-                f"it gives up to {emitted.max():g} in a step, where a neuron of a graph gives 0 or "
+                f"it gives up to {emitted.max():g} in a step, where a neuron of a "
+                "graph gives 0 or "
                 "1"
             )
         if population.lost:
@@ -186,19 +204,24 @@ class _Both:
             if kept is not None and not is_alike(own, kept):
                 first_own = float(torch.as_tensor(own).reshape(-1)[0])
                 yield (
-                    f"in a step its neurons keep {first_own:.6g} of their {state}, those of the "
-                    f"graph {kept[0]:.6g}: dt, or what the exporter makes of a time constant"
+                    f"in a step its neurons keep {first_own:.6g} of their {state}, "
+                    "those of the "
+                    f"graph {kept[0]:.6g}: dt, or what the exporter makes of a "
+                    "time constant"
                 )
 
     def _causes_before(self, place: ModulePlace) -> Iterator[str]:
         """In what leads to a population."""
-        for before in takewhile(lambda other: other is not place, self.watch.places.values()):
+        for before in takewhile(
+            lambda other: other is not place, self.watch.places.values()
+        ):
             padding = getattr(before.module, "padding_mode", "zeros")
             if padding != "zeros":
                 yield f"{before.name} has the padding {padding!r}, a graph has zeros"
             if before.name in self.missing:
                 yield (
-                    f"the weights of {before.name} are not in the graph, which may be an older "
+                    f"the weights of {before.name} are not in the graph, which may "
+                    "be an older "
                     "export"
                 )
 
@@ -212,26 +235,39 @@ class _Both:
                 continue
             for value in allowed:
                 try:
-                    layers = self.compared(Conventions(**asdict(conventions) | {name: value}))
+                    layers = self.compared(
+                        Conventions(**asdict(conventions) | {name: value})
+                    )
                 except ParameterError:
                     continue
-                if any(layer.name == first.name and layer.step is None for layer in layers):
-                    yield f"{name} is given as {now}: with {value} the spikes of {first.name} agree"
+                if any(
+                    layer.name == first.name and layer.step is None for layer in layers
+                ):
+                    yield (
+                        f"{name} is given as {now}: with {value} the spikes of "
+                        f"{first.name} agree"
+                    )
 
 
 def matched(network: ImportedGraph, firing: list[ModulePlace]) -> dict[str, str]:
-    """Populations of a module and those of a graph: by their names, or else in their order.
+    """Populations of a module and those of a graph: by their names, or else in their
+    order.
 
     Raises:
         ArtifactError: there are more of them on one side, or their sizes differ.
     """
     nodes = [node for node in network.of(Neurons) if node.spikes]
-    by_name = [[node for node in nodes if _is_named_after(node, place)] for place in firing]
+    by_name = [
+        [node for node in nodes if _is_named_after(node, place)] for place in firing
+    ]
     if all(len(namesakes) == 1 for namesakes in by_name):
         nodes = [namesakes[0] for namesakes in by_name]
-    if not firing or [place.n_out for place in firing] != [node.n_out for node in nodes]:
+    if not firing or [place.n_out for place in firing] != [
+        node.n_out for node in nodes
+    ]:
         raise ArtifactError(
-            f"the module's populations that fire are {_sizes(firing)}; the graph's {_sizes(nodes)}."
+            f"the module's populations that fire are {_sizes(firing)}; the graph's "
+            f"{_sizes(nodes)}."
         )
     return {place.name: node.name for place, node in zip(firing, nodes, strict=True)}
 
@@ -242,12 +278,16 @@ def _sizes(populations: Iterable[ModulePlace | Neurons]) -> str:
 
 
 def _is_named_after(node: Neurons, place: ModulePlace) -> bool:
-    """Whether a node has the name of a module, or is part of a nested graph that has it."""
+    """Whether a node has the name of a module, or is part of a nested graph that has
+    it.
+    """
     own_name = place.name.rpartition(" ")[2]  # without the class before a number
     return f"{node.name}.".startswith(f"{own_name}.")
 
 
 def is_alike(ours: Any, theirs: NDArray[Any]) -> bool:
-    """Whether numbers of a module are those of a graph, each by itself, or one of all."""
+    """Whether numbers of a module are those of a graph, each by itself, or one of
+    all.
+    """
     own = torch.as_tensor(ours).detach().float().cpu().numpy().reshape(-1)
     return own.size in (1, theirs.size) and np.allclose(own, theirs, rtol=_ALIKE)

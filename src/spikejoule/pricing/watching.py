@@ -1,12 +1,15 @@
-"""Count what happens in a running model: hooks see what enters and leaves each of its modules.
+"""Count what happens in a running model: hooks see what enters and leaves each of its
+modules.
 
-A module is a place, and one that runs in several shapes is several places. Of each place only sums
-of each sample are kept: what enters a layer with weights, each unit times its fan-out, and what
-neurons give. Whole numbers are spikes, 2 being two of them. A place that has met any other number,
-or that neurons with graded spikes feed, takes values, whose products are multiply-accumulates.
+A module is a place, and one that runs in several shapes is several places. Of each
+place only sums of each sample are kept: what enters a layer with weights, each unit
+times its fan-out, and what neurons give. Whole numbers are spikes, 2 being two of them.
+A place that has met any other number, or that neurons with graded spikes feed, takes
+values, whose products are multiply-accumulates.
 
-The memory of a tensor tells which place it comes from: views share it (`Flatten`, slices of time).
-What a function computes in between, which is no module, has no known source.
+The memory of a tensor tells which place it comes from: views share it (`Flatten`,
+slices of time). What a function computes in between, which is no module, has no known
+source.
 """
 
 from collections.abc import Callable, Iterator
@@ -54,7 +57,9 @@ OUTPUT: Final = "output"
 
 
 class SampleSums:
-    """A count of each sample, added up over the calls of a batch, and joined over the batches."""
+    """A count of each sample, added up over the calls of a batch, and joined over the
+    batches.
+    """
 
     def __init__(self) -> None:
         self._calls: list[Tensor] = []
@@ -65,7 +70,9 @@ class SampleSums:
         self._calls.append(amounts)
 
     def end_batch(self, n_samples: int, n_before: int) -> None:
-        """Keep the sums of a batch; of samples before the first one nothing was counted."""
+        """Keep the sums of a batch; of samples before the first one nothing was
+        counted.
+        """
         if not self._batches:
             self._batches.append(np.zeros(n_before, np.int64))
         total = torch.zeros((), dtype=torch.int64)
@@ -115,8 +122,8 @@ class ModulePlace:
         population: of neurons.
         has_bias: whether something constant is added to what it gives.
         steps: that it took.
-        sources: the places from which it takes, in the order in which they were met, and what
-            their units give it.
+        sources: the places from which it takes, in the order in which they were met,
+            and what their units give it.
         reached: of a layer or pooling, synapses or windows that these units reach.
         given: what its own units give.
         takes_values: whether it has met a number that is no spike.
@@ -139,7 +146,9 @@ class ModulePlace:
     peak: float = 0.0
 
     def __post_init__(self) -> None:
-        self.has_bias = isinstance(self.module, WEIGHTED) and self.module.bias is not None
+        self.has_bias = (
+            isinstance(self.module, WEIGHTED) and self.module.bias is not None
+        )
         # What each unit that enters reaches, if all reach as many; else 0.
         self._reached_by_each = 0
         if self.fan_out is not None and np.ptp(self.fan_out) == 0:
@@ -230,7 +239,9 @@ class ModelParts:
 
     def __init__(self, model: nn.Module, known: Known) -> None:
         self._known = known
-        self._names = {module: _named(name, module) for name, module in model.named_modules()}
+        self._names = {
+            module: _named(name, module) for name, module in model.named_modules()
+        }
         self._populations: dict[nn.Module, Population] = {}
         self._inner: set[nn.Module] = set()
         for module in self._names:
@@ -239,9 +250,13 @@ class ModelParts:
                 self._populations[module] = population
             is_whole = population is not None and not population.is_wiring
             if is_whole or isinstance(module, torch.jit.ScriptModule):
-                self._inner.update(inner for inner in module.modules() if inner is not module)
+                self._inner.update(
+                    inner for inner in module.modules() if inner is not module
+                )
         self.unknown: dict[str, str] = {}
-        self.is_compiled = any(type(one).__name__ == "OptimizedModule" for one in self._names)
+        self.is_compiled = any(
+            type(one).__name__ == "OptimizedModule" for one in self._names
+        )
         held = {
             layer
             for population in self._populations.values()
@@ -272,7 +287,9 @@ class ModelParts:
         return ANY_LAYOUT
 
     def _role(self, module: nn.Module) -> Role | None:
-        """What is done when a module has run; what is never counted of it is named here."""
+        """What is done when a module has run; what is never counted of it is named
+        here.
+        """
         name = self._names[module]
         kind = type(module).__name__
         if module in self._populations:
@@ -281,7 +298,9 @@ class ModelParts:
         if isinstance(module, COUNTED):
             package = getattr(module.forward, "__module__", "").partition(".")[0]
             if package not in ("torch", *PACKAGES):
-                self.unknown[f"{name}.forward"] = f"{name} ({kind}, which has a forward of its own)"
+                self.unknown[f"{name}.forward"] = (
+                    f"{name} ({kind}, which has a forward of its own)"
+                )
             return Role.COUNTED
         if isinstance(module, PASSING):
             return Role.PASSING
@@ -293,30 +312,41 @@ class ModelParts:
         if any(parameter is not None for parameter in module._parameters.values()):
             self.unknown[name] = f"{name} ({kind}, which has parameters)"
         is_container = isinstance(module, nn.Sequential) or any(
-            isinstance(inner, COUNTED) or inner in self._populations for inner in module.modules()
+            isinstance(inner, COUNTED) or inner in self._populations
+            for inner in module.modules()
         )
         return None if is_container else Role.OTHER
 
     def _name_matrices(self, module: nn.Module) -> None:
-        """Name matrices of a user's own neurons which their `Population` does not mention."""
+        """Name matrices of a user's own neurons which their `Population` does not
+        mention.
+        """
         population = self._populations[module]
         is_own = isinstance(module, tuple(self._known.own))
-        if not is_own or population.input is not None or population.recurrent is not None:
+        if (
+            not is_own
+            or population.input is not None
+            or population.recurrent is not None
+        ):
             return
         for key, parameter in module._parameters.items():
             if parameter is not None and parameter.ndim == 2:
                 name = f"{self._names[module]}.{key}"
-                self.unknown[name] = f"{name} (a matrix, which its Population does not name)"
+                self.unknown[name] = (
+                    f"{name} (a matrix, which its Population does not name)"
+                )
 
 
 class _Functions(TorchFunctionMode):
-    """Names what a model computes by functions, outside of every module that is counted: after the
-    module in which that happens, or, in one that consists of others, after the function.
+    """Names what a model computes by functions, outside of every module that is
+    counted: after the module in which that happens, or, in one that consists of others,
+    after the function.
 
     Attributes:
         unknown: receives the names.
         requantises: whether rescaling by one number is an operation that needs no name.
-        running: modules that run, one within the other, in words; "" for one that is counted.
+        running: modules that run, one within the other, in words; "" for one that is
+            counted.
         rescaling: modules in which something was computed that needs no name.
     """
 
@@ -335,11 +365,15 @@ class _Functions(TorchFunctionMode):
         if find_tensor(result) is None or "" in self.running:
             return result
         name = getattr(function, "__name__", "").strip("_")
-        taken = [value for value in (*args, *keywords.values()) if isinstance(value, Tensor)]
+        taken = [
+            value for value in (*args, *keywords.values()) if isinstance(value, Tensor)
+        ]
         if self._needs_no_name(name, taken):
             self.rescaling.update(self.running)
             return result
-        words = self.running[-1] if self.running else f"{name} (a function, and no module)"
+        words = (
+            self.running[-1] if self.running else f"{name} (a function, and no module)"
+        )
         self.unknown.setdefault(words.partition(" (")[0], words)
         return result
 
@@ -349,7 +383,9 @@ class _Functions(TorchFunctionMode):
         is_by_one_number = sum(x.numel() > 1 for x in taken) <= 1
         return self.requantises and name in RESCALING and is_by_one_number
 
-    def follow(self, module: nn.Module, words: str) -> tuple[RemovableHandle, RemovableHandle]:
+    def follow(
+        self, module: nn.Module, words: str
+    ) -> tuple[RemovableHandle, RemovableHandle]:
         """Hooks by which it is known while a module runs."""
 
         def enter(*_: Any) -> None:
@@ -358,11 +394,15 @@ class _Functions(TorchFunctionMode):
         def leave(*_: Any) -> None:
             self.running.pop()
 
-        return module.register_forward_pre_hook(enter), module.register_forward_hook(leave)
+        return module.register_forward_pre_hook(enter), module.register_forward_hook(
+            leave
+        )
 
 
 class _Trace(NamedTuple):
-    """Which place gave a tensor's memory, and whether numbers there are values, even if whole."""
+    """Which place gave a tensor's memory, and whether numbers there are values, even if
+    whole.
+    """
 
     source: str
     are_values: bool = False
@@ -379,7 +419,8 @@ class Watch:
         unknown: what ran, or has parameters, and was not counted, in words, by name.
         input_shape: of what enters the first layer, of one sample and step.
         sizes: samples of each batch.
-        emitted: if it `records`, what populations gave, [B, T, n] of each call, by name and batch.
+        emitted: if it `records`, what populations gave, [B, T, n] of each call, by name
+            and batch.
     """
 
     def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
@@ -398,7 +439,9 @@ class Watch:
         self._functions = _Functions(self.unknown, known.requantises)
 
     @contextmanager
-    def batch(self, n_samples: int, n_steps: int, time_axis: int | None) -> Iterator[None]:
+    def batch(
+        self, n_samples: int, n_steps: int, time_axis: int | None
+    ) -> Iterator[None]:
         """Count what runs inside.
 
         Args:
@@ -430,7 +473,9 @@ class Watch:
         for part in self._model.parts.values():
             if part.role is None:
                 continue
-            handles = [part.module.register_forward_hook(hooks[part.role], with_kwargs=True)]
+            handles = [
+                part.module.register_forward_hook(hooks[part.role], with_kwargs=True)
+            ]
             if is_first_batch:
                 words = part.words if part.role is Role.OTHER else ""
                 handles += self._functions.follow(part.module, words)
@@ -444,8 +489,8 @@ class Watch:
 
     @property
     def not_counted(self) -> list[str]:
-        """What is `unknown`, and layers that were never called, but those whose weights another one
-        has."""
+        """What is `unknown`, and layers that were never called, but those whose weights
+        another one has."""
         used: list[Any] = [place.module for place in self.places.values()]
         weights = {id(module.weight) for module in used if isinstance(module, WEIGHTED)}
         words = [*self.unknown.values()]
@@ -459,12 +504,14 @@ class Watch:
     @property
     def has_taken_one_step(self) -> bool:
         """Whether some neurons have taken only one step in the last batch."""
-        populations = [place for place in self.places.values() if place.population is not None]
+        populations = [
+            place for place in self.places.values() if place.population is not None
+        ]
         return any((place.steps.last_batch == 1).any() for place in populations)
 
     def _count(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        """Count what has entered a module and what it has given; and, of neurons with weights of
-        their own, what has entered these."""
+        """Count what has entered a module and what it has given; and, of neurons with
+        weights of their own, what has entered these."""
         part = self._model.parts[module]
         x = first_tensor((args, kwargs))
         out = first_tensor(out)
@@ -495,14 +542,20 @@ class Watch:
             shape: Shape = taken.shape[2:]
             if layer.weight.ndim == 2:
                 shape = (*shape[:-1], len(layer.weight))
-            weights = self._place(f"{part.name}.{kind}", layer, (entering.shape[2:], shape))
+            weights = self._place(
+                f"{part.name}.{kind}", layer, (entering.shape[2:], shape)
+            )
             weights.steps.add(torch.tensor(len(entering)))
             self._enter(weights, source, entering)
             if place is not None:
                 place.sources.setdefault(weights.name, Amounts())
 
-    def _count_entering(self, place: ModulePlace, part: Part, x: Tensor, taken: Tensor) -> None:
-        """Count what enters a layer or pooling; of other places, where it comes from."""
+    def _count_entering(
+        self, place: ModulePlace, part: Part, x: Tensor, taken: Tensor
+    ) -> None:
+        """Count what enters a layer or pooling; of other places, where it comes
+        from.
+        """
         source = self._source_of(place, x).source
         if place.fan_out is not None:
             self._enter(place, x, taken)
@@ -518,7 +571,9 @@ class Watch:
         shapes: tuple[Shape, Shape],
         population: Population | None = None,
     ) -> ModulePlace:
-        """The place of a module that takes and gives these shapes; a new one if it is the first."""
+        """The place of a module that takes and gives these shapes; a new one if it is
+        the first.
+        """
         in_shape, out_shape = shapes
         key = name, in_shape
         if key not in self._by_shape:
@@ -527,7 +582,9 @@ class Watch:
             reached = fan_out(module, in_shape, out_shape, self.known.pruned)
             if reached is None and isinstance(module, POOLING):
                 self.unknown[name] = f"{name} ({type(module).__name__}, as it is set)"
-            place = ModulePlace(unique, module, in_shape, out_shape, reached, population)
+            place = ModulePlace(
+                unique, module, in_shape, out_shape, reached, population
+            )
             self._by_shape[key] = self.places[unique] = place
         return self._by_shape[key]
 
@@ -542,15 +599,17 @@ class Watch:
         return self._traces.get(x.untyped_storage(), _UNKNOWN)
 
     def _source_of(self, place: ModulePlace, x: Tensor) -> _Trace:
-        """The latest trace of what enters a place; what the first one takes is the input."""
+        """The latest trace of what enters a place; what the first one takes is the
+        input.
+        """
         trace = self._trace_of(x)
         if trace is _UNKNOWN and (self.input_shape is None or INPUT in place.sources):
             return self._trace(x, INPUT)
         return trace
 
     def _enter(self, place: ModulePlace, x: Tensor, by_step: Tensor) -> None:
-        """Count what enters a layer or pooling, each unit times its fan-out; or what enters
-        another place of the input."""
+        """Count what enters a layer or pooling, each unit times its fan-out; or what
+        enters another place of the input."""
         trace = self._source_of(place, x)
         if trace is _UNKNOWN:
             trace = self._trace(x, f"before {place.name}")
@@ -565,7 +624,9 @@ class Watch:
         place.peak = max(place.peak, contents.peak)
         if place.fan_out is not None:
             place.count_reached(contents, by_step)
-        place.sources.setdefault(source, Amounts()).add(contents.spikes, contents.nonzero)
+        place.sources.setdefault(source, Amounts()).add(
+            contents.spikes, contents.nonzero
+        )
 
     def _give(self, place: ModulePlace, out: Tensor, by_step: Tensor) -> None:
         """Count what leaves a place that others read."""
@@ -584,8 +645,8 @@ class Watch:
             of_place.setdefault(len(self.sizes), []).append(emitted)
 
     def _pass_on(self, module: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """What changes no number goes by its source's name. Dropout in training drops some numbers
-        and scales the others, so that they are spikes no more."""
+        """What changes no number goes by its source's name. Dropout in training drops
+        some numbers and scales the others, so that they are spikes no more."""
         trace = self._trace_of(first_tensor((args, kwargs)))
         if trace is _UNKNOWN or not isinstance(out, Tensor):
             return
@@ -594,19 +655,23 @@ class Watch:
             self._trace(out, trace.source, trace.are_values or drops)
 
     def _name_other(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        """Name what gives something else than it takes; what works in place does so by functions,
-        after which it is named."""
+        """Name what gives something else than it takes; what works in place does so by
+        functions, after which it is named."""
         part = self._model.parts[module]
         if self.known.requantises and part.words in self._functions.rescaling:
             return
         x = find_tensor((args, kwargs))
         given = find_tensor(out)
-        if x is None or given is None or given.untyped_storage() is not x.untyped_storage():
+        if (
+            x is None
+            or given is None
+            or given.untyped_storage() is not x.untyped_storage()
+        ):
             self.unknown.setdefault(part.name, part.words)
 
 
 def _named(name: str, module: nn.Module) -> str:
-    """A module's name in the model; with its class before it those of a `Sequential`, which have
-    numbers, and what is called as the ends of the network are."""
+    """A module's name in the model; with its class before it those of a `Sequential`,
+    which have numbers, and what is called as the ends of the network are."""
     is_plain = name and not name.isdigit() and name not in (INPUT, OUTPUT)
     return name if is_plain else f"{type(module).__name__} {name}".strip()

@@ -1,7 +1,9 @@
-"""The energy report as a self-contained page, as a card, and as text; the same bytes each time.
+"""The energy report as a self-contained page, as a card, and as text; the same bytes
+each time.
 
-What they say is in the templates `energy.html.j2`, `energy_card.md.j2` and `energy.txt.j2`; the
-values and rows that these place are computed in `views`. No energy is computed here.
+What they say is in the templates `energy.html.j2`, `energy_card.md.j2` and
+`energy.txt.j2`; the values and rows that these place are computed in `views`. No energy
+is computed here.
 """
 
 import re
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from spikejoule.network.trained import TrainedNetwork
     from spikejoule.report.charts.raster import SpikeRaster
 
-# A DOI may hold almost anything but spaces; what closes a sentence or a list does not belong to it.
+# A DOI may hold almost anything but spaces; what closes a sentence or a list does not
+# belong to it.
 _REFERENCE = re.compile(r"doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+")
 
 
@@ -47,16 +50,26 @@ class PageContent:
     provenance: tuple[tuple[str, str], ...] = ()
 
 
-def network_provenance(network: "TrainedNetwork", path: Path) -> tuple[tuple[str, str], ...]:
-    """Data, parameters and checksum of a trained network, which `path` holds; label and value."""
+def network_provenance(
+    network: "TrainedNetwork", path: Path
+) -> tuple[tuple[str, str], ...]:
+    """Data, parameters and checksum of a trained network, which `path` holds; label and
+    value.
+    """
     data = network.data
     return (
         ("again", "check out this revision of the project, then: make repro"),
         ("data source", str(data["source"])),
-        *((f"SHA-256 of {name}", str(digest)) for name, digest in data["sha256"].items()),
+        *(
+            (f"SHA-256 of {name}", str(digest))
+            for name, digest in data["sha256"].items()
+        ),
         ("SHA-256 of the trained network", file_digest(path, "sha256")),
         *((f"encode: {name}", str(value)) for name, value in network.encoding.items()),
-        *((f"train: {name}", str(value)) for name, value in network.training_config.items()),
+        *(
+            (f"train: {name}", str(value))
+            for name, value in network.training_config.items()
+        ),
     )
 
 

@@ -1,4 +1,6 @@
-"""What the templates of the report place: values and rows, computed here and not in a template."""
+"""What the templates of the report place: values and rows, computed here and not in a
+template.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +8,13 @@ from dataclasses import dataclass
 from spikejoule.core.store import text_table
 from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.comparison import RunVerdict
-from spikejoule.energy.estimates import Energy, energy_words, interval_words, joules, plain
+from spikejoule.energy.estimates import (
+    Energy,
+    energy_words,
+    interval_words,
+    joules,
+    plain,
+)
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.prices import SCOPES, HardwareProfile
@@ -50,7 +58,9 @@ class PartRow:
 
 @dataclass(frozen=True)
 class OperationRow:
-    """An operation at one place, in words; an energy for each price list that is shown."""
+    """An operation at one place, in words; an energy for each price list that is
+    shown.
+    """
 
     term: str
     layer: str
@@ -62,7 +72,9 @@ class OperationRow:
 
 @dataclass(frozen=True)
 class EqualSizeRow:
-    """A comparison with a conventional network of equal size, and its break-even, in words."""
+    """A comparison with a conventional network of equal size, and its break-even, in
+    words.
+    """
 
     verdict: RunVerdict
     limits: Cells
@@ -78,8 +90,8 @@ class PageView:
         titles: of the price lists, by id.
         scopes: what prices cover, name and words.
         bars: the energies of the headline's verdict; empty without.
-        parts: what an inference's energy goes to, the total last; empty without a conventional
-            network to hold against.
+        parts: what an inference's energy goes to, the total last; empty without a
+            conventional network to hold against.
         energy_columns: headers of the energies of `operations`.
         operations: of an inference.
         limit_columns: headers of the limits of `equal_size`.
@@ -171,7 +183,11 @@ def _accuracy_entry(analysis: EnergyAnalysis) -> Cells:
 def _energy_entry(analysis: EnergyAnalysis, profile: HardwareProfile) -> Cells:
     inputs = analysis.inputs
     samples = inputs.subject.samples
-    counted = f"{inputs.n_images:,} {samples}" if inputs.n_images else f"{samples} not recorded"
+    counted = (
+        f"{inputs.n_images:,} {samples}"
+        if inputs.n_images
+        else f"{samples} not recorded"
+    )
     confidence = f"{100 * analysis.bootstrap.confidence:g} %"
     energy = analysis.total(profile.id)
     if not analysis.has_intervals:
@@ -192,13 +208,16 @@ def _events_entry(analysis: EnergyAnalysis) -> Cells:
     inputs = analysis.inputs
     proxies = inputs.proxies
     note = (
-        f"of {proxies.dense_operations_per_inference:,} if every synapse worked in every step "
+        f"of {proxies.dense_operations_per_inference:,} if every synapse worked in "
+        "every step "
         f"({plain(100 * proxies.sparsity_ratio)} %)"
     )
     value_macs = inputs.value_macs_per_inference
     input_macs = proxies.input_macs_per_inference
     if value_macs is not None:
-        note += f"; and {value_macs:,.0f} multiply-accumulates of values that are no spikes"
+        note += (
+            f"; and {value_macs:,.0f} multiply-accumulates of values that are no spikes"
+        )
     elif input_macs is not None:
         note += f"; and {input_macs:,.0f} multiply-accumulates at the input"
     events = f"{proxies.synaptic_events_per_inference:,.0f}"
@@ -311,7 +330,9 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
     inputs = analysis.inputs
     proxies = inputs.proxies
     accuracy = inputs.accuracy
-    known_percent = "not recorded" if accuracy is None else f"{accuracy.test_percent:,.2f} %"
+    known_percent = (
+        "not recorded" if accuracy is None else f"{accuracy.test_percent:,.2f} %"
+    )
     products = {
         "input MACs": proxies.input_macs_per_inference,
         "MACs of values that are no spikes": inputs.value_macs_per_inference,
@@ -322,7 +343,11 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
         (window_label(inputs), window(inputs)),
         ("recorded accuracy", known_percent),
         ("synaptic events", f"{proxies.synaptic_events_per_inference:,.1f}"),
-        *((name, f"{macs:,.1f}") for name, macs in products.items() if macs is not None),
+        *(
+            (name, f"{macs:,.1f}")
+            for name, macs in products.items()
+            if macs is not None
+        ),
         ("dense operations", f"{proxies.dense_operations_per_inference:,}"),
         ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
         ("neuron updates", updates(inputs)),
@@ -356,7 +381,11 @@ def term_table(analysis: EnergyAnalysis) -> str:
     """A row for each operation under the headline's price list."""
     rows = []
     for row in analysis.records():
-        cells: Sequence[str] = ("within another" if row.status == "covered" else "unpriced", "", "")
+        cells: Sequence[str] = (
+            "within another" if row.status == "covered" else "unpriced",
+            "",
+            "",
+        )
         if row.energy is not None:
             cells = _ends(row.energy)
         rows.append((row.term, row.layer, f"{row.count:,.1f}", *cells))
@@ -364,7 +393,9 @@ def term_table(analysis: EnergyAnalysis) -> str:
 
 
 def training_table(analysis: EnergyAnalysis) -> str:
-    """A row for each phase of training under each price list that is shown; empty without."""
+    """A row for each phase of training under each price list that is shown; empty
+    without.
+    """
     training = analysis.training
     if training is None:
         return ""

@@ -1,8 +1,9 @@
-"""Runs a search: makes the study, starts workers, replaces those that die, and waits for the end.
+"""Runs a search: makes the study, starts workers, replaces those that die, and waits
+for the end.
 
-A launcher that is stopped loses nothing: its own processes end with it, Slurm jobs stay, next to
-those of the next launcher. submitit keeps each call as a pickle and would unpickle its result: only
-the user may enter the folder, and no result is ever read.
+A launcher that is stopped loses nothing: its own processes end with it, Slurm jobs
+stay, next to those of the next launcher. submitit keeps each call as a pickle and would
+unpickle its result: only the user may enter the folder, and no result is ever read.
 """
 
 import logging
@@ -29,7 +30,8 @@ _POLL_SECONDS: Final = {"local": 0.5, "slurm": 5.0}
 
 
 class Work(Checkpointable):  # type: ignore[misc]
-    """What submitit calls, and calls again where the job is preempted or its time is up.
+    """What submitit calls, and calls again where the job is preempted or its time is
+    up.
 
     Nothing comes back: what a trial gave is in the study.
     """
@@ -52,7 +54,9 @@ def run_search(search: Search) -> studies.FoundTrials:
     executor = _executor(search)
     study = studies.open_study(search)
     jobs: list[Any] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interruption by Ctrl-C
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as an interruption by Ctrl-C
     try:
         with studies.database_errors(search):
             return _watch(search, study, executor, jobs)
@@ -60,7 +64,9 @@ def run_search(search: Search) -> studies.FoundTrials:
         if search.cluster == "local":
             _kill(jobs)
         elif jobs:
-            logger.info("The jobs %s stay in Slurm.", ", ".join(str(job.job_id) for job in jobs))
+            logger.info(
+                "The jobs %s stay in Slurm.", ", ".join(str(job.job_id) for job in jobs)
+            )
         raise
 
 
@@ -101,19 +107,23 @@ def _watch(
 
 def _started(search: Search, executor: Any, number: int) -> list[Any]:
     """Start some workers, in Slurm as one array."""
-    # Ctrl-C reaches all processes of a terminal: those started here, which inherit that it is
-    # blocked, leave it to the launcher, which gets it when they are started.
+    # Ctrl-C reaches all processes of a terminal: those started here, which inherit that
+    # it is blocked, leave it to the launcher, which gets it when they are started.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return list(executor.map_array(Work(), [search] * number))
     except (OSError, RuntimeError) as error:  # submitit's are of the second kind
-        raise ClusterError(f"no worker can be started ({in_one_line(error)}).") from error
+        raise ClusterError(
+            f"no worker can be started ({in_one_line(error)})."
+        ) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
-    """Raise the error that has ended a worker; a kill is none, unless no worker gets anywhere."""
+    """Raise the error that has ended a worker; a kill is none, unless no worker gets
+    anywhere.
+    """
     for job in ended:
         output = (job.stderr() or "").strip() or "nothing"
         last = output.splitlines()[-1]
@@ -146,7 +156,8 @@ def _executor(search: Search) -> Any:
         executor = submitit.AutoExecutor(folder=folder, cluster=search.cluster)
     except RuntimeError as error:
         raise ClusterError(
-            "--cluster slurm needs srun and sbatch on the PATH; without Slurm, use --cluster local."
+            "--cluster slurm needs srun and sbatch on the PATH; without Slurm, use "
+            "--cluster local."
         ) from error
     executor.update_parameters(
         name=f"spikejoule-{search.settings.study}",

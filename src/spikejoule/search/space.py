@@ -1,8 +1,9 @@
-"""search.yaml: what is searched, how long, by which measure of energy, and what trials draw.
+"""search.yaml: what is searched, how long, by which measure of energy, and what trials
+draw.
 
-The space has the keys and the ranges of params.yaml: what a parameter may hold is what its field in
-`spikejoule.params` allows, by itself; whether values go together is decided by the whole of
-params.yaml, for each trial.
+The space has the keys and the ranges of params.yaml: what a parameter may hold is what
+its field in `spikejoule.params` allows, by itself; whether values go together is
+decided by the whole of params.yaml, for each trial.
 """
 
 import json
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 SECTIONS: Final = ("encode", "model", "train", "baseline")
-FAMILY: Final = tuple(f"baseline.family_{name}" for name in ("hidden", "pruned", "bits", "bias"))
-"""Which conventional networks a run has; a trial has one, of the spiking one's parameters."""
+FAMILY: Final = tuple(
+    f"baseline.family_{name}" for name in ("hidden", "pruned", "bits", "bias")
+)
+"""Which conventional networks a run has; a trial has one, of the spiking one's
+parameters.
+"""
 
 CONVENTIONAL: Final = {
     *("model.hidden", "model.bias", "model.weight_bits", "model.state_bits"),
@@ -35,13 +40,17 @@ CONVENTIONAL: Final = {
     *(f"train.{name}" for name in TrainingRegime.model_fields if name != "lr"),
     *("baseline.lr", "baseline.weight_decay", "baseline.label_smoothing"),
 }
-"""What changes a conventional trial: the same as of a spiking one, and its own constants."""
+"""What changes a conventional trial: the same as of a spiking one, and its own
+constants.
+"""
 
 NEVER: Final = (
     *("train.engine", "train.device", "train.threads", "train.resume"),
     *("train.distillation", "baseline.weight_bits", *FAMILY),
 )
-"""Keys of them that no trial may set: they change no result, or ask for other networks."""
+"""Keys of them that no trial may set: they change no result, or ask for other
+networks.
+"""
 
 _DIGITS, _DIGITS_OF_STEPS = 4, 10
 _ENTRY = (
@@ -56,12 +65,14 @@ class SearchSettings(ParameterSection):
     Attributes:
         study: name; a study that exists is continued.
         trials: number of trainings.
-        side: of the networks that are trained. A conventional one has the hidden layer, widths and
-            pruning that the same parameters give a spiking one, so that one space serves both.
-        processor_minutes: of all trials together, after which none begins; None for any.
+        side: of the networks that are trained. A conventional one has the hidden layer,
+            widths and pruning that the same parameters give a spiking one, so that one
+            space serves both.
+        processor_minutes: of all trials together, after which none begins; None for
+            any.
         energy: id of the hardware profile whose prices make the second objective.
-        fixed: parameters that differ from params.yaml in all trials, by full key; `space` has
-            precedence.
+        fixed: parameters that differ from params.yaml in all trials, by full key;
+            `space` has precedence.
         space: parameters that are searched, by full key: a list of values, or a range.
     """
 
@@ -76,7 +87,8 @@ class SearchSettings(ParameterSection):
     fixed: dict[str, Any] = Field(description="parameters by full key, or {}")
     space: dict[str, Any] = Field(
         min_length=1,
-        description="parameters by full key, each a list of values or a range {from: A, to: B}",
+        description="parameters by full key, each a list of values or a range "
+        "{from: A, to: B}",
     )
 
 
@@ -86,7 +98,8 @@ class SearchSpace:
 
     Attributes:
         base: parameters of every trial, by section, `fixed` included.
-        entries: by full key, the values that search.yaml allows: a list of them, or a range.
+        entries: by full key, the values that search.yaml allows: a list of them, or a
+            range.
         profile: the prices of the second objective.
         side: of the networks that are trained.
     """
@@ -98,11 +111,13 @@ class SearchSpace:
 
     def draw(self, trial: "BaseTrial") -> Values:
         """Values by full key; those of kinds that are not chosen change nothing."""
-        return {key: _drawn(trial, key, content) for key, content in self.entries.items()}
+        return {
+            key: _drawn(trial, key, content) for key, content in self.entries.items()
+        }
 
     def params(self, drawn: Mapping[str, Value]) -> Params:
-        """All parameters of a trial; ParameterError if the combination is not allowed, no engine
-        runs it, or the prices do not cover it.
+        """All parameters of a trial; ParameterError if the combination is not allowed,
+        no engine runs it, or the prices do not cover it.
 
         Those of a conventional network have it as the one member of the family.
         """
@@ -112,22 +127,28 @@ class SearchSpace:
         bits = params.model.weight_bits
         if not self.profile.runs(bits):
             raise ParameterError(
-                f"model.weight_bits: {bits} is not what energy: {self.profile.id} prices, whose "
+                f"model.weight_bits: {bits} is not what energy: {self.profile.id} "
+                "prices, whose "
                 f"numbers are {self.profile.numbers}"
             )
         if self.side == "spiking":
             return params
         if len(hidden) > 1 or params.samples_are == "events":
             raise ParameterError(
-                f"model.hidden: {shown([*hidden])} is not allowed in a search of conventional "
+                f"model.hidden: {shown([*hidden])} is not allowed in a search of "
+                "conventional "
                 "networks; allowed: one hidden layer, on images"
             )
         has_bias = params.model.chosen_neuron.has_bias
         members = [*hidden], [params.train.pruned_fraction], [bits], [has_bias]
-        return parse_params(with_values(values, dict(zip(FAMILY, members, strict=True))))
+        return parse_params(
+            with_values(values, dict(zip(FAMILY, members, strict=True)))
+        )
 
 
-def search_space(settings: SearchSettings, params: Params, profile: HardwareProfile) -> SearchSpace:
+def search_space(
+    settings: SearchSettings, params: Params, profile: HardwareProfile
+) -> SearchSpace:
     """The space that a search.yaml states, on the basis of params.yaml.
 
     What changes nothing on the side that is searched is left out.
@@ -149,10 +170,16 @@ def search_space(settings: SearchSettings, params: Params, profile: HardwareProf
     entries = {
         key: content
         for key, content in settings.space.items()
-        if (not key.startswith("baseline.") if settings.side == "spiking" else key in CONVENTIONAL)
+        if (
+            not key.startswith("baseline.")
+            if settings.side == "spiking"
+            else key in CONVENTIONAL
+        )
     }
     if not entries:
-        problems.append(f"space has nothing that changes a network of side {settings.side}")
+        problems.append(
+            f"space has nothing that changes a network of side {settings.side}"
+        )
     if problems:
         raise ParameterError("\n".join(problems))
     # A search has no teacher.
@@ -166,14 +193,15 @@ class Search:
     """What is searched, where, and with what: all that a worker is given.
 
     Attributes:
-        storage: URL of the study's database: ``sqlite:///FILE`` or ``postgresql://...``.
+        storage: URL of the study's database: ``sqlite:///FILE`` or
+            ``postgresql://...``.
         settings: the content of search.yaml.
         space: what trials draw.
         data: SHA-256 of the artifacts, by name.
         paths: of the artifacts, by name, absolute.
         folder: of the search's own files.
-        heartbeat: seconds from one sign of life of a worker to the next; one that misses four is
-            dead.
+        heartbeat: seconds from one sign of life of a worker to the next; one that
+            misses four is dead.
         retries: how often a trial is run again whose worker was killed.
         cluster: ``local`` or ``slurm``.
         workers: how many at once.
@@ -204,7 +232,9 @@ class Search:
             "space": self.space.entries,
             "side": self.settings.side,
             "energy": self.settings.energy,
-            "prices": {term: str(price) for term, price in self.space.profile.prices.items()},
+            "prices": {
+                term: str(price) for term, price in self.space.profile.prices.items()
+            },
             "data": self.data,
         }
         plain: dict[str, Any] = json.loads(json.dumps(flat(content)))
@@ -212,7 +242,9 @@ class Search:
 
 
 def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters by section with some values, by full key, in place of those that are there."""
+    """Parameters by section with some values, by full key, in place of those that are
+    there.
+    """
     made = deepcopy(dict(base))
     for key, value in values.items():
         name, _, own = key.partition(".")
@@ -221,10 +253,15 @@ def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
 
 
 def _drawn(trial: "BaseTrial", key: str, content: Any) -> Value:
-    """One of the values of an entry; an error of Python's where that is no list and no range."""
+    """One of the values of an entry; an error of Python's where that is no list and no
+    range.
+    """
     if isinstance(content, list):
-        # Optuna's choices are scalars: a list, such as several hidden layers, goes by its text.
-        names = [json.dumps(value) if isinstance(value, list) else value for value in content]
+        # Optuna's choices are scalars: a list, such as several hidden layers, goes by
+        # its text.
+        names = [
+            json.dumps(value) if isinstance(value, list) else value for value in content
+        ]
         chosen: Value = content[names.index(trial.suggest_categorical(key, names))]
         return chosen
     further = {**content}
@@ -254,7 +291,8 @@ def _problem_of(key: str, content: Any, part: str) -> str:
 
     if key.partition(".")[0] not in SECTIONS or key in NEVER:
         return (
-            f"{key}: is no parameter of a trial; allowed: those of {', '.join(SECTIONS)} in "
+            f"{key}: is no parameter of a trial; allowed: those of "
+            f"{', '.join(SECTIONS)} in "
             f"params.yaml, but {', '.join(NEVER)}"
         )
     try:

@@ -1,4 +1,6 @@
-"""The conventional networks of a result as child runs, which MLflow shows below its run."""
+"""The conventional networks of a result as child runs, which MLflow shows below its
+run.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -24,13 +26,15 @@ def is_child(run: "Run") -> bool:
     return PARENT_TAG in run.data.tags
 
 
-def conventional_runs(variants: Iterable[Variant], profile: HardwareProfile) -> ChildRuns:
+def conventional_runs(
+    variants: Iterable[Variant], profile: HardwareProfile
+) -> ChildRuns:
     """The conventional networks among the counted ones: accuracies, products, energy.
 
     Args:
         variants: as the stage `energy_report` counted them.
-        profile: the price list of the energies; where it does not fit the numbers that a network
-            computes in, that network has no energy.
+        profile: the price list of the energies; where it does not fit the numbers that
+            a network computes in, that network has no energy.
     """
     return {
         variant.name: {
@@ -44,7 +48,10 @@ def conventional_runs(variants: Iterable[Variant], profile: HardwareProfile) -> 
 
 
 def _accuracies(variant: Variant) -> dict[str, float]:
-    known = {"accuracy": variant.test_percent, "accuracy_val": variant.validation_percent}
+    known = {
+        "accuracy": variant.test_percent,
+        "accuracy_val": variant.validation_percent,
+    }
     return {name: percent for name, percent in known.items() if percent is not None}
 
 

@@ -31,7 +31,9 @@ class DataSplit:
     n_samples: int
 
 
-def log_splits(client: "MlflowClient", run_id: str, splits: Iterable[DataSplit]) -> None:
+def log_splits(
+    client: "MlflowClient", run_id: str, splits: Iterable[DataSplit]
+) -> None:
     """Log datasets of an unfinished run; those it has already are not added again."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 

@@ -30,7 +30,9 @@ Column = tuple[str, str | Callable[[Any], str]]
 
 
 def runs_text(runs: pd.DataFrame, limit: int) -> str:
-    """The first `limit` runs, in lines of at most 80 characters, and what the columns are."""
+    """The first `limit` runs, in lines of at most 80 characters, and what the columns
+    are.
+    """
     shown = runs.head(limit)
     _, test, events = (f"{METRIC}{name}" for name in WHOLE_WINDOW)
     figures = pd.DataFrame(
@@ -49,7 +51,11 @@ def runs_text(runs: pd.DataFrame, limit: int) -> str:
     parameters = shown[[SOURCE, *names]].rename(
         columns=lambda name: name.removeprefix(TAG).removeprefix(PARAMETER)
     )
-    more = f" of {len(runs)}: --limit {len(runs)} shows all" if len(shown) < len(runs) else ""
+    more = (
+        f" of {len(runs)}: --limit {len(runs)} shows all"
+        if len(shown) < len(runs)
+        else ""
+    )
     return f"{figures_text(figures, parameters)}\n{len(shown)} runs{more}.\n"
 
 
@@ -59,9 +65,10 @@ def figures_text(figures: pd.DataFrame, parameters: pd.DataFrame) -> str:
     Below the figures of each are the parameters in which they differ.
 
     Args:
-        figures: a row for each, with the columns `name`, `accuracy`, `events`, `energy_nj`,
-            `ratio`, `bound` (``at least`` or ``at most``, of a ratio that is a bound), `prices`
-            (the price list of the energy) and `state`; what is not known is NaN.
+        figures: a row for each, with the columns `name`, `accuracy`, `events`,
+            `energy_nj`, `ratio`, `bound` (``at least`` or ``at most``, of a ratio that
+            is a bound), `prices` (the price list of the energy) and `state`; what is
+            not known is NaN.
         parameters: the same rows, with a column for each parameter.
     """
     # A price list without an energy says nothing.
@@ -84,7 +91,9 @@ def figures_text(figures: pd.DataFrame, parameters: pd.DataFrame) -> str:
             break_on_hyphens=False,
         )
     lines.append("")
-    lines.append("Events and energy are means per inference over the whole window. The ratio is")
+    lines.append(
+        "Events and energy are means per inference over the whole window. The ratio is"
+    )
     lines.append("to the energy of a conventional network at equal accuracy.")
     if len(price_lists) == 1:
         lines.append(f"Energy and ratio are at the prices of {price_lists[0]}.")

@@ -1,6 +1,7 @@
 """The run of a training, shown while it is trained.
 
-What goes wrong here is one warning and ends no work: `publishing.publish` records the whole run.
+What goes wrong here is one warning and ends no work: `publishing.publish` records the
+whole run.
 """
 
 import logging
@@ -44,21 +45,24 @@ _LAST_SECONDS = 15.0
 
 
 class LiveRun:
-    """An observer of a pipeline's training that shows it as a run, in a `with` statement.
+    """An observer of a pipeline's training that shows it as a run, in a `with`
+    statement.
 
-    One worker thread talks to the store. (MLflow's asynchronous logging would not do: opening the
-    store is what takes seconds.) The training waits for it only at its end, for some seconds.
+    One worker thread talks to the store. (MLflow's asynchronous logging would not do:
+    opening the store is what takes seconds.) The training waits for it only at its end,
+    for some seconds.
 
-    The run is left RUNNING for the stage `publish`; if the pipeline ends without publishing, the
-    next process that opens the store marks it KILLED. A training that resumes continues its run.
-    Parameters of a run cannot be changed: if they differ now (`train.threads`), a new run is begun,
-    which will have all epochs.
+    The run is left RUNNING for the stage `publish`; if the pipeline ends without
+    publishing, the next process that opens the store marks it KILLED. A training that
+    resumes continues its run. Parameters of a run cannot be changed: if they differ now
+    (`train.threads`), a new run is begun, which will have all epochs.
 
     Args:
         store: where the run is.
         parameters: of the whole pipeline, by full name.
         layer_names: of the network.
-        key: what the training is known by when it resumes in another process; None if it cannot.
+        key: what the training is known by when it resumes in another process; None if
+            it cannot.
         keeper: the process without which the run has ended, which is the pipeline's.
     """
 
@@ -74,16 +78,22 @@ class LiveRun:
         self._parameters = parameters
         self._layer_names = layer_names
         self._known = {TRAINING_TAG: key} if key else {}
-        self._tags = {**provenance_tags(Path.cwd()), **keeper_tags(keeper), **self._known}
+        self._tags = {
+            **provenance_tags(Path.cwd()),
+            **keeper_tags(keeper),
+            **self._known,
+        }
         self._status_at_end = "RUNNING"
         self._tags_at_end: dict[str, str] = {}
-        # Its import keeps a warning quiet, which is for the main thread to do: filters are no
-        # thread's own, and the worker imports it with MLflow.
+        # Its import keeps a warning quiet, which is for the main thread to do: filters
+        # are no thread's own, and the worker imports it with MLflow.
         import requests  # noqa: F401
 
         self._epochs: SimpleQueue[list[dict[str, float]] | None] = SimpleQueue()
         # A daemon: a store that does not answer does not keep the stage from ending.
-        self._worker = threading.Thread(target=self._work, name="spikejoule-run", daemon=True)
+        self._worker = threading.Thread(
+            target=self._work, name="spikejoule-run", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._worker.start()
@@ -92,10 +102,14 @@ class LiveRun:
     def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
         if isinstance(error, KeyboardInterrupt):
             self._status_at_end = "KILLED"
-            self._tags_at_end = {FAILURE_TAG: "stage train was interrupted from the keyboard"}
+            self._tags_at_end = {
+                FAILURE_TAG: "stage train was interrupted from the keyboard"
+            }
         elif error is not None:
             self._status_at_end = "FAILED"
-            self._tags_at_end = {FAILURE_TAG: f"stage train: {str(error) or kind.__name__}"}
+            self._tags_at_end = {
+                FAILURE_TAG: f"stage train: {str(error) or kind.__name__}"
+            }
         self._epochs.put(None)
         self._worker.join(_LAST_SECONDS)
 
@@ -107,15 +121,23 @@ class LiveRun:
         self._epochs.put([epoch_row(record.entry(), self._layer_names)])
 
     def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
-        """Before a training resumes: all epochs so far, of which the run may lack some."""
-        self._epochs.put([epoch_row(record.entry(), self._layer_names) for record in history])
+        """Before a training resumes: all epochs so far, of which the run may lack
+        some.
+        """
+        self._epochs.put(
+            [epoch_row(record.entry(), self._layer_names) for record in history]
+        )
 
     def trained(self, path: Path) -> None:
-        """The trained network is written: by its digest `publish` finds the run, and ends it."""
+        """The trained network is written: by its digest `publish` finds the run, and
+        ends it.
+        """
         self._tags_at_end = {TRAINED_TAG: file_digest(path, "sha256")}
 
     def _work(self) -> None:
-        """Show epochs until the training ends; the first failure is a warning, and the last job."""
+        """Show epochs until the training ends; the first failure is a warning, and the
+        last job.
+        """
         try:
             with opened(self._store) as (client, experiment_id):
                 run_id = self._begin(client, experiment_id).info.run_id
@@ -127,14 +149,18 @@ class LiveRun:
             where = shown_uri(self._store.tracking_uri)
             reason = in_one_line(error)
             logger.warning(
-                "the run cannot be followed at %s (%s); the work continues.", where, reason
+                "the run cannot be followed at %s (%s); the work continues.",
+                where,
+                reason,
             )
 
     def _begin(self, client: "MlflowClient", experiment_id: str) -> "Run":
         """The run that a killed process left of this training, or a new one."""
         left = [
             run
-            for run in runs_with(client, experiment_id, self._known, ("KILLED", "FAILED"))
+            for run in runs_with(
+                client, experiment_id, self._known, ("KILLED", "FAILED")
+            )
             if self._known and has_parameters(run, self._parameters)
         ]
         latest = left[0] if left else None

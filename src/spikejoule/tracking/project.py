@@ -1,7 +1,7 @@
 """The results of a project under DVC: whether they are those that dvc.lock records.
 
-DVC itself looks at a file's content only where its time stamp, size or inode have changed. Here
-every byte is read.
+DVC itself looks at a file's content only where its time stamp, size or inode have
+changed. Here every byte is read.
 """
 
 import contextlib
@@ -13,24 +13,36 @@ from spikejoule.core.errors import ArtifactError, LimitError, ParameterError
 from spikejoule.core.parameters import flat
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import read_json
-from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, artifact_paths, read_mapping
+from spikejoule.core.yaml_files import (
+    PARAMS_FILE,
+    PIPELINE_FILE,
+    artifact_paths,
+    read_mapping,
+)
 
 LOCK_FILE = "dvc.lock"
 
 Locked = Mapping[str, Any]
-"""A stage of dvc.lock as it last ran: `deps` and `outs` (each with `path` and `md5`), `params`."""
+"""A stage of dvc.lock as it last ran: `deps` and `outs` (each with `path` and `md5`),
+`params`.
+"""
 
 
 def locked_stages(files: Collection[str]) -> dict[str, Locked]:
-    """The stages of the working directory's dvc.lock that made some files, or anything that those
-    were made from; ArtifactError if it is missing."""
+    """The stages of the working directory's dvc.lock that made some files, or anything
+    that those were made from; ArtifactError if it is missing."""
     path = Path(LOCK_FILE)
     if not path.is_file():
         raise ArtifactError(
-            f"there is no {path}, which records the run that made the results: run `dvc repro`."
+            f"there is no {path}, which records the run that made the results: run "
+            "`dvc repro`."
         )
     stages: Mapping[str, Locked] = read_mapping(path).get("stages", {})
-    makers = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
+    makers = {
+        out["path"]: name
+        for name, stage in stages.items()
+        for out in stage.get("outs", ())
+    }
     needed: dict[str, Locked] = {}
     pending = list(files)
     while pending:
@@ -42,10 +54,12 @@ def locked_stages(files: Collection[str]) -> dict[str, Locked]:
 
 
 def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None:
-    """See that files of the working directory are the one whole result that its dvc.lock records.
+    """See that files of the working directory are the one whole result that its
+    dvc.lock records.
 
-    Every file that they were made from is looked at, too, where it is on the disk, and every
-    parameter. Code is not: whether it has changed since is what `dvc status` says.
+    Every file that they were made from is looked at, too, where it is on the disk, and
+    every parameter. Code is not: whether it has changed since is what `dvc status`
+    says.
 
     Args:
         files: relative to the working directory.
@@ -71,15 +85,19 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
         digest = file_digest(path, "md5") if path.is_file() else "that of no file"
         if digests != {digest}:
             problems.append(
-                f"{name} is not the file that {LOCK_FILE} records: its MD5 is {digest}, not "
-                f"{' and '.join(sorted(digests)) or 'recorded'}; `{remedy}` puts it right."
+                f"{name} is not the file that {LOCK_FILE} records: its MD5 is "
+                f"{digest}, not "
+                f"{' and '.join(sorted(digests)) or 'recorded'}; `{remedy}` puts "
+                "it right."
             )
     if problems:
         raise ArtifactError("\n".join(problems))
 
 
 def _differing_parameters(stages: Mapping[str, Locked]) -> list[str]:
-    """A sentence for each parameter of which the lock records another value than its file holds."""
+    """A sentence for each parameter of which the lock records another value than its
+    file holds.
+    """
     differing = set()
     for stage in stages.values():
         for file, values in stage.get("params", {}).items():
@@ -95,7 +113,8 @@ def _differing_parameters(stages: Mapping[str, Locked]) -> list[str]:
                 after = now.get(name, "nothing")
                 if before != after:
                     differing.add(
-                        f"{file} is not what made the result, which by {LOCK_FILE} was {name} "
+                        f"{file} is not what made the result, which by {LOCK_FILE} "
+                        f"was {name} "
                         f"{before} (now {after}): restore it, or run `dvc repro`."
                     )
     return sorted(differing)
@@ -104,9 +123,10 @@ def _differing_parameters(stages: Mapping[str, Locked]) -> list[str]:
 def check_limits(root: Path) -> str:
     """Hold the metrics that dvc.lock records against the limits of params.yaml.
 
-    Energy is that of the counted operations under the profile of the metrics, per inference over
-    the whole window: the mean, or the upper end where the profile has brackets alone. What the
-    profile has no price for is not in it; where it prices nothing, no budget is kept.
+    Energy is that of the counted operations under the profile of the metrics, per
+    inference over the whole window: the mean, or the upper end where the profile has
+    brackets alone. What the profile has no price for is not in it; where it prices
+    nothing, no budget is kept.
 
     Args:
         root: of the project.
@@ -115,8 +135,8 @@ def check_limits(root: Path) -> str:
         what was kept, a sentence for each limit.
 
     Raises:
-        LimitError: a limit is exceeded, or there is no energy to compare with a budget; one
-            sentence for each.
+        LimitError: a limit is exceeded, or there is no energy to compare with a budget;
+            one sentence for each.
         ParameterError: no limit is set.
         ArtifactError: there are no metrics, or they are not those of dvc.lock.
     """
@@ -137,7 +157,9 @@ def check_limits(root: Path) -> str:
         measured = f"{files[0]} has no energy of an inference under {profile}"
         if spent_nj is not None:
             measured = f"an inference takes {spent_nj:.10g} nJ under {profile}"
-        sentences.append(f"{measured}; energy_report.budget_nj is {limits.budget_nj:.10g}.")
+        sentences.append(
+            f"{measured}; energy_report.budget_nj is {limits.budget_nj:.10g}."
+        )
         if spent_nj is None or spent_nj > limits.budget_nj:
             broken.append(sentences[-1])
     if limits.min_accuracy_percent is not None:
@@ -150,7 +172,8 @@ def check_limits(root: Path) -> str:
             broken.append(sentences[-1])
     if not sentences:
         raise ParameterError(
-            "nothing to check: energy_report.budget_nj and energy_report.min_accuracy_percent are "
+            "nothing to check: energy_report.budget_nj and "
+            "energy_report.min_accuracy_percent are "
             "null in params.yaml; set one of them."
         )
     if broken:
@@ -168,9 +191,12 @@ def _energy_nj(energy: Mapping[str, Any]) -> float | None:
 
 
 def stage_parameters(directory: Path, stage: str) -> tuple[str, ...]:
-    """The parameters that dvc.yaml of a project lists for a stage, by full name or by section.
+    """The parameters that dvc.yaml of a project lists for a stage, by full name or by
+    section.
 
     Raises ArtifactError if there is no pipeline with such a stage.
     """
     artifact_paths(directory, stage)
-    return tuple(read_mapping(directory / PIPELINE_FILE)["stages"][stage].get("params", ()))
+    return tuple(
+        read_mapping(directory / PIPELINE_FILE)["stages"][stage].get("params", ())
+    )

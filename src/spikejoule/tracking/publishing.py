@@ -1,7 +1,7 @@
 """Publishing: one finished run for each distinct result of a pipeline.
 
-The stage `publish` calls `publish_outputs`, which arranges the files that dvc.yaml lists for it as
-a `RunRecord` and writes that by `publish`.
+The stage `publish` calls `publish_outputs`, which arranges the files that dvc.yaml
+lists for it as a `RunRecord` and writes that by `publish`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-# By the names of dvc.yaml. None of the metrics contains a clock; with the parameters and the
-# trained network they decide whether a result is a new one.
+# By the names of dvc.yaml. None of the metrics contains a clock; with the parameters
+# and the trained network they decide whether a result is a new one.
 _METRICS = ("train_metrics", "inference_metrics", "evaluate_metrics", "energy_metrics")
 _SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
 # For DVC to keep, or a part of the project.
@@ -68,7 +68,8 @@ class RunRecord:
     """All that one run holds.
 
     Attributes:
-        result_id: identifies the result: equal for equal parameters, weights and metrics.
+        result_id: identifies the result: equal for equal parameters, weights and
+            metrics.
         parameters: every parameter by its full name (`train.lr`).
         history: its epochs, as `log_history` takes them.
         metrics: the final figures.
@@ -109,14 +110,19 @@ class Publication:
         done = "added" if self.added else "holds this result already; nothing added"
         version = self.registration
         model = "" if version is None else f", models:/{version.name}/{version.version}"
-        champion = ", the champion" if version is not None and version.is_champion else ""
+        champion = (
+            ", the champion" if version is not None and version.is_champion else ""
+        )
         return f"MLflow run {self.run_id} {done}{model}{champion}"
 
 
-def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = None) -> Publication:
+def publish(
+    record: RunRecord, store: Store, keeper: psutil.Process | None = None
+) -> Publication:
     """Write `record` as one finished run unless the store holds its result already.
 
-    The run in which its training was shown is completed; where there is none, a new one is made.
+    The run in which its training was shown is completed; where there is none, a new one
+    is made.
 
     Args:
         record: what to write.
@@ -124,8 +130,8 @@ def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = Non
         keeper: the process without which the run has ended; by default this one.
 
     Raises:
-        StoreError: the store could not be reached, refused, or took too long. What is missing then
-            is added when the record is published again.
+        StoreError: the store could not be reached, refused, or took too long. What is
+            missing then is added when the record is published again.
     """
     where = shown_uri(store.tracking_uri)
     with (
@@ -135,17 +141,26 @@ def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = Non
         run_id, added = _publish(record, client, experiment_id, keeper_tags(keeper))
         if record.model is None:
             return Publication(run_id, added)
-        tags = {RESULT_TAG: record.result_id, "git.commit": record.tags.get(COMMIT_TAG, "unknown")}
+        tags = {
+            RESULT_TAG: record.result_id,
+            "git.commit": record.tags.get(COMMIT_TAG, "unknown"),
+        }
         note = record.tags.get("mlflow.note.content", "")
         with store_errors(
-            f"the run {run_id} is recorded, but its checkpoint is no version in the model registry "
+            f"the run {run_id} is recorded, but its checkpoint is no version in "
+            "the model registry "
             f"of {where}"
         ):
-            return Publication(run_id, added, register(client, record.model, run_id, tags, note))
+            return Publication(
+                run_id, added, register(client, record.model, run_id, tags, note)
+            )
 
 
 def _publish(
-    record: RunRecord, client: "MlflowClient", experiment_id: str, own: Mapping[str, str]
+    record: RunRecord,
+    client: "MlflowClient",
+    experiment_id: str,
+    own: Mapping[str, str],
 ) -> tuple[str, bool]:
     """The id of the run that holds the result, and whether it was added now."""
     shown = _shown_run(record, client, experiment_id, own)
@@ -176,9 +191,14 @@ def _publish(
 
 
 def _shown_run(
-    record: RunRecord, client: "MlflowClient", experiment_id: str, own: Mapping[str, str]
+    record: RunRecord,
+    client: "MlflowClient",
+    experiment_id: str,
+    own: Mapping[str, str],
 ) -> "Run | None":
-    """The run in which the record's network was trained, of this pipeline or one that has ended."""
+    """The run in which the record's network was trained, of this pipeline or one that
+    has ended.
+    """
     trained = record.tags.get(TRAINED_TAG)
     if trained is None:
         return None
@@ -192,7 +212,10 @@ def _shown_run(
 
 
 def publish_outputs(
-    paths: Mapping[str, Path], params: Params, root: Path, keeper: psutil.Process | None = None
+    paths: Mapping[str, Path],
+    params: Params,
+    root: Path,
+    keeper: psutil.Process | None = None,
 ) -> Publication:
     """Record the outputs in the working directory.
 
@@ -217,8 +240,8 @@ def build_run_record(
     """Arrange the outputs of a pipeline.
 
     Args:
-        paths: what the stage `publish` depends on, each in its folder within the project, which
-            becomes its folder within the run.
+        paths: what the stage `publish` depends on, each in its folder within the
+            project, which becomes its folder within the run.
         params: the pipeline's parameters.
         tags: those of `provenance_tags`.
 
@@ -229,8 +252,8 @@ def build_run_record(
     layer_names = trained.network.layer_names
     profile_id = params.energy_report.profile
     profile = select_profile(load_profiles(paths["hardware"]), profile_id, "profile")
-    # What else made the result is in the files: libraries in the checkpoint, engine and device in
-    # the timings, each image file's checksum in the data's description.
+    # What else made the result is in the files: libraries in the checkpoint, engine and
+    # device in the timings, each image file's checksum in the data's description.
     result_tags = {
         "data.source": str(trained.data["source"]),
         "data.title": str(trained.data["title"]),
@@ -256,14 +279,18 @@ def build_run_record(
         result_id=content_digest(identity),
         parameters=params.flattened(),
         history=[epoch_row(record, layer_names) for record in trained.history],
-        # Of a figure that the summary and the details share, the one with all its digits.
+        # Of a figure that the summary and the details share, the one with all its
+        # digits.
         metrics=_figures([summary, *deciding]) | _times(paths),
         tags={**tags, **result_tags},
         artifacts=artifacts | {Path(PARAMS_FILE): ""},
         splits=data_splits(paths, trained.data),
         children=conventional_runs(load_variants(paths["contenders"]), profile),
         model=ModelFiles(
-            paths["checkpoint"], paths["hardware"], profile_id, example=first_image(paths["test"])
+            paths["checkpoint"],
+            paths["hardware"],
+            profile_id,
+            example=first_image(paths["test"]),
         ),
     )
 
@@ -281,7 +308,10 @@ def _figures(contents: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _times(paths: Mapping[str, Path]) -> dict[str, float]:
     """How long measuring and both trainings took, in seconds."""
     seconds = dict(read_json(paths["inference_timings"]))
-    for training, file in (("training", "train_timings"), ("baseline", "baseline_timings")):
+    for training, file in (
+        ("training", "train_timings"),
+        ("baseline", "baseline_timings"),
+    ):
         times = read_json(paths[file])
         seconds[f"{training}_time_seconds"] = times["training_time_seconds"]
         if "processor_seconds" in times:
@@ -289,7 +319,9 @@ def _times(paths: Mapping[str, Path]) -> dict[str, float]:
     return seconds
 
 
-def data_splits(paths: Mapping[str, Path], data: Mapping[str, Any]) -> tuple[DataSplit, ...]:
+def data_splits(
+    paths: Mapping[str, Path], data: Mapping[str, Any]
+) -> tuple[DataSplit, ...]:
     """The splits of the pipeline's data, of which `data` is the description."""
     return tuple(
         DataSplit(
@@ -304,6 +336,8 @@ def data_splits(paths: Mapping[str, Path], data: Mapping[str, Any]) -> tuple[Dat
 
 
 def first_image(path: Path) -> NDArray[np.uint8] | None:
-    """The first image of a split, [height, width]; None where the samples are events."""
+    """The first image of a split, [height, width]; None where the samples are
+    events.
+    """
     samples = load_samples(path)
     return samples.images[0] if isinstance(samples, LabelledImages) else None

@@ -1,8 +1,8 @@
 """Recorded runs as a DataFrame, and which of them can be compared.
 
-A row is a run. Its columns have MLflow's names: `run_id`, `name`, `params.train.lr` (text, as
-MLflow keeps parameters), `metrics.test_accuracy_percent` (numbers), `tags.data.source` (text).
-What a run lacks is NaN.
+A row is a run. Its columns have MLflow's names: `run_id`, `name`, `params.train.lr`
+(text, as MLflow keeps parameters), `metrics.test_accuracy_percent` (numbers),
+`tags.data.source` (text). What a run lacks is NaN.
 """
 
 from collections import Counter
@@ -79,7 +79,9 @@ WITHOUT_EFFECT: Final = (
     f"{PARAMETER}train.threads",
     f"{PARAMETER}train.resume",
 )
-"""Parameters that say where and how a result is computed or shown, and do not change it."""
+"""Parameters that say where and how a result is computed or shown, and do not change
+it.
+"""
 
 _NUMBERS = [f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *MEANS, *TIMES)]
 _TEXTS = [
@@ -113,8 +115,11 @@ _DEFAULTS = {
 }
 
 
-def recorded_runs(store: Store, condition: str = "attributes.status = 'FINISHED'") -> pd.DataFrame:
-    """The runs of the store's experiment that meet a condition of MLflow's, the latest first.
+def recorded_runs(
+    store: Store, condition: str = "attributes.status = 'FINISHED'"
+) -> pd.DataFrame:
+    """The runs of the store's experiment that meet a condition of MLflow's, the latest
+    first.
 
     Child runs are left out: they are no results of their own.
 
@@ -182,7 +187,8 @@ class ComparableRuns:
 def measured_alike(
     runs: pd.DataFrame, data_source: str | None, same: Sequence[str] = ()
 ) -> ComparableRuns:
-    """The runs on the same images, which are complete, with equal values in some columns.
+    """The runs on the same images, which are complete, with equal values in some
+    columns.
 
     Args:
         runs: the latest first.
@@ -205,7 +211,9 @@ def measured_alike(
             f"({counts or 'it is empty'}): run the pipeline, or `make sweep`."
         )
     groups = fit.groupby([SOURCE, DIGEST, *same], dropna=False, sort=False).ngroup()
-    most_frequent = groups.mode()[0]  # of groups as frequent, the one with the latest run
+    most_frequent = groups.mode()[
+        0
+    ]  # of groups as frequent, the one with the latest run
     chosen = fit[groups == most_frequent]
     return ComparableRuns(chosen, Counter(others.drop(chosen.index)))
 
@@ -216,7 +224,9 @@ def _reasons_to_leave_out(runs: pd.DataFrame) -> "pd.Series[str]":
     is_complete = np.isfinite(figures).all(axis=1)
     has_validation = pd.to_numeric(runs[VALIDATION_SIZE], errors="coerce") != 0
     reasons = pd.Series("", runs.index)
-    reasons[runs[INPUT_MACS].notna()] = "with products of constant currents beside their events"
+    reasons[runs[INPUT_MACS].notna()] = (
+        "with products of constant currents beside their events"
+    )
     reasons[~has_validation] = "validated on the test images"
     reasons[~is_complete] = "without accuracy or synaptic events"
     return reasons
@@ -226,4 +236,6 @@ def _other_images(runs: pd.DataFrame) -> "pd.Series[str]":
     """The reason to leave a run out among others, by its images."""
     is_whole = (runs[CROP] == "0") & (runs[AVERAGE] == "1")
     reduced = ", cropped by " + runs[CROP] + " and averaged by " + runs[AVERAGE]
-    return "measured on other images (" + runs[SOURCE] + reduced.mask(is_whole, "") + ")"
+    return (
+        "measured on other images (" + runs[SOURCE] + reduced.mask(is_whole, "") + ")"
+    )

@@ -1,15 +1,16 @@
 """Networks as versions of models in MLflow's registry, and which checkpoint is best.
 
-All complete checkpoints are versions of one model; a NIR graph is a version of a model with its
-file's name. There is one version for each result: registering a result again finds its version. The
-alias `champion` moves to a new version if its validation accuracy is higher than the champion's on
-the same validation set; an equal one leaves it where it is. The test set decides nothing: a version
-that was validated on it never becomes champion. Versions with different validation sets (other
-data, another seed of the split) cannot be compared, so the champion stays until the alias is moved
-by hand. `latest` needs no care, since MLflow reserves it for the highest version.
+All complete checkpoints are versions of one model; a NIR graph is a version of a model
+with its file's name. There is one version for each result: registering a result again
+finds its version. The alias `champion` moves to a new version if its validation
+accuracy is higher than the champion's on the same validation set; an equal one leaves
+it where it is. The test set decides nothing: a version that was validated on it never
+becomes champion. Versions with different validation sets (other data, another seed of
+the split) cannot be compared, so the champion stays until the alias is moved by hand.
+`latest` needs no care, since MLflow reserves it for the highest version.
 
-From a version git and DVC lead back to its code, data and parameters: by its checkpoint's MD5, as
-dvc.lock records it.
+From a version git and DVC lead back to its code, data and parameters: by its
+checkpoint's MD5, as dvc.lock records it.
 """
 
 import base64
@@ -75,8 +76,8 @@ class ModelFiles:
         profile: id of the profile that the version states energies under.
         conventions: how the graph is run; None of a checkpoint.
         name: of the model in the registry.
-        example: an image, uint8 [height, width], which the version shows as an example of its
-            input; None for a graph, or where the samples are events.
+        example: an image, uint8 [height, width], which the version shows as an example
+            of its input; None for a graph, or where the samples are events.
     """
 
     network: Path
@@ -97,7 +98,11 @@ class Registration:
 
 
 def register(
-    client: "MlflowClient", files: ModelFiles, run_id: str, tags: Mapping[str, str], note: str
+    client: "MlflowClient",
+    files: ModelFiles,
+    run_id: str,
+    tags: Mapping[str, str],
+    note: str,
 ) -> Registration:
     """Give the result of a finished run a version, unless it has one.
 
@@ -112,7 +117,9 @@ def register(
     result = f"name = '{name}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
     for existing in client.search_model_versions(result):
         champion = client.get_registered_model(name).aliases.get(CHAMPION)
-        return Registration(name, int(existing.version), str(existing.version) == str(champion))
+        return Registration(
+            name, int(existing.version), str(existing.version) == str(champion)
+        )
     if files.conventions is None:
         checkpoint = read_complete(files.network)
         ours = checkpoint.file.spikejoule
@@ -130,8 +137,8 @@ def register(
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=_DESCRIPTION)
-    # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
-    # be the process's default.
+    # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store
+    # that happens to be the process's default.
     created = client.create_model_version(
         name,
         f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}",
@@ -143,21 +150,27 @@ def register(
     return Registration(name, int(created.version), is_champion)
 
 
-def _crown_if_better(client: "MlflowClient", version: str, tags: Mapping[str, str]) -> bool:
+def _crown_if_better(
+    client: "MlflowClient", version: str, tags: Mapping[str, str]
+) -> bool:
     """Give the alias `champion` to a new version that deserves it; whether it does."""
     if tags.get(VALIDATION_TAG, VALIDATED_ON_TEST) == VALIDATED_ON_TEST:
         return False
     if CHAMPION in client.get_registered_model(MODEL_NAME).aliases:
         champion = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         is_comparable = champion.tags.get(VALIDATION_TAG) == tags[VALIDATION_TAG]
-        if not is_comparable or float(tags[ACCURACY_TAG]) <= float(champion.tags[ACCURACY_TAG]):
+        if not is_comparable or float(tags[ACCURACY_TAG]) <= float(
+            champion.tags[ACCURACY_TAG]
+        ):
             return False
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
     return True
 
 
 def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
-    """Names the images validated on: equal for equal files, size and seed of the split."""
+    """Names the images validated on: equal for equal files, size and seed of the
+    split.
+    """
     if data["validated_on_test"]:
         return VALIDATED_ON_TEST
     return content_digest(
@@ -165,18 +178,22 @@ def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
     )
 
 
-def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None) -> None:
+def save_served_model(
+    folder: Path, files: ModelFiles, run_id: str | None = None
+) -> None:
     """Write the MLflow model of a run's files to `folder`, which must not exist.
 
-    Unless a request says otherwise, energies are stated under the files' profile, and the spikes
-    drawn from the checkpoint's own seed. Raises ArtifactError for a checkpoint that cannot be read,
-    and ParameterError for a price list that cannot, or that lacks the profile.
+    Unless a request says otherwise, energies are stated under the files' profile, and
+    the spikes drawn from the checkpoint's own seed. Raises ArtifactError for a
+    checkpoint that cannot be read, and ParameterError for a price list that cannot, or
+    that lacks the profile.
     """
     select_profile(load_profiles(files.price_list), files.profile, "profile")
     kind = "checkpoint" if files.conventions is None else "graph"
     artifacts = {kind: str(files.network), "price_list": str(files.price_list)}
     conventions = {} if files.conventions is None else asdict(files.conventions)
-    # MLflow's, on being imported, of integers in an answer, and where there is no example.
+    # MLflow's, on being imported, of integers in an answer, and where there is no
+    # example.
     with warnings.catch_warnings(action="ignore"):
         import mlflow.pyfunc
 
@@ -198,7 +215,9 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
 
 
 def _input_example(files: ModelFiles) -> NDArray[np.object_] | None:
-    """A request of one sample: an image's bytes as base64, or a step of a graph without spikes."""
+    """A request of one sample: an image's bytes as base64, or a step of a graph without
+    spikes.
+    """
     if files.conventions is not None:
         from spikejoule.nir.reading import read_nir
 
@@ -232,7 +251,8 @@ def _signature(
         defaults = {parameter.name: parameter.default for parameter in params}
         rows = answering(artifacts, conventions)(example, **defaults)
         outputs = infer_signature(model_output=rows).outputs
-    # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
-    # shape alone. As objects pixels and spikes arrive as they were sent, and the model judges them.
+    # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and
+    # admit one shape alone. As objects pixels and spikes arrive as they were sent, and
+    # the model judges them.
     inputs = Schema([TensorSpec(np.dtype(object), (-1,))])
     return ModelSignature(inputs=inputs, outputs=outputs, params=ParamSchema(params))

@@ -1,4 +1,6 @@
-"""Writing one run: it begins, or is taken up; its curves and child runs grow; it ends."""
+"""Writing one run: it begins, or is taken up; its curves and child runs grow; it
+ends.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +30,8 @@ def begin_run(
     tags: Mapping[str, str],
     parameters: Mapping[str, Any],
 ) -> "Run":
-    """A running run with some tags and parameters: one that was left, or else a new one.
+    """A running run with some tags and parameters: one that was left, or else a new
+    one.
 
     MLflow adds tags of its own: the user, MLFLOW_RUN_CONTEXT.
     Parameters of a run cannot be changed: those that it has must be the same.
@@ -56,17 +59,22 @@ def has_parameters(run: "Run", parameters: Mapping[str, Any]) -> bool:
     return bool(run.data.params.items() <= text.items())
 
 
-def epoch_row(record: Mapping[str, Any], layer_names: Sequence[str]) -> dict[str, float]:
+def epoch_row(
+    record: Mapping[str, Any], layer_names: Sequence[str]
+) -> dict[str, float]:
     """One epoch for `log_history`, whether it is shown live or afterwards.
 
-    `record` holds the fields of `network.checkpoint.EpochRecord`; spikes become means a sample.
+    `record` holds the fields of `network.checkpoint.EpochRecord`; spikes become means a
+    sample.
     """
     spikes = zip(layer_names, record["spikes"], strict=True)
     return {
         name: value
         for name, value in record.items()
         if name not in _NOT_CURVES and isinstance(value, int | float)
-    } | {f"{name}_spikes_per_sample": total / record["samples"] for name, total in spikes}
+    } | {
+        f"{name}_spikes_per_sample": total / record["samples"] for name, total in spikes
+    }
 
 
 def log_history(
@@ -77,7 +85,8 @@ def log_history(
     Args:
         client: of the store.
         run_id: of the run.
-        history: one mapping per epoch: `epoch` (from 1) becomes the step, the rest metrics.
+        history: one mapping per epoch: `epoch` (from 1) becomes the step, the rest
+            metrics.
     """
     from mlflow.entities import Metric
 
@@ -119,7 +128,9 @@ def log_children(
     for left in runs_with(client, experiment_id, parent):
         client.delete_run(left.info.run_id)
     for name, metrics in children.items():
-        child_id = client.create_run(experiment_id, tags=parent, run_name=name).info.run_id
+        child_id = client.create_run(
+            experiment_id, tags=parent, run_name=name
+        ).info.run_id
         client.log_batch(child_id, params=[Param(PRICE_LIST, parameters[PRICE_LIST])])
         end_run(client, child_id, "FINISHED", metrics)
 
@@ -131,7 +142,8 @@ def end_run(
     metrics: Mapping[str, float] = {},
     tags: Mapping[str, str] = {},
 ) -> None:
-    """Log final metrics and tags, and end the run with one of MLflow's statuses; RUNNING: not yet.
+    """Log final metrics and tags, and end the run with one of MLflow's statuses;
+    RUNNING: not yet.
 
     No password gets into its tags.
     """
@@ -141,7 +153,10 @@ def end_run(
     client.log_batch(
         run_id,
         [Metric(name, float(value), ended_ms, 0) for name, value in metrics.items()],
-        tags=[RunTag(name, without_passwords(text)[:_LONGEST_TAG]) for name, text in tags.items()],
+        tags=[
+            RunTag(name, without_passwords(text)[:_LONGEST_TAG])
+            for name, text in tags.items()
+        ],
     )
     if status != "RUNNING":
         client.set_terminated(run_id, status, ended_ms)

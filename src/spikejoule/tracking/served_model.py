@@ -1,9 +1,10 @@
 """A network as a model that MLflow loads and serves: the file that MLflow runs.
 
-A version of the model is a copy of this file, of this package, a complete checkpoint or a graph of
-NIR, and a price list in one folder (`registry.save_served_model`). Nothing is pickled: the
-checkpoint is read with PyTorch's restricted unpickler. The folder is complete: another machine
-needs the libraries of its `requirements.txt` and nothing of this project.
+A version of the model is a copy of this file, of this package, a complete checkpoint or
+a graph of NIR, and a price list in one folder (`registry.save_served_model`). Nothing
+is pickled: the checkpoint is read with PyTorch's restricted unpickler. The folder is
+complete: another machine needs the libraries of its `requirements.txt` and nothing of
+this project.
 """
 
 import binascii
@@ -40,8 +41,8 @@ from spikejoule.nir.running import run_graph
 MAX_SAMPLES: Final = 10_000
 """Images of one request, or samples of spikes."""
 
-# A server answers in several threads. The kernels use every core by themselves, and not all of
-# numba's threading layers bear two callers at once.
+# A server answers in several threads. The kernels use every core by themselves, and not
+# all of numba's threading layers bear two callers at once.
 _one_at_a_time = Lock()
 
 Answering = Callable[..., pd.DataFrame]
@@ -61,8 +62,8 @@ class ServedModel(PythonModel):
         model_input: np.ndarray,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """`answer` or `answer_spikes` with the signature's parameters; a mistake in the request is
-        MLflow's 400."""
+        """`answer` or `answer_spikes` with the signature's parameters; a mistake in the
+        request is MLflow's 400."""
         try:
             with _one_at_a_time:
                 return self._answer(model_input, **(params or {}))
@@ -100,14 +101,14 @@ def answer(
         images: as `read_images` takes them.
         profile: id of the hardware profile that prices the operations.
         seed: of what the encoding draws, 0 to 2^32 - 1.
-        indices: position of each image within its data set, [N]; empty for 0, 1, 2 and so on. A
-            test image at its own position has the spikes that the pipeline counted. An image that
-            is sent twice may have one position twice.
+        indices: position of each image within its data set, [N]; empty for 0, 1, 2 and
+            so on. A test image at its own position has the spikes that the pipeline
+            counted. An image that is sent twice may have one position twice.
 
     Returns:
-        a row per image: `class`, `spikes_NAME` of each layer, `synaptic_events`, `input_macs`
-        (where the input are constant currents), `energy_pj` (null where the profile has a price
-        range alone), `energy_low_pj` and `energy_high_pj`.
+        a row per image: `class`, `spikes_NAME` of each layer, `synaptic_events`,
+        `input_macs` (where the input are constant currents), `energy_pj` (null where
+        the profile has a price range alone), `energy_low_pj` and `energy_high_pj`.
 
     Raises:
         DataError: the images are of another form, or too many.
@@ -117,19 +118,23 @@ def answer(
     draws = np.array([seed, *indices])  # MLflow passes null, too
     if draws.dtype.kind != "i" or draws.min() < 0 or seed >= 2**32:
         raise ParameterError(
-            "seed and indices are not allowed; allowed: whole numbers from 0 to 2^32 - 1 and to "
+            "seed and indices are not allowed; allowed: whole numbers from 0 to "
+            "2^32 - 1 and to "
             "2^63 - 1"
         )
     network = checkpoint.network
     pixels = read_images(images, network.n_input)
     if len(indices) not in (0, len(pixels)):
         raise ParameterError(
-            f"indices: {len(indices)} are given for {len(pixels)} images; allowed: one per image"
+            f"indices: {len(indices)} are given for {len(pixels)} images; allowed: "
+            "one per image"
         )
     places = draws[1:] if len(indices) else np.arange(len(pixels))
     key = checkpoint.encoder.draw_key(seed, "test", 0)
     events = checkpoint.encoder.events(pixels, key, places)
-    measured = measure_network(checkpoint.state, network, events, pruned=checkpoint.pruned)
+    measured = measure_network(
+        checkpoint.state, network, events, pruned=checkpoint.pruned
+    )
     activity = measured.activity()
     operations = count_operations(activity, checkpoint.encoder.operations(pixels))
     macs = {} if measured.input_macs is None else {"input_macs": measured.input_macs}
@@ -149,15 +154,15 @@ def answer_spikes(
         network: the graph.
         conventions: how it is run.
         profiles: the price list.
-        spikes: zeros and ones, [N, T, units of the input], or with the input's own shape in the
-            place of its units. Of any type, as JSON brings objects.
+        spikes: zeros and ones, [N, T, units of the input], or with the input's own
+            shape in the place of its units. Of any type, as JSON brings objects.
         profile: id of the hardware profile that prices the operations.
 
     Returns:
-        a row per sample, with the columns of `answer` but for `input_macs`: `class` is null where
-        the output are values, and -1 where several outputs share the largest count. Behind it
-        `output`, the spikes of each output, or the sum of its values, over all steps; behind the
-        synaptic events `value_macs`, the products of values.
+        a row per sample, with the columns of `answer` but for `input_macs`: `class` is
+        null where the output are values, and -1 where several outputs share the largest
+        count. Behind it `output`, the spikes of each output, or the sum of its values,
+        over all steps; behind the synaptic events `value_macs`, the products of values.
 
     Raises:
         DataError, ArtifactError: the spikes are of another form, or too many.
@@ -170,7 +175,9 @@ def answer_spikes(
             raise ValueError(f"the spikes have the shape {list(dense.shape)}")
         events = EventList.from_dense(dense.reshape(*dense.shape[:2], -1))
     except ValueError as error:
-        raise DataError(f"{error}; allowed are zeros and ones, [N, steps, units].") from None
+        raise DataError(
+            f"{error}; allowed are zeros and ones, [N, steps, units]."
+        ) from None
     run = run_graph(network, events, conventions)
     classes = [None] * run.n_rows if run.predictions is None else run.predictions
     answers = {"class": classes, "output": run.output.tolist()}
@@ -201,8 +208,9 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
     """The images as bytes, [N, pixels].
 
     Args:
-        images: whole numbers from 0 to 255, [N, height, width] or [N, pixels], width fastest; or
-            each image's bytes as base64, [N]. Of any type, as JSON brings objects.
+        images: whole numbers from 0 to 255, [N, height, width] or [N, pixels], width
+            fastest; or each image's bytes as base64, [N]. Of any type, as JSON brings
+            objects.
         n_pixels: of one image.
 
     Raises:
@@ -210,7 +218,10 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
     """
     try:
         pixels = _as_sent(images, "images")
-        if pixels.ndim not in (2, 3) or np.prod(pixels.shape[1:], dtype=object) != n_pixels:
+        if (
+            pixels.ndim not in (2, 3)
+            or np.prod(pixels.shape[1:], dtype=object) != n_pixels
+        ):
             raise ValueError(f"the images have the shape {list(pixels.shape)}")
         if pixels.dtype.kind not in "iu":
             raise ValueError(f"the pixels are of the type {pixels.dtype}")
@@ -218,20 +229,23 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
             raise ValueError(f"the pixels run from {pixels.min()} to {pixels.max()}")
     except (ValueError, OverflowError) as error:
         raise DataError(
-            f"{error}; allowed are {n_pixels} whole numbers from 0 to 255 per image (multiply "
-            "intensities from 0 to 1 by 255 and round them), as [N, height, width], as [N, "
+            f"{error}; allowed are {n_pixels} whole numbers from 0 to 255 per "
+            "image (multiply "
+            "intensities from 0 to 1 by 255 and round them), as [N, height, "
+            "width], as [N, "
             "pixels], or as base64 of their bytes."
         ) from None
     return pixels.reshape(len(pixels), n_pixels).astype(np.uint8)
 
 
 def _as_sent(samples: NDArray[Any], nouns: str) -> NDArray[Any]:
-    """Samples of a request; of JSON, texts as their bytes, and numbers as NumPy reads them: no
-    fraction is rounded."""
+    """Samples of a request; of JSON, texts as their bytes, and numbers as NumPy reads
+    them: no fraction is rounded."""
     number = len(samples) if samples.ndim else 0
     if not 1 <= number <= MAX_SAMPLES:
         raise DataError(
-            f"the request has {number:,} {nouns}; allowed are 1 to {MAX_SAMPLES:,} {nouns}."
+            f"the request has {number:,} {nouns}; allowed are 1 to {MAX_SAMPLES:,} "
+            f"{nouns}."
         )
     if samples.dtype.kind not in "OU":
         return samples

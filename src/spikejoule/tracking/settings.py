@@ -1,8 +1,9 @@
-"""Means over the seeds of recorded runs: what a setting is worth, and which are on the front.
+"""Means over the seeds of recorded runs: what a setting is worth, and which are on the
+front.
 
-A setting is a set of parameters without the seed. A seed decides the split, the initial weights
-and every draw, so one run is one draw. Validation accuracy decides what is on the front; test
-accuracy is stated beside it.
+A setting is a set of parameters without the seed. A seed decides the split, the initial
+weights and every draw, so one run is one draw. Validation accuracy decides what is on
+the front; test accuracy is stated beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,13 +74,14 @@ def settings_table(
         data_source: of their images; None for the most frequent.
 
     Returns:
-        A row for each setting and way to answer, by synaptic events, and after it a row for each
-        of its seeds, if there are several. Columns: `name` of the run of the least seed;
-        `early_exit`, whether it answers before the end of the window; `on_front`, whether no other
-        row is as accurate for as few events; `seeds`; mean accuracies in percent, with the lowest
-        and highest on test; synaptic events and `MEANS` per inference; `run_ids` and
-        `git_commits`; `setting`, a number; the parameters in which settings differ. Beside the
-        table, the number of runs that are left out, by reason.
+        A row for each setting and way to answer, by synaptic events, and after it a row
+        for each of its seeds, if there are several. Columns: `name` of the run of the
+        least seed; `early_exit`, whether it answers before the end of the window;
+        `on_front`, whether no other row is as accurate for as few events; `seeds`; mean
+        accuracies in percent, with the lowest and highest on test; synaptic events and
+        `MEANS` per inference; `run_ids` and `git_commits`; `setting`, a number; the
+        parameters in which settings differ. Beside the table, the number of runs that
+        are left out, by reason.
 
     Raises:
         StoreError: there is no run to average.
@@ -114,7 +116,8 @@ def _varied(deciding: pd.DataFrame) -> list[str]:
     return [
         name
         for name, values in deciding.items()
-        # Parameters of the conventional network are there only where it was the teacher.
+        # Parameters of the conventional network are there only where it was the
+        # teacher.
         if values.nunique(dropna=str(name).startswith(OF_BASELINE)) > 1
     ]
 
@@ -132,7 +135,9 @@ def ways_to_answer(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(rows)
 
 
-def _averaged(answers: pd.DataFrame, by: Sequence[str], varied: Sequence[str]) -> pd.DataFrame:
+def _averaged(
+    answers: pd.DataFrame, by: Sequence[str], varied: Sequence[str]
+) -> pd.DataFrame:
     """Means over the answers that agree in some columns."""
     return answers.groupby([*by], as_index=False).agg(
         name=("name", "first"),
@@ -157,10 +162,15 @@ def write_settings(path: FilePath, table: pd.DataFrame) -> None:
 def settings_text(table: pd.DataFrame, left_out: Mapping[str, int]) -> str:
     """The settings in words, without single seeds among several."""
     parameters = [name for name in table if name.startswith(PARAMETER)]
-    columns = {**_COLUMNS} | {name: (name.removeprefix(PARAMETER), "") for name in parameters}
+    columns = {**_COLUMNS} | {
+        name: (name.removeprefix(PARAMETER), "") for name in parameters
+    }
     shown = frame_text(table.drop_duplicates("setting"), columns)
-    left = "".join(f"Not compared: {number} {reason}\n" for reason, number in left_out.items())
+    left = "".join(
+        f"Not compared: {number} {reason}\n" for reason, number in left_out.items()
+    )
     return (
-        "Means over the seeds of each setting; on the front are those that no other beats in "
+        "Means over the seeds of each setting; on the front are those that no "
+        "other beats in "
         f"validation\naccuracy and synaptic events per inference:\n\n{shown}\n\n{left}"
     )

@@ -1,4 +1,6 @@
-"""The MLflow store of a project: where it is, how it is opened, and who ends the runs in it."""
+"""The MLflow store of a project: where it is, how it is opened, and who ends the runs
+in it.
+"""
 
 import json
 import logging
@@ -33,22 +35,26 @@ BOUND_TAG: Final = "ratio_bound"
 FILES_TAG = "data.sha256"
 """A digest of the checksums of all files of the data."""
 
-# What may be a password or a token in a message: an address, a user before a host, a setting.
+# What may be a password or a token in a message: an address, a user before a host, a
+# setting.
 _MAY_BE_SECRET = re.compile(r"://|@|\w=")
 # A host with or without a port; an IPv6 address has brackets.
 _HOST = re.compile(r"([\w.-]*|\[[\da-fA-F:]+\])(:\d+)?")
-# Libraries whose errors quote addresses, statements and values; what made them fail does not.
+# Libraries whose errors quote addresses, statements and values; what made them fail
+# does not.
 _QUOTING = ("requests", "sqlalchemy")
 _TRIES = 3  # to open a database; MLflow has ten, for 102 s together
 _LOCK_SECONDS = 300.0  # of a run with its files, on its way to a slow server
 _SQLITE = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
 VIEW: Final = "overview"
-"""The saved view's name in an address: `.../experiments/1/runs?viewStateShareKey=overview`."""
+"""The saved view's name in an address:
+`.../experiments/1/runs?viewStateShareKey=overview`.
+"""
 _VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 
-# The columns of the saved view and their widths in pixels: every heading fits, and every name of a
-# conventional network.
+# The columns of the saved view and their widths in pixels: every heading fits, and
+# every name of a conventional network.
 _ALWAYS_SHOWN = {"attributes.`Run Name`": 390, "runDateAndNestInfo": 120}
 _SELECTED = {
     "metrics.`accuracy`": 95,
@@ -58,8 +64,8 @@ _SELECTED = {
     "params.`energy_report.profile`": 175,
     "attributes.`Dataset`": 230,
 }
-# MLflow keeps a saved view of the run list as a tag of the experiment; its form is that of MLflow
-# 3.17, and a version that does not know it shows its own columns.
+# MLflow keeps a saved view of the run list as a tag of the experiment; its form is that
+# of MLflow 3.17, and a version that does not know it shows its own columns.
 _VIEW_STATE = {
     "selectedColumns": [*_SELECTED],
     "columnOrder": [*_ALWAYS_SHOWN, *_SELECTED],
@@ -74,13 +80,17 @@ _SAVED_VIEW = json.dumps(
     }
 )
 _NOTE = (
-    "Spiking networks, one run for each distinct result of a pipeline, or each graph; below a run "
-    "the conventional networks that were trained with it. The view **Overview** shows accuracy, "
-    "synaptic events and energy per inference, the ratio to a conventional network's energy at "
+    "Spiking networks, one run for each distinct result of a pipeline, or each "
+    "graph; below a run "
+    "the conventional networks that were trained with it. The view **Overview** "
+    "shows accuracy, "
+    "synaptic events and energy per inference, the ratio to a conventional "
+    "network's energy at "
     "equal accuracy, and the price list of both."
 )
-# MLflow reads these when it is imported, and PostgreSQL's client when it connects, so that a store
-# that never answers is an error after about a minute; what the user has set stays.
+# MLflow reads these when it is imported, and PostgreSQL's client when it connects, so
+# that a store that never answers is an error after about a minute; what the user has
+# set stays.
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -98,8 +108,8 @@ class Store:
     Attributes:
         tracking_uri: of the MLflow server or database.
         experiment: name of the experiment; created if it does not exist.
-        artifact_location: URI under which a new experiment keeps files; None leaves the choice to
-            the server.
+        artifact_location: URI under which a new experiment keeps files; None leaves the
+            choice to the server.
         root: of the project.
     """
 
@@ -117,10 +127,11 @@ class Store:
 
     @property
     def lock_path(self) -> Path:
-        """The file that serialises writers: two processes that create a database at once break it.
+        """The file that serialises writers: two processes that create a database at
+        once break it.
 
-        It is next to the database, which several projects may share, and for any other store at
-        the root of the project.
+        It is next to the database, which several projects may share, and for any other
+        store at the root of the project.
         """
         database = (self.database or self.root / "mlflow.db").resolve()
         return database.with_name(f"{database.name}.lock")
@@ -129,12 +140,14 @@ class Store:
 def project_store(
     root: Path, experiment: str, environment: Mapping[str, str] = os.environ
 ) -> Store:
-    """The store of the project at `root`: `mlflow.db`, with its files under `mlartifacts`.
+    """The store of the project at `root`: `mlflow.db`, with its files under
+    `mlartifacts`.
 
-    MLflow's own variables take precedence: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, and for a
-    database without a server MLFLOW_DEFAULT_ARTIFACT_ROOT, the variable of `mlflow server`'s
-    option, which holds from the creation of the experiment on. Relative paths in them start at
-    `root`: a queued experiment's working directory is about to vanish.
+    MLflow's own variables take precedence: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME,
+    and for a database without a server MLFLOW_DEFAULT_ARTIFACT_ROOT, the variable of
+    `mlflow server`'s option, which holds from the creation of the experiment on.
+    Relative paths in them start at `root`: a queued experiment's working directory is
+    about to vanish.
     """
     root = root.resolve()
     uri = at_root(root, environment.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
@@ -153,15 +166,16 @@ def project_store(
 
 @contextmanager
 def opened(store: Store, to_write: bool = True) -> Iterator["tuple[MlflowClient, str]"]:
-    """A client of `store` and the id of its experiment, which is created if it does not exist.
+    """A client of `store` and the id of its experiment, which is created if it does not
+    exist.
 
-    No other process that shares the database, or this project, opens the store meanwhile; the
-    client may be used beyond.
-    On the way, runs that a process of this machine left unfinished when it died are ended. A store
-    that does not answer is an MLflow error after a minute at most.
+    No other process that shares the database, or this project, opens the store
+    meanwhile; the client may be used beyond. On the way, runs that a process of this
+    machine left unfinished when it died are ended. A store that does not answer is an
+    MLflow error after a minute at most.
 
-    Raises StoreError if runs are to be written in a project that was moved or copied, so that the
-    experiment keeps its files elsewhere.
+    Raises StoreError if runs are to be written in a project that was moved or copied,
+    so that the experiment keeps its files elsewhere.
     """
     _set_mlflow_up()
     from mlflow import MlflowClient
@@ -180,7 +194,9 @@ def opened(store: Store, to_write: bool = True) -> Iterator["tuple[MlflowClient,
 
 
 def _set_mlflow_up() -> None:
-    """Import MLflow, which takes two seconds: quiet, without telemetry, in bounded time."""
+    """Import MLflow, which takes two seconds: quiet, without telemetry, in bounded
+    time.
+    """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import mlflow.store.db.utils
@@ -188,14 +204,19 @@ def _set_mlflow_up() -> None:
     mlflow.store.db.utils.MAX_RETRY_COUNT = _TRIES
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # They log, one with a traceback, one with secrets, what they raise as well.
-    for name in ("mlflow.store.db", "mlflow.utils.databricks_utils", "urllib3.connectionpool"):
+    for name in (
+        "mlflow.store.db",
+        "mlflow.utils.databricks_utils",
+        "urllib3.connectionpool",
+    ):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def store_errors(what: str) -> Iterator[None]:
-    """Turn whatever a server, a database or a disk answers into a StoreError of one sentence, which
-    begins with `what`; an error of this project's own stays as it is."""
+    """Turn whatever a server, a database or a disk answers into a StoreError of one
+    sentence, which begins with `what`; an error of this project's own stays as it is.
+    """
     try:
         yield
     except SpikejouleError:
@@ -210,12 +231,14 @@ def store_errors(what: str) -> Iterator[None]:
 def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
     """A client of a store that exists, and the id of its experiment.
 
-    Raises StoreError if the store does not exist, and for whatever goes wrong while it is read; an
-    error of this project's own stays as it is.
+    Raises StoreError if the store does not exist, and for whatever goes wrong while it
+    is read; an error of this project's own stays as it is.
     """
     # Reading must not leave an empty database behind.
     if store.database is not None and not store.database.is_file():
-        raise StoreError(f"there is no MLflow store at {store.database}: run the pipeline first.")
+        raise StoreError(
+            f"there is no MLflow store at {store.database}: run the pipeline first."
+        )
     where = shown_uri(store.tracking_uri)
     with (
         store_errors(f"the MLflow store {where} cannot be read"),
@@ -225,9 +248,14 @@ def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
 
 
 def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
-    """Tags that name a process, by default this one, as the one without which a run has ended."""
+    """Tags that name a process, by default this one, as the one without which a run has
+    ended.
+    """
     process = process or psutil.Process()
-    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{process.pid} {start_of(process)}"}
+    return {
+        HOST_TAG: socket.gethostname(),
+        PROCESS_TAG: f"{process.pid} {start_of(process)}",
+    }
 
 
 def runs_with(
@@ -236,17 +264,28 @@ def runs_with(
     tags: Mapping[str, str],
     statuses: Collection[str] | None = None,
 ) -> "list[Run]":
-    """The runs with all of some tags and one of some statuses (None: any), the latest first."""
-    condition = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    """The runs with all of some tags and one of some statuses (None: any), the latest
+    first.
+    """
+    condition = " AND ".join(
+        f"tags.`{name}` = '{value}'" for name, value in tags.items()
+    )
     runs = client.search_runs(
-        [experiment_id], condition, max_results=50_000, order_by=["attributes.start_time DESC"]
+        [experiment_id],
+        condition,
+        max_results=50_000,
+        order_by=["attributes.start_time DESC"],
     )
     return [run for run in runs if statuses is None or run.info.status in statuses]
 
 
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
-    """Mark as killed the runs that this machine's dead processes have left unfinished."""
-    for run in runs_with(client, experiment_id, {HOST_TAG: socket.gethostname()}, ("RUNNING",)):
+    """Mark as killed the runs that this machine's dead processes have left
+    unfinished.
+    """
+    for run in runs_with(
+        client, experiment_id, {HOST_TAG: socket.gethostname()}, ("RUNNING",)
+    ):
         pid, started = run.data.tags[PROCESS_TAG].split()
         if not is_running(int(pid), float(started)):
             reason = "its processes ended before it was published"
@@ -255,8 +294,12 @@ def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
 
 
 def without_passwords(text: str) -> str:
-    """A message in one line, as it may be shown: without words that may hold a password."""
-    return " ".join("***" if _MAY_BE_SECRET.search(word) else word for word in text.split())
+    """A message in one line, as it may be shown: without words that may hold a
+    password.
+    """
+    return " ".join(
+        "***" if _MAY_BE_SECRET.search(word) else word for word in text.split()
+    )
 
 
 def shown_uri(uri: str) -> str:
@@ -283,7 +326,9 @@ def in_one_line(error: BaseException) -> str:
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """What made a request or a statement fail (a refused connection, say); else the error."""
+    """What made a request or a statement fail (a refused connection, say); else the
+    error.
+    """
     cause: BaseException | None = error
     is_quoting = False
     while cause is not None:
@@ -302,21 +347,27 @@ def at_root(root: Path, uri: str) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """A path in a URI: SQLAlchemy reads `%3F` as a character, and ends it at a question mark."""
+    """A path in a URI: SQLAlchemy reads `%3F` as a character, and ends it at a question
+    mark.
+    """
     return str(path).replace("%", "%25").replace("?", "%3F")
 
 
 def _create(database: Path) -> None:
-    """Create a database under its name when it is whole: no kill leaves one that is half made.
+    """Create a database under its name when it is whole: no kill leaves one that is
+    half made.
 
-    MLflow would refuse that for good, since its tables are there and its version is not.
+    MLflow would refuse that for good, since its tables are there and its version is
+    not.
     """
     from mlflow import MlflowClient
 
     database.parent.mkdir(parents=True, exist_ok=True)
     unfinished = database.with_name(f".{database.name}.tmp")
     unfinished.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"{_SQLITE}{_quoted(unfinished)}").search_experiments(max_results=1)
+    MlflowClient(tracking_uri=f"{_SQLITE}{_quoted(unfinished)}").search_experiments(
+        max_results=1
+    )
     os.replace(unfinished, database)
 
 
@@ -333,17 +384,28 @@ def _check_not_moved(store: Store, recorded: str) -> None:
         return
     remedy = "this project is a copy: set publish.experiment to a new name"
     if not old.parent.exists():
-        folder, link, target = (shlex.quote(str(path)) for path in (old.parent, old, new))
-        remedy = f"the project was moved: run `mkdir -p {folder} && ln -s {target} {link}`"
-    raise StoreError(f"the runs in {store.database} have their files in {old}, and {remedy}.")
+        folder, link, target = (
+            shlex.quote(str(path)) for path in (old.parent, old, new)
+        )
+        remedy = (
+            f"the project was moved: run `mkdir -p {folder} && ln -s {target} {link}`"
+        )
+    raise StoreError(
+        f"the runs in {store.database} have their files in {old}, and {remedy}."
+    )
 
 
 def _experiment(client: "MlflowClient", store: Store) -> Any:
-    """The store's experiment with the saved view of its runs; a new one has a description, too."""
+    """The store's experiment with the saved view of its runs; a new one has a
+    description, too.
+    """
     name = store.experiment
     experiment: Any = client.get_experiment_by_name(name)
     if experiment is None:
-        tags = {"mlflow.note.content": _NOTE, "mlflow.experimentKind": "custom_model_development"}
+        tags = {
+            "mlflow.note.content": _NOTE,
+            "mlflow.experimentKind": "custom_model_development",
+        }
         client.create_experiment(name, store.artifact_location, tags)
         experiment = client.get_experiment_by_name(name)
     if experiment.tags.get(_VIEW_TAG) != _SAVED_VIEW:

@@ -1,5 +1,5 @@
-"""Learning: epochs of freshly drawn spikes, schedules, augmentation; and how a
-network is trained, which is the section `train` of params.yaml, engine and device apart."""
+"""Learning: epochs of freshly drawn spikes, schedules, augmentation; and how a network
+is trained, which is the section `train` of params.yaml, engine and device apart."""
 
 from pydantic import Field
 
@@ -10,7 +10,8 @@ from spikejoule.training.schedules import SCHEDULES, Schedule
 
 
 class Augmentation(ParameterSection):
-    """Largest changes of an image; each draws its own, uniformly between plus and minus these.
+    """Largest changes of an image; each draws its own, uniformly between plus and minus
+    these.
 
     Attributes:
         shift_pixels: whole pixels along each axis.
@@ -33,7 +34,8 @@ class TrainingRegime(Augmentation):
         batch_size: samples a step.
         max_epochs: passes over the training set at most.
         lr: learning rate; the peak of one_cycle, the start of the other schedules.
-        schedule: name of the schedule (:mod:`spikejoule.training.schedules`), with its parameters.
+        schedule: name of the schedule (:mod:`spikejoule.training.schedules`), with its
+            parameters.
     """
 
     batch_size: int = Field(default=64, ge=1, le=65_536)
@@ -51,11 +53,14 @@ class TrainingSettings(PruningSettings, TrainingRegime, LearningSettings):
     """How to train a spiking network; what a single step does is the engine's business.
 
     Attributes:
-        patience: epochs without a better validation accuracy after which to stop; 0 never does.
-            Neither the best weights nor an early stop are considered before pruning is done.
-        target_accuracy: validation accuracy in percent at which to stop; None never does.
-        average_epochs: last epochs of `max_epochs` whose weights are averaged, and validated so; 0
-            averages nothing. Epochs that still remove synapses are left out.
+        patience: epochs without a better validation accuracy after which to stop; 0
+            never does. Neither the best weights nor an early stop are considered before
+            pruning is done.
+        target_accuracy: validation accuracy in percent at which to stop; None never
+            does.
+        average_epochs: last epochs of `max_epochs` whose weights are averaged, and
+            validated so; 0 averages nothing. Epochs that still remove synapses are left
+            out.
     """
 
     patience: int = Field(default=0, ge=0)

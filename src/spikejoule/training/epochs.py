@@ -1,7 +1,8 @@
-"""The epochs of a training: the learning rate in them, and the files that say how they went.
+"""The epochs of a training: the learning rate in them, and the files that say how they
+went.
 
-Headline figures (results/train.json), clocks (results/timings/train.json) and the training curves
-(metrics/history.csv).
+Headline figures (results/train.json), clocks (results/timings/train.json) and the
+training curves (metrics/history.csv).
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,8 @@ from spikejoule.training.schedules import Schedule
 
 
 class RunningSchedule:
-    """The learning rate of each step, by torch's own schedulers, stepped after batches or epochs.
+    """The learning rate of each step, by torch's own schedulers, stepped after batches
+    or epochs.
 
     It depends on nothing else: a training that resumes tells a fresh one all again.
 
@@ -30,7 +32,8 @@ class RunningSchedule:
         self._scheduler = schedule.scheduler(self._optimizer, lr, total_steps)
         self._by_accuracy = schedule.by_accuracy
         self._steps_left = total_steps - 1
-        # A scheduler warns unless its optimizer has taken a step; this one has nothing to take.
+        # A scheduler warns unless its optimizer has taken a step; this one has nothing
+        # to take.
         self._optimizer.step()
 
     @property
@@ -58,11 +61,13 @@ class RunningSchedule:
 
 
 def _only_a_rate(lr: float) -> Any:
-    """An optimizer of torch's with a learning rate and no parameters: it stands for all."""
+    """An optimizer of torch's with a learning rate and no parameters: it stands for
+    all.
+    """
     import torch
 
-    # torch's own optimizers, and `add_param_group` of their base, import torch's compiler, which
-    # takes seconds.
+    # torch's own optimizers, and `add_param_group` of their base, import torch's
+    # compiler, which takes seconds.
     class OnlyARate(torch.optim.Optimizer):
         def add_param_group(self, param_group: dict[str, Any]) -> None:
             self.param_groups.append(param_group)
@@ -109,11 +114,12 @@ class TrainTimings(EpochTimes):
 def history_rows(
     records: Sequence[EpochRecord], layer_names: Sequence[str]
 ) -> list[dict[str, float]]:
-    """The training curves, metrics/history.csv: of each epoch the columns and their values.
+    """The training curves, metrics/history.csv: of each epoch the columns and their
+    values.
 
-    Spikes are means per training sample. ``hidden_spikes_per_sample`` is the sum over all hidden
-    layers; where there are several, a column for each follows, and then, of a distilled network,
-    those of its teacher's multiply-accumulates.
+    Spikes are means per training sample. ``hidden_spikes_per_sample`` is the sum over
+    all hidden layers; where there are several, a column for each follows, and then, of
+    a distilled network, those of its teacher's multiply-accumulates.
     """
     hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
     rows = []

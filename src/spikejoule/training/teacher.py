@@ -1,10 +1,13 @@
-"""The teacher of a distillation: a ReLU network and the probabilities that it gives to classes.
+"""The teacher of a distillation: a ReLU network and the probabilities that it gives to
+classes.
 
-Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees the
-augmented images themselves, the student their spikes. `train.distillation` says how much it counts.
-What its answers take is counted in multiply-accumulates (MACs), as those of a baseline are.
+Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees
+the augmented images themselves, the student their spikes. `train.distillation` says how
+much it counts. What its answers take is counted in multiply-accumulates (MACs), as
+those of a baseline are.
 
-Below it, the fully connected network of ReLU units itself: what a teacher and a baseline compute.
+Below it, the fully connected network of ReLU units itself: what a teacher and a
+baseline compute.
 """
 
 import os
@@ -39,7 +42,8 @@ class TeacherAnswer:
     Attributes:
         probabilities: of the classes, float64 [B, classes].
         macs: MACs of the forward passes of all B images if every weight is used.
-        macs_nonzero: those that are left if products with a zero activation are skipped.
+        macs_nonzero: those that are left if products with a zero activation are
+            skipped.
     """
 
     probabilities: NDArray[np.float64]
@@ -53,7 +57,8 @@ def load_teacher(
     """What a saved network of n_classes answers to images uint8 [B, n_pixels].
 
     Raises:
-        ArtifactError: the file is missing or damaged, or its network is for other images.
+        ArtifactError: the file is missing or damaged, or its network is for other
+            images.
     """
     arrays = TEACHER.read(path)
     # A file has them in the order of the names, in which layer10 is before layer2.
@@ -66,7 +71,8 @@ def load_teacher(
     fan_outs = [len(weight) for weight in weights]
     if not weights or (weights[0].shape[1], fan_outs[-1]) != (n_pixels, n_classes):
         raise ArtifactError(
-            f"{path} holds no teacher for {n_pixels} pixels and {n_classes} classes: write it "
+            f"{path} holds no teacher for {n_pixels} pixels and {n_classes} "
+            "classes: write it "
             "again."
         )
 
@@ -79,7 +85,9 @@ def load_teacher(
         return TeacherAnswer(
             probabilities=softmax(scores.astype(np.float64), axis=1),
             macs=sum(values.size * fan_out for values, fan_out in pairs),
-            macs_nonzero=sum(int(np.count_nonzero(values)) * fan_out for values, fan_out in pairs),
+            macs_nonzero=sum(
+                int(np.count_nonzero(values)) * fan_out for values, fan_out in pairs
+            ),
         )
 
     return answer
@@ -87,7 +95,9 @@ def load_teacher(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread, so that the number of cores does not change its rounding."""
+    """Let torch compute on one thread, so that the number of cores does not change its
+    rounding.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -97,7 +107,9 @@ def one_thread() -> Iterator[None]:
 
 
 def relu_layers(parameters: Mapping[str, Tensor], intensities: Tensor) -> list[Tensor]:
-    """Activations of every layer: the input, each hidden layer after its ReLU, the scores."""
+    """Activations of every layer: the input, each hidden layer after its ReLU, the
+    scores.
+    """
     *hidden, last = weights_and_biases(parameters)
     layers = [intensities]
     for weight, bias in hidden:
@@ -112,16 +124,22 @@ def intensities(images: NDArray[np.uint8] | Tensor) -> Tensor:
     return pixels.reshape(len(pixels), -1).to(torch.float32).div_(255)
 
 
-def activations(state: State, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-    """Activations of every layer, float32 [N, units] each; the same on any number of cores.
+def activations(
+    state: State, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], ...]:
+    """Activations of every layer, float32 [N, units] each; the same on any number of
+    cores.
 
     Args:
         state: parameters by name, in the order of the layers.
         images: uint8 [N, ...].
 
     Returns:
-        the pixels' intensities, the hidden layers after their ReLUs, the scores of the classes.
+        the pixels' intensities, the hidden layers after their ReLUs, the scores of the
+        classes.
     """
     parameters = {name: torch.from_numpy(values) for name, values in state.items()}
     with one_thread(), torch.no_grad():
-        return tuple(layer.numpy() for layer in relu_layers(parameters, intensities(images)))
+        return tuple(
+            layer.numpy() for layer in relu_layers(parameters, intensities(images))
+        )

@@ -1,4 +1,6 @@
-"""The training loop: epochs of freshly drawn spikes, validation, best weights, early stopping."""
+"""The training loop: epochs of freshly drawn spikes, validation, best weights, early
+stopping.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +35,9 @@ from spikejoule.training.kernels.augment import augment
 from spikejoule.training.teacher import TeacherAnswer
 
 CORES_SECONDS = 0.5
-"""How often free cores are counted; the counters of processors tick a hundred times a second."""
+"""How often free cores are counted; the counters of processors tick a hundred times a
+second.
+"""
 
 
 class DivergedError(ParameterError):
@@ -49,15 +53,20 @@ class TrainingObserver(Protocol):
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """After each epoch's validation."""
 
-    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
-        """Before the first epoch of a training that resumes: the epochs that it has, with times."""
+    def on_resume(
+        self, history: Sequence[EpochRecord], seconds: Sequence[float]
+    ) -> None:
+        """Before the first epoch of a training that resumes: the epochs that it has,
+        with times.
+        """
 
 
 class FreeCores:
-    """Lets the kernels use the cores that are idle or already theirs; results do not depend on it.
+    """Lets the kernels use the cores that are idle or already theirs; results do not
+    depend on it.
 
-    Threads wait for each other after every kernel. Where one of them shares its core with another
-    process, all are slower than a single thread is.
+    Threads wait for each other after every kernel. Where one of them shares its core
+    with another process, all are slower than a single thread is.
     """
 
     def __init__(self, threads: int) -> None:
@@ -85,13 +94,13 @@ class TrainingData:
     """Samples to train on and events to validate on.
 
     Attributes:
-        samples: images, or events that are read a batch at a time; draws depend on each one's
-            identity.
+        samples: images, or events that are read a batch at a time; draws depend on each
+            one's identity.
         encoder: the encoding by which they become spikes.
         validation_events: encoded once.
         validation_labels: [N of validation].
-        teacher: what a teacher answers to augmented images, uint8 [B, pixels]; None where the
-            labels are all there is to learn from.
+        teacher: what a teacher answers to augmented images, uint8 [B, pixels]; None
+            where the labels are all there is to learn from.
     """
 
     samples: Samples
@@ -101,17 +110,21 @@ class TrainingData:
     teacher: Callable[[NDArray[np.uint8]], TeacherAnswer] | None = None
 
 
-def accuracy_percent(engine: Engine, events: EventList, labels: NDArray[np.integer]) -> float:
+def accuracy_percent(
+    engine: Engine, events: EventList, labels: NDArray[np.integer]
+) -> float:
     """Samples that the network classifies correctly, in percent."""
     predictions = predict(engine.run(events)[-1])
     return 100.0 * int((predictions == labels).sum()) / len(labels)
 
 
 class Training:
-    """A training so far, and how it continues: epoch after epoch, until there is a `stop_reason`.
+    """A training so far, and how it continues: epoch after epoch, until there is a
+    `stop_reason`.
 
-    All that is here, with the engine's snapshot, is the state from which a training that was killed
-    resumes. The schedule is not saved: it is replayed over the batches and epochs.
+    All that is here, with the engine's snapshot, is the state from which a training
+    that was killed resumes. The schedule is not saved: it is replayed over the batches
+    and epochs.
 
     Args:
         data: what to learn from.
@@ -123,7 +136,8 @@ class Training:
     Attributes:
         history: every epoch.
         epoch_seconds: wall time of each, validation included.
-        processor_seconds: of all cores together, of every process that the training was resumed in.
+        processor_seconds: of all cores together, of every process that the training was
+            resumed in.
         best_epoch: the epoch with the best validation accuracy; 0 before there is one.
         state: parameters after that epoch.
         network: that learns; with the grids of these parameters if it is quantised.
@@ -161,7 +175,10 @@ class Training:
         epoch = len(self.history)
         if self.best_epoch:
             target = settings.target_accuracy
-            if target is not None and self.history[-1].validation_accuracy_percent >= target:
+            if (
+                target is not None
+                and self.history[-1].validation_accuracy_percent >= target
+            ):
                 return "target_accuracy"
             if settings.patience and epoch - self.best_epoch >= settings.patience:
                 return "patience"
@@ -178,7 +195,9 @@ class Training:
         return self._engine.optimizer_state(self._schedule.learning_rate)
 
     def trained_network(self, data: Mapping[str, Any]) -> TrainedNetwork:
-        """The trained network and its provenance; `data` is the content of metrics/data.json."""
+        """The trained network and its provenance; `data` is the content of
+        metrics/data.json.
+        """
         # Whether a training resumes after a kill changes no result.
         config = self._settings.model_dump(mode="json", exclude={"resume"})
         return TrainedNetwork(
@@ -195,12 +214,16 @@ class Training:
         )
 
     def warm_up(self) -> None:
-        """Compile before the clock of the first epoch starts; draws depend on their place alone."""
+        """Compile before the clock of the first epoch starts; draws depend on their
+        place alone.
+        """
         few = np.arange(min(2, len(self._data.samples)))
         self._engine.warm_up(self._encoded(1, self._inputs(1, few), few))
 
     def run_epoch(self) -> None:
-        """Train for an epoch, validate, and keep the weights if they are the best so far."""
+        """Train for an epoch, validate, and keep the weights if they are the best so
+        far.
+        """
         started = time.perf_counter()
         epoch = len(self.history) + 1
         fraction = self._prune(epoch)
@@ -214,11 +237,16 @@ class Training:
         )
         self._schedule.after_epoch(accuracy)
         record = EpochRecord(
-            epoch=epoch, validation_accuracy_percent=accuracy, pruned_fraction=fraction, **learned
+            epoch=epoch,
+            validation_accuracy_percent=accuracy,
+            pruned_fraction=fraction,
+            **learned,
         )
         self.history.append(record)
         self.epoch_seconds.append(time.perf_counter() - started)
-        is_best = not self.best_epoch or accuracy > self.best_validation_accuracy_percent
+        is_best = (
+            not self.best_epoch or accuracy > self.best_validation_accuracy_percent
+        )
         if is_best and self._settings.is_pruned_by(epoch, self._settings.max_epochs):
             self.best_epoch = epoch
             self.state = runner.state()
@@ -232,13 +260,19 @@ class Training:
             return inputs
         return augment(inputs, self._settings, self._seed, epoch, samples.index[chosen])
 
-    def _encoded(self, epoch: int, inputs: Any, chosen: NDArray[np.integer]) -> EventList:
+    def _encoded(
+        self, epoch: int, inputs: Any, chosen: NDArray[np.integer]
+    ) -> EventList:
         """The spikes of these samples."""
         key = self._data.encoder.draw_key(self._seed, "train", epoch)
-        return self._data.encoder.encode(inputs, key, self._data.samples.index[chosen]).events
+        return self._data.encoder.encode(
+            inputs, key, self._data.samples.index[chosen]
+        ).events
 
     def _prune(self, epoch: int) -> float:
-        """Remove the synapses that are due before an epoch; returns the fraction removed by now."""
+        """Remove the synapses that are due before an epoch; returns the fraction
+        removed by now.
+        """
         settings = self._settings
         fraction = settings.pruned_fraction_at(epoch, settings.max_epochs)
         if fraction > settings.pruned_fraction_at(epoch - 1, settings.max_epochs):
@@ -246,7 +280,9 @@ class Training:
         return fraction
 
     def _learn(self, epoch: int) -> dict[str, Any]:
-        """One pass over the training set in random order: what an `EpochRecord` says of it."""
+        """One pass over the training set in random order: what an `EpochRecord` says of
+        it.
+        """
         data = self._data
         schedule = self._schedule
         batch_size = self._settings.batch_size
@@ -265,13 +301,17 @@ class Training:
                 taught = answers[-1].probabilities
             events = self._encoded(epoch, inputs, chosen)
             rate = schedule.learning_rate
-            outcome = self._engine.train_batch(events, data.samples.labels[chosen], rate, taught)
+            outcome = self._engine.train_batch(
+                events, data.samples.labels[chosen], rate, taught
+            )
             outcomes.append(outcome)
             schedule.after_batch()
             loss += outcome.mean_loss * chosen.size
             for observer in self._observers:
                 observer.on_batch(epoch, int(chosen.size), outcome)
-        macs = [outcome.input_macs for outcome in outcomes if outcome.input_macs is not None]
+        macs = [
+            outcome.input_macs for outcome in outcomes if outcome.input_macs is not None
+        ]
         return {
             "learning_rate": rate,
             "train_loss": loss / n_samples,
@@ -288,8 +328,12 @@ class Training:
             "input_macs": sum(macs) if macs else None,
         }
 
-    def _check_finite(self, epoch: int, loss: float, state: Mapping[str, NDArray[Any]]) -> None:
-        """Raise DivergedError if training diverged: a loss or a weight that is no finite number."""
+    def _check_finite(
+        self, epoch: int, loss: float, state: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Raise DivergedError if training diverged: a loss or a weight that is no
+        finite number.
+        """
         if not np.isfinite(loss):
             diverged = "the loss is"
         elif not all(np.isfinite(values).all() for values in state.values()):
@@ -302,9 +346,11 @@ class Training:
         )
 
     def _runner(self, epoch: int, state: Mapping[str, NDArray[Any]]) -> Engine:
-        """The network that is validated after an epoch: itself, or one of averaged weights.
+        """The network that is validated after an epoch: itself, or one of averaged
+        weights.
 
-        They are added up in float64; a removed synapse is zero in all epochs that are averaged.
+        They are added up in float64; a removed synapse is zero in all epochs that are
+        averaged.
         """
         most = self._settings.max_epochs
         is_late = epoch > most - self._settings.average_epochs
@@ -345,7 +391,8 @@ class Training:
         best = checkpoint.part("best.").arrays
         # Not strict: JSON has lists for tuples.
         self.history = [
-            EpochRecord.model_validate(record, strict=False) for record in plain["history"]
+            EpochRecord.model_validate(record, strict=False)
+            for record in plain["history"]
         ]
         self.best_epoch = plain["best_epoch"]
         if self.best_epoch:
@@ -378,13 +425,13 @@ def train(
 ) -> Training:
     """Train a network.
 
-    Every training spike is counted; those of validation are not. All arguments but the last are
-    those of `Training`.
+    Every training spike is counted; those of validation are not. All arguments but the
+    last are those of `Training`.
 
     Args:
-        state_store: keeps the state after every epoch, and has that of a process which was killed:
-            the result is the same to the bit as without the kill. Observers get its epochs
-            again.
+        state_store: keeps the state after every epoch, and has that of a process which
+            was killed: the result is the same to the bit as without the kill. Observers
+            get its epochs again.
 
     Raises:
         ParameterError: the window is not that of the validation events.
@@ -392,7 +439,8 @@ def train(
     """
     if data.validation_events.n_steps != data.encoder.time_window:
         raise ParameterError(
-            f"time_window is {data.encoder.time_window}, but the validation events have "
+            f"time_window is {data.encoder.time_window}, but the validation events "
+            "have "
             f"{data.validation_events.n_steps} steps; encode them again"
         )
     training = Training(data, engine, settings, seed, observers)

@@ -1,4 +1,6 @@
-"""The study's command, called in the tests' own process, and projects with recorded runs."""
+"""The study's command, called in the tests' own process, and projects with recorded
+runs.
+"""
 
 import pytest
 

@@ -19,13 +19,19 @@ def networks(
     large: bool = False,
     percent: float = 97.4,
 ) -> list[Variant]:
-    """What a run of a seed counts: a spiking and a small conventional network, maybe a large."""
+    """What a run of a seed counts: a spiking and a small conventional network, maybe a
+    large.
+    """
     found = [
-        variant("spiking", spiking, percent, network=f"spiking 784-16-10, {seed} % pruned"),
+        variant(
+            "spiking", spiking, percent, network=f"spiking 784-16-10, {seed} % pruned"
+        ),
         variant("conventional", [10, 20, 30, 40], 98.9, network=SMALL),
     ]
     if large:
-        found.append(variant("conventional", [1000, 1000, 1000, 1000], 99.6, network=LARGE))
+        found.append(
+            variant("conventional", [1000, 1000, 1000, 1000], 99.6, network=LARGE)
+        )
     return [
         replace(one, weights_sha256=f"{place}{seed}".rjust(64, "0"))
         for place, one in enumerate(found)
@@ -40,19 +46,32 @@ def record_networks(
     size: int = 400,
     **parameters: str,
 ) -> str:
-    """Record a run and return its id; without networks, as from before they were stored."""
+    """Record a run and return its id; without networks, as from before they were
+    stored.
+    """
     artifacts = {project / "params.yaml": ""}
     if counted:
         path = project.parent / name / "contenders.npz"
         path.parent.mkdir()
         save_variants(path, counted)
         artifacts[path] = "results"
-    about = {"model.hidden": f"[{size}]", "seed": str(seed), "encode.encoding": "latency"}
+    about = {
+        "model.hidden": f"[{size}]",
+        "seed": str(seed),
+        "encode.encoding": "latency",
+    }
     times = {
         "training_time_seconds": 50.0,
         "training_processor_seconds": 90.0,
         "baseline_time_seconds": 30.0,
         "baseline_processor_seconds": 32.0,
     }
-    one = run(name, 98, 97, 4000 + len(name), parameters={**about, **parameters}, metrics=times)
+    one = run(
+        name,
+        98,
+        97,
+        4000 + len(name),
+        parameters={**about, **parameters},
+        metrics=times,
+    )
     return record(project, one, artifacts)

@@ -43,7 +43,9 @@ integers = Baseline(ann, weight_bits=8, activation_bits=8)
 
 @pytest.fixture
 def images(project: Path, mnist5k: Dataset) -> tuple[Path, Dataset]:
-    """A project of 60 images a split, encoded, with one recorded run of as many test images."""
+    """A project of 60 images a split, encoded, with one recorded run of as many test
+    images.
+    """
     set_parameters(project, {"encode.time_window": 5})
     paths = artifact_paths(project)
     for name in ("validation", "data_metrics"):
@@ -79,7 +81,9 @@ def graph(seed: int) -> nir.NIRGraph:
 def judged(project: Path, study: Cli, *arguments: str | Path) -> list[RecordedNetwork]:
     """The networks that are judged with some arguments."""
     file = project / "networks.csv"
-    study.text(project, "--networks", file, "--table", project / "verdict.csv", *arguments)
+    study.text(
+        project, "--networks", file, "--table", project / "verdict.csv", *arguments
+    )
     return list(NetworkTable.read(file).rows)
 
 
@@ -92,7 +96,10 @@ def test_a_graph_is_judged_among_the_recorded_networks(
         nir.write(file, graph(seed))
     rows = judged(project, study, "--add", *files, *GIVEN)
     theirs = [row for row in rows if row.run.startswith("theirs")]
-    assert [(row.run, row.seed) for row in theirs] == [("theirs-1.nir", 0), ("theirs-2.nir", 1)]
+    assert [(row.run, row.seed) for row in theirs] == [
+        ("theirs-1.nir", 0),
+        ("theirs-2.nir", 1),
+    ]
     assert len(rows) == 4
     assert len({row.configuration for row in theirs}) == 1
     assert len({row.weights_sha256 for row in theirs}) == 2
@@ -101,25 +108,36 @@ def test_a_graph_is_judged_among_the_recorded_networks(
     test = dataset.test.select(slice(60, 120))
     assert isinstance(test, LabelledImages)
     events = encode_samples(encoder, test, 42, "test").events
-    run = run_graph(graph(0), events, Conventions(dt=1e-4, reset="zero", comparison="ge"))
+    run = run_graph(
+        graph(0), events, Conventions(dt=1e-4, reset="zero", comparison="ge")
+    )
     profiles = load_profiles()
     chosen = profiles["45nm-fp32"]
     inputs = graph_inputs(run, "t", test.labels)
     analysed = analyse(inputs, profiles, chosen, chosen, BootstrapSettings(10))
-    energy, of_memory = (theirs[0].energy(one) for one in ("45nm-fp32", "lemaire-complete"))
+    energy, of_memory = (
+        theirs[0].energy(one) for one in ("45nm-fp32", "lemaire-complete")
+    )
     assert energy
     assert energy.middle_pj == pytest.approx(analysed.total().value_pj)
     assert energy.standard_deviation_pj
     without_encoding = analysed.total(profile="lemaire-complete").value_pj or 0.0
     assert of_memory
     assert without_encoding < of_memory.middle_pj < 1.5 * without_encoding
-    assert theirs[0].energy("lemaire-complete-int8") is None, "its weights are no integers"
-    # Of outputs with as many spikes the first answers, as of the project's own networks.
+    assert theirs[0].energy("lemaire-complete-int8") is None, (
+        "its weights are no integers"
+    )
+    # Of outputs with as many spikes the first answers, as of the project's own
+    # networks.
     answers = [row.index(max(row)) for row in run.output.tolist()]
     assert any(row.count(max(row)) > 1 for row in run.output.tolist())
-    assert theirs[0].test_percent == pytest.approx(100 * np.mean(answers == test.labels))
+    assert theirs[0].test_percent == pytest.approx(
+        100 * np.mean(answers == test.labels)
+    )
     named = set(pd.read_csv(project / "verdict.csv")["spiking_network"])
-    assert named == {"own: own, way"}, "what is not accurate enough does not win by being cheap"
+    assert named == {"own: own, way"}, (
+        "what is not accurate enough does not win by being cheap"
+    )
 
 
 @pytest.mark.parametrize(("name", "n_judging"), [("ann", 0), ("integers", 1)])
@@ -128,13 +146,17 @@ def test_a_conventional_network_of_torch(
 ) -> None:
     project, _ = images
     (tmp_path / "mine.py").write_text(MODULES)
-    rows = judged(project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
+    rows = judged(
+        project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann"
+    )
     theirs = [row for row in rows if row.run == f"mine.py:{name}"]
     assert [row.method for row in theirs] == ["dense", "zero-skipping"]
     assert {row.side for row in theirs} == {"conventional"}
     dense, skipping = (row.energy("45nm-fp32") for row in theirs)
     assert dense
-    assert dense.middle_pj == pytest.approx(4.6 * (784 * 12 + 12 * 10) + 0.9 * 22, rel=0.01)
+    assert dense.middle_pj == pytest.approx(
+        4.6 * (784 * 12 + 12 * 10) + 0.9 * 22, rel=0.01
+    )
     assert skipping
     assert skipping.high_pj < dense.high_pj
     assert sum(row.energy("45nm-int8") is not None for row in theirs) == 2 * n_judging
@@ -154,12 +176,14 @@ class Network(torch.nn.Module):
 
     def forward(self, images):
         levels = (images * 15).round().long().flatten(1)
-        if self.vector is not None:  # weights, too, and not one number by which all are rescaled
+        # Weights, too, and not one number by which all are rescaled.
+        if self.vector is not None:
             return self.last(self.relu((levels * self.vector).float()[:, :12]))
         return self.last(self.relu((levels @ self.weight).float()))
 
 
-x, scaled = (Baseline(Network(one).eval(), weight_bits=4, activation_bits=4) for one in (0, 1))
+x = Baseline(Network(0).eval(), weight_bits=4, activation_bits=4)
+scaled = Baseline(Network(1).eval(), weight_bits=4, activation_bits=4)
 """
 OWN_IN_TORCH = """
 import numpy, torch
@@ -185,7 +209,8 @@ class Levels(nn.Module):
         self.dtype = dtype
 
     def forward(self, images):
-        return ((images * 255).round().long() * TOP + 127).floor_divide(255).to(self.dtype)
+        levels = (images * 255).round().long() * TOP + 127
+        return levels.floor_divide(255).to(self.dtype)
 
 
 class Requantise(nn.Module):
@@ -207,8 +232,8 @@ class InFunctions(nn.Module):
     def forward(self, images):
         levels = ((images * 255).round().long() * TOP + 127) // 255
         sums = self.one(levels.flatten(1)).clamp(-HALF, HALF - 1)
-        hidden = ((sums * self.multiplier + (1 << (self.shift - 1))) >> self.shift).clamp(0, TOP)
-        return self.two(hidden)
+        rounded = sums * self.multiplier + (1 << (self.shift - 1))
+        return self.two((rounded >> self.shift).clamp(0, TOP))
 
 
 def sequence(dtype):
@@ -229,18 +254,24 @@ functions = narrow(InFunctions())
 def test_the_projects_own_integers_as_a_module_of_torch(
     images: tuple[Path, Dataset], study: Cli, tmp_path: Path, name: str
 ) -> None:
-    """The same accuracies, scores that tie among them, and the same energy at every price."""
+    """The same accuracies, scores that tie among them, and the same energy at every
+    price.
+    """
     project, dataset = images
     generator = np.random.default_rng(0)
     state = {
-        "layer1.synapses.weight": generator.normal(0, 0.1, (12, 784)).astype(np.float32),
+        "layer1.synapses.weight": generator.normal(0, 0.1, (12, 784)).astype(
+            np.float32
+        ),
         "layer1.synapses.bias": generator.normal(0, 0.1, 12).astype(np.float32),
         "layer2.synapses.weight": generator.normal(0, 0.1, (10, 12)).astype(np.float32),
         "layer2.synapses.bias": generator.normal(0, 0.1, 10).astype(np.float32),
     }
     network = in_integers(state, [0.05, 0.05], [0.5], Widths(4, 4, 16))
-    splits = {name: dataset.test.select(slice(first, first + 60))
-              for name, first in (("validation", 0), ("test", 60))}  # fmt: skip
+    splits = {
+        name: dataset.test.select(slice(first, first + 60))
+        for name, first in (("validation", 0), ("test", 60))
+    }
     own = measure_baseline("own integers", network, False, False, splits).counts
     scores = quantised_activations(network, splits["test"].images)[-1]
     is_highest = scores == scores.max(axis=1, keepdims=True)
@@ -249,7 +280,9 @@ def test_the_projects_own_integers_as_a_module_of_torch(
     arrays = tmp_path / "own.npz"
     np.savez(arrays, **network.arrays)
     (tmp_path / "mine.py").write_text(OWN_IN_TORCH.format(arrays=arrays))
-    rows = judged(project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann")
+    rows = judged(
+        project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann"
+    )
     for method in ("dense", "zero-skipping"):
         theirs, ours = (
             next(row for row in rows if (row.run, row.method) == (run, method))
@@ -270,7 +303,8 @@ def test_a_spiking_network_of_torch(
     project, _ = images
     (tmp_path / "mine.py").write_text(
         "import torch\nfrom snntorch import Leaky\ntorch.manual_seed(0)\n"
-        "snn = torch.nn.Sequential(torch.nn.Linear(784, 10), Leaky(0.9, init_hidden=True))\n"
+        "snn = torch.nn.Sequential(torch.nn.Linear(784, 10), Leaky(0.9, "
+        "init_hidden=True))\n"
         "snn.eval()\n"
     )
     rows = judged(project, study, "--add", f"{tmp_path}/mine.py:snn")
@@ -291,14 +325,19 @@ def test_refusals(images: tuple[Path, Dataset], study: Cli, tmp_path: Path) -> N
         ((tmp_path / "theirs.nir", "--side", "ann"), "is a graph of spiking neurons"),
         ((f"{tmp_path}/first.py:x", "--side", "ann"), "is not counted whole: matmul"),
         ((f"{tmp_path}/first.py:scaled", "--side", "ann"), "is not counted whole: mul"),
-        ((tmp_path / "theirs.nir", tmp_path / "copy.nir", *GIVEN), "has the weights of"),
+        (
+            (tmp_path / "theirs.nir", tmp_path / "copy.nir", *GIVEN),
+            "has the weights of",
+        ),
     ):
         assert said in study.refusal(project, "--add", *arguments)
     # Neither other data nor another number of images are judged by one rule.
     add = (project, "--add", tmp_path / "theirs.nir")
     paths = artifact_paths(project)
     write_json(project / paths["data_metrics"], {"source": "mnist"})
-    assert "60 test images of mnist, but the recorded" in study.refusal(*add, "--data", "mnist5k")
+    assert "60 test images of mnist, but the recorded" in study.refusal(
+        *add, "--data", "mnist5k"
+    )
     write_json(project / paths["data_metrics"], {"source": "mnist5k"})
     dataset.test.select(slice(30)).save(project / paths["test"])
     assert "30 test images of mnist5k, but the recorded" in study.refusal(*add)

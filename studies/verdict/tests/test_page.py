@@ -1,4 +1,6 @@
-"""What is published follows from the recorded networks: tables, pages, the library's data."""
+"""What is published follows from the recorded networks: tables, pages, the library's
+data.
+"""
 
 from pathlib import Path
 
@@ -19,13 +21,17 @@ COMPARISON = page.ROOT / "docs" / "explanation" / "comparison.md"
 def rows() -> list[Verdict]:
     """The verdicts of the recorded networks."""
     networks = NetworkTable.read(recorded_table("mnist")).rows
-    judging = [prices for prices in load_profiles().values() if prices.scope != "arithmetic"]
+    judging = [
+        prices for prices in load_profiles().values() if prices.scope != "arithmetic"
+    ]
     return verdicts(networks, judging, page.SETTINGS)
 
 
 def test_the_table_of_verdicts(rows: list[Verdict], tmp_path: Path) -> None:
     write_verdicts(tmp_path / "verdict.csv", rows)
-    found, stated = (pd.read_csv(folder / "verdict.csv") for folder in (tmp_path, FOLDER))
+    found, stated = (
+        pd.read_csv(folder / "verdict.csv") for folder in (tmp_path, FOLDER)
+    )
     pd.testing.assert_frame_equal(found, stated, rtol=1e-6)
 
 
@@ -65,11 +71,17 @@ def test_counts_follow_from_two_energies() -> None:
         if row.side == "spiking" and row.method == "whole window"
     }
     settings = pd.read_csv(FOLDER / "seeds.csv")
-    is_run = ~settings["seeds"].astype(str).str.contains(" ") & (settings["early_exit"] == 0)
-    without_biases = settings[is_run & (settings["params.model.bias"].astype(str) == "False")]
+    is_run = ~settings["seeds"].astype(str).str.contains(" ") & (
+        settings["early_exit"] == 0
+    )
+    without_biases = settings[
+        is_run & (settings["params.model.bias"].astype(str) == "False")
+    ]
     assert len(without_biases)
     for _, row in without_biases.iterrows():
         counts = whole[row["run_ids"]]
         assert isinstance(counts, Counts)
         assert counts.products == pytest.approx(0, abs=1e-3)
-        assert counts.additions == pytest.approx(row["synaptic_events_per_inference"], rel=1e-6)
+        assert counts.additions == pytest.approx(
+            row["synaptic_events_per_inference"], rel=1e-6
+        )

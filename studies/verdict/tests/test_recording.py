@@ -1,4 +1,6 @@
-"""Networks from the store to the tables: which are one configuration, and which count."""
+"""Networks from the store to the tables: which are one configuration, and which
+count.
+"""
 
 import math
 import shutil
@@ -35,14 +37,18 @@ def found_in(project: Path) -> Networks:
     return beside_table(reader.networks(comparable), (), comparable.data_source)
 
 
-def written(study: Cli, project: Path, *options: str | Path) -> Sequence[RecordedNetwork]:
+def written(
+    study: Cli, project: Path, *options: str | Path
+) -> Sequence[RecordedNetwork]:
     """The networks that a command judges."""
     file = project / "judged.csv"
     study.text(project, "--networks", file, *options)
     return NetworkTable.read(file).rows
 
 
-def test_networks_that_differ_in_the_seed_alone_are_one_configuration(project: Path) -> None:
+def test_networks_that_differ_in_the_seed_alone_are_one_configuration(
+    project: Path,
+) -> None:
     """On either side by the parameters that concern it; each network is there once."""
     record_networks(project, "lean", networks(42))
     record_networks(project, "lean-seed-43", networks(43, large=True), 43)
@@ -56,7 +62,9 @@ def test_networks_that_differ_in_the_seed_alone_are_one_configuration(project: P
     assert len({(row.run_id, row.network) for row in found.rows}) == len(found.rows)
 
     spiking = {
-        (row.seed, row.validation_percent): row for row in found.rows if row.side == "spiking"
+        (row.seed, row.validation_percent): row
+        for row in found.rows
+        if row.side == "spiking"
     }
     assert len(spiking) == 5
     lean = spiking[42, 97.4]
@@ -114,7 +122,9 @@ def test_from_the_store_to_the_tables(project: Path, study: Cli) -> None:
     assert "1 that recorded no counted networks" in text
 
 
-def test_networks_of_a_lost_store_are_judged_from_their_table(project: Path, study: Cli) -> None:
+def test_networks_of_a_lost_store_are_judged_from_their_table(
+    project: Path, study: Cli
+) -> None:
     file = project / "networks.csv"
     for seed in (42, 43):
         record_networks(project, f"lost-{seed}", networks(seed), seed)
@@ -126,7 +136,8 @@ def test_networks_of_a_lost_store_are_judged_from_their_table(project: Path, stu
     (project / "mlflow.db.lost").rename(project / "mlflow.db")
     record_networks(project, "new-43", networks(43), 43)
     record_networks(project, "new-44", networks(44), 44)
-    # Each network once, from the store where that has it; seeds of both are one configuration.
+    # Each network once, from the store where that has it; seeds of both are one
+    # configuration.
     rows = written(study, project, "--recorded", file)
     runs = {"lost-42", "new-43", "new-44"}
     assert {row.run for row in rows} == runs
@@ -161,7 +172,9 @@ def test_the_recorded_networks_of_the_same_data_are_beside_the_runs(
 def test_without_networks_and_with_damaged_ones(project: Path, study: Cli) -> None:
     record_networks(project, "before", ())
     said = study.text(project)
-    assert said.startswith("No verdict: 0 networks are recorded, and both sides need some.\n")
+    assert said.startswith(
+        "No verdict: 0 networks are recorded, and both sides need some.\n"
+    )
     assert "1 that recorded no counted networks" in said
     record_networks(project, "lean", networks(42))
     (stored,) = (project / "mlartifacts").rglob("contenders.npz")

@@ -1,4 +1,6 @@
-"""The statistics: fronts with a known answer, coverage of intervals, and a naive loop."""
+"""The statistics: fronts with a known answer, coverage of intervals, and a naive
+loop.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +11,13 @@ import pytest
 
 from spikejoule.energy import BootstrapSettings
 from studies.verdict.networks import RecordedNetwork
-from studies.verdict.statistics import HALF_BAND, Configuration, draw, energy_ratios, front_at
+from studies.verdict.statistics import (
+    HALF_BAND,
+    Configuration,
+    draw,
+    energy_ratios,
+    front_at,
+)
 from studies.verdict.verdicts import Verdict, verdicts
 from tests.energy.by_hand import profile
 
@@ -19,17 +27,32 @@ SIDES = {"s": "spiking", "c": "conventional"}
 
 
 def network(
-    name: str, percent: float, pj: float, seed: int = 42, error: float = 0.0, **changes: Any
+    name: str,
+    percent: float,
+    pj: float,
+    seed: int = 42,
+    error: float = 0.0,
+    **changes: Any,
 ) -> RecordedNetwork:
     """One of the side that its name begins with, under `PLAIN`."""
     cells = {
-        "run": f"run-{name}-{seed}", "run_id": f"{seed:032x}", "git_commit": f"c{seed}",
-        "data_source": "mnist", "side": SIDES[name[0]], "network": name, "method": "way",
-        "configuration": name, "seed": seed, "weights_sha256": f"{abs(hash((name, seed))):064x}",
-        "weight_bits": 8, "n_images": 10_000, "validation_percent": percent,
-        "test_percent": percent - 0.1, f"{PLAIN.id}:pj": pj,
+        "run": f"run-{name}-{seed}",
+        "run_id": f"{seed:032x}",
+        "git_commit": f"c{seed}",
+        "data_source": "mnist",
+        "side": SIDES[name[0]],
+        "network": name,
+        "method": "way",
+        "configuration": name,
+        "seed": seed,
+        "weights_sha256": f"{abs(hash((name, seed))):064x}",
+        "weight_bits": 8,
+        "n_images": 10_000,
+        "validation_percent": percent,
+        "test_percent": percent - 0.1,
+        f"{PLAIN.id}:pj": pj,
         f"{PLAIN.id}:pj_standard_deviation": 100 * error,
-    }  # fmt: skip
+    }
     return RecordedNetwork.model_validate({**cells, **changes})
 
 
@@ -43,13 +66,19 @@ def of_seeds(
     ]
 
 
-def judged(networks: Sequence[RecordedNetwork], resamples: int = 2000) -> dict[float, Verdict]:
+def judged(
+    networks: Sequence[RecordedNetwork], resamples: int = 2000
+) -> dict[float, Verdict]:
     found = verdicts(networks, [PLAIN], BootstrapSettings(resamples))
     return {row.level_percent: row for row in found}
 
 
-def flat(name: str, pj: Sequence[float] | float, **changes: Any) -> list[RecordedNetwork]:
-    """A front that is level from 90 to 99.9 %, and of a seed-by-seed energy all along."""
+def flat(
+    name: str, pj: Sequence[float] | float, **changes: Any
+) -> list[RecordedNetwork]:
+    """A front that is level from 90 to 99.9 %, and of a seed-by-seed energy all
+    along.
+    """
     spent = [pj] * 5 if isinstance(pj, float | int) else pj
     below = of_seeds(f"{name}-below", [90.0] * 5, [0.999_999 * min(spent)] * 5)
     return of_seeds(name, [99.9] * len(spent), spent, **changes) + [
@@ -59,11 +88,17 @@ def flat(name: str, pj: Sequence[float] | float, **changes: Any) -> list[Recorde
 
 class TestFrontsWithAKnownAnswer:
     def test_between_neighbours_and_not_beyond_the_ends(self) -> None:
-        """Log energies halve from a point to the next; a front ends where its networks do."""
-        rows = judged([
-            *of_seeds("s-cheap", [98.0] * 5, 10), *of_seeds("s-dear", [99.0] * 5, 40),
-            *of_seeds("c-cheap", [97.0] * 5, 5), *of_seeds("c-dear", [98.6] * 5, 80),
-        ])  # fmt: skip
+        """Log energies halve from a point to the next; a front ends where its networks
+        do.
+        """
+        rows = judged(
+            [
+                *of_seeds("s-cheap", [98.0] * 5, 10),
+                *of_seeds("s-dear", [99.0] * 5, 40),
+                *of_seeds("c-cheap", [97.0] * 5, 5),
+                *of_seeds("c-dear", [98.6] * 5, 80),
+            ]
+        )
         low, middle, high, top = (rows[level] for level in (97.5, 98.0, 98.5, 99.0))
         assert (low.outcome, low.spiking.network, low.ratio) == ("undecided", "", None)
         assert low.spiking.missing_percent == 100
@@ -73,22 +108,37 @@ class TestFrontsWithAKnownAnswer:
         assert high.spiking.below == "run-s-cheap-42: s-cheap, way"
         assert high.spiking.pj == pytest.approx(20)
         assert high.conventional.pj == pytest.approx(5 * 16 ** (1.5 / 1.6))
-        assert high.conventional.missing_percent == pytest.approx(100 * 0.2 / 0.6, abs=5)
+        assert high.conventional.missing_percent == pytest.approx(
+            100 * 0.2 / 0.6, abs=5
+        )
         assert (high.outcome, high.spiking.n_configurations) == ("snn", 2)
-        assert (top.outcome, top.conventional.network, top.ratio) == ("undecided", "", None)
+        assert (top.outcome, top.conventional.network, top.ratio) == (
+            "undecided",
+            "",
+            None,
+        )
         assert top.conventional.missing_percent == 100
 
     def test_the_fronts_cross_where_they_do(self) -> None:
-        """Spiking energy grows tenfold a point, conventional fourfold; equal at 98.25 %."""
+        """Spiking energy grows tenfold a point, conventional fourfold; equal at 98.25
+        %.
+        """
         percents = np.arange(96.5, 99.6, 0.02)
         everyone = [
             one
             for percent in percents
             for side, growth in (("s", 10), ("c", 4))
-            for one in of_seeds(f"{side}{percent:.2f}", [percent] * 5, growth ** (percent - 98.25))
+            for one in of_seeds(
+                f"{side}{percent:.2f}", [percent] * 5, growth ** (percent - 98.25)
+            )
         ]
         rows = judged(everyone, resamples=300)
-        assert [row.outcome for row in rows.values()] == ["snn", "undecided", "undecided", "ann"]
+        assert [row.outcome for row in rows.values()] == [
+            "snn",
+            "undecided",
+            "undecided",
+            "ann",
+        ]
         for row in rows.values():
             assert row.crossing.percent == pytest.approx(98.25, abs=0.06)
             assert (row.crossing.share_percent, row.crossing.to) == (100, "ann")
@@ -99,9 +149,14 @@ class TestFrontsWithAKnownAnswer:
         assert at.ratio == pytest.approx(2.5 ** (98.0 - 98.25), rel=0.05)
 
     def test_seeds_and_images_are_in_the_interval(self) -> None:
-        """Of a mean over 5 seeds, t of 4 degrees of freedom, and of normal errors: closed forms."""
+        """Of a mean over 5 seeds, t of 4 degrees of freedom, and of normal errors:
+        closed forms.
+        """
         spent = [80.0, 90.0, 100.0, 110.0, 120.0]
-        members = [*of_seeds("s", [99.9] * 5, spent), *of_seeds("c", [99.9] * 5, 1, error=10.0)]
+        members = [
+            *of_seeds("s", [99.9] * 5, spent),
+            *of_seeds("c", [99.9] * 5, 1, error=10.0),
+        ]
         draws = draw(members, BootstrapSettings(20_000))
         of_images, of_seeds_alone = draws.log_energies(PLAIN.id)[1].T
         error = np.std(np.log(spent), ddof=1) / 5**0.5
@@ -112,7 +167,9 @@ class TestFrontsWithAKnownAnswer:
 
     def test_the_verdict_is_of_means_over_seeds_not_of_the_best_of_them(self) -> None:
         """One lucky seed at 98.9 % makes no network of 98.5 %."""
-        lucky = of_seeds("s", [98.0, 98.0, 98.0, 98.0, 98.9], 10) + of_seeds("s-b", [97.0] * 5, 9)
+        lucky = of_seeds("s", [98.0, 98.0, 98.0, 98.0, 98.9], 10) + of_seeds(
+            "s-b", [97.0] * 5, 9
+        )
         rows = judged(lucky + flat("c", 20))
         assert rows[98.5].spiking.network == ""
         assert rows[98.5].spiking.missing_percent > 70
@@ -126,7 +183,11 @@ class TestFrontsWithAKnownAnswer:
         assert spiking.commits == "c42 c43 c44 c45 c46"
 
     def test_ranges_of_prices_widen_the_interval_and_have_no_median(self) -> None:
-        ends = {f"{PLAIN.id}:pj": None, f"{PLAIN.id}:pj_low": 10.0, f"{PLAIN.id}:pj_high": 30.0}
+        ends = {
+            f"{PLAIN.id}:pj": None,
+            f"{PLAIN.id}:pj_low": 10.0,
+            f"{PLAIN.id}:pj_high": 30.0,
+        }
         (row, *_) = judged(bracketed(ends) + flat("c", 15)).values()
         assert (row.ratio, row.outcome, row.spiking.pj) == (None, "undecided", None)
         assert (row.ratio_low, row.ratio_high) == pytest.approx((10 / 15, 30 / 15))
@@ -150,7 +211,10 @@ def one_true_front(
         for one in of_seeds(
             f"{name}{place}",
             [float(of) for of in generator.normal(percent, 0.1, 5)],
-            [float(of) for of in true_pj(percent) * np.exp(generator.normal(0, 0.02, 5))],
+            [
+                float(of)
+                for of in true_pj(percent) * np.exp(generator.normal(0, 0.02, 5))
+            ],
         )
     ]
 
@@ -172,7 +236,9 @@ class TestOneTrueFront:
         held = []
         crossed = []
         for _ in range(60):
-            for level, row in judged(one_true_front(generator, grids), resamples=300).items():
+            for level, row in judged(
+                one_true_front(generator, grids), resamples=300
+            ).items():
                 assert row.ratio
                 assert row.ratio_low
                 assert row.ratio_high
@@ -190,13 +256,16 @@ def chance(n: int) -> list[RecordedNetwork]:
     generator = np.random.default_rng(n)
     return [
         network(
-            f"{'sc'[number % 2]}{number}", float(generator.uniform(97, 99.5)),
-            float(generator.uniform(1, 9)), 42 + seed, 0.3,
+            f"{'sc'[number % 2]}{number}",
+            float(generator.uniform(97, 99.5)),
+            float(generator.uniform(1, 9)),
+            42 + seed,
+            0.3,
             **({f"{PLAIN.id}:pj_standard_deviation": None} if number % 7 == 3 else {}),
         )
         for number in range(n)
         for seed in range(1 + number % 5)
-    ]  # fmt: skip
+    ]
 
 
 def mean_of_draw(configuration: Configuration, draw_number: int) -> tuple[float, float]:
@@ -246,7 +315,9 @@ def test_equals_a_naive_loop() -> None:
 
         front = front_at(accuracies, log_energies, np.array(compared), at_percent)
         fronts.append(front)
-        chosen = [one for one, has in zip(draws.configurations, compared, strict=True) if has]
+        chosen = [
+            one for one, has in zip(draws.configurations, compared, strict=True) if has
+        ]
         for one in chosen:
             assert one.shares.sum(axis=1) == pytest.approx(np.ones(n_draws))
         for number in range(n_draws):

@@ -1,1 +1,3 @@
-"""What is counted after inference, compiled: neuron updates of event-driven hardware."""
+"""What is counted after inference, compiled: neuron updates of event-driven
+hardware.
+"""

@@ -1,13 +1,13 @@
-"""Neuron updates of event-driven hardware, which leaves alone a neuron that has nothing to do.
+"""Neuron updates of event-driven hardware, which leaves alone a neuron that has nothing
+to do.
 
-A clocked circuit updates every neuron in every step, T n of them. A lazy one updates a neuron in a
-step if
+A clocked circuit updates every neuron in every step, T n of them. A lazy one updates a
+neuron in a step if
 
-    the neurons have a bias, or constant currents as their input: in every step;
-    a spike reaches it in that step, through a synapse that exists, or one of its own layer in the
-    step after through a recurrent one; or
-    it spikes in that step without one, as after a reset by subtraction that left it above its
-    threshold.
+    the neurons have a bias, or constant currents as their input: in every step; a spike
+    reaches it in that step, through a synapse that exists, or one of its own layer in
+    the step after through a recurrent one; or it spikes in that step without one, as
+    after a reset by subtraction that left it above its threshold.
 
 Otherwise its potential decays, and can be caught up with later, when an event arrives.
 """
@@ -51,12 +51,15 @@ def _updates_of_sample(sample, spikes, own, targets, n_steps, updates):
 
 @compiled
 def _count_updates(spikes, own, targets, n_steps, updates):
-    """Neurons that a spike reaches or that spike themselves, summed over the steps of each sample.
+    """Neurons that a spike reaches or that spike themselves, summed over the steps of
+    each sample.
 
     Args:
-        spikes: into the layer, (sources uint16 [E], offsets int64 [N * T + 1]), a row a step.
+        spikes: into the layer, (sources uint16 [E], offsets int64 [N * T + 1]), a row a
+            step.
         own: the layer's own, likewise.
-        targets: the neurons that each source reaches, a bit a neuron, uint64 [sources, words].
+        targets: the neurons that each source reaches, a bit a neuron, uint64
+            [sources, words].
         n_steps: T.
         updates: receives, int64 [N].
     """
@@ -64,7 +67,8 @@ def _count_updates(spikes, own, targets, n_steps, updates):
 
 
 def targets_by_source(reached: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """The neurons that one spike of each source reaches, bool [sources, units], as bits.
+    """The neurons that one spike of each source reaches, bool [sources, units], as
+    bits.
 
     Returns:
         uint64 [sources, words]: neuron j is bit j % 64 of word j // 64.
@@ -79,7 +83,8 @@ def targets_by_source(reached: NDArray[np.bool_]) -> NDArray[np.uint64]:
 def lazy_updates_per_sample(
     network: Network, layers: Sequence[EventList], pruned: bool
 ) -> NDArray[np.int64]:
-    """Lazy neuron updates of each sample in each layer after the input, int64 [N, L - 1].
+    """Lazy neuron updates of each sample in each layer after the input, int64
+    [N, L - 1].
 
     Args:
         network: a chain of layers, with its weights.
@@ -89,16 +94,22 @@ def lazy_updates_per_sample(
     n_samples = layers[0].n_samples
     n_steps = layers[0].n_steps
     updates = np.empty((len(layers) - 1, n_samples), dtype=np.int64)
-    for number, (of_layer, own) in enumerate(zip(updates, layers[1:], strict=True), start=1):
+    for number, (of_layer, own) in enumerate(
+        zip(updates, layers[1:], strict=True), start=1
+    ):
         if network.has_bias or (number == 1 and layers[0].currents is not None):
             of_layer[:] = n_steps * own.n_inputs
             continue
         into = []
         reached = []
-        for connection, sender in zip(network.connections, network.senders, strict=True):
+        for connection, sender in zip(
+            network.connections, network.senders, strict=True
+        ):
             if network.target_of(connection).name == network.layer_names[number]:
                 into.append(delayed(own) if sender == number else layers[sender])
-                of_source = np.concatenate([*map(targets_by_source, connection.targets(pruned))])
+                of_source = np.concatenate(
+                    [*map(targets_by_source, connection.targets(pruned))]
+                )
                 reached.append(network.of_sender(connection, of_source))
         arriving = side_by_side(into)
         targets = np.concatenate(reached)
@@ -125,7 +136,9 @@ def side_by_side(parts: Sequence[EventList]) -> EventList:
     n_units = sum(part.n_inputs for part in parts)
     rows = np.concatenate([part.row_of_each_event() for part in parts])
     begins = np.cumsum([0, *(part.n_inputs for part in parts[:-1])])
-    units = [part.sources.astype(np.int64) + n for part, n in zip(parts, begins, strict=True)]
+    units = [
+        part.sources.astype(np.int64) + n for part, n in zip(parts, begins, strict=True)
+    ]
     order = np.argsort(rows, kind="stable")
     shape = first.n_samples, first.n_steps, n_units
     return EventList.from_rows(rows[order], np.concatenate(units)[order], *shape)

@@ -9,12 +9,14 @@ from spikejoule.data.source import Places, Source
 SOURCES: Kinds[Source] = Kinds("source", Source, __name__)
 
 
-def load_dataset(source: Source | str, places: Places, asked_by: str = "data.source") -> Dataset:
+def load_dataset(
+    source: Source | str, places: Places, asked_by: str = "data.source"
+) -> Dataset:
     """The data set of a source.
 
     Args:
-        source: one of `SOURCES` or its name, or a directory of the four IDX files (each plain or
-            .gz; a relative one is in `places.project_root`).
+        source: one of `SOURCES` or its name, or a directory of the four IDX files (each
+            plain or .gz; a relative one is in `places.project_root`).
         places: where sources look.
         asked_by: the parameter or option that names it, for messages.
 
@@ -28,7 +30,8 @@ def load_dataset(source: Source | str, places: Places, asked_by: str = "data.sou
     directory = places.resolved(source)
     if not directory.is_dir():
         raise DataError(
-            f"{asked_by}: {directory} is not a directory; allowed: {', '.join(SOURCES)}, or a "
+            f"{asked_by}: {directory} is not a directory; allowed: "
+            f"{', '.join(SOURCES)}, or a "
             "directory of the four IDX files."
         )
     return load_directory(directory)

@@ -1,4 +1,6 @@
-"""Whatever can be had: the directory that the user named, the download, or 5,000 digits."""
+"""Whatever can be had: the directory that the user named, the download, or 5,000
+digits.
+"""
 
 import logging
 from typing import ClassVar
@@ -14,16 +16,18 @@ logger = logging.getLogger(__name__)
 
 
 _ONLY_DIGITS = "ONLY 5,000 DIGITS, NOT THE FULL MNIST:"
-_ADVICE = """The run continues with mnist5k: 4,000 training and 1,000 test images. Its accuracies
-and spike counts cannot be compared with figures for MNIST's 60,000 and 10,000. For the full MNIST,
-set MNIST_DIR to a directory that holds its four files and run `dvc repro --force prepare`, or name
-the directory as data.source in params.yaml."""
+_ADVICE = """The run continues with mnist5k: 4,000 training and 1,000 test images. Its
+accuracies and spike counts cannot be compared with figures for MNIST's 60,000 and
+10,000. For the full MNIST, set MNIST_DIR to a directory that holds its four files and
+run `dvc repro --force prepare`, or name the directory as data.source in params.yaml."""
 
 
 class Auto(Source):
-    """`Places.mnist_directory` if that is given, else the download, else mnist5k with a warning.
+    """`Places.mnist_directory` if that is given, else the download, else mnist5k with a
+    warning.
 
-    A directory that was given but is unusable is an error: it is never passed over in silence.
+    A directory that was given but is unusable is an error: it is never passed over in
+    silence.
     """
 
     reference: ClassVar = "one of the others"
@@ -36,5 +40,7 @@ class Auto(Source):
             return Mnist().load(places)
         except DataError as error:
             frame = "#" * 88
-            logger.warning("\n%s\n%s %s\n%s\n%s", frame, _ONLY_DIGITS, error, _ADVICE, frame)
+            logger.warning(
+                "\n%s\n%s %s\n%s\n%s", frame, _ONLY_DIGITS, error, _ADVICE, frame
+            )
             return Mnist5k().load(places)

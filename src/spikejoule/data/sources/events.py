@@ -1,4 +1,6 @@
-"""An event file of the user's own; `docs/reference/event-files.md` states the format."""
+"""An event file of the user's own; `docs/reference/event-files.md` states the
+format.
+"""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +16,8 @@ from spikejoule.data.source import Places, Source
 
 
 class Events(Source):
-    """The file that `data.files` names; its `n_train` says which samples are for the test.
+    """The file that `data.files` names; its `n_train` says which samples are for the
+    test.
 
     Attributes:
         files: its path.
@@ -23,13 +26,16 @@ class Events(Source):
     reference: ClassVar = "the user's own"
     gives = "events"
 
-    files: Line | None = Field(default=None, description="null, or the path of an event file")
+    files: Line | None = Field(
+        default=None, description="null, or the path of an event file"
+    )
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`spikejoule.data.source.Source.load`."""
         if self.files is None:
             raise DataError(
-                "data.files: null is not allowed with data.source events; allowed: the path of an "
+                "data.files: null is not allowed with data.source events; allowed: "
+                "the path of an "
                 "event file."
             )
         try:
@@ -48,7 +54,8 @@ class Events(Source):
         test = file.select(slice(file.n_train, None))
         return Dataset(
             self.name,
-            f"{file.setting.title} ({len(train):,} training and {len(test):,} test samples)",
+            f"{file.setting.title} ({len(train):,} training and {len(test):,} test "
+            "samples)",
             f"An event file of the user's own, {path.name}.",
             {"event-file": sha256},
             train,
@@ -57,7 +64,8 @@ class Events(Source):
 
 
 def samples_of_file(path: Path) -> tuple[str, LabelledEvents]:
-    """Title and samples for a test of an event file: all of them, if it does not say which.
+    """Title and samples for a test of an event file: all of them, if it does not say
+    which.
 
     Raises:
         ArtifactError: it is missing or damaged.

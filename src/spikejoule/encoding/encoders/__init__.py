@@ -1,4 +1,6 @@
-"""The encodings by which images become spikes, a file each; `encode.encoding` chooses one."""
+"""The encodings by which images become spikes, a file each; `encode.encoding` chooses
+one.
+"""
 
 from spikejoule.core.parameters import Kinds
 from spikejoule.encoding.encoder import Encoder

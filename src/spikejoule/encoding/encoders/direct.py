@@ -1,14 +1,15 @@
 """The direct encoding: the image itself as a constant current into the first layer.
 
-There are no input spikes. A pixel of intensity x in [0, 1] adds ``x * w`` to the potential of each
-neuron that it reaches, in every step; the first layer turns this into spikes, and the layers behind
-it see nothing else (the analog input of Rueckauer et al., Frontiers in Neuroscience 11, 2017; the
-direct input encoding of Rathi and Roy, DIET-SNN, 2021). To repeat the image over the steps, as
-users of snnTorch and SpikingJelly do, is the same.
+There are no input spikes. A pixel of intensity x in [0, 1] adds ``x * w`` to the
+potential of each neuron that it reaches, in every step; the first layer turns this into
+spikes, and the layers behind it see nothing else (the analog input of Rueckauer et al.,
+Frontiers in Neuroscience 11, 2017; the direct input encoding of Rathi and Roy,
+DIET-SNN, 2021). To repeat the image over the steps, as users of snnTorch and
+SpikingJelly do, is the same.
 
-What it costs are multiply-accumulates of the first layer, one for each pixel that is not black and
-each of its synapses. The sums do not change over the window: hardware may keep them and add them in
-every step, or multiply in every step anew.
+What it costs are multiply-accumulates of the first layer, one for each pixel that is
+not black and each of its synapses. The sums do not change over the window: hardware may
+keep them and add them in every step, or multiply in every step anew.
 """
 
 from typing import ClassVar
@@ -31,18 +32,22 @@ class Direct(Encoder):
     """The image as a constant current; depends on the image alone.
 
     Attributes:
-        direct_products: whether hardware multiplies ``once`` per inference, or in ``every_step``.
+        direct_products: whether hardware multiplies ``once`` per inference, or in
+            ``every_step``.
     """
 
     reference: ClassVar = (
-        "Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682; Rathi and Roy 2021, arXiv:2008.03658"
+        "Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682; "
+        "Rathi and Roy 2021, arXiv:2008.03658"
     )
     formula: ClassVar = "current = sum of pixel * weight, the same in every step"
     formula_name: ClassVar = "current_formula"
 
     direct_products: Products = "once"
 
-    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
+    def events(
+        self, images: Images, key: np.uint64, samples: Identities = None
+    ) -> EventList:
         """The intensities of images, rounded to float32; there are no spikes."""
         pixels = pixels_of(images)
         values = INTENSITIES.astype(np.float32)[pixels]

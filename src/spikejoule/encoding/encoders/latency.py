@@ -1,22 +1,25 @@
 """The latency encoding: one spike a pixel, the brighter the earlier.
 
-What a neuron tells by the time of its first spike is enough to classify, and needs one spike
-(Thorpe, Delorme and Van Rullen, Neural Networks 14, 2001). A pixel of intensity x in [0, 1] above
-the threshold fires once, in a step from 0 to T - 1; one at or below it never does:
+What a neuron tells by the time of its first spike is enough to classify, and needs one
+spike (Thorpe, Delorme and Van Rullen, Neural Networks 14, 2001). A pixel of intensity x
+in [0, 1] above the threshold fires once, in a step from 0 to T - 1; one at or below it
+never does:
 
     linear       t = (T - 1) (1 - x)
     logarithmic  t = (T - 1) - ln(1 + (e^(T - 1) - 1) x)
 
-rounded to the nearest step, halves to the even one. White fires in step 0. The threshold silences
-pixels and moves no spike, so that steps after that of the threshold stay empty.
+rounded to the nearest step, halves to the even one. White fires in step 0. The
+threshold silences pixels and moves no spike, so that steps after that of the threshold
+stay empty.
 
-The linear curve is that of snnTorch's ``spikegen.latency(linear=True, normalize=True, clip=True)``
-and of SpikingJelly's ``LatencyEncoder("linear")``; the logarithmic one is that of
-``LatencyEncoder("log")``, about -ln(x), which is below 5.6 for every pixel of 8 bits that is not
-black: a window above 7 steps adds empty ones. Both libraries compute in float32. SpikingJelly knows
-no threshold, and snnTorch lets a pixel at the threshold fire, too. Other logarithmic curves differ:
-snnTorch's has its pole at the threshold, and that of T2FSNN (Park et al., DAC 2020) has a time
-constant.
+The linear curve is that of snnTorch's
+``spikegen.latency(linear=True, normalize=True, clip=True)`` and of SpikingJelly's
+``LatencyEncoder("linear")``; the logarithmic one is that of ``LatencyEncoder("log")``,
+about -ln(x), which is below 5.6 for every pixel of 8 bits that is not black: a window
+above 7 steps adds empty ones. Both libraries compute in float32. SpikingJelly knows no
+threshold, and snnTorch lets a pixel at the threshold fire, too. Other logarithmic
+curves differ: snnTorch's has its pole at the threshold, and that of T2FSNN (Park et
+al., DAC 2020) has a time constant.
 """
 
 from typing import Any, ClassVar, Literal
@@ -26,20 +29,28 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.parameters import Real
-from spikejoule.encoding.encoder import ByLevel, EncodingOperations, Images, operations_of_pixels
+from spikejoule.encoding.encoder import (
+    ByLevel,
+    EncodingOperations,
+    Images,
+    operations_of_pixels,
+)
 
 Curve = Literal["linear", "logarithmic"]
 
 
 class Latency(ByLevel):
-    """One spike a pixel above a threshold, the brighter the earlier; depends on the image alone.
+    """One spike a pixel above a threshold, the brighter the earlier; depends on the
+    image alone.
 
     Attributes:
         latency_threshold: intensity that a pixel must exceed to fire.
         latency_curve: from intensity to time, ``linear`` or ``logarithmic``.
     """
 
-    reference: ClassVar = "Thorpe, Delorme and Van Rullen 2001, doi:10.1016/S0893-6080(01)00083-1"
+    reference: ClassVar = (
+        "Thorpe, Delorme and Van Rullen 2001, doi:10.1016/S0893-6080(01)00083-1"
+    )
     formula: ClassVar = (
         "t = (T - 1) (1 - pixel), or T - 1 - ln(1 + (e^(T - 1) - 1) pixel); rounded; "
         "if pixel > latency_threshold"
@@ -49,12 +60,15 @@ class Latency(ByLevel):
     latency_curve: Curve = "linear"
 
     def table(self, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
-        """The step in which each intensity fires, uint16 [L]; T for one that never does."""
+        """The step in which each intensity fires, uint16 [L]; T for one that never
+        does.
+        """
         last = self.time_window - 1
         if self.latency_curve == "linear":
             times = last * (1 - intensities)
         else:
-            # As a sum of exponentials' logarithms: e^(T - 1) itself overflows from T = 711 on.
+            # As a sum of exponentials' logarithms: e^(T - 1) itself overflows from T =
+            # 711 on.
             with np.errstate(divide="ignore"):
                 scale = last + np.log(-np.expm1(-float(last)))
                 times = last - np.logaddexp(0, scale + np.log(intensities))
@@ -62,12 +76,19 @@ class Latency(ByLevel):
         return np.where(fires, np.rint(times), self.time_window).astype(np.uint16)
 
     def emit(
-        self, levels: NDArray[Any], samples: NDArray[np.int64], key: np.uint64, table: Any, out: Any
+        self,
+        levels: NDArray[Any],
+        samples: NDArray[np.int64],
+        key: np.uint64,
+        table: Any,
+        out: Any,
     ) -> None:
         """Each pixel's one spike, which depends on nothing else."""
         from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
 
-        first_level = int(np.count_nonzero(table == self.time_window))  # intensities ascend
+        first_level = int(
+            np.count_nonzero(table == self.time_window)
+        )  # intensities ascend
         of_levels = Table(first_level=first_level, step_of_level=table)
         encode_lanes(levels, of_levels, self.time_window, out)
 

@@ -1,8 +1,10 @@
-"""No encoding: the samples are events from birth, of a sensor that stamps them with their time.
+"""No encoding: the samples are events from birth, of a sensor that stamps them with
+their time.
 
-Events are brought to the steps of the network (:mod:`spikejoule.encoding.binning`): with a fixed
-window an event at time t falls into step ``floor(t T / window)``. Those outside of the window are
-dropped, those that repeat the unit and step of another are merged with it, and both are counted.
+Events are brought to the steps of the network (:mod:`spikejoule.encoding.binning`):
+with a fixed window an event at time t falls into step ``floor(t T / window)``. Those
+outside of the window are dropped, those that repeat the unit and step of another are
+merged with it, and both are counted.
 """
 
 from typing import Any, ClassVar
@@ -41,7 +43,9 @@ class NoEncoding(Encoder):
         """Milliseconds of a step."""
         return self.window_ms / self.time_window
 
-    def encode(self, images: Any, key: np.uint64, samples: Identities = None) -> Encoded:
+    def encode(
+        self, images: Any, key: np.uint64, samples: Identities = None
+    ) -> Encoded:
         """The events in steps, and how many were dropped and merged.
 
         Args:
@@ -54,10 +58,13 @@ class NoEncoding(Encoder):
         """
         if not isinstance(images, LabelledEvents):
             raise ParameterError(
-                "encode.encoding: 'none' takes samples that are events, but these are images"
+                "encode.encoding: 'none' takes samples that are events, but these "
+                "are images"
             )
         return bin_all(images, self.time_window, self.window_us)
 
-    def events(self, images: Any, key: np.uint64, samples: Identities = None) -> EventList:
+    def events(
+        self, images: Any, key: np.uint64, samples: Identities = None
+    ) -> EventList:
         """The events in steps; arguments and errors as of :meth:`encode`."""
         return self.encode(images, key, samples).events

@@ -1,8 +1,9 @@
 """The Poisson rate encoding.
 
 A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
-``p = x * max_rate_hz / 1000``, independently of everything else. Which steps those are depends on
-(seed, split, epoch, sample) alone: not on the batch, the order, the threads or the process.
+``p = x * max_rate_hz / 1000``, independently of everything else. Which steps those are
+depends on (seed, split, epoch, sample) alone: not on the batch, the order, the threads
+or the process.
 """
 
 from typing import Any, ClassVar
@@ -12,7 +13,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.parameters import Real
-from spikejoule.encoding.encoder import ByLevel, EncodingOperations, Images, operations_of_pixels
+from spikejoule.encoding.encoder import (
+    ByLevel,
+    EncodingOperations,
+    Images,
+    operations_of_pixels,
+)
 from spikejoule.encoding.events import STEP_MS
 
 
@@ -30,11 +36,15 @@ class Poisson(ByLevel):
 
     max_rate: Real = Field(gt=0, le=1000)
 
-    def table(self, intensities: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-        """-1 / log(1 - p) of intensities in ascending order, and the first that may fire.
+    def table(
+        self, intensities: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], int]:
+        """-1 / log(1 - p) of intensities in ascending order, and the first that may
+        fire.
 
-        p is the probability of a spike in one step, ``intensity * max_rate / 1000``. The scale is
-        zero where p is 1, and minus one where p is 0: such a level never fires.
+        p is the probability of a spike in one step, ``intensity * max_rate / 1000``.
+        The scale is zero where p is 1, and minus one where p is 0: such a level never
+        fires.
         """
         probabilities = intensities * (self.max_rate * STEP_MS / 1000)
         with np.errstate(divide="ignore", over="ignore"):
@@ -43,7 +53,12 @@ class Poisson(ByLevel):
         return np.where(never, -1.0, scale), int(np.count_nonzero(never))
 
     def emit(
-        self, levels: NDArray[Any], samples: NDArray[np.int64], key: np.uint64, table: Any, out: Any
+        self,
+        levels: NDArray[Any],
+        samples: NDArray[np.int64],
+        key: np.uint64,
+        table: Any,
+        out: Any,
     ) -> None:
         """Spikes at random; each image has a stream of its own."""
         from spikejoule.encoding.kernels.poisson import encode_lanes
@@ -53,9 +68,11 @@ class Poisson(ByLevel):
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations:
-        """For each pixel that is not black its p, and in every step a number that p is compared to.
+        """For each pixel that is not black its p, and in every step a number that p is
+        compared to.
 
-        A generator that does not know which pixels are black draws T numbers for those as well.
+        A generator that does not know which pixels are black draws T numbers for those
+        as well.
         """
         of_each = self.time_window if steps is None else steps
         return operations_of_pixels(

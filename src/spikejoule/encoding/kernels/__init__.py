@@ -1,7 +1,7 @@
 """Kernels that emit spikes: what they write to, and what they share.
 
-The spikes of a chunk of samples are collected in a buffer, since nobody knows beforehand how many
-there will be.
+The spikes of a chunk of samples are collected in a buffer, since nobody knows
+beforehand how many there will be.
 """
 
 import threading
@@ -19,15 +19,16 @@ from spikejoule.compiling.emit import broadcast, constant, emitted, even_parts
 from spikejoule.encoding.events import EventList
 
 SPARE_SPIKES = LISTED_AT_ONCE
-"""Places behind the last spike of a buffer. A kernel may write to so many: it writes a whole vector
-of units, of which those that fired are the first."""
+"""Places behind the last spike of a buffer. A kernel may write to so many: it writes a
+whole vector of units, of which those that fired are the first."""
 
 
 class LaneSpikes(NamedTuple):
     """The spikes of N samples over T steps, written by lanes of consecutive samples.
 
     Attributes:
-        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
+        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64
+            [K + 1].
         buffers: receives the units that fired, a row a lane, uint16
             [K, most spikes of a lane + SPARE_SPIKES].
         counts: receives the number of spikes of each lane, int64 [K].
@@ -75,8 +76,8 @@ def order_by_step(steps, pixels, n_spikes, n_steps, lengths, places, sources):
 
 
 CHUNK_BYTES = 256 * 1024 * 1024
-"""Address space reserved for the spikes of one chunk of samples: their upper bound, of which only
-the pages that spikes are written to become memory."""
+"""Address space reserved for the spikes of one chunk of samples: their upper bound, of
+which only the pages that spikes are written to become memory."""
 
 
 _kept = threading.local()
@@ -85,8 +86,8 @@ _kept = threading.local()
 def _room(lanes: int, size: int) -> NDArray[np.uint16]:
     """Memory of the calling thread, uint16 [lanes, size], whatever is in it.
 
-    It is kept from call to call: new tens of megabytes come from the operating system page by page,
-    and while two threads write to them that takes longer than encoding.
+    It is kept from call to call: new tens of megabytes come from the operating system
+    page by page, and while two threads write to them that takes longer than encoding.
     """
     if getattr(_kept, "buffer", np.empty(0)).size < lanes * size:
         _kept.buffer = np.empty(lanes * size, np.uint16)
@@ -95,12 +96,13 @@ def _room(lanes: int, size: int) -> NDArray[np.uint16]:
 
 
 Fill = Callable[[slice, LaneSpikes], Any]
-"""Emits the spikes of the samples of a chunk, ``fill(samples, out)``: bounds and lengths of `out`
-count from the chunk's first sample."""
+"""Emits the spikes of the samples of a chunk, ``fill(samples, out)``: bounds and
+lengths of `out` count from the chunk's first sample."""
 
 
 def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> EventList:
-    """Event list of what `fill` emits for all samples, a lane a thread, chunk after chunk.
+    """Event list of what `fill` emits for all samples, a lane a thread, chunk after
+    chunk.
 
     Args:
         n_samples: N.
@@ -127,7 +129,11 @@ def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> Ev
         filled = zip(out.buffers, out.counts.tolist(), strict=True)
         parts.append(np.concatenate([buffer[:count] for buffer, count in filled]))
     np.cumsum(lengths, out=lengths)
-    sources = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint16), *parts])
+    sources = (
+        parts[0]
+        if len(parts) == 1
+        else np.concatenate([np.empty(0, np.uint16), *parts])
+    )
     return EventList(sources, offsets, n_samples, n_steps, n_units)
 
 
@@ -156,18 +162,19 @@ def _sums(builder, values):
 def steps_after_gaps(
     builder, numbers, first, scale, start, n_steps, pixel, steps, pixels, place
 ) -> int:
-    """Write the steps of GAPS_AT_ONCE spikes with ``floor(numbers[first + k] * scale)`` steps
-    between them, the first at `start` or later.
+    """Write the steps of GAPS_AT_ONCE spikes with ``floor(numbers[first + k] * scale)``
+    steps between them, the first at `start` or later.
 
     Args:
         numbers: not negative, float64.
         scale: not negative, float64.
         n_steps: T, up to 65,535.
-        steps, pixels: receive from `place` on, uint16; what lies at or beyond step T is no spike.
+        steps, pixels: receive from `place` on, uint16; what lies at or beyond step T is
+        no spike.
 
     Returns:
-        bit k is set where the spike of gap k lies beyond the last step, and bit 8 + k where it is
-        in the last.
+        bit k is set where the spike of gap k lies beyond the last step, and bit 8 + k
+        where it is in the last.
     """
 
     def pointer(memory, index, kind):
@@ -185,7 +192,9 @@ def steps_after_gaps(
     # Each spike is one step after the one before, and the gap.
     lanes = ir.Constant(_INTEGERS, list(range(GAPS_AT_ONCE)))
     found = builder.add(whole, builder.add(in_every_lane(start, 32), lanes))
-    builder.store(builder.trunc(found, _HALVES), pointer(steps, place, _HALVES), align=2)
+    builder.store(
+        builder.trunc(found, _HALVES), pointer(steps, place, _HALVES), align=2
+    )
     builder.store(in_every_lane(pixel, 16), pointer(pixels, place, _HALVES), align=2)
     past = in_every_lane(n_steps, 32)
     last = builder.sub(past, ir.Constant(_INTEGERS, [1] * GAPS_AT_ONCE))

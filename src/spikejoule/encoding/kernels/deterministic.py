@@ -1,8 +1,9 @@
 """Encodings without chance: the latency encoding and the regular rate encoding.
 
-Latency: each bright pixel to one spike, by a table of steps. Regular: each pixel to evenly spaced
-spikes, in whole numbers: it has an accumulator of 32 bits, which begins at the pixel's phase and
-grows by the level's increment in every step; the pixel fires where it overflows.
+Latency: each bright pixel to one spike, by a table of steps. Regular: each pixel to
+evenly spaced spikes, in whole numbers: it has an accumulator of 32 bits, which begins
+at the pixel's phase and grows by the level's increment in every step; the pixel fires
+where it overflows.
 """
 
 from typing import Any, NamedTuple
@@ -16,13 +17,15 @@ from spikejoule.encoding.kernels import order_by_step
 
 
 class Table(NamedTuple):
-    """What an encoding makes of the L levels of pixels; the other encoding's array is empty.
+    """What an encoding makes of the L levels of pixels; the other encoding's array is
+    empty.
 
     Attributes:
         first_level: the lowest level that fires in the latency encoding.
-        step_of_level: the step in which a level fires in the latency encoding, uint16 [L].
-        increments: what the accumulator of the regular encoding grows by in a step, uint64 [L],
-            0 to 2^32.
+        step_of_level: the step in which a level fires in the latency encoding, uint16
+            [L].
+        increments: what the accumulator of the regular encoding grows by in a step,
+            uint64 [L], 0 to 2^32.
     """
 
     first_level: int = 0
@@ -73,8 +76,9 @@ def _latency_of_sample(levels, table, n_steps, scratch, sources, lengths):
 _FULL = np.uint64(1 << 32)
 """What overflows."""
 _PHASE_STEP = np.uint64(0x9E3779B9)
-"""From a pixel's phase to the next pixel's: 2^32 divided by the golden ratio, which spreads the
-phases of any run of pixels evenly (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+"""From a pixel's phase to the next pixel's: 2^32 divided by the golden ratio, which
+spreads the phases of any run of pixels evenly (Knuth, The Art of Computer Programming,
+volume 3, section 6.4).
 """
 
 
@@ -122,9 +126,13 @@ def _encode_lane(lane, levels, table, n_steps, out):
         into = out.buffers[lane, total:]
         of_steps = out.lengths[image * n_steps : (image + 1) * n_steps]
         if is_regular:
-            total += _regular_of_sample(levels[image], table, n_steps, scratch, into, of_steps)
+            total += _regular_of_sample(
+                levels[image], table, n_steps, scratch, into, of_steps
+            )
         else:
-            total += _latency_of_sample(levels[image], table, n_steps, scratch, into, of_steps)
+            total += _latency_of_sample(
+                levels[image], table, n_steps, scratch, into, of_steps
+            )
     out.counts[lane] = total
 
 

@@ -1,11 +1,12 @@
 """Poisson rate encoding: pixels to spikes, about one random number a spike.
 
-In each step a pixel fires with probability p, independently. The gap to its next spike is then
-geometric, P(gap >= k) = (1 - p)^k, and is the whole part of an exponential number divided by
-``-log(1 - p)`` (Devroye, Non-Uniform Random Variate Generation, 1986, section X.2).
+In each step a pixel fires with probability p, independently. The gap to its next spike
+is then geometric, P(gap >= k) = (1 - p)^k, and is the whole part of an exponential
+number divided by ``-log(1 - p)`` (Devroye, Non-Uniform Random Variate Generation, 1986,
+section X.2).
 
-The random stream of a sample starts at a hash of the sample's own key, so that a draw depends on
-nothing but that key.
+The random stream of a sample starts at a hash of the sample's own key, so that a draw
+depends on nothing but that key.
 """
 
 from typing import Any, NamedTuple
@@ -20,8 +21,8 @@ from spikejoule.compiling.streams import GOLDEN, fill_exponentials, stream_start
 from spikejoule.encoding.kernels import GAPS_AT_ONCE, order_by_step, steps_after_gaps
 
 AT_ONCE = 4
-"""Images that are drawn side by side: each draw waits for the one before, so that one image alone
-would leave the processor idle."""
+"""Images that are drawn side by side: each draw waits for the one before, so that one
+image alone would leave the processor idle."""
 
 ROOM = 1 << 24
 """Places for spikes that images which are drawn side by side may ask for together."""
@@ -35,13 +36,15 @@ _EVERY = (1 << GAPS_AT_ONCE) - 1
 
 
 class Scratch(NamedTuple):
-    """Memory that encoding A images of P pixels over T steps needs, each its own part of it.
+    """Memory that encoding A images of P pixels over T steps needs, each its own part
+    of it.
 
     Attributes:
         states: of the random streams, uint64 [A].
         numbers: random numbers, float64 [A * _NUMBERS].
         used: how many of these each image used, int64 [A].
-        lit: the pixels that are not black, ascending, uint16 [A * (P + LISTED_AT_ONCE)].
+        lit: the pixels that are not black, ascending, uint16
+            [A * (P + LISTED_AT_ONCE)].
         n_lit: how many there are, int64 [A].
         steps, pixels: of each spike, by pixel, uint16 [A * (P * T + GAPS_AT_ONCE)].
         counts: how many spikes there are, int64 [A].
@@ -83,8 +86,8 @@ def _draw(levels, gap_scale, n_steps, scratch):
     Args:
         levels: index into `gap_scale` of each pixel, [up to A, P].
         gap_scale, n_steps: see :func:`encode_lanes`.
-        scratch: ``Scratch``, with the states of the streams and the lit pixels; steps, pixels and
-            counts receive.
+        scratch: ``Scratch``, with the states of the streams and the lit pixels; steps,
+            pixels and counts receive.
     """
     states, numbers, used, lit, n_lit, steps, pixels, counts, _ = scratch
     n_images, n_pixels = levels.shape
@@ -107,7 +110,9 @@ def _draw(levels, gap_scale, n_steps, scratch):
             while True:
                 if first > _NUMBERS - GAPS_AT_ONCE:
                     states[image] += np.uint64(first) * _STATE_STEP
-                    fill_exponentials(states[image], NUMBER_VECTORS, numbers, image * _NUMBERS)
+                    fill_exponentials(
+                        states[image], NUMBER_VECTORS, numbers, image * _NUMBERS
+                    )
                     first = 0
                 flags = steps_after_gaps(
                     numbers,
@@ -124,7 +129,8 @@ def _draw(levels, gap_scale, n_steps, scratch):
                 in_last = flags >> GAPS_AT_ONCE
                 spikes = lowest_set_bit(beyond | (_EVERY + 1))
                 count += spikes
-                # A spike in the last step leaves no step that another gap could lead to.
+                # A spike in the last step leaves no step that another gap could lead
+                # to.
                 first += spikes + np.int64((beyond != 0) & (in_last == 0))
                 if flags != 0:
                     break
@@ -149,7 +155,9 @@ def _encode_lane(lane, levels, samples, key, gap_scale, first_lit, n_steps, out)
         n_images = min(at_once, end - image)
         for k in range(n_images):
             lit = scratch.lit[k * lit_room :]
-            scratch.n_lit[k] = list_at_least(levels[image + k], n_pixels, first_lit, lit)
+            scratch.n_lit[k] = list_at_least(
+                levels[image + k], n_pixels, first_lit, lit
+            )
             # Before the first number, what is left of those before it is none.
             start = stream_start(key, samples[image + k])
             scratch.states[k] = start - np.uint64(_NUMBERS) * _STATE_STEP

@@ -1,14 +1,14 @@
 """Gradients of a batch: samples in lanes and groups, weight gradients by source.
 
-A lane's gradient is the sum over its samples in their order, and lanes are added in theirs
-(optimizer.py): a result knows nothing of threads. Within a lane, samples go in groups. What a group
-adds is prepared first, its deltas above all, and then added, each row of the gradient being fetched
-once for all of the group's samples.
+A lane's gradient is the sum over its samples in their order, and lanes are added in
+theirs (optimizer.py): a result knows nothing of threads. Within a lane, samples go in
+groups. What a group adds is prepared first, its deltas above all, and then added, each
+row of the gradient being fetched once for all of the group's samples.
 
-Where there are no more threads than lanes, a thread prepares and adds the groups of its lane one by
-one, while they are in its cache. More threads prepare many groups side by side and then share out
-the gradient by columns: every number is still added in the order of the samples. The equations are
-in spikejoule/network/neurons/lif.py.
+Where there are no more threads than lanes, a thread prepares and adds the groups of its
+lane one by one, while they are in its cache. More threads prepare many groups side by
+side and then share out the gradient by columns: every number is still added in the
+order of the samples. The equations are in spikejoule/network/neurons/lif.py.
 """
 
 import numpy as np
@@ -30,25 +30,32 @@ from spikejoule.engine.kernels.structures import (
     layer_at,
     steps_of,
 )
-from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
+from spikejoule.engine.kernels.vector import (
+    NARROW,
+    accumulate_narrow_rows,
+    accumulate_rows,
+)
 
 GROUP_SAMPLES = 4
-"""Samples whose weight gradients are added together, while their deltas are still in the cache."""
+"""Samples whose weight gradients are added together, while their deltas are still in
+the cache.
+"""
 
 
 @compiled_inline
 def group_by_source(spikes, n_steps, places, begins, active, firsts, steps):
     """Regroup spikes from by-step to by-source order.
 
-    There is one loop over all spikes and none over those of a row, whose end is what a processor
-    cannot predict. Indices are unsigned, because numba looks at the sign of every other index.
+    There is one loop over all spikes and none over those of a row, whose end is what a
+    processor cannot predict. Indices are unsigned, because numba looks at the sign of
+    every other index.
 
     Args:
         spikes: ``Spikes`` of `n_steps` rows.
         n_steps: how many rows.
         places, begins: of the workspace's slot.
-        active: receives the sources that fired, in order of their first spike, uint32; it holds
-            one element more than there are sources.
+        active: receives the sources that fired, in order of their first spike, uint32;
+            it holds one element more than there are sources.
         firsts: receives where each one's rows begin, uint32 [n_active + 1].
         steps: receives the rows, uint32 [E].
 
@@ -91,7 +98,9 @@ def group_by_source(spikes, n_steps, places, begins, active, firsts, steps):
 
 @compiled_inline
 def _spikes_into(number, slot, first, end, n_steps, batch, workspace):
-    """The spikes that a group's samples send into a layer, ``Spikes`` of a row a step."""
+    """The spikes that a group's samples send into a layer, ``Spikes`` of a row a
+    step.
+    """
     sources = batch.sources
     offsets = batch.offsets[first * n_steps : end * n_steps + 1]
     if number > 0:
@@ -101,8 +110,11 @@ def _spikes_into(number, slot, first, end, n_steps, batch, workspace):
 
 
 @compiled_inline
-def _prepare_weights(spikes, n_rows, number, slot, network, touched, workspace, synaptic_events):
-    """Mark the rows that a group's spikes change, count what they add, and order them by source.
+def _prepare_weights(
+    spikes, n_rows, number, slot, network, touched, workspace, synaptic_events
+):
+    """Mark the rows that a group's spikes change, count what they add, and order them
+    by source.
 
     Args:
         spikes: into the layer, ``Spikes`` of `n_rows` rows.
@@ -143,8 +155,12 @@ def _prepare_weights(spikes, n_rows, number, slot, network, touched, workspace, 
 
 
 @compiled_apart
-def _prepare_group(slot, lane, first, end, batch, currents, learning, network, workspace, gradient):
-    """Both passes of a group of samples, and its spikes by source; see :func:`prepare_groups`."""
+def _prepare_group(
+    slot, lane, first, end, batch, currents, learning, network, workspace, gradient
+):
+    """Both passes of a group of samples, and its spikes by source; see
+    :func:`prepare_groups`.
+    """
     n_steps = steps_of(batch)
     n_layers = network.layers.shape[0]
     touched = gradient.touched[lane]
@@ -190,8 +206,8 @@ def _prepare_group(slot, lane, first, end, batch, currents, learning, network, w
 def _add_others(n_samples, number, slot, lane, network, workspace, gradient):
     """Add what the samples of a group give beside the weights, sample after sample.
 
-    These are the gradients of a layer's biases and of what its neurons learn, and with the last
-    layer the losses.
+    These are the gradients of a layer's biases and of what its neurons learn, and with
+    the last layer the losses.
 
     Args:
         n_samples: of the group.
@@ -224,7 +240,8 @@ def _add_others(n_samples, number, slot, lane, network, workspace, gradient):
 def _add_group(
     slot, lane, first, end, number, block, batch, currents, network, workspace, gradient
 ):
-    """Add what a group has prepared for some columns of a layer to the gradient of its lane.
+    """Add what a group has prepared for some columns of a layer to the gradient of its
+    lane.
 
     What samples give beside the weights goes with the first column.
 
@@ -253,13 +270,17 @@ def _add_group(
             steps=workspace.steps[slot, number],
             n_active=workspace.n_active[slot, number],
         )
-        accumulate_rows(sums, layer.weight_start, layer.stride, block, by_source, deltas)
+        accumulate_rows(
+            sums, layer.weight_start, layer.stride, block, by_source, deltas
+        )
     if number == 0 and currents.offsets.size > 0:
         touched = gradient.touched[lane]
         slopes = workspace.biases[slot, 0]
         for sample in range(first, end):
             start = (sample - first) * layer.stride
-            add_current_gradients(sample, currents, layer, block, sums, touched, slopes, start)
+            add_current_gradients(
+                sample, currents, layer, block, sums, touched, slopes, start
+            )
     if block.column == 0:
         _add_others(end - first, number, slot, lane, network, workspace, gradient)
 
@@ -272,12 +293,12 @@ def add_lane(lane, batch, currents, learning, network, workspace, gradient):
 
     Args:
         lane: which one.
-        batch, currents, learning, network: the fields of ``LabelledBatch``, ``ConstantInputs``,
-            ``Learning`` and ``NetworkArrays``, whose transposed weights are up to date, as plain
-            tuples.
+        batch, currents, learning, network: the fields of ``LabelledBatch``,
+            ``ConstantInputs``, ``Learning`` and ``NetworkArrays``, whose transposed
+            weights are up to date, as plain tuples.
         workspace: of ``Workspace``, likewise, with a slot for each lane.
-        gradient: of ``BatchGradient``, likewise; gradients, touched rows, losses and counts
-            receive.
+        gradient: of ``BatchGradient``, likewise; gradients, touched rows, losses and
+            counts receive.
     """
     named = LabelledBatch(*batch)
     inputs = ConstantInputs(*currents)
@@ -288,34 +309,52 @@ def add_lane(lane, batch, currents, learning, network, workspace, gradient):
     stop = named.bounds[lane + 1]
     for first in range(named.bounds[lane], stop, GROUP_SAMPLES):
         end = min(first + GROUP_SAMPLES, stop)
-        _prepare_group(lane, lane, first, end, named, inputs, loss, arrays, memory, total)
+        _prepare_group(
+            lane, lane, first, end, named, inputs, loss, arrays, memory, total
+        )
         for number in range(arrays.layers.shape[0]):
             stride = layer_at(arrays.layers, number).stride
             vectors = stride // LANES
             most = block_size(stride) if vectors > NARROW else vectors
             for vector in range(0, vectors, most):
-                block = Block(column=vector * LANES, vectors=min(most, vectors - vector))
+                block = Block(
+                    column=vector * LANES, vectors=min(most, vectors - vector)
+                )
                 _add_group(
-                    lane, lane, first, end, number, block, named, inputs, arrays, memory, total
+                    lane,
+                    lane,
+                    first,
+                    end,
+                    number,
+                    block,
+                    named,
+                    inputs,
+                    arrays,
+                    memory,
+                    total,
                 )
 
 
 @compiled_parallel
-def prepare_groups(slot, groups, batch, currents, learning, network, workspace, gradient):
+def prepare_groups(
+    slot, groups, batch, currents, learning, network, workspace, gradient
+):
     """Both passes of the samples of many groups, each into its slot of the workspace.
 
     Args:
         slot: of a group.
         groups: lane, first sample and end of each, int64 [groups, 3].
-        batch, currents, learning, network: see structures.py; the transposed weights are up to
-            date.
+        batch, currents, learning, network: see structures.py; the transposed weights
+            are up to date.
         workspace: ``Workspace``, whose slots receive.
         gradient: ``BatchGradient``; counts and touched rows are added to.
     """
     lane = groups[slot, 0]
     first = groups[slot, 1]
     end = groups[slot, 2]
-    _prepare_group(slot, lane, first, end, batch, currents, learning, network, workspace, gradient)
+    _prepare_group(
+        slot, lane, first, end, batch, currents, learning, network, workspace, gradient
+    )
 
 
 @compiled_parallel
@@ -324,9 +363,10 @@ def add_groups(part, groups, parts, batch, currents, network, workspace, gradien
 
     Args:
         part: of the gradient.
-        groups: those of :func:`prepare_groups`, of each lane in the order of its samples.
-        parts: lane, layer, first column and vectors of columns of each, int64 [parts, 4]; together
-            they are the gradient of every lane.
+        groups: those of :func:`prepare_groups`, of each lane in the order of its
+            samples.
+        parts: lane, layer, first column and vectors of columns of each, int64
+            [parts, 4]; together they are the gradient of every lane.
         batch, currents, network, workspace: see structures.py.
         gradient: ``BatchGradient``; gradients, touched rows and losses are added to.
     """
@@ -338,5 +378,15 @@ def add_groups(part, groups, parts, batch, currents, network, workspace, gradien
             first = groups[slot, 1]
             end = groups[slot, 2]
             _add_group(
-                slot, lane, first, end, number, block, batch, currents, network, workspace, gradient
+                slot,
+                lane,
+                first,
+                end,
+                number,
+                block,
+                batch,
+                currents,
+                network,
+                workspace,
+                gradient,
             )

@@ -1,16 +1,21 @@
-"""Both passes of chains of layers with convolution, pooling and recurrence; weight gradients.
+"""Both passes of chains of layers with convolution, pooling and recurrence; weight
+gradients.
 
-Forward, an event adds a patch of weights to the potentials. Backward, dL/dv of a layer is dense in
-time. With W the weights between two layers and R those among the neurons of the first,
+Forward, an event adds a patch of weights to the potentials. Backward, dL/dv of a layer
+is dense in time. With W the weights between two layers and R those among the neurons of
+the first,
 
-    dL/ds[t] = W^T dL/dv_next[t] + R^T dL/dv[t + 1]        dL/dW = sum of dL/dv[t] s_before[t]^T
+    dL/ds[t] = W^T dL/dv_next[t] + R^T dL/dv[t + 1]        dL/dW = sum of dL/dv[t]
+    s_before[t]^T
 
-A layer is worked place by place of what reads it, all steps together while they are in the first
-cache; a recurrent one step by step. Pooling renames: what is pooled together is one place.
+A layer is worked place by place of what reads it, all steps together while they are in
+the first cache; a recurrent one step by step. Pooling renames: what is pooled together
+is one place.
 
-A lane's gradient is the sum over its samples in their order, a lane a thread, and lanes are added
-in theirs (optimizer.py): a result knows nothing of threads. The equations of the neurons are in
-spikejoule/network/neurons/lif.py, the shapes of what is received in structures.py.
+A lane's gradient is the sum over its samples in their order, a lane a thread, and lanes
+are added in theirs (optimizer.py): a result knows nothing of threads. The equations of
+the neurons are in spikejoule/network/neurons/lif.py, the shapes of what is received in
+structures.py.
 """
 
 from typing import NamedTuple
@@ -51,9 +56,9 @@ from spikejoule.engine.kernels.structures import (
 class Link(NamedTuple):
     """A connection, and the population behind it.
 
-    The neurons of a population lie by position of its plane, and there by channel: `width` elements
-    a position, the channels of each group padded to whole vectors. Spikes are of units in the order
-    of the events, channel by channel.
+    The neurons of a population lie by position of its plane, and there by channel:
+    `width` elements a position, the channels of each group padded to whole vectors.
+    Spikes are of units in the order of the events, channel by channel.
 
     Attributes:
         n_units: neurons.
@@ -63,10 +68,12 @@ class Link(NamedTuple):
         vectors: that a tap of an event reaches.
         bias_start: of [width] biases among the parameters.
         first_source: of the connection in the table of sources.
-        first_place: of those at which its sources stand, with pooling fewer than positions.
+        first_place: of those at which its sources stand, with pooling fewer than
+            positions.
         n_places: how many.
         reach: elements of a position that are neurons, from the first to the last.
-        first_unit: of the population in the tables of elements, and in the deltas of a step.
+        first_unit: of the population in the tables of elements, and in the deltas of a
+            step.
         is_ordered: whether the elements are in the order of the units.
         recurrent: the link of the population to itself; 0 if there is none.
         counted: place of the connection among the counts of synaptic events.
@@ -97,22 +104,23 @@ class ChainArrays(NamedTuple):
     N sources of all links, Q places, A taps, U elements of all populations.
 
     Attributes:
-        links: of each population, then one without taps that stands for what reads the output, then
-            the recurrent ones, int64 [K, fields of Link].
+        links: of each population, then one without taps that stands for what reads the
+            output, then the recurrent ones, int64 [K, fields of Link].
         parameters: flat, real [P].
         transposed: weights of all links but the first, flat, real.
         transposed_from: the place of each among the parameters, int32.
-        sources: of each unit that sends, its place, where its weights begin, and by how many
-            elements its group is shifted, int32 [N * 3].
+        sources: of each unit that sends, its place, where its weights begin, and by how
+            many elements its group is shifted, int32 [N * 3].
         taps_of: where those of each place begin, int32 [Q + 1].
-        taps: where the target of each begins, its weights from those of the source on, and its
-            transposed ones, [reach, width of what sends], int32 [A * 3].
+        taps: where the target of each begins, its weights from those of the source on,
+            and its transposed ones, [reach, width of what sends], int32 [A * 3].
         members_of: where those of each place begin, int32 [Q + 1].
         members: the positions that stand at a place.
         units: of each element, -1 in the padding, int32 [U].
         numbers: of the type that holds the number of an element; empty.
         fan_outs: synapses that each source reaches, int64 [N].
-        factors: of the weights of each link; of averages, 1 / size of the window. Real [K].
+        factors: of the weights of each link; of averages, 1 / size of the window. Real
+            [K].
         constants, reset, on_grid, learned_start, learned_row: as of ``NetworkArrays``.
     """
 
@@ -140,13 +148,15 @@ class SampleMemory(NamedTuple):
     """What a sample is worked off in.
 
     Attributes:
-        deltas: v, and then dL/dv, of each population, and a row behind, real [U * (T + 1)].
+        deltas: v, and then dL/dv, of each population, and a row behind, real
+            [U * (T + 1)].
         sources: of the spikes of each population, [L, T * most units + SPARE_SPIKES].
         offsets: where their steps begin, int64 [L, T + 1].
         slopes: dL/ds of a place, real [T * most width].
         costs: what a spike of each element adds to the loss by itself, real [U].
         learned: sums for the gradients of what neurons learn, real [L * 2 * LANES].
-        biases: of each element of a population, with what constant inputs give it, real.
+        biases: of each element of a population, with what constant inputs give it,
+            real.
         fired: one bit an element, uint16.
         listed: elements that fired.
         bits: one bit a unit, uint16; zero between steps.
@@ -198,7 +208,9 @@ def _new_memory(chain, n_steps, sources):
     numbers = chain.numbers
     return SampleMemory(
         deltas=_aligned_zeros(elements * (n_steps + 1), parameters),
-        sources=np.zeros((n_layers, n_steps * most_units + LISTED_AT_ONCE), sources.dtype),
+        sources=np.zeros(
+            (n_layers, n_steps * most_units + LISTED_AT_ONCE), sources.dtype
+        ),
         offsets=np.zeros((n_layers, n_steps + 1), np.int64),
         slopes=_aligned_zeros(n_steps * width, parameters),
         costs=_aligned_zeros(elements, parameters),
@@ -228,7 +240,9 @@ def _set_biases(number, sample, currents, chain, memory):
     biases = memory.biases
     for position in range(link.positions):
         for column in range(link.width):
-            biases[position * link.width + column] = parameters[link.bias_start + column]
+            biases[position * link.width + column] = parameters[
+                link.bias_start + column
+            ]
     if number == 0 and currents.offsets.size > 0:
         for k in range(currents.offsets[sample], currents.offsets[sample + 1]):
             factor = chain.factors[0] * currents.values[k]
@@ -248,8 +262,9 @@ def population_forward(number, sample, spikes, currents, chain, n_steps, memory,
         chain: ``ChainArrays``.
         n_steps: T.
         memory: ``SampleMemory``, whose deltas receive v before the reset.
-        out: ``Spikes`` of T rows that receive the population's from ``out.offsets[0]`` on, which
-            the caller has set; up to SPARE_SPIKES places behind the last are overwritten.
+        out: ``Spikes`` of T rows that receive the population's from ``out.offsets[0]``
+            on, which the caller has set; up to SPARE_SPIKES places behind the last are
+            overwritten.
 
     Returns:
         the number of spikes emitted.
@@ -278,7 +293,9 @@ def population_forward(number, sample, spikes, currents, chain, n_steps, memory,
     for step in range(n_steps):
         add_patches(spikes, step, chain, link, factor, parameters, potentials, row)
         if link.recurrent > 0 and step > 0:
-            add_patches(out, step - 1, chain, own, own_factor, parameters, potentials, row)
+            add_patches(
+                out, step - 1, chain, own, own_factor, parameters, potentials, row
+            )
         fire_and_leak(neuron, biases, potentials, row, link.stride, fired)
         row += link.stride
         if link.is_ordered:
@@ -286,8 +303,12 @@ def population_forward(number, sample, spikes, currents, chain, n_steps, memory,
         else:
             n_listed = list_set_bits(fired, 0, words, listed, 0)
             for k in range(np.uint64(n_listed)):
-                unit = np.uint64(units[np.uint64(link.first_unit) + np.uint64(listed[k])])
-                bits[unit >> np.uint64(4)] |= np.uint16(1) << np.uint16(unit & np.uint64(15))
+                unit = np.uint64(
+                    units[np.uint64(link.first_unit) + np.uint64(listed[k])]
+                )
+                bits[unit >> np.uint64(4)] |= np.uint16(1) << np.uint16(
+                    unit & np.uint64(15)
+                )
             count = list_set_bits(bits, 0, unit_words, sources, count)
             bits[:unit_words] = 0
         offsets[step + 1] = count
@@ -295,8 +316,12 @@ def population_forward(number, sample, spikes, currents, chain, n_steps, memory,
 
 
 @compiled_inline
-def _add_all_products(following, place, chain, link, width, n_steps, slopes, slopes_start):
-    """Add dL/ds of all channels at a place, from dL/dv of what reads them; see `add_products`."""
+def _add_all_products(
+    following, place, chain, link, width, n_steps, slopes, slopes_start
+):
+    """Add dL/ds of all channels at a place, from dL/dv of what reads them; see
+    `add_products`.
+    """
     at = link.first_place + place
     first = np.int64(chain.taps_of[at])
     end = np.int64(chain.taps_of[at + 1])
@@ -327,8 +352,8 @@ def population_backward(number, chain, n_steps, surrogate, memory, gradient):
         chain: ``ChainArrays``.
         n_steps: T.
         surrogate: its constants.
-        memory: ``SampleMemory`` with v of this population, whose place dL/dv takes; what neurons
-            learn receives.
+        memory: ``SampleMemory`` with v of this population, whose place dL/dv takes;
+            what neurons learn receives.
         gradient: the lane's, whose biases receive.
     """
     deltas = memory.deltas
@@ -344,7 +369,8 @@ def population_backward(number, chain, n_steps, surrogate, memory, gradient):
     start = first_unit * (n_steps + 1)
     after = Rows(deltas, following.first_unit * (n_steps + 1), following.stride)
     deltas[start + n_steps * stride : start + (n_steps + 1) * stride] = 0
-    # A population that reads itself is worked a step at a time, and others all steps at once.
+    # A population that reads itself is worked a step at a time, and others all steps at
+    # once.
     at_once = 1 if link.recurrent > 0 else n_steps
     for place in range(following.n_places):
         slopes[: n_steps * width] = 0
@@ -353,7 +379,9 @@ def population_backward(number, chain, n_steps, surrogate, memory, gradient):
         for last_step in range(n_steps - 1, -1, -at_once):
             if link.recurrent > 0 and last_step + 1 < n_steps:
                 later = Rows(deltas, start + (last_step + 1) * stride, stride)
-                _add_all_products(later, 0, chain, own, width, 1, slopes, last_step * width)
+                _add_all_products(
+                    later, 0, chain, own, width, 1, slopes, last_step * width
+                )
             for member in range(chain.members_of[at], chain.members_of[at + 1]):
                 first = np.int64(chain.members[member]) * width
                 for column in range(0, width, LANES):
@@ -373,7 +401,9 @@ def population_backward(number, chain, n_steps, surrogate, memory, gradient):
 
 @compiled_inline
 def _add_learned(number, chain, memory, gradient):
-    """Add the gradients of what a population's neurons learn; see ``deltas.learned_gradients``."""
+    """Add the gradients of what a population's neurons learn; see
+    ``deltas.learned_gradients``.
+    """
     neuron = neuron_at(chain, number)
     learned = memory.learned
     decay = float(neuron.decay)
@@ -397,20 +427,24 @@ def weight_gradient(number, target, delay, spikes, chain, n_steps, memory, gradi
 
     Args:
         number: of the link.
-        target: of the link of the population behind it; the same for one that is not recurrent.
+        target: of the link of the population behind it; the same for one that is not
+            recurrent.
         delay: steps after which spikes arrive, 0 or 1.
         spikes: what the link receives, ``Spikes`` of T rows.
         chain, n_steps, memory, gradient: as for :func:`population_backward`.
 
     Returns:
-        the synaptic events, those of the last step included, whose spikes may arrive too late.
+        the synaptic events, those of the last step included, whose spikes may arrive
+        too late.
     """
     link = link_at(chain.links, number)
     factor = chain.factors[number]
     behind = link_at(chain.links, target)
     row = behind.first_unit * (n_steps + 1) + delay * behind.stride
     for step in range(n_steps - delay):
-        add_patch_gradients(spikes, step, chain, link, factor, gradient, memory.deltas, row)
+        add_patch_gradients(
+            spikes, step, chain, link, factor, gradient, memory.deltas, row
+        )
         row += behind.stride
     return _synaptic_events(link, spikes, chain, n_steps)
 
@@ -430,7 +464,9 @@ def _synaptic_events(link, spikes, chain, n_steps):
 
 @compiled_inline
 def _current_gradient(sample, currents, chain, n_steps, memory, gradient):
-    """What a sample's constant inputs give to the gradient of the first link's weights."""
+    """What a sample's constant inputs give to the gradient of the first link's
+    weights.
+    """
     link = link_at(chain.links, 0)
     deltas = memory.deltas
     sums = memory.biases
@@ -446,14 +482,16 @@ def _current_gradient(sample, currents, chain, n_steps, memory, gradient):
 
 @compiled_inline
 def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
-    """The penalty of a population's spikes in a sample, and its derivative by each spike.
+    """The penalty of a population's spikes in a sample, and its derivative by each
+    spike.
 
     As ``deltas.spike_costs``; `costs` are those of all elements, [U].
     """
     link = link_at(chain.links, number)
     units = chain.units
     fan_outs = chain.fan_outs
-    # What reads the output has no units, and the link of one that is not recurrent no number.
+    # What reads the output has no units, and the link of one that is not recurrent no
+    # number.
     following = link_at(chain.links, number + 1)
     own = link_at(chain.links, link.recurrent)
     n_events = np.int64(0)
@@ -493,20 +531,30 @@ def _forward(sample, batch, currents, learning, chain, n_steps, memory, counts):
         )
         if learning.penalised:
             penalty += _spike_costs(
-                number, out, chain, n_steps, batch.labels.size, learning.penalties, memory.costs
+                number,
+                out,
+                chain,
+                n_steps,
+                batch.labels.size,
+                learning.penalties,
+                memory.costs,
             )
     return penalty
 
 
 @compiled_inline
 def _loss(sample, batch, learning, chain, n_steps, memory, counts):
-    """A sample's cross-entropy; its derivatives are added to what the output's spikes cost."""
+    """A sample's cross-entropy; its derivatives are added to what the output's spikes
+    cost.
+    """
     last = chain.constants.shape[0] - 1
     output = link_at(chain.links, last)
     class_counts = np.zeros(output.n_units, np.int64)
     count_gradient = np.zeros(output.n_units, chain.parameters.dtype)
     spikes = Spikes(memory.sources[last], memory.offsets[last])
-    loss, found = class_loss(sample, spikes, n_steps, batch, learning, class_counts, count_gradient)
+    loss, found = class_loss(
+        sample, spikes, n_steps, batch, learning, class_counts, count_gradient
+    )
     counts[0] += found == batch.labels[sample]
     costs = memory.costs[output.first_unit :]
     for unit in range(output.n_units):
@@ -515,7 +563,9 @@ def _loss(sample, batch, learning, chain, n_steps, memory, counts):
 
 
 @compiled_inline
-def _backward(sample, batch, currents, surrogate, chain, n_steps, memory, counts, gradient):
+def _backward(
+    sample, batch, currents, surrogate, chain, n_steps, memory, counts, gradient
+):
     """Add what a sample gives to the gradient of its lane."""
     n_layers = chain.constants.shape[0]
     events = counts[2 + n_layers :]
@@ -546,11 +596,11 @@ def add_lane(lane, batch, currents, learning, chain, gradient):
 
     Args:
         lane: which one.
-        batch, currents, learning, chain: the fields of ``LabelledBatch``, ``ConstantInputs``,
-            ``Learning`` and ``ChainArrays``, whose transposed weights are up to date, as plain
-            tuples.
-        gradient: of ``BatchGradient``, likewise; gradients, touched rows, losses and counts
-            receive.
+        batch, currents, learning, chain: the fields of ``LabelledBatch``,
+            ``ConstantInputs``, ``Learning`` and ``ChainArrays``, whose transposed
+            weights are up to date, as plain tuples.
+        gradient: of ``BatchGradient``, likewise; gradients, touched rows, losses and
+            counts receive.
     """
     named = LabelledBatch(*batch)
     inputs = ConstantInputs(*currents)
@@ -565,9 +615,13 @@ def add_lane(lane, batch, currents, learning, chain, gradient):
     loss = 0.0
     total.touched[lane] = True
     for sample in range(named.bounds[lane], named.bounds[lane + 1]):
-        loss += _forward(sample, named, inputs, loss_of, arrays, n_steps, memory, counts)
+        loss += _forward(
+            sample, named, inputs, loss_of, arrays, n_steps, memory, counts
+        )
         loss += _loss(sample, named, loss_of, arrays, n_steps, memory, counts)
-        _backward(sample, named, inputs, surrogate, arrays, n_steps, memory, counts, sums)
+        _backward(
+            sample, named, inputs, surrogate, arrays, n_steps, memory, counts, sums
+        )
     total.losses[lane] = loss
 
 

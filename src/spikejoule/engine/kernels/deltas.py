@@ -1,9 +1,10 @@
 """Both passes of one sample, up to the gradient of every membrane potential.
 
-The equations are in spikejoule/network/neurons/lif.py, and what spikes cost beside the error that
-they make in spikejoule/network/learning.py. The gradients of the neurons' own parameters, one leak
-and one threshold a layer, come from dL/dv and v, which the backward pass leaves behind, since
-``dL/ds[t] * f(v[t] - threshold)`` is what dL/dv[t] has beyond ``k[t] * dL/dv[t+1]``.
+The equations are in spikejoule/network/neurons/lif.py, and what spikes cost beside the
+error that they make in spikejoule/network/learning.py. The gradients of the neurons'
+own parameters, one leak and one threshold a layer, come from dL/dv and v, which the
+backward pass leaves behind, since ``dL/ds[t] * f(v[t] - threshold)`` is what dL/dv[t]
+has beyond ``k[t] * dL/dv[t+1]``.
 """
 
 import math
@@ -49,7 +50,8 @@ def above_targets(n_spikes, n_events, penalties):
 
 @compiled_inline
 def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
-    """The penalty of one layer's spikes in one sample, and its derivative by each spike.
+    """The penalty of one layer's spikes in one sample, and its derivative by each
+    spike.
 
     Args:
         spikes: the layer's, ``Spikes`` of T rows.
@@ -58,7 +60,8 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
         network: ``NetworkArrays``; of a spike's synapses, it knows how many are left.
         batch_size: samples that the mean goes over.
         penalties: of each layer, see ``Learning``.
-        costs: receives what a spike of each unit adds to the batch's mean loss, real [stride].
+        costs: receives what a spike of each unit adds to the batch's mean loss, real
+            [stride].
 
     Returns:
         the sample's penalty.
@@ -68,7 +71,9 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
     fan_outs = network.fan_outs
     # The output's spikes reach no synapse.
     has_synapses = number + 1 < network.layers.shape[0]
-    first_row = layer_at(network.layers, number + 1).first_row if has_synapses else np.int64(0)
+    first_row = (
+        layer_at(network.layers, number + 1).first_row if has_synapses else np.int64(0)
+    )
     n_events = np.int64(0)
     if has_synapses:
         for event in range(offsets[0], offsets[n_steps]):
@@ -98,10 +103,11 @@ def deltas_through_time(
     sums,
     sums_start,
 ):
-    """dL/dv of a layer from dL/dv of the next one, from the last step to the first, and its sum.
+    """dL/dv of a layer from dL/dv of the next one, from the last step to the first, and
+    its sum.
 
-    ``dL/ds = costs + following @ weights`` is computed for a few steps at a time and goes through
-    time while it is in registers.
+    ``dL/ds = costs + following @ weights`` is computed for a few steps at a time and
+    goes through time while it is in registers.
 
     Args:
         following: dL/dv of the next layer, ``Rows`` of T steps.
@@ -167,13 +173,16 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
     for k in range(n_classes):
         log_probability = logit_scale * (counts[k] - counts[best]) - log_total
         loss -= target[k] * log_probability
-        count_gradient[k] = logit_scale * (math.exp(log_probability) - target[k]) / batch_size
+        count_gradient[k] = (
+            logit_scale * (math.exp(log_probability) - target[k]) / batch_size
+        )
     return loss, best
 
 
 @compiled_inline
 def class_loss(sample, spikes, n_steps, batch, learning, counts, count_gradient):
-    """A sample's cross-entropy and class, by the output's spikes; see :func:`cross_entropy`.
+    """A sample's cross-entropy and class, by the output's spikes; see
+    :func:`cross_entropy`.
 
     Args:
         sample: its number in the batch.
@@ -189,12 +198,15 @@ def class_loss(sample, spikes, n_steps, batch, learning, counts, count_gradient)
     for event in range(offsets[0], offsets[n_steps]):
         counts[sources[event]] += 1
     target = batch.targets[batch.target_rows[sample]]
-    return cross_entropy(counts, target, batch.labels.size, learning.logit_scale, count_gradient)
+    return cross_entropy(
+        counts, target, batch.labels.size, learning.logit_scale, count_gradient
+    )
 
 
 @compiled_parallel
 def transpose_weights(part, network, parts):
-    """Copy one part of the weights of every layer but the first as [target, source stride].
+    """Copy one part of the weights of every layer but the first as
+    [target, source stride].
 
     Args:
         part: from 0.
@@ -206,7 +218,9 @@ def transpose_weights(part, network, parts):
     for number in range(1, network.layers.shape[0]):
         layer = layer_at(network.layers, number)
         source_stride = layer_at(network.layers, number - 1).stride
-        for source in range(layer.n_sources * part // parts, layer.n_sources * (part + 1) // parts):
+        for source in range(
+            layer.n_sources * part // parts, layer.n_sources * (part + 1) // parts
+        ):
             row = layer.weight_start + source * layer.stride
             for unit in range(layer.n_units):
                 place = layer.transposed_start + unit * source_stride + source
@@ -217,8 +231,8 @@ def transpose_weights(part, network, parts):
 def _potentials_of(slot, number, start, network, workspace):
     """Where a sample's potentials of a layer lie, whose deltas begin at `start`.
 
-    The deltas take their place, which saves the cache a fifth of what a group needs, unless the
-    gradients of what neurons learn need both.
+    The deltas take their place, which saves the cache a fifth of what a group needs,
+    unless the gradients of what neurons learn need both.
     """
     if network.learned_start >= 0:
         return workspace.potentials[slot, number]
@@ -227,9 +241,20 @@ def _potentials_of(slot, number, start, network, workspace):
 
 @compiled_inline
 def _sample_forward(
-    slot, place, sample, batch, currents, n_steps, learning, network, workspace, spike_counts
+    slot,
+    place,
+    sample,
+    batch,
+    currents,
+    n_steps,
+    learning,
+    network,
+    workspace,
+    spike_counts,
 ):
-    """The spikes and potentials of a sample; returns the penalty; see :func:`sample_deltas`."""
+    """The spikes and potentials of a sample; returns the penalty; see
+    :func:`sample_deltas`.
+    """
     rows = place * n_steps
     penalty = 0.0
     into = sample_spikes(batch, sample, n_steps)
@@ -262,19 +287,34 @@ def _sample_forward(
         if learning.penalised:
             costs = workspace.costs[slot, number]
             penalty += spike_costs(
-                out, n_steps, number, network, batch.labels.size, learning.penalties, costs
+                out,
+                n_steps,
+                number,
+                network,
+                batch.labels.size,
+                learning.penalties,
+                costs,
             )
     return penalty
 
 
 @compiled_apart
 def sample_deltas(
-    slot, place, sample, batch, currents, n_steps, learning, network, workspace, spike_counts
+    slot,
+    place,
+    sample,
+    batch,
+    currents,
+    n_steps,
+    learning,
+    network,
+    workspace,
+    spike_counts,
 ):
     """Both passes of the sample at a place of its group, up to dL/dv of every layer.
 
-    Leaves the deltas, the spikes and the bias gradients of the layers at that place of the group's
-    slot, and adds to the spike counts.
+    Leaves the deltas, the spikes and the bias gradients of the layers at that place of
+    the group's slot, and adds to the spike counts.
 
     Args:
         slot: of the group.
@@ -291,23 +331,37 @@ def sample_deltas(
     rows = place * n_steps
     surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
     penalty = _sample_forward(
-        slot, place, sample, batch, currents, n_steps, learning, network, workspace, spike_counts
+        slot,
+        place,
+        sample,
+        batch,
+        currents,
+        n_steps,
+        learning,
+        network,
+        workspace,
+        spike_counts,
     )
     output = Spikes(workspace.sources[slot, last], workspace.offsets[slot, last, rows:])
     counts = workspace.class_counts[slot]
     count_gradient = workspace.count_gradient[slot]
-    loss, found = class_loss(sample, output, n_steps, batch, learning, counts, count_gradient)
+    loss, found = class_loss(
+        sample, output, n_steps, batch, learning, counts, count_gradient
+    )
     if learning.penalised:
         costs = workspace.costs[slot, last]
         for unit in range(counts.size):
             count_gradient[unit] += costs[unit]
     for number in range(last, -1, -1):
         layer = layer_at(network.layers, number)
-        # Behind the last layer none follows, and an output spike costs what the loss makes of it.
+        # Behind the last layer none follows, and an output spike costs what the loss
+        # makes of it.
         after = min(number + 1, last)
         following = layer_at(network.layers, after)
         deltas_through_time(
-            Rows(workspace.deltas[slot, after], rows * following.stride, following.stride),
+            Rows(
+                workspace.deltas[slot, after], rows * following.stride, following.stride
+            ),
             following.n_units if number < last else 0,
             network.transposed[following.transposed_start :],
             Rows(workspace.deltas[slot, number], rows * layer.stride, layer.stride),
@@ -324,7 +378,8 @@ def sample_deltas(
 
 @compiled_apart
 def learned_gradients(slot, place, n_steps, network, workspace):
-    """The gradients of all leaks and thresholds from the sample at a place of its group.
+    """The gradients of all leaks and thresholds from the sample at a place of its
+    group.
 
     With ``decay = 1 / (1 + exp(-logit))`` and ``threshold = exp(log)``,
 
@@ -336,7 +391,8 @@ def learned_gradients(slot, place, n_steps, network, workspace):
         place: of the sample in its group, from 0.
         n_steps: T.
         network: see structures.py.
-        workspace: with the deltas and potentials of the sample; its ``learned`` receives.
+        workspace: with the deltas and potentials of the sample; its ``learned``
+            receives.
     """
     learned = workspace.learned
     for number in range(network.layers.shape[0]):

@@ -1,12 +1,13 @@
 """Spikes and constant currents through layers of LIF neurons.
 
-The equations are in spikejoule/network/neurons/lif.py. What a sample's constant inputs x add to the
-potentials is the same in every step,
+The equations are in spikejoule/network/neurons/lif.py. What a sample's constant inputs
+x add to the potentials is the same in every step,
 
     c[j] = b[j] + sum over i of x[i] w[i][j]
 
-so the layer runs on c in place of its biases, without spikes. Since dL/dc[j] is the sum of dL/dv[j]
-over the steps, which the backward pass leaves as the gradient of the biases,
+so the layer runs on c in place of its biases, without spikes. Since dL/dc[j] is the sum
+of dL/dv[j] over the steps, which the backward pass leaves as the gradient of the
+biases,
 
     dL/db[j] = dL/dc[j]        dL/dw[i][j] = x[i] dL/dc[j]
 """
@@ -48,8 +49,8 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
         potentials: receives v before the reset, flat [T * stride].
         fired: receives one bit a neuron, uint16, flat [T * stride / 16].
         out: ``Spikes`` of T rows that receive the layer's; they are written from
-            ``out.offsets[0]`` on, which the caller has set; what lies up to SPARE_SPIKES places
-            behind the last one is overwritten.
+            ``out.offsets[0]`` on, which the caller has set; what lies up to
+            SPARE_SPIKES places behind the last one is overwritten.
 
     Returns:
         the number of spikes emitted.
@@ -58,7 +59,9 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
     block = block_size(layer.stride)
     for vector in range(0, words, block):
         part = Block(column=vector * LANES, vectors=min(block, words - vector))
-        integrate_and_fire(spikes, parameters, layer, part, neuron, n_steps, potentials, fired)
+        integrate_and_fire(
+            spikes, parameters, layer, part, neuron, n_steps, potentials, fired
+        )
     sources = out.sources
     offsets = out.offsets
     count = offsets[0]
@@ -103,8 +106,11 @@ def drive(sample, currents, layer, parameters, driven):
 
 
 @compiled_inline
-def add_current_gradients(sample, currents, layer, block, gradient, touched, slopes, start):
-    """Add what the constant inputs of a sample give to the gradient of some columns of weights.
+def add_current_gradients(
+    sample, currents, layer, block, gradient, touched, slopes, start
+):
+    """Add what the constant inputs of a sample give to the gradient of some columns of
+    weights.
 
     Args:
         sample, currents, layer: as for :func:`drive`.
@@ -127,7 +133,8 @@ def add_current_gradients(sample, currents, layer, block, gradient, touched, slo
 
 @compiled_parallel
 def run_layer(lane, number, spikes, currents, network, n_steps, out):
-    """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
+    """Samples through one layer; lane l writes the spikes of its samples to
+    ``out.buffers[l]``.
 
     Args:
         lane: which one.

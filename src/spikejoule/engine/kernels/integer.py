@@ -1,4 +1,5 @@
-"""Spikes through a layer of integers; the rule is in spikejoule/network/quantisation.py.
+"""Spikes through a layer of integers; the rule is in
+spikejoule/network/quantisation.py.
 
 Plain loops on plain integers: numba puts those over the units into vector registers.
 """
@@ -47,7 +48,9 @@ def _integer_sample(spikes, layer, n_steps, states, sums, sources, lengths):
                 sums[unit] += row[unit]
         first = count
         for unit in range(sums.size):
-            potential = ((np.int64(states[unit]) * leak) >> LEAK_SHIFT) + np.int64(sums[unit])
+            potential = ((np.int64(states[unit]) * leak) >> LEAK_SHIFT) + np.int64(
+                sums[unit]
+            )
             if potential >= threshold:
                 sources[count] = unit
                 count += 1
@@ -59,7 +62,8 @@ def _integer_sample(spikes, layer, n_steps, states, sums, sources, lengths):
 
 @compiled_parallel
 def run_integer_layer(lane, spikes, layer, n_steps, out):
-    """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
+    """Samples through one layer; lane l writes the spikes of its samples to
+    ``out.buffers[l]``.
 
     Args:
         lane: which one.

@@ -1,15 +1,17 @@
 """Gradient clipping and Adam over flat parameters, in one pass over memory each.
 
-Adam: Kingma and Ba, ICLR 2015, arXiv:1412.6980, in the form of ``torch.optim.Adam`` (weight decay
-is added to the gradient). Clipping: by the norm over all parameters, Pascanu, Mikolov and Bengio,
-ICML 2013, arXiv:1211.5063, in the form of ``torch.nn.utils.clip_grad_norm_``.
+Adam: Kingma and Ba, ICLR 2015, arXiv:1412.6980, in the form of ``torch.optim.Adam``
+(weight decay is added to the gradient). Clipping: by the norm over all parameters,
+Pascanu, Mikolov and Bengio, ICML 2013, arXiv:1211.5063, in the form of
+``torch.nn.utils.clip_grad_norm_``.
 
-Parameters are handled in rows (the weights of one source, or one bias vector). A row that no lane
-touched in a batch has a gradient of zero that is never read.
+Parameters are handled in rows (the weights of one source, or one bias vector). A row
+that no lane touched in a batch has a gradient of zero that is never read.
 
-The weights of a pixel that never fires shrink under weight decay, and their moments with them,
-until they are denormal numbers, on which arithmetic is a hundred times slower. Gradients and
-moments below TINY are therefore taken as zero: next to Adam's epsilon of 1e-8 they change no step.
+The weights of a pixel that never fires shrink under weight decay, and their moments
+with them, until they are denormal numbers, on which arithmetic is a hundred times
+slower. Gradients and moments below TINY are therefore taken as zero: next to Adam's
+epsilon of 1e-8 they change no step.
 
 Parameters of a quantised network are then rounded to the grids of their layers
 (spikejoule/network/quantisation.py).
@@ -27,7 +29,8 @@ TINY = 1e-16
 
 @compiled
 def _sum_of_squares(values, start, stop, sums):
-    # Sixteen running sums, so that the loop runs in vector registers and in a fixed order.
+    # Sixteen running sums, so that the loop runs in vector registers and in a fixed
+    # order.
     sums[:] = 0
     for first in range(start, stop, np.uint64(16)):
         for k in range(np.uint64(16)):
@@ -44,8 +47,8 @@ def gather_gradient(chunk, gradient, rows):
 
     Args:
         chunk: of the rows.
-        gradient: ``BatchGradient``; the touched rows of lane 0 become the union of all lanes', and
-            ``squares[chunk]`` receives.
+        gradient: ``BatchGradient``; the touched rows of lane 0 become the union of all
+            lanes', and ``squares[chunk]`` receives.
         rows: ``ParameterRows``.
     """
     gradients = gradient.gradients
@@ -76,7 +79,9 @@ def gather_gradient(chunk, gradient, rows):
 
 @compiled
 def clip_coefficient(squares, max_norm):
-    """Factor that brings the norm of the gradient to at most `max_norm`; 1 where that is 0."""
+    """Factor that brings the norm of the gradient to at most `max_norm`; 1 where that
+    is 0.
+    """
     if max_norm <= 0.0:
         return 1.0
     norm = math.sqrt(squares.sum())
@@ -103,7 +108,8 @@ def _adam_row(start, stop, weights, gradient, touched, first, second, settings):
 
 @compiled_parallel
 def adam_step(chunk, parameters, gradient, touched, moments, rows, settings, kept):
-    """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
+    """One step of Adam in place; `gradient` and `touched` are cleared for the next
+    batch.
 
     Args:
         chunk: of the rows.
@@ -111,8 +117,8 @@ def adam_step(chunk, parameters, gradient, touched, moments, rows, settings, kep
         gradient: of the batch, real [P].
         touched: rows in which it is not zero, bool [R].
         moments, rows, settings: ``Moments``, ``ParameterRows`` and ``AdamSettings``.
-        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
-            where nothing is pruned.
+        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays
+            zero; of size 0 where nothing is pruned.
     """
     first = moments.first
     second = moments.second
@@ -122,7 +128,9 @@ def adam_step(chunk, parameters, gradient, touched, moments, rows, settings, kep
     for row in range(chunks[chunk], chunks[chunk + 1]):
         start = np.uint64(starts[row])
         stop = np.uint64(starts[row] + lengths[row])
-        _adam_row(start, stop, parameters, gradient, touched[row], first, second, settings)
+        _adam_row(
+            start, stop, parameters, gradient, touched[row], first, second, settings
+        )
         if kept.size > 0:
             for k in range(start, stop):
                 parameters[k] *= kept[k]
@@ -150,7 +158,8 @@ def round_parameters(chunk, parameters, rounded, rows, grids, not_zero):
         rounded: receives what stands on the grids, real [P].
         rows: ``ParameterRows``.
         grids: ``Grids``.
-        not_zero: receives the parameters of each row that do not round to zero, int64 [R].
+        not_zero: receives the parameters of each row that do not round to zero, int64
+            [R].
     """
     starts = rows.starts
     lengths = rows.lengths
@@ -162,5 +171,9 @@ def round_parameters(chunk, parameters, rounded, rows, grids, not_zero):
         start = starts[row]
         end = starts[row] + lengths[row]
         not_zero[row] = _round_row(
-            parameters[start:end], rounded[start:end], per_unit[row], units[row], limits[row]
+            parameters[start:end],
+            rounded[start:end],
+            per_unit[row],
+            units[row],
+            limits[row],
         )

@@ -1,11 +1,14 @@
-"""Inner loops of layers that stand at places of a plane, in vector registers (see emit.py).
+"""Inner loops of layers that stand at places of a plane, in vector registers (see
+emit.py).
 
-What an event adds is a patch: for each tap, the weights of all channels that it reaches at a
-place. They are one row of memory, as are these channels' potentials, so that a patch is a few
-additions of rows. A fully connected layer is the case of one place and one tap.
+What an event adds is a patch: for each tap, the weights of all channels that it reaches
+at a place. They are one row of memory, as are these channels' potentials, so that a
+patch is a few additions of rows. A fully connected layer is the case of one place and
+one tap.
 
-All arrays are flat and contiguous, all positions are counted in elements, and nothing is checked:
-the callers in this folder own the bounds. The tables are those of ``ChainArrays``.
+All arrays are flat and contiguous, all positions are counted in elements, and nothing
+is checked: the callers in this folder own the bounds. The tables are those of
+``ChainArrays``.
 """
 
 from collections.abc import Callable
@@ -38,8 +41,8 @@ SHORT_ROWS = (1, 2)
 """Vectors of rows that are added without a loop."""
 
 PRODUCT_STEPS = 5
-"""Steps that are multiplied together, from one load of the weights: with MAX_BLOCK vectors their
-sums and the weights fill 30 of 32 registers."""
+"""Steps that are multiplied together, from one load of the weights: with MAX_BLOCK
+vectors their sums and the weights fill 30 of 32 registers."""
 
 
 def _emit_patches(
@@ -52,8 +55,8 @@ def _emit_patches(
 ) -> None:
     """Emit `add` for each vector of each tap of each spike of a step.
 
-    `add` receives where the vector of potentials begins, from the row of the step on, and where
-    that of weights does.
+    `add` receives where the vector of potentials begins, from the row of the step on,
+    and where that of weights does.
     """
 
     def emit_vectors(size: int, target: Index, weight: Index) -> None:
@@ -83,10 +86,13 @@ def _row(table: EmittedArray, number: Index, fields: int) -> list[Index]:
 
 
 @emitted
-def add_patches(builder, spikes, step, chain, link, factor, parameters, potentials, row_start):
+def add_patches(
+    builder, spikes, step, chain, link, factor, parameters, potentials, row_start
+):
     """Add the weights of the spikes of a step to the potentials that they reach.
 
-    For every tap of every spike: ``potentials[row_start + target] += factor * weights``.
+    For every tap of every spike:
+    ``potentials[row_start + target] += factor * weights``.
     """
     factors = broadcast(builder, factor)
 
@@ -100,10 +106,14 @@ def add_patches(builder, spikes, step, chain, link, factor, parameters, potentia
 
 
 @emitted
-def add_patch_gradients(builder, spikes, step, chain, link, factor, gradient, deltas, row_start):
-    """Add the deltas that the spikes of a step reached to the gradients of their weights.
+def add_patch_gradients(
+    builder, spikes, step, chain, link, factor, gradient, deltas, row_start
+):
+    """Add the deltas that the spikes of a step reached to the gradients of their
+    weights.
 
-    For every tap of every spike: ``gradient[weights] += factor * deltas[row_start + target]``.
+    For every tap of every spike:
+    ``gradient[weights] += factor * deltas[row_start + target]``.
     """
     factors = broadcast(builder, factor)
 
@@ -115,7 +125,9 @@ def add_patch_gradients(builder, spikes, step, chain, link, factor, gradient, de
     _emit_patches(builder, spikes, step, chain, link, add)
 
 
-def _after_spike(builder: ir.IRBuilder, neuron: Any, value: ir.Value, threshold: Any) -> ir.Value:
+def _after_spike(
+    builder: ir.IRBuilder, neuron: Any, value: ir.Value, threshold: Any
+) -> ir.Value:
     """The potential after the reset of a neuron that fired."""
     subtracts = builder.icmp_signed("==", neuron.reset, constant(RESET_BY_SUBTRACTION))
     return builder.select(subtracts, builder.fsub(value, threshold), zeros(value.type))
@@ -125,8 +137,9 @@ def _after_spike(builder: ir.IRBuilder, neuron: Any, value: ir.Value, threshold:
 def fire_and_leak(builder, neuron, biases, potentials, row_start, stride, fired):
     """Which neurons fire in a step, and what is left of their potentials in the next.
 
-    The potentials v of a step lie from `row_start` on, and those of the next one behind them, which
-    receive ``decay * u + bias`` with u = v after the reset. `fired` receives one bit a neuron.
+    The potentials v of a step lie from `row_start` on, and those of the next one behind
+    them, which receive ``decay * u + bias`` with u = v after the reset. `fired`
+    receives one bit a neuron.
     """
     decays = broadcast(builder, neuron.decay)
     thresholds = broadcast(builder, neuron.threshold)
@@ -136,23 +149,40 @@ def fire_and_leak(builder, neuron, biases, potentials, row_start, stride, fired)
         value = potentials.load_vector(place)
         fires = builder.fcmp_ordered(">=", value, thresholds)
         fired.store(builder.bitcast(fires, ir.IntType(LANES)), number)
-        left = builder.select(fires, _after_spike(builder, neuron, value, thresholds), value)
+        left = builder.select(
+            fires, _after_spike(builder, neuron, value, thresholds), value
+        )
         left = multiply_add(builder, left, decays, biases.load_vector(column))
         potentials.store_vector(left, place + stride)
 
 
 @emitted
 def add_products(
-    builder, following, taps, first, end, weights, reach, width, block, n_steps, into, into_start
+    builder,
+    following,
+    taps,
+    first,
+    end,
+    weights,
+    reach,
+    width,
+    block,
+    n_steps,
+    into,
+    into_start,
 ):
-    """Add dL/ds of a block of channels at a place, in some steps, from dL/dv of what it reaches.
+    """Add dL/ds of a block of channels at a place, in some steps, from dL/dv of what it
+    reaches.
 
-    For every tap from `first` to `end`: ``into[t] += following[t, target] @ weights[tap]``, whose
-    `reach` rows are `width` apart, as are those of `into`.
+    For every tap from `first` to `end`:
+    ``into[t] += following[t, target] @ weights[tap]``, whose `reach` rows are `width`
+    apart, as are those of `into`.
     """
 
     def emit_steps(size: int, first_step: Index, n_vectors: int) -> None:
-        rows = [into_start + width * (first_step + k) + block.column for k in range(size)]
+        rows = [
+            into_start + width * (first_step + k) + block.column for k in range(size)
+        ]
         sums = [Registers(builder, into.vector, n_vectors) for _ in rows]
         for row, of_step in zip(rows, sums, strict=True):
             of_step.load(into, row)
@@ -160,7 +190,9 @@ def add_products(
         with each_between(builder, first, end) as tap:
             target, _, matrix = _row(taps, tap, 3)
             with each_below(builder, reach) as number:
-                of_row = load_row(weights, matrix + number * width + block.column, n_vectors)
+                of_row = load_row(
+                    weights, matrix + number * width + block.column, n_vectors
+                )
                 source = start + target + number
                 for k, of_step in enumerate(sums):
                     delta = following.values.load(source + following.stride * k)
@@ -180,15 +212,28 @@ def add_products(
 
 @emitted
 def deltas_of_vector(
-    builder, slopes, factor, costs, deltas, last_step, n_steps, neuron, surrogate, sums, learned
+    builder,
+    slopes,
+    factor,
+    costs,
+    deltas,
+    last_step,
+    n_steps,
+    neuron,
+    surrogate,
+    sums,
+    learned,
 ):
-    """dL/dv of a vector of neurons in `n_steps` steps that end with `last_step`, and sums of it.
+    """dL/dv of a vector of neurons in `n_steps` steps that end with `last_step`, and
+    sums of it.
 
-    For t from the last of them to the first: ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t+1]``
-    with ``g[t] = factor * slopes[t] + costs``. `slopes`, `costs` and `deltas` are ``Rows`` that
-    begin with the vector; the deltas take the place of the potentials, and behind the last step of
-    all lies a row of zeros. Added up are d in the first row of `sums`, and in those of `learned`
-    ``d[t+1] * u[t]`` and ``g[t] * f(v[t] - threshold)`` (deltas.learned_gradients).
+    For t from the last of them to the first:
+    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t+1]`` with
+    ``g[t] = factor * slopes[t] + costs``. `slopes`, `costs` and `deltas` are ``Rows``
+    that begin with the vector; the deltas take the place of the potentials, and behind
+    the last step of all lies a row of zeros. Added up are d in the first row of `sums`,
+    and in those of `learned` ``d[t+1] * u[t]`` and ``g[t] * f(v[t] - threshold)``
+    (deltas.learned_gradients).
     """
     decays = broadcast(builder, neuron.decay)
     thresholds = broadcast(builder, neuron.threshold)
@@ -222,8 +267,11 @@ def deltas_of_vector(
             silent = builder.fcmp_ordered("<", value, thresholds)
             reset = _after_spike(builder, neuron, value, thresholds)
             left = builder.select(silent, value, reset)
-            # What does not change with the potential before a reset to zero passes nothing on.
-            subtracts = builder.icmp_signed("==", neuron.reset, constant(RESET_BY_SUBTRACTION))
+            # What does not change with the potential before a reset to zero passes
+            # nothing on.
+            subtracts = builder.icmp_signed(
+                "==", neuron.reset, constant(RESET_BY_SUBTRACTION)
+            )
             of_spike = builder.select(subtracts, decays, zeros(vector))
             kept = builder.select(silent, decays, of_spike)
             delta = multiply_add(builder, kept, later, by_spike)

@@ -1,16 +1,17 @@
 """What kernels receive, by name.
 
-A named tuple costs nothing from kernel to kernel. Where Python calls one, numba looks up its type
-in half a microsecond and more, and that of a plain tuple in a tenth of that: the kernels that a
-batch begins with take plain ones and name them.
+A named tuple costs nothing from kernel to kernel. Where Python calls one, numba looks
+up its type in half a microsecond and more, and that of a plain tuple in a tenth of
+that: the kernels that a batch begins with take plain ones and name them.
 
-Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R rows of
-parameters, P parameters; K lanes of samples, G samples of a group and Z slots for groups
-(backward.py), W the widest stride, I the most sources of a layer. "Real" is the parameters' type,
-float32 or float64. Potentials, weights and gradients have no unit.
+Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R
+rows of parameters, P parameters; K lanes of samples, G samples of a group and Z slots
+for groups (backward.py), W the widest stride, I the most sources of a layer. "Real" is
+the parameters' type, float32 or float64. Potentials, weights and gradients have no
+unit.
 
-Kernels take an array out of its tuple before a loop: within a loop, numba counts a reference each
-time where it counts them at all (compiling).
+Kernels take an array out of its tuple before a loop: within a loop, numba counts a
+reference each time where it counts them at all (compiling).
 """
 
 from typing import Any, NamedTuple
@@ -47,8 +48,8 @@ class ConstantInputs(NamedTuple):
     Attributes:
         sources: the units, uint16 [E].
         values: what they give, real [E].
-        offsets: where each sample begins, int64 [S + 1]; it need not begin at 0. Of size 0 for an
-            input of spikes.
+        offsets: where each sample begins, int64 [S + 1]; it need not begin at 0. Of
+            size 0 for an input of spikes.
     """
 
     sources: Array
@@ -110,8 +111,8 @@ class NeuronConstants(NamedTuple):
         decay: fraction of the membrane potential that is left after a step, real.
         threshold: membrane potential at which a neuron fires, real.
         reset: RESET_TO_ZERO or RESET_BY_SUBTRACTION.
-        on_grid: 1 where the potential lies on a grid (network/quantisation.py); where it is 0, what
-            follows is not used.
+        on_grid: 1 where the potential lies on a grid (network/quantisation.py); where
+            it is 0, what follows is not used.
         unit: step of the grid, real.
         per_unit: 1 / unit, real.
         lowest, highest: range of the potential that is kept from step to step, real.
@@ -134,7 +135,9 @@ RESETS = (RESET_TO_ZERO, RESET_BY_SUBTRACTION)
 
 DECAY_PLACE = 0
 THRESHOLD_PLACE = 1
-"""Where the logit of the decay and the logarithm of the threshold lie in a layer's row."""
+"""Where the logit of the decay and the logarithm of the threshold lie in a layer's
+row.
+"""
 
 
 class NetworkArrays(NamedTuple):
@@ -145,8 +148,10 @@ class NetworkArrays(NamedTuple):
         parameters: flat, real [P].
         transposed: weights of all layers but the first, [unit, source], real, flat.
         fan_outs: synapses that the source of each row reaches, int64 [R].
-        learned_start: first parameter of the first layer's neurons; -1 if they learn none.
-        learned_row: index of its row among all rows; each layer has one (kernels/deltas.py).
+        learned_start: first parameter of the first layer's neurons; -1 if they learn
+            none.
+        learned_row: index of its row among all rows; each layer has one
+            (kernels/deltas.py).
         constants: decay, threshold, unit, per_unit, lowest and highest of each layer's
             :class:`NeuronConstants`, real [L, 6].
         reset, on_grid: of all neurons.
@@ -189,7 +194,8 @@ class IntegerParameters(NamedTuple):
         threshold: potential at or above which a neuron fires.
         leak: m of the leak floor(m u / 256).
         lowest, highest: range of the potential that is kept from step to step.
-        subtracts: whether a spike lowers the potential by the threshold, rather than to zero.
+        subtracts: whether a spike lowers the potential by the threshold, rather than to
+            zero.
     """
 
     weights: Array
@@ -216,16 +222,17 @@ class Surrogate(NamedTuple):
 
 
 class Learning(NamedTuple):
-    """What a gradient depends on beside the network: the loss of a batch and the surrogate.
+    """What a gradient depends on beside the network: the loss of a batch and the
+    surrogate.
 
-    The loss is the mean cross-entropy of softmax(logit_scale * spike counts), and what the spikes
-    of each layer cost beside (deltas.py).
+    The loss is the mean cross-entropy of softmax(logit_scale * spike counts), and what
+    the spikes of each layer cost beside (deltas.py).
 
     Attributes:
         logit_scale: factor on the counts, float.
         penalised: whether any spike or synaptic event costs something.
-        penalties: for each layer the loss of a spike above a target, that target, the loss of a
-            synaptic event above a target, and that target, float64 [L, 4].
+        penalties: for each layer the loss of a spike above a target, that target, the
+            loss of a synaptic event above a target, and that target, float64 [L, 4].
         surrogate, a, b: the fields of :class:`Surrogate`.
     """
 
@@ -245,7 +252,8 @@ class LabelledBatch(NamedTuple):
         labels: int64 [S].
         targets: probability that each class should have, float64 [rows, classes].
         target_rows: row of each sample in `targets`, int64 [S].
-        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
+        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64
+            [K + 1].
     """
 
     sources: Array
@@ -264,8 +272,9 @@ class BatchGradient(NamedTuple):
         touched: rows that a lane changed, bool [K, R].
         squares: of the gradient, by chunk of rows, float64 [C].
         losses: sum over a lane's samples, float64 [K].
-        counts: of each part of the batch, a lane or a slot, samples classified correctly, spikes of
-            each layer, the input first, and synaptic events of each connection, int64 [parts, ...].
+        counts: of each part of the batch, a lane or a slot, samples classified
+            correctly, spikes of each layer, the input first, and synaptic events of
+            each connection, int64 [parts, ...].
     """
 
     gradients: Array
@@ -278,8 +287,8 @@ class BatchGradient(NamedTuple):
 class Workspace(NamedTuple):
     """The memory that a batch is worked off in; nothing in it outlives the batch.
 
-    It has Z slots, each for one group of samples at a time (backward.py). The deltas and sources of
-    a group's samples stand one after the other.
+    It has Z slots, each for one group of samples at a time (backward.py). The deltas
+    and sources of a group's samples stand one after the other.
 
     Attributes:
         deltas: dL/dv, real [Z, L, G * T * W].
@@ -289,19 +298,21 @@ class Workspace(NamedTuple):
             [Z, L, most spikes of a group], [Z, L, I + 1] and [Z, L, I + 1].
         n_active: likewise, int64 [Z, L].
         biases: each sample's gradient of a layer's biases, real [Z, L, G * W].
-        learned: each sample's gradients of what a layer's neurons learn, float64 [Z, G, L, 2].
+        learned: each sample's gradients of what a layer's neurons learn, float64
+            [Z, G, L, 2].
         losses: of each sample, float64 [Z, G].
-        potentials: v before the reset of one sample, where neurons learn; elsewhere the deltas
-            take their place, and it is empty. Real [Z, L, T * W or 0].
+        potentials: v before the reset of one sample, where neurons learn; elsewhere the
+            deltas take their place, and it is empty. Real [Z, L, T * W or 0].
         fired: one bit a neuron of one layer, uint16 [Z, T * W / 16].
-        driven: the first layer's biases with what constant inputs of one sample give, real [Z, W].
+        driven: the first layer's biases with what constant inputs of one sample give,
+            real [Z, W].
         class_counts: output spikes of one sample, int64 [Z, classes].
-        count_gradient: dL/dcounts of one sample, real [Z, stride of the output], zero in the
-            padding.
+        count_gradient: dL/dcounts of one sample, real [Z, stride of the output], zero
+            in the padding.
         costs: what a spike of each unit adds to the loss by itself, real [Z, L, W].
         places: of each source, uint32 [Z, I]; zero between calls.
-        begins: how many rows begin with each spike of a group, uint32 [Z, most spikes + 1];
-            likewise.
+        begins: how many rows begin with each spike of a group, uint32
+            [Z, most spikes + 1]; likewise.
     """
 
     deltas: Array
@@ -342,7 +353,8 @@ class BySource(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of a flat array: row r begins at ``start + r * stride``, counted in elements.
+    """Rows of a flat array: row r begins at ``start + r * stride``, counted in
+    elements.
 
     Attributes:
         values: real, flat.
@@ -376,7 +388,9 @@ def steps_of(batch):
 @compiled_inline
 def sample_spikes(batch, sample, n_steps):
     """The input of one sample, ``Spikes`` of T rows."""
-    return Spikes(batch.sources, batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1])
+    return Spikes(
+        batch.sources, batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
+    )
 
 
 class ParameterRows(NamedTuple):

@@ -1,4 +1,5 @@
-"""The membrane potential's gradient from the last step to the first, in vector registers.
+"""The membrane potential's gradient from the last step to the first, in vector
+registers.
 
 The surrogate derivatives stand in spikejoule/network/surrogates.
 """
@@ -22,7 +23,11 @@ from spikejoule.compiling.emit import (
     multiply_add,
     zeros,
 )
-from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, NeuronConstants, Surrogate
+from spikejoule.engine.kernels.structures import (
+    RESET_BY_SUBTRACTION,
+    NeuronConstants,
+    Surrogate,
+)
 from spikejoule.network.surrogates import SURROGATES
 
 SURROGATE_CODES = {name: code for code, name in enumerate(SURROGATES)}
@@ -42,8 +47,8 @@ TILE_STEPS = 5
 """Steps that are computed together, from one load of the next layer's weights."""
 
 TILE_VECTORS = (5, 2, 1)
-"""Vectors that are computed together, the widest first: a tile's sums and weights fill 30 of 32
-registers. Few widths, since each is compiled for every surrogate."""
+"""Vectors that are computed together, the widest first: a tile's sums and weights fill
+30 of 32 registers. Few widths, since each is compiled for every surrogate."""
 
 
 _Constants = tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value]
@@ -52,9 +57,13 @@ _Constants = tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value]
 def _broadcast_constants(
     builder: ir.IRBuilder, neuron: NeuronConstants, surrogate: Surrogate
 ) -> _Constants:
-    """Vectors of dv[t+1]/dv[t] without and with a spike, the threshold, the surrogate's a and b."""
+    """Vectors of dv[t+1]/dv[t] without and with a spike, the threshold, the surrogate's
+    a and b.
+    """
     subtracts = builder.icmp_signed("==", neuron.reset, constant(RESET_BY_SUBTRACTION))
-    of_spike = builder.select(subtracts, neuron.decay, ir.Constant(neuron.decay.type, 0.0))
+    of_spike = builder.select(
+        subtracts, neuron.decay, ir.Constant(neuron.decay.type, 0.0)
+    )
     return (
         broadcast(builder, neuron.decay),
         broadcast(builder, of_spike),
@@ -72,7 +81,9 @@ def _delta(
     following: ir.Value,
     constants: _Constants,
 ) -> ir.Value:
-    """dL/dv of one step: ``own`` is its dL/ds, ``following`` dL/dv of the step after it."""
+    """dL/dv of one step: ``own`` is its dL/ds, ``following`` dL/dv of the step after
+    it.
+    """
     decays, of_spikes, thresholds, a, b = constants
     silent = builder.fcmp_ordered("<", membrane, thresholds)
     kept = builder.select(silent, decays, of_spikes)
@@ -99,21 +110,24 @@ def membrane_deltas(
 ):
     """dL/dv of a block of units, and its sum over the steps.
 
-    With ``g[t] = costs + following[t] @ weights``, for t from the last step to the first:
-    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is the decay, but 0 in a
-    step with a reset to zero. The block is one of TILE_VECTORS, and TILE_STEPS steps are computed
-    together.
+    With ``g[t] = costs + following[t] @ weights``, for t from the last step to the
+    first: ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is
+    the decay, but 0 in a step with a reset to zero. The block is one of TILE_VECTORS,
+    and TILE_STEPS steps are computed together.
 
-    ``following`` are the ``Rows`` of the next layer's dL/dv, of which the first `n_following`
-    columns count; none for the output, whose g is the same in every step. ``weights`` is
-    [n_following, stride of the deltas] and ``costs`` is [stride]. ``deltas`` are ``Rows``
-    [T, stride] that receive d = dL/dv; ``potentials`` is flat, with the same stride, and may be the
-    same memory. The sums go to ``sums[sums_start + column]``.
+    ``following`` are the ``Rows`` of the next layer's dL/dv, of which the first
+    `n_following` columns count; none for the output, whose g is the same in every step.
+    ``weights`` is [n_following, stride of the deltas] and ``costs`` is [stride].
+    ``deltas`` are ``Rows`` [T, stride] that receive d = dL/dv; ``potentials`` is flat,
+    with the same stride, and may be the same memory. The sums go to
+    ``sums[sums_start + column]``.
     """
     vector = deltas.values.vector
     stride = deltas.stride
     constants = _broadcast_constants(builder, neuron, surrogate)
-    tile = cgutils.alloca_once(builder, vector, constant(TILE_STEPS * max(TILE_VECTORS)))
+    tile = cgutils.alloca_once(
+        builder, vector, constant(TILE_STEPS * max(TILE_VECTORS))
+    )
 
     def cell(row: Index, number: int, width: int) -> ir.Value:
         """Where dL/ds of a step of the tile lies."""
@@ -146,7 +160,9 @@ def membrane_deltas(
             with each_below(builder, constant(size)) as number:
                 row = Index(builder, constant(size - 1)) - number
                 down = (first_step + row) * stride + block.column
-                for k, (of_later, total) in enumerate(zip(later.cells, totals.cells, strict=True)):
+                for k, (of_later, total) in enumerate(
+                    zip(later.cells, totals.cells, strict=True)
+                ):
                     position = down + LANES * k
                     membrane = potentials.load_vector(position)
                     own = builder.load(cell(row, k, width))

@@ -1,7 +1,7 @@
 """Inner loops of the forward and backward pass, held in vector registers (see emit.py).
 
-All arrays are flat and contiguous, all positions are counted in elements, and nothing is checked:
-the callers in this folder own the bounds.
+All arrays are flat and contiguous, all positions are counted in elements, and nothing
+is checked: the callers in this folder own the bounds.
 """
 
 from llvmlite import ir
@@ -32,15 +32,16 @@ NARROW = 2
 def integrate_and_fire(
     builder, spikes, parameters, layer, block, neuron, n_steps, potentials, fired
 ):
-    """Run a block of LIF neurons over all steps of one sample (see network/neurons/lif.py).
+    """Run a block of LIF neurons over all steps of one sample (see
+    network/neurons/lif.py).
 
-    For each step t: ``v = decay * u + bias``, then ``v += weights[source]`` for every source of
-    row t of the spikes; neurons with ``v >= threshold`` fire and are reset, to zero or to
-    ``v - threshold``. Writes v to ``potentials[t * stride + column]`` and one bit a neuron to
-    ``fired[(t * stride + column) / 16]``.
+    For each step t: ``v = decay * u + bias``, then ``v += weights[source]`` for every
+    source of row t of the spikes; neurons with ``v >= threshold`` fire and are reset,
+    to zero or to ``v - threshold``. Writes v to ``potentials[t * stride + column]`` and
+    one bit a neuron to ``fired[(t * stride + column) / 16]``.
 
-    On a grid (network/quantisation.py) ``decay * u`` is rounded down to it, and u saturates after
-    the reset. Both are exact for a potential of up to 24 bits.
+    On a grid (network/quantisation.py) ``decay * u`` is rounded down to it, and u
+    saturates after the reset. Both are exact for a potential of up to 24 bits.
     """
     vector = parameters.vector
     decays = broadcast(builder, neuron.decay)
@@ -62,8 +63,12 @@ def integrate_and_fire(
         return builder.fmul(lower, broadcast(builder, neuron.unit))
 
     def saturated(value):
-        value = vector_intrinsic(builder, "maxnum", value, broadcast(builder, neuron.lowest))
-        return vector_intrinsic(builder, "minnum", value, broadcast(builder, neuron.highest))
+        value = vector_intrinsic(
+            builder, "maxnum", value, broadcast(builder, neuron.lowest)
+        )
+        return vector_intrinsic(
+            builder, "minnum", value, broadcast(builder, neuron.highest)
+        )
 
     def emit(size, reset, is_on_grid):
         membrane = Registers(builder, vector, size)
@@ -86,7 +91,9 @@ def integrate_and_fire(
                 value = builder.load(cell)
                 potentials.store_vector(value, out + column)
                 fires = builder.fcmp_ordered(">=", value, thresholds)
-                fired.store(builder.bitcast(fires, ir.IntType(LANES)), words + column // LANES)
+                fired.store(
+                    builder.bitcast(fires, ir.IntType(LANES)), words + column // LANES
+                )
                 value = builder.select(fires, after_spike(value, reset), value)
                 builder.store(saturated(value) if is_on_grid else value, cell)
 
@@ -103,11 +110,12 @@ def integrate_and_fire(
 
 @emitted
 def accumulate_rows(builder, gradient, start, stride, block, by_source, deltas):
-    """Add the deltas of the rows in which each source fired to its row of the weight gradient.
+    """Add the deltas of the rows in which each source fired to its row of the weight
+    gradient.
 
-    For each k below `n_active`: ``gradient[active[k]] += sum(deltas[steps[e]])`` over e from
-    ``firsts[k]`` to ``firsts[k + 1]``, for the columns of a block. The gradient's rows begin at
-    `start`, those of the deltas at 0, both `stride` apart.
+    For each k below `n_active`: ``gradient[active[k]] += sum(deltas[steps[e]])`` over e
+    from ``firsts[k]`` to ``firsts[k + 1]``, for the columns of a block. The gradient's
+    rows begin at `start`, those of the deltas at 0, both `stride` apart.
     """
     base = start + block.column
 
@@ -125,12 +133,14 @@ def accumulate_rows(builder, gradient, start, stride, block, by_source, deltas):
 
 
 @emitted
-def accumulate_narrow_rows(builder, gradient, start, stride, vectors, spikes, n_rows, deltas):
+def accumulate_narrow_rows(
+    builder, gradient, start, stride, vectors, spikes, n_rows, deltas
+):
     """Add each row of deltas to the gradient rows of the sources that fired then.
 
-    ``gradient[source] += deltas[row]`` for every source of each row of the spikes. For rows of at
-    most :data:`NARROW` vectors the whole gradient stays in the first cache, and there is nothing to
-    gain from regrouping the events by source.
+    ``gradient[source] += deltas[row]`` for every source of each row of the spikes. For
+    rows of at most :data:`NARROW` vectors the whole gradient stays in the first cache,
+    and there is nothing to gain from regrouping the events by source.
     """
 
     def emit(size):

@@ -7,26 +7,27 @@ In each step of 1 ms, with input current ``I[t] = W s_in[t] + b``,
     u[t] = v[t] * (1 - s[t])              membrane potential after the reset to zero, or
     u[t] = v[t] - threshold * s[t]        after the reset by subtraction
 
-with ``u[-1] = 0``. The surrogate ``f`` and the detached reset give, from the last step to the
-first,
+with ``u[-1] = 0``. The surrogate ``f`` and the detached reset give, from the last step
+to the first,
 
     dL/dv[t] = dL/ds[t] * f(v[t] - threshold) + k[t] * dL/dv[t+1]
 
-with ``k[t] = decay * (1 - s[t])`` for the reset to zero and ``k[t] = decay`` for the other.
+with ``k[t] = decay * (1 - s[t])`` for the reset to zero and ``k[t] = decay`` for the
+other.
 
-Leak and threshold may be learned, one number a layer each. ``decay = 1 / (1 + exp(-logit))`` is
-that of the parametric LIF neuron (Fang et al., ICCV 2021, arXiv:2007.05785, whose a is -logit). A
-threshold is learned by gradient as in Rathi and Roy 2021, arXiv:2008.03658, here as
-``threshold = exp(log)``, which keeps it above zero. No gradient flows through the reset to the
-threshold either, so that
+Leak and threshold may be learned, one number a layer each.
+``decay = 1 / (1 + exp(-logit))`` is that of the parametric LIF neuron (Fang et al.,
+ICCV 2021, arXiv:2007.05785, whose a is -logit). A threshold is learned by gradient as
+in Rathi and Roy 2021, arXiv:2008.03658, here as ``threshold = exp(log)``, which keeps
+it above zero. No gradient flows through the reset to the threshold either, so that
 
     dL/ddecay     = sum of dL/dv[t] * u[t-1]
     dL/dthreshold = -sum of dL/ds[t] * f(v[t] - threshold)
 
 over the steps and neurons of the layer.
 
-The kernels of the event engine implement exactly this, the method below states it for autograd, and
-``tests/naive.py`` a third time as plain loops.
+The kernels of the event engine implement exactly this, the method below states it for
+autograd, and ``tests/naive.py`` a third time as plain loops.
 """
 
 import math
@@ -55,23 +56,32 @@ class LeakyIntegrateAndFire(Neuron):
     """A leaky integrator that fires at its threshold and is reset.
 
     Attributes:
-        threshold: membrane potential at or above which the neuron fires (dimensionless). The
-            engines compute in float32, where one far below or above the range is 0 or infinite.
-        decay: fraction of the membrane potential that is kept over a step of 1 ms; 1 is the
-            integrate-and-fire neuron, which multiplies nothing.
-        reset: ``zero``, or ``subtract``: the potential is lowered by the threshold, and what was
-            above it stays (Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682).
-        bias: whether every neuron has one. Without it, a neuron that no event reaches has nothing
-            to add.
-        learned: what is learned beside the weights: ``none``, ``decay``, ``threshold`` or ``both``.
-            The parameter is where learning begins; a decay is then above 0 and below 1.
+        threshold: membrane potential at or above which the neuron fires
+            (dimensionless). The engines compute in float32, where one far below or
+            above the range is 0 or infinite.
+        decay: fraction of the membrane potential that is kept over a step of 1 ms; 1 is
+            the integrate-and-fire neuron, which multiplies nothing.
+        reset: ``zero``, or ``subtract``: the potential is lowered by the threshold, and
+            what was above it stays (Rueckauer et al. 2017,
+            doi:10.3389/fnins.2017.00682).
+        bias: whether every neuron has one. Without it, a neuron that no event reaches
+            has nothing to add.
+        learned: what is learned beside the weights: ``none``, ``decay``, ``threshold``
+            or ``both``. The parameter is where learning begins; a decay is then above 0
+            and below 1.
 
     Threshold and decay are numbers, or tuples of one for each layer after the input.
     """
 
     reference: ClassVar = "Neftci, Mostafa and Zenke 2019, doi:10.1109/MSP.2019.2931595"
-    equation: ClassVar = "v[t] = decay * u[t-1] + I[t]; spike at v >= threshold, reset to zero"
-    later: ClassVar[Mapping[str, Any]] = {"reset": "zero", "bias": True, "learned": "none"}
+    equation: ClassVar = (
+        "v[t] = decay * u[t-1] + I[t]; spike at v >= threshold, reset to zero"
+    )
+    later: ClassVar[Mapping[str, Any]] = {
+        "reset": "zero",
+        "bias": True,
+        "learned": "none",
+    }
 
     threshold: Threshold = 1.0
     decay: Decay = 0.9
@@ -97,7 +107,11 @@ class LeakyIntegrateAndFire(Neuron):
     def first_learned(self, name: str) -> float:
         """See :meth:`spikejoule.network.neuron.Neuron.first_learned`."""
         threshold, decay = self.constants
-        return math.log(threshold) if name == LOG_THRESHOLD else math.log(decay / (1 - decay))
+        return (
+            math.log(threshold)
+            if name == LOG_THRESHOLD
+            else math.log(decay / (1 - decay))
+        )
 
     def with_learned(self, learned: Mapping[str, float]) -> Self:
         """See :meth:`spikejoule.network.neuron.Neuron.with_learned`."""
@@ -121,7 +135,9 @@ class LeakyIntegrateAndFire(Neuron):
     def problem(self, n_layers: int) -> tuple[str, str] | None:
         """See :meth:`spikejoule.network.neuron.Neuron.problem`."""
         decays = self.decay if isinstance(self.decay, tuple) else (self.decay,)
-        if DECAY_LOGIT in self.learned_names and not all(0 < decay < 1 for decay in decays):
+        if DECAY_LOGIT in self.learned_names and not all(
+            0 < decay < 1 for decay in decays
+        ):
             return "decay", "numbers above 0 and below 1 where the decay is learned"
         return super().problem(n_layers)
 

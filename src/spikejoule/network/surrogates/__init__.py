@@ -1,8 +1,8 @@
 """What a surrogate derivative of the spike function is.
 
-A surrogate is a function of ``x = v - threshold`` and one slope. It is stated twice: in torch for
-the dense engine, and as emitted vector instructions for the kernels of the event engine, so that
-one checks the other; ``tests/naive.py`` states it a third time.
+A surrogate is a function of ``x = v - threshold`` and one slope. It is stated twice: in
+torch for the dense engine, and as emitted vector instructions for the kernels of the
+event engine, so that one checks the other; ``tests/naive.py`` states it a third time.
 """
 
 from abc import abstractmethod
@@ -38,7 +38,9 @@ class Surrogate(Kind):
     @property
     def slope(self) -> float:
         """The slope in force."""
-        return self.default_slope if self.surrogate_slope is None else self.surrogate_slope
+        return (
+            self.default_slope if self.surrogate_slope is None else self.surrogate_slope
+        )
 
     @abstractmethod
     def derivative(self, x: Tensor) -> Tensor:
@@ -46,12 +48,16 @@ class Surrogate(Kind):
 
     @abstractmethod
     def constants(self) -> tuple[float, float]:
-        """The two constants that :meth:`emit` receives, computed from the slope once."""
+        """The two constants that :meth:`emit` receives, computed from the slope
+        once.
+        """
 
     @staticmethod
     @abstractmethod
     def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
-        """Emit the derivative at the vector x; `a` and `b` are vectors of the constants."""
+        """Emit the derivative at the vector x; `a` and `b` are vectors of the
+        constants.
+        """
 
 
 SURROGATES: Kinds[Surrogate] = Kinds("surrogate", Surrogate, __name__)

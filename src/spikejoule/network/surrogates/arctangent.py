@@ -24,4 +24,6 @@ class Arctangent(Surrogate):
     @staticmethod
     def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.network.surrogates.Surrogate.emit`."""
-        return lanes.divide(a, lanes.multiply_add(b, lanes.multiply(x, x), lanes.constant(1.0)))
+        return lanes.divide(
+            a, lanes.multiply_add(b, lanes.multiply(x, x), lanes.constant(1.0))
+        )

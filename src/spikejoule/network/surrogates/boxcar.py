@@ -9,7 +9,8 @@ class Boxcar(Surrogate):
     """The steeper, the narrower."""
 
     reference: ClassVar = (
-        "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331"
+        "Wu et al., Frontiers in Neuroscience 12:331, 2018, "
+        "doi:10.3389/fnins.2018.00331"
     )
     formula: ClassVar = "slope if |x| < 1 / (2 * slope) else 0"
     default_slope: ClassVar = 1.0

@@ -1,4 +1,6 @@
-"""The derivative of the fast sigmoid x / (1 + |x|), normalised to 1 at the threshold."""
+"""The derivative of the fast sigmoid x / (1 + |x|), normalised to 1 at the
+threshold.
+"""
 
 from typing import Any, ClassVar
 
@@ -26,5 +28,7 @@ class FastSigmoid(Surrogate):
     @staticmethod
     def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.network.surrogates.Surrogate.emit`."""
-        root = lanes.divide(a, lanes.multiply_add(b, lanes.absolute(x), lanes.constant(1.0)))
+        root = lanes.divide(
+            a, lanes.multiply_add(b, lanes.absolute(x), lanes.constant(1.0))
+        )
         return lanes.multiply(root, root)

@@ -10,7 +10,8 @@ class Gaussian(Surrogate):
     """The density of a normal distribution with the standard deviation 1 / slope."""
 
     reference: ClassVar = (
-        "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331"
+        "Wu et al., Frontiers in Neuroscience 12:331, 2018, "
+        "doi:10.3389/fnins.2018.00331"
     )
     formula: ClassVar = "slope / sqrt(2 * pi) * exp(-(slope * x)^2 / 2)"
     default_slope: ClassVar = 2.0

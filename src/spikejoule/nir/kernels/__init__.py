@@ -1,1 +1,3 @@
-"""One step of each node of a foreign network, for blocks of samples (nir/executor.py)."""
+"""One step of each node of a foreign network, for blocks of samples
+(nir/executor.py).
+"""

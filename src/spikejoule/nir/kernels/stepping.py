@@ -1,14 +1,16 @@
-"""A step of a graph: what units give, what arrives through synapses and windows, and neurons.
+"""A step of a graph: what units give, what arrives through synapses and windows, and
+neurons.
 
-Samples go sixteen abreast: an array of what n units have is real [B, n, LANES], its last axis being
-the samples of one of B blocks, so that a vector holds what a unit has in all of them. "Real" is
-float32 or float64. Each neuron has its own constants (nir/conventions.py has the equations).
+Samples go sixteen abreast: an array of what n units have is real [B, n, LANES], its
+last axis being the samples of one of B blocks, so that a vector holds what a unit has
+in all of them. "Real" is float32 or float64. Each neuron has its own constants
+(nir/conventions.py has the equations).
 
-Each sum takes one unit after another, in their order, so that it does not depend on the other
-samples of its block: what a unit does not give is added as a zero, or not at all.
+Each sum takes one unit after another, in their order, so that it does not depend on the
+other samples of its block: what a unit does not give is added as a zero, or not at all.
 
-What is done with the vector of a unit is emitted (compiling/emit.py). Positions are counted
-in elements there, and nothing is checked: the callers here own the bounds.
+What is done with the vector of a unit is emitted (compiling/emit.py). Positions are
+counted in elements there, and nothing is checked: the callers here own the bounds.
 tests/nir/naive_graph.py has what they compute in plain Python.
 """
 
@@ -35,18 +37,24 @@ from spikejoule.compiling.emit import (
 Array = NDArray[Any]
 
 TARGETS = (8, 4, 2, 1)
-"""Units that one call computes: with eight, a machine of 512 bits waits for no addition."""
+"""Units that one call computes: with eight, a machine of 512 bits waits for no
+addition.
+"""
 
 
 class Given(NamedTuple):
-    """What the units of a node give in a step, and which of them give something to any sample.
+    """What the units of a node give in a step, and which of them give something to any
+    sample.
 
     Attributes:
         amounts: real [B, n, LANES]; zeros and ones for spikes.
-        active: 1 for a unit that gives something to any sample of the block, uint8 [B, n].
-        units: those that do, ascending, the first ``counts[b]`` of a row; int32 [B, n + 1].
+        active: 1 for a unit that gives something to any sample of the block, uint8
+            [B, n].
+        units: those that do, ascending, the first ``counts[b]`` of a row; int32
+            [B, n + 1].
         counts: int64 [B].
-        totals: steps so far in which a unit gave something, by sample, int32 [B, n, LANES].
+        totals: steps so far in which a unit gave something, by sample, int32
+            [B, n, LANES].
     """
 
     amounts: Array
@@ -92,8 +100,12 @@ class Membrane(NamedTuple):
 
 @emitted
 def count_vector(builder, values, first, totals, place) -> bool:
-    """``totals[place + lane] += 1`` where ``values[first + lane]`` is not 0; is any not?"""
-    counted = builder.fcmp_unordered("!=", values.load_vector(first), zeros(values.vector))
+    """``totals[place + lane] += 1`` where ``values[first + lane]`` is not 0; is any
+    not?
+    """
+    counted = builder.fcmp_unordered(
+        "!=", values.load_vector(first), zeros(values.vector)
+    )
     added = builder.zext(counted, totals.vector)
     totals.store_vector(builder.add(totals.load_vector(place), added), place)
     word = builder.bitcast(counted, ir.IntType(LANES))
@@ -102,11 +114,13 @@ def count_vector(builder, values, first, totals, place) -> bool:
 
 
 @emitted
-def fire_vectors(builder, membrane, subtracts, current, potential, amounts, active, first, n_units):
+def fire_vectors(
+    builder, membrane, subtracts, current, potential, amounts, active, first, n_units
+):
     """A step of the neurons of a block, see `integrate_and_fire`.
 
-    The vectors of unit u begin at ``first + u * LANES``; ``active[first / LANES + u]`` receives
-    whether it fires in any lane.
+    The vectors of unit u begin at ``first + u * LANES``; ``active[first / LANES + u]``
+    receives whether it fires in any lane.
     """
     ones = splat(potential.vector, 1.0)
     first_unit = builder.lshr(first, constant(LANES.bit_length() - 1))
@@ -122,7 +136,9 @@ def fire_vectors(builder, membrane, subtracts, current, potential, amounts, acti
         amounts.store_vector(builder.select(fires, ones, zeros(amounts.vector)), at)
         word = builder.bitcast(fires, ir.IntType(LANES))
         any_lane = builder.icmp_unsigned("!=", word, constant(0, LANES))
-        active.store(builder.zext(any_lane, ir.IntType(8)), builder.add(first_unit, loop.index))
+        active.store(
+            builder.zext(any_lane, ir.IntType(8)), builder.add(first_unit, loop.index)
+        )
 
 
 @emitted
@@ -144,13 +160,16 @@ def add_products(
     """Add what some units give to some targets, for all samples of a block.
 
     ``sums[place + k * apart + lane]`` grows by the sum of
-    ``weights[column + rows[e] * stride + k] * amounts[first + units[e] * LANES + lane]`` over each
-    e below `n_rows`, in their order, for each k below `n_targets`. `n_targets` is one of TARGETS.
+    ``weights[column + rows[e] * stride + k]`` times
+    ``amounts[first + units[e] * LANES + lane]`` over each e below `n_rows`, in their
+    order, for each k below `n_targets`, which is one of TARGETS.
     """
     lanes = constant(LANES)
 
     def emit(size):
-        places = [builder.add(place, builder.mul(constant(k), apart)) for k in range(size)]
+        places = [
+            builder.add(place, builder.mul(constant(k), apart)) for k in range(size)
+        ]
         cells = [cgutils.alloca_once(builder, sums.vector) for _ in places]
         for cell in cells:
             builder.store(zeros(sums.vector), cell)
@@ -165,7 +184,9 @@ def add_products(
                 )
                 builder.store(total, cell)
         for at, cell in zip(places, cells, strict=True):
-            sums.store_vector(builder.fadd(sums.load_vector(at), builder.load(cell)), at)
+            sums.store_vector(
+                builder.fadd(sums.load_vector(at), builder.load(cell)), at
+            )
 
     for_each_block_size(builder, n_targets, TARGETS, emit)
 
@@ -183,7 +204,9 @@ def list_active(active, units):
 
 @compiled
 def take_events(sources, offsets, first_row, row_step, n_samples, given):
-    """The input's spikes of one step: of sample s the row ``first_row + s * row_step``."""
+    """The input's spikes of one step: of sample s the row
+    ``first_row + s * row_step``.
+    """
     amounts = given.amounts
     active = given.active
     units = given.units
@@ -253,7 +276,14 @@ def integrate_and_fire(membrane, subtracts, current, potential, given):
     n_units = potential.shape[1]
     for b in range(given.counts.size):
         fire_vectors(
-            membrane, subtracts, current, potential, amounts, active, b * n_units * LANES, n_units
+            membrane,
+            subtracts,
+            current,
+            potential,
+            amounts,
+            active,
+            b * n_units * LANES,
+            n_units,
         )
         given.counts[b] = list_active(active[b], given.units[b])
         for k in range(given.counts[b]):
@@ -262,8 +292,12 @@ def integrate_and_fire(membrane, subtracts, current, potential, given):
 
 
 @compiled_inline
-def _add_targets(amounts, first, units, rows, count, weights, n_targets, sums, into, apart):
-    """Add what `count` units give to all targets, as many at once as `add_products` takes."""
+def _add_targets(
+    amounts, first, units, rows, count, weights, n_targets, sums, into, apart
+):
+    """Add what `count` units give to all targets, as many at once as `add_products`
+    takes.
+    """
     target = 0
     for size in TARGETS:
         while target + size <= n_targets:
@@ -289,8 +323,8 @@ def _add_targets(amounts, first, units, rows, count, weights, n_targets, sums, i
 def add_dense(given, weights, sums):
     """``sums[b, j] += amount * weights[unit, j]``; weights are real [n_in, n_out].
 
-    Where few units give something, each sample by itself adds rows of weights; else all samples of
-    a block add the units that give something to any.
+    Where few units give something, each sample by itself adds rows of weights; else all
+    samples of a block add the units that give something to any.
     """
     amounts = given.amounts
     units = given.units
@@ -307,7 +341,16 @@ def add_dense(given, weights, sums):
         # In multiply-adds of vectors, as measured.
         if 3 * pairs.sum() * n_out // LANES + LANES * (n_out + count) >= count * n_out:
             _add_targets(
-                amounts, first, units[b], units[b], count, weights, n_out, sums, into, LANES
+                amounts,
+                first,
+                units[b],
+                units[b],
+                count,
+                weights,
+                n_out,
+                sums,
+                into,
+                LANES,
             )
             continue
         rows[:] = 0
@@ -352,20 +395,32 @@ def add_windows(given, slide, weights, sums):
                 for c in range(group * per_group, (group + 1) * per_group):
                     for k in range(slide.counts[place]):
                         unit = c * plane + slide.units[place, k]
-                        # Without a branch: which units are active, no processor can guess.
+                        # Without a branch: which units are active, no processor can
+                        # guess.
                         units[count] = unit
                         rows[count] = c * taps + slide.taps[place, k]
                         count += np.uint64(active[b, unit])
                 into = ((b * n_out + group * n_channels) * n_places + place) * LANES
                 n = np.int64(count)
                 _add_targets(
-                    given.amounts, first, units, rows, n, weights, n_channels, sums, into, apart
+                    given.amounts,
+                    first,
+                    units,
+                    rows,
+                    n,
+                    weights,
+                    n_channels,
+                    sums,
+                    into,
+                    apart,
                 )
 
 
 @compiled
 def add_pooling(given, slide, sums):
-    """Add to each window of a channel what lies in it; arguments as of `add_windows`."""
+    """Add to each window of a channel what lies in it; arguments as of
+    `add_windows`.
+    """
     n_places = slide.counts.size
     n_channels = sums.shape[1] // n_places
     plane = given.amounts.shape[1] // n_channels

@@ -1,7 +1,8 @@
-"""Norse: cells take one step and their state, and give both; other modules take [T, B, ...].
+"""Norse: cells take one step and their state, and give both; other modules take
+[T, B, ...].
 
-Recurrent cells hold their weights, and most have none from a neuron to itself. A state leaks by 1 -
-dt / tau in a step.
+Recurrent cells hold their weights, and most have none from a neuron to itself. A state
+leaks by 1 - dt / tau in a step.
 """
 
 from typing import Any, Final
@@ -23,7 +24,8 @@ def describe(module: Any) -> Population | None:
     keeps = [1 - module.dt * rate for rate in rates]
     return Population(
         keeps=keeps,
-        states=max(1, len(keeps)) + (name == "LIFRefrac"),  # with how long it still rests
+        states=max(1, len(keeps))
+        + (name == "LIFRefrac"),  # with how long it still rests
         fires=name in _FIRING,
         time=0 if class_names(module) & {"SNN", "SNNRecurrent"} else None,
         input=getattr(module, "input_weights", None),

@@ -1,7 +1,7 @@
 """Sinabs: modules take [B, T, ...], and those with `Squeeze` in their name [B T, ...].
 
-By default a neuron may give several spikes in a step, which is a whole number; its one reset lowers
-the potential by as many thresholds.
+By default a neuron may give several spikes in a step, which is a whole number; its one
+reset lowers the potential by as many thresholds.
 """
 
 from typing import Any, Final
@@ -12,8 +12,8 @@ _KNOWN: Final = {"LIF", "ALIF"}
 
 
 def describe(module: Any) -> Population | None:
-    """LIF, ALIF, and what is derived from them: IAF, ExpLeak, recurrent ones. The weights of these
-    are a module that runs in every step, and is counted as one."""
+    """LIF, ALIF, and what is derived from them: IAF, ExpLeak, recurrent ones. The
+    weights of these are a module that runs in every step, and is counted as one."""
     names = class_names(module)
     if "StatefulLayer" not in names or not names & _KNOWN:
         return None
@@ -33,7 +33,10 @@ def _lost(module: Any, names: set[str]) -> str:
     """What its exporter drops; an IAF neuron has no time constant to divide by."""
     if module.norm_input or "IAF" in names:
         return ""
-    return "norm_input=False: what arrives is not divided by tau, as it is in an exported graph"
+    return (
+        "norm_input=False: what arrives is not divided by tau, as it is in an "
+        "exported graph"
+    )
 
 
 def reset(module: Any) -> None:

@@ -1,7 +1,8 @@
-"""SpikingJelly: a module takes one step, or all of them, [T, B, ...], by its `step_mode`.
+"""SpikingJelly: a module takes one step, or all of them, [T, B, ...], by its
+`step_mode`.
 
-`LinearRecurrentContainer` multiplies what it takes and what its neurons have given in the step
-before with one matrix, `rc`: these are two connections here.
+`LinearRecurrentContainer` multiplies what it takes and what its neurons have given in
+the step before with one matrix, `rc`: these are two connections here.
 """
 
 from typing import Any, Final
@@ -10,7 +11,9 @@ from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 
 def describe(module: Any) -> Population | None:
-    """Neurons whose states leak by constants; others (QIF, Izhikevich, ...) are not known."""
+    """Neurons whose states leak by constants; others (QIF, Izhikevich, ...) are not
+    known.
+    """
     names = class_names(module)
     if "LinearRecurrentContainer" in names:
         weight = module.rc.weight.detach()
@@ -39,7 +42,9 @@ def describe(module: Any) -> Population | None:
     if name == "ParametricLIFNode":
         return Population(keeps=(1 - module.w.detach().sigmoid(),), time=time(module))
     if name == "CUBALIFNode":
-        return Population(keeps=(module.v_decay, module.c_decay), states=2, time=time(module))
+        return Population(
+            keeps=(module.v_decay, module.c_decay), states=2, time=time(module)
+        )
     return None
 
 

@@ -1,9 +1,11 @@
-"""Charts: one function each, drawn with matplotlib, for a PNG as well as for the page's SVG.
+"""Charts: one function each, drawn with matplotlib, for a PNG as well as for the page's
+SVG.
 
-Every function turns values into a `Chart`: no file, no global state, no display, and the same bytes
-for the same values. Every axis has its unit; the title states what the chart shows, and the line
-below it the data that it was measured on. This package alone imports matplotlib. What DVC draws
-from `metrics/` (`make plots`: training by epoch, classes, accuracy by step) is not here.
+Every function turns values into a `Chart`: no file, no global state, no display, and
+the same bytes for the same values. Every axis has its unit; the title states what the
+chart shows, and the line below it the data that it was measured on. This package alone
+imports matplotlib. What DVC draws from `metrics/` (`make plots`: training by epoch,
+classes, accuracy by step) is not here.
 
 canvas    palette, axes, and the way to PNG and SVG
 accuracy  what accuracy costs: the conventional front, and this network
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 def charts_of_page(
     analysis: "EnergyAnalysis", raster: "SpikeRaster | None"
 ) -> dict[str, Chart | None]:
-    """The charts of the page, by the name that its template calls them; None without data."""
+    """The charts of the page, by the name that its template calls them; None without
+    data.
+    """
     return {
         "front": accuracy.conventional_front(analysis),
         "by_profile": energy.by_profile(analysis),

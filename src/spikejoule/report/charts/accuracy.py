@@ -1,7 +1,7 @@
 """What accuracy costs: the front of conventional networks, and this network beside it.
 
-Accuracies are spaced by the logarithm of the errors. Between two networks the front is the line
-on which a run's ratio is read (`energy.front`).
+Accuracies are spaced by the logarithm of the errors. Between two networks the front is
+the line on which a run's ratio is read (`energy.front`).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ _STEPS = 200
 
 @canvas.house_style()
 def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
-    """Conventional networks under the headline's price list, their front, and this network.
+    """Conventional networks under the headline's price list, their front, and this
+    network.
 
     None without a verdict.
     """
@@ -46,7 +47,9 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
         if verdict is None:
             continue
         energy_pj = verdict.energy("spiking").middle_pj
-        words = f"{verdict.spiking}: {verdict.level_percent:.2f} %, {joules(energy_pj, 3)}"
+        words = (
+            f"{verdict.spiking}: {verdict.level_percent:.2f} %, {joules(energy_pj, 3)}"
+        )
         canvas.mark(
             axes,
             energy_pj,
@@ -59,16 +62,24 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure)
     finding = f"Accuracy and energy: {analysis.chosen.title}"
-    return Chart("front", finding, figure, f"{analysis.inputs.title}, validation accuracy")
+    return Chart(
+        "front", finding, figure, f"{analysis.inputs.title}, validation accuracy"
+    )
 
 
 def _draw_front(axes: Axes, front: Sequence[FrontPoint]) -> None:
-    """The line that `read_front` reads, which is curved where accuracies are spaced by errors."""
+    """The line that `read_front` reads, which is curved where accuracies are spaced by
+    errors.
+    """
     ends = front[0].validation_percent, front[-1].validation_percent
     levels = np.linspace(*ends, _STEPS).tolist()
     readings = [read_front(front, level) for level in levels]
     axes.plot(
-        [Energy.of(reading.mean_pj).middle_pj for reading in readings if reading is not None],
+        [
+            Energy.of(reading.mean_pj).middle_pj
+            for reading in readings
+            if reading is not None
+        ],
         [canvas.error_percent(level) for level in levels],
         color=canvas.VERMILION,
         alpha=0.6,
@@ -76,7 +87,9 @@ def _draw_front(axes: Axes, front: Sequence[FrontPoint]) -> None:
 
 
 def _mark(axes: Axes, point: FrontPoint, label: str, alpha: float) -> None:
-    words = f"{point.name}: {point.validation_percent:.2f} %, {joules(point.middle_pj, 3)}"
+    words = (
+        f"{point.name}: {point.validation_percent:.2f} %, {joules(point.middle_pj, 3)}"
+    )
     canvas.mark(
         axes,
         point.middle_pj,

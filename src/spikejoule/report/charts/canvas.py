@@ -1,4 +1,6 @@
-"""What all charts share: palette, axes, and the way from a figure to a PNG or to the page's SVG."""
+"""What all charts share: palette, axes, and the way from a figure to a PNG or to the
+page's SVG.
+"""
 
 import io
 import re
@@ -33,9 +35,10 @@ PALETTE: Final = {
     "pink": ("#a3438a", "#e08ac4"),
     "gold": ("#8a6500", "#e6b93f"),
 }
-"""Each colour on light and on dark ground: those of Okabe and Ito, "Color Universal Design" (2008),
-darkened or lightened until text in them can be read. Charts are drawn in the light ones, which are
-all different; in the page's SVG each is replaced by the CSS variable of its name."""
+"""Each colour on light and on dark ground: those of Okabe and Ito, "Color Universal
+Design" (2008), darkened or lightened until text in them can be read. Charts are drawn
+in the light ones, which are all different; in the page's SVG each is replaced by the
+CSS variable of its name."""
 
 PAPER, INK, MUTED, GRID, PANEL, _, GREY, BLUE, VERMILION, GREEN, PINK, GOLD = (
     light for light, _ in PALETTE.values()
@@ -51,21 +54,24 @@ _CHARACTERS_AN_INCH = 10  # of a title, at most
 _MOST_TOLD = 80
 _TIP = "tip: "
 
-house_style = partial(matplotlib.rc_context, fname=Path(__file__).with_name("house.mplstyle"))
+house_style = partial(
+    matplotlib.rc_context, fname=Path(__file__).with_name("house.mplstyle")
+)
 """Draw with this project's settings alone: a context, or a function's decorator."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """A figure with its words, to be drawn once, as either: a layout starts from the one before.
+    """A figure with its words, to be drawn once, as either: a layout starts from the
+    one before.
 
     Attributes:
         key: its name, by which the page refers to it.
         finding: the title: what it shows.
         figure: the drawing, without the title.
         source: what it was measured on, below the title of a PNG.
-        description: the drawing with its numbers, for those who do not see it; empty for the tips
-            of its marks, or some of them where they are many.
+        description: the drawing with its numbers, for those who do not see it; empty
+            for the tips of its marks, or some of them where they are many.
     """
 
     key: str
@@ -92,15 +98,20 @@ class Chart:
 
     @house_style()
     def svg(self) -> Markup:
-        """The chart as an element of a page: its text is text, its colours are CSS variables.
+        """The chart as an element of a page: its text is text, its colours are CSS
+        variables.
 
-        Identifiers are of this chart alone; nothing refers to anything outside of the element.
+        Identifiers are of this chart alone; nothing refers to anything outside of the
+        element.
         """
         buffer = io.StringIO()
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         with matplotlib.rc_context({"svg.hashsalt": self.key}):
-            self.figure.savefig(buffer, format="svg", metadata=metadata, facecolor="none")
-        # What comes first is matplotlib's style sheet, which would hold for the whole page.
+            self.figure.savefig(
+                buffer, format="svg", metadata=metadata, facecolor="none"
+            )
+        # What comes first is matplotlib's style sheet, which would hold for the whole
+        # page.
         head, body = buffer.getvalue().replace("xlink:href", "href").split("</defs>", 1)
         tips = list(dict.fromkeys(re.findall(f'<g id="{_TIP}([^"]*)"', body)))
         for pattern, to in (
@@ -116,14 +127,24 @@ class Chart:
             body = re.sub(pattern, to, body)
         viewed = re.search(r'viewBox="[^"]*"', head)
         assert viewed is not None
-        description = self.description or Markup("; ".join(tips[:: 1 + len(tips) // _MOST_TOLD]))  # noqa: S704 (escaped)
+        told = "; ".join(tips[:: 1 + len(tips) // _MOST_TOLD])
+        description = self.description or Markup(told)  # noqa: S704 (escaped)
         return Markup(
-            '<svg class="chart" role="img" {} aria-labelledby="{key}-title {key}-description">'
+            '<svg class="chart" role="img" {} aria-labelledby="{key}-title '
+            '{key}-description">'
             '<title id="{key}-title">{}</title><desc id="{key}-description">{}</desc>{}'
-        ).format(Markup(viewed[0]), self.finding, description, Markup(body.strip()), key=self.key)  # noqa: S704 (written above)
+        ).format(
+            Markup(viewed[0]),  # noqa: S704
+            self.finding,
+            description,
+            Markup(body.strip()),  # noqa: S704
+            key=self.key,
+        )
 
 
-def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> tuple[Figure, Axes]:
+def new_figure(
+    height_inches: float, width_inches: float = WIDTH_INCHES
+) -> tuple[Figure, Axes]:
     """A figure and its axes, outside pyplot's registry of open windows."""
     figure = Figure(figsize=(width_inches, height_inches))
     return figure, figure.subplots()
@@ -136,27 +157,33 @@ def tip(artists: Iterable[Artist], words: str) -> None:
 
 
 def mark(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:
-    """A mark at a place (a dot, unless `style` says), with a text for when it is pointed at."""
+    """A mark at a place (a dot, unless `style` says), with a text for when it is
+    pointed at.
+    """
     settings: dict[str, Any] = {"marker": "o", "linestyle": "", "zorder": 4}
     tip(axes.plot([x], [y], **settings | style), words)
 
 
 def legend_below(figure: Figure) -> None:
-    """The legend of everything that has a label, each once on a line, below the axes."""
+    """The legend of everything that has a label, each once on a line, below the
+    axes.
+    """
     handles, labels = figure.axes[0].get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     figure.legend(once.values(), once.keys(), loc="outside lower left")
 
 
 def layer_colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each layer by its name, the input's first and the output's last; none is that of
-    spiking (blue) or of conventional networks (vermilion)."""
+    """A colour for each layer by its name, the input's first and the output's last;
+    none is that of spiking (blue) or of conventional networks (vermilion)."""
     hidden = [(GREEN, GREY)[place % 2] for place in range(len(names) - 2)]
     return dict(zip(names, [GOLD, *hidden, PINK], strict=False))
 
 
 def place_colours(network: Graph) -> dict[str, str]:
-    """The same for every node: one without neurons has the colour of the layer that feeds it."""
+    """The same for every node: one without neurons has the colour of the layer that
+    feeds it.
+    """
     colours = layer_colours(network.layer_names)
     for name, sources in network.sources.items():
         if sources:
@@ -170,7 +197,9 @@ def log_axis(
     label: Callable[[float], str] = joules,
     digits: tuple[float, ...] = (1, 3),
 ) -> None:
-    """A logarithmic axis ("x" or "y") with labels at these digits times the powers of ten."""
+    """A logarithmic axis ("x" or "y") with labels at these digits times the powers of
+    ten.
+    """
     axes.set(**{f"{axis}scale": "log"})
     getattr(axes, f"{axis}axis").set(
         major_locator=LogLocator(subs=digits, numticks=8),
@@ -180,7 +209,8 @@ def log_axis(
 
 
 def accuracy_axis(axes: Axes) -> None:
-    """A vertical axis of accuracies, spaced by the logarithm of the errors (`error_percent`).
+    """A vertical axis of accuracies, spaced by the logarithm of the errors
+    (`error_percent`).
 
     From 98 to 99 % half of the errors vanish, which a linear axis would hide.
     """

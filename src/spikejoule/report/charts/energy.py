@@ -26,7 +26,15 @@ def _rows(inches: float, names: Sequence[str]) -> tuple[Figure, Axes]:
     figure, axes = canvas.new_figure(inches * len(names) + 1)
     for row, name in enumerate(names):
         at = axes.get_yaxis_transform()
-        axes.text(0, row + 0.08, name, va="bottom", fontsize=8.5, transform=at, in_layout=False)
+        axes.text(
+            0,
+            row + 0.08,
+            name,
+            va="bottom",
+            fontsize=8.5,
+            transform=at,
+            in_layout=False,
+        )
     axes.set(ylim=(len(names) - 0.45, -0.6), yticks=[])
     axes.spines["left"].set_visible(False)
     return figure, axes
@@ -36,8 +44,8 @@ def _rows(inches: float, names: Sequence[str]) -> tuple[Figure, Axes]:
 def by_profile(analysis: "EnergyAnalysis") -> Chart:
     """Every profile on one logarithmic axis, and the baselines it can price.
 
-    A band spans from the least to the most that a mean can be. Below the profiles, what other
-    networks were measured to need on chips.
+    A band spans from the least to the most that a mean can be. Below the profiles, what
+    other networks were measured to need on chips.
     """
     profiles = analysis.ledger.profiles
     totals = [analysis.total(profile=profile.id) for profile in profiles]
@@ -46,7 +54,10 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         f"{profile.evidence}"
         for profile, total in zip(profiles, totals, strict=True)
     ]
-    chips = "Chips that read MNIST digits\nanother network each · scope unconfirmed · measured"
+    chips = (
+        "Chips that read MNIST digits\nanother network each · scope "
+        "unconfirmed · measured"
+    )
     figure, axes = _rows(0.62, [*about, chips])
     canvas.log_axis(axes, "x", digits=(1,))
     sizes: dict[str, int] = {}
@@ -69,15 +80,26 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
             )
         words = f"{profile.title}: {energy_words(total)}"
         ends = [total.lowest_pj, total.highest_pj]
-        canvas.tip(axes.plot(ends, [y, y], color=canvas.BLUE, linewidth=4, alpha=0.45), words)
+        canvas.tip(
+            axes.plot(ends, [y, y], color=canvas.BLUE, linewidth=4, alpha=0.45), words
+        )
         if total.value_pj is not None:
-            canvas.mark(axes, total.value_pj, y, words, color=canvas.BLUE, label="spiking network")
+            canvas.mark(
+                axes,
+                total.value_pj,
+                y,
+                words,
+                color=canvas.BLUE,
+                label="spiking network",
+            )
     for chip in measured_on_mnist():
         pj = 1e6 * chip["microjoules"]
         y = len(profiles) + 0.25
         words = f"{chip['name']}: {joules(pj)}, {chip['accuracy_percent']:g} %"
         hollow = {"color": canvas.BLUE, "markerfacecolor": canvas.PAPER}
-        canvas.mark(axes, pj, y, words, label="another network, measured on its chip", **hollow)
+        canvas.mark(
+            axes, pj, y, words, label="another network, measured on its chip", **hollow
+        )
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure)
     spent = [end for one in totals for end in (one.lowest_pj, one.highest_pj)]
@@ -92,8 +114,8 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
 
 @canvas.house_style()
 def by_term(analysis: "EnergyAnalysis") -> Chart | None:
-    """The largest terms under the headline's price list: a bar each, the mean at the prices' low
-    and high ends. None if it prices none."""
+    """The largest terms under the headline's price list: a bar each, the mean at the
+    prices' low and high ends. None if it prices none."""
     priced = [
         (row, row.energy)
         for row in analysis.records()

@@ -1,4 +1,6 @@
-"""How training went, and which classes are taken for which others: the notebook's two figures."""
+"""How training went, and which classes are taken for which others: the notebook's two
+figures.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,18 +18,29 @@ _MOST_NUMBERED = 40  # classes whose cells hold numbers
 
 @canvas.house_style()
 def training_curves(
-    history: Sequence[Mapping[str, Any]], best_epoch: int, source: str, held_out: str = "Validation"
+    history: Sequence[Mapping[str, Any]],
+    best_epoch: int,
+    source: str,
+    held_out: str = "Validation",
 ) -> Chart:
     """Loss, and accuracy on training and held-out images, over the epochs.
 
     Args:
-        history: one mapping per epoch with the fields of `network.checkpoint.EpochRecord`.
+        history: one mapping per epoch with the fields of
+            `network.checkpoint.EpochRecord`.
         best_epoch: whose weights were kept, from 1.
         source: which images the network learned from.
         held_out: what the weights were chosen on.
     """
-    names = ("epoch", "train_loss", "train_accuracy_percent", "validation_accuracy_percent")
-    epochs, losses, training, validation = ([one[name] for one in history] for name in names)
+    names = (
+        "epoch",
+        "train_loss",
+        "train_accuracy_percent",
+        "validation_accuracy_percent",
+    )
+    epochs, losses, training, validation = (
+        [one[name] for one in history] for name in names
+    )
     best = validation[epochs.index(best_epoch)]
     style = {"marker": "o", "markersize": 3}
     figure = Figure(figsize=(9.6, 3.6))
@@ -38,7 +51,10 @@ def training_curves(
     right.legend()
     left.set(title="Training loss (nats)", xlabel="Epoch")
     right.set(title="Accuracy (%)", xlabel="Epoch")
-    finding = f"{held_out} accuracy peaks at {best:.2f} % in epoch {best_epoch} of {len(epochs)}"
+    finding = (
+        f"{held_out} accuracy peaks at {best:.2f} % in epoch {best_epoch} of "
+        f"{len(epochs)}"
+    )
     return Chart("training-curves", finding, figure, source)
 
 
@@ -46,10 +62,11 @@ def training_curves(
 def confusion_matrix(
     confusion: NDArray[np.integer[Any]], source: str, subject: Subject = DIGITS
 ) -> Chart:
-    """The confusion matrix [C, C], rows actual, columns predicted, with the number of each cell.
+    """The confusion matrix [C, C], rows actual, columns predicted, with the number of
+    each cell.
 
-    The scale ends at twice the most frequent error, whose number can so be read: correct answers
-    are a hundred times as many.
+    The scale ends at twice the most frequent error, whose number can so be read:
+    correct answers are a hundred times as many.
     """
     counts = np.asarray(confusion)
     n_classes = len(confusion)
@@ -62,13 +79,19 @@ def confusion_matrix(
     pale = image.cmap(0)
     dark = image.cmap(1.0)
     half = (counts.max() + counts.min()) / 2
-    for (row, column), count in np.ndenumerate(counts) if n_classes <= _MOST_NUMBERED else ():
+    for (row, column), count in (
+        np.ndenumerate(counts) if n_classes <= _MOST_NUMBERED else ()
+    ):
         color = dark if count < half else pale
         axes.text(column, row, f"{count:,d}", ha="center", va="center", color=color)
-    axes.set_xticks(range(n_classes), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_xticks(
+        range(n_classes), names, rotation=90 if max(map(len, names)) > 2 else 0
+    )
     axes.set_yticks(range(n_classes), names)
     axes.grid(False)
     axes.set(xlabel=f"Predicted {subject.noun}", ylabel=f"Actual {subject.noun}")
     percent = 100 * int(np.trace(counts)) / max(int(counts.sum()), 1)
-    finding = f"{percent:.2f} % of {counts.sum():,} {subject.nouns} classified correctly"
+    finding = (
+        f"{percent:.2f} % of {counts.sum():,} {subject.nouns} classified correctly"
+    )
     return Chart("confusion", finding, figure, source)

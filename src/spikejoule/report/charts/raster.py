@@ -23,12 +23,14 @@ _MOST_NUMBERED_UNITS = 16
 
 @dataclass(frozen=True, eq=False)
 class SpikeRaster:
-    """One sample and the spikes it causes; index 0 of a layer on top, as the input reads.
+    """One sample and the spikes it causes; index 0 of a layer on top, as the input
+    reads.
 
     Attributes:
         image: uint8 [height, width]; None for a sample that is none.
         label: the class of the sample.
-        layers: the spikes of each layer, the input first; each an EventList of one sample.
+        layers: the spikes of each layer, the input first; each an EventList of one
+            sample.
         layer_names: their names, `input`, `hidden`, ..., `output`.
         subject: what the samples show.
         step_ms: milliseconds of a step.
@@ -45,7 +47,9 @@ class SpikeRaster:
 
     @cached_property
     def answer(self) -> int | None:
-        """The class with the most output spikes (the first of equals); None without a spike."""
+        """The class with the most output spikes (the first of equals); None without a
+        spike.
+        """
         counts = self.layers[-1].counts_per_source()
         return int(counts.argmax()) if counts.any() else None
 
@@ -64,7 +68,8 @@ class SpikeRaster:
         units = "neurons" if place else "units" if self.image is None else "pixels"
         return (
             f"{self.layer_names[place].capitalize()}: {layer.n_events:,} spikes from "
-            f"{np.count_nonzero(layer.counts_per_source()):,} of {layer.n_inputs:,} {units}"
+            f"{np.count_nonzero(layer.counts_per_source()):,} of "
+            f"{layer.n_inputs:,} {units}"
         )
 
 
@@ -97,7 +102,9 @@ def raster_of(
 
 @canvas.house_style()
 def spike_raster(raster: SpikeRaster) -> Chart:
-    """The sample and its output spikes, and below them the spikes of all layers over time."""
+    """The sample and its output spikes, and below them the spikes of all layers over
+    time.
+    """
     layers = raster.layers
     subject = raster.subject
     n_layers = len(raster.layers)
@@ -113,7 +120,13 @@ def spike_raster(raster: SpikeRaster) -> Chart:
         layer = layers[place]
         on = axes[place]
         _draw_spikes(on, layer, colour, raster.step_ms)
-        unit = "neuron" if place else "unit" if raster.image is None else "pixel, row by row"
+        unit = (
+            "neuron"
+            if place
+            else "unit"
+            if raster.image is None
+            else "pixel, row by row"
+        )
         on.set(title=raster.title(place), ylabel=unit)
     if layers[-1].n_inputs <= _MOST_NUMBERED_UNITS:
         names = subject.class_names[: layers[-1].n_inputs]
@@ -123,9 +136,11 @@ def spike_raster(raster: SpikeRaster) -> Chart:
     axes[-1].set_xlabel("Time (ms)")
     return Chart(
         "raster",
-        f"{shown[:1].upper()}{shown[1:]}, {raster.outcome}: {layers[0].n_events:,} input "
+        f"{shown[:1].upper()}{shown[1:]}, {raster.outcome}: {layers[0].n_events:,} "
+        "input "
         f"spikes cause {sum(layer.n_events for layer in layers[1:-1]):,} hidden and "
-        f"{layers[-1].n_events:,} output spikes in {layers[0].n_steps * raster.step_ms:g} ms",
+        f"{layers[-1].n_events:,} output spikes in "
+        f"{layers[0].n_steps * raster.step_ms:g} ms",
         figure,
         raster.source,
         "; ".join(raster.title(place) for place in range(n_layers)),
@@ -133,7 +148,9 @@ def spike_raster(raster: SpikeRaster) -> Chart:
 
 
 def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> None:
-    """A vertical stroke a spike, all of them one line with gaps: small in the page's SVG."""
+    """A vertical stroke a spike, all of them one line with gaps: small in the page's
+    SVG.
+    """
     times = layer.row_of_each_event() * step_ms
     units = layer.sources.astype(np.float64)
     half = max(0.35, 0.01 * layer.n_inputs)
@@ -158,8 +175,12 @@ def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
     counts = raster.layers[-1].counts_per_source()
     answer = raster.answer
     names = raster.subject.class_names[: counts.size]
-    colours = [canvas.PINK if label == answer else canvas.GREY for label in range(counts.size)]
+    colours = [
+        canvas.PINK if label == answer else canvas.GREY for label in range(counts.size)
+    ]
     axes.bar(range(counts.size), counts, color=colours)
-    axes.set_xticks(range(counts.size), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_xticks(
+        range(counts.size), names, rotation=90 if max(map(len, names)) > 2 else 0
+    )
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.set_title(f"Output spikes by {raster.subject.noun}")

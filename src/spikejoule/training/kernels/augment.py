@@ -1,7 +1,8 @@
 """Augmentation: random maps of training images, drawn afresh for every epoch.
 
-Small shifts, rotations and changes of size leave a digit what it is, and a network that sees them
-generalises better (Simard, Steinkraus and Platt, ICDAR 2003, doi:10.1109/ICDAR.2003.1227801).
+Small shifts, rotations and changes of size leave a digit what it is, and a network that
+sees them generalises better (Simard, Steinkraus and Platt, ICDAR 2003,
+doi:10.1109/ICDAR.2003.1227801).
 
 Each image has one affine map, with bilinear interpolation.
 """
@@ -22,7 +23,8 @@ _UNIT = 1.0 / 9007199254740992.0
 
 
 class Limits(NamedTuple):
-    """Largest changes of an image, float64; each image draws its own between plus and minus these.
+    """Largest changes of an image, float64; each image draws its own between plus and
+    minus these.
 
     Attributes:
         shift: whole pixels along each axis.
@@ -39,7 +41,9 @@ class Limits(NamedTuple):
 
 @compiled
 def symmetric_uniforms(state, numbers):
-    """Fill `numbers` with uniform numbers in [-1, 1) that follow a state of a stream."""
+    """Fill `numbers` with uniform numbers in [-1, 1) that follow a state of a
+    stream.
+    """
     for k in range(numbers.size):
         state += _STATE_STEP
         numbers[k] = 2.0 * (float(mix(state) >> np.uint64(11)) * _UNIT) - 1.0
@@ -47,10 +51,11 @@ def symmetric_uniforms(state, numbers):
 
 @compiled
 def inverse_map(numbers, limits):
-    """The affine map of five numbers in [-1, 1), float64 [5]: (a, b, c, d, down, right).
+    """The affine map of five numbers in [-1, 1), float64 [5]: (a, b, c, d, down,
+    right).
 
-    An output pixel at (r, q) from the centre, less a shift of whole pixels, shows the input at
-    (a r + b q, c r + d q) from it.
+    An output pixel at (r, q) from the centre, less a shift of whole pixels, shows the
+    input at (a r + b q, c r + d q) from it.
     """
     down = math.floor(numbers[0] * (limits.shift + 0.5) + 0.5)
     right = math.floor(numbers[1] * (limits.shift + 0.5) + 0.5)
@@ -63,7 +68,9 @@ def inverse_map(numbers, limits):
 
 @compiled
 def warp(image, transform, out):
-    """Write ``image`` [height, width] under an affine map to `out`; black comes from outside."""
+    """Write ``image`` [height, width] under an affine map to `out`; black comes from
+    outside.
+    """
     a, b, c, d, down, right = transform
     height, width = image.shape
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
@@ -80,7 +87,11 @@ def warp(image, transform, out):
                     if 0 <= source_row < height and 0 <= source_column < width:
                         weight_row = y - top if i else 1.0 - (y - top)
                         weight_column = x - left if j else 1.0 - (x - left)
-                        total += weight_row * weight_column * image[source_row, source_column]
+                        total += (
+                            weight_row
+                            * weight_column
+                            * image[source_row, source_column]
+                        )
             out[row * width + column] = int(total + 0.5)
 
 
@@ -91,12 +102,15 @@ def move(image, down, right, out):
     for row in range(height):
         for column in range(width):
             inside = 0 <= row - down < height and 0 <= column - right < width
-            out[row * width + column] = image[row - down, column - right] if inside else 0
+            out[row * width + column] = (
+                image[row - down, column - right] if inside else 0
+            )
 
 
 @compiled_parallel
 def augment_image(image, images, samples, key, limits, out):
-    """Move an image by its own random map; called with the number of images, it moves all.
+    """Move an image by its own random map; called with the number of images, it moves
+    all.
 
     Args:
         image: which.
@@ -138,7 +152,9 @@ def augment(
     if not any(getattr(augmentation, name) for name in Augmentation.model_fields):
         return images.reshape(n_images, height * width)
     text = f"spikejoule augmentation {seed} {epoch}"
-    key = np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
+    key = np.uint64(
+        int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    )
     out = np.empty((n_images, height * width), dtype=np.uint8)
     limits = Limits(
         float(augmentation.shift_pixels),

@@ -23,7 +23,8 @@ class Schedule(Kind):
         Args:
             optimizer: whose rate it sets; it begins with `lr`.
             lr: learning rate, of the meaning that the schedule gives it.
-            total_steps: batches of all epochs together, if training is not stopped early.
+            total_steps: batches of all epochs together, if training is not stopped
+                early.
         """
 
 

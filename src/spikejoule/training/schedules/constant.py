@@ -11,5 +11,7 @@ class Constant(Schedule):
     reference: ClassVar = "none"
 
     def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
-        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the rate."""
+        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the
+        rate.
+        """
         return None

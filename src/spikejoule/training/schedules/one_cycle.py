@@ -20,15 +20,22 @@ class OneCycle(Schedule):
     warmup_fraction: Real = Field(default=0.3, gt=0, lt=1)
 
     def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
-        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the peak."""
+        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the
+        peak.
+        """
         from torch.optim.lr_scheduler import OneCycleLR
 
-        # torch divides by the rising steps less one; and a cycle has at least three steps.
+        # torch divides by the rising steps less one; and a cycle has at least three
+        # steps.
         if total_steps < 3:
             return None
         rising = self.warmup_fraction
         if rising * total_steps == 1:
             rising = 1.5 / total_steps
         return OneCycleLR(
-            optimizer, max_lr=lr, total_steps=total_steps, pct_start=rising, cycle_momentum=False
+            optimizer,
+            max_lr=lr,
+            total_steps=total_steps,
+            pct_start=rising,
+            cycle_momentum=False,
         )

@@ -23,9 +23,14 @@ class Plateau(Schedule):
     plateau_patience: int = Field(default=2, ge=0)
 
     def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
-        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the first rate."""
+        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the
+        first rate.
+        """
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
         return ReduceLROnPlateau(
-            optimizer, mode="max", factor=self.plateau_factor, patience=self.plateau_patience
+            optimizer,
+            mode="max",
+            factor=self.plateau_factor,
+            patience=self.plateau_patience,
         )
