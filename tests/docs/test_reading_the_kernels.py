@@ -1,5 +1,5 @@
-"""The page on the kernels: its blocks run and print what it says, its excerpts are
-excerpts.
+"""Excerpts on explanation pages are those of their files, and the example of the page
+on kernels prints what the page says.
 """
 
 import contextlib
@@ -7,19 +7,29 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.tools.pages import blocks_of
 
+EXPLANATION = Path("docs") / "explanation"
 
-def test_excerpts_stand_in_their_files_and_the_example_prints_what_the_page_says(
-    repository: Path,
-) -> None:
-    blocks = blocks_of(repository / "docs" / "explanation" / "reading-the-kernels.md")
-    (excerpt,) = (block for block in blocks if block.title)
-    assert excerpt.text in (repository / excerpt.title).read_text(encoding="utf-8")
-    blocks.remove(excerpt)
+
+@pytest.mark.parametrize("page", ["reading-the-kernels", "how-this-code-is-written"])
+def test_excerpts_are_those_of_their_files(repository: Path, page: str) -> None:
+    blocks = blocks_of(repository / EXPLANATION / f"{page}.md")
+    excerpts = [block for block in blocks if block.title]
+    assert excerpts
+    for excerpt in excerpts:
+        code = (repository / excerpt.title).read_text(encoding="utf-8")
+        assert excerpt.text in code
+
+
+def test_the_example_prints_what_the_page_says(repository: Path) -> None:
+    page = repository / EXPLANATION / "reading-the-kernels.md"
+    blocks = [block for block in blocks_of(page) if not block.title]
     namespace: dict[str, Any] = {}
-    for code, said in zip(blocks[::2], blocks[1::2], strict=True):
-        assert (code.language, said.language) == ("python", "text")
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+    for code, printed in zip(blocks[::2], blocks[1::2], strict=True):
+        assert (code.language, printed.language) == ("python", "text")
+        with contextlib.redirect_stdout(io.StringIO()) as output:
             exec(code.text, namespace)
-        assert printed.getvalue().strip() == said.text.strip()
+        assert output.getvalue().strip() == printed.text.strip()
