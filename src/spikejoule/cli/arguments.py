@@ -62,12 +62,12 @@ def add_graph_options(parser: Parser) -> None:
         help="duration of one time step (NIR graphs only)",
     )
     for name, (choices, words) in _CHOICES.items():
-        parser.add_argument(f"--{name}", choices=choices, help=f"of a graph: {words}")
+        parser.add_argument(f"--{name}", choices=choices, help=f"NIR graphs only: {words}")
     parser.add_argument(
         "--pruned",
         action="store_true",
         default=None,
-        help="of a graph: a weight of zero is no synapse",
+        help="NIR graphs only: weights of zero are no synapses",
     )
 
 
@@ -122,7 +122,7 @@ def _add_network(parser: Parser) -> None:
 
 
 def _add_project(parser: Parser) -> None:
-    words = "of the project (default: the working directory)"
+    words = "project folder (default: the working directory)"
     _add_path(parser, "directory", words, "DIRECTORY", nargs="?", default=Path())
 
 
@@ -138,36 +138,41 @@ def _add_energy(commands: Any) -> None:
         commands,
         "energy",
         "energy",
-        "price what the network of a checkpoint or a NIR graph does, in joules",
+        "estimate the energy of a checkpoint or a NIR graph, in joules",
     )
     _add_network(parser)
     _add_path(parser, "--hardware", "a price file (default: the packaged list)")
     parser.add_argument(
         "--profile",
         metavar="ID",
-        help="the price list of the headline (default: the first of scope system, "
-        "which includes "
-        "memory)",
+        help="price list of the headline (default: the first with scope system, "
+        "which includes memory)",
     )
     parser.add_argument(
         "--images",
         metavar="DIRECTORY|SOURCE",
-        help="run it on these test images for accuracy, intervals and classes: a "
-        "directory of four "
-        "IDX files, an event file, or a source, as mnist5k (default: the means "
-        "that the file "
-        "records)",
+        help="run the network on these test images for accuracy, intervals and "
+        "classes: a folder with four IDX files, an event file, or a source such as "
+        "mnist5k (default: use the counts stored in the file)",
     )
     _add_number(parser, "--samples", "the first N images or events (default: all)")
-    _add_path(parser, "--baselines", "compare with what the baseline stage has counted")
-    _add_path(parser, "--html", "write the report as a page, too")
-    _add_path(parser, "--events", "of a graph: spikes of the input, or an event file")
-    _add_number(parser, "--step-us", "of a graph: microseconds of an event file's step")
+    _add_path(
+        parser, "--baselines", "compare with the networks counted by the baseline stage"
+    )
+    _add_path(parser, "--html", "also write the report as an HTML page")
+    _add_path(
+        parser,
+        "--events",
+        "NIR graphs only: input spikes from save_events, or event file",
+    )
+    _add_number(
+        parser, "--step-us", "NIR graphs only: microseconds per step of an event file"
+    )
     parser.add_argument(
         "--against",
         metavar="FILE.py:FUNCTION",
-        help="of a graph: compare with this function's conventional network, a "
-        "PyTorch module",
+        help="NIR graphs only: compare with the conventional network that this "
+        "function returns, a PyTorch module",
     )
     add_graph_options(parser)
 
@@ -180,7 +185,7 @@ def _add_publish(commands: Any) -> None:
         "record a project's outputs as a run, or a graph as a model, in the MLflow "
         "store",
     )
-    words = "of the project, or a graph (default: the working directory)"
+    words = "project folder, or a NIR graph (default: the working directory)"
     _add_path(parser, "file", words, "DIRECTORY|GRAPH.nir", nargs="?", default=Path())
     add_graph_options(parser)
 
@@ -197,7 +202,7 @@ def _add_runs(commands: Any) -> None:
         commands, "runs", "runs", "list a project's recorded runs, the latest first"
     )
     _add_project(parser)
-    _add_number(parser, "--limit", "at most so many (default: 20)", 20)
+    _add_number(parser, "--limit", "number of runs to list (default: 20)", 20)
 
 
 def _add_seeds(commands: Any) -> None:
@@ -212,8 +217,7 @@ def _add_seeds(commands: Any) -> None:
     parser.add_argument(
         "--data",
         metavar="SOURCE",
-        help="of runs of this data, as mnist or mnist5k (default: of the most "
-        "frequent)",
+        help="only runs on this data, such as mnist5k (default: the most common)",
     )
     _add_path(parser, "--table", "write means and seeds (CSV)")
 
@@ -223,14 +227,18 @@ def _add_search(commands: Any) -> None:
         commands,
         "search",
         "searching",
-        "search parameters for a front of validation accuracy and energy",
+        "search parameters for a Pareto front of validation accuracy and energy",
     )
     _add_project(parser)
-    _add_path(parser, "--space", "what is searched (default: search.yaml there)")
-    parser.add_argument(
-        "--study", metavar="NAME", help="in place of the file's `study`"
+    _add_path(
+        parser,
+        "--space",
+        "file with the search space (default: search.yaml in the project)",
     )
-    _add_number(parser, "--trials", "in place of the file's `trials`")
+    parser.add_argument(
+        "--study", metavar="NAME", help="name of the study (overrides the file)"
+    )
+    _add_number(parser, "--trials", "number of trials (overrides the file)")
     parser.add_argument(
         "--storage",
         metavar="URL",
@@ -240,9 +248,9 @@ def _add_search(commands: Any) -> None:
     _add_number(
         parser,
         "--workers",
-        "trainings at once (default: as many as the process may use cores; in Slurm 2)",
+        "parallel workers (default: one per available core; 2 on Slurm)",
     )
-    _add_number(parser, "--threads", "cores of a worker (default: 1)", 1)
+    _add_number(parser, "--threads", "cores per worker (default: 1)", 1)
     _add_number(
         parser,
         "--minutes",
@@ -252,15 +260,14 @@ def _add_search(commands: Any) -> None:
     _add_number(
         parser,
         "--heartbeat",
-        "seconds between a worker's signs of life; one that misses four is taken "
-        "for dead "
-        "(default: 10)",
+        "seconds between a worker's heartbeats; a worker that misses four is "
+        "considered dead (default: 10)",
         10,
     )
     _add_number(
         parser,
         "--retries",
-        "how often a trial is run again whose worker was killed (default: 5)",
+        "retries for a trial whose worker was killed (default: 5)",
         5,
     )
     _add_path(parser, "--table", "write every trial (CSV)")
@@ -276,5 +283,5 @@ def _add_search(commands: Any) -> None:
         metavar="OPTION=VALUE",
         action="append",
         default=[],
-        help="a further option of sbatch, as partition=batch (repeatable)",
+        help="a further sbatch option, such as partition=batch (repeatable)",
     )
