@@ -22,6 +22,7 @@ from spikejoule.baselines.quantised import (
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError
+from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import weights_and_biases
@@ -236,3 +237,17 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
         load_baseline(path, LABELS + 1)
     with pytest.raises(ArtifactError, match="exact reads 784 pixels"):
         load_baseline(path, n_input=100)
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "schema"}
+    for name, changed, words in (
+        ("baseline1.synapses", [1, 1], "not the number of its weights"),
+        ("baseline1.macs_nonzero", np.ones((len(LABELS), 1)), "not of 2 layers"),
+    ):
+        broken = {**arrays, name: np.asarray(changed, dtype=np.int64)}
+        write_npz(path, "spikejoule/baseline/4", broken)
+        with pytest.raises(ArtifactError, match=words):
+            load_baseline(path)
+    del arrays["baseline1.synapses"]
+    write_npz(path, "spikejoule/baseline/4", arrays)
+    with pytest.raises(ArtifactError, match="baseline1.synapses"):
+        load_baseline(path)

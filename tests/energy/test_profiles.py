@@ -117,6 +117,8 @@ FAULTS = [
         "nothing that scope per_event can price",
     ),
     (GOOD, "synaptic_event: 2", "neuron_update_active: 2", 9, "both or neither"),
+    (GOOD, "synaptic_event: 2", "synaptic_event: {per_bit: 2}", 10, "a width"),
+    (GOOD, "scope: per_event", "scope: contested", 9, "need a range"),
     (CORE, "{per_bit: 1,", "{per_byte: 1,", 13, "prices.mac.per_byte is unknown"),
 ]
 

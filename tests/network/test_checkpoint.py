@@ -231,6 +231,14 @@ class TestReadComplete:
                 "unknown",
             ),
             (
+                _with(
+                    "model_state_dict",
+                    "layer2.synapses.bias",
+                    torch.zeros(10, dtype=torch.int32),
+                ),
+                "holds no floating-point numbers",
+            ),
+            (
                 lambda content: content["model_state_dict"].update(
                     {
                         "layer1.synapses.bias": torch.full(

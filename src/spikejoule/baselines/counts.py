@@ -273,9 +273,11 @@ def load_baseline(
             "stage that "
             "writes it on the same data."
         )
-    baselines = tuple(
-        _counts(arrays, number) for number in range(1, len(arrays["names"]) + 1)
-    )
+    numbers = range(1, len(arrays["names"]) + 1)
+    try:
+        baselines = tuple(_counts(arrays, number) for number in numbers)
+    except (KeyError, IndexError, ValueError, ParameterError) as error:
+        raise ArtifactError(f"{path}: {error}: write it again.") from error
     for baseline in baselines:
         n_pixels = baseline.network.n_input
         if n_input is not None and n_pixels != n_input:
@@ -293,7 +295,10 @@ def load_baseline(
 
 
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:
-    """What a file says of a network; they are numbered from 1."""
+    """What a file says of a network; they are numbered from 1.
+
+    Raises KeyError, IndexError or ValueError if it is not whole.
+    """
     place = number - 1
     prefix = f"baseline{number}."
     own = {
@@ -301,14 +306,26 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         for name, array in arrays.items()
         if name.startswith(f"{prefix}layer")
     }
+    weights = _matrices(own)
+    synapses = arrays[f"{prefix}synapses"].tolist()
+    if synapses not in (
+        [matrix.size for matrix in weights],
+        [np.count_nonzero(matrix) for matrix in weights],
+    ):
+        raise ValueError(
+            f"{prefix}synapses is {synapses}, which is not the number of its weights"
+        )
+    macs = arrays[f"{prefix}macs_nonzero"]
+    if macs.shape[1:] != (len(synapses),):
+        raise ValueError(f"{prefix}macs_nonzero is not of {len(synapses)} layers")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
         network=_network(own),
-        synapses=tuple(arrays[f"{prefix}synapses"].tolist()),
+        synapses=tuple(synapses),
         equal_size=bool(arrays["equal_size"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
-        macs_nonzero=arrays[f"{prefix}macs_nonzero"],
+        macs_nonzero=macs,
         weights_sha256=weights_digest(own),
         **{
             name: arrays[name][place].item()

@@ -62,7 +62,9 @@ def add_graph_options(parser: Parser) -> None:
         help="duration of one time step (NIR graphs only)",
     )
     for name, (choices, words) in _CHOICES.items():
-        parser.add_argument(f"--{name}", choices=choices, help=f"NIR graphs only: {words}")
+        parser.add_argument(
+            f"--{name}", choices=choices, help=f"NIR graphs only: {words}"
+        )
     parser.add_argument(
         "--pruned",
         action="store_true",

@@ -150,7 +150,7 @@ def read_json(path: FilePath) -> dict[str, Any]:
     text = read_text(path)
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(
             f"{path} is not valid JSON ({error}): write it again."
         ) from error

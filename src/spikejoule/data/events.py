@@ -72,8 +72,8 @@ class EventSamples:
         n_events = self.times.size
         if self.times.shape != (n_events,) or self.units.shape != (n_events,):
             return f"there are times {self.times.shape} and units {self.units.shape}"
-        ends = self.offsets[[0, -1]].tolist()
-        if ends != [0, n_events] or np.any(np.diff(self.offsets) < 0):
+        ends = self.offsets[:1].tolist(), self.offsets[-1:].tolist()
+        if ends != ([0], [n_events]) or np.any(np.diff(self.offsets) < 0):
             return f"offsets must rise from 0 to the number of events, {n_events:,}"
         highest = int(self.units.max(initial=0))
         if highest >= n_units:
@@ -307,7 +307,7 @@ def write_event_file(
     index: list[NDArray[Any]] = []
     small: dict[str, NDArray[Any]] = {
         "shape": np.array(setting.shape, dtype=np.int64),
-        "duration_us": np.array(setting.duration_us),
+        "duration_us": np.array(setting.duration_us, dtype=np.int64),
         "title": np.array(setting.title, dtype=np.str_),
         **subject_arrays(setting.subject),
     }

@@ -428,8 +428,9 @@ class Ledger:
         """pJ per inference of each of `terms.PARTS`, by a variant's name and a
         profile's id; of brackets, the upper ends. A part without a price is 0."""
         number = [variant.name for variant in self.variants].index(name)
-        _, values_pj, highs_pj = self.weights(number, profile)
-        prices_pj = highs_pj if np.isnan(values_pj).any() else values_pj
+        _, values_pj, highs_pj = self.prices[profile][number]
+        prices_pj = np.where(np.isnan(values_pj), highs_pj, values_pj)
+        prices_pj = np.nan_to_num(prices_pj)
         operations = self.variants[number].operations
         spent = dict.fromkeys(PARTS, 0.0)
         for column, pj in zip(

@@ -154,6 +154,10 @@ class MemoryPrice(_Mapping):
         sizes = [size for size, _ in self.pj_per_byte or ()]
         if (self.pj_per_byte is None) == (self.access is None):
             raise ValueError("it needs either pj_per_byte or access")
+        if sizes and self.access_per_bit_stored is not None:
+            raise ValueError(
+                "access_per_bit_stored goes with access, not with pj_per_byte"
+            )
         if self.access is None and (not sizes or sorted(set(sizes)) != sizes):
             raise ValueError(
                 "pj_per_byte must be points [bytes, price] of ascending sizes"
@@ -235,6 +239,7 @@ class HardwareProfile(_Mapping):
     def _prices_fit(self) -> Self:
         """What must hold between the scope and the prices, and between prices."""
         allowed = TERMS_OF[self.scope]
+        is_scaled = self.scope in ("system", "memory")
         for term, price in self.prices.items():
             if term not in allowed:
                 raise ValueError(
@@ -242,8 +247,17 @@ class HardwareProfile(_Mapping):
                     "allowed: "
                     f"{', '.join(allowed)}"
                 )
+            if not isinstance(price, Price) and not is_scaled:
+                raise ValueError(
+                    f"prices.{term} depends on a width or a size, which scope "
+                    f"{self.scope} does not allow; allowed: system and memory"
+                )
             if price == "by_size" and self.memory is None:
                 raise ValueError(f"prices.{term} is by_size, but there is no memory")
+        fixed = [price for price in self.prices.values() if isinstance(price, Price)]
+        has_range = any(price.low_pj < price.high_pj for price in fixed)
+        if self.scope == "contested" and not has_range:
+            raise ValueError("prices of scope contested need a range [low, high]")
         if sum(update in self.prices for update in UPDATES) == 1:
             raise ValueError(
                 "prices need active and inactive neuron updates, both or neither, "

@@ -389,6 +389,8 @@ def _state(file: CompleteFile, network: Network) -> dict[str, NDArray[np.float32
         raise ValueError(f"{name} is {'missing' if name in shapes else 'unknown'}")
     state: dict[str, NDArray[np.float32]] = {}
     for name, shape in shapes.items():
+        if np.asarray(stored[name]).dtype.kind != "f":
+            raise ValueError(f"{name} holds no floating-point numbers")
         # A large float64 is infinite in float32.
         with np.errstate(over="ignore"):
             values = np.ascontiguousarray(stored[name], dtype=np.float32)

@@ -116,6 +116,10 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     content = checkpoint.content
     try:
         ours = content["spikejoule"]
+        history = tuple(ours["history"])
+        best_epoch = ours["best_epoch"]
+        if not 1 <= best_epoch <= len(history):
+            raise LookupError(f"epoch {best_epoch} of its history")
         return TrainedNetwork(
             network=checkpoint.network,
             state=checkpoint.state,
@@ -126,8 +130,8 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
                 for name, value in content["training_config"].items()
                 if name not in _SCHEMAS_NAMES
             },
-            history=tuple(ours["history"]),
-            best_epoch=ours["best_epoch"],
+            history=history,
+            best_epoch=best_epoch,
             data=ours["data"],
             engine=ours["engine"],
             optimizer_state=content["optimizer_state_dict"],

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Array, ArrayFile
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import State, weights_and_biases
 
 TEACHER = ArrayFile(
@@ -61,20 +62,21 @@ def load_teacher(
             images.
     """
     arrays = TEACHER.read(path)
-    # A file has them in the order of the names, in which layer10 is before layer2.
-    state = {
-        name: arrays[name]
-        for number in range(1, len(arrays) // 2 + 1)
-        for name in (f"layer{number}.synapses.weight", f"layer{number}.synapses.bias")
-    }
-    weights = [weight for weight, _ in weights_and_biases(state)]
-    fan_outs = [len(weight) for weight in weights]
-    if not weights or (weights[0].shape[1], fan_outs[-1]) != (n_pixels, n_classes):
+    n_layers = len(arrays) // 2
+    names = [f"layer{number}.synapses.weight" for number in range(1, n_layers + 1)]
+    fan_outs = [len(arrays[name]) for name in names if name in arrays]
+    try:
+        network = ConventionalNetwork.of_layers(n_pixels, fan_outs[:-1], n_classes)
+        shapes = network.parameter_shapes()
+    except ParameterError:  # no layer, or an empty one
+        shapes = {}
+    if {name: values.shape for name, values in arrays.items()} != shapes:
         raise ArtifactError(
             f"{path} holds no teacher for {n_pixels} pixels and {n_classes} "
-            "classes: write it "
-            "again."
+            "classes: write it again."
         )
+    # A file has them in the order of the names, in which layer10 is before layer2.
+    state = {name: arrays[name] for name in shapes}
 
     def answer(images: NDArray[np.uint8]) -> TeacherAnswer:
         # It takes a second, and a training without a teacher does not need it.
