@@ -307,7 +307,7 @@ def write_event_file(
     index: list[NDArray[Any]] = []
     small: dict[str, NDArray[Any]] = {
         "shape": np.array(setting.shape, dtype=np.int64),
-        "duration_us": np.array(setting.duration_us, dtype=np.int64),
+        "duration_us": _whole(setting.duration_us, np.int64, f"{path}: duration_us"),
         "title": np.array(setting.title, dtype=np.str_),
         **subject_arrays(setting.subject),
     }
