@@ -428,6 +428,8 @@ class TestFiles:
         path = tmp_path / "graph.nir"
         for place, value, words in (
             ("node/nodes/a", 3.0, "damaged"),
+            ("node/metadata", 3, "metadata without names: 3"),
+            ("node/nodes/a/weight", h5py.ExternalLink("b", "/c"), "from elsewhere"),
             (
                 "node/nodes/a/weight",
                 np.ones((5, 6), np.complex64),
@@ -485,6 +487,38 @@ class TestStructure:
             ),
             ({"edges": [("b", "input")]}, "b -> input leads into the input"),
             ({"nodes": {"b": nir.LIF(*np.zeros((5, 5)))}}, "a tau that is not above 0"),
+            (
+                {"nodes": {"b": nir.LIF(np.full(5, np.inf), *np.ones((4, 5)))}},
+                "a tau and a r of which one alone is infinite",
+            ),
+            (
+                {"nodes": {"b": nir.IF(np.full(5, -np.inf), np.ones(5))}},
+                "numbers that are not finite",
+            ),
+            (
+                {"nodes": {"b": nir.LIF(np.full(5, 1e39), *np.ones((4, 5)))}},
+                "numbers that are not finite",
+            ),
+            (
+                {
+                    "nodes": {
+                        "p": nir.Flatten(None, 0),
+                        "q": nir.Flatten(None, 0),
+                    },
+                    "edges": [("a", "p"), ("p", "q"), ("q", "p"), ("p", "b")],
+                },
+                "in a cycle of nodes that only pass on",
+            ),
+            (
+                {
+                    "nodes": {
+                        "n": graph_of({"b": nir.Scale(np.ones(6))}, (6,), (6,)),
+                        "n.b": nir.Scale(np.ones(6)),
+                    },
+                    "edges": [("input", "n"), ("n", "a"), ("input", "n.b")],
+                },
+                "the name 'n.b' stands for two nodes",
+            ),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

@@ -87,9 +87,9 @@ def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"it holds {array.dtype} where numbers are needed")
     array = array.astype(np.float64)
-    limit = np.inf if allows_infinity else np.finfo(np.float32).max
-    # NaN is not below it, so that it is refused, too.
-    if not (np.abs(array) <= limit).all():
+    is_infinite = np.isposinf(array) & allows_infinity
+    # NaN is not below the limit, so that it is refused, too.
+    if not (is_infinite | (np.abs(array) <= np.finfo(np.float32).max)).all():
         raise ValueError("it holds numbers that are not finite in float32")
     return array
 
@@ -282,6 +282,15 @@ def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
     for field in values:
         if field.startswith("tau") and (values[field] <= 0).any():
             raise ArtifactError(f"has a {field} that is not above 0.")
+    gains = {"w_in": "tau_syn", "r": "tau_mem" if "tau_mem" in values else "tau"}
+    for gain, tau in gains.items():
+        if gain not in values:
+            continue
+        decays = np.isfinite(values.get(tau, np.zeros(1)))
+        if (np.isfinite(values[gain]) != decays).any():
+            raise ArtifactError(
+                f"has a {tau} and a {gain} of which one alone is infinite."
+            )
     return Neurons(name, shape, shape, kind, values)
 
 

@@ -52,7 +52,7 @@ def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
     open_regular(path).close()
     try:
         with h5py.File(path, "r") as file:
-            _check_size(file)
+            _check_content(file)
             content = hdf2dict(file["node"])
         if content.get("type") != "NIRGraph":
             raise ArtifactError(
@@ -68,17 +68,26 @@ def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
         ) from error
 
 
-def _check_size(file: h5py.File) -> None:
-    """Raise ArtifactError if arrays do not fit into memory: HDF5 declares sizes apart
-    from what is stored."""
+def _check_content(file: h5py.File) -> None:
+    """Raise ArtifactError unless all arrays lie in this file itself and fit into
+    memory: HDF5 declares sizes apart from what is stored, and takes data from other
+    files."""
+    links: dict[str, Any] = {}
+
+    def visit(name: str, link: Any) -> None:
+        links[name] = link
+
+    file.visititems_links(visit)
     n_bytes = 0
-
-    def add(_: str, item: Any) -> None:
-        nonlocal n_bytes
-        if isinstance(item, h5py.Dataset):
+    for name, link in links.items():
+        item = file[name] if isinstance(link, h5py.HardLink) else None
+        is_array = isinstance(item, h5py.Dataset)
+        if item is None or (is_array and (item.external or item.is_virtual)):
+            raise ArtifactError(
+                f"it takes {name!r:.80} from elsewhere, which is not read."
+            )
+        if is_array:
             n_bytes += math.prod(item.shape or ()) * max(item.dtype.itemsize, 8)
-
-    file.visititems(add)
     if n_bytes > MAX_ARRAY_BYTES:
         raise ArtifactError(
             f"it declares {n_bytes:,} bytes; {MAX_ARRAY_BYTES:,} are allowed."
@@ -110,6 +119,8 @@ def _raw_of(node: Any) -> Raw:
 
 def _network(graph: Raw) -> ImportedGraph:
     metadata = graph.get("metadata", {})
+    if not isinstance(metadata, Mapping):
+        raise ArtifactError(f"the graph has metadata without names: {metadata!s:.80}.")
     if not graph.get("nodes"):
         reason = metadata.get("reason", "it was written without")
         raise ArtifactError(f"the graph has no nodes: {reason!s:.300}.")
@@ -168,6 +179,8 @@ class _FlatGraph:
                     f"the node {name!r} is a {node['type']!s:.80}; allowed are "
                     f"{allowed}."
                 )
+            elif full in self.nodes:
+                raise ArtifactError(f"the name {full!r} stands for two nodes.")
             else:
                 self.nodes[full] = node
         for pair in graph["edges"]:
@@ -231,11 +244,16 @@ def _check_fit(source: Node, target: str, needed: Shape) -> None:
 def _without_passing(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[Edge]:
     """The edges between nodes that do something; those through others are joined."""
 
-    def origins(name: str) -> list[str]:
+    def origins(name: str, behind: tuple[str, ...] = ()) -> list[str]:
         if not isinstance(nodes[name], Passing):
             return [name]
+        if name in behind:
+            raise ArtifactError(
+                f"the node {name!r} is in a cycle of nodes that only pass on."
+            )
+        passed = (*behind, name)
         sources = [source for source, target in edges if target == name]
-        return [origin for source in sources for origin in origins(source)]
+        return [origin for source in sources for origin in origins(source, passed)]
 
     return [
         (origin, target)
