@@ -122,3 +122,23 @@ def test_events_are_those_of_a_plain_loop(name: str) -> None:
         given = ours["spikes"].get(place, ours["values"].get(place))
         np.testing.assert_array_equal(given, emitted, err_msg=place)
     assert activity.time_window == T
+
+
+def test_as_many_samples_as_steps_where_a_layer_demands_its_axis_of_time() -> None:
+    from spikingjelly.activation_based import layer, neuron
+
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer.Linear(6, 4, step_mode="m")
+            self.neurons = neuron.LIFNode(step_mode="m")
+
+        def forward(self, x: Tensor) -> Tensor:
+            steps = x.expand(len(x), *x.shape)
+            spikes: Tensor = self.neurons(self.layer(steps))
+            return spikes.sum(dim=0)
+
+    model = Repeated().eval()
+    samples = torch.rand(5, 6)
+    report = spikejoule.price(model, samples, time_axis="none", progress=False)
+    assert report.activity.time_window == 5

@@ -4,6 +4,7 @@ report.
 
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,9 @@ class TestReport:
                 super(LIF, self).__init__()
                 self.v = 0.0
 
+            def forward(self, x: Tensor) -> Tensor:
+                return super().forward(x) * 0.9999999
+
         silent = dense().train()
         silent[1] = Rough()
         silent[2].weight.data.fill_(0)
@@ -326,6 +330,7 @@ class TestReport:
             f"for equal spike counts: {N} of {N}",
             "whole numbers up to 3",
             "Rough has no reset()",
+            "Rough 1 gives numbers that are almost whole",
         ):
             assert part in notes
         assert report.analysis.inputs.accuracy is not None
@@ -357,6 +362,11 @@ class TestReport:
             def forward(self, x: Tensor) -> Tensor:
                 return x.sub_(0.2).gt_(0)
 
+        class Masked(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                x[..., :3] = 0
+                return x
+
         class Wide(nn.Linear):
             """Such as LoRA."""
 
@@ -367,8 +377,9 @@ class TestReport:
             def __init__(self) -> None:
                 super().__init__()
                 self.first, _, self.unused, self.out = dense()
-                in_place = (nn.LeakyReLU(inplace=True), InPlace(), nn.GroupNorm(2, 20))
-                self.others = nn.Sequential(*in_place, Own(), Layer())
+                in_place = (nn.LeakyReLU(inplace=True), InPlace(), Masked())
+                rest = (nn.GroupNorm(2, 20), Own(), Layer())
+                self.others = nn.Sequential(*in_place, *rest)
                 self.wide, self.tanh = Wide(20, 4), nn.Tanh()
                 self.scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 4)))
 
@@ -389,8 +400,9 @@ class TestReport:
         assert {*report.not_counted} == {
             "others.0 (LeakyReLU)",
             "others.1 (InPlace)",
-            "others.2 (GroupNorm, which has parameters)",
-            "others.3 (Own)",
+            "others.2 (Masked)",
+            "others.3 (GroupNorm, which has parameters)",
+            "others.4 (Own)",
             "out (LIF)",
             "unused (Linear, never called)",
             "wide (Wide, which has a forward of its own)",
@@ -442,6 +454,19 @@ def test_what_is_refused(
         price(**choice)
 
 
+def rescaled(x: Tensor) -> Tensor:
+    return (x * 0.1).round().clamp(0, 255)
+
+
+def by_numpy(x: Tensor) -> Tensor:
+    return rescaled(torch.from_numpy(x.detach().numpy() @ np.eye(4, dtype=np.float32)))
+
+
+def masked(x: Tensor) -> Tensor:
+    x[:, 0] = 0.5
+    return x
+
+
 class TestBaseline:
     """A conventional network of torch, by hand."""
 
@@ -454,7 +479,12 @@ class TestBaseline:
     ) -> spikejoule.Report:
         baseline = Baseline(ann, **settings)
         return price(
-            Direct(128), images, labels=LABELS, against=baseline, time_axis="none"
+            Direct(128),
+            images,
+            labels=LABELS,
+            against=baseline,
+            time_axis="none",
+            batch_size=8,
         )
 
     def means(
@@ -552,6 +582,23 @@ class TestBaseline:
         for name, amount in (("relu", 128), ("pool", 2 * 22**2)):
             assert found["activation_comparison", name] == amount
             assert found["activation_comparison", f"{name}, call 2"] == amount
+
+    @pytest.mark.parametrize(
+        ("function", "is_named"),
+        [(rescaled, False), (by_numpy, True), (masked, True)],
+    )
+    def test_in_integers_what_does_more_than_rescale_is_named(
+        self, function: Callable[[Tensor], Tensor], is_named: bool, images: Tensor
+    ) -> None:
+        class Between(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                return function(x)
+
+        ann = nn.Sequential(
+            nn.Flatten(), nn.Linear(128, 4), Between(), nn.Linear(4, 4)
+        ).eval()
+        report = self.report(ann, images, weight_bits=8)
+        assert [words[:9] for words in report.not_counted] == is_named * ["Between 2"]
 
     def test_in_integers_on_samples_of_its_own(self, images: Tensor) -> None:
         ann = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4)).eval()

@@ -170,6 +170,8 @@ RESCALING = {
 """Functions that rescale, round and clip numbers; by one number, or they are
 weights.
 """
+WRITING = {"__setitem__", "copy_", "fill_", "zero_"}
+"""Those that need no name by which a module changes what it was given."""
 
 
 def unit_dimensions(module: nn.Module) -> int:

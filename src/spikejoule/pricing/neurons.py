@@ -111,11 +111,14 @@ class Simulator:
     Attributes:
         describe: the neurons of a module; None for another module.
         reset: forgets the states of a module that has some.
+        time: the axis of time of what a module with weights takes; None if it takes one
+            step.
         carries_state: whether a model takes its state beside its input, and gives both.
     """
 
     describe: Describe
     reset: Callable[[Any], None] = lambda module: None
+    time: Callable[[Any], int | None] = lambda module: None
     carries_state: bool = False
 
 
@@ -173,6 +176,14 @@ class Known:
             population = simulator.describe(module)
             if population is not None:
                 return population
+        return None
+
+    def time(self, module: nn.Module) -> int | None:
+        """The axis of time of what a module takes that has no neurons."""
+        for simulator in self.simulators.values():
+            axis = simulator.time(module)
+            if axis is not None:
+                return axis
         return None
 
     def reset(self, model: nn.Module) -> None:

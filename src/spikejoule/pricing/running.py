@@ -285,6 +285,12 @@ class Run:
         places = [*self.watch.places.values()]
         firing = [place for place in places if place.fires]
         sentences = []
+        nearly = ", ".join(place.name for place in places if place.gives_nearly)
+        if nearly:
+            sentences.append(
+                f"{nearly} gives numbers that are almost whole, which are counted as "
+                "values: round them if they are spikes."
+            )
         if self.model.training:
             whose = f"{self.called} ({type(self.model).__name__})"
             sentences.append(

@@ -187,12 +187,14 @@ class TensorContents:
         nonzero: units that give something, whole numbers [B].
         peak: the most that one gives.
         is_whole: whether all are whole numbers.
+        is_nearly_whole: whether they are not, but closer to them than 1 in 1,000.
     """
 
     spikes: Tensor
     nonzero: Tensor
     peak: float = 1.0
     is_whole: bool = True
+    is_nearly_whole: bool = False
 
     @property
     def is_binary(self) -> bool:
@@ -216,7 +218,10 @@ def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
     peak = float(sizes.max())
     if _is_zero(torch.frac(flat)):
         return TensorContents(sizes.sum(dim=(0, 2), dtype=torch.float64), nonzero, peak)
-    return TensorContents(nonzero, nonzero, peak, is_whole=False)
+    is_near = bool((flat - flat.round()).abs().max() < 1e-3)
+    return TensorContents(
+        nonzero, nonzero, peak, is_whole=False, is_nearly_whole=is_near
+    )
 
 
 def nonzero_marks(flat: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from spikejoule.pricing.layers import (
     RESCALING,
     UNNAMED,
     WEIGHTED,
+    WRITING,
     fan_out,
     unit_dimensions,
 )
@@ -128,6 +129,7 @@ class ModulePlace:
         given: what its own units give.
         takes_values: whether it has met a number that is no spike.
         gives_values: whether it has given one.
+        gives_nearly: whether it is a neuron whose spikes are almost whole numbers.
         peak: the most that a unit has given it.
     """
 
@@ -143,6 +145,7 @@ class ModulePlace:
     given: Amounts = field(default_factory=Amounts)
     takes_values: bool = False
     gives_values: bool = False
+    gives_nearly: bool = False
     peak: float = 0.0
 
     def __post_init__(self) -> None:
@@ -283,7 +286,7 @@ class ModelParts:
         if module in self._populations:
             return ModuleLayout(time=self._populations[module].time)
         if isinstance(module, (*WEIGHTED, *POOLING)):
-            return ModuleLayout(unit_dimensions(module))
+            return ModuleLayout(unit_dimensions(module), self._known.time(module))
         return ANY_LAYOUT
 
     def _role(self, module: nn.Module) -> Role | None:
@@ -347,7 +350,8 @@ class _Functions(TorchFunctionMode):
         requantises: whether rescaling by one number is an operation that needs no name.
         running: modules that run, one within the other, in words; "" for one that is
             counted.
-        rescaling: modules in which something was computed that needs no name.
+        known: where it requantises, memory of what modules take, and of what functions
+            make of it that need no name.
     """
 
     def __init__(self, unknown: dict[str, str], requantises: bool) -> None:
@@ -355,21 +359,27 @@ class _Functions(TorchFunctionMode):
         self.unknown = unknown
         self.requantises = requantises
         self.running: list[str] = []
-        self.rescaling: set[str] = set()
+        self.known: WeakSet[Any] = WeakSet()
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         keywords = kwargs or {}
         result = function(*args, **keywords)
-        if find_tensor(result) is None or "" in self.running:
+        name = getattr(function, "__name__", "")
+        writes = bool(self.running) and name in WRITING
+        written = find_tensor(args if writes else result)
+        if written is None or "" in self.running:
             return result
-        name = getattr(function, "__name__", "").strip("_")
+        name = name.strip("_")
         taken = [
             value for value in (*args, *keywords.values()) if isinstance(value, Tensor)
         ]
-        if self._needs_no_name(name, taken):
-            self.rescaling.update(self.running)
+        if not writes and self._needs_no_name(name, taken):
+            if self.requantises and any(
+                x.untyped_storage() in self.known for x in taken
+            ):
+                self.known.add(written.untyped_storage())
             return result
         words = (
             self.running[-1] if self.running else f"{name} (a function, and no module)"
@@ -388,8 +398,11 @@ class _Functions(TorchFunctionMode):
     ) -> tuple[RemovableHandle, RemovableHandle]:
         """Hooks by which it is known while a module runs."""
 
-        def enter(*_: Any) -> None:
+        def enter(_: nn.Module, args: Any) -> None:
             self.running.append(words)
+            x = find_tensor(args)
+            if self.requantises and x is not None:
+                self.known.add(x.untyped_storage())
 
         def leave(*_: Any) -> None:
             self.running.pop()
@@ -467,8 +480,10 @@ class Watch:
             Role.PASSING: self._pass_on,
             Role.OTHER: self._name_other,
         }
-        is_first_batch = not self.sizes
-        if is_first_batch:  # to look for functions takes time
+        # Functions are looked for in the first batch only, since that takes time; those
+        # that requantise are known by it in every batch.
+        looks_for_functions = self.known.requantises or not self.sizes
+        if looks_for_functions:
             stack.enter_context(self._functions)
         for part in self._model.parts.values():
             if part.role is None:
@@ -476,7 +491,7 @@ class Watch:
             handles = [
                 part.module.register_forward_hook(hooks[part.role], with_kwargs=True)
             ]
-            if is_first_batch:
+            if looks_for_functions:
                 words = part.words if part.role is Role.OTHER else ""
                 handles += self._functions.follow(part.module, words)
             for handle in handles:
@@ -637,6 +652,7 @@ class Watch:
             are_values = population.graded or not population.fires
         contents = contents_of(by_step, are_values)
         place.gives_values |= not (contents.is_whole or place.fires)
+        place.gives_nearly |= contents.is_nearly_whole and place.fires
         place.given.add(contents.spikes, contents.nonzero)
         self._trace(out, place.name, are_values)
         if self.records and place.fires:
@@ -658,10 +674,10 @@ class Watch:
         """Name what gives something else than it takes; what works in place does so by
         functions, after which it is named."""
         part = self._model.parts[module]
-        if self.known.requantises and part.words in self._functions.rescaling:
-            return
         x = find_tensor((args, kwargs))
         given = find_tensor(out)
+        if given is not None and given.untyped_storage() in self._functions.known:
+            return
         if (
             x is None
             or given is None

@@ -59,4 +59,4 @@ def time(module: Any) -> int | None:
     return 0 if getattr(module, "step_mode", "s") == "m" else None
 
 
-SIMULATOR: Final = Simulator(describe, reset)
+SIMULATOR: Final = Simulator(describe, reset, time)
