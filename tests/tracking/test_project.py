@@ -91,6 +91,15 @@ def test_a_whole_result_whose_input_need_not_be_there(project: Path) -> None:
     check_against_lock(RECORD)
 
 
+def test_an_intermediate_of_two_runs_that_is_not_there(project: Path) -> None:
+    stages = lock()
+    stages["train"]["deps"][0]["md5"] = "0" * 32
+    write(project, stages)
+    (project / "data" / "images.npz").unlink()
+    (line,) = refusal()
+    assert f"not {'0' * 32} and {md5(b'images')}" in line
+
+
 @pytest.mark.parametrize("path", ["models/net.pth", "prices.yaml", "data/images.npz"])
 def test_a_file_with_other_content(project: Path, path: str) -> None:
     (project / path).write_bytes(b"another")
@@ -111,6 +120,8 @@ def test_a_file_with_other_content(project: Path, path: str) -> None:
             0.01,
             "was train.lr 0.01 (now 0.003)",
         ),
+        (("train", "outs", 0), {"path": "models/net.pth"}, "damaged (KeyError: 'md5')"),
+        (("train",), None, "dvc.lock is damaged (AttributeError: "),
     ],
 )
 def test_a_lock_file_that_does_not_hold_the_result(
@@ -133,7 +144,9 @@ def test_values_are_read_as_dvc_reads_them(project: Path) -> None:
     check_against_lock(RECORD)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"<<<<<<< HEAD\nstages: {}\n"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"stages:\n", b"<<<<<<< HEAD\nstages: {}\n"]
+)
 def test_no_readable_lock_file(project: Path, content: bytes | None) -> None:
     (project / "dvc.lock").unlink()
     if content is not None:

@@ -69,18 +69,19 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
         ArtifactError: one sentence for each file that is not what dvc.lock records.
     """
     names = {path.as_posix() for path in files}
-    stages = locked_stages(names)
-    made = {out["path"] for stage in stages.values() for out in stage["outs"]}
-    recorded: dict[str, set[str]] = {name: set() for name in names | made}
-    for stage in stages.values():
-        for file in (*stage.get("deps", ()), *stage["outs"]):
-            if file["path"] in recorded:
-                recorded[file["path"]].add(file["md5"])
-    problems = _differing_parameters(stages)
+    try:
+        stages = locked_stages(names)
+        recorded = _recorded_digests(names, stages)
+        problems = _differing_parameters(stages)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{LOCK_FILE} is damaged ({type(error).__name__}: {error}): restore it "
+            "with git, or remove it and run `dvc repro`."
+        ) from error
     for name, digests in sorted(recorded.items()):
         path = Path(name)
-        # What the files were made from need not be there.
-        if not path.is_file() and name not in names:
+        # What the files were made from need not be there, if it is of one run.
+        if len(digests) < 2 and not path.is_file() and name not in names:
             continue
         digest = file_digest(path, "md5") if path.is_file() else "that of no file"
         if digests != {digest}:
@@ -92,6 +93,21 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
             )
     if problems:
         raise ArtifactError("\n".join(problems))
+
+
+def _recorded_digests(
+    names: Collection[str], stages: Mapping[str, Locked]
+) -> dict[str, set[str]]:
+    """The MD5 digests that the lock records of some files and of all that the stages
+    made.
+    """
+    made = {out["path"] for stage in stages.values() for out in stage["outs"]}
+    recorded: dict[str, set[str]] = {name: set() for name in {*names, *made}}
+    for stage in stages.values():
+        for file in (*stage.get("deps", ()), *stage["outs"]):
+            if file["path"] in recorded:
+                recorded[file["path"]].add(file["md5"])
+    return recorded
 
 
 def _differing_parameters(stages: Mapping[str, Locked]) -> list[str]:
