@@ -7,8 +7,9 @@ typed by hand just as well:
     dvc exp run --temp -n NAME -S train.lr=0.001 -S seed=42
 
 The experiment is called NAME, or NAME-seed-43 for another seed than 42, and replaces
-one of that name, which stays if the new one fails. What experiments share is computed
-once, since DVC keeps the results of every stage.
+one of that name, which stays if the new one fails. (Where a kill left no time to put it
+back, its commit is below refs/spikejoule/replaced, until NAME is run again.) What
+experiments share is computed once, since DVC keeps the results of every stage.
 """
 
 import argparse
@@ -26,6 +27,8 @@ from stages import locks
 FOLDER = Path("experiments")
 DEFAULT_SEED = 42
 DVC = (sys.executable, "-m", "dvc")
+EXPERIMENTS = "refs/exps"
+REPLACED = "refs/spikejoule/replaced"
 
 
 def overrides_of(path: Path) -> list[str]:
@@ -62,20 +65,32 @@ def run_experiment(name: str, overrides: Sequence[str]) -> int:
     print(shlex.join(["dvc", *arguments]), flush=True)
     # DVC replaces an experiment only with `--force`, which would compute all stages
     # again.
-    lines = git(
-        "for-each-ref", "--format=%(refname) %(objectname)", f"refs/exps/*/*/{name}"
-    )
-    earlier = [line.split() for line in lines.splitlines()]
-    for reference, _ in earlier:
-        git("update-ref", "-d", reference)
+    move_experiment(name, EXPERIMENTS, REPLACED)
     status = 1
     try:
         status = subprocess.run([*DVC, *arguments]).returncode
     finally:
         if status:
-            for reference, commit in earlier:
-                git("update-ref", reference, commit)
+            move_experiment(name, REPLACED, EXPERIMENTS)
+    for reference, _ in references_of(name, REPLACED):
+        git("update-ref", "-d", reference)
     return status
+
+
+def move_experiment(name: str, old: str, new: str) -> None:
+    """Move an experiment's references in git; at no moment are there none."""
+    for reference, commit in references_of(name, old):
+        git("update-ref", f"{new}{reference.removeprefix(old)}", commit)
+        git("update-ref", "-d", reference)
+
+
+def references_of(name: str, folder: str) -> list[tuple[str, str]]:
+    """The references to an experiment below a folder of git's, each with its commit:
+    one for each commit that it began at.
+    """
+    form = "--format=%(refname) %(objectname)"
+    lines = git("for-each-ref", form, f"{folder}/*/*/{name}").splitlines()
+    return [(reference, commit) for reference, commit in map(str.split, lines)]
 
 
 def git(*arguments: str) -> str:

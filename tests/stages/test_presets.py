@@ -1,6 +1,10 @@
 """Presets: a file each, and a plain DVC command for each of them and a seed."""
 
+import os
 import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,7 +96,8 @@ def test_a_new_preset_is_one_file_and_a_plain_command(
     asked = project.parent / "asked"
     log = shlex.quote(str(asked))
     dvc = fake_program(
-        project.parent / "dvc", f'echo "$*" >> {log}; git for-each-ref >> {log}'
+        project.parent / "dvc",
+        f'echo "$*" >> {log}; git for-each-ref refs/exps >> {log}',
     )
     monkeypatch.setattr(presets, "DVC", (str(dvc),))
     assert presets.main(["mine", "--seeds", "42", "43"]) == 0
@@ -103,8 +108,8 @@ def test_a_new_preset_is_one_file_and_a_plain_command(
     ]
     printed = [shlex.split(line) for line in capfd.readouterr().out.splitlines()]
     assert printed == [["dvc", *run.split()] for run in runs]
-    lines = asked.read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if "refs/heads" not in line] == runs
+    assert asked.read_text(encoding="utf-8").splitlines() == runs
+    assert presets.git("for-each-ref", "refs/spikejoule") == ""
 
 
 def test_presets_end_with_the_first_that_fails_which_replaces_nothing(
@@ -115,6 +120,25 @@ def test_presets_end_with_the_first_that_fails_which_replaces_nothing(
     assert EARLIER in before
     assert presets.main(["mine", "--seeds", "42", "43"]) == 1
     assert capsys.readouterr().out.count("exp run") == 1
+    assert presets.git("for-each-ref") == before
+
+
+def test_a_kill_loses_no_earlier_experiment(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = presets.git("for-each-ref")
+    killed = (
+        "from stages import presets\n"
+        "presets.DVC = ('sh', '-c', 'kill -9 $PPID')\n"
+        "presets.main(['mine'])"
+    )
+    path = f"{REPOSITORY}:{REPOSITORY / 'src'}"
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", killed], env=environment)
+    assert done.returncode == -signal.SIGKILL
+    assert before.split()[0] in presets.git("for-each-ref", presets.REPLACED)
+    monkeypatch.setattr(presets, "DVC", ("false",))
+    assert presets.main(["mine"]) == 1
     assert presets.git("for-each-ref") == before
 
 
