@@ -15,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
+from spikejoule.tracking import live
 from spikejoule.tracking.live import LiveRun
 from spikejoule.tracking.publishing import RunRecord, publish
 from spikejoule.tracking.store import Store, opened, project_store
@@ -174,6 +175,45 @@ def test_another_training_or_other_threads_have_a_run_of_their_own(
         run.on_resume(EPOCHS, [0.5] * 3)
     (new,) = (run for run in runs(store) if run.info.run_id != before.info.run_id)
     assert steps(store, new) == [1, 2, 3]
+
+
+def test_a_training_without_a_key_looks_for_no_run_of_it(
+    store: Store, pipeline: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That would be to fetch every run of the experiment."""
+    monkeypatch.setattr("spikejoule.tracking.live.runs_with", None)
+    with shown(store, pipeline(), key=None) as run:
+        run.on_epoch(EPOCHS[0], 0.5)
+    assert [steps(store, each) for each in runs(store)] == [[1]]
+
+
+def test_a_run_that_lacks_an_epoch_for_a_moment_without_a_store_is_ended_and_published(
+    store: Store, pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, keeper = tmp_path / "trained.pth", pipeline()
+    weights.write_bytes(b"weights")
+    log_history, failures = live.log_history, [OSError("away")]
+
+    def fails_once(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        log_history(*arguments)
+
+    monkeypatch.setattr(live, "log_history", fails_once)
+    with shown(store, keeper) as run:
+        run.on_epoch(EPOCHS[0], 0.5)
+        run.on_epoch(EPOCHS[1], 0.5)
+        run.trained(weights)
+    (before,) = runs(store)
+    assert steps(store, before) == [2]
+    record = RunRecord(
+        "a-result",
+        parameters=PARAMETERS,
+        history=[{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2)],
+        tags={"trained.sha256": file_digest(weights, "sha256")},
+    )
+    assert publish(record, store, keeper=keeper).run_id == before.info.run_id
+    assert [steps(store, each) for each in runs(store)] == [[1, 2]]
 
 
 def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(

@@ -6,7 +6,8 @@ whole run.
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -85,6 +86,7 @@ class LiveRun:
         }
         self._status_at_end = "RUNNING"
         self._tags_at_end: dict[str, str] = {}
+        self._has_warned = False
         # Its import keeps a warning quiet, which is for the main thread to do: filters
         # are no thread's own, and the worker imports it with MLflow.
         import requests  # noqa: F401
@@ -135,33 +137,39 @@ class LiveRun:
         self._tags_at_end = {TRAINED_TAG: file_digest(path, "sha256")}
 
     def _work(self) -> None:
-        """Show epochs until the training ends; the first failure is a warning, and the
-        last job.
+        """Show epochs until the training ends. The run lacks one that fails, which
+        `publish` adds, and has an end all the same.
         """
-        try:
+        with self._failures_warned_of():
             with opened(self._store) as (client, experiment_id):
                 run_id = self._begin(client, experiment_id).info.run_id
             for rows in iter(self._epochs.get, None):
-                log_history(client, run_id, rows)
+                with self._failures_warned_of():
+                    log_history(client, run_id, rows)
             end_run(client, run_id, self._status_at_end, tags=self._tags_at_end)
-        # Whatever a server, a database or a disk answers.
+
+    @contextmanager
+    def _failures_warned_of(self) -> Iterator[None]:
+        """Whatever a server, a database or a disk answers is a warning, the first
+        time.
+        """
+        try:
+            yield
         except Exception as error:
-            where = shown_uri(self._store.tracking_uri)
-            reason = in_one_line(error)
-            logger.warning(
-                "the run cannot be followed at %s (%s); the work continues.",
-                where,
-                reason,
-            )
+            if not self._has_warned:
+                logger.warning(
+                    "the run cannot be followed at %s (%s); the work continues.",
+                    shown_uri(self._store.tracking_uri),
+                    in_one_line(error),
+                )
+            self._has_warned = True
 
     def _begin(self, client: "MlflowClient", experiment_id: str) -> "Run":
         """The run that a killed process left of this training, or a new one."""
-        left = [
-            run
-            for run in runs_with(
-                client, experiment_id, self._known, ("KILLED", "FAILED")
-            )
-            if self._known and has_parameters(run, self._parameters)
-        ]
-        latest = left[0] if left else None
+        latest = None
+        if self._known:
+            unfinished = ("KILLED", "FAILED")
+            left = runs_with(client, experiment_id, self._known, unfinished)
+            fitting = (run for run in left if has_parameters(run, self._parameters))
+            latest = next(fitting, None)
         return begin_run(client, experiment_id, latest, self._tags, self._parameters)
