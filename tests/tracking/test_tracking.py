@@ -16,6 +16,7 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -57,6 +58,7 @@ from tests.tools.examples import (
     trained_network,
     write_example,
 )
+from tests.tools.processes import sleeping
 
 PARAMS = committed_params()
 IMAGES = np.arange(3 * 784, dtype=np.uint8).reshape(3, 28, 28)
@@ -163,14 +165,18 @@ class TestPublish:
 
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, "set_terminated", killed)
-            with pytest.raises(KeyboardInterrupt):
-                publish(record, store)
+            with sleeping() as keeper, pytest.raises(KeyboardInterrupt):
+                publish(record, store, psutil.Process(keeper.pid))
         assert [run.info.status for run in runs(store, children=True)] == ["RUNNING"]
+        with opened(store):
+            pass
+        assert [run.info.status for run in runs(store, children=True)] == ["KILLED"]
         run_id = publish(record, store).run_id
         below = runs(store, children=True)
         assert sorted(run.info.run_name for run in below) == sorted(CHILDREN)
         assert {run.info.status for run in below} == {"FINISHED"}
         assert {run.data.tags["mlflow.parentRunId"] for run in below} == {run_id}
+        assert not any("keeper" in tag for run in below for tag in run.data.tags)
 
     def test_runs_of_another_machine_are_left_alone(
         self, store: Store, record: RunRecord
@@ -253,9 +259,14 @@ def test_messages_show_no_word_that_may_be_secret(said: str, shown: str) -> None
     [
         ("http://h/t/s3cret", "http://h"),
         ("http://user:s3cret@[::1]:5000/api", "http://[::1]:5000"),
-        ("postgresql://h/db?sslpassword=p@s3cret", "postgresql://h"),
-        ("postgresql://u:a/s3cret@h/db", "postgresql://h"),
+        ("postgresql://h/db?sslpassword=p@s3cret", "postgresql://***"),
+        ("postgresql://u:a/s3cret@h/db", "postgresql://***"),
         ("postgresql://u:s3cret", "postgresql://***"),
+        ("mysql://root:1234?s3cret@h", "mysql://***"),
+        ("https://s3cret?x@h", "https://***"),
+        ("https://s3cret#x@h", "https://***"),
+        ("sqlite://u:s3cret@h/x", "sqlite://h"),
+        ("sqlite+pysqlcipher://:s3cret@/x", "sqlite+pysqlcipher://"),
         ("u:my s3cret@h:5432/db", "***"),
         ("sqlite:////a/b@c.db?key=s3cret", "sqlite:////a/b@c.db"),
         ("./mlruns", "./mlruns"),
@@ -319,6 +330,19 @@ class TestProjectStore:
             ("", "", "sqlite:///ROOT/mlflow.db", "FILES/mlartifacts"),
             ("sqlite:///a/b.db", "of runs", "sqlite:///ROOT/a/b.db", "FILES/of%20runs"),
             ("sqlite:////a/b.db", "s3://bucket", "sqlite:////a/b.db", "s3://bucket"),
+            (
+                "sqlite+pysqlite:///b.db",
+                "s3://b",
+                "sqlite+pysqlite:///ROOT/b.db",
+                "s3://b",
+            ),
+            ("sqlite:///:memory:", "s3://b", "sqlite:///:memory:", "s3://b"),
+            (
+                "sqlite:///file:b?uri=true",
+                "s3://b",
+                "sqlite:///file:b?uri=true",
+                "s3://b",
+            ),
             ("http://server", "", "http://server", None),
         ],
     )
@@ -340,6 +364,20 @@ class TestProjectStore:
         assert store.tracking_uri == expected_uri.replace("ROOT", quoted)
         location = expected_files and expected_files.replace("FILES", project.as_uri())
         assert store.artifact_location == location
+
+
+@pytest.mark.parametrize(
+    ("uri", "file"),
+    [
+        ("sqlite:////a/b%20c.db?timeout=9", Path("/a/b c.db")),
+        ("sqlite:///:memory:", None),
+        ("sqlite:///file:b?uri=true", None),
+        ("postgresql://h/db", None),
+    ],
+)
+def test_the_file_of_a_database(tmp_path: Path, uri: str, file: Path | None) -> None:
+    store = project_store(tmp_path, "name", {"MLFLOW_TRACKING_URI": uri})
+    assert store.database == file
 
 
 def test_an_experiment_has_a_saved_view(project: Path) -> None:

@@ -179,7 +179,9 @@ def _publish(
         for path, folder in record.artifacts.items():
             client.log_artifact(run_id, str(path), folder)
         log_splits(client, run_id, record.splits)
-        log_children(client, experiment_id, run_id, record.children, record.parameters)
+        log_children(
+            client, experiment_id, run_id, record.children, record.parameters, own
+        )
     except BaseException as error:
         end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise

@@ -112,6 +112,7 @@ def log_children(
     run_id: str,
     children: ChildRuns,
     parameters: Mapping[str, Any],
+    own: Mapping[str, str],
 ) -> None:
     """Log the child runs of a run, in place of those that a killed process left.
 
@@ -121,6 +122,7 @@ def log_children(
         run_id: of the run above them.
         children: their metrics.
         parameters: of the run above them, whose price list is theirs.
+        own: tags that name the process which writes them, for as long as it does.
     """
     from mlflow.entities import Param
 
@@ -128,11 +130,12 @@ def log_children(
     for left in runs_with(client, experiment_id, parent):
         client.delete_run(left.info.run_id)
     for name, metrics in children.items():
-        child_id = client.create_run(
-            experiment_id, tags=parent, run_name=name
-        ).info.run_id
+        child = client.create_run(experiment_id, tags={**parent, **own}, run_name=name)
+        child_id = child.info.run_id
         client.log_batch(child_id, params=[Param(PRICE_LIST, parameters[PRICE_LIST])])
         end_run(client, child_id, "FINISHED", metrics)
+        for tag in own:
+            client.delete_tag(child_id, tag)
 
 
 def end_run(

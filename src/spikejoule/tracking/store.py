@@ -46,6 +46,7 @@ _QUOTING = ("requests", "sqlalchemy")
 _TRIES = 3  # to open a database; MLflow has ten, for 102 s together
 _LOCK_SECONDS = 300.0  # of a run with its files, on its way to a slow server
 _SQLITE = "sqlite:///"
+_NO_PATH = (":", "file:")  # behind it: a database in memory, or SQLite's own URI
 _ARTIFACTS = "mlartifacts"
 VIEW: Final = "overview"
 """The saved view's name in an address:
@@ -120,10 +121,13 @@ class Store:
 
     @property
     def database(self) -> Path | None:
-        """The file of an SQLite database; None for any other store."""
+        """The file of an SQLite database; None for any other store, or one named
+        `file:...`.
+        """
         if not self.tracking_uri.startswith(_SQLITE):
             return None
-        return Path(unquote(self.tracking_uri.removeprefix(_SQLITE).partition("?")[0]))
+        path = self.tracking_uri.removeprefix(_SQLITE).partition("?")[0]
+        return None if path.startswith(_NO_PATH) else Path(unquote(path))
 
     @property
     def lock_path(self) -> Path:
@@ -310,11 +314,14 @@ def shown_uri(uri: str) -> str:
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return "***" if ":" in uri else uri  # the path of a file has no colon
-    place = rest.partition("?")[0]
-    if scheme in ("sqlite", "file"):
-        return f"{scheme}://{place}"
-    host = place.rpartition("@")[2].partition("/")[0]
-    return f"{scheme}://{host if _HOST.fullmatch(host) else '***'}"
+    if scheme in ("sqlite", "file") and rest.startswith("/"):
+        return uri.partition("?")[0]
+    place, *behind = re.split("[/?#]", rest, maxsplit=1)
+    host = place.rpartition("@")[2]
+    # Behind the host, an @ may be that of a password with a slash.
+    if "@" in "".join(behind) or not _HOST.fullmatch(host):
+        return f"{scheme}://***"
+    return f"{scheme}://{host}"
 
 
 def in_one_line(error: BaseException) -> str:
@@ -340,10 +347,11 @@ def _cause_of(error: BaseException) -> BaseException:
 
 def at_root(root: Path, uri: str) -> str:
     """A URI of SQLite with its path made absolute; any other as it is."""
-    path = uri.removeprefix(_SQLITE)
-    if path == uri or path.startswith("/"):
+    scheme, separator, path = uri.partition(":///")
+    is_sqlite = bool(separator) and scheme.partition("+")[0] == "sqlite"
+    if not is_sqlite or path.startswith(("/", *_NO_PATH)):
         return uri
-    return f"{_SQLITE}{_quoted(root)}/{path}"
+    return f"{scheme}:///{_quoted(root)}/{path}"
 
 
 def _quoted(path: Path) -> str:
