@@ -384,8 +384,11 @@ def _check_not_moved(store: Store, recorded: str) -> None:
 
     MLflow keeps absolute addresses: it would go on writing to where the project was.
     """
+    address = urlsplit(recorded)
+    if address.scheme != "file":  # a bucket, which does not move with a project
+        return
     new = store.root / _ARTIFACTS
-    old = Path(unquote(urlsplit(recorded).path))
+    old = Path(unquote(address.path))
     is_own = store.database is not None and store.database.is_relative_to(store.root)
     is_default = store.artifact_location == new.as_uri() and old.name == _ARTIFACTS
     if not (is_own and is_default) or old.resolve() == new.resolve():
