@@ -125,6 +125,7 @@ def test_events_are_those_of_a_plain_loop(name: str) -> None:
 
 
 def test_as_many_samples_as_steps_where_a_layer_demands_its_axis_of_time() -> None:
+    pytest.importorskip("spikingjelly")
     from spikingjelly.activation_based import layer, neuron
 
     class Repeated(nn.Module):
