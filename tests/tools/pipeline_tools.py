@@ -210,7 +210,8 @@ def commit(clone: Path, environment: Mapping[str, str], message: str) -> None:
 def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
     """Set values in the params.yaml of `folder`, by full key (`train.lr`).
 
-    A value may be text with a comment behind it. A new key ends its section.
+    A value may be text with a comment of its own; otherwise the line's comment stays. A
+    new key ends its section.
     """
     path = folder / "params.yaml"
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -224,7 +225,9 @@ def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
         if old is None:
             lines.insert(end, f"{label} {value}")
         else:
-            lines[old] = f"{label} {value}"
+            _, mark, comment = lines[old].partition("  # ")
+            keeps = "#" not in str(value)
+            lines[old] = f"{label} {value}{mark + comment if keeps else ''}"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
