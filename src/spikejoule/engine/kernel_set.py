@@ -18,6 +18,7 @@ from spikejoule.engine.kernels.structures import (
     BatchGradient,
     ConstantInputs,
     LabelledBatch,
+    LayerInput,
     Learning,
     NetworkArrays,
     Spikes,
@@ -105,10 +106,9 @@ def run_in_lanes(
         of_samples = currents._replace(
             offsets=currents.offsets[samples.start : samples.stop + 1]
         )
+        inputs = LayerInput(spikes_of(events, samples), of_samples, n_steps)
         lanes = out.bounds.size - 1
-        kernel(
-            lanes, number, spikes_of(events, samples), of_samples, arrays, n_steps, out
-        )
+        kernel(lanes, number, inputs, arrays, out)
 
     return collect_events(events.n_samples, n_steps, n_units, fill)
 

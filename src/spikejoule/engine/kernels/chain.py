@@ -626,27 +626,34 @@ def add_lane(lane, batch, currents, learning, chain, gradient):
 
 
 @compiled_parallel
-def run_population(lane, number, spikes, currents, chain, n_steps, out):
+def run_population(lane, number, inputs, chain, out):
     """Samples through one link and its population; as ``forward.run_layer``.
 
     Args:
         lane: which one.
         number: of the link.
-        spikes: the input, ``Spikes`` of a row a (sample, step).
-        currents: ``ConstantInputs`` of the samples.
-        chain, n_steps: ``ChainArrays``, T.
+        inputs: ``LayerInput``.
+        chain: ``ChainArrays``.
         out: ``LaneSpikes`` that receive the population's.
     """
+    n_steps = inputs.n_steps
     buffer = out.buffers[lane]
     lengths = out.lengths
     memory = _new_memory(chain, n_steps, buffer)
     offsets = memory.offsets[number]
     total = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
-        its_spikes = sample_spikes(spikes, sample, n_steps)
+        its_spikes = sample_spikes(inputs.spikes, sample, n_steps)
         into = Spikes(buffer[total:], offsets)
         total += population_forward(
-            number, sample, its_spikes, currents, chain, n_steps, memory, into
+            number,
+            sample,
+            its_spikes,
+            inputs.currents,
+            chain,
+            n_steps,
+            memory,
+            into,
         )
         for step in range(n_steps):
             lengths[sample * n_steps + step] = offsets[step + 1] - offsets[step]

@@ -132,22 +132,23 @@ def add_current_gradients(
 
 
 @compiled_parallel
-def run_layer(lane, number, spikes, currents, network, n_steps, out):
+def run_layer(lane, number, inputs, network, out):
     """Samples through one layer; lane l writes the spikes of its samples to
     ``out.buffers[l]``.
 
     Args:
         lane: which one.
         number: of the layer, counted from 0.
-        spikes: the input, ``Spikes`` of a row a (sample, step).
-        currents: ``ConstantInputs`` of the samples.
+        inputs: ``LayerInput``.
         network: ``NetworkArrays``.
-        n_steps: T.
         out: ``LaneSpikes`` that receive the layer's.
     """
     layer = layer_at(network.layers, number)
     neuron = neuron_at(network, number)
     parameters = network.parameters
+    spikes = inputs.spikes
+    currents = inputs.currents
+    n_steps = inputs.n_steps
     potentials = np.empty(n_steps * layer.stride, parameters.dtype)
     fired = np.empty(n_steps * (layer.stride // LANES), np.uint16)
     driven = np.empty(layer.stride, parameters.dtype)

@@ -57,6 +57,20 @@ class ConstantInputs(NamedTuple):
     offsets: Array
 
 
+class LayerInput(NamedTuple):
+    """The input of one layer when a network only runs.
+
+    Attributes:
+        spikes: one row per (sample, step).
+        currents: the constant inputs of the same samples.
+        n_steps: T.
+    """
+
+    spikes: Spikes
+    currents: ConstantInputs
+    n_steps: int
+
+
 class Layer(NamedTuple):
     """Where one layer's parameters lie in the flat array, counted in elements.
 
@@ -387,9 +401,20 @@ def steps_of(batch):
 
 @compiled_inline
 def sample_spikes(batch, sample, n_steps):
-    """The input of one sample, ``Spikes`` of T rows."""
+    """Return the input of one sample, ``Spikes`` with T rows."""
     return Spikes(
         batch.sources, batch.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
+    )
+
+
+@compiled_inline
+def sample_currents(currents, sample):
+    """Return the constant inputs of one sample, ``ConstantInputs`` of one sample.
+
+    Without constant inputs the offsets are empty, and so is any slice of them.
+    """
+    return ConstantInputs(
+        currents.sources, currents.values, currents.offsets[sample : sample + 2]
     )
 
 
