@@ -300,6 +300,11 @@ class ParameterLayout:
         return self.connections[: len(self.network.forward_connections)]
 
     @property
+    def recurrent(self) -> tuple[ConnectionLayout, ...]:
+        """The recurrent connections, which follow the forward ones."""
+        return self.connections[len(self.forward) :]
+
+    @property
     def learned_start(self) -> int:
         """First element of the neurons' own parameters; -1 if they learn none."""
         return -1 if self.learned is None else self.learned.start

@@ -1,21 +1,20 @@
-"""Both passes of chains of layers with convolution, pooling and recurrence; weight
-gradients.
+"""Forward and backward pass of chains with convolution, pooling and recurrence.
 
-Forward, an event adds a patch of weights to the potentials. Backward, dL/dv of a layer
-is dense in time. With W the weights between two layers and R those among the neurons of
-the first,
+Forward, a spike adds a patch of weights to the potentials of the next population
+(patches.py). Backward, dL/dv of a population is dense in time. With W the weights to
+the next population and R the recurrent weights,
 
-    dL/ds[t] = W^T dL/dv_next[t] + R^T dL/dv[t + 1]        dL/dW = sum of dL/dv[t]
-    s_before[t]^T
+    dL/ds[t] = W^T dL/dv_next[t] + R^T dL/dv[t + 1]
+    dL/dW    = sum over t of dL/dv_next[t] s[t]^T
 
-A layer is worked place by place of what reads it, all steps together while they are in
-the first cache; a recurrent one step by step. Pooling renames: what is pooled together
-is one place.
+The backward pass goes through a population place by place, so that dL/ds of one place
+over all steps stays in the first-level cache. A recurrent population needs dL/dv of the
+step after, so it goes step by step. Pooling takes no kernel of its own: all positions
+of a pooling window are one place, and reach the same taps.
 
-A lane's gradient is the sum over its samples in their order, a lane a thread, and lanes
-are added in theirs (optimizer.py): a result knows nothing of threads. The equations of
-the neurons are in spikejoule/network/neurons/lif.py, the shapes of what is received in
-structures.py.
+The gradient of a lane is the sum over its samples in their order. A lane is worked by
+one thread, and lanes are added in order (optimizer.py), so results do not depend on the
+number of threads. The neuron's equations are in spikejoule/network/neurons/lif.py.
 """
 
 from typing import NamedTuple
@@ -29,6 +28,12 @@ from spikejoule.compiling.emit import CACHE_LINE_BYTES, LANES
 from spikejoule.engine.kernels.deltas import above_targets, class_loss
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.patches import (
+    Membrane,
+    MembraneSums,
+    Patches,
+    PlaceTaps,
+    Row,
+    SpikeGradients,
     add_patch_gradients,
     add_patches,
     add_products,
@@ -48,35 +53,35 @@ from spikejoule.engine.kernels.structures import (
     Spikes,
     Surrogate,
     neuron_at,
+    sample_currents,
     sample_spikes,
     steps_of,
 )
 
 
 class Link(NamedTuple):
-    """A connection, and the population behind it.
+    """A connection and the population that it leads to.
 
-    The neurons of a population lie by position of its plane, and there by channel:
-    `width` elements a position, the channels of each group padded to whole vectors.
-    Spikes are of units in the order of the events, channel by channel.
+    The neurons of a population are stored by position of its plane, and within a
+    position by channel: `width` elements, the channels of each group padded to whole
+    vectors. Events number the neurons as units instead, channel by channel.
 
     Attributes:
         n_units: neurons.
-        positions: of the plane; 1 behind a fully connected layer.
-        width: elements of a position.
+        positions: positions of the plane; 1 for a fully connected layer.
+        width: elements per position.
         stride: elements of the population.
-        vectors: that a tap of an event reaches.
-        bias_start: of [width] biases among the parameters.
-        first_source: of the connection in the table of sources.
-        first_place: of those at which its sources stand, with pooling fewer than
-            positions.
-        n_places: how many.
-        reach: elements of a position that are neurons, from the first to the last.
-        first_unit: of the population in the tables of elements, and in the deltas of a
-            step.
-        is_ordered: whether the elements are in the order of the units.
-        recurrent: the link of the population to itself; 0 if there is none.
-        counted: place of the connection among the counts of synaptic events.
+        vectors: vectors of weights per tap.
+        bias_start: the [width] biases among the parameters.
+        first_source: the connection's first row in the table of sources.
+        first_place: the connection's first place; with pooling there are fewer places
+            than positions.
+        n_places: number of places.
+        reach: elements of a position up to its last neuron.
+        first_unit: the population's first element in tables of all elements.
+        is_ordered: whether elements are in the order of the units.
+        recurrent: the link from the population to itself; 0 if there is none.
+        counted: the connection's index among the counts of synaptic events.
     """
 
     n_units: int
@@ -99,68 +104,61 @@ N_FIELDS = len(Link._fields)
 
 
 class ChainArrays(NamedTuple):
-    """A network's parameters and where they lie, its neurons, and its tables.
+    """The parameters, neurons and tables of a network.
 
     N sources of all links, Q places, A taps, U elements of all populations.
 
     Attributes:
-        links: of each population, then one without taps that stands for what reads the
+        links: the link to each population, then one without taps for the reader of the
             output, then the recurrent ones, int64 [K, fields of Link].
         parameters: flat, real [P].
         transposed: weights of all links but the first, flat, real.
-        transposed_from: the place of each among the parameters, int32.
-        sources: of each unit that sends, its place, where its weights begin, and by how
-            many elements its group is shifted, int32 [N * 3].
-        taps_of: where those of each place begin, int32 [Q + 1].
-        taps: where the target of each begins, its weights from those of the source on,
-            and its transposed ones, [reach, width of what sends], int32 [A * 3].
-        members_of: where those of each place begin, int32 [Q + 1].
-        members: the positions that stand at a place.
-        units: of each element, -1 in the padding, int32 [U].
-        numbers: of the type that holds the number of an element; empty.
+        sources, taps_of, taps: see :class:`patches.Patches`.
+        members_of: first member of each place, int32 [Q + 1].
+        members: positions of the sending population that belong to each place, int32.
+        units: the unit of each element, -1 in the padding, int32 [U].
+        elements: empty; its dtype holds the number of any element of a population.
         fan_outs: synapses that each source reaches, int64 [N].
-        factors: of the weights of each link; of averages, 1 / size of the window. Real
-            [K].
-        constants, reset, on_grid, learned_start, learned_row: as of ``NetworkArrays``.
+        factors: factor on the weights of each link: 1, or 1 / window size behind
+            average pooling, real [K].
+        constants, reset, on_grid, learned_start: as in ``NetworkArrays``.
     """
 
     links: Array
     parameters: Array
     transposed: Array
-    transposed_from: Array
     sources: Array
     taps_of: Array
     taps: Array
     members_of: Array
     members: Array
     units: Array
-    numbers: Array
+    elements: Array
     fan_outs: Array
     factors: Array
     constants: Array
     reset: int
     on_grid: int
     learned_start: int
-    learned_row: int
 
 
 class SampleMemory(NamedTuple):
-    """What a sample is worked off in.
+    """Working memory for one sample at a time.
 
     Attributes:
-        deltas: v, and then dL/dv, of each population, and a row behind, real
-            [U * (T + 1)].
-        sources: of the spikes of each population, [L, T * most units + SPARE_SPIKES].
+        deltas: v, and later dL/dv, of each population, with one row behind the last
+            step, real [U * (T + 1)].
+        sources: spikes of each population, [L, T * most units + LISTED_AT_ONCE].
         offsets: where their steps begin, int64 [L, T + 1].
-        slopes: dL/ds of a place, real [T * most width].
+        slopes: dL/ds of one place, real [T * most width].
         costs: what a spike of each element adds to the loss by itself, real [U].
-        learned: sums for the gradients of what neurons learn, real [L * 2 * LANES].
-        biases: of each element of a population, with what constant inputs give it,
-            real.
-        fired: one bit an element, uint16.
+        learned: sums for the gradients of learned neuron parameters, real
+            [L * 2 * LANES].
+        biases: what each element of a population receives in every step, real.
+        fired: one bit per element, uint16.
         listed: elements that fired.
-        bits: one bit a unit, uint16; zero between steps.
-        pair: where a row of one spike begins and ends, int64 [2].
+        bits: one bit per unit, uint16; zero between steps.
+        pair: first and end of a row with one spike, int64 [2].
     """
 
     deltas: Array
@@ -176,15 +174,39 @@ class SampleMemory(NamedTuple):
     pair: Array
 
 
+class SamplePass(NamedTuple):
+    """What both passes of a sample work with.
+
+    Attributes:
+        chain: the network.
+        memory: working memory.
+        n_steps: T.
+    """
+
+    chain: ChainArrays
+    memory: SampleMemory
+    n_steps: int
+
+
+class TrainingBatch(NamedTuple):
+    """The samples of a batch and the loss to differentiate."""
+
+    samples: LabelledBatch
+    currents: ConstantInputs
+    learning: Learning
+
+
 @compiled_inline
 def link_at(links, number):
-    """The link of a number, counted from 0."""
+    """Return link `number`, counted from 0."""
     return Link(*to_fixed_tuple(links[number], N_FIELDS))
 
 
 @compiled_inline
 def _aligned_zeros(size, like):
-    """Zeros of the type of an array, from the beginning of a cache line on."""
+    """Return zeros of the dtype of `like` that start on a cache line."""
+    # numba has no aligned allocation. A vector that straddles two cache lines costs two
+    # accesses.
     zeros = np.zeros(size + LANES, like.dtype)
     start = (-zeros.ctypes.data % CACHE_LINE_BYTES) // zeros.itemsize
     return zeros[start : start + size]
@@ -192,7 +214,7 @@ def _aligned_zeros(size, like):
 
 @compiled_inline
 def _new_memory(chain, n_steps, sources):
-    """``SampleMemory`` of zeros, for spikes of the type of some sources."""
+    """Return zeroed ``SampleMemory``, for spikes of the dtype of `sources`."""
     n_layers = chain.constants.shape[0]
     elements = 0
     widest = 0
@@ -205,7 +227,7 @@ def _new_memory(chain, n_steps, sources):
         width = max(width, link.width)
         most_units = max(most_units, link.n_units)
     parameters = chain.parameters
-    numbers = chain.numbers
+    element_type = chain.elements
     return SampleMemory(
         deltas=_aligned_zeros(elements * (n_steps + 1), parameters),
         sources=np.zeros(
@@ -217,15 +239,31 @@ def _new_memory(chain, n_steps, sources):
         learned=_aligned_zeros(2 * n_layers * LANES, parameters),
         biases=_aligned_zeros(widest, parameters),
         fired=np.zeros(widest // LANES, np.uint16),
-        listed=np.zeros(widest + LISTED_AT_ONCE, numbers.dtype),
+        listed=np.zeros(widest + LISTED_AT_ONCE, element_type.dtype),
         bits=np.zeros(widest // LANES + 1, np.uint16),
         pair=np.zeros(2, np.int64),
     )
 
 
 @compiled_inline
+def _patches(chain, link, factor):
+    """Return the ``Patches`` of a link, with its weights times `factor`."""
+    return Patches(
+        chain.sources,
+        chain.taps_of,
+        chain.taps,
+        link.first_source,
+        link.vectors,
+        factor,
+    )
+
+
+@compiled_inline
 def _single(currents, k, memory):
-    """The source of a number among constant inputs, as a row of one spike."""
+    """Return constant input `k` as a row with one spike.
+
+    A constant input adds the same patch as a spike, only with another factor.
+    """
     pair = memory.pair
     pair[0] = k
     pair[1] = k + 1
@@ -233,183 +271,200 @@ def _single(currents, k, memory):
 
 
 @compiled_inline
-def _set_biases(number, sample, currents, chain, memory):
-    """What is added to each element of a population in every step of a sample."""
+def _set_biases(number, currents, work):
+    """Set what each element of a population receives in every step.
+
+    That is its bias, and in the first population the constant inputs as well.
+    """
+    chain = work.chain
     link = link_at(chain.links, number)
     parameters = chain.parameters
-    biases = memory.biases
+    biases = work.memory.biases
     for position in range(link.positions):
         for column in range(link.width):
-            biases[position * link.width + column] = parameters[
-                link.bias_start + column
-            ]
+            bias = parameters[link.bias_start + column]
+            biases[position * link.width + column] = bias
     if number == 0 and currents.offsets.size > 0:
-        for k in range(currents.offsets[sample], currents.offsets[sample + 1]):
-            factor = chain.factors[0] * currents.values[k]
-            source = _single(currents, k, memory)
-            add_patches(source, 0, chain, link, factor, parameters, biases, 0)
+        for k in range(currents.offsets[0], currents.offsets[1]):
+            patches = _patches(chain, link, chain.factors[0] * currents.values[k])
+            source = _single(currents, k, work.memory)
+            add_patches(source, 0, patches, parameters, Row(biases, 0))
+
+
+@compiled_inline
+def _list_spikes(link, units, memory, sources, count):
+    """Write the units whose elements fired to `sources` from `count` on.
+
+    Returns:
+        the end of the list.
+    """
+    fired = memory.fired
+    words = link.stride // LANES
+    if link.is_ordered:
+        return list_set_bits(fired, 0, words, sources, count)
+    # Elements are ordered by position, events by channel. Setting one bit per unit and
+    # listing those bits sorts the units without a comparison.
+    listed = memory.listed
+    bits = memory.bits
+    n_listed = list_set_bits(fired, 0, words, listed, 0)
+    # Indices are unsigned: numba checks the sign of signed ones, for negative indices.
+    for k in range(np.uint64(n_listed)):
+        element = np.uint64(link.first_unit) + np.uint64(listed[k])
+        unit = np.uint64(units[element])
+        bit = np.uint16(1) << np.uint16(unit & np.uint64(15))
+        bits[unit >> np.uint64(4)] |= bit
+    unit_words = (link.n_units + LANES - 1) // LANES
+    count = list_set_bits(bits, 0, unit_words, sources, count)
+    bits[:unit_words] = 0
+    return count
 
 
 @compiled_apart
-def population_forward(number, sample, spikes, currents, chain, n_steps, memory, out):
-    """One sample through one link and the population behind it.
+def population_forward(number, spikes, currents, work, out):
+    """Run one sample through one link and its population.
 
     Args:
         number: of the link.
-        sample: among those of the currents.
-        spikes: what the link receives, ``Spikes`` of T rows.
-        currents: ``ConstantInputs`` into the first link.
-        chain: ``ChainArrays``.
-        n_steps: T.
-        memory: ``SampleMemory``, whose deltas receive v before the reset.
-        out: ``Spikes`` of T rows that receive the population's from ``out.offsets[0]``
-            on, which the caller has set; up to SPARE_SPIKES places behind the last are
-            overwritten.
+        spikes: what the link receives, ``Spikes`` with T rows.
+        currents: the sample's ``ConstantInputs`` into the first link.
+        work: ``SamplePass``; its deltas receive v before the reset.
+        out: ``Spikes`` with T rows that receive the population's spikes from
+            ``out.offsets[0]`` on, which the caller has set. LISTED_AT_ONCE elements
+            behind the last spike are overwritten.
 
     Returns:
         the number of spikes emitted.
     """
+    chain = work.chain
+    memory = work.memory
+    n_steps = work.n_steps
     link = link_at(chain.links, number)
     neuron = neuron_at(chain, number)
     parameters = chain.parameters
     units = chain.units
-    factor = chain.factors[number]
-    own = link_at(chain.links, link.recurrent)
-    own_factor = chain.factors[link.recurrent]
+    patches = _patches(chain, link, chain.factors[number])
+    own_link = link_at(chain.links, link.recurrent)
+    own_patches = _patches(chain, own_link, chain.factors[link.recurrent])
     biases = memory.biases
     fired = memory.fired
-    listed = memory.listed
-    bits = memory.bits
+    potentials = memory.deltas
     sources = out.sources
     offsets = out.offsets
-    potentials = memory.deltas
-    words = link.stride // LANES
-    unit_words = (link.n_units + LANES - 1) // LANES
-    _set_biases(number, sample, currents, chain, memory)
+    _set_biases(number, currents, work)
     row = link.first_unit * (n_steps + 1)
-    count = offsets[0]
     for element in range(link.stride):
         potentials[row + element] = biases[element]
+    count = offsets[0]
     for step in range(n_steps):
-        add_patches(spikes, step, chain, link, factor, parameters, potentials, row)
+        target = Row(potentials, row)
+        add_patches(spikes, step, patches, parameters, target)
         if link.recurrent > 0 and step > 0:
-            add_patches(
-                out, step - 1, chain, own, own_factor, parameters, potentials, row
-            )
-        fire_and_leak(neuron, biases, potentials, row, link.stride, fired)
+            add_patches(out, step - 1, own_patches, parameters, target)
+        fire_and_leak(neuron, biases, Rows(potentials, row, link.stride), fired)
         row += link.stride
-        if link.is_ordered:
-            count = list_set_bits(fired, 0, words, sources, count)
-        else:
-            n_listed = list_set_bits(fired, 0, words, listed, 0)
-            for k in range(np.uint64(n_listed)):
-                unit = np.uint64(
-                    units[np.uint64(link.first_unit) + np.uint64(listed[k])]
-                )
-                bits[unit >> np.uint64(4)] |= np.uint16(1) << np.uint16(
-                    unit & np.uint64(15)
-                )
-            count = list_set_bits(bits, 0, unit_words, sources, count)
-            bits[:unit_words] = 0
+        count = _list_spikes(link, units, memory, sources, count)
         offsets[step + 1] = count
     return count - offsets[0]
 
 
 @compiled_inline
-def _add_all_products(
-    following, place, chain, link, width, n_steps, slopes, slopes_start
-):
-    """Add dL/ds of all channels at a place, from dL/dv of what reads them; see
-    `add_products`.
+def _add_place_products(following, place, link, chain, n_steps, into):
+    """Add dL/ds of all channels at a place, from dL/dv of what the place reaches.
+
+    Args:
+        following: dL/dv of the link's population, ``Rows``.
+        place: among those of the link.
+        link: whose taps lead back.
+        chain: ``ChainArrays``.
+        n_steps: steps to do.
+        into: receives dL/ds, ``Rows`` with all channels of the place.
     """
     at = link.first_place + place
-    first = np.int64(chain.taps_of[at])
-    end = np.int64(chain.taps_of[at + 1])
-    vectors = width // LANES
-    size = block_size(width)
+    place_taps = PlaceTaps(
+        chain.taps,
+        np.int64(chain.taps_of[at]),
+        np.int64(chain.taps_of[at + 1]),
+        chain.transposed,
+        link.reach,
+    )
+    vectors = into.stride // LANES
+    size = block_size(into.stride)
     for vector in range(0, vectors, size):
-        add_products(
-            following,
-            chain.taps,
-            first,
-            end,
-            chain.transposed,
-            link.reach,
-            width,
-            Block(column=vector * LANES, vectors=min(size, vectors - vector)),
-            n_steps,
-            slopes,
-            slopes_start,
-        )
+        block = Block(column=vector * LANES, vectors=min(size, vectors - vector))
+        add_products(following, place_taps, block, n_steps, into)
 
 
 @compiled_apart
-def population_backward(number, chain, n_steps, surrogate, memory, gradient):
-    """dL/dv of a population from that of the next one, and the gradient of its biases.
+def population_backward(number, work, surrogate, gradient):
+    """Compute dL/dv of a population from that of the next, and its bias gradients.
 
     Args:
-        number: of its link.
-        chain: ``ChainArrays``.
-        n_steps: T.
-        surrogate: its constants.
-        memory: ``SampleMemory`` with v of this population, whose place dL/dv takes;
-            what neurons learn receives.
-        gradient: the lane's, whose biases receive.
+        number: of the population's link.
+        work: ``SamplePass``, whose deltas hold v of this population and receive dL/dv
+            in its place; ``memory.learned`` receives sums as well.
+        surrogate: ``Surrogate``.
+        gradient: the lane's, flat [P]; its biases receive.
     """
+    chain = work.chain
+    memory = work.memory
+    n_steps = work.n_steps
     deltas = memory.deltas
     slopes = memory.slopes
     link = link_at(chain.links, number)
-    neuron = neuron_at(chain, number)
     following = link_at(chain.links, number + 1)
-    factor = chain.factors[number + 1]
     own = link_at(chain.links, link.recurrent)
+    membrane = Membrane(neuron_at(chain, number), surrogate)
+    factor = chain.factors[number + 1]
     width = link.width
     stride = link.stride
-    first_unit = link.first_unit
-    start = first_unit * (n_steps + 1)
-    after = Rows(deltas, following.first_unit * (n_steps + 1), following.stride)
+    start = link.first_unit * (n_steps + 1)
+    next_deltas = Rows(deltas, following.first_unit * (n_steps + 1), following.stride)
+    learned = Rows(memory.learned, 2 * number * LANES, LANES)
+    # No step follows the last one.
     deltas[start + n_steps * stride : start + (n_steps + 1) * stride] = 0
-    # A population that reads itself is worked a step at a time, and others all steps at
-    # once.
+    # dL/ds of a recurrent population depends on dL/dv of the step after, so its steps
+    # go one by one. All others go through all steps at once, with fewer calls.
     at_once = 1 if link.recurrent > 0 else n_steps
     for place in range(following.n_places):
         slopes[: n_steps * width] = 0
-        _add_all_products(after, place, chain, following, width, n_steps, slopes, 0)
+        of_place = Rows(slopes, np.int64(0), width)
+        _add_place_products(next_deltas, place, following, chain, n_steps, of_place)
         at = following.first_place + place
-        for last_step in range(n_steps - 1, -1, -at_once):
-            if link.recurrent > 0 and last_step + 1 < n_steps:
-                later = Rows(deltas, start + (last_step + 1) * stride, stride)
-                _add_all_products(
-                    later, 0, chain, own, width, 1, slopes, last_step * width
-                )
+        for step in range(n_steps - at_once, -1, -at_once):
+            if link.recurrent > 0 and step + 1 < n_steps:
+                later = Rows(deltas, start + (step + 1) * stride, stride)
+                of_step = Rows(slopes, step * width, width)
+                _add_place_products(later, 0, own, chain, 1, of_step)
             for member in range(chain.members_of[at], chain.members_of[at + 1]):
                 first = np.int64(chain.members[member]) * width
                 for column in range(0, width, LANES):
+                    element = first + column
                     deltas_of_vector(
-                        Rows(slopes, column, width),
-                        factor,
-                        Rows(memory.costs, first_unit + first + column, 0),
-                        Rows(deltas, start + first + column, stride),
-                        last_step,
+                        SpikeGradients(
+                            Rows(slopes, step * width + column, width),
+                            factor,
+                            Row(memory.costs, link.first_unit + element),
+                        ),
+                        Rows(deltas, start + step * stride + element, stride),
                         at_once,
-                        neuron,
-                        surrogate,
-                        Rows(gradient, link.bias_start + column, 0),
-                        Rows(memory.learned, 2 * number * LANES, LANES),
+                        membrane,
+                        MembraneSums(Row(gradient, link.bias_start + column), learned),
                     )
 
 
 @compiled_inline
-def _add_learned(number, chain, memory, gradient):
-    """Add the gradients of what a population's neurons learn; see
-    ``deltas.learned_gradients``.
+def _add_learned(number, work, gradient):
+    """Add the gradients of a population's learned leak and threshold.
+
+    The formulas are those of ``deltas.learned_gradients``. The sums are zeroed for the
+    next sample, also where nothing is learned.
     """
+    chain = work.chain
     neuron = neuron_at(chain, number)
-    learned = memory.learned
+    learned = work.memory.learned
     decay = float(neuron.decay)
     threshold = float(neuron.threshold)
     first = 2 * number * LANES
-    start = chain.learned_start + number * LANES
     by_decay = 0.0
     by_threshold = 0.0
     for lane in range(LANES):
@@ -417,89 +472,92 @@ def _add_learned(number, chain, memory, gradient):
         by_threshold -= learned[first + LANES + lane]
     learned[first : first + 2 * LANES] = 0
     if chain.learned_start >= 0:
+        start = chain.learned_start + number * LANES
         gradient[start + DECAY_PLACE] += decay * (1.0 - decay) * by_decay
         gradient[start + THRESHOLD_PLACE] += threshold * by_threshold
 
 
 @compiled_apart
-def weight_gradient(number, target, delay, spikes, chain, n_steps, memory, gradient):
-    """Add what a sample gives to the gradient of the weights of a link.
+def weight_gradient(number, delay, spikes, work, gradient):
+    """Add one sample's gradient of the weights of a link.
 
     Args:
         number: of the link.
-        target: of the link of the population behind it; the same for one that is not
-            recurrent.
-        delay: steps after which spikes arrive, 0 or 1.
-        spikes: what the link receives, ``Spikes`` of T rows.
-        chain, n_steps, memory, gradient: as for :func:`population_backward`.
+        delay: steps after which spikes arrive: 1 for a recurrent link, else 0.
+        spikes: what the link receives, ``Spikes`` with T rows.
+        work: ``SamplePass``, whose deltas hold dL/dv of the link's population.
+        gradient: the lane's, flat [P].
 
     Returns:
-        the synaptic events, those of the last step included, whose spikes may arrive
-        too late.
+        the synaptic events, including those of spikes in the last step, which a
+        recurrent link would deliver after the end.
     """
+    chain = work.chain
+    n_steps = work.n_steps
     link = link_at(chain.links, number)
-    factor = chain.factors[number]
-    behind = link_at(chain.links, target)
-    row = behind.first_unit * (n_steps + 1) + delay * behind.stride
+    patches = _patches(chain, link, chain.factors[number])
+    deltas = work.memory.deltas
+    row = link.first_unit * (n_steps + 1) + delay * link.stride
     for step in range(n_steps - delay):
-        add_patch_gradients(
-            spikes, step, chain, link, factor, gradient, memory.deltas, row
-        )
-        row += behind.stride
-    return _synaptic_events(link, spikes, chain, n_steps)
+        add_patch_gradients(spikes, step, patches, gradient, Row(deltas, row))
+        row += link.stride
+    return _synaptic_events(link, spikes, work)
 
 
 @compiled_inline
-def _synaptic_events(link, spikes, chain, n_steps):
-    """What the spikes into a link cause."""
+def _synaptic_events(link, spikes, work):
+    """Count the synaptic events that spikes cause through a link."""
     sources = spikes.sources
     offsets = spikes.offsets
-    fan_outs = chain.fan_outs
+    fan_outs = work.chain.fan_outs
     events = np.int64(0)
     first = np.uint64(link.first_source)
-    for event in range(np.uint64(offsets[0]), np.uint64(offsets[n_steps])):
+    for event in range(np.uint64(offsets[0]), np.uint64(offsets[work.n_steps])):
         events += fan_outs[first + np.uint64(sources[event])]
     return events
 
 
 @compiled_inline
-def _current_gradient(sample, currents, chain, n_steps, memory, gradient):
-    """What a sample's constant inputs give to the gradient of the first link's
-    weights.
+def _current_gradient(currents, work, gradient):
+    """Add the gradient of the first link's weights from a sample's constant inputs.
+
+    A constant input x acts in every step, so its weights receive x times the sum of
+    dL/dv over the steps.
     """
+    chain = work.chain
     link = link_at(chain.links, 0)
-    deltas = memory.deltas
-    sums = memory.biases
+    deltas = work.memory.deltas
+    sums = work.memory.biases
     sums[: link.stride] = 0
-    for step in range(n_steps):
+    for step in range(work.n_steps):
         for element in range(link.stride):
             sums[element] += deltas[step * link.stride + element]
-    for k in range(currents.offsets[sample], currents.offsets[sample + 1]):
-        factor = chain.factors[0] * currents.values[k]
-        source = _single(currents, k, memory)
-        add_patch_gradients(source, 0, chain, link, factor, gradient, sums, 0)
+    for k in range(currents.offsets[0], currents.offsets[1]):
+        patches = _patches(chain, link, chain.factors[0] * currents.values[k])
+        source = _single(currents, k, work.memory)
+        add_patch_gradients(source, 0, patches, gradient, Row(sums, 0))
 
 
 @compiled_inline
-def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
-    """The penalty of a population's spikes in a sample, and its derivative by each
-    spike.
+def _spike_costs(number, spikes, work, penalties, batch_size):
+    """Set the cost of each spike of a population, and return the sample's penalty.
 
-    As ``deltas.spike_costs``; `costs` are those of all elements, [U].
+    See ``deltas.spike_costs``. The costs of all elements are in ``memory.costs``, [U].
     """
+    chain = work.chain
+    costs = work.memory.costs
     link = link_at(chain.links, number)
     units = chain.units
     fan_outs = chain.fan_outs
-    # What reads the output has no units, and the link of one that is not recurrent no
-    # number.
+    # The reader of the output has no units, and link 0 is recurrent to none.
     following = link_at(chain.links, number + 1)
     own = link_at(chain.links, link.recurrent)
     n_events = np.int64(0)
     if following.n_units > 0:
-        n_events += _synaptic_events(following, spikes, chain, n_steps)
+        n_events += _synaptic_events(following, spikes, work)
     if link.recurrent > 0:
-        n_events += _synaptic_events(own, spikes, chain, n_steps)
-    n_spikes = spikes.offsets[n_steps] - spikes.offsets[0]
+        n_events += _synaptic_events(own, spikes, work)
+    n_spikes = spikes.offsets[work.n_steps] - spikes.offsets[0]
     penalty, by_spike, by_event = above_targets(n_spikes, n_events, penalties[number])
     for element in range(link.first_unit, link.first_unit + link.stride):
         unit = units[element]
@@ -514,48 +572,52 @@ def _spike_costs(number, spikes, chain, n_steps, batch_size, penalties, costs):
 
 
 @compiled_inline
-def _forward(sample, batch, currents, learning, chain, n_steps, memory, counts):
-    """A sample through all populations; its penalty, and what spikes cost, is left."""
+def _forward(sample, training, work, counts):
+    """Run a sample through all populations; return its penalty.
+
+    Leaves the cost of each spike in ``memory.costs`` where spikes are penalised.
+    """
+    memory = work.memory
+    learning = training.learning
+    batch_size = training.samples.labels.size
     penalty = 0.0
-    into = sample_spikes(batch, sample, n_steps)
-    sources = into.sources
-    offsets = into.offsets
-    counts[1] += offsets[n_steps] - offsets[0]
-    for number in range(chain.constants.shape[0]):
-        spikes = Spikes(sources, offsets)
+    spikes = sample_spikes(training.samples, sample, work.n_steps)
+    currents = sample_currents(training.currents, sample)
+    # Two arrays and not one tuple change from layer to layer: numba finds one type for
+    # slightly different arrays, but not for the named tuples that hold them.
+    sources = spikes.sources
+    offsets = spikes.offsets
+    counts[1] += offsets[work.n_steps] - offsets[0]
+    for number in range(work.chain.constants.shape[0]):
+        received = Spikes(sources, offsets)
         sources = memory.sources[number]
         offsets = memory.offsets[number]
         out = Spikes(sources, offsets)
-        counts[2 + number] += population_forward(
-            number, sample, spikes, currents, chain, n_steps, memory, out
-        )
+        counts[2 + number] += population_forward(number, received, currents, work, out)
         if learning.penalised:
-            penalty += _spike_costs(
-                number,
-                out,
-                chain,
-                n_steps,
-                batch.labels.size,
-                learning.penalties,
-                memory.costs,
-            )
+            penalty += _spike_costs(number, out, work, learning.penalties, batch_size)
     return penalty
 
 
 @compiled_inline
-def _loss(sample, batch, learning, chain, n_steps, memory, counts):
-    """A sample's cross-entropy; its derivatives are added to what the output's spikes
-    cost.
-    """
-    last = chain.constants.shape[0] - 1
-    output = link_at(chain.links, last)
+def _loss(sample, training, work, counts):
+    """Return a sample's cross-entropy; add its derivatives to the output's costs."""
+    memory = work.memory
+    learning = training.learning
+    last = work.chain.constants.shape[0] - 1
+    output = link_at(work.chain.links, last)
     class_counts = np.zeros(output.n_units, np.int64)
-    count_gradient = np.zeros(output.n_units, chain.parameters.dtype)
-    spikes = Spikes(memory.sources[last], memory.offsets[last])
-    loss, found = class_loss(
-        sample, spikes, n_steps, batch, learning, class_counts, count_gradient
+    count_gradient = np.zeros(output.n_units, work.chain.parameters.dtype)
+    loss, predicted = class_loss(
+        sample,
+        Spikes(memory.sources[last], memory.offsets[last]),
+        work.n_steps,
+        training.samples,
+        learning,
+        class_counts,
+        count_gradient,
     )
-    counts[0] += found == batch.labels[sample]
+    counts[0] += predicted == training.samples.labels[sample]
     costs = memory.costs[output.first_unit :]
     for unit in range(output.n_units):
         costs[unit] = count_gradient[unit] + (costs[unit] if learning.penalised else 0)
@@ -563,71 +625,65 @@ def _loss(sample, batch, learning, chain, n_steps, memory, counts):
 
 
 @compiled_inline
-def _backward(
-    sample, batch, currents, surrogate, chain, n_steps, memory, counts, gradient
-):
-    """Add what a sample gives to the gradient of its lane."""
+def _backward(sample, training, work, counts, gradient):
+    """Add one sample's gradient to that of its lane, and count synaptic events."""
+    chain = work.chain
+    memory = work.memory
+    learning = training.learning
+    surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
     n_layers = chain.constants.shape[0]
     events = counts[2 + n_layers :]
     for number in range(n_layers - 1, -1, -1):
-        population_backward(number, chain, n_steps, surrogate, memory, gradient)
-        _add_learned(number, chain, memory, gradient)
+        population_backward(number, work, surrogate, gradient)
+        _add_learned(number, work, gradient)
         link = link_at(chain.links, number)
-        spikes = sample_spikes(batch, sample, n_steps)
+        received = sample_spikes(training.samples, sample, work.n_steps)
         if number > 0:
-            spikes = Spikes(memory.sources[number - 1], memory.offsets[number - 1])
-        events[link.counted] += weight_gradient(
-            number, number, 0, spikes, chain, n_steps, memory, gradient
-        )
+            received = Spikes(memory.sources[number - 1], memory.offsets[number - 1])
+        events[link.counted] += weight_gradient(number, 0, received, work, gradient)
         if link.recurrent > 0:
-            own = link.recurrent
             counted = link_at(chain.links, link.recurrent).counted
-            spikes = Spikes(memory.sources[number], memory.offsets[number])
+            emitted = Spikes(memory.sources[number], memory.offsets[number])
             events[counted] += weight_gradient(
-                own, number, 1, spikes, chain, n_steps, memory, gradient
+                link.recurrent, 1, emitted, work, gradient
             )
+    currents = sample_currents(training.currents, sample)
     if currents.offsets.size > 0:
-        _current_gradient(sample, currents, chain, n_steps, memory, gradient)
+        _current_gradient(currents, work, gradient)
 
 
 @compiled_parallel
 def add_lane(lane, batch, currents, learning, chain, gradient):
-    """Add the gradient of the mean loss of the samples of one lane to its part.
+    """Add the gradient of the mean loss of one lane's samples to its part.
 
     Args:
         lane: which one.
         batch, currents, learning, chain: the fields of ``LabelledBatch``,
-            ``ConstantInputs``, ``Learning`` and ``ChainArrays``, whose transposed
-            weights are up to date, as plain tuples.
-        gradient: of ``BatchGradient``, likewise; gradients, touched rows, losses and
+            ``ConstantInputs``, ``Learning`` and ``ChainArrays`` as plain tuples; the
+            transposed weights are up to date.
+        gradient: the fields of ``BatchGradient``; gradients, touched rows, losses and
             counts receive.
     """
-    named = LabelledBatch(*batch)
-    inputs = ConstantInputs(*currents)
-    loss_of = Learning(*learning)
+    samples = LabelledBatch(*batch)
+    training = TrainingBatch(samples, ConstantInputs(*currents), Learning(*learning))
     arrays = ChainArrays(*chain)
     total = BatchGradient(*gradient)
-    surrogate = Surrogate(code=loss_of.surrogate, a=loss_of.a, b=loss_of.b)
-    n_steps = steps_of(named)
+    n_steps = steps_of(samples)
+    work = SamplePass(arrays, _new_memory(arrays, n_steps, samples.sources), n_steps)
     counts = total.counts[lane]
-    memory = _new_memory(arrays, n_steps, named.sources)
     sums = total.gradients[lane]
     loss = 0.0
     total.touched[lane] = True
-    for sample in range(named.bounds[lane], named.bounds[lane + 1]):
-        loss += _forward(
-            sample, named, inputs, loss_of, arrays, n_steps, memory, counts
-        )
-        loss += _loss(sample, named, loss_of, arrays, n_steps, memory, counts)
-        _backward(
-            sample, named, inputs, surrogate, arrays, n_steps, memory, counts, sums
-        )
+    for sample in range(samples.bounds[lane], samples.bounds[lane + 1]):
+        loss += _forward(sample, training, work, counts)
+        loss += _loss(sample, training, work, counts)
+        _backward(sample, training, work, counts, sums)
     total.losses[lane] = loss
 
 
 @compiled_parallel
 def run_population(lane, number, inputs, chain, out):
-    """Samples through one link and its population; as ``forward.run_layer``.
+    """Run one lane's samples through one link and its population.
 
     Args:
         lane: which one.
@@ -639,22 +695,14 @@ def run_population(lane, number, inputs, chain, out):
     n_steps = inputs.n_steps
     buffer = out.buffers[lane]
     lengths = out.lengths
-    memory = _new_memory(chain, n_steps, buffer)
-    offsets = memory.offsets[number]
+    work = SamplePass(chain, _new_memory(chain, n_steps, buffer), n_steps)
+    offsets = work.memory.offsets[number]
     total = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
-        its_spikes = sample_spikes(inputs.spikes, sample, n_steps)
+        spikes = sample_spikes(inputs.spikes, sample, n_steps)
+        currents = sample_currents(inputs.currents, sample)
         into = Spikes(buffer[total:], offsets)
-        total += population_forward(
-            number,
-            sample,
-            its_spikes,
-            inputs.currents,
-            chain,
-            n_steps,
-            memory,
-            into,
-        )
+        total += population_forward(number, spikes, currents, work, into)
         for step in range(n_steps):
             lengths[sample * n_steps + step] = offsets[step + 1] - offsets[step]
     out.counts[lane] = total

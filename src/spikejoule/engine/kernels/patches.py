@@ -1,18 +1,23 @@
-"""Inner loops of layers that stand at places of a plane, in vector registers (see
-emit.py).
+"""The inner loops of chains with convolution, in vector registers.
 
-What an event adds is a patch: for each tap, the weights of all channels that it reaches
-at a place. They are one row of memory, as are these channels' potentials, so that a
-patch is a few additions of rows. A fully connected layer is the case of one place and
-one tap.
+A spike adds a patch of weights: one row of weights for every output position that its
+kernel window covers. The row holds the weights of all output channels at that position,
+and the channels' membrane potentials are contiguous as well, so a patch is a few
+additions of rows. A fully connected layer is the special case of one output position.
 
-All arrays are flat and contiguous, all positions are counted in elements, and nothing
-is checked: the callers in this folder own the bounds. The tables are those of
-``ChainArrays``.
+The words for it, here and in chain.py:
+
+    position  (row, column) of a plane, with all its channels
+    place     what the taps of a unit depend on: its position, or its pooling window
+    tap       one (output position, kernel position) pair that a place reaches
+
+All arrays are flat and contiguous, all offsets are counted in elements, and nothing is
+checked: the callers in this folder guarantee the bounds. The code is emitted for the
+reasons in compiling/emit.py.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -33,172 +38,252 @@ from spikejoule.compiling.emit import (
     multiply_add,
     zeros,
 )
-from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION
+from spikejoule.engine.kernels.structures import (
+    RESET_BY_SUBTRACTION,
+    Array,
+    NeuronConstants,
+    Real,
+    Rows,
+    Surrogate,
+)
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES, derivative_at
 from spikejoule.engine.kernels.vector import MAX_BLOCK
 
 SHORT_ROWS = (1, 2)
-"""Vectors of rows that are added without a loop."""
+"""Rows of so many vectors are added without a loop."""
 
 PRODUCT_STEPS = 5
-"""Steps that are multiplied together, from one load of the weights: with MAX_BLOCK
-vectors their sums and the weights fill 30 of 32 registers."""
+"""Time steps multiplied together, so that each weight is loaded once for all of them.
+With MAX_BLOCK vectors, the sums and the weights fill 30 of 32 vector registers."""
+
+
+class Row(NamedTuple):
+    """One row of a flat array.
+
+    Attributes:
+        values: real, flat.
+        start: its first element.
+    """
+
+    values: Array
+    start: int
+
+
+class Patches(NamedTuple):
+    """The patches of one connection: which weights a spike adds, and where.
+
+    Attributes:
+        sources: for each sending unit its place, its first weight, and the shift of its
+            group within a position, int32, flat [N * 3].
+        taps_of: the first tap of each place, int32 [Q + 1].
+        taps: for each tap the offset of its target, of its weights, and of its
+            transposed weights, int32, flat [A * 3].
+        first_source: row of the connection's first unit in `sources`.
+        vectors: vectors of weights per tap.
+        factor: factor on the weights, real.
+    """
+
+    sources: Array
+    taps_of: Array
+    taps: Array
+    first_source: int
+    vectors: int
+    factor: Real
+
+
+class PlaceTaps(NamedTuple):
+    """The taps of one place, with the transposed weights that lead back to it.
+
+    Attributes:
+        taps: the table of :class:`Patches`.
+        first, end: the place's taps are ``first`` to ``end - 1``.
+        weights: transposed, real; per tap [reach, channels of the sender].
+        reach: elements of an output position that hold neurons.
+    """
+
+    taps: Array
+    first: int
+    end: int
+    weights: Array
+    reach: int
+
+
+class SpikeGradients(NamedTuple):
+    """dL/ds of a vector of neurons: ``factor * slopes[t] + costs`` in step t.
+
+    Attributes:
+        slopes: what the next population sends back, one row per step.
+        factor: factor on the slopes, real.
+        costs: what a spike adds to the loss by itself, the same in every step.
+    """
+
+    slopes: Rows
+    factor: Real
+    costs: Row
+
+
+class Membrane(NamedTuple):
+    """How a population passes gradients on."""
+
+    neuron: NeuronConstants
+    surrogate: Surrogate
+
+
+class MembraneSums(NamedTuple):
+    """Sums over steps that :func:`deltas_of_vector` adds to.
+
+    Attributes:
+        biases: receives dL/dv, which is the gradient of the biases.
+        learned: row 0 receives ``dL/dv[t + 1] * u[t]``, row 1 receives
+            ``dL/ds[t] * f(v[t] - threshold)``; both give the gradients of a learned
+            leak and threshold (``deltas.learned_gradients``).
+    """
+
+    biases: Row
+    learned: Rows
+
+
+def _fields(table: EmittedArray, row: Index) -> list[Index]:
+    """Load the three integers of a row of a flat table."""
+    return [table.load_index(row * 3 + k) for k in range(3)]
 
 
 def _emit_patches(
     builder: ir.IRBuilder,
     spikes: Any,
     step: Index,
-    chain: Any,
-    link: Any,
+    patches: Any,
     add: Callable[[Index, Index], None],
 ) -> None:
-    """Emit `add` for each vector of each tap of each spike of a step.
+    """Emit ``add(target, weight)`` for each vector of each tap of each spike in a step.
 
-    `add` receives where the vector of potentials begins, from the row of the step on,
-    and where that of weights does.
+    `target` is the offset in the row of potentials, `weight` that in the weights.
     """
 
-    def emit_vectors(size: int, target: Index, weight: Index) -> None:
+    def emit_row(size: int, target: Index, weight: Index) -> None:
         for k in range(size):
             add(target + LANES * k, weight + LANES * k)
         if size == 0:
-            with each_below(builder, link.vectors) as number:
+            with each_below(builder, patches.vectors) as number:
                 column = number * LANES
                 add(target + column, weight + column)
 
-    def emit(size: int) -> None:
+    def emit_spikes(size: int) -> None:
         with each_of(builder, spikes.offsets, step) as event:
-            unit = link.first_source + spikes.sources.load_index(event)
-            place, weights, shift = _row(chain.sources, unit, 3)
-            with each_of(builder, chain.taps_of, place) as tap:
-                target, offset, _ = _row(chain.taps, tap, 3)
-                emit_vectors(size, target + shift, weights + offset)
+            unit = patches.first_source + spikes.sources.load_index(event)
+            place, first_weight, shift = _fields(patches.sources, unit)
+            with each_of(builder, patches.taps_of, place) as tap:
+                target, weight, _ = _fields(patches.taps, tap)
+                emit_row(size, target + shift, first_weight + weight)
 
-    is_short = builder.icmp_signed("<=", link.vectors, constant(SHORT_ROWS[-1]))
-    size = builder.select(is_short, link.vectors, constant(0))
-    for_each_block_size(builder, size, (*SHORT_ROWS, 0), emit)
-
-
-def _row(table: EmittedArray, number: Index, fields: int) -> list[Index]:
-    """The fields of a row of a flat table of integers."""
-    return [table.load_index(number * fields + k) for k in range(fields)]
+    # One copy of the loops for rows of one vector, one for two, and one (size 0) with a
+    # loop over the vectors: rows are mostly short, and a loop would cost more than its
+    # additions.
+    is_short = builder.icmp_signed("<=", patches.vectors, constant(SHORT_ROWS[-1]))
+    size = builder.select(is_short, patches.vectors, constant(0))
+    for_each_block_size(builder, size, (*SHORT_ROWS, 0), emit_spikes)
 
 
 @emitted
-def add_patches(
-    builder, spikes, step, chain, link, factor, parameters, potentials, row_start
-):
-    """Add the weights of the spikes of a step to the potentials that they reach.
+def add_patches(builder, spikes, step, patches, weights, potentials):
+    """Add the weights of a step's spikes to the potentials that they reach.
 
-    For every tap of every spike:
-    ``potentials[row_start + target] += factor * weights``.
+    For every tap of every spike, with ``potentials`` a :class:`Row`:
+    ``potentials[target] += factor * weights``.
     """
-    factors = broadcast(builder, factor)
+    factors = broadcast(builder, patches.factor)
 
     def add(target: Index, weight: Index) -> None:
-        place = row_start + target
-        before = potentials.load_vector(place)
-        after = multiply_add(builder, factors, parameters.load_vector(weight), before)
-        potentials.store_vector(after, place)
+        place = potentials.start + target
+        before = potentials.values.load_vector(place)
+        after = multiply_add(builder, factors, weights.load_vector(weight), before)
+        potentials.values.store_vector(after, place)
 
-    _emit_patches(builder, spikes, step, chain, link, add)
+    _emit_patches(builder, spikes, step, patches, add)
 
 
 @emitted
-def add_patch_gradients(
-    builder, spikes, step, chain, link, factor, gradient, deltas, row_start
-):
-    """Add the deltas that the spikes of a step reached to the gradients of their
-    weights.
+def add_patch_gradients(builder, spikes, step, patches, gradient, deltas):
+    """Add the deltas that a step's spikes reached to the gradients of their weights.
 
-    For every tap of every spike:
-    ``gradient[weights] += factor * deltas[row_start + target]``.
+    For every tap of every spike, with ``deltas`` a :class:`Row`:
+    ``gradient[weights] += factor * deltas[target]``.
     """
-    factors = broadcast(builder, factor)
+    factors = broadcast(builder, patches.factor)
 
     def add(target: Index, weight: Index) -> None:
-        delta = deltas.load_vector(row_start + target)
+        delta = deltas.values.load_vector(deltas.start + target)
         after = multiply_add(builder, factors, delta, gradient.load_vector(weight))
         gradient.store_vector(after, weight)
 
-    _emit_patches(builder, spikes, step, chain, link, add)
+    _emit_patches(builder, spikes, step, patches, add)
+
+
+def _subtracts(builder: ir.IRBuilder, neuron: Any) -> ir.Value:
+    """Whether a spike lowers the potential by the threshold, rather than to zero."""
+    return builder.icmp_signed("==", neuron.reset, constant(RESET_BY_SUBTRACTION))
 
 
 def _after_spike(
-    builder: ir.IRBuilder, neuron: Any, value: ir.Value, threshold: Any
+    builder: ir.IRBuilder, neuron: Any, value: ir.Value, threshold: ir.Value
 ) -> ir.Value:
-    """The potential after the reset of a neuron that fired."""
-    subtracts = builder.icmp_signed("==", neuron.reset, constant(RESET_BY_SUBTRACTION))
-    return builder.select(subtracts, builder.fsub(value, threshold), zeros(value.type))
+    """The potential that the reset leaves in neurons that fired."""
+    lowered = builder.fsub(value, threshold)
+    return builder.select(_subtracts(builder, neuron), lowered, zeros(value.type))
 
 
 @emitted
-def fire_and_leak(builder, neuron, biases, potentials, row_start, stride, fired):
-    """Which neurons fire in a step, and what is left of their potentials in the next.
+def fire_and_leak(builder, neuron, biases, potentials, fired):
+    """Fire, reset and leak one step of a population.
 
-    The potentials v of a step lie from `row_start` on, and those of the next one behind
-    them, which receive ``decay * u + bias`` with u = v after the reset. `fired`
-    receives one bit a neuron.
+    Row 0 of `potentials`, a ``Rows``, holds v of this step. Row 1 receives
+    ``decay * u + bias``, where u is v after the reset: the next step starts from it.
+    `fired` receives one bit per neuron.
     """
     decays = broadcast(builder, neuron.decay)
     thresholds = broadcast(builder, neuron.threshold)
-    with each_below(builder, stride // LANES) as number:
+    with each_below(builder, potentials.stride // LANES) as number:
         column = number * LANES
-        place = row_start + column
-        value = potentials.load_vector(place)
+        place = potentials.start + column
+        value = potentials.values.load_vector(place)
         fires = builder.fcmp_ordered(">=", value, thresholds)
+        # Sixteen booleans are sixteen bits: the comparison is stored as one word.
         fired.store(builder.bitcast(fires, ir.IntType(LANES)), number)
-        left = builder.select(
-            fires, _after_spike(builder, neuron, value, thresholds), value
-        )
+        reset = _after_spike(builder, neuron, value, thresholds)
+        left = builder.select(fires, reset, value)
         left = multiply_add(builder, left, decays, biases.load_vector(column))
-        potentials.store_vector(left, place + stride)
+        potentials.values.store_vector(left, place + potentials.stride)
 
 
 @emitted
-def add_products(
-    builder,
-    following,
-    taps,
-    first,
-    end,
-    weights,
-    reach,
-    width,
-    block,
-    n_steps,
-    into,
-    into_start,
-):
-    """Add dL/ds of a block of channels at a place, in some steps, from dL/dv of what it
-    reaches.
+def add_products(builder, following, place_taps, block, n_steps, into):
+    """Add dL/ds of a block of channels at one place, from dL/dv of what it reaches.
 
-    For every tap from `first` to `end`:
-    ``into[t] += following[t, target] @ weights[tap]``, whose `reach` rows are `width`
-    apart, as are those of `into`.
+    For each of the steps and each tap of the place:
+    ``into[t] += following[t, target] @ weights[tap]``. `following` and `into` are
+    ``Rows``; the rows of the transposed weights have the stride of `into`.
     """
+    width = into.stride
 
     def emit_steps(size: int, first_step: Index, n_vectors: int) -> None:
         rows = [
-            into_start + width * (first_step + k) + block.column for k in range(size)
+            into.start + width * (first_step + k) + block.column for k in range(size)
         ]
-        sums = [Registers(builder, into.vector, n_vectors) for _ in rows]
-        for row, of_step in zip(rows, sums, strict=True):
-            of_step.load(into, row)
+        sums = [Registers(builder, into.values.vector, n_vectors) for _ in rows]
+        for row, step_sums in zip(rows, sums, strict=True):
+            step_sums.load(into.values, row)
         start = following.start + following.stride * first_step
-        with each_between(builder, first, end) as tap:
-            target, _, matrix = _row(taps, tap, 3)
-            with each_below(builder, reach) as number:
-                of_row = load_row(
-                    weights, matrix + number * width + block.column, n_vectors
-                )
+        with each_between(builder, place_taps.first, place_taps.end) as tap:
+            target, _, matrix = _fields(place_taps.taps, tap)
+            with each_below(builder, place_taps.reach) as number:
+                first_weight = matrix + number * width + block.column
+                weights = load_row(place_taps.weights, first_weight, n_vectors)
                 source = start + target + number
-                for k, of_step in enumerate(sums):
+                for k, step_sums in enumerate(sums):
                     delta = following.values.load(source + following.stride * k)
-                    of_step.add_products(broadcast(builder, delta), of_row)
-        for row, of_step in zip(rows, sums, strict=True):
-            of_step.store(into, row)
+                    step_sums.add_products(broadcast(builder, delta), weights)
+        for row, step_sums in zip(rows, sums, strict=True):
+            step_sums.store(into.values, row)
 
     def emit(n_vectors: int) -> None:
         n_tiles = n_steps // PRODUCT_STEPS
@@ -211,76 +296,66 @@ def add_products(
 
 
 @emitted
-def deltas_of_vector(
-    builder,
-    slopes,
-    factor,
-    costs,
-    deltas,
-    last_step,
-    n_steps,
-    neuron,
-    surrogate,
-    sums,
-    learned,
-):
-    """dL/dv of a vector of neurons in `n_steps` steps that end with `last_step`, and
-    sums of it.
+def deltas_of_vector(builder, gradients, deltas, n_steps, membrane, sums):
+    """Compute dL/dv of a vector of neurons in `n_steps` steps, and sums over them.
 
-    For t from the last of them to the first:
-    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t+1]`` with
-    ``g[t] = factor * slopes[t] + costs``. `slopes`, `costs` and `deltas` are ``Rows``
-    that begin with the vector; the deltas take the place of the potentials, and behind
-    the last step of all lies a row of zeros. Added up are d in the first row of `sums`,
-    and in those of `learned` ``d[t+1] * u[t]`` and ``g[t] * f(v[t] - threshold)``
-    (deltas.learned_gradients).
+    For t from the last step to the first, with g = dL/ds from :class:`SpikeGradients`:
+    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where k is dv[t + 1]/dv[t].
+
+    `deltas` are ``Rows`` whose row 0 is the first of the steps. They hold v and receive
+    d in its place; the row behind the last step holds d of the step after it, or zeros.
+    `membrane` is a :class:`Membrane`, and `sums` a :class:`MembraneSums`.
     """
+    neuron = membrane.neuron
     decays = broadcast(builder, neuron.decay)
     thresholds = broadcast(builder, neuron.threshold)
-    a = broadcast(builder, surrogate.a)
-    b = broadcast(builder, surrogate.b)
-    factors = broadcast(builder, factor)
+    a = broadcast(builder, membrane.surrogate.a)
+    b = broadcast(builder, membrane.surrogate.b)
+    factors = broadcast(builder, gradients.factor)
     vector = deltas.values.vector
-    cost = costs.values.load_vector(costs.start)
+    cost = gradients.costs.values.load_vector(gradients.costs.start)
+    # A reset to zero forgets the potential, so nothing flows back through it; a reset
+    # by subtraction keeps the slope of the leak.
+    kept_by_spike = builder.select(_subtracts(builder, neuron), decays, zeros(vector))
 
-    def row_at(rows: Any, step: Index | int) -> Index:
-        place: Index = rows.start + rows.stride * step
+    def row_at(rows: Any, number: Index | int) -> Index:
+        place: Index = rows.start + rows.stride * number
         return place
 
     def emit(code: int) -> None:
         following = cgutils.alloca_once(builder, vector)
-        after = row_at(deltas, last_step + 1)
-        builder.store(deltas.values.load_vector(after), following)
-        places = [(sums, sums.start), *((learned, row_at(learned, k)) for k in (0, 1))]
-        totals = [cgutils.alloca_once(builder, vector) for _ in places]
-        for total, (rows, place) in zip(totals, places, strict=True):
-            builder.store(rows.values.load_vector(place), total)
+        builder.store(deltas.values.load_vector(row_at(deltas, n_steps)), following)
+        targets = [
+            (sums.biases.values, sums.biases.start),
+            (sums.learned.values, row_at(sums.learned, 0)),
+            (sums.learned.values, row_at(sums.learned, 1)),
+        ]
+        # The sums stay in registers over all steps.
+        totals = [cgutils.alloca_once(builder, vector) for _ in targets]
+        for total, (values, place) in zip(totals, targets, strict=True):
+            builder.store(values.load_vector(place), total)
         with each_below(builder, n_steps) as number:
-            step = last_step - number
+            step = n_steps - 1 - number
             place = row_at(deltas, step)
-            own = slopes.values.load_vector(row_at(slopes, step))
-            own = multiply_add(builder, factors, own, cost)
+            slope = gradients.slopes.values.load_vector(row_at(gradients.slopes, step))
+            gradient = multiply_add(builder, factors, slope, cost)
             value = deltas.values.load_vector(place)
             later = builder.load(following)
             x = builder.fsub(value, thresholds)
-            by_spike = builder.fmul(own, derivative_at(builder, code, x, a, b))
+            by_spike = builder.fmul(gradient, derivative_at(builder, code, x, a, b))
             silent = builder.fcmp_ordered("<", value, thresholds)
             reset = _after_spike(builder, neuron, value, thresholds)
             left = builder.select(silent, value, reset)
-            # What does not change with the potential before a reset to zero passes
-            # nothing on.
-            subtracts = builder.icmp_signed(
-                "==", neuron.reset, constant(RESET_BY_SUBTRACTION)
-            )
-            of_spike = builder.select(subtracts, decays, zeros(vector))
-            kept = builder.select(silent, decays, of_spike)
+            kept = builder.select(silent, decays, kept_by_spike)
             delta = multiply_add(builder, kept, later, by_spike)
             deltas.values.store_vector(delta, place)
             builder.store(delta, following)
-            added = (delta, builder.fmul(later, left), by_spike)
-            for total, of_step in zip(totals, added, strict=True):
-                builder.store(builder.fadd(builder.load(total), of_step), total)
-        for total, (rows, place) in zip(totals, places, strict=True):
-            rows.values.store_vector(builder.load(total), place)
+            terms = (delta, builder.fmul(later, left), by_spike)
+            for total, term in zip(totals, terms, strict=True):
+                builder.store(builder.fadd(builder.load(total), term), total)
+        for total, (values, place) in zip(totals, targets, strict=True):
+            values.store_vector(builder.load(total), place)
 
-    for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit)
+    # One copy of the loop per surrogate, each with its formula inlined.
+    codes = list(SURROGATE_CODES.values())
+    for_each_block_size(builder, membrane.surrogate.code, codes, emit)
