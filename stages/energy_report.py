@@ -14,7 +14,7 @@ from spikejoule.core.provenance import file_digest, library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-from spikejoule.energy.from_checkpoint import analysis_inputs
+from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
 from spikejoule.energy.variant_file import save_variants
 from spikejoule.evaluation.accuracy import EarlyExit
@@ -76,7 +76,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     shown = None  # events are not encoded, so nothing is counted of it
     if isinstance(samples, LabelledImages):
         shown = samples.images[: measured.n_samples]
-    inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown, early)
+    counted = MeasuredSamples(measured, labels, shown, early)
+    inputs = analysis_inputs(checkpoint, counted, baselines)
     bootstrap = BootstrapSettings(
         params.energy_report.bootstrap_samples, confidence, params.seed
     )

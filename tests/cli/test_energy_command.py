@@ -16,7 +16,11 @@ from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
+from spikejoule.energy.from_checkpoint import (
+    MeasuredSamples,
+    analysis_inputs,
+    training_record,
+)
 from spikejoule.energy.outputs import headline
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import (
@@ -326,7 +330,7 @@ def test_constant_currents_are_recorded_and_shown(
     )
     checkpoint = stored(tmp_path, content)
     recorded = analysis_inputs(checkpoint)
-    counted = analysis_inputs(checkpoint, measured)
+    counted = analysis_inputs(checkpoint, MeasuredSamples(measured))
     assert recorded.operations.columns == counted.operations.columns
     means = counted.operations.counts.mean(axis=0)
     assert recorded.operations.means.tolist() == pytest.approx(means.tolist())

@@ -13,7 +13,7 @@ import pytest
 
 import spikejoule
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-from spikejoule.energy.from_checkpoint import analysis_inputs
+from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.params import parse_params
 from tests.tools.committed import committed_params
 from tests.tools.without_torch import needs_torch
@@ -94,9 +94,8 @@ def test_a_spike_becomes_a_joule(repository: Path) -> None:
 
     def run() -> None:
         measured = measure_network(trained.state, trained.network, events)
-        inputs = analysis_inputs(
-            checkpoint, measured, np.zeros(4, np.uint8), images=images
-        )
+        samples = MeasuredSamples(measured, np.zeros(4, np.uint8), images)
+        inputs = analysis_inputs(checkpoint, samples)
         analyse(inputs, profiles, headline, arithmetic, BootstrapSettings(20))
 
     check_flow(rows_of(repository, "From a hidden spike to a joule"), calls_of(run))

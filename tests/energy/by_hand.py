@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from spikejoule.counts.measurement import Measurement, activity_of_layers
+from spikejoule.counts.measurement import (
+    LayerCounts,
+    Measurement,
+    activity_of_layers,
+)
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
@@ -39,10 +43,12 @@ def training(
     **changed: Any,
 ) -> TrainingRecord:
     """Epochs of so many samples, a batch each, and so many spikes of each layer."""
-    each = np.full(len(spikes), samples)
-    activity = activity_of_layers(
-        network, time_window, np.array(spikes), samples=each, **(counted or {})
+    layers = LayerCounts(
+        spikes=np.array(spikes),
+        samples=np.full(len(spikes), samples),
+        **(counted or {}),
     )
+    activity = activity_of_layers(network, time_window, layers)
     values: dict[str, Any] = {
         "network": network,
         "activity": activity,

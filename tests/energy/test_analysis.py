@@ -129,7 +129,7 @@ def test_neuron_updates_where_no_bias_forces_them() -> None:
     network = replace(NETWORK, neuron=LeakyIntegrateAndFire(bias=False))
     unbiased = Measurement(STATE, network, measured().layers)
     variants = spiking_variants(
-        "n", unbiased, Poisson(time_window=3, max_rate=80.0), None, None
+        "n", unbiased, Poisson(time_window=3, max_rate=80.0), None
     )
     given = replace(inputs(), network=network, variants=variants)
     assert given.neuron_updates == (12, unbiased.lazy_updates.sum())

@@ -13,16 +13,16 @@ from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     BaselineCounts,
-    BootstrapSettings,
     HardwareProfile,
     OperationCounts,
     count_operations,
     load_profiles,
 )
 from spikejoule.energy.break_even import break_even
-from spikejoule.energy.ledger import Ledger
+from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import Column
 from spikejoule.energy.outputs import COLUMNS, energy_rows
+from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.network.network import Network
 from tests.energy import test_recount as recounted
 from tests.energy.by_hand import analysis, inputs, profile, variant
@@ -198,9 +198,9 @@ def energy_of(
 
 def priced(
     operations: OperationCounts, under: HardwareProfile
-) -> tuple[Ledger, int, str]:
-    """A ledger of one network under one profile, its number and the profile's id."""
-    return Ledger.of([variant(operations)], [under], BootstrapSettings(20)), 0, under.id
+) -> tuple[OperationCounts, Floats]:
+    """Counts, and the value of each column's price."""
+    return operations, weights_of(prices_pj(operations.columns, under))[1]
 
 
 def of(counts: dict[str, float]) -> OperationCounts:

@@ -17,7 +17,7 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
-from spikejoule.energy.from_graph import graph_inputs, price_graph
+from spikejoule.energy.from_graph import SampleSet, graph_inputs, price_graph
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir.conventions import Conventions
@@ -170,7 +170,7 @@ def test_every_graph_is_priced_and_gets_its_page() -> None:
         graph = make(Maker())
         n_inputs = int(np.prod(graph.nodes["input"].input_type["input"]))
         analysis = price_graph(
-            graph, spikes(4, n_inputs, 0.3), GIVEN, title="random events"
+            graph, spikes(4, n_inputs, 0.3), GIVEN, SampleSet("random events")
         )
         assert "taken as parts of the weights" in analysis.assumptions[4]
         for profile in analysis.ledger.profiles:
@@ -186,15 +186,15 @@ def test_labels_are_of_the_outputs_with_the_most_spikes() -> None:
     run = run_graph(GRAPHS["fully connected"](Maker()), spikes(4, 6, 0.3), GIVEN)
     labels = run.output.argmax(axis=1)
     labels[0] = (labels[0] + 1) % 4
-    known = graph_inputs(run, "events", labels).accuracy
+    known = graph_inputs(run, SampleSet(labels=labels)).accuracy
     assert known is not None
     assert known.test_percent == 75
     for wrong in ([0, 1, 2], [0, 1, 2, 4]):
         with pytest.raises(DataError, match="needs one label from 0 to 3"):
-            graph_inputs(run, "events", np.array(wrong))
+            graph_inputs(run, SampleSet(labels=wrong))
     # Nobody says how values are read.
     values = run_graph(GRAPHS["one dimension"](Maker()), spikes(4, 18, 0.3), GIVEN)
-    assert graph_inputs(values, "events", np.array([0, 1, 0, 1])).accuracy is None
+    assert graph_inputs(values, SampleSet(labels=[0, 1, 0, 1])).accuracy is None
 
 
 def test_a_graph_without_synapses() -> None:

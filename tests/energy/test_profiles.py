@@ -149,7 +149,7 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
     code = Poisson(time_window=3, max_rate=80.0)
     images = np.full((2, 3), 200, np.uint8)
     variants = [
-        *spiking_variants("n", measured(2, pruned=True), code, images, None),
+        *spiking_variants("n", measured(2, pruned=True), code, images),
         *baseline_variants(
             (baseline(10, [6, 5]), baseline(7, [3, 3], "8 bits", weight_bits=8)), 2
         ),

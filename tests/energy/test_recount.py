@@ -13,7 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.baselines.quantised import Widths, quantise, quantised_activations
-from spikejoule.counts.measurement import Measurement, activity_of_layers
+from spikejoule.counts.measurement import (
+    LayerCounts,
+    Measurement,
+    activity_of_layers,
+)
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
@@ -28,7 +32,14 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
-from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variants
+from spikejoule.energy.ledger import (
+    EARLY_EXIT,
+    WHOLE_WINDOW,
+    Execution,
+    Variant,
+    baseline_variants,
+    spiking_variants,
+)
 from spikejoule.energy.prices import PACKAGED, prices_pj
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
@@ -106,7 +117,11 @@ class Case:
         )
         assert len(set(steps.tolist())) > 1
         ways = spiking_variants(
-            "n", self.measured, self.encoder, self.images, None, (steps, None)
+            "n",
+            self.measured,
+            self.encoder,
+            self.images,
+            [Execution(WHOLE_WINDOW), Execution(EARLY_EXIT, None, steps)],
         )
         return {way.method: way for way in ways}
 
@@ -279,10 +294,12 @@ def test_means_alone_give_the_same_but_for_the_code(
         activity_of_layers(
             measured.bound,
             6,
-            np.array([[*measured.counts.means.values()]]),
-            measured.synaptic_events.mean(axis=0)[None],
-            macs=[measured.input_macs.mean()],
-            products=products,
+            LayerCounts(
+                spikes=np.array([[*measured.counts.means.values()]]),
+                events=measured.synaptic_events.mean(axis=0)[None],
+                macs=measured.input_macs.mean()[None],
+                products=products,
+            ),
             pruned=measured.pruned,
         )
     )

@@ -117,7 +117,7 @@ def test_training_counts_what_other_neurons_do(
 
 def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
     counted = training(
-        pruned=True, counted={"events": [(7, 4)] * 2}, events_counted=True
+        pruned=True, counted={"events": np.array([(7, 4)] * 2)}, events_counted=True
     )
     upper_bound = "which is an upper bound."
     assert not counted.assumptions[-1].endswith(upper_bound)
@@ -134,7 +134,11 @@ def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
 def test_products_of_constant_currents_are_of_both_passes(
     products: str, macs: int
 ) -> None:
-    counted = {"events": [(0, 2)] * 2, "macs": [macs] * 2, "products": products}
+    counted = {
+        "events": np.array([(0, 2)] * 2),
+        "macs": np.array([macs] * 2),
+        "products": products,
+    }
     counts = counts_of(training([(0, 1, 1)] * 2, counted=counted))
     assert counts["forward", "input_mac", "input_to_hidden"] == [macs] * 2
     assert counts["backward", "input_gradient_mac", "input_to_hidden"] == [macs] * 2

@@ -23,7 +23,10 @@ from spikejoule.energy import (
 from spikejoule.energy.comparison import RunVerdict, front_verdicts, outcome_of
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
+    EARLY_EXIT,
+    WHOLE_WINDOW,
     Accuracies,
+    Execution,
     Ledger,
     Side,
     Variant,
@@ -278,15 +281,17 @@ def counted_networks() -> tuple[Variant, ...]:
     """A spiking network, whole and early, and two conventional ones, on 3 images."""
     images = np.array([[255, 0, 9], [0, 0, 0], [1, 2, 3]], dtype=np.uint8)
     encoder = Poisson(time_window=3, max_rate=80.0)
-    early = np.array([1, 2, 3]), Accuracies(97.5, 97.0)
-    known = Accuracies(98.0, 97.9)
+    executions = [
+        Execution(WHOLE_WINDOW, Accuracies(98.0, 97.9)),
+        Execution(EARLY_EXIT, Accuracies(97.5, 97.0), np.array([1, 2, 3])),
+    ]
     relu = baseline(10, [1, 2, 3])
     quantised = baseline(7, [3, 3, 3], "8 bits", weight_bits=8)
     return (
         *spiking_variants(
-            "ours", measured(3, pruned=True), encoder, images, known, early
+            "ours", measured(3, pruned=True), encoder, images, executions
         ),
-        *spiking_variants("unknown", measured(3), encoder, None, None),
+        *spiking_variants("unknown", measured(3), encoder, None),
         *(
             replace(one, weights_sha256=64 * "0")
             for one in baseline_variants((relu, quantised), 3)

@@ -114,7 +114,7 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
 
 def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() -> None:
     network = Network.of_chain((1, 12, 12), layers_of(["4c3", "2sum", "8r"]), 3)
-    events = {"events": [(5000, 800, 400, 150)]}
+    events = {"events": np.array([(5000, 800, 400, 150)])}
     counted = count_training(training([(900, 700, 50, 9)], 7, network, STEPS, events))
     macs = {
         column.place: count

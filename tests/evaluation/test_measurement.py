@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule.counts.measurement import activity_of_layers
+from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import EnergyProxies, energy_proxies
 from spikejoule.evaluation.inference import (
@@ -25,7 +25,8 @@ EVENTS = EventList.from_dense(np.random.default_rng(3).random((6, 50, 784)) < 0.
 
 
 def proxies_of(network: Network, spikes: list[float], steps: int) -> EnergyProxies:
-    return energy_proxies(activity_of_layers(network, steps, np.array([spikes])))
+    counted = LayerCounts(spikes=np.array([spikes]))
+    return energy_proxies(activity_of_layers(network, steps, counted))
 
 
 def test_the_published_figures_of_the_seed() -> None:

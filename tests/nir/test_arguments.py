@@ -15,7 +15,7 @@ import pytest
 import spikejoule
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.from_graph import price_graph
+from spikejoule.energy.from_graph import SampleSet, price_graph
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from tests.nir.foreign import DT, GRAPHS, Maker
@@ -55,7 +55,7 @@ def test_no_array_no_graph_no_events_and_no_conventions(value: Any) -> None:
     assert f"must be Conventions, not a {kind}." in refusal(
         run_graph, graph(), EVENTS, value
     )
-    sentence = refusal(price_graph, graph(), EVENTS, GIVEN, labels=value)
+    sentence = refusal(price_graph, graph(), EVENTS, GIVEN, SampleSet(labels=value))
     assert "labels must be an array of numbers" in sentence
 
 
@@ -63,7 +63,7 @@ def test_no_array_no_graph_no_events_and_no_conventions(value: Any) -> None:
     "labels", [[1] * 5, [4] * 6, [0.5] * 6, np.eye(6, 4, dtype=int)]
 )
 def test_labels_that_are_none(labels: Any) -> None:
-    sentence = refusal(price_graph, graph(), EVENTS, GIVEN, labels=labels)
+    sentence = refusal(price_graph, graph(), EVENTS, GIVEN, SampleSet(labels=labels))
     assert (
         "each of the 6 samples needs one label from 0 to 3, but there are " in sentence
     )
@@ -77,7 +77,7 @@ def test_tensors_and_lists_are_taken() -> None:
     for spikes in (tensor, tensor.half(), SPIKES.tolist()):
         assert np.array_equal(EventList.from_dense(spikes).sources, EVENTS.sources)
     labels = torch.tensor([0, 1, 2, 3, 0, 1], dtype=torch.uint8)
-    analysis = price_graph(graph(), EVENTS, GIVEN, labels=labels)
+    analysis = price_graph(graph(), EVENTS, GIVEN, SampleSet(labels=labels))
     assert analysis.inputs.labels.tolist() == labels.tolist()
 
 

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.from_graph import price_graph
+from spikejoule.energy.from_graph import SampleSet, price_graph
 from spikejoule.engine import run_network
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -352,7 +352,7 @@ class TestAnswers:
         graph.nodes["d"].v_threshold += 100
         with pytest.warns(UserWarning, match="no spike|No answer") as warned:
             analysis = price_graph(
-                graph, spikes_for(graph), GIVEN, labels=np.zeros(2, np.int64)
+                graph, spikes_for(graph), GIVEN, SampleSet(labels=np.zeros(2, np.int64))
             )
         assert analysis.inputs.accuracy.test_percent == 0
         assert [str(one.message) for one in warned] == [

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_baseline
-from spikejoule.counts.measurement import activity_of_layers
+from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
@@ -127,7 +127,7 @@ def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
     """The complete checkpoint of `network`."""
     network = network or trained_network()
     spikes = inference_spikes(network)
-    means = np.array([[*spikes.means.values()]])
+    means = LayerCounts(spikes=np.array([[*spikes.means.values()]]))
     proxies = energy_proxies(activity_of_layers(network.network, 50, means))
     return build_complete(
         network,

@@ -36,8 +36,8 @@ from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.analysis import AnalysisInputs
-from spikejoule.energy.from_checkpoint import analysis_inputs
-from spikejoule.energy.from_graph import graph_inputs
+from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.energy.from_graph import SampleSet, graph_inputs
 from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.outputs import analysis_values
 from spikejoule.energy.prices import arithmetic_profile, headline_profile
@@ -92,20 +92,22 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
             "--samples needs --images: without images there are none to choose from."
         )
     checkpoint = read_complete(options.file)
-    measured = labels = shown = None
+    measured: MeasuredSamples | None = None
+    labels = None
     notes: tuple[Note, ...] = ()
     if options.images is not None:
         title, images = _test_images(options.images, options.samples, checkpoint)
-        measured = _measured(checkpoint, images)
+        measurement = _measured(checkpoint, images)
         labels = images.labels
         shown = images.images if isinstance(images, LabelledImages) else None
-        notes = (fact("counted on", title), *_facts_of(measured, labels))
+        measured = MeasuredSamples(measurement, labels, shown)
+        notes = (fact("counted on", title), *_facts_of(measurement, labels))
     baselines: tuple[BaselineCounts, ...] = ()
     if options.baselines is not None:
         n_input = checkpoint.network.n_input
         baselines = load_baseline(options.baselines, labels, n_input)
     try:
-        inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
+        inputs = analysis_inputs(checkpoint, measured, baselines)
     except ArtifactError as error:
         raise ArtifactError(f"{options.file}: {error}") from error
     if baselines:  # given to be compared with, in place of published ones
@@ -186,10 +188,7 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
         notes = (*notes, *baseline_run.run.notes)
     inputs = graph_inputs(
         run,
-        samples.title,
-        samples.labels,
-        samples.subject,
-        samples.step_ms,
+        SampleSet(samples.title, samples.labels, samples.subject, samples.step_ms),
         verified=verified_words(options.file, run.conventions),
         baselines=baselines,
     )

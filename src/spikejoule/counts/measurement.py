@@ -1,4 +1,4 @@
-"""The counts of a trained network, from the spikes of its layers."""
+"""The counts of a trained network, derived from the spikes of its layers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from spikejoule.counts.kernels.lazy_updates import lazy_updates_per_sample
 from spikejoule.counts.proxies import EnergyProxies, energy_proxies
-from spikejoule.counts.records import Activity, NodeCounts
+from spikejoule.counts.records import Activity, Counts, NodeCounts
 from spikejoule.encoding.counting import (
     SpikeCounts,
     best_class,
@@ -24,15 +24,14 @@ from spikejoule.network.nodes import Node
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """The spikes of N samples. Each count is made once, when it is first asked for, and
-    handed on.
+    """The spikes of N samples. Each count is computed once, on first use.
 
     Attributes:
         state: parameters of the network by name.
-        network: of L layers, with or without its weights.
+        network: a network of L layers, with or without its weights.
         layers: the spikes of every layer, the input first.
-        pruned: whether synapses were removed in training, so that a zero weight is
-            none, and sources of a layer differ in their fan-out.
+        pruned: whether training removed synapses. A zero weight is then no synapse, and
+            the units of a layer differ in fan-out.
     """
 
     state: Mapping[str, NDArray[Any]]
@@ -41,7 +40,7 @@ class Measurement:
     pruned: bool = False
 
     def first(self, n_samples: int | None) -> Self:
-        """The first so many samples; None for all."""
+        """Return the first samples only; None keeps all."""
         if n_samples is None:
             return self
         return replace(
@@ -55,16 +54,13 @@ class Measurement:
 
     @cached_property
     def fan_outs(self) -> tuple[NDArray[np.int64], ...]:
-        """Synapses of each connection that a spike of each unit of its sender reaches,
-        int64 [units]."""
+        """Synapses that a spike of each sending unit reaches, by connection."""
         bound = self.bound
         return tuple(bound.fan_out_of(node, self.pruned) for node in bound.connections)
 
     @property
     def sending(self) -> Iterator[tuple[EventList, NDArray[np.int64]]]:
-        """The spikes that enter each connection, with the synapses that each unit
-        reaches.
-        """
+        """The spikes that enter each connection, and the fan-out of each unit."""
         layers = [self.layers[sender] for sender in self.network.senders]
         return zip(layers, self.fan_outs, strict=True)
 
@@ -75,7 +71,7 @@ class Measurement:
 
     @property
     def time_window(self) -> int:
-        """T, steps of 1 ms."""
+        """T, in steps."""
         return self.layers[0].n_steps
 
     @cached_property
@@ -90,7 +86,7 @@ class Measurement:
 
     @property
     def predictions(self) -> NDArray[np.int64]:
-        """The output neuron with the most spikes (the first of equals), int64 [N]."""
+        """The output neuron with the most spikes (the first among equals), [N]."""
         return best_class(self.class_counts)
 
     @cached_property
@@ -105,30 +101,24 @@ class Measurement:
 
     @cached_property
     def input_macs(self) -> NDArray[np.int64] | None:
-        """Multiply-accumulates of each sample's constant currents, int64 [N]; None for
-        spikes.
-        """
+        """MACs of constant input currents, int64 [N]; None for spikes."""
         currents = self.layers[0].currents
         if currents is None:
             return None
-        return currents.sum_per_sample(self.fan_outs[0]) * currents.times(
-            self.time_window
-        )
+        per_product = currents.sum_per_sample(self.fan_outs[0])
+        return per_product * currents.times(self.time_window)
 
     @cached_property
     def lazy_updates(self) -> NDArray[np.int64]:
-        """Neuron updates of event-driven hardware, of each sample in each layer after
-        the input.
+        """Neuron updates on event-driven hardware, int64 [N, L - 1].
 
-        int64 [N, L - 1]; see :mod:`spikejoule.counts.kernels.lazy_updates`.
+        See :mod:`spikejoule.counts.kernels.lazy_updates`.
         """
         return lazy_updates_per_sample(self.bound, self.layers, self.pruned)
 
     @cached_property
     def proxies(self) -> EnergyProxies:
-        """Synaptic events and dense operations per inference, means over the
-        samples.
-        """
+        """Synaptic events and dense operations per inference, averaged over samples."""
         return energy_proxies(self.activity())
 
     def activity(
@@ -136,102 +126,112 @@ class Measurement:
         updates: NDArray[np.int64] | None = None,
         exit_steps: NDArray[np.int64] | None = None,
     ) -> Activity:
-        """All counts by node, for neuron updates [N, L - 1], and of early exits."""
+        """Return all counts by node.
+
+        Args:
+            updates: neuron updates, [N, L - 1]; None if clocked.
+            exit_steps: the step after which each sample stops, [N]; None without early
+                exit.
+        """
         currents = self.layers[0].currents
         macs = self.input_macs
-        if (
-            exit_steps is not None
-            and currents is not None
-            and currents.products == "every_step"
-        ):
-            macs = currents.sum_per_sample(self.fan_outs[0]) * exit_steps
-        return activity_of_layers(
-            self.bound,
-            self.time_window,
-            np.stack([layer.counts_per_sample() for layer in self.layers], axis=1),
-            self.synaptic_events,
-            updates,
-            macs,
-            pruned=self.pruned,
-            products=None if currents is None else currents.products,
+        products = None
+        if currents is not None:
+            products = currents.products
+            if exit_steps is not None and products == "every_step":
+                macs = currents.sum_per_sample(self.fan_outs[0]) * exit_steps
+        spikes = [layer.counts_per_sample() for layer in self.layers]
+        counts = LayerCounts(
+            spikes=np.stack(spikes, axis=1),
+            events=self.synaptic_events,
+            updates=updates,
+            macs=macs,
+            products=products,
             exit_steps=exit_steps,
+        )
+        return activity_of_layers(
+            self.bound, self.time_window, counts, pruned=self.pruned
         )
 
 
 def clocked_updates(network: Network, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One update a neuron and step of each population after the input, int64
-    [N, L - 1].
+    """Count one update per neuron and step, int64 [N, L - 1].
 
-    `steps` [N] are those of each sample, or of all samples of an epoch together.
+    `steps` [N] are the steps of each sample, or of all samples of an epoch together.
     """
     sizes = np.array(network.layer_sizes[1:], dtype=np.int64)
     return steps[:, None] * sizes
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LayerCounts:
+    """Counts of a network of L layers over N rows: samples, epochs, or one mean.
+
+    Attributes:
+        spikes: of each layer, [N, L].
+        events: synaptic events of each connection, [N, connections]; None if every
+            spike reaches the whole next layer.
+        updates: of each layer after the input, [N, L - 1]; None if clocked.
+        macs: products of constant input currents, [N]; None for an input of spikes.
+        products, exit_steps, samples: see `Activity`.
+    """
+
+    spikes: Counts
+    events: Counts | None = None
+    updates: Counts | None = None
+    macs: Counts | None = None
+    products: Products | None = None
+    exit_steps: NDArray[np.int64] | None = None
+    samples: NDArray[np.int64] | None = None
+
+
 def activity_of_layers(
-    network: Network,
-    time_window: int,
-    spikes: NDArray[Any],
-    events: ArrayLike | None = None,
-    updates: NDArray[np.int64] | None = None,
-    macs: ArrayLike | None = None,
-    pruned: bool = False,
-    products: Products | None = None,
-    exit_steps: NDArray[np.int64] | None = None,
-    samples: NDArray[np.int64] | None = None,
+    network: Network, time_window: int, counted: LayerCounts, pruned: bool = False
 ) -> Activity:
-    """The activity of a trained network.
+    """Assign the counts of a trained network to its nodes.
 
     Args:
-        network: of L layers.
+        network: the network.
         time_window: T.
-        spikes: of each layer, [N, L].
-        events: of each connection, [N, connections]; None if every spike reaches all of
-            the next layer.
-        updates: of each layer after the input, [N, L - 1]; None for one of every neuron
-            in every step.
-        macs: products of constant currents, [N]; None for an input of spikes.
-        pruned, products, exit_steps, samples: as of `Activity`.
+        counted: its counts by layer and connection.
+        pruned: whether a zero weight is no synapse; the network then has its weights.
     """
-    if events is None:  # of fully connected layers
-        sending = spikes[:, list(network.senders)]
-        events = sending * np.array(
-            [connection.n_out for connection in network.connections]
-        )
+    spikes = counted.spikes
+    events = counted.events
+    if events is None:
+        fan_outs = [connection.n_out for connection in network.connections]
+        events = spikes[:, list(network.senders)] * np.array(fan_outs)
+    updates = counted.updates
     if updates is None:
-        each = np.ones(len(spikes), np.int64) if samples is None else samples
-        updates = clocked_updates(network, time_window * each)
-    events = np.asarray(events)
-    macs = None if macs is None else np.asarray(macs)
-    counts: dict[str, NodeCounts] = {
-        network.input.name: NodeCounts(spikes=spikes[:, 0])
-    }
+        samples = counted.samples
+        n_samples = np.ones(len(spikes), np.int64) if samples is None else samples
+        updates = clocked_updates(network, time_window * n_samples)
+
+    counts = {network.input.name: NodeCounts(spikes=spikes[:, 0])}
     for number, connection in enumerate(network.connections):
-        first = macs if number == 0 else None
-        counts[connection.name] = NodeCounts(events=events[:, number], macs=first)
+        macs = counted.macs if number == 0 else None
+        counts[connection.name] = NodeCounts(events=events[:, number], macs=macs)
     for number, layer in enumerate(network.layers[1:], start=1):
-        of_layer = updates[:, number - 1]
+        layer_updates = updates[:, number - 1]
+        leaks = network.leaks_of(layer)
+        biases = network.constants_of(layer, counted.products)
         counts[layer.name] = NodeCounts.of_neurons(
             spikes[:, number],
-            of_layer,
-            leaks=_of_each(of_layer, network.leaks_of(layer), layer),
-            biases=_of_each(of_layer, network.constants_of(layer, products), layer),
+            layer_updates,
+            leaks=_scaled(layer_updates, leaks, layer),
+            biases=_scaled(layer_updates, biases, layer),
         )
     return Activity(
         network=network,
         time_window=time_window,
         counts={name: counts[name] for name in network.nodes if name in counts},
         pruned=pruned,
-        products=products,
-        exit_steps=exit_steps,
-        samples=samples,
+        products=counted.products,
+        exit_steps=counted.exit_steps,
+        samples=counted.samples,
     )
 
 
-def _of_each(
-    updates: NDArray[np.int64], per_step: int, layer: Node
-) -> NDArray[np.int64]:
-    """What an update of all neurons of a layer takes, for as many updates as there
-    were.
-    """
+def _scaled(updates: Counts, per_step: int, layer: Node) -> Counts:
+    """Scale what one update of the whole layer takes to a number of neuron updates."""
     return updates * per_step // layer.n_out

@@ -477,9 +477,8 @@ class EnergyAnalysis:
         ):
             return None
         return break_even(
-            self.ledger,
-            0,
-            verdict.profile,
+            self.ledger.variants[0].operations,
+            self.ledger.weights(0, verdict.profile)[1],
             verdict.conventional_pj,
             inputs.spikes_per_input,
             inputs.rate_hz,

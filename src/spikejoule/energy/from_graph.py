@@ -1,12 +1,14 @@
-"""Other people's networks, counted as they run, arranged for the ledger and priced: a
-graph of NIR, run on events, or a model of torch (`modules`).
+"""Energy analysis of imported networks: NIR graphs and PyTorch models.
 
-No stage imports this module: it brings the executor of `graphs` with it.
+Both are counted while they run: a NIR graph by the graph executor, a PyTorch model by
+hooks (`pricing`). Importing this module imports the graph executor, so no pipeline
+stage does.
 """
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +18,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import STEP_MS, EventList
 from spikejoule.energy.analysis import (
     AnalysisInputs,
     EnergyAnalysis,
@@ -33,42 +35,65 @@ from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.running import Graph, run_graph
-from spikejoule.nir.verification import NOT_VERIFIED, Verification
+from spikejoule.nir.verification import NOT_VERIFIED
 from spikejoule.nir.writing import FORMAT
+
+
+@dataclass(frozen=True, eq=False)
+class SampleSet:
+    """The samples that an imported network ran on.
+
+    Attributes:
+        title: name of the data.
+        labels: class of each sample, [N]; None if unknown.
+        subject: what the samples show; None for numbered classes.
+        step_ms: duration of a time step; None for the network's own.
+    """
+
+    title: str = "events"
+    labels: ArrayLike | None = None
+    subject: Subject | None = None
+    step_ms: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """How a network classified N samples.
+
+    Attributes:
+        classes: the predicted class of each sample, [N]; -1 where several classes tie.
+            None if the output cannot be read as classes.
+        n_classes: number of classes.
+    """
+
+    classes: NDArray[np.int64] | None
+    n_classes: int
 
 
 def price_graph(
     graph: Graph,
     events: EventList,
-    given: Conventions | None = None,
-    title: str = "events",
-    labels: NDArray[np.integer] | None = None,
+    conventions: Conventions | None = None,
+    samples: SampleSet | None = None,
     profile: str | None = None,
-    verified: Verification | None = None,
 ) -> EnergyAnalysis:
-    """Run a graph on events, count, and price under the packaged profiles.
+    """Run a NIR graph on events, count, and price under the packaged price lists.
 
     Args:
-        graph: of nir, in memory; or from `spikejoule.nir.reading.read_nir`, which reads
-            files that nir itself refuses, too.
-        events: spikes of the input, N samples of T steps.
-        given: what the graph does not say of how it is run.
-        title: of the data.
-        labels: class of each sample, [N], for the accuracy; None where not known.
-        profile: id of the price list of the headline; None for the first that includes
+        graph: a graph in memory, or from `spikejoule.nir.reading.read_nir`, which also
+            reads files that the nir package refuses.
+        events: input spikes, N samples of T steps.
+        conventions: how to run the graph, where it does not say.
+        samples: title and labels of the samples.
+        profile: id of the headline's price list; None for the first that includes
             memory.
-        verified: what `spikejoule.verify` found when it compared the graph with the
-            module that it came from; None where that was not done.
 
     Raises:
-        ArtifactError, ParameterError, DataError: as `run_graph` and `graph_inputs`.
+        ArtifactError, ParameterError, DataError: see `run_graph` and `graph_inputs`.
     """
     profiles = load_profiles(None)
     chosen = headline_profile(profiles, profile, "profile")
-    verified_in_words = None if verified is None else verified.in_words
-    inputs = graph_inputs(
-        run_graph(graph, events, given), title, labels, verified=verified_in_words
-    )
+    inputs = graph_inputs(run_graph(graph, events, conventions), samples or SampleSet())
     for note in inputs.cautions:
         warnings.warn(sentence(note, with_label=False), stacklevel=2)
     arithmetic = arithmetic_profile(profiles)
@@ -77,140 +102,122 @@ def price_graph(
 
 def graph_inputs(
     run: GraphRun,
-    title: str,
-    labels: NDArray[np.integer] | None = None,
-    subject: Subject | None = None,
-    step_ms: float | None = None,
+    samples: SampleSet,
     verified: str | None = None,
     baselines: Sequence[BaselineCounts] = (),
 ) -> AnalysisInputs:
-    """Arrange what a run of a graph has counted.
+    """Collect what an energy analysis of a NIR graph needs.
 
     Args:
-        run: N samples in a graph.
-        title: as of `counted_inputs`, and so are labels, subject and baselines.
-        labels: of the samples, [N].
-        subject: the data.
-        step_ms: what a step of the events stands for; None for what the graph is run
-            with.
-        verified: whether the graph is the module that it came from, in words; None
-            where they were not compared.
+        run: the graph's run on N samples.
+        samples: the samples.
+        verified: the result of comparing the graph with the model that it was exported
+            from; None if they were not compared.
         baselines: conventional networks to compare with.
 
     Raises:
-        ArtifactError, DataError: as of `counted_inputs`.
+        ArtifactError, DataError: see `counted_inputs`.
     """
-    waiting = ", ".join(
-        sorted(f"{source} -> {target}" for source, target in run.network.waiting)
-    )
-    notes = [fact("graph run with", run.conventions.in_words or "nothing to choose")]
+    conventions = run.conventions
+    notes = [fact("graph run with", conventions.in_words or "no assumptions needed")]
+    waiting = sorted(f"{source} -> {target}" for source, target in run.network.waiting)
     if waiting:
-        notes.append(fact("edges that wait a step", waiting))
+        notes.append(fact("edges that wait a step", ", ".join(waiting)))
     if run.network.metadata.get("format") != FORMAT or verified is not None:
-        notes.append(
-            Note(NoteKind.VERIFIED, NOT_VERIFIED if verified is None else verified)
-        )
-    return counted_inputs(
-        run,
-        title,
-        labels,
-        run.predictions,
-        run.output.shape[1],
-        counted_in="graph",
-        notes=notes,
-        subject=subject,
-        step_ms=step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds,
-        baselines=baselines,
-    )
+        words = NOT_VERIFIED if verified is None else verified
+        notes.append(Note(NoteKind.VERIFIED, words))
+    if samples.step_ms is None:
+        step_ms = conventions.step_ms or 1000 * conventions.seconds
+        samples = replace(samples, step_ms=step_ms)
+    answers = Answers(run.predictions, run.output.shape[1])
+    inputs = counted_inputs(run, samples, answers, "graph", baselines)
+    return replace(inputs, notes=(*notes, *inputs.notes))
 
 
 def counted_inputs(
-    run: Activity,
-    title: str,
-    labels: ArrayLike | None,
-    predictions: NDArray[np.int64] | None,
-    n_classes: int,
-    *,
-    counted_in: str,
-    notes: Sequence[Note],
-    subject: Subject | None = None,
-    step_ms: float = 1.0,
+    activity: Activity,
+    samples: SampleSet,
+    answers: Answers,
+    counted_in: Literal["graph", "modules"],
     baselines: Sequence[BaselineCounts] = (),
 ) -> AnalysisInputs:
-    """Arrange what was counted of a network that ran, in whatever way.
+    """Collect what an energy analysis of a counted network needs.
 
     Args:
-        run: what N samples did.
-        title: of the data.
-        labels: class of each sample, [N]; None where not known.
-        predictions: likewise, -1 where several have the most spikes; None where nobody
-            says how the output is read.
-        n_classes: of the output.
-        counted_in: ``graph`` or ``modules``.
-        notes: what else there is to say of the network.
-        subject: what the samples show, and the classes; None for classes with numbers.
-        step_ms: what a step stands for.
+        activity: counts of N samples.
+        samples: the samples.
+        answers: how the network classified them.
+        counted_in: whether a NIR ``graph`` or the ``modules`` of a model were counted.
         baselines: conventional networks to compare with, at an accuracy that both
             reach.
 
     Raises:
-        ArtifactError: the network has no synapse.
-        DataError: there is another number of labels than of samples, or a label beyond
-            the output.
+        ArtifactError: the network has no synapses.
+        DataError: there are more or fewer labels than samples, or a label is no class.
     """
-    network = run.network
-    n_samples = run.n_rows
+    network = activity.network
+    n_samples = activity.n_rows
     if not any(network.synapses):
         raise ArtifactError("the network has no synapses, and nothing to price.")
-    remarks = [*notes]
-    silent = ", ".join(_silent(run))
+    notes = []
+    silent = ", ".join(_silent_layers(activity))
     if silent:
-        remarks.append(
+        notes.append(
             warning(f"no spike of {silent} in any of the {n_samples:,} samples")
         )
-    classes = known = level = None
-    if labels is not None:
-        classes = class_labels(labels, n_samples, n_classes)
-    if classes is not None and predictions is not None:
-        # Where equals are no answer, they are wrong.
-        right = accuracy(int((predictions == classes).sum()), n_samples)
-        assert right.percent is not None
-        known = Accuracies(None, right.percent, right.low_percent, right.high_percent)
-        unanswered = int((predictions < 0).sum())
-        if unanswered:
-            remarks.append(
-                Note(NoteKind.UNANSWERED, f"{unanswered:,} of {n_samples:,}")
-            )
+    labels = accuracies = level = None
+    if samples.labels is not None:
+        labels = class_labels(samples.labels, n_samples, answers.n_classes)
+    if labels is not None and answers.classes is not None:
+        accuracies = _accuracies(labels, answers.classes)
+        tied = int((answers.classes < 0).sum())
+        if tied:
+            notes.append(Note(NoteKind.UNANSWERED, f"{tied:,} of {n_samples:,}"))
         if baselines:
-            known = replace(known, validation_percent=known.test_percent)
-            level = min(
-                known.test_percent, max(one.accuracy_percent for one in baselines)
-            )
-    name = network_name(network, "none")
-    operations = count_operations(run)
+            # There are no validation samples: networks are compared on these.
+            percent = accuracies.test_percent
+            accuracies = replace(accuracies, validation_percent=percent)
+            best = max(baseline.accuracy_percent for baseline in baselines)
+            level = min(percent, best)
+    spiking = Variant(
+        side=SPIKING,
+        network=network_name(network, "none"),
+        method=WHOLE_WINDOW,
+        accuracies=accuracies,
+        weight_bits=FLOAT_BITS,
+        operations=count_operations(activity),
+    )
+    numbered_classes = Subject("class", numbered(answers.n_classes), "samples")
     return AnalysisInputs(
-        title=title,
+        title=samples.title,
         network=network,
-        variants=(Variant(SPIKING, name, WHOLE_WINDOW, known, FLOAT_BITS, operations),),
-        proxies=energy_proxies(run),
+        variants=(spiking,),
+        proxies=energy_proxies(activity),
         n_images=n_samples,
-        step_ms=step_ms,
-        labels=classes,
+        step_ms=samples.step_ms or STEP_MS,
+        labels=labels,
         baselines=tuple(baselines),
-        value_macs_per_inference=float(run.macs.mean()) or None,
-        notes=tuple(remarks),
-        subject=subject or Subject("class", numbered(n_classes), "samples"),
+        value_macs_per_inference=float(activity.macs.mean()) or None,
+        notes=tuple(notes),
+        subject=samples.subject or numbered_classes,
         counted_in=counted_in,
         level_percent=level,
     )
 
 
-def _silent(run: Activity) -> list[str]:
-    """Layers of spikes that emit none."""
+def _accuracies(labels: NDArray[np.int64], classes: NDArray[np.int64]) -> Accuracies:
+    """Return the accuracy on N samples; a tie is a wrong answer."""
+    correct = accuracy(int((classes == labels).sum()), len(labels))
+    assert correct.percent is not None
+    return Accuracies(None, correct.percent, correct.low_percent, correct.high_percent)
+
+
+def _silent_layers(activity: Activity) -> list[str]:
+    """List the layers of spiking neurons that emit no spike."""
     return [
         name
-        for name in run.network.layer_names
-        if name in run.network.spiking
-        and run.counts[name].values is None
-        and not run.spikes_of(name).any()
+        for name in activity.network.layer_names
+        if name in activity.network.spiking
+        and activity.counts[name].values is None
+        and not activity.spikes_of(name).any()
     ]

@@ -1,11 +1,9 @@
-"""The ledger: variants of networks, counted on the same images, priced in one long
-table.
+"""The ledger: networks counted on the same images, times prices, in one long table.
 
-A network gives several variants: a spiking one runs its whole window or exits early,
-and updates its neurons in every step or only those that have something to do; a
-conventional one takes every product, or skips those with a zero; a training is one of
-its own. `Ledger` has a row for each term of each variant at each place, with its count,
-and its energy under each profile; every total, ratio and verdict is selected from it.
+A network gives several variants. A spiking network runs its whole window or exits
+early, and updates its neurons in every step or only when needed. A conventional network
+computes every product or skips those with a zero. Training is a variant of its own.
+Every total, ratio and verdict is derived from the ledger.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,14 +40,13 @@ LAZILY: Final = ", lazy updates"
 
 @dataclass(frozen=True)
 class Accuracies:
-    """In percent, on validation images, by which a network is chosen, and on test
-    images.
+    """Accuracies of a network, in percent.
 
     Attributes:
-        validation_percent: None where it is not recorded: such a network is not
-            compared.
-        test_percent, low_percent, high_percent: the latter the ends of its interval;
-            None where they are not known.
+        validation_percent: accuracy on validation images, by which networks are
+            compared; None if not recorded.
+        test_percent: accuracy on test images.
+        low_percent, high_percent: interval of the test accuracy; None if unknown.
     """
 
     validation_percent: float | None
@@ -60,17 +57,16 @@ class Accuracies:
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A network in one way of running it.
+    """A network, and one way of running it.
 
     Attributes:
         side: ``spiking`` or ``conventional``.
-        network: what it is, such as ``ReLU 784-100-10, 90 % pruned``.
-        method: how it is run: ``whole window``, ``early exit``, ``dense``,
-            ``zero-skipping``.
-        accuracies: None where they are not known.
-        weight_bits: width of its weights; 32 is floating point, less are integers.
-        operations: of each of N images, or of a mean.
-        weights_sha256: checksum of its weights; empty where it is not known.
+        network: its name, such as ``ReLU 784-100-10, 90 % pruned``.
+        method: ``whole window``, ``early exit``, ``dense`` or ``zero-skipping``.
+        accuracies: None if unknown.
+        weight_bits: width of its weights: 32 for floating point, fewer for integers.
+        operations: counts of N images, or their mean.
+        weights_sha256: checksum of its weights; empty if unknown.
     """
 
     side: Side
@@ -83,18 +79,37 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The network and how it is run."""
+        """The network and its method."""
         return f"{self.network}, {self.method}"
 
     @property
     def validation_percent(self) -> float | None:
-        """By which it is chosen; None where it is not known."""
+        """Accuracy on validation images; None if unknown."""
         return None if self.accuracies is None else self.accuracies.validation_percent
 
     @property
     def test_percent(self) -> float | None:
-        """On test images; None likewise."""
+        """Accuracy on test images; None if unknown."""
         return None if self.accuracies is None else self.accuracies.test_percent
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """One way of running a spiking network.
+
+    Attributes:
+        method: its name, ``whole window`` or ``early exit``.
+        accuracies: None if unknown.
+        exit_steps: the step, from 1, after which each image stops, [N]; None for the
+            whole window.
+    """
+
+    method: str
+    accuracies: Accuracies | None = None
+    exit_steps: NDArray[np.int64] | None = None
+
+
+_WHOLE_WINDOW_ONLY = (Execution(WHOLE_WINDOW),)
 
 
 def spiking_variants(
@@ -102,64 +117,57 @@ def spiking_variants(
     measured: Measurement,
     encoder: Encoder,
     images: NDArray[np.uint8] | None,
-    accuracies: Accuracies | None,
-    early: tuple[NDArray[np.int64], Accuracies | None] | None = None,
+    executions: Sequence[Execution] = _WHOLE_WINDOW_ONLY,
 ) -> tuple[Variant, ...]:
-    """The ways of running a spiking network, the whole window with clocked updates
-    first.
+    """Count a spiking network for each way of running it.
 
-    Each with updates in every step, and, where that is less, of neurons that have
-    something to do.
+    Each way is counted with clocked neuron updates, and then, if these are fewer, with
+    lazy ones.
 
     Args:
-        name: of the network.
-        measured: N images in it.
-        encoder: by which they became spikes.
-        images: uint8 [N, height, width]; None where they are not known.
-        accuracies: of the whole window; None where not known.
-        early: after which step each image exits early, [N], and how well; None where
-            that is not known.
+        name: the network's name.
+        measured: N images in the network.
+        encoder: how they became spikes.
+        images: uint8 [N, height, width]; None for samples that are not images.
+        executions: ways of running the network.
     """
-    ways: list[tuple[str, NDArray[np.int64] | None, Accuracies | None]]
-    ways = [(WHOLE_WINDOW, None, accuracies)]
-    if early is not None:
-        ways.append((EARLY_EXIT, *early))
+    network = measured.network
     variants: list[Variant] = []
-    for method, exits, known in ways:
-        run = measured if exits is None else stopped_after(measured, exits)
-        encoding = None if images is None else encoder.operations(images, exits)
-        steps = (
-            np.full(measured.n_samples, measured.time_window)
-            if exits is None
-            else exits
-        )
-        clocked = clocked_updates(measured.network, steps)
-        # Where all are updated in every step, lazy updates are counted over the whole
-        # window.
+    for execution in executions:
+        exits = execution.exit_steps
+        if exits is None:
+            run = measured
+            steps = np.full(measured.n_samples, measured.time_window)
+        else:
+            run = stopped_after(measured, exits)
+            steps = exits
+        clocked = clocked_updates(network, steps)
+        # With a bias, lazy updates are counted over the whole window, so after an early
+        # exit they would exceed the clocked ones.
         lazy = np.minimum(run.lazy_updates, clocked)
-        by_method = {method: clocked}
+        updates_by_method = {execution.method: clocked}
         if (lazy < clocked).any():
-            by_method[method + LAZILY] = lazy
-        variants += [
-            Variant(
-                side=SPIKING,
-                network=name,
-                method=way,
-                accuracies=known,
-                weight_bits=measured.network.weight_bits,
-                operations=count_operations(run.activity(updates, exits), encoding),
+            updates_by_method[execution.method + LAZILY] = lazy
+        encoding = None if images is None else encoder.operations(images, exits)
+        for method, updates in updates_by_method.items():
+            activity = run.activity(updates, exits)
+            variants.append(
+                Variant(
+                    side=SPIKING,
+                    network=name,
+                    method=method,
+                    accuracies=execution.accuracies,
+                    weight_bits=network.weight_bits,
+                    operations=count_operations(activity, encoding),
+                )
             )
-            for way, updates in by_method.items()
-        ]
     return tuple(variants)
 
 
 def baseline_variants(
     baselines: Sequence[BaselineCounts], n_samples: int
 ) -> tuple[Variant, ...]:
-    """The ways of running conventional networks, of the first `n_samples` test
-    images.
-    """
+    """Count conventional networks on the first test images, dense and zero-skipping."""
     return tuple(
         Variant(
             side=CONVENTIONAL,
@@ -180,12 +188,10 @@ def baseline_variants(
 def averaged(
     variants: Sequence[Variant], side: int, n_pixels: int
 ) -> tuple[Variant, ...]:
-    """The same with what making the pixels takes that they read
-    (`counting.averaging`).
-    """
+    """Add what averaging squares of pixels takes (`operations.averaging`)."""
     return tuple(
-        replace(one, operations=averaging(one.operations, side, n_pixels))
-        for one in variants
+        replace(variant, operations=averaging(variant.operations, side, n_pixels))
+        for variant in variants
     )
 
 
@@ -197,21 +203,21 @@ _NO_ENERGY = Energy.of([np.nan] * 6)
 
 @dataclass(frozen=True, eq=False)
 class EnergyRow:
-    """A row of the long table: an operation of a network at one place, or a total.
+    """A row of the table: one operation in one layer, or a total.
 
     Attributes:
         profile: id of the price list.
-        network: as the table names it, such as ``snn``.
+        network: its name in the table, such as ``snn``.
         phase: ``inference``, or a phase of training.
         term: an operation (`terms.TERMS`), or ``total``.
-        layer: the place; empty for a total.
-        status: whether its energy is in the total.
-        energy: None where it has no price.
-        label: the class whose images a total is over; None for all.
-        count, count_standard_deviation, count_interval_low, count_interval_high:
-            operations per inference, their spread over images and the bootstrap
-            interval of their mean; of training all operations, without spread; NaN for
-            a total.
+        layer: the layer or connection; empty for a total.
+        status: whether its energy is part of the total.
+        energy: None if it has no price.
+        label: the class whose images a total covers; None for all images.
+        count, count_standard_deviation, count_interval_low, count_interval_high: mean
+            operations per inference, their standard deviation over images, and the
+            bootstrap interval of the mean. For training, all operations, without
+            spread. NaN for a total.
         bits, memory_bits: width of a word, and size of its memory; NaN for a total.
     """
 
@@ -232,12 +238,12 @@ class EnergyRow:
 
     @property
     def is_total(self) -> bool:
-        """Whether it sums other rows."""
+        """Whether the row sums other rows."""
         return self.term == TOTAL
 
     @property
     def cells(self) -> dict[str, Any]:
-        """The row of a table of numbers and texts, NaN for what is not known."""
+        """The row as numbers and strings; NaN where unknown."""
         energy = self.energy or _NO_ENERGY
         low, value, high, deviation, interval_low, interval_high = energy.numbers
         return {
@@ -270,26 +276,23 @@ def total_row(
     energy: Energy | None,
     label: int | None = None,
 ) -> EnergyRow:
-    """The row of a total; None for an energy of which nothing has a price."""
+    """Build the row of a total; without an energy it has no price."""
     status: Status = "unpriced" if energy is None else "priced"
     return EnergyRow(profile, network, phase, TOTAL, "", status, energy, label)
 
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """The long table: the rows of V variants, a term at a place each, under some
-    profiles.
-
-    A variant is named by its number, a profile by its id.
+    """Variants counted on the same images, and the price of each of their operations.
 
     Attributes:
-        variants: of both sides; a training, where it is known, is the last.
-        profiles: in their order.
+        variants: V networks, each with a way of running it.
+        profiles: the price lists.
         settings: how intervals are drawn.
-        resampled: means of the counts of each variant in B resamples, [B, C], which
-            share the draws of images.
-        prices: by profile, of each variant low, value and high of one operation of each
-            of its rows (`HardwareProfile.price_at`).
+        resampled: mean counts of each variant in B resamples, [B, C], with the same
+            resampled images for all variants.
+        prices: by price list, for each variant, low, value and high price of each
+            column, [3, C] (`HardwareProfile.price_at`).
     """
 
     variants: tuple[Variant, ...]
@@ -305,9 +308,7 @@ class Ledger:
         profiles: Iterable[HardwareProfile],
         settings: BootstrapSettings,
     ) -> "Ledger":
-        """Price variants of the same images; where one is known as a mean alone, all
-        are means.
-        """
+        """Price variants; if one is known only as a mean, all become means."""
         networks = tuple(variants)
         if any(network.operations.n_images is None for network in networks):
             networks = tuple(
@@ -315,20 +316,18 @@ class Ledger:
                 for network in networks
             )
         operations = [network.operations for network in networks]
-        priced = tuple(profiles)
+        price_lists = tuple(profiles)
         prices = {
             profile.id: [prices_pj(counted.columns, profile) for counted in operations]
-            for profile in priced
+            for profile in price_lists
         }
         resampled = resampled_means(
             [counted.counts for counted in operations], settings
         )
-        return cls(networks, priced, settings, resampled, prices)
+        return cls(networks, price_lists, settings, resampled, prices)
 
     def weights(self, variant: int, profile: str) -> Floats:
-        """What the counts of a variant are multiplied with (`prices.weights_of`),
-        [3, C].
-        """
+        """Return the factors of a variant's counts, [3, C] (`prices.weights_of`)."""
         return weights_of(self.prices[profile][variant])
 
     def rows(
@@ -338,20 +337,20 @@ class Ledger:
         network: str,
         with_spread: bool = False,
     ) -> list[EnergyRow]:
-        """The rows of a variant under a profile, a term at a place each.
+        """Return the rows of a variant under a price list, one per column.
 
         Args:
             variant: its number.
             profile: the price list.
-            network: how the table names it.
-            with_spread: whether energies have a spread; that of a mean is not known.
+            network: its name in the table.
+            with_spread: whether energies have a standard deviation and an interval.
         """
         columns = self.variants[variant].operations.columns
         prices = self.prices[profile.id][variant]
-        energies = self._by_column(
-            variant, self.weights(variant, profile.id), with_spread
-        )
-        counts = self._by_column(variant, np.ones((3, len(columns)))).tolist()
+        weights = self.weights(variant, profile.id)
+        energies = self._by_column(variant, weights, with_spread)
+        counts = self._by_column(variant, np.ones((3, len(columns))))
+        mean, _, _, deviation, interval_low, interval_high = counts.tolist()
         return [
             EnergyRow(
                 profile=profile.id,
@@ -361,39 +360,37 @@ class Ledger:
                 layer=column.place,
                 status=profile.status_of(column.term),
                 energy=None
-                if np.isnan(prices[0, place])
-                else Energy.of(energies[:, place]),
-                count=counts[0][place],
-                count_standard_deviation=counts[3][place],
-                count_interval_low=counts[4][place],
-                count_interval_high=counts[5][place],
+                if np.isnan(prices[0, number])
+                else Energy.of(energies[:, number]),
+                count=mean[number],
+                count_standard_deviation=deviation[number],
+                count_interval_low=interval_low[number],
+                count_interval_high=interval_high[number],
                 bits=float(column.bits),
                 memory_bits=float(column.memory_bits),
             )
-            for place, column in enumerate(columns)
+            for number, column in enumerate(columns)
         ]
 
     def _by_column(
         self, variant: int, weights: Floats, with_spread: bool = True
     ) -> Floats:
-        """The fields of `Energy` of each column by itself, float64 [6, C]."""
+        """Return the fields of `Energy` for each column alone, float64 [6, C]."""
         operations = self.variants[variant].operations
         spreads = np.full_like(weights, np.nan)
         if with_spread:
-            each = weights[:, None]
-            deviations = (operations.counts - operations.means) * each
-            resampled = self.resampled[variant] * each
+            factors = weights[:, None]
+            deviations = (operations.counts - operations.means) * factors
+            resampled = self.resampled[variant] * factors
             spreads = spread(deviations, resampled, self.settings.confidence)
         return np.vstack([operations.means * weights, spreads])
 
     def total(self, variant: int, profile: str) -> Energy:
-        """The energy of a variant."""
+        """Return the energy of a variant."""
         return self._total(variant, self.weights(variant, profile))
 
     def _total(self, variant: int, weights: Floats) -> Energy:
-        """The energy of all columns together, under prices [3, C] with NaN values for
-        brackets.
-        """
+        """Return the energy of all columns, with weights [3, C] (NaN for ranges)."""
         operations = self.variants[variant].operations
         deviations = ((operations.counts - operations.means) @ weights.T).T
         resampled = _sums(self.resampled[variant], weights)
@@ -401,65 +398,61 @@ class Ledger:
         return Energy.of([*_sums(operations.means, weights), *spreads])
 
     def total_of_phase(self, variant: int, profile: str, phase: str) -> Energy | None:
-        """The energy of a phase of a training; None where none of its rows has a
-        price.
-        """
+        """Return the energy of a training phase; None if it has no price."""
         columns = self.variants[variant].operations.columns
         outside = np.array([column.phase != phase for column in columns])
         if np.isnan(self.prices[profile][variant][0, ~outside]).all():
             return None
         weights = self.weights(variant, profile)
-        weights[:, outside] *= 0.0  # a NaN stays: a bracket elsewhere leaves no value
+        # Multiplying keeps NaN: with a range in another phase, no total has a value.
+        weights[:, outside] *= 0.0
         return self._total(variant, weights)
 
     def means(self, variant: int, profile: str) -> Floats:
-        """The energy of an inference under lower ends, values and upper ends of prices,
-        [3].
-        """
+        """Return the mean energy at the low, value and high end of the prices, [3]."""
         return _sums(
             self.variants[variant].operations.means, self.weights(variant, profile)
         )
 
     def resampled_energies(self, variant: int, profile: str) -> Floats:
-        """The same in every resample of images, [3, B]."""
+        """Return `means` in every resample of images, [3, B]."""
         return _sums(self.resampled[variant], self.weights(variant, profile))
 
     def by_part(self, name: str, profile: str) -> dict[str, float]:
-        """pJ per inference of each of `terms.PARTS`, by a variant's name and a
-        profile's id; of brackets, the upper ends. A part without a price is 0."""
+        """Return pJ per inference by part (`terms.PARTS`) for a variant's name.
+
+        Ranges count with their upper ends; a part without a price is 0.
+        """
         number = [variant.name for variant in self.variants].index(name)
         _, values_pj, highs_pj = self.prices[profile][number]
-        prices_pj = np.where(np.isnan(values_pj), highs_pj, values_pj)
-        prices_pj = np.nan_to_num(prices_pj)
+        unit_pj = np.nan_to_num(np.where(np.isnan(values_pj), highs_pj, values_pj))
         operations = self.variants[number].operations
-        spent = dict.fromkeys(PARTS, 0.0)
-        for column, pj in zip(
-            operations.columns, operations.means * prices_pj, strict=True
-        ):
+        parts_pj = dict.fromkeys(PARTS, 0.0)
+        energies_pj = operations.means * unit_pj
+        for column, energy_pj in zip(operations.columns, energies_pj, strict=True):
             part = TERMS[column.term].part
             if part:
-                spent[part] += float(pj)
-        return spent
+                parts_pj[part] += float(energy_pj)
+        return parts_pj
 
 
 def _sums(counts: Floats, weights: Floats) -> Floats:
-    """Sums over the columns of counts [..., C] under prices [3, C], [3, ...]."""
-    return np.stack([counts @ each for each in weights])
+    """Sum the columns of counts [..., C] with weights [3, C], giving [3, ...]."""
+    return np.stack([counts @ row for row in weights])
 
 
 def may_judge(profile: HardwareProfile, variant: Variant) -> bool:
-    """Whether a verdict under a profile may take a network: it is judged, and of its
-    width.
-    """
+    """Whether a verdict under a price list may include a network."""
     return judges(profile, variant) and profile.judges_width(variant.weight_bits)
 
 
 def judges(profile: HardwareProfile, variant: Variant) -> bool:
-    """Whether a profile compares networks, has prices of numbers as a variant was run
-    in, and of what it does.
+    """Whether a price list compares networks, and fits what this one computes with.
 
-    One that nothing has a price of, not at the lower end either, would need no energy.
+    It must also price something that the network does: a network without any priced
+    operation would seem to need no energy.
     """
     if not (profile.compares and profile.runs(variant.weight_bits)):
         return False
-    return bool(weights_of(prices_pj(variant.operations.columns, profile))[0].any())
+    weights = weights_of(prices_pj(variant.operations.columns, profile))
+    return bool(weights[0].any())

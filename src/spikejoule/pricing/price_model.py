@@ -23,7 +23,7 @@ from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.energy.analysis import analyse
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.from_graph import counted_inputs
+from spikejoule.energy.from_graph import Answers, SampleSet, counted_inputs
 from spikejoule.energy.notes import fact, sentence
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
@@ -127,25 +127,24 @@ def price(
         )
     inputs = counted_inputs(
         activity,
-        title,
-        labels,
-        run.answers(),
-        n_classes,
-        counted_in="modules",
-        notes=[
-            fact("counted in", f"the running model ({', '.join(run.known.packages)})")
-        ],
-        baselines=baselines,
+        SampleSet(title, labels),
+        Answers(run.answers(), n_classes),
+        "modules",
+        baselines,
     )
 
     # What a reader should know.
     runs = [run, *(baseline_run.run for baseline_run in baseline_runs)]
     not_counted = [part for one_run in runs for part in one_run.not_counted]
+    packages = ", ".join(run.known.packages)
+    counted_in = fact("counted in", f"the running model ({packages})")
     notes = [note for one_run in runs for note in one_run.notes]
     if not not_counted:
         notes.append(fact("not counted", "none"))
     inputs = replace(
-        inputs, notes=(*inputs.notes, *notes), not_counted=tuple(not_counted)
+        inputs,
+        notes=(counted_in, *inputs.notes, *notes),
+        not_counted=tuple(not_counted),
     )
     for note in inputs.cautions:
         # Of the caller, before what checks the arguments.

@@ -94,7 +94,7 @@ def trained_spiking(
         "best_epoch": result.best_epoch,
         "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
     }
-    return metrics, spiking_variants("", measured, encoder, shown, None), digest
+    return metrics, spiking_variants("", measured, encoder, shown), digest
 
 
 def trained_conventional(

@@ -15,7 +15,7 @@ from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.from_graph import graph_inputs
+from spikejoule.energy.from_graph import SampleSet, graph_inputs
 from spikejoule.energy.ledger import baseline_variants
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
@@ -113,7 +113,7 @@ def test_a_graph_is_judged_among_the_recorded_networks(
     )
     profiles = load_profiles()
     chosen = profiles["45nm-fp32"]
-    inputs = graph_inputs(run, "t", test.labels)
+    inputs = graph_inputs(run, SampleSet("t", test.labels))
     analysed = analyse(inputs, profiles, chosen, chosen, BootstrapSettings(10))
     energy, of_memory = (
         theirs[0].energy(one) for one in ("45nm-fp32", "lemaire-complete")
