@@ -27,7 +27,7 @@ from benchmarks.measurement import Measurement, Plan
 from benchmarks.peers.project import epoch_events
 from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.kernels.structures import Block, BySource
+from spikejoule.engine.kernels.structures import Block, BySource, Rows
 from spikejoule.engine.kernels.vector import MAX_BLOCK, accumulate_rows
 
 # Samples whose gradient additions are done together: the fastest of 1, 4 and 16.
@@ -116,6 +116,8 @@ def _add(stream, arrays, bounds):
     group_samples = stream.group_samples
     n_samples = samples.size - 1
     only_row = np.zeros(1, np.int32)
+    currents = Rows(arrays.currents, 0, arrays.stride)
+    gradients = Rows(arrays.gradients, 0, arrays.stride)
     for lane in numba.prange(bounds.size - 1):
         for group in range(groups.size - 1):
             # A lane's share is cut into blocks that fit into the registers.
@@ -126,9 +128,7 @@ def _add(stream, arrays, bounds):
                     events = BySource(
                         only_row, samples[sample : sample + 2], stream.sources, 1
                     )
-                    accumulate_rows(
-                        arrays.currents, 0, arrays.stride, block, events, arrays.weights
-                    )
+                    accumulate_rows(currents, block, events, arrays.weights)
                 first = groups[group]
                 last = groups[group + 1]
                 events_of_group = BySource(
@@ -137,14 +137,7 @@ def _add(stream, arrays, bounds):
                     stream.steps,
                     last - first,
                 )
-                accumulate_rows(
-                    arrays.gradients,
-                    0,
-                    arrays.stride,
-                    block,
-                    events_of_group,
-                    arrays.deltas,
-                )
+                accumulate_rows(gradients, block, events_of_group, arrays.deltas)
 
 
 def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> None:

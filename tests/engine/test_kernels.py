@@ -25,6 +25,7 @@ from spikejoule.engine.kernels.structures import (
     RESET_TO_ZERO,
     Block,
     Layer,
+    LayerForward,
     NeuronConstants,
     Spikes,
 )
@@ -161,9 +162,18 @@ def test_a_leak_of_integers_is_rounded_down_exactly(sign: int) -> None:
     layer = Layer(1, LANES, LANES, 0, LANES, 0, 0)
     fired = np.zeros(2, np.uint16)
     for block in values.reshape(-1, LANES):
-        parameters = np.concatenate([block / 64, np.zeros(LANES)]).astype(np.float32)
+        parameters = (block / 64).astype(np.float32)
         potentials = np.zeros(2 * LANES, np.float32)
-        integrate(spikes, parameters, layer, Block(0, 1), neuron, 2, potentials, fired)
+        forward = LayerForward(
+            n_steps=2,
+            layer=layer,
+            parameters=parameters,
+            biases=np.zeros(LANES, np.float32),
+            neuron=neuron,
+            potentials=potentials,
+            fired=fired,
+        )
+        integrate(spikes, forward, Block(0, 1))
         assert (64 * potentials[LANES:]).tolist() == [
             230 * v // 256 for v in block.tolist()
         ]

@@ -26,6 +26,7 @@ from spikejoule.engine.kernels.structures import (
     Layer,
     Learning,
     NetworkArrays,
+    TrainingArrays,
     Workspace,
 )
 from spikejoule.engine.layout import Masks, ParameterLayout
@@ -123,56 +124,30 @@ class FullyConnectedKernels:
         self._gradient.counts[:] = 0
         self._gradient.losses[:] = 0
         transpose_weights(threads, self.arrays, threads)
+        training = TrainingArrays(
+            batch, currents, learning, self.arrays, self._workspace, self._gradient
+        )
+        # Plain tuples: numba looks up their types faster than those of named tuples.
+        arrays = tuple(map(tuple, training))
         if slots == self._lanes:
-            self._add_lanes(batch, currents, learning)
+            add_lane(self._lanes, arrays)
         else:
-            self._add_shared(batch, currents, learning, threads)
+            self._add_shared(batch.bounds, arrays, threads)
         return self._gradient
 
-    def _add_lanes(
-        self, batch: LabelledBatch, currents: ConstantInputs, learning: Learning
-    ) -> None:
-        """A lane a thread."""
-        # Plain tuples: numba looks up their type faster than that of a named one.
-        add_lane(
-            self._lanes,
-            tuple(batch),
-            tuple(currents),
-            tuple(learning),
-            tuple(self.arrays),
-            tuple(self._workspace),
-            tuple(self._gradient),
-        )
-
     def _add_shared(
-        self,
-        batch: LabelledBatch,
-        currents: ConstantInputs,
-        learning: Learning,
-        threads: int,
+        self, bounds: NDArray[np.int64], arrays: tuple[Any, ...], threads: int
     ) -> None:
-        """Many groups at a time, and then each part of the gradient; see sharing.py."""
-        network = self.arrays
-        workspace = self._workspace
-        gradient = self._gradient
+        """Prepare many groups at a time, then add each part of the gradient.
+
+        sharing.py plans this for more threads than lanes.
+        """
         strides = tuple(layer.stride for layer in self._layers)
-        slots = len(gradient.counts)
-        sharing = share(strides, tuple(batch.bounds.tolist()), slots, threads)
-        parts = sharing.parts
+        slots = len(self._gradient.counts)
+        sharing = share(strides, tuple(bounds.tolist()), slots, threads)
         for groups in sharing.turns:
-            prepare_groups(
-                len(groups),
-                groups,
-                batch,
-                currents,
-                learning,
-                network,
-                workspace,
-                gradient,
-            )
-            add_groups(
-                len(parts), groups, parts, batch, currents, network, workspace, gradient
-            )
+            prepare_groups(len(groups), groups, arrays)
+            add_groups(len(sharing.parts), groups, sharing.parts, arrays)
 
     def _new_workspace(self, n_steps: int, slots: int) -> Workspace:
         """Memory for windows of `n_steps`, and for so many groups that are worked at
@@ -198,12 +173,14 @@ class FullyConnectedKernels:
             active=np.zeros((slots, n_layers, most_sources + 1), dtype=np.uint32),
             firsts=np.zeros((slots, n_layers, most_sources + 1), dtype=np.uint32),
             n_active=np.zeros((slots, n_layers), dtype=np.int64),
-            biases=aligned_zeros((slots, n_layers, GROUP_SAMPLES * widest), dtype),
+            bias_gradients=aligned_zeros(
+                (slots, n_layers, GROUP_SAMPLES * widest), dtype
+            ),
             learned=np.zeros((slots, GROUP_SAMPLES, n_layers, 2)),
             losses=np.zeros((slots, GROUP_SAMPLES)),
             potentials=aligned_zeros((slots, n_layers, potentials), dtype),
             fired=np.zeros((slots, n_steps * widest // LANES), dtype=np.uint16),
-            driven=aligned_zeros((slots, widest), dtype),
+            biases=aligned_zeros((slots, widest), dtype),
             class_counts=np.zeros((slots, output.n_units), dtype=np.int64),
             count_gradient=aligned_zeros((slots, output.stride), dtype),
             costs=aligned_zeros((slots, n_layers, widest), dtype),

@@ -1,14 +1,14 @@
 """Gradients of a batch: samples in lanes and groups, weight gradients by source.
 
-A lane's gradient is the sum over its samples in their order, and lanes are added in
-theirs (optimizer.py): a result knows nothing of threads. Within a lane, samples go in
-groups. What a group adds is prepared first, its deltas above all, and then added, each
-row of the gradient being fetched once for all of the group's samples.
+Each lane adds up the gradient of its samples in their order, and the lanes are added in
+theirs (optimizer.py), so no result depends on the number of threads. Within a lane,
+samples form groups. First the deltas and spikes of a group's samples are prepared, then
+they are added to the gradient, so each row of the gradient is fetched once per group.
 
-Where there are no more threads than lanes, a thread prepares and adds the groups of its
-lane one by one, while they are in its cache. More threads prepare many groups side by
-side and then share out the gradient by columns: every number is still added in the
-order of the samples. The equations are in spikejoule/network/neurons/lif.py.
+With at most as many threads as lanes, one thread prepares and adds the groups of a lane
+one by one, while they are in its cache. More threads prepare many groups at the same
+time and then share the gradient by columns; every number is still added in the order of
+the samples. The equations are in spikejoule/network/neurons/lif.py.
 """
 
 import numpy as np
@@ -16,18 +16,15 @@ import numpy as np
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas
-from spikejoule.engine.kernels.forward import add_current_gradients, block_size
+from spikejoule.engine.kernels.forward import add_product, block_size
 from spikejoule.engine.kernels.structures import (
-    BatchGradient,
     Block,
     BySource,
-    ConstantInputs,
-    LabelledBatch,
-    Learning,
-    NetworkArrays,
+    Group,
+    Rows,
     Spikes,
-    Workspace,
     layer_at,
+    named_training,
     steps_of,
 )
 from spikejoule.engine.kernels.vector import (
@@ -43,36 +40,43 @@ the cache.
 
 
 @compiled_inline
-def group_by_source(spikes, n_steps, places, begins, active, firsts, steps):
-    """Regroup spikes from by-step to by-source order.
+def group_by_source(spikes, n_rows, workspace, slot, by_source):
+    """Reorder spikes from rows to sources: a counting sort.
 
-    There is one loop over all spikes and none over those of a row, whose end is what a
-    processor cannot predict. Indices are unsigned, because numba looks at the sign of
-    every other index.
+    There are two loops over all spikes, and none over the spikes of each row: the end
+    of such a short loop would be mispredicted in almost every row. Indices are
+    unsigned, because numba checks the sign of every other index.
 
     Args:
-        spikes: ``Spikes`` of `n_steps` rows.
-        n_steps: how many rows.
-        places, begins: of the workspace's slot.
-        active: receives the sources that fired, in order of their first spike, uint32;
-            it holds one element more than there are sources.
-        firsts: receives where each one's rows begin, uint32 [n_active + 1].
-        steps: receives the rows, uint32 [E].
+        spikes: ``Spikes`` with `n_rows` rows.
+        n_rows: steps of all samples of the group.
+        workspace, slot: with the scratch memory, which is zero before and after.
+        by_source: ``BySource`` that receives the sources in order of their first
+            spike, the start of each one's rows, and the rows.
 
     Returns:
         the number of sources that fired.
     """
     sources = spikes.sources
     offsets = spikes.offsets
+    places = workspace.places[slot]
+    begins = workspace.begins[slot]
+    active = by_source.active
+    firsts = by_source.firsts
+    steps = by_source.steps
     first = np.uint64(offsets[0])
-    end = np.uint64(offsets[n_steps])
+    end = np.uint64(offsets[n_rows])
+    # Count the spikes of each source, and list the sources that fired.
     n_active = np.uint64(0)
     for event in range(first, end):
         source = np.uint64(sources[event])
-        # Without a branch: whether a source fires again cannot be predicted either.
+        # Without a branch, which would be mispredicted: the source is always written,
+        # and overwritten by the next one unless it is new. `active` has one spare
+        # element for that.
         active[n_active] = source
         n_active += np.uint64(places[source] == 0)
         places[source] += np.uint32(1)
+    # Turn the counts into the position of each source's next row.
     place = np.uint32(0)
     for k in range(n_active):
         source = np.uint64(active[k])
@@ -80,16 +84,18 @@ def group_by_source(spikes, n_steps, places, begins, active, firsts, steps):
         place += places[source]
         places[source] = firsts[k]
     firsts[n_active] = place
-    for step in range(1, n_steps):
-        begins[np.uint64(offsets[step]) - first] += np.uint32(1)
-    row = np.uint32(0)
+    # Mark the spike at which each row begins, so that one loop over all spikes knows
+    # its row.
+    for row in range(1, n_rows):
+        begins[np.uint64(offsets[row]) - first] += np.uint32(1)
+    current_row = np.uint32(0)
     for event in range(end - first):
-        row += begins[event]
+        current_row += begins[event]
         begins[event] = 0
         source = np.uint64(sources[first + event])
-        steps[np.uint64(places[source])] = row
+        steps[np.uint64(places[source])] = current_row
         places[source] += np.uint32(1)
-    # Rows without a spike at the end begin behind the last one.
+    # Empty rows at the end begin behind the last spike.
     begins[end - first] = 0
     for k in range(n_active):
         places[np.uint64(active[k])] = 0
@@ -97,57 +103,60 @@ def group_by_source(spikes, n_steps, places, begins, active, firsts, steps):
 
 
 @compiled_inline
-def _spikes_into(number, slot, first, end, n_steps, batch, workspace):
-    """The spikes that a group's samples send into a layer, ``Spikes`` of a row a
-    step.
-    """
+def _spikes_into(number, group, training):
+    """Return the spikes of a group's samples into a layer, ``Spikes`` by step."""
+    batch = training.batch
+    workspace = training.workspace
+    n_steps = steps_of(batch)
     sources = batch.sources
-    offsets = batch.offsets[first * n_steps : end * n_steps + 1]
+    offsets = batch.offsets[group.first * n_steps : group.end * n_steps + 1]
     if number > 0:
-        sources = workspace.sources[slot, number - 1]
-        offsets = workspace.offsets[slot, number - 1]
+        sources = workspace.sources[group.slot, number - 1]
+        offsets = workspace.offsets[group.slot, number - 1]
     return Spikes(sources, offsets)
 
 
 @compiled_inline
-def _prepare_weights(
-    spikes, n_rows, number, slot, network, touched, workspace, synaptic_events
-):
-    """Mark the rows that a group's spikes change, count what they add, and order them
-    by source.
+def _spikes_by_source(number, slot, workspace):
+    """Return the memory of a slot for the spikes into a layer, as ``BySource``."""
+    return BySource(
+        active=workspace.active[slot, number],
+        firsts=workspace.firsts[slot, number],
+        steps=workspace.steps[slot, number],
+        n_active=workspace.n_active[slot, number],
+    )
 
-    Args:
-        spikes: into the layer, ``Spikes`` of `n_rows` rows.
-        n_rows: steps of all samples of the group.
-        number: of the layer.
-        slot: of the group.
-        network: ``NetworkArrays``.
-        touched: rows that the lane changed, bool [R].
-        workspace: receives the spikes by source if the layer is not narrow.
-        synaptic_events: receives what the group adds, int64 [L].
+
+@compiled_inline
+def _prepare_weights(number, group, training):
+    """Order the spikes of a group into a layer by source, unless it is narrow.
+
+    Marks the rows of the lane's gradient that the spikes change, and adds their
+    synaptic events to the slot's counts.
     """
+    network = training.network
+    workspace = training.workspace
+    slot = group.slot
+    n_rows = (group.end - group.first) * steps_of(training.batch)
+    n_layers = network.layers.shape[0]
     fan_outs = network.fan_outs
+    touched = training.gradient.touched[group.lane]
+    synaptic_events = training.gradient.counts[slot, n_layers + 2 :]
     layer = layer_at(network.layers, number)
-    sources = spikes.sources
-    offsets = spikes.offsets
+    spikes = _spikes_into(number, group, training)
     if layer.stride // LANES <= NARROW:
+        sources = spikes.sources
+        offsets = spikes.offsets
         for event in range(offsets[0], offsets[n_rows]):
             row = layer.first_row + sources[event]
             touched[row] = True
             synaptic_events[number] += fan_outs[row]
         return
-    active = workspace.active[slot, number]
-    firsts = workspace.firsts[slot, number]
-    n_active = group_by_source(
-        spikes,
-        n_rows,
-        workspace.places[slot],
-        workspace.begins[slot],
-        active,
-        firsts,
-        workspace.steps[slot, number],
-    )
+    by_source = _spikes_by_source(number, slot, workspace)
+    n_active = group_by_source(spikes, n_rows, workspace, slot, by_source)
     workspace.n_active[slot, number] = n_active
+    active = by_source.active
+    firsts = by_source.firsts
     for k in range(n_active):
         row = layer.first_row + active[k]
         touched[row] = True
@@ -155,76 +164,70 @@ def _prepare_weights(
 
 
 @compiled_apart
-def _prepare_group(
-    slot, lane, first, end, batch, currents, learning, network, workspace, gradient
-):
-    """Both passes of a group of samples, and its spikes by source; see
-    :func:`prepare_groups`.
-    """
-    n_steps = steps_of(batch)
-    n_layers = network.layers.shape[0]
-    touched = gradient.touched[lane]
-    counts = gradient.counts[slot]
-    spike_counts = counts[1 : n_layers + 2]
-    synaptic_events = counts[n_layers + 2 :]
-    labels = batch.labels
-    losses = workspace.losses[slot]
+def _prepare_group(group, training):
+    """Run both passes of a group's samples, and order their spikes by source."""
+    network = training.network
+    labels = training.batch.labels
+    losses = training.workspace.losses[group.slot]
     n_correct = 0
-    for sample in range(first, end):
-        place = sample - first
-        loss, found = sample_deltas(
-            slot,
-            place,
-            sample,
-            batch,
-            currents,
-            n_steps,
-            learning,
-            network,
-            workspace,
-            spike_counts,
-        )
+    for place in range(group.end - group.first):
+        loss, predicted = sample_deltas(group, place, training)
         losses[place] = loss
-        n_correct += found == labels[sample]
+        n_correct += predicted == labels[group.first + place]
         if network.learned_start >= 0:
-            learned_gradients(slot, place, n_steps, network, workspace)
-    counts[0] += n_correct
-    for number in range(n_layers):
-        _prepare_weights(
-            _spikes_into(number, slot, first, end, n_steps, batch, workspace),
-            (end - first) * n_steps,
-            number,
-            slot,
-            network,
-            touched,
-            workspace,
-            synaptic_events,
-        )
+            learned_gradients(group, place, training)
+    training.gradient.counts[group.slot, 0] += n_correct
+    for number in range(network.layers.shape[0]):
+        _prepare_weights(number, group, training)
 
 
 @compiled_inline
-def _add_others(n_samples, number, slot, lane, network, workspace, gradient):
-    """Add what the samples of a group give beside the weights, sample after sample.
+def _add_current_gradients(group, block, training):
+    """Add the weight gradients of constant inputs: ``dL/dw[i][j] = x[i] dL/dc[j]``.
 
-    These are the gradients of a layer's biases and of what its neurons learn, and with
-    the last layer the losses.
-
-    Args:
-        n_samples: of the group.
-        number: of the layer.
-        slot, lane: of the group.
-        network, workspace: see structures.py.
-        gradient: ``BatchGradient``, whose lane receives.
+    c is what replaces the biases of the first layer (forward.py), so dL/dc is the
+    gradient of the biases.
     """
+    currents = training.currents
+    sources = currents.sources
+    values = currents.values
+    offsets = currents.offsets
+    gradient = training.gradient.gradients[group.lane]
+    touched = training.gradient.touched[group.lane]
+    slopes = training.workspace.bias_gradients[group.slot, 0]
+    layer = layer_at(training.network.layers, 0)
+    size = block.vectors * LANES
+    for sample in range(group.first, group.end):
+        start = (sample - group.first) * layer.stride + block.column
+        for k in range(offsets[sample], offsets[sample + 1]):
+            source = np.int64(sources[k])
+            if block.column == 0:
+                touched[layer.first_row + source] = True
+            weights = layer.weight_start + source * layer.stride + block.column
+            add_product(gradient, weights, values[k], slopes, start, size)
+
+
+@compiled_inline
+def _add_others(number, group, training):
+    """Add the gradients of a layer's biases and learned neurons, sample by sample.
+
+    The losses are added with the last layer.
+    """
+    network = training.network
+    workspace = training.workspace
+    slot = group.slot
+    n_samples = group.end - group.first
     layer = layer_at(network.layers, number)
-    sums = gradient.gradients[lane]
-    touched = gradient.touched[lane]
-    biases = workspace.biases[slot, number]
+    sums = training.gradient.gradients[group.lane]
+    touched = training.gradient.touched[group.lane]
+    bias_gradients = workspace.bias_gradients[slot, number]
     learned = workspace.learned
     touched[layer.first_row + layer.n_sources] = True
     for sample in range(n_samples):
         for unit in range(layer.stride):
-            sums[layer.bias_start + unit] += biases[sample * layer.stride + unit]
+            sums[layer.bias_start + unit] += bias_gradients[
+                sample * layer.stride + unit
+            ]
     if network.learned_start >= 0:
         touched[network.learned_row + number] = True
         for sample in range(n_samples):
@@ -233,160 +236,102 @@ def _add_others(n_samples, number, slot, lane, network, workspace, gradient):
                 sums[start + place] += learned[slot, sample, number, place]
     if number == network.layers.shape[0] - 1:
         for sample in range(n_samples):
-            gradient.losses[lane] += workspace.losses[slot, sample]
+            training.gradient.losses[group.lane] += workspace.losses[slot, sample]
 
 
 @compiled_apart
-def _add_group(
-    slot, lane, first, end, number, block, batch, currents, network, workspace, gradient
-):
-    """Add what a group has prepared for some columns of a layer to the gradient of its
-    lane.
+def _add_group(group, number, block, training):
+    """Add a prepared group to some columns of a layer's gradient in its lane.
 
-    What samples give beside the weights goes with the first column.
+    Biases, learned neurons and losses are added together with the first column.
 
     Args:
-        slot, lane: of the group.
-        first, end: its samples.
+        group: ``Group``.
         number: of the layer.
-        block: the columns; of a narrow layer it is all of them.
-        batch, currents, network, workspace, gradient: see structures.py.
+        block: the columns; all of them if the layer is narrow.
+        training: ``TrainingArrays``.
     """
-    n_steps = steps_of(batch)
-    sums = gradient.gradients[lane]
-    layer = layer_at(network.layers, number)
+    workspace = training.workspace
+    slot = group.slot
+    layer = layer_at(training.network.layers, number)
+    sums = training.gradient.gradients[group.lane]
+    rows = Rows(sums, layer.weight_start, layer.stride)
     deltas = workspace.deltas[slot, number]
     vectors = layer.stride // LANES
     if vectors <= NARROW:
-        spikes = _spikes_into(number, slot, first, end, n_steps, batch, workspace)
-        n_rows = (end - first) * n_steps
-        accumulate_narrow_rows(
-            sums, layer.weight_start, layer.stride, vectors, spikes, n_rows, deltas
-        )
+        spikes = _spikes_into(number, group, training)
+        n_rows = (group.end - group.first) * steps_of(training.batch)
+        accumulate_narrow_rows(rows, vectors, spikes, n_rows, deltas)
     else:
-        by_source = BySource(
-            active=workspace.active[slot, number],
-            firsts=workspace.firsts[slot, number],
-            steps=workspace.steps[slot, number],
-            n_active=workspace.n_active[slot, number],
-        )
-        accumulate_rows(
-            sums, layer.weight_start, layer.stride, block, by_source, deltas
-        )
-    if number == 0 and currents.offsets.size > 0:
-        touched = gradient.touched[lane]
-        slopes = workspace.biases[slot, 0]
-        for sample in range(first, end):
-            start = (sample - first) * layer.stride
-            add_current_gradients(
-                sample, currents, layer, block, sums, touched, slopes, start
-            )
+        by_source = _spikes_by_source(number, slot, workspace)
+        accumulate_rows(rows, block, by_source, deltas)
+    if number == 0 and training.currents.offsets.size > 0:
+        _add_current_gradients(group, block, training)
     if block.column == 0:
-        _add_others(end - first, number, slot, lane, network, workspace, gradient)
+        _add_others(number, group, training)
 
 
 @compiled_parallel
-def add_lane(lane, batch, currents, learning, network, workspace, gradient):
-    """Add the gradient of the mean loss of the samples of one lane to its part.
-
-    Which samples a lane has does not depend on the number of threads.
+def add_lane(lane, arrays):
+    """Add the gradient of the mean loss of one lane's samples.
 
     Args:
-        lane: which one.
-        batch, currents, learning, network: the fields of ``LabelledBatch``,
-            ``ConstantInputs``, ``Learning`` and ``NetworkArrays``, whose transposed
-            weights are up to date, as plain tuples.
-        workspace: of ``Workspace``, likewise, with a slot for each lane.
-        gradient: of ``BatchGradient``, likewise; gradients, touched rows, losses and
-            counts receive.
+        lane: its number; its slot in the workspace has the same number.
+        arrays: ``TrainingArrays`` as plain nested tuples. The transposed weights are up
+            to date; gradients, touched rows, losses and counts are added to.
     """
-    named = LabelledBatch(*batch)
-    inputs = ConstantInputs(*currents)
-    loss = Learning(*learning)
-    arrays = NetworkArrays(*network)
-    memory = Workspace(*workspace)
-    total = BatchGradient(*gradient)
-    stop = named.bounds[lane + 1]
-    for first in range(named.bounds[lane], stop, GROUP_SAMPLES):
-        end = min(first + GROUP_SAMPLES, stop)
-        _prepare_group(
-            lane, lane, first, end, named, inputs, loss, arrays, memory, total
-        )
-        for number in range(arrays.layers.shape[0]):
-            stride = layer_at(arrays.layers, number).stride
+    training = named_training(arrays)
+    bounds = training.batch.bounds
+    layers = training.network.layers
+    stop = bounds[lane + 1]
+    for first in range(bounds[lane], stop, GROUP_SAMPLES):
+        group = Group(lane, lane, first, min(first + GROUP_SAMPLES, stop))
+        _prepare_group(group, training)
+        for number in range(layers.shape[0]):
+            stride = layer_at(layers, number).stride
             vectors = stride // LANES
-            most = block_size(stride) if vectors > NARROW else vectors
-            for vector in range(0, vectors, most):
-                block = Block(
-                    column=vector * LANES, vectors=min(most, vectors - vector)
-                )
-                _add_group(
-                    lane,
-                    lane,
-                    first,
-                    end,
-                    number,
-                    block,
-                    named,
-                    inputs,
-                    arrays,
-                    memory,
-                    total,
-                )
+            size = block_size(stride) if vectors > NARROW else vectors
+            for vector in range(0, vectors, size):
+                block = Block(vector * LANES, min(size, vectors - vector))
+                _add_group(group, number, block, training)
+
+
+@compiled_inline
+def _group_at(groups, slot):
+    """Return the ``Group`` of a slot, from a table of lanes, first samples and ends."""
+    return Group(slot, groups[slot, 0], groups[slot, 1], groups[slot, 2])
 
 
 @compiled_parallel
-def prepare_groups(
-    slot, groups, batch, currents, learning, network, workspace, gradient
-):
-    """Both passes of the samples of many groups, each into its slot of the workspace.
+def prepare_groups(slot, groups, arrays):
+    """Run both passes of the samples of one group.
 
     Args:
-        slot: of a group.
-        groups: lane, first sample and end of each, int64 [groups, 3].
-        batch, currents, learning, network: see structures.py; the transposed weights
-            are up to date.
-        workspace: ``Workspace``, whose slots receive.
-        gradient: ``BatchGradient``; counts and touched rows are added to.
+        slot: of the group in the workspace.
+        groups: lane, first sample and end of each slot's group, int64 [groups, 3].
+        arrays: ``TrainingArrays`` as plain nested tuples. The transposed weights are up
+            to date; counts and touched rows are added to.
     """
-    lane = groups[slot, 0]
-    first = groups[slot, 1]
-    end = groups[slot, 2]
-    _prepare_group(
-        slot, lane, first, end, batch, currents, learning, network, workspace, gradient
-    )
+    _prepare_group(_group_at(groups, slot), named_training(arrays))
 
 
 @compiled_parallel
-def add_groups(part, groups, parts, batch, currents, network, workspace, gradient):
-    """Add what groups have prepared to their lanes, the gradient in parts of its own.
+def add_groups(part, groups, parts, arrays):
+    """Add prepared groups to one part of the gradient.
 
     Args:
         part: of the gradient.
-        groups: those of :func:`prepare_groups`, of each lane in the order of its
-            samples.
-        parts: lane, layer, first column and vectors of columns of each, int64
+        groups: as for :func:`prepare_groups`; the groups of each lane are in the order
+            of its samples.
+        parts: lane, layer, first column and number of vectors of each part, int64
             [parts, 4]; together they are the gradient of every lane.
-        batch, currents, network, workspace: see structures.py.
-        gradient: ``BatchGradient``; gradients, touched rows and losses are added to.
+        arrays: ``TrainingArrays`` as plain nested tuples; gradients, touched rows and
+            losses are added to.
     """
+    training = named_training(arrays)
     lane = parts[part, 0]
     number = parts[part, 1]
     block = Block(column=parts[part, 2], vectors=parts[part, 3])
     for slot in range(groups.shape[0]):
         if groups[slot, 0] == lane:
-            first = groups[slot, 1]
-            end = groups[slot, 2]
-            _add_group(
-                slot,
-                lane,
-                first,
-                end,
-                number,
-                block,
-                batch,
-                currents,
-                network,
-                workspace,
-                gradient,
-            )
+            _add_group(_group_at(groups, slot), number, block, training)

@@ -611,7 +611,6 @@ def _loss(sample, training, work, counts):
     loss, predicted = class_loss(
         sample,
         Spikes(memory.sources[last], memory.offsets[last]),
-        work.n_steps,
         training.samples,
         learning,
         class_counts,

@@ -1,10 +1,9 @@
 """Both passes of one sample, up to the gradient of every membrane potential.
 
-The equations are in spikejoule/network/neurons/lif.py, and what spikes cost beside the
-error that they make in spikejoule/network/learning.py. The gradients of the neurons'
-own parameters, one leak and one threshold a layer, come from dL/dv and v, which the
-backward pass leaves behind, since ``dL/ds[t] * f(v[t] - threshold)`` is what dL/dv[t]
-has beyond ``k[t] * dL/dv[t+1]``.
+The equations are in spikejoule/network/neurons/lif.py, the spike penalties in
+spikejoule/network/learning.py. Learned neuron parameters (one leak and one threshold
+per layer) get their gradients from dL/dv and v, which the backward pass leaves in
+memory: ``dL/ds[t] * f(v[t] - threshold) = dL/dv[t] - k[t] * dL/dv[t+1]``.
 """
 
 import math
@@ -13,26 +12,28 @@ import numpy as np
 
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.forward import drive, layer_forward
+from spikejoule.engine.kernels.forward import layer_forward, set_biases
 from spikejoule.engine.kernels.structures import (
     DECAY_PLACE,
     RESET_BY_SUBTRACTION,
     THRESHOLD_PLACE,
     Block,
+    LayerBackward,
+    LayerForward,
     Rows,
     Spikes,
     Surrogate,
     layer_at,
     neuron_at,
     sample_spikes,
-    with_bias_at,
+    steps_of,
 )
 from spikejoule.engine.kernels.through_time import TILE_VECTORS, membrane_deltas
 
 
 @compiled_inline
 def above_targets(n_spikes, n_events, penalties):
-    """What the spikes and synaptic events of a layer cost in one sample.
+    """Compute the penalty of the spikes and synaptic events of one layer and sample.
 
     Args:
         n_spikes, n_events: of the sample.
@@ -49,27 +50,26 @@ def above_targets(n_spikes, n_events, penalties):
 
 
 @compiled_inline
-def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
-    """The penalty of one layer's spikes in one sample, and its derivative by each
-    spike.
+def _spike_costs(spikes, number, training, costs):
+    """Compute the penalty of one layer's spikes in one sample, and its derivative.
 
     Args:
-        spikes: the layer's, ``Spikes`` of T rows.
-        n_steps: T.
+        spikes: of the layer, ``Spikes`` with T rows.
         number: of the layer, from 0 for the first after the input.
-        network: ``NetworkArrays``; of a spike's synapses, it knows how many are left.
-        batch_size: samples that the mean goes over.
-        penalties: of each layer, see ``Learning``.
-        costs: receives what a spike of each unit adds to the batch's mean loss, real
-            [stride].
+        training: ``TrainingArrays``; pruned synapses are not among its fan-outs.
+        costs: receives the derivative of the batch's mean loss by a spike of each unit,
+            real [stride].
 
     Returns:
         the sample's penalty.
     """
+    network = training.network
+    n_steps = steps_of(training.batch)
+    batch_size = training.batch.labels.size
     sources = spikes.sources
     offsets = spikes.offsets
     fan_outs = network.fan_outs
-    # The output's spikes reach no synapse.
+    # Output spikes reach no synapse.
     has_synapses = number + 1 < network.layers.shape[0]
     first_row = (
         layer_at(network.layers, number + 1).first_row if has_synapses else np.int64(0)
@@ -79,7 +79,7 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
         for event in range(offsets[0], offsets[n_steps]):
             n_events += fan_outs[first_row + sources[event]]
     penalty, by_spike, by_event = above_targets(
-        offsets[n_steps] - offsets[0], n_events, penalties[number]
+        offsets[n_steps] - offsets[0], n_events, training.learning.penalties[number]
     )
     for unit in range(layer_at(network.layers, number).n_units):
         cost = by_spike
@@ -90,70 +90,35 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
 
 
 @compiled_apart
-def deltas_through_time(
-    following,
-    n_following,
-    weights,
-    deltas,
-    potentials,
-    n_steps,
-    neuron,
-    surrogate,
-    costs,
-    sums,
-    sums_start,
-):
-    """dL/dv of a layer from dL/dv of the next one, from the last step to the first, and
-    its sum.
-
-    ``dL/ds = costs + following @ weights`` is computed for a few steps at a time and
-    goes through time while it is in registers.
+def deltas_through_time(layer):
+    """Compute dL/dv of a layer from that of the next one, from the last step to the
+    first.
 
     Args:
-        following: dL/dv of the next layer, ``Rows`` of T steps.
-        n_following: units of the next layer; 0 for the output.
-        weights: of the next layer, transposed: [n_following, stride of the deltas].
-        deltas: ``Rows`` [T, stride] that receive dL/dv.
-        potentials: flat [T * stride]; the deltas may take their place.
-        n_steps: T.
-        neuron, surrogate: their constants.
-        costs: what a spike of each unit adds to the loss by itself, [stride].
-        sums: receives the sums, which are the sample's part of the biases' gradient.
-        sums_start: where in it.
+        layer: ``LayerBackward``; its deltas and their sums, which are the sample's bias
+            gradient, are written.
     """
-    vectors = deltas.stride // LANES
+    vectors = layer.deltas.stride // LANES
     vector = 0
     while vector < vectors:
+        # The widest block that fits into the rest of the row.
         width = 1
         for tile_width in TILE_VECTORS:
             if tile_width <= vectors - vector:
                 width = tile_width
                 break
-        membrane_deltas(
-            following,
-            n_following,
-            weights,
-            deltas,
-            potentials,
-            Block(column=vector * LANES, vectors=width),
-            n_steps,
-            neuron,
-            surrogate,
-            costs,
-            sums,
-            sums_start,
-        )
+        membrane_deltas(layer, Block(column=vector * LANES, vectors=width))
         vector += width
 
 
 @compiled_inline
 def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
-    """Cross-entropy of the softmax of ``logit_scale * counts`` against a target.
+    """Compute the cross-entropy of softmax(logit_scale * counts) against a target.
 
     Args:
         counts: output spikes of one sample, int64 [classes].
-        target: probability that each class should have, float64 [classes].
-        batch_size: samples that the mean goes over.
+        target: target probability of each class, float64 [classes].
+        batch_size: number of samples in the mean.
         logit_scale: factor on the counts.
         count_gradient: receives dL/dcounts of the batch's mean loss, real [classes].
 
@@ -165,6 +130,7 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
     for k in range(1, n_classes):
         if counts[k] > counts[best]:
             best = k
+    # Relative to the largest count, so that no exponential overflows.
     total = 0.0
     for k in range(n_classes):
         total += math.exp(logit_scale * (counts[k] - counts[best]))
@@ -180,22 +146,23 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
 
 
 @compiled_inline
-def class_loss(sample, spikes, n_steps, batch, learning, counts, count_gradient):
-    """A sample's cross-entropy and class, by the output's spikes; see
-    :func:`cross_entropy`.
+def class_loss(sample, spikes, batch, learning, counts, count_gradient):
+    """Compute a sample's cross-entropy and class from the output spikes.
 
     Args:
         sample: its number in the batch.
-        spikes: the output's, ``Spikes`` of T rows.
-        n_steps: T.
-        batch, learning: see structures.py.
-        counts: receives the spikes of each class.
-        count_gradient: receives dL/dcounts.
+        spikes: of the output, ``Spikes`` with T rows.
+        batch, learning: ``LabelledBatch`` and ``Learning``.
+        counts: receives the spikes of each class, int64 [classes].
+        count_gradient: receives dL/dcounts, real [classes].
+
+    Returns:
+        the loss and the class, see :func:`cross_entropy`.
     """
     sources = spikes.sources
     offsets = spikes.offsets
     counts[:] = 0
-    for event in range(offsets[0], offsets[n_steps]):
+    for event in range(offsets[0], offsets[steps_of(batch)]):
         counts[sources[event]] += 1
     target = batch.targets[batch.target_rows[sample]]
     return cross_entropy(
@@ -205,22 +172,21 @@ def class_loss(sample, spikes, n_steps, batch, learning, counts, count_gradient)
 
 @compiled_parallel
 def transpose_weights(part, network, parts):
-    """Copy one part of the weights of every layer but the first as
-    [target, source stride].
+    """Copy one part of the weights of every layer but the first as [target, source].
 
     Args:
         part: from 0.
-        network: ``NetworkArrays``, whose transposed weights receive.
-        parts: how many.
+        network: ``NetworkArrays``, whose transposed weights are written.
+        parts: number of parts.
     """
     parameters = network.parameters
     transposed = network.transposed
     for number in range(1, network.layers.shape[0]):
         layer = layer_at(network.layers, number)
         source_stride = layer_at(network.layers, number - 1).stride
-        for source in range(
-            layer.n_sources * part // parts, layer.n_sources * (part + 1) // parts
-        ):
+        first = layer.n_sources * part // parts
+        end = layer.n_sources * (part + 1) // parts
+        for source in range(first, end):
             row = layer.weight_start + source * layer.stride
             for unit in range(layer.n_units):
                 place = layer.transposed_start + unit * source_stride + source
@@ -228,158 +194,144 @@ def transpose_weights(part, network, parts):
 
 
 @compiled_inline
-def _potentials_of(slot, number, start, network, workspace):
-    """Where a sample's potentials of a layer lie, whose deltas begin at `start`.
+def _potentials(slot, number, start, training):
+    """Return the memory for a sample's potentials of a layer.
 
-    The deltas take their place, which saves the cache a fifth of what a group needs,
-    unless the gradients of what neurons learn need both.
+    The deltas, which begin at `start`, replace the potentials. That saves a fifth of
+    the cache that a group needs. The gradients of learned neurons need both.
     """
-    if network.learned_start >= 0:
+    workspace = training.workspace
+    if training.network.learned_start >= 0:
         return workspace.potentials[slot, number]
     return workspace.deltas[slot, number, start:]
 
 
 @compiled_inline
-def _sample_forward(
-    slot,
-    place,
-    sample,
-    batch,
-    currents,
-    n_steps,
-    learning,
-    network,
-    workspace,
-    spike_counts,
-):
-    """The spikes and potentials of a sample; returns the penalty; see
-    :func:`sample_deltas`.
+def _forward(group, place, training):
+    """Compute the spikes and potentials of a sample; return its spike penalty.
+
+    Spikes are added to the counts of the group's slot.
     """
-    rows = place * n_steps
+    batch = training.batch
+    network = training.network
+    workspace = training.workspace
+    slot = group.slot
+    sample = group.first + place
+    n_steps = steps_of(batch)
+    first_row = place * n_steps
+    spike_counts = training.gradient.counts[slot, 1:]
+    biases = workspace.biases[slot]
     penalty = 0.0
-    into = sample_spikes(batch, sample, n_steps)
-    sources = into.sources
-    offsets = into.offsets
+    own_input = sample_spikes(batch, sample, n_steps)
+    sources = own_input.sources
+    offsets = own_input.offsets
     spike_counts[0] += offsets[n_steps] - offsets[0]
     for number in range(network.layers.shape[0]):
         layer = layer_at(network.layers, number)
-        parameters = network.parameters
-        if number == 0 and currents.offsets.size > 0:
-            parameters = workspace.driven[slot]
-            drive(sample, currents, layer, network.parameters, parameters)
-            layer = with_bias_at(layer, np.int64(0))
+        set_biases(number, sample, training.currents, network, biases)
+        forward = LayerForward(
+            n_steps=n_steps,
+            layer=layer,
+            parameters=network.parameters,
+            biases=biases,
+            neuron=neuron_at(network, number),
+            potentials=_potentials(slot, number, first_row * layer.stride, training),
+            fired=workspace.fired[slot],
+        )
         out = Spikes(
             workspace.sources[slot, number],
-            workspace.offsets[slot, number, rows : rows + n_steps + 1],
+            workspace.offsets[slot, number, first_row : first_row + n_steps + 1],
         )
-        spike_counts[number + 1] += layer_forward(
-            Spikes(sources, offsets),
-            layer,
-            parameters,
-            neuron_at(network, number),
-            n_steps,
-            _potentials_of(slot, number, rows * layer.stride, network, workspace),
-            workspace.fired[slot],
-            out,
-        )
+        n_spikes = layer_forward(Spikes(sources, offsets), forward, out)
+        spike_counts[number + 1] += n_spikes
+        if training.learning.penalised:
+            penalty += _spike_costs(
+                out, number, training, workspace.costs[slot, number]
+            )
         sources = out.sources
         offsets = out.offsets
-        if learning.penalised:
-            costs = workspace.costs[slot, number]
-            penalty += spike_costs(
-                out,
-                n_steps,
-                number,
-                network,
-                batch.labels.size,
-                learning.penalties,
-                costs,
-            )
     return penalty
 
 
-@compiled_apart
-def sample_deltas(
-    slot,
-    place,
-    sample,
-    batch,
-    currents,
-    n_steps,
-    learning,
-    network,
-    workspace,
-    spike_counts,
-):
-    """Both passes of the sample at a place of its group, up to dL/dv of every layer.
+@compiled_inline
+def _backward(group, place, training):
+    """Compute dL/dv of every layer of a sample, from the output back."""
+    learning = training.learning
+    network = training.network
+    workspace = training.workspace
+    slot = group.slot
+    n_steps = steps_of(training.batch)
+    first_row = place * n_steps
+    last = network.layers.shape[0] - 1
+    surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
+    for number in range(last, -1, -1):
+        layer = layer_at(network.layers, number)
+        start = first_row * layer.stride
+        # The output has no next layer: n_next is 0, and dL/ds is dL/dcounts.
+        after = min(number + 1, last)
+        following = layer_at(network.layers, after)
+        backward = LayerBackward(
+            n_steps=n_steps,
+            next_deltas=Rows(
+                workspace.deltas[slot, after],
+                first_row * following.stride,
+                following.stride,
+            ),
+            n_next=following.n_units if number < last else 0,
+            next_weights=network.transposed[following.transposed_start :],
+            neuron=neuron_at(network, number),
+            surrogate=surrogate,
+            costs=workspace.costs[slot, number]
+            if number < last
+            else workspace.count_gradient[slot],
+            potentials=_potentials(slot, number, start, training),
+            deltas=Rows(workspace.deltas[slot, number], start, layer.stride),
+            sums=workspace.bias_gradients[slot, number, place * layer.stride :],
+        )
+        deltas_through_time(backward)
 
-    Leaves the deltas, the spikes and the bias gradients of the layers at that place of
-    the group's slot, and adds to the spike counts.
+
+@compiled_apart
+def sample_deltas(group, place, training):
+    """Run both passes of one sample of a group, up to dL/dv of every layer.
+
+    The deltas, spikes and bias gradients of all layers are written to the sample's
+    place in the group's slot; spikes are added to the slot's counts.
 
     Args:
-        slot: of the group.
+        group: ``Group``.
         place: of the sample in its group, from 0.
-        sample: its number in the batch.
-        batch, currents, learning, network, workspace: see structures.py.
-        n_steps: T.
-        spike_counts: of each layer, the input first, int64 [L + 1].
+        training: ``TrainingArrays``.
 
     Returns:
         the sample's loss and its class.
     """
-    last = network.layers.shape[0] - 1
-    rows = place * n_steps
-    surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
-    penalty = _sample_forward(
-        slot,
-        place,
-        sample,
-        batch,
-        currents,
-        n_steps,
-        learning,
-        network,
-        workspace,
-        spike_counts,
+    batch = training.batch
+    learning = training.learning
+    workspace = training.workspace
+    slot = group.slot
+    penalty = _forward(group, place, training)
+    last = training.network.layers.shape[0] - 1
+    output = Spikes(
+        workspace.sources[slot, last],
+        workspace.offsets[slot, last, place * steps_of(batch) :],
     )
-    output = Spikes(workspace.sources[slot, last], workspace.offsets[slot, last, rows:])
     counts = workspace.class_counts[slot]
     count_gradient = workspace.count_gradient[slot]
-    loss, found = class_loss(
-        sample, output, n_steps, batch, learning, counts, count_gradient
+    loss, predicted = class_loss(
+        group.first + place, output, batch, learning, counts, count_gradient
     )
     if learning.penalised:
         costs = workspace.costs[slot, last]
         for unit in range(counts.size):
             count_gradient[unit] += costs[unit]
-    for number in range(last, -1, -1):
-        layer = layer_at(network.layers, number)
-        # Behind the last layer none follows, and an output spike costs what the loss
-        # makes of it.
-        after = min(number + 1, last)
-        following = layer_at(network.layers, after)
-        deltas_through_time(
-            Rows(
-                workspace.deltas[slot, after], rows * following.stride, following.stride
-            ),
-            following.n_units if number < last else 0,
-            network.transposed[following.transposed_start :],
-            Rows(workspace.deltas[slot, number], rows * layer.stride, layer.stride),
-            _potentials_of(slot, number, rows * layer.stride, network, workspace),
-            n_steps,
-            neuron_at(network, number),
-            surrogate,
-            workspace.costs[slot, number] if number < last else count_gradient,
-            workspace.biases[slot, number],
-            place * layer.stride,
-        )
-    return loss + penalty, found
+    _backward(group, place, training)
+    return loss + penalty, predicted
 
 
 @compiled_apart
-def learned_gradients(slot, place, n_steps, network, workspace):
-    """The gradients of all leaks and thresholds from the sample at a place of its
-    group.
+def learned_gradients(group, place, training):
+    """Compute one sample's gradients of all leaks and thresholds.
 
     With ``decay = 1 / (1 + exp(-logit))`` and ``threshold = exp(log)``,
 
@@ -387,13 +339,15 @@ def learned_gradients(slot, place, n_steps, network, workspace):
         dL/dlog   = -threshold * sum of dL/ds[t] * f(v[t] - threshold)
 
     Args:
-        slot: of the group.
+        group: ``Group``.
         place: of the sample in its group, from 0.
-        n_steps: T.
-        network: see structures.py.
-        workspace: with the deltas and potentials of the sample; its ``learned``
-            receives.
+        training: ``TrainingArrays``, whose workspace has the deltas and potentials of
+            the sample, and receives the gradients in ``learned``.
     """
+    network = training.network
+    workspace = training.workspace
+    slot = group.slot
+    n_steps = steps_of(training.batch)
     learned = workspace.learned
     for number in range(network.layers.shape[0]):
         layer = layer_at(network.layers, number)
@@ -412,6 +366,7 @@ def learned_gradients(slot, place, n_steps, network, workspace):
                 by_threshold += delta
                 if step == 0:
                     continue
+                # u of the step before, and k of the module text.
                 before = float(potentials[(step - 1) * layer.stride + unit])
                 left = decay
                 if before >= threshold:

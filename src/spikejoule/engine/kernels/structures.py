@@ -1,17 +1,18 @@
-"""What kernels receive, by name.
+"""Named tuples of arrays that kernels take as arguments.
 
-A named tuple costs nothing from kernel to kernel. Where Python calls one, numba looks
-up its type in half a microsecond and more, and that of a plain tuple in a tenth of
-that: the kernels that a batch begins with take plain ones and name them.
+Between kernels a named tuple costs nothing: numba unpacks it at compile time. On a call
+from Python numba has to look up its type, which takes 0.5 us or more per named tuple
+and a tenth of that for a plain tuple. The kernels called once per batch therefore take
+plain tuples and name them again.
 
-Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R
-rows of parameters, P parameters; K lanes of samples, G samples of a group and Z slots
-for groups (backward.py), W the widest stride, I the most sources of a layer. "Real" is
-the parameters' type, float32 or float64. Potentials, weights and gradients have no
-unit.
+Kernels read an array from its tuple before a loop, not inside it: numba would increase
+and decrease the array's reference count in every iteration, except in functions
+compiled apart (compiling).
 
-Kernels take an array out of its tuple before a loop: within a loop, numba counts a
-reference each time where it counts them at all (compiling).
+Shapes: T steps, S samples of a batch, E spikes, L layers after the input, R rows of
+parameters, P parameters, K lanes of samples, G samples of a group, Z slots for groups
+(backward.py), W the widest stride, I the most sources of a layer. "Real" is the type of
+the parameters, float32 or float64. Potentials, weights and gradients have no unit.
 """
 
 from typing import Any, NamedTuple
@@ -27,13 +28,13 @@ Real = Any
 
 
 class Spikes(NamedTuple):
-    """Spikes by row, a row being one step of one sample (see encoding/events.py).
+    """Spikes by row, where a row is one step of one sample (encoding/events.py).
 
     The units that fired in row r are ``sources[offsets[r] : offsets[r + 1]]``.
 
     Attributes:
-        sources: the units, uint16 [E].
-        offsets: where each row begins, int64 [rows + 1]; it need not begin at 0.
+        sources: units, uint16 [E].
+        offsets: start of each row, int64 [rows + 1]; the first need not be 0.
     """
 
     sources: Array
@@ -41,15 +42,15 @@ class Spikes(NamedTuple):
 
 
 class ConstantInputs(NamedTuple):
-    """What the sources of each sample give in every step (see encoding/events.py).
+    """Constant inputs, the same in every step of a sample (encoding/events.py).
 
-    Those of sample n are ``sources[offsets[n] : offsets[n + 1]]``.
+    The sources of sample n are ``sources[offsets[n] : offsets[n + 1]]``.
 
     Attributes:
-        sources: the units, uint16 [E].
-        values: what they give, real [E].
-        offsets: where each sample begins, int64 [S + 1]; it need not begin at 0. Of
-            size 0 for an input of spikes.
+        sources: units, uint16 [E].
+        values: their inputs, real [E].
+        offsets: start of each sample, int64 [S + 1]; the first need not be 0. Of size 0
+            if the input is spikes.
     """
 
     sources: Array
@@ -72,7 +73,7 @@ class LayerInput(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """Where one layer's parameters lie in the flat array, counted in elements.
+    """Positions of one layer's parameters in the flat array, counted in elements.
 
     The weights are [source, stride], and the bias row [stride] follows them.
 
@@ -100,36 +101,22 @@ N_LAYER_FIELDS = len(Layer._fields)
 
 @compiled_inline
 def layer_at(layers, number):
-    """The layer of a number, counted from 0, in a table int64 [L, fields of Layer]."""
+    """Return layer `number`, from 0, of a table int64 [L, fields of Layer]."""
     return Layer(*to_fixed_tuple(layers[number], N_LAYER_FIELDS))
 
 
-@compiled_inline
-def with_bias_at(layer, bias_start):
-    """The same layer with its bias row in another place."""
-    return Layer(
-        layer.n_sources,
-        layer.n_units,
-        layer.stride,
-        layer.weight_start,
-        bias_start,
-        layer.first_row,
-        layer.transposed_start,
-    )
-
-
 class NeuronConstants(NamedTuple):
-    """Constants of the LIF neuron of one layer (network/neurons/lif.py).
+    """Constants of the LIF neurons of one layer (network/neurons/lif.py).
 
     Attributes:
-        decay: fraction of the membrane potential that is left after a step, real.
+        decay: fraction of the membrane potential left after a step, real.
         threshold: membrane potential at which a neuron fires, real.
         reset: RESET_TO_ZERO or RESET_BY_SUBTRACTION.
-        on_grid: 1 where the potential lies on a grid (network/quantisation.py); where
-            it is 0, what follows is not used.
+        on_grid: 1 if potentials are on a grid (network/quantisation.py); if 0, the
+            fields below are unused.
         unit: step of the grid, real.
         per_unit: 1 / unit, real.
-        lowest, highest: range of the potential that is kept from step to step, real.
+        lowest, highest: range of the potential kept between steps, real.
     """
 
     decay: Real
@@ -147,25 +134,23 @@ RESET_BY_SUBTRACTION = 1
 RESETS = (RESET_TO_ZERO, RESET_BY_SUBTRACTION)
 
 
+# Position of the decay's logit and of the threshold's logarithm in a layer's row of
+# learned neuron parameters.
 DECAY_PLACE = 0
 THRESHOLD_PLACE = 1
-"""Where the logit of the decay and the logarithm of the threshold lie in a layer's
-row.
-"""
 
 
 class NetworkArrays(NamedTuple):
-    """A network's parameters and where they lie, and its neurons.
+    """A network's parameters with their positions, and its neurons.
 
     Attributes:
-        layers: a row for each layer, int64 [L, fields of Layer].
+        layers: one :class:`Layer` per row, int64 [L, fields of Layer].
         parameters: flat, real [P].
-        transposed: weights of all layers but the first, [unit, source], real, flat.
-        fan_outs: synapses that the source of each row reaches, int64 [R].
-        learned_start: first parameter of the first layer's neurons; -1 if they learn
-            none.
-        learned_row: index of its row among all rows; each layer has one
-            (kernels/deltas.py).
+        transposed: weights of all layers but the first as [unit, source], real, flat.
+        fan_outs: synapses that a spike of each row's source reaches, int64 [R].
+        learned_start: first learned parameter of the first layer's neurons; -1 if
+            neurons learn none.
+        learned_row: row of these parameters; each layer has one (kernels/deltas.py).
         constants: decay, threshold, unit, per_unit, lowest and highest of each layer's
             :class:`NeuronConstants`, real [L, 6].
         reset, on_grid: of all neurons.
@@ -184,7 +169,7 @@ class NetworkArrays(NamedTuple):
 
 @compiled_inline
 def neuron_at(network, number):
-    """The neuron of the layer of a number, counted from 0."""
+    """Return the ``NeuronConstants`` of layer `number`, from 0."""
     constants = network.constants
     return NeuronConstants(
         constants[number, 0],
@@ -199,17 +184,17 @@ def neuron_at(network, number):
 
 
 class IntegerParameters(NamedTuple):
-    """One layer in integers (network/quantisation.py), I sources by U units.
+    """One layer of an integer network (network/quantisation.py), I sources, U units.
 
     Attributes:
         weights: int8 [I, U].
         biases: int32 [U].
         resting: potentials before the first step, zeros of the potential's type, [U].
         threshold: potential at or above which a neuron fires.
-        leak: m of the leak floor(m u / 256).
-        lowest, highest: range of the potential that is kept from step to step.
-        subtracts: whether a spike lowers the potential by the threshold, rather than to
-            zero.
+        leak: m in the leak floor(m u / 256).
+        lowest, highest: range of the potential kept between steps.
+        subtracts: whether a spike lowers the potential by the threshold instead of
+            setting it to zero.
     """
 
     weights: Array
@@ -226,7 +211,7 @@ class Surrogate(NamedTuple):
     """A surrogate derivative (network/surrogates).
 
     Attributes:
-        code: which one (through_time.SURROGATE_CODES).
+        code: its number in through_time.SURROGATE_CODES.
         a, b: its constants, real.
     """
 
@@ -236,17 +221,17 @@ class Surrogate(NamedTuple):
 
 
 class Learning(NamedTuple):
-    """What a gradient depends on beside the network: the loss of a batch and the
-    surrogate.
+    """The loss of a batch and the surrogate derivative.
 
-    The loss is the mean cross-entropy of softmax(logit_scale * spike counts), and what
-    the spikes of each layer cost beside (deltas.py).
+    The loss is the mean cross-entropy of softmax(logit_scale * spike counts), plus the
+    spike penalties (deltas.py).
 
     Attributes:
         logit_scale: factor on the counts, float.
-        penalised: whether any spike or synaptic event costs something.
-        penalties: for each layer the loss of a spike above a target, that target, the
-            loss of a synaptic event above a target, and that target, float64 [L, 4].
+        penalised: whether any spike or synaptic event has a penalty.
+        penalties: for each layer the penalty of a spike above a target, that target,
+            the penalty of a synaptic event above a target, and that target, float64
+            [L, 4].
         surrogate, a, b: the fields of :class:`Surrogate`.
     """
 
@@ -259,15 +244,14 @@ class Learning(NamedTuple):
 
 
 class LabelledBatch(NamedTuple):
-    """A batch of samples and how it is shared out.
+    """A batch of samples with labels, and its division into lanes.
 
     Attributes:
-        sources, offsets: the input, see :class:`Spikes`, a row a (sample, step).
+        sources, offsets: the input as :class:`Spikes`, one row per (sample, step).
         labels: int64 [S].
-        targets: probability that each class should have, float64 [rows, classes].
-        target_rows: row of each sample in `targets`, int64 [S].
-        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64
-            [K + 1].
+        targets: target probability of each class, float64 [rows, classes].
+        target_rows: row of `targets` that each sample uses, int64 [S].
+        bounds: lane k has samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
     """
 
     sources: Array
@@ -279,16 +263,16 @@ class LabelledBatch(NamedTuple):
 
 
 class BatchGradient(NamedTuple):
-    """What a batch leaves, for C chunks of rows.
+    """Results of a batch, for C chunks of rows.
 
     Attributes:
-        gradients: of each lane, real [K, P]; zero in rows that are not touched.
+        gradients: gradient of each lane, real [K, P]; zero in untouched rows.
         touched: rows that a lane changed, bool [K, R].
-        squares: of the gradient, by chunk of rows, float64 [C].
-        losses: sum over a lane's samples, float64 [K].
-        counts: of each part of the batch, a lane or a slot, samples classified
-            correctly, spikes of each layer, the input first, and synaptic events of
-            each connection, int64 [parts, ...].
+        squares: sum of the squared gradient in each chunk of rows, float64 [C].
+        losses: sum over the samples of each lane, float64 [K].
+        counts: int64 [parts, 1 + (L + 1) + L], one row per part of the batch (a lane or
+            a slot): correctly classified samples, then spikes of each layer (the input
+            first), then synaptic events of each connection.
     """
 
     gradients: Array
@@ -299,34 +283,33 @@ class BatchGradient(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """The memory that a batch is worked off in; nothing in it outlives the batch.
+    """Scratch memory for one batch; nothing in it is kept for the next.
 
-    It has Z slots, each for one group of samples at a time (backward.py). The deltas
-    and sources of a group's samples stand one after the other.
+    It has Z slots, each for one group of samples at a time (backward.py). Within a
+    slot, the deltas and spikes of the group's samples follow one another.
 
     Attributes:
         deltas: dL/dv, real [Z, L, G * T * W].
-        sources: of each layer's spikes, uint16 [Z, L, G * T * W + SPARE_SPIKES].
-        offsets: where the rows of the sources begin, int64 [Z, L, G * T + 1].
-        steps, active, firsts: into each layer, the fields of :class:`BySource`; uint32
-            [Z, L, most spikes of a group], [Z, L, I + 1] and [Z, L, I + 1].
-        n_active: likewise, int64 [Z, L].
-        biases: each sample's gradient of a layer's biases, real [Z, L, G * W].
-        learned: each sample's gradients of what a layer's neurons learn, float64
+        sources: spikes of each layer, uint16 [Z, L, G * T * W + SPARE_SPIKES].
+        offsets: start of each row of `sources`, int64 [Z, L, G * T + 1].
+        steps, active, firsts, n_active: the spikes into each layer, regrouped as
+            :class:`BySource`; uint32 [Z, L, most spikes of a group], uint32
+            [Z, L, I + 1], uint32 [Z, L, I + 1], int64 [Z, L].
+        bias_gradients: bias gradient of each sample, real [Z, L, G * W].
+        learned: gradients of each sample for the learned neuron parameters, float64
             [Z, G, L, 2].
         losses: of each sample, float64 [Z, G].
-        potentials: v before the reset of one sample, where neurons learn; elsewhere the
-            deltas take their place, and it is empty. Real [Z, L, T * W or 0].
-        fired: one bit a neuron of one layer, uint16 [Z, T * W / 16].
-        driven: the first layer's biases with what constant inputs of one sample give,
-            real [Z, W].
+        potentials: v before the reset of one sample, real [Z, L, T * W]. Allocated only
+            if neurons learn; otherwise v is stored in `deltas`, and this is empty.
+        fired: one bit per neuron of one layer, uint16 [Z, T * W / 16].
+        biases: amount added to each potential of one layer in every step, real [Z, W].
         class_counts: output spikes of one sample, int64 [Z, classes].
         count_gradient: dL/dcounts of one sample, real [Z, stride of the output], zero
             in the padding.
-        costs: what a spike of each unit adds to the loss by itself, real [Z, L, W].
-        places: of each source, uint32 [Z, I]; zero between calls.
-        begins: how many rows begin with each spike of a group, uint32
-            [Z, most spikes + 1]; likewise.
+        costs: derivative of the spike penalty by a spike of each unit, real [Z, L, W].
+        places: scratch of ``group_by_source``, uint32 [Z, I]; zero between calls.
+        begins: number of rows that begin at each spike of a group, uint32
+            [Z, most spikes + 1]; zero between calls.
     """
 
     deltas: Array
@@ -336,12 +319,12 @@ class Workspace(NamedTuple):
     active: Array
     firsts: Array
     n_active: Array
-    biases: Array
+    bias_gradients: Array
     learned: Array
     losses: Array
     potentials: Array
     fired: Array
-    driven: Array
+    biases: Array
     class_counts: Array
     count_gradient: Array
     costs: Array
@@ -349,13 +332,53 @@ class Workspace(NamedTuple):
     begins: Array
 
 
+class TrainingArrays(NamedTuple):
+    """All that a training step of fully connected layers reads and writes."""
+
+    batch: LabelledBatch
+    currents: ConstantInputs
+    learning: Learning
+    network: NetworkArrays
+    workspace: Workspace
+    gradient: BatchGradient
+
+
+@compiled_inline
+def named_training(arrays):
+    """Return plain nested tuples, as Python passes them, as ``TrainingArrays``."""
+    batch, currents, learning, network, workspace, gradient = arrays
+    return TrainingArrays(
+        LabelledBatch(*batch),
+        ConstantInputs(*currents),
+        Learning(*learning),
+        NetworkArrays(*network),
+        Workspace(*workspace),
+        BatchGradient(*gradient),
+    )
+
+
+class Group(NamedTuple):
+    """Consecutive samples of one lane whose weight gradients are added together.
+
+    Attributes:
+        slot: the group's slot in the workspace.
+        lane: the lane its gradient is added to.
+        first, end: its samples in the batch.
+    """
+
+    slot: int
+    lane: int
+    first: int
+    end: int
+
+
 class BySource(NamedTuple):
-    """Spikes of a layer by source: source ``active[k]`` fired in rows
+    """Spikes into a layer ordered by source: source ``active[k]`` fired in the rows
     ``steps[firsts[k] : firsts[k + 1]]``.
 
     Attributes:
-        active: the sources that fired, unsigned or int32 [n_active].
-        firsts: where the rows of each begin [n_active + 1].
+        active: sources that fired, unsigned or int32 [n_active].
+        firsts: start of the rows of each [n_active + 1].
         steps: the rows [E].
         n_active: number of sources that fired.
     """
@@ -367,13 +390,12 @@ class BySource(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of a flat array: row r begins at ``start + r * stride``, counted in
-    elements.
+    """Rows of a flat array: row r begins at element ``start + r * stride``.
 
     Attributes:
         values: real, flat.
-        start: of row 0.
-        stride: from row to row.
+        start: first element of row 0.
+        stride: distance between rows.
     """
 
     values: Array
@@ -382,20 +404,71 @@ class Rows(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Columns that one call computes.
+    """Neighbouring columns that one call computes.
 
     Attributes:
-        column: the first, a multiple of 16.
-        vectors: how many vectors of 16 columns.
+        column: the first column, a multiple of 16.
+        vectors: number of vectors of 16 columns.
     """
 
     column: int
     vectors: int
 
 
+class LayerForward(NamedTuple):
+    """The forward pass of one sample through one layer, apart from its spikes.
+
+    Attributes:
+        n_steps: T.
+        layer: positions of its weights.
+        parameters: flat, real [P].
+        biases: added to the potentials in every step, real [stride].
+        neuron: constants of its neurons.
+        potentials: receives v before the reset, real, flat [T * stride].
+        fired: receives one bit per neuron, uint16, flat [T * stride / 16].
+    """
+
+    n_steps: int
+    layer: Layer
+    parameters: Array
+    biases: Array
+    neuron: NeuronConstants
+    potentials: Array
+    fired: Array
+
+
+class LayerBackward(NamedTuple):
+    """The backward pass of one sample through one layer.
+
+    Attributes:
+        n_steps: T.
+        next_deltas: dL/dv of the next layer, ``Rows`` of T steps.
+        n_next: units of the next layer; 0 for the output layer.
+        next_weights: transposed weights of the next layer, [n_next, stride].
+        neuron: constants of this layer's neurons.
+        surrogate: the surrogate derivative.
+        costs: part of dL/ds that is the same in every step, real [stride].
+        potentials: v before the reset, real, flat [T * stride].
+        deltas: ``Rows`` [T, stride] that receive dL/dv; may share the memory of
+            `potentials`.
+        sums: receives the sum of dL/dv over the steps, real [stride].
+    """
+
+    n_steps: int
+    next_deltas: Rows
+    n_next: int
+    next_weights: Array
+    neuron: NeuronConstants
+    surrogate: Surrogate
+    costs: Array
+    potentials: Array
+    deltas: Rows
+    sums: Array
+
+
 @compiled_inline
 def steps_of(batch):
-    """T of a batch."""
+    """Return T of a batch."""
     return (batch.offsets.size - 1) // batch.labels.size
 
 
@@ -424,7 +497,7 @@ class ParameterRows(NamedTuple):
     Attributes:
         starts: int64 [R].
         lengths: int64 [R].
-        chunks: bounds of the row ranges that are handled as a unit, int64 [C + 1].
+        chunks: bounds of the ranges of rows that one call handles, int64 [C + 1].
     """
 
     starts: Array
@@ -453,11 +526,30 @@ class Moments(NamedTuple):
     second: Array
 
 
+class AdamArrays(NamedTuple):
+    """The arrays that one step of Adam reads and writes.
+
+    Attributes:
+        parameters: real [P].
+        gradient: of the batch, real [P].
+        touched: rows in which the gradient is not zero, bool [R].
+        moments: Adam's moments.
+        kept: 1 for each parameter that is kept, 0 for a pruned one, real [P]; of size 0
+            without pruning.
+    """
+
+    parameters: Array
+    gradient: Array
+    touched: Array
+    moments: Moments
+    kept: Array
+
+
 class AdamSettings(NamedTuple):
     """Constants of one step of Adam (optimizer.py), all real.
 
     Attributes:
-        clip: factor on the gradient that clips its norm.
+        clip: factor that clips the norm of the gradient.
         weight_decay: L2 penalty.
         beta1: decay of the first moment.
         rest1: 1 - beta1.

@@ -1,10 +1,9 @@
-"""The membrane potential's gradient from the last step to the first, in vector
-registers.
+"""Emitted backward pass of one layer through time, which keeps sums in registers.
 
-The surrogate derivatives stand in spikejoule/network/surrogates.
+The surrogate derivatives are in spikejoule/network/surrogates.
 """
 
-from functools import partial
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -23,15 +22,11 @@ from spikejoule.compiling.emit import (
     multiply_add,
     zeros,
 )
-from spikejoule.engine.kernels.structures import (
-    RESET_BY_SUBTRACTION,
-    NeuronConstants,
-    Surrogate,
-)
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION
 from spikejoule.network.surrogates import SURROGATES
 
 SURROGATE_CODES = {name: code for code, name in enumerate(SURROGATES)}
-"""By which kernels know a surrogate: its place in the alphabet."""
+"""The number of each surrogate in kernels: its position in the alphabet."""
 
 _BY_CODE = tuple(SURROGATES.values())
 
@@ -39,148 +34,175 @@ _BY_CODE = tuple(SURROGATES.values())
 def derivative_at(
     builder: ir.IRBuilder, code: int, x: ir.Value, a: ir.Value, b: ir.Value
 ) -> ir.Value:
-    """The surrogate derivative at x = v - threshold."""
+    """Emit the surrogate derivative at x = v - threshold."""
     return _BY_CODE[code].emit(Lanes(builder, x.type), x, a, b)
 
 
 TILE_STEPS = 5
-"""Steps that are computed together, from one load of the next layer's weights."""
+"""Steps that are multiplied together, from one load of the next layer's weights."""
 
 TILE_VECTORS = (5, 2, 1)
-"""Vectors that are computed together, the widest first: a tile's sums and weights fill
-30 of 32 registers. Few widths, since each is compiled for every surrogate."""
+"""Vectors that are computed together, the widest first. With TILE_STEPS steps, the sums
+and weights of 5 vectors fill 30 of 32 registers of 512 bits. There are few widths
+because each is compiled for every surrogate."""
 
 
-_Constants = tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value]
+class _Constants(NamedTuple):
+    """Constants of a layer's neurons, the same number in all 16 lanes.
 
-
-def _broadcast_constants(
-    builder: ir.IRBuilder, neuron: NeuronConstants, surrogate: Surrogate
-) -> _Constants:
-    """Vectors of dv[t+1]/dv[t] without and with a spike, the threshold, the surrogate's
-    a and b.
+    Attributes:
+        decay: dv[t+1]/dv[t] without a spike.
+        after_spike: dv[t+1]/dv[t] with a spike: 0 for a reset to zero.
+        threshold: of the potential.
+        a, b: constants of the surrogate.
     """
+
+    decay: ir.Value
+    after_spike: ir.Value
+    threshold: ir.Value
+    a: ir.Value
+    b: ir.Value
+
+
+def _constants(builder: ir.IRBuilder, layer: Any) -> _Constants:
+    neuron = layer.neuron
     subtracts = builder.icmp_signed("==", neuron.reset, constant(RESET_BY_SUBTRACTION))
-    of_spike = builder.select(
-        subtracts, neuron.decay, ir.Constant(neuron.decay.type, 0.0)
-    )
-    return (
-        broadcast(builder, neuron.decay),
-        broadcast(builder, of_spike),
-        broadcast(builder, neuron.threshold),
-        broadcast(builder, surrogate.a),
-        broadcast(builder, surrogate.b),
+    zero = ir.Constant(neuron.decay.type, 0.0)
+    after_spike = builder.select(subtracts, neuron.decay, zero)
+    return _Constants(
+        decay=broadcast(builder, neuron.decay),
+        after_spike=broadcast(builder, after_spike),
+        threshold=broadcast(builder, neuron.threshold),
+        a=broadcast(builder, layer.surrogate.a),
+        b=broadcast(builder, layer.surrogate.b),
     )
 
 
-def _delta(
-    builder: ir.IRBuilder,
-    code: int,
-    membrane: ir.Value,
-    own: ir.Value,
-    following: ir.Value,
-    constants: _Constants,
-) -> ir.Value:
-    """dL/dv of one step: ``own`` is its dL/ds, ``following`` dL/dv of the step after
-    it.
+class _BlockEmitter:
+    """Emits the backward pass of a block of units.
+
+    Args:
+        builder: receives the instructions.
+        layer: ``LayerBackward`` with its arrays as ``EmittedArray``.
+        column: first column of the block.
+        tile: memory for dL/ds of TILE_STEPS steps of the widest block.
     """
-    decays, of_spikes, thresholds, a, b = constants
-    silent = builder.fcmp_ordered("<", membrane, thresholds)
-    kept = builder.select(silent, decays, of_spikes)
-    x = builder.fsub(membrane, thresholds)
-    derivative = derivative_at(builder, code, x, a, b)
-    return multiply_add(builder, own, derivative, builder.fmul(kept, following))
+
+    def __init__(
+        self, builder: ir.IRBuilder, layer: Any, column: Index, tile: ir.Value
+    ) -> None:
+        self._builder = builder
+        self._layer = layer
+        self._column = column
+        self._tile = tile
+        self._vector = layer.deltas.values.vector
+        self._constants = _constants(builder, layer)
+
+    def emit(self, width: int) -> None:
+        """Emit all steps of a block of `width` vectors, from the last to the first."""
+        layer = self._layer
+        builder = self._builder
+        # dL/dv of the step after the current one, and its sum over the steps.
+        later = Registers(builder, self._vector, width)
+        totals = Registers(builder, self._vector, width)
+        later.fill(zeros(self._vector))
+        totals.fill(zeros(self._vector))
+        n_tiles = layer.n_steps // TILE_STEPS
+        rest = layer.n_steps - n_tiles * TILE_STEPS
+        codes = list(SURROGATE_CODES.values())
+        # Whole tiles from the last step down, then the remaining steps one by one.
+        for count, size, end in ((n_tiles, TILE_STEPS, layer.n_steps), (rest, 1, rest)):
+            with each_below(builder, count) as number:
+                first_step = end - (number + 1) * size
+                self._emit_products(first_step, size, width)
+
+                def emit_steps(
+                    code: int, first_step: Index = first_step, size: int = size
+                ) -> None:
+                    self._emit_steps(code, first_step, size, later, totals)
+
+                for_each_block_size(builder, layer.surrogate.code, codes, emit_steps)
+        totals.store(layer.sums, self._column)
+
+    def _cell(self, row: Index, number: int, width: int) -> ir.Value:
+        """Return the address of dL/ds of one step and vector in the tile."""
+        return self._builder.gep(self._tile, [row * width + number])
+
+    def _emit_products(self, first_step: Index, size: int, width: int) -> None:
+        """Write dL/ds of `size` steps to the tile: a matrix product in registers."""
+        builder = self._builder
+        layer = self._layer
+        following = layer.next_deltas
+        products = [Registers(builder, self._vector, width) for _ in range(size)]
+        for step_products in products:
+            step_products.load(layer.costs, self._column)
+        first = following.start + first_step * following.stride
+        next_rows = [first + following.stride * row for row in range(size)]
+        with each_below(builder, layer.n_next) as unit:
+            start = unit * layer.deltas.stride + self._column
+            weights = load_row(layer.next_weights, start, width)
+            for next_row, step_products in zip(next_rows, products, strict=True):
+                delta = following.values.load(next_row + unit)
+                step_products.add_products(broadcast(builder, delta), weights)
+        for row, step_products in enumerate(products):
+            for number, product in enumerate(step_products.cells):
+                cell = self._cell(Index(builder, constant(row)), number, width)
+                builder.store(builder.load(product), cell)
+
+    def _emit_steps(
+        self,
+        code: int,
+        first_step: Index,
+        size: int,
+        later: Registers,
+        totals: Registers,
+    ) -> None:
+        """Turn dL/ds in the tile into dL/dv, step by step, for one surrogate."""
+        builder = self._builder
+        layer = self._layer
+        width = len(later.cells)
+        # A loop of the kernel. Unrolled, this code would be five times as long, and
+        # there is a copy of it for each surrogate.
+        with each_below(builder, constant(size)) as number:
+            row = Index(builder, constant(size - 1)) - number
+            step_start = (first_step + row) * layer.deltas.stride + self._column
+            cells = zip(later.cells, totals.cells, strict=True)
+            for k, (later_cell, total) in enumerate(cells):
+                position = step_start + LANES * k
+                # Read before the delta is written, which may take its place.
+                membrane = layer.potentials.load_vector(position)
+                by_spike = builder.load(self._cell(row, k, width))
+                after = builder.load(later_cell)
+                delta = self._delta(code, membrane, by_spike, after)
+                layer.deltas.values.store_vector(delta, layer.deltas.start + position)
+                builder.store(delta, later_cell)
+                builder.store(builder.fadd(builder.load(total), delta), total)
+
+    def _delta(
+        self, code: int, membrane: ir.Value, by_spike: ir.Value, later: ir.Value
+    ) -> ir.Value:
+        """Emit dL/dv of one step from its dL/ds and from dL/dv of the step after."""
+        builder = self._builder
+        decay, after_spike, threshold, a, b = self._constants
+        silent = builder.fcmp_ordered("<", membrane, threshold)
+        kept = builder.select(silent, decay, after_spike)
+        x = builder.fsub(membrane, threshold)
+        derivative = derivative_at(builder, code, x, a, b)
+        return multiply_add(builder, by_spike, derivative, builder.fmul(kept, later))
 
 
 @emitted
-def membrane_deltas(
-    builder,
-    following,
-    n_following,
-    weights,
-    deltas,
-    potentials,
-    block,
-    n_steps,
-    neuron,
-    surrogate,
-    costs,
-    sums,
-    sums_start,
-):
-    """dL/dv of a block of units, and its sum over the steps.
+def membrane_deltas(builder, layer, block):
+    """Compute dL/dv of a block of units, and its sum over the steps.
 
-    With ``g[t] = costs + following[t] @ weights``, for t from the last step to the
-    first: ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is
-    the decay, but 0 in a step with a reset to zero. The block is one of TILE_VECTORS,
-    and TILE_STEPS steps are computed together.
-
-    ``following`` are the ``Rows`` of the next layer's dL/dv, of which the first
-    `n_following` columns count; none for the output, whose g is the same in every step.
-    ``weights`` is [n_following, stride of the deltas] and ``costs`` is [stride].
-    ``deltas`` are ``Rows`` [T, stride] that receive d = dL/dv; ``potentials`` is flat,
-    with the same stride, and may be the same memory. The sums go to
-    ``sums[sums_start + column]``.
+    With ``g[t] = costs + next_deltas[t] @ next_weights``, for t from the last step to
+    the first: ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]``
+    is the decay, but 0 in a step with a reset to zero. The block is one of
+    TILE_VECTORS. TILE_STEPS steps of g are computed together, so that a row of weights
+    is loaded once for five steps; g then goes through time without leaving the L1
+    cache.
     """
-    vector = deltas.values.vector
-    stride = deltas.stride
-    constants = _broadcast_constants(builder, neuron, surrogate)
-    tile = cgutils.alloca_once(
-        builder, vector, constant(TILE_STEPS * max(TILE_VECTORS))
-    )
-
-    def cell(row: Index, number: int, width: int) -> ir.Value:
-        """Where dL/ds of a step of the tile lies."""
-        return builder.gep(tile, [row * width + number])
-
-    def emit_products(first_step: Index, size: int, width: int) -> None:
-        products = [Registers(builder, vector, width) for _ in range(size)]
-        for of_step in products:
-            of_step.load(costs, block.column)
-        first = following.start + first_step * following.stride
-        next_rows = [first + following.stride * row for row in range(size)]
-        with each_below(builder, n_following) as unit:
-            of_unit = load_row(weights, unit * stride + block.column, width)
-            for next_row, of_step in zip(next_rows, products, strict=True):
-                delta = following.values.load(next_row + unit)
-                of_step.add_products(broadcast(builder, delta), of_unit)
-        for row, of_step in enumerate(products):
-            for number, product in enumerate(of_step.cells):
-                into = cell(Index(builder, constant(row)), number, width)
-                builder.store(builder.load(product), into)
-
-    def emit(width: int) -> None:
-        later = Registers(builder, vector, width)
-        totals = Registers(builder, vector, width)
-        later.fill(zeros(vector))
-        totals.fill(zeros(vector))
-
-        def emit_steps(code: int, first_step: Index, size: int) -> None:
-            # A loop, or this would be long: there is one for each surrogate.
-            with each_below(builder, constant(size)) as number:
-                row = Index(builder, constant(size - 1)) - number
-                down = (first_step + row) * stride + block.column
-                for k, (of_later, total) in enumerate(
-                    zip(later.cells, totals.cells, strict=True)
-                ):
-                    position = down + LANES * k
-                    membrane = potentials.load_vector(position)
-                    own = builder.load(cell(row, k, width))
-                    after = builder.load(of_later)
-                    delta = _delta(builder, code, membrane, own, after, constants)
-                    deltas.values.store_vector(delta, deltas.start + position)
-                    builder.store(delta, of_later)
-                    builder.store(builder.fadd(builder.load(total), delta), total)
-
-        n_tiles = n_steps // TILE_STEPS
-        rest = n_steps - n_tiles * TILE_STEPS
-        codes = list(SURROGATE_CODES.values())
-        for count, size, end in ((n_tiles, TILE_STEPS, n_steps), (rest, 1, rest)):
-            with each_below(builder, count) as number:
-                first_step = end - (number + 1) * size
-                emit_products(first_step, size, width)
-                steps = partial(emit_steps, first_step=first_step, size=size)
-                for_each_block_size(builder, surrogate.code, codes, steps)
-        totals.store(sums, sums_start + block.column)
-
-    for_each_block_size(builder, block.vectors, TILE_VECTORS, emit)
+    tile_size = constant(TILE_STEPS * max(TILE_VECTORS))
+    tile = cgutils.alloca_once(builder, layer.deltas.values.vector, tile_size)
+    emitter = _BlockEmitter(builder, layer, block.column, tile)
+    for_each_block_size(builder, block.vectors, TILE_VECTORS, emitter.emit)

@@ -1,7 +1,7 @@
-"""Inner loops of the forward and backward pass, held in vector registers (see emit.py).
+"""Emitted inner loops of fully connected layers, which keep sums in vector registers.
 
-All arrays are flat and contiguous, all positions are counted in elements, and nothing
-is checked: the callers in this folder own the bounds.
+compiling/emit.py says how code is emitted. All arrays are flat and contiguous, and all
+positions are counted in elements. Nothing is checked: the callers guarantee the bounds.
 """
 
 from llvmlite import ir
@@ -22,80 +22,101 @@ from spikejoule.compiling.emit import (
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESETS
 
 MAX_BLOCK = 5
-"""Vectors of one block: they fit ten registers of 256 bits, or five of 512."""
+"""Vectors per block: in float32 they fill 10 registers of 256 bits, or 5 of 512."""
 
 NARROW = 2
-"""Vectors up to which a layer counts as narrow."""
+"""A layer of up to this many vectors is narrow: its weight gradient stays in the L1
+cache, and regrouping its spikes by source gains nothing."""
+
+
+class _Lif:
+    """Emits the arithmetic of a vector of LIF neurons (network/neurons/lif.py).
+
+    Args:
+        builder: receives the instructions.
+        vector: type of the vectors.
+        neuron: ``NeuronConstants`` of the layer.
+        reset: RESET_TO_ZERO or RESET_BY_SUBTRACTION.
+        is_on_grid: whether potentials are on a grid (network/quantisation.py).
+    """
+
+    def __init__(self, builder, vector, neuron, reset, is_on_grid):
+        self._builder = builder
+        self._vector = vector
+        self._neuron = neuron
+        self._subtracts = reset == RESET_BY_SUBTRACTION
+        self._is_on_grid = is_on_grid
+        self.thresholds = broadcast(builder, neuron.threshold)
+        self._decays = broadcast(builder, neuron.decay)
+
+    def leak(self, value, bias):
+        """Return ``decay * value + bias``; on a grid the product is rounded down."""
+        builder = self._builder
+        if not self._is_on_grid:
+            return multiply_add(builder, value, self._decays, bias)
+        in_units = builder.fmul(value, broadcast(builder, self._neuron.per_unit))
+        product = builder.fmul(in_units, self._decays)
+        lower = vector_intrinsic(builder, "floor", product)
+        # The product has been rounded and may have reached the next integer. A fused
+        # multiply-add gives the exact distance of the true product from `lower`; its
+        # floor is -1 there and 0 elsewhere. Exact for potentials of up to 24 bits.
+        rest = multiply_add(builder, in_units, self._decays, builder.fneg(lower))
+        lower = builder.fadd(lower, vector_intrinsic(builder, "floor", rest))
+        leaked = builder.fmul(lower, broadcast(builder, self._neuron.unit))
+        return builder.fadd(leaked, bias)
+
+    def reset(self, value, fires):
+        """Return the potential kept for the next step; on a grid it saturates."""
+        builder = self._builder
+        after_spike = zeros(self._vector)
+        if self._subtracts:
+            after_spike = builder.fsub(value, self.thresholds)
+        value = builder.select(fires, after_spike, value)
+        if not self._is_on_grid:
+            return value
+        lowest = broadcast(builder, self._neuron.lowest)
+        highest = broadcast(builder, self._neuron.highest)
+        value = vector_intrinsic(builder, "maxnum", value, lowest)
+        return vector_intrinsic(builder, "minnum", value, highest)
 
 
 @emitted
-def integrate_and_fire(
-    builder, spikes, parameters, layer, block, neuron, n_steps, potentials, fired
-):
-    """Run a block of LIF neurons over all steps of one sample (see
-    network/neurons/lif.py).
+def integrate_and_fire(builder, spikes, forward, block):
+    """Run a block of LIF neurons over all steps of one sample.
 
     For each step t: ``v = decay * u + bias``, then ``v += weights[source]`` for every
-    source of row t of the spikes; neurons with ``v >= threshold`` fire and are reset,
-    to zero or to ``v - threshold``. Writes v to ``potentials[t * stride + column]`` and
-    one bit a neuron to ``fired[(t * stride + column) / 16]``.
+    source in row t of the spikes. Neurons with ``v >= threshold`` fire and are reset,
+    to zero or to ``v - threshold``. Writes v to ``potentials[t * stride + column]``
+    and one bit per neuron to ``fired[(t * stride + column) / 16]``.
 
-    On a grid (network/quantisation.py) ``decay * u`` is rounded down to it, and u
-    saturates after the reset. Both are exact for a potential of up to 24 bits.
+    The potentials of a block stay in registers over all spikes of a step. A plain loop
+    loads and stores each of them for every spike, and took five times as long.
     """
-    vector = parameters.vector
-    decays = broadcast(builder, neuron.decay)
-    thresholds = broadcast(builder, neuron.threshold)
+    layer = forward.layer
+    vector = forward.parameters.vector
     weights = layer.weight_start + block.column
-    biases = layer.bias_start + block.column
-
-    def after_spike(value, reset):
-        if reset == RESET_BY_SUBTRACTION:
-            return builder.fsub(value, thresholds)
-        return zeros(vector)
-
-    def leaked_on_grid(value):
-        value = builder.fmul(value, broadcast(builder, neuron.per_unit))
-        lower = vector_intrinsic(builder, "floor", builder.fmul(value, decays))
-        # What is left of a product that was rounded before it was rounded down.
-        rest = multiply_add(builder, value, decays, builder.fneg(lower))
-        lower = builder.fadd(lower, vector_intrinsic(builder, "floor", rest))
-        return builder.fmul(lower, broadcast(builder, neuron.unit))
-
-    def saturated(value):
-        value = vector_intrinsic(
-            builder, "maxnum", value, broadcast(builder, neuron.lowest)
-        )
-        return vector_intrinsic(
-            builder, "minnum", value, broadcast(builder, neuron.highest)
-        )
 
     def emit(size, reset, is_on_grid):
+        neurons = _Lif(builder, vector, forward.neuron, reset, is_on_grid)
         membrane = Registers(builder, vector, size)
         membrane.fill(zeros(vector))
-        with each_below(builder, n_steps) as step:
+        with each_below(builder, forward.n_steps) as step:
             for column, cell in membrane.by_column():
-                bias = parameters.load_vector(biases + column)
-                kept = builder.load(cell)
-                if is_on_grid:
-                    membrane_now = builder.fadd(leaked_on_grid(kept), bias)
-                else:
-                    membrane_now = multiply_add(builder, kept, decays, bias)
-                builder.store(membrane_now, cell)
+                bias = forward.biases.load_vector(block.column + column)
+                builder.store(neurons.leak(builder.load(cell), bias), cell)
             with each_of(builder, spikes.offsets, step) as event:
                 source = spikes.sources.load_index(event)
-                membrane.add(parameters, weights + source * layer.stride)
+                membrane.add(forward.parameters, weights + source * layer.stride)
             out = step * layer.stride + block.column
             words = out // LANES
             for column, cell in membrane.by_column():
                 value = builder.load(cell)
-                potentials.store_vector(value, out + column)
-                fires = builder.fcmp_ordered(">=", value, thresholds)
-                fired.store(
-                    builder.bitcast(fires, ir.IntType(LANES)), words + column // LANES
-                )
-                value = builder.select(fires, after_spike(value, reset), value)
-                builder.store(saturated(value) if is_on_grid else value, cell)
+                forward.potentials.store_vector(value, out + column)
+                fires = builder.fcmp_ordered(">=", value, neurons.thresholds)
+                # 16 comparisons are 16 bits: one word of `fired`.
+                word = builder.bitcast(fires, ir.IntType(LANES))
+                forward.fired.store(word, words + column // LANES)
+                builder.store(neurons.reset(value, fires), cell)
 
     def emit_variant(variant):
         is_on_grid, reset = divmod(variant, len(RESETS))
@@ -104,53 +125,57 @@ def integrate_and_fire(
             builder, block.vectors, sizes, lambda size: emit(size, reset, is_on_grid)
         )
 
-    variant = neuron.on_grid * len(RESETS) + neuron.reset
+    # Reset and grid are chosen once per call. As conditions within the loop they would
+    # cost a selection for every vector and step.
+    variant = forward.neuron.on_grid * len(RESETS) + forward.neuron.reset
     for_each_block_size(builder, variant, range(2 * len(RESETS)), emit_variant)
 
 
 @emitted
-def accumulate_rows(builder, gradient, start, stride, block, by_source, deltas):
-    """Add the deltas of the rows in which each source fired to its row of the weight
-    gradient.
+def accumulate_rows(builder, gradient, block, by_source, deltas):
+    """Add the deltas of the rows in which each source fired to its weight gradient.
 
     For each k below `n_active`: ``gradient[active[k]] += sum(deltas[steps[e]])`` over e
-    from ``firsts[k]`` to ``firsts[k + 1]``, for the columns of a block. The gradient's
-    rows begin at `start`, those of the deltas at 0, both `stride` apart.
+    from ``firsts[k]`` to ``firsts[k + 1]``, for the columns of a block. The gradient is
+    ``Rows``; the deltas are flat, with the same stride.
+
+    The sum of a source stays in registers, so each row of the gradient is loaded and
+    stored once, not once per spike. A plain loop took eight times as long.
     """
-    base = start + block.column
+    column = block.column
+    stride = gradient.stride
 
     def emit(size):
-        sums = Registers(builder, gradient.vector, size)
+        sums = Registers(builder, gradient.values.vector, size)
         with each_below(builder, by_source.n_active) as number:
-            row = base + by_source.active.load_index(number) * stride
-            sums.load(gradient, row)
+            source = by_source.active.load_index(number)
+            row = gradient.start + column + source * stride
+            sums.load(gradient.values, row)
             with each_of(builder, by_source.firsts, number) as event:
                 delta = by_source.steps.load_index(event) * stride
-                sums.add(deltas, delta + block.column)
-            sums.store(gradient, row)
+                sums.add(deltas, delta + column)
+            sums.store(gradient.values, row)
 
     for_each_block_size(builder, block.vectors, range(1, MAX_BLOCK + 1), emit)
 
 
 @emitted
-def accumulate_narrow_rows(
-    builder, gradient, start, stride, vectors, spikes, n_rows, deltas
-):
+def accumulate_narrow_rows(builder, gradient, vectors, spikes, n_rows, deltas):
     """Add each row of deltas to the gradient rows of the sources that fired then.
 
-    ``gradient[source] += deltas[row]`` for every source of each row of the spikes. For
-    rows of at most :data:`NARROW` vectors the whole gradient stays in the first cache,
-    and there is nothing to gain from regrouping the events by source.
+    ``gradient[source] += deltas[row]`` for every source in each row of the spikes. The
+    gradient is ``Rows`` of at most NARROW vectors; the deltas have the same stride.
     """
+    stride = gradient.stride
 
     def emit(size):
         with each_below(builder, n_rows) as row:
             values = load_row(deltas, row * stride, size)
             with each_of(builder, spikes.offsets, row) as event:
-                into = start + spikes.sources.load_index(event) * stride
+                into = gradient.start + spikes.sources.load_index(event) * stride
                 for k, value in enumerate(values):
                     place = into + LANES * k
-                    total = builder.fadd(gradient.load_vector(place), value)
-                    gradient.store_vector(total, place)
+                    total = builder.fadd(gradient.values.load_vector(place), value)
+                    gradient.values.store_vector(total, place)
 
     for_each_block_size(builder, vectors, range(1, NARROW + 1), emit)
