@@ -1,9 +1,8 @@
 """The tables of `docs/reference/parameters.md`: from params.yaml and the typed
 sections.
 
-Default and meaning, with its unit, stand in params.yaml; what is allowed, in the
-sections of `spikejoule.params`, in the words of the error message; what a key chooses
-between, in its kinds.
+Default, meaning, unit and range are in params.yaml; what a key chooses between is in
+its kinds.
 """
 
 import inspect
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spikejoule.core.parameters import Kind, Kinds, allowed_words
+from spikejoule.core.parameters import Kind, Kinds
 from spikejoule.energy.prices import load_profiles
 from spikejoule.params import Params
 
@@ -23,13 +22,10 @@ _LINE = re.compile(
 
 
 class Parameter(NamedTuple):
-    """One line of params.yaml: its key in full, its default, what is allowed, and what
-    it means.
-    """
+    """One line of params.yaml: full key, default, and meaning."""
 
     key: str
     default: str
-    allowed: str
     meaning: str
 
 
@@ -43,18 +39,8 @@ def parameters(params_file: Path) -> Iterator[Parameter]:
         if found["value"] is None:
             section = found["key"]
             continue
-        location = (section, found["key"]) if found["indent"] else (found["key"],)
-        yield Parameter(
-            ".".join(location), found["value"], _allowed(location), found["meaning"]
-        )
-
-
-def _allowed(location: tuple[str, ...]) -> str:
-    *sections, name = location
-    model: Any = Params
-    for section in sections:
-        model = model.model_fields[section].annotation
-    return allowed_words(model.model_fields[name])
+        key = f"{section}.{found['key']}" if found["indent"] else found["key"]
+        yield Parameter(key, found["value"], found["meaning"])
 
 
 def choices() -> dict[str, Kinds[Any]]:
@@ -94,12 +80,11 @@ def parameter_tables(params_file: Path) -> str:
         }
         parts.append(
             _table(
-                ("parameter", "default", "allowed", "meaning, with its unit"),
+                ("parameter", "default", "meaning, with its unit and range"),
                 [
                     (
                         f"`{one.key}`",
                         f"`{one.default}`",
-                        one.allowed,
                         one.meaning + used.get(one.key, ""),
                     )
                     for one in members

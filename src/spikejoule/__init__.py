@@ -1,15 +1,14 @@
-"""Spike-driven digit recognition whose every spike is counted and priced in joules.
+"""Spiking networks whose every spike is counted and priced in joules.
 
-Images (`data`) become lists of spike events (`encoding`), a network of leaky
-integrate-and-fire neurons (`network`, `engine`) learns from them (`training`), every
-spike is counted (`counts`), and the counts become energy figures (`energy`).
+Samples (`data`) become lists of spikes (`encoding`), a network of leaky
+integrate-and-fire neurons (`network`, `engine`) learns from them (`training`), its
+spikes are counted (`counts`), and the counts become energies (`energy`).
 
-Nothing heavy is imported here: take what you need from the packages. `price`, which
-counts a running model of torch, `verify` and `count_as` (`pricing`) are imported when
-first named.
+This module imports nothing heavy: `price`, which counts a running PyTorch model,
+`verify`, `count_as` and their classes (`pricing`) are imported at first use.
 """
 
-TYPE_CHECKING = False  # as of typing, which takes time to import
+TYPE_CHECKING = False  # as in typing, which takes time to import
 
 if TYPE_CHECKING:
     from spikejoule.nir.verification import Verification
@@ -34,13 +33,13 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # the packages below know nothing of `pricing`
+    from importlib import import_module  # not a static import of a higher package
 
     try:
-        modules = import_module("spikejoule.pricing")
+        pricing = import_module("spikejoule.pricing")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        words = f"spikejoule.{name} needs PyTorch: pip install 'spikejoule[torch]'."
-        raise ModuleNotFoundError(words, name="torch") from None
-    return getattr(modules, name)
+        advice = f"spikejoule.{name} needs PyTorch: pip install 'spikejoule[torch]'."
+        raise ModuleNotFoundError(advice, name="torch") from None
+    return getattr(pricing, name)

@@ -1,9 +1,8 @@
-"""The whole of params.yaml: an unknown key or a value out of its range is a clear
-error.
+"""The content of params.yaml, checked: one clear line for each problem.
 
 Each section is a class of the package that uses it. To add a parameter, add a line to
-its class and one, with a comment, to params.yaml, which holds every key: what a class
-has as a default is for those who make one in code.
+its class and one, with a comment, to params.yaml, which holds every key: the defaults
+of classes are for code.
 """
 
 import math
@@ -23,9 +22,9 @@ from spikejoule.core.parameters import (
     chooses,
     flat,
     parsed,
-    read_sections,
     refused,
 )
+from spikejoule.core.yaml_files import read_mapping
 from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.encoding.encoder import Encoder
@@ -58,10 +57,10 @@ RENAMED: Mapping[str, str] = {
     "encode.code": "encode.encoding",
     "energy_report.verdict_profile": "energy_report.profile",
 }
-"""Keys by what they were called before; the new name is said."""
+"""New names of keys by their old ones, for the message that refuses an old one."""
 
 LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
-"""Parameters that judge a result and change none."""
+"""Parameters that judge a result without changing it."""
 
 WITHOUT_EFFECT = ("train.resume",)
 """Parameters that change neither results nor reports."""
@@ -72,9 +71,7 @@ NOT_FOR_EVENTS: Mapping[str, int] = {
     "data.crop_pixels": 0,
     "data.average_pixels": 1,
 }
-"""Parameters that only images can have, by full key, with the value that samples of
-events need.
-"""
+"""Parameters for images only, by full key, with the value that events need."""
 
 
 def _tuple_of_sizes(value: object) -> object:
@@ -84,7 +81,7 @@ def _tuple_of_sizes(value: object) -> object:
 
 
 def _layers_of_words(value: object) -> object:
-    """Parse hidden layers from their words; in YAML ``400`` is a number."""
+    """Parse hidden layers from words; in YAML ``400`` is a number."""
     if not isinstance(value, list | tuple):
         return value
     words = [str(word) if type(word) is int else word for word in value]
@@ -102,7 +99,10 @@ def _words_of_layers(layers: tuple[HiddenLayer, ...] | None) -> list[str] | None
 
 
 def _not_allowed(name: str, problem: tuple[str, str], section: ParameterSection) -> str:
-    """The problem of a section of a name: a key, and what is allowed for it."""
+    """Write the line for a problem of the section `name`: a key, and what is allowed.
+
+    The value is the one in the section.
+    """
     key, allowed = problem
     value = shown(section.model_dump(mode="json")[key])
     return f"{name}.{key}: {value} is not allowed; allowed: {allowed}"
@@ -117,12 +117,12 @@ LayerSizes = Annotated[
 
 @chooses(SOURCES)
 class DataParams(ParameterSection):
-    """Which images, how they are split, and what of them both kinds of networks read.
+    """Which samples, how they are split, and how images are reduced.
 
     Attributes:
-        crop_pixels: border that is cut off at each side.
-        average_pixels: side of the squares of pixels in whose place their mean stands;
-            1 for none.
+        crop_pixels: pixels cropped from each side of an image.
+        average_pixels: side of the squares of pixels that are averaged; 1 for none.
+            Both kinds of networks read the reduced images.
     """
 
     source: Line = Field(description=f"{', '.join(SOURCES)} or a directory")
@@ -132,7 +132,7 @@ class DataParams(ParameterSection):
 
     @property
     def chosen_source(self) -> Source | str:
-        """The source with its parameters, or the path of a directory."""
+        """The source with its parameters, or the path to a directory."""
         return SOURCES.chosen_in(self) if self.source in SOURCES else self.source
 
     @model_validator(mode="after")
@@ -159,14 +159,14 @@ class EncodeParams(ParameterSection):
 
 @chooses(NEURONS)
 class ModelParams(WidthSettings):
-    """The network of spiking neurons between the pixels and the classes.
+    """The spiking network.
 
     Attributes:
-        hidden: sizes of the fully connected hidden layers, and those of the
-            conventional network that the spiking one is compared with.
-        layers: hidden layers of any kind, which the spiking network has in place of
-            `hidden`; None for `hidden`. Files have them in words
-            (:mod:`spikejoule.network.layers`), which are parsed here and nowhere else.
+        hidden: sizes of the fully connected hidden layers, also for the conventional
+            network of equal size.
+        layers: hidden layers of any kind, which replace `hidden` in the spiking
+            network; None for `hidden`. Files have them in words
+            (:mod:`spikejoule.network.layers`), which are parsed here only.
     """
 
     hidden: LayerSizes = Field(
@@ -188,22 +188,23 @@ class ModelParams(WidthSettings):
 
     @property
     def is_integer_chain(self) -> bool:
-        """Whether layers other than fully connected ones have integer weights."""
+        """Whether layers that are not fully connected have integer weights."""
         return self.quantisation is not None and not all(
             map(is_plain, self.hidden_layers)
         )
 
     def shape_of(self, samples: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape in which the spiking network reads samples: flat, or as (channels,
-        height, width) where a layer asks for that and they have one."""
+        """Return the shape in which the spiking network reads samples.
+
+        It is flat for fully connected layers, else (channels, height, width) or the
+        samples' own shape.
+        """
         if all(isinstance(layer, DenseLayer) for layer in self.hidden_layers):
             return (math.prod(samples),)
         return (1, *samples) if len(samples) == 2 else samples
 
     def network_of(self, samples: tuple[int, ...], n_classes: int) -> Network:
-        """The spiking network for samples of a shape; ParameterError if a layer does
-        not fit.
-        """
+        """Build the network for samples of a shape; ParameterError if one misfits."""
         return Network.of_chain(
             self.shape_of(samples),
             self.hidden_layers,
@@ -214,7 +215,7 @@ class ModelParams(WidthSettings):
 
     @property
     def n_layers(self) -> int:
-        """Layers of neurons after the input."""
+        """Number of layers of neurons after the input."""
         return neuron_layers(self.hidden_layers) + 1
 
     @property
@@ -236,24 +237,24 @@ class ModelParams(WidthSettings):
 
 
 class TrainParams(TrainingSettings, EngineSettings):
-    """How the network learns, and on what.
+    """How the network is trained, and on which device.
 
     Attributes:
-        resume: whether a training, this one or that of the ReLU networks, resumes from
-            its last whole epoch after a kill. No result depends on it.
+        resume: whether training, also of the ReLU networks, resumes from its last
+            finished epoch after a kill. It does not change results.
     """
 
     resume: bool = True
 
 
 class MeasureInferenceParams(ParameterSection):
-    """How many test images the spike counts are taken from; None = all of them."""
+    """How many test images the spikes are counted on; None for all."""
 
     n_samples: int | None = Field(ge=1)
 
 
 class EvaluateParams(ParameterSection):
-    """How the test accuracy is stated, and what stopping early may cost."""
+    """The interval of the test accuracy, and what early exit may cost."""
 
     confidence: Real = Field(ge=1e-6, le=0.999999)
     early_exit_rule: ExitRule
@@ -261,9 +262,7 @@ class EvaluateParams(ParameterSection):
 
 
 class EnergyReportParams(ParameterSection):
-    """Which prices are in the headline, what the report shows, and what a run must keep
-    to.
-    """
+    """Price lists of the headline, what the report shows, and limits for a run."""
 
     profile: Line = Field(description="the id of a price list")
     arithmetic_profile: Line = Field(description="the id of a price list")
@@ -274,13 +273,13 @@ class EnergyReportParams(ParameterSection):
 
 
 class PublishParams(ParameterSection):
-    """Where the run is tracked."""
+    """The MLflow experiment of the run."""
 
     experiment: Line = Field(description="a name of 1 to 500 printable characters")
 
 
 class Params(ParameterSection):
-    """The whole of params.yaml."""
+    """The content of params.yaml."""
 
     seed: int = Field(ge=0, lt=2**32)
     data: DataParams
@@ -295,7 +294,7 @@ class Params(ParameterSection):
 
     @property
     def samples_are(self) -> Literal["images", "events"]:
-        """What the samples are; a directory holds images."""
+        """Kind of the samples; a directory holds images."""
         source = self.data.chosen_source
         return source.gives if isinstance(source, Source) else "images"
 
@@ -314,7 +313,7 @@ class Params(ParameterSection):
         return self
 
     def _problem_of_network(self) -> str:
-        """What does not go with the network, in a line; empty if nothing."""
+        """Return the line about a parameter that misfits the network; else empty."""
         train = self.train
         penalty = train.penalty_problem(self.model.n_layers)
         if penalty:
@@ -336,61 +335,59 @@ class Params(ParameterSection):
         return ""
 
     def _problem_of_samples(self) -> str:
-        """What does not go with the samples, in a line; empty if nothing."""
+        """Return the line about a parameter that misfits the samples; else empty."""
         samples = self.samples_are
         source = (
             f"is not allowed with data.source {self.data.source}, whose "
             f"samples are {samples}"
         )
         if self.encode.encoder.takes != samples:
-            allowed = ", ".join(
+            suitable = [
                 name for name, kind in ENCODERS.items() if kind.takes == samples
-            )
+            ]
             return (
-                f"encode.encoding: '{self.encode.encoding}' {source}; allowed: "
-                f"{allowed}"
+                f"encode.encoding: '{self.encode.encoding}' {source}; "
+                f"allowed: {', '.join(suitable)}"
             )
+        if samples == "images":
+            return ""
         values = self.flattened()
         changed = [
             key for key, needed in NOT_FOR_EVENTS.items() if values[key] != needed
         ]
-        if samples == "events" and changed:
-            allowed = ", ".join(f"{key} {NOT_FOR_EVENTS[key]}" for key in changed)
-            return (
-                f"{changed[0]}: {shown(values[changed[0]])} {source}; allowed: "
-                f"{allowed}"
-            )
-        return ""
+        if not changed:
+            return ""
+        allowed = ", ".join(f"{key} {NOT_FOR_EVENTS[key]}" for key in changed)
+        first = changed[0]
+        return f"{first}: {shown(values[first])} {source}; allowed: {allowed}"
 
     def flattened(self) -> Values:
-        """Every parameter under its full key (`train.lr`), as a plain YAML value."""
+        """Return every parameter by its full key (`train.lr`), as plain YAML values."""
         return flat(self.model_dump(mode="json"))
 
     def deciding(self) -> Values:
-        """The parameters by which a result is known: those of kinds that were not
-        chosen decide nothing."""
-        idle = {
-            f"{name}.{key}"
-            for name in type(self).model_fields
-            if isinstance(section := getattr(self, name), ParameterSection)
-            for kinds in section.choices()
-            for key in kinds.idle_in(section)
-        }
-        without = idle.union(LIMITS, WITHOUT_EFFECT)
-        return {
-            key: value for key, value in self.flattened().items() if key not in without
-        }
+        """Return the parameters that identify a result.
+
+        Left out are parameters of kinds that were not chosen, limits, and parameters
+        without effect on results.
+        """
+        values = self.flattened()
+        for key in (*LIMITS, *WITHOUT_EFFECT):
+            del values[key]
+        for name in type(self).model_fields:
+            section = getattr(self, name)
+            if isinstance(section, ParameterSection):
+                for kinds in section.choices():
+                    for key in kinds.idle_in(section):
+                        del values[f"{name}.{key}"]
+        return values
 
 
 def load_params(path: str | os.PathLike[str]) -> Params:
-    """Read and check a params.yaml; raises ParameterError with one line for each
-    problem.
-    """
-    return parse_params(read_sections(path, Params))
+    """Read and check a params.yaml; ParameterError with one line for each problem."""
+    return parse_params(read_mapping(path, ParameterError))
 
 
-def parse_params(mapping: Mapping[str, Any]) -> Params:
-    """Check the content of a params.yaml; raises ParameterError with one line for each
-    problem.
-    """
-    return parsed(mapping, Params, RENAMED)
+def parse_params(content: Mapping[str, Any]) -> Params:
+    """Check the content of a params.yaml, as `load_params` does."""
+    return parsed(content, Params, RENAMED)

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from spikejoule.data.events import (
-    EventBlock,
     EventSamples,
     EventSetting,
-    write_event_file,
+    LabelledEvents,
 )
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.events import EventList, load_events, save_events
@@ -97,7 +96,7 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
     assert "7 inputs, but the network has 6" in errors
 
 
-LABELS = np.array([0, 1, 2, 3, 0, 1])
+LABELS = np.array([0, 1, 2, 3, 0, 1], dtype=np.uint8)
 
 
 def clicks(folder: Path, spikes: EventList, sizes: tuple[int, ...], **how: int) -> Path:
@@ -112,9 +111,8 @@ def clicks(folder: Path, spikes: EventList, sizes: tuple[int, ...], **how: int) 
     samples = EventSamples(
         times, spikes.sources, spikes.offsets[:: spikes.n_steps].copy()
     )
-    write_event_file(
-        folder / "clicks.npz", setting, [EventBlock(samples, LABELS)], **how
-    )
+    index = np.arange(len(samples))
+    LabelledEvents(samples, LABELS, index, setting, **how).save(folder / "clicks.npz")
     return folder / "clicks.npz"
 
 

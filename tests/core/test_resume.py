@@ -1,6 +1,4 @@
-"""The file from which killed work goes on: what comes back, who owns it, and what
-becomes of it.
-"""
+"""Resume files: what is restored, the lock, and what goes wrong on the disk."""
 
 import subprocess
 import threading
@@ -33,7 +31,7 @@ KEPT = SavedState(
 
 
 def content(state: SavedState | None) -> Any:
-    """All that a state holds, to the bit."""
+    """The content of a state, to the bit."""
     assert state is not None
     arrays = {
         name: (array.dtype, array.shape, array.tobytes())
@@ -47,7 +45,7 @@ def names(folder: Path) -> set[str]:
 
 
 class TestState:
-    def test_comes_back_to_the_bit(self, tmp_path: Path) -> None:
+    def test_is_restored_to_the_bit(self, tmp_path: Path) -> None:
         with ResumeFile(tmp_path / "new", "k") as file:
             assert file.load() is None
             file.save(SavedState({}, {}))
@@ -58,7 +56,7 @@ class TestState:
             assert file.load() is None
         assert names(tmp_path / "new") == set()
 
-    def test_one_that_is_damaged_is_told_and_not_used(
+    def test_damaged_is_reported_and_not_used(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         with ResumeFile(tmp_path, "k") as file:
@@ -86,7 +84,7 @@ class TestDisk:
                 file.save(SavedState({}, {}))
                 file.save(SavedState({}, {}))
             (record,) = caplog.records
-            assert "the state of this work cannot be kept" in record.getMessage()
+            assert "the state of this work cannot be saved" in record.getMessage()
             assert "no space" in record.getMessage()
             assert content(file.load()) == content(KEPT)
             assert names(tmp_path) == {"k.npz", "k.lock"}
@@ -101,7 +99,7 @@ class TestDisk:
             file.done()
         assert len(caplog.records) == 1
 
-    def test_what_a_killed_writer_left_goes(self, tmp_path: Path) -> None:
+    def test_files_of_a_killed_writer_are_removed(self, tmp_path: Path) -> None:
         for name in (".k.npz.1234.tmp", ".other.npz.5678.tmp"):
             (tmp_path / name).touch()
         with ResumeFile(tmp_path, "k"):
@@ -137,9 +135,9 @@ class TestLock:
         killer.start()
         with ResumeFile(tmp_path, "k", "the work") as file:
             assert not killer.is_alive()
-            kept = file.load()
-            assert kept is not None
-            assert kept.plain == {"by": "holder"}
+            state = file.load()
+            assert state is not None
+            assert state.plain == {"by": "holder"}
         assert caplog.messages == [
-            f"process {holder.pid} is at the work: waiting for its end"
+            f"waiting for process {holder.pid} to finish the work"
         ]

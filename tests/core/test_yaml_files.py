@@ -1,4 +1,4 @@
-"""yaml_files.py reads what DVC reads, or refuses it in one sentence."""
+"""YAML is read as DVC reads it, or refused in one sentence."""
 
 from pathlib import Path
 from typing import Any
@@ -9,47 +9,16 @@ from dvc.utils.serialize import parse_yaml
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.yaml_files import PIPELINE_FILE, artifact_paths, read_yaml
 
-# Scalars that readers of YAML disagree on, that overflow, or that are no scalars at all
+# Scalars that readers of YAML disagree on, that overflow, or that are not scalars
 NASTY = (
-    *(
-        "010",
-        "0o10",
-        "0x10",
-        "0b11",
-        "1_000",
-        "1:30",
-        "+7",
-        "12.",
-        "1e-05",
-        "1.e-5",
-        "1e400",
-    ),
-    *("yes", "on", "No", "true", "~", "null", "", ".nan", "-.inf", "9007199254740993"),
-    *(
-        "2020-13-45",
-        "2020-01-01T10:00:00Z",
-        '"12"',
-        '"a\\0b"',
-        "\u0661\u0662",
-        "!!float 3",
-    ),
-    *(
-        "!!python/object/apply:os.getcwd []",
-        "!own 3",
-        "!!set {a}",
-        "!!timestamp x",
-        "!!bool 3",
-    ),
-    *(
-        "&a 12",
-        "*a",
-        "[010, 1:30]",
-        "{1: 2}",
-        "[1, 2",
-        "12 # 13",
-        "12: 13",
-        "${paths.test}",
-    ),
+    r"""
+010|0o10|0x10|0b11|1_000|1:30|+7|12.|1e-05|1.e-5|1e400|yes|on|No|true|~|null||.nan|-.inf
+9007199254740993|2020-13-45|2020-01-01T10:00:00Z|"12"|"a\0b"|\u0661\u0662|!!float 3
+!!python/object/apply:os.getcwd []|!own 3|!!set {a}|!!timestamp x|!!bool 3|&a 12|*a
+[010, 1:30]|{1: 2}|[1, 2|12 # 13|12: 13|${paths.test}
+""".strip()
+    .replace("\n", "|")
+    .split("|")
 )
 
 
@@ -99,7 +68,10 @@ def test_odd_values_are_read_as_dvc_reads_them(path: Path) -> None:
             ", line 1: not valid YAML (could not determine",
         ),
         ("[" * 500, ": not valid YAML (maximum recursion depth exceeded"),
-        (b"\xff\xfe\x00", " is no text in UTF-8 ('utf-8' codec can't decode byte 0xff"),
+        (
+            b"\xff\xfe\x00",
+            " is damaged or of another format ('utf-8' codec can't decode byte 0xff",
+        ),
     ],
 )
 def test_refused_in_one_sentence(text: str | bytes, words: str, path: Path) -> None:
@@ -107,9 +79,7 @@ def test_refused_in_one_sentence(text: str | bytes, words: str, path: Path) -> N
 
 
 class TestPaths:
-    """What dvc.yaml says of the artifacts, and what is refused where a file of it is
-    asked for.
-    """
+    """The paths of artifacts in dvc.yaml."""
 
     def test_those_of_a_stage(self, tmp_path: Path) -> None:
         (tmp_path / PIPELINE_FILE).write_text(
@@ -124,7 +94,7 @@ class TestPaths:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            (None, "is no project: it has no dvc.yaml"),
+            (None, "is not a project: it has no dvc.yaml"),
             ("stages: {}", "must have vars with the entry paths"),
             ("vars: [{paths: [a]}]", "must have vars with the entry paths"),
             ("vars: [{paths: {}}]\nstages: {}", "and stages with their files"),

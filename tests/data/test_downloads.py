@@ -1,8 +1,5 @@
-"""Sources by download: from a server of the test's own, from none, and from one that is
-silent.
-"""
+"""Downloads: from a server of the test, and without a network."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator
@@ -13,10 +10,10 @@ import pytest
 from torchvision import datasets
 
 from spikejoule.core.errors import DataError
-from spikejoule.data.source import Places
+from spikejoule.data.source import Download, Places
 from spikejoule.data.sources import SOURCES, load_dataset
 from tests.tools import sensor_files
-from tests.tools.sensor_files import write_idx_files
+from tests.tools.sensor_files import md5_of, write_idx_files
 from tests.tools.services import served
 
 NOWHERE = "http://127.0.0.1:9"
@@ -24,7 +21,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.fixture
 def there(tmp_path: Path) -> Path:
-    """What the server has."""
+    """The server's folder."""
     folder = tmp_path / "there"
     folder.mkdir()
     return folder
@@ -32,7 +29,7 @@ def there(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(there: Path) -> Iterator[str]:
-    """Of a server of the folder."""
+    """The server's address."""
     with served(there) as url:
         yield f"{url}/"
 
@@ -44,7 +41,7 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send every connection to a port of this machine where nobody listens."""
+    """Send every connection to a port where no server listens."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, NOWHERE)
     for name in ("no_proxy", "NO_PROXY"):
@@ -52,7 +49,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_files(folder: Path) -> dict[str, str]:
-    """Thirty and twenty images as the four files; returns their checksums."""
+    """Write thirty and twenty images as four files; return their checksums."""
     images = np.random.default_rng(0).integers(0, 256, (30, 28, 28), dtype=np.uint8)
     labels = (np.arange(30) % 10).astype(np.uint8)
     return write_idx_files(folder, (images, labels), (images[:20], labels[:20]))
@@ -107,7 +104,7 @@ def test_events_are_verified_kept_and_converted_once(
 ) -> None:
     sensor_files.write_n_mnist(there, 12, 11)
     downloads = {
-        part: (f"{address}{part}.zip", f"{part}.zip", "0" * 32)
+        part: Download(f"{address}{part}.zip", f"{part}.zip", "0" * 32)
         for part in ("train", "test")
     }
     monkeypatch.setattr(SOURCES["n_mnist"], "downloads", downloads)
@@ -115,18 +112,11 @@ def test_events_are_verified_kept_and_converted_once(
         DataError, match=r"127.0.0.1:\d+ .*MD5 hash of downloaded file .train.zip"
     ):
         load_dataset("n_mnist", places)
-    for part, (url, name, _) in list(downloads.items()):
-        downloads[part] = (
-            url,
-            name,
-            hashlib.md5((there / name).read_bytes()).hexdigest(),
-        )
+    for part, download in downloads.items():
+        downloads[part] = download._replace(md5=md5_of(there / download.name))
     dataset = load_dataset("n_mnist", places)
-    assert (dataset.source, len(dataset.train), len(dataset.test)) == (
-        "n_mnist",
-        12,
-        11,
-    )
+    assert dataset.source == "n_mnist"
+    assert (len(dataset.train), len(dataset.test)) == (12, 11)
     monkeypatch.setattr(SOURCES["n_mnist"], "samples", lambda self, archive: iter(()))
     (there / "train.zip").unlink()
     assert load_dataset("n_mnist", places).sha256 == dataset.sha256

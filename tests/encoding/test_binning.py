@@ -35,11 +35,9 @@ def some_events(
 
 
 def labelled(events: EventSamples, shape: tuple[int, ...]) -> LabelledEvents:
-    places = np.arange(len(events))
     labels = np.zeros(len(events), np.uint8)
-    return LabelledEvents(
-        events, places, labels, places, EventSetting("x", DIGITS, shape, 100)
-    )
+    setting = EventSetting("x", DIGITS, shape, 100)
+    return LabelledEvents(events, labels, np.arange(len(events)), setting)
 
 
 @given(

@@ -15,8 +15,7 @@ from optuna.trial import create_trial  # noqa: E402
 
 from spikejoule.cli.searching import found_table, front_text  # noqa: E402
 from spikejoule.core.errors import ArtifactError  # noqa: E402
-from spikejoule.core.parameters import read_sections  # noqa: E402
-from spikejoule.core.yaml_files import read_yaml  # noqa: E402
+from spikejoule.core.yaml_files import read_mapping, read_yaml  # noqa: E402
 from spikejoule.params import Params, parse_params  # noqa: E402
 from spikejoule.search.space import Search, SearchSettings, with_values  # noqa: E402
 from spikejoule.search.study import ENDED  # noqa: E402
@@ -29,7 +28,7 @@ FRONT = {0, 1, 3}
 
 @pytest.fixture
 def search(repository: Path, search_of: SearchOf) -> Search:
-    return search_of(**read_sections(repository / "search.yaml", SearchSettings))
+    return search_of(**read_mapping(repository / "search.yaml"))
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`"
 from optuna.samplers import RandomSampler  # noqa: E402
 
 from spikejoule.core.errors import ParameterError  # noqa: E402
-from spikejoule.core.parameters import parsed, read_sections  # noqa: E402
+from spikejoule.core.parameters import parsed  # noqa: E402
+from spikejoule.core.yaml_files import read_mapping  # noqa: E402
 from spikejoule.network.layers import layers_of  # noqa: E402
 from spikejoule.search.space import SearchSettings, SearchSpace  # noqa: E402
 from tests.search.conftest import SearchOf  # noqa: E402
 
-RATE = ": 20 is not allowed; allowed: a number above 0 and of at most 10"
+RATE = ": 20 is not allowed; allowed: less than or equal to 10"
 ENTRY = "is not allowed; allowed: a list of values, or a range {from: A, to: B}"
 
 
@@ -34,7 +35,7 @@ def draws(space: SearchSpace, number: int) -> list[tuple[list[str], dict[str, An
 
 def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
     """It is allowed, and a side draws what changes its networks."""
-    content = read_sections(repository / "search.yaml", SearchSettings)
+    content = read_mapping(repository / "search.yaml")
     settings = parsed(content, SearchSettings)
     space = search_of(**content).space
     for _, drawn in draws(space, 50):
@@ -72,7 +73,7 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
         (
             "train.lrr",
             [1.0],
-            ": 1.0 is given to an unknown key (did you mean lr?); allowed",
+            ": 1.0 is given to an unknown key (did you mean lr?)",
         ),
         ("train.threads", [1, 2], ": is no parameter of a trial"),
     ],

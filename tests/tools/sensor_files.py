@@ -61,7 +61,7 @@ def write_idx_files(
         for name, array in zip(("images-idx3", "labels-idx1"), arrays, strict=True):
             path = folder / f"{part}-{name}-ubyte.gz"
             path.write_bytes(gzip.compress(encode_idx(array)))
-            sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
+            sums[path.name] = md5_of(path)
     return sums
 
 
@@ -85,13 +85,18 @@ def n_mnist_bytes(sample: Sample) -> bytes:
     return bytes(content)
 
 
+def md5_of(path: Path) -> str:
+    """The MD5 of a file, as publishers of data sets state it."""
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
 def keep(
     folder: Path, source: type[SensorSource], monkeypatch: pytest.MonkeyPatch
 ) -> Places:
     """Let archives that were written to a folder be the download of a source."""
     downloads = {
-        part: (url, name, hashlib.md5((folder / name).read_bytes()).hexdigest())
-        for part, (url, name, _) in source.downloads.items()
+        part: download._replace(md5=md5_of(folder / download.name))
+        for part, download in source.downloads.items()
     }
     monkeypatch.setattr(source, "downloads", downloads)
     return Places(folder.parent, folder.with_name("mnist"))

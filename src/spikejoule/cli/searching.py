@@ -18,10 +18,10 @@ import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameters import parsed, read_sections
+from spikejoule.core.parameters import parsed
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_csv
-from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
+from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, read_mapping
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.params import Params, load_params
@@ -81,7 +81,7 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
     from spikejoule.search.trial import ARTIFACTS
 
     file = options.space or root / "search.yaml"
-    content = read_sections(file, SearchSettings)
+    content = read_mapping(file, ParameterError)
     for name in ("study", "trials"):
         if (value := getattr(options, name)) is not None:
             content[name] = value

@@ -1,3 +1,1 @@
-"""What every package builds on: files, schemas, parameters, errors, provenance,
-resuming.
-"""
+"""What every package builds on: files, schemas, parameters, errors, resuming."""

@@ -1,9 +1,9 @@
 """Errors that a user can cause and repair.
 
-Each message is one clear sentence that names the thing, its value and what is allowed
-(`ParameterError` has one line for each problem). The stages and the command line print
-it as `error: ...` and exit with 1; any other exception is a defect of this project and
-keeps its traceback.
+Each message is one sentence that names the thing, its value and what is allowed
+(`ParameterError` has one line per problem). The stages and the command line print it
+as `error: ...` and exit with 1; any other exception is a bug in this project and keeps
+its traceback.
 """
 
 import json
@@ -15,22 +15,23 @@ from pydantic import ValidationError
 
 
 def printable(text: str) -> str:
-    """A text as a terminal may show it: control characters and halves of characters
-    escaped.
+    """Escape the control characters and lone surrogates of a text.
 
-    What a file says reaches messages and tables; it must not move the cursor or fail to
-    print. Ends of lines stay, and the escapes are JSON's: a text in JSON holds the same
-    afterwards.
+    Text from a file ends up in messages and tables; it must not move the cursor of a
+    terminal or fail to print. Line ends stay. The escapes are those of JSON, so text
+    within JSON keeps its meaning.
     """
     return re.sub(
         "[^ -~\n]",
-        lambda one: one[0] if one[0].isprintable() else json.dumps(one[0])[1:-1],
+        lambda match: (
+            match[0] if match[0].isprintable() else json.dumps(match[0])[1:-1]
+        ),
         text,
     )
 
 
 def shown(value: object) -> str:
-    """A value as YAML would show it, shortened."""
+    """Format a value as YAML would, shortened to 80 characters."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     text = repr(value)
@@ -38,9 +39,9 @@ def shown(value: object) -> str:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong, in words, with its place and its value."""
+    """Describe the first problem that pydantic found: its place, value and reason."""
     problem = error.errors(include_url=False)[0]
-    # If a field may have one of two types, pydantic also names the type.
+    # If a field may have one of two types, pydantic adds the type to the place.
     place = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))
     if problem["type"] == "missing":
         return f"{place} is missing"
@@ -54,7 +55,7 @@ def first_problem(error: ValidationError) -> str:
 
 
 class SpikejouleError(Exception):
-    """Base of every error that a user can cause and repair."""
+    """Base class of the errors that a user can cause and repair."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -65,33 +66,29 @@ class ParameterError(SpikejouleError):
 
 
 class DataError(SpikejouleError):
-    """The images or labels cannot be had, or are not what they should be."""
+    """Images, events or labels cannot be obtained or are not valid."""
 
 
 class ArtifactError(SpikejouleError):
-    """A file that another stage wrote is missing, damaged, or does not fit the
-    others.
-    """
+    """A file of another stage is missing, damaged, or does not fit the others."""
 
 
 class StoreError(SpikejouleError):
-    """The MLflow store cannot be read, or does not hold what is asked of it."""
+    """The MLflow store cannot be read, or lacks what was asked for."""
 
 
 class LimitError(SpikejouleError):
-    """A recorded run needs more energy, or answers worse, than its project allows."""
+    """A recorded run exceeds the energy limit or misses the accuracy limit."""
 
 
 class ClusterError(SpikejouleError):
-    """Jobs cannot be started, or end without having worked."""
+    """Jobs cannot be started, or end without any result."""
 
 
 def check(
     path: object, problem: str, error_type: type[SpikejouleError] = ArtifactError
 ) -> None:
-    """Raise an error that names a file and what is wrong with it, unless that is an
-    empty text.
-    """
+    """Raise an error that names a file and its problem, unless that is empty."""
     if problem:
         advice = ": write it again" if error_type is ArtifactError else ""
         raise error_type(f"{path}: {problem}{advice}.")
@@ -99,7 +96,7 @@ def check(
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """PyTorch's own errors for a lack of memory, RuntimeErrors, become MemoryErrors."""
+    """Turn PyTorch's out-of-memory errors, which are RuntimeErrors, to MemoryErrors."""
     try:
         yield
     except RuntimeError as error:
@@ -112,8 +109,9 @@ def memory_errors() -> Iterator[None]:
 
 @contextmanager
 def in_one_sentence(what: str) -> Iterator[None]:
-    """Whatever a user's own code, or a library that runs it, raises inside: as a
-    ParameterError that says what fails, and why. Errors of this project say so already.
+    """Turn any exception of a user's own code into a ParameterError.
+
+    The message says what failed and why. A `SpikejouleError` passes unchanged.
     """
     try:
         yield

@@ -1,25 +1,21 @@
-"""Typed parameters: sections of params.yaml, and the things in them that are chosen by
-name.
+"""Typed parameters: sections of params.yaml, and choices between kinds of one thing.
 
-A `ParameterSection` says what its keys may hold. A `Kind` is one of several things that
-a key chooses between, such as an encoder, with parameters of its own. Each kind is one
-file of its package; `Kinds` discovers it. A section stays flat: it holds the name of
+A `ParameterSection` declares the keys of a section. A `Kind` is one of several things
+that a key chooses between, such as an encoder, with parameters of its own. Each kind is
+one file of its package; `Kinds` discovers it. A section is flat: it holds the name of
 the kind and the parameters of all kinds, so that one `-S encode.encoding=...` switches
-from one to another.
+between them.
 
-A params.yaml holds every key: what a class has as a default is for those who make one
-in code. What is wrong with it is said with the full key, the value, and what is
-allowed.
+A params.yaml holds every key: the defaults of classes are for code.
 """
 
 import difflib
 import inspect
-import os
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -33,18 +29,17 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.yaml_files import read_mapping
 
 
 def _exact(value: object) -> object:
-    # A number is recorded as it is written: one that no float equals would not be the
-    # one used.
+    # A number is recorded as it is written: one that no float equals would differ from
+    # the one used.
     if isinstance(value, int) and abs(value) > 2**53:
-        raise ValueError("a number beyond 2**53 is written with an exponent")
+        raise ValueError("a number beyond 2**53 with an exponent")
     return value
 
 
-# One line of printable text: of control characters and separators of lines, none.
+# One line of printable text, without control characters and line separators.
 Line = Annotated[str, Field(max_length=500, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")]
 Real = Annotated[float, BeforeValidator(_exact)]
 
@@ -52,8 +47,8 @@ Real = Annotated[float, BeforeValidator(_exact)]
 class ParameterSection(BaseModel):
     """Parameters: immutable, without implicit conversions, NaN or unknown keys.
 
-    What is allowed is stated once, in `Field`: messages derive the words from the
-    bounds, or take the `description` where bounds do not say it.
+    `Field` states what is allowed, by bounds, or by a `description` where pydantic's
+    own message would not say it well.
     """
 
     model_config = ConfigDict(
@@ -63,21 +58,20 @@ class ParameterSection(BaseModel):
     chosen_between: ClassVar[tuple["Kinds[Any]", ...]] = ()
 
     @classmethod
-    def choices(cls) -> "tuple[Kinds[Any], ...]":
-        """The things that the section chooses between."""
-        return tuple(
+    def choices(cls) -> "list[Kinds[Any]]":
+        """Return what the section, and the sections it derives from, choose between."""
+        return [
             kinds
             for base in cls.__mro__
             for kinds in vars(base).get("chosen_between", ())
-        )
+        ]
 
 
 class Kind(ParameterSection):
-    """One of the things that a key of params.yaml chooses between; its fields are its
-    parameters.
+    """One of the things that a key chooses between; its fields are its parameters.
 
     Attributes:
-        name: how params.yaml names it: that of its file.
+        name: name in params.yaml: that of its file.
         reference: the publication or project that it comes from.
     """
 
@@ -92,6 +86,7 @@ class Kind(ParameterSection):
 
 K = TypeVar("K", bound=Kind)
 S = TypeVar("S", bound=ParameterSection)
+M = TypeVar("M", bound=BaseModel)
 
 
 class Kinds(dict[str, type[K]]):
@@ -103,8 +98,8 @@ class Kinds(dict[str, type[K]]):
         package: full name of the package; a new module in it is a new kind.
 
     Raises:
-        TypeError: a module defines none or several, or two kinds disagree on a
-            parameter that they share.
+        TypeError: a module defines no kind or several, or two kinds declare a parameter
+            that they share differently.
     """
 
     def __init__(self, key: str, base: type, package: str) -> None:
@@ -116,36 +111,32 @@ class Kinds(dict[str, type[K]]):
                     import_module(f"{package}.{module.name}"), base
                 )
         shared = self.parameters()
-        for kind_name, kind in self.items():
+        for kind in self.values():
             for parameter, field in kind.model_fields.items():
                 if repr(field) != repr(shared[parameter]):
                     raise TypeError(
-                        f"{package}: {kind_name} and another kind have a parameter "
-                        f"{parameter}, "
-                        "but do not declare it alike"
+                        f"{package}: {kind.name} and another kind declare the "
+                        f"parameter {parameter} differently"
                     )
 
     def __missing__(self, name: str) -> type[K]:
         raise ParameterError(f"{self.key} is {name!r}; allowed are {', '.join(self)}")
 
     def parameters(self) -> dict[str, FieldInfo]:
-        """The parameters of all kinds; kinds may share one, and then mean the same by
-        it.
-        """
-        return {
-            name: field
-            for kind in self.values()
-            for name, field in kind.model_fields.items()
-        }
+        """Return the parameters of all kinds; kinds may share one, declared alike."""
+        parameters: dict[str, FieldInfo] = {}
+        for kind in self.values():
+            parameters |= kind.model_fields
+        return parameters
 
     def idle_in(self, section: ParameterSection) -> set[str]:
-        """The parameters of all kinds but the one that a section names."""
+        """Return the parameters that the kind named by a section does not have."""
         name = getattr(section, self.key)
-        chosen = set(self[name].model_fields) if name in self else set()
-        return self.parameters().keys() - chosen
+        used = set(self[name].model_fields) if name in self else set()
+        return self.parameters().keys() - used
 
     def chosen_in(self, section: ParameterSection) -> K:
-        """The kind that a section names, with the parameters that stand there."""
+        """Return the kind that a section names, with its parameters from there."""
         kind = self[getattr(section, self.key)]
         return kind.model_validate(
             {name: getattr(section, name) for name in kind.model_fields}
@@ -153,9 +144,7 @@ class Kinds(dict[str, type[K]]):
 
 
 def _class_of(module: ModuleType, base: type) -> Any:
-    """The one class of a module that derives from `base`; TypeError for none or
-    several.
-    """
+    """Return the one class of a module that derives from `base`, or raise TypeError."""
     defined = [
         member
         for _, member in inspect.getmembers(module, inspect.isclass)
@@ -167,26 +156,25 @@ def _class_of(module: ModuleType, base: type) -> Any:
 
 
 def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
-    """Give a section the keys of what it chooses between: each name, and all kinds'
-    parameters.
+    """Add the parameters of all kinds to a section, and restrict its keys to them.
+
+    Raises TypeError if a kind has a parameter whose name the section uses otherwise.
     """
 
     def with_keys(section: type[S]) -> type[S]:
         fields: dict[str, Any] = {}
         for kinds in choices:
             key = section.model_fields[kinds.key]
-            # A section may allow more than the kinds, and then says so itself.
+            # A section that allows more than the kinds describes its key itself.
             if not key.description:
                 fields[kinds.key] = (Literal[tuple(kinds)], key.default)
             for name, field in kinds.parameters().items():
                 own = section.model_fields.get(name)
-                # A section may declare a key for readers, but no range: the kinds state
-                # that.
+                # A section may declare a key for readers, but without a range.
                 if name in fields or (own and own.metadata):
                     raise TypeError(
                         f"{section.__name__} has a key {name}, so no {kinds.key} "
-                        "can have a "
-                        "parameter of this name"
+                        "can have a parameter of this name"
                     )
                 fields[name] = (field.annotation, field)
         made = create_model(
@@ -202,47 +190,30 @@ def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
     return with_keys
 
 
-M = TypeVar("M", bound=BaseModel)
-
-
-def read_sections(
-    path: str | os.PathLike[str], root: type[BaseModel]
-) -> dict[str, Any]:
-    """The content of a file, unchecked; ParameterError if it has no sections.
-
-    Args:
-        path: of the file.
-        root: a model whose fields are the sections.
-    """
-    return read_mapping(path, ParameterError, f"the sections {names_of(root)}")
-
-
 def parsed(
-    mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str] = {}
+    content: Mapping[str, Any], root: type[M], renamed: Mapping[str, str] = {}
 ) -> M:
-    """The model that a file's content makes; ParameterError with one line for each
-    problem.
+    """Validate the content of a file; ParameterError with one line for each problem.
 
     Args:
-        mapping: sections by name.
-        root: the model; its fields are the sections.
-        renamed: by the old full key, the new one; an old name is refused with the new
-            one.
+        content: sections by name.
+        root: the model, whose fields are the sections.
+        renamed: new full keys by old ones; the message for an old key names the new.
     """
     lines: dict[str, str] = {}
     try:
-        model = root.model_validate(dict(mapping))
+        model = root.model_validate(dict(content))
     except ValidationError as error:
-        lines = problem_lines(error.errors(include_url=False), mapping, root)
+        for problem in error.errors(include_url=False):
+            key, reason = _problem(problem, content, root)
+            lines[key] = f"{key}: {reason}" if reason else key
     # A key is missing even if its field has a default, which is for code.
     for name, section in root.model_fields.items():
-        written = mapping.get(name)
-        for key, field in getattr(section.annotation, "model_fields", {}).items():
-            if isinstance(written, Mapping) and key not in written:
-                full_key = f"{name}.{key}"
-                lines[full_key] = (
-                    f"{full_key}: is missing; allowed: {allowed_words(field)}"
-                )
+        written = content.get(name)
+        for own_key in getattr(section.annotation, "model_fields", {}):
+            if isinstance(written, Mapping) and own_key not in written:
+                key = f"{name}.{own_key}"
+                lines[key] = f"{key}: is missing"
     for old in renamed.keys() & lines.keys():
         lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
         lines.pop(renamed[old], None)
@@ -255,79 +226,43 @@ _WHOLE_LINE = "whole_line"
 
 
 def refused(line: str) -> PydanticCustomError:
-    """The problem of several parameters, for a validator to raise; `line` is all that
-    is said.
-    """
+    """Make an error for a validator of several parameters; `line` is its message."""
     return PydanticCustomError(_WHOLE_LINE, "{line}", {"line": line})
 
 
-def problem_lines(
-    problems: Sequence[ErrorDetails], mapping: Mapping[str, Any], root: type[BaseModel]
-) -> dict[str, str]:
-    """Pydantic's problems with `mapping` in the form of this project: a line for each
-    key.
-    """
-    lines: dict[str, str] = {}
-    for problem in problems:
-        if problem["type"] == _WHOLE_LINE:
-            lines[problem["msg"]] = problem["msg"]
-            continue
-        # Keys have two levels; list elements and pydantic's own steps lie below them.
-        path = [str(part) for part in problem["loc"][:2]]
-        model: Any = root
-        values: Any = mapping
-        for part in path[:-1]:
-            model = model.model_fields[part].annotation
-            values = values[part]
-        key = ".".join(path)
-        name = path[-1]
-        value = shown(values.get(name))
-        field = model.model_fields.get(name)
-        if field is None:
-            near = difflib.get_close_matches(name.lower(), model.model_fields, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            reason = (
-                f"{value} is given to an unknown key{hint}; allowed: {names_of(model)}"
-            )
-        elif problem["type"] == "missing":
-            reason = f"is missing; allowed: {allowed_words(field)}"
-        else:
-            reason = f"{value} is not allowed; allowed: {allowed_words(field)}"
-        lines[key] = f"{key}: {reason}"
-    return lines
-
-
-def allowed_words(field: FieldInfo) -> str:
-    """What a field may hold, in words."""
-    annotation: Any = field.annotation
-    if field.description:
-        return field.description
-    if hasattr(annotation, "model_fields"):
-        return f"a section with the keys {names_of(annotation)}"
-    if get_origin(annotation) is Literal:
-        return ", ".join(str(choice) for choice in get_args(annotation))
-    kinds: dict[Any, str] = {int: "a whole number", bool: "true or false", str: "text"}
-    words = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
-    bounds = " and ".join(
-        f"{phrase} {getattr(constraint, attribute)}"
-        for constraint in field.metadata
-        for attribute, phrase in words.items()
-        if hasattr(constraint, attribute)
-    )
-    or_null = ", or null" if type(None) in get_args(annotation) else ""
-    return f"{kinds.get(annotation, 'a number')} {bounds}".rstrip() + or_null
+def _problem(
+    problem: ErrorDetails, content: Mapping[str, Any], root: type[BaseModel]
+) -> tuple[str, str]:
+    """Return the full key of a problem and the reason; a `refused` line has none."""
+    if problem["type"] == _WHOLE_LINE:
+        return problem["msg"], ""
+    # Keys have two levels; below are list elements and pydantic's own steps.
+    path = [str(part) for part in problem["loc"][:2]]
+    key = ".".join(path)
+    model: Any = root
+    values: Any = content
+    for part in path[:-1]:
+        model = model.model_fields[part].annotation
+        values = values[part]
+    name = path[-1]
+    value = shown(values.get(name))
+    if name not in model.model_fields:
+        near = difflib.get_close_matches(name.lower(), model.model_fields, n=1)
+        allowed = f"allowed: {', '.join(model.model_fields)}"
+        hint = f"did you mean {near[0]}?" if near else allowed
+        return key, f"{value} is given to an unknown key ({hint})"
+    if problem["type"] == "missing":
+        return key, "is missing"
+    allowed = model.model_fields[name].description or problem["msg"]
+    allowed = allowed.removeprefix("Input should be ").removeprefix("Value error, ")
+    return key, f"{value} is not allowed; allowed: {allowed}"
 
 
 def flat(content: object, prefix: str = "") -> dict[str, Any]:
-    """Values by their full keys (`train.lr`), whatever the depth."""
+    """Flatten nested mappings to full keys (`train.lr`)."""
     if not isinstance(content, Mapping):
         return {prefix: content}
     values: dict[str, Any] = {}
     for key, value in content.items():
         values |= flat(value, f"{prefix}.{key}" if prefix else str(key))
     return values
-
-
-def names_of(section: type[BaseModel]) -> str:
-    """The keys of a section, for a message."""
-    return ", ".join(section.model_fields)

@@ -1,21 +1,19 @@
-"""Work that survives a kill: its state in a file, of which one process at a time is the
-owner.
+"""Resuming work after a kill: its state in a file that one process at a time owns.
 
     with ResumeFile(folder, key) as file:
-        kept = file.load()              # None: start over
+        state = file.load()             # None: start over
         for each part that is left:
             work
             file.save(SavedState(plain, arrays))
         write the result
         file.done()
 
-The key stands for all that the result depends on (code, parameters, data), so that no
-other run resumes from the state. The lock is the kernel's: it goes with its process,
-however that ends; a second process waits. A state that cannot be written, or read,
-costs time and never a result: a warning says so, and the work continues, or starts
-over.
+The key is a digest of all that the result depends on (code, parameters, data), so no
+other run resumes from the state. The kernel holds the lock and releases it when the
+process ends, in any way; a second process waits. A state that cannot be written or read
+costs time, never a result: a warning says so, and the work continues or starts over.
 
-Nothing is pickled: a state is an .npz file, each array of it with a checksum.
+Nothing is pickled: a state is an .npz file, whose arrays have checksums.
 """
 
 import json
@@ -44,20 +42,18 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, eq=False)
 class SavedState:
-    """The state of a work, from which another process can resume it.
+    """A state from which another process can resume.
 
     Attributes:
-        plain: what JSON can hold; its floats come back to the bit, its tuples as lists.
-        arrays: of numbers, by name.
+        plain: values for JSON; floats return exactly, tuples as lists.
+        arrays: arrays of numbers by name.
     """
 
     plain: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
 
     def part(self, prefix: str) -> "SavedState":
-        """The arrays whose names begin so, by the rest of their names; with all that is
-        plain.
-        """
+        """Return the arrays whose names have a prefix, without it; `plain` as it is."""
         arrays = {
             name.removeprefix(prefix): array
             for name, array in self.arrays.items()
@@ -67,12 +63,11 @@ class SavedState:
 
 
 class ResumeFile:
-    """The state of a work in a file; see the module. Used as a context, which holds the
-    lock.
+    """The state of some work in a file; see the module. The context holds the lock.
 
     Args:
-        folder: of all states; created.
-        key: a digest of what the result depends on, fit for a file's name.
+        folder: folder of all states; created if missing.
+        key: digest of what the result depends on; the file's name.
         what: the work, in words, for messages.
     """
 
@@ -95,28 +90,26 @@ class ResumeFile:
                 self._lock.acquire(timeout=0)
             except Timeout:
                 owner = self._lock_path.read_text(encoding="utf-8").strip()
-                logger.warning(
-                    "process %s is at %s: waiting for its end", owner, self._what
-                )
+                logger.warning("waiting for process %s to finish %s", owner, self._what)
                 self._lock.acquire(poll_interval=_POLL_SECONDS)
             self._lock_path.write_text(f"{os.getpid()}\n", encoding="utf-8")
-            # Its writer was killed: the lock is ours.
-            for unnamed in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-                unnamed.unlink(missing_ok=True)
+            # Remove what a killed writer left: the lock is ours, so it has ended.
+            for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+                leftover.unlink(missing_ok=True)
         except OSError as error:
             self._warn(f"{self.path.parent}: {error.strerror or error}")
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.is_owned:
-            # While it is held: who has opened it meanwhile sees that it is gone, and
-            # opens another.
+            # Unlink while locked: a process that has opened the file meanwhile sees
+            # that it is gone, and opens another.
             with suppress(OSError):
                 self._lock_path.unlink()
             self._lock.release()
 
     def load(self) -> SavedState | None:
-        """The last state that was saved; None, with a warning, if it is damaged."""
+        """Return the last saved state; None, with a warning, if it is damaged."""
         if not self.is_owned or not self.path.exists():
             return None
         try:
@@ -127,30 +120,28 @@ class ResumeFile:
             self.done()
             return None
 
-    def save(self, kept: SavedState) -> None:
-        """Keep a state in place of the one before; on the disk when this returns.
+    def save(self, state: SavedState) -> None:
+        """Replace the saved state; it is on the disk when this returns.
 
-        If that fails, the state before stays, and a warning is given once.
+        If writing fails, the previous state stays, and one warning is logged.
         """
         if not self.is_owned:
             return
-        text = json.dumps(kept.plain, default=plain_number).encode()
-        arrays = {**kept.arrays, _PLAIN: np.frombuffer(text, dtype=np.uint8)}
+        text = json.dumps(state.plain, default=plain_number).encode()
+        arrays = {**state.arrays, _PLAIN: np.frombuffer(text, dtype=np.uint8)}
         try:
             write_npz(self.path, SCHEMA, arrays)
         except ArtifactError as error:
             self._warn(str(error).rstrip("."))
 
     def done(self) -> None:
-        """The result is whole: remove the state."""
+        """Remove the state, once the result is written."""
         if self.is_owned:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
     def _warn(self, reason: str) -> None:
         if not self._has_warned:
-            sentence = (
-                "the state of %s cannot be kept (%s): a kill would cost more epochs"
-            )
+            sentence = "the state of %s cannot be saved (%s): a kill would cost epochs"
             logger.warning(sentence, self._what, reason)
         self._has_warned = True

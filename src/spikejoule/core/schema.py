@@ -1,12 +1,12 @@
-"""Artifacts: one typed schema each, which its writer and its reader share.
+"""Typed schemas of files, shared by their writers and readers.
 
 A `Record` is a JSON object, a `Table` a CSV file with a row for each of its records, an
-`ArrayFile` an .npz file. Fields carry their ranges, and validators the relations
-between them, so a file that breaks either is refused when it is read, in one sentence
-that names it; a writer that would break them fails itself.
+`ArrayFile` an .npz file. Fields carry ranges, and validators the relations between
+them. A file that breaks either is refused in one sentence that names it; a writer that
+would break them fails.
 
-A field that is newer than files that exist has the default None, in a table as well: in
-a file from before it the figure is unknown, and everything else is read as ever.
+A field that is newer than existing files has the default None, in tables too: in an
+older file the value is unknown, and everything else is read as usual.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,20 +32,14 @@ Text = Annotated[str, Field(min_length=1)]
 PlainValue = str | int | float | bool | None
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-
-def _nothing_for_empty(value: object) -> object:
-    return None if value == "" else value
-
-
-# Cells of a table.
-MaybeNotNegative = Annotated[NotNegative | None, BeforeValidator(_nothing_for_empty)]
-MaybeCount = Annotated[Count | None, BeforeValidator(_nothing_for_empty)]
+# Cells of a table: an empty one is None.
+_EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
+MaybeNotNegative = Annotated[NotNegative | None, _EmptyIsNone]
+MaybeCount = Annotated[Count | None, _EmptyIsNone]
 
 
 class Record(BaseModel):
-    """An object of named values: immutable, without conversions, NaN or unknown
-    names.
-    """
+    """Named values: immutable, without conversions, NaN or unknown names."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False
@@ -53,16 +47,12 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
-        """Read a JSON file; ArtifactError if it is missing, damaged, or not one of
-        these.
-        """
+        """Read a JSON file; ArtifactError if it is missing, damaged or misfits."""
         return cls.from_content(path, read_json(path))
 
     @classmethod
     def from_content(cls, path: FilePath, content: Mapping[str, Any]) -> Self:
-        """The record in a file's content; ArtifactError, naming `path`, if it is
-        none.
-        """
+        """Validate a file's content; ArtifactError, which names `path`, if it fails."""
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -71,24 +61,20 @@ class Record(BaseModel):
             ) from error
 
     def write(self, path: FilePath) -> None:
-        """Write the record as JSON, atomically; fields that were never set are left
-        out.
-        """
+        """Write a JSON file atomically; fields that were never set are left out."""
         write_json(path, self.model_dump(mode="json", exclude_unset=True))
 
 
 class Row(Record):
-    """A row of a table: its fields are the columns, and its cells are read from
-    text.
-    """
+    """A row of a table: its fields are the columns; cells are parsed from text."""
 
     model_config = ConfigDict(strict=False)
 
 
 class Table(Record):
-    """Rows of one kind; subclasses add what must hold between them.
+    """Rows of one class; subclasses add relations between them.
 
-    A row class that admits extra fields makes a table with further columns of text.
+    A row class that allows extra fields makes a table with further columns of text.
     """
 
     row: ClassVar[type[Row]]
@@ -96,14 +82,12 @@ class Table(Record):
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
-        """The columns that are written, by their names."""
+        """Return the names of the columns that are always written."""
         return tuple(cls.row.model_fields)
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
-        """Read a CSV file; ArtifactError if it is missing, damaged, or not one of
-        these.
-        """
+        """Read a CSV file; ArtifactError if it is missing, damaged or misfits."""
         needed = [
             name for name, field in cls.row.model_fields.items() if field.is_required()
         ]
@@ -114,9 +98,7 @@ class Table(Record):
         return cls.from_content(path, {"rows": tuple(rows)})
 
     def write(self, path: FilePath) -> None:
-        """Write the table as CSV, atomically; what is extra in any row is a column of
-        all.
-        """
+        """Write a CSV file atomically; an extra field of any row becomes a column."""
         further = dict.fromkeys(
             name for row in self.rows for name in row.model_extra or {}
         )
@@ -130,14 +112,15 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Array:
-    """What one array must be.
+    """The schema of one array.
 
     Attributes:
         dtype: a dtype's name (`uint8`), or a NumPy kind of one letter (`u`, `i`, `f`,
             `U`).
-        shape: a number or a letter for each dimension; `*` is any size.
+        shape: a number or a letter for each dimension; `*` is any size. Equal letters
+            are equal sizes, throughout the file.
         low, high: least and greatest value; None for no bound. Floating-point numbers
-        are finite.
+            are finite.
     """
 
     dtype: str
@@ -152,10 +135,9 @@ class ArrayFile:
 
     Attributes:
         schema: its name, stored in the file.
-        arrays: every array by its name; a name with an asterisk stands for any number
-            of arrays.
-        relation: says in words what is wrong between the arrays, or returns an empty
-            text.
+        arrays: every array by its name; a name with an asterisk is a pattern for any
+            number of arrays.
+        relation: describes what is wrong between the arrays; else returns "".
         optional: arrays that a file may lack.
     """
 
@@ -165,9 +147,7 @@ class ArrayFile:
     optional: Mapping[str, Array] = field(default_factory=dict)
 
     def read(self, path: FilePath) -> dict[str, NDArray[Any]]:
-        """Read a file of `write`; ArtifactError if it is missing, damaged or breaks the
-        schema.
-        """
+        """Read a file; ArtifactError if it is missing, damaged or breaks the schema."""
         arrays = read_npz(path, self.schema)
         check(path, self.problem(arrays))
         return arrays
@@ -180,7 +160,7 @@ class ArrayFile:
         write_npz(path, self.schema, arrays)
 
     def problem(self, arrays: Arrays) -> str:
-        """What is wrong with arrays, in words; an empty text for nothing."""
+        """Describe what is wrong with arrays; empty if nothing is."""
         for name in self.arrays:
             if "*" not in name and name not in arrays:
                 return f"the array {name!r} is missing"
@@ -193,32 +173,27 @@ class ArrayFile:
         return self.relation(arrays)
 
     def _spec_of(self, name: str) -> Array | None:
-        """What an array of this name must be, by its own name or else by a pattern."""
-        if name in self.optional:
-            return self.optional[name]
-        if name in self.arrays:
-            return self.arrays[name]
-        specs = (
-            spec for pattern, spec in self.arrays.items() if fnmatchcase(name, pattern)
-        )
-        return next(specs, None)
+        """Find the schema of an array by its name, or else by a pattern."""
+        named = {**self.arrays, **self.optional}
+        if name in named:
+            return named[name]
+        for pattern, spec in self.arrays.items():
+            if fnmatchcase(name, pattern):
+                return spec
+        return None
 
 
 def _problem(array: NDArray[Any], spec: Array, sizes: dict[int | str, int]) -> str:
-    """What is wrong with an array, and with its sizes compared with those of other
-    arrays.
+    """Describe what is wrong with an array; empty if nothing is.
+
+    `sizes` holds the sizes of the letters that earlier arrays had, and gets new ones.
     """
     is_kind = len(spec.dtype) == 1
-    fits = (
-        array.dtype.kind == spec.dtype
-        if is_kind
-        else array.dtype == np.dtype(spec.dtype)
-    )
-    if not fits or array.ndim != len(spec.shape):
+    found = array.dtype.kind if is_kind else array.dtype
+    if found != spec.dtype or array.ndim != len(spec.shape):
         return (
             f"must have the type {spec.dtype!r} and {len(spec.shape)} "
-            "dimension(s), but has "
-            f"{array.dtype.name!r} and the shape {array.shape}"
+            f"dimension(s), but has {array.dtype.name!r} and the shape {array.shape}"
         )
     for size, letter in zip(array.shape, spec.shape, strict=True):
         needed = letter if isinstance(letter, int) else sizes.setdefault(letter, size)

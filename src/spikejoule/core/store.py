@@ -1,13 +1,12 @@
-"""Writing and reading of artifacts: atomic, the same bytes for the same content, one
-check.
+"""Reading and writing files: atomic, deterministic, with errors of one sentence.
 
 A file is written next to its destination under a hidden temporary name, flushed to the
-disk, and then renamed over the destination, so a process that is killed half-way leaves
-either the old file or none. A destination that is a link (as DVC makes them) is
-replaced, never written through.
+disk, and renamed over the destination. A process that is killed half-way leaves the old
+file or none. A destination that is a link (as DVC makes them) is replaced, never
+written through.
 
-Every file is opened by `open_regular`: a regular file of a bounded size, or an error in
-one sentence. (A pipe would be waited for without end, a device never ends.)
+`reading` opens every file: only a regular file of bounded size (a pipe would block, a
+device never ends), and any failure to parse it becomes one sentence.
 """
 
 import csv
@@ -17,19 +16,19 @@ import math
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from spikejoule.core.errors import ArtifactError, SpikejouleError, shown
+from spikejoule.core.errors import ArtifactError, SpikejouleError
 
 MAX_BYTES: Final = 8 << 30
-"""Size of a file whose content goes into memory, unpacked."""
+"""Largest file that is read, also when unpacked."""
 
 MAX_TEXT_BYTES: Final = 256 << 20
-"""Size of a file of text."""
+"""Largest text file that is read."""
 
 FilePath = str | os.PathLike[str]
 
@@ -39,16 +38,14 @@ def open_regular(
     max_bytes: int = MAX_BYTES,
     error_type: type[SpikejouleError] = ArtifactError,
 ) -> BinaryIO:
-    """Open a file for reading, if it is a regular one of at most `max_bytes`.
+    """Open a regular file of at most `max_bytes`; `error_type` for any other.
 
-    Raises `error_type` in one sentence otherwise. For a library that opens files
-    itself, close the stream and give it the path; what a compressed file unpacks to is
-    the reader's to bound.
+    A library that opens files itself gets the path after this check.
     """
     try:
         n_bytes = Path(path).stat().st_size
         if not Path(path).is_file():
-            raise error_type(f"{path} is no regular file.")
+            raise error_type(f"{path} is not a regular file.")
         if n_bytes > max_bytes:
             raise error_type(
                 f"{path} has {n_bytes:,} bytes, but may have {max_bytes:,}."
@@ -59,75 +56,85 @@ def open_regular(
         raise error_type(
             f"{path} does not exist{advice if error_type is ArtifactError else ''}."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
         raise error_type(f"{path} cannot be read: {reason}.") from error
-    except TypeError as error:
-        raise error_type(
-            f"the path of a file is needed, not a {type(path).__name__}."
-        ) from error
+
+
+@contextmanager
+def reading(
+    path: FilePath,
+    error_type: type[SpikejouleError] = ArtifactError,
+    max_bytes: int = MAX_BYTES,
+) -> Iterator[BinaryIO]:
+    """Open a file for a parser; any exception within becomes an `error_type`.
+
+    Damaged bytes make parsers raise nearly anything, from EOFError to TokenError.
+    """
+    with open_regular(path, max_bytes, error_type) as stream:
+        try:
+            yield stream
+        except (SpikejouleError, MemoryError):
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            advice = ": write it again" if error_type is ArtifactError else ""
+            raise error_type(
+                f"{path} is damaged or of another format ({reason}){advice}."
+            ) from error
 
 
 def read_text(path: FilePath, error_type: type[SpikejouleError] = ArtifactError) -> str:
-    """The content of a file of text in UTF-8; `error_type` in one sentence if it is
-    none.
-    """
-    with open_regular(path, MAX_TEXT_BYTES, error_type) as stream:
-        try:
-            return stream.read().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise error_type(f"{path} is no text in UTF-8 ({error}).") from error
+    """Read a UTF-8 text file; raises `error_type` as `reading` does."""
+    with reading(path, error_type, MAX_TEXT_BYTES) as stream:
+        return stream.read().decode("utf-8")
 
 
 @contextmanager
 def atomic_writer(path: FilePath) -> Iterator[BinaryIO]:
-    """Open a binary stream whose content becomes `path` only if the block ends without
-    an error.
+    """Open a binary stream that becomes `path` if the block ends without an error.
 
     Parent folders are created. Raises ArtifactError if the file system refuses, or if
-    `path` is none, a folder, or a device or pipe, which would be replaced.
+    `path` is a folder, a device or a pipe, which the rename would replace.
     """
-    try:
-        destination = Path(path)
-        temporary = destination.with_name(
-            f".{destination.name}.{secrets.token_hex(8)}.tmp"
-        )
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"{shown(path)} is not the path of a file.") from error
+    destination = Path(path)
+    if not destination.name:
+        raise ArtifactError(f"{path} is not the path of a file.")
+    temporary = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.tmp")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.exists() and not destination.is_file():
-            raise ArtifactError(f"{path} cannot be written: it is no regular file.")
-        with open(temporary, "xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, destination)
+            raise ArtifactError(f"{path} cannot be written: it is not a regular file.")
+        try:
+            with open(temporary, "xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, destination)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ArtifactError(
             f"{path} cannot be written: {error.strerror or error}."
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def write_bytes(path: FilePath, data: bytes | memoryview) -> None:
-    """Write `data` to `path` atomically."""
+    """Write bytes atomically."""
     with atomic_writer(path) as stream:
         stream.write(data)
 
 
 def write_text(path: FilePath, text: str) -> None:
-    """Write `text` to `path` atomically, as UTF-8, line ends as they are."""
+    """Write text atomically as UTF-8, with its line ends unchanged."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    """`content` as JSON: sorted keys, two-space indent, floats as repr, final newline.
+    """Format JSON: sorted keys, two-space indent, floats as repr, final newline.
 
     NumPy scalars become Python numbers. Raises ValueError for NaN and infinity, which
-    JSON lacks, and TypeError for what JSON cannot hold.
+    JSON lacks, and TypeError for values that JSON cannot hold.
     """
     text = json.dumps(
         content,
@@ -146,14 +153,9 @@ def write_json(path: FilePath, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: FilePath) -> dict[str, Any]:
-    """Read a JSON object; a missing, damaged or other file raises ArtifactError."""
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(
-            f"{path} is not valid JSON ({error}): write it again."
-        ) from error
+    """Read a JSON object; ArtifactError for a missing, damaged or other file."""
+    with reading(path, max_bytes=MAX_TEXT_BYTES) as stream:
+        content = json.loads(stream.read().decode("utf-8"))
     if not isinstance(content, dict):
         raise ArtifactError(
             f"{path} must hold a JSON object, but holds a {type(content).__name__}."
@@ -164,8 +166,7 @@ def read_json(path: FilePath) -> dict[str, Any]:
 def write_csv(
     path: FilePath, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Write a CSV file atomically: a header, floats as repr, lines ended by a line
-    feed.
+    r"""Write a CSV file atomically: a header, floats as repr, lines ended by ``\n``.
 
     Raises ValueError for NaN and infinity.
     """
@@ -183,14 +184,13 @@ def write_csv(
 
 
 def read_csv(path: FilePath, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Read a CSV file: one mapping from column to text a row, empty cells as empty
-    text.
+    """Read the rows of a CSV file as mappings from column to text.
 
-    A missing file, one that is no CSV file in UTF-8, a row of another length than the
-    header, and a file that lacks one of `columns` raise ArtifactError.
+    Raises ArtifactError for a missing or damaged file, a row of another length than
+    the header, and a file that lacks one of `columns`.
     """
-    try:
-        text = io.StringIO(read_text(path), newline="")
+    with reading(path, max_bytes=MAX_TEXT_BYTES) as stream:
+        text = io.TextIOWrapper(stream, "utf-8", newline="")
         header, *rows = [*csv.reader(text, strict=True)] or [[]]
         missing = [name for name in columns if name not in header]
         if missing:
@@ -198,16 +198,10 @@ def read_csv(path: FilePath, columns: Sequence[str]) -> list[dict[str, str]]:
                 f"{path} lacks the column {', '.join(missing)}: write it again."
             )
         return [dict(zip(header, row, strict=True)) for row in rows]
-    except (ValueError, csv.Error) as error:
-        raise ArtifactError(
-            f"{path} is not a valid CSV file ({error}): write it again."
-        ) from error
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, the first to the left and the others to the
-    right.
-    """
+    """Align columns by spaces: the first to the left, the others to the right."""
     sides = ["<", *">" * (len(header) - 1)]
     columns = [
         [f"{cell:{side}{max(map(len, column))}}" for cell in column]
@@ -219,7 +213,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def plain_number(value: Any) -> Any:
-    """A NumPy number as a Python number, for JSON; TypeError for anything else."""
+    """Convert a NumPy number to a Python number; TypeError for anything else."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} is no plain value: {value!r}")
+    raise TypeError(f"{type(value).__name__} is not a plain value: {value!r}")

@@ -1,9 +1,7 @@
-"""YAML as DVC reads it: what DVC records of a file is what the project works with.
+"""YAML files, read as DVC reads them, and the artifact paths of dvc.yaml.
 
 DVC parses with ruamel.yaml's safe loader, which is YAML 1.2: `010` is ten, `1:30` and
-`yes` are text, `1e-05` is a number. PyYAML's 1.1 reads each of them otherwise.
-
-The paths of artifacts stand in the variables of dvc.yaml, and nowhere else.
+`yes` are text, `1e-05` is a number. PyYAML's 1.1 reads each of them differently.
 """
 
 import json
@@ -21,18 +19,17 @@ PARAMS_FILE: Final = "params.yaml"
 
 
 def read_yaml(path: FilePath, error_type: type[SpikejouleError]) -> Any:
-    """The content of a YAML file, as DVC reads it; None for an empty one.
+    """Read a YAML file as DVC does; None for an empty one.
 
-    Raises `error_type`, in one sentence with the file and where known the line: the
-    file cannot be read, is no valid YAML, or gives a key twice.
+    Raises `error_type`, which names the line if it is known: the file cannot be read,
+    is not valid YAML, or gives a key twice.
     """
     text = read_text(path, error_type)
+    loader = YAML(typ="safe")
+    loader.composer.warn_double_anchors = False
     try:
-        loader = YAML(typ="safe")
-        loader.composer.warn_double_anchors = False
         return loader.load(text)
-    # Beside its own errors ruamel.yaml raises KeyError and others for the likes of
-    # `!!bool 3`.
+    # Besides its own errors ruamel.yaml raises KeyError and others, for `!!bool 3` say.
     except Exception as error:
         mark = getattr(error, "problem_mark", None) or getattr(
             error, "context_mark", None
@@ -43,45 +40,39 @@ def read_yaml(path: FilePath, error_type: type[SpikejouleError]) -> Any:
 
 
 def read_mapping(
-    path: FilePath,
-    error_type: type[SpikejouleError] = ArtifactError,
-    of: str = "keys and values",
+    path: FilePath, error_type: type[SpikejouleError] = ArtifactError
 ) -> dict[str, Any]:
-    """The keys and values of a YAML file, read as DVC reads it; `of` says which, for a
-    message.
-
-    Raises `error_type` as `read_yaml` does, and if the file holds something else.
-    """
+    """Read the keys and values of a YAML file; `error_type` if it holds others."""
     content = read_yaml(path, error_type)
     if not isinstance(content, dict):
         held = "is empty" if content is None else f"holds {shown(content)}"
-        raise error_type(f"{path} must hold {of}, but {held}.")
+        raise error_type(f"{path} must hold keys and values, but {held}.")
     return content
 
 
 class ArtifactPaths(dict[str, Path]):
-    """Where artifacts are, by the names of dvc.yaml; ArtifactError for one that it
-    lacks.
-    """
+    """Paths of artifacts by their names in dvc.yaml; ArtifactError for any other."""
 
     def __missing__(self, name: str) -> Path:
         raise ArtifactError(
             f"{PIPELINE_FILE} must have the path {name} in its vars, and list "
-            f"${{paths.{name}}} in "
-            "each stage that reads or writes it."
+            f"${{paths.{name}}} in each stage that reads or writes it."
         )
 
 
 def artifact_paths(directory: Path, stage: str = "") -> ArtifactPaths:
-    """Name and path, within `directory`, of the artifacts in the variables of its
-    dvc.yaml: those that it lists for a stage, read or written, or all where none is
-    named.
+    """Read the artifact paths, relative to `directory`, from its dvc.yaml.
 
-    Raises ArtifactError if there is no pipeline with such variables and such a stage.
+    Args:
+        directory: root of the project.
+        stage: returns only the paths that this stage lists; all if empty.
+
+    Raises:
+        ArtifactError: there is no pipeline with such variables and such a stage.
     """
     file = directory / PIPELINE_FILE
     if not file.is_file():
-        raise ArtifactError(f"{directory} is no project: it has no {PIPELINE_FILE}.")
+        raise ArtifactError(f"{directory} is not a project: it has no {PIPELINE_FILE}.")
     content = read_mapping(file)
     try:
         variables = next(

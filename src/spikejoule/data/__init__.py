@@ -1,11 +1,9 @@
-"""The samples: what they are, where they come from, how they are split.
+"""Samples: what they are, where they come from, how they are split.
 
-subject     what samples show: the word for it, and the classes
-images      images with labels, their files, the validation split, their description
-events      samples that are events from birth
-event_file  their format, written and read in blocks
-idx         the format of MNIST's files
-source      what a source is, and what sources have in common
-sources     the sources: by download, from a directory or a file, and 5,000 digits that
-            come along
+subject   what samples show: the noun for it, and the classes
+images    images with labels, their files, the validation split, their description
+events    samples recorded as events, and their files
+idx       the file format of MNIST
+source    the interface of a source, and what downloads have in common
+sources   the sources: downloads, a directory or file, and 5,000 packaged digits
 """

@@ -1,12 +1,11 @@
 """The IDX file format of MNIST, and a data set in four such files, possibly gzipped.
 
-The format is described at the end of the page of the data set, Y. LeCun, C. Cortes and
+The format is described at the end of the data set's page, Y. LeCun, C. Cortes and
 C. J. C. Burges, "The MNIST database of handwritten digits" (1998): two zero bytes, a
 byte for the type (8 = unsigned byte), a byte for the number of dimensions, each
 dimension as a big-endian 32-bit number, and then the elements in C order.
 
-A data set is known by the SHA-256 of its content, not by its path or the name it was
-asked for: a directory with the four files of MNIST is MNIST, and nothing else is.
+A data set is recognised by the SHA-256 of its content, not by its path or name.
 """
 
 import gzip
@@ -14,21 +13,20 @@ import hashlib
 import logging
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
-from spikejoule.core.store import open_regular
+from spikejoule.core.store import reading
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.data.subject import DIGITS, Subject
 
 logger = logging.getLogger(__name__)
 
 MAX_ELEMENTS = 2**31
-"""Bytes of a file that are read: 45 times those of MNIST."""
+"""Most bytes that are read of a file: 45 times those of MNIST."""
 
 MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": (
@@ -50,23 +48,19 @@ def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
     """Read an IDX file of unsigned bytes, gzipped if its name ends in .gz.
 
     Returns the array, of `n_dimensions` dimensions, and the SHA-256 (hexadecimal) of
-    the uncompressed content. Raises DataError for a file that is missing, truncated,
-    corrupt, too large, or holds something else.
+    the uncompressed content. Raises DataError for a missing, damaged, too large or
+    other file.
     """
     magic = bytes((0, 0, 8, n_dimensions))  # 8: unsigned bytes
-    with open_regular(path, error_type=DataError) as raw:
+    with reading(path, DataError) as raw:
         stream = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-        try:
-            header = stream.read(4 + 4 * n_dimensions)
-            shape = struct.unpack(f">{n_dimensions}I", header[4:])
-            content = stream.read(min(math.prod(shape), MAX_ELEMENTS) + 1)
-        except (OSError, EOFError, zlib.error, struct.error) as error:
-            raise DataError(f"{path} is truncated or corrupt ({error}).") from error
+        header = stream.read(4 + 4 * n_dimensions)
+        shape = struct.unpack(f">{n_dimensions}I", header[4:])
+        content = stream.read(min(math.prod(shape), MAX_ELEMENTS) + 1)
     if header[:4] != magic:
         raise DataError(
             f"{path} must be an IDX file of unsigned bytes in {n_dimensions} "
-            "dimension(s), which "
-            f"begins with the bytes {magic.hex(' ')}."
+            f"dimension(s), which begins with the bytes {magic.hex(' ')}."
         )
     if len(content) != math.prod(shape):
         sizes = " x ".join(map(str, shape))
@@ -78,9 +72,7 @@ def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
 
 
 def load_directory(directory: Path) -> Dataset:
-    """Read the four IDX files of a directory, each plain or gzipped; they show
-    digits.
-    """
+    """Read the four IDX files of a directory, each plain or gzipped, as digits."""
     train, test, sha256 = read_directory(directory)
     counts = f"{len(train):,} training and {len(test):,} test images"
     if sha256 == MNIST_SHA256:
@@ -101,12 +93,11 @@ def load_directory(directory: Path) -> Dataset:
 def read_directory(
     directory: Path, subject: Subject = DIGITS
 ) -> tuple[LabelledImages, LabelledImages, dict[str, str]]:
-    """Training and test images of the four IDX files, and the SHA-256 of each by its
-    name.
+    """Read training and test images of four IDX files, and the files' SHA-256 by name.
 
     Raises:
-        DataError: a file is missing or damaged, or holds other classes than those of
-            the subject.
+        DataError: a file is missing or damaged, or a label is not one of the subject's
+            classes.
     """
     try:
         present = {path.name for path in directory.iterdir()}
@@ -120,7 +111,7 @@ def read_directory(
         for file in (f"{name}.gz", name)
         if file in present
     }
-    missing = sorted(MNIST_SHA256.keys() - files.keys())
+    missing = [name for name in MNIST_SHA256 if name not in files]
     if missing:
         raise DataError(
             f"{directory} must hold four IDX files, each plain or as .gz, but lacks "
@@ -140,8 +131,7 @@ def read_directory(
     test = parts["t10k"]
     if train.shape != test.shape:
         raise DataError(
-            f"{directory}: images must all have one size, but those to train have "
-            f"{train.shape} "
-            f"pixels and those of the test {test.shape}."
+            f"{directory}: images must all have one size, but training images have "
+            f"{train.shape} pixels and test images {test.shape}."
         )
     return train, test, sha256

@@ -1,4 +1,4 @@
-"""Images with their labels: what they are, and the file that holds them.
+"""Images with their labels, their file, the validation split, and their description.
 
 Shapes: N samples, images of H x W pixels.
 """
@@ -16,7 +16,7 @@ from spikejoule.core.errors import DataError, check
 from spikejoule.core.npz import schema_of
 from spikejoule.core.schema import Array, ArrayFile, Arrays, Record, Sha256, Text
 from spikejoule.core.store import FilePath
-from spikejoule.data.events import EVENT_SAMPLES_SCHEMA, LabelledEvents, open_event_file
+from spikejoule.data.events import EVENT_FILE, LabelledEvents, open_event_file
 from spikejoule.data.subject import (
     DIGITS,
     SUBJECT_ARRAYS,
@@ -41,13 +41,13 @@ IMAGES = ArrayFile(
         "index": Array("int64", ("N",), low=0),
     },
     _problem,
-    # Images of digits say nothing of what they show.
+    # A file of digits does not state its subject.
     optional=SUBJECT_ARRAYS,
 )
 
 
 class ImageCounts(Record):
-    """How many images there are of each kind."""
+    """Number of images of each split."""
 
     test: int = Field(ge=1)
     train: int = Field(ge=1)
@@ -55,19 +55,18 @@ class ImageCounts(Record):
 
 
 class DataDescription(Record):
-    """What images were used: the content of metrics/data.json.
+    """The data that were used: the content of metrics/data.json.
 
     Attributes:
-        counts: how many there are of each kind.
-        sha256: file or array -> SHA-256 of its uncompressed content.
+        counts: number of images of each split.
+        sha256: SHA-256 of the uncompressed content of each file or array, by name.
         source, title, note: as in `Dataset`.
         validated_on_test: whether the validation images are the test images.
-        noun, class_names, samples: as in `Subject`; not stated for images of digits.
-        crop_pixels, average_pixels: as in `Dataset.reduced`; not stated for images as
-        they are.
+        noun, class_names, samples: as in `Subject`; absent for images of digits.
+        crop_pixels, average_pixels: as in `Dataset.reduced`; absent if not reduced.
     """
 
-    # By name: a trained network holds them in this order.
+    # In this order: a checkpoint holds them in the order of the fields.
     counts: ImageCounts
     note: str
     sha256: dict[str, Sha256]
@@ -85,8 +84,8 @@ class DataDescription(Record):
 class LabelledImages:
     """Images uint8 [N, H, W], labels uint8 [N], and index int64 [N].
 
-    `index` is the position in the file of the source: it names a sample through every
-    split. `subject` says what there is to see, and which classes there are.
+    `index` is the position in the source's file, which identifies a sample through
+    every split. `subject` says what the images show, and the classes.
     """
 
     images: NDArray[np.uint8]
@@ -104,11 +103,11 @@ class LabelledImages:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of an image."""
+        """Shape of an image."""
         return self.images.shape[1:]
 
     def select(self, positions: NDArray[np.int64] | slice) -> "LabelledImages":
-        """The samples at some positions of this set, in their order."""
+        """Return the samples at some positions, in the order given."""
         return LabelledImages(
             self.images[positions],
             self.labels[positions],
@@ -122,7 +121,7 @@ class LabelledImages:
         return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What a file holds; of digits it does not say what they show."""
+        """Return the arrays of a file; a file of digits does not state its subject."""
         stated = {} if self.subject == DIGITS else subject_arrays(self.subject)
         return {
             "images": self.images,
@@ -132,30 +131,30 @@ class LabelledImages:
         }
 
     def check(self, what: FilePath) -> None:
-        """Raise DataError unless these are N >= 1 images with N labels of the subject's
-        classes.
-        """
+        """Raise DataError, naming `what`, unless labels and images fit each other."""
         check(what, IMAGES.problem(self.arrays()), DataError)
 
     def save(self, path: FilePath) -> None:
-        """Write images, labels and index to an .npz file, atomically and
-        deterministically.
-        """
+        """Write images, labels and index to an .npz file, atomically."""
         IMAGES.write(path, self.arrays())
 
 
 Samples = LabelledImages | LabelledEvents
-"""Images, or samples that are events from birth."""
+"""Images, or samples recorded as events."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training and test samples, and what they are.
+    """Training and test samples, and their description.
 
-    source: the name of a source, or "directory", by the content and not by how it was
-    found. title, note: for metrics, reports and figures; they tell 5,000 digits from
-    60,000. sha256: file or array -> SHA-256 (hexadecimal) of its uncompressed content.
-    reduction: what `reduced` was given, if anything.
+    Attributes:
+        source: name of the source, or "directory", decided by the content.
+        title, note: for metrics, reports and figures; they distinguish 5,000 digits
+            from 60,000.
+        sha256: SHA-256 (hexadecimal) of the uncompressed content of each file or array,
+            by name.
+        train, test: the samples.
+        reduction: the arguments of `reduced`, if it was called.
     """
 
     source: str
@@ -167,16 +166,15 @@ class Dataset:
     reduction: Mapping[str, int] = field(default_factory=dict)
 
     def reduced(self, crop_pixels: int, average_pixels: int) -> "Dataset":
-        """Images without their border, and of each square of pixels the mean.
+        """Crop the images and average squares of pixels.
 
         Args:
-            crop_pixels: border that is cut off at each side; 0 for none, as for samples
-                of events.
-            average_pixels: side of the squares; of a mean half-way between two numbers
-                the larger is taken. 1 for none.
+            crop_pixels: pixels cropped from each side; 0 for none, as for events.
+            average_pixels: side of the squares; 1 for none. Means are rounded, halves
+                up.
 
         Raises:
-            DataError: nothing is left, or what is left has no whole number of squares.
+            DataError: no pixel is left, or the rest is no whole number of squares.
         """
         if not (crop_pixels or average_pixels > 1):
             return self
@@ -208,11 +206,10 @@ def split_validation(
 ) -> tuple[Samples, Samples]:
     """Split off a stratified validation set; returns (training, validation).
 
-    `validation_size` is the fraction of the samples that go to validation, above 0 and
-    below 1. Raises DataError if the set is too small to have every class on both sides.
+    `validation_size` is the fraction of samples for validation, above 0 and below 1.
+    Raises DataError if the set is too small to have every class on both sides.
     """
-    # Here and not above: scikit-learn takes a second to import, and training needs none
-    # of it.
+    # Imported here: scikit-learn takes a second to import, for training in vain.
     from sklearn.model_selection import train_test_split
 
     try:
@@ -225,8 +222,8 @@ def split_validation(
     except ValueError as error:
         raise DataError(
             f"data.validation_size: {validation_size} cannot be split off the "
-            f"{len(train):,} "
-            f"training samples with every {train.subject.noun} on both sides ({error})"
+            f"{len(train):,} training samples with every {train.subject.noun} on both "
+            f"sides ({error})"
         ) from error
     return train.select(np.sort(kept)), train.select(np.sort(validation))
 
@@ -234,7 +231,7 @@ def split_validation(
 def describe(
     dataset: Dataset, train: Samples, validation: Samples, validated_on_test: bool
 ) -> DataDescription:
-    """What was used: the content of the metrics file of the data."""
+    """Describe the data that are used: the content of metrics/data.json."""
     subject = train.subject
     stated: dict[str, Any] = dict(dataset.reduction)
     if subject != DIGITS:
@@ -253,9 +250,7 @@ def describe(
 
 
 def subject_of_data(data: Mapping[str, Any]) -> Subject:
-    """The subject that the content of a `DataDescription` states; digits if it states
-    none.
-    """
+    """Return the subject that metrics/data.json states; digits if it states none."""
     noun = data.get("noun")
     names = data.get("class_names")
     if noun is None or names is None:
@@ -264,9 +259,7 @@ def subject_of_data(data: Mapping[str, Any]) -> Subject:
 
 
 def load_images(path: FilePath) -> LabelledImages:
-    """Read images from a file; one that is missing, damaged or another:
-    ArtifactError.
-    """
+    """Read a file of images; ArtifactError if it is missing, damaged or another."""
     arrays = IMAGES.read(path)
     return LabelledImages(
         arrays["images"], arrays["labels"], arrays["index"], subject_of(arrays)
@@ -274,11 +267,7 @@ def load_images(path: FilePath) -> LabelledImages:
 
 
 def load_samples(path: FilePath) -> Samples:
-    """Read a file of either kind; one that is missing, damaged or another:
-    ArtifactError.
-    """
-    return (
-        open_event_file(path)
-        if schema_of(path) == EVENT_SAMPLES_SCHEMA
-        else load_images(path)
-    )
+    """Read a file of images or events; ArtifactError if it is neither, or damaged."""
+    if schema_of(path) == EVENT_FILE.schema:
+        return open_event_file(path)
+    return load_images(path)

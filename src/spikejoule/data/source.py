@@ -1,18 +1,16 @@
-"""What a source of samples is, and what sources have in common: downloads, files of the
-user's own.
+"""The interface of a source of samples, and what downloads have in common.
 
-A source of images in MNIST's form states where its four IDX files are; one of a
-sensor's events is read once in its own format, and kept as event files.
+A source of images in MNIST's form states where its four IDX files are. A source of a
+sensor's events converts its download once, and keeps event files.
 """
 
 import logging
 import zipfile
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -21,13 +19,11 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Kind
 from spikejoule.data.events import (
-    EventBlock,
     EventSamples,
     EventSetting,
     LabelledEvents,
     offsets_of,
     open_event_file,
-    write_event_file,
 )
 from spikejoule.data.idx import read_directory
 from spikejoule.data.images import Dataset
@@ -38,20 +34,15 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = (10.0, 15.0)
 """To reach a server, and for each of its answers."""
 
-Sample = tuple[NDArray[np.uint32], NDArray[np.uint16], int]
-"""Times in microseconds, units, label."""
-
-_BLOCK_SAMPLES = 256
-
 
 @dataclass(frozen=True)
 class Places:
-    """Where a source may look, and where it may keep what it fetched.
+    """Where a source may look for files, and where it may store downloads.
 
     Attributes:
-        project_root: what relative directories lie in.
-        cache: for the download of MNIST; made when it is needed. Others lie beside it.
-        mnist_directory: of the four IDX files of MNIST, if the user named one.
+        project_root: relative directories are in it.
+        cache: folder of the MNIST download; other downloads are beside it.
+        mnist_directory: folder of MNIST's four IDX files, if the user named one.
     """
 
     project_root: Path
@@ -59,11 +50,11 @@ class Places:
     mnist_directory: str | None = None
 
     def resolved(self, path: str) -> Path:
-        """The path of a directory or file that a user named."""
+        """Return the path of a directory or file that a user named."""
         return self.project_root / Path(path).expanduser()
 
     def kept(self, source: str) -> Path:
-        """The folder of a source's downloads."""
+        """Return the folder of a source's downloads."""
         return self.cache.with_name(source)
 
 
@@ -71,65 +62,70 @@ class Source(Kind):
     """A source of samples; each is one file of :mod:`spikejoule.data.sources`.
 
     Attributes:
-        gives: ``images``, or ``events`` that need no encoder.
+        gives: ``images``, or ``events``, which need no encoder.
     """
 
     gives: ClassVar[Literal["images", "events"]] = "images"
 
     @abstractmethod
     def load(self, places: Places) -> Dataset:
-        """The data set.
+        """Load the data set.
 
         Raises:
-            DataError: it cannot be had, or is damaged.
+            DataError: it cannot be obtained, or is damaged.
         """
 
 
-def fetch(url: str, path: Path, md5: str, source: str, files: str) -> None:
-    """Download a file, unless `path` is that file already.
+class Download(NamedTuple):
+    """A published file: its address, its name here, and its MD5."""
+
+    url: str
+    name: str
+    md5: str
+
+
+def fetch(download: Download, folder: Path, source: str, files: str) -> None:
+    """Download a file into a folder, unless the same file is there.
 
     Args:
-        url: where it is.
-        path: where it goes; nothing is there before its checksum is found right.
-        md5: its checksum, as the publishers of data sets state it.
-        source: which `data.source` asks, for messages.
-        files: names of all that the source needs, which a user without a network puts
-            there.
+        download: the file; it appears in the folder only if its checksum matches.
+        folder: created if missing.
+        source: name of the `data.source`, for messages.
+        files: names of all files that the source needs, for users without a network.
 
     Raises:
-        DataError: it cannot be had, or is another file; the sentence names the address.
+        DataError: it cannot be downloaded, or its checksum differs.
     """
-    # Here and not above: a training does not need it.
+    # Imported here: training does not need it.
     import pooch
 
-    host = urlsplit(url).netloc
+    host = urlsplit(download.url).netloc
     pooch.get_logger().setLevel(logging.WARNING)
-    if not path.is_file():
-        logger.info("downloading %s from %s into %s", path.name, host, path.parent)
+    if not (folder / download.name).is_file():
+        logger.info("downloading %s from %s into %s", download.name, host, folder)
     try:
         pooch.retrieve(
-            url,
-            f"md5:{md5}",
-            fname=path.name,
-            path=path.parent,
+            download.url,
+            f"md5:{download.md5}",
+            fname=download.name,
+            path=folder,
             downloader=pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS),
         )
-    except (OSError, ValueError) as error:  # of network and disk, and of the checksum
+    except (OSError, ValueError) as error:  # network and disk; the checksum
         reason = " ".join(str(error).split())
         raise DataError(
-            f"data.source: {source} could not be downloaded from {host} into "
-            f"{path.parent} "
-            f"({reason}); without a network, put {files} into {path.parent}."
+            f"data.source: {source} could not be downloaded from {host} into {folder} "
+            f"({reason}); without a network, put {files} into {folder}."
         ) from error
 
 
 class IdxSource(Source):
-    """A data set in MNIST's form by download, once.
+    """A downloaded data set in MNIST's form.
 
     Attributes:
-        title: what people call it.
-        published: the class of `torchvision.datasets` that knows the address and the
-            checksums of its four files, gzipped.
+        title: its name for people.
+        published: the class of `torchvision.datasets` that knows the addresses and
+            checksums of its four gzipped files.
         subject: what it shows.
     """
 
@@ -138,27 +134,21 @@ class IdxSource(Source):
     subject: ClassVar[Subject]
 
     def fetch_into(self, cache: Path) -> None:
-        """Fetch the files that a folder lacks or holds with another content; as of
-        `fetch`.
-        """
-        # Here and not above: PyTorch comes with it.
+        """Download the files that a folder lacks; errors as for `fetch`."""
+        # Imported here: it imports PyTorch.
         from torchvision import datasets
 
         published = getattr(datasets, self.published)
         files = dict(published.resources)
         for name, md5 in files.items():
-            fetch(
-                published.mirrors[0] + name,
-                cache / name,
-                md5,
-                self.name,
-                ", ".join(files),
-            )
+            download = Download(published.mirrors[0] + name, name, md5)
+            fetch(download, cache, self.name, ", ".join(files))
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
-        self.fetch_into(places.kept(self.name))
-        train, test, sha256 = read_directory(places.kept(self.name), self.subject)
+        folder = places.kept(self.name)
+        self.fetch_into(folder)
+        train, test, sha256 = read_directory(folder, self.subject)
         counts = f"{len(train):,} training and {len(test):,} test images"
         note = (
             f"{self.title}, known by its checksums: figures cannot be compared "
@@ -167,63 +157,62 @@ class IdxSource(Source):
         return Dataset(self.name, f"{self.title} ({counts})", note, sha256, train, test)
 
 
+class SensorSample(NamedTuple):
+    """A sample: times in microseconds, units, label."""
+
+    times: NDArray[np.uint32]
+    units: NDArray[np.uint16]
+    label: int
+
+
 class SensorSource(Source):
-    """A published set of events: read once in its own format, and kept as event files.
+    """A published set of events, converted once to event files.
 
     Attributes:
         setting: what all samples share.
-        downloads: of each part its address, the name of its archive, and its MD5.
-        note: what is to be known of the set.
+        downloads: the archives of ``train`` and ``test``.
+        note: what users should know about the set.
     """
 
     gives = "events"
 
     setting: ClassVar[EventSetting]
-    downloads: ClassVar[Mapping[str, tuple[str, str, str]]]
+    downloads: ClassVar[Mapping[str, Download]]
     note: ClassVar[str]
 
     @abstractmethod
-    def samples(self, archive: zipfile.ZipFile) -> Iterator[Sample]:
-        """The samples of a part, whose archive has the checksum that its publishers
-        state.
-        """
+    def samples(self, archive: zipfile.ZipFile) -> Iterator[SensorSample]:
+        """Yield the samples of an archive whose checksum has been verified."""
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
         cache = places.kept(self.name)
-        names = " and ".join(name for _, name, _ in self.downloads.values())
-        for url, name, md5 in self.downloads.values():
-            fetch(url, cache / name, md5, self.name, names)
-        try:
-            parts = _kept(cache, self.downloads)
-        except ArtifactError:
-            for part, (_, name, _) in self.downloads.items():
-                write_event_file(
-                    cache / f"{part}.npz", self.setting, self._read(cache / name)
-                )
-            parts = _kept(cache, self.downloads)
-        train = parts["train"]
-        test = parts["test"]
+        names = " and ".join(download.name for download in self.downloads.values())
+        for download in self.downloads.values():
+            fetch(download, cache, self.name, names)
+        train = self._part(cache, "train")
+        test = self._part(cache, "test")
         title = (
             f"{self.setting.title} ({len(train):,} training and {len(test):,} "
             "test samples)"
         )
-        sha256 = {f"{part}-events": events.sha256 for part, events in parts.items()}
+        sha256 = {"train-events": train.sha256, "test-events": test.sha256}
         return Dataset(self.name, title, self.note, sha256, train, test)
 
-    def _read(self, place: Path) -> Iterator[EventBlock]:
-        """What an archive holds, some samples at a time."""
-        with zipfile.ZipFile(place) as archive:
-            samples = self.samples(archive)
-            while some := list(islice(samples, _BLOCK_SAMPLES)):
-                times, units, labels = zip(*some, strict=True)
-                offsets = offsets_of(np.array([len(each) for each in times]))
-                events = EventSamples(
-                    np.concatenate(times), np.concatenate(units), offsets
-                )
-                yield EventBlock(events, np.array(labels))
-
-
-def _kept(folder: Path, parts: Iterable[str]) -> dict[str, LabelledEvents]:
-    """The event files of a folder; ArtifactError if one is missing or damaged."""
-    return {part: open_event_file(folder / f"{part}.npz") for part in parts}
+    def _part(self, cache: Path, part: str) -> LabelledEvents:
+        """Read the event file of a part, or make it from the archive."""
+        file = cache / f"{part}.npz"
+        try:
+            return open_event_file(file)
+        except ArtifactError:  # missing or damaged
+            with zipfile.ZipFile(cache / self.downloads[part].name) as archive:
+                samples = list(self.samples(archive))
+        events = EventSamples(
+            np.concatenate([sample.times for sample in samples]),
+            np.concatenate([sample.units for sample in samples]),
+            offsets_of(np.array([sample.times.size for sample in samples])),
+        )
+        labels = np.array([sample.label for sample in samples], dtype=np.uint8)
+        made = LabelledEvents(events, labels, np.arange(len(samples)), self.setting)
+        made.save(file)
+        return made

@@ -15,7 +15,7 @@ class Subject:
 
     Attributes:
         noun: what a sample shows, in the singular: "digit", "garment".
-        class_names: what each class is called, in order; a label is a place in it.
+        class_names: names of the classes; labels are positions in it.
         samples: what samples are called, in the plural.
     """
 
@@ -30,37 +30,34 @@ class Subject:
 
     @property
     def sample(self) -> str:
-        """What a sample is called."""
+        """The singular of `samples`."""
         return self.samples.removesuffix("s")
 
     @property
     def nouns(self) -> str:
-        """The plural."""
-        return (
-            f"{self.noun}es"
-            if self.noun.endswith(("s", "sh", "ch", "x"))
-            else f"{self.noun}s"
-        )
+        """The plural of `noun`."""
+        ending = "es" if self.noun.endswith(("s", "sh", "ch", "x")) else "s"
+        return self.noun + ending
 
     def one(self, label: int) -> str:
-        """A sample of a class, in words: "a 7", "garment coat"."""
+        """Describe a sample of a class: "a 7", "garment coat"."""
         name = self.class_names[label]
         return f"a {name}" if self.noun == DIGITS.noun else f"{self.noun} {name}"
 
 
 def numbered(n_classes: int) -> tuple[str, ...]:
-    """Names of classes that have none: 0, 1, 2, ..."""
+    """Return names for classes without names: 0, 1, 2, ..."""
     return tuple(str(k) for k in range(n_classes))
 
 
 DIGITS = Subject("digit", numbered(10))
 
 SUBJECT_ARRAYS = {"noun": Array("U", ()), "class_names": Array("U", ("C",))}
-"""How a file of arrays says it."""
+"""The arrays that state a subject in a file."""
 
 
 def subject_arrays(subject: Subject) -> dict[str, np.ndarray]:
-    """The arrays that say it."""
+    """Return the arrays that state a subject."""
     return {
         "noun": np.array(subject.noun, dtype=np.str_),
         "class_names": np.array(subject.class_names, dtype=np.str_),
@@ -68,14 +65,14 @@ def subject_arrays(subject: Subject) -> dict[str, np.ndarray]:
 
 
 def subject_of(arrays: Arrays) -> Subject:
-    """The subject that arrays state; digits if they state none."""
+    """Return the subject that arrays state; digits if they state none."""
     if "noun" not in arrays:
         return DIGITS
     return Subject(str(arrays["noun"]), tuple(arrays["class_names"].tolist()))
 
 
 def subject_problem(arrays: Arrays) -> str:
-    """What is wrong with such arrays and the labels beside them, in words."""
+    """Describe what is wrong with a subject and the labels beside it; else empty."""
     if ("noun" in arrays) != ("class_names" in arrays):
         return "noun and class_names must be there both or not at all"
     n_classes = subject_of(arrays).n_classes
@@ -84,9 +81,9 @@ def subject_problem(arrays: Arrays) -> str:
         return f"there are {n_classes} classes; allowed are 1 to {MAX_CLASSES}"
     beyond = np.flatnonzero(labels >= n_classes)
     if beyond.size:
-        label = labels[beyond[0]]
+        place = beyond[0]
         return (
-            f"the label at position {beyond[0]} is {label}, but there are "
+            f"the label at position {place} is {labels[place]}, but there are "
             f"{n_classes} classes"
         )
     return ""

@@ -35,7 +35,7 @@ def bin_all(samples: LabelledEvents, n_steps: int, window_us: int) -> Encoded:
     """
     parts = [
         bin_events(block, samples.setting.n_units, n_steps, window_us)
-        for block in samples.blocks()
+        for block in samples.events.blocks()
     ]
     events, dropped, merged = zip(*parts, strict=True)
     return Encoded(

@@ -1,4 +1,4 @@
-"""Sources of samples, a file each; `data.source` chooses one, or names a directory."""
+"""The sources, one file each; `data.source` chooses one, or names a directory."""
 
 from spikejoule.core.errors import DataError
 from spikejoule.core.parameters import Kinds
@@ -12,16 +12,16 @@ SOURCES: Kinds[Source] = Kinds("source", Source, __name__)
 def load_dataset(
     source: Source | str, places: Places, asked_by: str = "data.source"
 ) -> Dataset:
-    """The data set of a source.
+    """Load the data set of a source.
 
     Args:
-        source: one of `SOURCES` or its name, or a directory of the four IDX files (each
+        source: one of `SOURCES` or its name, or a directory of four IDX files (each
             plain or .gz; a relative one is in `places.project_root`).
-        places: where sources look.
-        asked_by: the parameter or option that names it, for messages.
+        places: where sources look for files.
+        asked_by: the parameter or option that names the source, for messages.
 
     Raises:
-        DataError: it cannot be had, or is damaged.
+        DataError: it cannot be obtained, or is damaged.
     """
     if isinstance(source, Source):
         return source.load(places)
@@ -31,7 +31,6 @@ def load_dataset(
     if not directory.is_dir():
         raise DataError(
             f"{asked_by}: {directory} is not a directory; allowed: "
-            f"{', '.join(SOURCES)}, or a "
-            "directory of the four IDX files."
+            f"{', '.join(SOURCES)}, or a directory of four IDX files."
         )
     return load_directory(directory)

@@ -1,6 +1,4 @@
-"""Whatever can be had: the directory that the user named, the download, or 5,000
-digits.
-"""
+"""The first available of: the user's MNIST directory, the download, 5,000 digits."""
 
 import logging
 from typing import ClassVar
@@ -23,11 +21,9 @@ run `dvc repro --force prepare`, or name the directory as data.source in params.
 
 
 class Auto(Source):
-    """`Places.mnist_directory` if that is given, else the download, else mnist5k with a
-    warning.
+    """`Places.mnist_directory` if given, else the download, else mnist5k.
 
-    A directory that was given but is unusable is an error: it is never passed over in
-    silence.
+    A given directory that is unusable is an error; falling back to mnist5k warns.
     """
 
     reference: ClassVar = "one of the others"

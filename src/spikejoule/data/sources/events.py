@@ -1,8 +1,5 @@
-"""An event file of the user's own; `docs/reference/event-files.md` states the
-format.
-"""
+"""An event file of the user; `docs/reference/event-files.md` states the format."""
 
-import hashlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,14 +7,14 @@ from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Line
+from spikejoule.core.provenance import file_digest
 from spikejoule.data.events import LabelledEvents, open_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
 
 
 class Events(Source):
-    """The file that `data.files` names; its `n_train` says which samples are for the
-    test.
+    """The file that `data.files` names; its `n_train` says which samples are for tests.
 
     Attributes:
         files: its path.
@@ -35,14 +32,11 @@ class Events(Source):
         if self.files is None:
             raise DataError(
                 "data.files: null is not allowed with data.source events; allowed: "
-                "the path of an "
-                "event file."
+                "the path of an event file."
             )
+        path = places.resolved(self.files)
         try:
-            path = places.resolved(self.files)
             file = open_event_file(path)
-            with path.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         except ArtifactError as error:
             raise DataError(f"data.files: {error}") from error
         if file.n_train is None:
@@ -57,15 +51,14 @@ class Events(Source):
             f"{file.setting.title} ({len(train):,} training and {len(test):,} test "
             "samples)",
             f"An event file of the user's own, {path.name}.",
-            {"event-file": sha256},
+            {"event-file": file_digest(path, "sha256")},
             train,
             test,
         )
 
 
 def samples_of_file(path: Path) -> tuple[str, LabelledEvents]:
-    """Title and samples for a test of an event file: all of them, if it does not say
-    which.
+    """Return title and test samples of an event file; all samples if not stated.
 
     Raises:
         ArtifactError: it is missing or damaged.

@@ -1,4 +1,4 @@
-"""Fashion-MNIST by download, once: pictures of clothes in MNIST's form."""
+"""Fashion-MNIST, downloaded once: pictures of clothes in MNIST's form."""
 
 from typing import ClassVar
 

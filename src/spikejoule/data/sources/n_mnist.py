@@ -1,8 +1,8 @@
-"""N-MNIST: MNIST's digits as an event camera saw them, moved before it three times.
+"""N-MNIST: MNIST digits recorded by an event camera that moves in three saccades.
 
-The set is two archives, of training and of test, with a folder for each digit and a
-file for each sample. A file has five bytes an event: x; y; the polarity (one bit) and
-the time in microseconds (23 bits, the highest first). An event with y = 240 is none: it
+The set is two archives, for training and testing, with a folder for each digit and a
+file for each sample. A file has five bytes per event: x; y; polarity (one bit) and time
+in microseconds (23 bits, the highest first). An entry with y = 240 is not an event: it
 adds 8192 microseconds to its own and all later times.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.data.events import EventSetting
-from spikejoule.data.source import Sample, SensorSource
+from spikejoule.data.source import Download, SensorSample, SensorSource
 from spikejoule.data.subject import DIGITS
 
 SIDE = 34
@@ -35,20 +35,20 @@ _OVERFLOW_US = 8192
 
 
 class NMnist(SensorSource):
-    """60,000 digits to train, 10,000 to test, of 2 x 34 x 34 units."""
+    """60,000 digits to train, 10,000 to test, from 2 x 34 x 34 units."""
 
     reference: ClassVar = "Orchard et al. 2015, doi:10.3389/fnins.2015.00437"
     setting: ClassVar = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
     downloads: ClassVar = {
-        part: (_ADDRESS.format(file), f"{part}.zip", md5)
+        part: Download(_ADDRESS.format(file), f"{part}.zip", md5)
         for part, (file, md5) in _FILES.items()
     }
     note: ClassVar = (
         "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
     )
 
-    def samples(self, archive: zipfile.ZipFile) -> Iterator[Sample]:
-        """The samples, in the order of their numbers."""
+    def samples(self, archive: zipfile.ZipFile) -> Iterator[SensorSample]:
+        """Yield the samples in the order of their numbers."""
         files = {
             int(Path(name).stem): name
             for name in archive.namelist()
@@ -56,17 +56,17 @@ class NMnist(SensorSource):
         }
         for _, name in sorted(files.items()):
             label = DIGITS.class_names.index(Path(name).parent.name)
-            yield *events_of_bytes(archive.read(name)), label
+            times, units = events_of_bytes(archive.read(name))
+            yield SensorSample(times, units, label)
 
 
 def events_of_bytes(content: bytes) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
-    """Times in microseconds and units of a sample's file.
+    """Decode a sample's file to times in microseconds and units.
 
     The unit is (polarity * 34 + y) * 34 + x.
     """
-    x, y, high, middle, low = (
-        np.frombuffer(content, np.uint8).reshape(-1, 5).T.astype(np.uint32)
-    )
+    columns = np.frombuffer(content, np.uint8).reshape(-1, 5).T.astype(np.uint32)
+    x, y, high, middle, low = columns
     overflows = y == _OVERFLOW_ROW
     stamps = (high & 127) << 16 | middle << 8 | low
     times = stamps + np.cumsum(overflows, dtype=np.uint32) * np.uint32(_OVERFLOW_US)

@@ -61,9 +61,9 @@ class Poisson(ByLevel):
         out: Any,
     ) -> None:
         """Spikes at random; each image has a stream of its own."""
-        from spikejoule.encoding.kernels.poisson import encode_lanes
+        from spikejoule.encoding.kernels.poisson import Images, Table, encode_lanes
 
-        encode_lanes(levels, samples, key, *table, self.time_window, out)
+        encode_lanes(Images(levels, samples, key), Table(*table), self.time_window, out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

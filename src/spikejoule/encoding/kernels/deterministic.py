@@ -1,9 +1,9 @@
-"""Encodings without chance: the latency encoding and the regular rate encoding.
+"""Encodings without randomness: latency, and regular rates.
 
-Latency: each bright pixel to one spike, by a table of steps. Regular: each pixel to
-evenly spaced spikes, in whole numbers: it has an accumulator of 32 bits, which begins
-at the pixel's phase and grows by the level's increment in every step; the pixel fires
-where it overflows.
+Latency: each bright pixel becomes one spike, in a step from a table. Regular: each
+pixel becomes evenly spaced spikes, in integer arithmetic. It has an accumulator of 32
+bits, which starts at the pixel's phase and grows by the level's increment in every
+step; the pixel fires where it overflows.
 """
 
 from typing import Any, NamedTuple
@@ -17,15 +17,14 @@ from spikejoule.encoding.kernels import order_by_step
 
 
 class Table(NamedTuple):
-    """What an encoding makes of the L levels of pixels; the other encoding's array is
-    empty.
+    """What an encoding makes of the L levels of pixels; the other's array is empty.
 
     Attributes:
         first_level: the lowest level that fires in the latency encoding.
         step_of_level: the step in which a level fires in the latency encoding, uint16
             [L].
-        increments: what the accumulator of the regular encoding grows by in a step,
-            uint64 [L], 0 to 2^32.
+        increments: growth of the accumulator per step in the regular encoding, uint64
+            [L], 0 to 2^32.
     """
 
     first_level: int = 0
@@ -34,7 +33,7 @@ class Table(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory that encoding an image of P pixels over T steps needs.
+    """Memory for encoding an image of P pixels over T steps.
 
     Attributes:
         places: where each step's next spike goes, int32 [T].
@@ -49,16 +48,15 @@ class Scratch(NamedTuple):
 
 
 @compiled
-def _latency_of_sample(levels, table, n_steps, scratch, sources, lengths):
-    """Spikes of one image, ordered by step, then by pixel.
+def _latency_of_sample(levels, table, scratch, lengths, sources):
+    """Write the spikes of one image, ordered by step, then by pixel.
 
     Args:
         levels: index into the arrays of `table` of each pixel, [P].
         table: ``Table`` of the encoding.
-        n_steps: T.
         scratch: ``Scratch``.
-        sources: receives the pixels, uint16.
         lengths: receives the number of spikes of each step, int64 [T].
+        sources: receives the pixels, uint16.
 
     Returns:
         the number of spikes.
@@ -70,24 +68,24 @@ def _latency_of_sample(levels, table, n_steps, scratch, sources, lengths):
         pixel = bright[count - np.uint64(1) - event]
         pixels[event] = pixel
         steps[event] = step_of_level[levels[np.uint64(pixel)]]
-    return order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
+    return order_by_step(steps[: np.int64(count)], pixels, places, lengths, sources)
 
 
 _FULL = np.uint64(1 << 32)
-"""What overflows."""
+"""Where the accumulator overflows."""
 _PHASE_STEP = np.uint64(0x9E3779B9)
-"""From a pixel's phase to the next pixel's: 2^32 divided by the golden ratio, which
-spreads the phases of any run of pixels evenly (Knuth, The Art of Computer Programming,
-volume 3, section 6.4).
+"""Difference of the phases of neighbouring pixels: 2^32 divided by the golden ratio,
+which spreads the phases of any run of pixels evenly (Knuth, The Art of Computer
+Programming, volume 3, section 6.4).
 """
 
 
 @compiled
-def _regular_of_sample(levels, table, n_steps, scratch, sources, lengths):
-    """Spikes of one image, as :func:`_latency_of_sample` gives them."""
+def _regular_of_sample(levels, table, scratch, lengths, sources):
+    """Write the spikes of one image, as :func:`_latency_of_sample` does."""
     places, _, steps, pixels = scratch
     one = np.uint64(1)
-    window = np.uint64(n_steps)
+    window = np.uint64(places.size)
     count = np.uint64(0)
     for k in range(levels.size):
         pixel = np.uint64(levels.size - 1 - k)
@@ -106,12 +104,12 @@ def _regular_of_sample(levels, table, n_steps, scratch, sources, lengths):
             steps[count] = passed - one
             count += one
             missing += _FULL - gap * increment
-    return order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
+    return order_by_step(steps[: np.int64(count)], pixels, places, lengths, sources)
 
 
 @compiled_parallel
 def _encode_lane(lane, levels, table, n_steps, out):
-    """The images of one lane; see :func:`encode_lanes`."""
+    """Encode the images of one lane; see :func:`encode_lanes`."""
     n_pixels = levels.shape[1]
     is_regular = table.increments.size > 0
     most_spikes = n_pixels * (n_steps if is_regular else 1)
@@ -123,22 +121,18 @@ def _encode_lane(lane, levels, table, n_steps, out):
     )
     total = 0
     for image in range(out.bounds[lane], out.bounds[lane + 1]):
-        into = out.buffers[lane, total:]
-        of_steps = out.lengths[image * n_steps : (image + 1) * n_steps]
+        lengths = out.lengths[image * n_steps : (image + 1) * n_steps]
+        sources = out.buffers[lane, total:]
         if is_regular:
-            total += _regular_of_sample(
-                levels[image], table, n_steps, scratch, into, of_steps
-            )
+            total += _regular_of_sample(levels[image], table, scratch, lengths, sources)
         else:
-            total += _latency_of_sample(
-                levels[image], table, n_steps, scratch, into, of_steps
-            )
+            total += _latency_of_sample(levels[image], table, scratch, lengths, sources)
     out.counts[lane] = total
 
 
 @compiled
 def encode_lanes(levels, table, n_steps, out):
-    """Encode images, a lane of them a thread.
+    """Encode images, one lane of them per thread.
 
     Args:
         levels: index into the arrays of `table` of each pixel, [N, P].

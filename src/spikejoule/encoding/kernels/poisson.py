@@ -1,48 +1,82 @@
-"""Poisson rate encoding: pixels to spikes, about one random number a spike.
+"""Poisson rate encoding: pixels to spikes with about one random number per spike.
 
 In each step a pixel fires with probability p, independently. The gap to its next spike
-is then geometric, P(gap >= k) = (1 - p)^k, and is the whole part of an exponential
+is then geometric, P(gap >= k) = (1 - p)^k, and is the integer part of an exponential
 number divided by ``-log(1 - p)`` (Devroye, Non-Uniform Random Variate Generation, 1986,
 section X.2).
 
-The random stream of a sample starts at a hash of the sample's own key, so that a draw
-depends on nothing but that key.
+The random stream of a sample starts at a hash of the sample's own key, so a draw
+depends on that key only.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
 from numpy.typing import NDArray
 
 from spikejoule.compiling import compiled, compiled_parallel
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_at_least, lowest_set_bit
-from spikejoule.compiling.emit import LANES
+from spikejoule.compiling.emit import LANES, broadcast, constant, emitted
 from spikejoule.compiling.streams import GOLDEN, fill_exponentials, stream_start
-from spikejoule.encoding.kernels import GAPS_AT_ONCE, order_by_step, steps_after_gaps
+from spikejoule.encoding.kernels import order_by_step
 
 AT_ONCE = 4
-"""Images that are drawn side by side: each draw waits for the one before, so that one
-image alone would leave the processor idle."""
+"""Images that are drawn side by side: each draw waits for the one before, so one image
+alone would leave the processor idle."""
 
 ROOM = 1 << 24
-"""Places for spikes that images which are drawn side by side may ask for together."""
+"""Most places for spikes of the images that are drawn side by side, together."""
 
 NUMBER_VECTORS = 8
 """Vectors of random numbers that a stream makes at once."""
 
 _NUMBERS = NUMBER_VECTORS * LANES
 _STATE_STEP = np.uint64(GOLDEN)
+
+GAPS_AT_ONCE = 8
+"""Gaps of one call: the spikes of most pixels, and one vector of float64."""
+
 _EVERY = (1 << GAPS_AT_ONCE) - 1
+_DOUBLES = ir.VectorType(ir.DoubleType(), GAPS_AT_ONCE)
+_INTEGERS = ir.VectorType(ir.IntType(32), GAPS_AT_ONCE)
+_HALVES = ir.VectorType(ir.IntType(16), GAPS_AT_ONCE)
+
+
+class Images(NamedTuple):
+    """N images of P pixels, and where their random numbers come from.
+
+    Attributes:
+        levels: index into the table of each pixel, [N, P].
+        samples: identity of each image, int64 [N].
+        key: key of the random streams, uint64.
+    """
+
+    levels: NDArray[Any]
+    samples: NDArray[Any]
+    key: Any
+
+
+class Table(NamedTuple):
+    """What the encoding makes of the L levels of pixels.
+
+    Attributes:
+        gap_scale: -1 / log(1 - p) of each level, float64 [L]; 0 where p = 1, negative
+            where p = 0.
+        first_lit: the lowest level that may fire.
+    """
+
+    gap_scale: NDArray[Any]
+    first_lit: Any
 
 
 class Scratch(NamedTuple):
-    """Memory that encoding A images of P pixels over T steps needs, each its own part
-    of it.
+    """Memory for encoding A images of P pixels over T steps, each in its own part.
 
     Attributes:
         states: of the random streams, uint64 [A].
         numbers: random numbers, float64 [A * _NUMBERS].
-        used: how many of these each image used, int64 [A].
+        used: how many of these each image has used, int64 [A].
         lit: the pixels that are not black, ascending, uint16
             [A * (P + LISTED_AT_ONCE)].
         n_lit: how many there are, int64 [A].
@@ -62,6 +96,24 @@ class Scratch(NamedTuple):
     places: NDArray[Any]
 
 
+class PixelGaps(NamedTuple):
+    """The gaps of a pixel that are turned to steps together.
+
+    Attributes:
+        pixel: its number.
+        scale: its gap scale, not negative.
+        number: place of the first random number in `Scratch.numbers`.
+        start: the first step that may have a spike.
+        place: place of the first spike in `Scratch.steps` and `Scratch.pixels`.
+    """
+
+    pixel: Any
+    scale: Any
+    number: Any
+    start: Any
+    place: Any
+
+
 @compiled
 def _scratch(n_pixels, n_steps):
     images = max(1, min(AT_ONCE, ROOM // (n_pixels * n_steps)))
@@ -79,17 +131,84 @@ def _scratch(n_pixels, n_steps):
     )
 
 
+def _prefix_sums(builder, values):
+    """Emit the sum of each lane and all lanes before it."""
+    distance = 1
+    while distance < GAPS_AT_ONCE:
+        # Lane k of the shifted vector is lane k - distance; below it are zeros.
+        lanes = [max(0, GAPS_AT_ONCE + k - distance) for k in range(GAPS_AT_ONCE)]
+        mask = ir.Constant(_INTEGERS, lanes)
+        shifted = builder.shuffle_vector(ir.Constant(_INTEGERS, None), values, mask)
+        values = builder.add(values, shifted)
+        distance *= 2
+    return values
+
+
+@emitted
+def _steps_after_gaps(builder, scratch, gaps, n_steps) -> int:
+    """Write the steps of GAPS_AT_ONCE spikes of a pixel.
+
+    Between them are ``floor(numbers[number + k] * scale)`` steps.
+
+    Args:
+        scratch: ``Scratch``; steps and pixels receive, and what is at or beyond step T
+            is not a spike.
+        gaps: ``PixelGaps``.
+        n_steps: T, up to 65,535.
+
+    Returns:
+        bit k is set where the spike of gap k is beyond the last step, and bit 8 + k
+        where it is in the last.
+    """
+
+    def pointer(memory, index, vector):
+        place = builder.gep(memory.pointer, [index])
+        return builder.bitcast(place, vector.as_pointer())
+
+    def in_every_lane(value, bits):
+        return broadcast(builder, builder.trunc(value, ir.IntType(bits)), GAPS_AT_ONCE)
+
+    drawn = builder.load(pointer(scratch.numbers, gaps.number, _DOUBLES), align=8)
+    lengths = builder.fmul(drawn, broadcast(builder, gaps.scale, GAPS_AT_ONCE))
+    # A gap of T steps is long enough, and its sums fit into 32 bits.
+    longest = builder.sitofp(n_steps, ir.DoubleType())
+    longest = broadcast(builder, longest, GAPS_AT_ONCE)
+    is_short = builder.fcmp_ordered("<", lengths, longest)
+    lengths = builder.select(is_short, lengths, longest)
+    whole = _prefix_sums(builder, builder.fptosi(lengths, _INTEGERS))
+    # Each spike is one step, and the gap, after the one before.
+    lanes = ir.Constant(_INTEGERS, list(range(GAPS_AT_ONCE)))
+    first_steps = builder.add(in_every_lane(gaps.start, 32), lanes)
+    steps = builder.add(whole, first_steps)
+    to_steps = pointer(scratch.steps, gaps.place, _HALVES)
+    builder.store(builder.trunc(steps, _HALVES), to_steps, align=2)
+    to_pixels = pointer(scratch.pixels, gaps.place, _HALVES)
+    builder.store(in_every_lane(gaps.pixel, 16), to_pixels, align=2)
+    past = in_every_lane(n_steps, 32)
+    last = builder.sub(past, ir.Constant(_INTEGERS, [1] * GAPS_AT_ONCE))
+
+    def as_bits(flags):
+        bits = builder.bitcast(flags, ir.IntType(GAPS_AT_ONCE))
+        return builder.zext(bits, ir.IntType(64))
+
+    beyond = as_bits(builder.icmp_signed(">=", steps, past))
+    in_last = as_bits(builder.icmp_signed("==", steps, last))
+    flags: int = builder.or_(beyond, builder.shl(in_last, constant(GAPS_AT_ONCE)))
+    return flags
+
+
 @compiled
 def _draw(levels, gap_scale, n_steps, scratch):
-    """Spikes of a few images by pixel, from the last pixel to the first.
+    """Draw the spikes of a few images, from the last pixel to the first.
 
     Args:
         levels: index into `gap_scale` of each pixel, [up to A, P].
-        gap_scale, n_steps: see :func:`encode_lanes`.
+        gap_scale: see ``Table``.
+        n_steps: T.
         scratch: ``Scratch``, with the states of the streams and the lit pixels; steps,
             pixels and counts receive.
     """
-    states, numbers, used, lit, n_lit, steps, pixels, counts, _ = scratch
+    states, numbers, used, lit, n_lit, steps, _, counts, _ = scratch
     n_images, n_pixels = levels.shape
     lit_room = n_pixels + LISTED_AT_ONCE
     room = n_pixels * n_steps + GAPS_AT_ONCE
@@ -114,23 +233,15 @@ def _draw(levels, gap_scale, n_steps, scratch):
                         states[image], NUMBER_VECTORS, numbers, image * _NUMBERS
                     )
                     first = 0
-                flags = steps_after_gaps(
-                    numbers,
-                    image * _NUMBERS + first,
-                    scale,
-                    start,
-                    n_steps,
-                    pixel,
-                    steps,
-                    pixels,
-                    image * room + count,
-                )
+                number = image * _NUMBERS + first
+                place = image * room + count
+                gaps = PixelGaps(pixel, scale, number, start, place)
+                flags = _steps_after_gaps(scratch, gaps, n_steps)
                 beyond = flags & _EVERY
                 in_last = flags >> GAPS_AT_ONCE
                 spikes = lowest_set_bit(beyond | (_EVERY + 1))
                 count += spikes
-                # A spike in the last step leaves no step that another gap could lead
-                # to.
+                # After a spike in the last step, no further gap is drawn.
                 first += spikes + np.int64((beyond != 0) & (in_last == 0))
                 if flags != 0:
                     break
@@ -140,54 +251,49 @@ def _draw(levels, gap_scale, n_steps, scratch):
 
 
 @compiled_parallel
-def _encode_lane(lane, levels, samples, key, gap_scale, first_lit, n_steps, out):
-    """The images of one lane; see :func:`encode_lanes`."""
-    first = out.bounds[lane]
-    end = out.bounds[lane + 1]
+def _encode_lane(lane, images, table, n_steps, out):
+    """Encode the images of one lane; see :func:`encode_lanes`."""
+    levels, samples, key = images
     buffer = out.buffers[lane]
+    end = out.bounds[lane + 1]
     n_pixels = levels.shape[1]
     scratch = _scratch(n_pixels, n_steps)
     lit_room = n_pixels + LISTED_AT_ONCE
     room = n_pixels * n_steps + GAPS_AT_ONCE
     total = 0
     at_once = scratch.states.size
-    for image in range(first, end, at_once):
+    for image in range(out.bounds[lane], end, at_once):
         n_images = min(at_once, end - image)
         for k in range(n_images):
             lit = scratch.lit[k * lit_room :]
             scratch.n_lit[k] = list_at_least(
-                levels[image + k], n_pixels, first_lit, lit
+                levels[image + k], n_pixels, table.first_lit, lit
             )
-            # Before the first number, what is left of those before it is none.
+            # As if all numbers before the stream's first had been used.
             start = stream_start(key, samples[image + k])
             scratch.states[k] = start - np.uint64(_NUMBERS) * _STATE_STEP
-        _draw(levels[image : image + n_images], gap_scale, n_steps, scratch)
+        _draw(levels[image : image + n_images], table.gap_scale, n_steps, scratch)
         for k in range(n_images):
-            its_first_step = (image + k) * n_steps
+            spikes = slice(k * room, k * room + scratch.counts[k])
+            row = (image + k) * n_steps
             total += order_by_step(
-                scratch.steps[k * room :],
-                scratch.pixels[k * room :],
-                scratch.counts[k],
-                n_steps,
-                out.lengths[its_first_step : its_first_step + n_steps],
+                scratch.steps[spikes],
+                scratch.pixels[spikes],
                 scratch.places,
+                out.lengths[row : row + n_steps],
                 buffer[total:],
             )
     out.counts[lane] = total
 
 
 @compiled
-def encode_lanes(levels, samples, key, gap_scale, first_lit, n_steps, out):
-    """Encode images, a lane of them a thread.
+def encode_lanes(images, table, n_steps, out):
+    """Encode images, one lane of them per thread.
 
     Args:
-        levels: index into `gap_scale` of each pixel, [N, P].
-        samples: identity of each image, int64 [N].
-        key: of the random streams, uint64.
-        gap_scale: -1 / log(1 - p) of each level; 0 where p = 1, negative where p = 0.
-        first_lit: the lowest level that may fire.
+        images: ``Images``.
+        table: ``Table`` of the encoding.
         n_steps: T.
         out: receives, ``LaneSpikes``.
     """
-    n_lanes = out.bounds.size - 1
-    _encode_lane(n_lanes, levels, samples, key, gap_scale, first_lit, n_steps, out)
+    _encode_lane(out.bounds.size - 1, images, table, n_steps, out)
