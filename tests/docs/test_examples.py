@@ -1,4 +1,4 @@
-"""The scripts of examples/, as a user runs them."""
+"""The scripts of examples/."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ SAYS = {
 
 @needs_torch
 @pytest.mark.slow
-def test_each_says_what_it_found(repository: Path, tmp_path: Path) -> None:
+def test_each_prints_its_result(repository: Path, tmp_path: Path) -> None:
     scripts = {script.stem: script for script in (repository / "examples").glob("*.py")}
     assert scripts.keys() == SAYS.keys()
     # In one process, but each as a script: importing torch takes longer than they do.

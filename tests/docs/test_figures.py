@@ -1,4 +1,4 @@
-"""Figures that the pages state are those of the committed files."""
+"""Figures on the pages are those of the committed files."""
 
 from io import StringIO
 from pathlib import Path
@@ -20,9 +20,7 @@ def table(name: str) -> pd.DataFrame:
 
 
 def stated() -> dict[str, Any]:
-    """The recorded run's headline figures, also in the units that pages use, and whole
-    files.
-    """
+    """The recorded run's figures, also in the units that pages use, and whole files."""
     figures: dict[str, Any] = {}
     for name in ("evaluate", "early_exit", "energy"):
         figures |= committed_values(name)
@@ -67,7 +65,7 @@ def test_headlines(page: str) -> None:
     for template in STATED[page]:
         assert " ".join(template.format(**figures).split()) in text
     assert figures["profile"] == "lemaire-complete"
-    assert figures["ratio_low"] > 1, "the page does not say that it loses"
+    assert figures["ratio_low"] > 1, "pages say that the spiking network loses"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page on three flows: each of its rows is a call that the running code makes."""
+"""The page on three flows: the running code makes each call of its tables."""
 
 import re
 import sys
@@ -27,9 +27,9 @@ pytestmark = needs_torch
 
 @dataclass(frozen=True)
 class Call:
-    """A call that ended: the file and function, and the class of what it returned.
+    """A call that ended: file, function, and the class of the result.
 
-    Of a list or a tuple, the class of its first item.
+    For a list or a tuple, the class of its first item.
     """
 
     file: str
@@ -45,9 +45,7 @@ def rows_of(repository: Path, heading: str) -> list[Call]:
 
 
 def calls_of(run: Callable[[], object]) -> list[Call]:
-    """The calls of the library's functions while `run` runs, in the order in which they
-    end.
-    """
+    """The calls of the library's functions during `run`, in the order they end."""
     calls: list[Call] = []
 
     def look(frame: FrameType, event: str, returned: Any) -> None:
@@ -69,13 +67,11 @@ def calls_of(run: Callable[[], object]) -> list[Call]:
 
 
 def check_flow(rows: list[Call], calls: list[Call]) -> None:
-    """Fail unless the calls of the rows are made, one after the other."""
+    """Fail unless the calls of the rows are made in their order."""
     assert rows
     after = 0
     for row in rows:
-        assert row in calls[after:], (
-            f"{row} is not called, or not after the row above it"
-        )
+        assert row in calls[after:], f"{row} does not end after the row above it"
         after = calls.index(row, after) + 1
 
 

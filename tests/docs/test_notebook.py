@@ -1,4 +1,4 @@
-"""The notebook of examples/, run from top to bottom as a newcomer does."""
+"""The notebook of examples/, run from top to bottom."""
 
 import shutil
 import sys
@@ -14,9 +14,7 @@ from tests.tools.without_torch import needs_torch
 @needs_torch
 @pytest.mark.slow
 def test_the_first_hour(repository: Path, tmp_path: Path) -> None:
-    """It prints what it shows, draws its figure, and leaves the report that it speaks
-    of.
-    """
+    """It prints what it shows, draws its figure, and saves its report."""
     kept = repository / "examples" / "first-hour.ipynb"
     copy = Path(shutil.copy(kept, tmp_path))
     environment = clean_environment(tmp_path)

@@ -1,8 +1,7 @@
-"""No list of kinds is kept elsewhere: the tests of every kind, with those that the
-pages add.
+"""A new kind is one file: the tests for all kinds pass with those that pages add.
 
 Each page gives one new file (or entry) and lines of params.yaml; `test_pages.py` runs
-what it says.
+its commands.
 """
 
 import sys
@@ -24,9 +23,8 @@ PAGES = {
     "add-a-schedule": "training/schedules/linear.py",
     "add-a-hardware-profile": "energy/hardware.yaml",
 }
-# The third statement of the surrogate, and the tests that hold for every kind: of the
-# engines, that of the new surrogate, since all kernels are compiled anew beside it,
-# which takes minutes.
+# The surrogate in plain loops. The engines are compared for the new surrogate only: all
+# kernels are compiled again beside it, which takes minutes.
 NAIVE = '    if name == "constant":\n'
 LAPLACIAN = (
     '    if name == "laplacian":\n        return slope / 2 * '
@@ -50,12 +48,7 @@ HOLD_FOR_EVERY_KIND = (
 )
 
 
-def test_the_tests_that_hold_for_every_kind_pass(
-    repository: Path, tmp_path: Path
-) -> None:
-    """Both engines and loops agree on the new surrogate; no list of kinds is kept
-    elsewhere.
-    """
+def test_the_tests_for_every_kind_pass(repository: Path, tmp_path: Path) -> None:
     folder = tmp_path / "project"
     environment = clean_environment(tmp_path)
     clone_of_working_tree(repository, folder, environment, {})

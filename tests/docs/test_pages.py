@@ -1,8 +1,7 @@
-"""Every code block of home, tutorial and how-to pages, run as it is written, page by
-page.
+"""Every code block of the home, tutorial and how-to pages, run as it is written.
 
-A page is read from top to bottom in a copy of a project in which the pipeline has run
-on 5,000 digits. `tests.tools.pages` says what the comments in the pages mean.
+A page is followed from top to bottom in a copy of a project in which the pipeline has
+run on 5,000 digits. `tests.tools.pages` explains the comments in the pages.
 """
 
 import os
@@ -16,6 +15,7 @@ from importlib.util import find_spec
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,29 +40,29 @@ WITH_PACKAGES = {
     "price-a-snntorch-model": ("snntorch",),
     "price-any-nir-graph": ("snntorch",),
 }
-# Python blocks that follow each other share a process, whose imports take longest, but
-# no names.
+# Consecutive Python blocks share a process, since imports take longest, but no names.
 EACH = "import sys\nfor text in sys.argv[1:]: exec(text, {'__name__': '__main__'})"
 PYTHON = (sys.executable, "-W", "ignore", "-c", EACH)
 
 
-def needed_packages(page: Path) -> list[pytest.MarkDecorator]:
-    """Skips a page where something that it imports is not installed, and says what."""
-    missing = [
-        name for name in WITH_PACKAGES.get(page.stem, ()) if find_spec(name) is None
-    ]
-    reason = f"needs the extra interop: without {', '.join(missing)}"
-    return [pytest.mark.skipif(bool(missing), reason=reason)]
+def marked(page: Path) -> Any:
+    """The page as a parameter; skipped if a package that it imports is missing."""
+    needed = WITH_PACKAGES.get(page.stem, ())
+    missing = ", ".join(name for name in needed if find_spec(name) is None)
+    marks = [pytest.mark.skipif(bool(missing), reason=f"needs interop: {missing}")]
+    if page.stem in WITH_SERVICES:
+        marks += SHARED
+    return pytest.param(page, id=page.stem, marks=marks)
 
 
 @dataclass
 class Reader:
-    """Someone who does what a page says, in one shell.
+    """A reader who follows a page in one shell.
 
     Attributes:
         folder: the project.
-        environment: variables of the shell; what a block exports stays.
-        servers: what the blocks have started.
+        environment: variables of the shell, including those that blocks export.
+        servers: servers that blocks have started.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ class Reader:
     servers: ExitStack
 
     def follow(self, block: Block) -> None:
-        """Do what a block says."""
+        """Run a block, apply it, or write it to its file."""
         for command in block.before:
             self.shell(command)
         if block.language == "diff":
@@ -84,19 +84,19 @@ class Reader:
         elif block.language == "sh":
             self.shell(block.text, block.status)
         else:
-            assert block.language == "text", f"nobody runs {block.language}"
+            assert block.language == "text"
 
     def shell(self, text: str, status: int = 0) -> None:
-        """Run commands, each of which must succeed, and remember what they export."""
-        kept = self.folder.parent / "environment"
-        script = f"set -euo pipefail\n{text}\nenv -0 > {kept}\n"
+        """Run commands, which must end with a status, and remember their exports."""
+        exports = self.folder.parent / "environment"
+        script = f"set -euo pipefail\n{text}\nenv -0 > {exports}\n"
         run(["bash", "-c", script], self.folder, self.environment, status)
         if status == 0:
-            variables = kept.read_text(encoding="utf-8").split("\0")
+            variables = exports.read_text(encoding="utf-8").split("\0")
             self.environment = dict(line.split("=", 1) for line in variables if line)
 
     def serve(self, block: Block) -> None:
-        """Run all but the last command, and that one until the page ends."""
+        """Run all commands, the last of which is a server until the page ends."""
         *others, command = block.text.replace("\\\n", " ").strip().splitlines()
         self.shell("\n".join(others))
         url = run(
@@ -115,7 +115,7 @@ class Reader:
 
 @pytest.fixture
 def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
-    """A reader with a copy of the project, whose environment is built already."""
+    """A reader with a copy of the project and its environment."""
     folder = tmp_path / "spikejoule"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
     port = free_port()
@@ -124,19 +124,14 @@ def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
         "TEST_PORT": str(port),
         "TEST_SERVER": f"http://127.0.0.1:{port}",
     }
+    environment = {**recorded_project.environment, **WITHOUT_JOBS, **variables}
     with ExitStack() as servers:
-        yield Reader(
-            folder,
-            {**recorded_project.environment, **WITHOUT_JOBS, **variables},
-            servers,
-        )
+        yield Reader(folder, environment, servers)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_block_is_one_that_is_run(
-    page: Path, tmp_path: Path, committed: Path
-) -> None:
-    """It is run, written to a file, applied, or, as `text`, what a command prints."""
+def test_every_block_can_be_run(page: Path, tmp_path: Path, committed: Path) -> None:
+    """Run, written to a file, applied, or, as `text`, the output of a command."""
     for block in blocks_of(page):
         assert block.title or block.language in {"sh", "python", "diff", "text"}
         if block.language == "python":
@@ -157,20 +152,7 @@ def test_every_block_is_one_that_is_run(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(
-            page,
-            id=page.stem,
-            marks=[
-                *(SHARED if page.stem in WITH_SERVICES else ()),
-                *needed_packages(page),
-            ],
-        )
-        for page in PAGES
-    ],
-)
+@pytest.mark.parametrize("page", map(marked, PAGES))
 def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> None:
     if page.stem in WITH_SERVICES:
         s3 = request.getfixturevalue("s3")
@@ -182,15 +164,11 @@ def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> Non
             "TEST_DATABASE": database,
             **s3.environment(),
         }
-    for kind, blocks in groupby(
-        blocks_of(page), attrgetter("language", "title", "before")
-    ):
+    alike = attrgetter("language", "title", "before")
+    for kind, blocks in groupby(blocks_of(page), alike):
         if kind == ("python", "", []):
-            run(
-                [*PYTHON, *(block.text for block in blocks)],
-                reader.folder,
-                reader.environment,
-            )
+            texts = [block.text for block in blocks]
+            run([*PYTHON, *texts], reader.folder, reader.environment)
         else:
             for block in blocks:
                 reader.follow(block)

@@ -1,6 +1,4 @@
-"""Excerpts on explanation pages are those of their files, and the example of the page
-on kernels prints what the page says.
-"""
+"""Explanation pages: excerpts are in their files, and the example prints its output."""
 
 import contextlib
 import io

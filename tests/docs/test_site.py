@@ -1,6 +1,4 @@
-"""The pages: their links, and the tables and pictures that are made from the
-sources.
-"""
+"""Pages: their links, and the tables and pictures that are made from the sources."""
 
 import inspect
 import re
@@ -37,7 +35,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> Iterator[str]:
-    """The targets of a page's links and pictures within the repository."""
+    """The targets, within the repository, of a page's links and pictures."""
     text = re.sub(r"`[^`]*`", "", prose(page))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if not target.startswith(("http://", "https://", "mailto:")):
@@ -48,14 +46,14 @@ def links(page: Path) -> Iterator[str]:
     "page", sorted(PAGES), ids=lambda page: page.relative_to(REPOSITORY).as_posix()
 )
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in links(page):
-        name, _, anchor = target.partition("#")
-        aim = (page.parent / name).resolve() if name else page
-        assert aim.is_file(), f"{page.name} links to {target}"
-        assert not anchor or anchor in anchors(aim), f"{page.name} links to {target}"
+    for link in links(page):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
 
 
-def test_what_packages_export_is_on_their_pages_of_the_api() -> None:
+def test_exports_of_packages_are_on_the_api_pages() -> None:
     listed: set[str] = set()
     for page in (REPOSITORY / "docs/reference/api").glob("*.md"):
         found = re.findall(
@@ -72,25 +70,22 @@ def test_what_packages_export_is_on_their_pages_of_the_api() -> None:
                 assert f"{exported.__module__}.{exported.__qualname__}" in listed
 
 
-def test_a_picture_is_that_of_its_files(committed: Path) -> None:
+def test_pictures_are_up_to_date(committed: Path) -> None:
     drawn = pipeline.PICTURE.read_text(encoding="utf-8")
     assert drawn == pipeline.drawing(), "run: python -m docs.site.pipeline"
     drawn = outcome.PICTURE.read_text(encoding="utf-8")
     assert drawn == outcome.drawing(committed), "run: python -m docs.site.outcome"
 
 
-def test_each_parameter_with_its_default_and_what_is_allowed(committed: Path) -> None:
+def test_the_table_has_each_parameter(committed: Path) -> None:
     table = parameters.parameter_tables(committed / "params.yaml")
-    cells = (
-        re.split(r" (?<!\\)\| ", line.strip("| "))
-        for line in table.splitlines()
-        if line.startswith("| `")
-    )
-    rows = {row[0].strip("`"): row[1:] for row in cells}
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    rows = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in lines]
+    cells_of = {row[0].strip("`"): row[1:] for row in rows}
     for key, value in committed_params().flattened().items():
-        default, allowed, meaning = rows[key]
-        assert value in (written := yaml.safe_load(default.strip("`")), [written])
-        assert allowed
+        default, meaning = cells_of[key]
+        written = yaml.safe_load(default.strip("`"))
+        assert value in (written, [written])
         assert meaning
     for key, kinds in parameters.choices().items():
         section = table.split(f"### Choices of {key}\n")[1].split("\n#")[0]

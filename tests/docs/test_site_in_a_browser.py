@@ -1,6 +1,4 @@
-"""The built site as a reader sees it: every page, on a desktop and on a phone, and the
-search.
-"""
+"""The built site in a browser: every page, on a desktop and on a phone; the search."""
 
 import os
 import sys
@@ -33,35 +31,24 @@ NARROWEST_COLUMN = 60
 def site(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Path]]:
-    """Address and folder of the site, built as `make docs` builds it: a warning is an
-    error.
-    """
+    """Address and folder of the site, built as strictly as by `make docs`."""
     folder = tmp_path_factory.mktemp("site")
-    command = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-        "--site-dir",
-        folder,
-    ]
-    run(command, repository, {**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    options = ["build", "--strict", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    run([sys.executable, "-m", "mkdocs", *options], repository, environment)
     with served(folder) as url:
         yield url, folder
 
 
 def test_it_is_built_without_a_warning(site: tuple[str, Path]) -> None:
-    """Where there is no browser, too."""
+    """Also where there is no browser."""
     assert len(list(site[1].rglob("*.html"))) > 50
 
 
 def test_no_page_is_wider_than_its_window(
     browser: "Page", site: tuple[str, Path]
 ) -> None:
-    """And no column of a table is too narrow to be read. Complaints fail the
-    fixture.
-    """
+    """And no column of a table is too narrow to read; the fixture fails on errors."""
     address, folder = site
     wide = []
     narrow = []
@@ -85,9 +72,7 @@ def test_no_page_is_wider_than_its_window(
 def test_a_search_works_without_a_server(
     browser: "Page", site: tuple[str, Path]
 ) -> None:
-    """And loads nothing from elsewhere, which would fail the fixture without a
-    network.
-    """
+    """And loads nothing from elsewhere."""
     _, folder = site
     elsewhere: list[str] = []
     browser.on(

@@ -17,7 +17,7 @@ from spikejoule.cli.searching import found_table, front_text  # noqa: E402
 from spikejoule.core.errors import ArtifactError  # noqa: E402
 from spikejoule.core.yaml_files import read_mapping, read_yaml  # noqa: E402
 from spikejoule.params import Params, parse_params  # noqa: E402
-from spikejoule.search.space import Search, SearchSettings, with_values  # noqa: E402
+from spikejoule.search.space import Search, with_values  # noqa: E402
 from spikejoule.search.study import ENDED  # noqa: E402
 from tests.search.conftest import SearchOf  # noqa: E402
 from tests.search.test_space import draws  # noqa: E402
