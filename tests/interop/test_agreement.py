@@ -16,6 +16,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "explanation" / "agreement.md"
 STEPS = 50
 
+WEIGHTS = ("parameters", "weights", "biases")
+
 
 def ours(
     network: str, profile: str = "45nm-int32", **where: str
@@ -69,22 +71,11 @@ ESTIMATORS: dict[str, tuple[Items, Items]] = {
         estimators.spyx_quantised(RELU, estimators.spyx_quantised_bits(STEPS)),
     ),
 }
-KEYS = {
-    "operations": ("operations",),
-    "addressing": ("addressing",),
-    "inputs, outputs": ("in_out", "activations"),
-    "weights, biases": ("parameters", "weights", "biases"),
-    "potentials": ("potentials",),
-}
 
 
 def nj(picojoules: float) -> str:
-    """Nanojoules, or picojoules where they are few."""
-    if picojoules == 0:
-        return "0"
-    if picojoules < 100:
-        return f"{picojoules:.0f} pJ"
-    return f"{picojoules / 1000:,.{2 if picojoules < 9995 else 1}f} nJ"
+    """Nanojoules with one decimal."""
+    return f"{picojoules / 1000:,.1f} nJ"
 
 
 def page_rows() -> dict[str, list[str]]:
@@ -95,30 +86,16 @@ def page_rows() -> dict[str, list[str]]:
 
 
 def energy_rows() -> dict[str, list[str]]:
-    """The table of energies by item: the spiking network and the ReLU network of each
-    estimator.
-    """
-    columns = [items for pair in ESTIMATORS.values() for items in pair]
-    rows = {
-        name: [nj(sum(items.get(key, 0) for key in keys)) for items in columns]
-        for name, keys in KEYS.items()
-    }
-    rows["total"] = [nj(sum(items.values())) for items in columns]
-    macs = baseline_macs("ReLU 784-400-10, dense")
-    own = [ours("snn", term="total")[1], macs * estimators.MAC_PJ]
-    for name, row in rows.items():
-        row[:0] = (
-            [nj(energy) for energy in own]
-            if name in ("operations", "total")
-            else ["", ""]
-        )
-    ratios = [
-        sum(spiking.values()) / sum(relu.values())
-        for spiking, relu in ESTIMATORS.values()
-    ]
-    rows["spiking over ReLU"] = [
-        cell for ratio in (own[0] / own[1], *ratios) for cell in (f"{ratio:.3f}", "")
-    ]
+    """The table of energies: a row for each estimator, the weights' part included."""
+    rows = {}
+    for name, networks in ESTIMATORS.items():
+        spiking, relu = (sum(items.values()) for items in networks)
+        weights = [sum(items.get(key, 0) for key in WEIGHTS) for items in networks]
+        cells = [nj(spiking), nj(weights[0]), nj(relu), nj(weights[1])]
+        rows[name] = [*cells, f"{spiking / relu:.3f}"]
+    spiking = ours("snn", term="total")[1]
+    relu = baseline_macs("ReLU 784-400-10, dense") * estimators.MAC_PJ
+    rows["here"] = [nj(spiking), "", nj(relu), "", f"{spiking / relu:.3f}"]
     return rows
 
 
