@@ -163,7 +163,6 @@ into_file = $(if $(OUTPUT),--output '$(OUTPUT)/$(1).json')
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators (OUTPUT=...)
 	$(BENCHMARK) speed $(call into_file,benchmark)
 	$(BENCHMARK) graphs $(call into_file,graphs)
-	$(BENCHMARK) busy $(call into_file,busy)
 
 profile: $(INSTALLED)  ## measure where the event engine's time of training goes (OUTPUT=...)
 	$(BENCHMARK) profile $(call into_file,profile)

@@ -1,4 +1,4 @@
-"""Measurements of this project beside the seed notebook's loop and other simulators.
+"""Speed measurements of this project, the seed notebook's loop and other simulators.
 
-`python -m benchmarks CASE`; nothing in `src` or `stages` imports this package.
+Run them with `python -m benchmarks CASE`. Nothing in `src` or `stages` imports them.
 """

@@ -1,13 +1,10 @@
-"""`python -m benchmarks CASE ...`: measure, print a table, and write JSON where
-`--output` says.
+"""`python -m benchmarks CASE`: measure, print a table, write JSON to `--output`.
 
-    speed    the speed tables: this project's engines, the seed's loop and other
-             simulators
-    profile  where the event engine's time of training goes
-    graphs   foreign graphs, beside NIRTorch
-    busy     an epoch with all threads, alone and beside busy processes
+    speed    the speed tables: both engines, the seed's loop and other simulators
+    profile  where the training time of the event engine goes
+    graphs   NIR graphs, compared with NIRTorch
 
-`python -m benchmarks CASE --help` lists a case's options, its module says what is
+`python -m benchmarks CASE --help` lists the options of a case; its module says what is
 measured and how.
 """
 
@@ -17,26 +14,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import busy, graphs, profile, speed
+from benchmarks import graphs, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
-# Each is a module with `add_arguments(parser)` and `measure(arguments)`: content and
-# table.
-CASES = {"speed": speed, "profile": profile, "graphs": graphs, "busy": busy}
+# Each module offers `add_arguments(parser)` and `measure(arguments)`, which returns the
+# content of the JSON file and the table.
+CASES = {"speed": speed, "profile": profile, "graphs": graphs}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure the case that the arguments name; 1 with one sentence where that cannot
-    be.
-    """
+    """Measure one case; return 1, with one sentence on stderr, if that fails."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__.split(":")[0]
     )
     commands = parser.add_subparsers(dest="case", required=True, metavar="CASE")
     for name, module in CASES.items():
         command = commands.add_parser(name, description=module.__doc__.splitlines()[0])
-        command.add_argument("--output", type=Path, help="a JSON file to write")
+        command.add_argument("--output", type=Path, help="JSON file to write")
         module.add_arguments(command)
         command.set_defaults(measure=module.measure)
     arguments = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""The images that are measured on: real MNIST, and nothing else unless asked."""
+"""The benchmark's images: full MNIST, and other data only with `--allow-small`."""
 
 import os
 from pathlib import Path
@@ -14,23 +14,26 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def load_benchmark_images(allow_small: bool) -> tuple[dict[str, np.ndarray], str]:
-    """Arrays `{train,test}_{images,labels}`, uint8 [N, 28, 28] and [N], and the data's
-    title.
+    """Return the images and labels, and the title of the data.
 
-    From the directory in `$MNIST_DIR`, else the download of `data.source: auto`. Raises
-    DataError for anything but the full MNIST, unless `allow_small`.
+    The arrays are `{train,test}_{images,labels}`, uint8 [N, 28, 28] and [N]. They come
+    from `$MNIST_DIR`, or else from the download of `data.source: auto`.
+
+    Raises:
+        DataError: the data are not full MNIST, and `allow_small` is False.
     """
     places = Places(ROOT, ROOT / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     dataset = load_dataset("auto", places)
     if dataset.source != "mnist" and not allow_small:
         raise DataError(
-            "the benchmark is measured on the full MNIST, but the data are "
-            f"{dataset.title!r}: set "
-            "MNIST_DIR to a directory of its four files, or pass --allow-small for "
-            "a trial run."
+            "the benchmark needs the full MNIST, but the data are "
+            f"{dataset.title!r}: set MNIST_DIR to a directory with its four files, "
+            "or pass --allow-small for a trial run."
         )
-    parts = {"train": dataset.train, "test": dataset.test}
-    arrays = {f"{name}_images": part.images for name, part in parts.items()}
-    return arrays | {
-        f"{name}_labels": part.labels for name, part in parts.items()
-    }, dataset.title
+    arrays = {
+        "train_images": dataset.train.images,
+        "train_labels": dataset.train.labels,
+        "test_images": dataset.test.images,
+        "test_labels": dataset.test.labels,
+    }
+    return arrays, dataset.title

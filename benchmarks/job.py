@@ -1,5 +1,6 @@
-"""The jobs that every implementation does: a network, an encoding, a neuron, and one
-optimizer.
+"""The jobs of the speed benchmark: a network, an encoding, a neuron and an optimizer.
+
+Every implementation does the same job, from the same first weights.
 """
 
 import math
@@ -16,15 +17,22 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 @dataclass(frozen=True)
 class Job:
-    """The seed notebook's settings; every row of the benchmark gets the same values.
+    """The settings of a job. The defaults are the seed notebook's.
 
-    The surrogate is the seed's constant: ds/dv = `surrogate_slope` for every membrane
-    potential. `in_shape` is of the input, `layers` are the hidden ones in the words of
-    `model.layers`. `decay` is per step of 1 ms, `threshold` in units of the membrane
-    potential. `max_rate_hz` is of the Poisson encoding. The latency encoding and that
-    of rows take a pixel that exceeds the intensity `latency_threshold`: in the one it
-    fires once (`spikejoule.encoding.encoders.latency`, the linear curve), in the other
-    in the step of its row, and there is an input for each column.
+    Attributes:
+        name: names the job's table.
+        encoding: `poisson`; `latency` fires each pixel above `latency_threshold` once
+            (`spikejoule.encoding.encoders.latency`); `rows` shows one row of such
+            pixels per step, so there is one input per column.
+        in_shape: of the input.
+        layers: hidden layers, written as in `model.layers`.
+        n_output: classes.
+        threshold: in units of the membrane potential.
+        decay: per step.
+        reset: `zero` or `subtract`.
+        surrogate: the seed's is a constant, `surrogate_slope` at every potential.
+        time_window: steps.
+        max_rate_hz: of the Poisson encoding, with steps of 1 ms.
     """
 
     name: str = "poisson"
@@ -73,7 +81,7 @@ class Job:
 
 
 SEED_JOB = Job()
-# As `make frugal` has it: a spike a bright pixel, and neurons without a leak.
+# As in `make frugal`: one spike per bright pixel, and neurons without a leak.
 LATENCY_JOB = replace(
     SEED_JOB, name="latency", encoding="latency", time_window=20, decay=1.0
 )
@@ -101,10 +109,9 @@ JOBS = {
 
 
 def initial_state(job: Job) -> dict[str, np.ndarray]:
-    """Float32 weights drawn as torch draws them: uniform within 1/sqrt(fan-in).
+    """Return float32 weights drawn as in PyTorch: uniform within 1/sqrt(fan-in).
 
-    Every row starts from these same numbers, so that no row has fewer spikes to work on
-    by luck.
+    All rows start from them, so that none has fewer spikes to process by luck.
     """
     generator = np.random.default_rng(job.seed)
     shapes = job.network.parameter_shapes()

@@ -1,18 +1,17 @@
-"""The limit: the additions that the events demand, and nothing else.
+"""The additions that the events demand, and nothing else: a lower bound on time.
 
 Training adds, for every spike, the weights of its synapses to the membrane potentials
-(forward) and the deltas of its step to the gradients of those weights (backward). This
-module does those additions for the index stream of a whole epoch with everything else
-taken away: no encoding, no membrane decay, no threshold, no surrogate, no output
-product, no clipping, no optimizer. The stream is prepared beforehand, regrouped by
-source for the backward additions; a sample's forward sums stay in registers from its
-first event to its last, and a gradient row is fetched once for all events that a source
-has in a group of samples. What remains is a bound for any engine that adds row by row,
-and time / limit says how far ours is from it.
+(forward), and the deltas of its step to the gradients of those weights (backward). This
+module does only these additions, for the spikes of a whole epoch: no encoding, decay,
+threshold, surrogate, output product, clipping or optimizer. The spikes are prepared
+beforehand and ordered by source for the backward additions. A sample's forward sums
+stay in registers, and a gradient row is loaded once for all events of its source in a
+group of samples. No engine that adds row by row can be faster.
 
-Each thread owns a share of the columns of both layers, in vectors held in registers
-(`spikejoule.engine.kernels.vector.accumulate_rows`), so no two threads write the same
-number and one thread's part of a sample's deltas fits into its first-level cache.
+Each thread owns a part of the columns of both layers, in vectors that
+`spikejoule.engine.kernels.vector.accumulate_rows` keeps in registers. So no two threads
+write the same number, and a thread's part of a sample's deltas fits into the
+first-level cache.
 """
 
 from collections.abc import Mapping
@@ -35,19 +34,20 @@ GROUP_SAMPLES = 16
 
 
 class AdditionStream(NamedTuple):
-    """The spikes of one layer in the order of both kinds of additions. N samples, T
-    steps.
+    """The spikes of one layer in the order of both kinds of additions.
 
-    sources int32 [E], samples int64 [N + 1]: by step; sample n has those from
-    samples[n] to
-        samples[n + 1].
-    steps int32 [E]: the row sample x T + step, within its group of samples, of each
-    event; the
-        events of a group are ordered by source.
-    active int32 [R], firsts int64 [R + 1]: row r, a source of a group, has the events
-    from
-        firsts[r] to firsts[r + 1].
-    groups int64 [G + 1]: group g has the rows from groups[g] to groups[g + 1].
+    N samples, T steps, E events. A gradient row is a source within a group of samples;
+    there are R of them in G groups.
+
+    Attributes:
+        sources: the source of each event, by step, int32 [E].
+        samples: first event of each sample in `sources`, int64 [N + 1].
+        steps: row (sample x T + step) of each event within its group, ordered by
+            source, int32 [E].
+        active: the source of each gradient row, int32 [R].
+        firsts: first event of each gradient row in `steps`, int64 [R + 1].
+        groups: first gradient row of each group, int64 [G + 1].
+        group_samples: samples per group.
     """
 
     sources: np.ndarray
@@ -60,6 +60,7 @@ class AdditionStream(NamedTuple):
 
     @classmethod
     def of(cls, events: EventList, group_samples: int) -> "AdditionStream":
+        """Order the events of a layer."""
         group, step = np.divmod(
             events.row_of_each_event(), events.n_steps * group_samples
         )
@@ -70,19 +71,24 @@ class AdditionStream(NamedTuple):
         row_group, active = np.divmod(ordered[firsts], events.n_inputs)
         n_groups = -(-events.n_samples // group_samples)
         return cls(
-            events.sources.astype(np.int32),
-            np.ascontiguousarray(events.offsets[:: events.n_steps]),
-            step[order].astype(np.int32),
-            active.astype(np.int32),
-            np.append(firsts, events.n_events),
-            np.searchsorted(row_group, np.arange(n_groups + 1)),
-            group_samples,
+            sources=events.sources.astype(np.int32),
+            samples=np.ascontiguousarray(events.offsets[:: events.n_steps]),
+            steps=step[order].astype(np.int32),
+            active=active.astype(np.int32),
+            firsts=np.append(firsts, events.n_events),
+            groups=np.searchsorted(row_group, np.arange(n_groups + 1)),
+            group_samples=group_samples,
         )
 
 
 class AdditionArrays(NamedTuple):
-    """What the additions read and write, flat float32, rows padded to `stride`
-    columns.
+    """What the additions read and write: flat float32, rows padded to `stride`.
+
+    Attributes:
+        weights, gradients: [sources * stride].
+        currents: receives the sums of all samples, [stride].
+        deltas: of one group, read for every group, [rows * stride].
+        stride: columns of a row.
     """
 
     weights: np.ndarray
@@ -93,19 +99,17 @@ class AdditionArrays(NamedTuple):
 
     @classmethod
     def of(cls, weight: np.ndarray, n_rows: int) -> "AdditionArrays":
-        """For weights [target, source] as in a state dict, and deltas of `n_rows`
-        steps.
-        """
-        target, source = weight.shape
-        stride = padded(target)
-        weights = aligned_zeros((source, stride), np.float32)
-        weights[:, :target] = weight.T
+        """Allocate for weights [target, source] and deltas of `n_rows` steps."""
+        n_targets, n_sources = weight.shape
+        stride = padded(n_targets)
+        weights = aligned_zeros((n_sources, stride), np.float32)
+        weights[:, :n_targets] = weight.T
         return cls(
-            weights.reshape(-1),
-            aligned_zeros((source * stride,), np.float32),
-            aligned_zeros((stride,), np.float32),
-            aligned_zeros((n_rows * stride,), np.float32),
-            stride,
+            weights=weights.reshape(-1),
+            gradients=aligned_zeros((n_sources * stride,), np.float32),
+            currents=aligned_zeros((stride,), np.float32),
+            deltas=aligned_zeros((n_rows * stride,), np.float32),
+            stride=stride,
         )
 
 
@@ -120,7 +124,7 @@ def _add(stream, arrays, bounds):
     gradients = Rows(arrays.gradients, 0, arrays.stride)
     for lane in numba.prange(bounds.size - 1):
         for group in range(groups.size - 1):
-            # A lane's share is cut into blocks that fit into the registers.
+            # A thread's columns are cut into blocks that fit into the registers.
             for part in range(bounds[lane], bounds[lane + 1], MAX_BLOCK):
                 block = Block(part * LANES, min(MAX_BLOCK, bounds[lane + 1] - part))
                 start = group * group_samples
@@ -131,21 +135,17 @@ def _add(stream, arrays, bounds):
                     accumulate_rows(currents, block, events, arrays.weights)
                 first = groups[group]
                 last = groups[group + 1]
-                events_of_group = BySource(
+                group_events = BySource(
                     stream.active[first:last],
                     stream.firsts[first : last + 1],
                     stream.steps,
                     last - first,
                 )
-                accumulate_rows(gradients, block, events_of_group, arrays.deltas)
+                accumulate_rows(gradients, block, group_events, arrays.deltas)
 
 
 def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> None:
-    """Do all additions of a stream, on `n_lanes` threads at most.
-
-    `arrays.currents` receives the sums of all samples; `arrays.deltas` stands for every
-    group's.
-    """
+    """Do all additions of a stream on at most `n_lanes` threads."""
     vectors = arrays.stride // LANES
     bounds = np.linspace(0, vectors, min(n_lanes, vectors) + 1).round().astype(np.int64)
     _add(stream, arrays, bounds)
@@ -154,21 +154,19 @@ def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> 
 def prepare_additions(
     state: Mapping[str, np.ndarray], layers: list[EventList]
 ) -> list[tuple[AdditionStream, AdditionArrays]]:
-    """Of both layers of a network, for the spikes before each."""
-    of_layers = []
+    """Prepare both layers of a network, given the spikes into each."""
+    prepared = []
     for number, events in enumerate(layers, start=1):
         weight = state[f"layer{number}.synapses.weight"]
         arrays = AdditionArrays.of(weight, events.n_steps * GROUP_SAMPLES)
-        of_layers.append((AdditionStream.of(events, GROUP_SAMPLES), arrays))
-    return of_layers
+        prepared.append((AdditionStream.of(events, GROUP_SAMPLES), arrays))
+    return prepared
 
 
 def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurement:
-    """Seconds per epoch of the additions alone, for both layers of the job's network.
+    """Time the additions of an epoch, for both layers of the job's network.
 
-    The input events are those of one epoch; the hidden events are those of the network
-    that the event engine has after as many epochs as its own measurement warms it up
-    with.
+    The network is the one that the event engine has when its own timing starts.
     """
     state, layers = epoch_events(job, data, plan)
     prepared = prepare_additions(state, layers)
@@ -178,7 +176,7 @@ def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurem
         for stream, arrays in prepared:
             add_events(stream, arrays, lanes)
 
-    # The first pass compiles, or warms the caches up.
+    # The first pass compiles, or warms the caches.
     seconds = [timed(additions)[0] for _ in range(plan.epochs + 2)][1:]
     per_sample = [events.n_events / events.n_samples for events in layers]
     further = {"events_per_sample": per_sample, "group_samples": GROUP_SAMPLES}

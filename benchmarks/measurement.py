@@ -1,4 +1,4 @@
-"""What one process of a speed table does, and what it measures."""
+"""What one process of the speed benchmark does, and what it measures."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Plan:
-    """Work of one process: what is warmed up is not timed.
+    """The work of one process. Warm-up is not timed.
 
-    batches: training batches of `job.batch_size`, and as many more as `least_seconds`
-        need; the
-        same for inference in batches of the row's own size. epochs: whole training
-        epochs of a row that is measured in those.
-    order_seed: the training images are visited in the order that this seed draws.
+    Attributes:
+        warmup_batches: batches before the timed ones.
+        batches: timed training batches, and as many in inference.
+        least_seconds: more batches follow until they have taken this long.
+        warmup_epochs, epochs: the same for a row that is timed over whole epochs.
+        order_seed: draws the order of the training images.
     """
 
     warmup_batches: int = 5
@@ -27,11 +28,15 @@ class Plan:
 class Measurement:
     """What one process measured.
 
-    epoch_seconds: one number an epoch, or one a batch as seconds per epoch.
-    inference_images_per_second: one number a batch, or a pass over the test set.
-    loss: mean training loss over what was timed; first_loss: over the first batches.
-    images: that were trained on while it was timed.
-    foreign_cores: processor cores that other processes kept busy meanwhile, on average.
+    Attributes:
+        epoch_seconds: seconds per epoch, one value per timed epoch or batch.
+        inference_images_per_second: one value per timed batch or pass.
+        loss: mean training loss while timed; None for a row that does not train.
+        first_loss: mean loss over the first batches.
+        images: training images while timed.
+        peak_mib: peak resident memory.
+        foreign_cores: mean number of cores that other processes kept busy meanwhile.
+        further: values of this row only.
     """
 
     epoch_seconds: list[float]

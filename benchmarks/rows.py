@@ -1,9 +1,9 @@
-"""The rows of the speed tables, and one measurement of a row in a process of its own.
+"""The rows of the speed tables, and the measurement of one row in its own process.
 
-Never two at a time: PyTorch's and numba's threads go on spinning for a while after
-their work is done and would take the cores from the next row, and a process is the only
-thing whose peak memory can be told apart. A row's module is imported only where the row
-is measured: a row whose library is not installed stops no other one.
+Rows are never measured two at a time: the threads of PyTorch and numba spin for a while
+after their work and would take cores from the next row. Peak memory can only be
+measured per process as well. A row's module is imported only in its own process, so a
+missing library stops no other row.
 """
 
 import importlib
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,27 +35,63 @@ ROWS = {
 }
 PEERS = ("snntorch", "spikingjelly", "torch_time_batched", "dense")
 LIMIT = "limit"
-# Rows that do not need fully connected layers.
+# The rows that can run convolution and recurrence.
 EVERY_KIND_OF_LAYER = ("snntorch", "spikingjelly", "dense", "event")
 
-
-def rows_of(job: Job) -> tuple[str, ...]:
-    """The rows that do a job."""
-    return (*ROWS, LIMIT) if job.network.is_plain else EVERY_KIND_OF_LAYER
-
-
-# Over whose mean loss rows are compared that get the same spikes.
+# Rows with the same input spikes must agree in the mean loss of so many batches.
 FIRST_BATCHES = 10
 
 
-def build(name: str, job: Job) -> Any:
-    """The row `name` (`benchmarks.peers` says what a row offers).
+def rows_of(job: Job) -> tuple[str, ...]:
+    """Return the rows that can do a job."""
+    return (*ROWS, LIMIT) if job.network.is_plain else EVERY_KIND_OF_LAYER
 
-    Raises KeyError for an unknown name and ImportError where its library is not
-    installed.
+
+def build(name: str, job: Job) -> Any:
+    """Make a row; `benchmarks.peers` describes what it offers.
+
+    Raises:
+        KeyError: there is no row `name`.
+        ImportError: its library is not installed.
     """
     module_name, class_name = ROWS[name].split(":")
     return getattr(importlib.import_module(module_name), class_name)(job)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How often a call is repeated.
+
+    Attributes:
+        warmup: calls that are not timed.
+        times: timed calls, at least.
+        least_seconds: more timed calls follow until they have taken this long.
+    """
+
+    warmup: int
+    times: int
+    least_seconds: float = 0.0
+
+    def run(
+        self, call: Callable[[np.ndarray], Any], indices: np.ndarray, size: int
+    ) -> tuple[list[Any], list[float]]:
+        """Call with `size` indices at a time, over and over.
+
+        Returns:
+            the results and the seconds of the timed calls.
+        """
+        size = min(size, len(indices))
+        number = 0
+        results: list[Any] = []
+        seconds: list[float] = []
+        while len(results) < self.times or sum(seconds) < self.least_seconds:
+            start = number % (len(indices) // size) * size
+            elapsed, result = timed(call, indices[start : start + size])
+            if number >= self.warmup:
+                seconds.append(elapsed)
+                results.append(result)
+            number += 1
+        return results, seconds
 
 
 def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
@@ -65,14 +101,8 @@ def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
         from benchmarks.limit import measure_limit
 
         return measure_limit(job, plan, data)
-    # By a row of its own, so that the one that is timed begins at the first weights.
-    few = slice(FIRST_BATCHES * job.batch_size)
-    row = build(name, job)
-    row.prepare(data["train_images"][few], data["train_labels"][few])
-    indices = np.arange(len(row.labels))
-    first_losses, _ = _several(
-        row.train_batch, indices, job.batch_size, 0, FIRST_BATCHES
-    )
+    first_loss = _first_loss(name, job, data)
+    # A new row, so that the timed one starts from the first weights.
     row = build(name, job)
     row.prepare(data["train_images"], data["train_labels"])
     order = np.random.default_rng(plan.order_seed).permutation(
@@ -80,77 +110,82 @@ def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
     )
     tests = np.arange(len(data["test_labels"]))
     if hasattr(row, "train_epoch"):
+        training = Repeats(plan.warmup_epochs, plan.epochs)
         size = len(order)
-        losses, seconds = _several(
-            row.train_epoch, order, size, plan.warmup_epochs, plan.epochs
-        )
+        losses, seconds = training.run(row.train_epoch, order, size)
         row.prepare(data["test_images"], data["test_labels"])
-        digits, took = _several(row.infer_all, tests, len(tests), 1, 5 * plan.epochs)
+        inference = Repeats(1, 5 * plan.epochs)
+        digits, inference_seconds = inference.run(row.infer_all, tests, len(tests))
     else:
+        batches = Repeats(plan.warmup_batches, plan.batches, plan.least_seconds)
         size = min(job.batch_size, len(order))
-        batches = (plan.warmup_batches, plan.batches, plan.least_seconds)
-        losses, seconds = _several(row.train_batch, order, size, *batches)
+        losses, seconds = batches.run(row.train_batch, order, size)
         row.prepare(data["test_images"], data["test_labels"])
-        digits, took = _several(
-            row.infer_batch, tests, row.inference_batch_size, *batches
+        digits, inference_seconds = batches.run(
+            row.infer_batch, tests, row.inference_batch_size
         )
+    n_batches = -(-len(order) // size)
     return Measurement(
-        epoch_seconds=[each * -(-len(order) // size) for each in seconds],
-        inference_images_per_second=[len(digits[0]) / each for each in took],
+        epoch_seconds=[n_batches * elapsed for elapsed in seconds],
+        inference_images_per_second=[
+            len(digits[0]) / elapsed for elapsed in inference_seconds
+        ],
         loss=float(np.mean(losses)),
-        first_loss=float(np.mean(first_losses)),
+        first_loss=first_loss,
         images=len(seconds) * size,
         peak_mib=own_peak_mib(),
     )
 
 
-def _several(
-    call: Callable[[np.ndarray], Any],
-    indices: np.ndarray,
-    size: int,
-    warmup: int,
-    times: int,
-    least_seconds: float = 0.0,
-) -> tuple[list[Any], list[float]]:
-    """Results and seconds of calls for whole batches in turn, after `warmup` calls.
+def _first_loss(name: str, job: Job, data: dict[str, np.ndarray]) -> float:
+    """Train a row on the first batches in file order; return their mean loss."""
+    few = slice(FIRST_BATCHES * job.batch_size)
+    row = build(name, job)
+    row.prepare(data["train_images"][few], data["train_labels"][few])
+    indices = np.arange(len(row.labels))
+    repeats = Repeats(0, FIRST_BATCHES)
+    losses, _ = repeats.run(row.train_batch, indices, job.batch_size)
+    return float(np.mean(losses))
 
-    There are `times` of them, and more until they have taken `least_seconds` together.
+
+@dataclass(frozen=True)
+class RowProcesses:
+    """Measures rows, each in its own process.
+
+    Attributes:
+        images: file with the arrays of `load_benchmark_images`.
+        threads: set for PyTorch, MKL and numba by the same environment variables.
     """
-    size = min(size, len(indices))
-    number = 0
-    results: list[Any] = []
-    seconds: list[float] = []
-    while len(results) < times or sum(seconds) < least_seconds:
-        start = number % (len(indices) // size) * size
-        took, result = timed(call, indices[start : start + size])
-        if number >= warmup:
-            seconds.append(took)
-            results.append(result)
-        number += 1
-    return results, seconds
 
+    images: Path
+    threads: int
 
-def measure_row(
-    name: str, job: Job, plan: Plan, images: Path, threads: int
-) -> Measurement:
-    """Measure row `name` in a process of its own, on the images in file `images`.
+    def measure(self, name: str, job: Job, plan: Plan) -> Measurement:
+        """Measure row `name`.
 
-    All rows get the same number of threads by the same environment variables, for
-    PyTorch, MKL and numba. Raises SpikejouleError if it fails, or if its library is not
-    installed.
-    """
-    variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    start = time.perf_counter()
-    foreign = foreign_busy_seconds()
-    try:
-        with (
-            patch.dict(os.environ, dict.fromkeys(variables, str(threads))),
-            ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
-        ):
-            measurement = process.submit(measure, name, job, plan, images).result()
-    except (BrokenProcessPool, ImportError, OSError, RuntimeError, ValueError) as error:
-        raise SpikejouleError(
-            f"the row {name} could not be measured: {error}"
-        ) from error
-    foreign_cores = (foreign_busy_seconds() - foreign) / (time.perf_counter() - start)
-    return replace(measurement, foreign_cores=max(0.0, foreign_cores))
+        Raises:
+            SpikejouleError: the row fails, or its library is not installed.
+        """
+        variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+        start = time.perf_counter()
+        foreign = foreign_busy_seconds()
+        try:
+            with (
+                patch.dict(os.environ, dict.fromkeys(variables, str(self.threads))),
+                ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
+            ):
+                future = process.submit(measure, name, job, plan, self.images)
+                measurement = future.result()
+        except (
+            BrokenProcessPool,
+            ImportError,
+            OSError,
+            RuntimeError,
+            ValueError,
+        ) as error:
+            raise SpikejouleError(
+                f"the row {name} could not be measured: {error}"
+            ) from error
+        elapsed = time.perf_counter() - start
+        foreign_cores = (foreign_busy_seconds() - foreign) / elapsed
+        return replace(measurement, foreign_cores=max(0.0, foreign_cores))

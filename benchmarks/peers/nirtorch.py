@@ -1,8 +1,8 @@
-"""NIRTorch 2.6: a graph as a module of torch, step by step.
+"""NIRTorch 2.6: a NIR graph as a PyTorch module that takes one step.
 
-Its own modules for nodes without a state are taken but for those with traps: its Affine
-drops the bias, and its Flatten counts the samples' axis. Neurons have no module there;
-these are as short as torch allows.
+NIRTorch's modules for stateless nodes are used, except two with bugs: its Affine drops
+the bias, and its Flatten includes the batch axis. NIRTorch has no modules for neurons;
+the ones here are as short as PyTorch allows.
 """
 
 import nir
@@ -31,8 +31,9 @@ class Affine(torch.nn.Module):
 
 
 class Neurons(torch.nn.Module):
-    """IF, LIF and CubaLIF by forward Euler; fires at or above the threshold, resets to
-    zero.
+    """IF, LIF and CubaLIF by forward Euler.
+
+    They fire at or above the threshold, and reset to zero.
     """
 
     def __init__(self, node: nir.IF | nir.LIF | nir.CubaLIF, dt: float) -> None:
@@ -52,9 +53,9 @@ class Neurons(torch.nn.Module):
             self.gain_current = dt / tau * _tensor(node.w_in)
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        v, current = (
-            (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
-        )
+        if state is None:
+            state = (torch.zeros_like(x), torch.zeros_like(x))
+        v, current = state
         if self.keep_current is not None:
             current = self.keep_current * current + self.gain_current * x
             x = current
@@ -64,23 +65,19 @@ class Neurons(torch.nn.Module):
 
 
 def module_of(graph: nir.NIRGraph, dt: float) -> torch.nn.Module:
-    """The graph as a module that takes one step: (input, state) to (output, state)."""
-    neurons = dict.fromkeys(
-        (nir.IF, nir.LIF, nir.CubaLIF), lambda node: Neurons(node, dt)
-    )
-    return nirtorch.nir_to_torch(
-        graph,
-        {
-            nir.Affine: Affine,
-            nir.Linear: Affine,
-            nir.Flatten: lambda node: torch.nn.Flatten(),
-            **neurons,
-        },
-    )
+    """Return a module that takes one step: (input, state) to (output, state)."""
+    modules = {
+        nir.Affine: Affine,
+        nir.Linear: Affine,
+        nir.Flatten: lambda node: torch.nn.Flatten(),
+    }
+    for neuron in (nir.IF, nir.LIF, nir.CubaLIF):
+        modules[neuron] = lambda node: Neurons(node, dt)
+    return nirtorch.nir_to_torch(graph, modules)
 
 
 def run(module: torch.nn.Module, inputs: Tensor) -> Tensor:
-    """Output spikes [T, B, n] of input spikes [T, B, ...]."""
+    """Return the output spikes [T, B, n] for input spikes [T, B, ...]."""
     state = None
     outputs = []
     with torch.no_grad():

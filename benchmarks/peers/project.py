@@ -1,9 +1,7 @@
-"""This project's engines, driven as its own training drives them: encode a batch, train
-on it.
+"""This project's engines, used as in its own training: encode a batch, train on it.
 
-The event list comes from `spikejoule.encoding.encoders` for both engines; `dense` turns
-it into zeros and ones. A row of a single engine never imports the other: `event` runs
-without PyTorch.
+Both engines get event lists from `spikejoule.encoding.encoders`; `dense` turns them
+into zeros and ones. A row imports only its own engine: `event` runs without PyTorch.
 """
 
 import numpy as np
@@ -19,7 +17,7 @@ from spikejoule.engine import make_engine
 
 
 def encoder_of(job: Job) -> Encoder:
-    """The encoder of the job's code; rows need none."""
+    """Return the encoder of a job. The encoding `rows` needs none."""
     if job.encoding == "latency":
         return Latency(
             time_window=job.time_window, latency_threshold=job.latency_threshold
@@ -28,7 +26,7 @@ def encoder_of(job: Job) -> Encoder:
 
 
 class _EngineRow:
-    """One engine and the whole job around it. N images, B batch, I/H/O layer sizes."""
+    """One engine with the whole job around it."""
 
     engine_name: str
     inference_batch_size = 256
@@ -47,7 +45,7 @@ class _EngineRow:
         self.labels = np.asarray(labels)
 
     def encode(self, indices: np.ndarray) -> EventList:
-        """Input spikes of images `indices` [B]."""
+        """Return the input spikes of the images `indices` [B]."""
         if self.job.encoding == "rows":
             lit = self.pixels[indices] > 255 * self.job.latency_threshold
             return EventList.from_dense(lit.reshape(len(lit), self.job.time_window, -1))
@@ -62,23 +60,19 @@ class _EngineRow:
         return predict(self.engine.run(self.encode(indices))[-1])
 
     def next_pass(self) -> None:
-        """Draw other spikes for the same images from here on, as every epoch of
-        Poisson's code.
-        """
+        """Draw new spikes for the same images, as each epoch does."""
         self._pass += 1
         self._key = self._encoder.draw_key(self.job.seed, "train", self._pass)
 
 
 class DenseEngine(_EngineRow):
-    """The torch network. Measured in batches, which all cost the same."""
+    """The PyTorch network, timed over batches, which all cost the same."""
 
     engine_name = "dense"
 
 
 class EventEngine(_EngineRow):
-    """The event-driven engine. Measured in whole epochs, the last, smaller batch
-    included.
-    """
+    """The event engine, timed over whole epochs, including the last, smaller batch."""
 
     engine_name = "event"
 
@@ -98,11 +92,9 @@ class EventEngine(_EngineRow):
 def epoch_events(
     job: Job, data: dict[str, np.ndarray], plan: Plan
 ) -> tuple[dict[str, np.ndarray], list[EventList]]:
-    """Weights after `plan.warmup_epochs` epochs, and an epoch's input and hidden spikes
-    for them.
+    """Return weights, and the input and hidden spikes of all training images.
 
-    This is the network that the `event` row has when its timing begins. All training
-    images.
+    The weights are those that the row `event` has when its timing starts.
     """
     row = EventEngine(job)
     row.prepare(data["train_images"], data["train_labels"])

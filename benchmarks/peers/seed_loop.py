@@ -1,13 +1,12 @@
-"""The seed notebook's loop, written anew to the same operations in the same order.
+"""The seed notebook's loop, rewritten to the same operations in the same order.
 
-Encoder: one image at a time, T x P float64 numbers from numpy's global generator
+Encoder: one image at a time, T x P float64 numbers from numpy's global generator are
 compared with the probabilities, converted to float32 and stacked. The notebook has no
-latency code: its spikes are made in the same manner, by T x P comparisons for one image
-at a time. Network: a Python loop over the steps, one linear layer a step, a
-straight-through surrogate, and a spike count that leaves the tensor library with
-`.item()` three times a step. Optimizer: plain Adam. The spikes are counted in inference
-too, as in the notebook's measuring cell. What is left out favours the seed: its
-DataLoader and its PIL decoding are not timed.
+latency encoding; here it works the same way, with T x P comparisons per image. Network:
+a Python loop over the steps, one linear layer per step, a straight-through surrogate,
+and spike counts that leave PyTorch through `.item()` three times per step. Optimizer:
+plain Adam. Spikes are counted in inference as well, as in the notebook's last cell. The
+notebook's DataLoader and PIL decoding are not timed, which favours it.
 """
 
 import numpy as np
@@ -18,7 +17,7 @@ from benchmarks.peers.torch_peer import TorchPeer
 
 
 class SeedLoop(TorchPeer):
-    """Same operations as the seed notebook. Spikes are batch-first, [B, T, I]."""
+    """The seed notebook's operations. Spikes are batch-first, [B, T, I]."""
 
     fused_optimizer = False
 
@@ -43,7 +42,7 @@ class SeedLoop(TorchPeer):
     def counts(self, encoded: torch.Tensor) -> torch.Tensor:
         n_samples, n_steps, _ = encoded.shape
         units = [layer["synapses"].out_features for layer in self.layers]
-        potentials = [torch.zeros(n_samples, of_layer) for of_layer in units]
+        potentials = [torch.zeros(n_samples, n_units) for n_units in units]
         totals = torch.zeros(n_samples, self.job.n_output)
         for step in range(n_steps):
             layer_input = encoded[:, step, :]
@@ -56,7 +55,7 @@ class SeedLoop(TorchPeer):
         return totals
 
     def _images(self, indices: np.ndarray) -> torch.Tensor:
-        """What the notebook's loader hands over: float32 intensities in [0, 1]."""
+        """Return the images as the notebook's loader does, float32 in [0, 1]."""
         return self.pixels[torch.from_numpy(indices)].float() / 255
 
     def _latency_spikes(self, image: torch.Tensor) -> torch.Tensor:

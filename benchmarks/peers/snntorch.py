@@ -1,16 +1,13 @@
-"""snnTorch 1.x (`pip install snntorch`), set to compute exactly the seed notebook's
-neuron.
+"""snnTorch 1.x (`pip install snntorch`), set to compute the seed notebook's neuron.
 
 `Leaky` with `reset_mechanism="zero"` and `reset_delay=True` multiplies the membrane
 potential of a neuron that fired by zero before the next step, which is our reset.
-snnTorch's own surrogates fire above the threshold and ours at it, so the surrogate is a
-function of its own.
+snnTorch's surrogates fire above the threshold and ours at it, so the row has its own.
 
-Encoder: the library's own `spikegen.rate`, and for the latency code the shared one,
-which gives the spikes of `spikegen.latency` in less time. Network: `Leaky` is a
-single-step module, so there is one call a layer and step; the linear layers are applied
-to all steps at once, which is faster here (42 against 55 ms a batch) than the library's
-tutorials' one product a step.
+Encoder: `spikegen.rate`. For the latency encoding the shared encoder, which makes the
+spikes of `spikegen.latency` in less time. Network: `Leaky` takes one step, so it is
+called once per layer and step. The linear layers take all steps at once: 42 ms per
+batch, where one product per step, as in snnTorch's tutorials, took 55 ms.
 """
 
 import numpy as np
@@ -39,13 +36,13 @@ class SnnTorch(TorchPeer):
     def neurons_fire(self, number: int, currents: torch.Tensor) -> torch.Tensor:
         zeros = torch.zeros_like(currents[0])
         neuron = self.neurons[number]
-        # Potentials, and before them the spikes that come back to a recurrent layer.
+        # A recurrent layer takes its last spikes and potentials, others the potentials.
         state = (zeros, zeros) if isinstance(neuron, RLeaky) else (zeros,)
         spikes = []
         for current in currents.unbind(0):
-            found = neuron(current, *state)
-            state = found[-len(state) :]
-            spikes.append(found[0])
+            outputs = neuron(current, *state)
+            state = outputs[-len(state) :]
+            spikes.append(outputs[0])
         return torch.stack(spikes)
 
     def _neuron(self, layer: nn.ModuleDict) -> Leaky | RLeaky:
@@ -64,8 +61,9 @@ class SnnTorch(TorchPeer):
 
 
 def digits_cnn() -> nn.Sequential:
-    """12C5-P2-32C5-P2-10 as in snnTorch's tutorial 6, with random weights; called once
-    a step.
+    """12C5-P2-32C5-P2-10 as in snnTorch's tutorial 6, with random weights.
+
+    It is called once per step.
     """
     layers: list[nn.Module] = []
     for n_in, n_out in ((1, 12), (12, 32)):

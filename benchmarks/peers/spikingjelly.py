@@ -1,17 +1,15 @@
-"""SpikingJelly 2.x (`pip install spikingjelly`), set to compute the seed notebook's
-neuron.
+"""SpikingJelly 2.x (`pip install spikingjelly`), set to the seed notebook's neuron.
 
-Two of its neurons do: `CUBALIFNode` with no current memory (bit-equal) and `LIFNode`
-with `tau = 1 / (1 - decay)` and undecayed input, which computes v - v / tau where we
-compute decay x v: the same number up to the rounding of the last bit. In multi-step
-mode `LIFNode` has a sequence function of its own and is twice as fast in training on
-CPU, so it is the row. Without a leak (`decay` 1) the row is the library's `IFNode`,
-which has one, too.
+Two of its neurons fit: `CUBALIFNode` without current memory (bit-equal), and `LIFNode`
+with `tau = 1 / (1 - decay)` and undecayed input, which computes v - v / tau instead of
+decay x v: the same up to the last bit. The row takes `LIFNode`, whose multi-step mode
+has its own sequence function and trains twice as fast on a CPU. Without a leak (`decay`
+1) it takes `IFNode`, which has such a function as well.
 
-Encoder: the library's own `PoissonEncoder`, which fires where a uniform number is at
-most the probability: a black pixel fires once in about 17 million steps. The latency
-code is the shared one: `LatencyEncoder` knows no threshold and takes longer. Network:
-the library's multi-step layers on [T, B, I], PyTorch backend (the others need CUDA).
+Encoder: `PoissonEncoder`, which fires where a uniform number is at most the
+probability: a black pixel fires once in about 17 million steps. The latency encoding is
+the shared one; `LatencyEncoder` has no threshold and is slower. Network: multi-step
+layers on [T, B, I], PyTorch backend (the others need CUDA).
 """
 
 from typing import Any
@@ -30,7 +28,7 @@ class SpikingJelly(TorchPeer):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self.neurons = torch.nn.ModuleList(
-            [self._neurons(each) for each in self.layers]
+            [self._neurons(modules) for modules in self.layers]
         )
         self.encoder = encoding.PoissonEncoder(step_mode="m")
 
@@ -44,10 +42,10 @@ class SpikingJelly(TorchPeer):
         functional.reset_net(self.neurons[number])
         return self.neurons[number](currents)
 
-    def _neurons(self, of_layer: torch.nn.ModuleDict) -> torch.nn.Module:
-        if "recurrent" not in of_layer:
+    def _neurons(self, modules: torch.nn.ModuleDict) -> torch.nn.Module:
+        if "recurrent" not in modules:
             return self._node("m")
-        back = of_layer["recurrent"]
+        back = modules["recurrent"]
         return layer.ElementWiseRecurrentContainer(
             self._node("s"),
             lambda spikes, current: current + back(spikes),
@@ -56,14 +54,14 @@ class SpikingJelly(TorchPeer):
 
     def _node(self, step_mode: str) -> neuron.LIFNode | neuron.IFNode:
         slope = self.job.surrogate_slope
-        constant = surrogate.LeakyKReLU(leak=slope, k=slope)
-        arctangent = surrogate.ATan(slope)
+        if self.job.surrogate == "constant":
+            function = surrogate.LeakyKReLU(leak=slope, k=slope)
+        else:
+            function = surrogate.ATan(slope)
         settings: dict[str, Any] = {
             "v_threshold": self.job.threshold,
             "v_reset": 0.0 if self.job.reset == "zero" else None,
-            "surrogate_function": constant
-            if self.job.surrogate == "constant"
-            else arctangent,
+            "surrogate_function": function,
             "detach_reset": True,
             "step_mode": step_mode,
         }

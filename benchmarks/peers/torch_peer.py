@@ -1,12 +1,10 @@
-"""What the rows that run on PyTorch share: the loss, the clipping, the optimizer, the
-data.
+"""What the PyTorch rows share: data, loss, clipping and optimizer.
 
-A peer adds its encoder and its network. Everything shared is favourable to the peers:
-pixels are already an array in memory (the seed notebook decodes a PIL image each time
-it reads one), and the optimizer is the fused Adam unless the peer says otherwise. So is
-the latency code: a table of the 256 levels and one comparison, a fifth of the time that
-snnTorch's `spikegen.latency` and SpikingJelly's `LatencyEncoder` take for the same
-spikes (the tests of the encoder compare these).
+A peer adds its encoder and its network. Everything shared favours the peers: pixels are
+an array in memory (the seed notebook decodes a PIL image on each read), the optimizer
+is the fused Adam unless the peer differs, and the latency encoding is a table of 256
+levels and one comparison, a fifth of the time of snnTorch's `spikegen.latency` and
+SpikingJelly's `LatencyEncoder` for the same spikes.
 """
 
 from abc import ABC, abstractmethod
@@ -24,10 +22,9 @@ from spikejoule.network.torch_twin import fire
 
 
 class ConstantSurrogate(torch.autograd.Function):
-    """1 where the membrane potential reaches the threshold; the gradient is a constant.
+    """Spikes for v - threshold, with a constant gradient.
 
-    Takes v - threshold. The seed notebook's straight-through term, as a function of its
-    own.
+    The seed notebook's straight-through term, as an autograd function.
     """
 
     @staticmethod
@@ -43,10 +40,10 @@ class ConstantSurrogate(torch.autograd.Function):
 
 
 def step_of_level(job: Job) -> torch.Tensor:
-    """The step in which a pixel of each 8-bit level fires, int16 [256]; T for never.
+    """Return the step in which a pixel of each 8-bit level fires, int16 [256].
 
-    The linear latency code: (T - 1) (1 - x), rounded, for an intensity x above the
-    threshold.
+    It is (T - 1) (1 - x), rounded, for an intensity x above the threshold, else T: the
+    pixel never fires.
     """
     intensities = torch.arange(256, dtype=torch.float64) / 255
     steps = ((job.time_window - 1) * (1 - intensities)).round()
@@ -56,27 +53,29 @@ def step_of_level(job: Job) -> torch.Tensor:
 
 
 def modules_of(network: Network) -> torch.nn.ModuleDict:
-    """`synapses` and `recurrent` of each layer, named as in the state dict."""
+    """Return `synapses` and `recurrent` of each layer, named as in the state dict."""
     modules = torch.nn.ModuleDict()
-    for number, one in enumerate(network.forward_connections, start=1):
-        layer = modules[f"layer{number}"] = torch.nn.ModuleDict()
-        if isinstance(one, Convolution):
+    for number, node in enumerate(network.forward_connections, start=1):
+        layer = torch.nn.ModuleDict()
+        if isinstance(node, Convolution):
             layer["synapses"] = torch.nn.Conv2d(
-                one.in_shape[0],
-                one.out_shape[0],
-                one.windows.kernel,
-                one.windows.stride,
+                node.in_shape[0],
+                node.out_shape[0],
+                node.windows.kernel,
+                node.windows.stride,
             )
         else:
-            layer["synapses"] = torch.nn.Linear(one.n_in, one.n_out)
+            layer["synapses"] = torch.nn.Linear(node.n_in, node.n_out)
         if f"layer{number}.recurrent.weight" in network.weight_names:
-            layer["recurrent"] = torch.nn.Linear(one.n_out, one.n_out, bias=False)
+            layer["recurrent"] = torch.nn.Linear(node.n_out, node.n_out, bias=False)
+        modules[f"layer{number}"] = layer
     return modules
 
 
 class TorchPeer(ABC):
-    """The whole job around an encoder and a network. B batch, T steps, I inputs, O
-    outputs.
+    """The job around an encoder and a network.
+
+    Shapes: B batch, T steps, I inputs, O outputs.
     """
 
     inference_batch_size = 64
@@ -85,13 +84,12 @@ class TorchPeer(ABC):
     def __init__(self, job: Job) -> None:
         self.job = job
         if job.encoding != "poisson":
-            # Over fewer steps, larger batches suit every row: 6 % faster than 64, where
-            # that is it.
+            # With fewer steps, larger batches suit every row: at least 6 % faster.
             self.inference_batch_size = 256
         torch.manual_seed(job.seed)
         self.network = modules_of(job.network)
         self.layers = list(self.network.values())
-        self._in_shapes = [one.in_shape for one in job.network.forward_connections]
+        self._in_shapes = [node.in_shape for node in job.network.forward_connections]
         self._derivative = job.learning.chosen_surrogate.derivative
         self.parameters = list(self.network.parameters())
         self.load_weights(initial_state(job))
@@ -103,40 +101,38 @@ class TorchPeer(ABC):
 
     @abstractmethod
     def encode_poisson(self, indices: np.ndarray) -> Any:
-        """Input spikes of images `indices` [B], in the form that `counts` takes."""
+        """Return the input spikes of images `indices` [B], as `counts` takes them."""
 
     def encode_latency(self, indices: np.ndarray) -> Any:
-        """The same by the latency code: here dense and time-first, [T, B, I]."""
+        """The same with the latency encoding, by default dense, [T, B, I]."""
         firing = self.latency_steps(indices)
         steps = torch.arange(self.job.time_window, dtype=firing.dtype)
-        # Compared into floats at once: a second pass over them would double the time.
+        # Compared straight into floats: a conversion would double the time.
         spikes = torch.empty(len(steps), *firing.shape)
         return torch.eq(firing, steps.view(-1, 1, 1), out=spikes)
 
     def encode_rows(self, indices: np.ndarray) -> torch.Tensor:
-        """The same of a row of the image in each step."""
+        """The same with one row of the image in each step."""
         lit = self.pixels[torch.from_numpy(indices)] > 255 * self.job.latency_threshold
         return lit.view(len(lit), self.job.time_window, -1).transpose(0, 1).float()
 
     def encode(self, indices: np.ndarray) -> Any:
-        """Input spikes by the job's code."""
+        """Return the input spikes in the job's encoding."""
         return getattr(self, f"encode_{self.job.encoding}")(indices)
 
     def arrange(self, spikes: torch.Tensor) -> Any:
-        """Given spikes [B, T, I] in the form that `counts` takes (tests; not timed)."""
+        """Return spikes [B, T, I] as `counts` takes them (for tests; not timed)."""
         return spikes.transpose(0, 1).contiguous()
 
     def counts(self, encoded: Any) -> torch.Tensor:
-        """Forward pass through time: output spike counts [B, O]."""
+        """Run the network; return the output spike counts [B, O]."""
         spikes = encoded
         for number in range(len(self.layers)):
             spikes = self.neurons_fire(number, self.currents(number, spikes))
         return spikes.sum(0)
 
     def currents(self, number: int, spikes: Any) -> torch.Tensor:
-        """Of the neurons of a layer, for the spikes [T, B, ...] before it: all steps at
-        once.
-        """
+        """Return a layer's input currents for spikes [T, B, ...], all steps at once."""
         synapses = self.layers[number]["synapses"]
         if isinstance(synapses, torch.nn.Linear):
             return synapses(spikes.flatten(2))
@@ -144,13 +140,11 @@ class TorchPeer(ABC):
         return synapses(images).unflatten(0, spikes.shape[:2])
 
     def neurons_fire(self, number: int, currents: torch.Tensor) -> torch.Tensor:
-        """Spikes of the neurons of a layer for their currents, [T, B, ...] both."""
+        """Return a layer's spikes for its currents, both [T, B, ...]."""
         raise NotImplementedError
 
     def spike(self, over_threshold: torch.Tensor) -> torch.Tensor:
-        """1 where v - threshold is not below 0, with the job's surrogate as
-        derivative.
-        """
+        """Return the spikes for v - threshold, with the job's surrogate gradient."""
         if self.job.surrogate == "constant":
             return ConstantSurrogate.apply(over_threshold, self.job.surrogate_slope)
         return fire(over_threshold, self._derivative)
@@ -160,14 +154,15 @@ class TorchPeer(ABC):
         self.labels = torch.from_numpy(np.array(labels).astype(np.int64))
 
     def probabilities(self, indices: np.ndarray) -> torch.Tensor:
-        """Spike probability per step, float32 [B, I]: intensity x max_rate / 1000."""
+        """Return spike probabilities per step, float32 [B, I].
+
+        They are intensity x max_rate / 1000, with steps of 1 ms.
+        """
         pixels = self.pixels[torch.from_numpy(indices)]
         return pixels.float().mul_(self.job.max_rate_hz / 1000.0 / 255.0)
 
     def latency_steps(self, indices: np.ndarray) -> torch.Tensor:
-        """The step in which each pixel fires, int16 [B, I]; T for one that never
-        does.
-        """
+        """Return the step in which each pixel fires, int16 [B, I]; T for never."""
         levels = self.pixels[torch.from_numpy(indices)]
         return self._step_of_level.index_select(0, levels.view(-1).int()).view(
             levels.shape
@@ -187,9 +182,9 @@ class TorchPeer(ABC):
             return self.counts(self.encode(indices)).argmax(1).numpy()
 
     def load_weights(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy arrays named as in the seed notebook's state dict into the network."""
+        """Set the weights, named as in the seed notebook's state dict."""
         self.network.load_state_dict(
-            {name: torch.from_numpy(of) for name, of in state.items()}
+            {name: torch.from_numpy(values) for name, values in state.items()}
         )
 
     def loss(self, encoded: Any, labels: torch.Tensor) -> torch.Tensor:

@@ -1,15 +1,14 @@
-"""Plain PyTorch as well as we can write it: one product a layer for all steps at once.
+"""The fastest plain PyTorch that we could write: one product per layer for all steps.
 
-`TorchTimeBatched` is the row: the first layer sums rows of weights with `embedding_bag`
-(15.4 ms a batch on one thread, where a sparse CSR product makes it 17.0, and a product
-of zeros and ones takes longer by far), neurons unrolled over the steps with automatic
-differentiation. `torch.compile` of the unrolled neurons was tried and was slower (34
-ms, after 40 s of compiling); a backward pass through time that is written by hand,
-which no user of PyTorch writes, took four fifths of the time.
+The first layer sums rows of weights with `embedding_bag` (15.4 ms per batch on one
+thread; a sparse CSR product takes 17.0 ms, and a dense product far longer). The neurons
+are unrolled over the steps, with automatic differentiation. Compiling them with
+`torch.compile` was slower (34 ms, after compiling for 40 s). A backward pass through
+time written by hand took four fifths of the time, but PyTorch users do not write one.
 
-Encoder: random numbers are drawn for pixels that are not black alone (three times as
-fast here as drawing for all), and the spikes are listed by row, those of the latency
-code by sorting them. Neurons without a leak are not multiplied by it.
+Encoder: random numbers are drawn only for pixels that are not black (three times as
+fast as for all), and spikes are listed by row; those of the latency encoding are
+sorted. Neurons without a leak skip the multiplication.
 """
 
 from typing import NamedTuple
@@ -22,8 +21,9 @@ from benchmarks.peers.torch_peer import TorchPeer
 
 
 class InputRows(NamedTuple):
-    """Input spikes of B samples over T steps: row t * B + b has
-    ``sources[offsets[row] : ...]``.
+    """Input spikes of B samples over T steps.
+
+    Row t * B + b has the sources ``sources[offsets[row] : offsets[row + 1]]``.
     """
 
     n_samples: int
@@ -51,9 +51,8 @@ class TorchTimeBatched(TorchPeer):
         firing = self.latency_steps(indices)
         n_samples = len(firing)
         sample, pixel = (firing < self.job.time_window).nonzero(as_tuple=True)
-        row, order = (firing[sample, pixel].long() * n_samples + sample).sort(
-            stable=True
-        )
+        unsorted = firing[sample, pixel].long() * n_samples + sample
+        row, order = unsorted.sort(stable=True)
         return self._listed(row, pixel[order], n_samples)
 
     def arrange(self, spikes: torch.Tensor) -> InputRows:

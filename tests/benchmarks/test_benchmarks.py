@@ -1,6 +1,4 @@
-"""The benchmark: its rows compute the neuron they claim to, and its numbers are added
-up right.
-"""
+"""The benchmark's rows compute the same neuron, and its figures add up."""
 
 import json
 import re
@@ -10,7 +8,6 @@ from pathlib import Path
 
 import numba
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -19,7 +16,7 @@ from benchmarks.__main__ import main
 from benchmarks.job import CONVOLUTIONAL_JOB, LATENCY_JOB, RECURRENT_JOB, SEED_JOB, Job
 from benchmarks.limit import AdditionArrays, AdditionStream, add_events
 from benchmarks.measurement import Measurement, Plan
-from benchmarks.rows import build, measure_row
+from benchmarks.rows import RowProcesses, build
 from benchmarks.speed import check_losses, speed_table, summarize
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.data.images import LabelledImages
@@ -35,7 +32,7 @@ LIBRARY_OF_ROW = {"snntorch": "snntorch", "spikingjelly": "spikingjelly"}
 
 
 def build_or_skip(name, job):
-    """The row's implementation; a visible skip without the extra `bench`."""
+    """Make a row; skip if its library, from the extra `bench`, is missing."""
     if name in LIBRARY_OF_ROW:
         pytest.importorskip(
             LIBRARY_OF_ROW[name], reason="the extra `bench` is not installed"
@@ -44,9 +41,7 @@ def build_or_skip(name, job):
 
 
 def dyadic_state(job, generator):
-    """Weights that are multiples of 1/64: sums of them are exact in float32 in any
-    order.
-    """
+    """Multiples of 1/64 as weights: their sums are exact in float32 in any order."""
     state = {}
     for name, shape in job.network.parameter_shapes().items():
         low, high = (-4, 8) if name.endswith("bias") else (-24, 40)
@@ -55,9 +50,10 @@ def dyadic_state(job, generator):
 
 
 def spikes_of(row, inputs):
-    """Of each layer [B, T, units], for given input spikes [B, T, I]."""
+    """Return each layer's spikes [B, T, units] for input spikes [B, T, I]."""
     emitted = [[] for _ in row.layers]
-    each_step = hasattr(row, "_step")  # as the notebook's loop; else all steps at once
+    # The notebook's loop takes one step at a time, the other rows all at once.
+    each_step = hasattr(row, "_step")
     name = "_step" if each_step else "neurons_fire"
     call = getattr(row, name)
 
@@ -72,12 +68,14 @@ def spikes_of(row, inputs):
     with torch.no_grad():
         row.counts(row.arrange(torch.from_numpy(inputs)))
     delattr(row, name)
-    return [(torch.stack(of, 1) if each_step else of[0]).numpy() for of in emitted]
+    if each_step:
+        return [torch.stack(steps, dim=1).numpy() for steps in emitted]
+    return [steps[0].numpy() for steps in emitted]
 
 
 @pytest.fixture
 def digits():
-    """Made-up images of four classes that can be told apart: each lights seven rows."""
+    """Synthetic images of four classes, each with seven lit rows."""
     generator = np.random.default_rng(3)
     labels = np.arange(80, dtype=np.uint8) % 4
     pixels = generator.integers(0, 60, (80, 28, 28)).astype(np.uint8)
@@ -88,9 +86,9 @@ def digits():
 
 @pytest.fixture
 def in_place_of_mnist(tmp_path, monkeypatch, digits):
-    """The made-up images, where the benchmark looks for the files of MNIST."""
-    of_digits = digits.images, digits.labels
-    write_idx_files(tmp_path, of_digits, of_digits)
+    """The synthetic images, where the benchmark looks for MNIST."""
+    part = (digits.images, digits.labels)
+    write_idx_files(tmp_path, part, part)
     monkeypatch.setenv("MNIST_DIR", str(tmp_path))
 
 
@@ -106,8 +104,7 @@ ANY_LAYER = ("snntorch", "spikingjelly")
     ("name", "job", "described"),
     [
         *((name, SMALL_JOB, [("dense", 9, False)]) for name in TORCH_ROWS),
-        # Dyadic weights and decay bring potentials onto the threshold itself: >= and >
-        # differ.
+        # Potentials equal the threshold, where >= and > differ.
         *(
             (name, replace(SMALL_JOB, decay=0.5), [("dense", 9, False)])
             for name in TORCH_ROWS
@@ -133,21 +130,22 @@ def test_spikes_and_gradients_equal_the_naive_loop(name, job, described):
         (job.surrogate, job.surrogate_slope),
         populations=naive.chain(job.in_shape, [*described, ("dense", 4, False)]),
     )
-    for found, fired in zip(spikes_of(row, spikes), expected.spikes, strict=True):
+    for layer, fired in zip(spikes_of(row, spikes), expected.spikes, strict=True):
         assert 0 < fired.mean() < 0.95
-        np.testing.assert_array_equal(found, fired)
+        np.testing.assert_array_equal(layer, fired)
     row.optimizer.zero_grad()
     row.loss(row.arrange(torch.from_numpy(spikes)), torch.from_numpy(labels)).backward()
-    gradients = {key: of.grad.numpy() for key, of in row.network.named_parameters()}
+    gradients = dict(row.network.named_parameters())
     assert gradients.keys() == expected.gradients.keys()
     for key, value in expected.gradients.items():
         scale = np.abs(value).max()
         assert scale > 0
-        np.testing.assert_allclose(gradients[key], value, rtol=0, atol=1e-5 * scale)
+        gradient = gradients[key].grad.numpy()
+        np.testing.assert_allclose(gradient, value, rtol=0, atol=1e-5 * scale)
 
 
 def dense_spikes(encoded, job):
-    """Whatever a row encodes to, as [B, T, I]."""
+    """Return what a row encodes to as an array [B, T, I]."""
     if isinstance(encoded, EventList):
         return encoded.to_dense(np.float32)
     if isinstance(encoded, torch.Tensor):
@@ -161,17 +159,15 @@ def dense_spikes(encoded, job):
 
 @pytest.mark.parametrize("name", TORCH_ROWS)
 def test_latency_spikes_are_this_projects(name, mnist5k):
-    """Every level, those at the threshold and around it, and real digits: spike by
-    spike.
-    """
+    """Spike by spike, for every pixel level and for real digits."""
     job = LATENCY_JOB
     levels = np.resize(np.arange(256, dtype=np.uint8), (2, 784))
     pixels = np.concatenate([levels, mnist5k.test.images[:30].reshape(30, 784)])
-    rows = [build_or_skip(name, job), build("event", job)]
-    for row in rows:
+    encoded = []
+    for row in (build_or_skip(name, job), build("event", job)):
         row.prepare(pixels, np.zeros(32, np.uint8))
-    theirs, ours = (dense_spikes(row.encode(np.arange(21)), job) for row in rows)
-    np.testing.assert_array_equal(theirs, ours)
+        encoded.append(dense_spikes(row.encode(np.arange(21)), job))
+    np.testing.assert_array_equal(*encoded)
 
 
 def test_the_seed_loop_encodes_as_the_seed(digits):
@@ -179,10 +175,8 @@ def test_the_seed_loop_encodes_as_the_seed(digits):
         pytest.skip("the seed notebook is not here")
     cells = NOTEBOOK.read_text(encoding="utf-8").split("In [None]:\n")
     names = {"torch": torch, "nn": torch.nn, "np": np}
-    exec(
-        next(cell for cell in cells if "Cell 3:" in cell).split("# Load MNIST")[0],
-        names,
-    )
+    cell = next(cell for cell in cells if "Cell 3:" in cell)
+    exec(cell.split("# Load MNIST")[0], names)
     row = build("seed_loop", SEED_JOB)
     row.prepare(digits.images, digits.labels)
     encoded = row.encode(np.arange(4))
@@ -219,8 +213,8 @@ def test_the_profile_adds_up_and_leaves_nothing_behind(digits):
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
-        row, chosen = profile.trained(digits.images, digits.labels, batches=1)
-        found = profile.profile(row, chosen)
+        row, batches = profile.trained(digits.images, digits.labels, batches=1)
+        found = profile.profile(row, batches)
     finally:
         numba.set_num_threads(threads)
     assert all(found[name] > 0 for name in ("encode", "gradient", "optimizer", "total"))
@@ -232,9 +226,7 @@ def test_the_profile_adds_up_and_leaves_nothing_behind(digits):
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_place_of_mnist")
 def test_speed_is_measured_and_written(tmp_path, capsys):
-    """One run from the command line: other images are refused unless they are
-    allowed.
-    """
+    """From the command line; data other than MNIST need `--allow-small`."""
     out = tmp_path / "metrics" / "benchmark.json"
     command = [
         *("speed", "--jobs", "poisson", "recurrent", "--rounds", "1", "--batches", "2"),
@@ -250,15 +242,15 @@ def test_speed_is_measured_and_written(tmp_path, capsys):
     assert printed == [("poisson", "50"), ("recurrent", "28")]
     summary = json.loads(out.read_text())
     for name in ("poisson", "recurrent"):
-        of_job = summary.get(name, summary)
-        assert of_job["job"]["name"] == name
-        assert ("limit" in of_job["rows"]) == (name == "poisson")
+        job = summary.get(name, summary)
+        assert job["job"]["name"] == name
+        assert ("limit" in job["rows"]) == (name == "poisson")
         for row in ("dense", "event"):
-            figures = of_job["rows"][row]
+            figures = job["rows"][row]
             assert figures["seconds_per_epoch"]["median"] > 0
             assert figures["images_per_second"]["median"] > 0
             assert 20 < figures["peak_mib"] < 4000
-        assert of_job["ratios"]["fastest_peer"] == "dense"
+        assert job["ratios"]["fastest_peer"] == "dense"
     assert summary["machine"]["threads"] == 1
     assert socket.gethostname() not in out.read_text()
     assert str(Path.home()) not in out.read_text()
@@ -266,7 +258,7 @@ def test_speed_is_measured_and_written(tmp_path, capsys):
 
 def test_a_row_that_cannot_be_measured_is_an_error(tmp_path):
     with pytest.raises(SpikejouleError, match=r"seed_loop could not be.*absent\.npz"):
-        measure_row("seed_loop", SEED_JOB, Plan(), tmp_path / "absent.npz", 1)
+        RowProcesses(tmp_path / "absent.npz", 1).measure("seed_loop", SEED_JOB, Plan())
 
 
 def test_medians_of_rounds_and_ratios():
@@ -295,14 +287,3 @@ def test_rows_that_do_another_job_are_refused():
         SpikejouleError, match=r"not do the same job.*'snntorch': 1\.02"
     ):
         check_losses(rows | {"snntorch": [Measurement([1.0], first_loss=1.02)]})
-
-
-@pytest.mark.usefixtures("in_place_of_mnist")
-def test_an_epoch_beside_busy_processes(tmp_path):
-    out = tmp_path / "busy.json"
-    before = {child.pid for child in psutil.Process().children()}
-    assert main(["busy", "--epochs", "1", "--allow-small", "--output", str(out)]) == 0
-    found = json.loads(out.read_text())
-    assert found["over_fair_time"] > 0
-    assert found["busy_processes"] == found["machine"]["cores"]
-    assert {child.pid for child in psutil.Process().children()} == before
