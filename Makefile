@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro preset seed-notebook frugal accurate contrast contest sweep search verdict seeds plots test test-rest test-interop test-all lint docs docs-serve experiments ui bench profile record clean help
+.PHONY: repro preset seed-notebook frugal accurate contrast contest sweep search verdict seeds plots test test-rest test-interop test-all lint docs docs-serve ui bench profile record clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -15,34 +15,28 @@ PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 ROOT := $(CURDIR)
 VENV := .venv
 BIN := $(VENV)/bin
-# Marks of what is installed: the extra `pipeline` of pyproject.toml, and further extras.
+# Marks the extra `pipeline` of pyproject.toml as installed; .installed-dev and the like mark further extras.
 INSTALLED := $(VENV)/.installed
-INSTALLED_BENCH := $(VENV)/.installed-bench
-INSTALLED_DEV := $(VENV)/.installed-dev
-INSTALLED_DOCS := $(VENV)/.installed-docs
-INSTALLED_INTEROP := $(VENV)/.installed-interop
-INSTALLED_PLOTS := $(VENV)/.installed-plots
-INSTALLED_SEARCH := $(VENV)/.installed-search
-# Containers often set this variable. Without bytecode files, every stage and test would compile all that it
-# imports, which is half of its processor time.
+# Containers often set this variable. Without bytecode files, every stage and test would compile all its imports,
+# which is half of its processor time.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-# A kill can damage dvc.lock or DVC's list of busy files, and DVC then refuses to run: stages.locks mends them.
+# A kill can damage dvc.lock or DVC's list of busy files, and DVC then refuses to run: stages.locks repairs them.
 DVC := $(BIN)/python -m stages.locks && $(BIN)/python -m dvc
 
-# Tools find each other as in an activated environment.
+# Tools find each other, like in an activated environment.
 export VIRTUAL_ENV := $(ROOT)/$(VENV)
 export PATH := $(ROOT)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-# The variable silences an advertisement of the theme.
+# The variable silences an advertisement in the theme.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
 ##@ Run the pipeline
 
-# An archive of the source is no git repository. Checked before packages are installed, which takes a minute.
+# A source archive is no git repository. Checked before packages are installed, which takes a minute.
 .git:
 	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "error: this folder is no git repository, which" \
 	    "DVC needs: clone the project, or run here: git init && git add . && git commit -m spikejoule" >&2; exit 1; }
@@ -53,12 +47,12 @@ repro: .git $(INSTALLED)  ## run the whole pipeline: dvc repro; builds .venv (2 
 
 ##@ Run many
 
-# A preset is a file of experiments/. `make frugal SEEDS="42 43 44"` runs each of them from three seeds.
+# A preset is a file in experiments/. `make frugal SEEDS="42 43 44"` runs each with three seeds.
 SEEDS := 42
 PRESET :=
 PRESETS := $(BIN)/python -m stages.presets --seeds $(SEEDS) --
 
-preset: $(INSTALLED)  ## run presets of experiments/ as DVC experiments (PRESET="frugal-5000 contest-98" SEEDS="42 43")
+preset: $(INSTALLED)  ## run presets from experiments/ as DVC experiments (PRESET="frugal-5000 contest-98" SEEDS="42 43")
 	$(PRESETS) $(PRESET)
 
 seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration
@@ -67,10 +61,10 @@ seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration
 frugal: $(INSTALLED)  ## run experiments at 2,500, 5,000 and 10,000 synaptic events (SEEDS=...)
 	$(PRESETS) frugal-2500 frugal-5000 frugal-10000
 
-accurate: $(INSTALLED)  ## run an experiment at 60,000 synaptic events, as accurate as they allow (SEEDS=...)
+accurate: $(INSTALLED)  ## run the most accurate experiment at 60,000 synaptic events (SEEDS=...)
 	$(PRESETS) accurate-60000
 
-contrast: $(INSTALLED)  ## run the notebook's settings, and the defaults with one other choice each (SEEDS=...)
+contrast: $(INSTALLED)  ## run the notebook's settings, and the defaults with one choice changed (SEEDS=...)
 	$(PRESETS) contrast-seed contrast-pruned contrast-regular contrast-learned
 
 contest: $(INSTALLED)  ## run both kinds of networks at equal accuracy, for `make verdict` (SEEDS=...)
@@ -81,8 +75,8 @@ contest: $(INSTALLED)  ## run both kinds of networks at equal accuracy, for `mak
 SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidden=100,200 \
     encode.time_window=20,40 train.max_epochs=30
 
-# A killed worker leaves its task "Running", for which DVC waits forever: the queue is stopped until DVC has recorded
-# that the task failed. Each stop leaves a message that would stop the next worker, too: it is removed.
+# A killed worker leaves its task "Running", and DVC waits for it forever: stop the queue until DVC has recorded that
+# the task failed. Each stop leaves a message that would stop the next worker too, so remove the messages.
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make seeds` (SWEEP=...)
 	@if $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle'; then \
 	    while $(BIN)/python -m dvc queue status | grep -q Running; do $(BIN)/python -m dvc queue stop --kill || exit 1; done; \
@@ -91,35 +85,32 @@ sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `mak
 	-$(DVC) exp run --run-all --jobs 1
 	$(MAKE) seeds
 
-# Options in place of what search.yaml says: `make search SEARCH="--workers 8 --trials 200"`.
+# Options that override search.yaml: `make search SEARCH="--workers 8 --trials 200"`.
 SEARCH ?=
 
-search: $(INSTALLED_SEARCH)  ## search parameters for a Pareto front of accuracy and energy (SEARCH=...)
+search: $(INSTALLED)-search  ## search parameters for a Pareto front of accuracy and energy (SEARCH=...)
 	$(DVC) repro prepare
 	$(BIN)/spikejoule search $(INTO_TABLE) $(SEARCH)
 
-##@ See what came out
+##@ See results
 
-# The targets print; `make seeds TABLE=seeds.csv` writes the table, too.
+# The targets print a table; `make seeds TABLE=seeds.csv` also writes it.
 TABLE :=
 INTO_TABLE = $(if $(TABLE),--table '$(TABLE)')
 
-verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, of recorded networks and your runs (TABLE=...)
+verdict: $(INSTALLED)  ## which side needs less energy at equal accuracy, with your runs (TABLE=...)
 	$(BIN)/python -m studies.verdict judge $(INTO_TABLE)
 
-seeds: $(INSTALLED)  ## accuracy against synaptic events, means over seeds of your runs (TABLE=...)
+seeds: $(INSTALLED)  ## accuracy against synaptic events, your runs averaged over seeds (TABLE=...)
 	$(BIN)/spikejoule seeds $(INTO_TABLE)
 
-plots: $(INSTALLED_PLOTS)  ## DVC's charts as a page that needs no network (PLOTS="diff main" compares)
+plots: $(INSTALLED)-plots  ## DVC's charts on a page that works offline (PLOTS="diff main" compares)
 	@mkdir -p .cache
 	$(BIN)/python -c 'import vl_convert; print("(() => {", vl_convert.javascript_bundle(), "})();")' \
 	    > .cache/vega.js
 	$(DVC) plots $(PLOTS)
 
-experiments: $(INSTALLED)  ## DVC's experiments, 80 characters wide: figures, and parameters that differ
-	@$(BIN)/python -m stages.locks && $(BIN)/python -m stages.experiments
-
-# The address of the runs; the one that MLflow's server prints opens an empty page.
+# The address of the runs: the one that MLflow's server prints opens an empty page.
 RUNS_PAGE = http://127.0.0.1:$(PORT)/\#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview
 
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store and print the address of its runs (PORT=...)
@@ -130,45 +121,45 @@ ui: $(INSTALLED)  ## open the MLflow UI on this project's store and print the ad
 
 ##@ Check and develop
 
-test: $(INSTALLED_DEV)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
+test: $(INSTALLED)-dev  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGUMENTS)
 
-test-rest: $(INSTALLED_DEV) $(INSTALLED_SEARCH)  ## run the slow tests: servers, the pipeline again, training at full size
+test-rest: $(INSTALLED)-dev $(INSTALLED)-search  ## run the slow tests: servers, the pipeline again, training at full size
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGUMENTS)
 
-# Pages of the documentation that use other simulators.
+# Documentation pages that use other simulators.
 OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model
 
-test-interop: $(INSTALLED_DEV) $(INSTALLED_INTEROP)  ## compare spikes and counts with other simulators and estimators
+test-interop: $(INSTALLED)-dev $(INSTALLED)-interop  ## compare spikes and counts with other simulators and estimators
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_encoders.py \
 	    $(foreach page,$(OTHERS_PAGES),'tests/docs/test_pages.py::test_page[$(page)]')
 
-test-all: $(INSTALLED_DEV) $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests
+test-all: $(INSTALLED)-dev $(INSTALLED)-interop $(INSTALLED)-search  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
-lint: $(INSTALLED_DEV)  ## the pre-commit hooks: ruff, mypy, the direction of imports
+lint: $(INSTALLED)-dev  ## the pre-commit hooks: ruff, mypy, the direction of imports
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
-docs: $(INSTALLED_DOCS)  ## build the documentation: build/site/index.html
+docs: $(INSTALLED)-docs  ## build the documentation: build/site/index.html
 	$(MKDOCS) build --strict
 
-docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, rebuilt on changes (DOCS_PORT=...)
+docs-serve: $(INSTALLED)-docs  ## the documentation at http://127.0.0.1:8000, rebuilt on changes (DOCS_PORT=...)
 	$(MKDOCS) serve --dev-addr 127.0.0.1:$(DOCS_PORT)
 
-# Both print their tables; `make bench profile OUTPUT=DIRECTORY` also writes them.
+# Both print tables; `make bench profile OUTPUT=DIRECTORY` also writes them.
 OUTPUT :=
 BENCHMARK = PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks
 into_file = $(if $(OUTPUT),--output '$(OUTPUT)/$(1).json')
 
-bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators (OUTPUT=...)
+bench: $(INSTALLED)-bench  ## compare the speed with the seed's loop and other simulators (OUTPUT=...)
 	$(BENCHMARK) speed $(call into_file,benchmark)
 	$(BENCHMARK) graphs $(call into_file,graphs)
 
-profile: $(INSTALLED)  ## measure where the event engine's time of training goes (OUTPUT=...)
+profile: $(INSTALLED)  ## measure where the event engine spends its training time (OUTPUT=...)
 	$(BENCHMARK) profile $(call into_file,profile)
 
-# The networks that are recorded already stay. The tables are of MNIST, whatever this clone has run.
-record: $(INSTALLED)  ## for maintainers: replace the tables of studies/verdict, and what is made from them
+# Networks recorded earlier stay. The tables are for MNIST, whatever this clone has run.
+record: $(INSTALLED)  ## for maintainers: replace the tables of studies/verdict and what is made from them
 	$(BIN)/python -m studies.verdict record
 
 clean:  ## remove .venv and the tools' caches; results stay
@@ -200,7 +191,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # Sinabs pins an older nir than it needs, so it is installed without its dependencies; only pbr is missing then.
 COMMA := ,
-$(VENV)/.installed-%: $(INSTALLED)
+$(INSTALLED)-%: $(INSTALLED)
 	$(PIP) -e '.[$*]'
 	$(if $(findstring interop,$*),$(PIP) --no-deps 'sinabs>=3.1' pbr)
-	@touch $@ $(addprefix $(VENV)/.installed-,$(subst $(COMMA), ,$*))
+	@touch $@ $(addprefix $(INSTALLED)-,$(subst $(COMMA), ,$*))

@@ -1,5 +1,4 @@
-"""The stages of the pipeline: each reads paths and parameters, calls the library,
-writes outputs.
+"""The stages of the pipeline, one script each: read files, call the library, write.
 
-dvc.yaml calls them through `stages/shared/run NAME`, which picks the interpreter.
+dvc.yaml runs them as `stages/shared/run NAME`, which picks the Python interpreter.
 """

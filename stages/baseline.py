@@ -1,6 +1,4 @@
-"""baseline: train ReLU networks, of the same size and a family, and count
-multiplications.
-"""
+"""baseline: train ReLU networks to compare with, and count their multiplications."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -40,9 +38,9 @@ _SPLITS = ("train", "validation", "test")
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write counts and predictions of all networks, headline figures, and the times."""
+    """Write counts and predictions of all networks, headline figures, and times."""
     samples = {name: load_samples(paths[name]) for name in _SPLITS}
-    # Refuses layers that do not fit these samples here, before anything is trained.
+    # Refuse layers that do not fit these samples before anything is trained.
     params.model.network_of(samples["train"].shape, samples["train"].subject.n_classes)
     splits = _images(samples, params)
     with resumable("baseline", params) as resume:
@@ -74,32 +72,32 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, LabelledImages]:
-    """The samples as images; of events the spikes of each unit, over the whole
-    window.
-    """
+    """Return the samples as images: for events, the spike count of each unit."""
     train = splits["train"]
     encoder = params.encode.encoder
     gain = 1
     if isinstance(train, LabelledEvents):
+        # As bright as one byte per pixel allows.
         gain = max(1, WHITE // largest_count(train, encoder))
         logger.info(
             "the conventional networks read how often each unit spikes, times %d", gain
         )
-    return {
-        name: samples
-        if isinstance(samples, LabelledImages)
-        else summed_images(samples, encoder, gain)
-        for name, samples in splits.items()
-    }
+    images = {}
+    for name, samples in splits.items():
+        if isinstance(samples, LabelledImages):
+            images[name] = samples
+        else:
+            images[name] = summed_images(samples, encoder, gain)
+    return images
 
 
 def _train(
     splits: Mapping[str, LabelledImages], params: Params, state_store: ResumeFile
 ) -> BaselinesTraining:
-    """The network of equal size, then the family.
+    """Train the network of equal size and the family, side by side.
 
-    All have the spiking network's epochs, augmentation, pruning schedule and width of
-    sums, and learning constants of their own.
+    All have the spiking network's epochs, augmentation, pruning schedule and sum width,
+    and their own learning rate, weight decay and label smoothing.
     """
     n_input = splits["train"].images[0].size
     n_classes = splits["train"].subject.n_classes
@@ -139,7 +137,7 @@ def _train(
 def _measured(
     training: BaselinesTraining, splits: Mapping[str, LabelledImages], params: Params
 ) -> Iterator[MeasuredBaseline]:
-    """The network of equal size, its quantised form, the family."""
+    """Measure the network of equal size, its quantised form, and the family."""
     for trained in training.baselines:
         variant = trained.variant
         pruned = variant.pruning.pruned_fraction > 0
@@ -150,7 +148,7 @@ def _measured(
             images = splits["train"].images[:CALIBRATION_IMAGES]
             calibration = activations(trained.state, images)
             widths = Widths(
-                # As many levels as a neuron has counts in the window.
+                # As many levels as a neuron has spike counts in the window.
                 activation=activation_bits(params.encode.time_window),
                 weight=params.baseline.weight_bits,
                 sum=params.model.state_bits,

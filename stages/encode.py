@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the events of both splits; training draws its own afresh in every epoch."""
-    # Both are read before anything is written.
+    """Write the events of both splits; training draws fresh ones in every epoch."""
+    # Both splits are read before anything is written.
     splits: dict[Split, Samples] = {
         "validation": load_samples(paths["validation"]),
         "test": load_samples(paths["test"]),
@@ -46,12 +46,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         )
         if encoder.takes == "events":
             logger.info(
-                "%s: %s events outside of the window dropped, %s that repeat "
-                "another's unit and "
-                "step merged",
+                "%s: %s events outside of the window dropped, %s with the unit and "
+                "step of another merged",
                 split,
                 f"{encoded.dropped.sum():,}",
                 f"{encoded.merged.sum():,}",
             )
-    # Last: it tells of the two files above.
+    # Last, since it describes the two files above.
     write_json(paths["encode_metrics"], figures)

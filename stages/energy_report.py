@@ -1,6 +1,4 @@
-"""energy_report: the complete checkpoint, the NIR graph, the energy analysis, and the
-figures.
-"""
+"""energy_report: checkpoint, NIR graph, energy analysis and figures of the network."""
 
 import logging
 from collections.abc import Mapping
@@ -8,11 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import file_digest, library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
-from spikejoule.data.images import LabelledImages, load_samples, subject_of_data
+from spikejoule.counts.measurement import Measurement
+from spikejoule.data.images import (
+    LabelledImages,
+    Samples,
+    load_samples,
+    subject_of_data,
+)
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
@@ -26,7 +33,7 @@ from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
-from spikejoule.report.charts.raster import raster_of, spike_raster
+from spikejoule.report.charts.raster import SpikeRaster, raster_of, spike_raster
 from spikejoule.report.page import network_provenance
 from spikejoule.training.epochs import TrainTimings
 
@@ -34,11 +41,8 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the checkpoint, the energy analysis and the figures; every input is read
-    before.
-    """
-    # What the stages before have written, and the price lists.
-    confidence = params.evaluate.confidence
+    """Write the checkpoint, the NIR graph, the energy analysis and the figures."""
+    # Read the price lists and what earlier stages wrote, before anything is written.
     profiles = load_profiles(paths["hardware"])
     profile = select_profile(
         profiles, params.energy_report.profile, "energy_report.profile"
@@ -53,63 +57,34 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     measured = read_measurement(paths, trained, samples).first(
         params.measure_inference.n_samples
     )
-    evaluation = Evaluation.read(paths["confusion"], confidence)
+    evaluation = Evaluation.read(paths["confusion"], params.evaluate.confidence)
     evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
     early = EarlyExit.read(paths["early_exit"])
     labels = samples.labels[: measured.n_samples]
     baselines = load_baseline(paths["baseline"], labels, trained.network.n_input)
 
-    # The complete checkpoint. The analysis is of what a reader of it would find: what
-    # could not be read again is refused here, before anything is written.
-    content = build_complete(
-        trained,
-        measured.counts,
-        InferenceTimings.read(paths["inference_timings"]).measurement_time_seconds,
-        TrainTimings.read(paths["train_timings"]).model_dump(exclude_unset=True),
-        evaluation.as_checkpoint_entry(evaluated),
-        measured.proxies.as_checkpoint_entry(),
-        library_versions(),
+    # Assemble the complete checkpoint; refuse here what could not be read again.
+    content = _checkpoint_content(
+        paths, trained, measured, evaluation.as_checkpoint_entry(evaluated)
     )
     checkpoint = complete_checkpoint(paths["checkpoint"], content)
 
     # Count, price and compare.
-    shown = None  # events are not encoded, so nothing is counted of it
-    if isinstance(samples, LabelledImages):
-        shown = samples.images[: measured.n_samples]
-    counted = MeasuredSamples(measured, labels, shown, early)
+    images = _first_images(samples, measured.n_samples)
+    counted = MeasuredSamples(measured, labels, images, early)
     inputs = analysis_inputs(checkpoint, counted, baselines)
     bootstrap = BootstrapSettings(
-        params.energy_report.bootstrap_samples, confidence, params.seed
+        params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )
     analysis = analyse(inputs, profiles, profile, arithmetic, bootstrap)
-
-    # Draw, and say it.
-    title = str(trained.data["title"])
-    raster = raster_of(
-        measured,
-        samples,
-        params.energy_report.figure_sample,
-        trained.encoder.step_ms,
-        title,
-    )
-    held_out = (
-        "Test (validated on it)" if trained.data["validated_on_test"] else "Validation"
-    )
-    charts = {
-        "training_curves": training_curves(
-            trained.history, trained.best_epoch, title, held_out
-        ),
-        "spike_raster": spike_raster(raster),
-        "confusion_figure": confusion_matrix(
-            evaluation.confusion, title, subject_of_data(trained.data)
-        ),
-    }
-    pictures = {name: chart.png() for name, chart in charts.items()}
-    page = PageContent(
-        analysis, early, raster, network_provenance(trained, paths["trained"])
-    )
-    texts = {"energy_page": energy_page(page), "energy_card": energy_card(page)}
     metrics = headline(analysis)
+
+    # Draw the figures and the page.
+    raster = _raster(trained, measured, samples, params.energy_report.figure_sample)
+    pictures = _pictures(trained, raster, evaluation)
+    provenance = network_provenance(trained, paths["trained"])
+    page = PageContent(analysis, early, raster, provenance)
+    texts = {"energy_page": energy_page(page), "energy_card": energy_card(page)}
 
     # Write.
     write_complete(paths["checkpoint"], content)
@@ -128,13 +103,64 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         logger.info("%s", line)
 
 
+def _checkpoint_content(
+    paths: Mapping[str, Path],
+    trained: TrainedNetwork,
+    measured: Measurement,
+    test: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Assemble the complete checkpoint; `test` is its entry on the test set."""
+    inference = InferenceTimings.read(paths["inference_timings"])
+    training = TrainTimings.read(paths["train_timings"])
+    return build_complete(
+        trained,
+        measured.counts,
+        inference.measurement_time_seconds,
+        training.model_dump(exclude_unset=True),
+        test,
+        measured.proxies.as_checkpoint_entry(),
+        library_versions(),
+    )
+
+
+def _first_images(samples: Samples, number: int) -> NDArray[np.uint8] | None:
+    """Return the first images; None for events, which are not encoded."""
+    return samples.images[:number] if isinstance(samples, LabelledImages) else None
+
+
+def _raster(
+    trained: TrainedNetwork, measured: Measurement, samples: Samples, sample: int
+) -> SpikeRaster:
+    """Collect the spikes of one sample."""
+    title = str(trained.data["title"])
+    return raster_of(measured, samples, sample, trained.encoder.step_ms, title)
+
+
+def _pictures(
+    trained: TrainedNetwork, raster: SpikeRaster, evaluation: Evaluation
+) -> dict[str, bytes]:
+    """Draw the figures as PNG, by artifact."""
+    title = str(trained.data["title"])
+    held_out = (
+        "Test (validated on it)" if trained.data["validated_on_test"] else "Validation"
+    )
+    charts = {
+        "training_curves": training_curves(
+            trained.history, trained.best_epoch, title, held_out
+        ),
+        "spike_raster": spike_raster(raster),
+        "confusion_figure": confusion_matrix(
+            evaluation.confusion, title, subject_of_data(trained.data)
+        ),
+    }
+    return {name: chart.png() for name, chart in charts.items()}
+
+
 def _write_graph(path: Path, trained: TrainedNetwork) -> None:
-    """Write the network as a NIR graph; one without nodes for a neuron that NIR does
-    not have.
-    """
+    """Write the network as a NIR graph, without nodes if NIR lacks its neuron."""
     try:
         graph = nir_graph(trained)
-    except ParameterError as error:  # a neuron that a user has added
+    except ParameterError as error:  # a neuron added by a user
         logger.warning("%s has no nodes: %s", path, error)
         graph = graph_without_nodes(str(error))
     write_nir(path, graph)
@@ -161,9 +187,7 @@ def _summary(
 
 
 def short(figures: Mapping[str, float | None]) -> dict[str, float]:
-    """Figures as DVC's tables print them whole: 6 digits, and events as whole
-    numbers.
-    """
+    """Round figures to fit DVC's tables: 6 digits, events to whole numbers."""
     known = {name: value for name, value in figures.items() if value is not None}
     return {
         name: round(value) if name.endswith("events") else float(f"{value:.6g}")

@@ -1,6 +1,4 @@
-"""evaluate: read the whole test set and say how well, at the end of the window and
-before it.
-"""
+"""evaluate: accuracy on the whole test set, at the end of the window and before it."""
 
 import logging
 from collections.abc import Mapping
@@ -30,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write predictions, accuracies with their intervals, early exit."""
+    """Write predictions, accuracies with their intervals, and the early exit."""
     confidence = params.evaluate.confidence
     test = load_samples(paths["test"])
     validation = load_samples(paths["validation"])

@@ -1,12 +1,10 @@
-"""Mend what a kill of DVC leaves, which DVC itself does not: `python -m stages.locks`,
-before DVC.
+"""Repair what a killed DVC leaves: `python -m stages.locks`, before DVC starts.
 
 DVC rewrites its lists of busy files and dvc.lock in place. Killed meanwhile, or on a
-full disk, it leaves them empty or cut, and refuses to work from then on. And a list may
-name a process that was killed, whose number another one has by now: DVC waits for that
-one in vain. Where no DVC is at work nothing is busy, so the lists go; a damaged
-dvc.lock is set aside: results are in DVC's run cache. Whatever else is wrong is for DVC
-to name.
+full disk, it leaves them empty or truncated, and then refuses to work. A list may also
+name a killed process whose number another process has now, for which DVC waits in vain.
+Where no DVC is running nothing is busy, so the lists are removed. A damaged dvc.lock is
+set aside: the results are in DVC's run cache. DVC itself reports any other problem.
 """
 
 import sys
@@ -18,7 +16,7 @@ BUSY_FILES = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 
 
 def main(root: Path) -> None:
-    """Mend the project at `root`, unless a living DVC is at work there."""
+    """Repair the project at `root`, unless DVC is running there."""
     if any(
         _is_dvc(process, root) for process in psutil.process_iter(["cmdline", "cwd"])
     ):
@@ -37,21 +35,19 @@ def main(root: Path) -> None:
 
 
 def _is_dvc(process: psutil.Process, root: Path) -> bool:
-    """Whether a process is `dvc ...`, `python -m dvc ...` or the like, at work in
-    `root`.
-    """
+    """Whether a process is `dvc` or `python -m dvc`, running in `root`."""
     return Path(process.info["cwd"] or root).is_relative_to(root) and any(
         Path(word).name == "dvc" for word in (process.info["cmdline"] or ())[:6]
     )
 
 
 def _is_whole(content: bytes) -> bool:
-    """Whether YAML that DVC has written ends as it should, rather than at any byte."""
+    """Whether YAML that DVC wrote ends with a whole line and no open key."""
     return content.endswith(b"\n") and not content.endswith(b":\n")
 
 
 if __name__ == "__main__":
     try:
         main(Path.cwd().resolve())
-    except OSError as error:  # another user's project, say
+    except OSError as error:  # such as another user's project
         sys.exit(f"error: {error}.")

@@ -1,6 +1,4 @@
-"""measure_inference: run the network over the test samples and keep every layer's
-spikes.
-"""
+"""measure_inference: run the network on the test samples and keep all spikes."""
 
 import logging
 import time
@@ -21,15 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the spikes of all test samples, the time they took, and the headline
-    counts.
+    """Write the spikes of all test samples, the time they took, and headline counts.
 
-    The headline is of the first `measure_inference.n_samples`; `evaluate` classifies
-    all of them.
+    The headline covers the first `measure_inference.n_samples`; `evaluate` classifies
+    all samples.
     """
     trained = load_trained(paths["trained"])
     events = load_events_for(trained, paths["events_test"])
-    # The first call compiles or loads the kernels, which is no part of a measurement.
+    # The first call compiles or loads the kernels, which is not to be timed.
     measure_network(trained.state, trained.network, events.select(slice(1)))
     began = time.perf_counter()
     measured = measure_network(
@@ -51,7 +48,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     names = counted.counts.layer_names
     means = counted.counts.means
     InferenceMetrics(
-        # One column in a comparison, whatever number of hidden layers the network has.
+        # One column for all hidden layers, so that networks can be compared.
         input_spikes_per_inference=means[names[0]],
         hidden_spikes_per_inference=sum(means[name] for name in names[1:-1]),
         output_spikes_per_inference=means[names[-1]],

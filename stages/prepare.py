@@ -1,4 +1,4 @@
-"""prepare: get the samples, split off the validation set, and say what was used."""
+"""prepare: get the samples, split off the validation set, describe the data."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the three sets of samples and what they are."""
+    """Write the three sets of samples and their description."""
     root = project_root()
     places = Places(root, root / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     dataset = load_dataset(params.data.chosen_source, places)
@@ -23,9 +23,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     validated_on_test = params.data.validation_size == 0
     if validated_on_test:
         logger.warning(
-            "data.validation_size is 0: the best weights are chosen on the test "
-            "set, as the seed "
-            "notebook does, so the test accuracy will be too favourable."
+            "data.validation_size is 0: the best weights are chosen on the test set, "
+            "like in the seed notebook, so the test accuracy will be too favourable."
         )
         train = dataset.train
         validation = dataset.test
@@ -36,7 +35,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     train.save(paths["train"])
     validation.save(paths["validation"])
     dataset.test.save(paths["test"])
-    # Last: it vouches for the three files above.
+    # Last, since it describes the three files above.
     describe(dataset, train, validation, validated_on_test).write(paths["data_metrics"])
     logger.info(
         "%s: %s to train, %s to validate, %s to test",

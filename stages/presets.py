@@ -1,15 +1,15 @@
 """Run presets as DVC experiments: `python -m stages.presets NAME... --seeds 42 43 44`.
 
-A preset is a file `experiments/NAME.yaml`: values of params.yaml by their full keys
-(`train.lr`). Each is run by a plain DVC command, which is printed first and can be
-typed by hand just as well:
+A preset is a file `experiments/NAME.yaml` with values for params.yaml by their full
+keys (`train.lr`). Each is run by a plain DVC command, which is printed first and can be
+typed by hand:
 
     dvc exp run --temp -n NAME -S train.lr=0.001 -S seed=42
 
-The experiment is called NAME, or NAME-seed-43 for another seed than 42, and replaces
-one of that name, which stays if the new one fails. (Where a kill left no time to put it
-back, its commit is below refs/spikejoule/replaced, until NAME is run again.) What
-experiments share is computed once, since DVC keeps the results of every stage.
+The experiment is named NAME, or NAME-seed-43 for a seed other than 42. It replaces an
+experiment of that name, which stays if the new one fails. (After a kill, the old commit
+is below refs/spikejoule/replaced until NAME is run again.) DVC keeps the results of
+every stage, so what experiments share is computed once.
 """
 
 import argparse
@@ -32,10 +32,8 @@ REPLACED = "refs/spikejoule/replaced"
 
 
 def overrides_of(path: Path) -> list[str]:
-    """The parameters of a preset as DVC takes them: `train.lr=0.001`,
-    `model.hidden=[100,200]`.
-    """
-    # Scalars stay text: 0.00001 is not printed as 1e-05.
+    """Read a preset as DVC's settings: `train.lr=0.001`, `model.hidden=[100,200]`."""
+    # The base loader keeps scalars as text: 0.00001 does not become 1e-05.
     preset = YAML(typ="base").load(path.read_text(encoding="utf-8"))
     if not isinstance(preset, dict) or any(
         isinstance(value, dict) for value in preset.values()
@@ -51,20 +49,17 @@ def overrides_of(path: Path) -> list[str]:
 
 
 def experiment_name(preset: str, seed: int) -> str:
-    """The name of a preset's experiment from a seed."""
+    """Name the experiment of a preset and a seed."""
     return preset if seed == DEFAULT_SEED else f"{preset}-seed-{seed}"
 
 
 def run_experiment(name: str, overrides: Sequence[str]) -> int:
-    """Run an experiment in place of any of the same name; returns the exit status of
-    DVC.
-    """
+    """Run an experiment in place of one of its name; return DVC's exit status."""
     arguments = ["exp", "run", "--temp", "-n", name]
     for override in overrides:
         arguments += ["-S", override]
     print(shlex.join(["dvc", *arguments]), flush=True)
-    # DVC replaces an experiment only with `--force`, which would compute all stages
-    # again.
+    # DVC replaces an experiment only with `--force`, which would run all stages again.
     move_experiment(name, EXPERIMENTS, REPLACED)
     status = 1
     try:
@@ -78,15 +73,16 @@ def run_experiment(name: str, overrides: Sequence[str]) -> int:
 
 
 def move_experiment(name: str, old: str, new: str) -> None:
-    """Move an experiment's references in git; at no moment are there none."""
+    """Move an experiment's git references; at every moment one of them exists."""
     for reference, commit in references_of(name, old):
         git("update-ref", f"{new}{reference.removeprefix(old)}", commit)
         git("update-ref", "-d", reference)
 
 
 def references_of(name: str, folder: str) -> list[tuple[str, str]]:
-    """The references to an experiment below a folder of git's, each with its commit:
-    one for each commit that it began at.
+    """List the git references to an experiment, each with its commit.
+
+    There is one for each commit that the experiment began at.
     """
     form = "--format=%(refname) %(objectname)"
     lines = git("for-each-ref", form, f"{folder}/*/*/{name}").splitlines()
@@ -94,16 +90,14 @@ def references_of(name: str, folder: str) -> list[tuple[str, str]]:
 
 
 def git(*arguments: str) -> str:
-    """What a command of git prints."""
+    """Run git and return its output."""
     return subprocess.run(
         ["git", *arguments], capture_output=True, text=True, check=True
     ).stdout
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run every preset from every seed; returns the exit status of the first that
-    failed.
-    """
+    """Run every preset with every seed; return the exit status of the first failure."""
     parser = argparse.ArgumentParser(
         prog="python -m stages.presets", description="Run presets as DVC experiments."
     )

@@ -1,6 +1,6 @@
-"""What `make repro` says last: the run's figures, and where to read on.
+"""The last lines of `make repro`: the run's figures, and where to read on.
 
-`python -m stages.summary` prints it from the figures that DVC compares.
+`python -m stages.summary` prints them from the figures that DVC compares.
 """
 
 import os
@@ -25,19 +25,18 @@ git does not know your name and address yet, and `dvc exp run` stops without the
 
 
 def summary_lines(summary: Mapping[str, Any], data: str, prices: str) -> list[str]:
-    """A line for each figure; `data` and `prices` are titles.
+    """Write a line for each figure; `data` and `prices` are titles.
 
-    A network that its price list does not cover has no energy, and one that no
-    conventional network can be compared with no ratio.
+    There is no energy if the price list does not cover the network, and no ratio if no
+    conventional network is comparable.
     """
     lines = [f"accuracy  {summary['accuracy']:.2f} % on test images of {data}"]
     if "energy_nj" in summary:
         energy = joules(PJ_PER_NJ * summary["energy_nj"])
         lines.append(f"energy    {energy} per inference ({prices})")
     if "ratio" in summary:
-        ratio = (
-            f"{summary.get('ratio_bound', '')} {plain(summary['ratio'])} times".strip()
-        )
+        bound = summary.get("ratio_bound", "")
+        ratio = f"{bound} {plain(summary['ratio'])} times".strip()
         lines.append(
             f"ratio     {ratio} the energy of a conventional network at equal "
             f"accuracy ({prices})"
@@ -46,13 +45,13 @@ def summary_lines(summary: Mapping[str, Any], data: str, prices: str) -> list[st
 
 
 def has_git_identity(folder: Path) -> bool:
-    """Whether git has a name and an address, configured or in its variables."""
+    """Whether git has a name and an address, in its settings or variables."""
     command = ["git", "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"]
     return subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
 
 
 def main(folder: Path) -> None:
-    """Print the figures of the run in a project, and what an experiment still needs."""
+    """Print a run's figures, and the git settings that experiments still need."""
     paths = artifact_paths(folder)
     summary = read_json(folder / paths["summary"])
     data = read_json(folder / paths["data_metrics"])

@@ -1,8 +1,7 @@
-"""teacher: train the ReLU network that a distillation learns from; without one, there
-is none.
+"""teacher: with distillation, train the ReLU network to learn from.
 
-A stage of its own, so that `train` needs no conventional network unless it learns from
-one.
+A stage of its own, so that `train` waits for a conventional network only if it learns
+from one.
 """
 
 import logging
@@ -22,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the weights of the teacher; none where `train.distillation` is 0."""
+    """Write the teacher's weights; none where `train.distillation` is 0."""
     if params.train.distillation == 0:
         TEACHER.write(paths["teacher"], {})
         return

@@ -1,6 +1,4 @@
-"""train: learn from freshly drawn spikes, count every one of them, keep the best
-weights.
-"""
+"""train: learn from freshly drawn spikes, count all of them, keep the best weights."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -27,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the trained network, its history, the headline figures, and the times."""
+    """Write the trained network, its history, headline figures, and times."""
     data = _data(paths, params)
     description = DataDescription.read(paths["data_metrics"])
     samples = data.samples
@@ -39,7 +37,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     is_adaptive = engine.name == "event" and params.train.threads == 0
     cores = FreeCores(threads) if is_adaptive else None
     facts = {"engine": engine.name, "device": engine.device}
-    if engine.name == "dense":  # rounds by its threads
+    if engine.name == "dense":  # its rounding depends on the number of threads
         facts["threads"] = str(params.train.threads)
     n_samples = params.train.max_epochs * len(samples)
     with (
@@ -69,8 +67,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         resume.end(paths["train_timings"])
     logger.info(
         "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s "
-        "with the %s "
-        "engine on %s",
+        "with the %s engine on %s",
         result.best_validation_accuracy_percent,
         result.best_epoch,
         len(result.history),
@@ -82,7 +79,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 def _data(paths: Mapping[str, Path], params: Params) -> TrainingData:
-    """What the network learns from; with distillation, the teacher too."""
+    """Read the data to learn from, and the teacher of a distillation."""
     samples = load_samples(paths["train"])
     validation = load_samples(paths["validation"])
     encoder = params.encode.encoder
@@ -116,9 +113,9 @@ def _write_results(
 
 
 class Progress:
-    """Shows training on a terminal; elsewhere a line for each epoch has to do.
+    """Reports training: a progress bar on a terminal, and a line for each epoch.
 
-    And after each batch lets the kernels use the cores that are free then.
+    After each batch it also lets the kernels use the cores that are free.
     """
 
     def __init__(
@@ -135,14 +132,14 @@ class Progress:
         self._seconds: list[float] = []
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
-        """After each step."""
+        """Advance the bar after a batch."""
         self._bar.set_description(f"epoch {epoch}/{self._max_epochs}", refresh=False)
         self._bar.update(samples)
         if self._cores is not None:
             self._cores.use()
 
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
-        """After each epoch's validation."""
+        """Print an epoch after its validation."""
         self._seconds.append(seconds)
         left = tqdm.format_interval(
             (self._max_epochs - record.epoch) * median(self._seconds)
@@ -163,7 +160,7 @@ class Progress:
     def on_resume(
         self, history: Sequence[EpochRecord], seconds: Sequence[float]
     ) -> None:
-        """Before a training goes on."""
+        """Set the bar to the epochs that an earlier process finished."""
         done = len(history) * self._n_samples
         self._bar.initial = self._bar.last_print_n = self._bar.n = done
         logger.info(

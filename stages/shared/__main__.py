@@ -1,6 +1,4 @@
-"""`python -m stages.shared NAME`: run a stage of the pipeline, in the working
-directory.
-"""
+"""`python -m stages.shared NAME`: run a stage in the working directory."""
 
 import atexit
 import gc
@@ -8,16 +6,13 @@ import sys
 
 
 def main(name: str) -> int:
-    """Run the stage and return the exit status: 130 for an interruption from the
-    keyboard.
-    """
-    # What libraries make as they are imported stays: Python would search all of it for
-    # garbage again and again, and once more at the end. What is young is searched as
-    # ever.
+    """Run the stage and return its exit status: 130 after Ctrl-C."""
+    # Objects made by imports live to the end: Python would search them for garbage
+    # again and again, and once more at exit. Young objects are searched as usual.
     gc.set_threshold(*gc.get_threshold()[:2], 1000)
     atexit.register(gc.freeze)
     try:
-        # Here: importing takes seconds, in which somebody may press Ctrl-C.
+        # Imported here, since it takes seconds in which Ctrl-C may be pressed.
         from stages.shared.common import run_stage
 
         return run_stage(name)

@@ -1,6 +1,4 @@
-"""What every stage shares: its artifacts, parameters, logging, and errors without a
-traceback.
-"""
+"""Runs a stage: artifacts, parameters, logging, and errors without a traceback."""
 
 import logging
 import os
@@ -20,13 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 def run_stage(name: str) -> int:
-    """Call `main(paths, params)` of the module `stages.NAME` and return the exit
-    status.
+    """Call `main(paths, params)` of `stages.NAME` and return the exit status.
 
-    `paths` holds the artifacts that dvc.yaml lists for the stage, and the parameters
-    are those of params.yaml, both in the working directory. A SpikejouleError, or what
-    the system refuses to a library (room on a disk, say), is printed as `error: ...`
-    and gives 1.
+    `paths` holds the artifacts that dvc.yaml lists for the stage, `params` the content
+    of params.yaml, both in the working directory. A SpikejouleError or an error of the
+    system (such as a full disk) is printed as `error: ...`, with exit status 1.
     """
     set_up_logging()
     try:
@@ -54,41 +50,37 @@ def run_stage(name: str) -> int:
 
 
 def remedy() -> str:
-    """How outputs come back that DVC removed before it started this stage.
+    """Say how to get back the outputs that DVC removed before it started this stage.
 
-    Empty where it removed none of the workspace's: a stage that is started by hand, or
-    in an experiment's own folder.
+    Empty where DVC removed none from the workspace: a stage started by hand, or in an
+    experiment's own folder.
     """
     if "DVC_STAGE" not in os.environ or project_root() != Path.cwd().resolve():
         return ""
     return (
-        "DVC removes a stage's outputs before it starts the stage; to get them "
-        "back, set the "
-        f"parameter right (`git checkout {PARAMS_FILE}` undoes every change to the "
-        "file) and run "
-        "`dvc repro`."
+        "DVC removes a stage's outputs before it starts the stage; to get them back, "
+        f"correct the parameter (`git checkout {PARAMS_FILE}` undoes every change to "
+        "the file) and run `dvc repro`."
     )
 
 
 class Compiling(compiler.Listener):  # type: ignore[misc]
-    """Reports, once, that kernels are compiled: what a first run waits for longest."""
+    """Logs, once, that kernels are being compiled: the longest wait of a first run."""
 
     _is_reported = False
 
     def on_start(self, event: object) -> None:
-        """Before a kernel is compiled; those that are in the cache are not."""
+        """Log the first compilation; kernels in the cache are not compiled."""
         if not self._is_reported:
             logger.info("compiling the kernels of this stage, which are then kept ...")
         self._is_reported = True
 
     def on_end(self, event: object) -> None:
-        """After it."""
+        """Ignore the end of a compilation."""
 
 
 def set_up_logging() -> None:
-    """Send messages of spikejoule and its stages, and others' warnings, to the standard
-    error.
-    """
+    """Log spikejoule and its stages, and warnings of others, to the standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -97,7 +89,7 @@ def set_up_logging() -> None:
 
 
 class _PlainFormatter(logging.Formatter):
-    """The message alone; a warning of one line says that it is one."""
+    """Prints the message only, with the level before a warning of one line."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

@@ -1,6 +1,4 @@
-"""Where the project is that a stage works for, the pipeline that runs it, and its run
-in MLflow.
-"""
+"""The project that a stage works for, the pipeline that runs it, and its live run."""
 
 import os
 from collections.abc import Sequence
@@ -20,12 +18,11 @@ if TYPE_CHECKING:
 
 
 def project_root() -> Path:
-    """Return the project's root: the working directory, or for an experiment in a
-    folder of its own (`dvc exp run --temp`, the queue) the workspace that it belongs
-    to.
+    """Return the project's root.
 
-    DVC_ROOT is inherited by every process below a stage, so it counts only if it
-    contains the working directory.
+    This is the working directory, or the workspace of an experiment that runs in its
+    own folder (`dvc exp run --temp`, the queue). Every process below a stage inherits
+    DVC_ROOT, so it counts only if it contains the working directory.
     """
     here = Path.cwd().resolve()
     dvc_root = os.environ.get("DVC_ROOT")
@@ -38,27 +35,27 @@ def project_root() -> Path:
 
 @cache
 def pipeline() -> psutil.Process | None:
-    """The process that runs the stages: DVC, past the shell in which it starts each of
-    them.
+    """Find the process that runs the stages: DVC, above the shell of each stage.
 
     None where a stage is started by hand. Raises SpikejouleError if DVC was killed
-    before this was asked for the first time, and has left the stage to the process that
-    adopts orphans.
+    before the first call, so that the stage's parent is now the process that adopts
+    orphans.
     """
     if "DVC_STAGE" not in os.environ:
         return None
     parents = psutil.Process().parents()
-    found = next(parent for parent in parents if not launches_a_stage(parent.cmdline()))
-    adopts_orphans = found.pid == 1 or found.name() == "systemd"
-    if adopts_orphans and not any("dvc" in word for word in found.cmdline()):
+    parent = next(
+        process for process in parents if not launches_a_stage(process.cmdline())
+    )
+    # In a container, DVC itself may be process 1.
+    adopts_orphans = parent.pid == 1 or parent.name() == "systemd"
+    if adopts_orphans and not any("dvc" in word for word in parent.cmdline()):
         raise SpikejouleError("the pipeline that started this stage has ended already.")
-    return found
+    return parent
 
 
 def end_with_the_pipeline() -> None:
-    """Raise SpikejouleError if the pipeline was killed: nobody waits for its outputs
-    any more.
-    """
+    """Raise SpikejouleError if the pipeline was killed and waits for no outputs."""
     process = pipeline()
     if process is not None and not is_running(process.pid, start_of(process)):
         raise SpikejouleError(
@@ -68,22 +65,18 @@ def end_with_the_pipeline() -> None:
 
 
 def launches_a_stage(command: list[str]) -> bool:
-    """Whether a process is the shell in which DVC starts a stage, or the script that it
-    runs.
-    """
+    """Whether a command is the shell in which DVC starts a stage, or its script."""
     return any("stages/shared/run" in word for word in command)
 
 
 def shown_run(
     params: Params, layer_names: Sequence[str], key: str | None
 ) -> "AbstractContextManager[LiveRun | None]":
-    """The run in MLflow in which a training is shown; None where the stage is started
-    by hand.
-    """
+    """Return the live run of a training; a context of None for a stage by hand."""
     process = pipeline()
     if process is None:
         return nullcontext()
-    # Here alone: no result depends on it, so that it is no dependency of the stage.
+    # Imported here: no result depends on it, so it is no dependency of the stage.
     from spikejoule.tracking.live import LiveRun
     from spikejoule.tracking.store import project_store
 

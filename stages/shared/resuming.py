@@ -1,11 +1,10 @@
-"""Trainings that resume after a kill: where their state is, what it is known by, when
-it goes.
+"""States from which trainings resume after a kill: their place, key and lifetime.
 
-The state lies in `.resume` of the project's root, which experiments in folders of their
-own share, and is known by all that DVC knows the stage by (`dvc.yaml`: its code, files
-and parameters), but for what changes no result, and by the libraries. It goes when
-`dvc.lock` records the result: until then a kill of DVC itself would have the stage run
-again.
+States are in `.resume` at the project's root, which experiments in their own folders
+share. A state's key is a digest of what DVC tracks of the stage (its code, files and
+parameters in `dvc.yaml`, without those that change no result) and of the libraries. A
+state is removed when `dvc.lock` records the result: until then, DVC would run the stage
+again if it were killed.
 """
 
 import os
@@ -32,17 +31,17 @@ from stages.shared.project import end_with_the_pipeline, project_root
 
 FOLDER = ".resume"
 
-# The dense engine rounds by its threads; those that a state was begun with are part of
-# it.
+# Not part of the key. (The dense engine's rounding depends on its threads: stage train
+# adds them to the facts.)
 _OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
 
 
 class Resume(ResumeFile):
-    """The state of a stage's training; beside it, when it began.
+    """The state of a stage's training, and when it began.
 
     Attributes:
-        key: what the state is known by; None where none is kept.
-        started: when the training began, in the first of its processes, as ISO 8601.
+        key: identifies the training; None where no state is kept.
+        started: when the first process of the training began, as ISO 8601.
     """
 
     def __init__(self, stage: str, key: str | None) -> None:
@@ -53,7 +52,7 @@ class Resume(ResumeFile):
         self.started = _now()
 
     def load(self) -> SavedState | None:
-        """The state that an earlier process has left."""
+        """Load the state that an earlier process left."""
         kept = super().load()
         if kept is None:
             return None
@@ -61,7 +60,7 @@ class Resume(ResumeFile):
         return replace(kept, plain=kept.plain["training"])
 
     def save(self, kept: SavedState) -> None:
-        """Keep a state in place of the one before.
+        """Replace the state.
 
         Raises SpikejouleError if the pipeline was killed: the next one resumes here.
         """
@@ -73,8 +72,10 @@ class Resume(ResumeFile):
         end_with_the_pipeline()
 
     def end(self, timings: Path) -> None:
-        """The outputs are written, `timings` with them; no other run writes the same of
-        those.
+        """Mark the training as ended, after its outputs are written.
+
+        `timings` is an output whose bytes no other run writes: dvc.lock records its
+        digest once DVC knows the result.
         """
         if "DVC_STAGE" not in os.environ:
             self.done()
@@ -82,7 +83,7 @@ class Resume(ResumeFile):
             mark = {"folder": str(Path.cwd()), "md5": file_digest(timings, "md5")}
             try:
                 write_json(self.path.with_suffix(".done"), mark)
-            except ArtifactError:  # nobody would know when the state may go
+            except ArtifactError:  # without the mark, the state would stay forever
                 self.done()
 
 
@@ -94,16 +95,15 @@ def _now() -> str:
 def resumable(
     stage: str, params: Params, facts: Mapping[str, str] | None = None
 ) -> Iterator[Resume]:
-    """What keeps the state of a stage's training, of which this process is the only
-    owner.
+    """Own the state of a stage's training.
 
-    Waits while another process is at the same training; raises SpikejouleError if the
+    Waits while another process runs the same training; raises SpikejouleError if the
     pipeline was killed meanwhile.
 
     Args:
-        stage: its name in dvc.yaml.
+        stage: name of the stage in dvc.yaml.
         params: all parameters.
-        facts: what else the result depends on, by name.
+        facts: other things that the result depends on, by name.
     """
     resume = Resume(
         stage, _key(stage, params, facts or {}) if params.train.resume else None
@@ -114,10 +114,10 @@ def resumable(
 
 
 def forget_recorded(root: Path) -> None:
-    """Remove the states of trainings whose results DVC has recorded by now."""
+    """Remove the states of trainings whose results DVC has recorded."""
     for mark in (root / FOLDER).glob("*.done"):
         lock = mark.with_suffix(".lock")
-        # One that somebody resumes from this very moment is locked.
+        # A state that another process is resuming from is locked.
         with suppress(OSError, Timeout), FileLock(lock, timeout=0):
             if _is_recorded(mark):
                 mark.with_suffix(".npz").unlink(missing_ok=True)
@@ -126,7 +126,7 @@ def forget_recorded(root: Path) -> None:
 
 
 def _is_recorded(mark: Path) -> bool:
-    """Whether the dvc.lock beside a finished training's outputs records them."""
+    """Whether the dvc.lock next to a finished training's outputs records them."""
     try:
         content = read_json(mark)
         return (
@@ -138,9 +138,7 @@ def _is_recorded(mark: Path) -> bool:
 
 
 def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
-    """A digest of all that a stage's result depends on; None where a file is
-    missing.
-    """
+    """Digest all that a stage's result depends on; None where a file is missing."""
     definition = read_mapping(Path(PIPELINE_FILE))["stages"][stage]
     paths = {
         f"${{paths.{name}}}": path for name, path in artifact_paths(Path()).items()

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from spikejoule.cli.arguments import add_graph_options
-from spikejoule.cli.given import given_conventions
-from spikejoule.cli.runs import store_of
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
+from spikejoule.nir.options import add_convention_options, chosen_conventions
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
+from spikejoule.tracking.store import store_of
 from studies.verdict import page, published
 from studies.verdict.networks import (
     FOLDER,
@@ -51,7 +50,7 @@ def judge(options: argparse.Namespace) -> str:
     if options.add:
         images = Images.load(project.directory, project.paths, project.encoder)
         images.check_same(found.rows)
-        conventions = given_conventions(options)
+        conventions = chosen_conventions(options)
         found.rows += outside_networks(
             options.add, options.side, conventions, images, project.comparing
         )
@@ -219,7 +218,7 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         default="snn",
         help="the side of --add: spiking (default) or conventional",
     )
-    add_graph_options(parser)
+    add_convention_options(parser)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, weights_digest
-from spikejoule.cli.given import of_file
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
+from spikejoule.core.user_files import named_object
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.counts.records import Activity
 from spikejoule.data.images import LabelledImages, load_samples
@@ -180,7 +180,7 @@ class Images:
 
         from spikejoule.pricing.conventional import Baseline
 
-        found = of_file(file, "--add", "GRAPH.nir or FILE.py:NAME of a module")
+        found = named_object(file, "--add", "GRAPH.nir or FILE.py:NAME of a module")
         module = found.module if isinstance(found, Baseline) else found
         if not isinstance(module, nn.Module):
             raise ParameterError(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from spikejoule.cli.runs import store_of
 from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import PARAMS_FILE, ArtifactPaths, artifact_paths
 from spikejoule.encoding.encoder import Encoder
@@ -14,6 +13,7 @@ from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
 from spikejoule.params import load_params
 from spikejoule.tracking.project import stage_parameters
 from spikejoule.tracking.recorded import frame_of, recorded_runs
+from spikejoule.tracking.store import store_of
 from studies.verdict.recording import Reader
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.tracking.listing import Column, frame_text
+from spikejoule.tracking.tables import Column, frame_text
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import ENOUGH_SEEDS
 from studies.verdict.verdicts import CROSSING_LEVELS, Verdict

@@ -105,5 +105,5 @@ def test_every_example_can_be_called(capsys: pytest.CaptureFixture[str]) -> None
     for call in calls:
         build_parser().parse_args(call[1:])
     with pytest.raises(SystemExit):
-        main(["runs", "--help"])
-    assert capsys.readouterr().out.endswith("\n  spikejoule runs --limit 5\n")
+        main(["seeds", "--help"])
+    assert capsys.readouterr().out.endswith("\n  spikejoule seeds --table seeds.csv\n")

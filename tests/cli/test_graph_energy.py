@@ -158,7 +158,7 @@ def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:
     assert "--images is for a checkpoint" in errors
     checkpoint = write_example(tmp_path / "c.pth", replace(trained_network((12,))))
     for option in (("--dt", "1e-4"), ("--pruned",)):
-        assert f"{option[0]} is for a graph of NIR" in cli.refusal(
+        assert f"{option[0]} is for a NIR graph" in cli.refusal(
             "energy", checkpoint, *option
         )
 

@@ -36,8 +36,6 @@ def search_of(params: Params, tmp_path: Path) -> SearchOf:
         settings = SearchSettings.model_validate({**content, "space": dict(space)})
         found = search_space(settings, params, load_profiles()[settings.energy])
         storage = f"sqlite:///{tmp_path}/{settings.side}.db"
-        return Search(
-            storage, settings, found, {}, {}, tmp_path, heartbeat=1, retries=1
-        )
+        return Search(storage, settings, found, {}, {}, tmp_path)
 
     return made

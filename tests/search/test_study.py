@@ -26,7 +26,8 @@ from spikejoule.search.study import (  # noqa: E402
 from tests.search.conftest import SearchOf  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
-TRAINED, FAILED = TrialState.COMPLETE, TrialState.PRUNED
+TRAINED = TrialState.COMPLETE
+FAILED = TrialState.PRUNED
 RESULT = (
     {"validation_accuracy_percent": 90.0, "energy_nj_per_inference": 10.0},
     "0" * 64,
@@ -105,10 +106,16 @@ class TestWorker:
         )  # the sampler learns to avoid the other
 
     def test_a_trial_whose_worker_was_killed_is_run_again_as_often_as_allowed(
-        self, search: Search, train: Callable[..., None]
+        self,
+        search: Search,
+        train: Callable[..., None],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(studies, "RETRIES", 1)
+        monkeypatch.setattr(studies, "HEARTBEAT_SECONDS", 1)
+        monkeypatch.setattr(studies, "GRACE_SECONDS", 4)
         search = with_trials(search, 1)
-        for _ in range(search.retries + 1):
+        for _ in range(studies.RETRIES + 1):
             train(SystemExit(1))  # as submitit ends a process that is preempted
             with pytest.raises(SystemExit):
                 run_trials(search)

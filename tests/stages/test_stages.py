@@ -23,7 +23,6 @@ from spikejoule.baselines.counts import load_baseline
 from spikejoule.data.images import load_images
 from spikejoule.evaluation.inference import load_inference_events
 from spikejoule.training.teacher import TEACHER
-from stages.publish import other_data_of_commit
 from stages.shared.common import run_stage
 from tests.tools.finished_project import N_TEST, content_of, inputs_and_outputs, path_of
 from tests.tools.pipeline_tools import (
@@ -188,19 +187,6 @@ def test_the_headline_of_the_baselines_is_of_the_networks_of_equal_size(
         assert metrics[f"{key}_macs_dense"] == 16 * 794
         skipping = baseline.macs_nonzero.sum(axis=1).mean()
         assert metrics[f"{key}_macs_nonzero_per_inference"] == pytest.approx(skipping)
-
-
-def test_the_end_of_a_run_names_other_data_that_it_would_be_compared_with(
-    finished: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    description = finished / artifact_paths(finished)["data_metrics"]
-    ours = json.loads(description.read_text(encoding="utf-8"))
-    theirs = {**ours, "title": "MNIST (60,000)", "sha256": {"images": "ab"}}
-    for committed, is_other in ((ours, False), (theirs, True)):
-        monkeypatch.setattr(
-            "stages.publish.git", lambda *_, of=committed: json.dumps(of)
-        )
-        assert ("MNIST (60,000)" in other_data_of_commit(description)) == is_other
 
 
 @pytest.mark.slow

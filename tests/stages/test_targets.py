@@ -34,7 +34,6 @@ RUN = {
     "verdict": [],
     "seeds": [],
     "plots": [],
-    "experiments": [],
     "docs": [],
 }
 SERVE = {"ui": "PORT", "docs-serve": "DOCS_PORT"}

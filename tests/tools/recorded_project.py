@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spikejoule.tracking.child_runs import is_child
 from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import (
     clean_environment,
@@ -64,7 +63,7 @@ class Project:
         return git(self.folder, self.environment, *arguments)
 
     def all_runs(self) -> list[Any]:
-        """The runs in the project's store without child runs, the oldest first."""
+        """The runs in the project's store, the oldest first."""
         return runs_of(self.client)
 
     def runs(self) -> dict[str, Any]:
@@ -87,12 +86,11 @@ class Project:
 
 
 def runs_of(client: "MlflowClient") -> list[Any]:
-    """The runs of the experiment `spikejoule` without child runs, the oldest first."""
+    """The runs of the experiment `spikejoule`, the oldest first."""
     experiment = client.get_experiment_by_name("spikejoule")
     assert experiment is not None
     order = ["attributes.start_time"]
-    everything = client.search_runs([experiment.experiment_id], order_by=order)
-    return [run for run in everything if not is_child(run)]
+    return list(client.search_runs([experiment.experiment_id], order_by=order))
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ class Search:
             [
                 *(str(Path(sys.executable).with_name("spikejoule")), "search"),
                 *("--storage", self.storage, "--table", "metrics/search.csv"),
-                *("--heartbeat", "5", *options),
+                *options,
             ],
             cwd=self.folder,
             env=dict(self.environment),

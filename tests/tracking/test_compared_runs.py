@@ -1,4 +1,4 @@
-"""Runs compared: the list of runs, means over seeds, their Pareto front."""
+"""Recorded runs compared: means over seeds and their Pareto front."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from spikejoule.cli.searching import experiment_command
 from spikejoule.core.errors import StoreError
 from spikejoule.evaluation.accuracy import pareto_front
-from spikejoule.tracking.listing import runs_text
 from spikejoule.tracking.settings import settings_table, settings_text
 from tests.tools.cli import Cli
 from tests.tools.recorded import frame, record, run
@@ -28,64 +27,6 @@ def seeded(name: str, seed: int, test: float = 97.0, **changes: Any) -> dict[str
         **changes.pop("parameters", {}),
     }
     return run(name, 98, test, 4000, parameters=parameters, **changes)
-
-
-def test_the_list_of_runs_fits_a_narrow_terminal(project: Path, cli: Cli) -> None:
-    """With figures, and the parameters that differ."""
-    wide = run(
-        "an-experiment-with-a-name-that-nobody-reads-to-its-end",
-        98,
-        97.25,
-        1_234_567.8,
-        parameters={f"encode.of_a_plugin_{n}": f"value-{n}" for n in range(9)}
-        | {"train.lr": "0.001", "energy_report.profile": "a-list"},
-        metrics={"energy_nj": 248_655.4, "ratio": 1234.5},
-        tags={"data.source": "fashion_mnist_rotated", "ratio_bound": "at least"},
-    )
-    earlier = run(
-        "400",
-        98,
-        97.5,
-        5000,
-        parameters={"energy_report.profile": "b-list", "encode.of_a_plugin_3": "value"},
-    )
-    for one in (earlier, wide):
-        record(project, one)
-    said = cli.text("runs", project)
-    assert max(map(len, said.splitlines())) <= 80
-    latest = next(line for line in said.splitlines() if "an-experiment" in line)
-    for figure in (
-        "an-experiment-with-a-nam ",
-        "97.25",
-        "1,234,568",
-        "249 ",
-        "≥ 1,230",
-    ):
-        assert figure in latest
-    assert latest.split()[-1] == "finished"
-    different = {"train.lr=0.001", "encode.of_a_plugin_3=value-3", "model.hidden=[400]"}
-    assert different <= set(said.split())
-    # Of one run alone, and so no difference; without an effect on what is shown.
-    assert "of_a_plugin_4" not in said
-    assert "b-list" not in said
-    # Of the one run that has an energy
-    assert "prices of a-list" in said
-    assert "--limit 2 shows all" in cli.text("runs", project, "--limit", 1)
-
-
-def test_runs_of_two_price_lists_say_so() -> None:
-    runs = [
-        seeded(
-            "a",
-            seed,
-            metrics={"energy_nj": 12.0, "ratio": 3.0},
-            parameters={"energy_report.profile": prices},
-        )
-        for seed, prices in ((1, "a-list"), (2, "b-list"))
-    ]
-    said = runs_text(frame(*runs), 20)
-    assert {"prices=a-list", "prices=b-list"} <= set(said.split())
-    assert "prices of" not in said
 
 
 # Few distinct values, so that ties of every kind occur.

@@ -95,9 +95,6 @@ def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
         assert float(cell.inner_text()) == pytest.approx(figures[name], rel=1e-3)
     dataset = page.locator("[role=gridcell][col-id='attributes.`Dataset`']").first
     expect(dataset).to_contain_text("mnist5k training")
-    # Of the conventional networks below the run
-    page.locator("[role=gridcell]").get_by_role("button").first.click()
-    expect(page.get_by_role("link", name="zero-skipping").first).to_be_visible()
     name = "validation_accuracy_percent"
     page.goto(f"{experiment}/runs/{recorded.info.run_id}/model-metrics")
     page.get_by_placeholder("Search metric charts").fill(name)

@@ -118,7 +118,7 @@ def test_a_file_with_other_content(project: Path, path: str) -> None:
         (
             ("train", "params", "params.yaml", "train", "lr"),
             0.01,
-            "was train.lr 0.01 (now 0.003)",
+            "has train.lr 0.01 (now 0.003)",
         ),
         (("train", "outs", 0), {"path": "models/net.pth"}, "damaged (KeyError: 'md5')"),
         (("train",), None, "dvc.lock is damaged (AttributeError: "),

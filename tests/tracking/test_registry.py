@@ -1,6 +1,4 @@
-"""Versions of the model: one for each result, the champion by validation accuracy
-alone.
-"""
+"""Versions of the model: one for each result, the best on validation is champion."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,9 +26,7 @@ Publish = Callable[..., Publication]
 
 @pytest.fixture
 def publish(store: Store, tmp_path: Path) -> Publish:
-    """Publishes a result of a given name, whose checkpoint says what the test wants it
-    to say.
-    """
+    """Publishes a result whose checkpoint has the accuracy and data of a test."""
 
     def published(result: str, accuracy: float = 87.0, **changes: Any) -> Publication:
         record = record_of(tmp_path / f"{result}.pth", result, accuracy, **changes)
@@ -45,7 +41,7 @@ def record_of(
     network = trained_network()
     data = {**network.data, **changes}
     history = tuple(
-        {**one, "validation_accuracy_percent": accuracy} for one in network.history
+        {**epoch, "validation_accuracy_percent": accuracy} for epoch in network.history
     )
     network = replace(network, history=history, data=data, seed=seed)
     write_complete(path, complete_content(network))
@@ -71,12 +67,14 @@ class TestVersions:
     def test_one_for_each_result(self, publish: Publish, store: Store) -> None:
         bare = publishing.publish(RunRecord("one"), store)
         assert bare.registration is None
-        first, again, second = publish("one"), publish("one"), publish("two")
+        first = publish("one")
+        again = publish("one")
+        second = publish("two")
         assert (first.run_id, first.added) == (bare.run_id, False)
         assert [run.registration for run in (first, again, second)] == [
-            Registration("surrogate-snn", 1, is_champion=True),
-            Registration("surrogate-snn", 1, is_champion=True),
-            Registration("surrogate-snn", 2, is_champion=False),
+            Registration(1, is_champion=True),
+            Registration(1, is_champion=True),
+            Registration(2, is_champion=False),
         ]
         assert named("3", store) is None
 
@@ -101,9 +99,7 @@ class TestVersions:
     def test_processes_at_once_give_one_run_and_version_each(
         self, tmp_path: Path
     ) -> None:
-        """From two projects, in a database that they share and that does not exist
-        yet.
-        """
+        """From two projects that share a database, which does not exist yet."""
         code = (
             "import sys; from pathlib import Path;"
             "from spikejoule.tracking.publishing import ModelFiles, RunRecord, publish;"
@@ -115,7 +111,8 @@ class TestVersions:
             "   project_store(Path(root), 'spikejoule', {'MLFLOW_TRACKING_URI': uri}));"
             "sys.exit(0 if done.registration else 1)"
         )
-        first, second = tmp_path / "a new project", tmp_path / "a clone"
+        first = tmp_path / "a new project"
+        second = tmp_path / "a clone"
         uri = f"sqlite:///{tmp_path / 'shared' / 'runs.db'}"
         for result, accuracy in {"a": 80.0, "b": 95.0}.items():
             record_of(tmp_path / f"{result}.pth", result, accuracy)
@@ -164,12 +161,12 @@ class TestChampion:
     @pytest.mark.parametrize(
         "changes", [{"sha256": {"train-images-idx3-ubyte": "cd" * 32}}, {"seed": 8}]
     )
-    def test_other_validation_images_dethrone_nobody(
+    def test_other_validation_images_do_not_move_the_champion(
         self, publish: Publish, store: Store, changes: dict[str, Any]
     ) -> None:
         publish("first", 90.0)
         assert not publish("other", 99.0, **changes).registration.is_champion
-        # Moved by hand, it is the one to beat.
+        # Versions compete with a champion that was moved by hand.
         client = MlflowClient(tracking_uri=store.tracking_uri)
         client.set_registered_model_alias(MODEL_NAME, "champion", "2")
         assert not publish("second", 99.5).registration.is_champion
@@ -192,4 +189,4 @@ def test_a_registry_out_of_reach_is_an_error_that_publishing_again_repairs(
             publish("one")
     again = publish("one")
     assert not again.added, "the run was whole"
-    assert again.registration == Registration("surrogate-snn", 1, is_champion=True)
+    assert again.registration == Registration(1, is_champion=True)

@@ -1,6 +1,4 @@
-"""The model that MLflow loads and serves: the pipeline's own numbers, and nothing
-pickled.
-"""
+"""The model that MLflow loads and serves: the pipeline's numbers, nothing pickled."""
 
 import base64
 import json
@@ -29,7 +27,9 @@ from tests.tools.settings import draw_key, encode
 ARITHMETIC = "45nm-fp32"
 MEMORY = "45nm-memory"
 SEED = 7  # of the example's encoding
-T, HIDDEN, OUTPUT = 50, 20, 10
+T = 50
+HIDDEN = 20
+OUTPUT = 10
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ class TestAnswer:
         for params, said in (
             ({"profile": "silver"}, "profile: 'silver' is not allowed; allowed: 4"),
             ({"seed": 2**32}, "allowed: whole numbers from 0 to 2.32 - 1 and"),
-            ({"indices": [1, 2]}, "2 are given for 6 images; allowed: one per image"),
+            ({"indices": [1, 2]}, "indices: 2 for 6 images; allowed: one per image"),
             ({"indices": [0, 1, 2, 3, 4, -5]}, "allowed: whole numbers"),
             ({"indices": [0, 1, 2, 3, 4, None]}, "allowed: whole numbers"),
         ):

@@ -1,5 +1,11 @@
-"""The command `spikejoule`: complete checkpoints, their energy, and a project's
-recorded runs.
+"""The command `spikejoule`: what it prints, how it fails, how it starts quickly.
+
+arguments   all commands with their arguments
+inspecting  `inspect`
+energy      `energy`
+inputs      events, networks and conventions that `energy` is called with
+project     `publish`, `check` and `seeds`
+searching   `search`
 
 Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a
 wrong call.
@@ -24,16 +30,17 @@ EXTRAS = {
     **dict.fromkeys(("dvc", "mlflow", "mlxtend", "sklearn", "torchvision"), "pipeline"),
     **dict.fromkeys(("optuna", "submitit"), "search"),
 }
-"""By a module that `pip install spikejoule` does not bring, the extra that does."""
+"""Modules that `pip install spikejoule` does not bring, and the extra that does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (a wrong call exits with 2 through
-    argparse).
+    """Run one command and return the exit status.
+
+    A wrong call exits with 2 through argparse.
     """
-    if (
-        arguments is None
-    ):  # a process of its own, in which what libraries make on import stays
+    if arguments is None:
+        # This process runs nothing else. Objects made by imports live to its end:
+        # Python would search them for garbage again and again, and once more at exit.
         gc.set_threshold(*gc.get_threshold()[:2], 1000)
         atexit.register(gc.freeze)
     options = build_parser().parse_args(arguments)
@@ -44,11 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return 0
     except BrokenPipeError:
-        # The reader (`head`, say) has seen enough; without this, Python complains while
-        # it exits.
+        # The reader (`head`, say) has ended. Without this, Python would complain when
+        # it flushes the standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # what a shell reports for a program that SIGPIPE ends
-    except OSError as error:  # of a full disk behind the standard output, say
+        return 141  # what a shell reports for a program ended by SIGPIPE
+    except OSError as error:  # such as a full disk behind the standard output
         problems = f"{error.strerror or error}."
     except SpikejouleError as error:
         problems = str(error)
@@ -56,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module = (error.name or "").partition(".")[0]
         if module not in EXTRAS:
             raise
-        # Where runs are recorded more is missing than this module.
-        extra = "pipeline" if options.module.endswith(".runs") else EXTRAS[module]
+        # Commands on a project need more of its extra than this one module.
+        extra = "pipeline" if options.module.endswith(".project") else EXTRAS[module]
         problems = (
             f"`spikejoule {options.command}` needs {module}: pip install "
             f"'spikejoule[{extra}]'."
@@ -71,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command's arguments, which the documentation lists, too."""
+    """Build the parser, which the documentation lists too."""
     parser = argparse.ArgumentParser(
         prog="spikejoule",
-        description="Checkpoints, graphs and runs of spiking networks: content, "
+        description="Checkpoints, NIR graphs and runs of spiking networks: contents, "
         "spikes, energy.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,8 +1,7 @@
-"""All commands with their arguments; the modules that run them are imported when they
-are called.
+"""All commands with their arguments.
 
-PyTorch alone takes seconds, and `spikejoule --help` needs none of it. A command is run
-by the function of its name in a module of this package.
+The function of the command's name in a module of this package runs it. That module is
+imported only then: PyTorch alone takes seconds, and `spikejoule --help` needs none.
 """
 
 import argparse
@@ -11,30 +10,15 @@ from typing import Any, Final
 
 from shtab import FILE
 
-STORAGE_VARIABLE: Final = "SPIKEJOULE_SEARCH_STORAGE"
-"""Variable of the environment: where studies are, if `--storage` does not say it."""
+from spikejoule.nir.options import add_convention_options
 
-_CHOICES: Final = {
-    "reset": (("zero", "subtract"), "to v_reset, or by v_threshold"),
-    "threshold": (("ge", "gt"), "fire at v >= v_threshold, or at v > v_threshold"),
-    "current": (
-        ("same_step", "next_step"),
-        "of CubaLIF, CubaLI: when what arrives moves the potential",
-    ),
-    "initial": (
-        ("zero", "leak", "reset"),
-        "where potentials begin, if v_leak or v_reset is not 0",
-    ),
-}
-CONVENTION_OPTIONS: Final = ("dt", *_CHOICES, "pruned")
-"""Options that say how a NIR graph is run."""
+STORAGE_VARIABLE: Final = "SPIKEJOULE_SEARCH_STORAGE"
+"""Environment variable with the default of `--storage`."""
 
 EXAMPLES: Final = """examples:
   spikejoule energy models/surrogate_snn_checkpoint.pth --profile lemaire-complete
   spikejoule energy models/surrogate_snn_checkpoint.pth --images mnist5k --samples 200
   spikejoule energy models/network.nir --events data/events_test.npz --html energy.html
-  spikejoule publish models/network.nir
-  spikejoule runs --limit 5
   spikejoule seeds --table seeds.csv
   spikejoule search --trials 100 --workers 4
 """
@@ -43,38 +27,17 @@ Parser = argparse.ArgumentParser
 
 
 def add_commands(commands: Any) -> None:
-    """Add every command, with its arguments, to the parser's."""
+    """Add every command, with its arguments."""
     _add_inspect(commands)
     _add_energy(commands)
     _add_publish(commands)
     _add_check(commands)
-    _add_runs(commands)
     _add_seeds(commands)
     _add_search(commands)
 
 
-def add_graph_options(parser: Parser) -> None:
-    """The options that say what a NIR graph leaves open: how it is run."""
-    parser.add_argument(
-        "--dt",
-        type=float,
-        metavar="SECONDS",
-        help="duration of one time step (NIR graphs only)",
-    )
-    for name, (choices, words) in _CHOICES.items():
-        parser.add_argument(
-            f"--{name}", choices=choices, help=f"NIR graphs only: {words}"
-        )
-    parser.add_argument(
-        "--pruned",
-        action="store_true",
-        default=None,
-        help="NIR graphs only: weights of zero are no synapses",
-    )
-
-
 def positive(text: str) -> int:
-    """A whole number of at least 1."""
+    """Parse a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
@@ -84,13 +47,13 @@ def _slurm_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(
-            f"{text} is no OPTION=VALUE, as partition=batch"
+            f"{text} is no OPTION=VALUE, such as partition=batch"
         )
     return name.lstrip("-").replace("-", "_"), value
 
 
 def _command(commands: Any, name: str, module: str, does: str) -> Parser:
-    """The parser of a command, which the function of its name in a module runs."""
+    """Add a command, run by the function of its name in a module."""
     examples = [line for line in EXAMPLES.splitlines() if line.split()[1:2] == [name]]
     parser: Parser = commands.add_parser(
         name,
@@ -106,7 +69,7 @@ def _command(commands: Any, name: str, module: str, does: str) -> Parser:
 def _add_path(
     parser: Parser, name: str, words: str, metavar: str = "FILE", **more: Any
 ) -> None:
-    """An argument or option that is a path, which a shell completes."""
+    """Add an argument or option that is a path, which shells complete."""
     action = parser.add_argument(name, type=Path, metavar=metavar, help=words, **more)
     action.complete = FILE  # type: ignore[attr-defined]
 
@@ -114,7 +77,7 @@ def _add_path(
 def _add_number(
     parser: Parser, name: str, words: str, default: int | None = None
 ) -> None:
-    """An option that is a whole number of at least 1."""
+    """Add an option that is a whole number of at least 1."""
     parser.add_argument(name, type=positive, metavar="N", default=default, help=words)
 
 
@@ -130,7 +93,7 @@ def _add_project(parser: Parser) -> None:
 
 def _add_inspect(commands: Any) -> None:
     parser = _command(
-        commands, "inspect", "inspecting", "what a checkpoint or graph holds"
+        commands, "inspect", "inspecting", "show the contents of a checkpoint or graph"
     )
     _add_network(parser)
 
@@ -176,42 +139,28 @@ def _add_energy(commands: Any) -> None:
         help="NIR graphs only: compare with the conventional network that this "
         "function returns, a PyTorch module",
     )
-    add_graph_options(parser)
+    add_convention_options(parser)
 
 
 def _add_publish(commands: Any) -> None:
     parser = _command(
-        commands,
-        "publish",
-        "runs",
-        "record a project's outputs as a run, or a graph as a model, in the MLflow "
-        "store",
+        commands, "publish", "project", "record a project's outputs as an MLflow run"
     )
-    words = "project folder, or a NIR graph (default: the working directory)"
-    _add_path(parser, "file", words, "DIRECTORY|GRAPH.nir", nargs="?", default=Path())
-    add_graph_options(parser)
+    _add_project(parser)
 
 
 def _add_check(commands: Any) -> None:
     parser = _command(
-        commands, "check", "runs", "fail if the recorded run breaks its limits"
+        commands, "check", "project", "fail if the recorded run breaks its limits"
     )
     _add_project(parser)
-
-
-def _add_runs(commands: Any) -> None:
-    parser = _command(
-        commands, "runs", "runs", "list a project's recorded runs, the latest first"
-    )
-    _add_project(parser)
-    _add_number(parser, "--limit", "number of runs to list (default: 20)", 20)
 
 
 def _add_seeds(commands: Any) -> None:
     parser = _command(
         commands,
         "seeds",
-        "runs",
+        "project",
         "average a project's recorded runs over seeds: accuracy against synaptic "
         "events",
     )
@@ -258,19 +207,6 @@ def _add_search(commands: Any) -> None:
         "--minutes",
         "Slurm time limit per job; the job is requeued when it expires (default: 60)",
         60,
-    )
-    _add_number(
-        parser,
-        "--heartbeat",
-        "seconds between a worker's heartbeats; a worker that misses four is "
-        "considered dead (default: 10)",
-        10,
-    )
-    _add_number(
-        parser,
-        "--retries",
-        "retries for a trial whose worker was killed (default: 5)",
-        5,
     )
     _add_path(parser, "--table", "write every trial (CSV)")
     parser.add_argument(

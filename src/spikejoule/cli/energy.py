@@ -1,8 +1,7 @@
-"""The command `energy`: what the network of a checkpoint, or a NIR graph, takes in
-joules.
+"""The command `energy`: the energy of a checkpoint's network, or of a NIR graph.
 
-A graph is run on given events; a checkpoint records what its network did, or it is run
-on images.
+A graph runs on events. A checkpoint records what its network did on the test images, or
+its network runs on other images.
 """
 
 import argparse
@@ -16,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, load_baseline
-from spikejoule.cli.given import (
-    GivenEvents,
+from spikejoule.cli.inputs import (
+    InputEvents,
+    conventional_network,
     first_samples,
-    given_conventions,
-    given_events,
-    given_network,
     is_nir,
+    read_events,
 )
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.provenance import file_digest
@@ -45,6 +43,7 @@ from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.options import chosen_conventions
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import verified_words
@@ -54,13 +53,12 @@ from spikejoule.report.page import energy_text
 if TYPE_CHECKING:
     from spikejoule.pricing.conventional import BaselineRun
 
+# Of checkpoints that record no seed.
 _DEFAULT_SEED = 42
 
 
 def energy(options: argparse.Namespace) -> str:
-    """The energy of a checkpoint's network, or of a graph; the page too, if one is
-    asked for.
-    """
+    """Estimate the energy, and write the page if `--html` asks for it."""
     is_graph = is_nir(options)
     profiles = load_profiles(options.hardware)
     chosen = headline_profile(profiles, options.profile, "--profile")
@@ -75,18 +73,15 @@ def energy(options: argparse.Namespace) -> str:
             for label, path in files.items()
             if path is not None
         )
-        write_text(
-            options.html, energy_page(PageContent(analysis, provenance=provenance))
-        )
+        page = PageContent(analysis, provenance=provenance)
+        write_text(options.html, energy_page(page))
     if options.json:
         return json_text({kind: options.file.name, **analysis_values(analysis)})
     return energy_text(f"Energy of {options.file.name}", analysis)
 
 
 def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
-    """What a checkpoint records, or what its network does on the images that are
-    given.
-    """
+    """Use the counts that a checkpoint records, or run its network on images."""
     if options.samples is not None and options.images is None:
         raise DataError(
             "--samples needs --images: without images there are none to choose from."
@@ -96,11 +91,11 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
     labels = None
     notes: tuple[Note, ...] = ()
     if options.images is not None:
-        title, images = _test_images(options.images, options.samples, checkpoint)
-        measurement = _measured(checkpoint, images)
-        labels = images.labels
-        shown = images.images if isinstance(images, LabelledImages) else None
-        measured = MeasuredSamples(measurement, labels, shown)
+        title, samples = _test_samples(options.images, options.samples, checkpoint)
+        measurement = _measured(checkpoint, samples)
+        labels = samples.labels
+        pixels = samples.images if isinstance(samples, LabelledImages) else None
+        measured = MeasuredSamples(measurement, labels, pixels)
         notes = (fact("counted on", title), *_facts_of(measurement, labels))
     baselines: tuple[BaselineCounts, ...] = ()
     if options.baselines is not None:
@@ -110,14 +105,13 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         inputs = analysis_inputs(checkpoint, measured, baselines)
     except ArtifactError as error:
         raise ArtifactError(f"{options.file}: {error}") from error
-    if baselines:  # given to be compared with, in place of published ones
+    if baselines:  # these replace the published networks
         inputs = replace(inputs, published=())
     return replace(inputs, notes=notes)
 
 
 def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
-    """What the network does on samples, encoded as those that it was trained on: from
-    its own seed, or the default where it records none."""
+    """Run the network on samples, encoded with the seed of its training."""
     seed = checkpoint.file.spikejoule.seed
     if seed is None:
         seed = _DEFAULT_SEED
@@ -128,27 +122,22 @@ def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
 
 
 def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
-    """Accuracy and spikes on the images that were given."""
+    """State accuracy and spikes on the images."""
     correct = accuracy(int((measured.predictions == labels).sum()), len(labels))
-    means = measured.counts.means.items()
-    return [
-        fact(
-            "classified correctly",
-            f"{correct.percent:.2f} % ({correct.low_percent:.2f} to "
-            f"{correct.high_percent:.2f})",
-        ),
-        *(
-            fact(f"spikes per inference: {name}", f"{mean:,.2f}")
-            for name, mean in means
-        ),
-    ]
+    interval = f"{correct.low_percent:.2f} to {correct.high_percent:.2f}"
+    facts = [fact("classified correctly", f"{correct.percent:.2f} % ({interval})")]
+    for name, mean in measured.counts.means.items():
+        facts.append(fact(f"spikes per inference: {name}", f"{mean:,.2f}"))
+    return facts
 
 
-def _test_images(
+def _test_samples(
     source: str, n_samples: int | None, checkpoint: CompleteCheckpoint
 ) -> tuple[str, Samples]:
-    """The data set's title and its first `n_samples` test images, reduced as those that
-    the network was trained on, or samples of an event file."""
+    """Load a data set's title and its first test samples, or those of an event file.
+
+    Images are reduced like those that the network was trained on.
+    """
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     file = places.resolved(source)
@@ -169,14 +158,12 @@ def _test_images(
 
 
 def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
-    """What a graph does on the events."""
+    """Run a graph on events, and a conventional network too with `--against`."""
     if options.events is None:
-        raise DataError(
-            "--events is needed: a graph is run on the spikes of its input."
-        )
+        raise DataError("--events is needed: a NIR graph runs on input spikes.")
     network = read_nir(options.file)
-    samples = given_events(options.events, options.step_us, options.samples)
-    run = run_graph(network, samples.events, given_conventions(options))
+    samples = read_events(options.events, options.step_us, options.samples)
+    run = run_graph(network, samples.events, chosen_conventions(options))
     notes = samples.notes
     baselines: list[BaselineCounts] = []
     not_counted: tuple[str, ...] = ()
@@ -198,19 +185,17 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     return inputs
 
 
-def _baseline_run(run: GraphRun, samples: GivenEvents, text: str) -> "BaselineRun":
-    """A conventional network, to run on the mean of each sample's events over time."""
-    from spikejoule.pricing.conventional import (
-        BaselineRun,
-    )  # needs torch, a graph alone does not
+def _baseline_run(run: GraphRun, samples: InputEvents, text: str) -> "BaselineRun":
+    """Run a conventional network on each sample's mean events over time."""
+    # Pricing a graph without it needs no PyTorch.
+    from spikejoule.pricing.conventional import BaselineRun
 
     if samples.labels is None or run.predictions is None:
         raise DataError(
-            "--against needs labels, since networks are compared at an accuracy of "
-            "both: give an "
-            "event file, and a graph whose output fires."
+            "--against needs labels, since networks are compared at equal accuracy: "
+            "use an event file, and a graph whose output fires."
         )
     events = samples.events
     rates = (class_counts(events) / events.n_steps).astype(np.float32)
     shape = (events.n_samples, *run.network.input.out_shape)
-    return BaselineRun(given_network(text), rates.reshape(shape))
+    return BaselineRun(conventional_network(text), rates.reshape(shape))

@@ -16,9 +16,7 @@ from spikejoule.nir.reading import read_nir
 
 
 def inspect(options: argparse.Namespace) -> str:
-    """What a complete checkpoint holds, or a graph; of every array, its shape and
-    type.
-    """
+    """Show what a complete checkpoint or a graph holds; arrays by shape and type."""
     if options.file.suffix == ".nir":
         content = _graph_content(read_nir(options.file))
     else:
@@ -35,27 +33,24 @@ def inspect(options: argparse.Namespace) -> str:
 
 
 def _graph_content(network: ImportedGraph) -> dict[str, Any]:
-    """A graph's metadata, its nodes with the shapes that they receive and give, and its
-    edges.
-    """
+    """Describe a graph: metadata, nodes with their input and output shapes, edges."""
     nodes = {}
     for name, node in network.nodes.items():
-        shapes = (
-            " x ".join(map(str, shape)) for shape in (node.in_shape, node.out_shape)
-        )
-        nodes[name] = (
-            f"{getattr(node, 'kind', type(node).__name__)}, {' -> '.join(shapes)}"
-        )
-    edges = {
-        target: " + ".join(
+        kind = getattr(node, "kind", type(node).__name__)
+        in_shape = " x ".join(map(str, node.in_shape))
+        out_shape = " x ".join(map(str, node.out_shape))
+        nodes[name] = f"{kind}, {in_shape} -> {out_shape}"
+    edges = {}
+    for target, sources in network.sources.items():
+        senders = [
+            # An edge of a cycle brings what its source sent in the step before.
             f"{source} (a step before)"
             if (source, target) in network.waiting
             else source
             for source in sources
-        )
-        for target, sources in network.sources.items()
-        if sources
-    }
+        ]
+        if senders:
+            edges[target] = " + ".join(senders)
     return {"metadata": network.metadata, "nodes": nodes, "receives from": edges}
 
 

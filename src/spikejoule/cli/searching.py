@@ -1,7 +1,7 @@
-"""The command `search`: workers that look for a Pareto front, and what they have found.
+"""The command `search`: run a search, and report the front it found.
 
-Everything here was measured on validation images. What a point reaches on test images
-is measured by the pipeline, which the commands of the points run.
+Everything here was measured on validation images. The pipeline measures a point on test
+images when its command is run.
 """
 
 import argparse
@@ -32,12 +32,12 @@ from spikejoule.search.space import (
     SearchSpace,
     search_space,
 )
-from spikejoule.tracking.listing import frame_text
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.store import at_root, shown_uri
+from spikejoule.tracking.tables import Column, frame_text
 
 TRIED: Final = 200
-"""Combinations that are drawn before a space is refused in which none is allowed."""
+"""Random combinations to try before a space without an allowed one is refused."""
 
 _DATABASES = (
     "sqlite:///",
@@ -45,71 +45,75 @@ _DATABASES = (
     "postgresql+psycopg://",
     "postgresql+psycopg2://",
 )
-_FROM_OPTIONS = ("heartbeat", "retries", "cluster", "threads", "minutes")
 
 
 def search(options: argparse.Namespace) -> str:
-    """Search, and say what the front is and how each of its points is repeated."""
+    """Run the search, and report the front with a command for each of its points."""
     from spikejoule.search.launch import run_search
     from spikejoule.search.study import ENDED, GIVEN_UP, TRAINED
 
-    # Its messages go to the standard error, which may be a file.
+    # Progress goes to the standard error, which may be a file.
     logging.basicConfig(format="%(message)s")
     logging.getLogger("spikejoule").setLevel(logging.INFO)
     root = options.directory.resolve()
     params = load_params(root / PARAMS_FILE)
-    search = _plan(options, root, params)
-    trials = run_search(search)
+    plan = _plan(options, root, params)
+    trials = run_search(plan)
     trained = trials[TRAINED]
     given_up = trials[GIVEN_UP]
     if not trained:
+        reason = given_up[0].user_attrs[ENDED]["reason"]
         raise ParameterError(
-            "none of the trials was trained to its end "
-            f"({given_up[0].user_attrs[ENDED]['reason']}): widen the space."
+            f"none of the trials was trained to its end ({reason}): widen the space."
         )
-    table = found_table(trained, search, params)
+    table = found_table(trained, plan, params)
     if options.table is not None:
         write_csv(options.table, tuple(table), table.to_numpy().tolist())
-    left_out = f"{len(given_up)} trials failed.\n" if given_up else ""
-    front = front_text(table, search.settings.energy)
-    dashboard = f"optuna-dashboard {shown_uri(search.storage)}"
-    return f"{front}{left_out}\nThe study in a browser:\n  {dashboard}\n"
+    failed = f"{len(given_up)} trials failed.\n" if given_up else ""
+    front = front_text(table, plan.settings.energy)
+    dashboard = f"optuna-dashboard {shown_uri(plan.storage)}"
+    return f"{front}{failed}\nThe study in a browser:\n  {dashboard}\n"
 
 
 def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
-    """What search.yaml and the options ask for; nothing is begun."""
+    """Combine search.yaml and the options to a search; start nothing."""
     from spikejoule.search.trial import ARTIFACTS
 
+    # What to search.
     file = options.space or root / "search.yaml"
     content = read_mapping(file, ParameterError)
-    for name in ("study", "trials"):
-        if (value := getattr(options, name)) is not None:
-            content[name] = value
+    if options.study is not None:
+        content["study"] = options.study
+    if options.trials is not None:
+        content["trials"] = options.trials
     paths = artifact_paths(root)
     profiles = load_profiles(root / paths["hardware"])
     try:
         settings = parsed(content, SearchSettings)
-        space = search_space(
-            settings, params, select_profile(profiles, settings.energy, "energy")
-        )
+        profile = select_profile(profiles, settings.energy, "energy")
+        space = search_space(settings, params, profile)
         _check_possible(space)
     except ParameterError as error:
         lines = str(error).splitlines()
         raise ParameterError("\n".join(f"{file}: {line}" for line in lines)) from error
+
+    # On which data.
     with contextlib.chdir(root):
         check_against_lock([paths[name] for name in ARTIFACTS], "dvc repro prepare")
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
-    cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # that the process may use
-    of_machine = max(cores // int(options.threads), 1)
+
+    # Where.
     storage = (
         options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
     )
     if not storage.startswith(_DATABASES) or storage == "sqlite:///":
         raise ParameterError(
             f"--storage: {shown_uri(storage)} is not allowed; allowed: "
-            "sqlite:///FILE, or "
-            "postgresql://USER@HOST/DATABASE where workers are on several machines"
+            "sqlite:///FILE, or postgresql://USER@HOST/DATABASE where workers are on "
+            "several machines"
         )
+    cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # cores this process may use
+    local_workers = max(cores // int(options.threads), 1)
     return Search(
         storage=at_root(root, storage),
         settings=settings,
@@ -117,17 +121,18 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
         data={name: file_digest(path, "sha256") for name, path in artifacts.items()},
         paths=artifacts,
         folder=root / ".cache" / "search" / settings.study,
-        workers=options.workers or (2 if options.cluster == "slurm" else of_machine),
+        cluster=options.cluster,
+        workers=options.workers or (2 if options.cluster == "slurm" else local_workers),
+        threads=options.threads,
+        minutes=options.minutes,
         slurm=dict(options.slurm),
-        **{name: getattr(options, name) for name in _FROM_OPTIONS},
     )
 
 
 def _check_possible(space: SearchSpace) -> None:
-    """Raise ParameterError if no combination of the space seems to be allowed.
+    """Raise ParameterError if none of `TRIED` random combinations is allowed.
 
-    That is, none of so many random ones (:data:`TRIED`); the message has the last one's
-    problem.
+    The message has the problem of the last one.
     """
     from spikejoule.search.study import random_trials
 
@@ -144,24 +149,29 @@ def _check_possible(space: SearchSpace) -> None:
 
 
 def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.DataFrame:
-    """The trials that were trained to their end, a row each, the cheapest first.
+    """Make a table of the trained trials, a row each, the cheapest first.
 
-    The columns, of the file of --table: `trial`, its number in the study; `on_front`,
-    whether no other trial is as accurate for as little energy; what it gave;
-    `trained_sha256`, as that of `models/trained.pth` after the command; `command`, the
-    experiment that repeats it, starting from params.yaml, which `current` is; and the
-    parameters that are searched, as text.
+    Its columns, as in the file of --table: `trial`, its number in the study;
+    `on_front`, whether no other trial is as accurate for as little energy; its metrics;
+    `trained_sha256`, the digest of `models/trained.pth` after the command; `command`,
+    the experiment that repeats it, starting from `current`, the params.yaml of now; and
+    the searched parameters, as text.
     """
     from spikejoule.search.study import ENDED, number_of
 
-    now = {key: str(value) for key, value in current.flattened().items()}
+    current_text = {key: str(value) for key, value in current.flattened().items()}
     family = FAMILY if search.space.side == "conventional" else ()
+    # `dvc exp run` leaves its settings in params.yaml. Every command sets all of these,
+    # so that commands can follow each other in any order.
+    always = {*search.space.entries, *search.settings.fixed, *family}
     order = sorted(trials, key=lambda trial: (trial.values[1], number_of(trial)))
-    accuracies, energies = zip(*(trial.values for trial in order), strict=True)
+    front = pareto_front(
+        [trial.values[1] for trial in order], [trial.values[0] for trial in order]
+    )
     rows = []
-    for trial, on_front in zip(order, pareto_front(energies, accuracies), strict=True):
+    for trial, on_front in zip(order, front, strict=True):
         ended = trial.user_attrs[ENDED]
-        whole = {key: str(value) for key, value in ended["parameters"].items()}
+        parameters = {key: str(value) for key, value in ended["parameters"].items()}
         rows.append(
             {
                 "trial": number_of(trial),
@@ -169,12 +179,8 @@ def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.Da
                 **ended["metrics"],
                 "processor_seconds": round(ended["processor_seconds"], 1),
                 "trained_sha256": ended["trained_sha256"],
-                # `dvc exp run` leaves what it sets in params.yaml: what one sets, all
-                # set.
-                "command": experiment_command(
-                    whole, now, {*search.space.entries, *search.settings.fixed, *family}
-                ),
-                **{key: whole[key] for key in search.space.entries},
+                "command": experiment_command(parameters, current_text, always),
+                **{key: parameters[key] for key in search.space.entries},
             }
         )
     return pd.DataFrame(rows)
@@ -185,43 +191,51 @@ def experiment_command(
     current: Mapping[str, object],
     always: Collection[str] = (),
 ) -> str:
-    """The experiment that repeats a run of some parameters, starting from those of
-    `current`.
+    """Write the `dvc exp run` command that repeats a run.
 
-    Both by full name; `parameters` as MLflow keeps them, in Python's text of each
-    value. Those of `always` are named even where they are the current ones, which
-    another experiment may change.
+    Args:
+        parameters: all parameters by full name, as Python's text of each value.
+        current: the parameters in params.yaml, by full name.
+        always: names to set even where the value is the current one, which another
+            experiment may change.
     """
-    settings = [
-        # YAML has another word for none.
-        f"{name}={'null' if value == 'None' else value.replace(', ', ',')}"
-        for name, value in sorted(parameters.items())
-        if name in always or str(current.get(name)) != value
-    ]
-    return " ".join(
-        ["dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings)]
-    )
+    words = ["dvc exp run"]
+    for name, value in sorted(parameters.items()):
+        if name in always or str(current.get(name)) != value:
+            # None is null in YAML, and a list must be one word.
+            text = "null" if value == "None" else value.replace(", ", ",")
+            words.append(f"-S {shlex.quote(f'{name}={text}')}")
+    return " ".join(words)
 
 
 def front_text(table: pd.DataFrame, energy: str) -> str:
-    """The Pareto front in words, with the command of each point; `energy` is as in
-    search.yaml.
+    """Format the Pareto front with a command for each point; `energy` names the prices.
+
+    Args:
+        table: as by `found_table`.
+        energy: id of the price list.
     """
     front = table[table["on_front"] == 1]
-    shown = {
+    columns: dict[str, Column] = {
         "trial": ("trial", "d"),
         "validation_accuracy_percent": ("validation %", ".2f"),
         "energy_nj_per_inference": ("nJ", ",.4g"),
         "synaptic_events_per_inference": ("synaptic events", ",.0f"),
         "macs_per_inference": ("MACs", ",.0f"),
     }
-    shown = {name: column for name, column in shown.items() if name in table}
-    commands = "".join(f"  {command}\n" for command in front["command"])
-    return (
-        f"On the front of validation accuracy and energy under {energy}, both per "
-        "inference on the "
-        f"validation set:\n\n{frame_text(front, shown)}\n\n"
-        f"{len(table)} trials took {table['processor_seconds'].sum() / 60:.1f} "
-        "processor minutes.\n"
-        f"Each again through the pipeline, to the same weights:\n{commands}"
+    shown = {name: column for name, column in columns.items() if name in table}
+    minutes = table["processor_seconds"].sum() / 60
+    commands = [f"  {command}" for command in front["command"]]
+    return "\n".join(
+        [
+            f"On the front of validation accuracy and energy under {energy}, both per "
+            "inference on the validation set:",
+            "",
+            frame_text(front, shown),
+            "",
+            f"{len(table)} trials took {minutes:.1f} processor minutes.",
+            "Each again through the pipeline, to the same weights:",
+            *commands,
+            "",
+        ]
     )

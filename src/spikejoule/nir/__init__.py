@@ -10,6 +10,7 @@ nodes         NIR nodes as nodes of a network, checked
 ordering      the order of a step, and the edges of cycles that wait for the next one
 conventions   what a graph does not say about how it runs, asked for and checked; step
               constants
+options       these conventions as command-line options
 executor      run a graph on events, batch by batch, with the kernels of this package
 running       a graph and events in, counts out; the event engine runs the layers that
               it can

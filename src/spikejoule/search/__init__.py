@@ -1,11 +1,14 @@
-"""Searching for a Pareto front of accuracy and energy: many trainings, on one machine
-or on many.
+"""Search for a Pareto front of accuracy and energy: many trainings, on many machines.
 
-A search is an Optuna study: a trial draws parameters from the space that `search.yaml`
-states, trains as the pipeline does, and is judged on validation images alone. Workers
-are processes that submitit starts, here or through Slurm; all that they share is the
-study's database. Optuna's heartbeat finds the trials of workers that were killed, and
-has them run again.
+space   read search.yaml: what is searched, and what a trial draws
+study   the study that all workers share; run its trials
+trial   train a network and measure it on validation images
+launch  start workers here or through Slurm, and replace those that die
 
-`space` reads `search.yaml` and needs neither package.
+A search is an Optuna study. A trial draws parameters, trains as the pipeline does, and
+is judged on validation images only. Workers are processes started by submitit; they
+share nothing but the study's database. Optuna's heartbeat finds the trials of killed
+workers, and they are run again.
+
+Only `study` and `launch` need Optuna and submitit, which the extra `search` installs.
 """

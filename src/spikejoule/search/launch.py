@@ -1,9 +1,8 @@
-"""Runs a search: makes the study, starts workers, replaces those that die, and waits
-for the end.
+"""Runs a search: creates the study, starts workers, replaces dead ones, and waits.
 
-A launcher that is stopped loses nothing: its own processes end with it, Slurm jobs
-stay, next to those of the next launcher. submitit keeps each call as a pickle and would
-unpickle its result: only the user may enter the folder, and no result is ever read.
+A launcher that is stopped loses nothing: its local workers end with it, and Slurm jobs
+continue beside those of the next launcher. submitit keeps each call as a pickle and
+would unpickle its result: the folder is private to the user, and results are not read.
 """
 
 import logging
@@ -30,33 +29,31 @@ _POLL_SECONDS: Final = {"local": 0.5, "slurm": 5.0}
 
 
 class Work(Checkpointable):  # type: ignore[misc]
-    """What submitit calls, and calls again where the job is preempted or its time is
-    up.
+    """The job that submitit runs, and runs again after preemption or a time limit.
 
-    Nothing comes back: what a trial gave is in the study.
+    It returns nothing: the results are in the study.
     """
 
     def __call__(self, search: Search) -> None:
-        """Run trials; submitit writes what is raised to the standard error."""
+        """Run trials; submitit writes errors to the job's standard error."""
         studies.run_trials(search)
 
 
 def run_search(search: Search) -> studies.FoundTrials:
-    """Run the search until it has all its trials; returns what became of them.
+    """Run the search until it has all its trials, and return them by outcome.
 
     Raises:
-        ParameterError: the study was begun with something else.
+        ParameterError: the study was begun with another specification.
         StoreError: the study's database cannot be used.
-        ClusterError: workers cannot be started, or end without having worked.
-        SpikejouleError: what ended a worker, and would end the others.
+        ClusterError: workers cannot be started, or end without running a trial.
+        SpikejouleError: an error ended a worker, and would end the others.
     """
-    # First, so that where no job can be started nothing is begun.
+    # First of all: where no job can be started, no study is created.
     executor = _executor(search)
     study = studies.open_study(search)
     jobs: list[Any] = []
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # as an interruption by Ctrl-C
+    # SIGTERM ends the search the way Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with studies.database_errors(search):
             return _watch(search, study, executor, jobs)
@@ -64,39 +61,43 @@ def run_search(search: Search) -> studies.FoundTrials:
         if search.cluster == "local":
             _kill(jobs)
         elif jobs:
-            logger.info(
-                "The jobs %s stay in Slurm.", ", ".join(str(job.job_id) for job in jobs)
-            )
+            ids = ", ".join(str(job.job_id) for job in jobs)
+            logger.info("The jobs %s stay in Slurm.", ids)
         raise
 
 
 def _watch(
     search: Search, study: optuna.Study, executor: Any, jobs: list[Any]
 ) -> studies.FoundTrials:
-    """Keep as many workers at work as there are trials left; what became of the trials.
+    """Keep as many workers running as there are trials left; return the trials.
 
-    `jobs` holds the workers that may be running, whenever this is left.
+    `jobs` holds the workers that may be running, however this function ends.
     """
     reported = ""
     left_before = 0
     ended_in_vain = 0
     while True:
+        # Find out what has ended, and what is left to do.
         ended = [job for job in jobs if job.done(force_check=True)]
         for job in ended:
             jobs.remove(job)
         fail_stale_trials(study)
         states = studies.by_state(study.get_trials(deepcopy=False))
         left = studies.left_of(search, states)
+
         report = ", ".join(
             f"{len(trials)} {state.name}" for state, trials in states.items() if trials
         )
         if report != reported:
             logger.info("of %d trials: %s", search.settings.trials, report)
             reported = report
+
+        # Replace workers, unless they keep ending without any progress.
         if left:
             ended_in_vain = ended_in_vain + len(ended) if left == left_before else 0
             left_before = left
-            _check_last_words(ended, ended_in_vain > search.retries + search.workers)
+            limit = studies.RETRIES + search.workers
+            _check_last_words(ended, again_and_again=ended_in_vain > limit)
             missing = min(search.workers, left) - len(jobs)
             if missing > 0:
                 jobs += _started(search, executor, missing)
@@ -106,13 +107,13 @@ def _watch(
 
 
 def _started(search: Search, executor: Any, number: int) -> list[Any]:
-    """Start some workers, in Slurm as one array."""
-    # Ctrl-C reaches all processes of a terminal: those started here, which inherit that
-    # it is blocked, leave it to the launcher, which gets it when they are started.
+    """Start workers; in Slurm as one array."""
+    # Ctrl-C reaches all processes of a terminal. Workers inherit the blocked signal and
+    # leave it to the launcher, which receives it once they have started.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return list(executor.map_array(Work(), [search] * number))
-    except (OSError, RuntimeError) as error:  # submitit's are of the second kind
+    except (OSError, RuntimeError) as error:  # submitit raises RuntimeError
         raise ClusterError(
             f"no worker can be started ({in_one_line(error)})."
         ) from error
@@ -121,8 +122,9 @@ def _started(search: Search, executor: Any, number: int) -> list[Any]:
 
 
 def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
-    """Raise the error that has ended a worker; a kill is none, unless no worker gets
-    anywhere.
+    """Raise the error that ended a worker.
+
+    A kill is no error, unless workers end again and again without progress.
     """
     for job in ended:
         output = (job.stderr() or "").strip() or "nothing"
@@ -137,7 +139,7 @@ def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
 
 
 def _kill(jobs: list[Any]) -> None:
-    """End the workers of this machine, each a child of submitit's controller."""
+    """Kill the local workers, each a child of a controller process of submitit."""
     for job in jobs:
         with suppress(psutil.NoSuchProcess):
             controller = psutil.Process(int(job.job_id))
@@ -146,12 +148,13 @@ def _kill(jobs: list[Any]) -> None:
 
 
 def _executor(search: Search) -> Any:
-    """What starts jobs, with its files in a folder of the user's alone."""
+    """Create the submitit executor, with its files in a private folder."""
     folder = search.folder / "jobs"
     with store_errors(f"{folder} cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-        for private in (search.folder, folder):  # only the user may put a pickle there
-            private.chmod(0o700)
+        # Nobody else may put a pickle there.
+        search.folder.chmod(0o700)
+        folder.chmod(0o700)
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=search.cluster)
     except RuntimeError as error:

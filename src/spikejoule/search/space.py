@@ -1,9 +1,8 @@
-"""search.yaml: what is searched, how long, by which measure of energy, and what trials
-draw.
+"""search.yaml: what is searched, for how long, by which energy, and what trials draw.
 
-The space has the keys and the ranges of params.yaml: what a parameter may hold is what
-its field in `spikejoule.params` allows, by itself; whether values go together is
-decided by the whole of params.yaml, for each trial.
+Keys and ranges are those of params.yaml: a value must be allowed by its own field in
+`spikejoule.params`. Whether values go together is checked on the whole set of
+parameters, for each trial.
 """
 
 import json
@@ -30,9 +29,7 @@ SECTIONS: Final = ("encode", "model", "train", "baseline")
 FAMILY: Final = tuple(
     f"baseline.family_{name}" for name in ("hidden", "pruned", "bits", "bias")
 )
-"""Which conventional networks a run has; a trial has one, of the spiking one's
-parameters.
-"""
+"""Keys of a run's conventional networks. A trial makes them a family of one."""
 
 CONVENTIONAL: Final = {
     *("model.hidden", "model.bias", "model.weight_bits", "model.state_bits"),
@@ -40,19 +37,17 @@ CONVENTIONAL: Final = {
     *(f"train.{name}" for name in TrainingRegime.model_fields if name != "lr"),
     *("baseline.lr", "baseline.weight_decay", "baseline.label_smoothing"),
 }
-"""What changes a conventional trial: the same as of a spiking one, and its own
-constants.
-"""
+"""Keys with an effect on a conventional trial: some shared, some of its own."""
 
 NEVER: Final = (
     *("train.engine", "train.device", "train.threads", "train.resume"),
     *("train.distillation", "baseline.weight_bits", *FAMILY),
 )
-"""Keys of them that no trial may set: they change no result, or ask for other
-networks.
-"""
+"""Keys that no trial may set: they change no result, or need other networks."""
 
-_DIGITS, _DIGITS_OF_STEPS = 4, 10
+# Significant digits of a drawn number: few, since a trial's command must state them.
+_DIGITS = 4
+_DIGITS_OF_STEPS = 10
 _ENTRY = (
     "a list of values, or a range {from: A, to: B} of numbers with A below B, and with "
     "a step up to B - A, or log: true if A is above 0"
@@ -60,19 +55,19 @@ _ENTRY = (
 
 
 class SearchSettings(ParameterSection):
-    """The whole of search.yaml, but for what `space` says of its entries.
+    """The content of search.yaml.
 
     Attributes:
         study: name; a study that exists is continued.
         trials: number of trainings.
-        side: of the networks that are trained. A conventional one has the hidden layer,
-            widths and pruning that the same parameters give a spiking one, so that one
-            space serves both.
-        processor_minutes: of all trials together, after which none begins; None for
-            any.
-        energy: id of the hardware profile whose prices make the second objective.
+        side: kind of networks. A conventional network gets the hidden layer, widths and
+            pruning that the same parameters give a spiking one, so that one space
+            serves both.
+        processor_minutes: processor time of all trials together, after which none
+            begins; None for any.
+        energy: id of the price list for the second objective.
         fixed: parameters that differ from params.yaml in all trials, by full key;
-            `space` has precedence.
+            `space` takes precedence.
         space: parameters that are searched, by full key: a list of values, or a range.
     """
 
@@ -83,7 +78,7 @@ class SearchSettings(ParameterSection):
     trials: int = Field(ge=1, le=100_000)
     side: Literal["spiking", "conventional"] = "spiking"
     processor_minutes: Real | None = Field(default=None, gt=0)
-    energy: Line = Field(description="the id of a hardware profile")
+    energy: Line = Field(description="the id of a price list")
     fixed: dict[str, Any] = Field(description="parameters by full key, or {}")
     space: dict[str, Any] = Field(
         min_length=1,
@@ -98,10 +93,9 @@ class SearchSpace:
 
     Attributes:
         base: parameters of every trial, by section, `fixed` included.
-        entries: by full key, the values that search.yaml allows: a list of them, or a
-            range.
-        profile: the prices of the second objective.
-        side: of the networks that are trained.
+        entries: the lists and ranges of search.yaml, by full key.
+        profile: the price list of the second objective.
+        side: kind of networks.
     """
 
     base: Mapping[str, Any]
@@ -110,16 +104,18 @@ class SearchSpace:
     side: str = "spiking"
 
     def draw(self, trial: "BaseTrial") -> Values:
-        """Values by full key; those of kinds that are not chosen change nothing."""
+        """Draw a value for each entry, by full key."""
         return {
             key: _drawn(trial, key, content) for key, content in self.entries.items()
         }
 
     def params(self, drawn: Mapping[str, Value]) -> Params:
-        """All parameters of a trial; ParameterError if the combination is not allowed,
-        no engine runs it, or the prices do not cover it.
+        """Return all parameters of a trial.
 
-        Those of a conventional network have it as the one member of the family.
+        Those of a conventional trial have its network as the only member of the family.
+
+        Raises ParameterError if the values do not go together, no engine runs them, or
+        the price list does not cover them.
         """
         values = with_values(self.base, drawn)
         params = parse_params(values)
@@ -128,61 +124,53 @@ class SearchSpace:
         if not self.profile.runs(bits):
             raise ParameterError(
                 f"model.weight_bits: {bits} is not what energy: {self.profile.id} "
-                "prices, whose "
-                f"numbers are {self.profile.numbers}"
+                f"prices, whose numbers are {self.profile.numbers}"
             )
         if self.side == "spiking":
             return params
         if len(hidden) > 1 or params.samples_are == "events":
             raise ParameterError(
                 f"model.hidden: {shown([*hidden])} is not allowed in a search of "
-                "conventional "
-                "networks; allowed: one hidden layer, on images"
+                "conventional networks; allowed: one hidden layer, on images"
             )
         has_bias = params.model.chosen_neuron.has_bias
         members = [*hidden], [params.train.pruned_fraction], [bits], [has_bias]
-        return parse_params(
-            with_values(values, dict(zip(FAMILY, members, strict=True)))
-        )
+        family = dict(zip(FAMILY, members, strict=True))
+        return parse_params(with_values(values, family))
 
 
 def search_space(
     settings: SearchSettings, params: Params, profile: HardwareProfile
 ) -> SearchSpace:
-    """The space that a search.yaml states, on the basis of params.yaml.
-
-    What changes nothing on the side that is searched is left out.
+    """Build the space of a search.yaml, without entries that change nothing.
 
     Args:
         settings: the content of the file.
-        params: what holds where the file says nothing else.
-        profile: of the settings' `energy`.
+        params: values of the parameters that the file does not set.
+        profile: the price list named by `settings.energy`.
 
     Raises:
         ParameterError: one line for each entry that is not allowed.
     """
-    problems = [
-        f"{part}.{problem}"
-        for part, contents in (("fixed", settings.fixed), ("space", settings.space))
-        for key, content in contents.items()
-        if (problem := _problem_of(key, content, part))
-    ]
-    entries = {
-        key: content
-        for key, content in settings.space.items()
-        if (
-            not key.startswith("baseline.")
-            if settings.side == "spiking"
-            else key in CONVENTIONAL
-        )
-    }
+    problems = []
+    for part, contents in (("fixed", settings.fixed), ("space", settings.space)):
+        for key, content in contents.items():
+            problem = _problem_of(key, content, part)
+            if problem:
+                problems.append(f"{part}.{problem}")
+    entries = {}
+    for key, content in settings.space.items():
+        is_for_spiking = not key.startswith("baseline.")
+        is_for_conventional = key in CONVENTIONAL
+        if is_for_spiking if settings.side == "spiking" else is_for_conventional:
+            entries[key] = content
     if not entries:
         problems.append(
             f"space has nothing that changes a network of side {settings.side}"
         )
     if problems:
         raise ParameterError("\n".join(problems))
-    # A search has no teacher.
+    # A search trains no teacher.
     fixed = {"train.distillation": 0.0, **settings.fixed}
     base = with_values(params.model_dump(mode="json"), fixed)
     return SearchSpace(base, entries, profile, settings.side)
@@ -190,7 +178,7 @@ def search_space(
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, where, and with what: all that a worker is given.
+    """A search and where it runs; workers receive it as a whole.
 
     Attributes:
         storage: URL of the study's database: ``sqlite:///FILE`` or
@@ -198,16 +186,13 @@ class Search:
         settings: the content of search.yaml.
         space: what trials draw.
         data: SHA-256 of the artifacts, by name.
-        paths: of the artifacts, by name, absolute.
-        folder: of the search's own files.
-        heartbeat: seconds from one sign of life of a worker to the next; one that
-            misses four is dead.
-        retries: how often a trial is run again whose worker was killed.
+        paths: absolute paths of the artifacts, by name.
+        folder: folder for the search's own files.
         cluster: ``local`` or ``slurm``.
-        workers: how many at once.
-        threads: CPU threads of each.
+        workers: number of parallel workers.
+        threads: CPU threads of each worker.
         minutes: time limit of a Slurm job; the job is requeued when it expires.
-        slurm: further options of sbatch, by name without the dashes.
+        slurm: further sbatch options, by name without the dashes.
     """
 
     storage: str
@@ -216,8 +201,6 @@ class Search:
     data: Mapping[str, str]
     paths: Mapping[str, Path]
     folder: Path
-    heartbeat: int = 10
-    retries: int = 5
     cluster: str = "local"
     workers: int = 1
     threads: int = 1
@@ -226,7 +209,7 @@ class Search:
 
     @property
     def specification(self) -> dict[str, Any]:
-        """What all trials share, as plain values by their full names."""
+        """What all trials share, as plain values by full name."""
         content = {
             "": self.space.base,
             "space": self.space.entries,
@@ -242,49 +225,45 @@ class Search:
 
 
 def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters by section with some values, by full key, in place of those that are
-    there.
-    """
+    """Copy parameters by section, and set some values by full key."""
     made = deepcopy(dict(base))
     for key, value in values.items():
-        name, _, own = key.partition(".")
-        made[name][own] = value
+        section, _, name = key.partition(".")
+        made[section][name] = value
     return made
 
 
 def _drawn(trial: "BaseTrial", key: str, content: Any) -> Value:
-    """One of the values of an entry; an error of Python's where that is no list and no
-    range.
-    """
+    """Draw a value of an entry; Python's own errors if it is neither list nor range."""
     if isinstance(content, list):
-        # Optuna's choices are scalars: a list, such as several hidden layers, goes by
-        # its text.
+        # Optuna's choices are scalars: a list, such as several hidden layers, is chosen
+        # by its JSON text.
         names = [
             json.dumps(value) if isinstance(value, list) else value for value in content
         ]
         chosen: Value = content[names.index(trial.suggest_categorical(key, names))]
         return chosen
-    further = {**content}
-    low = further.pop("from")
-    high = further.pop("to")
+    options = {**content}
+    low = options.pop("from")
+    high = options.pop("to")
     step = content.get("step")
     if step is not None:
+        # The last step within the range; 1e-9 allows for 0.3 / 0.1 below 3.
         high = low + step * math.floor((high - low) / step + 1e-9)
     if _is_integer(key):
-        number: int = trial.suggest_int(key, low, high, **further)
+        number: int = trial.suggest_int(key, low, high, **options)
         return number
-    drawn = trial.suggest_float(key, low, high, **further)
-    # So many digits that count, as the command that repeats the trial has to hold them.
+    drawn = trial.suggest_float(key, low, high, **options)
     digits = _DIGITS if step is None else _DIGITS_OF_STEPS
     return min(max(float(f"{drawn:.{digits}g}"), float(low)), float(high))
 
 
 def _problem_of(key: str, content: Any, part: str) -> str:
-    """The line that says what is wrong with an entry; nothing if it fits.
+    """Say in one line what is wrong with an entry; empty if nothing is.
 
     Args:
-        key: of the parameter.
-        content: the value that is fixed, or the list or range that is searched.
+        key: full key of the parameter.
+        content: the fixed value, or the list or range to search.
         part: ``fixed`` or ``space``.
     """
     import optuna
@@ -292,8 +271,7 @@ def _problem_of(key: str, content: Any, part: str) -> str:
     if key.partition(".")[0] not in SECTIONS or key in NEVER:
         return (
             f"{key}: is no parameter of a trial; allowed: those of "
-            f"{', '.join(SECTIONS)} in "
-            f"params.yaml, but {', '.join(NEVER)}"
+            f"{', '.join(SECTIONS)} in params.yaml, but {', '.join(NEVER)}"
         )
     try:
         values = [content] if part == "fixed" else content
@@ -309,17 +287,17 @@ def _problem_of(key: str, content: Any, part: str) -> str:
 
 
 def _misfit(key: str, value: object) -> str:
-    """The line that says what is wrong with a value by itself; nothing if it fits."""
-    section, _, own = key.partition(".")
+    """Say in one line what is wrong with a single value; empty if nothing is."""
+    section, _, name = key.partition(".")
     lines: list[str] = []
     try:
-        parse_params({section: {own: value}})
-    except ParameterError as error:  # at least, all others are missing
+        parse_params({section: {name: value}})
+    except ParameterError as error:  # always: all other parameters are missing
         lines = str(error).splitlines()
     return next((line for line in lines if line.startswith(f"{key}:")), "")
 
 
 @cache
 def _is_integer(key: str) -> bool:
-    """Whether a parameter takes whole numbers alone: what its field says to a half."""
+    """Whether a parameter is a whole number: its field refuses halves."""
     return all(_misfit(key, half) for half in (0.5, 1.5))

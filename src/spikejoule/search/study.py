@@ -1,8 +1,7 @@
-"""The study that all workers of a search share: its database, and what has become of
-its trials.
+"""The study that all workers of a search share, and the trials in it.
 
-A worker that was killed is found by Optuna's heartbeat, wherever it ran. Its trial is
-enqueued again with the same parameters, and keeps the number by which it is known.
+Optuna's heartbeat finds a killed worker, wherever it ran. Its trial is enqueued again
+with the same parameters, and keeps its number.
 """
 
 import math
@@ -33,43 +32,46 @@ from spikejoule.search.space import Search
 from spikejoule.search.trial import SearchData, run_trial
 from spikejoule.tracking.store import in_one_line, shown_uri, store_errors
 
+HEARTBEAT_SECONDS: Final = 10
+"""Seconds between the heartbeats of a worker."""
+
+GRACE_SECONDS: Final = 40
+"""Seconds without a heartbeat after which a worker is considered dead."""
+
+RETRIES: Final = 5
+"""How often a trial is run again after its worker was killed."""
+
 SPECIFICATION: Final = "spikejoule.search/4"
-"""Attribute of a study: what its trials share, as plain values. Earlier versions had
-others.
-"""
+"""Study attribute: what all trials share, as plain values, and its version."""
 
 NUMBER: Final = "number"
-"""Attribute of a trial: the number by which the search knows it, however often it is
-run again.
-"""
+"""Trial attribute: the number of its first attempt."""
 
 ENDED: Final = "ended"
-"""Attribute of a trial: its whole `parameters`, by full key, the `processor_seconds`
-that it took, and what it came to: `metrics` and `trained_sha256` (`trial.run_trial`),
-or else the `reason`."""
+"""Trial attribute: its `parameters` by full key, its `processor_seconds`, and either
+`metrics` and `trained_sha256` (`trial.run_trial`) or the `reason` it failed."""
 
 _DIRECTIONS: Final = ("maximize", "minimize")
 _BUSY_SECONDS = 60
-_MISSED_BEATS = 4
 _WAIT_SECONDS = 1.0
 
-# It logs each value of each trial, and each draw that TPE makes at random.
+# Optuna logs each value of each trial, and each draw that TPE makes at random.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
-TRAINED, GIVEN_UP = TrialState.COMPLETE, TrialState.PRUNED
+TRAINED = TrialState.COMPLETE
+GIVEN_UP = TrialState.PRUNED
 FoundTrials = dict[TrialState, list[FrozenTrial]]
-"""The trials of a search by what has become of them; those that wait are to be run
-again.
-"""
+"""The trials of a search by state; waiting ones will be run again."""
 
 
 def open_study(search: Search) -> optuna.Study:
-    """The study, made if there is none.
+    """Open the study, or create it.
 
-    Raises ParameterError if it was begun with another specification, or cannot be kept
-    there by several workers, and StoreError if the database cannot be used.
+    Raises:
+        ParameterError: it was begun with another specification.
+        StoreError: the database cannot be used.
     """
     name = search.settings.study
     specification = search.specification
@@ -80,11 +82,9 @@ def open_study(search: Search) -> optuna.Study:
         storage = RDBStorage(
             search.storage,
             engine_kwargs=arguments,
-            heartbeat_interval=search.heartbeat,
-            grace_period=_MISSED_BEATS * search.heartbeat,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(
-                search.retries
-            ),
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES),
         )
         study = optuna.create_study(
             storage=storage,
@@ -92,9 +92,8 @@ def open_study(search: Search) -> optuna.Study:
             directions=_DIRECTIONS,
             load_if_exists=True,
         )
-        if SPECIFICATION not in study.user_attrs and not study.get_trials(
-            deepcopy=False
-        ):
+        has_trials = bool(study.get_trials(deepcopy=False))
+        if SPECIFICATION not in study.user_attrs and not has_trials:
             study.set_user_attr(SPECIFICATION, specification)
         begun = study.user_attrs.get(SPECIFICATION, {})
     differing = sorted(
@@ -106,39 +105,36 @@ def open_study(search: Search) -> optuna.Study:
         other = ", ".join(differing) if begun else "versions of `spikejoule search`"
         raise ParameterError(
             f"the study {name} in {shown_uri(search.storage)} was begun with other "
-            f"{other}: "
-            "restore them, or give this search another name (`study` in "
+            f"{other}: restore them, or give this search another name (`study` in "
             "search.yaml, or --study)"
         )
     return study
 
 
 def random_trials(number: int) -> list[Trial]:
-    """Trials that draw at random, always the same, and of no study that is kept."""
+    """Create trials that draw at random, always the same, in a study in memory."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     return [study.ask() for _ in range(number)]
 
 
 def database_errors(search: Search) -> AbstractContextManager[None]:
-    """Turns what the database answers into a StoreError of one sentence, without its
-    password.
-    """
+    """Turn database errors into a StoreError of one sentence, without passwords."""
     return store_errors(
         f"the study's database {shown_uri(search.storage)} cannot be used"
     )
 
 
 def number_of(trial: FrozenTrial | optuna.Trial) -> int:
-    """The number by which the search knows a trial: that of its first attempt."""
+    """Return the number of a trial in the search: that of its first attempt."""
     return int(trial.user_attrs.get(NUMBER, trial.number))
 
 
 def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:
-    """Optuna's trials by what has become of them.
+    """Group Optuna's trials by state, without those that are no trials of the search.
 
-    No trials of the search are those that were killed and are run again as others,
-    which Optuna has failed, and what has no number: combinations that are not allowed,
-    and what has not drawn yet, perhaps since its worker was killed.
+    These are: killed trials that are run again as others (Optuna marks them as failed),
+    and trials without a number: combinations that are not allowed, and trials that have
+    not drawn yet, perhaps because their worker was killed.
     """
     states: FoundTrials = {
         state: [] for state in TrialState if state != TrialState.FAIL
@@ -150,7 +146,7 @@ def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:
 
 
 def left_of(search: Search, states: FoundTrials) -> int:
-    """How many trials are still to come, those that are begun included."""
+    """Count the trials that have not ended, including those that are running."""
     over = [*states[TRAINED], *states[GIVEN_UP]]
     begun = len(states[TrialState.RUNNING]) + len(states[TrialState.WAITING])
     minutes = sum(trial.user_attrs[ENDED]["processor_seconds"] for trial in over) / 60
@@ -160,16 +156,19 @@ def left_of(search: Search, states: FoundTrials) -> int:
 
 
 def run_trials(search: Search) -> None:
-    """Run trials of a study until it has as many as it should.
+    """Run trials until the study has enough of them.
 
-    Once so many are begun, those that others run are waited for: one may have to be run
-    again.
+    When all are begun, wait for those of other workers: one may have to be run again.
 
-    Raises ParameterError or ArtifactError if the machine lacks what every trial needs.
+    Raises ParameterError or ArtifactError if this machine lacks what every trial needs.
     """
     study = open_study(search)
     objective = Objective(search, study)
-    while left := left_of(search, states := by_state(study.get_trials(deepcopy=False))):
+    while True:
+        states = by_state(study.get_trials(deepcopy=False))
+        left = left_of(search, states)
+        if not left:
+            return
         if states[TrialState.WAITING] or left > len(states[TrialState.RUNNING]):
             study.optimize(objective, n_trials=1)
         else:
@@ -178,11 +177,11 @@ def run_trials(search: Search) -> None:
 
 
 class Objective:
-    """Runs one trial after the other.
+    """Optuna's objective: runs a trial, and returns accuracy and energy.
 
     Args:
-        search: what is searched.
-        study: the trials.
+        search: the search.
+        study: its study.
     """
 
     def __init__(self, search: Search, study: optuna.Study) -> None:
@@ -190,17 +189,17 @@ class Objective:
         self._study = study
         resolve_device(search.space.base["train"]["device"])
         self._data = load_data(search)
-        # Code that computes otherwise must not resume from a state.
+        # Other code or libraries must not resume from a state.
         own_code = provenance.tree_digests([Path(spikejoule.__file__).parent])
         self._code = {**(own_code or {}), **provenance.computing_environment()}
 
     def __call__(self, trial: Trial) -> tuple[float, float]:
-        """Accuracy and energy; raises TrialPruned for a trial that comes to neither."""
+        """Run a trial; TrialPruned if it fails or its values are not allowed."""
         number = number_of(trial)
-        # Optuna's thread does so later: a trial that is killed before has no heartbeat
-        # to miss.
+        # Optuna's thread beats only later: a trial that is killed before would have no
+        # heartbeat to miss, and never be run again.
         self._study._storage.record_heartbeat(trial._trial_id)
-        # By the trial, so that one worker alone draws the same again.
+        # Seeded by the trial, so that a single worker always draws the same.
         self._study.sampler = optuna.samplers.TPESampler(seed=number)
         try:
             params = self._search.space.params(self._search.space.draw(trial))
@@ -213,21 +212,21 @@ class Objective:
         if "reason" in ended:
             raise optuna.TrialPruned(ended["reason"])
         metrics = ended["metrics"]
-        return metrics["validation_accuracy_percent"], metrics[
-            "energy_nj_per_inference"
-        ]
+        accuracy = metrics["validation_accuracy_percent"]
+        return accuracy, metrics["energy_nj_per_inference"]
 
     def _ended(self, number: int, params: Params) -> dict[str, Any]:
-        """What a trial comes to, from where a killed worker has left off."""
+        """Run a trial, or resume where its killed worker stopped; see `ENDED`."""
         search = self._search
         began = time.process_time()
-        own = {
-            "trial": number,
-            "parameters": params.deciding(),
-            "side": search.space.side,
-        }
         key = provenance.content_digest(
-            {**own, "data": search.data, "code": self._code}
+            {
+                "trial": number,
+                "parameters": params.deciding(),
+                "side": search.space.side,
+                "data": search.data,
+                "code": self._code,
+            }
         )
         with ResumeFile(
             search.folder / "resume", key, f"trial {number} of the search"
@@ -239,21 +238,19 @@ class Objective:
                 ended: dict[str, Any] = {"metrics": metrics, "trained_sha256": digest}
             except (MemoryError, ParameterError) as error:
                 ended = {"reason": in_one_line(error)}
-            # Of a trial that is to be run again alone a state is kept.
+            # A state is kept only for a trial that will be run again.
             resume.done()
         return {**ended, "processor_seconds": time.process_time() - began}
 
 
 def load_data(search: Search) -> SearchData:
-    """Read the samples; ArtifactError if they are not those that the search was begun
-    with.
-    """
+    """Read the samples; ArtifactError if they changed since the search began."""
     for name, digest in search.data.items():
         if provenance.file_digest(search.paths[name], "sha256") != digest:
             raise ArtifactError(
                 f"{search.paths[name]} is not the file that the search was begun "
-                "with: run `dvc "
-                "repro prepare` with its parameters, or begin another search."
+                "with: run `dvc repro prepare` with its parameters, or begin another "
+                "search."
             )
     return SearchData(
         load_samples(search.paths["train"]),

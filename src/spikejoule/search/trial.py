@@ -1,12 +1,11 @@
-"""One trial: trained as the stage `train` or `baseline` trains, and measured on
-validation images alone."""
+"""One trial: trained like the stage `train` or `baseline`, measured on validation."""
 
 import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.settings import family
@@ -32,44 +31,51 @@ from spikejoule.search.space import Search
 from spikejoule.training.training import TrainingData, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
-"""What a search reads of a pipeline's artifacts: no test images are among them."""
+"""The pipeline's artifacts that a search reads: no test images among them."""
 
 _PJ_PER_NJ = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
 class SearchData:
-    """The samples of the stage `prepare`, and what it says of them."""
+    """The samples of the stage `prepare`, and their description."""
 
     train: Samples
     validation: Samples
     description: DataDescription
 
 
-Trained = tuple[dict[str, float], Sequence[Variant], str]
-"""What a network gave, the ways of running it on validation images, and its
-checksum.
-"""
+class Outcome(NamedTuple):
+    """A trained network.
+
+    Attributes:
+        metrics: accuracy and counts, by name.
+        variants: the ways to run it, counted on validation images.
+        digest: SHA-256 of its weights or file.
+    """
+
+    metrics: dict[str, float]
+    variants: Sequence[Variant]
+    digest: str
 
 
 def trained_spiking(
     params: Params, data: SearchData, threads: int, state_store: ResumeFile | None
-) -> Trained:
-    """As the stage `train` trains, which writes a file of this checksum.
+) -> Outcome:
+    """Train like the stage `train`, which would write a file with this digest.
 
     Args:
-        params: all parameters; but for `train.threads`, those that the pipeline would
-            have.
-        data: samples to train and to validate on.
-        threads: of the processor.
-        state_store: has the state of a trial that was killed; None where none is kept.
+        params: all parameters.
+        data: samples for training and validation.
+        threads: processor threads, in place of `train.threads`.
+        state_store: holds the state of a killed trial; None where none is kept.
 
     Returns:
-        `validation_accuracy_percent` of the weights that are kept, `best_epoch`, the
-        epoch of them, and `synaptic_events_per_inference` over all validation images.
+        metrics are `validation_accuracy_percent` of the kept weights, their
+        `best_epoch`, and `synaptic_events_per_inference` over all validation images.
 
     Raises:
-        ParameterError: training diverged, or the engine cannot be had.
+        ParameterError: training diverged, or the engine is not available.
     """
     validation = data.validation
     encoder = params.encode.encoder
@@ -83,41 +89,48 @@ def trained_spiking(
     )
     trained = result.trained_network(data.description.model_dump(exclude_unset=True))
     with tempfile.TemporaryDirectory() as folder:
-        save_trained(file := Path(folder) / "trained.pth", trained)
+        file = Path(folder) / "trained.pth"
+        save_trained(file, trained)
         digest = file_digest(file, "sha256")
     measured = measure_network(
         trained.state, trained.network, events, pruned=trained.pruned
     )
-    shown = validation.images if isinstance(validation, LabelledImages) else None
+    images = validation.images if isinstance(validation, LabelledImages) else None
     metrics = {
         "validation_accuracy_percent": result.best_validation_accuracy_percent,
         "best_epoch": result.best_epoch,
         "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
     }
-    return metrics, spiking_variants("", measured, encoder, shown), digest
+    variants = spiking_variants("", measured, encoder, images)
+    return Outcome(metrics, variants, digest)
 
 
 def trained_conventional(
     params: Params, data: SearchData, threads: int, state_store: ResumeFile | None
-) -> Trained:
-    """As the stage `baseline` trains the one member of a family; see `trained_spiking`.
+) -> Outcome:
+    """Train the one member of the family like the stage `baseline`.
 
-    In place of events, `macs_per_inference` are without those of a zero, and the
-    checksum is that of `baselines.counts.weights_digest`.
+    See `trained_spiking`; in place of events, the metrics have `macs_per_inference`,
+    without products of a zero. The digest is `baselines.counts.weights_digest`.
     """
-    train = data.train
+    train_images = data.train
     validation = data.validation
-    assert isinstance(train, LabelledImages)
+    assert isinstance(train_images, LabelledImages)
     assert isinstance(validation, LabelledImages)
-    n_input = math.prod(train.shape)
-    n_classes = train.subject.n_classes
+    n_input = math.prod(train_images.shape)
+    n_classes = train_images.subject.n_classes
     epochs = (params.train.prune_start, params.train.prune_end)
-    variants = [
+    members = [
         *family(n_input, n_classes, params.baseline, epochs, params.model.state_bits)
     ]
     settings = params.baseline.training(params.train)
     (trained,) = train_baselines(
-        train, validation, variants, settings, params.seed, state_store=state_store
+        train_images,
+        validation,
+        members,
+        settings,
+        params.seed,
+        state_store=state_store,
     ).baselines
     splits = {"validation": validation, "test": validation}
     is_pruned = params.train.pruned_fraction > 0
@@ -127,27 +140,34 @@ def trained_conventional(
         "best_epoch": trained.best_epoch,
         "macs_per_inference": float(counts.macs_nonzero.sum(axis=1).mean()),
     }
-    return metrics, baseline_variants([counts], len(validation)), counts.weights_sha256
+    variants = baseline_variants([counts], len(validation))
+    return Outcome(metrics, variants, counts.weights_sha256)
 
 
 def run_trial(
     params: Params, data: SearchData, search: Search, state_store: ResumeFile | None
 ) -> tuple[dict[str, float], str]:
-    """Train a network and measure it.
+    """Train a network, measure it and price it.
 
     Returns:
-        what `trained_spiking` or `trained_conventional` gives, and
-        `energy_nj_per_inference` under the prices (half-way between their ends where
-        there are brackets alone), a mean over all validation images, of the cheapest
-        way of running the network to its end; the checksum.
+        the metrics of `trained_spiking` or `trained_conventional` and
+        `energy_nj_per_inference`, the mean over all validation images of the cheapest
+        way to run the network to its end (the middle of a price range); the digest.
     """
     run = trained_spiking if search.space.side == SPIKING else trained_conventional
-    metrics, variants, digest = run(params, data, search.threads, state_store)
-    ways = averaged(
-        variants, data.description.average_pixels or 1, math.prod(data.train.shape)
+    outcome = run(params, data, search.threads, state_store)
+    variants = averaged(
+        outcome.variants,
+        data.description.average_pixels or 1,
+        math.prod(data.train.shape),
     )
     energies = [
-        price(way.operations, search.space.profile).mean(axis=1) for way in ways
+        price(variant.operations, search.space.profile).mean(axis=1)
+        for variant in variants
     ]
-    cheapest = min(Energy.of(energy).middle_pj for energy in energies)
-    return metrics | {"energy_nj_per_inference": cheapest / _PJ_PER_NJ}, digest
+    cheapest_pj = min(Energy.of(energy).middle_pj for energy in energies)
+    metrics = {
+        **outcome.metrics,
+        "energy_nj_per_inference": cheapest_pj / _PJ_PER_NJ,
+    }
+    return metrics, outcome.digest

@@ -1,8 +1,18 @@
-"""Runs in an MLflow store: the only package that imports mlflow.
+"""Runs and models in MLflow; the only package that imports mlflow.
 
-A run is written from a `publishing.RunRecord`, once for each distinct result:
-publishing the same result again finds the run and adds nothing. While a network is
-trained, `live.LiveRun` shows its run as it grows, which costs the training nothing:
-whatever goes wrong is one warning. What goes wrong while a run is published is one
-error, in bounded time, and is made up for by publishing again.
+store         where the project's store is, how it is opened, who ends its runs
+live          the run of a training, logged while it is trained
+publishing    one finished run for each distinct result of the pipeline
+runs          how a single run begins, grows and ends
+datasets      the data splits of a run, each with its digest
+registry      checkpoints as versions of a registered model; the champion
+served_model  the code with which MLflow serves a version
+project       whether files are those that dvc.lock records; limits on metrics
+recorded      recorded runs as a DataFrame, and which of them are comparable
+settings      means over seeds, and their Pareto front
+tables        rows of a DataFrame as text for a terminal
+
+A problem while a training is logged is one warning: the training continues. A problem
+while a result is published is one error, in bounded time, and publishing again adds
+what is missing. Publishing the same result twice adds nothing.
 """

@@ -1,4 +1,4 @@
-"""The data of a run as MLflow shows them: a dataset for each split, by its digest."""
+"""Data splits of a run as MLflow datasets, identified by their digests."""
 
 import json
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ CONTEXT_TAG = "mlflow.data.context"
 
 @dataclass(frozen=True)
 class DataSplit:
-    """A part of the data that a run used.
+    """One split of the data of a run.
 
     Attributes:
-        source: the data set.
-        context: what it was used for: ``training``, ``validation`` or ``testing``.
+        source: name of the data set.
+        context: ``training``, ``validation`` or ``testing``.
         path: its file within the project.
         digest: MD5 of that file, as dvc.lock records it.
-        n_samples: number of samples in it.
+        n_samples: number of samples.
     """
 
     source: str
@@ -34,7 +34,7 @@ class DataSplit:
 def log_splits(
     client: "MlflowClient", run_id: str, splits: Iterable[DataSplit]
 ) -> None:
-    """Log datasets of an unfinished run; those it has already are not added again."""
+    """Log splits as datasets of an unfinished run; MLflow adds none of them twice."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     inputs = [

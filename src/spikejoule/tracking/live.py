@@ -1,7 +1,7 @@
-"""The run of a training, shown while it is trained.
+"""The run of a training, logged while the network is trained.
 
-What goes wrong here is one warning and ends no work: `publishing.publish` records the
-whole run.
+A problem here is one warning and stops nothing: `publishing.publish` adds what is
+missing.
 """
 
 import logging
@@ -40,31 +40,30 @@ logger = logging.getLogger(__name__)
 
 TRAINED_TAG: Final = "trained.sha256"
 TRAINING_TAG: Final = "spikejoule.training"
-"""What the training of a run is known by, in whichever process it resumes."""
+"""Identifies the training of a run when another process resumes it."""
 
 _LAST_SECONDS = 15.0
 
 
 class LiveRun:
-    """An observer of a pipeline's training that shows it as a run, in a `with`
-    statement.
+    """Logs a training to MLflow: a training observer, used as a context manager.
 
-    One worker thread talks to the store. (MLflow's asynchronous logging would not do:
-    opening the store is what takes seconds.) The training waits for it only at its end,
-    for some seconds.
+    A worker thread talks to the store, and the training waits for it only at its end,
+    for a few seconds. (MLflow's asynchronous logging would not help: opening the store
+    is what takes seconds.)
 
-    The run is left RUNNING for the stage `publish`; if the pipeline ends without
+    The run stays RUNNING for the stage `publish`. If the pipeline ends without
     publishing, the next process that opens the store marks it KILLED. A training that
-    resumes continues its run. Parameters of a run cannot be changed: if they differ now
-    (`train.threads`), a new run is begun, which will have all epochs.
+    resumes continues its run. A run's parameters cannot be changed: if one differs now
+    (`train.threads`), the training begins a new run, which gets all epochs.
 
     Args:
-        store: where the run is.
-        parameters: of the whole pipeline, by full name.
-        layer_names: of the network.
-        key: what the training is known by when it resumes in another process; None if
-            it cannot.
-        keeper: the process without which the run has ended, which is the pipeline's.
+        store: store of the run.
+        parameters: parameters of the whole pipeline, by full name.
+        layer_names: names of the network's layers.
+        key: identifies the training when another process resumes it; None if it cannot
+            be resumed.
+        keeper: the pipeline's process; without it, the run has ended.
     """
 
     def __init__(
@@ -78,21 +77,21 @@ class LiveRun:
         self._store = store
         self._parameters = parameters
         self._layer_names = layer_names
-        self._known = {TRAINING_TAG: key} if key else {}
+        self._training = {TRAINING_TAG: key} if key else {}
         self._tags = {
             **provenance_tags(Path.cwd()),
             **keeper_tags(keeper),
-            **self._known,
+            **self._training,
         }
         self._status_at_end = "RUNNING"
         self._tags_at_end: dict[str, str] = {}
         self._has_warned = False
-        # Its import keeps a warning quiet, which is for the main thread to do: filters
-        # are no thread's own, and the worker imports it with MLflow.
+        # MLflow imports requests, whose import changes the warning filters. These are
+        # shared by all threads, so the main thread imports it before the worker does.
         import requests  # noqa: F401
 
         self._epochs: SimpleQueue[list[dict[str, float]] | None] = SimpleQueue()
-        # A daemon: a store that does not answer does not keep the stage from ending.
+        # A daemon: a store that does not answer must not keep the stage from ending.
         self._worker = threading.Thread(
             target=self._work, name="spikejoule-run", daemon=True
         )
@@ -104,41 +103,36 @@ class LiveRun:
     def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
         if isinstance(error, KeyboardInterrupt):
             self._status_at_end = "KILLED"
-            self._tags_at_end = {
-                FAILURE_TAG: "stage train was interrupted from the keyboard"
-            }
+            reason = "stage train was interrupted from the keyboard"
+            self._tags_at_end = {FAILURE_TAG: reason}
         elif error is not None:
             self._status_at_end = "FAILED"
-            self._tags_at_end = {
-                FAILURE_TAG: f"stage train: {str(error) or kind.__name__}"
-            }
+            reason = f"stage train: {str(error) or kind.__name__}"
+            self._tags_at_end = {FAILURE_TAG: reason}
         self._epochs.put(None)
         self._worker.join(_LAST_SECONDS)
 
     def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
-        """After each step: nothing to show."""
+        """Ignore single steps."""
 
     def on_epoch(self, record: Any, seconds: float) -> None:
-        """After each epoch's validation."""
+        """Log an epoch after its validation."""
         self._epochs.put([epoch_row(record.entry(), self._layer_names)])
 
     def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
-        """Before a training resumes: all epochs so far, of which the run may lack
-        some.
-        """
+        """Log all earlier epochs, since the run may lack some of them."""
         self._epochs.put(
             [epoch_row(record.entry(), self._layer_names) for record in history]
         )
 
     def trained(self, path: Path) -> None:
-        """The trained network is written: by its digest `publish` finds the run, and
-        ends it.
-        """
+        """Note the digest of the trained network, by which `publish` finds the run."""
         self._tags_at_end = {TRAINED_TAG: file_digest(path, "sha256")}
 
     def _work(self) -> None:
-        """Show epochs until the training ends. The run lacks one that fails, which
-        `publish` adds, and has an end all the same.
+        """Log epochs until the training ends.
+
+        An epoch that fails is left to `publish`; the run gets its end in any case.
         """
         with self._failures_warned_of():
             with opened(self._store) as (client, experiment_id):
@@ -150,9 +144,7 @@ class LiveRun:
 
     @contextmanager
     def _failures_warned_of(self) -> Iterator[None]:
-        """Whatever a server, a database or a disk answers is a warning, the first
-        time.
-        """
+        """Turn an error of a server, a database or a disk into a warning, once."""
         try:
             yield
         except Exception as error:
@@ -165,11 +157,14 @@ class LiveRun:
             self._has_warned = True
 
     def _begin(self, client: "MlflowClient", experiment_id: str) -> "Run":
-        """The run that a killed process left of this training, or a new one."""
-        latest = None
-        if self._known:
-            unfinished = ("KILLED", "FAILED")
-            left = runs_with(client, experiment_id, self._known, unfinished)
-            fitting = (run for run in left if has_parameters(run, self._parameters))
-            latest = next(fitting, None)
-        return begin_run(client, experiment_id, latest, self._tags, self._parameters)
+        """Continue the run that a killed process left, or begin a new one."""
+        unfinished = None
+        if self._training:
+            statuses = ("KILLED", "FAILED")
+            for run in runs_with(client, experiment_id, self._training, statuses):
+                if has_parameters(run, self._parameters):
+                    unfinished = run
+                    break
+        return begin_run(
+            client, experiment_id, unfinished, self._tags, self._parameters
+        )

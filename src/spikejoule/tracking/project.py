@@ -1,7 +1,7 @@
-"""The results of a project under DVC: whether they are those that dvc.lock records.
+"""Whether files of a project are the result that dvc.lock records; limits on metrics.
 
-DVC itself looks at a file's content only where its time stamp, size or inode have
-changed. Here every byte is read.
+DVC itself reads a file again only where its time stamp, size or inode have changed.
+Here every byte is read.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from spikejoule.core.yaml_files import (
 LOCK_FILE = "dvc.lock"
 
 Locked = Mapping[str, Any]
-"""A stage of dvc.lock as it last ran: `deps` and `outs` (each with `path` and `md5`),
-`params`.
-"""
+"""A stage of dvc.lock: `deps` and `outs` (each with `path` and `md5`), `params`."""
 
 
 def locked_stages(files: Collection[str]) -> dict[str, Locked]:
-    """The stages of the working directory's dvc.lock that made some files, or anything
-    that those were made from; ArtifactError if it is missing."""
+    """Find the stages in dvc.lock that made some files, directly or indirectly.
+
+    Raises ArtifactError if the working directory has no dvc.lock.
+    """
     path = Path(LOCK_FILE)
     if not path.is_file():
         raise ArtifactError(
@@ -54,12 +54,10 @@ def locked_stages(files: Collection[str]) -> dict[str, Locked]:
 
 
 def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None:
-    """See that files of the working directory are the one whole result that its
-    dvc.lock records.
+    """Check that files are the one whole result that dvc.lock records.
 
-    Every file that they were made from is looked at, too, where it is on the disk, and
-    every parameter. Code is not: whether it has changed since is what `dvc status`
-    says.
+    The files that they were made from are checked too, where they are on the disk, and
+    all parameters. Code is not: `dvc status` says whether it has changed since.
 
     Args:
         files: relative to the working directory.
@@ -80,16 +78,16 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
         ) from error
     for name, digests in sorted(recorded.items()):
         path = Path(name)
-        # What the files were made from need not be there, if it is of one run.
+        # Inputs of the files may be absent, as long as the lock has one digest of them:
+        # two digests mean stages of different runs.
         if len(digests) < 2 and not path.is_file() and name not in names:
             continue
         digest = file_digest(path, "md5") if path.is_file() else "that of no file"
         if digests != {digest}:
+            expected = " and ".join(sorted(digests)) or "recorded"
             problems.append(
                 f"{name} is not the file that {LOCK_FILE} records: its MD5 is "
-                f"{digest}, not "
-                f"{' and '.join(sorted(digests)) or 'recorded'}; `{remedy}` puts "
-                "it right."
+                f"{digest}, not {expected}; `{remedy}` puts it right."
             )
     if problems:
         raise ArtifactError("\n".join(problems))
@@ -98,11 +96,9 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
 def _recorded_digests(
     names: Collection[str], stages: Mapping[str, Locked]
 ) -> dict[str, set[str]]:
-    """The MD5 digests that the lock records of some files and of all that the stages
-    made.
-    """
-    made = {out["path"] for stage in stages.values() for out in stage["outs"]}
-    recorded: dict[str, set[str]] = {name: set() for name in {*names, *made}}
+    """Collect the recorded MD5 digests of files, and of all outputs of the stages."""
+    outputs = {out["path"] for stage in stages.values() for out in stage["outs"]}
+    recorded: dict[str, set[str]] = {name: set() for name in {*names, *outputs}}
     for stage in stages.values():
         for file in (*stage.get("deps", ()), *stage["outs"]):
             if file["path"] in recorded:
@@ -111,48 +107,44 @@ def _recorded_digests(
 
 
 def _differing_parameters(stages: Mapping[str, Locked]) -> list[str]:
-    """A sentence for each parameter of which the lock records another value than its
-    file holds.
-    """
+    """Say which parameters have another value now than in dvc.lock."""
     differing = set()
     for stage in stages.values():
         for file, values in stage.get("params", {}).items():
-            content = flat(read_mapping(Path(file)))
-            now = {
+            recorded = flat(values)
+            current = {
                 name: value
-                for name, value in content.items()
+                for name, value in flat(read_mapping(Path(file))).items()
                 if any(f"{name}.".startswith(f"{key}.") for key in values)
             }
-            then = flat(values)
-            for name in now | then:
-                before = then.get(name, "nothing")
-                after = now.get(name, "nothing")
-                if before != after:
+            for name in current | recorded:
+                before = recorded.get(name, "nothing")
+                now = current.get(name, "nothing")
+                if before != now:
                     differing.add(
-                        f"{file} is not what made the result, which by {LOCK_FILE} "
-                        f"was {name} "
-                        f"{before} (now {after}): restore it, or run `dvc repro`."
+                        f"{file} is not what made the result: {LOCK_FILE} has {name} "
+                        f"{before} (now {now}): restore it, or run `dvc repro`."
                     )
     return sorted(differing)
 
 
 def check_limits(root: Path) -> str:
-    """Hold the metrics that dvc.lock records against the limits of params.yaml.
+    """Check the metrics that dvc.lock records against the limits in params.yaml.
 
-    Energy is that of the counted operations under the profile of the metrics, per
-    inference over the whole window: the mean, or the upper end where the profile has
-    brackets alone. What the profile has no price for is not in it; where it prices
-    nothing, no budget is kept.
+    The energy is that of the counted operations under the headline price list, per
+    inference over the whole window: the mean, or the upper end of a price range.
+    Operations without a price are not in it; where nothing has a price, no budget is
+    kept.
 
     Args:
-        root: of the project.
+        root: root of the project.
 
     Returns:
-        what was kept, a sentence for each limit.
+        a sentence for each limit that is kept.
 
     Raises:
         LimitError: a limit is exceeded, or there is no energy to compare with a budget;
-            one sentence for each.
+            one sentence each.
         ParameterError: no limit is set.
         ArtifactError: there are no metrics, or they are not those of dvc.lock.
     """
@@ -161,40 +153,40 @@ def check_limits(root: Path) -> str:
     paths = artifact_paths(root)
     with contextlib.chdir(root):
         limits = load_params(PARAMS_FILE).energy_report
-        files = [paths["energy_metrics"], paths["evaluate_metrics"]]
-        check_against_lock(files)
-        energy = read_json(files[0])
-        evaluated = read_json(files[1])
-    sentences = []
-    broken = []
+        energy_file = paths["energy_metrics"]
+        evaluation_file = paths["evaluate_metrics"]
+        check_against_lock([energy_file, evaluation_file])
+        energy = read_json(energy_file)
+        evaluation = read_json(evaluation_file)
+    kept: list[str] = []
+    broken: list[str] = []
     if limits.budget_nj is not None:
-        spent_nj = _energy_nj(energy)
+        energy_nj = _energy_nj(energy)
         profile = energy.get("profile")
-        measured = f"{files[0]} has no energy of an inference under {profile}"
-        if spent_nj is not None:
-            measured = f"an inference takes {spent_nj:.10g} nJ under {profile}"
-        sentences.append(
+        if energy_nj is None:
+            measured = f"{energy_file} has no energy of an inference under {profile}"
+        else:
+            measured = f"an inference takes {energy_nj:.10g} nJ under {profile}"
+        is_kept = energy_nj is not None and energy_nj <= limits.budget_nj
+        (kept if is_kept else broken).append(
             f"{measured}; energy_report.budget_nj is {limits.budget_nj:.10g}."
         )
-        if spent_nj is None or spent_nj > limits.budget_nj:
-            broken.append(sentences[-1])
     if limits.min_accuracy_percent is not None:
-        percent = evaluated["test_accuracy_percent"]
-        sentences.append(
+        percent = evaluation["test_accuracy_percent"]
+        is_kept = percent >= limits.min_accuracy_percent
+        (kept if is_kept else broken).append(
             f"the test accuracy is {percent:.10g} %; "
             f"energy_report.min_accuracy_percent is {limits.min_accuracy_percent:.10g}."
         )
-        if percent < limits.min_accuracy_percent:
-            broken.append(sentences[-1])
-    if not sentences:
-        raise ParameterError(
-            "nothing to check: energy_report.budget_nj and "
-            "energy_report.min_accuracy_percent are "
-            "null in params.yaml; set one of them."
-        )
     if broken:
         raise LimitError("\n".join(broken))
-    return "\n".join(sentences)
+    if not kept:
+        raise ParameterError(
+            "nothing to check: energy_report.budget_nj and "
+            "energy_report.min_accuracy_percent are null in params.yaml; set one of "
+            "them."
+        )
+    return "\n".join(kept)
 
 
 def _energy_nj(energy: Mapping[str, Any]) -> float | None:
@@ -207,12 +199,10 @@ def _energy_nj(energy: Mapping[str, Any]) -> float | None:
 
 
 def stage_parameters(directory: Path, stage: str) -> tuple[str, ...]:
-    """The parameters that dvc.yaml of a project lists for a stage, by full name or by
-    section.
+    """List the parameters of a stage in a project's dvc.yaml, by key or by section.
 
-    Raises ArtifactError if there is no pipeline with such a stage.
+    Raises ArtifactError if the folder has no pipeline with that stage.
     """
     artifact_paths(directory, stage)
-    return tuple(
-        read_mapping(directory / PIPELINE_FILE)["stages"][stage].get("params", ())
-    )
+    stages = read_mapping(directory / PIPELINE_FILE)["stages"]
+    return tuple(stages[stage].get("params", ()))

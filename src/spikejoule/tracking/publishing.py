@@ -1,7 +1,7 @@
-"""Publishing: one finished run for each distinct result of a pipeline.
+"""Publishing: one finished run for each distinct result of the pipeline.
 
 The stage `publish` calls `publish_outputs`, which arranges the files that dvc.yaml
-lists for it as a `RunRecord` and writes that by `publish`.
+lists for it as a `RunRecord`; `publish` writes the record.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,25 +17,26 @@ from spikejoule.core.provenance import content_digest, file_digest, provenance_t
 from spikejoule.core.store import read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
-from spikejoule.energy import load_profiles, select_profile
-from spikejoule.energy.variant_file import load_variants
 from spikejoule.network.trained import load_trained
 from spikejoule.params import Params
-from spikejoule.tracking.child_runs import ChildRuns, conventional_runs
 from spikejoule.tracking.datasets import DataSplit, log_splits
 from spikejoule.tracking.live import TRAINED_TAG, TRAINING_TAG
 from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.registry import RESULT_TAG, ModelFiles, Registration, register
+from spikejoule.tracking.registry import (
+    MODEL_NAME,
+    RESULT_TAG,
+    ModelFiles,
+    Registration,
+    register,
+)
 from spikejoule.tracking.runs import (
     begin_run,
     end_run,
     epoch_row,
     has_parameters,
-    log_children,
     log_history,
 )
 from spikejoule.tracking.store import (
-    BOUND_TAG,
     COMMIT_TAG,
     FAILURE_TAG,
     FILES_TAG,
@@ -55,28 +56,30 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-# By the names of dvc.yaml. None of the metrics contains a clock; with the parameters
-# and the trained network they decide whether a result is a new one.
+BOUND_TAG = "ratio_bound"
+"""``at least`` or ``at most``, where a run's ratio is a bound."""
+
+# Artifacts with the metrics that identify a result, together with the parameters and
+# the trained network. None of them holds a clock.
 _METRICS = ("train_metrics", "inference_metrics", "evaluate_metrics", "energy_metrics")
 _SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
-# For DVC to keep, or a part of the project.
+# Not stored in MLflow: DVC keeps them, or they are part of the project.
 _NOT_STORED = ("trained", "hardware", *_SPLITS)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All that one run holds.
+    """The contents of a run.
 
     Attributes:
         result_id: identifies the result: equal for equal parameters, weights and
             metrics.
         parameters: every parameter by its full name (`train.lr`).
-        history: its epochs, as `log_history` takes them.
-        metrics: the final figures.
-        tags: provenance in words; MLflow's own `mlflow.runName` names the run.
-        artifacts: files to store, each with the folder within the run that it goes to.
-        splits: the data that it used.
-        children: the networks that it is compared with, as child runs.
+        history: epochs, as `log_history` takes them.
+        metrics: final figures.
+        tags: provenance; MLflow's own `mlflow.runName` names the run.
+        artifacts: files to store, each with its folder within the run.
+        splits: the data.
         model: what to register as a version of the model; None for nothing.
     """
 
@@ -87,7 +90,6 @@ class RunRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[Path, str] = field(default_factory=dict)
     splits: Sequence[DataSplit] = ()
-    children: ChildRuns = field(default_factory=dict)
     model: ModelFiles | None = None
 
 
@@ -97,7 +99,7 @@ class Publication:
 
     Attributes:
         run_id: MLflow's identifier.
-        added: whether it was added now, or had been there before.
+        added: whether it was added now, or was there before.
         registration: the result's version in the model registry; None if it has none.
     """
 
@@ -106,28 +108,28 @@ class Publication:
     registration: Registration | None = None
 
     def __str__(self) -> str:
-        """What was done, in a line."""
+        """Describe the publication in one line."""
         done = "added" if self.added else "holds this result already; nothing added"
-        version = self.registration
-        model = "" if version is None else f", models:/{version.name}/{version.version}"
-        champion = (
-            ", the champion" if version is not None and version.is_champion else ""
-        )
-        return f"MLflow run {self.run_id} {done}{model}{champion}"
+        text = f"MLflow run {self.run_id} {done}"
+        if self.registration is not None:
+            text += f", models:/{MODEL_NAME}/{self.registration.version}"
+            text += ", the champion" if self.registration.is_champion else ""
+        return text
 
 
 def publish(
     record: RunRecord, store: Store, keeper: psutil.Process | None = None
 ) -> Publication:
-    """Write `record` as one finished run unless the store holds its result already.
+    """Write a record as one finished run, unless the store holds its result already.
 
-    The run in which its training was shown is completed; where there is none, a new one
-    is made.
+    The run in which the training was logged live is completed; without one, a new run
+    is added.
 
     Args:
-        record: what to write.
-        store: where to.
-        keeper: the process without which the run has ended; by default this one.
+        record: contents of the run.
+        store: where it is written.
+        keeper: the process without which an unfinished run has ended; by default this
+            one.
 
     Raises:
         StoreError: the store could not be reached, refused, or took too long. What is
@@ -147,66 +149,63 @@ def publish(
         }
         note = record.tags.get("mlflow.note.content", "")
         with store_errors(
-            f"the run {run_id} is recorded, but its checkpoint is no version in "
-            "the model registry "
-            f"of {where}"
+            f"the run {run_id} is recorded, but its checkpoint is no version in the "
+            f"model registry of {where}"
         ):
-            return Publication(
-                run_id, added, register(client, record.model, run_id, tags, note)
-            )
+            registration = register(client, record.model, run_id, tags, note)
+            return Publication(run_id, added, registration)
 
 
 def _publish(
     record: RunRecord,
     client: "MlflowClient",
     experiment_id: str,
-    own: Mapping[str, str],
+    keeper: Mapping[str, str],
 ) -> tuple[str, bool]:
-    """The id of the run that holds the result, and whether it was added now."""
-    shown = _shown_run(record, client, experiment_id, own)
-    known = {RESULT_TAG: record.result_id}
-    # The result is there: what was shown of this training is nothing new.
-    if finished := runs_with(client, experiment_id, known, ("FINISHED",)):
-        if shown is not None:
-            client.delete_run(shown.info.run_id)
+    """Return the id of the run that holds the result, and whether it was added now."""
+    live = _live_run(record, client, experiment_id, keeper)
+    result_tag = {RESULT_TAG: record.result_id}
+
+    # The store holds this result: the live run of its training adds nothing.
+    finished = runs_with(client, experiment_id, result_tag, ("FINISHED",))
+    if finished:
+        if live is not None:
+            client.delete_run(live.info.run_id)
         return str(finished[0].info.run_id), False
-    # Else the run that was shown is completed, or a new one is made.
-    tags = {**record.tags, **own, **known}
-    run = begin_run(client, experiment_id, shown, tags, record.parameters)
+
+    # Complete the live run, or write a new one.
+    tags = {**record.tags, **keeper, **result_tag}
+    run = begin_run(client, experiment_id, live, tags, record.parameters)
     run_id = run.info.run_id
     try:
         log_history(client, run_id, record.history)
         for path, folder in record.artifacts.items():
             client.log_artifact(run_id, str(path), folder)
         log_splits(client, run_id, record.splits)
-        log_children(
-            client, experiment_id, run_id, record.children, record.parameters, own
-        )
     except BaseException as error:
         end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
     end_run(client, run_id, "FINISHED", record.metrics)
-    # A finished run needs no process that keeps it alive.
+
+    # A finished run no longer depends on a process.
     for tag in {HOST_TAG, PROCESS_TAG} | ({TRAINING_TAG} & run.data.tags.keys()):
         client.delete_tag(run_id, tag)
     return run_id, True
 
 
-def _shown_run(
+def _live_run(
     record: RunRecord,
     client: "MlflowClient",
     experiment_id: str,
-    own: Mapping[str, str],
+    keeper: Mapping[str, str],
 ) -> "Run | None":
-    """The run in which the record's network was trained, of this pipeline or one that
-    has ended.
-    """
+    """Find the live run of the record's training, of this pipeline or an ended one."""
     trained = record.tags.get(TRAINED_TAG)
     if trained is None:
         return None
     unfinished = ("RUNNING", "KILLED", "FAILED")
     for run in runs_with(client, experiment_id, {TRAINED_TAG: trained}, unfinished):
-        is_ours = run.data.tags.get(PROCESS_TAG) == own[PROCESS_TAG]
+        is_ours = run.data.tags.get(PROCESS_TAG) == keeper[PROCESS_TAG]
         has_ended = run.info.status != "RUNNING"
         if (is_ours or has_ended) and has_parameters(run, record.parameters):
             return run
@@ -219,13 +218,14 @@ def publish_outputs(
     root: Path,
     keeper: psutil.Process | None = None,
 ) -> Publication:
-    """Record the outputs in the working directory.
+    """Publish the outputs in the working directory.
 
     Args:
-        paths: what the stage `publish` depends on, by the names of dvc.yaml.
+        paths: dependencies of the stage `publish`, by their names in dvc.yaml.
         params: the pipeline's parameters.
-        root: of the project whose store this is.
-        keeper: the process without which the run has ended; by default this one.
+        root: root of the project, where the store is.
+        keeper: the process without which an unfinished run has ended; by default this
+            one.
 
     Raises:
         ArtifactError: outputs are missing, damaged or not those of dvc.lock.
@@ -239,21 +239,20 @@ def publish_outputs(
 def build_run_record(
     paths: Mapping[str, Path], params: Params, tags: Mapping[str, str]
 ) -> RunRecord:
-    """Arrange the outputs of a pipeline.
+    """Arrange the outputs of a pipeline as a record.
 
     Args:
-        paths: what the stage `publish` depends on, each in its folder within the
+        paths: dependencies of the stage `publish`, each in its folder within the
             project, which becomes its folder within the run.
         params: the pipeline's parameters.
-        tags: those of `provenance_tags`.
+        tags: as `provenance_tags` returns them.
 
     Raises:
-        ArtifactError: an output is missing. (What is in it dvc.lock vouches for.)
+        ArtifactError: an output is missing. (dvc.lock vouches for its contents.)
     """
     trained = load_trained(paths["trained"])
     layer_names = trained.network.layer_names
-    profile_id = params.energy_report.profile
-    profile = select_profile(load_profiles(paths["hardware"]), profile_id, "profile")
+
     # What else made the result is in the files: libraries in the checkpoint, engine and
     # device in the timings, each image file's checksum in the data's description.
     result_tags = {
@@ -266,6 +265,7 @@ def build_run_record(
     summary = read_json(paths["summary"])
     if "ratio_bound" in summary:
         result_tags[BOUND_TAG] = summary["ratio_bound"]
+
     deciding = [read_json(paths[name]) for name in _METRICS]
     identity = {
         "parameters": params.deciding(),
@@ -281,24 +281,22 @@ def build_run_record(
         result_id=content_digest(identity),
         parameters=params.flattened(),
         history=[epoch_row(record, layer_names) for record in trained.history],
-        # Of a figure that the summary and the details share, the one with all its
-        # digits.
+        # The details come last: the summary rounds the figures that both have.
         metrics=_figures([summary, *deciding]) | _times(paths),
         tags={**tags, **result_tags},
         artifacts=artifacts | {Path(PARAMS_FILE): ""},
         splits=data_splits(paths, trained.data),
-        children=conventional_runs(load_variants(paths["contenders"]), profile),
         model=ModelFiles(
-            paths["checkpoint"],
-            paths["hardware"],
-            profile_id,
+            checkpoint=paths["checkpoint"],
+            price_list=paths["hardware"],
+            profile=params.energy_report.profile,
             example=first_image(paths["test"]),
         ),
     )
 
 
 def _figures(contents: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The numbers of some files of metrics; of those that share a name, the last."""
+    """Collect the numbers of several metrics files; later files take precedence."""
     return {
         name: float(value)
         for content in contents
@@ -308,7 +306,7 @@ def _figures(contents: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _times(paths: Mapping[str, Path]) -> dict[str, float]:
-    """How long measuring and both trainings took, in seconds."""
+    """Read how long measuring and both trainings took, in seconds."""
     seconds = dict(read_json(paths["inference_timings"]))
     for training, file in (
         ("training", "train_timings"),
@@ -324,7 +322,7 @@ def _times(paths: Mapping[str, Path]) -> dict[str, float]:
 def data_splits(
     paths: Mapping[str, Path], data: Mapping[str, Any]
 ) -> tuple[DataSplit, ...]:
-    """The splits of the pipeline's data, of which `data` is the description."""
+    """Describe the splits of the pipeline's data; `data` is its description."""
     return tuple(
         DataSplit(
             source=str(data["source"]),
@@ -338,8 +336,6 @@ def data_splits(
 
 
 def first_image(path: Path) -> NDArray[np.uint8] | None:
-    """The first image of a split, [height, width]; None where the samples are
-    events.
-    """
+    """Read the first image of a split, [height, width]; None for event data."""
     samples = load_samples(path)
     return samples.images[0] if isinstance(samples, LabelledImages) else None

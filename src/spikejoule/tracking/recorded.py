@@ -1,7 +1,7 @@
 """Recorded runs as a DataFrame, and which of them can be compared.
 
-A row is a run. Its columns have MLflow's names: `run_id`, `name`, `params.train.lr`
-(text, as MLflow keeps parameters), `metrics.test_accuracy_percent` (numbers),
+A row is a run. Columns have MLflow's names: `run_id`, `name`, `params.train.lr` (text,
+as MLflow keeps parameters), `metrics.test_accuracy_percent` (numbers),
 `tags.data.source` (text). What a run lacks is NaN.
 """
 
@@ -15,9 +15,7 @@ import pandas as pd
 
 from spikejoule.core.errors import StoreError, printable
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
-from spikejoule.tracking.child_runs import is_child
 from spikejoule.tracking.store import (
-    BOUND_TAG,
     COMMIT_TAG,
     FILES_TAG,
     Store,
@@ -41,15 +39,12 @@ PRICES: Final = f"{PARAMETER}energy_report.profile"
 EXIT_RULE: Final = f"{PARAMETER}evaluate.early_exit_rule"
 EXIT_TOLERANCE: Final = f"{PARAMETER}evaluate.early_exit_tolerance_percent"
 OF_BASELINE: Final = f"{PARAMETER}baseline."
-"""What trains the conventional network: it decides a run where that was the teacher."""
+"""Parameters of the conventional networks: they matter where one was the teacher."""
 
 SOURCE: Final = f"{TAG}data.source"
 DIGEST: Final = f"{TAG}{FILES_TAG}"
 COMMIT: Final = f"{TAG}{COMMIT_TAG}"
-BOUND: Final = f"{TAG}{BOUND_TAG}"
 
-ENERGY: Final = f"{METRIC}energy_nj"
-RATIO: Final = f"{METRIC}ratio"
 INPUT_MACS: Final = f"{METRIC}input_macs_per_inference"
 
 MEANS: Final = (
@@ -79,9 +74,10 @@ WITHOUT_EFFECT: Final = (
     f"{PARAMETER}train.threads",
     f"{PARAMETER}train.resume",
 )
-"""Parameters that say where and how a result is computed or shown, and do not change
-it.
-"""
+"""Parameters that decide where a result is computed and how it is shown."""
+
+# Earlier versions logged the conventional networks as child runs, with this tag.
+_PARENT_TAG: Final = "mlflow.parentRunId"
 
 _NUMBERS = [f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *MEANS, *TIMES)]
 _TEXTS = [
@@ -102,11 +98,9 @@ _TEXTS = [
     SOURCE,
     DIGEST,
     COMMIT,
-    BOUND,
     INPUT_MACS,
-    RATIO,
 ]
-# Runs from before images could be reduced are of whole images.
+# Runs from before images could be reduced have whole images.
 _DEFAULTS = {
     SOURCE: "unknown",
     COMMIT: "unknown",
@@ -115,25 +109,21 @@ _DEFAULTS = {
 }
 
 
-def recorded_runs(
-    store: Store, condition: str = "attributes.status = 'FINISHED'"
-) -> pd.DataFrame:
-    """The runs of the store's experiment that meet a condition of MLflow's, the latest
-    first.
-
-    Child runs are left out: they are no results of their own.
+def recorded_runs(store: Store) -> pd.DataFrame:
+    """Read the finished runs of the store's experiment, the latest first.
 
     Raises:
         StoreError: the store does not exist, or cannot be reached or read.
     """
     with opened_to_read(store) as (client, experiment_id):
         latest = ["attributes.start_time DESC"]
-        runs = client.search_runs([experiment_id], condition, 1, 50_000, latest)
-        return frame_of(run for run in runs if not is_child(run))
+        finished = "attributes.status = 'FINISHED'"
+        runs = client.search_runs([experiment_id], finished, 1, 50_000, latest)
+        return frame_of(run for run in runs if _PARENT_TAG not in run.data.tags)
 
 
 def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
-    """MLflow's runs in their order, with all columns that this package reads."""
+    """Convert MLflow's runs, in their order, with all columns this package reads."""
     rows = [
         {
             "run_id": run.info.run_id,
@@ -154,7 +144,7 @@ def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
 
 
 def deciding_parameters(runs: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the parameters that decide the runs' results, sorted by name.
+    """Select the parameters that decide the runs' results, sorted by name.
 
     Those of the conventional network are NaN where it was not the teacher.
     """
@@ -170,7 +160,7 @@ class ComparableRuns:
     """Runs that can be compared with each other.
 
     Attributes:
-        runs: at least one, in their order.
+        runs: at least one, the latest first.
         left_out: the number of the other runs, by reason.
     """
 
@@ -187,12 +177,11 @@ class ComparableRuns:
 def measured_alike(
     runs: pd.DataFrame, data_source: str | None, same: Sequence[str] = ()
 ) -> ComparableRuns:
-    """The runs on the same images, which are complete, with equal values in some
-    columns.
+    """Select complete runs on the same images, with equal values in some columns.
 
     Args:
         runs: the latest first.
-        data_source: of their images; None for the most frequent.
+        data_source: their data; None for the most frequent.
         same: the columns.
 
     Raises:
@@ -211,15 +200,14 @@ def measured_alike(
             f"({counts or 'it is empty'}): run the pipeline, or `make sweep`."
         )
     groups = fit.groupby([SOURCE, DIGEST, *same], dropna=False, sort=False).ngroup()
-    most_frequent = groups.mode()[
-        0
-    ]  # of groups as frequent, the one with the latest run
+    # Groups are numbered from the latest run on: of equal ones, the latest wins.
+    most_frequent = groups.mode()[0]
     chosen = fit[groups == most_frequent]
     return ComparableRuns(chosen, Counter(others.drop(chosen.index)))
 
 
 def _reasons_to_leave_out(runs: pd.DataFrame) -> "pd.Series[str]":
-    """Why a run cannot be compared with any other; empty where it can."""
+    """Say why a run cannot be compared with any other; empty where it can."""
     figures = runs[[f"{METRIC}{name}" for name in WHOLE_WINDOW]]
     is_complete = np.isfinite(figures).all(axis=1)
     has_validation = pd.to_numeric(runs[VALIDATION_SIZE], errors="coerce") != 0
@@ -233,9 +221,8 @@ def _reasons_to_leave_out(runs: pd.DataFrame) -> "pd.Series[str]":
 
 
 def _other_images(runs: pd.DataFrame) -> "pd.Series[str]":
-    """The reason to leave a run out among others, by its images."""
+    """Name the images of each run, as a reason to leave it out among others."""
     is_whole = (runs[CROP] == "0") & (runs[AVERAGE] == "1")
     reduced = ", cropped by " + runs[CROP] + " and averaged by " + runs[AVERAGE]
-    return (
-        "measured on other images (" + runs[SOURCE] + reduced.mask(is_whole, "") + ")"
-    )
+    images = runs[SOURCE] + reduced.mask(is_whole, "")
+    return "measured on other images (" + images + ")"

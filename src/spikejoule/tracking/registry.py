@@ -1,16 +1,15 @@
-"""Networks as versions of models in MLflow's registry, and which checkpoint is best.
+"""Checkpoints as versions of a model in MLflow's registry, and which one is best.
 
-All complete checkpoints are versions of one model; a NIR graph is a version of a model
-with its file's name. There is one version for each result: registering a result again
-finds its version. The alias `champion` moves to a new version if its validation
-accuracy is higher than the champion's on the same validation set; an equal one leaves
-it where it is. The test set decides nothing: a version that was validated on it never
-becomes champion. Versions with different validation sets (other data, another seed of
-the split) cannot be compared, so the champion stays until the alias is moved by hand.
-`latest` needs no care, since MLflow reserves it for the highest version.
+Each distinct result has one version of the model `surrogate-snn`; registering a result
+again finds its version. The alias `champion` moves to a new version whose validation
+accuracy is higher than the champion's on the same validation set; a tie moves nothing.
+A version that was validated on the test set never becomes champion. Versions with
+different validation sets (other data, another seed of the split) cannot be compared:
+the champion stays until the alias is moved by hand. MLflow itself reserves `latest` for
+the highest version.
 
-From a version git and DVC lead back to its code, data and parameters: by its
-checkpoint's MD5, as dvc.lock records it.
+Each version is tagged with the MD5 of its checkpoint, as dvc.lock records it: git and
+DVC lead from there to the code, data and parameters.
 """
 
 import base64
@@ -18,7 +17,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,12 +33,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
-    from spikejoule.nir.conventions import Conventions
-
 MODEL_NAME: Final = "surrogate-snn"
 CHAMPION: Final = "champion"
 MODEL_FOLDER: Final = "model"
-"""Where the served model is within its run."""
+"""Folder of the served model within its run."""
 
 MD5_TAG: Final = "dvc.md5"
 RESULT_TAG: Final = "spikejoule.result_id"
@@ -49,12 +46,10 @@ VALIDATED_ON_TEST: Final = "test set"
 
 _DESCRIPTION = "Spiking network that counts its spikes and prices them"
 _PACKAGE = Path(__file__).parents[1]
-# What the copied package imports to answer; torch reads the checkpoint.
+# Imported by the copied package when it answers; torch reads the checkpoint.
 _LIBRARIES = (
     "filelock",
-    "h5py",
     "mlflow",
-    "nir",
     "numba",
     "numpy",
     "pandas",
@@ -68,31 +63,26 @@ _LIBRARIES = (
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What a run's version in the model registry is made of.
+    """The contents of a version in the model registry.
 
     Attributes:
-        network: the complete checkpoint, or a NIR graph.
-        price_list: the file of hardware profiles.
-        profile: id of the profile that the version states energies under.
-        conventions: how the graph is run; None of a checkpoint.
-        name: of the model in the registry.
-        example: an image, uint8 [height, width], which the version shows as an example
-            of its input; None for a graph, or where the samples are events.
+        checkpoint: the complete checkpoint.
+        price_list: the file of price lists.
+        profile: id of the price list that the version uses by default.
+        example: an image, uint8 [height, width], shown as the version's example of its
+            input; None where the samples are events.
     """
 
-    network: Path
+    checkpoint: Path
     price_list: Path
     profile: str
-    conventions: "Conventions | None" = None
-    name: str = MODEL_NAME
     example: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
 class Registration:
-    """The version of a model that holds a result, and whether it is the champion."""
+    """The version of the model that holds a result, and whether it is the champion."""
 
-    name: str
     version: int
     is_champion: bool
 
@@ -107,70 +97,65 @@ def register(
     """Give the result of a finished run a version, unless it has one.
 
     Args:
-        client: of the store, which no other process has opened.
-        files: what the version is made of.
-        run_id: of the run.
-        tags: of the version, `RESULT_TAG` among them.
-        note: its description.
+        client: client of the store, which no other process has open.
+        files: contents of the version.
+        run_id: the run.
+        tags: tags of the version, `RESULT_TAG` among them.
+        note: description of the version.
     """
-    name = files.name
-    result = f"name = '{name}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
+    result = f"name = '{MODEL_NAME}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
     for existing in client.search_model_versions(result):
-        champion = client.get_registered_model(name).aliases.get(CHAMPION)
-        return Registration(
-            name, int(existing.version), str(existing.version) == str(champion)
-        )
-    if files.conventions is None:
-        checkpoint = read_complete(files.network)
-        ours = checkpoint.file.spikejoule
-        tags = {
-            **tags,
-            ACCURACY_TAG: str(checkpoint.file.training_results.best_val_accuracy),
-            MD5_TAG: file_digest(files.network, "md5"),
-            VALIDATION_TAG: _validation_set(ours.data, ours.seed),
-        }
+        champion = client.get_registered_model(MODEL_NAME).aliases.get(CHAMPION)
+        is_champion = str(existing.version) == str(champion)
+        return Registration(int(existing.version), is_champion)
+    checkpoint = read_complete(files.checkpoint).file
+    version_tags = {
+        **tags,
+        ACCURACY_TAG: str(checkpoint.training_results.best_val_accuracy),
+        MD5_TAG: file_digest(files.checkpoint, "md5"),
+        VALIDATION_TAG: _validation_set(
+            checkpoint.spikejoule.data, checkpoint.spikejoule.seed
+        ),
+    }
     with tempfile.TemporaryDirectory() as folder:
-        # MLflow refuses a link, as which DVC may bring a file.
-        copy = Path(shutil.copy(files.network, folder))
+        # DVC may have linked the checkpoint from its cache, and MLflow refuses links.
+        copy = Path(shutil.copy(files.checkpoint, folder))
         model = Path(folder) / MODEL_FOLDER
-        save_served_model(model, replace(files, network=copy), run_id)
+        save_served_model(model, replace(files, checkpoint=copy), run_id)
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name, description=_DESCRIPTION)
-    # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store
-    # that happens to be the process's default.
+    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
+        client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
+    # The address of the folder itself: MLflow would look up `runs:/` and `models:/` in
+    # the default store of the process, which may be another one.
     created = client.create_model_version(
-        name,
+        MODEL_NAME,
         f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}",
         run_id=run_id,
-        tags=dict(tags),
+        tags=version_tags,
         description=note,
     )
-    is_champion = _crown_if_better(client, created.version, tags)
-    return Registration(name, int(created.version), is_champion)
+    is_champion = _crown_if_better(client, created.version, version_tags)
+    return Registration(int(created.version), is_champion)
 
 
 def _crown_if_better(
     client: "MlflowClient", version: str, tags: Mapping[str, str]
 ) -> bool:
-    """Give the alias `champion` to a new version that deserves it; whether it does."""
-    if tags.get(VALIDATION_TAG, VALIDATED_ON_TEST) == VALIDATED_ON_TEST:
+    """Move the alias `champion` to a new version if it is better; return whether."""
+    if tags[VALIDATION_TAG] == VALIDATED_ON_TEST:
         return False
     if CHAMPION in client.get_registered_model(MODEL_NAME).aliases:
         champion = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
-        is_comparable = champion.tags.get(VALIDATION_TAG) == tags[VALIDATION_TAG]
-        if not is_comparable or float(tags[ACCURACY_TAG]) <= float(
-            champion.tags[ACCURACY_TAG]
-        ):
+        if champion.tags.get(VALIDATION_TAG) != tags[VALIDATION_TAG]:
+            return False
+        if float(tags[ACCURACY_TAG]) <= float(champion.tags[ACCURACY_TAG]):
             return False
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
     return True
 
 
 def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
-    """Names the images validated on: equal for equal files, size and seed of the
-    split.
-    """
+    """Name the validation set: equal for equal files, size and seed of the split."""
     if data["validated_on_test"]:
         return VALIDATED_ON_TEST
     return content_digest(
@@ -181,19 +166,21 @@ def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
 def save_served_model(
     folder: Path, files: ModelFiles, run_id: str | None = None
 ) -> None:
-    """Write the MLflow model of a run's files to `folder`, which must not exist.
+    """Write an MLflow model to `folder`, which must not exist.
 
-    Unless a request says otherwise, energies are stated under the files' profile, and
-    the spikes drawn from the checkpoint's own seed. Raises ArtifactError for a
-    checkpoint that cannot be read, and ParameterError for a price list that cannot, or
-    that lacks the profile.
+    A request that says nothing else gets energies under the price list of `files`, and
+    spikes drawn from the checkpoint's own seed.
+
+    Raises:
+        ArtifactError: the checkpoint cannot be read.
+        ParameterError: the price file cannot be read, or lacks the price list.
     """
     select_profile(load_profiles(files.price_list), files.profile, "profile")
-    kind = "checkpoint" if files.conventions is None else "graph"
-    artifacts = {kind: str(files.network), "price_list": str(files.price_list)}
-    conventions = {} if files.conventions is None else asdict(files.conventions)
-    # MLflow's, on being imported, of integers in an answer, and where there is no
-    # example.
+    artifacts = {
+        "checkpoint": str(files.checkpoint),
+        "price_list": str(files.price_list),
+    }
+    # MLflow warns on import about integer columns, and where there is no example.
     with warnings.catch_warnings(action="ignore"):
         import mlflow.pyfunc
 
@@ -202,12 +189,11 @@ def save_served_model(
             python_model=str(Path(__file__).with_name("served_model.py")),
             code_paths=[str(_PACKAGE)],
             artifacts=artifacts,
-            signature=_signature(files, artifacts, conventions),
+            signature=_signature(files, artifacts),
             input_example=_input_example(files),
-            model_config=conventions or None,
             mlflow_model=mlflow.models.Model(run_id=run_id),
             pip_requirements=[
-                # A local build such as 2.9.1+cpu is in no index.
+                # No index has a local build such as 2.9.1+cpu.
                 f"{library}=={installed_version(library).partition('+')[0]}"
                 for library in _LIBRARIES
             ],
@@ -215,44 +201,37 @@ def save_served_model(
 
 
 def _input_example(files: ModelFiles) -> NDArray[np.object_] | None:
-    """A request of one sample: an image's bytes as base64, or a step of a graph without
-    spikes.
-    """
-    if files.conventions is not None:
-        from spikejoule.nir.reading import read_nir
-
-        shape = read_nir(files.network).input.out_shape
-        return np.zeros((1, 1, *shape), dtype=object)
+    """Make a request of one sample: the image's bytes as base64."""
     if files.example is None:
         return None
     return np.array([base64.b64encode(files.example.tobytes()).decode()], dtype=object)
 
 
-def _signature(
-    files: ModelFiles, artifacts: Mapping[str, str], conventions: Mapping[str, Any]
-) -> "ModelSignature":
-    """What a request may hold, and what the answer to the example holds."""
+def _signature(files: ModelFiles, artifacts: Mapping[str, str]) -> "ModelSignature":
+    """Describe what a request may hold, and the answer to the example."""
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    from spikejoule.tracking.served_model import answering
+    from spikejoule.tracking.served_model import Answers
 
-    params = [ParamSpec("profile", DataType.string, files.profile)]
-    if files.conventions is None:
-        checkpoint = read_complete(files.network)
-        seed = checkpoint.file.spikejoule.seed
-        if seed is None:
-            seed = checkpoint.content["encoding"].get("seed") or 0
-        params.append(ParamSpec("seed", DataType.long, seed))
-        params.append(ParamSpec("indices", DataType.long, [], (-1,)))
+    checkpoint = read_complete(files.checkpoint)
+    seed = checkpoint.file.spikejoule.seed
+    if seed is None:
+        seed = checkpoint.content["encoding"].get("seed") or 0
+    parameters = [
+        ParamSpec("profile", DataType.string, files.profile),
+        ParamSpec("seed", DataType.long, seed),
+        ParamSpec("indices", DataType.long, [], (-1,)),
+    ]
     outputs = None
     example = _input_example(files)
     if example is not None:
-        defaults = {parameter.name: parameter.default for parameter in params}
-        rows = answering(artifacts, conventions)(example, **defaults)
+        defaults = {parameter.name: parameter.default for parameter in parameters}
+        rows = Answers(artifacts)(example, **defaults)
         outputs = infer_signature(model_output=rows).outputs
-    # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and
-    # admit one shape alone. As objects pixels and spikes arrive as they were sent, and
-    # the model judges them.
+    # A uint8 signature would turn 0.7 into the byte 0, and allow only one shape. As
+    # objects, pixels arrive as they were sent, and the model checks them.
     inputs = Schema([TensorSpec(np.dtype(object), (-1,))])
-    return ModelSignature(inputs=inputs, outputs=outputs, params=ParamSchema(params))
+    return ModelSignature(
+        inputs=inputs, outputs=outputs, params=ParamSchema(parameters)
+    )

@@ -1,23 +1,17 @@
-"""Writing one run: it begins, or is taken up; its curves and child runs grow; it
-ends.
-"""
+"""Writing a single run: it begins or is continued, its curves grow, it ends."""
 
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.tracking.child_runs import PARENT_TAG, ChildRuns
-from spikejoule.tracking.store import FAILURE_TAG, runs_with, without_passwords
+from spikejoule.tracking.store import FAILURE_TAG, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 CURVES: Final = "by_epoch/"
-"""MLflow groups charts by what is before the slash, sorted: the curves come first."""
-
-PRICE_LIST: Final = "energy_report.profile"
-"""The parameter that a run's child runs have, too."""
+"""Prefix of the curves. MLflow groups charts by it and sorts the groups by name."""
 
 _NOT_CURVES = ("samples", "input_macs")
 _LONGEST_TAG = 500
@@ -26,35 +20,35 @@ _LONGEST_TAG = 500
 def begin_run(
     client: "MlflowClient",
     experiment_id: str,
-    left: "Run | None",
+    unfinished: "Run | None",
     tags: Mapping[str, str],
     parameters: Mapping[str, Any],
 ) -> "Run":
-    """A running run with some tags and parameters: one that was left, or else a new
-    one.
+    """Continue an unfinished run, or begin a new one, with these tags and parameters.
 
-    MLflow adds tags of its own: the user, MLFLOW_RUN_CONTEXT.
-    Parameters of a run cannot be changed: those that it has must be the same.
+    MLflow adds tags of its own: the user, MLFLOW_RUN_CONTEXT. A run's parameters cannot
+    be changed, so those that the unfinished run has must be among these.
     """
     from mlflow.entities import Param, RunTag
     from mlflow.tracking.context.registry import resolve_tags
 
-    whole = dict(resolve_tags(dict(tags)))
-    run = left or client.create_run(experiment_id, tags=whole)
-    if left is not None:
-        client.update_run(left.info.run_id, status="RUNNING")
-        if FAILURE_TAG in left.data.tags:
-            client.delete_tag(left.info.run_id, FAILURE_TAG)
+    all_tags = dict(resolve_tags(dict(tags)))
+    run = unfinished or client.create_run(experiment_id, tags=all_tags)
+    if unfinished is not None:
+        client.update_run(run.info.run_id, status="RUNNING")
+        if FAILURE_TAG in run.data.tags:
+            client.delete_tag(run.info.run_id, FAILURE_TAG)
+    new_tags = all_tags if unfinished is not None else {}
     client.log_batch(
         run.info.run_id,
         params=[Param(key, str(value)) for key, value in parameters.items()],
-        tags=[RunTag(key, text) for key, text in whole.items()] if left else [],
+        tags=[RunTag(key, text) for key, text in new_tags.items()],
     )
     return run
 
 
 def has_parameters(run: "Run", parameters: Mapping[str, Any]) -> bool:
-    """Whether a run's parameters, as far as it has any, are some of these."""
+    """Whether every parameter that a run has is among `parameters`, with its value."""
     text = {name: str(value) for name, value in parameters.items()}
     return bool(run.data.params.items() <= text.items())
 
@@ -62,80 +56,49 @@ def has_parameters(run: "Run", parameters: Mapping[str, Any]) -> bool:
 def epoch_row(
     record: Mapping[str, Any], layer_names: Sequence[str]
 ) -> dict[str, float]:
-    """One epoch for `log_history`, whether it is shown live or afterwards.
+    """Convert an epoch to a row of `log_history`, for live and for published runs.
 
-    `record` holds the fields of `network.checkpoint.EpochRecord`; spikes become means a
-    sample.
+    Args:
+        record: the fields of a `network.checkpoint.EpochRecord`.
+        layer_names: names of the layers; their spikes become means per sample.
     """
-    spikes = zip(layer_names, record["spikes"], strict=True)
-    return {
+    row = {
         name: value
         for name, value in record.items()
         if name not in _NOT_CURVES and isinstance(value, int | float)
-    } | {
-        f"{name}_spikes_per_sample": total / record["samples"] for name, total in spikes
     }
+    for name, total in zip(layer_names, record["spikes"], strict=True):
+        row[f"{name}_spikes_per_sample"] = total / record["samples"]
+    return row
 
 
 def log_history(
     client: "MlflowClient", run_id: str, history: Sequence[Mapping[str, float]]
 ) -> None:
-    """Log curves, but for the points that the run has already.
+    """Log curves, without the points that the run has already.
 
     Args:
-        client: of the store.
-        run_id: of the run.
-        history: one mapping per epoch: `epoch` (from 1) becomes the step, the rest
-            metrics.
+        client: client of the store.
+        run_id: the run.
+        history: one mapping per epoch: `epoch` (from 1) becomes the step, the other
+            entries become metrics.
     """
     from mlflow.entities import Metric
 
     names = {name for row in history for name in row} - {"epoch"}
-    present = {
+    logged = {
         (name, point.step)
         for name in names
         for point in client.get_metric_history(run_id, CURVES + name)
     }
-    logged_ms = time.time_ns() // 1_000_000
-    entries = [
-        Metric(CURVES + name, float(value), logged_ms, int(row["epoch"]))
-        for row in history
-        for name, value in row.items()
-        if name in names and (name, int(row["epoch"])) not in present
-    ]
-    client.log_batch(run_id, entries)
-
-
-def log_children(
-    client: "MlflowClient",
-    experiment_id: str,
-    run_id: str,
-    children: ChildRuns,
-    parameters: Mapping[str, Any],
-    own: Mapping[str, str],
-) -> None:
-    """Log the child runs of a run, in place of those that a killed process left.
-
-    Args:
-        client: of the store.
-        experiment_id: of the experiment.
-        run_id: of the run above them.
-        children: their metrics.
-        parameters: of the run above them, whose price list is theirs.
-        own: tags that name the process which writes them, for as long as it does.
-    """
-    from mlflow.entities import Param
-
-    parent = {PARENT_TAG: run_id}
-    for left in runs_with(client, experiment_id, parent):
-        client.delete_run(left.info.run_id)
-    for name, metrics in children.items():
-        child = client.create_run(experiment_id, tags={**parent, **own}, run_name=name)
-        child_id = child.info.run_id
-        client.log_batch(child_id, params=[Param(PRICE_LIST, parameters[PRICE_LIST])])
-        end_run(client, child_id, "FINISHED", metrics)
-        for tag in own:
-            client.delete_tag(child_id, tag)
+    now_ms = time.time_ns() // 1_000_000
+    points = []
+    for row in history:
+        epoch = int(row["epoch"])
+        for name, value in row.items():
+            if name in names and (name, epoch) not in logged:
+                points.append(Metric(CURVES + name, float(value), now_ms, epoch))
+    client.log_batch(run_id, points)
 
 
 def end_run(
@@ -145,21 +108,20 @@ def end_run(
     metrics: Mapping[str, float] = {},
     tags: Mapping[str, str] = {},
 ) -> None:
-    """Log final metrics and tags, and end the run with one of MLflow's statuses;
-    RUNNING: not yet.
+    """Log final metrics and tags, without passwords, and set the run's status.
 
-    No password gets into its tags.
+    The status is one of MLflow's; with RUNNING the run does not end yet.
     """
     from mlflow.entities import Metric, RunTag
 
-    ended_ms = time.time_ns() // 1_000_000
+    now_ms = time.time_ns() // 1_000_000
     client.log_batch(
         run_id,
-        [Metric(name, float(value), ended_ms, 0) for name, value in metrics.items()],
+        [Metric(name, float(value), now_ms, 0) for name, value in metrics.items()],
         tags=[
             RunTag(name, without_passwords(text)[:_LONGEST_TAG])
             for name, text in tags.items()
         ],
     )
     if status != "RUNNING":
-        client.set_terminated(run_id, status, ended_ms)
+        client.set_terminated(run_id, status, now_ms)

@@ -1,15 +1,13 @@
-"""A network as a model that MLflow loads and serves: the file that MLflow runs.
+"""The code of a served model, which MLflow copies and runs as a script.
 
-A version of the model is a copy of this file, of this package, a complete checkpoint or
-a graph of NIR, and a price list in one folder (`registry.save_served_model`). Nothing
-is pickled: the checkpoint is read with PyTorch's restricted unpickler. The folder is
-complete: another machine needs the libraries of its `requirements.txt` and nothing of
-this project.
+A version of the model is a folder with a copy of this file, of the package, of a
+complete checkpoint and of a price list (`registry.save_served_model`). Nothing is
+pickled: PyTorch's restricted unpickler reads the checkpoint. Another machine needs the
+libraries in the folder's `requirements.txt` and nothing else from this project.
 """
 
 import binascii
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, Final
 
@@ -21,40 +19,24 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError, ParameterError, SpikejouleError
-from spikejoule.counts.records import Activity
-from spikejoule.encoding.events import EventList
-from spikejoule.energy import (
-    HardwareProfile,
-    OperationCounts,
-    count_operations,
-    load_profiles,
-    price,
-    select_profile,
-)
+from spikejoule.energy import count_operations, load_profiles, price, select_profile
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.network.imported import ImportedGraph
-from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.reading import read_nir
-from spikejoule.nir.running import run_graph
+from spikejoule.network.checkpoint import read_complete
 
-MAX_SAMPLES: Final = 10_000
-"""Images of one request, or samples of spikes."""
+MAX_IMAGES: Final = 10_000
+"""Limit on the images of one request."""
 
 # A server answers in several threads. The kernels use every core by themselves, and not
-# all of numba's threading layers bear two callers at once.
+# every threading layer of numba can be entered by two threads at once.
 _one_at_a_time = Lock()
-
-Answering = Callable[..., pd.DataFrame]
-"""A function of samples and of the signature's parameters."""
 
 
 class ServedModel(PythonModel):
-    """What MLflow makes of the folder."""
+    """What MLflow loads from the folder."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the files."""
-        self._answer = answering(context.artifacts, context.model_config)
+        self._answers = Answers(context.artifacts)
 
     def predict(
         self,
@@ -62,166 +44,110 @@ class ServedModel(PythonModel):
         model_input: np.ndarray,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """`answer` or `answer_spikes` with the signature's parameters; a mistake in the
-        request is MLflow's 400."""
+        """Answer a request; a mistake in it becomes MLflow's status 400."""
         try:
             with _one_at_a_time:
-                return self._answer(model_input, **(params or {}))
+                return self._answers(model_input, **(params or {}))
         except SpikejouleError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
-def answering(files: Mapping[str, str], conventions: Mapping[str, Any]) -> Answering:
-    """What answers requests: `answer` for a checkpoint, `answer_spikes` for a graph.
+class Answers:
+    """Classifies images, and counts and prices what that takes.
 
     Args:
-        files: `price_list`, and `checkpoint` or `graph`.
-        conventions: how the graph is run.
+        files: paths of `checkpoint` and `price_list`.
     """
-    profiles = load_profiles(files["price_list"])
-    if "graph" in files:
-        network = read_nir(files["graph"])
-        return partial(answer_spikes, network, Conventions(**conventions), profiles)
-    return partial(answer, read_complete(files["checkpoint"]), profiles)
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._checkpoint = read_complete(files["checkpoint"])
+        self._profiles = load_profiles(files["price_list"])
+
+    def __call__(
+        self, images: NDArray[Any], profile: str, seed: int, indices: Sequence[int]
+    ) -> pd.DataFrame:
+        """Answer one request.
+
+        Args:
+            images: as `read_images` takes them.
+            profile: id of the price list.
+            seed: seed of the encoding, 0 to 2^32 - 1.
+            indices: position of each image within its data set, [N]; empty for 0, 1, 2
+                and so on. A test image at its own position gets the spikes that the
+                pipeline counted.
+
+        Returns:
+            a row per image: `class`, `spikes_NAME` of each layer, `synaptic_events`,
+            `input_macs` (where the input is constant currents), `energy_pj` (null where
+            the price list has only a range), `energy_low_pj` and `energy_high_pj`.
+
+        Raises:
+            DataError: the images have another form, or are too many.
+            ParameterError: unknown price list, or a wrong seed or index.
+        """
+        checkpoint = self._checkpoint
+        encoder = checkpoint.encoder
+        network = checkpoint.network
+        prices = select_profile(self._profiles, profile, "profile")
+        draws = _whole_numbers(seed, indices)
+        pixels = read_images(images, network.n_input)
+        if len(indices) not in (0, len(pixels)):
+            raise ParameterError(
+                f"indices: {len(indices)} for {len(pixels)} images; allowed: one per "
+                "image"
+            )
+        positions = draws[1:] if len(indices) else np.arange(len(pixels))
+
+        # Run the network on the images, encoded like the test images of the pipeline.
+        events = encoder.events(pixels, encoder.draw_key(seed, "test", 0), positions)
+        pruned = checkpoint.pruned
+        measured = measure_network(checkpoint.state, network, events, pruned=pruned)
+
+        # Count and price.
+        activity = measured.activity()
+        operations = count_operations(activity, encoder.operations(pixels))
+        low, values, high = price(operations, prices)
+        is_range = bool(np.isnan(values).any())
+        columns: dict[str, Any] = {"class": measured.predictions}
+        for name, node in activity.counts.items():
+            if node.spikes is not None:
+                columns[f"spikes_{name}"] = node.spikes
+        columns["synaptic_events"] = activity.events
+        if measured.input_macs is not None:
+            columns["input_macs"] = measured.input_macs
+        columns["energy_pj"] = [None] * len(values) if is_range else values
+        columns["energy_low_pj"] = low
+        columns["energy_high_pj"] = high
+        return pd.DataFrame(columns)
 
 
-def answer(
-    checkpoint: CompleteCheckpoint,
-    profiles: Mapping[str, HardwareProfile],
-    images: NDArray[Any],
-    profile: str,
-    seed: int,
-    indices: Sequence[int],
-) -> pd.DataFrame:
-    """Classify images, and count and price what that takes.
-
-    Args:
-        checkpoint: the network and its encoding.
-        profiles: the price list.
-        images: as `read_images` takes them.
-        profile: id of the hardware profile that prices the operations.
-        seed: of what the encoding draws, 0 to 2^32 - 1.
-        indices: position of each image within its data set, [N]; empty for 0, 1, 2 and
-            so on. A test image at its own position has the spikes that the pipeline
-            counted. An image that is sent twice may have one position twice.
-
-    Returns:
-        a row per image: `class`, `spikes_NAME` of each layer, `synaptic_events`,
-        `input_macs` (where the input are constant currents), `energy_pj` (null where
-        the profile has a price range alone), `energy_low_pj` and `energy_high_pj`.
-
-    Raises:
-        DataError: the images are of another form, or too many.
-        ParameterError: an unknown profile, or a seed or indices that are not allowed.
-    """
-    prices = select_profile(profiles, profile, "profile")
-    draws = np.array([seed, *indices])  # MLflow passes null, too
+def _whole_numbers(seed: int, indices: Sequence[int]) -> NDArray[np.int64]:
+    """Check the seed and the indices; MLflow lets null and negative numbers through."""
+    draws = np.array([seed, *indices])
     if draws.dtype.kind != "i" or draws.min() < 0 or seed >= 2**32:
         raise ParameterError(
             "seed and indices are not allowed; allowed: whole numbers from 0 to "
-            "2^32 - 1 and to "
-            "2^63 - 1"
+            "2^32 - 1 and to 2^63 - 1"
         )
-    network = checkpoint.network
-    pixels = read_images(images, network.n_input)
-    if len(indices) not in (0, len(pixels)):
-        raise ParameterError(
-            f"indices: {len(indices)} are given for {len(pixels)} images; allowed: "
-            "one per image"
-        )
-    places = draws[1:] if len(indices) else np.arange(len(pixels))
-    key = checkpoint.encoder.draw_key(seed, "test", 0)
-    events = checkpoint.encoder.events(pixels, key, places)
-    measured = measure_network(
-        checkpoint.state, network, events, pruned=checkpoint.pruned
-    )
-    activity = measured.activity()
-    operations = count_operations(activity, checkpoint.encoder.operations(pixels))
-    macs = {} if measured.input_macs is None else {"input_macs": measured.input_macs}
-    return _rows(activity, operations, prices, {"class": measured.predictions}, macs)
-
-
-def answer_spikes(
-    network: ImportedGraph,
-    conventions: Conventions,
-    profiles: Mapping[str, HardwareProfile],
-    spikes: NDArray[Any],
-    profile: str,
-) -> pd.DataFrame:
-    """Run a graph on spikes, and count and price what that takes.
-
-    Args:
-        network: the graph.
-        conventions: how it is run.
-        profiles: the price list.
-        spikes: zeros and ones, [N, T, units of the input], or with the input's own
-            shape in the place of its units. Of any type, as JSON brings objects.
-        profile: id of the hardware profile that prices the operations.
-
-    Returns:
-        a row per sample, with the columns of `answer` but for `input_macs`: `class` is
-        null where the output are values, and -1 where several outputs share the largest
-        count. Behind it `output`, the spikes of each output, or the sum of its values,
-        over all steps; behind the synaptic events `value_macs`, the products of values.
-
-    Raises:
-        DataError, ArtifactError: the spikes are of another form, or too many.
-        ParameterError: an unknown profile.
-    """
-    prices = select_profile(profiles, profile, "profile")
-    try:
-        dense = _as_sent(spikes, "samples")
-        if dense.ndim < 3:
-            raise ValueError(f"the spikes have the shape {list(dense.shape)}")
-        events = EventList.from_dense(dense.reshape(*dense.shape[:2], -1))
-    except ValueError as error:
-        raise DataError(
-            f"{error}; allowed are zeros and ones, [N, steps, units]."
-        ) from None
-    run = run_graph(network, events, conventions)
-    classes = [None] * run.n_rows if run.predictions is None else run.predictions
-    answers = {"class": classes, "output": run.output.tolist()}
-    macs = {"value_macs": run.macs}
-    return _rows(run, count_operations(run), prices, answers, macs)
-
-
-def _rows(
-    activity: Activity,
-    operations: OperationCounts,
-    profile: HardwareProfile,
-    answers: Mapping[str, Any],
-    macs: Mapping[str, Any],
-) -> pd.DataFrame:
-    low, values, high = price(operations, profile)
-    energy = [None] * len(values) if np.isnan(values).any() else values
-    spikes = {
-        f"spikes_{name}": node.spikes
-        for name, node in activity.counts.items()
-        if node.spikes is not None
-    }
-    events = {"synaptic_events": activity.events, **macs}
-    energies = {"energy_pj": energy, "energy_low_pj": low, "energy_high_pj": high}
-    return pd.DataFrame({**answers, **spikes, **events, **energies})
+    return draws
 
 
 def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
-    """The images as bytes, [N, pixels].
+    """Check the images of a request and convert them to bytes, [N, pixels].
 
     Args:
         images: whole numbers from 0 to 255, [N, height, width] or [N, pixels], width
-            fastest; or each image's bytes as base64, [N]. Of any type, as JSON brings
-            objects.
-        n_pixels: of one image.
+            fastest; or each image's bytes as base64, [N]. JSON brings them as objects.
+        n_pixels: pixels of one image.
 
     Raises:
-        DataError: the images are of another form; the sentence says what is allowed.
+        DataError: the images have another form; the message says what is allowed.
     """
     try:
-        pixels = _as_sent(images, "images")
-        if (
-            pixels.ndim not in (2, 3)
-            or np.prod(pixels.shape[1:], dtype=object) != n_pixels
-        ):
+        pixels = _as_sent(images)
+        # Python integers: a shape whose product overflows must not pass.
+        size = np.prod(pixels.shape[1:], dtype=object)
+        if pixels.ndim not in (2, 3) or size != n_pixels:
             raise ValueError(f"the images have the shape {list(pixels.shape)}")
         if pixels.dtype.kind not in "iu":
             raise ValueError(f"the pixels are of the type {pixels.dtype}")
@@ -229,28 +155,28 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
             raise ValueError(f"the pixels run from {pixels.min()} to {pixels.max()}")
     except (ValueError, OverflowError) as error:
         raise DataError(
-            f"{error}; allowed are {n_pixels} whole numbers from 0 to 255 per "
-            "image (multiply "
-            "intensities from 0 to 1 by 255 and round them), as [N, height, "
-            "width], as [N, "
-            "pixels], or as base64 of their bytes."
+            f"{error}; allowed are {n_pixels} whole numbers from 0 to 255 per image "
+            "(multiply intensities from 0 to 1 by 255 and round them), as [N, height, "
+            "width], as [N, pixels], or as base64 of their bytes."
         ) from None
     return pixels.reshape(len(pixels), n_pixels).astype(np.uint8)
 
 
-def _as_sent(samples: NDArray[Any], nouns: str) -> NDArray[Any]:
-    """Samples of a request; of JSON, texts as their bytes, and numbers as NumPy reads
-    them: no fraction is rounded."""
-    number = len(samples) if samples.ndim else 0
-    if not 1 <= number <= MAX_SAMPLES:
+def _as_sent(images: NDArray[Any]) -> NDArray[Any]:
+    """Convert the objects of a JSON request: texts from base64, numbers without loss.
+
+    NumPy chooses the type of the numbers, so that no fraction is rounded.
+    """
+    number = len(images) if images.ndim else 0
+    if not 1 <= number <= MAX_IMAGES:
         raise DataError(
-            f"the request has {number:,} {nouns}; allowed are 1 to {MAX_SAMPLES:,} "
-            f"{nouns}."
+            f"the request has {number:,} images; allowed are 1 to {MAX_IMAGES:,} "
+            "images."
         )
-    if samples.dtype.kind not in "OU":
-        return samples
-    values = samples.tolist()
-    if samples.ndim == 1 and all(isinstance(value, str) for value in values):
+    if images.dtype.kind not in "OU":
+        return images
+    values = images.tolist()
+    if images.ndim == 1 and all(isinstance(value, str) for value in values):
         decoded = [binascii.a2b_base64(text, strict_mode=True) for text in values]
         return np.stack([np.frombuffer(image, np.uint8) for image in decoded])
     return np.array(values)

@@ -1,9 +1,8 @@
-"""Means over the seeds of recorded runs: what a setting is worth, and which are on the
-front.
+"""Means over the seeds of recorded runs, and their Pareto front.
 
-A setting is a set of parameters without the seed. A seed decides the split, the initial
-weights and every draw, so one run is one draw. Validation accuracy decides what is on
-the front; test accuracy is stated beside it.
+A setting is a set of parameters without the seed. The seed decides the split, the
+initial weights and every draw, so one run is one sample of its setting. Validation
+accuracy decides which settings are on the front; test accuracy is only shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ import pandas as pd
 
 from spikejoule.core.store import FilePath, write_text
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
-from spikejoule.tracking.listing import Column, frame_text
 from spikejoule.tracking.recorded import (
     AVERAGE,
     COMMIT,
@@ -30,14 +28,15 @@ from spikejoule.tracking.recorded import (
     deciding_parameters,
     measured_alike,
 )
+from spikejoule.tracking.tables import Column, frame_text
 
 VALIDATION: Final = "validation_accuracy_percent"
 TEST: Final = "test_accuracy_percent"
 EVENTS: Final = "synaptic_events_per_inference"
 FIGURES: Final = (VALIDATION, TEST, EVENTS)
-"""Of one way to answer, in the order of `WHOLE_WINDOW` and `EARLY_EXIT`."""
+"""Figures of a way to answer, in the order of `WHOLE_WINDOW` and `EARLY_EXIT`."""
 
-# They decide nothing over the whole window, but what an early exit or a mean energy is.
+# They change nothing about the whole window, but early exits and mean energies.
 _ALSO_SAME = (
     EXIT_RULE,
     EXIT_TOLERANCE,
@@ -61,33 +60,35 @@ _COLUMNS: Final[Mapping[str, Column]] = {
     "test_highest_percent": ("highest", ".2f"),
     EVENTS: ("events", ",.0f"),
 }
-"""Heading and format on a terminal, by column."""
 
 
 def settings_table(
     runs: pd.DataFrame, data_source: str | None = None
 ) -> tuple[pd.DataFrame, Mapping[str, int]]:
-    """Means over the runs that differ in their seed alone.
+    """Average the runs that differ only in their seed.
 
     Args:
-        runs: the latest first; of the same setting and seed, the latest counts.
-        data_source: of their images; None for the most frequent.
+        runs: the latest first; the latest of a setting and seed counts.
+        data_source: data of the runs; None for the most frequent.
 
     Returns:
-        A row for each setting and way to answer, by synaptic events, and after it a row
-        for each of its seeds, if there are several. Columns: `name` of the run of the
-        least seed; `early_exit`, whether it answers before the end of the window;
-        `on_front`, whether no other row is as accurate for as few events; `seeds`; mean
-        accuracies in percent, with the lowest and highest on test; synaptic events and
-        `MEANS` per inference; `run_ids` and `git_commits`; `setting`, a number; the
-        parameters in which settings differ. Beside the table, the number of runs that
-        are left out, by reason.
+        The table, and the number of runs left out, by reason.
+
+        The table has a row for each setting and way to answer, by synaptic events, and
+        after it a row for each of its seeds, if there are several. Columns: `name` of
+        the run with the lowest seed; `early_exit`, whether it answers before the end of
+        the window; `on_front`, whether no other row is as accurate for as few events;
+        `seeds`; mean accuracies in percent, with the lowest and highest on test;
+        synaptic events and `MEANS` per inference; `run_ids` and `git_commits`;
+        `setting`, a number; and the parameters in which settings differ.
 
     Raises:
         StoreError: there is no run to average.
     """
     comparable = measured_alike(runs, data_source, (CROP, AVERAGE))
     alike = comparable.runs
+
+    # Number the settings, and keep the latest run of each setting and seed.
     deciding = deciding_parameters(alike).drop(columns=SEED)
     varied = _varied(deciding)
     same = pd.concat([deciding, alike[[*_ALSO_SAME]]], axis=1)
@@ -97,14 +98,16 @@ def settings_table(
         **deciding,
     )
     latest = numbered.drop_duplicates(["setting", "seed"])
+
+    # The two ways to answer are settings of their own.
     answers = ways_to_answer(latest).sort_values("seed")
     answers["setting"] = 2 * answers["setting"] + answers["early_exit"]
-
     means = _averaged(answers, ["setting"], varied).sort_values([EVENTS, "name"])
     means["on_front"] = pareto_front(means[EVENTS].tolist(), means[VALIDATION].tolist())
     of_seeds = _averaged(answers, ["setting", "seed"], varied).assign(on_front=False)
+
+    # Each mean is followed by its seeds; that of a single seed is its own row.
     rows = pd.concat([means, of_seeds]).drop_duplicates(["setting", "seeds"])
-    # Settings in the order of their means.
     rows["setting"] = pd.Categorical(rows["setting"], means["setting"]).codes
     rows = rows.sort_values("setting", kind="stable", ignore_index=True)
     columns = [*_COLUMNS, *MEANS, "run_ids", "git_commits", "setting", *varied]
@@ -113,19 +116,20 @@ def settings_table(
 
 def _varied(deciding: pd.DataFrame) -> list[str]:
     """The parameters in which settings differ."""
-    return [
-        name
-        for name, values in deciding.items()
-        # Parameters of the conventional network are there only where it was the
-        # teacher.
-        if values.nunique(dropna=str(name).startswith(OF_BASELINE)) > 1
-    ]
+    varied = []
+    for name, values in deciding.items():
+        # Parameters of the conventional network are NaN unless it was the teacher.
+        is_of_baseline = str(name).startswith(OF_BASELINE)
+        if values.nunique(dropna=is_of_baseline) > 1:
+            varied.append(str(name))
+    return varied
 
 
 def ways_to_answer(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row for each run and way to answer that it has the figures of.
+    """Split each run into a row per way to answer: whole window, early exit.
 
-    `early_exit` says which way it is, and the columns `FIGURES` hold its figures.
+    The column `early_exit` tells them apart, and the columns `FIGURES` hold the figures
+    of that way. A way whose figures a run lacks has no row.
     """
     rows = []
     for early_exit, names in ((False, WHOLE_WINDOW), (True, EARLY_EXIT)):
@@ -138,7 +142,7 @@ def ways_to_answer(runs: pd.DataFrame) -> pd.DataFrame:
 def _averaged(
     answers: pd.DataFrame, by: Sequence[str], varied: Sequence[str]
 ) -> pd.DataFrame:
-    """Means over the answers that agree in some columns."""
+    """Average the answers that agree in the columns `by`."""
     return answers.groupby([*by], as_index=False).agg(
         name=("name", "first"),
         early_exit=("early_exit", "first"),
@@ -154,23 +158,30 @@ def _averaged(
 
 
 def write_settings(path: FilePath, table: pd.DataFrame) -> None:
-    """Write the table as CSV; what is true is 1."""
+    """Write the table as CSV, with 1 and 0 for true and false."""
     flags = table.astype({"early_exit": int, "on_front": int})
     write_text(path, flags.to_csv(index=False, lineterminator="\n"))
 
 
 def settings_text(table: pd.DataFrame, left_out: Mapping[str, int]) -> str:
-    """The settings in words, without single seeds among several."""
-    parameters = [name for name in table if name.startswith(PARAMETER)]
-    columns = {**_COLUMNS} | {
-        name: (name.removeprefix(PARAMETER), "") for name in parameters
-    }
+    """Format the table for a terminal, without the single seeds of a mean."""
+    columns = dict(_COLUMNS)
+    for name in table:
+        if name.startswith(PARAMETER):
+            columns[name] = (name.removeprefix(PARAMETER), "")
     shown = frame_text(table.drop_duplicates("setting"), columns)
-    left = "".join(
-        f"Not compared: {number} {reason}\n" for reason, number in left_out.items()
-    )
-    return (
-        "Means over the seeds of each setting; on the front are those that no "
-        "other beats in "
-        f"validation\naccuracy and synaptic events per inference:\n\n{shown}\n\n{left}"
+    not_compared = [
+        f"Not compared: {number} {reason}" for reason, number in left_out.items()
+    ]
+    return "\n".join(
+        [
+            "Means over the seeds of each setting. On the front are those that no "
+            "other beats in validation",
+            "accuracy and synaptic events per inference:",
+            "",
+            shown,
+            "",
+            *not_compared,
+            "",
+        ]
     )

@@ -1,12 +1,9 @@
-"""The MLflow store of a project: where it is, how it is opened, and who ends the runs
-in it.
-"""
+"""The MLflow store of a project: where it is, how it is opened, who ends its runs."""
 
 import json
 import logging
 import os
 import re
-import shlex
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +17,8 @@ from filelock import FileLock
 
 from spikejoule.core.errors import SpikejouleError, StoreError
 from spikejoule.core.processes import is_running, start_of
+from spikejoule.core.yaml_files import PARAMS_FILE
+from spikejoule.params import load_params
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,34 +28,30 @@ HOST_TAG = "spikejoule.keeper.host"
 PROCESS_TAG = "spikejoule.keeper.process"
 FAILURE_TAG = "spikejoule.failure"
 COMMIT_TAG = "mlflow.source.git.commit"
-"""MLflow's own name for it, which its pages show next to the run."""
-BOUND_TAG: Final = "ratio_bound"
-"""``at least`` or ``at most``, where a run's ratio is a bound."""
+"""MLflow's own tag, which its pages show next to the run."""
 FILES_TAG = "data.sha256"
-"""A digest of the checksums of all files of the data."""
+"""Digest of the checksums of all files of the data."""
 
-# What may be a password or a token in a message: an address, a user before a host, a
-# setting.
+# Words of a message that may hold a password or a token: addresses, users with a host,
+# settings.
 _MAY_BE_SECRET = re.compile(r"://|@|\w=")
 # A host with or without a port; an IPv6 address has brackets.
 _HOST = re.compile(r"([\w.-]*|\[[\da-fA-F:]+\])(:\d+)?")
-# Libraries whose errors quote addresses, statements and values; what made them fail
-# does not.
+# Libraries whose errors quote addresses, statements and values; their causes do not.
 _QUOTING = ("requests", "sqlalchemy")
-_TRIES = 3  # to open a database; MLflow has ten, for 102 s together
-_LOCK_SECONDS = 300.0  # of a run with its files, on its way to a slow server
+_TRIES = 3  # to open a database; MLflow's ten take 102 s
+_LOCK_SECONDS = 300.0  # another process may be sending a run to a slow server
 _SQLITE = "sqlite:///"
-_NO_PATH = (":", "file:")  # behind it: a database in memory, or SQLite's own URI
+_NO_PATH = (":", "file:")  # after the prefix: a database in memory, or SQLite's own URI
 _ARTIFACTS = "mlartifacts"
 VIEW: Final = "overview"
-"""The saved view's name in an address:
+"""Name of the saved view in its address:
 `.../experiments/1/runs?viewStateShareKey=overview`.
 """
 _VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 
-# The columns of the saved view and their widths in pixels: every heading fits, and
-# every name of a conventional network.
-_ALWAYS_SHOWN = {"attributes.`Run Name`": 390, "runDateAndNestInfo": 120}
+# Columns of the saved view, with widths in pixels at which every heading fits.
+_ALWAYS_SHOWN = {"attributes.`Run Name`": 200, "runDateAndNestInfo": 120}
 _SELECTED = {
     "metrics.`accuracy`": 95,
     "metrics.`events`": 90,
@@ -65,8 +60,8 @@ _SELECTED = {
     "params.`energy_report.profile`": 175,
     "attributes.`Dataset`": 230,
 }
-# MLflow keeps a saved view of the run list as a tag of the experiment; its form is that
-# of MLflow 3.17, and a version that does not know it shows its own columns.
+# MLflow keeps a saved view of the run list as a tag of the experiment. This is the form
+# of MLflow 3.17; a version that does not know it shows its own columns.
 _VIEW_STATE = {
     "selectedColumns": [*_SELECTED],
     "columnOrder": [*_ALWAYS_SHOWN, *_SELECTED],
@@ -81,17 +76,12 @@ _SAVED_VIEW = json.dumps(
     }
 )
 _NOTE = (
-    "Spiking networks, one run for each distinct result of a pipeline, or each "
-    "graph; below a run "
-    "the conventional networks that were trained with it. The view **Overview** "
-    "shows accuracy, "
-    "synaptic events and energy per inference, the ratio to a conventional "
-    "network's energy at "
-    "equal accuracy, and the price list of both."
+    "Spiking networks, one run for each distinct result of a pipeline. The view "
+    "**Overview** shows accuracy, synaptic events and energy per inference, the ratio "
+    "to a conventional network's energy at equal accuracy, and the price list of both."
 )
-# MLflow reads these when it is imported, and PostgreSQL's client when it connects, so
-# that a store that never answers is an error after about a minute; what the user has
-# set stays.
+# MLflow reads these when it is imported, PostgreSQL's client when it connects: a store
+# that never answers becomes an error after about a minute. The user's own settings win.
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -104,14 +94,14 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Store:
-    """Where runs go.
+    """An MLflow store and the experiment in it.
 
     Attributes:
-        tracking_uri: of the MLflow server or database.
+        tracking_uri: URI of the MLflow server or database.
         experiment: name of the experiment; created if it does not exist.
         artifact_location: URI under which a new experiment keeps files; None leaves the
             choice to the server.
-        root: of the project.
+        root: root of the project.
     """
 
     tracking_uri: str
@@ -121,9 +111,7 @@ class Store:
 
     @property
     def database(self) -> Path | None:
-        """The file of an SQLite database; None for any other store, or one named
-        `file:...`.
-        """
+        """The file of an SQLite database; None for other stores and `file:...` URIs."""
         if not self.tracking_uri.startswith(_SQLITE):
             return None
         path = self.tracking_uri.removeprefix(_SQLITE).partition("?")[0]
@@ -131,8 +119,7 @@ class Store:
 
     @property
     def lock_path(self) -> Path:
-        """The file that serialises writers: two processes that create a database at
-        once break it.
+        """The lock file for writers: creating a database twice at once breaks it.
 
         It is next to the database, which several projects may share, and for any other
         store at the root of the project.
@@ -141,73 +128,74 @@ class Store:
         return database.with_name(f"{database.name}.lock")
 
 
+def store_of(directory: Path) -> Store:
+    """Return the store of a project, named by its params.yaml."""
+    params = load_params(directory / PARAMS_FILE)
+    return project_store(directory, params.publish.experiment)
+
+
 def project_store(
     root: Path, experiment: str, environment: Mapping[str, str] = os.environ
 ) -> Store:
-    """The store of the project at `root`: `mlflow.db`, with its files under
-    `mlartifacts`.
+    """Return a project's store: `mlflow.db`, with files in `mlartifacts`.
 
     MLflow's own variables take precedence: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME,
     and for a database without a server MLFLOW_DEFAULT_ARTIFACT_ROOT, the variable of
-    `mlflow server`'s option, which holds from the creation of the experiment on.
-    Relative paths in them start at `root`: a queued experiment's working directory is
-    about to vanish.
+    `mlflow server`'s option, which counts when the experiment is created. Relative
+    paths in them start at `root`, since the folder of a queued experiment vanishes.
     """
     root = root.resolve()
     uri = at_root(root, environment.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
-    # A server has a place for artifacts of its own.
-    served = uri.partition(":")[0] in ("http", "https", "databricks")
+    # A server decides itself where files go.
+    is_server = uri.partition(":")[0] in ("http", "https", "databricks")
     artifacts = environment.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or _ARTIFACTS
     if "://" not in artifacts:
         artifacts = (root / artifacts).as_uri()
     return Store(
         tracking_uri=uri,
         experiment=environment.get("MLFLOW_EXPERIMENT_NAME") or experiment,
-        artifact_location=None if served else artifacts,
+        artifact_location=None if is_server else artifacts,
         root=root,
     )
 
 
 @contextmanager
 def opened(store: Store, to_write: bool = True) -> Iterator["tuple[MlflowClient, str]"]:
-    """A client of `store` and the id of its experiment, which is created if it does not
-    exist.
+    """Open a store: yields a client and the id of the experiment, created if needed.
 
-    No other process that shares the database, or this project, opens the store
-    meanwhile; the client may be used beyond. On the way, runs that a process of this
-    machine left unfinished when it died are ended. A store that does not answer is an
-    MLflow error after a minute at most.
+    Meanwhile no other process that shares the database, or this project, opens the
+    store; the client may be used afterwards. Runs that a dead process of this machine
+    left unfinished are ended on the way. A store that does not answer is an MLflow
+    error after a minute at most.
 
-    Raises StoreError if runs are to be written in a project that was moved or copied,
-    so that the experiment keeps its files elsewhere.
+    Raises StoreError if runs are to be written and the folder with the experiment's
+    files no longer exists.
     """
     _set_mlflow_up()
     from mlflow import MlflowClient
 
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
-    # A group that may write into the database may lock it, whoever created it.
+    # Mode: a group that may write to the database may also lock it, whoever created it.
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS, mode=0o664):
         if store.database is not None and not store.database.exists():
             _create(store.database)
         client = MlflowClient(tracking_uri=store.tracking_uri)
         experiment = _experiment(client, store)
         if to_write:
-            _check_not_moved(store, experiment.artifact_location)
+            _check_files_exist(store, experiment.artifact_location)
         close_abandoned_runs(client, experiment.experiment_id)
         yield client, str(experiment.experiment_id)
 
 
 def _set_mlflow_up() -> None:
-    """Import MLflow, which takes two seconds: quiet, without telemetry, in bounded
-    time.
-    """
+    """Import MLflow, which takes two seconds, without logs, telemetry or long waits."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import mlflow.store.db.utils
 
     mlflow.store.db.utils.MAX_RETRY_COUNT = _TRIES
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # They log, one with a traceback, one with secrets, what they raise as well.
+    # These log what they also raise: one with a traceback, one with secrets.
     for name in (
         "mlflow.store.db",
         "mlflow.utils.databricks_utils",
@@ -218,8 +206,9 @@ def _set_mlflow_up() -> None:
 
 @contextmanager
 def store_errors(what: str) -> Iterator[None]:
-    """Turn whatever a server, a database or a disk answers into a StoreError of one
-    sentence, which begins with `what`; an error of this project's own stays as it is.
+    """Turn errors of a server, a database or a disk into a StoreError of one sentence.
+
+    The sentence begins with `what`. An error of this project stays as it is.
     """
     try:
         yield
@@ -227,16 +216,16 @@ def store_errors(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "mlflow":
-            raise  # not installed, which is no answer of a store
+            raise  # MLflow is not installed: no problem of the store
         raise StoreError(f"{what} ({in_one_line(error)}).") from error
 
 
 @contextmanager
 def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
-    """A client of a store that exists, and the id of its experiment.
+    """Open an existing store to read it: yields a client and the experiment's id.
 
-    Raises StoreError if the store does not exist, and for whatever goes wrong while it
-    is read; an error of this project's own stays as it is.
+    Raises StoreError if the store does not exist, or if anything goes wrong while it is
+    read; an error of this project stays as it is.
     """
     # Reading must not leave an empty database behind.
     if store.database is not None and not store.database.is_file():
@@ -252,9 +241,7 @@ def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
 
 
 def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
-    """Tags that name a process, by default this one, as the one without which a run has
-    ended.
-    """
+    """Tags that name the process without which a run has ended; by default this one."""
     process = process or psutil.Process()
     return {
         HOST_TAG: socket.gethostname(),
@@ -266,11 +253,9 @@ def runs_with(
     client: "MlflowClient",
     experiment_id: str,
     tags: Mapping[str, str],
-    statuses: Collection[str] | None = None,
+    statuses: Collection[str],
 ) -> "list[Run]":
-    """The runs with all of some tags and one of some statuses (None: any), the latest
-    first.
-    """
+    """Find the runs with all of some tags and one of some statuses, latest first."""
     condition = " AND ".join(
         f"tags.`{name}` = '{value}'" for name, value in tags.items()
     )
@@ -280,16 +265,13 @@ def runs_with(
         max_results=50_000,
         order_by=["attributes.start_time DESC"],
     )
-    return [run for run in runs if statuses is None or run.info.status in statuses]
+    return [run for run in runs if run.info.status in statuses]
 
 
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
-    """Mark as killed the runs that this machine's dead processes have left
-    unfinished.
-    """
-    for run in runs_with(
-        client, experiment_id, {HOST_TAG: socket.gethostname()}, ("RUNNING",)
-    ):
+    """Mark as killed the unfinished runs of dead processes of this machine."""
+    own_host = {HOST_TAG: socket.gethostname()}
+    for run in runs_with(client, experiment_id, own_host, ("RUNNING",)):
         pid, started = run.data.tags[PROCESS_TAG].split()
         if not is_running(int(pid), float(started)):
             reason = "its processes ended before it was published"
@@ -298,34 +280,32 @@ def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
 
 
 def without_passwords(text: str) -> str:
-    """A message in one line, as it may be shown: without words that may hold a
-    password.
-    """
+    """Put a message on one line, without words that may hold a password."""
     return " ".join(
         "***" if _MAY_BE_SECRET.search(word) else word for word in text.split()
     )
 
 
 def shown_uri(uri: str) -> str:
-    """A URI as it may be shown: scheme and host; of SQLite's and of files the path.
+    """Shorten a URI to what may be shown: scheme and host; the path of local files.
 
-    The user, the path and the settings of any other may be secrets.
+    User, path and settings of any other URI may be secrets.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
-        return "***" if ":" in uri else uri  # the path of a file has no colon
+        return "***" if ":" in uri else uri  # a file path has no colon
     if scheme in ("sqlite", "file") and rest.startswith("/"):
         return uri.partition("?")[0]
-    place, *behind = re.split("[/?#]", rest, maxsplit=1)
+    place, *others = re.split("[/?#]", rest, maxsplit=1)
     host = place.rpartition("@")[2]
-    # Behind the host, an @ may be that of a password with a slash.
-    if "@" in "".join(behind) or not _HOST.fullmatch(host):
+    # An @ after the host may belong to a password with a slash.
+    if "@" in "".join(others) or not _HOST.fullmatch(host):
         return f"{scheme}://***"
     return f"{scheme}://{host}"
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an error says, as a short line without passwords."""
+    """Describe an error in a short line without passwords."""
     cause = _cause_of(error)
     # A server that is not MLflow's may quote the address in its answer.
     text = str(cause).partition("Response body:")[0]
@@ -333,9 +313,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """What made a request or a statement fail (a refused connection, say); else the
-    error.
-    """
+    """The root cause of a failed request or statement; any other error itself."""
     cause: BaseException | None = error
     is_quoting = False
     while cause is not None:
@@ -346,7 +324,7 @@ def _cause_of(error: BaseException) -> BaseException:
 
 
 def at_root(root: Path, uri: str) -> str:
-    """A URI of SQLite with its path made absolute; any other as it is."""
+    """Make the path in an SQLite URI absolute, starting at `root`."""
     scheme, separator, path = uri.partition(":///")
     is_sqlite = bool(separator) and scheme.partition("+")[0] == "sqlite"
     if not is_sqlite or path.startswith(("/", *_NO_PATH)):
@@ -355,18 +333,14 @@ def at_root(root: Path, uri: str) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """A path in a URI: SQLAlchemy reads `%3F` as a character, and ends it at a question
-    mark.
-    """
+    """Quote a path for a URI: SQLAlchemy decodes `%3F` and stops at a question mark."""
     return str(path).replace("%", "%25").replace("?", "%3F")
 
 
 def _create(database: Path) -> None:
-    """Create a database under its name when it is whole: no kill leaves one that is
-    half made.
+    """Create a database under another name first, so that no kill leaves half of one.
 
-    MLflow would refuse that for good, since its tables are there and its version is
-    not.
+    MLflow would refuse that for good: its tables exist, and its version does not.
     """
     from mlflow import MlflowClient
 
@@ -379,37 +353,26 @@ def _create(database: Path) -> None:
     os.replace(unfinished, database)
 
 
-def _check_not_moved(store: Store, recorded: str) -> None:
-    """Refuse a project's own store whose experiment keeps its files in another folder.
+def _check_files_exist(store: Store, location: str) -> None:
+    """Refuse an experiment whose files were in a folder that no longer exists.
 
-    MLflow keeps absolute addresses: it would go on writing to where the project was.
+    MLflow keeps absolute addresses: after a move it would create the old folder again.
     """
-    address = urlsplit(recorded)
-    if address.scheme != "file":  # a bucket, which does not move with a project
+    address = urlsplit(location)
+    is_local = store.database is not None and address.scheme == "file"
+    if not is_local or location == store.artifact_location:
         return
-    new = store.root / _ARTIFACTS
-    old = Path(unquote(address.path))
-    is_own = store.database is not None and store.database.is_relative_to(store.root)
-    is_default = store.artifact_location == new.as_uri() and old.name == _ARTIFACTS
-    if not (is_own and is_default) or old.resolve() == new.resolve():
-        return
-    remedy = "this project is a copy: set publish.experiment to a new name"
-    if not old.parent.exists():
-        folder, link, target = (
-            shlex.quote(str(path)) for path in (old.parent, old, new)
+    folder = Path(unquote(address.path))
+    if not folder.parent.is_dir():
+        raise StoreError(
+            f"the experiment {store.experiment!r} in {store.database} keeps its files "
+            f"in {folder}, which does not exist: if the project was moved, make that "
+            "path a link to the new folder, or set publish.experiment to a new name."
         )
-        remedy = (
-            f"the project was moved: run `mkdir -p {folder} && ln -s {target} {link}`"
-        )
-    raise StoreError(
-        f"the runs in {store.database} have their files in {old}, and {remedy}."
-    )
 
 
 def _experiment(client: "MlflowClient", store: Store) -> Any:
-    """The store's experiment with the saved view of its runs; a new one has a
-    description, too.
-    """
+    """Return the store's experiment, created if needed, with the saved view."""
     name = store.experiment
     experiment: Any = client.get_experiment_by_name(name)
     if experiment is None:
