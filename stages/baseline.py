@@ -112,13 +112,15 @@ def _train(
         total=settings.max_epochs, unit=" epochs", leave=False, disable=None
     ) as bar:
         training = train_baselines(
-            splits["train"],
-            splits["validation"],
-            variants,
-            settings,
-            params.seed,
-            lambda epoch: bar.update(epoch - bar.n),
+            BaselinesTraining(
+                splits["train"],
+                splits["validation"],
+                variants,
+                settings,
+                params.seed,
+            ),
             state_store,
+            lambda epoch: bar.update(epoch - bar.n),
         )
     first = training.baselines[0]
     logger.info(

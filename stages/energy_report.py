@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.provenance import file_digest, library_versions
+from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import (
@@ -28,7 +28,12 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.network.checkpoint import complete_checkpoint, write_complete
-from spikejoule.network.trained import TrainedNetwork, build_complete, load_trained
+from spikejoule.network.trained import (
+    InferenceResults,
+    TrainedNetwork,
+    build_complete,
+    load_trained,
+)
 from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
@@ -112,15 +117,13 @@ def _checkpoint_content(
     """Assemble the complete checkpoint; `test` is its entry on the test set."""
     inference = InferenceTimings.read(paths["inference_timings"])
     training = TrainTimings.read(paths["train_timings"])
-    return build_complete(
-        trained,
-        measured.counts,
-        inference.measurement_time_seconds,
-        training.model_dump(exclude_unset=True),
-        test,
-        measured.proxies.as_checkpoint_entry(),
-        library_versions(),
+    results = InferenceResults(
+        spikes=measured.counts,
+        seconds=inference.measurement_time_seconds,
+        evaluation=test,
+        energy_proxies=measured.proxies.as_checkpoint_entry(),
     )
+    return build_complete(trained, results, training.model_dump(exclude_unset=True))
 
 
 def _first_images(samples: Samples, number: int) -> NDArray[np.uint8] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spikejoule.baselines.settings import equal_size_variant
-from spikejoule.baselines.training import train_baselines
+from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.data.images import load_images
 from spikejoule.params import Params
 from spikejoule.training.teacher import TEACHER
@@ -37,15 +37,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             total=settings.max_epochs, unit=" epochs", leave=False, disable=None
         ) as bar,
     ):
-        (teacher,) = train_baselines(
-            train,
-            validation,
-            [network],
-            settings,
-            params.seed,
-            lambda epoch: bar.update(epoch - bar.n),
+        training = train_baselines(
+            BaselinesTraining(train, validation, [network], settings, params.seed),
             resume,
-        ).baselines
+            lambda epoch: bar.update(epoch - bar.n),
+        )
+        (teacher,) = training.baselines
         TEACHER.write(paths["teacher"], teacher.state)
         resume.end(paths["teacher"])
     logger.info(

@@ -16,8 +16,9 @@ from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
+from spikejoule.training.free_cores import FreeCores
 from spikejoule.training.teacher import load_teacher
-from spikejoule.training.training import FreeCores, Training, TrainingData, train
+from spikejoule.training.training import Training, TrainingData, train
 from stages.shared.project import shown_run
 from stages.shared.resuming import resumable
 
@@ -47,7 +48,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     ):
         progress = Progress(bar, params.train.max_epochs, len(samples), cores)
         observers = (progress,) if run is None else (progress, run)
-        result = train(data, engine, params.train, params.seed, observers, resume)
+        training = Training(data, engine, params.train, params.seed, observers)
+        result = train(training, resume)
         save_trained(
             paths["trained"],
             result.trained_network(description.model_dump(exclude_unset=True)),

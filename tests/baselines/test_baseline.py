@@ -20,7 +20,7 @@ from spikejoule.baselines.quantised import (
     quantised_activations,
 )
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
-from spikejoule.baselines.training import train_baselines
+from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
@@ -92,11 +92,12 @@ def test_activations_equal_a_loop_over_plain_numbers() -> None:
 
 def test_it_learns(digits: Digits) -> None:
     train, validation = digits
-    told: list[int] = []
+    epochs: list[int] = []
     training = train_baselines(
-        train, validation, [BaselineVariant(SMALL)], SETTINGS, SEED, told.append
+        BaselinesTraining(train, validation, [BaselineVariant(SMALL)], SETTINGS, SEED),
+        on_epoch=epochs.append,
     )
-    assert told == [1, 2, 3]
+    assert epochs == [1, 2, 3]
     (result,) = training.baselines
     assert result.best_validation_accuracy_percent == max(
         result.validation_accuracies_percent
@@ -110,9 +111,9 @@ def test_it_learns(digits: Digits) -> None:
 def test_one_step_is_that_of_plain_torch(digits: Digits) -> None:
     train = digits[0].select(slice(16))
     settings = BaselineTraining(batch_size=16, max_epochs=1, lr=0.01)
-    (result,) = train_baselines(
-        train, digits[1], [BaselineVariant(SMALL)], settings, SEED
-    ).baselines
+    variants = [BaselineVariant(SMALL)]
+    training = BaselinesTraining(train, digits[1], variants, settings, SEED)
+    (result,) = train_baselines(training).baselines
     model = torch.nn.Sequential(
         torch.nn.Linear(784, 12),
         torch.nn.ReLU(),
@@ -241,7 +242,7 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
         arrays = {name: archive[name] for name in archive.files if name != "schema"}
     for name, changed, words in (
         ("baseline1.synapses", [1, 1], "not the number of its weights"),
-        ("baseline1.macs_nonzero", np.ones((len(LABELS), 1)), "not of 2 layers"),
+        ("baseline1.macs_nonzero", np.ones((len(LABELS), 1)), "does not have 2 layers"),
     ):
         broken = {**arrays, name: np.asarray(changed, dtype=np.int64)}
         write_npz(path, "spikejoule/baseline/4", broken)

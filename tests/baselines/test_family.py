@@ -1,5 +1,7 @@
 """The family: networks that learn side by side, pruned and in integers."""
 
+from collections.abc import Sequence
+
 import numba
 import numpy as np
 import pytest
@@ -13,7 +15,11 @@ from spikejoule.baselines.settings import (
     BaselineVariant,
     family,
 )
-from spikejoule.baselines.training import TrainedBaseline, train_baselines
+from spikejoule.baselines.training import (
+    BaselinesTraining,
+    TrainedBaseline,
+    train_baselines,
+)
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.network.conventional import ConventionalNetwork
@@ -65,7 +71,16 @@ def variants() -> list[BaselineVariant]:
 
 @pytest.fixture(scope="module")
 def trained(digits: Digits, variants: list[BaselineVariant]) -> Trained:
-    return train_baselines(*digits, variants, SETTINGS, SEED).baselines
+    return trained_on(digits, variants)
+
+
+def trained_on(
+    digits: Digits,
+    variants: Sequence[BaselineVariant],
+    settings: BaselineTraining = SETTINGS,
+) -> Trained:
+    training = BaselinesTraining(*digits, variants, settings, SEED)
+    return train_baselines(training).baselines
 
 
 def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
@@ -98,9 +113,9 @@ class TestSideBySide:
         moves what a unit learns from then on.
         """
         settings = changed(SETTINGS, max_epochs=1)
-        together = train_baselines(*digits, variants, settings, SEED).baselines
+        together = trained_on(digits, variants, settings)
         for variant, baseline in zip(variants, together, strict=True):
-            (alone,) = train_baselines(*digits, [variant], settings, SEED).baselines
+            (alone,) = trained_on(digits, [variant], settings)
             assert alone.variant == baseline.variant == variant
             for one, other in zip(parameters(alone), parameters(baseline), strict=True):
                 if variant.bits == 32:
@@ -116,9 +131,7 @@ class TestSideBySide:
         try:
             torch.set_num_threads(1)
             numba.set_num_threads(1)
-            assert_same(
-                train_baselines(*digits, variants, SETTINGS, SEED).baselines, trained
-            )
+            assert_same(trained_on(digits, variants), trained)
         finally:
             torch.set_num_threads(threads[0])
             numba.set_num_threads(threads[1])
@@ -130,10 +143,10 @@ class TestSideBySide:
             BaselineVariant(architecture),
         ]
         settings = changed(SETTINGS, max_epochs=1)
-        one, other = train_baselines(*digits, twins, settings, SEED).baselines
+        one, other = trained_on(digits, twins, settings)
         assert (one.variant.equal_size, other.variant.equal_size) == (True, False)
         assert one.validation_accuracies_percent == other.validation_accuracies_percent
-        (alone,) = train_baselines(*digits, twins[:1], settings, SEED).baselines
+        (alone,) = trained_on(digits, twins[:1], settings)
         for mine, its, the_others in zip(
             parameters(one), parameters(alone), parameters(other), strict=True
         ):
@@ -146,7 +159,7 @@ class TestSideBySide:
             update={"lr": 1e30}
         )
         with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
-            train_baselines(*digits, variants, settings, SEED)
+            trained_on(digits, variants, settings)
 
 
 def test_sums_need_room_for_activations_of_more_than_one_bit() -> None:
@@ -215,7 +228,7 @@ def test_cut_short_after_every_epoch(
 ) -> None:
     ended, cuts = cut_short_after_every_epoch(
         lambda state_store: train_baselines(
-            *digits, variants, SETTINGS, SEED, state_store=state_store
+            BaselinesTraining(*digits, variants, SETTINGS, SEED), state_store
         )
     )
     assert cuts == len(ended.epoch_seconds) == EPOCHS

@@ -29,7 +29,11 @@ from spikejoule.network.checkpoint import (
     write_complete,
 )
 from spikejoule.network.pruning import pruning_masks
-from spikejoule.network.trained import TrainedNetwork, build_complete
+from spikejoule.network.trained import (
+    InferenceResults,
+    TrainedNetwork,
+    build_complete,
+)
 from tests.energy.test_profiles import GOOD
 from tests.tools.cli import Cli
 from tests.tools.examples import (
@@ -252,9 +256,8 @@ def measured_content(
     events = network.encoder.events(images.images, draw_key(7, "test", 0), images.index)
     measured = measure_network(network.state, network.network, events, pruned=pruned)
     proxies, timings = measured.proxies.as_checkpoint_entry(), TRAIN_TIMINGS
-    content = build_complete(
-        network, measured.counts, 0.25, timings, EVALUATION, proxies, {}
-    )
+    results = InferenceResults(measured.counts, 0.25, EVALUATION, proxies)
+    content = build_complete(network, results, timings)
     return content, measured
 
 

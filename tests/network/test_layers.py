@@ -66,12 +66,12 @@ def test_names_and_shapes_of_a_chain() -> None:
     [
         (["12c"], "'12c' is no layer; allowed: a list of 1 to 8 words"),
         (["0"], "has 0 neurons"),
-        (["3c0"], "'3c0' cannot be"),
+        (["3c0"], "'3c0' is impossible"),
         (["3c3p3"], "a padding below the kernel"),
         (["1sum", "3"], "pools nothing"),
         (["030"], "'030' is no layer"),
         (["3c3g2"], "groups that divide the channels"),
-        (["30", "3c3"], "3c3 stands behind 30"),
+        (["30", "3c3"], "3c3 follows 30"),
         (["2sum"], "have no neurons"),
         (["3c3", "2sum", "2avg"], "pool what is pooled"),
         ([], "there are 0 layers"),
@@ -90,7 +90,7 @@ def test_what_is_no_layer_is_refused(words: list[str], needle: str) -> None:
         (
             (784,),
             ["3c3"],
-            "3c3 takes .channels, height, width., but is given the shape .784,",
+            "3c3 takes .channels, height, width., but its input has the shape .784,",
         ),
         ((1, 4, 4), ["3c5"], "does not fit the plane of 4 x 4"),
         ((1, 4, 4), ["3c3", "3avg"], "3avg does not fit the plane of 2 x 2"),

@@ -46,7 +46,7 @@ class TestRoundTrip:
         network = quantised_network()
         network.state["layer1.synapses.weight"][3, 4] += np.float32(0.001)
         with pytest.raises(
-            ValueError, match=r"layer1\.synapses\.weight do not lie on their grid"
+            ValueError, match=r"layer1\.synapses\.weight are not on their grid"
         ):
             trained.save_trained(tmp_path / "t.pth", network)
         assert list(tmp_path.iterdir()) == []
@@ -62,12 +62,12 @@ def in_section(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 DAMAGE = {
     "width": (in_section("weight_bits", 9), "weight_bits"),
     "a grid too few": (in_section("exponents", [7]), "grid for each"),
-    "narrower than its integers": (in_section("weight_bits", 3), "do not lie"),
+    "narrower than its integers": (in_section("weight_bits", 3), "are not on"),
     "weights between": (
         lambda content: content["model_state_dict"]["layer1.synapses.weight"].add_(
             1e-4
         ),
-        r"layer1\.synapses\.weight do not lie",
+        r"layer1\.synapses\.weight are not on",
     ),
 }
 

@@ -69,7 +69,7 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
             ": 5.5 is not allowed; allowed",
         ),
         ("model.hidden", [], ENTRY),
-        ("model.layers", [["400", "8c3"]], ", since the layer 8c3 stands behind 400"),
+        ("model.layers", [["400", "8c3"]], ", since the layer 8c3 follows 400"),
         (
             "train.lrr",
             [1.0],

@@ -24,7 +24,11 @@ from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
-from spikejoule.network.trained import TrainedNetwork, build_complete
+from spikejoule.network.trained import (
+    InferenceResults,
+    TrainedNetwork,
+    build_complete,
+)
 
 # What stages write of a run, and the files of clocks, as they lie on the disk
 _FILES = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
@@ -129,15 +133,8 @@ def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
     spikes = inference_spikes(network)
     means = LayerCounts(spikes=np.array([[*spikes.means.values()]]))
     proxies = energy_proxies(activity_of_layers(network.network, 50, means))
-    return build_complete(
-        network,
-        spikes,
-        0.25,
-        TRAIN_TIMINGS,
-        EVALUATION,
-        proxies.as_checkpoint_entry(),
-        {"numpy": "2.0.1"},
-    )
+    measured = InferenceResults(spikes, 0.25, EVALUATION, proxies.as_checkpoint_entry())
+    return build_complete(network, measured, TRAIN_TIMINGS)
 
 
 def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:

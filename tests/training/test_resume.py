@@ -104,7 +104,7 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     network = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
     state = {key: value.numpy() for key, value in initial_state(network, 1).items()}
     engine = make_engine(name, network, state, settings)
-    return train(data_of(case), engine, settings, SEED, state_store=state_store)
+    return train(Training(data_of(case), engine, settings, SEED), state_store)
 
 
 def content(result: Training) -> bytes:
@@ -156,7 +156,7 @@ def test_the_dense_engine_resumes_on_another_number_of_threads(
     def run(threads: int, state_store: Any = None) -> bytes:
         torch.set_num_threads(threads)
         engine = make_engine("dense", network, state, settings)
-        return content(train(data, engine, settings, SEED, state_store=state_store))
+        return content(train(Training(data, engine, settings, SEED), state_store))
 
     before = torch.get_num_threads()
     try:

@@ -21,9 +21,9 @@ from spikejoule.network.network import Network
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import history_rows
+from spikejoule.training.free_cores import FreeCores
 from spikejoule.training.teacher import TEACHER, TeacherAnswer, load_teacher
 from spikejoule.training.training import (
-    FreeCores,
     Training,
     TrainingData,
     accuracy_percent,
@@ -69,9 +69,9 @@ def trained(
     engine: Any,
     settings: TrainingSettings = SETTINGS,
     data: TrainingData | None = None,
-    **others: Any,
+    observers: tuple[Any, ...] = (),
 ) -> Training:
-    return train(data or problem(), engine, settings, SEED, **others)
+    return train(Training(data or problem(), engine, settings, SEED, observers))
 
 
 class Recorder:
@@ -359,7 +359,7 @@ def test_threads_are_those_of_free_cores(monkeypatch: pytest.MonkeyPatch) -> Non
     of_process = iter([0.0, 200.0, 60.0, 30.0, 0.0])
     monkeypatch.setattr("psutil.cpu_percent", lambda: next(of_system))
     monkeypatch.setattr("psutil.Process.cpu_percent", lambda process: next(of_process))
-    monkeypatch.setattr("spikejoule.training.training.CORES_SECONDS", 0)
+    monkeypatch.setattr("spikejoule.training.free_cores.CORES_SECONDS", 0)
     most = min(2, numba.config.NUMBA_NUM_THREADS)
     free = FreeCores(most)
     try:

@@ -1,15 +1,21 @@
-"""What the conventional networks (ANN) answer and multiply on the test images, and its
-files.
+"""Answers and multiplications of conventional networks (ANN), and their file.
 
-results/baseline.npz is what the energy model compares with, with the weights. K
-networks, N test images: `names` [K], `weight_bits`, `activation_bits` and `sum_bits`
-int64 [K], `equal_size` uint8 [K], `validation_accuracy_percent` float64 [K],
-`predictions` uint8 [K, N], `labels` uint8 [N]; of each network k from 1 to K
-`baselinek.synapses` [L - 1] and `baselinek.macs_nonzero` [N, L - 1], as in
-`BaselineCounts`; and, so that every count can be recounted, the weights
-[target, source] and biases of its matrices j, as `baselinek.layerj.weight` and `.bias`
-in float32, or in integers as `baselinek.layerj.integer_weight`, `.integer_bias` and
-`.requantisation` (multiplier, shift). A network without biases has none there.
+results/baseline.npz is the input of the energy comparison. For K networks and N test
+images it holds
+
+names                        [K]
+weight_bits, activation_bits, sum_bits   int64 [K]
+equal_size                   uint8 [K]
+validation_accuracy_percent  float64 [K]
+predictions                  uint8 [K, N]
+labels                       uint8 [N]
+baselinek.synapses           [L - 1], of each network k from 1 to K
+baselinek.macs_nonzero       [N, L - 1], as in `BaselineCounts`
+
+and the weights, so that every count can be recounted: of matrix j,
+`baselinek.layerj.weight` [target, source] and `.bias` in float32, or the integers
+`baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier,
+shift). Networks without biases have no bias arrays.
 """
 
 import hashlib
@@ -36,33 +42,28 @@ from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS
 
 FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
-"""The widths of a network in floating point."""
+"""Widths of a floating-point network."""
 
 
 @dataclass(frozen=True, eq=False)
 class BaselineCounts:
-    """What a fully connected ReLU network of L layers multiplies on N test images, in
-    their order.
+    """Multiplications of a fully connected ReLU network of L layers on N test images.
 
     Attributes:
-        name: what it is, in a few words, such as
-            ``ReLU 784-100-10, 90 % pruned, 8 bits``.
+        name: a name such as ``ReLU 784-100-10, 90 % pruned, 8 bits``.
         network: its L layers.
-        synapses: weights that are left, of each of the L - 1 matrices. In a pruned
-            network a weight of 0 is no synapse, whether it was removed or rounded, as
-            in a spiking one.
-        weight_bits: width of its weights; 32 is float32, less are integers.
-        activation_bits: width of its activations, likewise.
-        sum_bits: width of its sums and biases, likewise.
-        equal_size: whether it stands in the comparison of equal sizes, with the layer
-            sizes of `model.hidden`, mostly the spiking network's own; the others are
-            the family.
-        validation_accuracy_percent: by which it is chosen.
-        accuracy_percent: on the whole test set.
-        macs_nonzero: products of an activation that is not zero and a weight that is
-            left, of each matrix, int64 [N, L - 1].
-        weights_sha256: checksum of its weights (`weights_digest`); empty where it is
-            not known.
+        synapses: weights left in each of the L - 1 matrices. In a pruned network a
+            weight of 0 is no synapse, whether it was removed or rounded.
+        weight_bits: width of its weights; 32 is float32, others are integers.
+        activation_bits: width of its activations, in the same way.
+        sum_bits: width of its sums and biases, in the same way.
+        equal_size: whether it has the layer sizes of `model.hidden`, mostly those of
+            the spiking network; the others are the family.
+        validation_accuracy_percent: validation accuracy, by which it is chosen.
+        accuracy_percent: accuracy on the whole test set.
+        macs_nonzero: products of a nonzero activation and a weight that is left, of
+            each image and matrix, int64 [N, L - 1].
+        weights_sha256: checksum of its weights (`weights_digest`); empty if unknown.
 
     Raises ParameterError if it multiplies by more weights than it has.
     """
@@ -87,9 +88,7 @@ class BaselineCounts:
 
     @property
     def macs_dense(self) -> int:
-        """Multiply-accumulates if every weight that is left is used, whatever the
-        image.
-        """
+        """Multiply-accumulates per image when every weight that is left is used."""
         return sum(self.synapses)
 
     @property
@@ -120,12 +119,12 @@ def measure_baseline(
     pruned: bool,
     splits: Mapping[str, LabelledImages],
 ) -> MeasuredBaseline:
-    """Run a network, in integers if it has some.
+    """Run a network and count its multiplications.
 
     Args:
         name, equal_size: as in `BaselineCounts`.
         network: its parameters, or its integers.
-        pruned: whether weights were removed; those of 0 are no synapses then.
+        pruned: whether weights were removed; then a weight of 0 is no synapse.
         splits: the images of `validation` and `test`.
     """
     test = splits["test"]
@@ -134,7 +133,8 @@ def measure_baseline(
     widths = network.widths if isinstance(network, QuantisedNetwork) else FLOATS
     layers = _layers(network, test.images)
     predictions = best_class(layers[-1])
-    of_validation = best_class(_layers(network, validation.images)[-1])
+    validated = best_class(_layers(network, validation.images)[-1])
+    n_correct = int((predictions == test.labels).sum())
     kept = [
         weights != 0 if pruned else np.ones_like(weights, dtype=np.bool_)
         for weights in _matrices(arrays)
@@ -148,8 +148,8 @@ def measure_baseline(
         sum_bits=widths.sum,
         equal_size=equal_size,
         validation_accuracy_percent=100
-        * float(np.mean(of_validation == validation.labels)),
-        accuracy_percent=100 * int((predictions == test.labels).sum()) / len(test),
+        * float(np.mean(validated == validation.labels)),
+        accuracy_percent=100 * n_correct / len(test),
         macs_nonzero=nonzero_macs(layers, kept),
         weights_sha256=weights_digest(arrays),
     )
@@ -159,18 +159,16 @@ def measure_baseline(
 def nonzero_macs(
     layers: tuple[NDArray[Any], ...], kept: list[NDArray[np.bool_]]
 ) -> NDArray[np.int64]:
-    """MACs of each image if products with a zero activation are skipped, int64
-    [N, L - 1].
+    """MACs of each image when zero activations are skipped, int64 [N, L - 1].
 
-    Of each layer but the last, the weights that are left behind its activations that
-    are not zero.
+    A nonzero activation is multiplied by every weight left in its column.
 
     Args:
-        layers: activations [N, units] of every layer, the input first; the last reaches
-            no weight.
+        layers: activations [N, units] of every layer, the input first; those of the
+            last reach no weight.
         kept: for each weight matrix [target, source], whether a weight is left.
     """
-    # In float64, which holds such sums exactly, products of matrices are fast.
+    # In float64, where matrix products are fast and such sums exact.
     products = [
         (values != 0).astype(np.float64) @ is_kept.sum(axis=0, dtype=np.float64)
         for values, is_kept in zip(layers[:-1], kept, strict=True)
@@ -183,16 +181,14 @@ def _layers(
 ) -> tuple[NDArray[Any], ...]:
     if isinstance(network, QuantisedNetwork):
         return quantised_activations(network, images)
-    # Here and not above: reading counts needs no PyTorch.
+    # Imported here, because reading counts needs no PyTorch.
     from spikejoule.training.teacher import activations
 
     return activations(network, images)
 
 
 def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of the arrays of a network's weights (`quantised.weight_arrays`): names
-    and bytes.
-    """
+    """SHA-256 of names and bytes of a network's weights (`quantised.weight_arrays`)."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(name.encode())
@@ -232,9 +228,7 @@ BASELINE = ArrayFile(
 def save_baseline(
     path: FilePath, measured: Sequence[MeasuredBaseline], labels: NDArray[np.uint8]
 ) -> None:
-    """Write networks on the test images: their counts, predictions and weights, and
-    labels [N].
-    """
+    """Write counts, predictions and weights of networks, and the labels [N]."""
     counts = [baseline.counts for baseline in measured]
     names = [baseline.name for baseline in counts]
     arrays: dict[str, NDArray[Any]] = {"names": np.array(names, np.str_)}
@@ -257,12 +251,18 @@ def save_baseline(
 def load_baseline(
     path: FilePath, labels: NDArray[Any] | None = None, n_input: int | None = None
 ) -> tuple[BaselineCounts, ...]:
-    """Read the counts of `save_baseline`: the networks of equal size first, then the
-    family.
+    """Read the counts of a `save_baseline`, in its order.
 
-    The accuracies on the test set follow from the predictions. Raises ArtifactError if
-    the file is missing or damaged, if the labels of its first images are not `labels`,
-    or if a network does not read `n_input` pixels or multiplies nothing.
+    Test accuracies are recomputed from the predictions.
+
+    Args:
+        path: the file.
+        labels: labels that the first images of the file must have; None for any.
+        n_input: pixels that every network must read; None for any.
+
+    Raises:
+        ArtifactError: the file is missing or damaged, labels or pixels differ, or a
+            network multiplies nothing.
     """
     arrays = BASELINE.read(path)
     if labels is not None and not np.array_equal(
@@ -270,8 +270,7 @@ def load_baseline(
     ):
         raise ArtifactError(
             f"{path} was counted on other test images than the network: run the "
-            "stage that "
-            "writes it on the same data."
+            "stage that writes it on the same data."
         )
     numbers = range(1, len(arrays["names"]) + 1)
     try:
@@ -287,17 +286,16 @@ def load_baseline(
             )
         if not baseline.macs_nonzero.any():
             raise ArtifactError(
-                f"{path}: {baseline.name} multiplies nothing on any image, so "
-                "nothing can be "
-                "compared with it: give it other images, or keep weights."
+                f"{path}: {baseline.name} multiplies nothing on any image, so there is "
+                "nothing to compare: give it other images, or keep weights."
             )
     return baselines
 
 
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:
-    """What a file says of a network; they are numbered from 1.
+    """Read one network of a file, numbered from 1.
 
-    Raises KeyError, IndexError or ValueError if it is not whole.
+    Raises KeyError, IndexError or ValueError if it is incomplete.
     """
     place = number - 1
     prefix = f"baseline{number}."
@@ -313,11 +311,11 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         [np.count_nonzero(matrix) for matrix in weights],
     ):
         raise ValueError(
-            f"{prefix}synapses is {synapses}, which is not the number of its weights"
+            f"{prefix}synapses is {synapses}, not the number of its weights"
         )
     macs = arrays[f"{prefix}macs_nonzero"]
     if macs.shape[1:] != (len(synapses),):
-        raise ValueError(f"{prefix}macs_nonzero is not of {len(synapses)} layers")
+        raise ValueError(f"{prefix}macs_nonzero does not have {len(synapses)} layers")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
@@ -336,7 +334,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
 
 
 def _matrices(arrays: Arrays) -> list[NDArray[Any]]:
-    """The weights among the arrays of a network, in the order of its layers."""
+    """The weight matrices of a network, in the order of its layers."""
     kind = "weight" if "layer1.weight" in arrays else "integer_weight"
     n_layers = sum(name.endswith(f".{kind}") for name in arrays)
     return [arrays[f"layer{number}.{kind}"] for number in range(1, 1 + n_layers)]

@@ -1,24 +1,21 @@
-"""The ReLU network in integers, with as many activation levels as a spiking neuron has
-counts.
+"""A ReLU network in integers, with as many activation levels as spike counts.
 
 A neuron that may fire in each of T steps sends one of T + 1 spike counts, so the fair
 baseline of a spiking network has activations of ceil(log2(T + 1)) bits (Yan et al.,
-arXiv:2409.08290). This is post-training quantisation with integer arithmetic alone
-(Jacob et al., CVPR 2018, arXiv:1712.05877):
+arXiv:2409.08290). Post-training quantisation with integer-only arithmetic (Jacob et
+al., CVPR 2018, arXiv:1712.05877):
 
-pixels              unsigned, `activation_bits`; the nearest level to the pixel's
-                    intensity
+pixels              unsigned, `activation_bits`; the level nearest to the intensity
 weights             signed and symmetric, `weight_bits`, one scale per layer
 biases              on the scale of the sums, `sum_bits`
-sums                `sum_bits`; exact within a layer, and what they come to saturates,
-                    as a spiking neuron's potential does after a step
-hidden activations  unsigned, `activation_bits`; a sum times a multiplier of 24 bits,
-shifted right
-                    with rounding, and clipped (which is the ReLU too)
-scores              the last layer's sums
+sums                `sum_bits`; exact within a layer; the result saturates, as the
+                    potential of a spiking neuron does after a step
+hidden activations  unsigned, `activation_bits`; a sum times a 24-bit multiplier,
+                    shifted right with rounding, and clipped, which includes the ReLU
+scores              the sums of the last layer
 
-The ranges of weights and of hidden activations are those of least squared error, as the
-grids of a spiking network of integers are (`network.quantisation`).
+The ranges of weights and hidden activations minimise the squared error, like the grids
+of an integer spiking network (`network.quantisation`).
 """
 
 import math
@@ -35,18 +32,20 @@ MULTIPLIER_BITS = 24
 _CLIPPING_CANDIDATES = 64
 
 CALIBRATION_IMAGES = 2000
-"""The first training images, as they are: from them come the ranges of the activations
-of a network that is quantised after its training."""
+"""The number of first training images, unaugmented, that decide activation ranges.
+
+This is for a network quantised after training.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Widths:
-    """Bits of the numbers of a network in integers.
+    """Widths of the numbers of an integer network, in bits.
 
     Attributes:
-        activation: of pixels and hidden activations, at least 1.
-        weight: of the weights, at least 2.
-        sum: of sums and biases, at most 32.
+        activation: pixels and hidden activations, at least 1.
+        weight: weights, at least 2.
+        sum: sums and biases, at most 32.
     """
 
     activation: int
@@ -55,17 +54,17 @@ class Widths:
 
     @property
     def largest_activation(self) -> int:
-        """Activations are 0 to this."""
+        """Activations are from 0 to this."""
         return int(2**self.activation - 1)
 
     @property
     def largest_weight(self) -> int:
-        """Weights are minus this to this."""
+        """Weights are from minus this to this."""
         return int(2 ** (self.weight - 1) - 1)
 
     @property
     def half_of_sums(self) -> int:
-        """Sums are minus this to this minus 1; what exceeds the range saturates."""
+        """Sums saturate at minus this and at this minus 1."""
         return int(2 ** (self.sum - 1))
 
 
@@ -74,13 +73,12 @@ class QuantisedNetwork:
     """A ReLU network in integers.
 
     Attributes:
-        arrays: of matrix j, from the input side on, `layerj.integer_weight` int32
-            [target, source], within the range of the weights' bits;
-            `layerj.integer_bias` int64 [target], where there is one; and
-            `layerj.requantisation`, multiplier and shift: a sum a becomes the
-            activation (a * multiplier + 2**(shift - 1)) >> shift, clipped; the last
-            layer has no use for them.
-        widths: bits of its numbers.
+        arrays: of matrix j, from the input on: `layerj.integer_weight` int32
+            [target, source]; `layerj.integer_bias` int64 [target], if there are
+            biases; `layerj.requantisation`, multiplier and shift: a sum a becomes the
+            activation (a * multiplier + 2**(shift - 1)) >> shift, clipped; unused in
+            the last layer.
+        widths: widths of its numbers.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -88,9 +86,7 @@ class QuantisedNetwork:
 
 
 def activation_bits(time_window: int) -> int:
-    """ceil(log2(T + 1)): the bits that tell the spike counts 0 to T apart, for T of at
-    least 1.
-    """
+    """Return ceil(log2(T + 1)), the bits of the spike counts 0 to T, for T >= 1."""
     return time_window.bit_length()
 
 
@@ -102,10 +98,10 @@ def quantise(
     """Quantise a trained ReLU network.
 
     Args:
-        state: weights [target, source] and biases of the layers, in their order.
+        state: weights [target, source] and biases of the layers, in order.
         calibration: activations of every layer on training images, the input first,
             [n, units].
-        widths: bits of its numbers.
+        widths: widths of its numbers.
     """
     weight_units = [
         weight_unit(weight, widths.weight) for weight, _ in weights_and_biases(state)
@@ -118,7 +114,7 @@ def quantise(
 
 
 def weight_unit(weights: NDArray[np.float32], weight_bits: int) -> float:
-    """What an integer 1 stands for in a matrix of weights of a width."""
+    """Choose the value of an integer 1 in a weight matrix of some width."""
     return least_error_unit(np.abs(weights[weights != 0]), 2 ** (weight_bits - 1) - 1)
 
 
@@ -128,19 +124,18 @@ def in_integers(
     activation_units: Sequence[float],
     widths: Widths,
 ) -> QuantisedNetwork:
-    """The network of integers that stand for multiples of given units.
+    """Express a network in multiples of given units.
 
     Args:
-        state: weights [target, source] and biases, if any, of the layers, in their
-            order.
-        weight_units: what an integer 1 stands for, of each weight matrix.
-        activation_units: likewise of each hidden layer.
-        widths: bits of its numbers; weights and biases beyond them saturate.
+        state: weights [target, source] and biases, if any, of the layers, in order.
+        weight_units: the value of an integer 1 in each weight matrix.
+        activation_units: the value of an integer 1 in each hidden layer.
+        widths: widths of its numbers; weights and biases beyond them saturate.
     """
     largest = widths.largest_weight
     half = widths.half_of_sums
     sources = [1 / widths.largest_activation, *activation_units]
-    # The last layer's sums stay what they are.
+    # The sums of the last layer are not requantised.
     targets = [*activation_units, 1.0]
     arrays: dict[str, NDArray[Any]] = {}
     layers = zip(weights_and_biases(state), weight_units, sources, targets, strict=True)
@@ -157,7 +152,7 @@ def in_integers(
 def _multiples(
     values: NDArray[np.float32], unit: float, lowest: int, highest: int
 ) -> NDArray[np.int64]:
-    """The nearest multiples of a unit within a range."""
+    """Round to the nearest multiples of a unit within a range."""
     nearest: NDArray[np.float64] = np.rint(values.astype(np.float64) / unit)
     return nearest.clip(lowest, highest).astype(np.int64)
 
@@ -172,35 +167,33 @@ def quantised_activations(
         images: uint8 [N, height, width].
 
     Returns:
-        pixels' levels, hidden activations and the scores of the classes, int64
-        [N, units] each.
+        pixel levels, hidden activations and class scores, int64 [N, units] each.
     """
     top = network.widths.largest_activation
     half = network.widths.half_of_sums
-    # The nearest level: 255 is odd, so that no pixel lies half-way between two.
+    # The nearest level: 255 is odd, so no pixel is half-way between two levels.
     pixels = (images.reshape(len(images), -1).astype(np.int64) * top + 127) // 255
     layers = [pixels]
     for number, (weight, bias) in enumerate(weights_and_biases(network.arrays)):
-        if number > 0:  # what has reached the layer before becomes its activations
+        if number > 0:  # the sums of the previous layer become its activations
             multiplier, shift = network.arrays[f"layer{number}.requantisation"].tolist()
             scaled = layers[-1] * multiplier
             layers[-1] = np.clip((scaled + (1 << (shift - 1))) >> shift, 0, top)
-        # By way of float64, which holds integers below 2**53 exactly.
-        products = (layers[-1].astype(np.float64) @ weight.astype(np.float64).T).astype(
-            np.int64
-        )
-        layers.append((products + (0 if bias is None else bias)).clip(-half, half - 1))
+        # In float64, where matrix products are fast and exact below 2**53.
+        products = layers[-1].astype(np.float64) @ weight.astype(np.float64).T
+        sums = products.astype(np.int64)
+        if bias is not None:
+            sums += bias
+        layers.append(sums.clip(-half, half - 1))
     return tuple(layers)
 
 
 def least_error_unit(values: NDArray[np.float32], top: int) -> float:
-    """The step of the range in equal steps that fits `values` with least mean squared
-    error.
+    """Choose the step of equal levels that fits `values` with least squared error.
 
     Args:
-        values: not negative, of any shape; none, or zeros alone, make a step of 1 /
-            top.
-        top: steps from 0 to the end.
+        values: not negative, of any shape; the step is 1 / top if they are all 0.
+        top: the largest level.
     """
     largest = float(values.max(initial=0)) or 1.0
     candidates = largest * np.arange(1, _CLIPPING_CANDIDATES + 1) / _CLIPPING_CANDIDATES
@@ -213,18 +206,16 @@ def least_error_unit(values: NDArray[np.float32], top: int) -> float:
 
 
 def _fixed_point(factor: float) -> NDArray[np.int64]:
-    """(multiplier, shift) with multiplier / 2**shift nearest to a positive factor.
+    """Return (multiplier, shift), multiplier / 2**shift nearest to a positive factor.
 
-    A factor beyond 2**22, which would saturate every activation, counts as 2**22.
+    A factor above 2**22, which would saturate every activation, becomes 2**22.
     """
     fraction, exponent = math.frexp(min(factor, 2.0 ** (MULTIPLIER_BITS - 2)))
     return np.array([round(fraction * 2**MULTIPLIER_BITS), MULTIPLIER_BITS - exponent])
 
 
 def weight_arrays(network: State | QuantisedNetwork) -> Mapping[str, NDArray[Any]]:
-    """`layerj.weight` and `.bias` in float32, or the arrays of a network in
-    integers.
-    """
+    """Name the weights as files do: `layerj.weight`, or as `QuantisedNetwork`."""
     if isinstance(network, QuantisedNetwork):
         return network.arrays
     return {name.replace(".synapses", ""): values for name, values in network.items()}

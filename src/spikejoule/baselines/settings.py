@@ -1,6 +1,4 @@
-"""Which conventional networks there are, and how they are trained: the section
-`baseline`.
-"""
+"""Which conventional networks are trained, and how: the section `baseline`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,8 +31,7 @@ _LISTED = (Field(max_length=16, strict=False), AfterValidator(_each_once))
 
 
 class BaselineLearning(ParameterSection):
-    """How the ReLU networks learn otherwise than the spiking one: Adam on the
-    cross-entropy.
+    """Learning constants of the ReLU networks: Adam on the cross-entropy.
 
     Attributes:
         lr: learning rate, as in `TrainingRegime`.
@@ -54,16 +51,17 @@ class BaselineTraining(BaselineLearning, TrainingRegime):
 class BaselineSettings(BaselineLearning):
     """How the ReLU networks learn, and which there are.
 
-    Attributes:
-        weight_bits: width of the weights of the network that is quantised after its
-            training.
-        family_hidden: sizes of the one hidden layer of the family's networks.
-        family_pruned: fractions of their weights that are removed.
-        family_bits: widths of their weights and activations; 32 is float32, less are
-            integers.
-        family_bias: whether their units have biases; both, for networks of either kind.
+    The family has one network for every combination of the four lists; none if a list
+    is empty.
 
-    The family has a network of every combination; with an empty list, none.
+    Attributes:
+        weight_bits: width of the weights of the network that is quantised after
+            training.
+        family_hidden: sizes of the hidden layer.
+        family_pruned: fractions of the weights that are removed.
+        family_bits: widths of weights and activations; 32 is float32, others are
+            integers.
+        family_bias: whether units have biases.
     """
 
     weight_bits: int = Field(default=8, ge=2, le=16)
@@ -91,9 +89,7 @@ class BaselineSettings(BaselineLearning):
     )
 
     def training(self, spiking: TrainingRegime) -> BaselineTraining:
-        """The spiking network's epochs and augmentation, with learning constants of its
-        own.
-        """
+        """Join the spiking network's epochs and augmentation with these constants."""
         shared = {name: getattr(spiking, name) for name in TrainingRegime.model_fields}
         own = {name: getattr(self, name) for name in BaselineLearning.model_fields}
         return BaselineTraining.model_validate({**shared, **own})
@@ -103,21 +99,19 @@ _ROOM_FOR_SUMS = 4
 """Bits of a sum beyond those of a product."""
 
 NOT_PRUNED = PruningSettings()
-"""Of the network of the spiking one's size."""
 
 
 @dataclass(frozen=True)
 class BaselineVariant:
-    """A ReLU network that is to be trained.
+    """A ReLU network to train.
 
     Attributes:
         network: its layers.
-        pruning: how many of its weights are removed, and when.
-        bits: width of its weights and, at most, activations while it learns; 32 is
-            float32.
-        sum_bits: width of the sums and biases of a network of integers.
-        equal_size: whether it stands in the comparison of equal sizes; it is computed
-            by itself, so that the family does not change the last digits of a teacher.
+        pruning: how many weights are removed, and when.
+        bits: width of the weights, and the largest width of activations, in training;
+            32 is float32.
+        sum_bits: width of the sums and biases of an integer network.
+        equal_size: whether it is the network of the spiking network's size.
     """
 
     network: ConventionalNetwork
@@ -128,33 +122,36 @@ class BaselineVariant:
 
     @property
     def name(self) -> str:
-        """Such as ``ReLU 784-100-10, 90 % pruned, 8 bits``."""
-        pruned = self.pruning.pruned_fraction
-        parts = {
-            f"ReLU {self.network.sizes}": True,
-            f"{100 * pruned:.10g} % pruned": pruned > 0,
-            f"{self.bits} bits": self.bits != FLOAT_BITS,
-            f"{self.activation_bits}-bit activations": self.activation_bits
-            != self.bits,
-            f"{self.sum_bits}-bit sums": self.sum_bits != FLOAT_BITS,
-            "no bias": not self.network.has_bias,
-        }
-        return ", ".join(words for words, is_said in parts.items() if is_said)
+        """A name such as ``ReLU 784-100-10, 90 % pruned, 8 bits``."""
+        words = [f"ReLU {self.network.sizes}"]
+        if self.pruning.pruned_fraction > 0:
+            words.append(f"{100 * self.pruning.pruned_fraction:.10g} % pruned")
+        if self.bits != FLOAT_BITS:
+            words.append(f"{self.bits} bits")
+        if self.activation_bits != self.bits:
+            words.append(f"{self.activation_bits}-bit activations")
+        if self.sum_bits != FLOAT_BITS:
+            words.append(f"{self.sum_bits}-bit sums")
+        if not self.network.has_bias:
+            words.append("no bias")
+        return ", ".join(words)
 
     @property
     def activation_bits(self) -> int:
-        """Width of its pixels and hidden activations: that of its weights, or as much
-        of it as leaves room for sums, in which a product of the largest factors is 1/16
-        of the range."""
+        """Width of pixels and hidden activations.
+
+        That of the weights, reduced where sums need room: a product of the largest
+        factors may take 1/16 of their range.
+        """
         if self.bits == FLOAT_BITS:
             return FLOAT_BITS
         return max(1, min(self.bits, self.sum_bits - _ROOM_FOR_SUMS - self.bits))
 
     @property
     def pixel_bits(self) -> int:
-        """Width to which its pixels are rounded; 8 if they are as they were.
+        """Width to which pixels are rounded; 8 if they stay as they are.
 
-        Of 2**b - 1 levels, 255 are some if b is a multiple of 8.
+        If b is a multiple of 8, the 255 levels of a pixel are among its 2**b - 1.
         """
         return self.activation_bits if self.activation_bits % 8 else 8
 
@@ -162,10 +159,9 @@ class BaselineVariant:
 def equal_size_variant(
     n_input: int, hidden: tuple[int, ...], n_output: int
 ) -> BaselineVariant:
-    """The network of the comparison of equal sizes, which is also the teacher of a
-    distillation.
+    """The network of the spiking network's size, also the teacher of a distillation.
 
-    It always has biases: what a student lacks does not change its teacher.
+    It always has biases, so that a student without them keeps its teacher.
     """
     return BaselineVariant(
         ConventionalNetwork.of_layers(n_input, hidden, n_output), equal_size=True
@@ -179,16 +175,14 @@ def family(
     pruning_epochs: tuple[float, float],
     sum_bits: int,
 ) -> Iterator[BaselineVariant]:
-    """A network of every combination of size, pruned fraction, width and bias, in this
-    order.
+    """Yield a network for each combination of size, pruned fraction, width and bias.
 
     Args:
         n_input: pixels of an image.
         n_output: number of classes.
-        settings: which sizes, fractions and widths, and whether with biases.
-        pruning_epochs: fraction of the epochs before the first weight is removed, and
-            after which the last one is.
-        sum_bits: width of the sums of those of integers.
+        settings: the sizes, fractions, widths and biases.
+        pruning_epochs: `prune_start` and `prune_end` of `PruningSettings`.
+        sum_bits: width of the sums of integer networks.
 
     Raises:
         ParameterError: sums have no room for a width.
@@ -203,8 +197,7 @@ def family(
         if bits != FLOAT_BITS and bits + _ROOM_FOR_SUMS + 1 >= sum_bits:
             raise ParameterError(
                 f"baseline.family_bits: {bits} leaves activations 1 bit in sums of "
-                f"{sum_bits} bits "
-                "(model.state_bits); allowed are up to "
+                f"{sum_bits} bits (model.state_bits); allowed are up to "
                 f"{sum_bits - _ROOM_FOR_SUMS - 2}, and 32"
             )
         pruning = PruningSettings(

@@ -258,8 +258,7 @@ def _training_counts(checkpoint: CompleteCheckpoint) -> LayerCounts | None:
     network = checkpoint.network
     file = checkpoint.file
     names = network.layer_names
-    recorded = file.training_spikes
-    totals = recorded.by_layer("total_{}", recorded.total_per_layer, names)
+    totals = file.training_spikes.totals(names)
     total_samples = file.training_results.total_samples
     if totals is None or total_samples is None:
         return None

@@ -22,10 +22,9 @@ from spikejoule.engine.kernels.structures import (
     THRESHOLD_PLACE,
     ParameterRows,
 )
-from spikejoule.network.layers import Shape
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
-from spikejoule.network.nodes import Connection, Convolution
+from spikejoule.network.nodes import Connection, Convolution, Shape
 
 Integers = NDArray[np.int64]
 Masks = Mapping[str, NDArray[np.bool_]]

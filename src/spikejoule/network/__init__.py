@@ -1,14 +1,15 @@
-"""The network: its nodes, its neuron, what was trained, and the files that hold it.
+"""Networks: their structure, their neurons, and the files that store trained ones.
 
-nodes, graph                nodes, and edges between them network, layers
-layers of spiking neurons, which are trained; `model.layers` in words imported,
-conventional      graphs that were not trained here; ReLU networks neuron, neurons
-what a neuron is; the neuron models surrogates, learning        gradients of spikes;
-loss and optimizer quantisation, integers      the rule of integer networks; their
-integers
-pruning                     which synapses there are
-torch_twin                  the network in PyTorch
-trained, checkpoint         what training leaves; the complete checkpoint
+nodes, graph                nodes, and the graph of nodes and edges
+layers, chain               hidden layers as words; the graph of a chain of layers
+network                     the spiking network that is trained
+imported, conventional      graphs from elsewhere; ReLU networks
+neuron, neurons             the interface of a neuron model; the models
+surrogates, learning        surrogate gradients; loss and optimizer
+quantisation, integers      the rules of integer networks; their integers
+pruning                     which synapses are removed, and when
+torch_twin                  the spiking network in PyTorch
+trained, checkpoint         the result of a training; the complete checkpoint
 """
 
 from spikejoule.network.learning import LearningSettings

@@ -1,21 +1,20 @@
-"""The complete checkpoint: one file with the weights and all that an energy analysis
-needs.
+"""The complete checkpoint: one file with the weights and all an energy analysis needs.
 
-The schema, `surrogate_complete_v1`, is that of the notebook this project grew out of:
-accuracies in percent, spikes as totals and as means per sample or per inference. What
-the project adds stands under keys of its own (`*_per_layer`, `spikejoule`), so that a
-reader of the old schema finds every key with its old meaning. With several hidden
-layers `n_hidden` is the list of their sizes, `total_hidden` and `hidden_per_*` are sums
-over them, `n_syn_input_hidden` and `fanout_input_to_hidden` concern the first of them,
-and `n_syn_hidden_output` the last.
+The schema, `surrogate_complete_v1`, is that of the seed notebook: accuracies in
+percent, spikes as totals and as means per sample or inference. This project's additions
+have keys of their own (`*_per_layer`, `spikejoule`), so every old key keeps its
+meaning. With several hidden layers, `n_hidden` is the list of their sizes,
+`total_hidden` and `hidden_per_*` are sums over them, `n_syn_input_hidden` and
+`fanout_input_to_hidden` are those of the first, and `n_syn_hidden_output` that of the
+last.
 
-It is written by `network.trained`, first by the train stage, without what is measured
-later, and read here, whoever wrote it: a section may be missing, and so may each of its
-entries, but for those of an epoch; what is there must be of its type and in its range,
-and entries that are not named here are anybody's.
+`network.trained` writes it: the train stage without later measurements, the end of the
+pipeline with them. This module reads it, whichever program wrote it. Sections may be
+missing, and their entries too, except those of an epoch; what is present must have its
+type and range; unknown entries are ignored.
 
-A network of integers states its widths, grids and integers besides; its weights stand
-under their usual names too, as the float32 numbers that the integers stand for.
+An integer network also states its widths, grids and integers. Its weights are stored
+under their usual names as well, as the float32 numbers that the integers represent.
 """
 
 import os
@@ -46,10 +45,13 @@ from spikejoule.network.quantisation import LEAK_ONE, Quantisation
 SCHEMA_VERSION: Final = "surrogate_complete_v1"
 
 Exponent = Annotated[int, Field(ge=-150, le=150)]
+Size = Annotated[int, Field(ge=1, le=2**53)]
+# The notebook stores sums of integers as floats.
+Spikes = Annotated[float, Field(ge=0, le=2**53)]
 
 
 class QuantisationEntry(Record):
-    """A network of integers; the lists have one number for each layer after the input.
+    """An integer network; the lists have one number per layer after the input.
 
     Attributes:
         weight_bits, state_bits: widths of the weights and of the membrane potentials.
@@ -68,10 +70,9 @@ class QuantisationEntry(Record):
 
 
 def quantisation_section(network: Network, state: State) -> dict[str, Any]:
-    """The entry of an integer network in files, under its key; nothing for another
-    network.
+    """The file entry of an integer network, under its key; empty for another network.
 
-    Raises ValueError if the weights do not lie on the grids.
+    Raises ValueError if the weights are not on the grids.
     """
     if network.quantisation is None:
         return {}
@@ -80,7 +81,7 @@ def quantisation_section(network: Network, state: State) -> dict[str, Any]:
     integers = integers_of(network, state)
     for name, values in floats_of(network, integers).items():
         if not np.array_equal(values, state[name]):
-            raise ValueError(f"the weights of {name} do not lie on their grid")
+            raise ValueError(f"the weights of {name} are not on their grid")
     entry = {
         "weight_bits": quantisation.weight_bits,
         "state_bits": quantisation.state_bits,
@@ -92,19 +93,14 @@ def quantisation_section(network: Network, state: State) -> dict[str, Any]:
     return {"quantisation": entry}
 
 
-Size = Annotated[int, Field(ge=1, le=2**53)]
-
-
 class Section(Record):
-    """Some entries by name, any of which may be missing, and others that are
-    anybody's.
-    """
+    """Named entries, any of which may be missing; unknown entries are kept."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class TrainingConfigSection(Section):
-    """The parameters of training that a count depends on."""
+    """The training parameters that operation counts depend on."""
 
     batch_size: Size | None = None
     weight_decay: NotNegative | None = None
@@ -114,24 +110,25 @@ class TrainingConfigSection(Section):
 
 
 class EpochRecord(Record):
-    """What one epoch of training gave; nothing here depends on a clock.
+    """The results of one epoch of training; nothing here depends on a clock.
 
     Attributes:
         epoch: from 1 on.
         learning_rate: of the epoch's last step.
-        train_loss: mean loss of the batches' samples, before each step.
+        train_loss: mean loss of the training samples, each before its step.
         train_accuracy_percent: of the same predictions.
-        validation_accuracy_percent: after the epoch, of the averaged weights where they
-            are.
+        validation_accuracy_percent: after the epoch, of the averaged weights if there
+            are any.
         spikes: of each layer over the epoch's training samples, the input first.
-        synaptic_events: of each weight matrix in the epoch's forward passes, validation
-            excluded; None in older files.
-        pruned_fraction: of the synapses, removed before the epoch; likewise.
+        synaptic_events: of each weight matrix in the forward passes of training; None
+            in older files.
+        pruned_fraction: fraction of the synapses removed before the epoch; None in
+            older files.
         samples: training samples of the epoch.
-        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the
-            epoch's samples (`training.teacher`); None without a teacher.
-        input_macs: multiply-accumulates of constant currents, likewise; None for an
-            encoding of spikes.
+        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes
+            (`training.teacher`); None without a teacher.
+        input_macs: multiply-accumulates of constant currents in the forward passes of
+            training; None for an encoding into spikes.
     """
 
     epoch: int = Field(ge=1)
@@ -148,13 +145,8 @@ class EpochRecord(Record):
     input_macs: Count | None = None
 
     def entry(self) -> dict[str, Any]:
-        """The epoch as files keep it: without what is None."""
+        """The epoch as files store it, without fields that are None."""
         return self.model_dump(exclude_none=True)
-
-
-# Spikes: sums of integers, which the notebook keeps as floats.
-Spikes = Annotated[float, Field(ge=0, le=2**53)]
-ByName = dict[str, Spikes]
 
 
 class TrainingResults(Section):
@@ -166,36 +158,46 @@ class TrainingResults(Section):
 
 
 class SpikesSection(Section):
-    """Spikes of all training samples, or of the measured test images with their
-    means.
-    """
+    """Spikes of all training samples, or of the measured test images."""
 
     n_samples: Size | None = None
     total_samples: Size | None = None
     total_input: Spikes | None = None
     total_hidden: Spikes | None = None
     total_output: Spikes | None = None
-    total_per_layer: ByName = Field(default_factory=dict)
+    total_per_layer: dict[str, Spikes] = Field(default_factory=dict)
     input_per_inference: NotNegative | None = None
     hidden_per_inference: NotNegative | None = None
     output_per_inference: NotNegative | None = None
-    per_inference_per_layer: ByName = Field(default_factory=dict)
+    per_inference_per_layer: dict[str, Spikes] = Field(default_factory=dict)
 
-    def by_layer(
-        self, name: str, per_layer: Mapping[str, float], layers: Sequence[str]
-    ) -> dict[str, float] | None:
-        """A number for each layer: from `per_layer`, or, if it is empty, from the
-        entries that `name` makes of input, hidden and output.
-
-        None if a layer has none.
-        """
-        numbers = per_layer or {
-            layer: getattr(self, name.format(layer))
-            for layer in ("input", "hidden", "output")
+    def totals(self, layers: Sequence[str]) -> dict[str, float] | None:
+        """Total spikes of each named layer; None if one is missing."""
+        notebook = {
+            "input": self.total_input,
+            "hidden": self.total_hidden,
+            "output": self.total_output,
         }
-        if any(numbers.get(layer) is None for layer in layers):
-            return None
-        return {layer: numbers[layer] for layer in layers}
+        return _of_all_layers(self.total_per_layer or notebook, layers)
+
+    def per_inference(self, layers: Sequence[str]) -> dict[str, float] | None:
+        """Mean spikes per inference of each named layer; None if one is missing."""
+        notebook = {
+            "input": self.input_per_inference,
+            "hidden": self.hidden_per_inference,
+            "output": self.output_per_inference,
+        }
+        return _of_all_layers(self.per_inference_per_layer or notebook, layers)
+
+
+def _of_all_layers(
+    numbers: Mapping[str, float | None], layers: Sequence[str]
+) -> dict[str, float] | None:
+    """The numbers of the named layers; None if one has none."""
+    known = {name: number for name, number in numbers.items() if number is not None}
+    if not known.keys() >= set(layers):
+        return None
+    return {name: known[name] for name in layers}
 
 
 class LayerProxyEntry(Section):
@@ -212,14 +214,14 @@ class EnergyProxiesSection(Section):
 
 
 class EvaluationSection(Section):
-    """How the test set was read."""
+    """Interval of the test accuracy."""
 
     test_accuracy_low_percent: Percent | None = None
     test_accuracy_high_percent: Percent | None = None
 
 
 class ProjectSection(Section):
-    """What this project adds."""
+    """This project's additions to the schema."""
 
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     best_epoch: Size | None = None
@@ -229,8 +231,7 @@ class ProjectSection(Section):
 
 
 class ArchitectureSection(Section):
-    """Sizes of the layers, and what else there is to say of them; the neuron's name and
-    parameters are further entries."""
+    """Layer sizes and kinds; name and parameters of the neuron are further entries."""
 
     n_input: int
     n_hidden: int | list[int]
@@ -240,7 +241,7 @@ class ArchitectureSection(Section):
 
 
 class CompleteFile(Section):
-    """All sections."""
+    """The content of a complete checkpoint by section."""
 
     model_state_dict: dict[str, Any]
     architecture: ArchitectureSection
@@ -260,11 +261,11 @@ class CompleteCheckpoint:
     """A complete checkpoint that has passed every check of `read_complete`.
 
     Attributes:
-        content: the file's dictionary, sections that a writer left out absent.
-        file: the same by name, what is missing None or empty.
-        network: its shape and neuron constants.
+        content: the dictionary in the file.
+        file: the same by name; missing entries are None or empty.
+        network: its layers and neuron constants.
         state: the weights, float32, by their names in the file.
-        encoder: the encoding by which images became spikes.
+        encoder: the encoding of images into spikes.
     """
 
     content: dict[str, Any]
@@ -275,39 +276,31 @@ class CompleteCheckpoint:
 
     @property
     def pruned(self) -> bool:
-        """Whether synapses were removed in training."""
+        """Whether training removed synapses."""
         return bool(self.file.training_config.pruned_fraction)
 
     def spikes_per_inference(self) -> dict[str, float] | None:
-        """Mean spikes of each layer per inference, by the layer's name; None if not
-        recorded.
-        """
-        recorded = self.file.inference_spikes
-        per_layer = recorded.per_inference_per_layer
-        return recorded.by_layer(
-            "{}_per_inference", per_layer, self.network.layer_names
-        )
+        """Mean spikes per inference by layer name; None if not recorded."""
+        return self.file.inference_spikes.per_inference(self.network.layer_names)
 
 
 def write_complete(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write a complete checkpoint atomically; `torch.load(..., weights_only=True)`
-    opens it.
+    """Write a complete checkpoint atomically.
+
+    `torch.load(..., weights_only=True)` opens it.
     """
-    from spikejoule.core import (
-        torch_files,
-    )  # here, since a graph is priced without torch
+    # Imported here, because pricing a graph needs no PyTorch.
+    from spikejoule.core import torch_files
 
     torch_files.write(path, content)
 
 
 def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
-    """Read a complete checkpoint, of this project or of the notebook that its schema is
-    from.
+    """Read a complete checkpoint of this project or of the seed notebook.
 
-    The weights, the architecture and the encoding must be there and fit each other; any
-    other section may be missing. A missing, truncated or corrupt file, one that holds
-    code, one of another schema, and one whose parts do not fit raise ArtifactError in
-    one sentence.
+    Weights, architecture and encoding must be present and fit each other; other
+    sections may be missing. ArtifactError, in one sentence, if the file is missing or
+    damaged, contains code, has another schema, or if its parts do not fit.
     """
     from spikejoule.core import torch_files
 
@@ -317,15 +310,12 @@ def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
 def complete_checkpoint(
     path: str | os.PathLike[str], content: Mapping[str, Any]
 ) -> CompleteCheckpoint:
-    """The checkpoint of a file's content, written already or not; errors as of
-    `read_complete`.
-    """
+    """Check the content of a file, written or not yet; errors as `read_complete`."""
     if content.get("schema_version") != SCHEMA_VERSION:
         stated = content.get("schema_version", "no schema")
         raise ArtifactError(
             f"{path} must be a complete checkpoint of the schema "
-            f"{SCHEMA_VERSION!r}, but is one of "
-            f"{stated!r}."
+            f"{SCHEMA_VERSION!r}, but is one of {stated!r}."
         )
     file = CompleteFile.from_content(path, content)
     try:
@@ -334,7 +324,7 @@ def complete_checkpoint(
         network = network.learned_from(state)
         if file.quantisation is not None:
             network = _quantised(network, file.quantisation, state)
-    # Tensors of some types have no form in NumPy.
+    # RuntimeError: NumPy has no form of some tensor types.
     except (ParameterError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactError(
             f"{path} describes no valid network: {error}: write it again."
@@ -349,13 +339,10 @@ def complete_checkpoint(
 
 
 def _network(file: CompleteFile) -> Network:
-    """The network of a file, as it was before it learned; raises what its parts
-    raise.
-    """
+    """The network of a file, with the initial constants of its neurons."""
     sizes = file.architecture
-    hidden = (
-        tuple(sizes.n_hidden) if isinstance(sizes.n_hidden, list) else (sizes.n_hidden,)
-    )
+    n_hidden = sizes.n_hidden
+    hidden = tuple(n_hidden) if isinstance(n_hidden, list) else (n_hidden,)
     neuron = _neuron(sizes.model_extra or {})
     if sizes.layers is None:
         return Network.of_layers(sizes.n_input, hidden, sizes.n_output, neuron)
@@ -365,14 +352,12 @@ def _network(file: CompleteFile) -> Network:
     )
     if network.layer_sizes != (sizes.n_input, *hidden, sizes.n_output):
         words = ", ".join(sizes.layers)
-        raise ValueError(f"its layers {words} are not of the sizes that it states")
+        raise ValueError(f"its layers {words} do not have the sizes that it states")
     return network
 
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:
-    """The neuron of an entry of `Neuron.entry`; ValueError or ParameterError if there
-    is none.
-    """
+    """The neuron of a `Neuron.entry`; ValueError or ParameterError if there is none."""
     kind = NEURONS[entry.get("neuron", UNNAMED)]
     stated = {**kind.later, **entry}
     try:
@@ -382,7 +367,7 @@ def _neuron(entry: Mapping[str, Any]) -> Neuron:
 
 
 def _state(file: CompleteFile, network: Network) -> dict[str, NDArray[np.float32]]:
-    """The weights of a file; ValueError unless they are those of the network."""
+    """The weights of a file; ValueError if they are not those of the network."""
     stored = file.model_state_dict
     shapes = network.parameter_shapes()
     for name in sorted(set(stored) ^ set(shapes)):
@@ -391,7 +376,7 @@ def _state(file: CompleteFile, network: Network) -> dict[str, NDArray[np.float32
     for name, shape in shapes.items():
         if np.asarray(stored[name]).dtype.kind != "f":
             raise ValueError(f"{name} holds no floating-point numbers")
-        # A large float64 is infinite in float32.
+        # A large float64 overflows to infinity, which is refused below.
         with np.errstate(over="ignore"):
             values = np.ascontiguousarray(stored[name], dtype=np.float32)
         if values.shape != shape:
@@ -403,8 +388,7 @@ def _state(file: CompleteFile, network: Network) -> dict[str, NDArray[np.float32
 
 
 def _quantised(network: Network, entry: QuantisationEntry, state: State) -> Network:
-    """The network with the widths and grids of a file; ValueError if its weights do not
-    lie on them."""
+    """The network with a file's grids; ValueError if its weights are not on them."""
     quantisation = Quantisation(
         entry.weight_bits, entry.state_bits, tuple(entry.exponents)
     )

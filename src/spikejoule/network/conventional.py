@@ -1,13 +1,12 @@
-"""A conventional network: ReLU units, which compute once for an image."""
+"""A conventional network: ReLU units, which compute once per image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikejoule.core.errors import ParameterError
-from spikejoule.encoding.events import MAX_UNITS
-from spikejoule.network.graph import Edge, Graph
-from spikejoule.network.network import check_size
-from spikejoule.network.nodes import Dense, Input, Neurons, Node
+from spikejoule.network.chain import chain_parts
+from spikejoule.network.graph import Graph
+from spikejoule.network.layers import DenseLayer
+from spikejoule.network.nodes import Node
 
 RELU = "ReLU"
 """The kind of its units."""
@@ -15,12 +14,11 @@ RELU = "ReLU"
 
 @dataclass(frozen=True)
 class ConventionalNetwork(Graph):
-    """Layers of units without time: the baselines, and the PyTorch networks to compare
-    with.
+    """Layers of units without time: baselines, and PyTorch networks to compare with.
 
     Attributes:
-        bias_words: words that hold the biases of each of `connections`; 0 for none.
-        rectified: where activations are compared with zero (ReLU).
+        bias_words: words that store the biases of each of `connections`; 0 for none.
+        rectified: nodes whose activations are compared with zero (ReLU).
     """
 
     bias_words: tuple[int, ...] = ()
@@ -30,7 +28,7 @@ class ConventionalNetwork(Graph):
     def of_layers(
         cls, n_input: int, hidden: Sequence[int], n_output: int, bias: bool = True
     ) -> "ConventionalNetwork":
-        """A chain of fully connected layers, named like those of `Network.of_layers`.
+        """Build a chain of fully connected layers, named as in `Network.of_layers`.
 
         Args:
             n_input: number of inputs, I.
@@ -41,30 +39,11 @@ class ConventionalNetwork(Graph):
         Raises:
             ParameterError: a size out of range, or no hidden layer.
         """
-        if not hidden:
-            raise ParameterError(
-                "the network needs at least one hidden layer, none was given"
-            )
-        check_size("input", n_input, MAX_UNITS)
-        names = ["hidden"]
-        if len(hidden) > 1:
-            names = [f"hidden{number}" for number in range(1, len(hidden) + 1)]
-        source: Node = Input("input", (n_input,), (n_input,))
-        nodes: dict[str, Node] = {"input": source}
-        edges: list[Edge] = []
-        for name, size in zip([*names, "output"], [*hidden, n_output], strict=True):
-            check_size(name, size)
-            connection = Dense(f"{source.name}_to_{name}", source.out_shape, (size,))
-            nodes[connection.name] = connection
-            edges += [(source.name, connection.name), (connection.name, name)]
-            source = nodes[name] = Neurons(name, (size,), (size,), RELU)
-        sizes = [*hidden, n_output]
-        return cls(
-            nodes,
-            tuple(edges),
-            bias_words=tuple(sizes if bias else [0] * len(sizes)),
-            rectified=tuple(nodes[name] for name in names),
-        )
+        layers = [DenseLayer(n_units) for n_units in hidden]
+        parts = chain_parts((n_input,), layers, n_output, RELU)
+        network = cls(*parts)
+        bias_words = network.layer_sizes[1:] if bias else (0,) * (len(hidden) + 1)
+        return cls(*parts, bias_words, rectified=network.layers[1:-1])
 
     @property
     def has_bias(self) -> bool:
@@ -72,7 +51,7 @@ class ConventionalNetwork(Graph):
         return any(self.bias_words)
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every trained parameter of a chain, as of `Network`."""
+        """Name and shape of every trained parameter of a chain, as in `Network`."""
         shapes: dict[str, tuple[int, ...]] = {}
         for number, connection in enumerate(self.connections, start=1):
             shapes[f"layer{number}.synapses.weight"] = connection.weight_shape

@@ -1,11 +1,8 @@
-"""A graph: nodes, and edges between them; what every kind of network is.
+"""A graph: nodes, and edges between them. Every kind of network is one.
 
-Three kinds are built on it:
-
-network.Network                     layers of spiking neurons of one model, which are
-                                    trained
-imported.ImportedGraph              what a NIR file or a running PyTorch model holds:
-                                    every node has constants of its own
+network.Network                     spiking layers of one neuron model, trained here
+imported.ImportedGraph              a NIR file or a running PyTorch model: every node
+                                    has constants of its own
 conventional.ConventionalNetwork    ReLU units, without time
 """
 
@@ -27,41 +24,40 @@ from spikejoule.network.nodes import (
 )
 
 Edge = tuple[str, str]
-"""Source and target."""
+"""Names of source and target."""
 
-Kind = TypeVar("Kind", bound=Node)
+NodeClass = TypeVar("NodeClass", bound=Node)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes, and edges between them; what several edges bring to a node is added up
-    there.
+    """Nodes and edges; a node adds up what its incoming edges deliver.
 
     Attributes:
-        nodes: by name, in the order of a step.
+        nodes: by name, in the order of a time step.
         edges: (source, target).
-        waiting: the edges that give what their source gave the step before; around a
-            cycle one has to.
+        waiting: edges that deliver the source's value of the previous step; every
+            cycle needs one.
     """
 
     nodes: Mapping[str, Node] = field(hash=False)
     edges: tuple[Edge, ...]
     waiting: frozenset[Edge] = frozenset()
 
-    def of(self, kind: type[Kind]) -> tuple[Kind, ...]:
-        """All nodes of a class, in their order."""
+    def of(self, kind: type[NodeClass]) -> tuple[NodeClass, ...]:
+        """All nodes of a class, in order."""
         return tuple(node for node in self.nodes.values() if isinstance(node, kind))
 
     @cached_property
     def layers(self) -> tuple[Node, ...]:
-        """The input and the populations of neurons, in their order."""
+        """The input and the populations of neurons, in order."""
         return tuple(
             node for node in self.nodes.values() if isinstance(node, Input | Neurons)
         )
 
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
-        """The nodes with weights, in their order."""
+        """The nodes with weights, in order."""
         return tuple(
             node
             for node in self.nodes.values()
@@ -80,7 +76,7 @@ class Graph:
 
     @property
     def sizes(self) -> str:
-        """The same in a word, ``784-400-10``."""
+        """The layer sizes as one word, ``784-400-10``."""
         return "-".join(str(size) for size in self.layer_sizes)
 
     @property
@@ -90,52 +86,58 @@ class Graph:
 
     @property
     def synapses(self) -> tuple[int, ...]:
-        """Number of synapses of each connection, none removed."""
+        """Number of synapses of each connection before pruning."""
         return tuple(int(connection.fan_out().sum()) for connection in self.connections)
 
     @property
     def n_input(self) -> int:
-        """I."""
+        """Number of inputs, I."""
         return self.input.n_out
 
     @property
     def n_output(self) -> int:
-        """O."""
+        """Number of outputs, O."""
         return self.output.n_out
 
     @cached_property
     def input(self) -> Input:
-        """Where events enter."""
+        """The node where events enter."""
         return self.of(Input)[0]
 
     @cached_property
     def output(self) -> Node:
-        """What is read: the output of a graph, or the last layer."""
+        """The output node, or the last layer of a graph without one."""
         return next(iter(self.of(Output)), self.layers[-1])
 
     @property
     def answer(self) -> str | None:
-        """The node whose spikes are read; None where values, or several nodes are."""
-        is_end = isinstance(self.output, Output)
-        givers = self.sources[self.output.name] if is_end else (self.output.name,)
-        return givers[0] if len(givers) == 1 and givers[0] in self.spiking else None
+        """Name of the node whose spikes are the output.
+
+        None if the output is not spikes, or comes from several nodes.
+        """
+        names: tuple[str, ...] = (self.output.name,)
+        if isinstance(self.output, Output):
+            names = self.sources[self.output.name]
+        return names[0] if len(names) == 1 and names[0] in self.spiking else None
 
     @cached_property
     def sources(self) -> Mapping[str, tuple[str, ...]]:
-        """What each node receives from, in the order of the edges."""
+        """Names of the sources of each node, in the order of the edges."""
         sources: dict[str, tuple[str, ...]] = dict.fromkeys(self.nodes, ())
         for source, target in self.edges:
             sources[target] += (source,)
         return sources
 
     def readers_of(self, name: str) -> list[Node]:
-        """The nodes that receive from a node, once for each edge."""
+        """The targets of a node, one for each edge."""
         return [self.nodes[target] for source, target in self.edges if source == name]
 
     @cached_property
     def spiking(self) -> frozenset[str]:
-        """Nodes that give spikes, and no other values: a delay does if its one source
-        does, around a cycle, too."""
+        """Names of the nodes that emit spikes.
+
+        A delay emits spikes if its only source does, also within a cycle.
+        """
         spiking = {
             node.name
             for node in self.nodes.values()
@@ -143,7 +145,8 @@ class Graph:
             or (isinstance(node, Neurons) and node.spikes)
         }
         delays = self.of(Delay)
-        for _ in delays:  # a chain of delays may stand in any order
+        # Delays may be listed in any order, so a chain of n needs up to n passes.
+        for _ in delays:
             for delay in delays:
                 sources = self.sources[delay.name]
                 if len(sources) == 1 and sources[0] in spiking:

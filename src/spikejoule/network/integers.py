@@ -1,7 +1,6 @@
-"""The integers of a network: its parameters, and the constants of its neurons, on their
-grids.
+"""The integers of a network: its parameters and neuron constants on their grids.
 
-The rule is in :mod:`spikejoule.network.quantisation`.
+The rules are in :mod:`spikejoule.network.quantisation`.
 """
 
 import math
@@ -23,22 +22,20 @@ from spikejoule.network.quantisation import (
 )
 
 Integers = dict[str, NDArray[Any]]
-"""Parameters on their grids by name: weights int8 [target, source], biases int32
-[target].
-"""
+"""Parameters on their grids, by name: weights int8, biases int32, as in `State`."""
 
 
 @dataclass(frozen=True)
 class LayerConstants:
-    """What holds for every neuron of a layer, in integers of its grid.
+    """The constants of a layer's neurons, in integers of its grid.
 
     Attributes:
         exponent: k of the grid 2^-k.
         threshold: potential at or above which a neuron fires.
         leak: m of the leak floor(m u / 256); 256 for a neuron without one.
-        subtracts: whether a spike lowers the potential by the threshold, rather than to
-            zero.
-        lowest, highest: range of the potential that is kept from step to step.
+        subtracts: whether a spike lowers the potential by the threshold instead of
+            resetting it to zero.
+        lowest, highest: range of the potential after each step.
     """
 
     exponent: int
@@ -50,18 +47,16 @@ class LayerConstants:
 
     @property
     def decay(self) -> float:
-        """Fraction of the potential that the leak keeps, before it is rounded."""
+        """Fraction of the potential that the leak keeps, before rounding."""
         return self.leak / LEAK_ONE
 
     def value(self, integer: int) -> float:
-        """What an integer on the grid stands for."""
+        """The number that an integer on the grid represents."""
         return math.ldexp(integer, -self.exponent)
 
 
 def quantisation_of(network: Network) -> Quantisation:
-    """Widths and grids of a network of integers; ValueError if it is none, or has no
-    grids.
-    """
+    """Widths and grids of an integer network; ValueError if it has no grids."""
     quantisation = network.quantisation
     if quantisation is None or len(quantisation.exponents) != len(network.layers) - 1:
         raise ValueError("the network has no grid for each of its layers")
@@ -69,10 +64,10 @@ def quantisation_of(network: Network) -> Quantisation:
 
 
 def with_grids(network: Network, state: State) -> Network:
-    """The same network of integers with grids that fit its parameters."""
+    """The same integer network with grids that fit its parameters."""
     quantisation = network.quantisation
     if quantisation is None:
-        raise ValueError("the network is one of floating point")
+        raise ValueError("the network computes in floating point")
     exponents = tuple(
         quantisation.exponent_of(_weights_of(state, number), threshold)
         for number, (threshold, _) in enumerate(neuron_constants(network), start=1)
@@ -80,9 +75,9 @@ def with_grids(network: Network, state: State) -> Network:
     return replace(network, quantisation=replace(quantisation, exponents=exponents))
 
 
-def _weights_of(state: State, layer: int) -> NDArray[Any]:
-    """All weights into the layer of a number, from 1, one after the other."""
-    names = (f"layer{layer}.{kind}.weight" for kind in ("synapses", "recurrent"))
+def _weights_of(state: State, number: int) -> NDArray[Any]:
+    """All weights into layer `number` (from 1), flat, recurrent ones included."""
+    names = (f"layer{number}.synapses.weight", f"layer{number}.recurrent.weight")
     return np.concatenate([state[name].ravel() for name in names if name in state])
 
 
@@ -96,7 +91,7 @@ def neuron_constants(network: Network) -> list[tuple[float, float]]:
 
 
 def layer_constants(network: Network) -> tuple[LayerConstants, ...]:
-    """The constants of each layer after the input."""
+    """The integer constants of each layer after the input."""
     quantisation = quantisation_of(network)
     neuron = network.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
@@ -117,7 +112,7 @@ def layer_constants(network: Network) -> tuple[LayerConstants, ...]:
 
 
 def integers_of(network: Network, state: State) -> Integers:
-    """The parameters of a state on the grids of their layers."""
+    """Round the parameters of a state to the grids of their layers."""
     quantisation = quantisation_of(network)
     integers: Integers = {}
     for name in network.parameter_shapes():
@@ -129,7 +124,7 @@ def integers_of(network: Network, state: State) -> Integers:
 
 
 def floats_of(network: Network, integers: Mapping[str, NDArray[Any]]) -> Integers:
-    """The float32 numbers that integers stand for, exactly."""
+    """The float32 numbers that integers represent, exactly."""
     exponents = quantisation_of(network).exponents
     return {
         name: np.ldexp(values.astype(np.float32), -exponents[_layer_of(name)])
@@ -138,5 +133,5 @@ def floats_of(network: Network, integers: Mapping[str, NDArray[Any]]) -> Integer
 
 
 def _layer_of(name: str) -> int:
-    """The layer of a parameter's name, counted from 0 after the input."""
+    """The index of a parameter's layer, 0 for the first after the input."""
     return int(name.partition(".")[0].removeprefix("layer")) - 1

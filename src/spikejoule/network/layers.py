@@ -1,48 +1,53 @@
-"""The hidden layers of a network in words, each with what it is: how `model.layers` is
-written.
+"""Hidden layers as words, as `model.layers` lists them.
 
 400        fully connected, 400 neurons
-400r       the same with recurrent weights among them: spikes of a step arrive in the
-           next
-12c5s2     convolution, 12 channels of neurons, kernel 5 x 5, stride 2; stride 1 without
-           it
+400r       the same with recurrent weights: a spike arrives one step later
+12c5s2     convolution, 12 channels of neurons, kernel 5 x 5, stride 2 (1 if omitted)
 12c5p2g4   padding 2 on all sides, channels in 4 groups
-2sum       sums of 2 x 2 windows without overlap, no neurons
-2avg       their averages
+2sum       sums over 2 x 2 windows without overlap, no neurons
+2avg       averages over such windows
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from spikejoule.core.errors import ParameterError, shown
+import numpy as np
 
-MOST_LAYERS: Final = 8
-ALLOWED: Final = (
-    "1 to 8 words such as 400 (fully connected), 400r (recurrent), 12c5s2 (12 "
-    "channels, kernel 5, "
-    "stride 2; p2 pads, g4 groups), 2sum or 2avg (pooling)"
+from spikejoule.core.errors import ParameterError, shown
+from spikejoule.network.nodes import (
+    Connection,
+    Convolution,
+    Dense,
+    Pooling,
+    Shape,
+    Windows,
 )
 
-
-Shape = tuple[int, ...]
+MOST_LAYERS: Final = 8
+MOST_NEURONS: Final = 65_535
+ALLOWED: Final = (
+    "1 to 8 words such as 400 (fully connected), 400r (recurrent), 12c5s2 (12 "
+    "channels, kernel 5, stride 2; p2 pads, g4 groups), 2sum or 2avg (pooling)"
+)
 
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """Fully connected neurons, `recurrent` if to each other, too."""
+    """Fully connected neurons, with `recurrent` also connected to each other."""
 
     n_units: int
     recurrent: bool = False
 
-    def out_shape(self, shape: Shape) -> Shape:
-        """Of the neurons behind values of a shape."""
-        return (self.n_units,)
+    def node(self, name: str, in_shape: Shape) -> Connection:
+        """Build the connection into the layer from a source of some shape."""
+        return Dense(name, (math.prod(in_shape),), (self.n_units,))
 
     def __str__(self) -> str:
-        return f"{self.n_units}{'r' * self.recurrent}"
+        return f"{self.n_units}r" if self.recurrent else str(self.n_units)
 
 
 @dataclass(frozen=True)
@@ -55,22 +60,30 @@ class ConvolutionLayer:
     padding: int = 0
     groups: int = 1
 
-    def out_shape(self, shape: Shape) -> Shape:
-        """As of `DenseLayer`; ParameterError if the layer does not fit the shape."""
-        places = _places(self, shape, self.kernel, self.stride, self.padding)
-        if shape[0] % self.groups or self.channels % self.groups:
+    def node(self, name: str, in_shape: Shape) -> Connection:
+        """Build the convolution; ParameterError if it does not fit the source."""
+        windows = Windows.square(self.kernel, self.stride, self.padding)
+        plane = _plane(self, in_shape, windows)
+        if in_shape[0] % self.groups or self.channels % self.groups:
             raise ParameterError(
                 f"the layer {self} has {self.groups} groups; allowed are divisors "
-                "of its channels "
-                f"and of the {shape[0]} before it"
+                f"of its channels and of the {in_shape[0]} before it"
             )
-        return self.channels, *places
+        out_shape = (self.channels, *plane)
+        no_weights = np.empty((0, 0, 0, 0))
+        return Convolution(
+            name, in_shape, out_shape, no_weights, None, self.groups, windows
+        )
 
     def __str__(self) -> str:
-        further = (("s", self.stride, 1), ("p", self.padding, 0), ("g", self.groups, 1))
-        return f"{self.channels}c{self.kernel}" + "".join(
-            f"{letter}{number}" for letter, number, usual in further if number != usual
-        )
+        word = f"{self.channels}c{self.kernel}"
+        if self.stride != 1:
+            word += f"s{self.stride}"
+        if self.padding != 0:
+            word += f"p{self.padding}"
+        if self.groups != 1:
+            word += f"g{self.groups}"
+        return word
 
 
 @dataclass(frozen=True)
@@ -80,83 +93,64 @@ class PoolingLayer:
     window: int
     average: bool
 
-    def out_shape(self, shape: Shape) -> Shape:
-        """Of the sums; otherwise as of `ConvolutionLayer`."""
-        return shape[:1] + _places(self, shape, self.window, self.window)
+    def node(self, name: str, in_shape: Shape) -> Pooling:
+        """Build the pooling; ParameterError if it does not fit the source."""
+        windows = Windows.square(self.window, self.window)
+        plane = _plane(self, in_shape, windows)
+        return Pooling(name, in_shape, (in_shape[0], *plane), windows, self.average)
 
     def __str__(self) -> str:
-        return f"{self.window}{'avg' if self.average else 'sum'}"
+        return f"{self.window}avg" if self.average else f"{self.window}sum"
 
 
 HiddenLayer = DenseLayer | ConvolutionLayer | PoolingLayer
 
 
-def _places(
-    layer: HiddenLayer, shape: Shape, kernel: int, stride: int, padding: int = 0
-) -> tuple[int, int]:
-    """Places of a layer's windows over (C, H, W); ParameterError if they do not fit
-    it.
-    """
-    if len(shape) != 3:
+def _plane(layer: HiddenLayer, in_shape: Shape, windows: Windows) -> tuple[int, int]:
+    """Positions of a layer's windows over (C, H, W); ParameterError if none fits."""
+    if len(in_shape) != 3:
         raise ParameterError(
-            f"the layer {layer} takes (channels, height, width), but is given the "
-            f"shape {shape}; "
-            "allowed is one that is fully connected, such as 400"
+            f"the layer {layer} takes (channels, height, width), but its input has "
+            f"the shape {in_shape}; allowed is a fully connected layer, such as 400"
         )
-    _, height, width = shape
-    rows = (height + 2 * padding - kernel) // stride + 1
-    columns = (width + 2 * padding - kernel) // stride + 1
+    _, height, width = in_shape
+    rows = windows.places(height, 0, 2 * windows.padding[0])
+    columns = windows.places(width, 1, 2 * windows.padding[1])
     if min(rows, columns) < 1:
         raise ParameterError(
             f"the layer {layer} does not fit the plane of {height} x {width} "
-            "before it; "
-            "allowed are smaller windows, or more padding"
+            "before it; allowed are smaller windows, or more padding"
         )
     return rows, columns
 
 
-_MANY = "(?:0|[1-9][0-9]{0,4})"
-_SIZE = "(?:0|[1-9][0-9]{0,2})"
-_DENSE = re.compile(f"({_MANY})(r?)")
+_UP_TO_5_DIGITS = "(?:0|[1-9][0-9]{0,4})"
+_UP_TO_3_DIGITS = "(?:0|[1-9][0-9]{0,2})"
+_DENSE = re.compile(f"({_UP_TO_5_DIGITS})(r?)")
 _CONVOLUTION = re.compile(
-    f"(?P<channels>{_MANY})c(?P<kernel>{_SIZE})(?:s(?P<stride>{_SIZE}))?(?:p(?P<padding>{_SIZE}))?"
-    f"(?:g(?P<groups>{_MANY}))?"
+    f"(?P<channels>{_UP_TO_5_DIGITS})c(?P<kernel>{_UP_TO_3_DIGITS})"
+    f"(?:s(?P<stride>{_UP_TO_3_DIGITS}))?"
+    f"(?:p(?P<padding>{_UP_TO_3_DIGITS}))?"
+    f"(?:g(?P<groups>{_UP_TO_5_DIGITS}))?"
 )
-_POOLING = re.compile(f"({_SIZE})(sum|avg)")
+_POOLING = re.compile(f"({_UP_TO_3_DIGITS})(sum|avg)")
 
 
 def layer_of(word: str) -> HiddenLayer:
-    """The layer of a word.
-
-    Raises:
-        ParameterError: it is none, or a number is out of range.
-    """
-    if found := _DENSE.fullmatch(word):
-        if 1 <= int(found[1]) <= 65_535:
-            return DenseLayer(int(found[1]), bool(found[2]))
+    """Parse a word; ParameterError if it is no layer, or a number is out of range."""
+    if dense := _DENSE.fullmatch(word):
+        n_units = int(dense[1])
+        if 1 <= n_units <= MOST_NEURONS:
+            return DenseLayer(n_units, bool(dense[2]))
         raise ParameterError(
-            f"the layer {word!r} has {found[1]} neurons; allowed: 1 to 65535"
+            f"the layer {word!r} has {n_units} neurons; allowed: 1 to {MOST_NEURONS}"
         )
-    if found := _CONVOLUTION.fullmatch(word):
-        layer = ConvolutionLayer(
-            **{
-                name: int(number)
-                for name, number in found.groupdict().items()
-                if number
-            }
-        )
-        least = min(layer.channels, layer.kernel, layer.stride, layer.groups)
-        if least < 1 or layer.padding >= layer.kernel or layer.channels % layer.groups:
-            raise ParameterError(
-                f"the layer {word!r} cannot be; allowed: channels, kernel, stride "
-                "and groups of "
-                "1 or more, groups that divide the channels, and a padding below "
-                "the kernel"
-            )
-        return layer
-    if found := _POOLING.fullmatch(word):
-        if int(found[1]) >= 2:
-            return PoolingLayer(int(found[1]), found[2] == "avg")
+    if convolution := _CONVOLUTION.fullmatch(word):
+        return _convolution_of(word, convolution)
+    if pooling := _POOLING.fullmatch(word):
+        window = int(pooling[1])
+        if window >= 2:
+            return PoolingLayer(window, pooling[2] == "avg")
         raise ParameterError(
             f"the layer {word!r} pools nothing; allowed: windows of 2 or more"
         )
@@ -165,31 +159,44 @@ def layer_of(word: str) -> HiddenLayer:
     )
 
 
+def _convolution_of(word: str, match: re.Match[str]) -> ConvolutionLayer:
+    numbers = {name: int(text) for name, text in match.groupdict().items() if text}
+    layer = ConvolutionLayer(**numbers)
+    least = min(layer.channels, layer.kernel, layer.stride, layer.groups)
+    if least < 1 or layer.padding >= layer.kernel or layer.channels % layer.groups:
+        raise ParameterError(
+            f"the layer {word!r} is impossible; allowed: channels, kernel, stride and "
+            "groups of 1 or more, groups that divide the channels, and a padding "
+            "below the kernel"
+        )
+    return layer
+
+
 def layers_of(words: Sequence[str]) -> tuple[HiddenLayer, ...]:
-    """The hidden layers of words, first to last.
+    """Parse the words of the hidden layers, first to last.
 
     Raises:
-        ParameterError: as `layer_of`; there are too few or too many, pooling with
-            nothing to pool, or planes are asked for behind a fully connected layer.
+        ParameterError: as `layer_of`; too few or too many layers; pooling follows
+            pooling or has no neurons around it; a fully connected layer precedes
+            one that needs a plane.
     """
     if not 1 <= len(words) <= MOST_LAYERS:
         raise ParameterError(
             f"there are {len(words)} layers; allowed: a list of {ALLOWED}"
         )
-    layers = tuple(map(layer_of, words))
+    layers = tuple(layer_of(word) for word in words)
     pools = [isinstance(layer, PoolingLayer) for layer in layers]
-    if all(pools) or any(map(all, pairwise(pools))):
+    pools_twice = any(first and second for first, second in pairwise(pools))
+    if all(pools) or pools_twice:
         raise ParameterError(
-            f"the layers {', '.join(words)} pool what is pooled, or have no "
-            "neurons; allowed: "
-            "one layer that pools before or behind others"
+            f"the layers {', '.join(words)} pool what is pooled, or have no neurons; "
+            "allowed: one pooling layer before or after layers of neurons"
         )
     for before, layer in pairwise(layers):
         if isinstance(before, DenseLayer) and not isinstance(layer, DenseLayer):
             raise ParameterError(
-                f"the layer {layer} stands behind {before}, whose neurons lie in "
-                "no plane; "
-                "allowed: fully connected layers behind it"
+                f"the layer {layer} follows {before}, whose output has no height and "
+                "width; allowed: fully connected layers after it"
             )
     return layers
 
@@ -200,5 +207,5 @@ def is_plain(layer: HiddenLayer) -> bool:
 
 
 def neuron_layers(layers: Sequence[HiddenLayer]) -> int:
-    """How many of the layers have neurons."""
+    """Count the layers that have neurons."""
     return sum(not isinstance(layer, PoolingLayer) for layer in layers)

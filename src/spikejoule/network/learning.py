@@ -1,19 +1,18 @@
-"""What a step of learning depends on, apart from the learning rate.
+"""Loss, surrogate gradient and optimizer: the settings of a single training step.
 
-A sample's loss is its cross-entropy and, where asked for, a penalty on what it costs to
-run: for each layer l after the input with S_l spikes, which cause E_l synaptic events,
+The loss of a sample is its cross-entropy plus an optional penalty on what it costs to
+run. A layer l after the input with S_l spikes, which cause E_l synaptic events, adds
 
     spike_penalty_l max(0, S_l - spike_target_l) / 1000
     + event_penalty_l max(0, E_l - event_target_l) / 1000
 
-The derivative of S_l by a spike is 1 and that of E_l the number of the unit's synapses;
-the spike's own derivative is the surrogate's, as in the rest of the loss. After Zenke
-and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367 (spikes above a
-bound), and Sorbaro et al., Frontiers in Neuroscience 14, 2020,
-doi:10.3389/fnins.2020.00662 (synaptic operations). The input's events depend on no
-weight, but on which synapses there are (`network/pruning.py`). The output's spikes
-reach no synapse: a list of penalties on events has an entry for each hidden layer
-alone.
+The derivative of S_l by a spike is 1, and that of E_l the number of the unit's
+synapses; the derivative of the spike itself is the surrogate's, as in the rest of the
+loss. After Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367
+(spikes above a bound), and Sorbaro et al., Frontiers in Neuroscience 14, 2020,
+doi:10.3389/fnins.2020.00662 (synaptic operations). Events of the input do not depend on
+weights, only on which synapses exist (`network/pruning.py`). Spikes of the output reach
+no synapse, so a list of event penalties has one entry per hidden layer.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -29,20 +28,21 @@ from spikejoule.network.surrogates import SURROGATES, Surrogate
 
 ADAM_BETAS: Final = (0.9, 0.999)
 ADAM_EPSILON: Final = 1e-8
-"""Adam's constants (Kingma and Ba 2015, arXiv:1412.6980)."""
+"""Constants of Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
 
 
 PENALISED_TOGETHER: Final = 1000
 """Spikes, or synaptic events, to which a penalty refers."""
 
-_OF_EVENTS: Final = "hidden layer"
+_SPIKING_LAYER: Final = "layer after the input"
+_HIDDEN_LAYER: Final = "hidden layer"
 
 if TYPE_CHECKING:
-    OfSpikes = ByLayer
-    OfEvents = ByLayer
+    BySpikingLayer = ByLayer
+    ByHiddenLayer = ByLayer
 else:
-    OfSpikes = number_or_list(0)
-    OfEvents = number_or_list(0, where=_OF_EVENTS, at_most=8)
+    BySpikingLayer = number_or_list(0)
+    ByHiddenLayer = number_or_list(0, where=_HIDDEN_LAYER, at_most=8)
 
 
 @chooses(SURROGATES)
@@ -51,28 +51,26 @@ class LearningSettings(ParameterSection):
 
     Attributes:
         surrogate: name of the surrogate derivative
-            (:mod:`spikejoule.network.surrogates`), with `surrogate_slope`; None takes
-            the slope of its source.
-        logit_scale: logits are ``logit_scale`` times the output spike counts.
+            (:mod:`spikejoule.network.surrogates`), with `surrogate_slope`; None is the
+            slope of its source.
+        logit_scale: factor from output spike counts to logits.
         label_smoothing: fraction of the target spread evenly over all classes
             (Szegedy et al., CVPR 2016, arXiv:1512.00567).
         weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.
         grad_clip_norm: largest norm of the gradient over all parameters; 0 does not
             clip.
-        distillation: fraction of the target that a teacher's probabilities have
-            (Hinton, Vinyals and Dean 2015, arXiv:1503.02531), where there is a teacher;
-            the labels have the rest.
-        spike_penalty: loss of 1,000 spikes of a layer above `spike_target`; 0 is no
-            penalty.
-        spike_target: spikes of a layer after the input and an inference that cost
-            nothing.
-        event_penalty: loss of 1,000 synaptic events of a layer above `event_target`; 0
-            is no penalty.
-        event_target: synaptic events that a hidden layer may cause in an inference at
-            no cost.
+        distillation: fraction of the target that comes from a teacher's probabilities,
+            if there is a teacher; the rest comes from the labels (Hinton, Vinyals and
+            Dean 2015, arXiv:1503.02531).
+        spike_penalty: loss per 1,000 spikes of a layer above `spike_target`; 0 for
+            none.
+        spike_target: free spikes of a layer per inference.
+        event_penalty: loss per 1,000 synaptic events of a layer above `event_target`; 0
+            for none.
+        event_target: free synaptic events of a hidden layer per inference.
 
-    Penalties and targets are numbers, or tuples: of spikes one for each layer after the
-    input, of events one for each hidden layer.
+    Penalties and targets are numbers or tuples: of spikes one number per layer after
+    the input, of events one per hidden layer.
     """
 
     surrogate: str = "arctangent"
@@ -81,10 +79,10 @@ class LearningSettings(ParameterSection):
     weight_decay: Real = Field(default=0.0, ge=0, le=1)
     grad_clip_norm: Real = Field(default=0.0, ge=0)
     distillation: Real = Field(default=0.0, ge=0, le=1)
-    spike_penalty: OfSpikes = 0.0
-    spike_target: OfSpikes = 0.0
-    event_penalty: OfEvents = 0.0
-    event_target: OfEvents = 0.0
+    spike_penalty: BySpikingLayer = 0.0
+    spike_target: BySpikingLayer = 0.0
+    event_penalty: ByHiddenLayer = 0.0
+    event_target: ByHiddenLayer = 0.0
 
     def targets(
         self,
@@ -92,13 +90,12 @@ class LearningSettings(ParameterSection):
         n_classes: int,
         teacher: NDArray[np.floating] | None = None,
     ) -> NDArray[np.float64]:
-        """Probability that each class should have, float64 [B, n_classes].
+        """The target probability of each class, float64 [B, n_classes].
 
         Args:
             labels: class of each sample, [B].
             n_classes: number of classes.
-            teacher: probabilities that a teacher gives to the classes, [B, n_classes];
-                None for the labels alone.
+            teacher: a teacher's probabilities, [B, n_classes]; None for labels only.
         """
         probabilities = np.full(
             (labels.size, n_classes), self.label_smoothing / n_classes
@@ -111,33 +108,34 @@ class LearningSettings(ParameterSection):
     @property
     def has_penalty(self) -> bool:
         """Whether spikes or synaptic events add to the loss."""
-        return any(
-            np.any(np.greater(each, 0))
-            for each in (self.spike_penalty, self.event_penalty)
-        )
+        return bool(np.any(self.spike_penalty) or np.any(self.event_penalty))
 
     def penalty_problem(self, n_layers: int) -> tuple[str, str] | None:
-        """A penalty or target for other layers, and what is allowed in words; None if
-        none.
+        """Name a penalty or target of the wrong length and say what is allowed.
 
         Args:
             n_layers: layers after the input.
+
+        Returns:
+            the name and what is allowed in words; None if all lengths fit.
         """
-        for name in ("spike_penalty", "spike_target", "event_penalty", "event_target"):
-            is_of_spikes = name.startswith("spike")
-            number = n_layers if is_of_spikes else n_layers - 1
-            where = "layer after the input" if is_of_spikes else _OF_EVENTS
+        needed = {
+            "spike_penalty": (n_layers, _SPIKING_LAYER),
+            "spike_target": (n_layers, _SPIKING_LAYER),
+            "event_penalty": (n_layers - 1, _HIDDEN_LAYER),
+            "event_target": (n_layers - 1, _HIDDEN_LAYER),
+        }
+        for name, (length, where) in needed.items():
             values = getattr(self, name)
-            if isinstance(values, tuple) and len(values) != number:
-                return name, allowed_lengths(number, where)
+            if isinstance(values, tuple) and len(values) != length:
+                return name, allowed_lengths(length, where)
         return None
 
     def penalties(self, n_layers: int) -> NDArray[np.float64]:
-        """What a spike and an event cost above which number, by layer, float64
-        [n_layers, 4].
+        """The penalties of each layer, float64 [n_layers, 4].
 
-        The columns are the loss of each spike above the second column, spikes, and the
-        loss of each synaptic event above the fourth, events.
+        The columns are the loss per spike above the second column, free spikes, the
+        loss per synaptic event above the fourth, free events.
 
         Args:
             n_layers: layers after the input.

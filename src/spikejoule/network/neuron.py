@@ -1,9 +1,8 @@
-"""What a neuron is to the network: parameters, one step of its dynamics, an entry for
-files.
+"""The interface of a neuron model: parameters, one step of its dynamics, a file entry.
 
-In the backward pass the reset is detached (no gradient flows through the spike into the
-membrane potential) and the derivative of the step function is replaced by a surrogate
-(:mod:`spikejoule.network.surrogates`). Source of the training method: Neftci, Mostafa
+In the backward pass the reset is detached (no gradient flows from the spike into the
+membrane potential), and a surrogate replaces the derivative of the step function
+(:mod:`spikejoule.network.surrogates`). The training method is that of Neftci, Mostafa
 and Zenke, IEEE Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
 """
 
@@ -16,7 +15,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from spikejoule.core.parameters import Kind, Real
 
 ByLayer = float | tuple[float, ...]
-"""A value of such a parameter, as code sees it."""
+"""One value for all layers, or one per layer, as code sees it."""
 
 
 def _tuple_of_list(value: object) -> object:
@@ -29,18 +28,19 @@ def number_or_list(
     where: str = "layer after the input",
     at_most: int = 9,
 ) -> Any:
-    """The type of a number for all layers, or a tuple of one for each, within bounds.
+    """Make the type of one number for all layers or a tuple of one per layer.
 
     Args:
         least, most: bounds of each number.
-        where: which layers have one, in words.
-        at_most: how many of these layers a network can have.
+        where: the layers that have a number, in words.
+        at_most: the most such layers that a network can have.
     """
-    one = Annotated[Real, Field(ge=least, le=most)]
-    each = Annotated[tuple[one, ...], Field(min_length=1, max_length=at_most)]
+    number = Annotated[Real, Field(ge=least, le=most)]
+    numbers = Annotated[tuple[number, ...], Field(min_length=1, max_length=at_most)]
     upper = "" if most is None else f" and of at most {most:g}"
+    # Without a discriminator, pydantic reports the errors of both alternatives.
     return Annotated[
-        Annotated[one, Tag("[one]")] | Annotated[each, Tag("[each]")],
+        Annotated[number, Tag("[one]")] | Annotated[numbers, Tag("[each]")],
         Discriminator(lambda value: "[each]" if isinstance(value, tuple) else "[one]"),
         BeforeValidator(_tuple_of_list),
         Field(
@@ -51,12 +51,12 @@ def number_or_list(
 
 
 def allowed_lengths(n_layers: int, where: str = "layer after the input") -> str:
-    """What may be in the place of a list of another length, in words."""
+    """Say what is allowed in place of a list of another length."""
     return f"a number, or a list of {n_layers}, one for each {where}"
 
 
 UNNAMED = "lif"
-"""The neuron of an entry that names none: files from before there was a choice."""
+"""The neuron of a file entry without a name, written before there was a choice."""
 
 
 if TYPE_CHECKING:
@@ -72,18 +72,18 @@ else:
 class Neuron(Kind):
     """A neuron model; each is one file of :mod:`spikejoule.network.neurons`.
 
-    The torch network calls :meth:`step`. The event engine has compiled kernels of its
-    own for the neurons that `spikejoule.engine.interface.EVENT_NEURONS` names, so that
-    one checks the other.
+    The PyTorch network calls :meth:`step`. The event engine has its own compiled
+    kernels for the neurons in `spikejoule.engine.interface.EVENT_NEURONS`, so each
+    checks the other.
 
-    A parameter may be a tuple of one value for each layer after the input;
-    :meth:`of_layer` gives the neuron of one layer, whose parameters are single values,
-    and it alone takes steps.
+    A parameter may be a tuple with one value per layer after the input.
+    :meth:`of_layer` gives the neuron of one layer, with single values; only that one
+    takes steps.
 
     Attributes:
         equation: the dynamics of one step, for the documentation.
-        later: parameters that came after the first files, each with what there was
-            before.
+        later: parameters added after the first files were written, each with the value
+            that those files imply.
     """
 
     equation: ClassVar[str]
@@ -91,40 +91,33 @@ class Neuron(Kind):
 
     @property
     def has_bias(self) -> bool:
-        """Whether a bias is added to the current of every neuron in every step."""
+        """Whether every step adds a bias to the current of every neuron."""
         return True
 
     @property
     def leaks(self) -> bool:
-        """Whether the potential is multiplied in every step; of the neuron of one
-        layer.
-        """
+        """Whether every step multiplies the potential (neuron of one layer)."""
         return True
 
     @property
     def learned_names(self) -> tuple[str, ...]:
-        """Parameters that are learned, one number a layer: ``layerN.neurons.NAME`` of a
-        state.
-        """
+        """Learned constants, one number a layer: ``layerN.neurons.NAME`` in a state."""
         return ()
 
     def first_learned(self, name: str) -> float:
-        """What a learned parameter begins with; of the neuron of one layer."""
+        """The initial value of a learned constant (neuron of one layer)."""
         raise KeyError(name)
 
     def with_learned(self, learned: "Mapping[str, float]") -> Self:
-        """The neuron of one layer with the values that learned parameters stand for."""
+        """The neuron of one layer with its learned constants applied."""
         return self
 
     def with_tensors(self, learned: "Mapping[str, Tensor]") -> Self:
-        """The same for the torch network: values through which autograd finds the
-        gradient.
-        """
+        """As `with_learned`, with tensors through which autograd differentiates."""
         return self
 
     def problem(self, n_layers: int) -> tuple[str, str] | None:
-        """A parameter that cannot be what it is, and what is allowed in words; None if
-        none.
+        """Name an impossible parameter and say what is allowed; None if there is none.
 
         Args:
             n_layers: layers after the input.
@@ -136,11 +129,11 @@ class Neuron(Kind):
 
     @property
     def by_layer(self) -> dict[str, tuple[float, ...]]:
-        """The parameters that have a value for each layer."""
+        """The parameters with one value per layer."""
         return {name: value for name, value in self if isinstance(value, tuple)}
 
     def of_layer(self, number: int) -> Self:
-        """The neuron of one layer, counted from 0 after the input."""
+        """The neuron of one layer, 0 for the first after the input."""
         own = {name: values[number] for name, values in self.by_layer.items()}
         return self.model_copy(update=own) if own else self
 
@@ -148,11 +141,10 @@ class Neuron(Kind):
     def step(
         self, membrane: "Tensor", current: "Tensor", fire: "Callable[[Tensor], Tensor]"
     ) -> "tuple[Tensor, Tensor]":
-        """One step of 1 ms.
+        """Take one step of 1 ms.
 
         Args:
-            membrane: potential after the step before, [B, units]; zero before the
-                first.
+            membrane: potential after the previous step, [B, units]; initially zero.
             current: weighted input spikes and bias of this step, [B, units].
             fire: spikes of x, 1 where x >= 0, with the surrogate as their derivative.
 
@@ -161,8 +153,10 @@ class Neuron(Kind):
         """
 
     def joined(self, layers: Sequence[Self]) -> Self:
-        """The neuron with a value for each layer where one of theirs is another; they
-        fit it.
+        """The neuron with one value per layer wherever a layer's neuron differs.
+
+        Args:
+            layers: the neuron of each layer after the input.
         """
         values = {
             name: tuple(getattr(neuron, name) for neuron in layers)
@@ -172,17 +166,13 @@ class Neuron(Kind):
         return self.model_copy(update=values)
 
     def entry(self) -> dict[str, Any]:
-        """What files say of the neuron: its parameters, and its name where it is not
-        the LIF.
+        """The file entry: all parameters, and the name unless it is the LIF neuron.
 
-        Without parameters of `later` that are as there was before: files say what they
-        always did.
+        Parameters of `later` with the old value are left out, so that files of old
+        networks keep their bytes.
         """
-        named = {} if self.name == UNNAMED else {"neuron": self.name}
-        parameters = self.model_dump(mode="json")
-        earlier = [
-            name for name, value in self.later.items() if parameters[name] == value
-        ]
-        return named | {
-            name: parameters[name] for name in parameters if name not in earlier
-        }
+        entry = {} if self.name == UNNAMED else {"neuron": self.name}
+        for name, value in self.model_dump(mode="json").items():
+            if name not in self.later or self.later[name] != value:
+                entry[name] = value
+        return entry

@@ -1,18 +1,15 @@
-"""The nodes of a network: what they hold, and how many synapses a spike reaches in
-them.
+"""The nodes of a network: what they store, and how many synapses a spike reaches.
 
-Sizes of a node count in C order through its shape: unit ``(c * H + y) * W + x`` of (C,
-H, W).
+Units of a node are numbered in C order: unit ``(c * H + y) * W + x`` of (C, H, W).
 
-Fan-outs of sliding windows, exact to the border: an input at place y of an axis reaches
-the output at (y + p - q d) / s for each place q of the kernel for which that is a whole
-number from 0 to H_out
-- 1, so that its fan-out along the axis is
+Fan-outs of sliding windows are exact up to the border. An input at position y of an
+axis reaches the output at (y + p - q d) / s for each kernel position q at which that is
+a whole number from 0 to H_out - 1. Its fan-out along the axis is
 
     f(y) = #{q < k : (y + p - q d) mod s = 0 and 0 <= (y + p - q d) / s < H_out}
 
-with kernel k, stride s, padding p and dilation d. One spike of a convolution reaches
-(C_out / groups) f_y f_x synapses.
+with kernel k, stride s, padding p and dilation d. One input spike of a convolution
+reaches (C_out / groups) f_y f_x synapses.
 """
 
 import math
@@ -23,17 +20,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.network.layers import Shape
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Node:
-    """What all nodes have. Two are equal if their structure is: weights are not
-    compared.
+    """The base of all nodes; nodes of equal structure are equal, whatever the weights.
 
     Attributes:
-        name: in the network; of a node in a nested graph ``outer.inner``.
-        in_shape, out_shape: of what it receives and gives, without samples and steps.
+        name: name in the network; ``outer.inner`` for a node of a nested graph.
+        in_shape, out_shape: shapes of input and output of one sample in one step.
     """
 
     name: str
@@ -42,12 +38,12 @@ class Node:
 
     @property
     def n_in(self) -> int:
-        """Units that it receives from."""
+        """Number of source units."""
         return math.prod(self.in_shape)
 
     @property
     def n_out(self) -> int:
-        """Units that it has."""
+        """Number of units."""
         return math.prod(self.out_shape)
 
 
@@ -58,17 +54,16 @@ class Input(Node):
 
 @dataclass(frozen=True)
 class Output(Node):
-    """What is read of a graph; of a chain of layers that is its last population."""
+    """The output of a graph; a chain of layers ends with a population instead."""
 
 
 @dataclass(frozen=True)
 class Dense(Node):
-    """Every unit reaches every other, y = W x + b.
+    """Full connectivity, y = W x + b.
 
     Attributes:
-        weight: real [n_out, n_in]; empty where weights are in a state dict.
-        bias: real [n_out]; None without, and where the neurons behind it have their
-            own.
+        weight: real [n_out, n_in]; empty if the weights are in a state dict.
+        bias: real [n_out]; None without, or if the next neurons have their own.
     """
 
     weight: NDArray[Any] = field(
@@ -78,45 +73,41 @@ class Dense(Node):
 
     @property
     def weight_shape(self) -> Shape:
-        """Of the weights, wherever they are."""
+        """Shape of the weights, wherever they are stored."""
         return self.n_out, self.n_in
 
     def stored(self, pruned: bool = False) -> int:
-        """Weights that a memory holds, of a pruned network those that are left."""
+        """Weights in memory; a pruned network stores only nonzero ones."""
         return int(np.count_nonzero(self.weight)) if pruned else self.n_in * self.n_out
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:
-        """Synapses that a spike of each unit of the input reaches, int64 [n_in].
+        """Synapses that a spike of each source unit reaches, int64 [n_in].
 
         Args:
-            pruned: whether synapses were removed. A removed one has a weight of exactly
-                zero and carries no event; without pruning a weight of zero is a synapse
-                like others.
+            pruned: whether synapses were removed. A removed synapse has a weight of
+                exactly zero and carries no event; without pruning, a weight of zero
+                is an ordinary synapse.
         """
         if not pruned:
             return np.full(self.n_in, self.n_out, dtype=np.int64)
-        left: NDArray[np.int64] = np.count_nonzero(self.weight, axis=0).astype(np.int64)
-        return left
+        kept: NDArray[np.int64] = np.count_nonzero(self.weight, axis=0).astype(np.int64)
+        return kept
 
     def targets(self, pruned: bool = False) -> Iterator[NDArray[np.bool_]]:
-        """Whether a spike of a unit of the input reaches each of the output,
-        [units, n_out], for some units of the input after the other."""
-        yield (
-            self.weight.T != 0
-            if pruned
-            else np.ones((self.n_in, self.n_out), dtype=np.bool_)
-        )
+        """Yield which units each source unit reaches, [n_in, n_out], in blocks."""
+        if pruned:
+            yield self.weight.T != 0
+        else:
+            yield np.ones((self.n_in, self.n_out), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """A window that slides over a plane; in one dimension the height is 1.
-
-    `reached` and `inputs` hold for any number of axes.
+    """A window that slides over a plane; a one-dimensional plane has height 1.
 
     Attributes:
-        kernel, stride, padding, dilation: (height, width) each; the padding is that
-            before the first row and column.
+        kernel, stride, padding, dilation: (height, width) each; `padding` is the
+            padding before the first row and column.
     """
 
     kernel: tuple[int, int]
@@ -126,44 +117,48 @@ class Windows:
 
     @classmethod
     def square(cls, kernel: int, stride: int, padding: int = 0) -> Self:
-        """A window with sides of equal size."""
+        """Make a window that is the same along both axes."""
         return cls((kernel, kernel), (stride, stride), (padding, padding))
 
     def places(self, size: int, axis: int, padding_both: int) -> int:
-        """Places of the window along an axis; 0 or less if it does not fit."""
+        """Positions of the window along an axis; 0 or less if it does not fit.
+
+        Args:
+            size: units along the axis.
+            axis: 0 for rows, 1 for columns.
+            padding_both: padding before and after, together.
+        """
         reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
         return (size + padding_both - reach) // self.stride[axis] + 1
 
     def reached(self, node: Node, axis: int) -> NDArray[np.int64]:
-        """Whether the input at place y of a node meets the place q of the kernel,
-        [size, k].
-        """
+        """Whether input y of a node meets kernel position q of an axis, [size, k]."""
         inputs = self.inputs(node, axis)
         reached = np.zeros((node.in_shape[1 + axis], self.kernel[axis]), dtype=np.int64)
-        outputs, places = np.nonzero(inputs >= 0)
-        reached[inputs[outputs, places], places] = 1
+        outputs, positions = np.nonzero(inputs >= 0)
+        reached[inputs[outputs, positions], positions] = 1
         return reached
 
     def inputs(self, node: Node, axis: int) -> NDArray[np.int64]:
-        """The input along an axis of a node that each place of the kernel meets for
-        each output, [outputs, k]; -1 beyond the border."""
-        first = (
-            np.arange(node.out_shape[1 + axis]) * self.stride[axis] - self.padding[axis]
-        )
+        """The input that each output meets at each kernel position, [outputs, k].
+
+        -1 beyond the border of the node's input.
+        """
+        outputs = np.arange(node.out_shape[1 + axis])
+        first = outputs * self.stride[axis] - self.padding[axis]
         inputs = first[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
         return np.where((inputs >= 0) & (inputs < node.in_shape[1 + axis]), inputs, -1)
 
 
 @dataclass(frozen=True)
 class Convolution(Node):
-    """Over (C, H, W); one of one dimension has a height of 1.
+    """A convolution over (C, H, W); a one-dimensional one has height 1.
 
     Attributes:
-        weight: real [C_out, C_in / groups, kernel height, kernel width]; empty where
+        weight: real [C_out, C_in / groups, kernel height, kernel width]; empty if the
             weights are in a state dict.
-        bias: float64 [C_out]; None without, and where the neurons behind it have their
-            own.
-        groups: parts of the channels that see each other.
+        bias: float64 [C_out]; None without, or if the next neurons have their own.
+        groups: number of groups of channels; each group is convolved by itself.
         windows: how the kernel slides.
     """
 
@@ -174,32 +169,31 @@ class Convolution(Node):
 
     @property
     def weight_shape(self) -> Shape:
-        """Of the weights, wherever they are."""
+        """Shape of the weights, wherever they are stored."""
         per_group = self.in_shape[0] // self.groups
         return self.out_shape[0], per_group, *self.windows.kernel
 
     def stored(self, pruned: bool = False) -> int:
-        """Weights that a memory holds: kernels once, and whole."""
+        """Weights in memory: every kernel once, zeros included."""
         return self.weight.size or math.prod(self.weight_shape)
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:
-        """Synapses that a spike of each unit of the input reaches, int64 [n_in]; as of
-        `Dense`.
-        """
+        """Synapses that a spike of each source unit reaches; see `Dense.fan_out`."""
         rows = self.windows.reached(self, 0)
         columns = self.windows.reached(self, 1)
-        weight = (
-            (self.weight != 0) if pruned else np.ones(self.weight_shape, dtype=np.bool_)
-        )
-        per_group = weight.reshape(self.groups, -1, *weight.shape[1:]).sum(axis=1)
-        taps = per_group.reshape(self.in_shape[0], *weight.shape[2:])
+        is_synapse = np.ones(self.weight_shape, dtype=np.bool_)
+        if pruned:
+            is_synapse = self.weight != 0
+        per_group = is_synapse.reshape(self.groups, -1, *is_synapse.shape[1:])
+        # Synapses of each input channel at each kernel position.
+        taps = per_group.sum(axis=1).reshape(self.in_shape[0], *is_synapse.shape[2:])
         fan_out: NDArray[np.int64] = np.einsum(
             "yq,xr,cqr->cyx", rows, columns, taps, optimize=True
         )
         return fan_out.reshape(-1)
 
     def targets(self, pruned: bool = False) -> Iterator[NDArray[np.bool_]]:
-        """As of `Dense`, the units of a channel at a time."""
+        """Yield as `Dense.targets`; a block has the units of one input channel."""
         channels, per_group, height, width = self.weight_shape
         rows = self.windows.inputs(self, 0)
         columns = self.windows.inputs(self, 1)
@@ -220,15 +214,13 @@ class Convolution(Node):
 
 @dataclass(frozen=True)
 class Pooling(Node):
-    """Sums of windows, or their averages, which divide by the kernel's size, padding
-    included.
-    """
+    """Sums over windows, or averages, which divide by the size of the whole kernel."""
 
     windows: Windows
     average: bool
 
     def fan_out(self, pruned: bool = False) -> NDArray[np.int64]:
-        """Windows that a unit of the input lies in, int64 [n_in]."""
+        """Windows that contain each source unit, int64 [n_in]."""
         rows = self.windows.reached(self, 0).sum(axis=1)
         columns = self.windows.reached(self, 1).sum(axis=1)
         plane: NDArray[np.int64] = np.outer(rows, columns).reshape(-1)
@@ -236,8 +228,10 @@ class Pooling(Node):
 
     @property
     def window_of(self) -> NDArray[np.int64]:
-        """The unit of the output that each unit of the input is part of, int64 [n_in],
-        where windows do not overlap; -1 beyond the last whole window."""
+        """The window of each source unit where windows do not overlap, int64 [n_in].
+
+        -1 beyond the last whole window.
+        """
         size, _ = self.windows.kernel
         windows = np.arange(self.n_out).reshape(self.out_shape)
         inside = windows.repeat(size, axis=1).repeat(size, axis=2)
@@ -261,10 +255,10 @@ class Neurons(Node):
     """A population of neurons.
 
     Attributes:
-        kind: the name of the neuron's model, or of the node in NIR: IF, LIF, CubaLIF,
-            and without spikes I, LI, CubaLI.
-        parameters: NIR's, float64 [n_out] each, by NIR's name; none where the network
-            has a model.
+        kind: name of the neuron model, or of the NIR node: IF, LIF, CubaLIF, and
+            without spikes I, LI, CubaLI.
+        parameters: NIR parameters by name, float64 [n_out] each; empty if the network
+            has a neuron model.
     """
 
     kind: str
@@ -274,43 +268,40 @@ class Neurons(Node):
 
     @property
     def spikes(self) -> bool:
-        """Whether they have a threshold."""
+        """Whether the neurons have a threshold."""
         return self.kind not in _SILENT
 
     @property
     def has_current(self) -> bool:
-        """Whether their synaptic current is a state of its own."""
+        """Whether the synaptic current is a state of its own."""
         return "tau_syn" in self.parameters
 
     @property
     def n_states(self) -> int:
-        """States of a neuron: its potential, and one for each further time constant (a
-        current, an adaptive threshold)."""
-        return max(
-            1 + self.has_current,
-            sum(name.startswith("tau_") for name in self.parameters),
-        )
+        """State variables of a neuron.
+
+        The potential, and one per further time constant (a synaptic current, an
+        adaptive threshold).
+        """
+        time_constants = sum(name.startswith("tau_") for name in self.parameters)
+        return max(1 + self.has_current, time_constants)
 
 
 @dataclass(frozen=True)
 class Threshold(Node):
-    """1 where the input is above the threshold, else 0; `threshold` is float64
-    [n_out].
-    """
+    """1 where the input exceeds `threshold`, float64 [n_out], else 0."""
 
     threshold: NDArray[np.float64] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Delay(Node):
-    """Gives later what it receives; `seconds` is float64 [n_out]."""
+    """Delivers its input later; `seconds` is float64 [n_out]."""
 
     seconds: NDArray[np.float64] = field(compare=False, repr=False)
 
 
 BY_UNIT = (Dense, Convolution, Pooling, Scale)
-"""Nodes that work unit by unit on what gives something; the others take whole
-arrays.
-"""
+"""Nodes that process single units of their input; the others take whole arrays."""
 
 Connection = Dense | Convolution

@@ -1,18 +1,17 @@
-"""Pruning: removing the synapses of least weight while the network learns.
+"""Pruning: removing the synapses of least magnitude while the network learns.
 
-A removed synapse carries no synaptic event, neither in training nor in inference. The
-fraction of removed synapses grows by the cubic schedule of Zhu and Gupta (2017,
-arXiv:1710.01878),
+A removed synapse carries no synaptic event, in training or in inference. The removed
+fraction follows the cubic schedule of Zhu and Gupta (2017, arXiv:1710.01878),
 
     fraction(x) = fraction * (1 - (1 - x)^3)    for x from 0 to 1,
 
-where x runs from the first to the last pruning epoch; the remaining epochs train what
-is left. The synapses removed are those of least magnitude over all weight matrices
-together (Han et al., NIPS 2015, arXiv:1506.02626). A removed synapse never returns.
+where x runs from the first to the last pruning epoch; the remaining epochs train the
+pruned network. The magnitudes of all weight matrices are ranked together (Han et al.,
+NIPS 2015, arXiv:1506.02626). A removed synapse never returns.
 
-Magnitude already weighs what a synapse does against what it costs. A source of s spikes
-per inference gives its target s contributions of size w, whose squares add up to s w^2,
-for s synaptic events: w^2 for each event, whatever s is.
+Magnitude already weighs the effect of a synapse against its cost: a source with s
+spikes per inference adds s contributions of size w, whose squares sum to s w^2, and
+causes s synaptic events. That is w^2 per event for any s.
 """
 
 import math
@@ -26,17 +25,16 @@ from pydantic import Field, model_validator
 from spikejoule.core.parameters import ParameterSection, Real, refused
 
 Masks = dict[str, NDArray[np.bool_]]
-"""By the name of a weight matrix [target, source]: False where a synapse is removed."""
+"""By name of a weight matrix [target, source]: False where a synapse is removed."""
 
 
 class PruningSettings(ParameterSection):
     """How much is pruned, and when.
 
     Attributes:
-        pruned_fraction: fraction of the synapses that is removed in the end; 0 prunes
-            nothing.
+        pruned_fraction: fraction of the synapses to remove in total; 0 prunes nothing.
         prune_start: fraction of the epochs before the first synapse is removed.
-        prune_end: fraction of the epochs after which the last one is, above
+        prune_end: fraction of the epochs after which all are removed, above
             `prune_start`.
     """
 
@@ -54,9 +52,7 @@ class PruningSettings(ParameterSection):
         return self
 
     def pruned_fraction_at(self, epoch: int, max_epochs: int) -> float:
-        """Fraction of the synapses that is removed during an epoch (from 1 on) of
-        `max_epochs`.
-        """
+        """Fraction of the synapses removed in an epoch (from 1 on) of `max_epochs`."""
         first = math.floor(self.prune_start * max_epochs) + 1
         last = max(first, math.ceil(self.prune_end * max_epochs))
         if epoch < first:
@@ -65,23 +61,25 @@ class PruningSettings(ParameterSection):
         return self.pruned_fraction * (1 - (1 - progress) ** 3)
 
     def is_pruned_by(self, epoch: int, max_epochs: int) -> bool:
-        """Whether all pruning is done by an epoch (from 1 on) of `max_epochs`."""
+        """Whether pruning is complete in an epoch (from 1 on) of `max_epochs`."""
         return self.pruned_fraction_at(epoch, max_epochs) == self.pruned_fraction
 
 
 def pruning_masks(state: Mapping[str, NDArray[Any]], fraction: float) -> Masks:
-    """Masks that remove the given fraction of all synapses, those of least magnitude.
+    """Make masks that remove a fraction of all synapses, those of least magnitude.
 
-    Of equal magnitudes, the earlier in the order of the matrices goes first.
+    Equal magnitudes are removed in the order of the matrices.
 
     Args:
         state: parameters by name; biases are no synapses.
-        fraction: of the synapses to remove, in [0, 1).
+        fraction: fraction of the synapses to remove, in [0, 1).
     """
     weights = {name: values for name, values in state.items() if values.ndim > 1}
     flat = np.concatenate([np.abs(values).ravel() for values in weights.values()])
+    n_removed = round(fraction * flat.size)
     kept = np.ones(flat.size, dtype=np.bool_)
-    kept[np.argsort(flat, kind="stable")[: round(fraction * flat.size)]] = False
+    # A stable sort: which of two equal magnitudes goes does not depend on the machine.
+    kept[np.argsort(flat, kind="stable")[:n_removed]] = False
     masks: Masks = {}
     first = 0
     for name, values in weights.items():

@@ -1,12 +1,11 @@
-"""The spiking network in torch: the reference for the compiled kernels, on any device.
+"""The spiking network in PyTorch: the reference for the kernels, on any device.
 
-Its parameters carry the names of the seed notebook's network
-(``layer1.synapses.weight``, ...), so that the state dicts of the two fit each other.
-Autograd derives the backward pass here; the kernels spell it out. Neither knows the
-other.
+Parameters have the names of the seed notebook's network (``layer1.synapses.weight``,
+...), so state dicts are interchangeable. Here autograd derives the backward pass; the
+kernels spell it out. Neither imports the other.
 
 On the grids of a quantised network (:mod:`spikejoule.network.quantisation`) every
-number is exact, in float32 up to 24 bits, and gradients go straight through the
+number is exact, in float32 up to 24 bits, and gradients pass straight through the
 rounding.
 """
 
@@ -20,9 +19,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from spikejoule.network.integers import LayerConstants, layer_constants, quantisation_of
-from spikejoule.network.network import Network
+from spikejoule.network.network import ChainLayer, Network
 from spikejoule.network.neuron import Neuron
-from spikejoule.network.nodes import Connection, Convolution, Pooling
+from spikejoule.network.nodes import Convolution
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import Surrogate
 
@@ -30,9 +29,7 @@ Derivative = Callable[[Tensor], Tensor | float]
 
 
 class _Replaced(torch.autograd.Function):
-    """Another value in the forward pass, and in the backward pass a derivative of its
-    own.
-    """
+    """Replaces a value in the forward pass, and its derivative in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, value: Tensor, derivative: Derivative) -> Tensor:
@@ -59,26 +56,19 @@ def fire(x: Tensor, derivative: Derivative) -> Tensor:
 
 
 class SpikingLayer(nn.Module):
-    """Synapses and neurons; all steps share one matrix product, or one convolution.
+    """Synapses and neurons; all steps share one matrix product or convolution.
 
     Args:
-        connection: the synapses, fully connected or a convolution.
-        neuron: behind them.
-        pooling: before them, if there is some.
-        recurrent: whether the layer's spikes come back to it in the next step.
+        layer: the connection, with pooling and recurrent weights if there are any.
+        neuron: the neuron model of the layer.
 
     Attributes:
-        grid: on which the layer computes if the network is quantised.
+        grid: the grid on which a quantised layer computes; None for floating point.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        neuron: Neuron,
-        pooling: Pooling | None = None,
-        recurrent: bool = False,
-    ) -> None:
+    def __init__(self, layer: ChainLayer, neuron: Neuron) -> None:
         super().__init__()
+        connection = layer.connection
         self.synapses: nn.Linear | nn.Conv2d
         if isinstance(connection, Convolution):
             windows = connection.windows
@@ -95,10 +85,12 @@ class SpikingLayer(nn.Module):
             self.synapses = nn.Linear(
                 connection.n_in, connection.n_out, bias=neuron.has_bias
             )
-        n_units = connection.n_out
-        self.recurrent = nn.Linear(n_units, n_units, bias=False) if recurrent else None
+        self.recurrent: nn.Linear | None = None
+        if layer.recurrent is not None:
+            n_units = connection.n_out
+            self.recurrent = nn.Linear(n_units, n_units, bias=False)
         self._in_shape = connection.in_shape
-        self._pooling = pooling
+        self._pooling = layer.pooling
         self.neurons = nn.ParameterDict(
             {
                 name: torch.tensor([neuron.first_learned(name)])
@@ -109,9 +101,11 @@ class SpikingLayer(nn.Module):
         self.grid: LayerGrid | None = None
 
     def _current(self, spikes: Tensor) -> Tensor:
+        """Input currents [T, B, units] of all steps at once."""
         values = spikes
         pooling = self._pooling
         if pooling is not None:
+            # A sum is an average with divisor 1.
             values = nn.functional.avg_pool2d(
                 values.reshape(-1, *pooling.in_shape),
                 pooling.windows.kernel,
@@ -123,8 +117,8 @@ class SpikingLayer(nn.Module):
             current: Tensor = self.synapses(values)
         else:
             rounded = {
-                name: self.grid.parameter(name, values)
-                for name, values in self.synapses.named_parameters()
+                name: self.grid.parameter(name, parameter)
+                for name, parameter in self.synapses.named_parameters()
             }
             current = functional_call(self.synapses, rounded, (values,))
         return current.reshape(*spikes.shape[:2], -1)
@@ -164,34 +158,29 @@ class SpikingNetwork(nn.Module):
         surrogate: the surrogate derivative, with its slope.
 
     Attributes:
-        layers: by name.
+        layers: the layers by name.
     """
 
     def __init__(self, network: Network, surrogate: Surrogate) -> None:
         super().__init__()
         self.layers: dict[str, SpikingLayer] = {}
-        for connection, neuron in zip(
-            network.forward_connections, network.neurons, strict=True
-        ):
-            name = f"layer{len(self.layers) + 1}"
-            before = network.nodes[network.sources[connection.name][0]]
-            pooling = before if isinstance(before, Pooling) else None
-            recurrent = f"{name}.recurrent.weight" in network.weight_names
-            self.layers[name] = SpikingLayer(connection, neuron, pooling, recurrent)
+        pairs = zip(network.chain, network.neurons, strict=True)
+        for number, (layer, neuron) in enumerate(pairs, start=1):
+            name = f"layer{number}"
+            self.layers[name] = SpikingLayer(layer, neuron)
             self.add_module(name, self.layers[name])
         self._derivative = surrogate.derivative
 
     def use_grids(self, network: Network) -> None:
         """Compute on the grids of a quantised network from now on."""
+        quantisation = quantisation_of(network)
         for layer, constants in zip(
             self.layers.values(), layer_constants(network), strict=True
         ):
-            layer.grid = LayerGrid(quantisation_of(network), constants)
+            layer.grid = LayerGrid(quantisation, constants)
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
-        """Input spikes [T, B, I] to the spikes of every layer after it, [T, B, units]
-        each.
-        """
+        """Input spikes [T, B, I] to the spikes of every layer, [T, B, units] each."""
         emitted = []
         for layer in self.layers.values():
             spikes = layer(spikes, self._derivative)
@@ -200,8 +189,7 @@ class SpikingNetwork(nn.Module):
 
 
 def initial_state(network: Network, seed: int) -> dict[str, Tensor]:
-    """Fresh parameters: drawn synapses (`drawn_synapses`), and what neurons learn,
-    which begins with their parameters."""
+    """Initial parameters: drawn synapses, and the initial constants of neurons."""
     shapes = network.parameter_shapes()
     state = drawn_synapses(shapes, seed)
     for name in shapes.keys() - state.keys():
@@ -214,15 +202,14 @@ def initial_state(network: Network, seed: int) -> dict[str, Tensor]:
 def drawn_synapses(
     shapes: Mapping[str, tuple[int, ...]], seed: int
 ) -> dict[str, Tensor]:
-    """Weights and biases as ``nn.Linear`` and ``nn.Conv2d`` draw them, from a generator
-    of its own.
+    """Draw weights and biases as ``nn.Linear`` and ``nn.Conv2d`` do.
 
-    Uniform in +-1/sqrt(number of sources), for weights and biases (LeCun et al. 1998,
-    as in torch), recurrent ones among them.
+    Uniform in +-1/sqrt(number of sources), for weights, recurrent weights and biases
+    (LeCun et al. 1998, as in PyTorch). The generator is a fresh one.
 
     Args:
-        shapes: of all parameters, by name, in the order in which they are drawn.
-        seed: of the generator.
+        shapes: shapes of all parameters by name, in the order of drawing.
+        seed: seed of the generator.
     """
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
@@ -248,26 +235,21 @@ class LayerGrid:
     constants: LayerConstants
 
     def parameter(self, name: str, values: Tensor) -> Tensor:
-        """Weights or biases, by their name, on the grid."""
-        quantisation = self.quantisation
+        """Round weights or biases, by their name, to the grid."""
+        limit = self.quantisation.largest_bias
+        if name == "weight":
+            limit = self.quantisation.largest_weight
         unit = self.constants.value(1)
-        limit = (
-            quantisation.largest_weight
-            if name == "weight"
-            else quantisation.largest_bias
-        )
         rounded = torch.clamp(torch.round(values / unit), -limit, limit) * unit
         return _replaced(values, rounded, _straight_through)
 
     def neuron(self, neuron: Neuron) -> Neuron:
-        """The neuron of the layer without a leak, and with its threshold on the
-        grid.
-        """
+        """The layer's neuron without leak, and with its threshold on the grid."""
         threshold = self.constants.value(self.constants.threshold)
         return neuron.model_copy(update={"threshold": threshold, "decay": 1.0})
 
     def leaked(self, membrane: Tensor) -> Tensor:
-        """What the leak leaves of a potential, rounded down to the grid."""
+        """Apply the leak to a potential and round down to the grid."""
         unit = self.constants.value(1)
         decay = self.constants.decay
         # In float64, where the product is exact.
@@ -275,7 +257,7 @@ class LayerGrid:
         return _replaced(membrane, left.to(membrane.dtype), lambda _: decay)
 
     def saturated(self, membrane: Tensor) -> Tensor:
-        """A potential in the range that is kept from step to step."""
+        """Clamp a potential to the range that is kept after each step."""
         lowest = self.constants.value(self.constants.lowest)
         highest = self.constants.value(self.constants.highest)
         return _replaced(

@@ -1,9 +1,8 @@
-"""The train stage's result: the best weights, how they came about, and what is added to
-them later.
+"""The result of a training: the best weights and their provenance, in a checkpoint.
 
-`save_trained` writes a complete checkpoint that lacks what a clock says and what is
-measured after training, so that training twice gives the same file twice;
-`build_complete` adds these.
+`save_trained` writes a complete checkpoint without clock times and without what is
+measured after training, so training twice gives the same bytes. `build_complete` adds
+both.
 """
 
 import os
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from spikejoule import __version__
 from spikejoule.core.errors import ArtifactError
+from spikejoule.core.provenance import library_versions
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.network.checkpoint import (
@@ -29,24 +29,18 @@ from spikejoule.network.checkpoint import (
 from spikejoule.network.network import Network
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
-"""The class of the seed notebook, which runs every network that :func:`_seed_runs`
-names.
-"""
+"""The seed notebook's class; it runs the networks that `_seed_runs` accepts."""
 
 OWN_CLASS: Final = "spikejoule.SpikingNetwork"
-"""What the seed's class cannot express:
-`spikejoule.network.torch_twin.SpikingNetwork`.
-"""
+"""`spikejoule.network.torch_twin.SpikingNetwork`, which runs every network."""
 
 _CLOCK_KEYS: Final = (
     "training_time_seconds",
     "epoch_times_seconds",
     "processor_seconds",
 )
-_SCHEMAS_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
-"""Parameters of training that the schema knows by another name; they stand under
-both.
-"""
+_SCHEMA_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
+"""Training parameters with another name in the schema; both names are written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +48,16 @@ class TrainedNetwork:
     """A trained network and its provenance.
 
     Attributes:
-        network: layer sizes and neurons.
-        state: the best weights, float32, under the names of `Network.parameter_shapes`.
-        encoder: the encoding by which images became spikes.
-        seed: the experiment's, of every draw.
+        network: layers and neurons.
+        state: the best weights, float32, by the names of `Network.parameter_shapes`.
+        encoder: the encoding of images into spikes.
+        seed: the experiment's seed, from which all random draws follow.
         training_config: the parameters of the train stage, plain values.
         history: one mapping per epoch, with the fields of
             `network.checkpoint.EpochRecord`.
-        best_epoch: the epoch (from 1) whose weights these are.
+        best_epoch: the epoch (from 1 on) of the best weights.
         data: the content of metrics/data.json: source, note, counts, checksums.
-        engine: the engine that trained.
+        engine: name of the engine that trained.
         optimizer_state: a state dict in the format of `torch.optim.Adam`.
     """
 
@@ -80,26 +74,42 @@ class TrainedNetwork:
 
     @property
     def pruned(self) -> bool:
-        """Whether synapses were removed in training."""
+        """Whether training removed synapses."""
         return bool(self.training_config.get("pruned_fraction"))
 
     @property
     def best_validation_accuracy_percent(self) -> float:
-        """Accuracy of the best weights on the validation set."""
+        """Validation accuracy of the best weights."""
         return float(self.history[self.best_epoch - 1]["validation_accuracy_percent"])
 
     @property
     def encoding(self) -> dict[str, Any]:
-        """What files say of how images became spikes."""
+        """The file entry of the encoding, with the seed of its draws."""
         return {**self.encoder.entry(), "seed": self.seed}
 
 
-def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
-    """Write `trained` to `path` atomically, with the same bytes for the same content.
+@dataclass(frozen=True, eq=False)
+class InferenceResults:
+    """The pipeline's measurements on the test images.
 
-    Raises ArtifactError if a weight is missing, of another shape, or not finite, or if
-    another entry breaks the schema, and ValueError for integers that are not on their
-    grids.
+    Attributes:
+        spikes: spikes of the first test images.
+        seconds: run time of the network over all test images.
+        evaluation: the content of metrics/evaluate.json.
+        energy_proxies: from `EnergyProxies.as_checkpoint_entry`.
+    """
+
+    spikes: SpikeCounts
+    seconds: float
+    evaluation: Mapping[str, Any]
+    energy_proxies: Mapping[str, Any]
+
+
+def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
+    """Write `trained` to `path` atomically; equal content gives equal bytes.
+
+    Raises ArtifactError if an entry breaks the schema, such as a missing weight, and
+    ValueError if the weights of an integer network are not on their grids.
     """
     content = trained_content(trained)
     complete_checkpoint(path, content)
@@ -107,33 +117,33 @@ def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
 
 
 def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
-    """Read what `save_trained` or the end of the pipeline has written.
+    """Read a file of `save_trained`, or the complete checkpoint of the pipeline.
 
-    A missing, truncated or corrupt file, and one that does not say how its network was
-    trained, raise ArtifactError. No pickle is executed.
+    ArtifactError if the file is missing or damaged, or does not record its training.
+    No pickle is executed.
     """
     checkpoint = read_complete(path)
     content = checkpoint.content
     try:
-        ours = content["spikejoule"]
-        history = tuple(ours["history"])
-        best_epoch = ours["best_epoch"]
+        additions = content["spikejoule"]
+        history = tuple(additions["history"])
+        best_epoch = additions["best_epoch"]
         if not 1 <= best_epoch <= len(history):
             raise LookupError(f"epoch {best_epoch} of its history")
         return TrainedNetwork(
             network=checkpoint.network,
             state=checkpoint.state,
             encoder=checkpoint.encoder,
-            seed=ours["seed"],
+            seed=additions["seed"],
             training_config={
                 name: value
                 for name, value in content["training_config"].items()
-                if name not in _SCHEMAS_NAMES
+                if name not in _SCHEMA_NAMES
             },
             history=history,
             best_epoch=best_epoch,
-            data=ours["data"],
-            engine=ours["engine"],
+            data=additions["data"],
+            engine=additions["engine"],
             optimizer_state=content["optimizer_state_dict"],
         )
     except LookupError as error:
@@ -143,16 +153,16 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
 
 
 def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
-    """What is known of a network when it is trained, under the keys of the schema.
+    """The entries of the schema that are known after training.
 
-    Raises ValueError if the weights of a network of integers do not lie on their grids.
+    Raises ValueError if the weights of an integer network are not on their grids.
     """
     network = trained.network
     history = trained.history
     spikes = np.sum([record["spikes"] for record in history], axis=0).tolist()
     n_samples = sum(record["samples"] for record in history)
-    names = {
-        name: trained.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()
+    renamed = {
+        name: trained.training_config.get(own) for name, own in _SCHEMA_NAMES.items()
     }
     return {
         "schema_version": SCHEMA_VERSION,
@@ -172,7 +182,7 @@ def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
             **trained.encoding,
             trained.encoder.formula_name: trained.encoder.formula,
         },
-        "training_config": {**names, **trained.training_config},
+        "training_config": {**renamed, **trained.training_config},
         "training_results": {
             "epochs_trained": len(history),
             "total_samples": n_samples,
@@ -180,12 +190,9 @@ def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
             "final_train_accuracy": history[-1]["train_accuracy_percent"],
         },
         "training_history": {
-            name: [record[ours] for record in history]
-            for name, ours in (
-                ("losses", "train_loss"),
-                ("train_acc", "train_accuracy_percent"),
-                ("val_acc", "validation_accuracy_percent"),
-            )
+            "losses": [record["train_loss"] for record in history],
+            "train_acc": [record["train_accuracy_percent"] for record in history],
+            "val_acc": [record["validation_accuracy_percent"] for record in history],
         },
         "training_spikes": {
             **_spikes_entry(network.layer_names, spikes, n_samples, "sample"),
@@ -205,60 +212,46 @@ def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
 
 def build_complete(
     trained: TrainedNetwork,
-    inference: SpikeCounts,
-    measurement_time_seconds: float,
+    measured: InferenceResults,
     training_timings: Mapping[str, Any],
-    test: Mapping[str, Any],
-    energy_proxies: Mapping[str, Any],
-    library_versions: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Assemble the complete checkpoint, every key of the schema and the project's
-    additions.
+    """Assemble the complete checkpoint: all keys of the schema, and the additions.
+
+    The result consists of plain values, NumPy arrays and tensors.
 
     Args:
-        trained: the network, as the train stage leaves it.
-        inference: spikes of the first test images.
-        measurement_time_seconds: how long the network ran over all of them.
+        trained: the result of the train stage.
+        measured: the measurements on the test images.
         training_timings: the content of results/timings/train.json.
-        test: that of metrics/evaluate.json.
-        energy_proxies: from `EnergyProxies.as_checkpoint_entry`.
-        library_versions: from `provenance.library_versions`.
-
-    The result holds nothing but plain values, NumPy arrays and tensors.
     """
     content = trained_content(trained)
-    n_samples = inference.n_samples
     content["training_results"]["training_time_seconds"] = training_timings[
         "training_time_seconds"
     ]
     content["training_history"]["epoch_times"] = list(
         training_timings["epoch_times_seconds"]
     )
+    spikes = measured.spikes
+    totals = tuple(spikes.totals.values())
+    environment = {
+        key: value for key, value in training_timings.items() if key not in _CLOCK_KEYS
+    }
     return {
         **content,
         "timestamp": _timestamp(training_timings),
-        "test_accuracy": test["test_accuracy_percent"],
+        "test_accuracy": measured.evaluation["test_accuracy_percent"],
         "inference_spikes": {
-            "n_samples": n_samples,
-            **_spikes_entry(
-                inference.layer_names,
-                tuple(inference.totals.values()),
-                n_samples,
-                "inference",
-            ),
-            "measurement_time_seconds": measurement_time_seconds,
+            "n_samples": spikes.n_samples,
+            **_spikes_entry(spikes.layer_names, totals, spikes.n_samples, "inference"),
+            "measurement_time_seconds": measured.seconds,
         },
-        "energy_proxies": dict(energy_proxies),
+        "energy_proxies": dict(measured.energy_proxies),
         "spikejoule": {
             **content["spikejoule"],
             "version": __version__,
-            "library_versions": dict(library_versions),
-            "test": dict(test),
-            "training_environment": {
-                key: value
-                for key, value in training_timings.items()
-                if key not in _CLOCK_KEYS
-            },
+            "library_versions": library_versions(),
+            "test": dict(measured.evaluation),
+            "training_environment": environment,
         },
     }
 
@@ -266,8 +259,8 @@ def build_complete(
 def _seed_runs(network: Network) -> bool:
     """Whether the seed's class computes the same spikes from the same weights.
 
-    It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one
-    threshold and one decay for both layers. It knows no integers.
+    It has one hidden layer of LIF neurons with bias and reset to zero, with one
+    threshold and one decay for both layers, in floating point.
     """
     return (
         network.quantisation is None
@@ -288,7 +281,7 @@ def _sizes_entry(network: Network) -> dict[str, Any]:
 
 
 def _layers_entry(network: Network) -> dict[str, Any]:
-    """What sizes do not say of layers other than fully connected ones."""
+    """The layers as words; empty if their sizes say everything."""
     if network.is_plain:
         return {}
     shape = network.input.out_shape
@@ -313,25 +306,30 @@ def _connectivity_entry(network: Network) -> dict[str, Any]:
 def _spikes_entry(
     names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
 ) -> dict[str, Any]:
-    """Totals and means of input, hidden (all hidden layers together) and output; by
-    layer, too.
+    """Totals and means of input, all hidden layers together, and output; and by layer.
+
+    Args:
+        names: names of all layers.
+        totals: spikes of each layer over all samples.
+        n_samples: number of samples.
+        unit: ``sample`` or ``inference``, for the names of the means.
     """
     summed = {"input": totals[0], "hidden": sum(totals[1:-1]), "output": totals[-1]}
+    by_layer = dict(zip(names, totals, strict=True))
     return {
         **{f"total_{name}": total for name, total in summed.items()},
         **{f"{name}_per_{unit}": total / n_samples for name, total in summed.items()},
-        "total_per_layer": dict(zip(names, totals, strict=True)),
+        "total_per_layer": by_layer,
         f"per_{unit}_per_layer": {
-            name: total / n_samples for name, total in zip(names, totals, strict=True)
+            name: total / n_samples for name, total in by_layer.items()
         },
     }
 
 
 def _timestamp(training_timings: Mapping[str, Any]) -> str:
-    """When training ended, in the schema's form: year-month-day hour:minute:second.
+    """The end of training, in the schema's form: year-month-day hour:minute:second.
 
-    The timings state when it began. (Not the time of writing: the same inputs are to
-    give the same checkpoint.)
+    Not the time of writing: the same inputs give the same checkpoint.
     """
     began = datetime.fromisoformat(training_timings["timestamp"])
     ended = began + timedelta(seconds=training_timings["training_time_seconds"])

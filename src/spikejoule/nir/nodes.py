@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import MAX_UNITS
-from spikejoule.network.layers import Shape
 from spikejoule.network.nodes import (
     Convolution,
     Delay,
@@ -20,6 +19,7 @@ from spikejoule.network.nodes import (
     Output,
     Pooling,
     Scale,
+    Shape,
     Threshold,
     Windows,
 )

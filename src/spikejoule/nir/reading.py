@@ -19,8 +19,7 @@ from spikejoule.core.errors import ArtifactError, printable
 from spikejoule.core.store import open_regular
 from spikejoule.network.graph import Edge
 from spikejoule.network.imported import ImportedGraph
-from spikejoule.network.layers import Shape
-from spikejoule.network.nodes import Delay, Node
+from spikejoule.network.nodes import Delay, Node, Shape
 from spikejoule.nir.nodes import BUILDERS, Passing, Raw, built_node, fits
 from spikejoule.nir.ordering import step_order
 

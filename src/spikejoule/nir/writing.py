@@ -43,10 +43,9 @@ from spikejoule.network.checkpoint import (
 from spikejoule.network.graph import Edge
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.integers import layer_constants, neuron_constants
-from spikejoule.network.layers import Shape
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.nodes import Connection, Convolution, Dense, Pooling
+from spikejoule.network.nodes import Connection, Convolution, Dense, Pooling, Shape
 from spikejoule.network.trained import TrainedNetwork
 
 FORMAT: Final = "spikejoule_nir_v1"

@@ -23,7 +23,6 @@ from torch import nn
 
 from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.network.imported import ImportedGraph
-from spikejoule.network.layers import Shape
 from spikejoule.network.nodes import (
     Convolution,
     Dense,
@@ -32,6 +31,7 @@ from spikejoule.network.nodes import (
     Node,
     Output,
     Pooling,
+    Shape,
     Threshold,
     Windows,
 )

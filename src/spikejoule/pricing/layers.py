@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikejoule.network.layers import Shape
-from spikejoule.network.nodes import Node, Windows
+from spikejoule.network.nodes import Node, Shape, Windows
 
 WEIGHTED = (
     nn.Linear,

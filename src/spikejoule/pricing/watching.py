@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from spikejoule.network.layers import Shape
+from spikejoule.network.nodes import Shape
 from spikejoule.pricing.layers import (
     COUNTED,
     DROPOUT,

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.settings import family
-from spikejoule.baselines.training import train_baselines
+from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.resume import ResumeFile
 from spikejoule.data.images import DataDescription, LabelledImages, Samples
@@ -28,7 +28,7 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import Search
-from spikejoule.training.training import TrainingData, train
+from spikejoule.training.training import Training, TrainingData, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """The pipeline's artifacts that a search reads: no test images among them."""
@@ -84,9 +84,8 @@ def trained_spiking(
     network = params.model.network_of(data.train.shape, data.train.subject.n_classes)
     engine, _ = engine_to_train(settings, network, params.train, params.seed)
     learned_from = TrainingData(data.train, encoder, events, validation.labels)
-    result = train(
-        learned_from, engine, params.train, params.seed, state_store=state_store
-    )
+    training = Training(learned_from, engine, params.train, params.seed)
+    result = train(training, state_store)
     trained = result.trained_network(data.description.model_dump(exclude_unset=True))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
@@ -124,14 +123,10 @@ def trained_conventional(
         *family(n_input, n_classes, params.baseline, epochs, params.model.state_bits)
     ]
     settings = params.baseline.training(params.train)
-    (trained,) = train_baselines(
-        train_images,
-        validation,
-        members,
-        settings,
-        params.seed,
-        state_store=state_store,
-    ).baselines
+    training = BaselinesTraining(
+        train_images, validation, members, settings, params.seed
+    )
+    (trained,) = train_baselines(training, state_store).baselines
     splits = {"validation": validation, "test": validation}
     is_pruned = params.train.pruned_fraction > 0
     counts = measure_baseline("", trained.network, False, is_pruned, splits).counts

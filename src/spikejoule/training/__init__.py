@@ -1,5 +1,13 @@
-"""Learning: epochs of freshly drawn spikes, schedules, augmentation; and how a network
-is trained, which is the section `train` of params.yaml, engine and device apart."""
+"""Training: the loop, its settings, learning-rate schedules and augmentation.
+
+training    the loop over epochs: learn, validate, keep the best weights
+epochs      the learning rate of each step; the files of training results
+schedules   learning-rate schedules
+teacher     the ReLU network of a distillation
+kernels     the compiled augmentation of images
+
+The settings here are the section `train` of params.yaml without engine and device.
+"""
 
 from pydantic import Field
 
@@ -10,8 +18,7 @@ from spikejoule.training.schedules import SCHEDULES, Schedule
 
 
 class Augmentation(ParameterSection):
-    """Largest changes of an image; each draws its own, uniformly between plus and minus
-    these.
+    """Largest changes of an image; each image draws its own, uniform within plus-minus.
 
     Attributes:
         shift_pixels: whole pixels along each axis.
@@ -28,11 +35,11 @@ class Augmentation(ParameterSection):
 
 @chooses(SCHEDULES)
 class TrainingRegime(Augmentation):
-    """Images, their order and the learning rate: what networks of any kind share.
+    """Images, their order and the learning rate, for spiking and ReLU networks.
 
     Attributes:
-        batch_size: samples a step.
-        max_epochs: passes over the training set at most.
+        batch_size: samples per step.
+        max_epochs: most passes over the training set.
         lr: learning rate; the peak of one_cycle, the start of the other schedules.
         schedule: name of the schedule (:mod:`spikejoule.training.schedules`), with its
             parameters.
@@ -45,22 +52,22 @@ class TrainingRegime(Augmentation):
 
     @property
     def chosen_schedule(self) -> Schedule:
-        """The schedule of the learning rate, with its parameters."""
+        """The learning-rate schedule with its parameters."""
         return SCHEDULES.chosen_in(self)
 
 
 class TrainingSettings(PruningSettings, TrainingRegime, LearningSettings):
-    """How to train a spiking network; what a single step does is the engine's business.
+    """How to train a spiking network; the engine decides how to compute a step.
 
     Attributes:
-        patience: epochs without a better validation accuracy after which to stop; 0
-            never does. Neither the best weights nor an early stop are considered before
-            pruning is done.
-        target_accuracy: validation accuracy in percent at which to stop; None never
-            does.
-        average_epochs: last epochs of `max_epochs` whose weights are averaged, and
-            validated so; 0 averages nothing. Epochs that still remove synapses are left
-            out.
+        patience: epochs without a better validation accuracy before training stops; 0
+            never stops. Epochs before pruning is complete count for neither the best
+            weights nor the early stop.
+        target_accuracy: validation accuracy in percent at which training stops; None
+            never stops.
+        average_epochs: the number of last epochs of `max_epochs` whose weights are
+            averaged and validated as an average; 0 averages nothing. Epochs that still
+            remove synapses are left out.
     """
 
     patience: int = Field(default=0, ge=0)

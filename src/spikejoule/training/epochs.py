@@ -1,8 +1,7 @@
-"""The epochs of a training: the learning rate in them, and the files that say how they
-went.
+"""The epochs of a training: their learning rates, and the files that describe them.
 
-Headline figures (results/train.json), clocks (results/timings/train.json) and the
-training curves (metrics/history.csv).
+The files are the headline figures (results/train.json), clock times
+(results/timings/train.json) and the training curves (metrics/history.csv).
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,24 +15,24 @@ from spikejoule.training.schedules import Schedule
 
 
 class RunningSchedule:
-    """The learning rate of each step, by torch's own schedulers, stepped after batches
-    or epochs.
+    """The learning rate of each step, from PyTorch's own schedulers.
 
-    It depends on nothing else: a training that resumes tells a fresh one all again.
+    It depends only on the numbers of batches and the validation accuracies, so a
+    resumed training replays them instead of saving it.
 
     Args:
-        schedule: with its parameters.
-        lr: learning rate, as of :meth:`Schedule.scheduler`.
-        total_steps: of the whole training; a scheduler of a cycle refuses more.
+        schedule: the schedule with its parameters.
+        lr: learning rate, as in :meth:`Schedule.scheduler`.
+        total_steps: steps of the whole training.
     """
 
     def __init__(self, schedule: Schedule, lr: float, total_steps: int) -> None:
         self._optimizer = _only_a_rate(lr)
         self._scheduler = schedule.scheduler(self._optimizer, lr, total_steps)
         self._by_accuracy = schedule.by_accuracy
+        # PyTorch's cyclic schedulers refuse more steps than they were made for.
         self._steps_left = total_steps - 1
-        # A scheduler warns unless its optimizer has taken a step; this one has nothing
-        # to take.
+        # A scheduler warns unless its optimizer has taken a step.
         self._optimizer.step()
 
     @property
@@ -42,18 +41,18 @@ class RunningSchedule:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def after_batch(self) -> None:
-        """Move on by one step."""
+        """Advance by one step."""
         if self._scheduler and not self._by_accuracy and self._steps_left > 0:
             self._scheduler.step()
             self._steps_left -= 1
 
     def after_epoch(self, validation_accuracy_percent: float) -> None:
-        """Move on by one epoch."""
+        """Advance by one epoch."""
         if self._scheduler and self._by_accuracy:
             self._scheduler.step(validation_accuracy_percent)
 
     def after_epochs(self, accuracies_percent: Iterable[float], n_batches: int) -> None:
-        """Move on by epochs of so many batches, with these validation accuracies."""
+        """Replay epochs of `n_batches` batches, with these validation accuracies."""
         for accuracy in accuracies_percent:
             for _ in range(n_batches):
                 self.after_batch()
@@ -61,13 +60,11 @@ class RunningSchedule:
 
 
 def _only_a_rate(lr: float) -> Any:
-    """An optimizer of torch's with a learning rate and no parameters: it stands for
-    all.
-    """
+    """Make a PyTorch optimizer that has a learning rate and no parameters."""
     import torch
 
-    # torch's own optimizers, and `add_param_group` of their base, import torch's
-    # compiler, which takes seconds.
+    # PyTorch's own optimizers, and `add_param_group` of their base class, import
+    # PyTorch's compiler, which takes seconds.
     class OnlyARate(torch.optim.Optimizer):
         def add_param_group(self, param_group: dict[str, Any]) -> None:
             self.param_groups.append(param_group)
@@ -79,13 +76,13 @@ def _only_a_rate(lr: float) -> Any:
 
 
 class EpochTimes(Record):
-    """When and for how long networks of any kind were trained, in seconds.
+    """Start and duration of a training, of spiking or ReLU networks.
 
     Attributes:
-        training_time_seconds: of all epochs, validation included.
-        epoch_times_seconds: of each epoch.
-        timestamp: when training began, as ISO 8601.
-        processor_seconds: of all cores together, in the epochs and between them.
+        training_time_seconds: all epochs, validation included.
+        epoch_times_seconds: each epoch.
+        timestamp: start of training, ISO 8601.
+        processor_seconds: time of all cores together.
     """
 
     training_time_seconds: Seconds
@@ -104,7 +101,7 @@ class TrainMetrics(Record):
 
 
 class TrainTimings(EpochTimes):
-    """The times of a training, and what computed: results/timings/train.json."""
+    """Times and hardware of a training: results/timings/train.json."""
 
     device: Text
     engine: Text
@@ -114,12 +111,11 @@ class TrainTimings(EpochTimes):
 def history_rows(
     records: Sequence[EpochRecord], layer_names: Sequence[str]
 ) -> list[dict[str, float]]:
-    """The training curves, metrics/history.csv: of each epoch the columns and their
-    values.
+    """The training curves, metrics/history.csv: values by column, for each epoch.
 
     Spikes are means per training sample. ``hidden_spikes_per_sample`` is the sum over
-    all hidden layers; where there are several, a column for each follows, and then, of
-    a distilled network, those of its teacher's multiply-accumulates.
+    all hidden layers; if there are several, each has a column as well. A distilled
+    network has columns for its teacher's multiply-accumulates.
     """
     hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
     rows = []

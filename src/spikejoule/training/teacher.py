@@ -1,13 +1,12 @@
-"""The teacher of a distillation: a ReLU network and the probabilities that it gives to
-classes.
+"""The teacher of a distillation: a ReLU network and its class probabilities.
 
-Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees
-the augmented images themselves, the student their spikes. `train.distillation` says how
-much it counts. What its answers take is counted in multiply-accumulates (MACs), as
-those of a baseline are.
+Distillation as in Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at temperature 1.
+The teacher sees the augmented images, the student their spikes; `train.distillation` is
+the teacher's share of the target. Its multiply-accumulates (MACs) are counted like
+those of a baseline.
 
-Below it, the fully connected network of ReLU units itself: what a teacher and a
-baseline compute.
+The second half of the module is the fully connected ReLU network itself, which teachers
+and baselines share.
 """
 
 import os
@@ -38,13 +37,12 @@ TEACHER = ArrayFile(
 
 @dataclass(frozen=True, eq=False)
 class TeacherAnswer:
-    """What a teacher says of a batch of images, and what that takes.
+    """A teacher's answer to a batch of images, and its cost.
 
     Attributes:
         probabilities: of the classes, float64 [B, classes].
-        macs: MACs of the forward passes of all B images if every weight is used.
-        macs_nonzero: those that are left if products with a zero activation are
-            skipped.
+        macs: MACs of the forward passes of all B images with every weight used.
+        macs_nonzero: the MACs left when products with a zero activation are skipped.
     """
 
     probabilities: NDArray[np.float64]
@@ -55,11 +53,11 @@ class TeacherAnswer:
 def load_teacher(
     path: str | os.PathLike[str], n_pixels: int, n_classes: int
 ) -> Callable[[NDArray[np.uint8]], TeacherAnswer]:
-    """What a saved network of n_classes answers to images uint8 [B, n_pixels].
+    """Load a teacher, a function of images uint8 [B, n_pixels].
 
     Raises:
-        ArtifactError: the file is missing or damaged, or its network is for other
-            images.
+        ArtifactError: the file is missing or damaged, or its network is for images of
+            another size or number of classes.
     """
     arrays = TEACHER.read(path)
     n_layers = len(arrays) // 2
@@ -75,30 +73,30 @@ def load_teacher(
             f"{path} holds no teacher for {n_pixels} pixels and {n_classes} "
             "classes: write it again."
         )
-    # A file has them in the order of the names, in which layer10 is before layer2.
+    # The file sorts arrays by name, so layer10 comes before layer2.
     state = {name: arrays[name] for name in shapes}
 
     def answer(images: NDArray[np.uint8]) -> TeacherAnswer:
-        # It takes a second, and a training without a teacher does not need it.
+        # Importing SciPy takes a second, which a training without a teacher saves.
         from scipy.special import softmax
 
         *layers, scores = activations(state, images)
-        pairs = list(zip(layers, fan_outs, strict=True))
-        return TeacherAnswer(
-            probabilities=softmax(scores.astype(np.float64), axis=1),
-            macs=sum(values.size * fan_out for values, fan_out in pairs),
-            macs_nonzero=sum(
-                int(np.count_nonzero(values)) * fan_out for values, fan_out in pairs
-            ),
-        )
+        macs = 0
+        macs_nonzero = 0
+        for values, fan_out in zip(layers, fan_outs, strict=True):
+            macs += values.size * fan_out
+            macs_nonzero += int(np.count_nonzero(values)) * fan_out
+        probabilities = softmax(scores.astype(np.float64), axis=1)
+        return TeacherAnswer(probabilities, macs, macs_nonzero)
 
     return answer
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread, so that the number of cores does not change its
-    rounding.
+    """Make PyTorch compute on one thread.
+
+    The rounding of its sums depends on the number of threads.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -109,9 +107,7 @@ def one_thread() -> Iterator[None]:
 
 
 def relu_layers(parameters: Mapping[str, Tensor], intensities: Tensor) -> list[Tensor]:
-    """Activations of every layer: the input, each hidden layer after its ReLU, the
-    scores.
-    """
+    """Activations of all layers: input, hidden layers after their ReLUs, scores."""
     *hidden, last = weights_and_biases(parameters)
     layers = [intensities]
     for weight, bias in hidden:
@@ -129,19 +125,16 @@ def intensities(images: NDArray[np.uint8] | Tensor) -> Tensor:
 def activations(
     state: State, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], ...]:
-    """Activations of every layer, float32 [N, units] each; the same on any number of
-    cores.
+    """Activations of all layers, float32 [N, units] each, on any number of cores.
 
     Args:
         state: parameters by name, in the order of the layers.
         images: uint8 [N, ...].
 
     Returns:
-        the pixels' intensities, the hidden layers after their ReLUs, the scores of the
-        classes.
+        the pixel intensities, the hidden layers after their ReLUs, the class scores.
     """
     parameters = {name: torch.from_numpy(values) for name, values in state.items()}
     with one_thread(), torch.no_grad():
-        return tuple(
-            layer.numpy() for layer in relu_layers(parameters, intensities(images))
-        )
+        layers = relu_layers(parameters, intensities(images))
+        return tuple(layer.numpy() for layer in layers)

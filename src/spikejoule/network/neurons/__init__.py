@@ -1,4 +1,4 @@
-"""The neuron models, a file each; `model.neuron` chooses one."""
+"""The neuron models, one file each; `model.neuron` selects one."""
 
 from spikejoule.core.parameters import Kinds
 from spikejoule.network.neuron import Neuron

@@ -1,4 +1,4 @@
-"""The leaky integrate-and-fire (LIF) neuron: the seed notebook's, and its variants.
+"""The leaky integrate-and-fire (LIF) neuron of the seed notebook, and its variants.
 
 In each step of 1 ms, with input current ``I[t] = W s_in[t] + b``,
 
@@ -7,26 +7,26 @@ In each step of 1 ms, with input current ``I[t] = W s_in[t] + b``,
     u[t] = v[t] * (1 - s[t])              membrane potential after the reset to zero, or
     u[t] = v[t] - threshold * s[t]        after the reset by subtraction
 
-with ``u[-1] = 0``. The surrogate ``f`` and the detached reset give, from the last step
-to the first,
+with ``u[-1] = 0``. With surrogate ``f`` and detached reset, from the last step to the
+first,
 
     dL/dv[t] = dL/ds[t] * f(v[t] - threshold) + k[t] * dL/dv[t+1]
 
-with ``k[t] = decay * (1 - s[t])`` for the reset to zero and ``k[t] = decay`` for the
-other.
+where ``k[t] = decay * (1 - s[t])`` for the reset to zero and ``k[t] = decay`` for the
+reset by subtraction.
 
-Leak and threshold may be learned, one number a layer each.
-``decay = 1 / (1 + exp(-logit))`` is that of the parametric LIF neuron (Fang et al.,
-ICCV 2021, arXiv:2007.05785, whose a is -logit). A threshold is learned by gradient as
-in Rathi and Roy 2021, arXiv:2008.03658, here as ``threshold = exp(log)``, which keeps
-it above zero. No gradient flows through the reset to the threshold either, so that
+Leak and threshold can be learned, one number each per layer. The decay is
+``1 / (1 + exp(-logit))`` as in the parametric LIF neuron (Fang et al., ICCV 2021,
+arXiv:2007.05785, whose a is -logit). The threshold is learned by gradient as in Rathi
+and Roy 2021, arXiv:2008.03658, here as ``exp(log)``, which keeps it positive. No
+gradient flows through the reset to the threshold either, so
 
     dL/ddecay     = sum of dL/dv[t] * u[t-1]
     dL/dthreshold = -sum of dL/ds[t] * f(v[t] - threshold)
 
 over the steps and neurons of the layer.
 
-The kernels of the event engine implement exactly this, the method below states it for
+The kernels of the event engine implement these equations, `step` below states them for
 autograd, and ``tests/naive.py`` a third time as plain loops.
 """
 
@@ -53,24 +53,23 @@ _LEARNED: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class LeakyIntegrateAndFire(Neuron):
-    """A leaky integrator that fires at its threshold and is reset.
+    """A leaky integrator that fires at its threshold and is then reset.
 
     Attributes:
         threshold: membrane potential at or above which the neuron fires
-            (dimensionless). The engines compute in float32, where one far below or
-            above the range is 0 or infinite.
-        decay: fraction of the membrane potential that is kept over a step of 1 ms; 1 is
-            the integrate-and-fire neuron, which multiplies nothing.
-        reset: ``zero``, or ``subtract``: the potential is lowered by the threshold, and
-            what was above it stays (Rueckauer et al. 2017,
-            doi:10.3389/fnins.2017.00682).
-        bias: whether every neuron has one. Without it, a neuron that no event reaches
-            has nothing to add.
-        learned: what is learned beside the weights: ``none``, ``decay``, ``threshold``
-            or ``both``. The parameter is where learning begins; a decay is then above 0
-            and below 1.
+            (dimensionless). Engines compute in float32, where a value far out of range
+            becomes 0 or infinite.
+        decay: fraction of the membrane potential kept over a step of 1 ms; 1 is the
+            integrate-and-fire neuron, which needs no multiplication.
+        reset: ``zero``; or ``subtract``, which lowers the potential by the threshold
+            and keeps the excess (Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682).
+        bias: whether every neuron has a bias. Without one, a neuron that receives no
+            event has nothing to add.
+        learned: constants that are learned besides the weights: ``none``, ``decay``,
+            ``threshold`` or ``both``. Their parameters are initial values; an initial
+            decay must be above 0 and below 1.
 
-    Threshold and decay are numbers, or tuples of one for each layer after the input.
+    Threshold and decay are numbers, or tuples of one number per layer after the input.
     """
 
     reference: ClassVar = "Neftci, Mostafa and Zenke 2019, doi:10.1109/MSP.2019.2931595"
@@ -107,11 +106,9 @@ class LeakyIntegrateAndFire(Neuron):
     def first_learned(self, name: str) -> float:
         """See :meth:`spikejoule.network.neuron.Neuron.first_learned`."""
         threshold, decay = self.constants
-        return (
-            math.log(threshold)
-            if name == LOG_THRESHOLD
-            else math.log(decay / (1 - decay))
-        )
+        if name == LOG_THRESHOLD:
+            return math.log(threshold)
+        return math.log(decay / (1 - decay))
 
     def with_learned(self, learned: Mapping[str, float]) -> Self:
         """See :meth:`spikejoule.network.neuron.Neuron.with_learned`."""
@@ -135,9 +132,8 @@ class LeakyIntegrateAndFire(Neuron):
     def problem(self, n_layers: int) -> tuple[str, str] | None:
         """See :meth:`spikejoule.network.neuron.Neuron.problem`."""
         decays = self.decay if isinstance(self.decay, tuple) else (self.decay,)
-        if DECAY_LOGIT in self.learned_names and not all(
-            0 < decay < 1 for decay in decays
-        ):
+        has_logit = all(0 < decay < 1 for decay in decays)
+        if DECAY_LOGIT in self.learned_names and not has_logit:
             return "decay", "numbers above 0 and below 1 where the decay is learned"
         return super().problem(n_layers)
 
@@ -153,7 +149,7 @@ class LeakyIntegrateAndFire(Neuron):
     def step(
         self, membrane: "Tensor", current: "Tensor", fire: "Callable[[Tensor], Tensor]"
     ) -> "tuple[Tensor, Tensor]":
-        """One step; see :meth:`spikejoule.network.neuron.Neuron.step`."""
+        """See :meth:`spikejoule.network.neuron.Neuron.step`."""
         threshold, decay = self.constants
         potential = decay * membrane + current
         spikes = fire(potential - threshold)

@@ -1,8 +1,8 @@
-"""What a surrogate derivative of the spike function is.
+"""Surrogate derivatives of the spike function, one file each.
 
-A surrogate is a function of ``x = v - threshold`` and one slope. It is stated twice: in
-torch for the dense engine, and as emitted vector instructions for the kernels of the
-event engine, so that one checks the other; ``tests/naive.py`` states it a third time.
+A surrogate is a function of ``x = v - threshold`` and a slope. It is stated twice, in
+PyTorch for the dense engine and as emitted vector instructions for the kernels of the
+event engine, so each checks the other; ``tests/naive.py`` states it a third time.
 """
 
 from abc import abstractmethod
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor as Tensor
 
     from spikejoule.compiling.emit import Lanes as Lanes
-else:  # names of types: who reads parameters needs neither PyTorch nor the compiler
+else:  # Only names of types: reading parameters needs neither PyTorch nor the compiler.
     Tensor = Lanes = Any
 
 
@@ -25,39 +25,35 @@ class Surrogate(Kind):
 
     Attributes:
         formula: the derivative as a function of x = v - threshold and the slope.
-        default_slope: the slope that the source uses.
-        surrogate_slope: the slope; None takes that of the source.
+        default_slope: the slope in the source.
+        surrogate_slope: the slope; None is `default_slope`.
     """
 
     formula: ClassVar[str]
     default_slope: ClassVar[float]
 
-    # Its square has to be a float32.
+    # Its square must be a float32.
     surrogate_slope: Real | None = Field(default=None, gt=0, le=1e6)
 
     @property
     def slope(self) -> float:
-        """The slope in force."""
-        return (
-            self.default_slope if self.surrogate_slope is None else self.surrogate_slope
-        )
+        """The slope that applies."""
+        if self.surrogate_slope is None:
+            return self.default_slope
+        return self.surrogate_slope
 
     @abstractmethod
     def derivative(self, x: Tensor) -> Tensor:
-        """The derivative at x = v - threshold, of the shape and type of x."""
+        """The derivative at x = v - threshold, with the shape and type of x."""
 
     @abstractmethod
     def constants(self) -> tuple[float, float]:
-        """The two constants that :meth:`emit` receives, computed from the slope
-        once.
-        """
+        """The two constants of :meth:`emit`, computed once from the slope."""
 
     @staticmethod
     @abstractmethod
     def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
-        """Emit the derivative at the vector x; `a` and `b` are vectors of the
-        constants.
-        """
+        """Emit the derivative at the vector x; a and b are vectors of the constants."""
 
 
 SURROGATES: Kinds[Surrogate] = Kinds("surrogate", Surrogate, __name__)

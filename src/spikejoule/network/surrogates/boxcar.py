@@ -6,7 +6,7 @@ from spikejoule.network.surrogates import Lanes, Surrogate, Tensor
 
 
 class Boxcar(Surrogate):
-    """The steeper, the narrower."""
+    """Steeper means narrower."""
 
     reference: ClassVar = (
         "Wu et al., Frontiers in Neuroscience 12:331, 2018, "

@@ -1,6 +1,4 @@
-"""The derivative of the fast sigmoid x / (1 + |x|), normalised to 1 at the
-threshold.
-"""
+"""The derivative of the fast sigmoid x / (1 + |x|), scaled to 1 at the threshold."""
 
 from typing import Any, ClassVar
 

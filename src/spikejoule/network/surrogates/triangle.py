@@ -6,7 +6,7 @@ from spikejoule.network.surrogates import Lanes, Surrogate, Tensor
 
 
 class Triangle(Surrogate):
-    """Neurons further than 1 from their threshold learn nothing."""
+    """Neurons more than 1 away from their threshold learn nothing."""
 
     reference: ClassVar = "Bellec et al., NeurIPS 2018, arXiv:1803.09574"
     formula: ClassVar = "slope * max(0, 1 - |x|)"

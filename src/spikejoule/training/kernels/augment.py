@@ -1,10 +1,10 @@
-"""Augmentation: random maps of training images, drawn afresh for every epoch.
+"""Augmentation: random maps of training images, drawn anew in every epoch.
 
-Small shifts, rotations and changes of size leave a digit what it is, and a network that
-sees them generalises better (Simard, Steinkraus and Platt, ICDAR 2003,
-doi:10.1109/ICDAR.2003.1227801).
+Small shifts, rotations and changes of size do not change which digit an image shows,
+and a network trained on them generalises better (Simard, Steinkraus and Platt, ICDAR
+2003, doi:10.1109/ICDAR.2003.1227801).
 
-Each image has one affine map, with bilinear interpolation.
+Each image gets one affine map, with bilinear interpolation.
 """
 
 import hashlib
@@ -19,20 +19,21 @@ from spikejoule.compiling.streams import GOLDEN, mix, stream_start
 from spikejoule.training import Augmentation
 
 _STATE_STEP = np.uint64(GOLDEN)
-_UNIT = 1.0 / 9007199254740992.0
+_UNIT = 1.0 / 9007199254740992.0  # 2^-53
 
 
-class Limits(NamedTuple):
-    """Largest changes of an image, float64; each image draws its own between plus and
-    minus these.
+class RandomMaps(NamedTuple):
+    """The distribution of the maps: each image draws uniformly within plus-minus.
 
     Attributes:
-        shift: whole pixels along each axis.
+        key: of the random streams, uint64.
+        shift: whole pixels along each axis, float64.
         rotation: about the centre, radians.
         scaling: relative change of size.
         shear: slant of the vertical, radians.
     """
 
+    key: np.uint64
     shift: float
     rotation: float
     scaling: float
@@ -41,49 +42,51 @@ class Limits(NamedTuple):
 
 @compiled
 def symmetric_uniforms(state, numbers):
-    """Fill `numbers` with uniform numbers in [-1, 1) that follow a state of a
-    stream.
-    """
+    """Fill `numbers` with uniform numbers in [-1, 1) from a stream's state."""
     for k in range(numbers.size):
         state += _STATE_STEP
         numbers[k] = 2.0 * (float(mix(state) >> np.uint64(11)) * _UNIT) - 1.0
 
 
 @compiled
-def inverse_map(numbers, limits):
-    """The affine map of five numbers in [-1, 1), float64 [5]: (a, b, c, d, down,
-    right).
+def inverse_map(numbers, maps):
+    """Return the affine map (a, b, c, d, down, right) of five numbers in [-1, 1).
 
-    An output pixel at (r, q) from the centre, less a shift of whole pixels, shows the
-    input at (a r + b q, c r + d q) from it.
+    An output pixel at (r, q) from the centre, after subtracting a shift of whole
+    pixels, shows the input at (a r + b q, c r + d q) from it.
     """
-    down = math.floor(numbers[0] * (limits.shift + 0.5) + 0.5)
-    right = math.floor(numbers[1] * (limits.shift + 0.5) + 0.5)
-    angle = limits.rotation * numbers[2]
-    size = 1.0 + limits.scaling * numbers[3]
-    slant = math.tan(limits.shear * numbers[4])
-    cosine, sine = math.cos(angle) / size, math.sin(angle) / size
+    down = math.floor(numbers[0] * (maps.shift + 0.5) + 0.5)
+    right = math.floor(numbers[1] * (maps.shift + 0.5) + 0.5)
+    angle = maps.rotation * numbers[2]
+    size = 1.0 + maps.scaling * numbers[3]
+    slant = math.tan(maps.shear * numbers[4])
+    cosine = math.cos(angle) / size
+    sine = math.sin(angle) / size
     return cosine, sine, -sine - slant * cosine, cosine - slant * sine, down, right
 
 
 @compiled
 def warp(image, transform, out):
-    """Write ``image`` [height, width] under an affine map to `out`; black comes from
-    outside.
-    """
+    """Write ``image`` [height, width] under an affine map to `out`; black outside."""
     a, b, c, d, down, right = transform
     height, width = image.shape
-    middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
+    middle_row = (height - 1) / 2
+    middle_column = (width - 1) / 2
     for row in range(height):
         for column in range(width):
-            r, q = row - down - middle_row, column - right - middle_column
+            # The origin of the output pixel in the input image.
+            r = row - down - middle_row
+            q = column - right - middle_column
             y = a * r + b * q + middle_row
             x = c * r + d * q + middle_column
-            top, left = math.floor(y), math.floor(x)
+            top = math.floor(y)
+            left = math.floor(x)
+            # Bilinear interpolation between its four neighbours.
             total = 0.0
             for i in range(2):
                 for j in range(2):
-                    source_row, source_column = int(top) + i, int(left) + j
+                    source_row = int(top) + i
+                    source_column = int(left) + j
                     if 0 <= source_row < height and 0 <= source_column < width:
                         weight_row = y - top if i else 1.0 - (y - top)
                         weight_column = x - left if j else 1.0 - (x - left)
@@ -97,7 +100,7 @@ def warp(image, transform, out):
 
 @compiled
 def move(image, down, right, out):
-    """Write ``image`` moved by whole pixels to `out`."""
+    """Write ``image`` shifted by whole pixels to `out`."""
     height, width = image.shape
     for row in range(height):
         for column in range(width):
@@ -108,22 +111,20 @@ def move(image, down, right, out):
 
 
 @compiled_parallel
-def augment_image(image, images, samples, key, limits, out):
-    """Move an image by its own random map; called with the number of images, it moves
-    all.
+def augment_image(image, images, samples, maps, out):
+    """Apply its own random map to an image; called with the number of images.
 
     Args:
-        image: which.
+        image: index of the image.
         images: uint8 [N, height, width].
         samples: identity of each image, int64 [N].
-        key: of the random streams, uint64.
-        limits: ``Limits``.
-        out: receives, uint8 [N, height * width].
+        maps: ``RandomMaps``.
+        out: output, uint8 [N, height * width].
     """
     numbers = np.empty(5, np.float64)
-    symmetric_uniforms(stream_start(key, samples[image]), numbers)
-    transform = inverse_map(numbers, limits)
-    if limits.rotation == 0.0 and limits.scaling == 0.0 and limits.shear == 0.0:
+    symmetric_uniforms(stream_start(maps.key, samples[image]), numbers)
+    transform = inverse_map(numbers, maps)
+    if maps.rotation == 0.0 and maps.scaling == 0.0 and maps.shear == 0.0:
         move(images[image], transform[4], transform[5], out[image])
     else:
         warp(images[image], transform, out[image])
@@ -136,7 +137,7 @@ def augment(
     epoch: int,
     samples: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """Augment images; a draw depends on (seed, epoch, sample) alone.
+    """Augment images; a draw depends on (seed, epoch, sample) only.
 
     Args:
         images: uint8 [N, height, width].
@@ -152,16 +153,15 @@ def augment(
     if not any(getattr(augmentation, name) for name in Augmentation.model_fields):
         return images.reshape(n_images, height * width)
     text = f"spikejoule augmentation {seed} {epoch}"
-    key = np.uint64(
-        int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    digest = hashlib.sha256(text.encode()).digest()
+    maps = RandomMaps(
+        key=np.uint64(int.from_bytes(digest[:8], "little")),
+        shift=float(augmentation.shift_pixels),
+        rotation=math.radians(augmentation.rotate_degrees),
+        scaling=float(augmentation.scale_fraction),
+        shear=math.radians(augmentation.shear_degrees),
     )
     out = np.empty((n_images, height * width), dtype=np.uint8)
-    limits = Limits(
-        float(augmentation.shift_pixels),
-        math.radians(augmentation.rotate_degrees),
-        float(augmentation.scale_fraction),
-        math.radians(augmentation.shear_degrees),
-    )
     samples = np.ascontiguousarray(samples, dtype=np.int64)
-    augment_image(n_images, np.ascontiguousarray(images), samples, key, limits, out)
+    augment_image(n_images, np.ascontiguousarray(images), samples, maps, out)
     return out

@@ -1,4 +1,4 @@
-"""Schedules of the learning rate, a file each; `train.schedule` chooses one."""
+"""Learning-rate schedules, one file each; `train.schedule` selects one."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -10,21 +10,20 @@ class Schedule(Kind):
     """A schedule; each is one file of :mod:`spikejoule.training.schedules`.
 
     Attributes:
-        by_accuracy: whether torch's scheduler is stepped with every epoch's validation
-            accuracy, and not after every batch.
+        by_accuracy: whether the scheduler is stepped after every epoch with its
+            validation accuracy, instead of after every batch.
     """
 
     by_accuracy: ClassVar[bool] = False
 
     @abstractmethod
     def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
-        """The scheduler of torch for an optimizer; None for a rate that stays.
+        """Make PyTorch's scheduler for an optimizer; None for a constant rate.
 
         Args:
-            optimizer: whose rate it sets; it begins with `lr`.
-            lr: learning rate, of the meaning that the schedule gives it.
-            total_steps: batches of all epochs together, if training is not stopped
-                early.
+            optimizer: the optimizer whose rate it sets, initially `lr`.
+            lr: learning rate; the schedule defines its meaning.
+            total_steps: batches of all epochs, if training does not stop early.
         """
 
 

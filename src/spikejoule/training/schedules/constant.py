@@ -1,4 +1,4 @@
-"""A learning rate that stays."""
+"""A constant learning rate."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,5 @@ class Constant(Schedule):
     reference: ClassVar = "none"
 
     def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
-        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the
-        rate.
-        """
+        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`."""
         return None

@@ -11,9 +11,7 @@ class Cosine(Schedule):
     reference: ClassVar = "Loshchilov and Hutter 2017, arXiv:1608.03983"
 
     def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
-        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the
-        first rate.
-        """
+        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`."""
         from torch.optim.lr_scheduler import CosineAnnealingLR
 
         return CosineAnnealingLR(optimizer, T_max=total_steps)

@@ -1,4 +1,4 @@
-"""Up to the largest rate, then down to nearly 0."""
+"""A cycle: up to the largest rate, then down to nearly 0."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from spikejoule.training.schedules import Schedule
 
 
 class OneCycle(Schedule):
-    """One cycle of the learning rate over the whole training.
+    """One cycle of the learning rate over the whole training, with `lr` as its peak.
 
     Attributes:
         warmup_fraction: fraction of the steps with a rising rate.
@@ -20,15 +20,13 @@ class OneCycle(Schedule):
     warmup_fraction: Real = Field(default=0.3, gt=0, lt=1)
 
     def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
-        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the
-        peak.
-        """
+        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`."""
         from torch.optim.lr_scheduler import OneCycleLR
 
-        # torch divides by the rising steps less one; and a cycle has at least three
-        # steps.
+        # A cycle has at least three steps.
         if total_steps < 3:
             return None
+        # PyTorch divides by the number of rising steps minus one.
         rising = self.warmup_fraction
         if rising * total_steps == 1:
             rising = 1.5 / total_steps

@@ -1,4 +1,4 @@
-"""A lower rate whenever the validation accuracy stands still."""
+"""A lower rate whenever the validation accuracy stops improving."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from spikejoule.training.schedules import Schedule
 
 
 class Plateau(Schedule):
-    """The learning rate times a factor whenever the validation accuracy stands still.
+    """The learning rate times a factor whenever validation accuracy stops improving.
 
     Attributes:
         plateau_factor: factor on the learning rate.
@@ -23,9 +23,7 @@ class Plateau(Schedule):
     plateau_patience: int = Field(default=2, ge=0)
 
     def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
-        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the
-        first rate.
-        """
+        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`."""
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
         return ReduceLROnPlateau(

@@ -1,0 +1,40 @@
+"""Adapting the number of kernel threads to the cores that are idle."""
+
+import time
+
+import numba
+import psutil
+
+CORES_SECONDS = 0.5
+"""How often idle cores are counted; the system's counters tick 100 times a second."""
+
+
+class FreeCores:
+    """Lets kernels use the idle cores and those they already use.
+
+    Threads wait for each other after every kernel. If one of them shares its core with
+    another process, all of them together are slower than a single thread. Results do
+    not depend on the number of threads.
+
+    Args:
+        threads: the most threads to use.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._most = threads
+        self._n_cores = psutil.cpu_count() or 1
+        self._process = psutil.Process()
+        self._counted_at = time.perf_counter()
+        # Both calls return the load since the previous call; this starts the interval.
+        psutil.cpu_percent()
+        self._process.cpu_percent()
+
+    def use(self) -> None:
+        """Set the number of threads; idle cores are counted twice a second."""
+        now = time.perf_counter()
+        if now - self._counted_at < CORES_SECONDS:
+            return
+        self._counted_at = now
+        idle = self._n_cores * (1 - psutil.cpu_percent() / 100)
+        own = self._process.cpu_percent() / 100
+        numba.set_num_threads(min(max(round(idle + own), 1), self._most))
