@@ -1,7 +1,7 @@
 """The jobs of the study: `python -m studies.verdict judge` and `... record`.
 
-Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a
-wrong call.
+The exit status is 0 for success, 1 for an error (one sentence on standard error) and 2
+for wrong arguments.
 """
 
 import argparse
@@ -31,13 +31,11 @@ from studies.verdict.sentences import terminal_text
 from studies.verdict.verdicts import Verdict, verdict_columns, verdicts
 
 DEFAULT_DATA: Final = "mnist"
-"""The data of the study's own tables and page."""
+"""The data set of the study's own tables and page."""
 
 
 def judge(options: argparse.Namespace) -> str:
-    """Which side needs less energy at about equal accuracy, over all recorded
-    networks.
-    """
+    """Compare both sides over all recorded networks; returns the text to print."""
     project = Project.at(options.directory)
 
     # The networks of the project's runs and of the recorded table.
@@ -46,7 +44,7 @@ def judge(options: argparse.Namespace) -> str:
         source = project.data_source
     found = recorded_networks(project, source, options.recorded)
 
-    # Networks of others.
+    # Networks from outside the project.
     if options.add:
         images = Images.load(project.directory, project.paths, project.encoder)
         images.check_same(found.rows)
@@ -55,7 +53,7 @@ def judge(options: argparse.Namespace) -> str:
             options.add, options.side, conventions, images, project.comparing
         )
 
-    # The verdicts, in files and in words.
+    # The comparison, in files and in words.
     rows = verdicts(found.rows, project.judging, project.settings)
     if options.table is not None:
         write_verdicts(options.table, rows)
@@ -65,36 +63,36 @@ def judge(options: argparse.Namespace) -> str:
 
 
 def record(options: argparse.Namespace) -> str:
-    """Replace the tables of the study, the published networks and the pages, for MNIST.
+    """Replace the study's tables, the published networks and the pages, for MNIST.
 
-    The networks that are recorded already stay.
+    Networks that are already recorded stay.
     """
     # The settings of recorded runs, means over their seeds.
     runs = recorded_runs(store_of(options.directory))
     settings, _ = settings_table(runs, DEFAULT_DATA)
     write_settings(FOLDER / "seeds.csv", settings)
 
-    # The verdict and its networks.
+    # The comparison and its networks.
     options.table = FOLDER / "verdict.csv"
     options.networks = recorded_table(DEFAULT_DATA)
-    said = judge(options)
+    text = judge(options)
 
-    # What others read: the conventional networks, and pages.
+    # The published conventional networks, and the pages.
     published.published_table().write(published.TABLE)
     for file in (page.SUMMARY, page.PAGE):
         write_text(file, page.written(file))
-    return said
+    return text
 
 
 def recorded_networks(
     project: Project, source: str | None, table: Path | bool | None
 ) -> Networks:
-    """The networks of the project's runs, and those of the recorded table.
+    """Join the networks of the project's runs and those of a table.
 
     Args:
         project: the project.
-        source: the data; None for the most frequent of the runs, or else those of the
-            table.
+        source: the data set; None for the most frequent among the runs, or else that of
+            the table.
         table: a file of recorded networks; None for the project's own; False for none.
 
     Raises:
@@ -123,7 +121,7 @@ def recorded_networks(
 def table_rows(
     project: Project, source: str | None, table: Path | bool | None
 ) -> Sequence[RecordedNetwork]:
-    """The networks of a file, or of the project's own table of some data."""
+    """The networks of a file, or of the project's own table for a data set."""
     if isinstance(table, bool):
         return ()
     if table is not None:
@@ -134,12 +132,12 @@ def table_rows(
 
 
 def write_verdicts(file: Path, rows: Sequence[Verdict]) -> None:
-    """Write the table of verdicts as CSV."""
+    """Write all comparisons as CSV."""
     write_csv(file, verdict_columns(), [list(row.cells().values()) for row in rows])
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of both jobs."""
+    """Make the parser of both jobs."""
     arguments = argparse.ArgumentParser(
         prog="python -m studies.verdict",
         description="Which side needs less energy at equal accuracy: spiking or "
@@ -193,8 +191,7 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="add the networks of a file that --networks wrote (default: the "
-        "project's own, "
-        "studies/verdict/networks-SOURCE.csv)",
+        "project's own, studies/verdict/networks-SOURCE.csv)",
     )
     parser.add_argument(
         "--no-recorded",
@@ -209,8 +206,7 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="add other networks, run on the project's images: GRAPH.nir, or "
-        "FILE.py:NAME of a "
-        "PyTorch module; several are seeds of one configuration",
+        "FILE.py:NAME of a PyTorch module; several are seeds of one configuration",
     )
     parser.add_argument(
         "--side",

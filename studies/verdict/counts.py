@@ -1,8 +1,8 @@
-"""Operations behind the recorded energies, and verdicts without the price lists.
+"""Operation counts behind the recorded energies, and comparisons without price lists.
 
-A recorded network holds energies and no counts. Two price lists of arithmetic charge
-nothing but products (with the addition of a multiply-accumulate apart) and additions,
-so both counts follow from the two energies.
+A recorded network has energies and no counts. Two arithmetic price lists charge only
+products and additions (a multiply-accumulate is one of each), so both counts follow
+from the two energies.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class Counts:
 
 
 def counts_of(network: RecordedNetwork) -> Counts | None:
-    """The counts of a network; None where it has not both energies.
+    """Solve for the counts of a network; None unless it has both energies.
 
     They solve ``energy = products * product_pj + additions * addition_pj`` for both
     lists.
@@ -46,12 +46,12 @@ def counts_of(network: RecordedNetwork) -> Counts | None:
     )
     products = float_pj * ADDITION_PJ[INTEGERS] - integer_pj * ADDITION_PJ[FLOATS]
     additions = integer_pj * PRODUCT_PJ[FLOATS] - float_pj * PRODUCT_PJ[INTEGERS]
-    # A count of none may come out below 0 by a rounding error.
+    # Rounding may put a count of 0 below 0.
     return Counts(max(products / determinant, 0.0), additions / determinant)
 
 
 def events_or_macs(network: RecordedNetwork, counts: Counts) -> float:
-    """Synaptic events of a spiking network, multiply-accumulates of a conventional one.
+    """Synaptic events of a spiking network, or MACs of a conventional one.
 
     The spiking networks with 4-bit weights have no biases: their additions are their
     events.
@@ -60,7 +60,7 @@ def events_or_macs(network: RecordedNetwork, counts: Counts) -> float:
 
 
 def width_pj(network: RecordedNetwork, counts: Counts) -> float:
-    """Arithmetic in pJ with every operation priced by its width.
+    """Price arithmetic by width, in pJ.
 
     A product costs 0.2 pJ for 8 x 8 bits and in proportion to the product of its
     widths, an addition 0.1 pJ for 32 bits and in proportion to the width of the sum
@@ -76,9 +76,7 @@ def width_pj(network: RecordedNetwork, counts: Counts) -> float:
 def events_per_mac(
     networks: Sequence[RecordedNetwork], settings: BootstrapSettings
 ) -> list[Verdict]:
-    """Synaptic events over multiply-accumulates, of networks with 4-bit weights on both
-    sides.
-    """
+    """Synaptic events per multiply-accumulate, both sides with 4-bit weights."""
     narrow = [network for network in networks if network.weight_bits == 4]
     return _verdicts(narrow, events_or_macs, settings)
 
@@ -86,7 +84,7 @@ def events_per_mac(
 def priced_by_width(
     networks: Sequence[RecordedNetwork], settings: BootstrapSettings
 ) -> list[Verdict]:
-    """Energies of arithmetic priced by widths."""
+    """Compare energies of arithmetic priced by width."""
     return _verdicts(networks, width_pj, settings)
 
 
@@ -95,7 +93,7 @@ def _verdicts(
     cost: Callable[[RecordedNetwork, Counts], float],
     settings: BootstrapSettings,
 ) -> list[Verdict]:
-    """The verdicts where the energy of a network is a function of its counts."""
+    """Compare both sides by a cost that is a function of the counts."""
     prices = load_profiles()[FLOATS].model_copy(update={"id": "counts"})
     priced = [
         _with_energy(network, cost(network, counts), prices.id)
@@ -108,9 +106,7 @@ def _verdicts(
 def _with_energy(
     network: RecordedNetwork, energy_pj: float, profile: str
 ) -> RecordedNetwork:
-    """A network with one energy, whose spread over images is in proportion to that of
-    floats.
-    """
+    """A network with one energy; its relative spread over images is that of floats."""
     spread_pj = network.energies[f"{FLOATS}:{DEVIATION}"] or 0.0
     float_pj = network.energies[f"{FLOATS}:{VALUE}"] or 0.0
     own = {name: getattr(network, name) for name in RecordedNetwork.model_fields}

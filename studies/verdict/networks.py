@@ -1,6 +1,4 @@
-"""Recorded networks: what each one reaches, and what an inference costs under each
-price list.
-"""
+"""Recorded networks: their accuracies, and their energies under each price list."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,37 +46,36 @@ class RecordedEnergy:
 
     @property
     def middle_pj(self) -> float:
-        """Half-way between both ends, which are equal unless prices are ranges."""
+        """The midpoint of both ends, which are equal unless prices are ranges."""
         return (self.low_pj + self.high_pj) / 2
 
     @property
     def relative_deviation(self) -> float:
-        """The standard deviation as a share of the upper end."""
+        """The standard deviation divided by the upper end."""
         return self.standard_deviation_pj / self.high_pj if self.high_pj else 0.0
 
 
 class RecordedNetwork(Row):
-    """A network in one way of running it: a row of a table of recorded networks.
+    """A network with one way of running it: a row of a table of recorded networks.
 
-    Further columns are its energies per inference under each price list that compares
-    it: ``PROFILE:pj`` (or ``PROFILE:pj_low`` and ``PROFILE:pj_high`` where prices are
-    ranges) and ``PROFILE:pj_standard_deviation`` over images, in pJ.
+    Further columns are its energies per inference in pJ under each price list that
+    prices it: ``PROFILE:pj`` (or ``PROFILE:pj_low`` and ``PROFILE:pj_high`` if prices
+    are ranges) and ``PROFILE:pj_standard_deviation`` over images.
 
     Attributes:
         run, run_id, git_commit: the run that recorded it.
-        data_source: the data that it was trained and tested on.
+        data_source: the data of its training and test.
         side: ``spiking`` or ``conventional``.
-        network, method: what it is and how it is run.
-        configuration: equal for networks that differ in nothing but the seed.
+        network, method: its name, and how it is run.
+        configuration: equal for networks that differ only in the seed.
         seed: seed of its training.
         weights_sha256: checksum of its weights.
         weight_bits: width of its weights.
-        n_images: test images that its energies and its test accuracy are means over.
+        n_images: number of test images behind its energies and its test accuracy.
         validation_percent, test_percent: accuracies.
-        train_seconds: training time by the clock; None where it is not known.
-            Conventional networks are trained together: each has an equal share of the
-            whole time.
-        processor_seconds: training time over all cores, shared alike.
+        train_seconds: training time by the clock; None if unknown. Conventional
+            networks are trained together, and each has an equal share of the time.
+        processor_seconds: training time over all cores, shared in the same way.
         crop_pixels, average_pixels: how its images were reduced, as in params.yaml.
     """
 
@@ -108,10 +105,10 @@ class RecordedNetwork(Row):
     def counted(
         cls, variant: Variant, profiles: Iterable[HardwareProfile], **about: Any
     ) -> Self:
-        """A network that was counted image by image, priced.
+        """Price a network that was counted image by image.
 
         Args:
-            variant: the network, of known accuracies.
+            variant: the network, with known accuracies.
             profiles: the price lists.
             about: the fields that the variant does not have.
         """
@@ -141,17 +138,12 @@ class RecordedNetwork(Row):
 
     @property
     def name(self) -> str:
-        """The network and how it is run.
-
-        A spiking network is named by its run, too, under which it can be trained again.
-        """
+        """The network and how it is run; of a spiking network, also its run."""
         network = f"{self.network}, {self.method}"
         return network if self.side == CONVENTIONAL else f"{self.run}: {network}"
 
     def energy(self, profile: str) -> RecordedEnergy | None:
-        """The energy under a price list; None where that does not compare this
-        network.
-        """
+        """The energy under a price list; None if the list does not price it."""
         value = self.energies.get(f"{profile}:{VALUE}")
         low = self.energies.get(f"{profile}:{LOW}") if value is None else value
         high = self.energies.get(f"{profile}:{HIGH}") if value is None else value
@@ -171,7 +163,7 @@ class NetworkTable(Table):
 def energy_cells(
     variant: Variant, profiles: Iterable[HardwareProfile]
 ) -> dict[str, float]:
-    """The energies of a network that was counted image by image, by their columns."""
+    """The energies by column of a network that was counted image by image."""
     cells: dict[str, float] = {}
     for profile in profiles:
         if not judges(profile, variant):
@@ -194,5 +186,5 @@ def _deviation(energies_pj: Any) -> float:
 
 
 def recorded_table(data_source: str, folder: Path = FOLDER) -> Path:
-    """Where the recorded networks of a data set are."""
+    """The path of the recorded networks for a data set."""
     return folder / f"networks-{data_source}.csv"

@@ -1,8 +1,8 @@
-"""Networks of others, counted and priced as the recorded ones are.
+"""Networks from outside the project, counted and priced like the recorded ones.
 
-A NIR graph, or a PyTorch module in a Python file, reads the project's validation and
-test images; a spiking one the spikes that the project's encoding makes of them. It is
-counted by the executor or by hooks, with what encoding takes.
+A NIR graph, or a PyTorch module in a Python file, runs on the project's validation and
+test images; a spiking network on their spikes in the project's encoding. The executor
+or hooks count it, and the cost of encoding is added.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,59 +46,53 @@ BATCH_SIZE: Final = 256
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The validation or the test images of a project, and the spikes of its
-    encoding.
-    """
+    """The validation or test images of a project, and their spikes."""
 
     samples: LabelledImages
     events: EventList
 
     @classmethod
     def load(cls, directory: Path, paths: ArtifactPaths, name: str) -> "Split":
-        """Read the split `name`; DataError if the project has events in place of
-        images.
-        """
+        """Read the split `name`; DataError if the project has no images but events."""
         samples = load_samples(directory / paths[name])
         if not isinstance(samples, LabelledImages):
-            raise DataError("--add needs a project of images: what it has are events.")
+            raise DataError("--add needs a project of images, but this one has events.")
         events, _ = load_events(directory / paths[f"events_{name}"])
         return cls(samples, events)
 
     def spikes(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
-        """Batches of spikes [steps, samples, units] and their labels."""
+        """Yield batches of spikes [steps, samples, units] and their labels."""
         for first in range(0, len(self.samples), BATCH_SIZE):
             chosen = slice(first, first + BATCH_SIZE)
             dense = self.events.select(chosen).to_dense().transpose(1, 0, 2)
             yield dense, self.samples.labels[chosen]
 
     def scaled_images(self) -> NDArray[np.float32]:
-        """Images [N, 1, height, width] from 0 to 1, as torchvision has them."""
+        """Images [N, 1, height, width] from 0 to 1, as in torchvision."""
         images: NDArray[np.float32] = (self.samples.images[:, None] / 255).astype(
             np.float32
         )
         return images
 
     def accuracy_percent(self, scores: NDArray[Any] | None, file: str) -> float:
-        """The share of correct answers.
+        """The percentage of correct answers.
 
-        Ties are broken as for the project's own networks: the first of the best
-        answers.
+        As for the project's own networks, the first of equal best answers counts.
 
         Args:
-            scores: of the classes, [N, classes]; None where the network of `file` gives
-                none.
-            file: for the message.
+            scores: class scores, [N, classes]; None if the network has none.
+            file: the network's file, for the message.
         """
         if scores is None:
             raise ArtifactError(
-                f"{file} gives no scores of classes: its accuracy is not known."
+                f"{file} gives no class scores: its accuracy is not known."
             )
         return 100 * float((best_class(scores) == self.samples.labels).mean())
 
 
 @dataclass(frozen=True, eq=False)
 class OutsideNetwork:
-    """A network of others.
+    """A network from outside the project.
 
     Attributes:
         digest: SHA-256 of its weights.
@@ -111,13 +105,13 @@ class OutsideNetwork:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """The images of a project, on which networks of others are counted.
+    """The images of a project, on which outside networks are counted.
 
     Attributes:
         validation, test: the splits.
-        encoder: of the project.
-        data_source: of the images.
-        crop_pixels, average_pixels: how they were reduced.
+        encoder: the project's encoding.
+        data_source: source of the images.
+        crop_pixels, average_pixels: how the images were reduced.
     """
 
     validation: Split
@@ -154,12 +148,11 @@ class Images:
                     f"--add reads the project's {n_images:,} test images of "
                     f"{self.data_source}, but the recorded networks were counted on "
                     f"{network.n_images:,} of {network.data_source}: run the "
-                    "pipeline on those, "
-                    "or choose other runs with --data."
+                    "pipeline on those, or choose other runs with --data."
                 )
 
     def graph(self, file: str, conventions: Conventions) -> OutsideNetwork:
-        """A NIR graph of a spiking network."""
+        """Run and count the NIR graph of a spiking network."""
         network = read_nir(Path(file))
         validation = run_graph(network, self.validation.events, conventions)
         test = run_graph(network, self.test.events, conventions)
@@ -175,7 +168,7 @@ class Images:
         )
 
     def module(self, file: str, side: str) -> OutsideNetwork:
-        """A PyTorch module, or a `Baseline` of one, as FILE.py:NAME."""
+        """Run and count a PyTorch module or a `Baseline`, given as FILE.py:NAME."""
         from torch import nn
 
         from spikejoule.pricing.conventional import Baseline
@@ -184,7 +177,7 @@ class Images:
         module = found.module if isinstance(found, Baseline) else found
         if not isinstance(module, nn.Module):
             raise ParameterError(
-                f"--add: {file} is no PyTorch module, and no Baseline of one"
+                f"--add: {file} is no PyTorch module and no Baseline of one"
             )
         weights = {
             name: value.cpu().numpy() for name, value in module.state_dict().items()
@@ -195,10 +188,10 @@ class Images:
     def _spiking_module(self, module: Any, file: str) -> Sequence[Variant]:
         from spikejoule.pricing.price_model import price
 
-        validation, test = (
-            price(module, split.spikes(), time_axis=0, progress=False)
-            for split in (self.validation, self.test)
+        validation = price(
+            module, self.validation.spikes(), time_axis=0, progress=False
         )
+        test = price(module, self.test.spikes(), time_axis=0, progress=False)
         accuracies = Accuracies(
             self.validation.accuracy_percent(validation.scores, file),
             self.test.accuracy_percent(test.scores, file),
@@ -213,9 +206,7 @@ class Images:
         return baseline_variants((counts,), len(self.test.samples))
 
     def _spiking(self, activity: Activity, accuracies: Accuracies) -> Variant:
-        """A spiking network with 32-bit weights, which updates every neuron in every
-        step.
-        """
+        """A spiking network with 32-bit weights that updates all neurons every step."""
         encoding = self.encoder.operations(self.test.samples.images)
         operations = count_operations(activity, encoding)
         name = network_name(activity.network, self.encoder.name)
@@ -223,9 +214,7 @@ class Images:
 
 
 def counted_baseline(module: Any, file: str, split: Split) -> BaselineCounts:
-    """What a conventional module multiplies on the images of a split, and how well it
-    answers.
-    """
+    """Count multiplications and accuracy of a conventional module on a split."""
     from spikejoule.pricing.conventional import BaselineRun
 
     baseline = BaselineRun(module, split.scaled_images())
@@ -236,15 +225,12 @@ def counted_baseline(module: Any, file: str, split: Split) -> BaselineCounts:
 
 
 def check_counted(file: str, not_counted: Sequence[str]) -> None:
-    """Refuse a network that is not counted completely: it would look cheaper than it
-    is.
-    """
+    """Refuse a network that is not counted completely: it would look too cheap."""
     if not_counted:
         raise ArtifactError(
-            f"--add: {file} is not counted whole: {', '.join(not_counted)}. "
-            "Weights have to be in "
-            "PyTorch modules such as Linear and Conv2d, and integers in a Baseline "
-            "that says so."
+            f"--add: {file} is not counted whole: {', '.join(not_counted)}. Weights "
+            "must be in PyTorch modules such as Linear and Conv2d, and integers in a "
+            "Baseline that says so."
         )
 
 
@@ -255,20 +241,20 @@ def outside_networks(
     images: Images,
     profiles: Sequence[HardwareProfile],
 ) -> list[RecordedNetwork]:
-    """Networks of others, as one configuration of as many seeds.
+    """Count and price outside networks as the seeds of one configuration.
 
     Args:
         files: GRAPH.nir or FILE.py:NAME of each.
         side: ``snn`` or ``ann``.
-        conventions: how graphs are run.
-        images: of the project.
+        conventions: how to run graphs.
+        images: the project's images.
         profiles: the price lists.
 
     Raises:
-        ArtifactError: a file is missing or damaged, gives no classes, or is not counted
-            whole.
-        ParameterError: a file is neither graph nor FILE.py:NAME, is not of the side, is
-            given twice, or fails.
+        ArtifactError: a file is missing or damaged, gives no class scores, or is not
+            counted whole.
+        ParameterError: a file is neither a graph nor FILE.py:NAME, is of the other
+            side, is given twice, or fails.
     """
     configuration = content_digest({"side": side, "added": list(files)})[:12]
     n_pixels = images.test.samples.images[0].size
@@ -281,7 +267,7 @@ def outside_networks(
         else:
             raise ParameterError(f"--side ann: {file} is a graph of spiking neurons.")
         if any(row.weights_sha256 == network.digest for row in rows):
-            raise ParameterError(f"--add: {file} has the weights of a file before it")
+            raise ParameterError(f"--add: {file} has the weights of an earlier file")
         for variant in averaged(network.variants, images.average_pixels, n_pixels):
             row = RecordedNetwork.counted(
                 variant,

@@ -1,4 +1,4 @@
-"""The parts of pages that state the verdicts, from the recorded networks of MNIST.
+"""The generated parts of pages: comparisons of the recorded networks for MNIST.
 
 They are between the marks ``<!-- verdict -->`` and ``<!-- end of verdict -->``: a
 summary in the project's README, and everything on the page of the study.
@@ -23,7 +23,7 @@ SUMMARY: Final = ROOT / "README.md"
 PAGE: Final = FOLDER / "README.md"
 
 SETTINGS: Final = BootstrapSettings(resamples=2000, confidence=0.95, seed=42)
-"""How the published verdicts are drawn: the defaults of params.yaml."""
+"""Random draws of the published comparison: the defaults of params.yaml."""
 
 NAMED: Final = (
     "lemaire-complete",
@@ -40,7 +40,7 @@ _MARKED = re.compile(
 
 
 def written(page: Path) -> str:
-    """A page with what it has to state between its marks."""
+    """Return a page with its generated part up to date."""
     summary, everything = statements()
     stated = summary if page == SUMMARY else everything
     return _MARKED.sub(lambda _: stated, page.read_text(encoding="utf-8"))
@@ -74,25 +74,23 @@ def statements() -> tuple[str, str]:
 
 
 def events_sentence(rows: Sequence[Verdict]) -> str:
-    """How many synaptic events compete with one multiply-accumulate."""
-    ratios = ", ".join(
-        f"{plain(row.ratio or 0, 2)} at {row.level_percent:g} % "
-        f"({plain(row.ratio_low or 0, 2)} "
-        f"to {plain(row.ratio_high or 0, 2)})"
-        for row in rows
-        if row.ratio is not None
-    )
+    """Say how many synaptic events replace one multiply-accumulate."""
+    ratios = []
+    for row in rows:
+        if row.ratio is not None:
+            low = plain(row.ratio_low or 0, 2)
+            high = plain(row.ratio_high or 0, 2)
+            ratio = plain(row.ratio, 2)
+            ratios.append(f"{ratio} at {row.level_percent:g} % ({low} to {high})")
     return (
         "Without any prices: a spiking network needs this many synaptic events for "
-        "each "
-        "multiply-accumulate of a conventional network of equal accuracy, both "
-        "with 4-bit weights: "
-        f"{ratios}."
+        "each multiply-accumulate of a conventional network of equal accuracy, both "
+        f"with 4-bit weights: {', '.join(ratios)}."
     )
 
 
 def width_sentence(rows: Sequence[Verdict]) -> str:
-    """What remains of arithmetic alone where every operation is priced by its width."""
+    """Say what arithmetic alone decides if every operation is priced by its width."""
     ratios = ", ".join(ratio_words(row) for row in rows if row.ratio)
     outcomes = {row.outcome for row in rows}
     result = (
@@ -102,16 +100,14 @@ def width_sentence(rows: Sequence[Verdict]) -> str:
     )
     return (
         "Price lists of arithmetic only are left out: each charges one price for a "
-        "product, "
-        "whatever its width, and so charges a 4 x 4-bit product as much as one of "
-        "8, 16 or 32 "
-        "bits. With products and sums priced by their widths the result is "
-        f"{result}: {ratios}."
+        "product, whatever its width, and so charges a 4 x 4-bit product as much as "
+        "one of 8, 16 or 32 bits. With products and sums priced by their widths the "
+        f"result is {result}: {ratios}."
     )
 
 
 def verdict_table(rows: Sequence[Verdict]) -> str:
-    """Markdown: who needs less at each level under each price list, and the ratio."""
+    """Markdown: outcome and ratio at each level under each price list."""
     levels = [
         level
         for level in LEVELS_PERCENT
@@ -131,7 +127,7 @@ def _cell(row: Verdict) -> str:
 
 
 def side_table(rows: Sequence[Verdict]) -> str:
-    """Markdown: the network next above each level on each front, over its seeds."""
+    """Markdown: on each front, the configuration next above each level."""
     lines = [
         "| about | price list | side | nearest above | seeds | validation | test "
         "| front at the level | runs |",
@@ -139,18 +135,21 @@ def side_table(rows: Sequence[Verdict]) -> str:
     ]
     for row in rows:
         for side in (SPIKING, CONVENTIONAL):
-            found = row.side(side)
-            if not found.network:
+            at_level = row.side(side)
+            if not at_level.network:
                 continue
-            lines.append(
-                f"| {row.level_percent:g} % | `{row.profile}` | {side} | "
-                f"{found.network} | "
-                f"{found.n_seeds} | "
-                f"{_percent(found.validation_percent, found.validation_spread)} "
-                f"| {_percent(found.test_percent, found.test_spread)} | "
-                f"{short_joules(found.pj)} | "
-                f"{', '.join(run[:8] for run in found.runs.split())} |"
-            )
+            cells = [
+                f"{row.level_percent:g} %",
+                f"`{row.profile}`",
+                side,
+                at_level.network,
+                str(at_level.n_seeds),
+                _percent(at_level.validation_percent, at_level.validation_spread),
+                _percent(at_level.test_percent, at_level.test_spread),
+                short_joules(at_level.pj),
+                ", ".join(run[:8] for run in at_level.runs.split()),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What the study reads of a project: prices, parameters, paths and runs."""
+"""The parts of a project that the study reads: prices, parameters, paths and runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Project:
 
     Attributes:
         directory: the folder.
-        paths: of the pipeline's artifacts, within it.
+        paths: paths of the pipeline's artifacts within the folder.
         profiles: the price lists, by id.
     """
 
@@ -33,21 +33,21 @@ class Project:
 
     @classmethod
     def at(cls, directory: Path) -> "Project":
-        """The project in a folder; ArtifactError if it is none."""
+        """Open the project in a folder; ArtifactError if there is none."""
         paths = artifact_paths(directory)
         return cls(directory, paths, load_profiles(directory / paths["hardware"]))
 
     @property
     def comparing(self) -> list[HardwareProfile]:
-        """The price lists that networks are priced with."""
+        """The price lists under which networks are priced."""
         return [profile for profile in self.profiles.values() if profile.compares]
 
     @property
     def judging(self) -> list[HardwareProfile]:
-        """The price lists with a verdict.
+        """The price lists under which sides are compared.
 
-        Arithmetic-only lists charge a product the same whatever its width: they would
-        judge 4-bit networks at prices of 8 or 32 bits.
+        Arithmetic-only lists charge the same for a product of any width: they would
+        price 4-bit networks like 8- or 32-bit ones.
         """
         return [
             profile
@@ -57,7 +57,7 @@ class Project:
 
     @property
     def settings(self) -> BootstrapSettings:
-        """How intervals are drawn."""
+        """Random draws and confidence of the intervals."""
         params = load_params(self.directory / PARAMS_FILE)
         return BootstrapSettings(
             params.energy_report.bootstrap_samples,
@@ -72,19 +72,19 @@ class Project:
 
     @property
     def data_source(self) -> str:
-        """The data that its images are from."""
+        """The source of its images."""
         data = read_json(self.directory / self.paths["data_metrics"])
         return str(data["source"])
 
     def runs(self) -> pd.DataFrame:
-        """Its recorded runs; none where it has no store yet."""
+        """Its recorded runs; none if it has no store yet."""
         store = store_of(self.directory)
         if store.database is not None and not store.database.exists():
             return frame_of(())
         return recorded_runs(store)
 
     def reader(self) -> Reader:
-        """How the networks of its runs are read."""
+        """The reader of its runs' networks."""
         return Reader(
             store_of(self.directory),
             self.paths["contenders"],

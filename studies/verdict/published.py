@@ -1,8 +1,8 @@
-"""The conventional networks that the study publishes: what every run is compared with.
+"""The published conventional networks, with which every run is compared.
 
-`spikejoule.energy.published` reads them from `src/spikejoule/energy/conventional.csv`,
-next to the price lists: means over seeds of the recorded conventional networks, with
-the commits that trained them and the date.
+They are means over seeds of the recorded conventional networks, with the commits that
+trained them and the date. `spikejoule.energy.published` reads them from
+`src/spikejoule/energy/conventional.csv`, next to the price lists.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,21 +25,23 @@ from studies.verdict.networks import (
 from studies.verdict.statistics import ENOUGH_SEEDS
 
 DATA_SOURCES: Final = ("mnist", "mnist5k")
-"""The data with published networks."""
+"""Data sets with published networks."""
 
 ROOT: Final = FOLDER.parents[1]
 TABLE: Final = ROOT / "src" / "spikejoule" / "energy" / "conventional.csv"
 
 
 def published_table(folder: Path = FOLDER) -> PublishedTable:
-    """The table, from the recorded networks in a folder."""
-    networks = [
+    """Compute the table from the recorded networks in a folder."""
+    networks: list[RecordedNetwork] = []
+    for source in DATA_SOURCES:
+        networks += NetworkTable.read(recorded_table(source, folder)).rows
+    published = [
         network
-        for source in DATA_SOURCES
-        for network in NetworkTable.read(recorded_table(source, folder)).rows
+        for network in networks
         if network.side == CONVENTIONAL and _reads_whole_images(network)
     ]
-    return PublishedTable(rows=tuple(_means(networks)))
+    return PublishedTable(rows=tuple(_means(published)))
 
 
 def _reads_whole_images(network: RecordedNetwork) -> bool:
@@ -47,11 +49,11 @@ def _reads_whole_images(network: RecordedNetwork) -> bool:
 
 
 def _means(networks: Iterable[RecordedNetwork]) -> Iterator[PublishedNetwork]:
-    """A row for each configuration of enough seeds, run in one way."""
+    """Yield a row for each configuration and method with enough seeds."""
     for _, group in groupby(sorted(networks, key=_configuration), _configuration):
-        of_seeds = sorted(group, key=lambda network: network.seed)
-        if len(of_seeds) >= ENOUGH_SEEDS:
-            yield _mean(of_seeds)
+        seeds = sorted(group, key=lambda network: network.seed)
+        if len(seeds) >= ENOUGH_SEEDS:
+            yield _mean(seeds)
 
 
 def _configuration(network: RecordedNetwork) -> tuple[str, ...]:
@@ -68,10 +70,10 @@ def _mean(networks: Sequence[RecordedNetwork]) -> PublishedNetwork:
         weight_bits=first.weight_bits,
         n_images=first.n_images,
         seeds=" ".join(str(network.seed) for network in networks),
-        validation_percent=rounded(
-            fmean(one.validation_percent for one in networks), 8
+        validation_percent=_rounded_mean(
+            network.validation_percent for network in networks
         ),
-        test_percent=rounded(fmean(one.test_percent for one in networks), 8),
+        test_percent=_rounded_mean(network.test_percent for network in networks),
         git_commits=" ".join(commits),
         recorded=max(_date(commit) for commit in commits),
         **_energies(networks),
@@ -82,10 +84,14 @@ def _energies(networks: Sequence[RecordedNetwork]) -> dict[str, float]:
     """Mean energies under the price lists that every network has."""
     shared = set.intersection(*(network.priced for network in networks))
     return {
-        name: rounded(fmean(network.energies[name] or 0.0 for network in networks), 8)
+        name: _rounded_mean(network.energies[name] or 0.0 for network in networks)
         for name in networks[0].energies
         if name in shared and not name.endswith(DEVIATION)
     }
+
+
+def _rounded_mean(values: Iterable[float]) -> float:
+    return rounded(fmean(values), 8)
 
 
 def _date(commit: str) -> str:

@@ -1,8 +1,8 @@
 """Recorded networks from the runs of an MLflow store.
 
 A run of the pipeline stores the networks that it counted, its own and the conventional
-ones. They are priced here, and named by what decides them: networks of equal
-`configuration` differ in nothing but the seed.
+ones. Here they are priced and grouped: networks of equal `configuration` differ only in
+the seed.
 """
 
 import tempfile
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 QUANTISED: Final = "quantised "
-"""How the name of a network begins that was quantised after its training."""
+"""Prefix of the names of networks that were quantised after training."""
 
 STATED_IN_NAMES: Final = (
     SEED,
@@ -53,17 +53,15 @@ STATED_IN_NAMES: Final = (
     f"{PARAMETER}baseline.family_bits",
     f"{PARAMETER}baseline.family_bias",
 )
-"""Parameters of conventional networks that their names state, or that decide none."""
+"""Parameters that a conventional network's name states, or that do not affect it."""
 
 ONLY_OF_QUANTISED: Final = (f"{PARAMETER}encode.", f"{OF_BASELINE}weight_bits")
-"""Parameters that decide the quantised network alone, where samples are images."""
+"""Parameters that affect only the quantised network, if samples are images."""
 
 
 @dataclass
 class Networks:
-    """Recorded networks that can be compared, and the number of what is left out, by
-    reason.
-    """
+    """Comparable recorded networks, and how many were left out, by reason."""
 
     rows: list[RecordedNetwork]
     left_out: Counter[str] = field(default_factory=Counter)
@@ -71,14 +69,14 @@ class Networks:
 
 @dataclass(frozen=True)
 class Reader:
-    """How counted networks are read from runs.
+    """Reads the counted networks of runs.
 
     Attributes:
-        store: where the runs are.
+        store: the MLflow store with the runs.
         artifact: the file of counted networks within a run.
         profiles: the price lists.
-        baseline_parameters: what decides a conventional network, by full name or
-            section.
+        baseline_parameters: parameters that affect conventional networks, by full name
+            or section.
     """
 
     store: Store
@@ -87,13 +85,13 @@ class Reader:
     baseline_parameters: Collection[str]
 
     def networks(self, comparable: ComparableRuns) -> Networks:
-        """The networks of runs that can be compared, those of the latest run first.
+        """Read the networks of comparable runs, those of the latest run first.
 
         Raises:
             StoreError: the store cannot be read.
             ArtifactError: a stored file is damaged.
         """
-        found = Networks([], comparable.left_out.copy())
+        networks = Networks([], comparable.left_out.copy())
         spiking = _spiking_parameters(comparable.runs)
         with (
             opened_to_read(self.store) as (client, _),
@@ -102,34 +100,33 @@ class Reader:
             for place, run in comparable.runs.iterrows():
                 path = self._downloaded(client, run["run_id"], folder)
                 if path is None:
-                    found.left_out["that recorded no counted networks"] += 1
+                    networks.left_out["that recorded no counted networks"] += 1
                     continue
                 variants = _read(path, run["run_id"])
                 path.unlink()
                 if not all(variant.weights_sha256 for variant in variants):
-                    found.left_out["recorded before weights had a checksum"] += 1
+                    networks.left_out["recorded before weights had a checksum"] += 1
                     continue
                 deciding: dict[Side, pd.Series[Any]] = {
                     SPIKING: spiking.loc[place],
                     CONVENTIONAL: self._of_baseline(run),
                 }
-                found.rows += self._of_run(run, variants, deciding)
-        return found
+                networks.rows += self._of_run(run, variants, deciding)
+        return networks
 
     def _downloaded(
         self, client: "MlflowClient", run_id: str, folder: str
     ) -> Path | None:
-        """The file of counted networks; None where the run has none."""
+        """Download the file of counted networks; None if the run has none."""
+        name = self.artifact.as_posix()
         parent = self.artifact.parent.as_posix()
-        stored = [one.path for one in client.list_artifacts(run_id, parent)]
-        if self.artifact.as_posix() not in stored:
+        stored = [file.path for file in client.list_artifacts(run_id, parent)]
+        if name not in stored:
             return None
-        return Path(client.download_artifacts(run_id, self.artifact.as_posix(), folder))
+        return Path(client.download_artifacts(run_id, name, folder))
 
     def _of_baseline(self, run: "pd.Series[Any]") -> "pd.Series[Any]":
-        """The parameters of a run that decide a conventional network, beside its
-        name.
-        """
+        """The parameters that affect a conventional network, besides its name."""
         sections = [
             f"{PARAMETER}{name}." for name in (*self.baseline_parameters, "data")
         ]
@@ -147,12 +144,12 @@ class Reader:
         variants: Sequence[Variant],
         deciding: dict[Side, "pd.Series[Any]"],
     ) -> Iterator[RecordedNetwork]:
-        """The networks of known accuracy that a run counted.
+        """Yield the networks of a run with known accuracies.
 
         Args:
             run: the run.
-            variants: what it counted.
-            deciding: the parameters that decide the networks of each side.
+            variants: the networks that it counted.
+            deciding: the parameters that affect the networks of each side.
         """
         for variant in variants:
             if variant.accuracies is None:
@@ -176,7 +173,7 @@ class Reader:
 
 
 def _spiking_parameters(runs: pd.DataFrame) -> pd.DataFrame:
-    """The parameters that decide a spiking network, its early exit included."""
+    """The parameters that affect a spiking network, early exit included."""
     of_training = deciding_parameters(runs).drop(columns=SEED)
     return pd.concat([of_training, runs[[EXIT_RULE, EXIT_TOLERANCE]]], axis=1)
 
@@ -191,7 +188,7 @@ def _read(path: Path, run_id: str) -> Sequence[Variant]:
 def _configuration(
     run: "pd.Series[Any]", variant: Variant, parameters: "pd.Series[Any]"
 ) -> str:
-    """A digest of what decides a network, but for the seed."""
+    """A digest of everything that affects a network except the seed."""
     deciding = parameters.dropna()
     if variant.side == CONVENTIONAL:
         is_quantised = variant.network.startswith(QUANTISED)
@@ -206,42 +203,43 @@ def _configuration(
 def _times(
     run: "pd.Series[Any]", variant: Variant, variants: Sequence[Variant]
 ) -> tuple[float | None, float | None]:
-    """Training time by the clock and over all cores, in seconds; None where not known.
+    """Training time by the clock and over all cores, in seconds; None if unknown.
 
-    The conventional networks of a run are trained together, and share its time equally.
-    A network that is quantised afterwards is not trained.
+    The conventional networks of a run are trained together and share its time equally.
+    A network quantised after training has no training time.
     """
     if variant.side == SPIKING:
-        kind = "training"
+        stage = "training"
         fraction = 1.0
     elif variant.network.startswith(QUANTISED):
         return None, None
     else:
+        stage = "baseline"
         conventional = {one.network for one in variants if one.side == CONVENTIONAL}
         trained = [name for name in conventional if not name.startswith(QUANTISED)]
-        kind = "baseline"
         fraction = 1 / len(trained)
-    seconds = [run[f"{METRIC}{kind}_{of}_seconds"] for of in ("time", "processor")]
-    by_clock, by_processors = (
-        None if pd.isna(one) else fraction * one for one in seconds
-    )
-    return by_clock, by_processors
+
+    def seconds(clock: str) -> float | None:
+        total = run[f"{METRIC}{stage}_{clock}_seconds"]
+        return None if pd.isna(total) else fraction * total
+
+    return seconds("time"), seconds("processor")
 
 
 def beside_table(
     found: Networks, table: Sequence[RecordedNetwork], data_source: str
 ) -> Networks:
-    """The networks of a store, and those of a table that it lacks.
+    """Join the networks of a store and those that only a table has.
 
-    Each network counts once, by its weights and how it is run. Of networks that differ
-    in their weights alone (one configuration and seed, trained on another processor or
-    by another version), the store's latest counts. All are counted on as many test
-    images as the most.
+    Each network counts once, identified by its weights and how it is run. If networks
+    of one configuration and seed differ in their weights (trained on another processor
+    or by another version), the store's latest counts. Only networks counted on the
+    largest number of test images remain.
 
     Args:
         found: the networks of the store, the latest first.
         table: the networks of the table.
-        data_source: the data of all of them.
+        data_source: the data of all networks.
     """
     left_out = found.left_out.copy()
     priced = {(row.configuration, row.method): row.priced for row in found.rows}
@@ -265,11 +263,11 @@ def beside_table(
 
 
 def _distinct(rows: Sequence[RecordedNetwork]) -> Iterator[RecordedNetwork]:
-    """The first of the networks that are the same."""
+    """Yield the first of equal networks."""
     known: set[tuple[Any, ...]] = set()
     for row in rows:
-        drawn = row.configuration, row.method, row.seed
-        weights = row.weights_sha256, row.method, row.validation_percent
+        drawn = (row.configuration, row.method, row.seed)
+        weights = (row.weights_sha256, row.method, row.validation_percent)
         if drawn not in known and weights not in known:
             known |= {drawn, weights}
             yield row

@@ -1,15 +1,13 @@
-"""The verdicts in words, for pages and terminals."""
+"""The outcomes in words, for pages and terminals."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
-import pandas as pd
-
+from spikejoule.core.store import text_table
 from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.tracking.tables import Column, frame_text
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import ENOUGH_SEEDS
 from studies.verdict.verdicts import CROSSING_LEVELS, Verdict
@@ -37,18 +35,18 @@ def sentences(
     profiles: Mapping[str, HardwareProfile],
     left_out: Mapping[str, int] | None = None,
 ) -> list[str]:
-    """The verdicts, a sentence each.
+    """State the outcomes.
 
     Args:
-        rows: the verdicts.
+        rows: the comparisons.
         networks: the recorded networks behind them.
         profiles: the price lists, by id.
-        left_out: the number of what is left out, by reason.
+        left_out: number of networks or runs left out, by reason.
     """
     if rows:
-        found = [
+        stated = [
             who_wins(rows),
-            *(at_level(of_level) for of_level in by_level(rows)),
+            *(at_level(level_rows) for level_rows in by_level(rows)),
             *crossings(rows),
             *to_break_even(rows, profiles),
             configurations(rows),
@@ -58,32 +56,31 @@ def sentences(
         ]
     else:
         n_networks = len({network.weights_sha256 for network in networks})
-        found = [
+        stated = [
             f"No verdict: {n_networks} networks are recorded, and both sides need some."
         ]
     if left_out:
         reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
-        found.append(f"Left out: {reasons}.")
-    return found
+        stated.append(f"Left out: {reasons}.")
+    return stated
 
 
 def who_wins(rows: Sequence[Verdict]) -> str:
-    """How many comparisons each side wins."""
+    """State how many comparisons each side wins."""
     outcomes = [row.outcome for row in rows]
     conventional = outcomes.count("ann")
     spiking = outcomes.count("snn")
     others = len(rows) - conventional - spiking
     return (
         f"The conventional network needs less energy in {conventional} of "
-        f"{len(rows)} comparisons "
-        f"(price list x accuracy), the spiking network in {spiking or 'none'}; the "
-        f"other {others} "
-        "are undecided, or beyond the end of a front."
+        f"{len(rows)} comparisons (price list x accuracy), the spiking network in "
+        f"{spiking or 'none'}; the other {others} are undecided, or beyond the end of "
+        "a front."
     )
 
 
 def by_level(rows: Sequence[Verdict]) -> Iterator[list[Verdict]]:
-    """The rows of each level, from the lowest level on."""
+    """Yield the rows of each level, lowest level first."""
 
     def level(row: Verdict) -> float:
         return row.level_percent
@@ -93,9 +90,7 @@ def by_level(rows: Sequence[Verdict]) -> Iterator[list[Verdict]]:
 
 
 def at_level(rows: Sequence[Verdict]) -> str:
-    """Which price lists favour which side at a level, and how many draws have no
-    answer.
-    """
+    """State which side wins at a level, and in how many draws a front is too short."""
     first = rows[0]
     by_outcome: dict[str, list[str]] = {}
     for row in rows:
@@ -105,17 +100,17 @@ def at_level(rows: Sequence[Verdict]) -> str:
         for outcome, names in sorted(by_outcome.items())
     )
     band = f"{first.level_low_percent:g} to {first.level_high_percent:g}"
-    said = (
+    stated = [
         f"At about {first.level_percent:g} % ({band}) on validation images {answers}."
-    )
-    missing = [
-        f"In {_range(shares)} % of the draws the {side} front does not extend to "
-        "this accuracy; "
-        "those draws are excluded."
-        for side in (SPIKING, CONVENTIONAL)
-        if max(shares := [row.side(side).missing_percent for row in rows]) >= 0.5
     ]
-    return " ".join([said, *missing])
+    for side in (SPIKING, CONVENTIONAL):
+        missing_percent = [row.side(side).missing_percent for row in rows]
+        if max(missing_percent) >= 0.5:
+            stated.append(
+                f"In {_range(missing_percent)} % of the draws the {side} front does "
+                "not extend to this accuracy; those draws are excluded."
+            )
+    return " ".join(stated)
 
 
 def _range(values: Sequence[float]) -> str:
@@ -125,19 +120,20 @@ def _range(values: Sequence[float]) -> str:
 
 
 def crossings(rows: Sequence[Verdict]) -> Iterator[str]:
-    """Where the fronts cross, and under which price lists they do not."""
-    of_profiles = {row.profile: row.crossing for row in rows}
-    crossing = [
-        f"at {found.percent:.1f} % ({found.low_percent:.1f} to "
-        f"{found.high_percent:.1f}; in "
-        f"{found.share_percent:.0f} % of the draws; above, {NEEDS_LESS[found.to]}) "
-        f"under {profile}"
-        for profile, found in of_profiles.items()
-        if found.to
-    ]
+    """State where the fronts cross, and under which price lists they do not."""
+    crossing = []
+    apart = []
+    for profile, place in {row.profile: row.crossing for row in rows}.items():
+        if place.to:
+            crossing.append(
+                f"at {place.percent:.1f} % ({place.low_percent:.1f} to "
+                f"{place.high_percent:.1f}; in {place.share_percent:.0f} % of the "
+                f"draws; above, {NEEDS_LESS[place.to]}) under {profile}"
+            )
+        else:
+            apart.append(profile)
     if crossing:
         yield f"The fronts cross {', '.join(crossing)}."
-    apart = [profile for profile, found in of_profiles.items() if not found.to]
     if apart:
         low = CROSSING_LEVELS[0]
         high = CROSSING_LEVELS[-1]
@@ -150,7 +146,7 @@ def crossings(rows: Sequence[Verdict]) -> Iterator[str]:
 def to_break_even(
     rows: Sequence[Verdict], profiles: Mapping[str, HardwareProfile]
 ) -> Iterator[str]:
-    """By how much the spiking side loses, under price lists that include memory."""
+    """State by how much the spiking side loses, with memory included."""
     lost = [
         row
         for row in rows
@@ -166,49 +162,47 @@ def to_break_even(
 
 
 def configurations(rows: Sequence[Verdict]) -> str:
-    """How many configurations the fronts were chosen from."""
-    spiking, conventional = (
-        " or ".join(str(number) for number in sorted(numbers))
-        for numbers in (
-            {row.side(side).n_configurations for row in rows}
-            for side in (SPIKING, CONVENTIONAL)
-        )
-    )
+    """State from how many configurations the fronts were chosen."""
+
+    def numbers(side: Side) -> str:
+        distinct = {row.side(side).n_configurations for row in rows}
+        return " or ".join(str(number) for number in sorted(distinct))
+
     return (
-        f"The fronts are chosen from {spiking} spiking and {conventional} conventional "
-        "configurations: the cheapest of many is partly so by chance."
+        f"The fronts are chosen from {numbers(SPIKING)} spiking and "
+        f"{numbers(CONVENTIONAL)} conventional configurations: the cheapest of many is "
+        "partly so by chance."
     )
 
 
 def few_seeds(rows: Sequence[Verdict]) -> Iterator[str]:
-    """The configurations whose intervals are too narrow."""
+    """Name the configurations whose intervals are too narrow."""
     sides = [row.side(side) for row in rows for side in (SPIKING, CONVENTIONAL)]
     few = [
         side.network for side in sides if side.network and side.n_seeds < ENOUGH_SEEDS
     ]
     if few:
         yield (
-            f"These have fewer than {ENOUGH_SEEDS} seeds, so their intervals are "
-            "too narrow (one "
-            f"seed contributes nothing to them): {'; '.join(dict.fromkeys(few))}."
+            f"These have fewer than {ENOUGH_SEEDS} seeds, so their intervals are too "
+            "narrow (one seed contributes nothing to them): "
+            f"{'; '.join(dict.fromkeys(few))}."
         )
 
 
 def sample(networks: Sequence[RecordedNetwork]) -> str:
-    """What the verdicts are made from."""
+    """State which networks, runs and images the comparison rests on."""
     n_networks = len({network.weights_sha256 for network in networks})
     n_runs = len({network.run_id for network in networks})
+    runs = "1 run" if n_runs == 1 else f"{n_runs} runs"
     return (
-        f"{n_networks} networks of {n_runs} run{'' if n_runs == 1 else 's'}: their "
-        "accuracies and "
-        f"energies are means over the same {networks[0].n_images:,} test images, "
-        "and the intervals "
-        "cover seeds, images and the accuracy band."
+        f"{n_networks} networks of {runs}: their accuracies and energies are means "
+        f"over the same {networks[0].n_images:,} test images, and the intervals cover "
+        "seeds, images and the accuracy band."
     )
 
 
 def training_times(networks: Sequence[RecordedNetwork]) -> Iterator[str]:
-    """What training took on each side."""
+    """State the training time of each side."""
     trained = _once_each(network for network in networks if network.train_seconds)
     if trained:
         sides = [_training_time(trained, side) for side in (SPIKING, CONVENTIONAL)]
@@ -216,18 +210,19 @@ def training_times(networks: Sequence[RecordedNetwork]) -> Iterator[str]:
 
 
 def _training_time(networks: Sequence[RecordedNetwork], side: Side) -> str:
-    of_side = [network for network in networks if network.side == side]
-    recorded = [one.processor_seconds for one in of_side if one.processor_seconds]
-    hours = sum(network.train_seconds or 0 for network in of_side) / 3600
+    members = [network for network in networks if network.side == side]
+    seconds = [member.processor_seconds for member in members]
+    recorded = [value for value in seconds if value]
+    hours = sum(member.train_seconds or 0 for member in members) / 3600
     return (
         f"{sum(recorded) / 60:.1f} processor minutes on the {side} side "
-        f"({len(recorded)} of its "
-        f"{len(of_side)} networks recorded them; {hours:.1f} hours by the clock)"
+        f"({len(recorded)} of its {len(members)} networks recorded them; {hours:.1f} "
+        "hours by the clock)"
     )
 
 
 def _once_each(networks: Iterable[RecordedNetwork]) -> list[RecordedNetwork]:
-    """The first network of each weights."""
+    """Keep the first network with each weights."""
     first: dict[str, RecordedNetwork] = {}
     for network in networks:
         first.setdefault(network.weights_sha256, network)
@@ -235,7 +230,7 @@ def _once_each(networks: Iterable[RecordedNetwork]) -> list[RecordedNetwork]:
 
 
 def ratio_words(row: Verdict) -> str:
-    """The ratio with its interval; empty where there is none."""
+    """The ratio with its interval; empty if there is none."""
     if row.ratio_low is None or row.ratio_high is None:
         return ""
     interval = f"{plain(row.ratio_low)} to {plain(row.ratio_high)}"
@@ -248,7 +243,7 @@ def terminal_text(
     profiles: Mapping[str, HardwareProfile],
     left_out: Mapping[str, int],
 ) -> str:
-    """The verdicts as a table and in sentences."""
+    """The outcomes as a table and in sentences."""
     lines = sentences(rows, networks, profiles, left_out)
     if rows:
         lines = [_table(rows), "", *lines]
@@ -256,23 +251,21 @@ def terminal_text(
 
 
 def _table(rows: Sequence[Verdict]) -> str:
-    columns: dict[str, Column] = {
-        "profile": ("profile", ""),
-        "level_percent": ("about %", "g"),
-        "outcome": ("outcome", OUTCOMES.__getitem__),
-        "ratio": ("ratio", ".3g"),
-        "ratio_low": ("from", ".3g"),
-        "ratio_high": ("to", ".3g"),
-        "spiking_network": ("spiking", ""),
-        "spiking_n_seeds": ("seeds", "d"),
-        "spiking_pj": ("energy", short_joules),
-        "conventional_network": ("conventional", ""),
-        "conventional_n_seeds": ("seeds", "d"),
-        "conventional_pj": ("energy", short_joules),
-    }
-    return frame_text(pd.DataFrame([row.cells() for row in rows]), columns)
+    headings = ["profile", "about %", "outcome", "ratio", "from", "to"]
+    for side in (SPIKING, CONVENTIONAL):
+        headings += [side, "seeds", "energy"]
+    cells = []
+    for row in rows:
+        ratios = [row.ratio, row.ratio_low, row.ratio_high]
+        line = [row.profile, f"{row.level_percent:g}", OUTCOMES[row.outcome]]
+        line += ["" if ratio is None else f"{ratio:.3g}" for ratio in ratios]
+        for at_level in (row.spiking, row.conventional):
+            seeds = str(at_level.n_seeds)
+            line += [at_level.network, seeds, short_joules(at_level.pj)]
+        cells.append(line)
+    return text_table(headings, cells)
 
 
-def short_joules(energy_pj: Any) -> str:
-    """An energy with three digits and a unit; empty where it is not known."""
-    return "" if pd.isna(energy_pj) else joules(energy_pj, 3)
+def short_joules(energy_pj: float | None) -> str:
+    """An energy with three digits and a unit; empty if it is unknown."""
+    return "" if energy_pj is None else joules(energy_pj, 3)

@@ -1,23 +1,24 @@
-"""What is drawn of recorded networks, and the fronts of both sides in each draw.
+"""Random draws of recorded networks, and the Pareto front of each side in each draw.
 
-A recorded network is one draw of its seed, its energy is a mean over some images, and
-"98 %" is an accuracy that somebody chose. The verdict at a level is therefore drawn
-many times. In each draw
+A recorded network is one draw of its seed, its energy is a mean over some images, and a
+level such as "98 %" is an arbitrary choice. The comparison at a level is therefore
+drawn many times. In each draw
 
-    seeds     the mean of a configuration (networks that differ in nothing but the seed)
-              is drawn from the t distribution of its seeds, accuracy and log energy
+    seeds     the mean of a configuration (networks that differ only in the seed) is
+              drawn from the t distribution of its seeds, accuracy and log energy
               together
-    images    its energy is off by its standard error over images times a normal number
+    images    the energy is shifted by its standard error over images times a normal
+              number
     accuracy  is drawn uniformly from the band of `HALF_BAND` around the level
     front     the front of a side is a line through its cheapest configurations, log
-              energy against validation accuracy; beyond its ends it is not extended
+              energy against validation accuracy; it is not extended beyond its ends
 
-and the ratio of the energies of both fronts at that accuracy is the result. Test
-accuracy is stated and chooses nothing.
+The result is the ratio of both fronts' energies at that accuracy. Test accuracy is
+reported and decides nothing.
 
-Means by t: Gelman et al., Bayesian Data Analysis, 3rd edition, 2013, section 3.2, with
-weights of the seeds in place of the Bayesian bootstrap of Rubin, The Annals of
-Statistics 9 (1981) 130-134. Standard errors of both sides are taken as independent
+Drawing means from t: Gelman et al., Bayesian Data Analysis, 3rd edition, 2013, section
+3.2, with weights of the seeds in place of the Bayesian bootstrap of Rubin, The Annals
+of Statistics 9 (1981) 130-134. Standard errors of both sides are treated as independent
 although the images are the same, which widens the intervals.
 
 Shapes: B draws, C configurations, S seeds of a configuration. Energies are logarithms
@@ -37,27 +38,25 @@ from spikejoule.energy.ledger import Side
 from studies.verdict.networks import RecordedNetwork
 
 HALF_BAND: Final = 0.3
-"""Points of accuracy around a level from which each draw takes its accuracy."""
+"""Half width in percentage points of the accuracy band around a level."""
 
 ENOUGH_SEEDS: Final = 5
-"""Seeds of a configuration. Those of fewer take part only where a side has no two
-others.
-"""
+"""Configurations with fewer seeds take part only if a side has no two others."""
 
 Booleans = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Configuration:
-    """Networks that differ in nothing but the seed, and what was drawn of them.
+    """Networks that differ only in the seed, and the random numbers drawn for them.
 
-    The first draw is of their means themselves.
+    The first draw is the plain mean.
 
     Attributes:
-        networks: S of them, by seed.
-        shares: of each network in the mean, which add up to 1, [B, S].
-        noise: standard errors by which the mean energy is off because of the images of
-            each network, [B, S].
+        networks: S networks, by seed.
+        shares: share of each network in the mean, [B, S]; they add up to 1.
+        noise: shift of the mean energy from each network's images, in standard errors,
+            [B, S].
     """
 
     networks: tuple[RecordedNetwork, ...]
@@ -75,17 +74,19 @@ class Configuration:
         return self._means(percents)
 
     def log_energies(self, profile: str) -> Floats:
-        """Mean log energy in each draw, [3, B]; infinite where a price list lacks a
-        network.
-        """
+        """Mean log energy in each draw, [3, B]; infinite if a network has no price."""
         energies = [network.energy(profile) for network in self.networks]
         known = [energy for energy in energies if energy is not None]
         if len(known) < len(energies):
             return np.full((3, len(self.shares)), np.inf)
         ends_pj = np.array(
-            [(each.low_pj, each.middle_pj, each.high_pj) for each in known]
-        ).T
-        # The deviation of the upper end applies to the other ends in proportion.
+            [
+                [energy.low_pj for energy in known],
+                [energy.middle_pj for energy in known],
+                [energy.high_pj for energy in known],
+            ]
+        )
+        # All ends have the relative deviation of the upper end.
         relative = np.array([energy.relative_deviation for energy in known])
         n_images = np.array([network.n_images for network in self.networks])
         error = (self.noise * (relative / np.sqrt(n_images))).sum(axis=1)
@@ -94,7 +95,7 @@ class Configuration:
 
     def _means(self, values: Floats) -> Floats:
         """Means over the networks in each draw, [B], of values [S]."""
-        # No matrix product: it may round equal ends of prices differently.
+        # No matrix product, which may round equal ends of prices differently.
         means: Floats = (self.shares * values).sum(axis=1)
         return means
 
@@ -104,9 +105,9 @@ class Draws:
     """All configurations, and the accuracy of each draw.
 
     Attributes:
-        configurations: C of them.
-        offsets: points by which the accuracy of a draw is off its level, [B]; 0 in the
-            first.
+        configurations: C configurations.
+        offsets: distance of each draw's accuracy from its level in percentage points,
+            [B]; 0 in the first draw.
     """
 
     configurations: tuple[Configuration, ...]
@@ -118,28 +119,26 @@ class Draws:
         return np.stack(percents, axis=1)
 
     def log_energies(self, profile: str) -> Floats:
-        """Log energies under a price list, [3, B, C]; infinite where it does not
-        compare.
-        """
+        """Log energies under a price list, [3, B, C]; infinite without a price."""
         energies = [
             configuration.log_energies(profile) for configuration in self.configurations
         ]
         return np.stack(energies, axis=2)
 
     def taking_part(self, side: Side, log_energies: Floats) -> Booleans:
-        """The configurations of a side that a price list compares, [C].
+        """The configurations that form the front of a side, [C].
 
-        Those of enough seeds, or all where no two of them have enough.
+        Those with enough seeds, or all if fewer than two have enough.
         """
-        is_of_side = np.array([each.side == side for each in self.configurations])
-        n_seeds = np.array([len(each.networks) for each in self.configurations])
-        compared: Booleans = is_of_side & np.isfinite(log_energies[1, 0])
+        sides = np.array([one.side for one in self.configurations])
+        n_seeds = np.array([len(one.networks) for one in self.configurations])
+        compared: Booleans = (sides == side) & np.isfinite(log_energies[1, 0])
         enough: Booleans = compared & (n_seeds >= ENOUGH_SEEDS)
         return enough if enough.sum() >= 2 else compared
 
 
 def draw(networks: Iterable[RecordedNetwork], settings: BootstrapSettings) -> Draws:
-    """Draw seeds, images and accuracies."""
+    """Draw shares of seeds, shifts from images, and accuracies."""
     ordered = sorted(
         networks, key=lambda network: (_configuration(network), network.seed)
     )
@@ -149,7 +148,7 @@ def draw(networks: Iterable[RecordedNetwork], settings: BootstrapSettings) -> Dr
     shares = [_shares(size, settings.resamples, generator) for size in n_seeds]
     noise = generator.standard_normal((settings.resamples, len(ordered)))
     offsets = generator.uniform(-HALF_BAND, HALF_BAND, settings.resamples)
-    # The first draw is of the means themselves.
+    # The first draw is the plain mean at the level.
     noise[0] = 0
     offsets[0] = 0
     noise_of_groups = np.split(noise, np.cumsum(n_seeds)[:-1], axis=1)
@@ -167,11 +166,11 @@ def _configuration(network: RecordedNetwork) -> tuple[str, ...]:
 
 
 def _shares(n_seeds: int, n_draws: int, generator: np.random.Generator) -> Floats:
-    """Shares of a configuration's seeds in its mean, [B, S].
+    """Draw the shares of a configuration's seeds in its mean, [B, S].
 
-    The mean with these shares is distributed about the plain mean as t with S - 1
-    degrees of freedom, in units of the standard error: normal weights without their own
-    mean, divided by the root of a chi-squared number.
+    In units of the standard error, the mean with these shares is distributed around the
+    plain mean as t with S - 1 degrees of freedom: centred normal weights, divided by
+    the root of a chi-squared number.
     """
     if n_seeds == 1:
         return np.ones((n_draws, 1))
@@ -188,8 +187,8 @@ class Front:
     """The front of one side at an accuracy, in each draw.
 
     Attributes:
-        above, below: numbers of its neighbours on the front, [B].
-        log_energies: of the front, [3, B]; NaN where the accuracy is beyond its ends.
+        above, below: indices of the neighbours on the front, [B].
+        log_energies: log energy of the front, [3, B]; NaN beyond its ends.
     """
 
     above: NDArray[np.intp]
@@ -198,7 +197,7 @@ class Front:
 
     @property
     def is_known(self) -> Booleans:
-        """In which draws the front has the accuracy, [B]."""
+        """The draws in which the front extends to the accuracy, [B]."""
         known: Booleans = ~np.isnan(self.log_energies[1])
         return known
 
@@ -206,34 +205,36 @@ class Front:
 def front_at(
     accuracies: Floats, log_energies: Floats, takes_part: Booleans, at_percent: Any
 ) -> Front:
-    """The line through a side's cheapest configurations, at an accuracy.
+    """Interpolate the front of a side at an accuracy.
 
     Args:
         accuracies: of all configurations, [B, C].
         log_energies: of all configurations, [3, B, C].
         takes_part: the configurations of the side, [C].
-        at_percent: the accuracy, of each draw [B] or of all.
+        at_percent: the accuracy, one per draw [B] or one for all.
     """
     draws = np.arange(len(accuracies))
     at = np.broadcast_to(at_percent, draws.shape)
+    # The upper neighbour: the cheapest configuration that reaches the accuracy.
     reaches = takes_part & (accuracies >= at[:, None])
     cost = np.where(reaches, log_energies[1], np.inf)
     above = cost.argmin(axis=1)
-    # Every cheaper configuration is less accurate; the most accurate is the lower
-    # neighbour.
+    # The lower neighbour: every cheaper configuration is less accurate than `at`; take
+    # the most accurate.
     cheaper = takes_part & (log_energies[1] < cost[draws, above][:, None])
     below = np.where(cheaper, accuracies, -np.inf).argmax(axis=1)
+    # Between them, log energy is linear in accuracy.
     is_known = reaches.any(axis=1) & cheaper.any(axis=1)
     row = draws[is_known]
     upper = above[is_known]
     lower = below[is_known]
     start = accuracies[row, lower]
     share = (at[is_known] - start) / (accuracies[row, upper] - start)
-    found = np.full((3, len(draws)), np.nan)
-    found[:, is_known] = (
+    front = np.full((3, len(draws)), np.nan)
+    front[:, is_known] = (
         share * log_energies[:, row, upper] + (1 - share) * log_energies[:, row, lower]
     )
-    return Front(above, below, found)
+    return Front(above, below, front)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +242,7 @@ class PricedDraws:
     """The draws under one price list.
 
     Attributes:
-        draws: of all configurations.
+        draws: the draws of all configurations.
         accuracies: of all configurations, [B, C].
         log_energies: of all configurations, [3, B, C].
         takes_part: the configurations of each side, [C].
@@ -267,14 +268,12 @@ class PricedDraws:
         return all(configurations.any() for configurations in self.takes_part.values())
 
     def front(self, side: Side, at_percent: Any) -> Front:
-        """The front of a side at an accuracy, of each draw [B] or of all."""
+        """The front of a side at an accuracy, one per draw [B] or one for all."""
         takes_part = self.takes_part[side]
         return front_at(self.accuracies, self.log_energies, takes_part, at_percent)
 
 
 def energy_ratios(spiking: Front, conventional: Front) -> Floats:
-    """Lowest, middle and highest ratio of the spiking side's energy to the other's,
-    [3, B].
-    """
+    """Ratio of spiking to conventional energy, [3, B]: lowest, middle, highest."""
     ratios: Floats = np.exp(spiking.log_energies - conventional.log_energies[::-1])
     return ratios

@@ -1,6 +1,4 @@
-"""Which side needs less energy at about an accuracy: the outcome of all draws, by price
-list.
-"""
+"""Which side needs less energy near an accuracy, over all draws, by price list."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -22,24 +20,23 @@ from studies.verdict.statistics import (
 )
 
 LEVELS_PERCENT: Final = (97.5, 98.0, 98.5, 99.0)
-"""Validation accuracies with a verdict."""
+"""Validation accuracies at which the sides are compared."""
 
 CROSSING_LEVELS: Final = tuple(round(97 + 0.1 * step, 1) for step in range(23))
-"""Accuracies at which both fronts are compared to find where they cross."""
+"""Accuracies at which to look for a crossing of the fronts."""
 
 Outcome = Literal["snn", "ann", "undecided", "neither"]
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where the winner changes with accuracy under a price list.
+    """The accuracy at which the winner changes under a price list.
 
     Attributes:
         percent, low_percent, high_percent: the accuracy, median and interval over the
-            draws that have a change; None unless as many draws have it as an interval
-            holds.
-        share_percent: draws that have it.
-        to: who wins above it, ``snn`` or ``ann``; empty where there is none.
+            draws with a change; None unless their share is at least the confidence.
+        share_percent: percentage of draws with a change.
+        to: the winner above, ``snn`` or ``ann``; empty if there is no crossing.
     """
 
     percent: float | None = None
@@ -51,22 +48,23 @@ class Crossing:
 
 @dataclass(frozen=True)
 class SideAtLevel:
-    """One side at a level: its front, and the configuration that is next above on it.
+    """One side at a level: its front, and its configuration next above the level.
 
     Attributes:
-        network: the cheapest configuration that reaches the level, by its network of
-            the least seed; empty, and the rest None, where the front does not have the
-            level.
-        below: the next configuration on the front, below the level.
-        n_configurations: that the front was chosen from.
-        n_seeds: of `network`.
+        n_configurations: number of configurations from which the front was chosen.
+        missing_percent: percentage of draws in which the front does not extend to the
+            accuracy.
+        network: the cheapest configuration that reaches the level, named by its network
+            with the lowest seed; empty, and the rest None, if the front does not
+            extend to the level.
+        below: the next configuration on the front below the level.
+        n_seeds: number of seeds of `network`.
         validation_percent, validation_spread, test_percent, test_spread: mean
-            accuracies of `network` over its seeds and their standard deviations; None
-            for one seed.
-        pj_low, pj, pj_high: energy of the front at the level; `pj` is None where prices
+            accuracies of `network` over its seeds, and their standard deviations (None
+            for one seed).
+        pj_low, pj, pj_high: energy of the front at the level; `pj` is None if prices
             are ranges.
-        missing_percent: draws in which the front does not have the accuracy.
-        runs, commits: of `network`, separated by spaces.
+        runs, commits: runs and commits of `network`, separated by spaces.
     """
 
     n_configurations: int
@@ -87,20 +85,20 @@ class SideAtLevel:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Both sides at about an accuracy under one price list: a row of verdict.csv.
+    """Both sides near an accuracy under one price list: a row of verdict.csv.
 
     Attributes:
         profile: the price list.
         level_percent, level_low_percent, level_high_percent: the validation accuracy
             and its band.
-        outcome: ``snn`` or ``ann``, whichever needs less energy within all of the
-            interval; ``neither``, if neither front has the accuracy in all but a tail
-            of the draws; else ``undecided``.
-        ratio, ratio_low, ratio_high: energy of the spiking front over that of the
-            other, median and interval over the draws in which both have the accuracy;
-            None if those are fewer than half. The median is None, too, where prices are
-            ranges, which widen the interval.
-        crossing: the same in each row of a price list.
+        outcome: ``snn`` or ``ann``, the side that needs less energy over the whole
+            interval; ``neither`` if neither front extends to the accuracy in all but a
+            tail of the draws; else ``undecided``.
+        ratio, ratio_low, ratio_high: energy of the spiking front divided by that of the
+            conventional one, median and interval over the draws in which both extend
+            to the accuracy; None if fewer than half do. The median is also None if
+            prices are ranges, which widen the interval.
+        crossing: the same in all rows of a price list.
         spiking, conventional: the sides.
     """
 
@@ -117,13 +115,13 @@ class Verdict:
     conventional: SideAtLevel
 
     def side(self, side: Side) -> SideAtLevel:
-        """One of both sides."""
+        """The side of a name."""
         return self.spiking if side == SPIKING else self.conventional
 
     def cells(self) -> dict[str, Any]:
-        """The row by its columns, with the digits in which machines agree.
+        """The row by column, rounded to the digits on which machines agree.
 
-        A column of a part is named after both: `spiking_n_seeds`, `crossing_to`.
+        Columns of a part are prefixed: `spiking_n_seeds`, `crossing_to`.
         """
         cells: dict[str, Any] = {}
         for name, value in asdict(self).items():
@@ -150,20 +148,20 @@ def verdicts(
     profiles: Iterable[HardwareProfile],
     settings: BootstrapSettings,
 ) -> list[Verdict]:
-    """Every price list under which both sides have networks, at every level."""
+    """Compare both sides under every price list that prices both, at every level."""
     if not networks:
         return []
     draws = draw(networks, settings)
-    found = []
+    rows = []
     for profile in profiles:
         priced = PricedDraws.under(profile.id, draws)
-        if priced.has_both_sides:
-            crossing = find_crossing(priced, settings.confidence)
-            found += [
-                verdict_at(level, profile.id, priced, crossing, settings.confidence)
-                for level in LEVELS_PERCENT
-            ]
-    return found
+        if not priced.has_both_sides:
+            continue
+        crossing = find_crossing(priced, settings.confidence)
+        for level in LEVELS_PERCENT:
+            row = verdict_at(level, profile.id, priced, crossing, settings.confidence)
+            rows.append(row)
+    return rows
 
 
 def verdict_at(
@@ -173,14 +171,16 @@ def verdict_at(
     crossing: Crossing,
     confidence: float,
 ) -> Verdict:
-    """Both sides at a level under a price list."""
+    """Compare both sides at a level under a price list."""
     at_percent = level + priced.draws.offsets
     spiking = priced.front(SPIKING, at_percent)
     conventional = priced.front(CONVENTIONAL, at_percent)
     low, middle, high = energy_ratios(spiking, conventional)
     in_both = spiking.is_known & conventional.is_known
     in_neither = ~spiking.is_known & ~conventional.is_known
-    ratio = ratio_low = ratio_high = None
+    ratio = None
+    ratio_low = None
+    ratio_high = None
     outcome: Outcome = "undecided"
     if in_neither.mean() >= (1 + confidence) / 2:
         outcome = "neither"
@@ -210,9 +210,7 @@ def verdict_at(
 
 
 def side_at_level(side: Side, front: Front, priced: PricedDraws) -> SideAtLevel:
-    """The front of a side at a level, and the configuration next above, over its
-    seeds.
-    """
+    """Describe the front of a side at a level by the plain means of the first draw."""
     n_configurations = int(priced.takes_part[side].sum())
     missing_percent = 100 * float((~front.is_known).mean())
     if not front.is_known[0]:
@@ -246,7 +244,7 @@ def _spread(percents: Floats) -> float | None:
 
 
 def find_crossing(priced: PricedDraws, confidence: float) -> Crossing:
-    """Where the winner changes, between the ends of what both fronts have."""
+    """Find where the winner changes, within the range that both fronts cover."""
     n_draws = len(priced.accuracies)
     winners = np.zeros((len(CROSSING_LEVELS), n_draws), dtype=int)
     for row, level in zip(winners, CROSSING_LEVELS, strict=True):
@@ -256,30 +254,31 @@ def find_crossing(priced: PricedDraws, confidence: float) -> Crossing:
         row[high < 1] = 1
         row[low > 1] = -1
     places: dict[str, list[float]] = {"snn": [], "ann": []}
-    for of_draw in winners.T:
-        place = last_change(of_draw)
+    for draw_winners in winners.T:
+        place = last_change(draw_winners)
         if place is not None:
-            to = "snn" if of_draw[of_draw != 0][-1] > 0 else "ann"
-            places[to].append(place)
+            last_winner = draw_winners[draw_winners != 0][-1]
+            places["snn" if last_winner > 0 else "ann"].append(place)
     to = max(places, key=lambda winner: len(places[winner]))
     share = len(places[to]) / n_draws
     if share < confidence:
         return Crossing(share_percent=100 * share)
-    found = np.array(places[to])
-    low, high = interval(found, found, confidence)
-    return Crossing(float(np.median(found)), float(low), float(high), 100 * share, to)
+    percents = np.array(places[to])
+    low, high = interval(percents, percents, confidence)
+    median = float(np.median(percents))
+    return Crossing(median, float(low), float(high), 100 * share, to)
 
 
 def last_change(winners: NDArray[np.int_]) -> float | None:
-    """The accuracy at which the winner changes last, if another one wins at the top.
+    """The accuracy of the last change of winner, if top and bottom differ.
 
     Args:
         winners: at `CROSSING_LEVELS`: 1 spiking, -1 conventional, 0 undecided or
             unknown.
 
     Returns:
-        half-way between the levels on both sides of the last change; None if the same
-        side wins at the lowest and at the highest level with a winner.
+        the midpoint of the levels around the last change; None if the same side wins at
+        the lowest and at the highest level with a winner.
     """
     decided = np.flatnonzero(winners)
     signs = winners[decided]
