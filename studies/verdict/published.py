@@ -91,7 +91,8 @@ def _energies(networks: Sequence[RecordedNetwork]) -> dict[str, float]:
 
 
 def _rounded_mean(values: Iterable[float]) -> float:
-    return rounded(fmean(values), 8)
+    mean: float = rounded(fmean(values), 8)
+    return mean
 
 
 def _date(commit: str) -> str:
