@@ -15,12 +15,10 @@ from spikejoule.data.sources.mnist5k import load_mnist5k
 from tests.tools.made_once import made_once
 from tests.tools.without_torch import WITH_TORCH
 
-# A shell that starts tests in the background has them, and what they start, ignore
-# Ctrl-C.
+# Tests that a shell starts in the background would ignore Ctrl-C otherwise.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Workers of pytest-xdist share the cores: a thread that waits leaves its core to
-# another worker.
+# Workers of pytest-xdist share the cores: a waiting thread must not spin.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -37,8 +35,8 @@ pytest_plugins = [
 
 REPOSITORY = Path(__file__).resolve().parent
 
-# The machines that run the tests are shared: a slow example is no failure, and a
-# failure must repeat. Most spaces are small; where one is large, its test says so.
+# Machines for tests are shared: a slow example is not a failure, and a failure must
+# repeat. Most spaces are small; a test of a large one sets its own number of examples.
 settings.register_profile(
     "spikejoule", deadline=None, derandomize=True, print_blob=True, max_examples=50
 )
@@ -46,9 +44,7 @@ settings.load_profile("spikejoule")
 
 
 def restore_logging() -> None:
-    """Undo what stages and MLflow's database migrations do to the logging of their
-    process.
-    """
+    """Undo what stages and MLflow's database migrations do to logging."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         if type(handler.formatter).__module__ == "stages.shared.common":
@@ -62,7 +58,7 @@ def restore_logging() -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Skip a module that cannot be imported without PyTorch, where there is none."""
+    """Skip a module that cannot be imported without PyTorch, if it is not installed."""
     report = yield
     if (
         not WITH_TORCH
@@ -76,41 +72,34 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
-    """Slow tests wait for servers, queues and heartbeats: two workers more than there
-    are cores.
-    """
+    """Use two more workers than cores for slow tests, which wait for servers."""
     n_workers = yield
     return n_workers + 2 * (config.getoption("markexpr") == "slow")
 
 
 def pytest_collection_finish() -> None:
-    """Search what tests make for garbage, and not what imports have made."""
+    """Exclude the objects of imports from garbage collection."""
     gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one worker must do alone comes first: at the end, the others would wait for
-    it.
+    """Run tests that one worker must run alone first, so no worker waits at the end.
 
-    Of that, what needs the recorded project comes last: while one worker records it,
-    another has something else to do.
+    Those that need the recorded project are the last of them: while one worker records
+    it, others have something to do.
     """
-    grouped = {
-        item: item.get_closest_marker("xdist_group") is not None for item in items
-    }
-    items.sort(
-        key=lambda item: (
-            not grouped[item],
-            grouped[item] and "recorded_project" in getattr(item, "fixturenames", ()),
-        )
-    )
+
+    def priority(item: pytest.Item) -> int:
+        if item.get_closest_marker("xdist_group") is None:
+            return 2
+        return int("recorded_project" in getattr(item, "fixturenames", ()))
+
+    items.sort(key=priority)
 
 
 @pytest.fixture(autouse=True)
 def logging_of_pytest() -> Iterator[None]:
-    """A stage's handler must not outlive its stream; what a wider fixture left goes
-    too.
-    """
+    """Remove handlers of stages, before and after: their streams may be closed."""
     restore_logging()
     yield
     restore_logging()
@@ -124,9 +113,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def real_mnist_directory() -> Path:
-    """The directory with the four real files of MNIST; the test is skipped where there
-    is none.
-    """
+    """The directory with the four files of MNIST; without it, the test is skipped."""
     given = os.environ.get("MNIST_DIR")
     directory = Path(given) if given else REPOSITORY.parent / "shared" / "mnist"
     if not directory.is_dir():
@@ -136,9 +123,7 @@ def real_mnist_directory() -> Path:
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database without experiments, to copy: it takes seconds to create
-    one.
-    """
+    """MLflow's database without experiments, to copy: making one takes seconds."""
     from mlflow import MlflowClient
 
     def create(folder: Path) -> None:
@@ -151,5 +136,5 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mnist5k() -> Dataset:
-    """The 5,000 real digits that need no network: 4,000 and 1,000 images."""
+    """The packaged digits: 4,000 and 1,000 images."""
     return load_mnist5k()

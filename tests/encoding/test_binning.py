@@ -1,6 +1,5 @@
-"""Events of a sensor in steps, against a plain loop."""
+"""Binning against a plain loop."""
 
-import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -32,12 +31,6 @@ def some_events(
         random.integers(0, n_units, lengths.sum()).astype(np.uint16),
         offsets_of(lengths),
     )
-
-
-def labelled(events: EventSamples, shape: tuple[int, ...]) -> LabelledEvents:
-    labels = np.zeros(len(events), np.uint8)
-    setting = EventSetting("x", DIGITS, shape, 100)
-    return LabelledEvents(events, labels, np.arange(len(events)), setting)
 
 
 @given(
@@ -72,7 +65,10 @@ def test_each_event_falls_into_its_step_once(
 
 
 def test_summed_images_are_the_counts_of_the_spikes() -> None:
-    samples = labelled(some_events(3, 40, 6, 99), (2, 3))
+    events = some_events(3, 40, 6, 99)
+    setting = EventSetting("x", DIGITS, (2, 3), 100)
+    labels = np.zeros(40, np.uint8)
+    samples = LabelledEvents(events, labels, np.arange(40), setting)
     encoder = NoEncoding(time_window=5, window_ms=0.1)
     with pytest.raises(ParameterError, match="takes samples that are events"):
         encoder.events(np.zeros((1, 4), np.uint8), KEY)
@@ -83,13 +79,3 @@ def test_summed_images_are_the_counts_of_the_spikes() -> None:
     np.testing.assert_array_equal(
         images.images.reshape(40, 6), np.minimum(100 * counts, 255)
     )
-
-
-def test_summed_images_of_many_units_are_made_in_small_blocks() -> None:
-    """100 samples of 614,400 units: their counts at once would be 490 MB."""
-    samples = labelled(some_events(4, 100, 614_400, 99), (2, 480, 640))
-    tracemalloc.start()
-    largest_count(samples, NoEncoding(time_window=5, window_ms=0.1))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 200e6

@@ -1,4 +1,4 @@
-"""counting.py against loops over every sample, step and neuron."""
+"""Counts of spikes against loops over every sample, step and neuron."""
 
 import numpy as np
 from hypothesis import given

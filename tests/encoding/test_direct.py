@@ -41,7 +41,9 @@ class TestImages:
             ({"sources": np.array([2, 1, 0], np.uint16)}, "ascending order"),
         ],
     )
-    def test_what_breaks_the_layout(self, change: dict[str, Any], words: str) -> None:
+    def test_broken_layouts_are_refused(
+        self, change: dict[str, Any], words: str
+    ) -> None:
         currents = currents_of(DIRECT.events(IMAGES, KEY))
         currents.check(3, 3)
         with pytest.raises(ArtifactError, match=words):
@@ -57,11 +59,11 @@ class TestFiles:
             encoder=encoder, seed=1, split="test", images_sha256="ab" * 32
         )
         save_events(tmp_path / "e.npz", events, header.entry())
-        found, images = load_encoded_images(tmp_path / "e.npz")
+        read, images = load_encoded_images(tmp_path / "e.npz")
         for name in ("sources", "values", "offsets"):
             written = getattr(currents_of(events), name)
-            assert getattr(currents_of(found), name).tobytes() == written.tobytes()
-        assert currents_of(found).products == products
+            assert getattr(currents_of(read), name).tobytes() == written.tobytes()
+        assert currents_of(read).products == products
         assert images.encoder == encoder
-        assert (found.n_samples, found.n_steps, found.n_inputs) == (3, 4, 3)
+        assert (read.n_samples, read.n_steps, read.n_inputs) == (3, 4, 3)
         assert images.entry()["direct_products"] == products

@@ -1,7 +1,6 @@
-"""What every encoding does alike, and those without chance against loops and other
-simulators.
+"""All encoders, and those without randomness against loops and other simulators.
 
-The law of the Poisson encoding is in `test_encoding.py`.
+Tests of the Poisson encoding are in `test_encoding.py`.
 """
 
 import numba
@@ -52,42 +51,30 @@ def same(one: EventList, other: EventList) -> bool:
 def loops(encoder: Encoder, images: np.ndarray) -> np.ndarray:
     """Dense spikes of 8-bit images [N, P] from the plain loops."""
     intensities = (images / 255).tolist()
-    if isinstance(encoder, Latency):
-        parameters = (
-            encoder.time_window,
-            encoder.latency_threshold,
-            encoder.latency_curve,
-        )
-        return np.array([naive.latency(image, *parameters) for image in intensities])
-    assert isinstance(encoder, Regular)
-    return np.array(
-        [
-            naive.regular(image, encoder.time_window, encoder.max_rate)
-            for image in intensities
-        ]
-    )
+    spikes = []
+    for image in intensities:
+        if isinstance(encoder, Latency):
+            curve = (encoder.latency_threshold, encoder.latency_curve)
+            spikes.append(naive.latency(image, encoder.time_window, *curve))
+        else:
+            assert isinstance(encoder, Regular)
+            spikes.append(naive.regular(image, encoder.time_window, encoder.max_rate))
+    return np.array(spikes)
 
 
 @pytest.mark.parametrize("encoder", EVERY, ids=lambda encoder: encoder.name)
 class TestEveryEncoder:
-    def test_an_image_and_its_identity_alone_decide(
+    def test_only_an_image_and_its_identity_decide(
         self, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Not the batch, the order, the chunks, the layout in memory, nor the number of
-        threads.
-        """
+        """Not the batch, the order, the chunks, the memory layout, or the threads."""
         images = np.random.default_rng(0).integers(0, 256, (33, 6, 5)).astype(np.uint8)
         samples = np.random.default_rng(1).permutation(1_000_000)[:33]
         key = encoder.draw_key(7, "train", 3)
         whole = encoder.events(images, key, samples)
-        order = np.random.default_rng(2).permutation(33)
-        assert same(
-            encoder.events(images[order], key, samples[order]), whole.select(order)
-        )
-        for first in range(0, 33, 5):
-            chosen = slice(first, first + 5)
-            part = encoder.events(images[chosen], key, samples[chosen])
-            assert same(part, whole.select(chosen))
+        some = np.random.default_rng(2).permutation(33)[:20]
+        part = encoder.events(images[some], key, samples[some])
+        assert same(part, whole.select(some))
         assert same(encoder.events(np.asfortranarray(images), key, samples), whole)
         before = numba.get_num_threads()
         for threads in range(1, numba.config.NUMBA_NUM_THREADS + 1):
@@ -129,19 +116,12 @@ def test_every_image_needs_an_identity() -> None:
 
 class TestWithoutChance:
     def test_every_spike_is_that_of_plain_loops(self, encoder: Encoder) -> None:
-        generator = np.random.default_rng(3)
-        images = generator.choice(
-            np.array([0, 1, 51, 52, 128, 254, 255], np.uint8), (7, 90)
-        )
-        for some in (images, EVERY_LEVEL):
-            events = encoder.events(some, KEY)
+        longest = encoder.model_copy(update={"time_window": 10_000})
+        few_levels = EVERY_LEVEL[:, ::15]
+        for each, levels in ((encoder, EVERY_LEVEL), (longest, few_levels)):
+            events = each.events(levels, KEY)
             events.check()
-            assert np.array_equal(events.to_dense(np.uint8), loops(encoder, some))
-        longest = type(encoder).model_validate(
-            encoder.model_dump() | {"time_window": 10_000}
-        )
-        dense = longest.events(EVERY_LEVEL, KEY).to_dense(np.uint8)
-        assert np.array_equal(dense, loops(longest, EVERY_LEVEL))
+            assert np.array_equal(events.to_dense(np.uint8), loops(each, levels))
 
 
 class TestLatency:
@@ -150,7 +130,7 @@ class TestLatency:
     def test_as_snntorch(self, n_steps: int) -> None:
         torch = pytest.importorskip("torch")
         spikegen = pytest.importorskip("snntorch.spikegen")
-        # No byte lies at this threshold: 0.2 is 51 / 255, and 0.2001 lies between two.
+        # No level is at this threshold: 0.2 is 51 / 255.
         encoder = Latency(time_window=n_steps, latency_threshold=0.2001)
         levels = torch.tensor(EVERY_LEVEL / 255, dtype=torch.float32)
         theirs = spikegen.latency(

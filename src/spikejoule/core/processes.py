@@ -1,27 +1,22 @@
-"""Whether a process of this machine still exists, whichever process has its number
-now.
-"""
+"""Whether a process of this machine still runs, even if its number was reused."""
 
 import psutil
 
-# The kernel says to the second when the machine was started.
+# The kernel reports the time of boot in whole seconds.
 _SAME_START_SECONDS = 2.0
 
 
 def start_of(process: psutil.Process) -> float:
-    """When a process began, in seconds, the same however the machine's clock is set
-    meanwhile.
+    """Return when a process started, in seconds since boot on Linux, else since 1970.
 
-    Under Linux since the machine was started; elsewhere since 1970.
+    Since boot, because the clock may be set while the process runs.
     """
     booted: float = psutil.boot_time() if psutil.LINUX else 0.0
     return float(process.create_time()) - booted
 
 
 def is_running(pid: int, started: float) -> bool:
-    """Whether a process of this machine exists still; `started` as of
-    :func:`start_of`.
-    """
+    """Return whether a process still runs; `started` is from :func:`start_of`."""
     try:
         process = psutil.Process(pid)
         same = abs(start_of(process) - started) < _SAME_START_SECONDS

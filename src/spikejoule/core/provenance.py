@@ -1,4 +1,4 @@
-"""Which code, which libraries and which bytes made a result."""
+"""Provenance of a result: code, libraries, and digests of files."""
 
 import hashlib
 import json
@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# What decides a result, within a project. (A pipeline rewrites its own outputs and
-# dvc.lock, so the whole tree would never count as committed.)
+# The code that decides a result. A pipeline rewrites its outputs and dvc.lock, so the
+# whole tree would never count as committed.
 CODE = ("src", "stages", "dvc.yaml", "params.yaml", "pyproject.toml")
 
 _GIT_SECONDS = 20
@@ -21,12 +21,10 @@ LIBRARIES = ("torch", "numpy", "numba", "scikit-learn", "dvc", "mlflow")
 def provenance_tags(
     directory: Path, environment: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """Tags of a run under MLflow's own names: its name, its code and the git commit of
-    that; and whether `CODE` differs from the commit.
+    """Return MLflow's tags for a run's name and git commit, and whether it is dirty.
 
-    The name is that of DVC's experiment, else of the commit that was reproduced.
-    Outside a repository or without git both facts are "unknown", and MLflow names the
-    run.
+    The name is that of DVC's experiment, else that of the commit. Outside a repository
+    or without git, commit and dirtiness are "unknown", and MLflow names the run.
     """
     try:
         commit = git(directory, "rev-parse", "HEAD")
@@ -35,21 +33,21 @@ def provenance_tags(
         )
     except (OSError, subprocess.SubprocessError):
         commit = dirty = "unknown"
-    name = environment.get("DVC_EXP_NAME") or (
-        commit != "unknown" and f"repro-{commit[:7]}"
-    )
-    return {
+    tags = {
         "git.dirty": dirty,
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "dvc.yaml",
-        **({"mlflow.runName": name} if name else {}),
     }
+    experiment = environment.get("DVC_EXP_NAME")
+    if experiment:
+        tags["mlflow.runName"] = experiment
+    elif commit != "unknown":
+        tags["mlflow.runName"] = f"repro-{commit[:7]}"
+    return tags
 
 
 def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
-    """The installed version of each library, without importing it; those not installed
-    left out.
-    """
+    """Return the versions of installed libraries, without importing them."""
     versions = {}
     for name in names:
         try:
@@ -60,10 +58,9 @@ def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
 
 
 def computing_environment() -> dict[str, str]:
-    """Versions of libraries and of Python, and the processor's instructions, as torch
-    sees them.
+    """Return versions of libraries and Python, and the processor's instruction set.
 
-    Where one of them differs, sums may be rounded otherwise.
+    Where one of them differs, sums may be rounded differently.
     """
     import torch
 
@@ -75,18 +72,15 @@ def computing_environment() -> dict[str, str]:
 
 
 def file_digest(path: str | os.PathLike[str], algorithm: str) -> str:
-    """The hexadecimal digest of a file's bytes; `md5` is what DVC records in
-    dvc.lock.
-    """
+    """Return the hexadecimal digest of a file; DVC records `md5` in dvc.lock."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def tree_digests(paths: Iterable[Path]) -> dict[str, str] | None:
-    """The SHA-256 of every file at `paths` and below, by its path; None if a path is
-    missing.
+    """Return the SHA-256 of every file at `paths` and below; None if one is missing.
 
-    Caches of Python and hidden files are left out.
+    Python's caches and hidden files are left out.
     """
     digests: dict[str, str] = {}
     for path in paths:
@@ -95,25 +89,20 @@ def tree_digests(paths: Iterable[Path]) -> dict[str, str] | None:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:
             below = file.relative_to(path).parts
-            if file.is_file() and not any(
-                of[0] == "." or of == "__pycache__" for of in below
-            ):
+            is_hidden = any(part.startswith((".", "__pycache__")) for part in below)
+            if file.is_file() and not is_hidden:
                 digests[file.as_posix()] = file_digest(file, "sha256")
     return digests
 
 
 def content_digest(content: Mapping[str, Any]) -> str:
-    """A digest (32 hexadecimal digits) of plain values that does not depend on their
-    order.
-    """
+    """Return a digest (32 hexadecimal digits) of plain values, whatever their order."""
     text = json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
 
 
 def git(directory: Path, *arguments: str) -> str:
-    """What a command of git prints; OSError or `subprocess.SubprocessError` if it
-    fails.
-    """
+    """Run git and return its output; OSError or SubprocessError if it fails."""
     done = subprocess.run(
         ["git", "-C", os.fspath(directory), *arguments],
         check=True,

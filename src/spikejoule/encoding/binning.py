@@ -1,10 +1,10 @@
-"""Events of a sensor, stamped in microseconds, brought to the steps of a network.
+"""Binning: time-stamped events of a sensor, brought to the steps of a network.
 
-With a fixed window an event at time t falls into step ``floor(t T / window)``. What
-lies outside of the window is dropped; what repeats the unit and step of another is
-merged with it, since a unit fires at most once in a step. Both are counted.
+With a fixed window an event at time t falls into step ``floor(t T / window)``. Events
+outside the window are dropped; an event with the unit and step of another is merged
+with it, since a unit fires at most once in a step. Both are counted.
 
-The conventional networks, which know no time, get them as images: how often each unit
+The conventional networks, which do not see time, read images: how often each unit
 spikes in the window.
 """
 
@@ -29,32 +29,32 @@ _CELLS_PER_EVENT = 64
 
 
 def bin_all(samples: LabelledEvents, n_steps: int, window_us: int) -> Encoded:
-    """Bring the events of all samples to steps, some megabytes of them at a time.
+    """Bin the events of all samples, a few megabytes of them at a time.
 
-    Arguments and errors as of :func:`bin_events`.
+    Arguments and errors as for :func:`bin_events`.
     """
     parts = [
         bin_events(block, samples.setting.n_units, n_steps, window_us)
         for block in samples.events.blocks()
     ]
-    events, dropped, merged = zip(*parts, strict=True)
     return Encoded(
-        concatenate_samples(events), np.concatenate(dropped), np.concatenate(merged)
+        concatenate_samples([part.events for part in parts]),
+        np.concatenate([part.dropped for part in parts]),
+        np.concatenate([part.merged for part in parts]),
     )
 
 
 def bin_events(
     samples: EventSamples, n_units: int, n_steps: int, window_us: int
 ) -> Encoded:
-    """Bring events to steps, and count those of each sample that are dropped and
-    merged.
+    """Bin events, and count those of each sample that are dropped and merged.
 
     Args:
         samples: events of N samples.
         n_units: units of the layer.
         n_steps: T, from 1 to MAX_STEPS.
-        window_us: length of all steps together, in microseconds, at least 1; every step
-            is as long.
+        window_us: length of the window in microseconds, at least 1; all steps are
+            equally long.
 
     Raises:
         ParameterError: too many steps or units.
@@ -62,8 +62,7 @@ def bin_events(
     if not 1 <= n_steps <= MAX_STEPS or n_units > MAX_UNITS:
         raise ParameterError(
             f"events of {n_units:,} units in {n_steps:,} steps; allowed are "
-            f"{MAX_UNITS:,} units "
-            f"and 1 to {MAX_STEPS:,} steps"
+            f"{MAX_UNITS:,} units and 1 to {MAX_STEPS:,} steps"
         )
     n_samples = len(samples)
     inside = samples.times.astype(np.int64) < window_us
@@ -71,22 +70,20 @@ def bin_events(
     dropped = np.bincount(of_sample[~inside], minlength=n_samples)
     steps = samples.times[inside].astype(np.int64) * n_steps // window_us
     rows = of_sample[inside] * n_steps + steps
-    places = _each_once(
-        rows * n_units + samples.units[inside], n_samples * n_steps * n_units
-    )
+    repeated = rows * n_units + samples.units[inside]
+    places = _distinct(repeated, n_samples * n_steps * n_units)
     kept_rows, sources = np.divmod(places, n_units)
     events = EventList.from_rows(kept_rows, sources, n_samples, n_steps, n_units)
-    merged = (
-        np.bincount(of_sample[inside], minlength=n_samples) - events.counts_per_sample()
-    )
+    n_inside = np.bincount(of_sample[inside], minlength=n_samples)
+    merged = n_inside - events.counts_per_sample()
     return Encoded(events, dropped.astype(np.int64), merged.astype(np.int64))
 
 
-def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
-    """The places in order, each once; a map of all of them, if it is not too empty,
-    needs no sort.
+def _distinct(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
+    """Return the distinct places in order.
 
-    Places are below 2**62 for fewer than 2**24 samples of 10,000 steps and 2**24 units.
+    A map of all places needs no sort, and is used where it is not too empty. Places are
+    below 2**62 for fewer than 2**24 samples of 10,000 steps and 2**24 units.
     """
     if n_places > _CELLS_PER_EVENT * places.size:
         return np.unique(places)
@@ -101,25 +98,24 @@ _BLOCK_COUNTS = 1 << 22
 
 
 def largest_count(samples: LabelledEvents, encoder: Encoder) -> int:
-    """Most spikes of a unit in a sample, 1 at least."""
-    return max(
-        [1, *(int(counts.max(initial=0)) for counts in _counts(samples, encoder))]
-    )
+    """Return the most spikes of a unit in a sample, at least 1."""
+    largest = (int(counts.max(initial=1)) for counts in _counts(samples, encoder))
+    return max(largest, default=1)
 
 
 def summed_images(
     samples: LabelledEvents, encoder: Encoder, gain: int
 ) -> LabelledImages:
-    """The samples as images: the spikes of each unit, times `gain`, at most 255.
+    """Make images of samples: the spikes of each unit, times `gain`, at most 255.
 
-    The spikes are those that the spiking network gets, merged ones once, dropped ones
-    not.
+    The spikes are those that the spiking network reads: merged events once, dropped
+    ones not.
 
     Args:
         samples: N samples.
-        encoder: how their events come to steps.
-        gain: brightness of one spike; one for all sets, `255 // largest_count` of the
-            training set.
+        encoder: bins their events.
+        gain: brightness of one spike: `255 // largest_count` of the training set, for
+            all sets.
 
     Returns:
         images uint8 [N, H, W]: the last axis of the units is W.
@@ -133,9 +129,7 @@ def summed_images(
 
 
 def _counts(samples: LabelledEvents, encoder: Encoder) -> Iterator[NDArray[np.int64]]:
-    """How often each unit spikes in some samples, [n, units], until all had their
-    turn.
-    """
+    """Yield how often each unit spikes, [n, units], for n samples at a time."""
     size = max(1, min(_BLOCK_SAMPLES, _BLOCK_COUNTS // samples.setting.n_units))
     for first in range(0, len(samples), size):
         yield class_counts(

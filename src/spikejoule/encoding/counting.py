@@ -1,4 +1,4 @@
-"""Counting spikes: integers first, means and energies later."""
+"""Counting spikes by sample, step and neuron, and the class that follows from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,14 +35,12 @@ class SpikeCounts:
     @property
     def totals(self) -> dict[str, int]:
         """Spikes of each layer over all samples."""
-        sums = self.per_sample.sum(axis=0)
-        return {
-            name: int(total) for name, total in zip(self.layer_names, sums, strict=True)
-        }
+        sums = self.per_sample.sum(axis=0).tolist()
+        return dict(zip(self.layer_names, sums, strict=True))
 
     @property
     def means(self) -> dict[str, float]:
-        """Mean spikes of each layer a sample; 0 where there is no sample."""
+        """Mean spikes of each layer per sample; 0 if there is no sample."""
         return {
             name: total / max(self.n_samples, 1) for name, total in self.totals.items()
         }
@@ -65,7 +63,7 @@ def count_spikes(layers: Sequence[EventList], names: Sequence[str]) -> SpikeCoun
 
 
 def class_counts(output: EventList) -> NDArray[np.int64]:
-    """Spikes of each output neuron in each sample, int64 [N, O]."""
+    """Count the spikes of each output neuron in each sample, int64 [N, O]."""
     first_place = np.arange(output.n_samples, dtype=np.int64) * output.n_inputs
     places = np.repeat(first_place, output.counts_per_sample())
     places += output.sources
@@ -74,15 +72,11 @@ def class_counts(output: EventList) -> NDArray[np.int64]:
 
 
 def best_class(scores: NDArray[Any]) -> NDArray[np.int64]:
-    """The class of each sample: the highest of its scores [N, O], the first of equals;
-    [N].
-    """
+    """Return the class with the highest of scores [N, O], the first of equals, [N]."""
     classes: NDArray[np.int64] = scores.argmax(axis=1)
     return classes
 
 
 def predict(output: EventList) -> NDArray[np.int64]:
-    """The class of each sample: the output neuron that fired most, the first of equals;
-    [N].
-    """
+    """Return the output neuron that fired most, the first of equals, [N]."""
     return best_class(class_counts(output))

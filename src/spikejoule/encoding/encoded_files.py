@@ -1,4 +1,4 @@
-"""How images became spikes, as files state it: event lists, and metrics/encode.json."""
+"""Files of encoded samples: event lists with their encoder, and metrics/encode.json."""
 
 import os
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ Split = Literal["validation", "test"]
 
 
 class EncodedImages(Record):
-    """What an event list was made from.
+    """The encoder and the samples that an event list was made from.
 
     Attributes:
         encoder: the encoding.
@@ -33,23 +33,23 @@ class EncodedImages(Record):
     images_sha256: Sha256
 
     def entry(self) -> dict[str, Any]:
-        """The header of the event list: plain values."""
+        """Return the header of the event list, as plain values."""
         return {**self.encoder.entry(), **self.model_dump(exclude={"encoder"})}
 
 
 def encode_samples(
     encoder: Encoder, samples: Samples, seed: int, split: str
 ) -> Encoded:
-    """The spikes of samples that are encoded once, of a split of this name.
+    """Encode the samples of a split that is encoded once.
 
     Raises:
-        ParameterError: the encoding is not for samples of this kind, or as of
+        ParameterError: the encoding is not for this kind of samples, or as for
             `Encoder.events`.
     """
-    given = "images" if isinstance(samples, LabelledImages) else "events"
-    if encoder.takes != given:
+    samples_are = "images" if isinstance(samples, LabelledImages) else "events"
+    if encoder.takes != samples_are:
         raise ParameterError(
-            f"the samples are {given}, but the encoding {encoder.name!r} takes "
+            f"the samples are {samples_are}, but the encoding {encoder.name!r} takes "
             f"{encoder.takes}"
         )
     key = encoder.draw_key(seed, split, epoch=0)
@@ -57,12 +57,11 @@ def encode_samples(
 
 
 def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> Encoder:
-    """The encoder that an entry of `Encoder.entry` states; other keys of the entry are
-    ignored.
+    """Make the encoder that an `Encoder.entry` states; other keys are ignored.
 
     Raises:
-        ArtifactError: naming `path`: the encoding is unknown, or a parameter missing or
-            out of range.
+        ArtifactError: the encoding is unknown, or a parameter is missing or out of
+            range; the message names `path`.
     """
     name = entry.get("type")
     if not isinstance(name, str) or name not in ENCODERS:
@@ -70,12 +69,14 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
             f"{path} was made with the encoding {name!r:.80}, but the encodings are "
             f"{', '.join(ENCODERS)}."
         )
-    kind = ENCODERS[name]
-    names = {kind.header_names.get(key, key): key for key in kind.model_fields}
+    encoder = ENCODERS[name]
+    values = {}
+    for field in encoder.model_fields:
+        stated = encoder.header_names.get(field, field)
+        if stated in entry:
+            values[field] = entry[stated]
     try:
-        return kind.model_validate(
-            {key: entry[stated] for stated, key in names.items() if stated in entry}
-        )
+        return encoder.model_validate(values)
     except ValidationError as error:
         raise ArtifactError(
             f"{path}: encoding.{first_problem(error)}: write it again."
@@ -83,10 +84,10 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
 
 
 def load_events_of(path: Path, expected: Mapping[str, Any]) -> EventList:
-    """Read an event list that was encoded from known samples.
+    """Read an event list whose header must have some entries.
 
-    Raises ArtifactError as `load_encoded_images` does, and if its header says anything
-    else than `expected`: entries of `EncodedImages.entry`.
+    Raises ArtifactError as `load_encoded_images` does, and if an entry of the header
+    (`EncodedImages.entry`) differs from `expected`.
     """
     events, made_from = load_encoded_images(path)
     stated = made_from.entry()
@@ -94,17 +95,14 @@ def load_events_of(path: Path, expected: Mapping[str, Any]) -> EventList:
         if stated.get(key) != needed:
             raise ArtifactError(
                 f"{path} was encoded with {key} {stated.get(key)}, but {needed} is "
-                "needed: run the "
-                "encode stage again, and train again from the same parameters."
+                "needed: run the encode stage again, and train again from the same "
+                "parameters."
             )
     return events
 
 
 def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
-    """Read an event list of images.
-
-    Raises ArtifactError if it is missing or damaged.
-    """
+    """Read an event list and its header; ArtifactError if it is missing or damaged."""
     events, header = load_events(path)
     encoder = encoder_of_entry(path, header)
     others = {key: value for key, value in header.items() if key not in encoder.entry()}
@@ -113,20 +111,20 @@ def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
 
 
 def figures_of(encoded: Encoded) -> dict[str, int | float]:
-    """Figures of a split, as metrics/encode.json has them.
+    """Return the figures of a split for metrics/encode.json.
 
-    `samples` and the input `spikes` of all of them (0 for constant currents);
-    `density`, the fraction of (sample, step, unit) places that hold a spike; and, of
-    samples that are events, `events_dropped` outside of the window and `events_merged`,
-    which repeat the unit and step of another.
+    They are the number of `samples` and of input `spikes` (0 for constant currents);
+    `density`, the fraction of (sample, step, unit) places with a spike; and, for
+    samples that are events, `events_dropped` outside the window and `events_merged`
+    with another of the same unit and step.
     """
     events = encoded.events
-    figures = {
+    figures: dict[str, int | float] = {
         "samples": events.n_samples,
         "spikes": events.n_events,
         "density": events.density,
     }
-    lost = {"events_dropped": encoded.dropped, "events_merged": encoded.merged}
-    return figures | {
-        name: int(counts.sum()) for name, counts in lost.items() if counts.size
-    }
+    if encoded.dropped.size:
+        figures["events_dropped"] = int(encoded.dropped.sum())
+        figures["events_merged"] = int(encoded.merged.sum())
+    return figures

@@ -1,7 +1,6 @@
-"""What an encoder is: images in, spikes or constant currents out, and an entry for
-files.
+"""The interface of an encoder: images in, spikes or constant currents out.
 
-What encoding takes is counted as the definition of an encoding says it.
+The operations of encoding are counted as in the definition of each encoding.
 """
 
 import functools
@@ -29,39 +28,34 @@ from spikejoule.encoding.events import (
 Images = NDArray[np.uint8]
 """Images uint8 [N, ...]: bytes, 0 black and 255 white."""
 Identities = NDArray[np.integer] | None
-"""Identity of each image within its split, [N]; None for its position."""
+"""Identity of each image within its split, [N]; None for positions."""
 
 INTENSITIES: NDArray[np.float64] = np.arange(256) / 255
-"""Of each level of a pixel, float64 [256]."""
+"""Intensity of each level of a pixel, float64 [256]."""
 INTENSITIES.flags.writeable = False
 
 
 def pixels_of(images: Images) -> NDArray[np.uint8]:
-    """The pixels of images in rows, uint8 [N, P].
+    """Return images as rows of pixels, uint8 [N, P].
 
     Raises:
         ParameterError: images of another type, or too many or no pixels.
     """
     n_pixels = math.prod(images.shape[1:])
-    if (
-        images.ndim < 2
-        or images.dtype != np.uint8
-        or not 1 <= n_pixels <= MAX_SOURCES - 1
-    ):
+    fits = images.ndim >= 2 and 1 <= n_pixels < MAX_SOURCES
+    if images.dtype != np.uint8 or not fits:
         raise ParameterError(
             f"images are {images.dtype} {images.shape}; allowed are uint8 [N, "
-            "pixels...], 0 black "
-            f"and 255 white, of 1 to {MAX_SOURCES - 1} pixels"
+            f"pixels...], 0 black and 255 white, of 1 to {MAX_SOURCES - 1} pixels"
         )
     return np.ascontiguousarray(images.reshape(len(images), n_pixels))
 
 
 def identities_of(samples: Identities, n_images: int) -> NDArray[np.int64]:
-    """The identity of each image within its split, int64 [N]: its position if none is
-    given.
+    """Return the identity of each image, int64 [N]: its position if None is given.
 
     Raises:
-        ParameterError: as many identities as images are needed.
+        ParameterError: there are more or fewer identities than images.
     """
     identities = np.arange(n_images) if samples is None else np.asarray(samples)
     if identities.shape != (n_images,):
@@ -75,9 +69,9 @@ def identities_of(samples: Identities, n_images: int) -> NDArray[np.int64]:
 class EncodingOperations:
     """Operations of encoding N images, each int64 [N].
 
-    They are those of the encoding's definition, done for pixels that can fire alone; a
-    kernel may find the same spikes with others. Reading pixels, rounding to a step and
-    handing spikes on are no operations here.
+    They follow the encoding's definition, for pixels that can fire only; a kernel may
+    find the same spikes with other operations. Reading pixels, rounding to a step and
+    passing spikes on are not counted.
 
     Attributes:
         random_draws: uniform random numbers.
@@ -99,18 +93,17 @@ def operations_of_pixels(
     additions_per_image: int = 0,
     **per_pixel: int | NDArray[np.int64],
 ) -> EncodingOperations:
-    """Operations where every pixel is compared with a threshold, and only those above
-    go on.
+    """Count operations where each pixel is compared with a threshold first.
 
     Args:
         images: uint8 [N, ...].
         threshold: intensity that a pixel must exceed to fire.
-        additions_per_image: whatever the pixels are.
-        per_pixel: what each that does takes, of all images or each, by the names of
-            `EncodingOperations`.
+        additions_per_image: additions regardless of pixels.
+        per_pixel: operations of each pixel above the threshold, by the names of
+            `EncodingOperations`; a number, or one per image, [N].
 
     Raises:
-        ParameterError: as of `pixels_of`.
+        ParameterError: as for `pixels_of`.
     """
     pixels = pixels_of(images)
     above = (threshold < INTENSITIES)[pixels].sum(axis=1, dtype=np.int64)
@@ -122,13 +115,14 @@ def operations_of_pixels(
 
 
 class Encoded(NamedTuple):
-    """What encoding gave.
+    """The result of encoding.
 
     Attributes:
         events: the spikes, or constant currents.
-        dropped: events of each sample that lie outside of the window, int64 [N]; empty
+        dropped: number of events of each sample outside the window, int64 [N]; empty
             for images.
-        merged: events of each that repeat the unit and step of another, likewise.
+        merged: number of events of each sample with the unit and step of another, int64
+            [N]; empty for images.
     """
 
     events: EventList
@@ -142,9 +136,9 @@ class Encoder(Kind):
 
     Attributes:
         formula: the encoding in one line, for the checkpoint.
-        formula_name: what the checkpoint calls it.
-        header_names: parameters that files call otherwise, with a unit, say.
-        takes: what it encodes: ``images``, or ``events`` that need no encoding.
+        formula_name: its key in the checkpoint.
+        header_names: names in files of parameters with another name there.
+        takes: ``images``, or ``events``, which need no encoding.
         time_window: T, steps; of 1 ms, unless the encoding says otherwise.
     """
 
@@ -159,49 +153,44 @@ class Encoder(Kind):
     def events(
         self, images: Images, key: np.uint64, samples: Identities = None
     ) -> EventList:
-        """The spikes of images.
+        """Encode images.
 
         Args:
             images: uint8 [N, ...].
-            key: random streams of the pass, from :meth:`draw_key`; an encoding that
-                draws nothing has no use for it.
-            samples: identity of each image within its split, [N]; its position if not
-                given. What is drawn for an image depends on the key and on this alone.
+            key: of the random streams, from :meth:`draw_key`; not used by an encoding
+                that draws nothing.
+            samples: identity of each image within its split, [N]; positions if None.
+                Draws for an image depend on the key and on its identity only.
 
         Returns:
             the spikes, [N, T, P] as an event list; or, without spikes, its `currents`.
 
         Raises:
-            ParameterError: as of `pixels_of`.
+            ParameterError: as for `pixels_of`.
         """
 
     def encode(
         self, images: Any, key: np.uint64, samples: Identities = None
     ) -> Encoded:
-        """The spikes, and what became of the events that gave none; as of
-        :meth:`events`.
-        """
+        """Encode samples as :meth:`events` does, and count events that are lost."""
         return Encoded(self.events(images, key, samples))
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations | None:
-        """What encoding each image takes; None where it is not stated, which is not
-        zero.
+        """Count the operations of encoding each image; None if not stated.
 
         Args:
-            images: as of :meth:`events`, with the same errors.
-            steps: of the window that each image is encoded for, [N], if it exits early;
-                None for all. An encoding without a rate turns the whole image into
-                spikes at once.
+            images: as for :meth:`events`, with the same errors.
+            steps: number of steps that each image is encoded for, [N], with early exit;
+                None for all. An encoding without a rate encodes the whole image at
+                once.
         """
         return None
 
     @property
     def rate_hz(self) -> float | None:
-        """Firing rate of the brightest pixel in Hz; None for an encoding without
-        one.
-        """
+        """Firing rate of a white pixel in Hz; None for an encoding without rates."""
         return None
 
     @property
@@ -211,13 +200,11 @@ class Encoder(Kind):
 
     @property
     def input_products(self) -> Products | None:
-        """How often hardware multiplies the currents of an input; None for one of
-        spikes.
-        """
+        """How often hardware multiplies an input's currents; None for spikes."""
         return None
 
     def draw_key(self, seed: int, split: str, epoch: int) -> np.uint64:
-        """Key of the random streams of one pass over one split.
+        """Return the key of the random streams of one pass over one split.
 
         Args:
             seed: the experiment's seed.
@@ -225,31 +212,23 @@ class Encoder(Kind):
             epoch: 0 for a split that is encoded once, else the epoch from 1 on.
         """
         text = f"spikejoule {self.name} {seed} {split} {epoch}"
-        return np.uint64(
-            int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-        )
+        digest = hashlib.sha256(text.encode()).digest()
+        return np.uint64(int.from_bytes(digest[:8], "little"))
 
     def entry(self) -> dict[str, Any]:
-        """What files say of the encoding: ``type`` and every parameter, as plain
-        values.
-        """
-        values = self.model_dump(mode="json")
-        named = {
-            self.header_names.get(name, name): value for name, value in values.items()
-        }
-        return {"type": self.name, **named}
+        """Return the encoding for files: ``type`` and every parameter, plain values."""
+        entry: dict[str, Any] = {"type": self.name}
+        for name, value in self.model_dump(mode="json").items():
+            entry[self.header_names.get(name, name)] = value
+        return entry
 
 
 class ByLevel(Encoder):
-    """An encoding that treats each intensity alike wherever it stands: by a table of
-    them.
-    """
+    """An encoding by a table of intensities, the same for every pixel."""
 
     @abstractmethod
     def table(self, intensities: NDArray[np.float64]) -> Any:
-        """What :meth:`emit` needs to know of intensities in ascending order, float64
-        [L].
-        """
+        """Return the table of ascending intensities, float64 [L], for :meth:`emit`."""
 
     @abstractmethod
     def emit(
@@ -260,21 +239,21 @@ class ByLevel(Encoder):
         table: Any,
         out: Any,
     ) -> None:
-        """Let a kernel write the spikes of some images.
+        """Write the spikes of some images with a kernel.
 
         Args:
-            levels: of each pixel, its place in the table, uint8 [n, P].
+            levels: place of each pixel in the table, uint8 [n, P].
             samples: identity of each image, int64 [n].
-            key: as of :meth:`events`.
-            table: of :meth:`table`.
+            key: as for :meth:`events`.
+            table: from :meth:`table`.
             out: receives, `spikejoule.encoding.kernels.LaneSpikes`.
         """
 
     def events(
         self, images: Images, key: np.uint64, samples: Identities = None
     ) -> EventList:
-        """The spikes of images; see :meth:`Encoder.events`."""
-        # Compiling takes numba, which reading parameters does not need.
+        """See :meth:`Encoder.events`."""
+        # Imported here: reading parameters does not need numba.
         from spikejoule.encoding.kernels import LaneSpikes, collect_events
 
         pixels = pixels_of(images)
@@ -290,5 +269,5 @@ class ByLevel(Encoder):
 
 @functools.lru_cache(maxsize=8)
 def _table_of(encoder: ByLevel) -> Any:
-    """The table of an encoder; kept, because training asks for it in every batch."""
+    """Return the table of an encoder; cached, since every training batch needs it."""
     return encoder.table(INTENSITIES)

@@ -1,6 +1,4 @@
-"""The encodings by which images become spikes, a file each; `encode.encoding` chooses
-one.
-"""
+"""The encodings, one file each; `encode.encoding` chooses one."""
 
 from spikejoule.core.parameters import Kinds
 from spikejoule.encoding.encoder import Encoder

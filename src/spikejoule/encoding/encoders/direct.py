@@ -2,14 +2,14 @@
 
 There are no input spikes. A pixel of intensity x in [0, 1] adds ``x * w`` to the
 potential of each neuron that it reaches, in every step; the first layer turns this into
-spikes, and the layers behind it see nothing else (the analog input of Rueckauer et al.,
-Frontiers in Neuroscience 11, 2017; the direct input encoding of Rathi and Roy,
-DIET-SNN, 2021). To repeat the image over the steps, as users of snnTorch and
-SpikingJelly do, is the same.
+spikes for the following layers (the analog input of Rueckauer et al., Frontiers in
+Neuroscience 11, 2017; the direct input encoding of Rathi and Roy, DIET-SNN, 2021). It
+is the same as repeating the image over the steps, as users of snnTorch and SpikingJelly
+do.
 
-What it costs are multiply-accumulates of the first layer, one for each pixel that is
-not black and each of its synapses. The sums do not change over the window: hardware may
-keep them and add them in every step, or multiply in every step anew.
+It costs multiply-accumulates in the first layer, one for each pixel that is not black
+and each of its synapses. The sums do not change over the window: hardware may keep them
+and add them in every step, or multiply again in every step.
 """
 
 from typing import ClassVar
@@ -29,7 +29,7 @@ from spikejoule.encoding.events import Currents, EventList, Products
 
 
 class Direct(Encoder):
-    """The image as a constant current; depends on the image alone.
+    """The image as a constant current; depends on the image only.
 
     Attributes:
         direct_products: whether hardware multiplies ``once`` per inference, or in
@@ -48,7 +48,7 @@ class Direct(Encoder):
     def events(
         self, images: Images, key: np.uint64, samples: Identities = None
     ) -> EventList:
-        """The intensities of images, rounded to float32; there are no spikes."""
+        """Return the intensities, rounded to float32, as currents; no spikes."""
         pixels = pixels_of(images)
         values = INTENSITIES.astype(np.float32)[pixels]
         currents = Currents.from_dense(values, self.direct_products)
@@ -57,11 +57,11 @@ class Direct(Encoder):
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations:
-        """None at all: what is done to a pixel is an operation of the first layer."""
-        nothing = np.zeros(len(pixels_of(images)), dtype=np.int64)
-        return EncodingOperations(*[nothing] * 5)
+        """Return zeros: products with pixels are operations of the first layer."""
+        zeros = np.zeros(len(pixels_of(images)), dtype=np.int64)
+        return EncodingOperations(*[zeros] * 5)
 
     @property
     def input_products(self) -> Products:
-        """How often hardware multiplies."""
+        """See :attr:`Encoder.input_products`."""
         return self.direct_products

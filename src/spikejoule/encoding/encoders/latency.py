@@ -1,25 +1,23 @@
-"""The latency encoding: one spike a pixel, the brighter the earlier.
+"""The latency encoding: one spike per pixel, the brighter the earlier.
 
-What a neuron tells by the time of its first spike is enough to classify, and needs one
-spike (Thorpe, Delorme and Van Rullen, Neural Networks 14, 2001). A pixel of intensity x
-in [0, 1] above the threshold fires once, in a step from 0 to T - 1; one at or below it
-never does:
+The time of a neuron's first spike is enough to classify (Thorpe, Delorme and Van
+Rullen, Neural Networks 14, 2001). A pixel of intensity x in [0, 1] above the threshold
+fires once, in a step from 0 to T - 1; one at or below it never fires:
 
     linear       t = (T - 1) (1 - x)
     logarithmic  t = (T - 1) - ln(1 + (e^(T - 1) - 1) x)
 
-rounded to the nearest step, halves to the even one. White fires in step 0. The
-threshold silences pixels and moves no spike, so that steps after that of the threshold
-stay empty.
+rounded to the nearest step, halves to even. White fires in step 0. The threshold
+silences pixels without moving spikes, so steps after that of the threshold stay empty.
 
 The linear curve is that of snnTorch's
 ``spikegen.latency(linear=True, normalize=True, clip=True)`` and of SpikingJelly's
 ``LatencyEncoder("linear")``; the logarithmic one is that of ``LatencyEncoder("log")``,
-about -ln(x), which is below 5.6 for every pixel of 8 bits that is not black: a window
-above 7 steps adds empty ones. Both libraries compute in float32. SpikingJelly knows no
-threshold, and snnTorch lets a pixel at the threshold fire, too. Other logarithmic
-curves differ: snnTorch's has its pole at the threshold, and that of T2FSNN (Park et
-al., DAC 2020) has a time constant.
+about -ln(x), which is below 5.6 for every 8-bit pixel that is not black: a window above
+7 steps adds empty ones. Both libraries compute in float32. SpikingJelly has no
+threshold, and in snnTorch a pixel at the threshold fires too. Other logarithmic curves
+differ: snnTorch's has its pole at the threshold, and that of T2FSNN (Park et al., DAC
+2020) has a time constant.
 """
 
 from typing import Any, ClassVar, Literal
@@ -40,12 +38,11 @@ Curve = Literal["linear", "logarithmic"]
 
 
 class Latency(ByLevel):
-    """One spike a pixel above a threshold, the brighter the earlier; depends on the
-    image alone.
+    """One spike per pixel above a threshold; depends on the image only.
 
     Attributes:
         latency_threshold: intensity that a pixel must exceed to fire.
-        latency_curve: from intensity to time, ``linear`` or ``logarithmic``.
+        latency_curve: time by intensity, ``linear`` or ``logarithmic``.
     """
 
     reference: ClassVar = (
@@ -60,15 +57,12 @@ class Latency(ByLevel):
     latency_curve: Curve = "linear"
 
     def table(self, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
-        """The step in which each intensity fires, uint16 [L]; T for one that never
-        does.
-        """
+        """Return the step in which each intensity fires, uint16 [L]; T for never."""
         last = self.time_window - 1
         if self.latency_curve == "linear":
             times = last * (1 - intensities)
         else:
-            # As a sum of exponentials' logarithms: e^(T - 1) itself overflows from T =
-            # 711 on.
+            # With logaddexp, since e^(T - 1) itself overflows from T = 711 on.
             with np.errstate(divide="ignore"):
                 scale = last + np.log(-np.expm1(-float(last)))
                 times = last - np.logaddexp(0, scale + np.log(intensities))
@@ -83,19 +77,18 @@ class Latency(ByLevel):
         table: Any,
         out: Any,
     ) -> None:
-        """Each pixel's one spike, which depends on nothing else."""
+        """See :meth:`ByLevel.emit`."""
         from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
 
-        first_level = int(
-            np.count_nonzero(table == self.time_window)
-        )  # intensities ascend
-        of_levels = Table(first_level=first_level, step_of_level=table)
-        encode_lanes(levels, of_levels, self.time_window, out)
+        # Intensities ascend, so those that never fire come first.
+        first_level = int(np.count_nonzero(table == self.time_window))
+        steps = Table(first_level=first_level, step_of_level=table)
+        encode_lanes(levels, steps, self.time_window, out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations:
-        """For each pixel that fires its t, and two additions to put it in order.
+        """Count the time of each pixel that fires, and two additions to order it.
 
         A counting sort counts the spikes of each step, adds these up, and counts again.
         """

@@ -1,10 +1,7 @@
-"""No encoding: the samples are events from birth, of a sensor that stamps them with
-their time.
+"""No encoding: the samples are events of a sensor, with time stamps.
 
-Events are brought to the steps of the network (:mod:`spikejoule.encoding.binning`):
-with a fixed window an event at time t falls into step ``floor(t T / window)``. Those
-outside of the window are dropped, those that repeat the unit and step of another are
-merged with it, and both are counted.
+:mod:`spikejoule.encoding.binning` brings them to the steps of the network, drops events
+outside the window, merges events of one unit and step, and counts both.
 """
 
 from typing import Any, ClassVar
@@ -24,7 +21,7 @@ class NoEncoding(Encoder):
     """Events as they are, in steps of ``window_ms / time_window``.
 
     Attributes:
-        window_ms: length of all steps together, milliseconds.
+        window_ms: length of the window in milliseconds.
     """
 
     reference: ClassVar = "the sensor's own events"
@@ -46,15 +43,10 @@ class NoEncoding(Encoder):
     def encode(
         self, images: Any, key: np.uint64, samples: Identities = None
     ) -> Encoded:
-        """The events in steps, and how many were dropped and merged.
+        """Bin `LabelledEvents`, and count the dropped and merged ones.
 
-        Args:
-            images: `LabelledEvents`.
-            key: not used, since nothing is drawn.
-            samples: likewise.
-
-        Raises:
-            ParameterError: the samples are images.
+        `key` and `samples` are not used, since nothing is drawn. Raises ParameterError
+        for images.
         """
         if not isinstance(images, LabelledEvents):
             raise ParameterError(
@@ -66,5 +58,5 @@ class NoEncoding(Encoder):
     def events(
         self, images: Any, key: np.uint64, samples: Identities = None
     ) -> EventList:
-        """The events in steps; arguments and errors as of :meth:`encode`."""
+        """Bin events; arguments and errors as for :meth:`encode`."""
         return self.encode(images, key, samples).events

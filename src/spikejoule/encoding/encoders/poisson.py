@@ -1,9 +1,8 @@
 """The Poisson rate encoding.
 
 A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
-``p = x * max_rate_hz / 1000``, independently of everything else. Which steps those are
-depends on (seed, split, epoch, sample) alone: not on the batch, the order, the threads
-or the process.
+``p = x * max_rate_hz / 1000``, independently of everything else. The draws depend on
+(seed, split, epoch, sample) only: not on batch, order, threads or process.
 """
 
 from typing import Any, ClassVar
@@ -39,12 +38,10 @@ class Poisson(ByLevel):
     def table(
         self, intensities: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], int]:
-        """-1 / log(1 - p) of intensities in ascending order, and the first that may
-        fire.
+        """Return -1 / log(1 - p) of each intensity, and the first that may fire.
 
         p is the probability of a spike in one step, ``intensity * max_rate / 1000``.
-        The scale is zero where p is 1, and minus one where p is 0: such a level never
-        fires.
+        The scale is zero where p is 1, and minus one where p is 0, which never fires.
         """
         probabilities = intensities * (self.max_rate * STEP_MS / 1000)
         with np.errstate(divide="ignore", over="ignore"):
@@ -60,7 +57,7 @@ class Poisson(ByLevel):
         table: Any,
         out: Any,
     ) -> None:
-        """Spikes at random; each image has a stream of its own."""
+        """See :meth:`ByLevel.emit`; each image has a random stream of its own."""
         from spikejoule.encoding.kernels.poisson import Images, Table, encode_lanes
 
         encode_lanes(Images(levels, samples, key), Table(*table), self.time_window, out)
@@ -68,15 +65,13 @@ class Poisson(ByLevel):
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations:
-        """For each pixel that is not black its p, and in every step a number that p is
-        compared to.
+        """Count p of each pixel that is not black, and a draw and comparison per step.
 
-        A generator that does not know which pixels are black draws T numbers for those
-        as well.
+        A generator that does not skip black pixels draws T numbers for those as well.
         """
-        of_each = self.time_window if steps is None else steps
+        n_steps = self.time_window if steps is None else steps
         return operations_of_pixels(
-            images, 0.0, random_draws=of_each, comparisons=of_each, multiplications=1
+            images, 0.0, random_draws=n_steps, comparisons=n_steps, multiplications=1
         )
 
     @property

@@ -1,11 +1,11 @@
-"""The regular rate encoding: the rate of the Poisson encoding, without chance.
+"""The regular rate encoding: the rates of the Poisson encoding, at even intervals.
 
-A pixel of intensity x in [0, 1] fires at the rate ``x * max_rate`` in even intervals.
-It has an accumulator that begins at the pixel's phase, grows by
-``r = x * max_rate / 1000`` in every step of 1 ms, and gives a spike and loses one where
-it reaches one: Nengo's ``RegularSpiking``. Phases are the fractional parts of p /
-golden ratio for pixel p: those of neighbours are spread evenly, so that an area of
-equal pixels does not fire all at once. Over T steps a pixel fires exactly
+A pixel of intensity x in [0, 1] fires at the rate ``x * max_rate``. Its accumulator
+starts at the pixel's phase and grows by ``r = x * max_rate / 1000`` in every step of 1
+ms; where it reaches one, the pixel fires and it falls by one, as in Nengo's
+``RegularSpiking``. The phase of pixel p is the fractional part of p / golden ratio:
+those of neighbours are spread evenly, so an area of equal pixels does not fire at once.
+Over T steps a pixel fires exactly
 
     floor(phase + T r)
 
@@ -29,7 +29,7 @@ from spikejoule.encoding.events import STEP_MS
 
 
 class Regular(ByLevel):
-    """The rate of the Poisson encoding in even intervals; depends on the image alone.
+    """Poisson's rates at even intervals; depends on the image only.
 
     Attributes:
         max_rate: firing rate of a white pixel, Hz.
@@ -46,12 +46,9 @@ class Regular(ByLevel):
     max_rate: Real = Field(gt=0, le=1000)
 
     def table(self, intensities: NDArray[np.float64]) -> NDArray[np.uint64]:
-        """What each intensity adds to an accumulator in a step, in units of 2^-32,
-        uint64 [L].
-        """
-        return np.rint(intensities * (self.max_rate * STEP_MS / 1000) * 2.0**32).astype(
-            np.uint64
-        )
+        """Return what each intensity adds per step, in units of 2^-32, uint64 [L]."""
+        rates = intensities * (self.max_rate * STEP_MS / 1000)
+        return np.rint(rates * 2.0**32).astype(np.uint64)
 
     def emit(
         self,
@@ -61,7 +58,7 @@ class Regular(ByLevel):
         table: Any,
         out: Any,
     ) -> None:
-        """Evenly spaced spikes, which depend on nothing else."""
+        """See :meth:`ByLevel.emit`."""
         from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
 
         encode_lanes(levels, Table(increments=table), self.time_window, out)
@@ -69,12 +66,10 @@ class Regular(ByLevel):
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations:
-        """For each pixel that is not black its r; in every step an addition and a
-        comparison.
-        """
-        of_each = self.time_window if steps is None else steps
+        """Count r of each pixel that is not black, and two operations per step."""
+        n_steps = self.time_window if steps is None else steps
         return operations_of_pixels(
-            images, 0.0, comparisons=of_each, multiplications=1, additions=of_each
+            images, 0.0, comparisons=n_steps, multiplications=1, additions=n_steps
         )
 
     @property
