@@ -1,4 +1,4 @@
-"""The house: Makefile, dependencies, the stages' launcher, hooks and ignore files."""
+"""The repository: dependencies, imports, Makefile, and the launcher of stages."""
 
 import os
 import re
@@ -71,9 +71,7 @@ def test_every_dependency_has_a_range_and_a_tested_version_in_it(
 
 
 def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
-    """Of the folders that the digest of sources covers, besides surrogates, which are
-    emitted.
-    """
+    """Compiled functions are in folders whose sources the cache key covers."""
     using = re.compile(r"@compiled|\bcompiled\w*\(|njit")
     for path in (repository / "src").rglob("*.py"):
         covered = path.parent.name in ("kernels", "compiling")
@@ -83,7 +81,7 @@ def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
 def test_the_package_and_the_command_line_import_nothing_heavy(
     repository: Path,
 ) -> None:
-    """Imports take longer than many a command."""
+    """Such imports take longer than many commands."""
     code = (
         "import sys, spikejoule.cli\n"
         "spikejoule.cli.build_parser().format_help()\n"
@@ -100,9 +98,7 @@ def test_the_package_and_the_command_line_import_nothing_heavy(
 
 @pytest.fixture
 def made(repository: Path, tmp_path: Path) -> Path:
-    """A folder with the Makefile and what its environment depends on, and a space in
-    its name.
-    """
+    """A folder, with a space in its name, with the Makefile and its dependencies."""
     folder = tmp_path / "a project"
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
@@ -122,7 +118,7 @@ class TestMakefile:
         return run(["make", *arguments], folder, {"PATH": path, "HOME": str(folder)})
 
     def pythons(self, folder: Path, suitable: str) -> Path:
-        """Programs by the names of Python, of which one is of a suitable version."""
+        """Programs with the names of Python, one of which has a suitable version."""
         programs = folder / "programs"
         for name in self.PYTHONS:
             fake_program(programs / name, "exit 1")
@@ -142,7 +138,7 @@ class TestMakefile:
         programs = self.pythons(made, "python")
 
         def installations() -> int:
-            """How often `make test` has pip install something."""
+            """The number of installations by pip during `make test`."""
             done = self.make(made, "test", programs=programs)
             assert done.returncode == 0, done.stderr
             log = made / "log"
@@ -166,7 +162,7 @@ class TestMakefile:
         programs = self.pythons(made, "python3")
         fake_program(programs / "environment-python", '[ "$1" = -c ]')
         assert self.make(made, "test", programs=programs).returncode != 0
-        assert not (made / ".venv" / ".installed").exists(), "it is tried again"
+        assert not (made / ".venv" / ".installed").exists(), "so make tries again"
 
 
 class TestLauncher:
@@ -227,9 +223,7 @@ class TestLauncher:
 
 
 def test_project_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of an experiment in a folder of its own, the workspace; DVC_ROOT may be another
-    project's.
-    """
+    """The workspace of an experiment; DVC_ROOT may be that of another project."""
     inner = tmp_path / "one/.dvc/tmp/exps/tmp1"
     for folder in (inner, tmp_path / "two"):
         folder.mkdir(parents=True)

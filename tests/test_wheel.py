@@ -1,9 +1,7 @@
-"""The wheel, in environments that see nothing of this clone: the library without the
-pipeline.
+"""The wheel in environments outside of this clone: the library without the pipeline.
 
-No package registry is asked. What an environment has beside the wheel are links to the
-test environment's own distributions: those that the wheel or a simulator says it needs,
-and no other.
+No package registry is asked. Beside the wheel, an environment has links to the test
+environment's distributions that the wheel or a simulator requires, and no others.
 """
 
 import os
@@ -39,20 +37,17 @@ OF_THE_PIPELINE = ("dvc", "mlflow", "torchvision", "sklearn", "mlxtend", "optuna
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python with the wheel; commands run in its folder, which is in no clone."""
+    """A Python with the wheel; commands run in its folder."""
 
     folder: Path
 
     def run(self, *command: str, status: int = 0) -> str:
-        """What a command of the environment prints; of one that fails, its error."""
+        """The output of a command; if it must fail, its error."""
         program = self.folder / "bin" / command[0]
-        given = {
-            name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ
-        }
         done = subprocess.run(
             [program, *command[1:]],
             cwd=self.folder,
-            env={**given, "MPLBACKEND": "agg"},
+            env={"PATH": os.environ["PATH"], "MPLBACKEND": "agg"},
             capture_output=True,
             text=True,
             check=False,
@@ -67,7 +62,7 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, since a build leaves folders behind."""
+    """The wheel, built from a copy, since a build leaves folders behind."""
     folder = tmp_path_factory.mktemp("wheel")
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(repository / "src", folder / "source" / "src", ignore=ignored)
@@ -83,16 +78,13 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def needed(requirements: Iterable[str]) -> dict[str, Distribution]:
-    """The distributions that meet requirements, and those that they need in turn, by
-    name.
-    """
+    """The installed distributions of requirements, and of theirs, by name."""
     installed: dict[str, Distribution] = {}
     left = [Requirement(line) for line in requirements]
     while left:
         requirement = left.pop()
-        if requirement.marker is not None and not requirement.marker.evaluate(
-            {"extra": ""}
-        ):
+        marker = requirement.marker
+        if marker is not None and not marker.evaluate({"extra": ""}):
             continue
         try:
             package = distribution(requirement.name)
@@ -114,34 +106,24 @@ def requirements_of(wheel: Path) -> list[str]:
 
 
 def environment(folder: Path, wheel: Path, *others: str) -> Environment:
-    """A fresh environment with the wheel, what it needs, and some more requirements."""
+    """A fresh environment with the wheel, its requirements, and some others."""
     venv.create(folder, with_pip=False, symlinks=True)
-    python = folder / "bin" / "python"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "--disable-pip-version-check",
-    ]
-    subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
+    install = ["install", "--no-index", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run([*pip, *install, wheel], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     for package in needed([*requirements_of(wheel), *others]).values():
-        for top in {file.parts[0] for file in package.files or ()} - {
-            "..",
-            "__pycache__",
-        }:
+        tops = {file.parts[0] for file in package.files or ()}
+        for top in tops - {"..", "__pycache__"}:
+            source = Path(str(package.locate_file(top))).resolve()
             if not (packages / top).exists():
-                (packages / top).symlink_to(
-                    Path(str(package.locate_file(top))).resolve()
-                )
+                (packages / top).symlink_to(source)
     return Environment(folder)
 
 
 @pytest.fixture(scope="module")
 def library(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The wheel alone, with a graph and its events."""
+    """The wheel without extras, with a graph and its events."""
     import nir
 
     made = environment(tmp_path_factory.mktemp("library"), wheel)
@@ -177,9 +159,7 @@ def test_graph_is_priced_with_the_wheel_alone(library: Environment) -> None:
 def test_every_module_needs_what_is_declared(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    """The wheel's requirements and the extras; nothing that happens to be there in a
-    clone.
-    """
+    """Only the wheel's requirements and the extras."""
     code = (
         "import importlib, pkgutil, spikejoule\n"
         "for one in pkgutil.walk_packages(spikejoule.__path__, 'spikejoule.'):\n"
