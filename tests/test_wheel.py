@@ -177,8 +177,7 @@ def test_every_module_needs_what_is_declared(
     ("command", "module", "extra"),
     [
         (("inspect", "checkpoint.pth"), "torch", "torch"),
-        (("publish", "graph.nir", *HOW), "mlflow", "pipeline"),
-        (("runs", "project"), "mlflow", "pipeline"),
+        (("seeds", "project"), "mlflow", "pipeline"),
         (("search", "project"), "optuna", "search"),
     ],
 )
