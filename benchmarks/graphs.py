@@ -162,12 +162,12 @@ def measure_counting(rounds: int) -> dict[str, Any]:
 
     from benchmarks.peers.snntorch import digits_cnn as snntorch_model
     from spikejoule.pricing.neurons import Known
-    from spikejoule.pricing.running import Run
+    from spikejoule.pricing.running import Run, Stepping
 
     torch.set_num_threads(1)
     model = snntorch_model()
     x = (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
-    run = Run(model, Known.of(model), 0, "price")
+    run = Run(model, Known.of(model), Stepping(time_axis=0, loop="price"))
 
     def run_model() -> None:
         run.known.reset(model)

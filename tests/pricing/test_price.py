@@ -166,7 +166,7 @@ class TestCounts:
         assert whole is not None
         assert parts is not None
         assert whole.shape == parts.shape
-        with pytest.raises(DataError, match="which axis is that of 5 samples"):
+        with pytest.raises(DataError, match="which axis is that of the 5 samples"):
             price(Direct(), images[:T], time_axis="none")
 
     @pytest.mark.parametrize("first", [LIF, lambda: nn.BatchNorm1d(30)])

@@ -1,5 +1,6 @@
-"""A module and the graph that was exported from it, compared spike by spike."""
+"""`spikejoule.verify`: a model and its exported graph, compared spike by spike."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -20,6 +21,7 @@ from spikejoule.core.errors import (
     SpikejouleError,
 )
 from spikejoule.encoding.events import EventList, save_events
+from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.verification import Verification
@@ -32,16 +34,14 @@ N_SAMPLES, STEPS = 5, 12
 
 
 class Firing(nn.Module):
-    """Neurons that keep half of their potential, take a step a call, and can be told to
-    differ.
-    """
+    """Neurons that keep half of their potential; options make them differ from NIR."""
 
     def __init__(
-        self, keeps: float = 0.5, worth: float = 1.0, reset_to: str = "zero"
+        self, keeps: float = 0.5, size: float = 1.0, reset_to: str = "zero"
     ) -> None:
         super().__init__()
         self.keeps = keeps
-        self.worth = worth
+        self.size = size
         self.reset_to = reset_to
         self.potential: torch.Tensor | float = 0.0
 
@@ -51,13 +51,13 @@ class Firing(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         now = self.keeps * self.potential + x
         spikes = (now >= 1).float()
-        after = {"zero": now * (1 - spikes), "subtract": now - spikes, "none": now}
+        after = {"zero": now * (1 - spikes), "subtract": now - spikes}
         self.potential = after[self.reset_to]
-        return self.worth * spikes
+        return self.size * spikes
 
 
 def described(module: Any) -> Population:
-    return Population(keeps=(module.keeps,), resets=module.reset_to != "none")
+    return Population(keeps=(module.keeps,))
 
 
 def made(
@@ -65,7 +65,7 @@ def made(
     first: Callable[[], nn.Module] = Firing,
     **options: Any,
 ) -> nn.Sequential:
-    """Weights are multiples of 1/32: sums are exact, and meet the threshold."""
+    """A model whose weights are multiples of 1/32: sums are exact."""
     torch.manual_seed(4)
     layers = [
         nn.Conv2d(2, 3, 3, padding=1, **options),
@@ -81,7 +81,7 @@ def made(
 
 
 def graph_of(network: nn.Sequential) -> nir.NIRGraph:
-    """What an exporter makes of it, whatever its neurons do."""
+    """The graph that an exporter makes, whatever the neurons do."""
     conv = [values.detach().numpy().copy() for values in network[0].parameters()]
     dense = [values.detach().numpy().copy() for values in network[3].parameters()]
 
@@ -106,135 +106,103 @@ def spikes() -> torch.Tensor:
     return (torch.rand(N_SAMPLES, STEPS, 2, 4, 4) < 0.3).float()
 
 
-def verified(network: nn.Sequential, graph: Any = None, **choice: Any) -> Verification:
-    options = {
+def verified(network: nn.Sequential, graph: Any = None, **options: Any) -> Verification:
+    arguments = {
         "samples": spikes(),
         "given": GIVEN,
         "time_axis": 1,
         "loop": "price",
-        **choice,
+        "neurons": {Firing: described},
+        **options,
     }
     graph = graph_of(network) if graph is None else graph
-    found: Verification = spikejoule.verify(
-        network, graph, neurons={Firing: described}, **options
-    )
-    return found
+    verification: Verification = spikejoule.verify(network, graph, **arguments)
+    return verification
 
 
 def test_every_spike_of_every_layer_is_compared() -> None:
     network = made()
-    found = verified(network)
-    assert found.same
-    assert found.first is None
-    assert [(one.name.split()[-1], one.node) for one in found.layers] == [
-        ("1", "1"),
-        ("4", "4"),
-    ]
-    theirs = []
-    for layer in network:
-        if isinstance(layer, Firing):
-            layer.register_forward_hook(
-                lambda _, args, out: theirs.append(int(out.sum()))
-            )
-            layer.reset()
+    verification = verified(network)
+    assert verification.same
+    assert verification.first is None
+    assert [layer.node for layer in verification.layers] == ["1", "4"]
+    emitted: dict[nn.Module, int] = {}
+
+    def add(layer: nn.Module, _: Any, out: torch.Tensor) -> None:
+        emitted[layer] = emitted.get(layer, 0) + int(out.sum())
+
+    for layer in (network[1], network[4]):
+        layer.register_forward_hook(add)
+        layer.reset()
     for step in spikes().unbind(1):
         network(step)
-    assert [one.spikes for one in found.layers] == [sum(theirs[::2]), sum(theirs[1::2])]
-    assert min(one.spikes for one in found.layers) > 20
-    assert f"{sum(theirs):,} spikes" in str(found)
+    assert [layer.spikes for layer in verification.layers] == [*emitted.values()]
+    assert min(emitted.values()) > 20
+    assert f"{sum(emitted.values()):,} spikes" in str(verification)
 
 
-def test_a_module_and_its_graph_cost_the_same() -> None:
+def test_a_model_and_its_graph_have_the_same_operations() -> None:
     """Every term at every place, with its widths and memories, of each sample."""
-    network, known = made(), {Firing: described}
+    network = made().eval()
     report = spikejoule.price(
-        network.eval(), spikes(), time_axis=1, neurons=known, progress=False
+        network, spikes(), time_axis=1, neurons={Firing: described}, progress=False
     )
     events = EventList.from_dense(spikes().flatten(2).numpy() != 0)
-    of_graph = price_graph(graph_of(network), events, GIVEN)
-    ours, theirs = (
-        {
+    by_graph = price_graph(graph_of(network), events, GIVEN)
+
+    def by_place(analysis: EnergyAnalysis) -> dict[tuple[str, str], Any]:
+        operations = analysis.inputs.operations
+        return {
             (column.term, column.place.split()[-1]): (
                 replace(column, place=""),
                 counts.tolist(),
             )
-            for column, counts in zip(found.columns, found.counts.T, strict=True)
+            for column, counts in zip(
+                operations.columns, operations.counts.T, strict=True
+            )
         }
-        for found in (one.inputs.operations for one in (report.analysis, of_graph))
-    )
-    assert len(ours) > 30
-    assert ours == theirs
+
+    assert len(by_place(by_graph)) > 30
+    assert by_place(report.analysis) == by_place(by_graph)
 
 
-CAUSES: dict[str, tuple[Callable[[], nn.Sequential], dict[str, Any], str, str]] = {
-    "circular": (
-        lambda: made(padding_mode="circular"),
-        {},
-        "1",
-        "has the padding 'circular'",
-    ),
-    "worth": (
-        lambda: made(lambda: Firing(worth=2)),
-        {},
-        "4",
-        "gives up to 2 in a step",
-    ),
-    "no reset": (lambda: made(lambda: Firing(reset_to="none")), {}, "4", "never reset"),
-    "decay": (
-        lambda: made(lambda: Firing(keeps=0.25)),
-        {},
-        "4",
-        "keep 0.25 of their potential",
-    ),
-    "dt": (made, {"dt": DT / 2}, "1", "those of the graph 0.75"),
-    "comparison": (
-        made,
-        {"comparison": "gt"},
-        "1",
-        "comparison is given as gt: with ge",
-    ),
-    "reset": (
-        lambda: made(*2 * [lambda: Firing(reset_to="subtract")]),
-        {},
-        "1",
-        "with subtract",
-    ),
-    "unknown": (
-        lambda: made(lambda: Firing(reset_to="subtract")),
-        {},
-        "4",
-        "none of those",
-    ),
+DIFFERENCES: dict[str, tuple[Callable[[], nn.Sequential], dict[str, Any], str]] = {
+    "circular padding": (lambda: made(padding_mode="circular"), {}, "1"),
+    "graded spikes": (lambda: made(lambda: Firing(size=2)), {}, "4"),
+    "another leak": (lambda: made(lambda: Firing(keeps=0.25)), {}, "4"),
+    "another reset": (lambda: made(lambda: Firing(reset_to="subtract")), {}, "4"),
+    "another dt": (made, {"dt": DT / 2}, "1"),
+    "another comparison": (made, {"comparison": "gt"}, "1"),
 }
 
 
-@pytest.mark.parametrize("name", CAUSES)
-def test_the_first_difference_and_its_cause(name: str) -> None:
-    make, given, layer, words = CAUSES[name]
-    found = verified(make(), given=replace(GIVEN, **given))
-    assert not found.same
-    assert found.first is not None
-    assert found.first.node == layer
-    assert words in found.cause
-    assert f"Likely cause: {found.cause}" in str(found)
-    before = [one for one in found.layers if one.node < layer]
-    assert all(one.differing == 0 for one in before)
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_the_first_layer_that_differs_is_named(name: str) -> None:
+    make, changes, node = DIFFERENCES[name]
+    verification = verified(make(), given=replace(GIVEN, **changes))
+    assert not verification.same
+    first = verification.first
+    assert first is not None
+    assert first.node == node
+    assert f"The first to differ is {first.name}" in str(verification)
+    before = [layer for layer in verification.layers if layer.node < node]
+    assert all(layer.differing == 0 for layer in before)
 
 
 def test_the_step_is_the_first_in_which_a_sample_differs() -> None:
-    """Of a module trained on after its export, with spikes from the fourth step on
-    alone.
-    """
-    network, late = made(), spikes()
+    """A model trained on after its export, with spikes from the fourth step on."""
+    network = made()
+    late = spikes()
     late[:, :3] = 0
     for layer in (network[0], network[3]):
         nn.init.zeros_(layer.bias)
     graph = graph_of(network)
     network[3].weight.data += 1
-    found = verified(network, graph, samples=late)
-    assert found.first is not None
-    assert (found.first.node, found.first.step) >= ("4", 3)
-    assert "the weights of Linear 3" in found.cause
+    first = verified(network, graph, samples=late).first
+    assert first is not None
+    assert first.node == "4"
+    assert first.step is not None
+    assert first.step >= 3
 
 
 def silence(layer: nn.Module) -> None:
@@ -242,21 +210,25 @@ def silence(layer: nn.Module) -> None:
         nn.init.zeros_(values)
 
 
-def test_what_never_fires_or_is_not_in_the_graph_is_said_not_to_be_compared() -> None:
+def test_what_was_not_compared_is_named() -> None:
+    """Layers that never fire, and layers that are not in the graph."""
     network = made()
     readout = verified(nn.Sequential(*network, nn.Linear(7, 3)), graph_of(network))
     silence(network[3])
-    for found, name in ((readout, "Linear 5"), (verified(network), "Firing 4")):
-        assert not found.same
-        assert found.in_words.startswith("in part: ")
-        assert found.in_words.endswith(name)
+    for verification, name in (
+        (readout, "Linear 5"),
+        (verified(network), "Firing 4"),
+    ):
+        assert not verification.same
+        assert verification.in_words.startswith("in part: ")
+        assert verification.in_words.endswith(name)
     silence(network[0])
     assert not verified(network).same
     assert "no neuron fires" in str(verified(network))
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "words"),
+    ("options", "error", "words"),
     [
         ({"samples": 2 * spikes()}, DataError, "other numbers than 0 and 1"),
         ({"time_axis": "none"}, ParameterError, "spikes in time"),
@@ -265,11 +237,11 @@ def test_what_never_fires_or_is_not_in_the_graph_is_said_not_to_be_compared() ->
         ({"graph": Path("no.nir")}, ArtifactError, "no.nir does not exist"),
     ],
 )
-def test_what_cannot_be_compared(
-    given: dict[str, Any], error: type[SpikejouleError], words: str
+def test_what_is_refused(
+    options: dict[str, Any], error: type[SpikejouleError], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        verified(made(), **given)
+        verified(made(), **options)
 
 
 def test_populations_that_are_not_the_graphs() -> None:
@@ -278,36 +250,41 @@ def test_populations_that_are_not_the_graphs() -> None:
         verified(nn.Sequential(*network, Firing()), graph_of(network))
 
 
-def test_what_the_command_says_of_a_graph(tmp_path: Path, cli: Cli) -> None:
-    """Of the very file, run as it was compared."""
-    network, path = made(), tmp_path / "mine.nir"
+def test_the_answer_is_kept_next_to_the_file(tmp_path: Path, cli: Cli) -> None:
+    """The command repeats it for this very file, run in the same way."""
+    network = made()
+    path = tmp_path / "mine.nir"
     nir.write(path, graph_of(network))
     flat = spikes().flatten(2).numpy() != 0
     save_events(tmp_path / "events.npz", EventList.from_dense(flat), {})
     options = ("--events", tmp_path / "events.npz", "--dt", DT, "--reset", "zero")
 
-    def said(threshold: str = "ge") -> str:
-        found = cli.json("energy", path, *options, "--threshold", threshold)
-        words: str = found["inputs"]["facts"]["verified"]
-        return words
+    def words(threshold: str = "ge") -> str:
+        page = cli.json("energy", path, *options, "--threshold", threshold)
+        verified_fact: str = page["inputs"]["facts"]["verified"]
+        return verified_fact
 
-    assert said().startswith("no: the graph was not compared")
-    found = verified(network, path)
+    assert words().startswith("no: the graph was not compared")
+    verification = verified(network, path)
     with pytest.raises(ArtifactError, match="none.nir does not exist"):
-        found.save(tmp_path / "none.nir")
-    found.save(path)
-    assert said() == found.in_words
-    assert said().startswith("yes: ")
+        verification.save(tmp_path / "none.nir")
+    verification.save(path)
+    assert words() == verification.in_words
+    assert words().startswith("yes: ")
     page = tmp_path / "page.html"
     text = cli.text("energy", path, *options, "--threshold", "ge", "--html", page)
-    assert found.in_words in text
-    assert found.in_words in page.read_text(encoding="utf-8")
-    assert said("gt") == "no: mine.nir.verified.json is of the graph run in another way"
+    assert verification.in_words in text
+    assert verification.in_words in page.read_text(encoding="utf-8")
+    assert "run in another way" in words("gt")
     network[3].weight.data += 1
-    wrong = verified(network, path)
-    wrong.save(path)
-    assert said().startswith(
-        f"no: {sum(one.differing for one in wrong.layers):,} spikes differ"
-    )
     nir.write(path, graph_of(network))
-    assert said() == "no: mine.nir.verified.json is of another graph"
+    assert "of another graph" in words()
+
+
+def test_an_answer_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """It also names a likely cause."""
+    path = tmp_path / "answer.json"
+    verification = verified(made())
+    content = {**verification.model_dump(mode="json"), "cause": "dt"}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert Verification.read(path) == verification

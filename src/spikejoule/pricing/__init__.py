@@ -2,20 +2,21 @@
 
 price_model     `price`: a model and samples in, a `Report` out
 running         read the samples, and run the model on them batch by batch
-watching        hooks on the modules of a model: what enters and leaves them is counted
-tensors         which axes of a tensor are time and samples, and what the tensor holds
-neurons         how neurons are counted; one file of `simulators` says it for one
-                simulator
-layers          the PyTorch layers that are counted: how many synapses an input unit
-                reaches
-counted         what was counted, as a network and its activity
-report          `Report`: what an inference takes, printed, saved and checked
+watching        hooks on the model's modules count what enters and leaves them
+parts           what each module of a model is, and what happens when it has run
+places          a module called with one input shape, and everything counted there
+amounts         sums per sample
+traces          which module wrote a tensor
+functions       functions outside counted modules, which are named
+tensors         the time and sample axes of a tensor, and its contents
+neurons         how neurons are counted; one file of `simulators` per simulator
+layers          known PyTorch layers, and the fan-outs of their input units
+counted         the counts as a network and its activity
+report          `Report`: printed, saved, checked against a budget
 conventional    `Baseline`: a conventional network to compare with, counted on the same
                 samples
-
-verify_graph    `verify`: whether a NIR graph does what its model does, spike by spike
-other_counters  `count_as`: what NeuroBench, SpikingJelly and PyTorch count in the same
-                run
+verify_graph    `verify`: compare a model with its NIR graph, spike by spike
+other_counters  `count_as`: what NeuroBench, SpikingJelly and PyTorch count
 """
 
 from spikejoule.nir.verification import Verification

@@ -1,10 +1,10 @@
 """Conventional networks to compare with: what they multiply on the same samples.
 
 Counted are layers with weights, ReLU, pooling, batch normalisation (folded into the
-weights before it, if there are some), dropout and flattening, each activation that is
-not zero as in `energy.operations`. Everything else is named as not counted. In an
-integer network, whose units are requantised, functions that rescale by one number,
-round and clip are counted as that, and need no name.
+weights before it, if there are any), dropout and flattening. Zero activations are
+counted apart, as in `energy.operations`. Everything else is named as not counted. An
+integer network rescales, rounds and clips each unit: functions that do so by one number
+are counted with the units, and not named.
 """
 
 from dataclasses import dataclass, replace
@@ -22,8 +22,10 @@ from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.counted import connection_of, pooling_of
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.running import Answer, Run, TimeAxis, batches_of
-from spikejoule.pricing.watching import INPUT, ModulePlace, Watch
+from spikejoule.pricing.parts import INPUT
+from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.running import Answer, Run, Stepping, TimeAxis, batches_of
+from spikejoule.pricing.watching import Watch
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +33,19 @@ class Baseline:
     """A conventional network to compare with.
 
     Attributes:
-        module: of torch.
-        name: in the report; empty for its layer sizes.
-        weight_bits, activation_bits: 32 for floating point, less for integers, in which
-            the module has to compute, or to round as if it did.
-        sum_bits: of its sums and biases, likewise.
+        module: a PyTorch module.
+        name: in the report; empty for its class and layer sizes.
+        weight_bits, activation_bits: 32 for floating point, fewer for integers; the
+            module must compute in them, or round as if it did.
+        sum_bits: of its sums and biases.
         pruned: whether a weight of 0 is no weight.
-        samples: what it takes, as of `price`; None for the samples of the spiking
-            network, of which it takes the mean over time.
-        answer: makes the scores [B, classes] from what it gives; None for its first
+        samples: its input, without an axis of time; None for the means over time of the
+            spiking network's samples.
+        answer: returns the scores [B, classes] in its output; None for its first
             tensor.
 
     Raises:
-        ParameterError: a field is none of these.
+        ParameterError: a field has another type, or is out of its range.
     """
 
     module: nn.Module
@@ -70,12 +72,11 @@ class Baseline:
 
 
 class BaselineRun:
-    """A baseline that runs on the batches of the spiking network, or on its own
-    samples.
+    """A baseline that runs on the spiking network's batches, or on its own samples.
 
     Attributes:
-        baseline: it.
-        run: what it did.
+        baseline: the conventional network.
+        run: its run.
     """
 
     def __init__(self, network: nn.Module | Baseline, samples: Any = None) -> None:
@@ -89,19 +90,19 @@ class BaselineRun:
         self.run = Run(
             baseline.module,
             known,
-            answer=baseline.answer,
+            Stepping(answer=baseline.answer),
             called="the network to compare with",
         )
 
     def take(self, x: Tensor, time_axis: TimeAxis) -> None:
-        """Run on a batch of the spiking network."""
+        """Run on a batch of the spiking network, unless it has its own samples."""
         if self.baseline.samples is None:
             self.run.take(x if time_axis == "none" else x.float().mean(dim=time_axis))
 
     def counts(
         self, labels: NDArray[np.int64], batch_size: int = 256
     ) -> BaselineCounts:
-        """What it multiplied, and how well it answered.
+        """Return what it multiplied, and its accuracy.
 
         Raises:
             ArtifactError: it has no weights, or gives no scores.
@@ -114,8 +115,7 @@ class BaselineRun:
         answers = self.run.answers()
         if answers is None or answers.shape != labels.shape:
             raise ArtifactError(
-                "the network to compare with gives no scores [samples, classes] "
-                "of the "
+                "the network to compare with gives no scores [samples, classes] of the "
                 f"{len(labels):,} samples, so that its accuracy is not known."
             )
         watch = self.run.watch
@@ -128,7 +128,7 @@ class BaselineRun:
         synapses = [
             0 if layer.fan_out is None else int(layer.fan_out.sum()) for layer in layers
         ]
-        macs = [layer.reached.nonzero.of_samples for layer in layers]
+        macs = [layer.reached.nonzero.per_sample for layer in layers]
         percent = 100 * float((answers == labels).mean())
         name = baseline.name or f"{type(baseline.module).__name__} {network.sizes}"
         if baseline.weight_bits < FLOAT_BITS:
@@ -148,39 +148,37 @@ class BaselineRun:
 
 
 def _network_of(watch: Watch) -> ConventionalNetwork:
-    """The network without time that ran; units follow each layer with weights.
+    """Return the network that ran, without time; units follow each layer with weights.
 
     Raises:
-        ArtifactError: there is no such layer, or one that runs more than once for a
-            sample.
+        ArtifactError: it has no layer with weights, or one that runs more than once for
+            a sample.
     """
     shape = watch.input_shape or ()
     nodes: list[Node] = [Input(INPUT, shape, shape)]
+    # The units of the last layer with weights, while no ReLU has clipped them.
     unclipped: Node | None = None
     for place in watch.places.values():
         node = _node_of(place)
         nodes.append(node)
-        calls = int(place.steps.of_samples.max())
+        calls = int(place.steps.per_sample.max())
         if isinstance(place.module, WEIGHTED):
             if calls > 1:
                 raise ArtifactError(
-                    f"{place.name} of the network to compare with runs more than "
-                    "once for a sample."
+                    f"{place.name} of the network to compare with runs more than once "
+                    "for a sample."
                 )
             if unclipped is not None and watch.known.requantises:
-                # By a function: without a module for ReLU, clipping at 0 is a
-                # comparison, too.
+                # An integer network without a module for ReLU clips at 0 by a function:
+                # that is a comparison, too.
                 nodes.append(_comparison(f"{unclipped.name}, clipped", unclipped))
-            unclipped = Neurons(
-                f"{place.name} units", place.out_shape, place.out_shape, RELU
-            )
+            units = f"{place.name} units"
+            unclipped = Neurons(units, place.out_shape, place.out_shape, RELU)
             nodes.append(unclipped)
         elif isinstance(place.module, nn.ReLU):
             unclipped = None
-        # A module may run at several places.
-        nodes += [
-            replace(node, name=f"{node.name}, call {n}") for n in range(2, calls + 1)
-        ]
+        for call in range(2, calls + 1):
+            nodes.append(replace(node, name=f"{node.name}, call {call}"))
     connections = [node for node in nodes if isinstance(node, Connection)]
     if not connections:
         raise ArtifactError("the network to compare with has no layer with weights.")
@@ -195,17 +193,18 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
 
 
 def _node_of(place: ModulePlace) -> Node:
-    """A place as a node of a conventional network, whose pooling gives no spikes."""
+    """Return a place as a node of a conventional network."""
     module = place.module
-    every = fan_out(module, place.in_shape, place.out_shape)  # zeros are not left out
+    # The fan-outs of a place leave out zero weights of a pruned layer; these do not.
+    fan_outs = fan_out(module, place.in_shape, place.out_shape)
     if isinstance(module, WEIGHTED):
-        return connection_of(place, every)
+        return connection_of(place, fan_outs)
     if isinstance(module, NORMS):
-        # An addition and a multiplication a unit, as an average over windows of one
-        # unit.
-        every = np.ones(place.n_out, np.int64)
+        # A norm has an addition and a multiplication per unit, as average pooling has
+        # over windows of one unit.
+        fan_outs = np.ones(place.n_out, np.int64)
     if isinstance(module, (*NORMS, *POOLING)):
-        return pooling_of(place, every)
+        return pooling_of(place, fan_outs)
     return _comparison(place.name, place)
 
 

@@ -1,17 +1,16 @@
-"""What was counted in a running model, as a network with its activity, which the ledger
-prices.
+"""The counts of a running model as a network and its activity, for the ledger.
 
-Where only whole numbers have entered a place, events are counted; where others have,
+Where a place received only whole numbers, events are counted; elsewhere
 multiply-accumulates.
 
-    weights      a connection; a bias is added in each step in which it works
-    neurons      an update of each neuron and step, active where it spikes
-    maximum      of spikes the sum of each window, compared with a threshold; of values
-                 a comparison of each that is not zero, in each window
+    weights      a connection; a bias is added in each step in which it runs
+    neurons      an update per neuron and step, active where the neuron spikes
+    maximum      of spikes: the sum of each window, compared with a threshold; of
+                 values: a comparison per window of each that is not zero
     average      additions, and a multiplication of each sum that is not zero
-    norm         where no weights are before it to hold it: a multiplication and an
-                 addition a unit
-    activation   a comparison a unit
+    norm         without weights before it to be folded into: a multiplication and an
+                 addition per unit
+    activation   a comparison per unit
 """
 
 from dataclasses import dataclass, replace
@@ -37,53 +36,57 @@ from spikejoule.network.nodes import (
 )
 from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
 from spikejoule.pricing.neurons import Population
-from spikejoule.pricing.watching import INPUT, OUTPUT, ModulePlace, Watch
+from spikejoule.pricing.parts import INPUT, OUTPUT
+from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.watching import Watch
 
 NO_WINDOWS: Final = Windows((1, 1), (1, 1), (0, 0))
-"""The windows of nodes whose fan-outs are counted, not computed."""
-_TIMES: Final = ("tau_mem", "tau_syn", "tau_adapt")
+"""The windows of nodes whose fan-outs were counted, not computed from windows."""
+# A node has as many states as time constants (`Neurons.n_states`); their values are
+# not needed.
+_TIME_CONSTANTS: Final = ("tau_mem", "tau_syn", "tau_adapt")
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class _Counted:
-    """A node whose fan-outs are counted, not computed: int64 [n_in]."""
+    """A node whose fan-outs were counted: int64 [n_in]."""
 
     fan_outs: Counts
 
     def fan_out(self, pruned: bool = False) -> Counts:
-        """As of `Dense`."""
+        """See `Dense.fan_out`."""
         return self.fan_outs
 
 
 @dataclass(frozen=True)
 class CountedConnection(_Counted, Convolution):
-    """Weights of a convolution, or of a part of a matrix."""
+    """The weights of a convolution, or of a part of a matrix."""
 
 
 @dataclass(frozen=True)
 class CountedPooling(_Counted, Pooling):
-    """Pooling over any windows."""
+    """Pooling with any windows."""
 
 
 def activity_of(watch: Watch, steps: int = 0) -> Activity:
-    """The network that ran, and what it did.
+    """Return the network that ran, and what it did.
 
     Args:
-        watch: what was counted.
-        steps: of the samples; 0 where the model makes them itself, which are those of
-            its output.
+        watch: has counted.
+        steps: of the samples; 0 where the model makes them itself: then those of the
+            last population.
     """
-    counted = _CountedNetwork(watch)
+    network = _CountedNetwork(watch)
     for place in watch.places.values():
-        counted.add_place(place)
+        network.add_place(place)
     for place in watch.places.values():
-        counted.add_reads(place)
-    return counted.activity(steps)
+        network.add_reads(place)
+    return network.activity(steps)
 
 
 class _CountedNetwork:
-    """A network and its counts, place by place.
+    """A network and its counts, added place by place.
 
     Attributes:
         nodes, edges: of the network.
@@ -99,7 +102,7 @@ class _CountedNetwork:
         self.counts: dict[str, NodeCounts] = {INPUT: NodeCounts()}
 
     def add_place(self, place: ModulePlace) -> None:
-        """A place as a node, with its edges, and what it has done."""
+        """Add a place as a node, with the edges to it and its counts."""
         for source in place.sources:
             self.edges.append((source, place.name))
             if source not in self._watch.places and source not in self.nodes:
@@ -110,96 +113,120 @@ class _CountedNetwork:
         self.nodes[place.name], self.counts[place.name] = _counted(place)
 
     def add_reads(self, place: ModulePlace) -> None:
-        """What a place has taken from its sources; also what those give that did not
-        count it.
+        """Add what a place read from its sources.
+
+        Sources that do not count their own output, such as the input, emitted what was
+        read.
         """
         for source, amounts in place.sources.items():
             if place.fan_out is None and source != INPUT:
                 continue
-            taken = amounts.nonzero if place.takes_values else amounts.spikes
-            read = taken.of_samples
+            sums = amounts.nonzero if place.receives_values else amounts.spikes
+            read = sums.per_sample
             counts = self.counts[source]
-            counts = replace(
-                counts, reads=read if counts.reads is None else counts.reads + read
-            )
+            total = read if counts.reads is None else counts.reads + read
+            counts = replace(counts, reads=total)
             if not isinstance(self.nodes[source], Threshold | Neurons | Pooling):
-                if place.takes_values and counts.values is None:
+                if place.receives_values and counts.values is None:
                     counts = replace(counts, values=read)
-                if not place.takes_values and counts.spikes is None:
+                if not place.receives_values and counts.spikes is None:
                     counts = replace(counts, spikes=read)
             self.counts[source] = counts
 
     def activity(self, steps: int) -> Activity:
-        """The whole; its output is its last population."""
-        last = [node for node in self.nodes.values() if isinstance(node, Neurons)][-1]
-        nodes = self.nodes | {OUTPUT: Output(OUTPUT, last.out_shape, last.out_shape)}
-        if self.counts[INPUT].spikes is None:  # it gives values, or nothing has read it
+        """Return the whole network; its output is its last population."""
+        populations = [
+            node for node in self.nodes.values() if isinstance(node, Neurons)
+        ]
+        last = populations[-1]
+        output = Output(OUTPUT, last.out_shape, last.out_shape)
+        if self.counts[INPUT].spikes is None:
+            # The input emits values, or nothing has read it.
             self.counts[INPUT] = replace(self.counts[INPUT], spikes=self._zeros)
-        made_steps = self._watch.places[last.name].steps.of_samples
+        own_steps = self._watch.places[last.name].steps.per_sample
         return Activity(
-            network=ImportedGraph(nodes, (*self.edges, (last.name, OUTPUT))),
-            time_window=steps or int(made_steps.max()),
+            network=ImportedGraph(
+                self.nodes | {OUTPUT: output}, (*self.edges, (last.name, OUTPUT))
+            ),
+            time_window=steps or int(own_steps.max()),
             counts=self.counts,
         )
 
 
 def _counted(place: ModulePlace) -> tuple[Node, NodeCounts]:
-    """A place as a node of a spiking network, and what was counted there, [N] each."""
+    """Return a place as a node of a spiking network, and its counts, [N] each."""
     if place.population is not None:
         return _counted_neurons(place, place.population)
     module = place.module
-    shapes = place.in_shape, place.out_shape
-    units = place.steps.of_samples * place.n_out
-    values = place.given.nonzero.of_samples
+    shapes = (place.in_shape, place.out_shape)
+    units = place.steps.per_sample * place.n_out
+    values = place.emitted.nonzero.per_sample
     if isinstance(module, NORMS):
         counts = NodeCounts(values=values, multiplications=units, additions=units)
         return Node(place.name, *shapes), counts
     if isinstance(module, nn.ReLU):
-        return _threshold(place.name, *shapes), NodeCounts(
-            values=values, comparisons=units
-        )
-    reached = place.reached.nonzero if place.takes_values else place.reached.spikes
-    entered = reached.of_samples
-    if isinstance(module, WEIGHTED):
-        biases = units if place.has_bias else None
-        node = connection_of(place, place.fan_out)
-        if place.takes_values:
-            return node, NodeCounts(macs=entered, biases=biases)
-        return node, NodeCounts(events=entered, biases=biases)
-    is_maximum = isinstance(module, MAXIMA)
-    if not place.gives_values:
-        spikes = place.given.spikes.of_samples
-        compared = units if is_maximum else 0 * units
-        counts = NodeCounts(spikes=spikes, comparisons=compared, additions=entered)
+        counts = NodeCounts(values=values, comparisons=units)
         return _threshold(place.name, *shapes), counts
-    pooling = pooling_of(place, place.fan_out)
+    reached = place.reached.nonzero if place.receives_values else place.reached.spikes
+    if not isinstance(module, WEIGHTED):
+        return _counted_pooling(place, reached.per_sample)
+    biases = units if place.has_bias else None
+    node = connection_of(place, place.fan_out)
+    if place.receives_values:
+        return node, NodeCounts(macs=reached.per_sample, biases=biases)
+    return node, NodeCounts(events=reached.per_sample, biases=biases)
+
+
+def _counted_pooling(place: ModulePlace, entered: Counts) -> tuple[Node, NodeCounts]:
+    """Return pooling as a node, and its counts.
+
+    Args:
+        place: of the pooling.
+        entered: amounts that entered its windows, [N].
+    """
+    units = place.steps.per_sample * place.n_out
+    none = 0 * units
+    is_maximum = isinstance(place.module, MAXIMA)
+    if not place.emits_values:
+        counts = NodeCounts(
+            spikes=place.emitted.spikes.per_sample,
+            comparisons=units if is_maximum else none,
+            additions=entered,
+        )
+        return _threshold(place.name, place.in_shape, place.out_shape), counts
+    node = pooling_of(place, place.fan_out)
+    values = place.emitted.nonzero.per_sample
     if is_maximum:
-        return pooling, NodeCounts(values=values, comparisons=entered)
-    divided = None if isinstance(module, SUMS) else values
+        return node, NodeCounts(values=values, comparisons=entered)
+    is_sum = isinstance(place.module, SUMS)
     counts = NodeCounts(
-        values=values, comparisons=0 * units, additions=entered, multiplications=divided
+        values=values,
+        comparisons=none,
+        additions=entered,
+        multiplications=None if is_sum else values,
     )
-    return pooling, counts
+    return node, counts
 
 
 def _counted_neurons(
     place: ModulePlace, population: Population
 ) -> tuple[Node, NodeCounts]:
-    states = {time: np.empty(0) for time in _TIMES[: population.states]}
+    """Return neurons as a node, and their counts."""
+    states = {name: np.empty(0) for name in _TIME_CONSTANTS[: population.states]}
     kind = type(place.module).__name__ if place.fires else "LI"
     node = Neurons(place.name, place.in_shape, place.out_shape, kind, states)
-    steps = place.steps.of_samples
-    values = place.given.nonzero.of_samples
+    steps = place.steps.per_sample
+    emitted = place.emitted.nonzero.per_sample
     updates = steps * place.n_out
     leaks = steps * population.leaks(place.n_out)
     counts = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
-    if place.gives_values:
-        counts = replace(counts, values=values)
+    if place.emits_values:
+        counts = replace(counts, values=emitted)
     else:
-        counts = replace(counts, spikes=place.given.spikes.of_samples)
+        counts = replace(counts, spikes=place.emitted.spikes.per_sample)
     if place.fires:
-        resets = values * population.resets
-        counts = replace(counts, active=values, resets=resets, comparisons=updates)
+        resets = emitted * population.resets
+        counts = replace(counts, active=emitted, resets=resets, comparisons=updates)
     return node, counts
 
 
@@ -210,8 +237,11 @@ def _threshold(name: str, in_shape: Shape, out_shape: Shape) -> Threshold:
 def connection_of(
     place: ModulePlace, fan_out: Counts | None
 ) -> Dense | CountedConnection:
-    """A place with weights as a node, whose inputs reach so many synapses, int64
-    [n_in].
+    """Return a place with weights as a node.
+
+    Args:
+        place: of a layer with weights.
+        fan_out: synapses that each input unit reaches, int64 [n_in].
     """
     assert fan_out is not None
     module: Any = place.module
@@ -219,6 +249,7 @@ def connection_of(
     is_linear = isinstance(module, nn.Linear)
     bias = None
     if place.has_bias:
+        # Only its size is needed: one word per unit, or per channel.
         bias = np.zeros(place.out_shape[-1] if is_linear else place.out_shape[0])
     is_matrix = is_linear and weight.size == fan_out.size * place.n_out
     if is_matrix and (fan_out == place.n_out).all():
@@ -236,20 +267,21 @@ def connection_of(
 
 
 def pooling_of(place: ModulePlace, fan_out: Counts | None) -> CountedPooling:
-    """A place of pooling as a node, whose inputs reach so many windows, int64
-    [n_in].
+    """Return pooling as a node.
+
+    Args:
+        place: of the pooling.
+        fan_out: windows that each input unit is in, int64 [n_in].
     """
     is_average = not isinstance(place.module, MAXIMA)
-    reached = np.zeros(1, np.int64) if fan_out is None else fan_out
+    windows = np.zeros(1, np.int64) if fan_out is None else fan_out
     return CountedPooling(
-        place.name, place.in_shape, place.out_shape, NO_WINDOWS, is_average, reached
+        place.name, place.in_shape, place.out_shape, NO_WINDOWS, is_average, windows
     )
 
 
 def _unknown_source(name: str, reader: ModulePlace) -> Node:
-    """Where something comes from that no module has given; its reader knows what it
-    holds.
-    """
-    if reader.takes_values:
+    """Return a node for what no module has emitted; its reader knows what it holds."""
+    if reader.receives_values:
         return Node(name, reader.in_shape, reader.in_shape)
     return _threshold(name, reader.in_shape, reader.in_shape)

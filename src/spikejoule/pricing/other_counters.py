@@ -1,21 +1,21 @@
-"""What other tools count in the same run, to the last digit.
+"""Counts of other tools in the same run, to the last digit.
 
-They take each call of a layer by itself, where this project takes what a population
-gives:
+These tools look at each call of a layer by itself; this project counts what a
+population emits.
 
-neurobench     Effective_ACs, Effective_MACs and Dense of NeuroBench 2.3: a call is of
-               spikes where all that enters lies in {-1, 0, 1}, and a weight of zero is
-               no synapse. What a simulator calls twice counts twice, such as snnTorch's
-               recurrent weights of a neuron that is reset to zero; they take the spikes
-               of the step before.
-spikingjelly   SynOpCounter of SpikingJelly 2.0: a call of zeros and ones counts, any
-               other is left out, such as that of the layer behind an addition (SEW) of
-               which one sum is 2.
-torch          FlopCounterMode: two operations for each product of a dense layer, those
-               with the zeros of a padding, too; biases are left out.
+neurobench     Effective_ACs, Effective_MACs and Dense of NeuroBench 2.3: a call has
+               spikes if its whole input is in {-1, 0, 1}, and a weight of zero is no
+               synapse. A layer that a simulator calls twice counts twice: snnTorch does
+               so with recurrent weights of neurons that reset to zero, which receive
+               the spikes of the step before.
+spikingjelly   SynOpCounter of SpikingJelly 2.0: a call counts if its input is zeros and
+               ones only. A sum of two spikes (SEW) is 2, so the call after it is left
+               out.
+torch          FlopCounterMode: two operations per product of a dense layer, also for
+               products with zero padding; biases are left out.
 
-NeuroBench and SpikingJelly add up in float32 here and there; above 2**24 their last
-digits go.
+NeuroBench and SpikingJelly sum partly in float32: above 2**24 their last digits are
+lost.
 """
 
 from collections import Counter
@@ -29,46 +29,44 @@ from torch import Tensor, nn
 from spikejoule.core.errors import ParameterError
 from spikejoule.pricing.layers import WEIGHTED, plain, unit_dimensions
 
-Found = Counter[str]
+Counts = Counter[str]
 
 
-def _neurobench(module: Any, x: Tensor, out: Tensor) -> Found:
-    is_of_spikes = bool(((x == 0) | (x.abs() == 1)).all())
+def _neurobench(module: Any, x: Tensor, out: Tensor) -> Counts:
+    has_spikes = bool(((x == 0) | (x.abs() == 1)).all())
     effective = _synapses(module, x != 0, module.weight != 0)
-    every = _synapses(module, torch.ones_like(x), torch.ones_like(module.weight))
+    dense = _synapses(module, torch.ones_like(x), torch.ones_like(module.weight))
     return Counter(
         {
-            "Dense": every,
-            "Effective_ACs": effective if is_of_spikes else 0,
-            "Effective_MACs": 0 if is_of_spikes else effective,
+            "Dense": dense,
+            "Effective_ACs": effective if has_spikes else 0,
+            "Effective_MACs": 0 if has_spikes else effective,
         }
     )
 
 
-def _spikingjelly(module: Any, x: Tensor, out: Tensor) -> Found:
-    is_of_spikes = bool(((x == 0) | (x == 1)).all())
-    reached = (
-        _synapses(module, x, torch.ones_like(module.weight)) if is_of_spikes else 0
-    )
-    return Counter({"synaptic operations": reached})
+def _spikingjelly(module: Any, x: Tensor, out: Tensor) -> Counts:
+    has_spikes = bool(((x == 0) | (x == 1)).all())
+    operations = 0
+    if has_spikes:
+        operations = _synapses(module, x, torch.ones_like(module.weight))
+    return Counter({"synaptic operations": operations})
 
 
-def _torch(module: Any, x: Tensor, out: Tensor) -> Found:
+def _torch(module: Any, x: Tensor, out: Tensor) -> Counts:
+    # A transposed convolution places its kernel at each input, not at each output.
     places = x if "Transpose" in type(module).__name__ else out
     return Counter({"flops": 2 * places.numel() * module.weight[0].numel()})
 
 
-def _synapses(module: Any, entering: Tensor, weight: Tensor) -> int:
-    """The products of what enters, 0 or 1, with weights of 0 or 1, added up."""
-    shape = entering.shape[entering.ndim - unit_dimensions(module) :]
-    return int(
-        plain(module, weight.double())
-        .forward(entering.double().reshape(-1, *shape))
-        .sum()
-    )
+def _synapses(module: Any, x: Tensor, weight: Tensor) -> int:
+    """Count the products of an input of 0 and 1 with weights of 0 and 1."""
+    unit_shape = x.shape[x.ndim - unit_dimensions(module) :]
+    layer = plain(module, weight.double())
+    return int(layer.forward(x.double().reshape(-1, *unit_shape)).sum())
 
 
-COUNTERS: Final[dict[str, Callable[[Any, Tensor, Tensor], Found]]] = {
+COUNTERS: Final[dict[str, Callable[[Any, Tensor, Tensor], Counts]]] = {
     "neurobench": _neurobench,
     "spikingjelly": _spikingjelly,
     "torch": _torch,
@@ -76,30 +74,29 @@ COUNTERS: Final[dict[str, Callable[[Any, Tensor, Tensor], Found]]] = {
 
 
 @contextmanager
-def count_as(tool: str, model: nn.Module) -> Iterator[Found]:
-    """Count what runs inside as a tool does:
-    ``with count_as("torch", model) as found: ...``.
+def count_as(tool: str, model: nn.Module) -> Iterator[Counts]:
+    """Count as another tool does: ``with count_as("torch", model) as counts: ...``.
 
     Args:
         tool: ``neurobench``, ``spikingjelly`` or ``torch``.
-        model: whose layers with weights are counted, spiking or not.
+        model: spiking or not; its layers with weights are counted.
 
     Returns:
-        the counts over all calls, by the names that the tool gives them.
+        the counts of all calls inside, by the tool's names.
 
     Raises:
         ParameterError: the tool is not known.
     """
     if tool not in COUNTERS:
         raise ParameterError(f"tool is {tool!r}; allowed are {', '.join(COUNTERS)}")
-    found: Found = Counter()
+    count = COUNTERS[tool]
+    totals: Counts = Counter()
+
+    def add(layer: nn.Module, args: Any, out: Tensor) -> None:
+        totals.update(count(layer, args[0], out))
+
     with ExitStack() as stack:
         for layer in model.modules():
             if isinstance(layer, WEIGHTED):
-                handle = layer.register_forward_hook(
-                    lambda layer, args, out: found.update(
-                        COUNTERS[tool](layer, args[0], out)
-                    )
-                )
-                stack.callback(handle.remove)
-        yield found
+                stack.callback(layer.register_forward_hook(add).remove)
+        yield totals

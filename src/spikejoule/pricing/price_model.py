@@ -1,37 +1,49 @@
-"""Price a running PyTorch model: hooks count what it does, the energy ledger prices it.
+"""Price a running PyTorch model: hooks count its operations, the energy ledger prices
+them.
 
     report = spikejoule.price(model, loader, time_axis=0)
     print(report)
     report.save("energy.html")
 
-Nothing is exported, and nothing runs but the model itself, as it is: with its own
-states, on its own device, in evaluation or in training.
+Nothing is exported: the model itself runs, as it is, with its own states, on its own
+device, in evaluation or training mode.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, InstanceOf
 from torch import nn
 from tqdm import tqdm
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
-from spikejoule.energy.analysis import analyse
+from spikejoule.counts.records import Activity
+from spikejoule.energy.analysis import AnalysisInputs, analyse
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_graph import Answers, SampleSet, counted_inputs
-from spikejoule.energy.notes import fact, sentence
+from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.pricing.conventional import Baseline, BaselineRun
 from spikejoule.pricing.counted import activity_of
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.report import Report
-from spikejoule.pricing.running import Answer, Loop, Run, TimeAxis, batches_of, checked
+from spikejoule.pricing.running import (
+    Answer,
+    Loop,
+    Run,
+    SampleBatch,
+    Stepping,
+    TimeAxis,
+    batches_of,
+    checked,
+)
 
 Conventional = nn.Module | InstanceOf[Baseline]
 _packaged_profiles = cache(load_profiles)
@@ -53,127 +65,148 @@ def price(
     batch_size: Annotated[int, Field(ge=1)] = 64,
     progress: bool = True,
 ) -> Report:
-    """Run a spiking model on samples, count what happens in it, and price that.
+    """Run a spiking model on samples, count its operations, and price them.
 
     Args:
-        model: of snnTorch, SpikingJelly, Norse or Sinabs, or of plain torch with
-            neurons of its own (`neurons`).
-        loader: batches of samples as the model takes them, or pairs of them and labels,
-            such as a DataLoader has; or all samples in one tensor.
-        labels: the class of each sample, [N]; None for those of the loader, if it has
-            some.
-        against: conventional networks (ReLU), which run on the same samples, or a
-            `Baseline`, which says what one takes and how wide its weights are.
-        time_axis: which axis of a batch is time: 0 of [T, B, ...], 1 of [B, T, ...];
-            ``none`` of batches without, of which the model makes steps itself.
-        loop: who takes the steps: ``model``, which is given all of them, or ``price``,
-            which gives the model one after the other; ``auto`` tries the model.
-        answer: what says the scores [B, classes] of what the model gives; None for its
+        model: from snnTorch, SpikingJelly, Norse or Sinabs, or plain PyTorch with
+            neurons of your own (`neurons`).
+        loader: batches of samples as the model takes them, or of samples and labels,
+            such as a DataLoader; or all samples in one tensor.
+        labels: the class of each sample, [N]; None for the labels of the loader, if it
+            has any.
+        against: conventional networks (ReLU) to compare with, which run on the same
+            samples, or a `Baseline` with other samples or integer weights.
+        time_axis: the time axis of a batch: 0 for [T, B, ...], 1 for [B, T, ...],
+            ``none`` for batches without time, from which the model makes steps itself.
+        loop: who makes the steps: ``model``, which takes a whole batch, or ``price``,
+            which passes one step after another; ``auto`` tries the model first.
+        answer: returns the scores [B, classes] in the model's output; None for its
             first tensor, summed over time.
-        neurons: of classes that no simulator here knows: ``{MyNeuron: Population()}``.
-        profile: id of the price list of the headline; None for the first that includes
+        neurons: your own classes of neurons: ``{MyNeuron: Population()}``.
+        profile: id of the headline's price list; None for the first that includes
             memory.
         title: of the data.
-        batch_size: in which a tensor of all samples is taken.
-        progress: whether to show a bar.
+        batch_size: for samples in one tensor.
+        progress: whether to show a progress bar.
 
     Returns:
         the report: print it, or see its `table`, `save` and `check`.
 
     Raises:
         ParameterError: an argument is not allowed.
-        DataError: there are no samples, or their axes or labels are not what they
-            should be.
-        ArtifactError: the model has no neurons that are known, or no synapse.
+        DataError: there are no samples, or their axes or labels do not fit.
+        ArtifactError: the model has no known neurons, or no synapses.
     """
     profiles = _packaged_profiles(None)
     headline = headline_profile(profiles, profile, "profile")
-
-    # Run the model, and the networks to compare with, on the same samples.
-    run = Run(model, Known.of(model, neurons), time_axis, loop, answer)
     networks = against if isinstance(against, Sequence) else [against]
-    baseline_runs = [BaselineRun(network) for network in networks]
-    loaded_labels = []
-    total = (
-        len(loader)
-        if isinstance(loader, Sized) and not hasattr(loader, "shape")
-        else None
+    runs = _Runs(
+        Run(model, Known.of(model, neurons), Stepping(time_axis, loop, answer)),
+        [BaselineRun(network) for network in networks],
     )
     batches = batches_of(loader, time_axis, batch_size)
-    for batch in tqdm(batches, total=total, unit="batch", disable=not progress):
-        run.take(batch.samples)
-        for baseline_run in baseline_runs:
-            baseline_run.take(batch.samples, time_axis)
-        if batch.labels is not None:
-            loaded_labels.append(batch.labels)
-    _check_counted(run)
-
-    # What was counted, and how well they answer.
-    activity = activity_of(run.watch, run.steps)
-    scores = run.all_scores
-    n_classes = activity.network.output.n_out if scores is None else scores.shape[1]
-    if labels is None and loaded_labels:
-        labels = np.concatenate(loaded_labels)
-    baselines: list[BaselineCounts] = []
-    if labels is not None:
-        labels = class_labels(labels, activity.n_rows, n_classes)
-        counts = [
-            baseline_run.counts(labels, batch_size) for baseline_run in baseline_runs
-        ]
-        baselines = _with_unique_names(counts)
-    elif baseline_runs:
-        raise ParameterError(
-            "against needs labels: networks are compared at an accuracy of both"
-        )
-    inputs = counted_inputs(
-        activity,
-        SampleSet(title, labels),
-        Answers(run.answers(), n_classes),
-        "modules",
-        baselines,
-    )
-
-    # What a reader should know.
-    runs = [run, *(baseline_run.run for baseline_run in baseline_runs)]
-    not_counted = [part for one_run in runs for part in one_run.not_counted]
-    packages = ", ".join(run.known.packages)
-    counted_in = fact("counted in", f"the running model ({packages})")
-    notes = [note for one_run in runs for note in one_run.notes]
-    if not not_counted:
-        notes.append(fact("not counted", "none"))
-    inputs = replace(
-        inputs,
-        notes=(counted_in, *inputs.notes, *notes),
-        not_counted=tuple(not_counted),
-    )
+    total = None
+    if isinstance(loader, Sized) and not hasattr(loader, "shape"):
+        total = len(loader)
+    bar = tqdm(batches, total=total, unit="batch", disable=not progress)
+    loaded_labels = runs.take(bar, time_axis)
+    activity = runs.activity()
+    samples = SampleSet(title, loaded_labels if labels is None else labels)
+    inputs = runs.inputs(activity, samples, batch_size)
     for note in inputs.cautions:
-        # Of the caller, before what checks the arguments.
+        # Level 5 is the caller of `price`, outside the frames that check arguments.
         warnings.warn(sentence(note, with_label=False), stacklevel=5)
-
-    analysis = analyse(
-        inputs, profiles, headline, arithmetic_profile(profiles), BootstrapSettings()
+    arithmetic = arithmetic_profile(profiles)
+    analysis = analyse(inputs, profiles, headline, arithmetic, BootstrapSettings())
+    run = runs.run
+    return Report(
+        analysis, activity, run.answers(), tuple(run.not_counted), run.all_scores
     )
-    return Report(analysis, activity, run.answers(), tuple(run.not_counted), scores)
 
 
-def _check_counted(run: Run) -> None:
-    """Refuse a run without samples, or without neurons."""
-    if not run.watch.sizes:
-        raise DataError("there is no sample, and at least one is needed.")
-    if all(place.population is None for place in run.watch.places.values()):
-        raise ArtifactError(
-            "no module of the model is a neuron that is known; say which are: "
-            "price(..., neurons={MyNeuron: Population()})."
-        )
+class _Runs:
+    """A spiking model and the networks to compare with, on the same samples."""
+
+    def __init__(self, run: Run, baseline_runs: list[BaselineRun]) -> None:
+        self.run = run
+        self.baseline_runs = baseline_runs
+
+    def take(
+        self, batches: Iterable[SampleBatch], time_axis: TimeAxis
+    ) -> NDArray[np.int64] | None:
+        """Run all networks on all batches, and return the labels among them.
+
+        Raises:
+            DataError: there is no sample.
+        """
+        labels = []
+        for batch in batches:
+            self.run.take(batch.samples)
+            for baseline_run in self.baseline_runs:
+                baseline_run.take(batch.samples, time_axis)
+            if batch.labels is not None:
+                labels.append(batch.labels)
+        if not self.run.watch.sizes:
+            raise DataError("there is no sample, and at least one is needed.")
+        return np.concatenate(labels) if labels else None
+
+    def activity(self) -> Activity:
+        """Return the counts of the spiking model.
+
+        Raises:
+            ArtifactError: no module is known to be neurons.
+        """
+        places = self.run.watch.places.values()
+        if all(place.population is None for place in places):
+            raise ArtifactError(
+                "no module of the model is a neuron that is known; say which are: "
+                "price(..., neurons={MyNeuron: Population()})."
+            )
+        return activity_of(self.run.watch, self.run.steps)
+
+    def inputs(
+        self, activity: Activity, samples: SampleSet, batch_size: int
+    ) -> AnalysisInputs:
+        """Collect counts, accuracies and notes for the analysis.
+
+        Raises:
+            ParameterError: networks are to be compared, but labels are missing.
+        """
+        scores = self.run.all_scores
+        n_classes = activity.network.output.n_out if scores is None else scores.shape[1]
+        baselines: list[BaselineCounts] = []
+        if samples.labels is not None:
+            labels = class_labels(samples.labels, activity.n_rows, n_classes)
+            samples = replace(samples, labels=labels)
+            baselines = _with_unique_names(
+                run.counts(labels, batch_size) for run in self.baseline_runs
+            )
+        elif self.baseline_runs:
+            raise ParameterError(
+                "against needs labels: networks are compared at an accuracy of both"
+            )
+        answers = Answers(self.run.answers(), n_classes)
+        inputs = counted_inputs(activity, samples, answers, "modules", baselines)
+        packages = ", ".join(self.run.known.packages)
+        counted_in = fact("counted in", f"the running model ({packages})")
+        notes: list[Note] = [counted_in, *inputs.notes]
+        not_counted: list[str] = []
+        for run in (self.run, *(baseline.run for baseline in self.baseline_runs)):
+            not_counted += run.not_counted
+            notes += run.notes
+        if not not_counted:
+            notes.append(fact("not counted", "none"))
+        return replace(inputs, notes=tuple(notes), not_counted=tuple(not_counted))
 
 
-def _with_unique_names(baselines: Sequence[BaselineCounts]) -> list[BaselineCounts]:
-    """Networks of one name are numbered, or they would be counted as one."""
-    named: dict[str, BaselineCounts] = {}
+def _with_unique_names(baselines: Iterable[BaselineCounts]) -> list[BaselineCounts]:
+    """Number networks with the same name: the ledger would take them for one."""
+    by_name: dict[str, BaselineCounts] = {}
     for baseline in baselines:
-        name, number = baseline.name, 1
-        while name in named:
+        name = baseline.name
+        number = 1
+        while name in by_name:
             number += 1
             name = f"{baseline.name} ({number})"
-        named[name] = replace(baseline, name=name)
-    return [*named.values()]
+        by_name[name] = replace(baseline, name=name)
+    return [*by_name.values()]

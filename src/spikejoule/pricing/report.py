@@ -1,5 +1,4 @@
-"""What an inference of a model takes, as `spikejoule.price` reports it: ten lines, a
-table, a page, and the check of a budget."""
+"""The report of `spikejoule.price`: ten lines, a table, a page, a budget check."""
 
 import os
 from dataclasses import dataclass
@@ -22,17 +21,16 @@ from spikejoule.report.page import PageContent, energy_page
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What an inference of a model takes.
+    """The energy of an inference.
 
     Attributes:
-        analysis: counts, prices, comparisons; everything else is a selection of it.
-        activity: what was counted, of each sample.
-        predictions: the class of each sample, [N], -1 where none or several have the
-            most spikes; None where the model gives no scores.
-        own_not_counted: what of `not_counted` is in the model, not in a network to
-            compare with.
-        scores: from which the classes follow, float64 [N, classes]; None where there
-            are none.
+        analysis: counts, prices, comparisons; everything else is selected from it.
+        activity: the counts of each sample.
+        predictions: the class of each sample, [N], -1 where several have the highest
+            score; None if the model gives no scores.
+        own_not_counted: the part of `not_counted` in the model itself, not in networks
+            to compare with.
+        scores: float64 [N, classes]; None if the model gives none.
     """
 
     analysis: EnergyAnalysis
@@ -43,12 +41,12 @@ class Report:
 
     @property
     def not_counted(self) -> tuple[str, ...]:
-        """Modules and functions that ran and are not known."""
+        """Modules and functions that ran and are not counted."""
         return self.analysis.inputs.not_counted
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else a reader should know, a sentence each."""
+        """Warnings, one sentence each."""
         return tuple(
             sentence(note, with_label=False)
             for note in self.analysis.inputs.cautions
@@ -57,75 +55,71 @@ class Report:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Every term at every place under every profile, and the totals
-        (`EnergyAnalysis`).
-        """
+        """Every term at every place under every price list, and the totals."""
         return pd.DataFrame([row.cells for row in self.analysis.table])
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """What is printed, label and value."""
+        """The printed lines, label and value."""
         inputs = self.analysis.inputs
-        proxies = inputs.proxies
-        macs = inputs.value_macs_per_inference
         rows = [("verdict", line) for line in self.verdict]
-        total = self.analysis.total()
-        in_joules = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
-        headline = (
-            f"{energy_words(total)} under {self.analysis.chosen.id} ({in_joules})"
-        )
-        rows.append(("energy per inference", headline))
-        for prices in self.analysis.shown[1:]:
-            total = self.analysis.total(profile=prices.id)
-            rows.append(("arithmetic only", f"{energy_words(total)} under {prices.id}"))
+        rows += self._energy_rows
         title = "" if inputs.title == "samples" else f" of {inputs.title}"
         accuracy = "accuracy not known"
         if inputs.accuracy is not None:
             accuracy = f"{inputs.accuracy.test_percent:.2f} % correct"
+        n_steps = inputs.operations.time_window
+        proxies = inputs.proxies
+        events = proxies.synaptic_events_per_inference
+        dense = proxies.dense_operations_per_inference
+        macs = inputs.value_macs_per_inference
         layers = inputs.network.layer_names[1:]
         spikes = sum(float(self.activity.spikes_of(name).mean()) for name in layers)
-        return [
-            *rows,
-            (
-                "network",
-                f"{inputs.network.sizes}, {inputs.operations.time_window} steps",
-            ),
+        updates = self.activity.updates.mean()
+        rows += [
+            ("network", f"{inputs.network.sizes}, {n_steps} steps"),
             ("samples", f"{inputs.n_images:,}{title}, {accuracy}"),
-            (
-                "synaptic events",
-                f"{proxies.synaptic_events_per_inference:,.1f} of "
-                f"{proxies.dense_operations_per_inference:,}",
-            ),
+            ("synaptic events", f"{events:,.1f} of {dense:,}"),
             ("products of values", f"{macs:,.1f}" if macs else "none"),
-            (
-                "spikes of neurons",
-                f"{spikes:,.1f} in {self.activity.updates.mean():,.0f} updates",
-            ),
+            ("spikes of neurons", f"{spikes:,.1f} in {updates:,.0f} updates"),
             ("most of it", self._largest),
             ("not counted", ", ".join(self.not_counted) or "none"),
-            *(("note", note) for note in self.notes),
         ]
+        return [*rows, *(("note", note) for note in self.notes)]
+
+    @property
+    def _energy_rows(self) -> list[tuple[str, str]]:
+        """The energy under each price list that is shown, the headline first."""
+        headline, *others = self.analysis.shown
+        total = self.analysis.total()
+        in_joules = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
+        energy = f"{energy_words(total)} under {headline.id} ({in_joules})"
+        rows = [("energy per inference", energy)]
+        for prices in others:
+            total = self.analysis.total(profile=prices.id)
+            rows.append(("arithmetic only", f"{energy_words(total)} under {prices.id}"))
+        return rows
 
     @property
     def verdict(self) -> tuple[str, ...]:
-        """Who needs less at the accuracy that both reach, or why that cannot be said;
-        nothing without a network to compare with."""
+        """Which network wins at equal accuracy, or why that is undecided.
+
+        Empty without a network to compare with.
+        """
         return self.analysis.answer[:1] if self.analysis.inputs.baselines else ()
 
     @property
     def _largest(self) -> str:
-        """The two terms that take the most."""
-        priced = [
-            (row, row.energy)
-            for row in self.analysis.records()
-            if row.energy is not None
-        ]
-        priced.sort(key=lambda pair: -pair[1].highest_pj)
-        parts = [
-            f"{in_words(row.term)} of {row.layer} {energy_words(energy)}"
-            for row, energy in priced[:2]
-        ]
-        return "; ".join(parts) or "nothing is priced"
+        """The two most expensive terms."""
+        priced = []
+        for row in self.analysis.records():
+            if row.energy is not None:
+                words = (
+                    f"{in_words(row.term)} of {row.layer} {energy_words(row.energy)}"
+                )
+                priced.append((row.energy.highest_pj, words))
+        priced.sort(key=lambda pair: pair[0], reverse=True)
+        return "; ".join(words for _, words in priced[:2]) or "nothing is priced"
 
     def __str__(self) -> str:
         return "\n".join(f"{label:<22}{value}" for label, value in self.rows)
@@ -148,19 +142,19 @@ class Report:
         profile: str | None = None,
         accept_uncounted: bool = False,
     ) -> "Report":
-        """This report, if an inference takes no more than a budget.
+        """Return this report if an inference stays within a budget.
 
         Args:
-            budget_nj: in nJ; compared is the mean, and where prices are ranges the
-                upper end.
-            profile: id of the profile; None for that of the headline.
-            accept_uncounted: whether to compare the energy of what was counted although
-                parts of the model were not (`own_not_counted`).
+            budget_nj: in nJ; compared with the mean, or with the upper end where prices
+                are ranges.
+            profile: id of the price list; None for the headline's.
+            accept_uncounted: whether to check the energy of the counted parts although
+                others are not counted (`own_not_counted`).
 
         Raises:
-            LimitError: it takes more, part of the model was not counted, or nothing
-                that it does has a price under the profile.
-            ParameterError: there is no such profile.
+            LimitError: the energy is over budget, part of the model is not counted, or
+                the price list has no price for anything it does.
+            ParameterError: there is no such price list.
         """
         name = profile or self.analysis.chosen.id
         if name not in (known.id for known in self.analysis.ledger.profiles):
@@ -168,20 +162,19 @@ class Report:
         if self.own_not_counted and not accept_uncounted:
             raise LimitError(
                 "the budget cannot be checked: part of the model was not counted "
-                f"({', '.join(self.own_not_counted)}); accept_uncounted=True "
-                "checks the rest."
+                f"({', '.join(self.own_not_counted)}); accept_uncounted=True checks "
+                "the rest."
             )
         if all(row.energy is None for row in self.analysis.records(profile=name)):
             raise LimitError(
-                "the budget cannot be checked: nothing that the model does has a price "
-                f"under {name}."
+                f"the budget cannot be checked: {name} has no price for anything that "
+                "the model does."
             )
         total = self.analysis.total(profile=name)
         spent = total.high_pj if total.value_pj is None else total.value_pj
-        if not spent <= 1000 * budget_nj:
+        if not spent <= 1000 * budget_nj:  # also if the energy is NaN
             raise LimitError(
-                f"an inference takes {spent / 1000:,.7g} nJ under {name}; the "
-                "budget is "
-                f"{budget_nj:,.7g} nJ."
+                f"an inference takes {spent / 1000:,.7g} nJ under {name}; the budget "
+                f"is {budget_nj:,.7g} nJ."
             )
         return self

@@ -1,13 +1,12 @@
 """Run a model on samples, batch by batch, while a `Watch` counts.
 
-Batches have time as their first or second axis, or none. The model makes the steps
-itself, or takes one step after the other: unless the user says which, both are tried. A
-batch with as many samples as steps is run in two halves, so that sizes tell the axes
-apart.
+Time is the first or the second axis of a batch, or there is none. The model makes the
+steps itself, or takes one after another; unless the user says which, both are tried. A
+batch with as many samples as steps is run in two halves, so that axes can be told apart
+by their sizes.
 
-What a user gives is checked in two places: arguments by their annotations (`checked`),
-and a model, a loader or a function by running it, so that what it raises becomes one
-sentence.
+What users pass is checked in two ways: arguments by their annotations (`checked`), and
+models, loaders and functions by running them, where any exception becomes one sentence.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +33,9 @@ from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
 from spikejoule.pricing.layers import NORMS, WEIGHTED
 from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.parts import INPUT
 from spikejoule.pricing.tensors import first_tensor, unclear
-from spikejoule.pricing.watching import INPUT, Watch
+from spikejoule.pricing.watching import Watch
 
 TimeAxis = Literal[0, 1, "none"]
 Loop = Literal["auto", "model", "price"]
@@ -48,11 +48,12 @@ NO_ANSWER = -1
 
 
 def checked(call: Callable[P, R]) -> Callable[P, R]:
-    """A function whose arguments have the types that it states; else a ParameterError
-    names the argument, and what is allowed."""
-    validated: Any = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(
-        call
-    )
+    """Check the arguments of a function against its annotations.
+
+    The function raises a ParameterError that names the argument and what is allowed.
+    """
+    config = ConfigDict(arbitrary_types_allowed=True)
+    validated: Any = validate_call(config=config)(call)
 
     @wraps(call)
     def checking(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -68,11 +69,11 @@ def checked(call: Callable[P, R]) -> Callable[P, R]:
 
 @dataclass(frozen=True, eq=False)
 class SampleBatch:
-    """Some samples.
+    """A batch of samples.
 
     Attributes:
         samples: as the model takes them.
-        labels: their classes, [B]; None where there are none.
+        labels: their classes, [B]; None without.
     """
 
     samples: Tensor
@@ -82,7 +83,7 @@ class SampleBatch:
 def batches_of(
     loader: Any, time_axis: TimeAxis, batch_size: int
 ) -> Iterator[SampleBatch]:
-    """The batches of a loader, or of one tensor that holds all samples.
+    """Yield the batches of a loader, or of one tensor that holds all samples.
 
     Raises:
         ArtifactError, DataError, ParameterError: they are no samples, or cannot be
@@ -91,82 +92,98 @@ def batches_of(
     with in_one_sentence("reading the samples"):
         if isinstance(loader, np.ndarray | Tensor):
             whole = _samples(loader, time_axis)
-            loader = torch.split(whole, batch_size, dim=_axis_of_samples(time_axis))
+            loader = torch.split(whole, batch_size, dim=_sample_axis(time_axis))
         for item in loader:
             # A TensorDataset gives tuples of one tensor or two.
             is_tuple = isinstance(item, tuple | list) and len(item) in (1, 2)
             parts: Sequence[Any] = item if is_tuple else (item,)
-            labels = (
-                array_of(parts[1], "labels").reshape(-1) if len(parts) == 2 else None
-            )
+            labels = None
+            if len(parts) == 2:
+                labels = array_of(parts[1], "labels").reshape(-1)
             yield SampleBatch(_samples(parts[0], time_axis), labels)
 
 
-def _axis_of_samples(time_axis: TimeAxis) -> int:
+def _sample_axis(time_axis: TimeAxis) -> int:
     return 1 if time_axis == 0 else 0
 
 
 def _samples(values: Any, time_axis: TimeAxis) -> Tensor:
-    x = (
-        values
-        if isinstance(values, Tensor)
-        else torch.from_numpy(array_of(values, "samples"))
-    )
+    """Return samples as a dense tensor; DataError if they cannot be samples."""
+    if isinstance(values, Tensor):
+        x = values
+    else:
+        x = torch.from_numpy(array_of(values, "samples"))
     if x.layout != torch.strided:
         x = x.to_dense()
-    needed = (
-        ["samples", "units"] if time_axis == "none" else ["time", "samples", "units"]
-    )
-    if x.ndim < len(needed) or not x.numel():
+    axes = ["samples", "units"]
+    if time_axis != "none":
+        axes = ["time", *axes]
+    if x.ndim < len(axes) or not x.numel():
         raise DataError(
             f"the samples have the shape {tuple(x.shape)}; needed are axes of "
-            f"{', '.join(needed)}, "
-            "and something in each."
+            f"{', '.join(axes)}, and something in each."
         )
     if x.is_floating_point() and not x.isfinite().all():
         raise DataError("a batch holds numbers that are not finite.")
     return x
 
 
+@dataclass(frozen=True)
+class Stepping:
+    """How a model takes its steps, and what its output means.
+
+    Attributes:
+        time_axis: of a batch.
+        loop: who makes the steps: ``model``, ``price``, or ``auto`` to try both.
+        answer: returns the scores [B, classes] in the model's output; None for its
+            first tensor, summed over time.
+    """
+
+    time_axis: TimeAxis = "none"
+    loop: Loop = "model"
+    answer: Answer | None = None
+
+
 class Run:
     """A model that runs on batches of samples.
 
     Attributes:
-        model: it.
+        model: the model.
         known: what is known of its modules.
+        called: the model in messages.
         watch: what was counted.
-        loop: who takes the steps, once it is known.
+        loop: who makes the steps, once it is known.
         steps: of the samples; 0 where the model makes them itself.
-        scores: of each batch, float64 [B, classes], of those that were scores of
-            classes.
-        has_scores: whether all that the model gave were scores of classes.
+        scores: for each batch, float64 [B, classes], without outputs that are no
+            scores.
+        has_scores: whether every output was scores of classes.
     """
 
     def __init__(
         self,
         model: nn.Module,
         known: Known,
-        time_axis: TimeAxis = "none",
-        loop: Loop = "model",
-        answer: Answer | None = None,
+        stepping: Stepping,
         records: bool = False,
         called: str = "the model",
     ) -> None:
         self.model = model
         self.known = known
-        self.answer = answer
+        self.answer = stepping.answer
         self.called = called
-        self.loop = "model" if time_axis == "none" else loop
+        time_axis = stepping.time_axis
+        self.loop = "model" if time_axis == "none" else stepping.loop
         self.watch = Watch(model, known, records)
         self.steps = 0
         self.scores: list[NDArray[np.float64]] = []
         self.has_scores = True
         self._time_axis = None if time_axis == "none" else time_axis
-        self._axis_of_samples = _axis_of_samples(time_axis)
-        self._axis_to_sum = self._time_axis
-        held = next(iter((*model.parameters(), *model.buffers())), torch.zeros(0))
-        self._device = held.device
-        self._dtype = held.dtype if held.is_floating_point() else torch.float32
+        self._sample_axis = _sample_axis(time_axis)
+        self._output_time_axis = self._time_axis
+        tensors = (*model.parameters(), *model.buffers())
+        first = next(iter(tensors), torch.zeros(0))
+        self._device = first.device
+        self._dtype = first.dtype if first.is_floating_point() else torch.float32
         self._takes_integers = any(
             isinstance(module, WEIGHTED) and not module.weight.is_floating_point()
             for module in model.modules()
@@ -179,7 +196,7 @@ class Run:
         self.steps = max(self.steps, n_steps)
         parts: tuple[Tensor, ...] = (x,)
         if n_samples == n_steps and n_samples > 1:
-            parts = x.tensor_split(2, dim=self._axis_of_samples)
+            parts = x.tensor_split(2, dim=self._sample_axis)
         what = f"{self.called}, given a batch of shape {tuple(x.shape)},"
         with in_one_sentence(what), torch.no_grad(), _norms_unchanged(self.model):
             for part in parts:
@@ -187,34 +204,37 @@ class Run:
                 self._keep(scores, self._n_samples(part))
 
     def _n_samples(self, x: Tensor) -> int:
-        return x.shape[self._axis_of_samples]
+        return x.shape[self._sample_axis]
 
     def _n_steps(self, x: Tensor) -> int:
-        """Steps of a batch; 0 where the model makes them itself."""
+        """Count the steps of a batch; 0 where the model makes them itself."""
         return 0 if self._time_axis is None else x.shape[self._time_axis]
 
     def _on_device(self, x: Tensor) -> Tensor:
-        """Samples on the model's device and in its floating point type; integers stay
-        integers where it has integer weights."""
+        """Move samples to the model's device and floating point type.
+
+        Integers stay integers for a model with integer weights.
+        """
         if self._takes_integers and not x.is_floating_point():
             return x.to(self._device)
         return x.to(self._device, self._dtype)
 
     def _scores(self, x: Tensor) -> Tensor:
-        """What the model gives, summed over time."""
+        """Run the model and return its output, summed over time."""
         if self.loop == "model":
             return self._all_steps(x)
         if self.loop == "price":
             return self._step_by_step(x)
+        # auto: the model may make the steps itself.
         try:
             scores = self._all_steps(x)
             if self._n_steps(x) != 1 and self.watch.has_taken_one_step:
                 raise DataError(
-                    f"neurons have taken one step for the {self._n_steps(x)} of "
-                    "the samples: the "
-                    "model makes no steps itself."
+                    f"neurons have taken one step for the {self._n_steps(x)} of the "
+                    "samples: the model makes no steps itself."
                 )
         except Exception as error:
+            # It does not: forget what was counted, and make the steps here.
             self.watch = Watch(self.model, self.known, self.watch.records)
             try:
                 scores = self._step_by_step(x)
@@ -228,120 +248,119 @@ class Run:
         return scores
 
     def _keep(self, scores: Tensor, n_samples: int) -> None:
-        """Keep the scores of each sample, if there are scores of classes."""
+        """Keep the scores of a batch, if the output is scores of classes."""
         if scores.ndim == 2 and len(scores) == n_samples and scores.shape[1] > 1:
             self.scores.append(scores.detach().cpu().double().numpy())
         else:
             self.has_scores = False
 
     def _all_steps(self, x: Tensor) -> Tensor:
-        """The model takes all steps at once."""
+        """Let the model take all steps at once."""
         n_samples = self._n_samples(x)
         self.known.reset(self.model)
         with self.watch.batch(n_samples, self._n_steps(x), self._time_axis):
-            given = self.model(x)
+            output = self.model(x)
         if self.answer is not None:
-            return self.answer(given)
-        scores = first_tensor(given)
+            return self.answer(output)
+        scores = first_tensor(output)
         if scores.ndim != 3:
             return scores
-        # Spikes in time are summed over the axis that is not that of the samples.
+        # Output in time is summed over the axis that is not that of the samples.
         if scores.shape[0] != scores.shape[1]:
-            self._axis_to_sum = 0 if scores.shape[1] == n_samples else 1
-        elif self._axis_to_sum is None and n_samples > 1:
+            self._output_time_axis = 0 if scores.shape[1] == n_samples else 1
+        elif self._output_time_axis is None and n_samples > 1:
             raise unclear(scores, n_samples)
-        return scores.float().sum(dim=self._axis_to_sum or 0)
+        return scores.float().sum(dim=self._output_time_axis or 0)
 
     def _step_by_step(self, x: Tensor) -> Tensor:
-        """The model takes one step after the other."""
+        """Let the model take one step after another."""
         assert self._time_axis is not None
         self.known.reset(self.model)
-        carries = any(
+        carries_state = any(
             simulator.carries_state for simulator in self.known.simulators.values()
         )
         total = torch.zeros(())
         state: Any = None
         with self.watch.batch(self._n_samples(x), 1, None):
             for step in x.unbind(dim=self._time_axis):
-                if carries:
-                    given, state = self.model(step, state)
+                if carries_state:
+                    output, state = self.model(step, state)
                 else:
-                    given = self.model(step)
-                scores = (
-                    first_tensor(given) if self.answer is None else self.answer(given)
-                )
-                total = total + scores.float()
+                    output = self.model(step)
+                answer = self.answer or first_tensor
+                total = total + answer(output).float()
         return total
 
     @property
     def not_counted(self) -> list[str]:
-        """What ran and is not known."""
-        whose = "" if self.called == "the model" else f" of {self.called}"
-        return [f"{text}{whose}" for text in self.watch.not_counted]
+        """What ran and is not counted, in words."""
+        suffix = "" if self.called == "the model" else f" of {self.called}"
+        return [f"{words}{suffix}" for words in self.watch.not_counted]
 
     @property
     def notes(self) -> list[Note]:
-        """What a user should know about how it ran."""
+        """Warnings about how the model ran."""
         places = [*self.watch.places.values()]
-        firing = [place for place in places if place.fires]
         sentences = []
-        nearly = ", ".join(place.name for place in places if place.gives_nearly)
-        if nearly:
+        nearly_whole = [place.name for place in places if place.emits_nearly_whole]
+        if nearly_whole:
             sentences.append(
-                f"{nearly} gives numbers that are almost whole, which are counted as "
-                "values: round them if they are spikes."
+                f"{', '.join(nearly_whole)} gives numbers that are almost whole, which "
+                "are counted as values: round them if they are spikes."
             )
         if self.model.training:
-            whose = f"{self.called} ({type(self.model).__name__})"
+            subject = f"{self.called} ({type(self.model).__name__})"
             sentences.append(
-                f"{whose[0].upper()}{whose[1:]} is in training mode, and was "
-                "counted as it ran: "
-                "call eval() for an inference."
+                f"{subject[0].upper()}{subject[1:]} is in training mode, and was "
+                "counted as it ran: call eval() for an inference."
             )
-        if firing and self._time_axis is None and self.watch.has_taken_one_step:
-            sentences.append(
-                "Some neurons work in one step: if the samples have an axis of "
-                "time, time_axis has "
-                "to say which."
+        if any(place.fires for place in places):
+            sentences += self._notes_on_neurons()
+        return [warning(words) for words in sentences]
+
+    def _notes_on_neurons(self) -> Iterator[str]:
+        """Warn of input or neurons that were probably meant in another way."""
+        places = [*self.watch.places.values()]
+        if self._time_axis is None and self.watch.has_taken_one_step:
+            yield (
+                "Some neurons work in one step: if the samples have an axis of time, "
+                "time_axis has to say which."
             )
         peaks = [
             place.peak
             for place in places
-            if INPUT in place.sources and not place.takes_values
+            if INPUT in place.sources and not place.receives_values
         ]
         peak = max(peaks, default=0.0)
-        if firing and peak > 1:
-            sentences.append(
-                f"The input holds whole numbers up to {peak:g}, which are counted "
-                "as so many "
-                "spikes."
+        if peak > 1:
+            yield (
+                f"The input holds whole numbers up to {peak:g}, which are counted as "
+                "so many spikes."
             )
-        own = [
-            place.module
-            for place in firing
-            if isinstance(place.module, tuple(self.known.own))
-        ]
-        kept = {
-            type(neurons).__name__
-            for neurons in own
-            if not callable(getattr(neurons, "reset", None))
+        own = tuple(self.known.own)
+        without_reset = {
+            type(place.module).__name__
+            for place in places
+            if place.fires
+            and isinstance(place.module, own)
+            and not callable(getattr(place.module, "reset", None))
         }
-        if kept and self.loop == "price" and len(self.watch.sizes) > 1:
-            sentences.append(
-                f"{', '.join(kept)} has no reset(): what it holds is taken over "
-                "from one batch to "
-                "the next."
+        if without_reset and self.loop == "price" and len(self.watch.sizes) > 1:
+            yield (
+                f"{', '.join(sorted(without_reset))} has no reset(): its state is "
+                "carried over from one batch to the next."
             )
-        return [warning(words) for words in sentences]
 
     @property
     def all_scores(self) -> NDArray[np.float64] | None:
-        """The scores of all samples, [N, classes]; None where the model gives none."""
+        """The scores of all samples, [N, classes]; None if some outputs are none."""
         return np.concatenate(self.scores) if self.has_scores and self.scores else None
 
     def answers(self) -> NDArray[np.int64] | None:
-        """The class of each sample, [N], `NO_ANSWER` where several have the highest
-        score; None where the model gives no scores."""
+        """Return the class of each sample, [N]; None if the model gives no scores.
+
+        A sample for which several classes have the highest score gets `NO_ANSWER`.
+        """
         scores = self.all_scores
         if scores is None:
             return None
@@ -351,7 +370,7 @@ class Run:
 
 @contextmanager
 def _norms_unchanged(model: nn.Module) -> Iterator[None]:
-    """Norms in training normalise a batch by itself, and remember nothing of it."""
+    """Let norms in training normalise by batch without updating their statistics."""
     norms = [
         module
         for module in model.modules()

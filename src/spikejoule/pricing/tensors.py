@@ -1,9 +1,8 @@
-"""Tensors of a running model: which axes are time and samples, and what the tensors
-hold.
+"""Tensors of a running model: their time and sample axes, and their contents.
 
-Shapes: B samples of a batch, T steps. A model has its samples and steps in one of two
-orders, [T, B, ...] or [B, T, ...]; some of its modules take one step, [B, ...], and
-some take steps and samples joined to one axis, [T B, ...].
+Shapes: B samples of a batch, T steps. A model orders its axes [T, B, ...] or
+[B, T, ...]. Some of its modules take one step, [B, ...], and some take steps and
+samples merged into one axis, [T B, ...].
 """
 
 from dataclasses import dataclass
@@ -16,17 +15,19 @@ from spikejoule.core.errors import DataError
 from spikejoule.pricing.neurons import FLAT
 
 MAX_EXACT_FLOAT32: Final = 2**24
-"""Below it float32 adds up whole numbers exactly."""
+"""Sums of whole numbers below this are exact in float32."""
+NEARLY_WHOLE: Final = 1e-3
+"""Numbers this close to whole ones may be spikes that were rounded."""
 
 
 @dataclass(frozen=True)
 class ModuleLayout:
-    """How the tensors of a module are laid out.
+    """The axes of a module's tensors.
 
     Attributes:
-        unit_axes: axes of one sample and step; None where `time` says how many axes
-            precede them.
-        time: the axis of time, 0 or 1; `FLAT` where it may be joined with the samples;
+        unit_axes: number of axes of one sample and step; None where `time` says how
+            many axes precede them.
+        time: the time axis, 0 or 1; `FLAT` where it may be merged with the samples;
             None for one step.
         is_any: whether the module takes any number of axes, and `time` is not known.
     """
@@ -36,8 +37,8 @@ class ModuleLayout:
     is_any: bool = False
 
     @property
-    def may_be_joined(self) -> bool:
-        """Whether a first axis may be that of steps and samples together."""
+    def may_be_merged(self) -> bool:
+        """Whether the first axis may be steps and samples together."""
         return self.unit_axes is not None or self.is_any or self.time == FLAT
 
 
@@ -45,11 +46,11 @@ ANY_LAYOUT: Final = ModuleLayout(is_any=True)
 
 
 class BatchLayout:
-    """Where the samples and steps of a batch are in the tensors of a model.
+    """Find the samples and steps of a batch in the tensors of a model.
 
     Attributes:
         n_samples: B.
-        n_steps: T of whole tensors; 0 where the model makes the steps itself.
+        n_steps: T in whole tensors; 0 where the model makes the steps itself.
         time_axis: of the model's tensors, 0 or 1, where a module does not demand one.
         is_order_known: whether tensors with as many samples as steps are unambiguous.
     """
@@ -61,9 +62,7 @@ class BatchLayout:
         self.is_order_known = is_time_second
 
     def begin(self, n_samples: int, n_steps: int, time_axis: int | None) -> None:
-        """A batch: its sizes, and the axis of time in what the model takes, None
-        without one.
-        """
+        """Begin a batch; `time_axis` is that of the model's input, None without one."""
         self.n_samples = n_samples
         self.n_steps = n_steps
         if time_axis is not None:
@@ -71,70 +70,65 @@ class BatchLayout:
             self.is_order_known = True
 
     def by_step(self, x: Tensor, module: ModuleLayout) -> Tensor:
-        """What enters or leaves a module as [T, B, units...], whatever the order of its
-        axes.
+        """Return a module's input or output as [T, B, units...].
 
         Raises:
-            DataError: no axis has as many entries as there are samples, or two may be
-                theirs.
+            DataError: no axis has as many entries as there are samples, or two axes may
+                be the samples.
         """
         time_axis = module.time if isinstance(module.time, int) else self.time_axis
         n_leading = self._leading_axes(x, module)
         if n_leading == 0:
             x = x[None]
             n_leading = 1
-        if n_leading == 1 and module.may_be_joined and self._is_joined(x):
-            n_steps = x.shape[0] // self.n_samples
-            both = (
-                (self.n_samples, n_steps)
-                if time_axis == 1
-                else (n_steps, self.n_samples)
-            )
-            x = x.reshape(*both, *x.shape[1:])
+        if n_leading == 1 and module.may_be_merged and self._is_merged(x):
+            x = self._split(x, time_axis)
             n_leading = 2
         if n_leading >= 2:
-            # Without a known number of steps any second axis could be that of time.
-            for tried in (time_axis, 1 - time_axis) if self.n_steps else (time_axis,):
-                if self._is_time(tried, x):
+            # Without a known number of steps any second axis could be time.
+            axes = (time_axis, 1 - time_axis) if self.n_steps else (time_axis,)
+            for axis in axes:
+                if self._is_time(axis, x):
                     self._check_clear(x, module)
-                    return x.movedim(tried, 0)
+                    return x.movedim(axis, 0)
         if x.shape[0] == self.n_samples:
             return x[None]
         steps = f" (of {self.n_steps} steps)" if self.n_steps else ""
         raise DataError(
-            f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis "
-            "is that of the "
-            f"{self.n_samples} samples{steps}."
+            f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis has "
+            f"the size of the {self.n_samples} samples{steps}."
         )
 
     def _leading_axes(self, x: Tensor, module: ModuleLayout) -> int:
-        """Axes before those of the units."""
+        """Count the axes before those of the units."""
         if module.unit_axes is not None:
             return x.ndim - module.unit_axes
         if module.is_any:
-            is_second = x.shape[0] != self.n_samples and x.shape[1:2] == (
-                self.n_samples,
-            )
-            return 2 if is_second else 1
+            is_first = x.shape[0] == self.n_samples
+            is_second = x.shape[1:2] == (self.n_samples,)
+            return 2 if is_second and not is_first else 1
         return 2 if isinstance(module.time, int) else 1
 
-    def _is_joined(self, x: Tensor) -> bool:
-        """Whether the first axis has a multiple of the samples, as many as there are
-        steps.
-        """
+    def _is_merged(self, x: Tensor) -> bool:
+        """Whether the size of the first axis is the product of samples and steps."""
         n_steps, rest = divmod(x.shape[0], self.n_samples)
         return rest == 0 and n_steps != 1 and self.n_steps in (0, n_steps)
 
+    def _split(self, x: Tensor, time_axis: int) -> Tensor:
+        """Split a first axis of samples and steps."""
+        n_steps = x.shape[0] // self.n_samples
+        time_first = (n_steps, self.n_samples)
+        samples_first = (self.n_samples, n_steps)
+        leading = samples_first if time_axis == 1 else time_first
+        return x.reshape(*leading, *x.shape[1:])
+
     def _is_time(self, axis: int, x: Tensor) -> bool:
-        """Whether this one of the first two axes may be time, and the other one the
-        samples.
-        """
-        return x.shape[1 - axis] == self.n_samples and self.n_steps in (
-            0,
-            x.shape[axis],
-        )
+        """Whether axis 0 or 1 may be time, and the other one the samples."""
+        has_samples = x.shape[1 - axis] == self.n_samples
+        return has_samples and self.n_steps in (0, x.shape[axis])
 
     def _check_clear(self, x: Tensor, module: ModuleLayout) -> None:
+        """Refuse a tensor with as many samples as steps whose order is not known."""
         if self.n_steps:
             return
         demands_order = isinstance(module.time, int)
@@ -144,50 +138,49 @@ class BatchLayout:
 
 
 def unclear(x: Tensor, n_samples: int) -> DataError:
-    """The error for a tensor of which two axes may be that of the samples."""
+    """Make the error for a tensor in which two axes may be the samples."""
     return DataError(
-        f"of a tensor of shape {tuple(x.shape)} it is not clear which axis is that "
-        f"of {n_samples} "
-        "samples: choose batches of another size."
+        f"in a tensor of shape {tuple(x.shape)} it is not clear which axis is that of "
+        f"the {n_samples} samples: choose another batch size."
     )
 
 
 def first_tensor(values: Any) -> Tensor:
-    """The first tensor among arguments or in an output.
+    """Return the first tensor among arguments or in an output.
 
     Raises:
         DataError: there is none.
     """
-    found = find_tensor(values)
-    if found is None:
+    tensor = find_tensor(values)
+    if tensor is None:
         raise DataError("a module takes or gives no tensor, and cannot be counted.")
-    return found
+    return tensor
 
 
 def find_tensor(values: Any) -> Tensor | None:
-    """The first tensor among arguments or in an output; None without one."""
+    """Return the first tensor among arguments or in an output; None without one."""
     if isinstance(values, Tensor):
         return values
     if isinstance(values, dict):
         values = list(values.values())
     if isinstance(values, list | tuple):
         for value in values:
-            found = find_tensor(value)
-            if found is not None:
-                return found
+            tensor = find_tensor(value)
+            if tensor is not None:
+                return tensor
     return None
 
 
 @dataclass(frozen=True, eq=False)
 class TensorContents:
-    """What a tensor holds, of each sample.
+    """The contents of a tensor, per sample.
 
     Attributes:
-        spikes: sum of what its units give, whole numbers [B]; of values as `nonzero`.
-        nonzero: units that give something, whole numbers [B].
-        peak: the most that one gives.
-        is_whole: whether all are whole numbers.
-        is_nearly_whole: whether they are not, but closer to them than 1 in 1,000.
+        spikes: sum of whole numbers, [B]; for values the same as `nonzero`.
+        nonzero: number of entries that are not zero, [B].
+        peak: the largest number.
+        is_whole: whether all numbers are whole.
+        is_nearly_whole: whether they are not, but all are within `NEARLY_WHOLE`.
     """
 
     spikes: Tensor
@@ -198,16 +191,16 @@ class TensorContents:
 
     @property
     def is_binary(self) -> bool:
-        """Whether all are zeros and ones."""
+        """Whether all numbers are 0 or 1."""
         return self.is_whole and self.spikes is self.nonzero
 
 
 def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
-    """What a tensor [T, B, units...] holds; of values, only how many are not zero."""
+    """Sum up a tensor [T, B, units...]; of values, only how many are not zero."""
     flat = by_step.flatten(2)
     if flat.dtype not in (torch.float32, torch.float64):
         flat = flat.float()
-    # x - x x is 0 for 0 and 1 only, in floating point, too.
+    # x - x * x is 0 only for 0 and 1, also in floating point.
     is_binary = not are_values and _is_zero(torch.addcmul(flat, flat, flat, value=-1))
     marks = flat if is_binary else nonzero_marks(flat)
     is_small = marks.shape[0] * marks.shape[2] < MAX_EXACT_FLOAT32
@@ -218,19 +211,25 @@ def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
     peak = float(sizes.max())
     if _is_zero(torch.frac(flat)):
         return TensorContents(sizes.sum(dim=(0, 2), dtype=torch.float64), nonzero, peak)
-    is_near = bool((flat - flat.round()).abs().max() < 1e-3)
+    distance = (flat - flat.round()).abs().max()
     return TensorContents(
-        nonzero, nonzero, peak, is_whole=False, is_nearly_whole=is_near
+        nonzero,
+        nonzero,
+        peak,
+        is_whole=False,
+        is_nearly_whole=bool(distance < NEARLY_WHOLE),
     )
 
 
 def nonzero_marks(flat: Tensor) -> Tensor:
-    """1 where something is not zero, in the floating point type of the tensor:
-    comparisons that give bool take torch fifty times longer."""
+    """Return 1 where a tensor is not zero, in its own floating point type.
+
+    A comparison whose result is bool takes PyTorch fifty times longer.
+    """
     return torch.ne(flat, 0, out=torch.empty_like(flat))
 
 
 def _is_zero(flat: Tensor) -> bool:
-    """Whether all is zero; `any` takes much longer."""
+    """Whether all numbers are zero; `any` takes much longer than `aminmax`."""
     low, high = torch.aminmax(flat)
     return low.item() == 0 and high.item() == 0

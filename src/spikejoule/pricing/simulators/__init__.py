@@ -1,5 +1,5 @@
-"""What is known of simulators of spiking networks: one file each.
+"""Simulators of spiking networks, one file each.
 
-A file is read only where a model has a module of its simulator, and imports nothing of
-it: classes go by their names.
+A file is imported only for a model with modules of its simulator. It does not import
+the simulator: it recognises classes by their names.
 """

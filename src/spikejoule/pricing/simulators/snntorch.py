@@ -1,7 +1,7 @@
-"""snnTorch: modules take one step, and keep their states, or take and give them.
+"""snnTorch: modules take one step, and keep their states or take and return them.
 
 Its default reset is delayed: the potential of a neuron that has spiked is lowered in
-the step after. A reset is counted with its spike.
+the next step. Here a reset is counted with its spike.
 """
 
 from typing import Any, Final
@@ -21,7 +21,7 @@ _STATES: Final = {
 
 
 def describe(module: Any) -> Population | None:
-    """The neurons that have no weights but recurrent ones."""
+    """Describe the neurons that have no weights but recurrent ones."""
     names = class_names(module)
     states = next((n for name, n in _STATES.items() if name in names), None)
     if states is None or "SpikingNeuron" not in names:
@@ -31,9 +31,8 @@ def describe(module: Any) -> Population | None:
         keeps.append(module.alpha.detach().clamp(0, 1))
     recurrent = getattr(module, "recurrent", None)
     holds = () if recurrent is None else (recurrent,)
-    if recurrent is not None and hasattr(
-        recurrent, "V"
-    ):  # one weight from a neuron to itself
+    if recurrent is not None and hasattr(recurrent, "V"):
+        # all_to_all=False: one weight from each neuron to itself.
         recurrent = torch.as_tensor(recurrent.V).detach().reshape(-1)
     return Population(
         keeps=keeps,
@@ -41,37 +40,12 @@ def describe(module: Any) -> Population | None:
         resets=module.reset_mechanism != "none",
         graded=bool((module.graded_spikes_factor != 1).any()),
         recurrent=recurrent,
-        lost=_lost(module, names),
         holds=holds,
     )
 
 
-def _lost(module: Any, names: set[str]) -> str:
-    """Resets that no graph has, and a bias that comes a step later in one."""
-    delayed = getattr(module, "reset_delay", True)
-    if module.reset_mechanism == "subtract":
-        when = (
-            "a step late, after the leak"
-            if delayed
-            else "once more where it stays above it"
-        )
-        return (
-            f"its potential falls by the threshold {when}: a graph needs "
-            "reset_mechanism='zero'"
-        )
-    if module.reset_mechanism == "zero" and delayed and "Leaky" not in names:
-        return "reset_delay=True takes from it what arrives in the step after a spike"
-    bias = getattr(getattr(module, "recurrent", None), "bias", None)
-    if bias is not None and bias.any():
-        return (
-            "its recurrent weights have a bias, which in the graph counts from "
-            "the second step on"
-        )
-    return ""
-
-
 def reset(module: Any) -> None:
-    """Potentials and currents are zero before the first step."""
+    """Set potentials and currents to zero."""
     if "SpikingNeuron" in class_names(module) and hasattr(module, "reset_mem"):
         module.reset_mem()
 

@@ -1,8 +1,8 @@
 """SpikingJelly: a module takes one step, or all of them, [T, B, ...], by its
 `step_mode`.
 
-`LinearRecurrentContainer` multiplies what it takes and what its neurons have given in
-the step before with one matrix, `rc`: these are two connections here.
+`LinearRecurrentContainer` multiplies its input and its neurons' last spikes with one
+matrix, `rc`: these are two connections here.
 """
 
 from typing import Any, Final
@@ -11,11 +11,8 @@ from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 
 def describe(module: Any) -> Population | None:
-    """Neurons whose states leak by constants; others (QIF, Izhikevich, ...) are not
-    known.
-    """
-    names = class_names(module)
-    if "LinearRecurrentContainer" in names:
+    """Describe neurons with constant leaks; QIF and Izhikevich are not known."""
+    if "LinearRecurrentContainer" in class_names(module):
         weight = module.rc.weight.detach()
         n_in = weight.shape[1] - module.sub_module_out_features
         return Population(
@@ -26,15 +23,7 @@ def describe(module: Any) -> Population | None:
             bias=module.rc.bias,
             time=time(module),
         )
-    # Classes of one's own work as the simulator's class that they are derived from.
-    name = next(
-        (
-            kind.__name__
-            for kind in type(module).__mro__
-            if kind.__module__.startswith("spikingjelly")
-        ),
-        "",
-    )
+    name = _simulator_class(module)
     if name in ("IFNode", "SimpleIFNode"):
         return Population(keeps=(), time=time(module))
     if name in ("LIFNode", "SimpleLIFNode"):
@@ -42,20 +31,27 @@ def describe(module: Any) -> Population | None:
     if name == "ParametricLIFNode":
         return Population(keeps=(1 - module.w.detach().sigmoid(),), time=time(module))
     if name == "CUBALIFNode":
-        return Population(
-            keeps=(module.v_decay, module.c_decay), states=2, time=time(module)
-        )
+        keeps = (module.v_decay, module.c_decay)
+        return Population(keeps=keeps, states=2, time=time(module))
     return None
 
 
+def _simulator_class(module: Any) -> str:
+    """Return the name of the SpikingJelly class that a user's class is derived from."""
+    for base in type(module).__mro__:
+        if base.__module__.startswith("spikingjelly"):
+            return base.__name__
+    return ""
+
+
 def reset(module: Any) -> None:
-    """As of `functional.reset_net`."""
+    """Do for a module what `functional.reset_net` does."""
     if "MemoryModule" in class_names(module):
         module.reset()
 
 
 def time(module: Any) -> int | None:
-    """The first axis in multi-step mode."""
+    """Return the first axis in multi-step mode, None in single-step mode."""
     return 0 if getattr(module, "step_mode", "s") == "m" else None
 
 

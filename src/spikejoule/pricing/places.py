@@ -1,0 +1,163 @@
+"""Places: a module called with one input shape, and everything counted there.
+
+A module that runs with several shapes has several places. Whole numbers are spikes. A
+place that ever receives any other number, or is fed by neurons with graded spikes,
+receives values: each product there is a multiply-accumulate.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spikejoule.network.layers import Shape
+from spikejoule.pricing.amounts import Amounts, SampleSums
+from spikejoule.pricing.layers import POOLING, WEIGHTED, fan_out
+from spikejoule.pricing.neurons import Population
+from spikejoule.pricing.tensors import (
+    MAX_EXACT_FLOAT32,
+    TensorContents,
+    nonzero_marks,
+)
+
+
+@dataclass(eq=False)
+class ModulePlace:
+    """A module called with one input shape, and its counts.
+
+    Attributes:
+        name: in the model; numbered if the module runs with several shapes.
+        module: the PyTorch module; for weights held by neurons, a layer made of them.
+        in_shape, out_shape: of one sample and step.
+        fan_out: synapses, or pooling windows, reached by each input unit, int64 [n_in];
+            None for modules that have neither.
+        population: how its neurons are counted; None without neurons.
+        has_bias: whether a constant is added to each output.
+        steps: time steps it took.
+        sources: what each source sends here, by the source's name, in the order in
+            which the sources first appeared.
+        reached: synapses or windows that its input reached.
+        emitted: what its own units emit.
+        receives_values: whether it ever received a number that is no spike.
+        emits_values: whether it ever emitted one.
+        emits_nearly_whole: whether its neurons emit almost whole numbers.
+        peak: the largest number that a unit sent here.
+    """
+
+    name: str
+    module: nn.Module
+    in_shape: Shape
+    out_shape: Shape
+    fan_out: NDArray[np.int64] | None
+    population: Population | None
+    steps: SampleSums = field(default_factory=SampleSums)
+    sources: dict[str, Amounts] = field(default_factory=dict)
+    reached: Amounts = field(default_factory=Amounts)
+    emitted: Amounts = field(default_factory=Amounts)
+    receives_values: bool = False
+    emits_values: bool = False
+    emits_nearly_whole: bool = False
+    peak: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.has_bias = (
+            isinstance(self.module, WEIGHTED) and self.module.bias is not None
+        )
+        # In a fully connected layer every unit has the same fan-out: one product of
+        # the total is enough, and no vector is needed. 0 where fan-outs differ.
+        self._common_fan_out = 0
+        if self.fan_out is not None and np.ptp(self.fan_out) == 0:
+            self._common_fan_out = int(self.fan_out[0])
+
+    @property
+    def n_out(self) -> int:
+        """Number of output units."""
+        return int(np.prod(self.out_shape))
+
+    @property
+    def fires(self) -> bool:
+        """Whether it holds spiking neurons."""
+        return self.population is not None and self.population.fires
+
+    @property
+    def sums(self) -> Iterator[SampleSums]:
+        """All of its counts."""
+        yield self.steps
+        for amounts in (*self.sources.values(), self.reached, self.emitted):
+            yield amounts.spikes
+            yield amounts.nonzero
+
+    def count_reached(self, contents: TensorContents, by_step: Tensor) -> None:
+        """Count the synapses or windows that an input [T, B, units...] reaches."""
+        if self._common_fan_out:
+            self.reached.add(
+                self._common_fan_out * contents.spikes.to(torch.int64),
+                self._common_fan_out * contents.nonzero.to(torch.int64),
+            )
+            return
+        flat = by_step.flatten(2)
+        marks = flat if contents.is_binary else nonzero_marks(flat)
+        nonzero = self._times_fan_out(marks, 1)
+        spikes = nonzero
+        if contents.is_whole and not contents.is_binary:
+            spikes = self._times_fan_out(flat.abs(), contents.peak)
+        self.reached.add(spikes, nonzero)
+
+    def _times_fan_out(self, flat: Tensor, peak: float) -> Tensor:
+        """Sum units [T, B, n_in] times their fan-outs, exactly: int64 [B]."""
+        assert self.fan_out is not None
+        # float32 is exact up to 2**24, and faster than float64.
+        is_small = int(self.fan_out.sum()) * peak < MAX_EXACT_FLOAT32
+        dtype = torch.float32 if is_small else torch.float64
+        fan_out = torch.from_numpy(self.fan_out).to(flat.device, dtype)
+        return (flat.to(dtype) @ fan_out).to(torch.int64).sum(dim=0)
+
+
+class Places:
+    """All places of a model.
+
+    Attributes:
+        by_name: in the order in which they first ran.
+    """
+
+    def __init__(self, pruned: bool, unknown: dict[str, str]) -> None:
+        """Start without places.
+
+        Args:
+            pruned: whether a weight of 0 is no synapse.
+            unknown: receives pooling that cannot be counted with its settings.
+        """
+        self.by_name: dict[str, ModulePlace] = {}
+        self._pruned = pruned
+        self._unknown = unknown
+        self._by_shape: dict[tuple[str, Shape], ModulePlace] = {}
+
+    def at(
+        self,
+        name: str,
+        module: nn.Module,
+        shapes: tuple[Shape, Shape],
+        population: Population | None = None,
+    ) -> ModulePlace:
+        """Return the place of a module with these input and output shapes.
+
+        It is made when the module first runs with this input shape.
+        """
+        in_shape, out_shape = shapes
+        key = (name, in_shape)
+        if key not in self._by_shape:
+            n_earlier = sum(other == name for other, _ in self._by_shape)
+            unique = name if n_earlier == 0 else f"{name} ({n_earlier + 1})"
+            fan_outs = fan_out(module, in_shape, out_shape, self._pruned)
+            if fan_outs is None and isinstance(module, POOLING):
+                class_name = type(module).__name__
+                self._unknown[name] = f"{name} ({class_name}, as it is set)"
+            place = ModulePlace(
+                unique, module, in_shape, out_shape, fan_outs, population
+            )
+            self._by_shape[key] = place
+            self.by_name[unique] = place
+        return self._by_shape[key]
