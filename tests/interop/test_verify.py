@@ -1,6 +1,6 @@
-"""`spikejoule.verify` and `price_graph` on graphs exported by the simulators themselves.
+"""`spikejoule.verify` and `price_graph` on graphs that the simulators export.
 
-The exporters are called by the recipes of the how-to page.
+They are exported by the recipes of the how-to page.
 """
 
 from collections.abc import Callable

@@ -16,13 +16,12 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import SampleSet, price_graph
 from spikejoule.engine import run_network
-from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.nir import executor, running
+from spikejoule.nir import executor
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.reading import network_of, read_nir
-from spikejoule.nir.running import run_graph
+from spikejoule.nir.running import run_graph, run_in_executor
 from spikejoule.nir.writing import graph_without_nodes, nir_graph
 from tests.nir.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.nir.naive_graph import NaiveGraph
@@ -126,16 +125,14 @@ def test_a_result_does_not_depend_on_the_batch(
     """
     graph = GRAPHS[name](Maker())
     events = spikes_for(graph, samples=35)
-    together = run_graph(graph, events, GIVEN, engine="graph")
+    together = run_in_executor(graph, events, GIVEN)
     assert together.output[32:].any()
     for sample in (0, 17, 34):
         rows = slice(sample, sample + 1)
-        assert_equal(
-            run_graph(graph, events.select(rows), GIVEN, engine="graph"), together, rows
-        )
+        assert_equal(run_in_executor(graph, events.select(rows), GIVEN), together, rows)
     monkeypatch.setattr(executor, "_MOST_SAMPLES", 16)
     monkeypatch.setattr(executor, "_THREAD_NUMBERS", 1)
-    assert_equal(run_graph(graph, events, GIVEN, engine="graph"), together)
+    assert_equal(run_in_executor(graph, events, GIVEN), together)
 
 
 def assert_equal(run: GraphRun, other: GraphRun, rows: slice = slice(None)) -> None:
@@ -250,7 +247,7 @@ class TestEventEngine:
         first, _, last = run_network(network.state, network.network, events)
         names = ("neurons1", "neurons3")
         fast = run_graph(graph, events, record=names)
-        slow = run_graph(graph, events, record=names, engine="graph")
+        slow = run_in_executor(graph, events, record=names)
         assert (fast.engine, slow.engine) == ("event", "graph")
         for name, ours in zip(names, (first, last), strict=True):
             assert ours.n_events > 0
@@ -275,69 +272,14 @@ class TestEventEngine:
         events = spikes_for(graph)
         for comparison, share in (("ge", 1.0), ("gt", 0.5)):
             given = replace(GIVEN, comparison=comparison)
-            fast, slow = (
-                run_graph(graph, events, given, engine=e) for e in ("auto", "graph")
-            )
+            fast = run_graph(graph, events, given)
+            slow = run_in_executor(graph, events, given)
             assert (fast.engine, slow.engine) == ("event", "graph")
             assert np.array_equal(fast.output, slow.output)
             assert count_of(fast, "spikes", "b").sum() <= share * events.n_events
             assert (count_of(fast, "spikes", "b").sum() == events.n_events) == (
                 comparison == "ge"
             )
-
-
-class TestMixture:
-    """Layers that the event engine runs, before others that it does not."""
-
-    @pytest.mark.parametrize("name", ["recurrent", "convolution", "joined", "delays"])
-    def test_a_layer_on_the_events_goes_by_itself(
-        self, name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Spikes and counts are those that the executor alone has; it runs what is
-        left.
-        """
-        graph, make = GRAPHS[name](Maker()), Maker(3)
-        shape = network_of(graph).input.out_shape
-        if name == "convolution":  # a dense layer gives no shape
-            graph.nodes["a"].input_shape = shape[1:]
-        n_inputs = int(np.prod(shape))
-        own = make.if_(n_inputs)
-        own.v_threshold[:] = 0.5
-        nodes = {
-            "input": nir.Input(np.array([7])),
-            "dense": make.affine(7, n_inputs),
-            "own": own,
-        }
-        edges = [("own" if one == "input" else one, to) for one, to in graph.edges]
-        graph = nir.NIRGraph(
-            {**graph.nodes, **nodes},
-            [("input", "dense"), ("dense", "own"), *edges],
-            type_check=False,
-        )
-        events = spikes_for(graph, samples=20)
-        ran: list[set[str]] = []
-        execute = running.execute
-
-        def watched(part: Network, *others: Any) -> Any:
-            ran.append(set(part.nodes))
-            return execute(part, *others)
-
-        monkeypatch.setattr(running, "execute", watched)
-        record = sorted(network_of(graph).spiking)
-        mixed, alone = (
-            run_graph(graph, events, GIVEN, record=record, engine=one)
-            for one in ("auto", "graph")
-        )
-        assert ran == [
-            set(mixed.network.nodes) - {"input", "dense"},
-            set(mixed.network.nodes),
-        ]
-        assert mixed.output.any()
-        assert_equal(mixed, alone)
-        assert {"input", "own"} <= alone.recorded.keys()
-        for name, spikes in alone.recorded.items():
-            assert np.array_equal(mixed.recorded[name].sources, spikes.sources), name
-            assert np.array_equal(mixed.recorded[name].offsets, spikes.offsets), name
 
 
 class TestAnswers:

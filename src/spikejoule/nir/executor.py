@@ -1,21 +1,19 @@
-"""Running a graph on event lists, batches of samples side by side.
+"""Run a graph on events, one step after another, batches of samples next to each other.
 
-Samples go sixteen abreast (kernels/stepping.py). What a node gives in a step is an
-array and, where another node needs it, a list of the units that give something
-(`Given`); what arrives at one is an array. An edge that waits needs no memory of its
-own: its target takes its step before its source does, and finds there what the step
-before has left.
+Each node of a batch becomes a function that takes its part of a step (`_STEPS`). All
+are called in the order of a step, again and again. They work on arrays that were made
+before the first step: a node reads the arrays of its sources and writes its own. An
+edge that waits for the next step needs no memory: its target runs before its source,
+and finds there what the last step left.
 
-Fully connected nodes and convolutions multiply what gives something to any of the
-sixteen samples.
+The kernels (kernels/stepping.py) take sixteen samples at a time.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -28,7 +26,7 @@ from spikejoule.network import nodes
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.nir.conventions import Conventions, delay_steps, dynamics_of, limit_of
 from spikejoule.nir.kernels import stepping
-from spikejoule.nir.kernels.stepping import Given, Slide
+from spikejoule.nir.kernels.stepping import Given, Slide, Spikes
 
 Array = NDArray[Any]
 Counts = NDArray[np.int64]
@@ -41,26 +39,24 @@ class GraphRun(Activity):
     """N samples that ran through a graph for T steps.
 
     Attributes:
-        conventions: how.
-        engine: ``event`` where the kernels of the event engine ran all of it, else
-            ``graph``.
+        conventions: how it ran.
+        engine: ``event`` where the event engine ran it, else ``graph``.
         output: what the output received, summed over the steps: spikes of each unit,
-            int64 [N, n]; values, float64 [N, n].
-        recorded: the spikes of the nodes that were asked for.
+            int64 [N, n], or values, float64 [N, n].
+        recorded: the spikes of nodes that were asked for.
     """
 
     network: ImportedGraph
     conventions: Conventions
     engine: str
     output: NDArray[np.int64] | NDArray[np.float64]
-    recorded: Mapping[str, EventList]
+    recorded: Events
 
     @property
     def predictions(self) -> NDArray[np.int64] | None:
-        """The output with the most spikes, int64 [N]; -1, no answer, where several have
-        as many.
+        """The output unit with the most spikes, int64 [N]; None for values.
 
-        None for an output of values.
+        -1, no answer, where several units have the most.
         """
         if self.network.answer is None:
             return None
@@ -73,7 +69,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         counts: of each node.
-        output, recorded: as of `GraphRun`.
+        output, recorded: see `GraphRun`.
     """
 
     counts: dict[str, NodeCounts]
@@ -82,12 +78,12 @@ class Outcome(NamedTuple):
 
 
 class Adding(NamedTuple):
-    """How a connection or a pooling adds up what arrives.
+    """How a connection or pooling sums up what arrives.
 
     Attributes:
         kernel: takes what a source gives, the arguments, and the sums.
         arguments: in the type of the run.
-        bias: with which the sums begin, [n_out, 1], or 0.
+        bias: the sums begin with it, [n_out, 1] or 0.
     """
 
     kernel: Callable[..., None]
@@ -100,31 +96,31 @@ class Prepared:
 
     Attributes:
         network, conventions, dtype: of the run.
-        events: spikes of each `Input`.
-        n_samples, n_steps: of them.
-        fan_out: synapses or windows that a unit before a connection or pooling reaches,
-            by name.
-        delays: steps of each unit of a delay, int64 [n], by its name.
-        adding: of each connection and pooling, by name.
-        dynamics: of neurons, in the type of the run, by name.
+        events: the spikes of the input.
+        n_samples, n_steps: N and T.
+        fan_out: by name of a connection or pooling, the synapses or windows that each
+            of its input units reaches, int64 [n_in].
+        delays: by name of a delay, the steps of each unit, int64 [n].
+        adding: of each connection and pooling.
+        dynamics: constants of neurons, in the type of the run.
 
     Raises:
-        ParameterError: as `dynamics_of` and `delay_steps`.
+        ParameterError: see `dynamics_of` and `delay_steps`.
     """
 
     def __init__(
         self,
         network: ImportedGraph,
         conventions: Conventions,
-        events: Events,
+        events: EventList,
         dtype: DTypeLike,
     ) -> None:
         self.network = network
         self.conventions = conventions
         self.events = events
         self.dtype = np.dtype(dtype)
-        self.n_samples = events[network.input.name].n_samples
-        self.n_steps = events[network.input.name].n_steps
+        self.n_samples = events.n_samples
+        self.n_steps = events.n_steps
         self.delays = {
             node.name: delay_steps(node, conventions)
             for node in network.of(nodes.Delay)
@@ -139,7 +135,7 @@ class Prepared:
         }
 
     def gives_values(self, node: nodes.Node) -> bool:
-        """Whether what a node gives is counted as values."""
+        """Whether a node gives numbers that are counted as values."""
         if node.name in self.network.spiking:
             return False
         readers = self.network.readers_of(node.name)
@@ -148,62 +144,68 @@ class Prepared:
         )
 
     def is_listed(self, node: nodes.Node) -> bool:
-        """Whether it is counted, or another node needs to know, which units give
-        something.
+        """Whether the active units of a node are listed: for its readers, or to count.
+
+        A list costs a pass over all units, so nodes that need none have none.
         """
         is_average = isinstance(node, nodes.Pooling) and node.average
-        return (
-            node.name in self.network.spiking or is_average or self.gives_values(node)
-        )
+        is_spiking = node.name in self.network.spiking
+        return is_spiking or is_average or self.gives_values(node)
 
     def _adding_of(self, node: nodes.Connection | nodes.Pooling) -> Adding:
         if isinstance(node, nodes.Pooling):
             return Adding(stepping.add_pooling, (_slide(node),), 0)
         bias: Any = 0
         if node.bias is not None:
-            bias = np.repeat(
+            per_unit = np.repeat(
                 node.bias.astype(self.dtype), node.n_out // node.bias.size
-            )[:, None]
+            )
+            bias = per_unit[:, None]
         if isinstance(node, nodes.Dense):
             weights = np.ascontiguousarray(node.weight.T, self.dtype)
             return Adding(stepping.add_dense, (weights,), bias)
-        of_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
-        by_channel = np.moveaxis(
-            of_group, 1, -1
-        )  # [groups, C_in / groups, kernel, channels]
-        weights = by_channel.reshape(node.in_shape[0], -1, by_channel.shape[-1])
+        # From [C_out, C_in / groups, height, width] to [C_in, height * width, C_out /
+        # groups]: the weights of a vector of output channels are next to each other.
+        by_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
+        channels_last = np.moveaxis(by_group, 1, -1)
+        n_channels = channels_last.shape[-1]
+        weights = channels_last.reshape(node.in_shape[0], -1, n_channels)
         weights = np.ascontiguousarray(weights, self.dtype)
         return Adding(stepping.add_windows, (_slide(node), weights), bias)
 
 
 def _slide(node: nodes.Convolution | nodes.Pooling) -> Slide:
-    """How the window of a node slides."""
+    """Find the units under the window of a node at each of its places."""
     rows = node.windows.inputs(node, 0)[:, None, :, None]
     columns = node.windows.inputs(node, 1)[None, :, None, :]
-    units = np.where(
-        (rows >= 0) & (columns >= 0), rows * node.in_shape[2] + columns, -1
-    )
-    units = units.reshape(math.prod(node.out_shape[1:]), -1).astype(np.int32)
+    is_inside = (rows >= 0) & (columns >= 0)
+    units = np.where(is_inside, rows * node.in_shape[2] + columns, -1)
+    n_places = math.prod(node.out_shape[1:])
+    units = units.reshape(n_places, -1).astype(np.int32)
+    # Units inside first, in their order: a stable sort by "is outside".
     taps = np.argsort(units < 0, axis=1, kind="stable")
-    inside = np.take_along_axis(units, taps, axis=1)
-    return Slide(inside, taps.astype(np.int32), (units >= 0).sum(axis=1))
+    return Slide(
+        units=np.take_along_axis(units, taps, axis=1),
+        taps=taps.astype(np.int32),
+        counts=(units >= 0).sum(axis=1),
+    )
 
 
-Action = Callable[[], object]
-"""Something that is done in a step."""
+Step = Callable[[], None]
+"""A node's part of a step."""
 
 
 class Batch:
-    """Some samples, with what each node gives in the present step and what was counted
-    so far.
+    """Some samples: what each node gives in the present step, and the counts so far.
 
     Attributes:
         run: what all batches share.
-        first, size: which samples these are; B blocks of LANES, of which the last has
-        room left.
-        step: the present one.
-        given: by node, what it gives; its list is kept where another node needs it.
-        later: what is done at the end of a step.
+        first, size: the samples, in blocks of LANES, of which the last may have room
+            left.
+        n_blocks: B.
+        step: number of the present step.
+        given: by name, what each node gives.
+        at_end: what is done at the end of a step.
         output: what the output received, int64 or float64 [B, n, LANES].
     """
 
@@ -216,18 +218,18 @@ class Batch:
         self.given = {
             name: self._nothing_of(node) for name, node in run.network.nodes.items()
         }
-        self.later: list[Action] = []
+        self.at_end: list[Step] = []
         kind = np.float64 if run.network.answer is None else np.int64
         self.output: Array = np.zeros(
             (self.n_blocks, run.network.output.n_out, LANES), kind
         )
 
     def zeros(self, n_units: int) -> Array:
-        """Real [B, n, LANES]."""
+        """Make a real array [B, n, LANES] of zeros."""
         return np.zeros((self.n_blocks, n_units, LANES), self.run.dtype)
 
     def _nothing_of(self, node: nodes.Node) -> Given:
-        """What a node gives before the first step."""
+        """Make the arrays of what a node gives, before the first step."""
         n_units = 0 if isinstance(node, nodes.Output) else node.n_out
         n_listed = node.n_out if self.run.is_listed(node) else 0
         return Given(
@@ -239,54 +241,29 @@ class Batch:
         )
 
     def sources(self, node: nodes.Node) -> list[Given]:
-        """What each source of a node gives."""
+        """Return what each source of a node gives."""
         return [self.given[source] for source in self.run.network.sources[node.name]]
 
-    def arriving(self, node: nodes.Node, actions: list[Action]) -> Array:
-        """The array in which what a node's sources give is added up, by some more
-        actions.
-        """
-        amounts = [given.amounts for given in self.sources(node)]
-        if len(amounts) == 1:
-            return amounts[0]
-        sums = self.zeros(node.n_in)
-        actions.append(partial(sums.fill, 0))
-        actions += [partial(np.add, sums, summand, out=sums) for summand in amounts]
-        return sums
-
-    def giving(self, node: nodes.Node) -> tuple[Array, list[Action]]:
-        """The array in which a node adds up what it gives, and what is done when it
-        has.
-        """
-        given = self.given[node.name]
-        done: list[Action] = []
-        sums = given.amounts
-        if (
-            node.name in self.run.network.sources[node.name]
-        ):  # which takes its last sums meanwhile
-            sums = self.zeros(node.n_out)
-            done.append(partial(np.copyto, given.amounts, sums))
-        if given.active.size:
-            done.append(partial(stepping.take_nonzero, given))
-        return sums, done
-
     def by_sample(self, values: Array) -> Array:
-        """Values [B, ..., LANES] as [samples, ...]."""
-        apart = np.moveaxis(values, -1, 1)
-        return apart.reshape(-1, *apart.shape[2:])[: self.size]
+        """Return values [B, ..., LANES] as [samples, ...]."""
+        lanes_first = np.moveaxis(values, -1, 1)
+        return lanes_first.reshape(-1, *lanes_first.shape[2:])[: self.size]
 
     def counts_of(self, node: nodes.Node) -> NodeCounts:
-        """After the last step, int64 [samples]: how often units of a node gave
-        something, and how many synapses or windows were reached in it."""
+        """Return the counts of a node after the last step, int64 [samples].
+
+        They are how often its units gave something, and how many of its synapses or
+        windows were reached.
+        """
         network = self.run.network
-        each = np.ones(node.n_out, np.int64)
+        once = np.ones(node.n_out, np.int64)
         counts: dict[str, Counts] = {}
         if node.name in network.spiking:
-            counts["spikes"] = self._total(node.name, each)
+            counts["spikes"] = self._total(node.name, once)
         elif self.run.gives_values(node):
-            counts["values"] = self._total(node.name, each)
+            counts["values"] = self._total(node.name, once)
         if isinstance(node, nodes.Pooling) and node.average:
-            counts["multiplications"] = self._total(node.name, each)
+            counts["multiplications"] = self._total(node.name, once)
         for source in network.sources[node.name]:
             is_spiking = source in network.spiking
             if isinstance(node, nodes.Scale):
@@ -305,125 +282,223 @@ class Batch:
         return NodeCounts(**counts)
 
     def _total(self, source: str, reached: Counts, waits: bool = False) -> Counts:
-        """How often each unit of a source gave something, times what it reaches,
-        [samples].
+        """Sum how often each unit gave something times what it reaches, [samples].
 
         Args:
             source: name of a listed node.
             reached: int64 [n].
-            waits: whether what it gives in a step arrives in the next one.
+            waits: whether a step's spikes arrive in the next step: then those of the
+                last step have not arrived.
         """
         given = self.given[source]
-        times = given.totals - (given.amounts != 0) if waits else given.totals
+        times = given.totals
+        if waits:
+            times = times - (given.amounts != 0)
         return self.by_sample(np.einsum("u,bul->bl", reached, times))
 
 
-def _input(batch: Batch, node: nodes.Input) -> list[Action]:
-    events = batch.run.events[node.name]
-    first = batch.first * events.n_steps
+class Arriving:
+    """What arrives at a node: the sum of what its sources give.
 
-    def take() -> None:
-        stepping.take_events(
-            events.sources,
-            events.offsets,
-            first + batch.step,
-            events.n_steps,
-            batch.size,
-            batch.given[node.name],
-        )
+    Attributes:
+        sums: real [B, n, LANES], after `collect`.
+    """
 
-    return [take]
+    def __init__(self, batch: Batch, node: nodes.Node) -> None:
+        self._amounts = [given.amounts for given in batch.sources(node)]
+        self._is_sum = len(self._amounts) > 1
+        # The array of a single source is read in place.
+        self.sums = batch.zeros(node.n_in) if self._is_sum else self._amounts[0]
+
+    def collect(self) -> None:
+        """Sum up what the sources give."""
+        if self._is_sum:
+            self.sums.fill(0)
+            for amounts in self._amounts:
+                np.add(self.sums, amounts, out=self.sums)
 
 
-def _connection(batch: Batch, node: nodes.Connection | nodes.Pooling) -> list[Action]:
-    adding = batch.run.adding[node.name]
-    sums, done = batch.giving(node)
-    actions: list[Action] = [partial(np.copyto, sums, adding.bias)]
-    for given in batch.sources(node):
-        actions.append(partial(adding.kernel, given, *adding.arguments, sums))
+class Giving:
+    """What a node gives in a step.
+
+    Attributes:
+        sums: where the node writes it, real [B, n, LANES].
+    """
+
+    def __init__(self, batch: Batch, node: nodes.Node) -> None:
+        self._given = batch.given[node.name]
+        self._is_listed = self._given.active.size > 0
+        # A node that is its own source reads its last sums while it writes the next.
+        self._is_own_source = node.name in batch.run.network.sources[node.name]
+        self.sums = self._given.amounts
+        if self._is_own_source:
+            self.sums = batch.zeros(node.n_out)
+
+    def finish(self) -> None:
+        """Give what was written, and list it if it has readers that need the list."""
+        if self._is_own_source:
+            np.copyto(self._given.amounts, self.sums)
+        if self._is_listed:
+            stepping.take_nonzero(self._given)
+
+
+def _input(batch: Batch, node: nodes.Input) -> Step:
+    events = batch.run.events
+    spikes = Spikes(events.sources, events.offsets, events.n_steps)
+    given = batch.given[node.name]
+
+    def step() -> None:
+        stepping.take_events(spikes, batch.first, batch.size, batch.step, given)
+
+    return step
+
+
+def _connection(batch: Batch, node: nodes.Connection | nodes.Pooling) -> Step:
+    kernel, arguments, bias = batch.run.adding[node.name]
+    sources = batch.sources(node)
+    giving = Giving(batch, node)
+    sums = giving.sums
+    fraction: Any = None
     if isinstance(node, nodes.Pooling) and node.average:
         fraction = sums.dtype.type(1 / math.prod(node.windows.kernel))
-        actions.append(partial(np.multiply, sums, fraction, out=sums))
-    return [*actions, *done]
+
+    def step() -> None:
+        np.copyto(sums, bias)
+        for given in sources:
+            kernel(given, *arguments, sums)
+        if fraction is not None:
+            np.multiply(sums, fraction, out=sums)
+        giving.finish()
+
+    return step
 
 
-def _scale(batch: Batch, node: nodes.Scale) -> list[Action]:
-    actions: list[Action] = []
-    arriving = batch.arriving(node, actions)
-    sums, done = batch.giving(node)
+def _scale(batch: Batch, node: nodes.Scale) -> Step:
+    arriving = Arriving(batch, node)
+    giving = Giving(batch, node)
     scale = node.scale.astype(batch.run.dtype)[:, None]
-    return [*actions, partial(np.multiply, arriving, scale, out=sums), *done]
+
+    def step() -> None:
+        arriving.collect()
+        np.multiply(arriving.sums, scale, out=giving.sums)
+        giving.finish()
+
+    return step
 
 
-def _neurons(batch: Batch, node: nodes.Neurons) -> list[Action]:
-    actions: list[Action] = []
-    arriving = batch.arriving(node, actions)
+def _neurons(batch: Batch, node: nodes.Neurons) -> Step:
+    arriving = Arriving(batch, node)
     conventions = batch.run.conventions
     dynamics = batch.run.dynamics[node.name]
-    membrane = dynamics.membrane
     potential = batch.zeros(node.n_out) + dynamics.initial[:, None]
-    current = batch.zeros(node.n_out) if node.has_current else arriving
-    moving: list[Action]
-    if node.spikes:
-        subtracts = conventions.reset == "subtract"
-        given = batch.given[node.name]
-        fire = stepping.integrate_and_fire
-        moving = [partial(fire, membrane, subtracts, current, potential, given)]
-    else:  # which give their potential
-        sums, done = batch.giving(node)
-        integrate = partial(stepping.integrate, membrane, current, potential)
-        moving = [integrate, partial(np.copyto, sums, potential), *done]
-    if not node.has_current:
-        return [*actions, *moving]
+    # Without a current of their own, neurons are moved by what arrives.
+    current = batch.zeros(node.n_out) if node.has_current else arriving.sums
+    move = _fire if node.spikes else _integrate
+    move_potentials = move(batch, node, current, potential)
     keep = dynamics.keep_current
-    follow = partial(stepping.follow, keep, dynamics.gain_current, arriving, current)
-    if conventions.current == "next_step":
-        return [*actions, *moving, follow]
-    return [*actions, follow, *moving]
+    gain = dynamics.gain_current
+    moves_first = conventions.current == "next_step"
+
+    def step() -> None:
+        arriving.collect()
+        move_potentials()
+
+    def step_with_current() -> None:
+        arriving.collect()
+        if moves_first:
+            move_potentials()
+        stepping.follow(keep, gain, arriving.sums, current)
+        if not moves_first:
+            move_potentials()
+
+    return step_with_current if node.has_current else step
 
 
-def _threshold(batch: Batch, node: nodes.Threshold) -> list[Action]:
-    actions: list[Action] = []
-    arriving = batch.arriving(node, actions)
-    sums, done = batch.giving(node)
+def _fire(batch: Batch, node: nodes.Neurons, current: Array, potential: Array) -> Step:
+    """Return what moves the potentials of neurons that spike."""
+    membrane = batch.run.dynamics[node.name].membrane
+    subtracts = batch.run.conventions.reset == "subtract"
+    given = batch.given[node.name]
+
+    def step() -> None:
+        stepping.integrate_and_fire(membrane, subtracts, current, potential, given)
+
+    return step
+
+
+def _integrate(
+    batch: Batch, node: nodes.Neurons, current: Array, potential: Array
+) -> Step:
+    """Return what moves the potentials of neurons that give their potential."""
+    membrane = batch.run.dynamics[node.name].membrane
+    giving = Giving(batch, node)
+
+    def step() -> None:
+        stepping.integrate(membrane, current, potential)
+        np.copyto(giving.sums, potential)
+        giving.finish()
+
+    return step
+
+
+def _threshold(batch: Batch, node: nodes.Threshold) -> Step:
+    arriving = Arriving(batch, node)
+    giving = Giving(batch, node)
     threshold = node.threshold.astype(batch.run.dtype)
     limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
-    return [*actions, partial(np.greater_equal, arriving, limit, out=sums), *done]
+
+    def step() -> None:
+        arriving.collect()
+        np.greater_equal(arriving.sums, limit, out=giving.sums)
+        giving.finish()
+
+    return step
 
 
-def _delay(batch: Batch, node: nodes.Delay) -> list[Action]:
-    """A ring of what arrived; what needs nothing of the same step is stored at its end.
-
-    What waits longer than the samples last is never given, and needs no place.
-    """
-    actions: list[Action] = []
-    arriving = batch.arriving(node, actions)
-    sums, done = batch.giving(node)
-    steps = np.minimum(batch.run.delays[node.name], batch.run.n_steps)
-    depth = int(steps.max()) + 1
-    ring = np.zeros((depth, *sums.shape), batch.run.dtype)
+def _delay(batch: Batch, node: nodes.Delay) -> Step:
+    """Store what arrives in a ring of the last steps, and give what is old enough."""
+    arriving = Arriving(batch, node)
+    giving = Giving(batch, node)
+    # What waits longer than the samples last is never given, and needs no place.
+    delays = np.minimum(batch.run.delays[node.name], batch.run.n_steps)
+    depth = int(delays.max()) + 1
+    ring = np.zeros((depth, *giving.sums.shape), batch.run.dtype)
     units = np.arange(node.n_out)
 
     def store() -> None:
-        ring[batch.step % depth] = arriving
+        arriving.collect()
+        ring[batch.step % depth] = arriving.sums
 
     def give() -> None:
-        sums[:] = ring[(batch.step - steps) % depth, :, units].swapaxes(0, 1)
+        places = (batch.step - delays) % depth
+        giving.sums[:] = ring[places, :, units].swapaxes(0, 1)
+        giving.finish()
 
-    if steps.min() == 0:
-        return [*actions, store, give, *done]
-    batch.later += [*actions, store]
-    return [give, *done]
+    def store_and_give() -> None:
+        store()
+        give()
+
+    if delays.min() == 0:
+        return store_and_give
+    # Nothing of this step is given in this step: in a cycle the delay runs before its
+    # sources, so that it stores what they give at the end of the step.
+    batch.at_end.append(store)
+    return give
 
 
-def _output(batch: Batch, node: nodes.Output) -> list[Action]:
-    actions: list[Action] = []
-    arriving = batch.arriving(node, actions)
-    add = partial(np.add, batch.output, arriving, out=batch.output, casting="unsafe")
-    return [*actions, add]
+def _output(batch: Batch, node: nodes.Output) -> Step:
+    arriving = Arriving(batch, node)
+    output = batch.output
+
+    def step() -> None:
+        arriving.collect()
+        # "unsafe" casts spikes, which are real, to whole numbers.
+        np.add(output, arriving.sums, out=output, casting="unsafe")
+
+    return step
 
 
-_MAKE: dict[type[nodes.Node], Callable[[Batch, Any], list[Action]]] = {
+_STEPS: Final[dict[type[nodes.Node], Callable[[Batch, Any], Step]]] = {
     nodes.Input: _input,
     nodes.Dense: _connection,
     nodes.Convolution: _connection,
@@ -436,48 +511,40 @@ _MAKE: dict[type[nodes.Node], Callable[[Batch, Any], list[Action]]] = {
 }
 
 
-_BATCH_NUMBERS = 1 << 22
-_ALL_NUMBERS = 1 << 28
-"""Of all threads' batches together: 1 GB, unless one block of samples has more."""
-_THREAD_NUMBERS = 1 << 19
-_MOST_SAMPLES = 4096
+# Sizes of batches, in numbers of float32 or float64.
+_BATCH_NUMBERS: Final = 1 << 22
+_ALL_NUMBERS: Final = 1 << 28
+"""Of the batches of all threads: 1 GB, unless a single block of samples has more."""
+_THREAD_NUMBERS: Final = 1 << 19
+_MOST_SAMPLES: Final = 4096
 
 
 def execute(
     network: ImportedGraph,
     conventions: Conventions,
-    events: Events,
+    events: EventList,
     dtype: DTypeLike = np.float32,
     record: Sequence[str] = (),
 ) -> Outcome:
-    """Run all samples, batches of them on as many threads as the kernels have.
+    """Run all samples, in batches, on as many threads as the kernels have.
 
     Args:
-        network: a graph, or a part of one with several inputs.
-        conventions: checked ones.
-        events: spikes of each input.
+        network: a graph.
+        conventions: checked.
+        events: spikes of the input.
         dtype: float32, or float64 for exact comparisons.
         record: nodes whose spikes are kept.
     """
     prepared = Prepared(network, conventions, events, dtype)
     n_samples = prepared.n_samples
-    n_units = sum(node.n_in + node.n_out for node in network.nodes.values())
-    for steps in prepared.delays.values():
-        n_units += steps.size * min(int(steps.max()), prepared.n_steps)
-    # A thread for which a step is little work waits for the others' Python, and slows
-    # them down.
-    most = min(
-        n_samples * n_units // _THREAD_NUMBERS, _ALL_NUMBERS // (LANES * n_units)
-    )
-    threads = max(1, min(numba.get_num_threads(), most))
-    size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-n_samples // threads))
-    size = LANES * max(1, -(-size // LANES))
+    threads, size = _shared_out(prepared)
 
     def run(first: int) -> Outcome:
         return _run(Batch(prepared, first, size), record)
 
     firsts = range(0, n_samples, size)
-    if threads == 1:  # a thread to start takes longer than many a run
+    if threads == 1:
+        # Starting a thread takes longer than many a run.
         outcomes = list(map(run, firsts))
     else:
         with ThreadPoolExecutor(max_workers=threads) as pool:
@@ -495,27 +562,40 @@ def execute(
     )
 
 
+def _shared_out(prepared: Prepared) -> tuple[int, int]:
+    """Return the number of threads, and of samples in a batch."""
+    n_samples = prepared.n_samples
+    # Numbers that a sample takes in all arrays.
+    n_units = sum(node.n_in + node.n_out for node in prepared.network.nodes.values())
+    for steps in prepared.delays.values():
+        n_units += steps.size * min(int(steps.max()), prepared.n_steps)
+    # A thread whose steps are short waits for the Python of the others, and slows them
+    # down; and all threads together must fit into memory.
+    by_work = n_samples * n_units // _THREAD_NUMBERS
+    by_memory = _ALL_NUMBERS // (LANES * n_units)
+    threads = max(1, min(numba.get_num_threads(), by_work, by_memory))
+    per_thread = -(-n_samples // threads)
+    size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, per_thread)
+    return threads, LANES * max(1, -(-size // LANES))
+
+
 def _run(batch: Batch, record: Sequence[str]) -> Outcome:
-    """Take all steps."""
+    """Take all steps of a batch."""
     network = batch.run.network
     n_steps = batch.run.n_steps
-    actions = [
-        action
-        for node in network.nodes.values()
-        for action in _MAKE[type(node)](batch, node)
-    ]
-    actions += batch.later
-    marks = {
+    steps = [_STEPS[type(node)](batch, node) for node in network.nodes.values()]
+    steps += batch.at_end
+    fired = {
         name: np.zeros((batch.size, n_steps, network.nodes[name].n_out), np.bool_)
         for name in record
     }
     for batch.step in range(n_steps):
-        for action in actions:
-            action()
+        for step in steps:
+            step()
         for name in record:
-            marks[name][:, batch.step] = batch.by_sample(batch.given[name].amounts)
+            fired[name][:, batch.step] = batch.by_sample(batch.given[name].amounts)
     return Outcome(
         counts={name: batch.counts_of(node) for name, node in network.nodes.items()},
         output=batch.by_sample(batch.output),
-        recorded={name: EventList.from_dense(marks[name]) for name in record},
+        recorded={name: EventList.from_dense(fired[name]) for name in record},
     )

@@ -1,27 +1,23 @@
-"""Running a NIR graph on events, and counting.
+"""Run a NIR graph on events, and count.
 
-Which kernels run a node is chosen for each connection. The event engine's take a layer
-over all steps, faster and with the same spikes: a fully connected node that has its
-spikes as a list, from the input or another such layer, and neurons that it alone leads
-to, LIF or IF, alike, with currents of gain 1, v_leak = 0 and v_reset = 0. Firing above
-the threshold alone is firing at or above the next number, so that it runs these, too,
-unless a reset subtracts the threshold. Everything else the executor runs, step by step
-(`executor`).
+A plain chain of fully connected LIF or IF layers runs in the event engine, which takes
+a layer over all steps; it is faster, and emits the same spikes. Every other graph runs
+in the graph executor, step by step (`executor`).
 
-Both add the same numbers, the event engine one after another to what is left of the
-potential, the executor among themselves first: where sums are not exact in float32,
+Both add the same numbers: the event engine one after another to the rest of the
+potential, the executor first among themselves. Where sums are not exact in float32,
 their last bits differ.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, Final, TypeAlias
 
 import nir
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.compiling.emit import LANES
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.counts.records import Counts, NodeCounts
 from spikejoule.encoding.counting import class_counts
@@ -29,76 +25,18 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import check_input
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.imported import ImportedGraph
-from spikejoule.network.network import Network, State
+from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.nodes import Connection, Dense, Input, Neurons, Node, Threshold
+from spikejoule.network.nodes import Connection, Dense, Neurons, Output, Threshold
 from spikejoule.nir.conventions import Conventions, conventions_of, dynamics_of
-from spikejoule.nir.executor import GraphRun, execute
+from spikejoule.nir.executor import GraphRun, Outcome, execute
 from spikejoule.nir.reading import network_of
 
 Graph: TypeAlias = "nir.NIRGraph | ImportedGraph"
-"""A graph in memory, of nir or checked."""
+"""A graph in memory, from nir or already read."""
 
-
-@dataclass(frozen=True, eq=False)
-class EventLayer:
-    """A population and the connection before it as a network of one layer.
-
-    Attributes:
-        network, state: for the event engine.
-        sender: the node whose spikes it takes.
-    """
-
-    network: Network
-    state: State
-    sender: str
-
-
-def event_layer(
-    network: ImportedGraph, neurons: Neurons, conventions: Conventions
-) -> EventLayer | None:
-    """What the event engine runs of a population; None unless it computes the same."""
-    dense = network.nodes[network.sources[neurons.name][0]]
-    senders = network.sources[dense.name]
-    is_chain = (
-        len(network.sources[neurons.name]) == 1
-        and len(senders) == 1
-        and len(network.readers_of(dense.name)) == 1
-    )
-    if not (
-        is_chain
-        and isinstance(dense, Dense)
-        and neurons.spikes
-        and not neurons.has_current
-    ):
-        return None
-    # To start the engine for fewer synapses would take longer.
-    if dense.n_in * dense.n_out < LANES or max(dense.n_in, dense.n_out) > 65_535:
-        return None
-    subtracts = conventions.reset == "subtract"
-    if subtracts and conventions.comparison == "gt":
-        return None
-    dynamics = dynamics_of(neurons, conventions, np.float32)
-    membrane = dynamics.membrane
-    for zeros in (membrane.gain - 1, membrane.drive, membrane.reset, dynamics.initial):
-        if zeros.any():
-            return None
-    if np.ptp(membrane.keep) or np.ptp(membrane.limit):
-        return None
-    state = {"layer1.synapses.weight": dense.weight.astype(np.float32)}
-    if dense.bias is not None:
-        state["layer1.synapses.bias"] = dense.bias.astype(np.float32)
-    try:
-        neuron = LeakyIntegrateAndFire(
-            threshold=float(membrane.limit[0]),
-            decay=float(membrane.keep[0]),
-            reset="subtract" if subtracts else "zero",
-            bias=dense.bias is not None,
-        )
-    except (ParameterError, ValueError):  # a constant is out of its range
-        return None
-    part = _part_of(network, {dense.name, neurons.name})
-    return EventLayer(Network(part.nodes, part.edges, neuron=neuron), state, senders[0])
+_MAX_ENGINE_UNITS: Final = 65_535
+"""The event engine numbers units with 16 bits."""
 
 
 def run_graph(
@@ -107,86 +45,96 @@ def run_graph(
     given: Conventions | None = None,
     dtype: DTypeLike = np.float32,
     record: Sequence[str] = (),
-    engine: str = "auto",
 ) -> GraphRun:
-    """Run a graph on the spikes of N samples; a step of theirs is one step of the
-    graph.
+    """Run a graph on the spikes of N samples; a step of the events is one of the graph.
 
     Args:
-        graph: in memory, of nir or from `read_nir`.
-        events: spikes of the input; unit numbers count in C order through its shape.
-        given: what the graph does not say; a graph of this project says it itself.
+        graph: in memory, from nir or `read_nir`.
+        events: input spikes; units are numbered in C order through the input's shape.
+        given: what the graph does not say; a graph of this project says everything.
         dtype: float32, or float64 for exact comparisons.
-        record: nodes that give spikes which are kept.
-        engine: ``auto``; ``graph`` never takes the event engine.
+        record: spiking nodes whose spikes are kept.
 
     Raises:
-        ArtifactError: the graph is none that is known, or does not fit the events.
-        ParameterError: how it is run is not known, or contradicts it.
+        ArtifactError: the graph is not known, or does not fit the events.
+        ParameterError: it is not known how the graph is run, or this contradicts it.
     """
-    network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
-    _check_arguments(network, events, given, record)
-    conventions = conventions_of(network, given or Conventions())
-    pruned = bool(conventions.pruned)
-    known = {network.input.name: events}
-    counts: dict[str, NodeCounts] = {}
-    rest = set(network.nodes)
-    if engine == "auto" and np.dtype(dtype) == np.float32:
-        for neurons in network.of(Neurons):
-            layer = event_layer(network, neurons, conventions)
-            if layer is None or layer.sender not in known:
-                continue
-            sent = known[layer.sender]
-            measured = measure_network(layer.state, layer.network, sent, pruned=pruned)
-            known[neurons.name] = measured.layers[-1]
-            counts |= measured.activity().counts
-            rest -= {neurons.name, *layer.network.connection_names}
-    is_whole = (
-        rest == {network.input.name, network.output.name} and network.answer in known
-    )
-    output: NDArray[Any]
-    if is_whole and network.answer is not None:
-        output = class_counts(known[network.answer])
-    else:
-        left = _part_of(network, rest - {network.input.name}) if counts else network
-        inputs = {node.name: known[node.name] for node in left.of(Input)}
-        to_record = [name for name in record if name not in known]
-        outcome = execute(left, conventions, inputs, dtype, to_record)
-        known |= outcome.recorded
-        counts |= outcome.counts
-        output = outcome.output
-
-    every_step = np.full(events.n_samples, events.n_steps, np.int64)
-    for neurons in network.of(Neurons):
-        n_leaks = dynamics_of(neurons, conventions, dtype).n_leaks
-        counts[neurons.name] = _clocked(
-            network, neurons, counts[neurons.name], every_step, n_leaks
-        )
-    for node in (*network.of(Threshold), *network.connections):
-        counts[node.name] = _clocked(network, node, counts[node.name], every_step)
-    return GraphRun(
-        network=network,
-        time_window=events.n_steps,
-        counts={
-            name: counts[name] for name in network.nodes if name != network.output.name
-        },
-        pruned=pruned,
-        conventions=conventions,
-        engine="event" if is_whole else "graph",
-        output=output,
-        recorded={name: known[name] for name in record},
-    )
+    run = _checked(graph, given, events, dtype, record)
+    chain = None
+    if run.dtype == np.float32:
+        chain = _chain_of(run.network, run.conventions)
+    if chain is None:
+        return run.finished(run.in_executor(), engine="graph")
+    outcome = chain.run(events, bool(run.conventions.pruned))
+    return run.finished(outcome, engine="event")
 
 
-def _check_arguments(
-    network: ImportedGraph,
+def run_in_executor(
+    graph: Graph,
     events: EventList,
+    given: Conventions | None = None,
+    dtype: DTypeLike = np.float32,
+    record: Sequence[str] = (),
+) -> GraphRun:
+    """Do what `run_graph` does, in the graph executor even for a plain chain."""
+    run = _checked(graph, given, events, dtype, record)
+    return run.finished(run.in_executor(), engine="graph")
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A graph that is about to run: the checked arguments of `run_graph`."""
+
+    network: ImportedGraph
+    conventions: Conventions
+    events: EventList
+    dtype: np.dtype[Any]
+    record: Sequence[str]
+
+    def in_executor(self) -> Outcome:
+        """Run it in the graph executor."""
+        return execute(
+            self.network, self.conventions, self.events, self.dtype, self.record
+        )
+
+    def finished(self, outcome: Outcome, engine: str) -> GraphRun:
+        """Add the counts that do not depend on what arrives."""
+        network = self.network
+        events = self.events
+        every_step = np.full(events.n_samples, events.n_steps, np.int64)
+        counts = dict(outcome.counts)
+        for neurons in network.of(Neurons):
+            dynamics = dynamics_of(neurons, self.conventions, self.dtype)
+            counts[neurons.name] = _clocked_neurons(
+                counts[neurons.name],
+                updates=every_step * neurons.n_out,
+                leaks=every_step * dynamics.n_leaks,
+                biases=every_step * network.constants_of(neurons),
+            )
+        for node in (*network.of(Threshold), *network.connections):
+            counts[node.name] = _clocked(node, counts[node.name], every_step)
+        names = [name for name in network.nodes if name != network.output.name]
+        return GraphRun(
+            network=network,
+            time_window=events.n_steps,
+            counts={name: counts[name] for name in names},
+            pruned=bool(self.conventions.pruned),
+            conventions=self.conventions,
+            engine=engine,
+            output=outcome.output,
+            recorded={name: outcome.recorded[name] for name in self.record},
+        )
+
+
+def _checked(
+    graph: Graph,
     given: Conventions | None,
+    events: EventList,
+    dtype: DTypeLike,
     record: Sequence[str],
-) -> None:
-    """Raise ArtifactError or ParameterError for arguments of `run_graph` that do not
-    fit.
-    """
+) -> _Run:
+    """Check the arguments of `run_graph`, and complete the conventions."""
+    network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
     if not isinstance(given, Conventions | None):
         raise ParameterError(
             f"given must be Conventions, not a {type(given).__name__}."
@@ -194,13 +142,12 @@ def _check_arguments(
     if not isinstance(events, EventList):
         raise ArtifactError(
             f"events must be an EventList, not a {type(events).__name__}: "
-            "`EventList.from_dense` "
-            "makes one of an array of samples, steps and units."
+            "`EventList.from_dense` makes one of an array of samples, steps and units."
         )
     if events.currents is not None:
         raise ArtifactError(
-            "the events hold constant currents, which a graph is not run on: "
-            "encode them as spikes."
+            "the events hold constant currents, which a graph is not run on: encode "
+            "them as spikes."
         )
     check_input(events, network)
     if events.n_samples == 0:
@@ -211,45 +158,122 @@ def _check_arguments(
             f"record: {', '.join(unknown)} give no spikes; allowed are "
             f"{', '.join(sorted(network.spiking))}."
         )
+    conventions = conventions_of(network, given or Conventions())
+    return _Run(network, conventions, events, np.dtype(dtype), record)
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """A graph as a network of the event engine.
+
+    Attributes:
+        network, state: for the engine.
+    """
+
+    network: Network
+    state: dict[str, NDArray[np.float32]]
+
+    def run(self, events: EventList, pruned: bool) -> Outcome:
+        """Run all samples, and keep all spikes."""
+        measured = measure_network(self.state, self.network, events, pruned=pruned)
+        layers = zip(self.network.layer_names, measured.layers, strict=True)
+        return Outcome(
+            counts=dict(measured.activity().counts),
+            output=class_counts(measured.layers[-1]),
+            recorded=dict(layers),
+        )
+
+
+def _chain_of(network: ImportedGraph, conventions: Conventions) -> Chain | None:
+    """Return a graph as a chain; None if the event engine would compute anything else.
+
+    The neurons of a layer must be alike, with currents of gain 1, and v_leak, v_reset
+    and the first potential 0. Firing above a threshold is firing at or above the next
+    number, so both comparisons will do, except with a reset that subtracts the
+    threshold.
+    """
+    layers = _layers_of(network)
+    subtracts = conventions.reset == "subtract"
+    if not layers or (subtracts and conventions.comparison == "gt"):
+        return None
+    thresholds = []
+    decays = []
+    state = {}
+    has_bias = any(dense.bias is not None for dense, _ in layers)
+    for number, (dense, neurons) in enumerate(layers, start=1):
+        dynamics = dynamics_of(neurons, conventions, np.float32)
+        membrane = dynamics.membrane
+        needed_zeros = (
+            membrane.gain - 1,
+            membrane.drive,
+            membrane.reset,
+            dynamics.initial,
+        )
+        if any(zeros.any() for zeros in needed_zeros):
+            return None
+        if np.ptp(membrane.keep) or np.ptp(membrane.limit):
+            return None
+        thresholds.append(float(membrane.limit[0]))
+        decays.append(float(membrane.keep[0]))
+        state[f"layer{number}.synapses.weight"] = dense.weight.astype(np.float32)
+        if has_bias:
+            # A bias of 0 changes no potential, where only some layers have one.
+            bias = np.zeros(dense.n_out) if dense.bias is None else dense.bias
+            state[f"layer{number}.synapses.bias"] = bias.astype(np.float32)
+    try:
+        neuron = LeakyIntegrateAndFire(
+            threshold=tuple(thresholds),
+            decay=tuple(decays),
+            reset="subtract" if subtracts else "zero",
+            bias=has_bias,
+        )
+    except (ParameterError, ValueError):  # a constant is out of the engine's range
+        return None
+    output = network.output.name
+    nodes = {name: node for name, node in network.nodes.items() if name != output}
+    edges = tuple(edge for edge in network.edges if edge[1] != output)
+    return Chain(Network(nodes, edges, neuron=neuron), state)
+
+
+def _layers_of(network: ImportedGraph) -> list[tuple[Dense, Neurons]]:
+    """Return the layers of a plain chain, from the input to the output.
+
+    Empty if the graph is anything but fully connected layers of spiking neurons without
+    synaptic currents, one after another.
+    """
+    if set(network.edges) != set(pairwise(network.nodes)):
+        return []
+    *body, end = [*network.nodes.values()][1:]
+    layers = []
+    for dense, neurons in zip(body[::2], body[1::2], strict=False):
+        if not (isinstance(dense, Dense) and isinstance(neurons, Neurons)):
+            return []
+        is_simple = neurons.spikes and not neurons.has_current
+        if not is_simple or max(dense.n_in, dense.n_out) > _MAX_ENGINE_UNITS:
+            return []
+        layers.append((dense, neurons))
+    is_whole = isinstance(end, Output) and 2 * len(layers) == len(body)
+    return layers if is_whole else []
+
+
+def _clocked_neurons(
+    counts: NodeCounts, updates: Counts, leaks: Counts, biases: Counts
+) -> NodeCounts:
+    """Add the updates of neurons, and the leaks and biases of each update."""
+    leaks_or_none = leaks if leaks.any() else None
+    biases_or_none = biases if biases.any() else None
+    if counts.spikes is not None:
+        return NodeCounts.of_neurons(
+            counts.spikes, updates, leaks_or_none, biases_or_none
+        )
+    return replace(counts, updates=updates, leaks=leaks_or_none, biases=biases_or_none)
 
 
 def _clocked(
-    network: ImportedGraph,
-    node: Node,
-    counts: NodeCounts,
-    every_step: Counts,
-    n_leaks: int = 0,
+    node: Threshold | Connection, counts: NodeCounts, every_step: Counts
 ) -> NodeCounts:
-    """The counts of a node with those that do not depend on what arrives.
-
-    Args:
-        network, node: which.
-        counts: what was counted while it ran.
-        every_step: an operation in each step, [N].
-        n_leaks: multiplications by which states leak in a step.
-    """
-    each_unit = every_step * node.n_out
-    if isinstance(node, Neurons):
-        n_constants = network.constants_of(node)
-        leaks = every_step * n_leaks if n_leaks else None
-        biases = every_step * n_constants if n_constants else None
-        if counts.spikes is not None:
-            return NodeCounts.of_neurons(counts.spikes, each_unit, leaks, biases)
-        return replace(counts, updates=each_unit, leaks=leaks, biases=biases)
+    """Add the comparisons of a Threshold, or the biases of a connection."""
+    units = every_step * node.n_out
     if isinstance(node, Threshold):
-        return replace(counts, comparisons=each_unit)
-    if isinstance(node, Connection) and node.bias is not None:
-        return replace(counts, biases=each_unit)
-    return counts
-
-
-def _part_of(network: ImportedGraph, names: Collection[str]) -> ImportedGraph:
-    """Some nodes of a network; nodes outside that send to them become inputs."""
-    edges = tuple(edge for edge in network.edges if edge[1] in names)
-    senders = {source for source, _ in edges}
-    nodes: dict[str, Node] = {
-        name: node if name in names else Input(name, node.out_shape, node.out_shape)
-        for name, node in network.nodes.items()
-        if name in names or name in senders
-    }
-    return replace(network, nodes=nodes, edges=edges)
+        return replace(counts, comparisons=units)
+    return counts if node.bias is None else replace(counts, biases=units)

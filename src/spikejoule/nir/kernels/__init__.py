@@ -1,3 +1,1 @@
-"""One step of each node of a foreign network, for blocks of samples
-(nir/executor.py).
-"""
+"""One step of each node of a graph, for blocks of samples (nir/executor.py)."""

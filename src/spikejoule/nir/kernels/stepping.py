@@ -1,17 +1,18 @@
-"""A step of a graph: what units give, what arrives through synapses and windows, and
-neurons.
+"""The step of a graph: spikes of the input, sums through synapses and windows, neurons.
 
-Samples go sixteen abreast: an array of what n units have is real [B, n, LANES], its
-last axis being the samples of one of B blocks, so that a vector holds what a unit has
-in all of them. "Real" is float32 or float64. Each neuron has its own constants
+Sixteen samples (LANES) are stepped together, as a block: an array for n units is real
+[B, n, LANES] for B blocks, so that one vector holds a unit's numbers in all samples of
+a block. "Real" is float32 or float64. Each neuron has its own constants
 (nir/conventions.py has the equations).
 
-Each sum takes one unit after another, in their order, so that it does not depend on the
-other samples of its block: what a unit does not give is added as a zero, or not at all.
+Every sum adds units in their order, so that a result does not depend on the other
+samples of the block: a unit that is silent in a sample adds a zero there, or is skipped
+for the whole block.
 
-What is done with the vector of a unit is emitted (compiling/emit.py). Positions are
-counted in elements there, and nothing is checked: the callers here own the bounds.
-tests/nir/naive_graph.py has what they compute in plain Python.
+What is done with a vector is emitted as LLVM instructions (compiling/emit.py). Such
+code counts positions in elements of the flat array, and checks no bounds: the callers
+here keep within them. tests/nir/naive_graph.py has the same computations as plain
+loops.
 """
 
 from typing import Any, NamedTuple
@@ -23,10 +24,10 @@ from numpy.typing import NDArray
 
 from spikejoule.compiling import compiled, compiled_inline
 from spikejoule.compiling.emit import (
-    INDEX,
     LANES,
     broadcast,
     constant,
+    each_below,
     emitted,
     for_each_block_size,
     multiply_add,
@@ -37,23 +38,39 @@ from spikejoule.compiling.emit import (
 Array = NDArray[Any]
 
 TARGETS = (8, 4, 2, 1)
-"""Units that one call computes: with eight, a machine of 512 bits waits for no
-addition.
+"""Targets that one call of `add_products` computes, most first.
+
+An addition takes several cycles, and the next one into the same register has to wait.
+With eight registers no addition waits on a machine with 512-bit vectors.
 """
 
 
+class Spikes(NamedTuple):
+    """Input spikes; a row is one step of one sample (encoding/events.py).
+
+    Attributes:
+        sources: the units that fire, row after row, uint16 [E].
+        offsets: where each row begins, int64 [rows + 1].
+        n_steps: rows of a sample.
+    """
+
+    sources: Array
+    offsets: Array
+    n_steps: int
+
+
 class Given(NamedTuple):
-    """What the units of a node give in a step, and which of them give something to any
-    sample.
+    """What the units of a node give in a step, and which of them are active.
+
+    A unit is active if it gives anything but zero in any sample of a block.
 
     Attributes:
         amounts: real [B, n, LANES]; zeros and ones for spikes.
-        active: 1 for a unit that gives something to any sample of the block, uint8
-            [B, n].
-        units: those that do, ascending, the first ``counts[b]`` of a row; int32
-            [B, n + 1].
-        counts: int64 [B].
-        totals: steps so far in which a unit gave something, by sample, int32
+        active: 1 for an active unit, uint8 [B, n].
+        units: the active units, ascending, the first ``counts[b]`` of a row; int32
+            [B, n + 1]. `list_active` writes one place beyond the last.
+        counts: active units of each block, int64 [B].
+        totals: for each sample, steps so far in which a unit gave something, int32
             [B, n, LANES].
     """
 
@@ -65,12 +82,12 @@ class Given(NamedTuple):
 
 
 class Slide(NamedTuple):
-    """What a window meets at each of its P places.
+    """The units under a window at each of its P places.
 
     Attributes:
-        units: of a channel, int32 [P, K]; first those that lie inside.
-        taps: the places of the kernel that meet them, likewise.
-        counts: how many lie inside, int64 [P].
+        units: of one channel, int32 [P, K]; those inside the plane come first.
+        taps: for each of them, its place in the kernel, int32 [P, K].
+        counts: units inside the plane, int64 [P].
     """
 
     units: Array
@@ -84,10 +101,10 @@ class Membrane(NamedTuple):
     Attributes:
         keep: fraction of the potential that is left after a step.
         gain: of the current.
-        drive: what is added in every step.
-        threshold: what a reset by subtraction takes away.
-        limit: the least potential of a spike: the threshold, or the number above it.
-        reset: potential after it.
+        drive: added in every step.
+        threshold: subtracted by a reset by subtraction.
+        limit: the least potential that spikes: the threshold, or the number above it.
+        reset: potential after a spike.
     """
 
     keep: Array
@@ -98,135 +115,190 @@ class Membrane(NamedTuple):
     reset: Array
 
 
+class Neurons(NamedTuple):
+    """A population of neurons.
+
+    Attributes:
+        membrane: its constants.
+        subtracts: whether a reset lowers the potential by the threshold.
+        current: what moves the potentials in this step, real [B, n, LANES].
+        potential: real [B, n, LANES].
+    """
+
+    membrane: Membrane
+    subtracts: bool
+    current: Array
+    potential: Array
+
+
+class Senders(NamedTuple):
+    """Active units of one block, and the rows of weights that belong to them.
+
+    Attributes:
+        amounts: real, flat; the vector of unit u begins at ``first + u * LANES``.
+        first: where the block begins.
+        units: the units, int32 [count or more].
+        rows: their rows of weights, int32 [count or more].
+        count: number of units.
+    """
+
+    amounts: Array
+    first: int
+    units: Array
+    rows: Array
+    count: int
+
+
+class Targets(NamedTuple):
+    """Units of one block that receive sums through weights.
+
+    Attributes:
+        weights: real [rows, n], flat: one row per sender.
+        n: number of targets.
+        sums: real, flat; the vector of target k begins at ``first + k * apart``.
+        first: where target 0 begins.
+        apart: elements from one target to the next.
+    """
+
+    weights: Array
+    n: int
+    sums: Array
+    first: int
+    apart: int
+
+
 @emitted
 def count_vector(builder, values, first, totals, place) -> bool:
-    """``totals[place + lane] += 1`` where ``values[first + lane]`` is not 0; is any
-    not?
+    """Count the lanes of a vector that are not zero.
+
+    ``totals[place + lane] += 1`` where ``values[first + lane]`` is not 0.
+
+    Returns:
+        whether any lane is not 0.
     """
-    counted = builder.fcmp_unordered(
+    is_nonzero = builder.fcmp_unordered(
         "!=", values.load_vector(first), zeros(values.vector)
     )
-    added = builder.zext(counted, totals.vector)
-    totals.store_vector(builder.add(totals.load_vector(place), added), place)
-    word = builder.bitcast(counted, ir.IntType(LANES))
-    any_lane: bool = builder.icmp_unsigned("!=", word, constant(0, LANES))
-    return any_lane
+    ones = builder.zext(is_nonzero, totals.vector)
+    totals.store_vector(builder.add(totals.load_vector(place), ones), place)
+    return _any_lane(builder, is_nonzero)
+
+
+def _any_lane(builder, lanes):
+    """Emit whether any of LANES bits is set: as one integer they are not 0."""
+    word = builder.bitcast(lanes, ir.IntType(LANES))
+    return builder.icmp_unsigned("!=", word, constant(0, LANES))
 
 
 @emitted
-def fire_vectors(
-    builder, membrane, subtracts, current, potential, amounts, active, first, n_units
-):
-    """A step of the neurons of a block, see `integrate_and_fire`.
-
-    The vectors of unit u begin at ``first + u * LANES``; ``active[first / LANES + u]``
-    receives whether it fires in any lane.
-    """
-    ones = splat(potential.vector, 1.0)
-    first_unit = builder.lshr(first, constant(LANES.bit_length() - 1))
-    with cgutils.for_range(builder, n_units, intp=INDEX) as loop:
-        constants = [broadcast(builder, values.load(loop.index)) for values in membrane]
-        keep, gain, drive, threshold, limit, reset = constants
-        at = builder.add(first, builder.mul(loop.index, constant(LANES)))
-        kept = multiply_add(builder, keep, potential.load_vector(at), drive)
-        value = multiply_add(builder, gain, current.load_vector(at), kept)
-        fires = builder.fcmp_ordered(">=", value, limit)
-        after = builder.select(subtracts, builder.fsub(value, threshold), reset)
-        potential.store_vector(builder.select(fires, after, value), at)
-        amounts.store_vector(builder.select(fires, ones, zeros(amounts.vector)), at)
-        word = builder.bitcast(fires, ir.IntType(LANES))
-        any_lane = builder.icmp_unsigned("!=", word, constant(0, LANES))
-        active.store(
-            builder.zext(any_lane, ir.IntType(8)), builder.add(first_unit, loop.index)
+def fire_vectors(builder, neurons, given, block, n_units):
+    """Step the neurons of a block, see `integrate_and_fire`."""
+    potential = neurons.potential
+    one = splat(potential.vector, 1.0)
+    zero = zeros(potential.vector)
+    first_unit = block * n_units
+    with each_below(builder, n_units) as unit:
+        # A unit's constants are the same in all lanes.
+        membrane = Membrane(
+            *(broadcast(builder, values.load(unit)) for values in neurons.membrane)
         )
+        at = (first_unit + unit) * LANES
+        kept = multiply_add(
+            builder, membrane.keep, potential.load_vector(at), membrane.drive
+        )
+        current = neurons.current.load_vector(at)
+        value = multiply_add(builder, membrane.gain, current, kept)
+        fires = builder.fcmp_ordered(">=", value, membrane.limit)
+        lowered = builder.fsub(value, membrane.threshold)
+        after = builder.select(neurons.subtracts, lowered, membrane.reset)
+        potential.store_vector(builder.select(fires, after, value), at)
+        given.amounts.store_vector(builder.select(fires, one, zero), at)
+        is_active = builder.zext(_any_lane(builder, fires), ir.IntType(8))
+        given.active.store(is_active, first_unit + unit)
 
 
 @emitted
-def add_products(
-    builder,
-    amounts,
-    first,
-    units,
-    rows,
-    n_rows,
-    weights,
-    column,
-    stride,
-    n_targets,
-    sums,
-    place,
-    apart,
-):
-    """Add what some units give to some targets, for all samples of a block.
+def add_products(builder, senders, targets, target, size):
+    """Add products to some targets, in all samples of a block.
 
-    ``sums[place + k * apart + lane]`` grows by the sum of
-    ``weights[column + rows[e] * stride + k]`` times
-    ``amounts[first + units[e] * LANES + lane]`` over each e below `n_rows`, in their
-    order, for each k below `n_targets`, which is one of TARGETS.
+    For each k below `size`, which is one of TARGETS, the vector of ``target + k`` grows
+    by the sum over e of the amounts of ``units[e]`` times
+    ``weights[rows[e], target + k]``, with e from 0 to ``count - 1`` in order.
     """
-    lanes = constant(LANES)
 
-    def emit(size):
-        places = [
-            builder.add(place, builder.mul(constant(k), apart)) for k in range(size)
+    def emit(n_targets):
+        # The sums stay in registers until all senders are added; LLVM's own code would
+        # load and store them for every sender.
+        cells = [
+            cgutils.alloca_once(builder, targets.sums.vector) for _ in range(n_targets)
         ]
-        cells = [cgutils.alloca_once(builder, sums.vector) for _ in places]
         for cell in cells:
-            builder.store(zeros(sums.vector), cell)
-        with cgutils.for_range(builder, n_rows, intp=INDEX) as loop:
-            unit = builder.mul(units.load_index(loop.index), lanes)
-            amount = amounts.load_vector(builder.add(first, unit))
-            row = builder.add(column, builder.mul(rows.load_index(loop.index), stride))
+            builder.store(zeros(targets.sums.vector), cell)
+        with each_below(builder, senders.count) as number:
+            unit = senders.units.load_index(number)
+            amount = senders.amounts.load_vector(senders.first + unit * LANES)
+            row = senders.rows.load_index(number) * targets.n + target
             for k, cell in enumerate(cells):
-                weight = weights.load(builder.add(row, constant(k)))
-                total = multiply_add(
-                    builder, broadcast(builder, weight), amount, builder.load(cell)
-                )
+                weight = broadcast(builder, targets.weights.load(row + k))
+                total = multiply_add(builder, weight, amount, builder.load(cell))
                 builder.store(total, cell)
-        for at, cell in zip(places, cells, strict=True):
-            sums.store_vector(
-                builder.fadd(sums.load_vector(at), builder.load(cell)), at
-            )
+        for k, cell in enumerate(cells):
+            at = targets.first + (target + k) * targets.apart
+            total = builder.fadd(targets.sums.load_vector(at), builder.load(cell))
+            targets.sums.store_vector(total, at)
 
-    for_each_block_size(builder, n_targets, TARGETS, emit)
+    for_each_block_size(builder, size, TARGETS, emit)
 
 
 @compiled_inline
 def list_active(active, units):
-    """Write the units that are active, and return how many there are."""
+    """Write the active units into `units`, and return how many there are."""
     count = np.uint64(0)
     for unit in range(active.size):
-        # Without a branch: which units are active, no processor can guess.
+        # Every unit is written, but only an active one moves the end of the list on:
+        # no branch, since no processor can guess which units are active.
         units[count] = unit
         count += np.uint64(active[unit])
     return np.int64(count)
 
 
 @compiled
-def take_events(sources, offsets, first_row, row_step, n_samples, given):
-    """The input's spikes of one step: of sample s the row
-    ``first_row + s * row_step``.
+def take_events(spikes, first_sample, n_samples, step, given):
+    """Give the input's spikes of one step.
+
+    Args:
+        spikes: of all samples.
+        first_sample: of the batch.
+        n_samples: of the batch.
+        step: whose spikes are given.
+        given: receives them.
     """
     amounts = given.amounts
     active = given.active
     units = given.units
     counts = given.counts
+    totals = given.totals
+    sources = spikes.sources
+    offsets = spikes.offsets
     for b in range(counts.size):
+        # Remove the spikes of the last step: fewer writes than filling with zeros.
         for k in range(counts[b]):
             active[b, units[b, k]] = False
             amounts[b, units[b, k]] = 0
         for lane in range(min(LANES, n_samples - b * LANES)):
-            row = first_row + (b * LANES + lane) * row_step
+            sample = first_sample + b * LANES + lane
+            row = sample * spikes.n_steps + step
             for event in range(offsets[row], offsets[row + 1]):
-                amounts[b, sources[event], lane] = 1
-                active[b, sources[event]] = True
-                given.totals[b, sources[event], lane] += 1
+                unit = sources[event]
+                amounts[b, unit, lane] = 1
+                active[b, unit] = True
+                totals[b, unit, lane] += 1
         counts[b] = list_active(active[b], units[b])
 
 
 @compiled
 def take_nonzero(given):
-    """List what a node gives in its `amounts`: the numbers that are not zero."""
+    """List the active units of a node whose amounts are computed."""
     active = given.active
     n_units = active.shape[1]
     for b in range(given.counts.size):
@@ -238,7 +310,7 @@ def take_nonzero(given):
 
 @compiled
 def follow(keep, gain, arriving, current):
-    """``current = keep * current + gain * arriving``; constants are [n]."""
+    """Compute ``current = keep * current + gain * arriving``; constants are [n]."""
     for b in range(current.shape[0]):
         for unit in range(current.shape[1]):
             row = current[b, unit]
@@ -249,7 +321,7 @@ def follow(keep, gain, arriving, current):
 
 @compiled
 def integrate(membrane, current, potential):
-    """``potential = keep * potential + drive + gain * current``."""
+    """Compute ``potential = keep * potential + drive + gain * current``."""
     for b in range(potential.shape[0]):
         for unit in range(potential.shape[1]):
             row = potential[b, unit]
@@ -263,95 +335,66 @@ def integrate(membrane, current, potential):
 
 @compiled
 def integrate_and_fire(membrane, subtracts, current, potential, given):
-    """The same, and spikes and resets after it.
+    """Integrate, fire, and reset the neurons that fired.
 
     Args:
         membrane: constants.
         subtracts: whether a reset lowers the potential by the threshold.
-        current, potential: as above.
+        current, potential: see :class:`Neurons`.
         given: receives the spikes.
     """
+    neurons = Neurons(membrane, subtracts, current, potential)
     amounts = given.amounts
     active = given.active
+    totals = given.totals
     n_units = potential.shape[1]
     for b in range(given.counts.size):
-        fire_vectors(
-            membrane,
-            subtracts,
-            current,
-            potential,
-            amounts,
-            active,
-            b * n_units * LANES,
-            n_units,
-        )
+        fire_vectors(neurons, given, b, n_units)
         given.counts[b] = list_active(active[b], given.units[b])
         for k in range(given.counts[b]):
             at = (b * n_units + given.units[b, k]) * LANES
-            count_vector(amounts, at, given.totals, at)
+            count_vector(amounts, at, totals, at)
 
 
 @compiled_inline
-def _add_targets(
-    amounts, first, units, rows, count, weights, n_targets, sums, into, apart
-):
-    """Add what `count` units give to all targets, as many at once as `add_products`
-    takes.
-    """
+def add_to_all(senders, targets):
+    """Add the products of all senders to all targets."""
     target = 0
     for size in TARGETS:
-        while target + size <= n_targets:
-            at = into + target * apart
-            add_products(
-                amounts,
-                first,
-                units,
-                rows,
-                count,
-                weights,
-                target,
-                n_targets,
-                size,
-                sums,
-                at,
-                apart,
-            )
+        while target + size <= targets.n:
+            add_products(senders, targets, target, size)
             target += size
 
 
 @compiled
 def add_dense(given, weights, sums):
-    """``sums[b, j] += amount * weights[unit, j]``; weights are real [n_in, n_out].
+    """Add what arrives through full connections.
 
-    Where few units give something, each sample by itself adds rows of weights; else all
-    samples of a block add the units that give something to any.
+    ``sums[b, j] += amount * weights[unit, j]``; weights are real [n_in, n_out].
+
+    Two ways, whichever takes fewer vector operations. Together: all samples of a block
+    add every active unit. Apart: each sample adds the rows of weights of its own active
+    units, which is less work where few samples share a unit.
     """
     amounts = given.amounts
     units = given.units
     n_out = weights.shape[1]
     rows = np.empty((LANES, n_out), sums.dtype)
-    pairs = np.zeros(LANES, np.int32)
+    active_pairs = np.zeros(LANES, np.int32)
     for b in range(given.counts.size):
         count = given.counts[b]
         first = b * amounts.shape[1] * LANES
-        into = b * n_out * LANES
-        pairs[:] = 0
+        active_pairs[:] = 0
         for k in range(count):
-            count_vector(amounts, first + units[b, k] * LANES, pairs, 0)
-        # In multiply-adds of vectors, as measured.
-        if 3 * pairs.sum() * n_out // LANES + LANES * (n_out + count) >= count * n_out:
-            _add_targets(
-                amounts,
-                first,
-                units[b],
-                units[b],
-                count,
-                weights,
-                n_out,
-                sums,
-                into,
-                LANES,
-            )
+            count_vector(amounts, first + units[b, k] * LANES, active_pairs, 0)
+        # In multiply-adds of vectors. A row that is added apart takes three times as
+        # long, as measured; clearing, looking and transposing take the rest.
+        apart = 3 * active_pairs.sum() * n_out // LANES + LANES * (n_out + count)
+        together = count * n_out
+        if apart >= together:
+            senders = Senders(amounts, first, units[b], units[b], count)
+            targets = Targets(weights, n_out, sums, b * n_out * LANES, LANES)
+            add_to_all(senders, targets)
             continue
         rows[:] = 0
         for k in range(count):
@@ -366,61 +409,86 @@ def add_dense(given, weights, sums):
                 sums[b, j, lane] += rows[lane, j]
 
 
+class Channels(NamedTuple):
+    """Input channels that a group of output channels sees.
+
+    Attributes:
+        first, end: numbers of the first channel, and of the one after the last.
+        plane: units of a channel.
+    """
+
+    first: int
+    end: int
+    plane: int
+
+
+@compiled_inline
+def list_in_window(active, slide, place, channels, listed):
+    """List the active units under a window, with their rows of weights.
+
+    Args:
+        active: of all units of a block, uint8 [n].
+        slide: of the window.
+        place: of the window.
+        channels: whose units are listed.
+        listed: receives units, and rows of weights (channel, place in the kernel), as
+            two int32 arrays.
+
+    Returns:
+        how many there are.
+    """
+    units, rows = listed
+    taps = slide.units.shape[1]
+    count = np.uint64(0)
+    for channel in range(channels.first, channels.end):
+        for k in range(slide.counts[place]):
+            unit = channel * channels.plane + slide.units[place, k]
+            # Without a branch, see `list_active`.
+            units[count] = unit
+            rows[count] = channel * taps + slide.taps[place, k]
+            count += np.uint64(active[unit])
+    return np.int64(count)
+
+
 @compiled
 def add_windows(given, slide, weights, sums):
     """Add what arrives through a convolution.
 
     Args:
-        given: of units (c, y, x).
+        given: of units (channel, y, x).
         slide: of the window.
-        weights: real [C_in, places of the kernel, channels of a group of the output].
-        sums: receives; of units (channel, row, column).
+        weights: real [C_in, places of the kernel, output channels of a group].
+        sums: receives the sums of units (channel, row, column).
     """
     active = given.active
     n_units = active.shape[1]
     n_places, taps = slide.units.shape
-    apart = n_places * LANES
     n_in, _, n_channels = weights.shape
     n_out = sums.shape[1] // n_places
     n_groups = n_out // n_channels
     plane = n_units // n_in
     per_group = n_in // n_groups
+    # One place more than units, see `Given.units`.
     units = np.empty(per_group * taps + 1, np.int32)
     rows = np.empty(per_group * taps + 1, np.int32)
     for b in range(given.counts.size):
-        first = b * n_units * LANES
         for place in range(n_places):
             for group in range(n_groups):
-                count = np.uint64(0)
-                for c in range(group * per_group, (group + 1) * per_group):
-                    for k in range(slide.counts[place]):
-                        unit = c * plane + slide.units[place, k]
-                        # Without a branch: which units are active, no processor can
-                        # guess.
-                        units[count] = unit
-                        rows[count] = c * taps + slide.taps[place, k]
-                        count += np.uint64(active[b, unit])
-                into = ((b * n_out + group * n_channels) * n_places + place) * LANES
-                n = np.int64(count)
-                _add_targets(
-                    given.amounts,
-                    first,
-                    units,
-                    rows,
-                    n,
-                    weights,
-                    n_channels,
-                    sums,
-                    into,
-                    apart,
+                channels = Channels(group * per_group, (group + 1) * per_group, plane)
+                count = list_in_window(active[b], slide, place, channels, (units, rows))
+                senders = Senders(
+                    given.amounts, b * n_units * LANES, units, rows, count
                 )
+                channel = b * n_out + group * n_channels
+                first = (channel * n_places + place) * LANES
+                # From one output channel to the next all places of a plane are passed.
+                targets = Targets(weights, n_channels, sums, first, n_places * LANES)
+                add_to_all(senders, targets)
 
 
 @compiled
 def add_pooling(given, slide, sums):
-    """Add to each window of a channel what lies in it; arguments as of
-    `add_windows`.
-    """
+    """Add to each window of a channel the units in it; see `add_windows`."""
     n_places = slide.counts.size
     n_channels = sums.shape[1] // n_places
     plane = given.amounts.shape[1] // n_channels
