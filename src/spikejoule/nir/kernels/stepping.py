@@ -137,16 +137,16 @@ class Senders(NamedTuple):
     Attributes:
         amounts: real, flat; the vector of unit u begins at ``first + u * LANES``.
         first: where the block begins.
-        units: the units, int32 [count or more].
-        rows: their rows of weights, int32 [count or more].
-        count: number of units.
+        units: the units, int32 [n or more].
+        rows: their rows of weights, int32 [n or more].
+        n: number of units.
     """
 
     amounts: Array
     first: int
     units: Array
     rows: Array
-    count: int
+    n: int
 
 
 class Targets(NamedTuple):
@@ -181,7 +181,8 @@ def count_vector(builder, values, first, totals, place) -> bool:
     )
     ones = builder.zext(is_nonzero, totals.vector)
     totals.store_vector(builder.add(totals.load_vector(place), ones), place)
-    return _any_lane(builder, is_nonzero)
+    any_lane: bool = _any_lane(builder, is_nonzero)
+    return any_lane
 
 
 def _any_lane(builder, lanes):
@@ -223,7 +224,7 @@ def add_products(builder, senders, targets, target, size):
 
     For each k below `size`, which is one of TARGETS, the vector of ``target + k`` grows
     by the sum over e of the amounts of ``units[e]`` times
-    ``weights[rows[e], target + k]``, with e from 0 to ``count - 1`` in order.
+    ``weights[rows[e], target + k]``, with e from 0 to ``n - 1`` in order.
     """
 
     def emit(n_targets):
@@ -234,7 +235,7 @@ def add_products(builder, senders, targets, target, size):
         ]
         for cell in cells:
             builder.store(zeros(targets.sums.vector), cell)
-        with each_below(builder, senders.count) as number:
+        with each_below(builder, senders.n) as number:
             unit = senders.units.load_index(number)
             amount = senders.amounts.load_vector(senders.first + unit * LANES)
             row = senders.rows.load_index(number) * targets.n + target
@@ -387,8 +388,8 @@ def add_dense(given, weights, sums):
         active_pairs[:] = 0
         for k in range(count):
             count_vector(amounts, first + units[b, k] * LANES, active_pairs, 0)
-        # In multiply-adds of vectors. A row that is added apart takes three times as
-        # long, as measured; clearing, looking and transposing take the rest.
+        # In multiply-adds of vectors. The factor 3 for a row that is added apart was
+        # measured; the second term is for clearing, testing and transposing.
         apart = 3 * active_pairs.sum() * n_out // LANES + LANES * (n_out + count)
         together = count * n_out
         if apart >= together:
