@@ -1,4 +1,4 @@
-"""Small graphs of every node of NIR, with numbers that all sums are exact for."""
+"""Small graphs of all NIR nodes, with numbers whose sums are exact."""
 
 from itertools import pairwise
 from typing import Any
@@ -56,7 +56,8 @@ class Maker:
         )
 
     def cuba(self, *shape: int) -> nir.CubaLIF:
-        tau_syn, tau = DT * self.each(shape, 2, 4), DT * self.each(shape, 2, 4, 8)
+        tau_syn = DT * self.each(shape, 2, 4)
+        tau = DT * self.each(shape, 2, 4, 8)
         return nir.CubaLIF(
             tau_syn=tau_syn,
             tau_mem=tau,
@@ -74,18 +75,16 @@ def graph_of(
     n_out: tuple[int, ...],
     *paths: str,
 ) -> nir.NIRGraph:
-    """A graph of nodes along paths, such as ``input a b output``; without, one through
-    all.
-    """
-    every = {
+    """A graph of nodes along paths such as ``input a b output``; by default a chain."""
+    all_nodes = {
         "input": nir.Input(np.array(shape)),
         **nodes,
         "output": nir.Output(np.array(n_out)),
     }
-    edges = [
-        edge for path in paths or [" ".join(every)] for edge in pairwise(path.split())
-    ]
-    return nir.NIRGraph(every, edges, type_check=False)
+    edges: list[tuple[str, str]] = []
+    for path in paths or [" ".join(all_nodes)]:
+        edges += pairwise(path.split())
+    return nir.NIRGraph(all_nodes, edges, type_check=False)
 
 
 def pooling(
@@ -173,7 +172,7 @@ def _delays(make: Maker) -> nir.NIRGraph:
 
 
 def _delay_into_a_cycle(make: Maker) -> nir.NIRGraph:
-    """A cycle that the input enters at its neurons, and a delay at its weights."""
+    """A cycle: the input enters at its neurons, a delay at its weights."""
     nodes = {
         "a": make.affine(4, 5),
         "b": make.lif(5),
@@ -184,7 +183,7 @@ def _delay_into_a_cycle(make: Maker) -> nir.NIRGraph:
 
 
 def _entered_twice(make: Maker) -> nir.NIRGraph:
-    """A cycle that two ways lead into: the shorter one to `near`."""
+    """Two paths lead into a cycle, the shorter one to `near`."""
     nodes = {
         "z": make.affine(4, 5),
         "near": make.lif(5),
@@ -199,8 +198,9 @@ def _entered_twice(make: Maker) -> nir.NIRGraph:
 
 
 def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
-    """Potentials begin at v_leak, but what waits gives 0 in the first step."""
-    tau, leak = DT * make.each((5,), 2, 4), make.each((5,), 0.5, 2)
+    """Potentials begin at v_leak, but a waiting edge carries 0 in the first step."""
+    tau = DT * make.each((5,), 2, 4)
+    leak = make.each((5,), 0.5, 2)
     nodes = {
         "a": make.affine(4, 5),
         "b": nir.LI(tau, np.ones(5), leak),
@@ -210,8 +210,9 @@ def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
 
 
 def _sums_that_wait(make: Maker) -> nir.NIRGraph:
-    """Nodes that add up what they gave the step before."""
-    halves, signs = make.each((8, 8), -0.5, 0, 0, 0.5), make.each((8,), 1, -1)
+    """Nodes that are their own source."""
+    halves = make.each((8, 8), -0.5, 0, 0, 0.5)
+    signs = make.each((8,), 1, -1)
     nodes = {
         "a": make.affine(6, 8),
         "b": nir.Linear(halves),
@@ -223,10 +224,9 @@ def _sums_that_wait(make: Maker) -> nir.NIRGraph:
 
 
 def _nothing_decays(make: Maker) -> nir.NIRGraph:
-    """Some states keep all of themselves, as snnTorch writes ``beta=1``, and some do
-    not.
-    """
-    tau, tau_syn = (DT * make.each((size,), 2, 4, np.inf) for size in (8, 5))
+    """Some states never decay, as snnTorch writes ``beta=1``, and some do."""
+    tau = DT * make.each((8,), 2, 4, np.inf)
+    tau_syn = DT * make.each((5,), 2, 4, np.inf)
     cuba = nir.CubaLIF(
         tau_syn=tau_syn,
         tau_mem=tau_syn[::-1],
@@ -312,8 +312,7 @@ GRAPHS = {
     "values": _values,
     "joined": _joined,
 }
-# In the order of a step, with the edges that wait, as a person reads them off the
-# graph.
+# Edges that wait, and orders of a step, as a person reads them off the graphs.
 WAITING = {
     "recurrent": (("w", "b"), ("d", "d")),
     "delay into a cycle": (("w", "b"),),

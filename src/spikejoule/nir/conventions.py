@@ -1,22 +1,20 @@
-"""How a graph of NIR is stepped: what it does not say, who says it, and the constants
-of a step.
+"""How a NIR graph is stepped: what it does not say, and the constants of a step.
 
-NIR states differential equations. These decide how a simulator steps through them; the
-same file gives other spikes under another choice, so none is guessed:
+NIR states differential equations; a simulator has to decide how to step through them.
+The same file gives other spikes under other decisions, so none is guessed:
 
-dt          seconds of one step, which is one step of the events too
+dt          seconds of a step, which is also a step of the events
 reset       ``zero``: to the graph's v_reset (0 in most files); ``subtract``: by the
             threshold
-comparison  a neuron fires at v ``gt`` or v ``ge`` its threshold; a Threshold node
-            likewise
-current     of CubaLIF and CubaLI: whether what arrives in a step moves the potential in
-            the ``same_step``, or, through the current of the step before, in the
-            ``next_step``
+comparison  a neuron fires at v ``gt`` or v ``ge`` its threshold; so does a Threshold
+            node
+current     for CubaLIF and CubaLI: what arrives in a step moves the potential in the
+            ``same_step``, or through the current of the last step, in the ``next_step``
 initial     potentials begin at ``zero``, at v_leak (``leak``) or at v_reset
-            (``reset``); asked where these differ
+            (``reset``); asked only where these differ
 
-A graph that this project wrote says dt, reset and comparison in its metadata. Saying
-something else is an error.
+A graph that this project wrote states dt, reset and comparison in its metadata;
+contradicting them is an error.
 
 With a fraction a = dt / tau (forward Euler) for each time constant,
 
@@ -25,14 +23,14 @@ With a fraction a = dt / tau (forward Euler) for each time constant,
     CubaLIF, -LI   i[t] = (1 - a_syn) i[t-1] + a_syn w_in x[t]
                    v[t] = (1 - a_mem) v[t-1] + a_mem v_leak + a_mem r i[t]
 
-where x[t] is what arrives. A tau that is infinite, as is then the r or the w_in that
-goes with it, stands for a state that keeps all of itself, with a gain of 1: snnTorch
-writes ``beta=1`` so, which makes a LIF neuron an IF neuron. For ``current: next_step``
-the potential follows i[t-1]. Where v[t] reaches the threshold, the neuron spikes and is
-reset in the same step.
+where x[t] is what arrives. With ``current: next_step`` the potential follows i[t-1].
+Where v[t] reaches the threshold, the neuron spikes and is reset in the same step.
 
-The gains a r, a w_in and dt r are constants that hardware has in its weights: in most
-exports they are 1. They are computed with, and not counted.
+If tau is infinite, so is its r or w_in: the state keeps everything, with a gain of 1.
+snnTorch writes ``beta=1`` in this way, which makes a LIF neuron an IF neuron.
+
+The gains a r, a w_in and dt r are constants that hardware has in its weights; in most
+exports they are 1. They are computed, but not counted.
 """
 
 from dataclasses import asdict, dataclass
@@ -63,20 +61,19 @@ _QUESTIONS: Final = {
 }
 
 _WHOLE = 1e-3
-"""How far from a whole number of steps a delay may be, in steps."""
+"""How far a delay may be from a whole number of steps, in steps."""
 
 
 @dataclass(frozen=True)
 class Conventions:
-    """How a graph is run; None stands for what it does not need, or what is not known
-    yet.
+    """How a graph is run; None for what it does not need, or what is not known yet.
 
     Attributes:
         dt, reset, comparison, current, initial: see the module.
-        pruned: whether a weight of zero is no synapse; None for what the metadata say,
-            else False.
-        step_ms: what a step stands for, milliseconds, where dt is a mere number; None
-            for dt.
+        pruned: whether a weight of zero is no synapse; None for the metadata's answer,
+            or False without metadata.
+        step_ms: duration of a step in milliseconds where dt is a mere number; None for
+            dt.
     """
 
     dt: float | None = None
@@ -101,12 +98,12 @@ class Conventions:
 
     @property
     def seconds(self) -> float:
-        """dt; a network in which nothing takes time needs none, and has 1."""
+        """dt; 1 for a network without dt, in which nothing takes time."""
         return 1.0 if self.dt is None else self.dt
 
     @property
     def in_words(self) -> str:
-        """All of it in a line."""
+        """All that is known, in a line."""
         known = {
             name: value
             for name, value in asdict(self).items()
@@ -116,13 +113,13 @@ class Conventions:
 
 
 def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
-    """What is given and what the graph's metadata say, checked to be all that the
-    network needs.
+    """Complete what the user gave by the graph's metadata.
 
     Raises:
-        ParameterError: something is missing, or contradicts the metadata.
-        ArtifactError: the metadata are damaged, or say that the network is one of
-            integers.
+        ParameterError: something that the network needs is missing, or contradicts the
+            metadata.
+        ArtifactError: the metadata are damaged, or the network computes what no NIR
+            graph does.
     """
     known = asdict(given)
     stated = _stated(network)
@@ -131,8 +128,7 @@ def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
         if known[name] not in (None, value):
             raise ParameterError(
                 f"{name} is given as {known[name]}, but the graph's metadata say "
-                f"{value}: leave it "
-                "out, or remove the metadata from the graph."
+                f"{value}: leave it out, or remove the metadata from the graph."
             )
     known |= stated
     missing = [f"{name} ({_QUESTIONS[name]})" for name in needed if known[name] is None]
@@ -149,21 +145,19 @@ def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
 
 
 def _stated(network: ImportedGraph) -> dict[str, Any]:
-    """What metadata of this project say; nothing of others'."""
+    """Return what the metadata of this project say; nothing for other graphs."""
     if network.metadata.get("format") != FORMAT:
         return {}
     own = metadata_of(network)
     if own.quantisation is not None:
         raise ArtifactError(
-            "the graph stands for a network of integers, which no graph of NIR "
-            "computes: price its "
-            "complete checkpoint."
+            "the graph was written from an integer network, which no NIR graph "
+            "computes: price its complete checkpoint."
         )
     if own.input != "spikes":
         raise ArtifactError(
             "the input of the graph's network is a constant current and no spikes: "
-            "price its "
-            "complete checkpoint."
+            "price its complete checkpoint."
         )
     return {
         "dt": own.dt,
@@ -175,7 +169,7 @@ def _stated(network: ImportedGraph) -> dict[str, Any]:
 
 
 def _needed(network: ImportedGraph) -> list[str]:
-    """What the network's nodes depend on."""
+    """List the conventions that the network's nodes depend on."""
     neurons = network.of(Neurons)
     fires = any(node.spikes for node in neurons)
     is_needed = {
@@ -197,7 +191,7 @@ class Dynamics:
     """Constants of the neurons of a node, real [n] each.
 
     Attributes:
-        membrane: of the potential; without a threshold that is infinite.
+        membrane: of the potential; the threshold of a readout is infinite.
         keep_current, gain_current: of the synaptic current; None without one.
         initial: potential before the first step.
     """
@@ -209,9 +203,7 @@ class Dynamics:
 
     @property
     def n_leaks(self) -> int:
-        """Multiplications by which states leak in a step: none for a state that is kept
-        whole.
-        """
+        """Multiplications by which states leak in a step; a factor of 1 takes none."""
         kept = [self.membrane.keep]
         if self.keep_current is not None:
             kept.append(self.keep_current)
@@ -219,11 +211,11 @@ class Dynamics:
 
 
 def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dynamics:
-    """The constants of a node's step, computed in float64 and rounded to a type.
+    """Compute the constants of a node's step, in float64, and round them to a type.
 
     Raises:
-        ParameterError: dt is longer than a time constant, or a reset by subtraction is
-            asked for where the graph has a v_reset that is not 0.
+        ParameterError: dt is longer than a time constant, or a reset is to subtract
+            where the graph has a v_reset that is not 0.
     """
     values = node.parameters
     zeros = np.zeros(node.n_out)
@@ -231,8 +223,7 @@ def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dy
     if conventions.reset == "subtract" and reset.any():
         raise ParameterError(
             f"reset is given as subtract, but the node {node.name!r} resets to its "
-            "v_reset, which "
-            "is not 0; allowed is zero."
+            "v_reset, which is not 0; allowed is zero."
         )
     keep_current = gain_current = None
     if node.has_current:
@@ -267,7 +258,7 @@ def dynamics_of(node: Neurons, conventions: Conventions, dtype: DTypeLike) -> Dy
 
 
 def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
-    """The least number that fires: a threshold, or, for ``gt``, the number above it."""
+    """Return the least number that fires: a threshold, or for ``gt`` the next above."""
     if comparison != "gt":
         return threshold
     above: NDArray[Any] = np.nextafter(threshold, threshold.dtype.type(np.inf))
@@ -277,15 +268,14 @@ def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
 def _fraction(
     node: Neurons, name: str, conventions: Conventions
 ) -> NDArray[np.float64]:
-    """What a state loses in a step, float64 [n]."""
+    """Return the fraction that a state loses in a step, float64 [n]."""
     tau = node.parameters[name]
     dt = conventions.seconds
-    if dt > tau.min() * (1 + 1e-6):
+    if dt > tau.min() * (1 + 1e-6):  # exporters round tau to float32
         raise ParameterError(
             f"dt is {dt:g} s, but the {name} of the node {node.name!r} is "
-            f"{tau.min():g} s; allowed "
-            "is a dt that is not longer (Norse's export writes a tau that is dt "
-            "times too small)."
+            f"{tau.min():g} s; allowed is a dt that is not longer (Norse's export "
+            "writes a tau that is dt times too small)."
         )
     fraction: NDArray[np.float64] = np.minimum(dt / tau, 1)
     return fraction
@@ -294,28 +284,27 @@ def _fraction(
 def _gain(
     fraction: NDArray[np.float64], factor: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What a step takes of what arrives, float64 [n]; 1 where the factor is
-    infinite.
-    """
+    """Return the factor on what arrives, float64 [n]; 1 where it is infinite."""
     is_infinite = np.isinf(factor)
+    # The inner `where` avoids 0 * inf, which warns.
     return np.where(is_infinite, 1.0, fraction * np.where(is_infinite, 0.0, factor))
 
 
 def delay_steps(node: Delay, conventions: Conventions) -> NDArray[np.int64]:
-    """The delay of each unit in steps, int64 [n]; at most 2**62.
+    """Return the delay of each unit in steps, int64 [n], at most 2**62.
 
     Raises:
-        ParameterError: one is no whole number of steps.
+        ParameterError: a delay is no whole number of steps.
     """
     steps = node.seconds / conventions.seconds
     whole = np.rint(steps)
-    # What is above 0 is a step at least: `ImportedGraph.waiting` relies on it.
+    # A delay above 0 must be a step at least: `ImportedGraph.waiting` relies on it.
     apart = np.where((whole == 0) & (steps > 0), 1, np.abs(steps - whole))
     if (apart > _WHOLE).any():
         delay = node.seconds[apart.argmax()]
         raise ParameterError(
             f"the node {node.name!r} has a delay of {delay:g} s, which is no whole "
-            "number of steps "
-            f"of {conventions.seconds:g} s; allowed is a dt that divides it."
+            f"number of steps of {conventions.seconds:g} s; allowed is a dt that "
+            "divides it."
         )
     return np.minimum(whole, 2.0**62).astype(np.int64)

@@ -1,8 +1,8 @@
-"""NIR nodes as nodes of a network: flat arrays, and shapes that fit."""
+"""Check NIR nodes, and make nodes of a network of them: flat arrays, fitting shapes."""
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,7 @@ from spikejoule.network.nodes import (
 )
 
 Raw = Mapping[str, Any]
-"""A node by its fields, as they stand in a file; of a graph its nodes, edges and
-metadata.
-"""
+"""A NIR node by its fields; for a graph its nodes, edges and metadata."""
 
 _NEURONS: Final = {
     "IF": ("r", "v_threshold", "v_reset"),
@@ -39,18 +37,15 @@ _NEURONS: Final = {
 }
 
 _MAY_BE_INFINITE: Final = ("tau", "tau_syn", "tau_mem", "r", "w_in")
-"""A time constant with the gain that goes with it: what never decays, such as
-snnTorch's neurons with ``beta=1``."""
+"""Time constants and their gains: snnTorch writes so what never decays (``beta=1``)."""
 
 
 class Passing(Node):
-    """Flatten, and the ends of a nested graph: gives what it receives."""
+    """A node that gives what it receives: Flatten, or an end of a nested graph."""
 
 
 def fits(shape: Shape, needed: Shape) -> bool:
-    """Whether values of a shape are those of another: the same, or one of the two is
-    flat.
-    """
+    """Whether two shapes are the same, or one is flat and they have the same size."""
     sizes = [size for size in shape if size != 1]
     needed_sizes = [size for size in needed if size != 1]
     if min(len(sizes), len(needed_sizes)) <= 1:
@@ -59,10 +54,10 @@ def fits(shape: Shape, needed: Shape) -> bool:
 
 
 def built_node(name: str, raw: Raw, shape: Shape) -> Node:
-    """A node of NIR that takes a shape, () for the input.
+    """Make the node of a network that receives a shape, () for the input.
 
     Raises:
-        ArtifactError: it is damaged, or does not fit the shape.
+        ArtifactError: the NIR node is damaged, or does not fit the shape.
     """
     try:
         node = BUILDERS[raw["type"]](name, raw, shape)
@@ -80,7 +75,7 @@ def built_node(name: str, raw: Raw, shape: Shape) -> Node:
 
 
 def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
-    """An array of finite numbers; also of tensors, which exporters leave in a graph."""
+    """Return an array of finite numbers; exporters may leave a tensor in a graph."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     array = np.asarray(value)
@@ -88,14 +83,14 @@ def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
         raise ValueError(f"it holds {array.dtype} where numbers are needed")
     array = array.astype(np.float64)
     is_infinite = np.isposinf(array) & allows_infinity
-    # NaN is not below the limit, so that it is refused, too.
+    # NaN compares as false, so it is refused, too.
     if not (is_infinite | (np.abs(array) <= np.finfo(np.float32).max)).all():
         raise ValueError("it holds numbers that are not finite in float32")
     return array
 
 
 def _whole(value: Any) -> tuple[int, ...]:
-    """Whole numbers, of an array or of one."""
+    """Return whole numbers: those of an array, or a single one."""
     numbers = np.atleast_1d(_array(value))
     if (numbers != np.rint(numbers)).any():
         raise ValueError(f"it holds {numbers.tolist()} where whole numbers are needed")
@@ -103,7 +98,7 @@ def _whole(value: Any) -> tuple[int, ...]:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    """Height and width; one number stands for both."""
+    """Return height and width; a single number is both."""
     height, width = np.broadcast_to(_whole(value), 2).tolist()
     return height, width
 
@@ -111,7 +106,7 @@ def _pair(value: Any) -> tuple[int, int]:
 def _each(
     raw: Raw, name: str, shape: Shape, allows_infinity: bool = False
 ) -> NDArray[np.float64]:
-    """A parameter for every unit, flat: one number stands for all."""
+    """Return a parameter of every unit, flat; a single number is that of all."""
     values = _array(raw[name], allows_infinity)
     if values.size == 1:
         return np.full(math.prod(shape), values.item())
@@ -123,7 +118,7 @@ def _each(
 
 
 def _input(name: str, raw: Raw, shape: Shape) -> Node:
-    """The input, whose shape a graph has to say."""
+    """Make the input, whose shape a graph must state."""
     value = raw["shape"] if "shape" in raw else raw["input_type"]["input"]
     sizes = () if value is None else _whole(value)
     if not sizes or min(sizes) < 1:
@@ -141,14 +136,13 @@ def _dense(name: str, raw: Raw, shape: Shape) -> Node:
         raise ArtifactError(
             f"takes {weight.shape[1]} values, but is given the shape {shape}."
         )
-    out = (weight.shape[0],)
-    return Dense(
-        name, shape, out, weight, _each(raw, "bias", out) if "bias" in raw else None
-    )
+    out_shape = (weight.shape[0],)
+    bias = _each(raw, "bias", out_shape) if "bias" in raw else None
+    return Dense(name, shape, out_shape, weight, bias)
 
 
 def _conv1d(name: str, raw: Raw, shape: Shape) -> Node:
-    """A Conv2d of height 1."""
+    """Make a Conv1d, as a Conv2d of height 1."""
     planar = dict(raw)
     planar["weight"] = _array(raw["weight"])[:, :, None, :]
     planar["stride"] = (1, *_whole(raw["stride"]))
@@ -168,25 +162,23 @@ def _conv2d(name: str, raw: Raw, shape: Shape) -> Node:
     weight = _array(raw["weight"])
     if weight.ndim != 4:
         raise ValueError(f"its weight has the shape {weight.shape}")
-    n_out, per_group, *kernel_sizes = weight.shape
+    n_out, per_group, *kernel = weight.shape
     (groups,) = _whole(raw["groups"])
     if groups < 1 or n_out % groups:
         raise ArtifactError(
             f"has {n_out} channels in {groups} groups, which must divide them."
         )
     shape = _plane(raw, shape, per_group * groups)
-    kernel = _pair(kernel_sizes)
-    stride = _pair(raw["stride"])
-    dilation = _pair(raw["dilation"])
-    padding = _padding(raw["padding"], kernel, stride, dilation)
-    windows, places = _sliding(shape, kernel, stride, padding, dilation)
+    window = _Window(_pair(kernel), _pair(raw["stride"]), _pair(raw["dilation"]))
+    windows, places = window.sliding(shape, window.padding(raw["padding"]))
     bias = None if raw.get("bias") is None else _each(raw, "bias", (n_out,))
     return Convolution(name, shape, (n_out, *places), weight, bias, groups, windows)
 
 
 def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
-    """What a convolution takes, (C, H, W); a flat input gets its stated height and
-    width.
+    """Return the input shape of a convolution, (C, H, W).
+
+    A flat input gets the height and width that the node states.
     """
     stated = () if raw.get("input_shape") is None else _pair(raw["input_shape"])
     if stated and len(shape) != 3 and math.prod(shape) == channels * math.prod(stated):
@@ -197,57 +189,61 @@ def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
     return shape
 
 
-def _padding(
-    stated: Any,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-) -> tuple[int, int]:
-    """Rows and columns of zeros, before and behind a plane together: numbers for each
-    side, ``valid`` for none, or ``same`` for as many as keep the size."""
-    if not isinstance(stated, str):
-        height, width = _pair(stated)
-        return 2 * height, 2 * width
-    if stated == "valid":
-        return 0, 0
-    if stated != "same" or stride != (1, 1):
-        raise ArtifactError(
-            f"has the padding {stated!r}; allowed are 'valid', and 'same' with "
-            "stride 1."
-        )
-    return dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
+class _Window(NamedTuple):
+    """A window that slides over a plane; each field is (height, width)."""
 
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int] = (1, 1)
 
-def _sliding(
-    shape: Shape,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int] = (1, 1),
-) -> tuple[Windows, Shape]:
-    """A window that slides over (C, H, W), and its places in height and width.
+    def padding(self, stated: Any) -> tuple[int, int]:
+        """Return rows and columns of zeros, those on both sides of the plane together.
 
-    `padding` is that before and behind the plane together.
-    """
-    windows = Windows(kernel, stride, (padding[0] // 2, padding[1] // 2), dilation)
-    if min(*kernel, *stride, *dilation) >= 1 and min(padding) >= 0:
-        rows = windows.places(shape[1], 0, padding[0])
-        columns = windows.places(shape[2], 1, padding[1])
-        if min(rows, columns) >= 1:
-            return windows, (rows, columns)
-    raise ArtifactError(f"has a window that does not fit the shape {shape}.")
+        Args:
+            stated: numbers for one side, ``valid`` for none, or ``same`` for as many as
+                keep the plane's size.
+        """
+        if not isinstance(stated, str):
+            height, width = _pair(stated)
+            return 2 * height, 2 * width
+        if stated == "valid":
+            return 0, 0
+        if stated != "same" or self.stride != (1, 1):
+            raise ArtifactError(
+                f"has the padding {stated!r}; allowed are 'valid', and 'same' with "
+                "stride 1."
+            )
+        height = self.dilation[0] * (self.kernel[0] - 1)
+        width = self.dilation[1] * (self.kernel[1] - 1)
+        return height, width
+
+    def sliding(
+        self, shape: Shape, padding: tuple[int, int]
+    ) -> tuple[Windows, tuple[int, int]]:
+        """Return the windows over (C, H, W), and their number in height and width.
+
+        Args:
+            shape: of the plane.
+            padding: on both sides together; of an odd number the smaller half is first.
+        """
+        before = (padding[0] // 2, padding[1] // 2)
+        windows = Windows(self.kernel, self.stride, before, self.dilation)
+        sizes = (*self.kernel, *self.stride, *self.dilation)
+        if min(sizes) >= 1 and min(padding) >= 0:
+            rows = windows.places(shape[1], 0, padding[0])
+            columns = windows.places(shape[2], 1, padding[1])
+            if min(rows, columns) >= 1:
+                return windows, (rows, columns)
+        raise ArtifactError(f"has a window that does not fit the shape {shape}.")
 
 
 def _pooling(name: str, raw: Raw, shape: Shape) -> Node:
     if len(shape) != 3:
         raise ArtifactError(f"takes (channels, height, width), not {shape}.")
-    height, width = _pair(raw["padding"])
-    kernel = _pair(raw["kernel_size"])
-    stride = _pair(raw["stride"])
-    windows, places = _sliding(shape, kernel, stride, (2 * height, 2 * width))
-    return Pooling(
-        name, shape, (shape[0], *places), windows, average=raw["type"] == "AvgPool2d"
-    )
+    window = _Window(_pair(raw["kernel_size"]), _pair(raw["stride"]))
+    windows, places = window.sliding(shape, window.padding(_pair(raw["padding"])))
+    is_average = raw["type"] == "AvgPool2d"
+    return Pooling(name, shape, (shape[0], *places), windows, is_average)
 
 
 def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
@@ -257,8 +253,8 @@ def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
     start = start + n_axes if start < 0 else start
     end = end + n_axes if end < 0 else end
     if not 0 <= start <= end < n_axes:
-        # Some tools count the axis of the samples, which the shape does not have: all
-        # is flat.
+        # Some tools also count the axis of samples, which a shape here does not have:
+        # flatten everything.
         start = 0
         end = n_axes - 1
     flat = math.prod(shape[start : end + 1])
@@ -274,7 +270,7 @@ def _delay(name: str, raw: Raw, shape: Shape) -> Node:
 
 def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
     kind = raw["type"]
-    fields = {"v_reset": 0, **raw}  # older files have no v_reset: it is 0
+    fields = {"v_reset": 0, **raw}  # older files have no v_reset
     values = {
         field: _each(fields, field, shape, allows_infinity=field in _MAY_BE_INFINITE)
         for field in _NEURONS[kind]
@@ -314,9 +310,8 @@ BUILDERS: Final[Mapping[str, Callable[[str, Raw, Shape], Node]]] = {
     "Delay": _delay,
     **dict.fromkeys(_NEURONS, _neurons),
 }
-"""What makes a node of a name, its fields, and the shape that it is given, () for the
-input.
+"""Functions that make a node, by its NIR type: of a name, fields, and the input shape.
 
-They raise ArtifactError for what does not fit, in words that follow the node's name,
-ValueError and the like for what is damaged.
+They raise an ArtifactError whose words follow the node's name if the node does not fit,
+and a ValueError or the like if it is damaged.
 """

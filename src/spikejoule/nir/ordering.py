@@ -1,14 +1,14 @@
 """The order of a step in a graph with cycles.
 
 In a step every node needs what its sources give in the same step. Around a cycle that
-is impossible, so one edge of each cycle waits: it gives what its source gave the step
-before, and 0 in the first step. It is the edge that leads back to the node of the cycle
-that is the fewest edges away from the input; of equals, to the first by name. So spikes
-go into a recurrent layer without a delay, and from it through its recurrent weights
-back into it one step later, as NIRTorch does it.
+is impossible, so one edge of each cycle waits: it carries what its source gave in the
+last step, and 0 in the first step. It is the edge that leads back to the node of the
+cycle that is nearest to the input, in edges; of equally near nodes, to the first by
+name. So spikes enter a recurrent layer without delay, and return through its recurrent
+weights one step later, as in NIRTorch.
 
-A Delay node whose units all wait gives what came before in any case: no edge of a cycle
-through it waits.
+A Delay node whose units all wait gives earlier input in any case: no edge of a cycle
+through it has to wait.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ class StepOrder:
     Attributes:
         names: nodes, each after all that it needs in the same step, and before the
             sources of edges that wait for it.
-        waiting: edges that give what their source gave the step before.
+        waiting: edges that carry what their source gave in the last step.
     """
 
     names: tuple[str, ...]
@@ -35,7 +35,7 @@ class StepOrder:
 def step_order(
     edges: Sequence[Edge], start: str, late: Iterable[str] = ()
 ) -> StepOrder:
-    """The order of a step of all nodes that `start` leads to.
+    """Order all nodes that `start` leads to.
 
     Args:
         edges: of the network.
@@ -47,33 +47,33 @@ def step_order(
         following.setdefault(source, set()).add(target)
     distance = {start: 0, **_distances(following, start)}
     needing = {name: following.get(name, set()).difference(late) for name in distance}
-    waiting = _taken_from_cycles(needing, distance)
+    waiting = _cut_cycles(needing, distance)
     sorter: TopologicalSorter[str] = TopologicalSorter({start: ()})
     for name in distance:
         sorter.add(name)
         for target in sorted(needing[name]):
             sorter.add(target, name)
     for source, target in waiting:
+        # The target runs first, and finds the source's output of the last step.
         if source != target:
             sorter.add(source, target)
     return StepOrder(tuple(sorter.static_order()), frozenset(waiting))
 
 
-def _taken_from_cycles(
-    needing: dict[str, set[str]], distance: Mapping[str, int]
-) -> set[Edge]:
-    """Remove an edge from each cycle of the nodes that need each other; these edges."""
-    # What leads to the nearest node of a cycle from within is as far away, or farther.
-    nearest = {
+def _cut_cycles(needing: dict[str, set[str]], distance: Mapping[str, int]) -> set[Edge]:
+    """Remove one edge of each cycle from `needing`, and return these edges."""
+    # A node of a cycle is nearest to the input only if some edge within the cycle leads
+    # to it from a node that is as far away, or farther.
+    candidates = {
         target
         for source, targets in needing.items()
         for target in targets
         if distance[source] >= distance[target]
     }
     removed: set[Edge] = set()
-    # No cycle is left through a node that was looked at: the next that lies on one is
-    # its nearest.
-    for entry in sorted(nearest, key=lambda name: (distance[name], name)):
+    # Nearest first: after a node, no cycle passes through it any more, so the next one
+    # that is in a cycle is the nearest of that cycle.
+    for entry in sorted(candidates, key=lambda name: (distance[name], name)):
         for source in _distances(needing, entry):
             if entry in needing[source]:
                 needing[source].remove(entry)
@@ -82,8 +82,9 @@ def _taken_from_cycles(
 
 
 def _distances(following: Mapping[str, Iterable[str]], start: str) -> dict[str, int]:
-    """Edges from `start` to each node that it leads to, by the shortest way of at least
-    one.
+    """Count the edges from `start` to each node it leads to, by the shortest path.
+
+    `start` itself is among them if it is in a cycle.
     """
     distance: dict[str, int] = {}
     pending = {start}

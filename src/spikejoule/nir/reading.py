@@ -1,8 +1,8 @@
 """Read NIR graphs, from a file or in memory.
 
-No metadata are needed. Nodes of nested graphs get the name ``outer.inner``, and an edge
+No metadata are needed. A node of a nested graph is named ``outer.inner``, and an edge
 to or from a nested graph leads to its input or from its output. Nodes that only pass on
-(Flatten, and the ends of nested graphs) are joined away.
+numbers (Flatten, and the ends of nested graphs) are removed, and their edges joined.
 """
 
 import math
@@ -24,10 +24,10 @@ from spikejoule.nir.nodes import BUILDERS, Passing, Raw, built_node, fits
 from spikejoule.nir.ordering import step_order
 
 MAX_ARRAY_BYTES: Final = 1 << 31
-"""Of all arrays of a file, unpacked, with 8 bytes or more for each element, as in
-float64: those of VGG-16, with 138 million weights, are half of it."""
+"""Of all arrays of a file in memory, where an element takes 8 bytes or more (float64):
+VGG-16, with 138 million weights, takes half of it."""
 
-# What h5py, nir and this module raise for damaged files; SystemError is h5py's for a
+# What h5py, nir and this module raise for damaged files; h5py raises SystemError for a
 # name that is not UTF-8.
 _DAMAGE: Final = (
     AttributeError,
@@ -42,11 +42,11 @@ _DAMAGE: Final = (
 
 
 def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
-    """Read any NIR file.
+    """Read a NIR file.
 
     Raises:
-        ArtifactError: it is missing or damaged, has a node that is not known, or its
-            nodes and edges do not fit.
+        ArtifactError: it is missing or damaged, has an unknown node, or its nodes and
+            edges do not fit.
     """
     open_regular(path).close()
     try:
@@ -68,9 +68,11 @@ def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
 
 
 def _check_content(file: h5py.File) -> None:
-    """Raise ArtifactError unless all arrays lie in this file itself and fit into
-    memory: HDF5 declares sizes apart from what is stored, and takes data from other
-    files."""
+    """Refuse arrays that are in other files, or too large for memory.
+
+    HDF5 can link to other files, and states sizes apart from the data: a small file may
+    declare arrays of any size.
+    """
     links: dict[str, Any] = {}
 
     def visit(name: str, link: Any) -> None:
@@ -94,22 +96,21 @@ def _check_content(file: h5py.File) -> None:
 
 
 def network_of(graph: nir.NIRGraph) -> ImportedGraph:
-    """The network of a graph in memory, which may be made with ``type_check=False``.
+    """Read a graph in memory, which may be made with ``type_check=False``.
 
     Raises:
-        ArtifactError: a node is not known, or nodes and edges do not fit.
+        ArtifactError: it has an unknown node, or its nodes and edges do not fit.
     """
     if not isinstance(graph, nir.NIRGraph):
         raise ArtifactError(
-            f"a NIRGraph is needed, not a {type(graph).__name__}: `read_nir` reads "
-            "a file, and "
-            "`spikejoule.price` takes a model that runs."
+            f"a NIRGraph is needed, not a {type(graph).__name__}: `read_nir` reads a "
+            "file, and `spikejoule.price` takes a model that runs."
         )
     return _network(_raw_of(graph))
 
 
 def _raw_of(node: Any) -> Raw:
-    """A node of nir by its fields, as hdf2dict gives it."""
+    """Return a node's fields as `hdf2dict` does for a file."""
     raw = {**getattr(node, "__dict__", {}), "type": type(node).__name__}
     if isinstance(node, nir.NIRGraph):
         raw["nodes"] = {name: _raw_of(inner) for name, inner in node.nodes.items()}
@@ -117,6 +118,7 @@ def _raw_of(node: Any) -> Raw:
 
 
 def _network(graph: Raw) -> ImportedGraph:
+    """Make the network of a graph."""
     metadata = graph.get("metadata", {})
     if not isinstance(metadata, Mapping):
         raise ArtifactError(f"the graph has metadata without names: {metadata!s:.80}.")
@@ -138,7 +140,7 @@ def _network(graph: Raw) -> ImportedGraph:
     late = [
         name
         for name, node in nodes.items()
-        if isinstance(node, Delay) and node.seconds.min()
+        if isinstance(node, Delay) and node.seconds.min() > 0
     ]
     order = step_order(edges, entry, late)
     ordered = {name: nodes[name] for name in order.names}
@@ -149,69 +151,75 @@ def _network(graph: Raw) -> ImportedGraph:
 
 @dataclass
 class _FlatGraph:
-    """All nodes of a graph by their full names, and the edges between them."""
+    """A graph without nesting: all nodes by their full names, and the edges."""
 
     nodes: dict[str, Raw] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
 
     def add(self, graph: Raw, prefix: str) -> None:
-        """The nodes and edges of a graph, which may be nested in another."""
+        """Add the nodes and edges of a graph, which may be nested in another."""
+        # The nodes at which edges to and from a node of this graph end.
         entries: dict[str, str] = {}
         ends: dict[str, str] = {}
         for name, node in graph["nodes"].items():
             full = printable(f"{prefix}{name}")
-            entries[name] = ends[name] = full
             if node["type"] == "NIRGraph":
-                what = f"the nested graph {full!r}"
-                entries[name] = printable(
-                    f"{full}.{_only('Input', node['nodes'], what)}"
-                )
-                ends[name] = printable(f"{full}.{_only('Output', node['nodes'], what)}")
-                self.add(node, f"{full}.")
-                # The ends of a nested graph only pass on.
-                self.nodes[entries[name]] = self.nodes[ends[name]] = {
-                    "type": "Identity"
-                }
-            elif node["type"] not in BUILDERS:
+                entries[name], ends[name] = self._add_nested(node, full)
+                continue
+            if node["type"] not in BUILDERS:
                 allowed = ", ".join(sorted({*BUILDERS, "NIRGraph"}))
                 raise ArtifactError(
                     f"the node {name!r} is a {node['type']!s:.80}; allowed are "
                     f"{allowed}."
                 )
-            elif full in self.nodes:
-                raise ArtifactError(f"the name {full!r} stands for two nodes.")
-            else:
-                self.nodes[full] = node
+            if full in self.nodes:
+                raise ArtifactError(f"there are two nodes with the name {full!r}.")
+            self.nodes[full] = node
+            entries[name] = full
+            ends[name] = full
         for pair in graph["edges"]:
-            source, target = [
-                end.decode() if isinstance(end, bytes) else end for end in pair
-            ]
-            for end in (source, target):
-                if end not in ends:
+            source, target = (_text(name) for name in pair)
+            for name in (source, target):
+                if name not in ends:
                     raise ArtifactError(
                         f"the edge {prefix}{source} -> {prefix}{target} has an end "
-                        f"{end!r} that is "
-                        "no node of the graph."
+                        f"{name!r} that is no node of the graph."
                     )
             edge = (ends[source], entries[target])
             if edge in self.edges:
                 raise ArtifactError(f"the edge {edge[0]} -> {edge[1]} is there twice.")
             self.edges.append(edge)
 
+    def _add_nested(self, graph: Raw, full: str) -> Edge:
+        """Add a nested graph, and return the full names of its input and output."""
+        what = f"the nested graph {full!r}"
+        entry = printable(f"{full}.{_only('Input', graph['nodes'], what)}")
+        end = printable(f"{full}.{_only('Output', graph['nodes'], what)}")
+        self.add(graph, f"{full}.")
+        # Its ends only pass on.
+        self.nodes[entry] = {"type": "Identity"}
+        self.nodes[end] = {"type": "Identity"}
+        return entry, end
+
+
+def _text(name: str | bytes) -> str:
+    """Decode a name that HDF5 stores as bytes."""
+    return name.decode() if isinstance(name, bytes) else name
+
 
 def _only(kind: str, nodes: Mapping[str, Raw], what: str) -> str:
-    """The name of the one node of a kind."""
+    """Return the name of the only node of a type."""
     names = [name for name, node in nodes.items() if node["type"] == kind]
     if len(names) != 1:
-        found = ", ".join(names) or "none"
         raise ArtifactError(
-            f"{what} must have one {kind} node, but this one has {found}."
+            f"{what} must have one {kind} node, but this one has "
+            f"{', '.join(names) or 'none'}."
         )
     return names[0]
 
 
 def _built(flat: _FlatGraph, entry: str) -> dict[str, Node]:
-    """The nodes, each after those whose shapes it takes."""
+    """Make the nodes, each after those whose shapes it receives."""
     order = step_order(flat.edges, entry)
     unreached = sorted(set(flat.nodes) - set(order.names))
     if unreached:
@@ -241,18 +249,20 @@ def _check_fit(source: Node, target: str, needed: Shape) -> None:
 
 
 def _without_passing(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[Edge]:
-    """The edges between nodes that do something; those through others are joined."""
+    """Return the edges between nodes that compute something, others joined."""
 
-    def origins(name: str, behind: tuple[str, ...] = ()) -> list[str]:
+    def origins(name: str, passed: tuple[str, ...] = ()) -> list[str]:
+        """Find the nodes that compute what `name` gives."""
         if not isinstance(nodes[name], Passing):
             return [name]
-        if name in behind:
+        if name in passed:
             raise ArtifactError(
                 f"the node {name!r} is in a cycle of nodes that only pass on."
             )
-        passed = (*behind, name)
         sources = [source for source, target in edges if target == name]
-        return [origin for source in sources for origin in origins(source, passed)]
+        return [
+            origin for source in sources for origin in origins(source, (*passed, name))
+        ]
 
     return [
         (origin, target)

@@ -1,23 +1,23 @@
-"""A trained network as a NIR graph, and the graph as a file.
+"""Write a trained network as a NIR graph, and a graph as a file.
 
-A layer is `Affine(W, b)`, `Linear(W)` without biases, or `Conv2d`, and its neurons,
-whose parameters are arrays of one number a neuron in float64. By forward Euler with a
-step dt,
+A layer is `Affine(W, b)`, `Linear(W)` without biases, or `Conv2d`, followed by its
+neurons, whose parameters are arrays of one float64 number per neuron. By forward Euler
+with a step dt,
 
     v[t] = (1 - dt / tau) u[t-1] + (dt / tau) r I[t]
 
 is `decay * u[t-1] + I[t]` with `tau = dt / (1 - decay)` and `r = tau / dt`. A neuron
 that does not leak is `IF`, `v[t] = u[t-1] + dt r I[t]` with `r = 1 / dt`.
 
-Of a network of integers the graph has what the integers stand for: weights, biases and
-thresholds on the grids, and the leak m / 256. It computes the same but for the rounding
-of the leak and a potential that saturates; the integers themselves stand in the
-metadata.
+For an integer network the graph has the real numbers that the integers stand for:
+weights, biases and thresholds on their grids, and the leak m / 256. It computes the
+same, except for the rounding of the leak and potentials that saturate. The integers
+themselves are in the metadata.
 
 NIR states continuous dynamics, `tau dv/dt = v_leak - v + r I` with a spike at
-`v > v_threshold` and a reset to `v_reset`. How a simulator turns them into steps,
-whether it compares with `>` or `>=`, and whether a reset subtracts, stands nowhere in
-NIR; integers have no place in it either. The metadata of the graph says it.
+`v > v_threshold` and a reset to `v_reset`. How a simulator steps through them, whether
+it compares with `>` or `>=`, whether a reset subtracts, and integers have no place in
+NIR: the metadata of the graph state them.
 """
 
 import io
@@ -51,10 +51,10 @@ from spikejoule.network.trained import TrainedNetwork
 FORMAT: Final = "spikejoule_nir_v1"
 
 DT: Final = 1e-4
-"""Seconds of one step in the graph, which stands for 1 ms of the network.
+"""Seconds of a step in the graph; in the network a step is 1 ms.
 
-Only dt / tau enters a step, so any dt would do; snnTorch takes 1e-4 without asking, and
-it is SpikingJelly's default.
+Only dt / tau enters a step, so any dt would do: snnTorch always takes 1e-4, and it is
+SpikingJelly's default.
 """
 
 
@@ -62,19 +62,18 @@ class NirMetadata(Record):
     """The metadata of a graph.
 
     Attributes:
-        format: names this schema.
-        version: spikejoule's that wrote it.
-        dt: seconds of one step by which tau and r are to be read.
-        step_ms: what one step stands for in the network.
+        format: the name of this schema.
+        version: of the spikejoule that wrote it.
+        dt: seconds of a step, as tau and r are to be read.
+        step_ms: duration of a step in the network.
         comparison: a neuron fires where the potential is >= its threshold.
-        reset: to ``zero``, or ``subtract``: by the threshold, for which NIR has no
+        reset: to ``zero``, or ``subtract`` by the threshold, for which NIR has no
             field.
-        leak: of the potential u after the step before.
-        input: ``spikes``, or ``currents``: intensities that stay the same in every
-            step.
+        leak: of the potential u after the last step.
+        input: ``spikes``, or ``currents``: intensities that are the same in every step.
         encoding: how images become the input; without parameters that are None.
         pruned: whether a weight of 0 is no synapse.
-        quantisation: of a network of integers, as in its checkpoint: an integer q of a
+        quantisation: of an integer network, as in its checkpoint: an integer q in a
             layer with the exponent k stands for q 2^-k.
     """
 
@@ -92,10 +91,10 @@ class NirMetadata(Record):
 
 
 def metadata_of(graph: nir.NIRGraph | ImportedGraph) -> NirMetadata:
-    """What a graph of `writing.nir_graph` says beyond NIR, in memory or read from a
-    file.
+    """Return the metadata of a graph of `nir_graph`, in memory or read from a file.
 
-    Raises ArtifactError if the graph is of another writer, or its metadata damaged.
+    Raises:
+        ArtifactError: the graph has another writer, or its metadata are damaged.
     """
     content = _plain(graph.metadata)
     if content.get("format") != FORMAT:
@@ -107,9 +106,7 @@ def metadata_of(graph: nir.NIRGraph | ImportedGraph) -> NirMetadata:
 
 
 def _plain(value: Any, key: str = "") -> Any:
-    """Python's values for HDF5's scalars and lists; arrays stay where they are integers
-    by name.
-    """
+    """Return HDF5's scalars and lists as Python's; weights under ``integers`` stay."""
     if isinstance(value, Mapping):
         return {
             name: entry if key == "integers" else _plain(entry, name)
@@ -119,16 +116,14 @@ def _plain(value: Any, key: str = "") -> Any:
 
 
 def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
-    """The network as `input -> synapses1 -> neurons1 -> ... -> output`.
+    """Return a network as `input -> synapses1 -> neurons1 -> ... -> output`.
 
-    Before the synapses there may be `pooling2` or `flatten2`, and recurrent weights
-    between neurons are `neurons1 -> recurrent1 -> neurons1`.
-
-    Its metadata are those of :class:`spikejoule.nir.writing.NirMetadata`.
+    `pooling2` or `flatten2` may precede `synapses2`, and recurrent weights are
+    `neurons1 -> recurrent1 -> neurons1`. The metadata are a
+    :class:`spikejoule.nir.writing.NirMetadata`.
 
     Raises:
-        ParameterError: the neurons are not leaky integrators, which alone NIR has nodes
-            for.
+        ParameterError: the neurons are no leaky integrators; NIR has no other nodes.
     """
     network = trained.network
     neuron = network.neuron
@@ -165,8 +160,8 @@ def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
         chain | recurrent,
         [*pairwise(chain), *edges],
         _metadata(trained, neuron),
-        # nir takes the channels of one group of a convolution for those of all of its
-        # input.
+        # nir's check takes the channels of one group of a convolution for those of its
+        # whole input.
         type_check=all(node.groups == 1 for node in network.of(Convolution)),
     )
 
@@ -174,7 +169,7 @@ def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
 def _metadata(
     trained: TrainedNetwork | CompleteCheckpoint, neuron: LeakyIntegrateAndFire
 ) -> dict[str, Any]:
-    """The entries of `NirMetadata`."""
+    """Return the entries of `NirMetadata`."""
     encoder = trained.encoder
     is_float = trained.network.quantisation is None
     return {
@@ -195,20 +190,20 @@ def _metadata(
 
 
 def graph_without_nodes(reason: str) -> nir.NIRGraph:
-    """What stands in the place of a network that NIR cannot express: nothing, and
-    why.
-    """
+    """Return an empty graph that says why NIR cannot express a network."""
     return nir.NIRGraph(
         {}, [], {"format": "none", "version": __version__, "reason": reason}
     )
 
 
 def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
-    """Write a graph atomically; `nir.read` opens it, with ``type_check=False`` if a
-    convolution has groups.
+    """Write a graph atomically.
 
-    The same graph gives the same bytes with the same versions of nir and HDF5, and
-    ArtifactError is raised if the file system refuses.
+    `nir.read` opens it, with ``type_check=False`` if a convolution has groups. The same
+    graph gives the same bytes with the same versions of nir and HDF5.
+
+    Raises:
+        ArtifactError: the file system refuses.
     """
     stream = io.BytesIO()
     nir.write(stream, graph)
@@ -216,7 +211,7 @@ def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
 
 
 def _constants(network: Network) -> list[tuple[float, float]]:
-    """Threshold and decay of each layer after the input."""
+    """Return threshold and decay of each layer after the input."""
     if network.quantisation is None:
         return neuron_constants(network)
     layers = layer_constants(network)
@@ -251,13 +246,20 @@ def _synapses(
 
 
 def _neurons(threshold: float, decay: float, shape: Shape) -> nir.NIRNode:
-    each = np.ones(shape)
+    ones = np.ones(shape)
+    zeros = np.zeros(shape)
     if decay == 1:
-        return nir.IF(r=each / DT, v_threshold=threshold * each, v_reset=0 * each)
+        return nir.IF(r=ones / DT, v_threshold=threshold * ones, v_reset=zeros)
     tau = DT / (1 - decay)
-    return nir.LIF(tau * each, tau / DT * each, 0 * each, threshold * each, 0 * each)
+    return nir.LIF(
+        tau=tau * ones,
+        r=tau / DT * ones,
+        v_leak=zeros,
+        v_threshold=threshold * ones,
+        v_reset=zeros,
+    )
 
 
 def _copied(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An array of the graph's own: simulators make tensors of it without a copy."""
+    """Copy an array: simulators make tensors of a graph's arrays, and train them."""
     return np.array(values, dtype=np.float32, order="C")
