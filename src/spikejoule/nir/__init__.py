@@ -10,6 +10,7 @@ nodes         check NIR nodes, and make nodes of a network of them
 ordering      the order of a step, and the edges of cycles that wait for the next step
 conventions   what a graph does not say about how it runs, asked for and checked;
               constants of a step
+options       the conventions as command-line options
 executor      run a graph on events, batch by batch, with the kernels of this package
 running       a graph and events in, counts out; a plain chain runs in the event engine
 verification  whether a graph does what its PyTorch model does, kept next to the file
