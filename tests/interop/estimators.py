@@ -1,15 +1,11 @@
-"""Others' estimators of a whole system's energy, as formulas of a network's plain
-counts.
+"""Other tools' energy estimators, as formulas of a network's counts.
 
-For one image and one layer of n_o neurons that n_i inputs reach, with S_i spikes in and
-S_o spikes out in T steps:
+For one image and one layer of n_o neurons with n_i inputs, S_i spikes in and S_o spikes
+out in T steps, D = S_i n_o are the synaptic events, including those of zero weights: no
+estimator leaves them out.
 
-    D = S_i n_o     synaptic events, those of zero weights included: no estimator leaves
-    one out
-
-None of them tells a reset to zero from one by subtraction. What each charges stands in
-its functions, item by item, in pJ; an energy of a network is the sum over its layers.
-Sources:
+No estimator distinguishes a reset to zero from one by subtraction. Each function lists
+an estimator's items in pJ; the energy of a network is the sum over its layers. Sources:
 
 * SpikingJelly 2.0.0, ``activation_based/op_counter/analytical_energy.py``, after
   Lemaire et al. 2022, arXiv:2210.13107. One image a call: its memories grow with the
@@ -35,7 +31,8 @@ from operator import truediv
 Items = dict[str, float]
 
 # Integers of 32 bits at 45 nm (Horowitz, ISSCC 2014).
-ADD_PJ, MULTIPLY_PJ = 0.1, 3.1
+ADD_PJ = 0.1
+MULTIPLY_PJ = 3.1
 MAC_PJ = MULTIPLY_PJ + ADD_PJ
 WORD_BYTES = 4
 # Spikes that the buffer of a layer's input or output holds.
@@ -50,8 +47,7 @@ class Layer:
         inputs: n_i.
         neurons: n_o.
         steps: T; 1 for a layer of ReLU units.
-        spikes_in: S_i; of no meaning for a layer of ReLU units.
-        spikes_out: S_o; likewise.
+        spikes_in, spikes_out: S_i and S_o; unused for a layer of ReLU units.
         bias: whether the neurons have one.
         leak: whether their potentials are multiplied in every step.
         fires: whether they spike; False for a readout of potentials.
@@ -215,7 +211,8 @@ def qualia_relu(layer: Layer) -> Items:
 
 # An accumulation, a comparison or a subtraction at 22 nm (Yan et al.).
 YAN_ADD_PJ = 0.05448
-DRAM_PJ_PER_BIT, ON_CHIP_PJ_PER_BIT = 20.0, 0.25
+DRAM_PJ_PER_BIT = 20.0
+ON_CHIP_PJ_PER_BIT = 0.25
 # Width of the spiking network's weights and potentials.
 SPYX_BITS = 8
 

@@ -1,4 +1,4 @@
-"""Sixty networks of four simulators, small, with random weights."""
+"""Sixty small networks of four simulators, with random weights."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from tests.interop.recorded_loop import N, T
 
-# Inputs, neurons and classes of dense networks.
-F, H, C = 11, 13, 3
-# What convolutions take.
+# Inputs, hidden neurons and classes of dense networks.
+F = 11
+H = 13
+C = 3
+# The input of convolutions.
 PLANE = (2, 8, 8)
 # Seconds of a step.
 NORSE_DT = 0.003
@@ -22,22 +24,21 @@ NORSE_DT = 0.003
 
 @dataclass(frozen=True)
 class Case:
-    """A network and how it is run.
+    """A network, and how it runs.
 
     Attributes:
         simulator: the package that it needs.
         make: builds it.
         shape: of one sample and step.
-        time_axis: as of `spikejoule.price`.
-        currents: whether the input is no spikes.
+        time_axis: as for `spikejoule.price`.
+        currents: whether the input is real numbers.
         training: whether it runs in training mode.
-        values: layers, or neurons, with graded spikes.
-        recurrent: synapses of a spike through a neuron's own weights.
-        skipped: layers within neurons.
-        inputs: of neurons with weights of their own for what they take, the synapses of
-            a unit.
+        values: layers and neurons with graded spikes.
+        recurrent: by neurons with recurrent weights, the synapses a spike reaches.
+        skipped: layers inside neurons.
+        inputs: by neurons with input weights, the synapses an input unit reaches.
         dtype: of its weights.
-        stepwise: whether the model takes one step after the other.
+        stepwise: whether the model takes one step after another.
     """
 
     simulator: str
@@ -54,61 +55,62 @@ class Case:
     stepwise: bool = False
 
     def samples(self) -> Tensor:
-        """[T, N, ...], [N, T, ...] or [N, ...]."""
-        lead = {0: (T, N), 1: (N, T), "none": (N,)}[self.time_axis]
-        drawn = torch.rand(*lead, *self.shape)
+        """Samples [T, N, ...], [N, T, ...] or [N, ...]."""
+        leading = {0: (T, N), 1: (N, T), "none": (N,)}[self.time_axis]
+        drawn = torch.rand(*leading, *self.shape)
         return drawn * (drawn < 0.5) if self.currents else (drawn < 0.4).float()
 
 
-def together(**modules: nn.Module) -> OrderedDict[str, nn.Module]:
-    return OrderedDict(modules)
+def chain(**modules: nn.Module) -> nn.Module:
+    """Modules in sequence, by name."""
+    return nn.Sequential(OrderedDict(modules))
 
 
-def louder(model: nn.Module, by: float = 3.0) -> nn.Module:
-    """With weights that make all layers fire."""
+def louder(model: nn.Module) -> nn.Module:
+    """The model with larger weights, which make all layers fire."""
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
-            module.weight.data.mul_(by)
+            module.weight.data.mul_(3)
     return model
 
 
 def dense(
     neuron: Callable[[int], nn.Module], last: nn.Module | None = None
 ) -> nn.Module:
-    return nn.Sequential(
-        together(
-            fc1=nn.Linear(F, H),
-            lif1=neuron(H),
-            fc2=nn.Linear(H, C),
-            lif2=last or neuron(C),
-        )
+    return chain(
+        fc1=nn.Linear(F, H),
+        lif1=neuron(H),
+        fc2=nn.Linear(H, C),
+        lif2=last or neuron(C),
     )
 
 
 def convolutional(
     neuron: Callable[[], nn.Module],
     between: dict[str, nn.Module] | None = None,
-    conv2d: Any = nn.Conv2d,
-    flatten: Any = nn.Flatten,
     before: bool = False,
     **conv: Any,
 ) -> nn.Module:
-    """A convolution, neurons, what is between (or before the neurons), and a dense
-    layer.
+    """A convolution, neurons, and a dense layer.
+
+    Args:
+        neuron: makes neurons.
+        between: modules after the neurons.
+        before: whether these come before the neurons instead.
+        conv: settings of the convolution.
     """
-    layer = conv2d(2, 4, **{"kernel_size": 3, **conv})
-    first = [("conv", layer), *(between or {}).items()] if before else [("conv", layer)]
-    later = [] if before else [*(between or {}).items()]
-    body = nn.Sequential(OrderedDict([*first, ("lif1", neuron()), *later]))
+    layer = nn.Conv2d(2, 4, **{"kernel_size": 3, **conv})
+    others = between or {}
+    modules = {"conv": layer, **others} if before else {"conv": layer}
+    modules["lif1"] = neuron()
+    modules |= others
+    body = nn.Sequential(OrderedDict(modules))
     with torch.no_grad():
         plane = torch.zeros(1, *PLANE)
         for name, module in body.named_children():
-            plane = (
-                plane
-                if name == "lif1" or hasattr(module, "surrogate")
-                else module(plane)
-            )
-    body.add_module("flat", flatten())
+            if name != "lif1":
+                plane = module(plane)
+    body.add_module("flat", nn.Flatten())
     body.add_module("fc", nn.Linear(plane.numel(), C))
     body.add_module("lif2", neuron())
     return body
@@ -122,16 +124,10 @@ def snn(kind: str, **settings: Any) -> Callable[..., nn.Module]:
     def neuron(n: int = 0) -> nn.Module:
         import snntorch
 
-        own = (
-            {"linear_features": n}
-            if kind.startswith("R")
-            and "all_to_all" not in settings
-            and ("conv2d_channels" not in settings)
-            else {}
-        )
-        return getattr(snntorch, kind)(
-            **{"beta": 0.8, "init_hidden": True, **own, **settings}
-        )
+        options = {"beta": 0.8, "init_hidden": True, **settings}
+        if kind.startswith("R") and "all_to_all" not in settings:
+            options["linear_features"] = n
+        return getattr(snntorch, kind)(**options)
 
     return neuron
 
@@ -140,30 +136,31 @@ leaky = partial(snn, "Leaky")
 
 
 class LoopInside(nn.Module):
-    """A model that takes an image, and makes the steps itself, as snnTorch's tutorials
-    do.
-    """
+    """A model that makes the steps itself, as in snnTorch's tutorials."""
 
     def __init__(self, once: bool = False) -> None:
         super().__init__()
         from snntorch import Leaky
 
-        self.fc1, self.lif1 = nn.Linear(F, H), Leaky(beta=0.9)
-        self.fc2, self.lif2 = nn.Linear(H, C), Leaky(beta=0.9, reset_mechanism="zero")
+        self.fc1 = nn.Linear(F, H)
+        self.lif1 = Leaky(beta=0.9)
+        self.fc2 = nn.Linear(H, C)
+        self.lif2 = Leaky(beta=0.9, reset_mechanism="zero")
         self.once = once
 
     def forward(self, x: Tensor) -> Tensor:
-        mem1, mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
+        mem1 = self.lif1.reset_mem()
+        mem2 = self.lif2.reset_mem()
         steps = x if x.ndim == 3 else [x] * T
         current = self.fc1(steps[0])
-        found = []
+        output = []
         for step, inputs in enumerate(steps):
             if step > 0 and not self.once:
                 current = self.fc1(inputs)
             spikes, mem1 = self.lif1(current, mem1)
             spikes, mem2 = self.lif2(self.fc2(spikes), mem2)
-            found.append(spikes)
-        return torch.stack(found)
+            output.append(spikes)
+        return torch.stack(output)
 
 
 def of_snntorch() -> dict[str, Case]:
@@ -173,7 +170,7 @@ def of_snntorch() -> dict[str, Case]:
     def conv(neuron: Any = None, **settings: Any) -> Case:
         return case(partial(convolutional, neuron or leaky(), **settings), shape=PLANE)
 
-    found = {
+    resets = {
         f"Leaky {reset} {'delayed' if delay else 'at once'}": case(
             partial(dense, leaky(reset_mechanism=reset, reset_delay=delay))
         )
@@ -183,7 +180,7 @@ def of_snntorch() -> dict[str, Case]:
     own = {"lif1": H, "lif2": C}
     inner = frozenset({"lif1.recurrent", "lif2.recurrent"})
     direct = {"time_axis": "none", "currents": True, "stepwise": False}
-    return found | {
+    return resets | {
         "Leaky beta 1": case(partial(dense, leaky(beta=1.0))),
         "Leaky beta by neuron": case(
             lambda: dense(lambda n: leaky(beta=torch.rand(n))(n))
@@ -231,15 +228,17 @@ def of_snntorch() -> dict[str, Case]:
 
 
 class Residual(nn.Module):
-    """A block of SEW ResNet: what its neurons give is added to what it took, or ANDed
-    with it.
-    """
+    """A SEW ResNet block: its spikes are added to its input's, or ANDed with them."""
 
     def __init__(self, neuron: Callable[[], nn.Module], is_and: bool) -> None:
         super().__init__()
-        self.fc1, self.lif1 = nn.Linear(F, H), neuron()
-        self.fc2, self.lif2 = nn.Linear(H, H), neuron()
-        self.fc3, self.lif3, self.is_and = nn.Linear(H, C), neuron(), is_and
+        self.fc1 = nn.Linear(F, H)
+        self.lif1 = neuron()
+        self.fc2 = nn.Linear(H, H)
+        self.lif2 = neuron()
+        self.fc3 = nn.Linear(H, C)
+        self.lif3 = neuron()
+        self.is_and = is_and
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.lif1(self.fc1(x))
@@ -251,9 +250,9 @@ def jelly(kind: str, mode: str = "s", **settings: Any) -> Callable[..., nn.Modul
     def neuron(n: int = 0) -> nn.Module:
         from spikingjelly.activation_based import neuron as neurons
 
-        found = getattr(neurons, kind)(**settings)
-        found.step_mode = mode
-        return found
+        node: nn.Module = getattr(neurons, kind)(**settings)
+        node.step_mode = mode
+        return node
 
     return neuron
 
@@ -263,21 +262,19 @@ def recurrent_container(kind: str, mode: str) -> nn.Module:
 
     neuron = jelly("LIFNode", tau=1.5)()
     if kind == "Linear":
-        inner: nn.Module = nn.Sequential(together(fc=nn.Linear(H, H), lif=neuron))
+        inner = chain(fc=nn.Linear(H, H), lif=neuron)
         body = layer.LinearRecurrentContainer(inner, H, H, step_mode=mode)
     else:
         body = layer.ElementWiseRecurrentContainer(
             neuron, lambda y, x: x + y, step_mode=mode
         )
     last = jelly("LIFNode", mode, tau=1.5)()
-    return nn.Sequential(
-        together(
-            fc1=nn.Linear(F, H),
-            lif0=jelly("LIFNode", mode, tau=1.5)(),
-            body=body,
-            fc2=nn.Linear(H, C),
-            lif2=last,
-        )
+    return chain(
+        fc1=nn.Linear(F, H),
+        lif0=jelly("LIFNode", mode, tau=1.5)(),
+        body=body,
+        fc2=nn.Linear(H, C),
+        lif2=last,
     )
 
 
@@ -285,16 +282,14 @@ def multi_step(**conv: Any) -> nn.Module:
     from spikingjelly.activation_based import layer
 
     neuron = jelly("LIFNode", "m", tau=1.5)
-    return nn.Sequential(
-        together(
-            conv=layer.Conv2d(2, 4, 3, step_mode="m", **conv),
-            norm=layer.BatchNorm2d(4, step_mode="m"),
-            lif1=neuron(),
-            pool=layer.MaxPool2d(2, step_mode="m"),
-            flat=layer.Flatten(step_mode="m"),
-            fc=layer.Linear(conv.pop("n", 64), C, step_mode="m"),
-            lif2=neuron(),
-        )
+    return chain(
+        conv=layer.Conv2d(2, 4, 3, padding=1, step_mode="m", **conv),
+        norm=layer.BatchNorm2d(4, step_mode="m"),
+        lif1=neuron(),
+        pool=layer.MaxPool2d(2, step_mode="m"),
+        flat=layer.Flatten(step_mode="m"),
+        fc=layer.Linear(64, C, step_mode="m"),
+        lif2=neuron(),
     )
 
 
@@ -313,7 +308,7 @@ def of_spikingjelly() -> dict[str, Case]:
         "PLIF": ("ParametricLIFNode", {"init_tau": 1.5}),
         "CUBALIF": ("CUBALIFNode", {"c_decay": 0.3}),
     }
-    found = {
+    plain = {
         f"{name} {mode}": case(
             partial(dense, jelly(kind, mode, **settings)), stepwise=mode == "s"
         )
@@ -326,11 +321,9 @@ def of_spikingjelly() -> dict[str, Case]:
         "skipped": frozenset({"body.rc"}),
         "inputs": {"body": H},
     }
-    return found | {
-        "multi-step convolution": case(partial(multi_step, padding=1), shape=PLANE),
-        "multi-step groups": case(
-            partial(multi_step, padding=1, groups=2), shape=PLANE
-        ),
+    return plain | {
+        "multi-step convolution": case(multi_step, shape=PLANE),
+        "multi-step groups": case(partial(multi_step, groups=2), shape=PLANE),
         "LIF bfloat16": case(
             partial(dense, jelly("LIFNode", "m")), dtype=torch.bfloat16
         ),
@@ -351,14 +344,12 @@ def of_spikingjelly() -> dict[str, Case]:
 
 
 def norse(kind: str, *sizes: int, **settings: Any) -> nn.Module:
-    from norse.torch import module
+    import norse.torch
 
-    found = getattr(module, kind, None)
-    if found is None:
-        import norse.torch
-
-        found = getattr(norse.torch, kind)
-    return found(*sizes, dt=NORSE_DT, **settings)
+    # Not every class is exported by the package itself.
+    kinds = {**vars(norse.torch), **vars(norse.torch.module)}
+    module: nn.Module = kinds[kind](*sizes, dt=NORSE_DT, **settings)
+    return module
 
 
 def sequential(**modules: nn.Module) -> nn.Module:
@@ -395,7 +386,7 @@ def of_norse() -> dict[str, Case]:
             stepwise=kind.endswith("Cell"),
         )
 
-    found = {
+    plain = {
         kind: two(kind)
         for kind in (
             "LIFBoxCell",
@@ -407,7 +398,7 @@ def of_norse() -> dict[str, Case]:
             "IAFCell",
         )
     }
-    return found | {
+    return plain | {
         "LI readout": two("LIF", "LI"),
         "LICell readout": two("LIFCell", "LICell"),
         "LIFRecurrentCell": recurrent("LIFRecurrentCell"),
@@ -426,19 +417,15 @@ def sinabs(kind: str, **settings: Any) -> Callable[..., nn.Module]:
         import sinabs.activation
         import sinabs.layers
 
-        given = dict(settings)
-        if given.pop("single", False):
-            given |= {
-                "spike_fn": sinabs.activation.SingleSpike,
-                "reset_fn": sinabs.activation.MembraneReset(),
-            }
+        options = dict(settings)
+        if options.pop("single", False):
+            options["spike_fn"] = sinabs.activation.SingleSpike
+            options["reset_fn"] = sinabs.activation.MembraneReset()
         if kind.endswith("Recurrent"):
-            given["rec_connect"] = nn.Sequential(
-                together(flat=nn.Flatten(), rec=nn.Linear(n, n))
-            )
+            options["rec_connect"] = chain(flat=nn.Flatten(), rec=nn.Linear(n, n))
         if kind.endswith("Squeeze"):
-            given["num_timesteps"] = T
-        return getattr(sinabs.layers, kind)(**given)
+            options["num_timesteps"] = T
+        return getattr(sinabs.layers, kind)(**options)
 
     return neuron
 
@@ -474,12 +461,12 @@ def of_sinabs() -> dict[str, Case]:
         "LIFRecurrent": ("LIFRecurrent", {"tau_mem": 5.0, "norm_input": False}),
         "IAFRecurrent": ("IAFRecurrent", {}),
     }
-    found = {
+    plain = {
         name: case(partial(dense, sinabs(kind, **settings)))
         for name, (kind, settings) in kinds.items()
     }
     readout = sinabs("ExpLeak", tau_mem=5.0)
-    return found | {
+    return plain | {
         "ExpLeak readout": case(lambda: dense(sinabs("IAF"), readout())),
         "Squeeze": case(squeezed, shape=PLANE),
         "sum pooling": case(sum_pooling, shape=PLANE),
@@ -494,7 +481,7 @@ CASES = {
 
 
 def made(name: str) -> tuple[Case, Any, Tensor]:
-    """A case, its network with weights that make all layers fire, and samples."""
+    """A case, its network, and samples."""
     case = CASES[name]
     pytest.importorskip(case.simulator, reason="needs the extra interop")
     torch.manual_seed(1)

@@ -1,9 +1,9 @@
-"""What happens in a running model, by a plain loop over recorded activations.
+"""Count events in a running model by plain loops over recorded activations.
 
-Every call of a layer with weights and of every neuron is recorded, what enters and what
-leaves. Then each unit is looked at: a whole number is as many spikes, and each reaches
-the synapses that a loop over all outputs and all places of the kernel finds. It shares
-nothing with what it tests.
+The inputs and outputs of all layers with weights and all neurons are recorded. Then the
+loop visits each unit: a whole number is as many spikes, and each reaches the synapses
+found by a loop over all outputs and all places of the kernel. It shares no code with
+spikejoule.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-# Samples and steps: primes that no layer has as its size, so that axes are told apart.
-N, T = 7, 5
+# Samples and steps: primes that are no layer's size, so that axes cannot be confused.
+N = 7
+T = 5
 
 Counts = dict[str, NDArray[np.int64]]
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -27,17 +28,15 @@ def tensor_of(values: Any) -> Tensor:
 
 
 def named(model: nn.Module) -> dict[str, nn.Module]:
-    """Its modules by name; those of a sequence, which have numbers, with their class
-    before it.
-    """
+    """All modules by name; the numbers of a Sequential get the class before them."""
     return {
-        f"{type(one).__name__} {name}" if name.isdigit() else name: one
-        for name, one in model.named_modules()
+        f"{type(module).__name__} {name}" if name.isdigit() else name: module
+        for name, module in model.named_modules()
     }
 
 
 class Recorder:
-    """What enters and leaves modules, call by call."""
+    """Records what enters and leaves modules, call by call."""
 
     def __init__(self, model: nn.Module, neurons: set[str]) -> None:
         self.entered: dict[str, list[Tensor]] = {}
@@ -48,8 +47,8 @@ class Recorder:
                 module.register_forward_hook(self._recording(name, name in neurons))
 
     def _recording(self, name: str, is_neuron: bool) -> Callable[..., None]:
-        def record(module: nn.Module, given: tuple[Any, ...], out: Any) -> None:
-            self.entered.setdefault(name, []).append(tensor_of(given).detach().clone())
+        def record(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
+            self.entered.setdefault(name, []).append(tensor_of(args).detach().clone())
             if is_neuron:
                 self.left.setdefault(name, []).append(tensor_of(out).detach().clone())
 
@@ -60,30 +59,32 @@ def by_sample(
     calls: list[Tensor], units: tuple[int, ...], order: str
 ) -> NDArray[np.float64]:
     """Recorded tensors as [N, steps, units...]."""
-    found = []
+    parts = []
     for x in calls:
         values = x.double().numpy()
         if values.shape[0] == N * T:
-            values = values.reshape((T, N, *units) if order == "tb" else (N, T, *units))
+            leading = (T, N) if order == "tb" else (N, T)
+            values = values.reshape(*leading, *units)
         if values.shape[0] != N:
             values = np.moveaxis(values, 1, 0)
-        found.append(values.reshape(N, -1, *units))
-    return np.concatenate(found, axis=1)
+        parts.append(values.reshape(N, -1, *units))
+    return np.concatenate(parts, axis=1)
 
 
 def taps(size: int, layer: Any, axis: int) -> list[int]:
-    """How often each place of an axis is met by the kernel of a convolution, border by
-    border.
-    """
-    kernel, stride, dilation = (
-        getattr(layer, name)[axis] for name in ("kernel_size", "stride", "dilation")
-    )
-    before = after = 0
+    """How often the kernel of a convolution meets each place of an axis."""
+    kernel = layer.kernel_size[axis]
+    stride = layer.stride[axis]
+    dilation = layer.dilation[axis]
+    before = 0
+    after = 0
     if layer.padding == "same":
         total = dilation * (kernel - 1)
-        before, after = total // 2, total - total // 2
+        before = total // 2
+        after = total - before
     elif layer.padding != "valid":
-        before = after = layer.padding[axis]
+        before = layer.padding[axis]
+        after = before
     n_out = (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
     met = [0] * size
     for out, place in product(range(n_out), range(kernel)):
@@ -101,37 +102,40 @@ def taps(size: int, layer: Any, axis: int) -> list[int]:
 
 
 def reached(layer: Any, units: tuple[int, ...]) -> NDArray[np.int64]:
-    """Synapses of each unit of what enters a layer, in its shape."""
+    """Synapses that each input unit of a layer reaches, in the input's shape."""
     if isinstance(layer, nn.Linear):
         return np.full(units, layer.out_features)
-    found = np.full(units, layer.out_channels // layer.groups)
+    synapses = np.full(units, layer.out_channels // layer.groups)
     for axis, size in enumerate(units[1:]):
         shape = [1] * len(units)
         shape[1 + axis] = size
-        found = found * np.array(taps(size, layer, axis)).reshape(shape)
-    return found
+        synapses = synapses * np.array(taps(size, layer, axis)).reshape(shape)
+    return synapses
 
 
 def counted(
     entered: NDArray[np.float64], fan_out: NDArray[np.int64], values: bool
 ) -> list[int]:
-    """Events of each sample, or products, unit by unit."""
-    found = []
+    """Events of each sample, or products of values, unit by unit."""
+    totals = []
     for sample in entered:
         total = 0
         for step in sample:
             for place in zip(*np.nonzero(step), strict=True):
                 amount = 1 if values else abs(int(step[place]))
                 total += amount * int(fan_out[place])
-        found.append(total)
-    return found
+        totals.append(total)
+    return totals
 
 
 def spikes_of(
     calls: list[Tensor], order: str, graded: bool
 ) -> tuple[NDArray[np.int64], bool]:
-    """Spikes of each sample in what neurons took or gave; if some are no whole numbers,
-    or graded, those that are not zero, and True."""
+    """Spikes of each sample, and whether they are values.
+
+    Graded spikes, and numbers that are not whole, are values: those that are not zero
+    are counted.
+    """
     parts = []
     for x in calls:
         values = np.abs(x.double().numpy())
@@ -140,6 +144,7 @@ def spikes_of(
         if values.shape[0] not in (N, N * T):
             values = np.moveaxis(values, 1, 0)
         parts.append(values.reshape(N, -1))
-    given = np.concatenate(parts, axis=1)
-    graded = graded or bool((given != np.rint(given)).any())
-    return (given > 0 if graded else given).sum(axis=1).astype(np.int64), graded
+    spikes = np.concatenate(parts, axis=1)
+    are_values = graded or bool((spikes != np.rint(spikes)).any())
+    counted_spikes = spikes > 0 if are_values else spikes
+    return counted_spikes.sum(axis=1).astype(np.int64), are_values

@@ -1,5 +1,6 @@
-"""Other simulators load our NIR graph by the code of the how-to page, and emit our very
-spikes.
+"""Other simulators load our NIR graphs, by the code of the how-to page.
+
+They emit the same spikes.
 """
 
 from collections.abc import Callable
@@ -83,13 +84,11 @@ def differing(
 
     In float64, where the order of a sum decides nothing.
     """
-    architecture, state = network.network, network.state
-    if architecture.quantisation is None:
-        ours = make_engine("event", architecture, state, dtype=np.float64).run(events)[
-            -1
-        ]
+    if network.network.quantisation is None:
+        engine = make_engine("event", network.network, network.state, dtype=np.float64)
+        ours = engine.run(events)[-1]
     else:
-        ours = run_network(state, architecture, events)[-1]
+        ours = run_network(network.state, network.network, events)[-1]
     found = spikes_of(run, folder, network, dense(events, np.float64))
     assert 0.01 < ours.density < 0.9
     return int((found != dense(ours)).sum())

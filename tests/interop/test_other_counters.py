@@ -175,7 +175,8 @@ def test_torch(name: str) -> None:
     layers = make()
     if name == "transposed":
         layers.insert(-1, nn.Unflatten(1, (1, 4)))
-    network, inputs = prepared(nn.Sequential(*layers)), torch.randn(N, *shape)
+    network = prepared(nn.Sequential(*layers))
+    inputs = torch.randn(N, *shape)
     with FlopCounterMode(display=False) as counter:
         network(inputs)
     assert counter.get_total_flops() > 1000
@@ -212,7 +213,8 @@ class TestWhereTheyDiffer:
             )
 
     def test_padding(self) -> None:
-        layer, x = Conv2d(1, 1, 3, padding=1), torch.randn(1, 1, 4, 4)
+        layer = Conv2d(1, 1, 3, padding=1)
+        x = torch.randn(1, 1, 4, 4)
         assert ours("torch", layer, lambda: layer(x)) == {"flops": 288}
         found = ours("neurobench", layer, lambda: layer(x))
         assert found["Effective_MACs"] == 100

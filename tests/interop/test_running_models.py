@@ -1,5 +1,4 @@
-"""`spikejoule.price` counts in running models of four simulators what a plain loop over
-recorded activations counts, to the last event."""
+"""`spikejoule.price` counts what plain loops count, in models of four simulators."""
 
 from typing import Any
 
@@ -41,18 +40,16 @@ def neurons_of(model: nn.Module) -> set[str]:
     return {
         name
         for name, module in named(model).items()
-        if _BASES & {one.__name__ for one in type(module).__mro__}
+        if _BASES & {base.__name__ for base in type(module).__mro__}
     }
 
 
 def run(case: Case, model: nn.Module, samples: Tensor) -> None:
-    """The model on all samples, its states forgotten, by a loop of its own or by
-    ours.
-    """
+    """Reset a model, and run it on all samples."""
     for module in model.modules():
-        for forget in ("reset_mem", "reset_states", "reset"):
-            if callable(getattr(module, forget, None)):
-                getattr(module, forget)()
+        for name in ("reset_mem", "reset_states", "reset"):
+            if callable(getattr(module, name, None)):
+                getattr(module, name)()
     with torch.no_grad():
         if not case.stepwise:
             model(samples)
@@ -68,9 +65,7 @@ def run(case: Case, model: nn.Module, samples: Tensor) -> None:
 def expected(
     case: Case, recorder: Recorder, neurons: set[str]
 ) -> tuple[Counts, Counts, Counts]:
-    """Events and products of each connection, and spikes of all neurons, by name, [N]
-    each.
-    """
+    """Events and products of connections, and spikes of neurons, by name, [N] each."""
     order = "bt" if case.time_axis == 1 else "tb"
     events: Counts = {}
     macs: Counts = {}
@@ -82,8 +77,8 @@ def expected(
             units = tuple(calls[0].shape[-n_axes:])
             entered = by_sample(calls, units, order)
             is_value = name in case.values or bool((entered != np.rint(entered)).any())
-            found = counted(entered, reached(layer, units), is_value)
-            (macs if is_value else events)[name] = np.array(found)
+            amounts = counted(entered, reached(layer, units), is_value)
+            (macs if is_value else events)[name] = np.array(amounts)
     for name in neurons | set(case.recurrent):
         emitted, is_value = spikes_of(recorder.left[name], order, name in case.values)
         if name in neurons:
@@ -112,15 +107,15 @@ def test_events_are_those_of_a_plain_loop(name: str) -> None:
     torch.manual_seed(1)
     run(case, model, samples.to(case.dtype))
     events, macs, spikes = expected(case, recorder, neurons)
-    assert any(one.any() for one in spikes.values()), "what never fires shows nothing"
+    assert any(emitted.any() for emitted in spikes.values()), "nothing fires"
     ours = by_kind(activity)
     for kind, theirs in (("events", events), ("macs", macs)):
         assert ours[kind].keys() == theirs.keys()
-        for place, found in theirs.items():
-            np.testing.assert_array_equal(ours[kind][place], found, err_msg=place)
+        for place, amounts in theirs.items():
+            np.testing.assert_array_equal(ours[kind][place], amounts, err_msg=place)
     for place, emitted in spikes.items():
-        given = ours["spikes"].get(place, ours["values"].get(place))
-        np.testing.assert_array_equal(given, emitted, err_msg=place)
+        our_spikes = ours["spikes"].get(place, ours["values"].get(place))
+        np.testing.assert_array_equal(our_spikes, emitted, err_msg=place)
     assert activity.time_window == T
 
 

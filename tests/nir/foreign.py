@@ -7,7 +7,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-# Seconds of a step; time constants are 2, 4 or 8 of it.
+# Seconds of a step; time constants are 2, 4 or 8 steps.
 DT = 2.0**-10
 
 

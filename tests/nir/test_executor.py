@@ -4,6 +4,7 @@ import re
 import tracemalloc
 from dataclasses import asdict, replace
 from typing import Any
+from unittest import mock
 
 import nir
 import numba
@@ -17,11 +18,11 @@ from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import SampleSet, price_graph
 from spikejoule.engine import run_network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.nir import executor
+from spikejoule.nir import executor, running
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.reading import network_of, read_nir
-from spikejoule.nir.running import run_graph, run_in_executor
+from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import graph_without_nodes, nir_graph
 from tests.nir.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.nir.naive_graph import NaiveGraph
@@ -106,6 +107,12 @@ def test_plain_loops_give_the_same(name: str, choice: str) -> None:
     run = run_graph(graph, spikes_for(graph), given, np.float64)
     assert sum(counts.sum() for counts in by_kind(run)["spikes"].values()) > 15
     compare(name, graph, given, run)
+
+
+def run_in_executor(*arguments: Any, **options: Any) -> GraphRun:
+    """Do what `run_graph` does, also for a plain chain in the graph executor."""
+    with mock.patch.object(running, "_chain_of", return_value=None):
+        return run_graph(*arguments, **options)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -1,4 +1,4 @@
-"""Networks as NIR graphs: what stands in the file, and that nir itself reads it."""
+"""Networks as NIR graphs: the content of the file, and that nir itself reads it."""
 
 import time
 from dataclasses import replace

@@ -1,6 +1,4 @@
-"""`spikejoule.price` on plain torch: what it counts, what it refuses, and its
-report.
-"""
+"""`spikejoule.price` on plain PyTorch: counts, refusals, and the report."""
 
 import re
 import warnings
@@ -20,7 +18,8 @@ from spikejoule.core.errors import ArtifactError, DataError, LimitError, Paramet
 from tests.pricing.lif import LIF
 from tests.tools.counted import by_kind, count_of
 
-N, T = 12, 5
+N = 12
+T = 5
 LABELS = np.arange(N) % 4
 
 
@@ -37,11 +36,11 @@ def dense(bias: bool = True) -> nn.Sequential:
 
 
 def price(model: nn.Module, x: Any, **arguments: Any) -> spikejoule.Report:
-    """Without a bar, with `LIF` as a neuron; notes are no warnings."""
-    known = {"neurons": {LIF: Population()}, "progress": False, "time_axis": 0}
+    """Price with `LIF` as a neuron, without a progress bar and warnings."""
+    defaults = {"neurons": {LIF: Population()}, "progress": False, "time_axis": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return spikejoule.price(model, x, **{**known, **arguments})
+        return spikejoule.price(model, x, **{**defaults, **arguments})
 
 
 def events(report: spikejoule.Report, name: str) -> NDArray[Any]:
@@ -54,13 +53,13 @@ def spikes() -> Tensor:
 
 
 class Direct(nn.Module):
-    """Makes the steps itself, from images; the first layer works once, or in every
-    step.
-    """
+    """Makes the steps itself; its first layer runs once, or in each step."""
 
     def __init__(self, n_in: int = 30, once: bool = False) -> None:
         super().__init__()
-        self.first, self.lif, self.once = nn.Linear(n_in, 4), LIF(), once
+        self.first = nn.Linear(n_in, 4)
+        self.lif = LIF()
+        self.once = once
 
     def forward(self, images: Tensor) -> Tensor:
         x = images.flatten(1)
@@ -80,41 +79,38 @@ class TestCounts:
         assert loaded.analysis.inputs.accuracy is not None
         with torch.inference_mode():
             inferred = price(model, spikes)
-        expected = by_kind(whole.activity)
-        for other in (
+        reports = (
             loaded,
             inferred,
             price(model, samples_first, time_axis=1, batch_size=T),
             price(model, spikes.numpy().astype(bool)),
             price(model, spikes.to_sparse()),
-        ):
-            found = by_kind(other.activity)
+        )
+        expected = by_kind(whole.activity)
+        for report in reports:
+            counts = by_kind(report.activity)
             for kind in ("spikes", "events", "updates", "reads"):
-                np.testing.assert_equal(found[kind], expected[kind], err_msg=kind)
+                np.testing.assert_equal(counts[kind], expected[kind], err_msg=kind)
         halved = price(model.bfloat16(), spikes)
         assert (events(halved, "Linear 0") == events(whole, "Linear 0")).all()
 
-    def test_integers_are_counted_as_the_same_numbers_in_floats(
-        self, spikes: Tensor
-    ) -> None:
+    def test_integers_are_counted_like_floats(self, spikes: Tensor) -> None:
         model = dense()
-        held = [layer._parameters for layer in model if isinstance(layer, nn.Linear)]
-        for parameters in held:
-            parameters.update(
-                {name: values.round() for name, values in parameters.items()}
-            )
+        layers = [layer for layer in model if isinstance(layer, nn.Linear)]
+        for layer in layers:
+            for name, values in layer._parameters.items():
+                layer._parameters[name] = nn.Parameter(values.round())
         floats = price(model, spikes)
-        for parameters in held:
-            parameters.update(
-                {name: values.long() for name, values in parameters.items()}
-            )
+        for layer in layers:
+            for name, values in layer._parameters.items():
+                layer._parameters[name] = values.long()
         integers = price(model, spikes.long())
         assert integers.analysis.inputs.proxies == floats.analysis.inputs.proxies
         assert integers.not_counted == ()
         assert events(floats, "Linear 0").any()
 
     @pytest.mark.parametrize(("once", "times"), [(True, 1), (False, T + 1)])
-    def test_constant_currents_are_products_each_time_they_are_made(
+    def test_constant_currents_are_products_whenever_they_are_computed(
         self, once: bool, times: int
     ) -> None:
         images = torch.rand(N, 30) * (torch.rand(N, 30) < 0.5)
@@ -131,31 +127,33 @@ class TestCounts:
         class Views(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
-                self.hidden, self.output = dense()[:2], LIF()
-                self.first, self.second = nn.Linear(10, 4), nn.Linear(10, 4)
-                self.third, self.fourth = nn.Linear(20, 4), nn.Linear(20, 4)
-                self.seen = torch.zeros(4)
+                self.hidden = dense()[:2]
+                self.first = nn.Linear(10, 4)
+                self.second = nn.Linear(10, 4)
+                self.third = nn.Linear(20, 4)
+                self.fourth = nn.Linear(20, 4)
+                self.output = LIF()
+                self.spikes_into = torch.zeros(4)
 
             def forward(self, x: Tensor) -> Tensor:
-                given = self.hidden(x)
-                parts = [given[:, :10], given[:, ::2], given[:, :1].expand(-1, 20)]
-                layers = (self.first, self.second, self.third)
-                current = sum(
-                    layer(part) for layer, part in zip(layers, parts, strict=True)
-                )
-                sums = [part.sum() for part in parts]
-                given += given.flip(1)
-                self.seen = self.seen + torch.stack([*sums, given.sum()])
-                return self.output(current + self.fourth(given))
+                x = self.hidden(x)
+                half = x[:, :10]
+                every_second = x[:, ::2]
+                repeated = x[:, :1].expand(-1, 20)
+                current = self.first(half) + self.second(every_second)
+                current = current + self.third(repeated)
+                sums = [half.sum(), every_second.sum(), repeated.sum()]
+                x += x.flip(1)
+                self.spikes_into = self.spikes_into + torch.stack([*sums, x.sum()])
+                return self.output(current + self.fourth(x))
 
         for context in (torch.no_grad, torch.inference_mode):
             model = Views().eval()
             with context():
                 report = price(model, spikes, loop="price")
-            names = ("first", "second", "third", "fourth")
-            assert [events(report, name).sum() for name in names] == (
-                4 * model.seen
-            ).tolist()
+            layers = ("first", "second", "third", "fourth")
+            counted = [events(report, name).sum() for name in layers]
+            assert counted == (4 * model.spikes_into).tolist()
 
     def test_of_classes_when_there_are_as_many_samples_as_steps(self) -> None:
         images = torch.rand(2 * T - 1, 30)
@@ -182,51 +180,49 @@ class TestCounts:
         for kind in ("values", "reads"):
             assert (count_of(activity, kind, "input") == nonzero).all()
 
-    def test_of_neurons_of_ones_own_and_what_they_hold(self, spikes: Tensor) -> None:
+    def test_of_own_neurons_and_the_weights_they_hold(self, spikes: Tensor) -> None:
         class Own(LIF):
             def __init__(self) -> None:
                 super().__init__()
-                self.weights, self.inner = nn.Linear(20, 20, bias=False), LIF()
-                self.matrix, self.given = (
-                    nn.Parameter(torch.eye(20)),
-                    torch.zeros(N, 20),
-                )
+                self.weights = nn.Linear(20, 20, bias=False)
+                self.inner = LIF()
+                self.matrix = nn.Parameter(torch.eye(20))
+                self.spikes = torch.zeros(N, 20)
 
             def forward(self, x: Tensor) -> Tensor:
-                self.given = self.inner(x + self.weights(self.given))
-                return self.given
+                self.spikes = self.inner(x + self.weights(self.spikes))
+                return self.spikes
 
         model = dense()
-        model[1] = own = Own()
+        own = Own()
+        model[1] = own
         known = {Own: Population(), LIF: Population()}
         report = price(model, spikes, loop="price", neurons=known)
-        assert [words.partition(" (")[0] for words in report.not_counted] == [
-            "Own 1.matrix"
-        ]
+        (words,) = report.not_counted
+        assert words.startswith("Own 1.matrix (")
         known[Own] = Population(recurrent=own.weights)
         report = price(model, spikes, loop="price", neurons=known)
         assert report.not_counted == ()
-        found = by_kind(report.activity)
-        assert (found["updates"]["Own 1"] == 20 * T).all()
-        assert "Own 1.inner" not in found["updates"]
-        assert [*found["events"]] == ["Linear 0", "Own 1.recurrent", "Linear 2"]
-        assert (
-            found["events"]["Own 1.recurrent"] == 20 * found["spikes"]["Own 1"]
-        ).all()
+        counts = by_kind(report.activity)
+        assert (counts["updates"]["Own 1"] == 20 * T).all()
+        assert "Own 1.inner" not in counts["updates"]
+        assert [*counts["events"]] == ["Linear 0", "Own 1.recurrent", "Linear 2"]
+        recurrent = counts["events"]["Own 1.recurrent"]
+        assert (recurrent == 20 * counts["spikes"]["Own 1"]).all()
 
-    def test_in_training_and_of_neurons_that_work_twice_in_a_step(
+    def test_in_training_and_of_neurons_that_run_twice_a_step(
         self, spikes: Tensor
     ) -> None:
-        norm, neurons = nn.BatchNorm1d(30), LIF()
+        norm = nn.BatchNorm1d(30)
+        neurons = LIF()
         model = nn.Sequential(
             nn.Linear(30, 30), norm, neurons, nn.Linear(30, 30), neurons
         )
         model.extend([nn.Linear(30, 4), LIF()])
         before = {name: values.clone() for name, values in norm.state_dict().items()}
         report = price(model, spikes, loop="price")
-        assert all(
-            (values == before[name]).all() for name, values in norm.state_dict().items()
-        )
+        for name, values in norm.state_dict().items():
+            assert torch.equal(values, before[name]), name
         assert report.activity.time_window == T
         assert (count_of(report.activity, "updates", "LIF 2") == 2 * T * 30).all()
 
@@ -236,10 +232,8 @@ class Functional(nn.Module):
 
     def __init__(self, *rest: nn.Module) -> None:
         super().__init__()
-        self.weight, self.rest = (
-            nn.Parameter(torch.randn(400, 30)),
-            nn.Sequential(*rest),
-        )
+        self.weight = nn.Parameter(torch.randn(400, 30))
+        self.rest = nn.Sequential(*rest)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rest(nn.functional.linear(x, self.weight))  # type: ignore[no-any-return]
@@ -247,8 +241,7 @@ class Functional(nn.Module):
 
 class TestReport:
     def test_what_it_shows(self, tmp_path: Path) -> None:
-        # The same weights without spikes, and labels that the model itself gives:
-        # without accuracies above guessing there is no verdict.
+        # Labels that the model itself gives: at chance level there is no verdict.
         torch.manual_seed(2)
         model = dense()
         spikes = (torch.rand(T, N, 30) < 0.3).float()
@@ -261,16 +254,15 @@ class TestReport:
         assert "<table>" in report._repr_html_()
         assert {"profile", "term", "layer", "pj"} <= set(report.table.columns)
         report.save(tmp_path / "page.html")
-        assert "Both networks classify" in (tmp_path / "page.html").read_text(
-            encoding="utf-8"
-        )
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "Both networks classify" in page
         spent = report.analysis.total().value_pj
         assert spent is not None
         assert report.check(budget_nj=spent / 999) is report
         with pytest.raises(LimitError, match="the budget is 0.001 nJ"):
             report.check(budget_nj=0.001)
 
-    def test_no_budget_is_kept_while_part_of_the_model_is_not_counted(
+    def test_no_budget_holds_while_part_of_the_model_is_not_counted(
         self, spikes: Tensor
     ) -> None:
         report = price(Functional(LIF(), nn.Linear(400, 4), LIF()).eval(), spikes)
@@ -279,24 +271,23 @@ class TestReport:
         assert report.check(budget_nj=1000, accept_uncounted=True) is report
         with pytest.raises(LimitError, match=r"the budget is 1e-06 nJ"):
             report.check(budget_nj=1e-6, accept_uncounted=True)
-        # What a network to compare with lacks is no part of this model's energy.
+        # Uncounted parts of a network to compare with do not matter.
         ann = Functional(nn.ReLU(), nn.Linear(400, 4)).eval()
         report = price(dense(), spikes, labels=LABELS, against=ann)
         assert report.not_counted
         assert report.check(budget_nj=1000) is report
 
-    def test_no_budget_is_kept_where_nothing_has_a_price(self) -> None:
+    def test_no_budget_holds_where_nothing_has_a_price(self) -> None:
         """A price list of synaptic events, and a model without any."""
-        report = price(
-            nn.Sequential(nn.Linear(30, 4), LIF()).eval(), torch.rand(T, N, 30)
-        )
+        model = nn.Sequential(nn.Linear(30, 4), LIF()).eval()
+        report = price(model, torch.rand(T, N, 30))
         assert report.check(budget_nj=1000) is report
-        with pytest.raises(LimitError, match="truenorth"):
+        with pytest.raises(LimitError, match="truenorth has no price"):
             report.check(budget_nj=1000, profile="truenorth")
 
-    def test_networks_of_one_name_are_told_apart(self, spikes: Tensor) -> None:
-        anns = [nn.Sequential(nn.Linear(30, 4)).eval() for _ in range(3)]
-        report = price(dense(), spikes, labels=LABELS, against=anns)
+    def test_networks_of_one_name_are_numbered(self, spikes: Tensor) -> None:
+        networks = [nn.Sequential(nn.Linear(30, 4)).eval() for _ in range(3)]
+        report = price(dense(), spikes, labels=LABELS, against=networks)
         assert {variant.network for variant in report.analysis.baselines} == {
             f"Sequential 30-4{number}" for number in ("", " (2)", " (3)")
         }
@@ -340,75 +331,90 @@ class TestReport:
             in price(dense(), spikes[0], time_axis="none").notes[0]
         )
 
-    def test_names_what_is_not_counted(self, spikes: Tensor) -> None:
-        class Own(LIF):
-            """A neuron that nobody has named."""
 
-            def __init__(self) -> None:
-                super().__init__()
-                self.surrogate = nn.Sigmoid()
+class Own(LIF):
+    """A neuron that is not in `neurons`."""
 
-        class Layer(LIF):
-            """Neurons by functions, behind a layer."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.surrogate = nn.Sigmoid()
 
-            def __init__(self) -> None:
-                super().__init__()
-                self.weights = nn.Linear(20, 20)
 
-            def forward(self, x: Tensor) -> Tensor:
-                return super().forward(self.weights(x))
+class Layer(LIF):
+    """Neurons computed by functions, after a layer."""
 
-        class InPlace(nn.Module):
-            def forward(self, x: Tensor) -> Tensor:
-                return x.sub_(0.2).gt_(0)
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Linear(20, 20)
 
-        class Masked(nn.Module):
-            def forward(self, x: Tensor) -> Tensor:
-                x[..., :3] = 0
-                return x
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.weights(x))
 
-        class Wide(nn.Linear):
-            """Such as LoRA."""
 
-            def forward(self, x: Tensor) -> Tensor:
-                return super().forward(x) @ torch.eye(4)
+class InPlace(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sub_(0.2).gt_(0)
 
-        class Model(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.first, _, self.unused, self.out = dense()
-                in_place = (nn.LeakyReLU(inplace=True), InPlace(), Masked())
-                rest = (nn.GroupNorm(2, 20), Own(), Layer())
-                self.others = nn.Sequential(*in_place, *rest)
-                self.wide, self.tanh = Wide(20, 4), nn.Tanh()
-                self.scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 4)))
 
-            def forward(self, x: Tensor) -> Tensor:
-                hidden = self.others(self.first(x)).flatten(1).reshape(-1, 20)
-                seen = self.tanh(self.wide(torch.cat([hidden]).clamp(max=1)) + 0.0)
-                given: Tensor = self.out(self.scripted(seen))
-                return given
+class Masked(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        x[..., :3] = 0
+        return x
 
-        known = {nn.Tanh: Population()}
-        model = Model().eval()
-        with pytest.warns(UserWarning, match=r"^Not counted: ") as warned:
-            report = spikejoule.price(
-                model, spikes, loop="price", neurons=known, time_axis=0, progress=False
-            )
-        assert {warning.filename for warning in warned} == {__file__}
-        functions = {"ge", "gt", "mul", "where", "clamp"}
-        assert {*report.not_counted} == {
-            "others.0 (LeakyReLU)",
-            "others.1 (InPlace)",
-            "others.2 (Masked)",
-            "others.3 (GroupNorm, which has parameters)",
-            "others.4 (Own)",
-            "out (LIF)",
-            "unused (Linear, never called)",
-            "wide (Wide, which has a forward of its own)",
-            "scripted (scripted)",
-            *(f"{name} (a function, and no module)" for name in functions),
-        }
+
+class Wide(nn.Linear):
+    """A layer with a forward of its own, as in LoRA."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) @ torch.eye(4)
+
+
+class Uncounted(nn.Module):
+    """Every kind of part that cannot be counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, _, self.unused, self.out = dense()
+        self.others = nn.Sequential(
+            nn.LeakyReLU(inplace=True),
+            InPlace(),
+            Masked(),
+            nn.GroupNorm(2, 20),
+            Own(),
+            Layer(),
+        )
+        self.wide = Wide(20, 4)
+        self.tanh = nn.Tanh()
+        self.scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 4)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.others(self.first(x)).flatten(1).reshape(-1, 20)
+        wide = self.wide(torch.cat([hidden]).clamp(max=1)) + 0.0
+        output: Tensor = self.out(self.scripted(self.tanh(wide)))
+        return output
+
+
+def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
+    model = Uncounted().eval()
+    known = {nn.Tanh: Population()}
+    with pytest.warns(UserWarning, match=r"^Not counted: ") as warned:
+        report = spikejoule.price(
+            model, spikes, loop="price", neurons=known, time_axis=0, progress=False
+        )
+    assert {warning.filename for warning in warned} == {__file__}
+    functions = {"ge", "gt", "mul", "where", "clamp"}
+    assert {*report.not_counted} == {
+        "others.0 (LeakyReLU)",
+        "others.1 (InPlace)",
+        "others.2 (Masked)",
+        "others.3 (GroupNorm, which has parameters)",
+        "others.4 (Own)",
+        "out (LIF)",
+        "unused (Linear, never called)",
+        "wide (Wide, which has a forward of its own)",
+        "scripted (scripted)",
+        *(f"{name} (a function, and no module)" for name in functions),
+    }
 
 
 @pytest.mark.parametrize(
@@ -468,7 +474,7 @@ def masked(x: Tensor) -> Tensor:
 
 
 class TestBaseline:
-    """A conventional network of torch, by hand."""
+    """Conventional networks, with counts made by hand."""
 
     @pytest.fixture
     def images(self) -> Tensor:
@@ -536,37 +542,38 @@ class TestBaseline:
         assert report.not_counted == ()
 
     def test_of_pruned_layers(self, images: Tensor) -> None:
-        conv, linear = nn.Conv2d(2, 4, 3, padding=1), nn.Linear(256, 4)
+        conv = nn.Conv2d(2, 4, 3, padding=1)
+        linear = nn.Linear(256, 4)
         ann = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), linear).eval()
         for layer in (conv, linear):
             layer.weight.data *= torch.rand_like(layer.weight) < 0.2
         (baseline,) = self.report(ann, images, pruned=True).analysis.inputs.baselines
 
-        def products(convolved: Tensor, entered: Tensor) -> list[list[int]]:
+        def products(images: Tensor, hidden: Tensor) -> list[list[int]]:
             kernels = (conv.weight != 0).float()
-            first = nn.functional.conv2d((convolved != 0).float(), kernels, padding=1)
-            second = (entered != 0).float() @ (linear.weight != 0).float().T
-            of_layers = torch.stack(
-                [first.sum(dim=(1, 2, 3)), second.sum(dim=1)], dim=1
-            )
-            return of_layers.int().tolist()  # type: ignore[no-any-return]
+            first = nn.functional.conv2d((images != 0).float(), kernels, padding=1)
+            second = (hidden != 0).float() @ (linear.weight != 0).float().T
+            by_layer = [first.sum(dim=(1, 2, 3)), second.sum(dim=1)]
+            return torch.stack(by_layer, dim=1).int().tolist()  # type: ignore[no-any-return]
 
         with torch.no_grad():
             assert baseline.macs_nonzero.tolist() == products(images, ann[:3](images))
-        assert [[*baseline.synapses]] == products(
-            torch.ones(1, 2, 8, 8), torch.ones(1, 256)
-        )
+        whole = products(torch.ones(1, 2, 8, 8), torch.ones(1, 256))
+        assert [[*baseline.synapses]] == whole
         assert baseline.pruned
 
-    def test_of_norms_that_no_layer_holds_and_modules_at_several_places(
+    def test_of_norms_without_a_layer_before_and_modules_called_twice(
         self, images: Tensor
     ) -> None:
         class Shared(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
-                self.norm, self.between = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
-                self.relu, self.pool = nn.ReLU(), nn.MaxPool2d(3, 1, 1)
-                self.conv, self.again = nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1)
+                self.norm = nn.BatchNorm2d(2)
+                self.between = nn.BatchNorm2d(2)
+                self.relu = nn.ReLU()
+                self.pool = nn.MaxPool2d(3, 1, 1)
+                self.conv = nn.Conv2d(2, 2, 1)
+                self.again = nn.Conv2d(2, 2, 1)
                 self.last = nn.Linear(128, 4)
 
             def forward(self, x: Tensor) -> Tensor:
@@ -576,18 +583,18 @@ class TestBaseline:
 
         report = self.report(Shared().eval(), images)
         assert report.not_counted == ()
-        found = self.means(report, "dense")
+        means = self.means(report, "dense")
         for norm in ("norm", "between"):
-            assert found["multiplication", norm] == found["addition", norm] == 128
+            assert means["multiplication", norm] == means["addition", norm] == 128
         for name, amount in (("relu", 128), ("pool", 2 * 22**2)):
-            assert found["activation_comparison", name] == amount
-            assert found["activation_comparison", f"{name}, call 2"] == amount
+            assert means["activation_comparison", name] == amount
+            assert means["activation_comparison", f"{name}, call 2"] == amount
 
     @pytest.mark.parametrize(
         ("function", "is_named"),
         [(rescaled, False), (by_numpy, True), (masked, True)],
     )
-    def test_in_integers_what_does_more_than_rescale_is_named(
+    def test_in_integers_only_rescaling_needs_no_name(
         self, function: Callable[[Tensor], Tensor], is_named: bool, images: Tensor
     ) -> None:
         class Between(nn.Module):
@@ -600,7 +607,7 @@ class TestBaseline:
         report = self.report(ann, images, weight_bits=8)
         assert [words[:9] for words in report.not_counted] == is_named * ["Between 2"]
 
-    def test_in_integers_on_samples_of_its_own(self, images: Tensor) -> None:
+    def test_in_integers_on_its_own_samples(self, images: Tensor) -> None:
         ann = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4)).eval()
         report = self.report(
             ann, images, samples=torch.rand(N, 3), weight_bits=8, name="small"

@@ -30,7 +30,8 @@ from tests.tools.cli import Cli
 
 DT = 2.0**-10
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge")
-N_SAMPLES, STEPS = 5, 12
+N_SAMPLES = 5
+STEPS = 12
 
 
 class Firing(nn.Module):

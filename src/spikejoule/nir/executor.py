@@ -34,6 +34,17 @@ Events = Mapping[str, EventList]
 """Spikes of all samples by the name of a node."""
 
 
+NO_ANSWER: Final = -1
+"""The class of a sample if several classes have the highest score."""
+
+
+def answers_of(scores: Array) -> NDArray[np.int64]:
+    """Return the class with the highest score in each sample [N, classes]."""
+    is_highest = scores == scores.max(axis=1, keepdims=True)
+    is_clear = is_highest.sum(axis=1) == 1
+    return np.where(is_clear, scores.argmax(axis=1), NO_ANSWER)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GraphRun(Activity):
     """N samples that ran through a graph for T steps.
@@ -54,14 +65,8 @@ class GraphRun(Activity):
 
     @property
     def predictions(self) -> NDArray[np.int64] | None:
-        """The output unit with the most spikes, int64 [N]; None for values.
-
-        -1, no answer, where several units have the most.
-        """
-        if self.network.answer is None:
-            return None
-        is_most = self.output == self.output.max(axis=1, keepdims=True)
-        return np.where(is_most.sum(axis=1) == 1, self.output.argmax(axis=1), -1)
+        """The output unit with the most spikes, int64 [N]; None for values."""
+        return None if self.network.answer is None else answers_of(self.output)
 
 
 class Outcome(NamedTuple):

@@ -60,25 +60,14 @@ def run_graph(
         ParameterError: it is not known how the graph is run, or this contradicts it.
     """
     run = _checked(graph, given, events, dtype, record)
-    chain = None
-    if run.dtype == np.float32:
-        chain = _chain_of(run.network, run.conventions)
+    network = run.network
+    conventions = run.conventions
+    chain = _chain_of(network, conventions) if run.dtype == np.float32 else None
     if chain is None:
-        return run.finished(run.in_executor(), engine="graph")
-    outcome = chain.run(events, bool(run.conventions.pruned))
+        outcome = execute(network, conventions, events, run.dtype, record)
+        return run.finished(outcome, engine="graph")
+    outcome = chain.run(events, bool(conventions.pruned))
     return run.finished(outcome, engine="event")
-
-
-def run_in_executor(
-    graph: Graph,
-    events: EventList,
-    given: Conventions | None = None,
-    dtype: DTypeLike = np.float32,
-    record: Sequence[str] = (),
-) -> GraphRun:
-    """Do what `run_graph` does, in the graph executor even for a plain chain."""
-    run = _checked(graph, given, events, dtype, record)
-    return run.finished(run.in_executor(), engine="graph")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +79,6 @@ class _Run:
     events: EventList
     dtype: np.dtype[Any]
     record: Sequence[str]
-
-    def in_executor(self) -> Outcome:
-        """Run it in the graph executor."""
-        return execute(
-            self.network, self.conventions, self.events, self.dtype, self.record
-        )
 
     def finished(self, outcome: Outcome, engine: str) -> GraphRun:
         """Add the counts that do not depend on what arrives."""

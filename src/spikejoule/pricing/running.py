@@ -28,9 +28,9 @@ from spikejoule.core.errors import (
     first_problem,
     in_one_sentence,
 )
-from spikejoule.encoding.counting import best_class
 from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
+from spikejoule.nir.executor import answers_of
 from spikejoule.pricing.layers import NORMS, WEIGHTED
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.parts import INPUT
@@ -42,9 +42,6 @@ Loop = Literal["auto", "model", "price"]
 Answer = Callable[[Any], Tensor]
 P = ParamSpec("P")
 R = TypeVar("R")
-
-NO_ANSWER = -1
-"""The class of a sample for which no class, or more than one, has the highest score."""
 
 
 def checked(call: Callable[P, R]) -> Callable[P, R]:
@@ -357,15 +354,9 @@ class Run:
         return np.concatenate(self.scores) if self.has_scores and self.scores else None
 
     def answers(self) -> NDArray[np.int64] | None:
-        """Return the class of each sample, [N]; None if the model gives no scores.
-
-        A sample for which several classes have the highest score gets `NO_ANSWER`.
-        """
+        """Return the class of each sample, [N]; None if the model gives no scores."""
         scores = self.all_scores
-        if scores is None:
-            return None
-        is_highest = scores == scores.max(axis=1, keepdims=True)
-        return np.where(is_highest.sum(axis=1) > 1, NO_ANSWER, best_class(scores))
+        return None if scores is None else answers_of(scores)
 
 
 @contextmanager
