@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikejoule.network.layers import Shape
+from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts, SampleSums
 from spikejoule.pricing.layers import POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Population

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikejoule.network.layers import Shape
+from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts
 from spikejoule.pricing.functions import COUNTED_MODULE, FunctionWatch
 from spikejoule.pricing.layers import DROPOUT, NORMS, POOLING, WEIGHTED
