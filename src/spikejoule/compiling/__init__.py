@@ -1,16 +1,16 @@
-"""How kernels are compiled, and where the machine code is kept: plain arrays in and
-out.
+"""How kernels are compiled with numba, and where their machine code is cached.
 
-emit     LLVM instructions from Python, arithmetic on vectors, arrays of whole vectors
-bits     what a mask selects
+emit     LLVM instructions emitted from Python, vectors, arrays of whole vectors
+bits     listing the set bits of masks
 streams  random numbers
 
-The cache is keyed by the content of this folder, not by the path or age of its files: a
-queued experiment that runs from a temporary checkout finds the same machine code, and
-an edited kernel never meets a stale caller. It lies in the first of these folders that
-can be written: ``$NUMBA_CACHE_DIR``, the user's cache directory,
-``var/cache/spikejoule`` of the environment (a container's or a service's home is often
-read-only).
+Each kernel gets one of four decorators: `compiled`, `compiled_inline`,
+`compiled_apart` or `compiled_parallel`.
+
+The cache key is the content of all kernel sources. numba's own key, the path and age of
+one file, would compile again in every checkout, as for a queued experiment that runs in
+a temporary one, and would keep a caller when only the kernel it calls has changed. The
+cache folder is ``$NUMBA_CACHE_DIR`` or the user's cache directory.
 """
 
 import functools
@@ -19,7 +19,6 @@ import importlib
 import inspect
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -39,11 +38,15 @@ logger = logging.getLogger(__name__)
 Function = Callable[..., Any]
 """A compiled function: numba infers the types of its arguments from each call."""
 
-# Between two kernels the OpenMP threads of numba wait in a loop, by default long enough
-# to starve whoever else wants the processor: with one other busy process training took
-# ten times as long. About half a millisecond bridges the pauses of a training step.
+# Between two kernels, numba's OpenMP threads wait in a busy loop, by default so long
+# that other processes starve: beside one other busy process, training took ten times as
+# long. About half a millisecond covers the pauses within a training step.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+# Kernels run without Python's global lock, and divide by zero as NumPy does, without a
+# check. Of all fast-math rules only "contract" is allowed, which fuses a product and a
+# sum; others could reorder additions. No C code calls kernels, so they need no wrapper
+# for it.
 _FLAGS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
@@ -56,32 +59,24 @@ _FLAGS: dict[str, Any] = {
 def _sources_digest() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
-    # Surrogates are emitted into kernels, and stand beside the rest of the model.
-    kernels = sorted(package.glob("*/kernels"))
-    folders = [Path(__file__).parent, *kernels, package / "network" / "surrogates"]
+    # Surrogates are emitted into kernels, but are in the model's package.
+    surrogates = package / "network" / "surrogates"
+    folders = [Path(__file__).parent, surrogates, *package.glob("*/kernels")]
     for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         name = path.relative_to(package).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def _cache_roots() -> tuple[Path, ...]:
-    """Where the cache may lie, the preferred place first."""
+def _cache_root() -> Path:
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    return (
-        *((Path(chosen),) if chosen else ()),
-        Path(platformdirs.user_cache_dir("spikejoule")),
-        Path(sys.prefix) / "var" / "cache" / "spikejoule",
-    )
+    return Path(chosen or platformdirs.user_cache_dir("spikejoule"))
 
 
 class _ContentLocator(caching._CacheLocator):  # type: ignore[misc]
-    """Places the cache of every kernel in one folder named after the kernels'
-    content.
-    """
+    """Keeps the cache of all kernels in one folder named after their content."""
 
-    def __init__(self, function: Function, root: Path) -> None:
-        self._root = root
+    def __init__(self, function: Function) -> None:
         self._py_file = function.__code__.co_filename
         self._name = f"{function.__module__}.{function.__code__.co_firstlineno}"
 
@@ -89,15 +84,14 @@ class _ContentLocator(caching._CacheLocator):  # type: ignore[misc]
     def from_function(
         cls, py_func: Callable[..., Any], py_file: str
     ) -> "_ContentLocator | None":
-        for root in _cache_roots():
-            locator = cls(py_func, root)
-            with suppress(OSError):
-                locator.ensure_cache_path()
-                return locator
+        locator = cls(py_func)
+        with suppress(OSError):
+            locator.ensure_cache_path()
+            return locator
         return None
 
     def get_cache_path(self) -> str:
-        return str(self._root / f"kernels-{_sources_digest()[:16]}")
+        return str(_cache_root() / f"kernels-{_sources_digest()[:16]}")
 
     def get_source_stamp(self) -> str:
         return _sources_digest()
@@ -110,8 +104,11 @@ class _ContentCacheImplementation(caching.CompileResultCacheImpl):  # type: igno
     _locator_classes: ClassVar[list[Any]] = [_ContentLocator]
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:
-        """As numba does. Who links what is loaded needs all that it needs, which numba
-        forgets.
+        """Load machine code, with the functions that it needs before it can run.
+
+        numba calls these functions (`_provide` below) when it loads a kernel, but does
+        not record them in the loaded library. A caller that is compiled against the
+        loaded kernel would then be cached without them.
         """
         result = super().rebuild(target_context, payload)
         result.library._reload_init.update(result.reload_init)
@@ -122,9 +119,7 @@ class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _ContentCacheImplementation
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """As numba does. A full disk costs the next process its time, and this one
-        nothing.
-        """
+        """Save machine code; on a full disk, warn instead of failing."""
         try:
             super().save_overload(sig, data)
         except OSError:
@@ -133,38 +128,39 @@ class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
 
 @functools.cache
 def _warn_of_missing_cache() -> None:
-    """Say once that every process has to compile."""
+    """Warn once per process that kernels cannot be cached."""
     logger.warning(
-        "kernels are compiled anew in every process (about 15 s), since none of "
-        "these folders can "
-        "be written: %s; $NUMBA_CACHE_DIR names another",
-        ", ".join(str(root) for root in _cache_roots()),
+        "kernels are compiled anew in every process (about 15 s), because %s cannot be "
+        "written; set $NUMBA_CACHE_DIR to another folder",
+        _cache_root(),
     )
 
 
 def compiled(function: Function, **flags: Any) -> Function:
-    """Compile a function that Python calls, and whose code each compiled caller
-    contains.
-    """
+    """Compile a function for Python; each compiled caller contains a copy of it."""
     dispatcher = numba.njit(**_FLAGS, **flags)(function)
     try:
         dispatcher._cache = _ContentCache(function)
     except RuntimeError:
+        # numba found no folder to write to.
         _warn_of_missing_cache()
     return cast(Function, dispatcher)
 
 
 def compiled_inline(function: Function) -> Function:
-    """Take over the lines of a function into each of its compiled callers."""
+    """Copy a function's lines into each compiled caller, before types are inferred."""
     return cast(Function, numba.njit(inline="always", **_FLAGS)(function))
 
 
 def compiled_apart(function: Function) -> Any:
-    """Compile a function once for all compiled callers, which refer to its code.
+    """Compile a function once, and let compiled callers refer to its code.
 
-    Else each caller would contain it, and so would theirs, and each would be as long to
-    compile. It is for kernels to call, and not for Python. No references to arrays are
-    counted in it, which takes time: it can neither allocate an array nor return one.
+    numba compiles an ordinary callee again within each caller, and within their
+    callers. With all kernels like that, the default network took 59 s of processor time
+    to compile instead of 13 s. Python cannot call such a function.
+
+    Reference counts of arrays are off in it (``_nrt=False``), which saves time; it can
+    therefore neither allocate an array nor return one.
     """
     apart = _Apart(function, _nrt=False)
 
@@ -172,7 +168,7 @@ def compiled_apart(function: Function) -> Any:
         taken = _without_literals(kinds)
 
         def codegen(context, builder, signature, arguments):
-            status, value = apart.call(context, builder, taken, arguments)
+            status, value = apart.call(context, taken, builder, arguments)
             with cgutils.if_unlikely(builder, status.is_error):
                 context.call_conv.return_status_propagate(builder, status)
             return value
@@ -184,12 +180,11 @@ def compiled_apart(function: Function) -> Any:
 
 
 def compiled_parallel(function: Function) -> Function:
-    """Compile a function of a place and more; it is called with the number of places
-    instead.
+    """Compile a function whose first argument is a place, to run for many places.
 
-    ``function(n, *arguments)`` is ``function(k, *arguments)`` for each k below n,
-    int64, shared out over the threads, whether Python or a kernel calls it. It returns
-    nothing, and is compiled apart.
+    ``function(n, *arguments)`` runs ``function(k, *arguments)`` for each k below n,
+    int64, on numba's threads, whether Python or a kernel calls it. It returns nothing,
+    and is compiled apart. numba's own ``prange`` compiles its body within each caller.
     """
     apart = _Apart(function)
 
@@ -199,13 +194,15 @@ def compiled_parallel(function: Function) -> Function:
 
         def codegen(context, builder, signature, arguments):
             count = context.cast(builder, arguments[0], n_places, types.int64)
-            _share_out(context, builder, apart, taken, count, arguments[1:])
+            call = functools.partial(apart.call, context, taken)
+            _share_out(context, builder, call, count, arguments[1:])
             return context.get_dummy_value()
 
         return types.void(n_places, *kinds), codegen
 
-    # A global of its own and no variable of this function, whose value would be part of
-    # the key under which numba keeps the machine code.
+    # `share_out` is a global of a function made for it, not a variable of a closure:
+    # numba would add the value of such a variable to the cache key, and the value of an
+    # intrinsic differs in every process.
     names = {"share_out": _intrinsic(define, function)}
     call = FunctionType(_share_out_arguments.__code__, names)
     call.__module__ = function.__module__
@@ -215,12 +212,12 @@ def compiled_parallel(function: Function) -> Function:
 
 
 def _share_out_arguments(*arguments):
-    """What Python calls of a function that is compiled for many places."""
+    """Take the arguments of a function compiled for many places, from Python."""
     share_out(*arguments)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _intrinsic(define: Any, function: Function) -> Any:
-    """What kernels call by the function's name and parameters."""
+    """Return an intrinsic with the name and the parameters of a function."""
     first = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     functools.update_wrapper(define, function)
     parameters = inspect.signature(function).parameters.values()
@@ -229,46 +226,46 @@ def _intrinsic(define: Any, function: Function) -> Any:
 
 
 def _without_literals(kinds: Iterable[Any]) -> tuple[Any, ...]:
+    # numba types a constant argument by its value; one version for all is enough.
     return tuple(types.unliteral(kind) for kind in kinds)
 
 
 class _Apart:
-    """A function whose callers find its code by a name, which is the same in every
-    process.
+    """A function compiled apart, which callers find by a name.
+
+    The name is the same in every process, so a caller from the cache finds it too.
     """
 
     by_name: ClassVar[dict[str, "_Apart"]] = {}
 
     def __init__(self, function: Function, **flags: Any) -> None:
         self._module = function.__module__
-        self.name = f"{self._module}.{function.__qualname__}"
+        self._name = f"{self._module}.{function.__qualname__}"
         self._dispatcher: Any = compiled(function, no_cpython_wrapper=True, **flags)
-        self.by_name[self.name] = self
+        self.by_name[self._name] = self
 
     def result_for(self, kinds: tuple[Any, ...]) -> Any:
-        """What numba knows of the function for arguments of some types, compiled or
-        loaded.
-        """
+        """Compile or load the function for arguments of some types."""
         self._dispatcher.compile(kinds)
         return self._dispatcher.overloads[kinds]
 
     def call(
         self,
         context: Any,
-        builder: Any,
         kinds: tuple[Any, ...],
+        builder: Any,
         arguments: Sequence[Any],
     ) -> Any:
-        """Emit a call; returns its status and result."""
-        provide = functools.partial(_provide, self._module, self.name, kinds)
+        """Emit a call; return its status and its result."""
+        provide = functools.partial(_provide, self._module, self._name, kinds)
         described = provide()
-        # Whoever loads the caller from the cache provides the function first.
+        # numba pickles this with the caller, and calls it before it loads the caller.
         context.active_code_library._reload_init.add(provide)
-        kind = context.call_conv.get_function_type(
+        function_type = context.call_conv.get_function_type(
             described.restype, described.argtypes
         )
         function = cgutils.get_or_insert_function(
-            builder.module, kind, f"{self.name}{kinds}"
+            builder.module, function_type, f"{self._name}{kinds}"
         )
         return context.call_conv.call_function(
             builder, function, described.restype, described.argtypes, arguments
@@ -276,8 +273,10 @@ class _Apart:
 
 
 def _provide(module: str, name: str, kinds: tuple[Any, ...]) -> Any:
-    """Let LLVM find a function that is compiled apart; returns numba's description of
-    it.
+    """Register the address of a function compiled apart as a symbol of LLVM.
+
+    Returns:
+        numba's description of the function.
     """
     importlib.import_module(module)
     result = _Apart.by_name[name].result_for(kinds)
@@ -291,71 +290,83 @@ _BYTES = ir.IntType(8).as_pointer()
 
 
 def _share_out(
-    context: Any,
-    builder: Any,
-    apart: _Apart,
-    kinds: tuple[Any, ...],
-    count: Any,
-    arguments: Sequence[Any],
+    context: Any, builder: Any, call: Function, count: Any, arguments: Sequence[Any]
 ) -> None:
-    """Emit a loop over places that numba's threads share out, as they do that of a
-    ``prange``.
+    """Emit a loop over `count` places on numba's threads.
+
+    This calls the function behind numba's ``prange``, ``numba_parallel_for``. It is
+    written for NumPy's generalised ufuncs: each thread gets a table of pointers, each
+    advanced by its own step times the first index of the thread, and the number of
+    indices.
     """
     start_threads()
+    # A process that loads the caller from the cache needs the threads, too.
     context.active_code_library._reload_init.add(start_threads)
-    given = cgutils.alloca_once_value(
-        builder, cgutils.make_anonymous_struct(builder, arguments)
-    )
+    struct = cgutils.make_anonymous_struct(builder, arguments)
+    shared = cgutils.alloca_once_value(builder, struct)
     failed = cgutils.alloca_once_value(builder, cgutils.false_byte)
-
-    # A thread is given its first place, as an address, and what is the same for all.
-    arrays = _BYTES.as_pointer()
-    sizes = _INDEX.as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [arrays, sizes, sizes, _BYTES])
-    part = ir.Function(
-        builder.module, kind, builder.module.get_unique_name(f"{apart.name}.part")
-    )
-    part.linkage = "internal"
-    inner = ir.IRBuilder(part.append_basic_block())
-    first, its_given, its_failed = (
-        inner.load(inner.gep(part.args[0], [ir.Constant(_INDEX, k)])) for k in range(3)
-    )
-    values = inner.load(inner.bitcast(its_given, given.type))
-    values = [inner.extract_value(values, k) for k in range(len(arguments))]
-    with cgutils.for_range(inner, inner.load(part.args[1]), intp=_INDEX) as loop:
-        place = inner.add(inner.ptrtoint(first, _INDEX), loop.index)
-        status, _ = apart.call(context, inner, kinds, [place, *values])
-        with cgutils.if_unlikely(inner, status.is_error):
-            inner.store(cgutils.true_byte, its_failed)
-    inner.ret_void()
+    part = _emit_part(builder.module, call, shared.type, len(arguments))
 
     def memory(*values: Any) -> Any:
         return cgutils.alloca_once_value(builder, cgutils.pack_array(builder, values))
 
-    shared = (builder.bitcast(of, _BYTES) for of in (given, failed))
-    passed = [
-        part,
-        memory(ir.Constant(_BYTES, None), *shared),
-        memory(count),
-        memory(*(ir.Constant(_INDEX, step) for step in (1, 0, 0))),
+    # A null pointer with a step of one byte: its address is the thread's first place.
+    # The arguments and the error flag are the same for all threads: a step of 0.
+    pointers = memory(
         ir.Constant(_BYTES, None),
-    ]
-    kind = ir.FunctionType(_INDEX, [])
-    threads = cgutils.get_or_insert_function(builder.module, kind, "get_num_threads")
-    kind = ir.FunctionType(ir.VoidType(), [_BYTES] * 5 + [_INDEX] * 3)
-    loop_of_threads = cgutils.get_or_insert_function(
-        builder.module, kind, "numba_parallel_for"
+        builder.bitcast(shared, _BYTES),
+        builder.bitcast(failed, _BYTES),
     )
-    numbers = [
-        ir.Constant(_INDEX, 0),
-        ir.Constant(_INDEX, 3),
-        builder.call(threads, []),
-    ]
-    passed = [builder.bitcast(of, _BYTES) for of in passed]
-    builder.call(loop_of_threads, passed + numbers)
-    with cgutils.if_unlikely(
-        builder, cgutils.is_not_null(builder, builder.load(failed))
-    ):
+    steps = memory(*(ir.Constant(_INDEX, step) for step in (1, 0, 0)))
+    no_data = ir.Constant(_BYTES, None)
+    get_threads = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(_INDEX, []), "get_num_threads"
+    )
+    parallel_for = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(ir.VoidType(), [_BYTES] * 5 + [_INDEX] * 3),
+        "numba_parallel_for",
+    )
+    addresses = (part, pointers, memory(count), steps, no_data)
+    n_inner_dimensions = ir.Constant(_INDEX, 0)
+    n_pointers = ir.Constant(_INDEX, 3)
+    builder.call(
+        parallel_for,
+        [
+            *(builder.bitcast(address, _BYTES) for address in addresses),
+            n_inner_dimensions,
+            n_pointers,
+            builder.call(get_threads, []),
+        ],
+    )
+    # A kernel raises nothing itself, so an error is a failed allocation.
+    has_failed = cgutils.is_not_null(builder, builder.load(failed))
+    with cgutils.if_unlikely(builder, has_failed):
         context.call_conv.return_user_exc(
             builder, MemoryError, ("no memory for a thread",)
         )
+
+
+def _emit_part(module: Any, call: Function, shared_type: Any, n_arguments: int) -> Any:
+    """Emit the function that a thread runs: a call for each of its places."""
+    pointers_type = _BYTES.as_pointer()
+    sizes_type = _INDEX.as_pointer()
+    part_type = ir.FunctionType(
+        ir.VoidType(), [pointers_type, sizes_type, sizes_type, _BYTES]
+    )
+    part = ir.Function(module, part_type, module.get_unique_name("part"))
+    part.linkage = "internal"
+    builder = ir.IRBuilder(part.append_basic_block())
+    pointers, sizes, *_ = part.args
+    first, shared, failed = (
+        builder.load(builder.gep(pointers, [ir.Constant(_INDEX, k)])) for k in range(3)
+    )
+    struct = builder.load(builder.bitcast(shared, shared_type))
+    arguments = [builder.extract_value(struct, k) for k in range(n_arguments)]
+    with cgutils.for_range(builder, builder.load(sizes), intp=_INDEX) as loop:
+        place = builder.add(builder.ptrtoint(first, _INDEX), loop.index)
+        status, _ = call(builder, [place, *arguments])
+        with cgutils.if_unlikely(builder, status.is_error):
+            builder.store(cgutils.true_byte, failed)
+    builder.ret_void()
+    return part

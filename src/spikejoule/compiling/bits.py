@@ -1,7 +1,8 @@
-"""Bits and lists: what a mask selects, written down without a branch.
+"""Listing what a mask selects, without branches.
 
-Which neurons fire and which pixels are bright is what a processor cannot predict. As in
-emit.py all positions are counted in elements, and nothing is checked.
+A processor cannot predict which neurons fire or which pixels are bright, so a branch
+for each of them would often be mispredicted. As in emit.py, all positions are counted
+in elements, and nothing is checked.
 """
 
 from contextlib import ExitStack
@@ -23,9 +24,8 @@ from spikejoule.compiling.emit import (
 )
 
 LISTED_AT_ONCE = 2 * LANES
-"""Bits that are listed by one instruction. Behind the last number of a list as many
-places may be overwritten, since a whole vector is written, of which the numbers that
-are listed come first."""
+"""Numbers that one instruction writes at most. A list needs as many spare elements at
+its end: a whole vector is written, of which only the first numbers are valid."""
 
 _BITS = 64
 _FLAGS_OF_BITS = ir.VectorType(ir.IntType(1), _BITS)
@@ -33,17 +33,18 @@ _FLAGS_OF_BITS = ir.VectorType(ir.IntType(1), _BITS)
 
 @intrinsic
 def lowest_set_bit(typing_context, word):
-    """Index of the lowest bit that is set in an integer; its width where none is."""
+    """Return the index of the lowest set bit of an integer; its width if none is."""
 
     def codegen(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        zero_is_defined = ir.Constant(ir.IntType(1), 0)
+        return builder.cttz(arguments[0], zero_is_defined)
 
     return word(word), codegen
 
 
 @intrinsic
 def population_count(typing_context, word):
-    """How many bits are set in an integer."""
+    """Return the number of set bits of an integer."""
 
     def codegen(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
@@ -52,25 +53,23 @@ def population_count(typing_context, word):
 
 
 WORDS_AT_ONCE = 4
-"""Words that are searched for set bits together."""
+"""Words of 16 bits that are searched together, as one of 64 bits."""
 
 USUAL_BITS = 4
-"""Set bits of so many words that are written without asking whether there are as
-many.
-"""
+"""Set bits of 64 that are written without checking whether there are so many."""
 
 
-def list_bit_by_bit(words, first_word, n_words, numbers, place):
-    """What :func:`list_set_bits` does, for a processor that cannot pack a vector."""
+def list_bit_by_bit(words, n_words, numbers, place):
+    """Do what :func:`list_set_bits` does on a processor that cannot pack a vector."""
     place = np.uint64(place)
     for word in range(0, n_words, WORDS_AT_ONCE):
         bits = np.uint64(0)
         for k in range(min(WORDS_AT_ONCE, n_words - word)):
-            bits |= np.uint64(words[first_word + word + k]) << np.uint64(LANES * k)
+            bits |= np.uint64(words[word + k]) << np.uint64(LANES * k)
         first = word * LANES
         past = place + population_count(bits)
-        # Without a branch up to a few: how many fire is what a processor cannot
-        # predict.
+        # The usual few without a branch. Too many writes do no harm: the next word
+        # overwrites them.
         for k in range(USUAL_BITS):
             numbers[place + np.uint64(k)] = first + lowest_set_bit(bits)
             bits &= bits - np.uint64(1)
@@ -84,13 +83,13 @@ def list_bit_by_bit(words, first_word, n_words, numbers, place):
 
 
 def _can_pack(context, numbers):
-    """Whether one instruction packs numbers of 16 bits by a mask (AVX-512 VBMI2)."""
+    """Return whether one instruction packs 16-bit numbers by a mask (AVX-512 VBMI2)."""
     features = context.codegen().magic_tuple()[2]
     return "+avx512vbmi2" in features and numbers.element == ir.IntType(16)
 
 
 def _packed(builder, values, chosen):
-    """The lanes of a vector that are chosen, one behind the other."""
+    """Move the chosen lanes of a vector to its front (vpcompressb)."""
     kind = values.type
     name = f"llvm.x86.avx512.mask.compress.v{kind.count}i{kind.element.width}"
     signature = ir.FunctionType(kind, [kind, kind, chosen.type])
@@ -98,88 +97,110 @@ def _packed(builder, values, chosen):
     return builder.call(pack, [values, ir.Constant(kind, ir.Undefined), chosen])
 
 
-@intrinsic
-def list_set_bits(typing_context, words, first_word, n_words, numbers, place):
-    """Write the numbers of the bits that are set in some words, ascending; return where
-    they end.
+class _PackedList:
+    """Emits the listing of set bits with packing instructions, 64 bits at a time.
 
-    Words have 16 bits. ``numbers[place]`` receives the first, and up to LISTED_AT_ONCE
-    places behind the last are overwritten.
+    Args:
+        builder: receives the instructions.
+        numbers: the list, uint16.
+        place: position in it of the first number.
     """
-    number = types.int64
-    signature = number(words, number, number, numbers, number)
 
-    def codegen(context, builder, signature, arguments):
-        words, first_word, n_words, numbers, place = named_arguments(
-            context, builder, signature, arguments
+    def __init__(self, builder, numbers, place):
+        self._builder = builder
+        self._numbers = numbers
+        self._end = cgutils.alloca_once_value(builder, place)
+
+    def end(self):
+        """Return the position behind the last number."""
+        return self._builder.load(self._end)
+
+    def add(self, first, bits):
+        """Append ``first + k`` for each set bit k of a word of 64 bits."""
+        builder = self._builder
+        byte_vector = ir.VectorType(ir.IntType(8), _BITS)
+        bit_numbers = ir.Constant(byte_vector, list(range(_BITS)))
+        packed = _packed(builder, bit_numbers, builder.bitcast(bits, _FLAGS_OF_BITS))
+        n_set = builder.ctpop(bits)
+        base = builder.trunc(first, self._numbers.element)
+        # Few bits are usually set. The first 8 numbers are always written; wider
+        # vectors only as far as they are needed, in nested conditions.
+        with ExitStack() as conditions:
+            for lane, width in ((0, 8), (8, 8), (16, 16), (32, 32)):
+                if lane:
+                    more = builder.icmp_unsigned(">", n_set, constant(lane))
+                    conditions.enter_context(builder.if_then(more))
+                self._write(packed, base, lane, width)
+        builder.store(builder.add(self.end(), n_set), self._end)
+
+    def _write(self, packed, base, lane, width):
+        """Write `base` plus the packed bytes from `lane` on, as 16-bit numbers."""
+        builder = self._builder
+        lanes = ir.Constant(
+            ir.VectorType(ir.IntType(32), width), list(range(lane, lane + width))
         )
-        if not _can_pack(context, numbers):
-            return context.compile_internal(
-                builder, list_bit_by_bit, signature, arguments
-            )
-        count = cgutils.alloca_once_value(builder, place)
-        bytes_of_bits = ir.VectorType(ir.IntType(8), _BITS)
-        every = ir.Constant(bytes_of_bits, list(range(_BITS)))
-        nothing = ir.Constant(bytes_of_bits, ir.Undefined)
+        unused = ir.Constant(packed.type, ir.Undefined)
+        kind = ir.VectorType(self._numbers.element, width)
+        part = builder.zext(builder.shuffle_vector(packed, unused, lanes), kind)
+        part = builder.add(part, broadcast(builder, base, width))
+        into = builder.gep(
+            self._numbers.pointer, [builder.add(self.end(), constant(lane))]
+        )
+        builder.store(part, builder.bitcast(into, kind.as_pointer()), align=2)
 
-        def emit(first, bits):
-            packed = _packed(builder, every, builder.bitcast(bits, _FLAGS_OF_BITS))
-            found = builder.ctpop(bits)
-            base = builder.trunc(first * LANES, numbers.element)
 
-            # The usual few in one short vector, and as many more as there are.
-            with ExitStack() as as_far_as_needed:
-                for lane, width in ((0, 8), (8, 8), (16, 16), (32, 32)):
-                    if lane:
-                        more = builder.icmp_unsigned(">", found, constant(lane))
-                        as_far_as_needed.enter_context(builder.if_then(more))
-                    chosen = ir.VectorType(ir.IntType(32), width)
-                    chosen = ir.Constant(chosen, list(range(lane, lane + width)))
-                    kind = ir.VectorType(numbers.element, width)
-                    part = builder.zext(
-                        builder.shuffle_vector(packed, nothing, chosen), kind
-                    )
-                    part = builder.add(part, broadcast(builder, base, width))
-                    into = builder.add(builder.load(count), constant(lane))
-                    into = builder.gep(numbers.pointer, [into])
-                    builder.store(
-                        part, builder.bitcast(into, kind.as_pointer()), align=2
-                    )
-            builder.store(builder.add(builder.load(count), found), count)
+def _emit_list(context, builder, signature, arguments):
+    words, n_words, numbers, place = named_arguments(
+        context, builder, signature, arguments
+    )
+    if not _can_pack(context, numbers):
+        return context.compile_internal(builder, list_bit_by_bit, signature, arguments)
+    listed = _PackedList(builder, numbers, place)
 
-        def word_at(word, width):
-            address = builder.gep(words.pointer, [first_word + word])
-            kind = ir.IntType(width).as_pointer()
-            return builder.load(builder.bitcast(address, kind), align=2)
+    def word_at(word, width):
+        address = builder.gep(words.pointer, [word])
+        kind = ir.IntType(width).as_pointer()
+        return builder.load(builder.bitcast(address, kind), align=2)
 
-        n_whole = n_words // WORDS_AT_ONCE
-        with each_below(builder, n_whole) as number:
-            word = number * WORDS_AT_ONCE
-            emit(word, word_at(word, _BITS))
-        whole = n_whole * WORDS_AT_ONCE
-        with builder.if_then(builder.icmp_signed("<", whole, n_words)):
-            rest = cgutils.alloca_once_value(builder, constant(0))
-            with each_below(builder, n_words - whole) as number:
-                bits = builder.zext(word_at(whole + number, LANES), INDEX)
-                bits = builder.shl(bits, number * LANES)
-                builder.store(builder.or_(builder.load(rest), bits), rest)
-            emit(whole, builder.load(rest))
-        return builder.load(count)
+    n_whole = n_words // WORDS_AT_ONCE
+    with each_below(builder, n_whole) as number:
+        word = number * WORDS_AT_ONCE
+        listed.add(word * LANES, word_at(word, _BITS))
+    # Up to three words are left: put together, never read beyond the last.
+    whole = n_whole * WORDS_AT_ONCE
+    with builder.if_then(builder.icmp_signed("<", whole, n_words)):
+        rest = cgutils.alloca_once_value(builder, constant(0))
+        with each_below(builder, n_words - whole) as number:
+            bits = builder.zext(word_at(whole + number, LANES), INDEX)
+            bits = builder.shl(bits, number * LANES)
+            builder.store(builder.or_(builder.load(rest), bits), rest)
+        listed.add(whole * LANES, builder.load(rest))
+    return listed.end()
 
-    return signature, codegen
+
+@intrinsic
+def list_set_bits(typing_context, words, n_words, numbers, place):
+    """Write the numbers of the set bits of the first `n_words` words, ascending.
+
+    Words have 16 bits. ``numbers[place]`` receives the first number, and up to
+    LISTED_AT_ONCE elements behind the last are overwritten. Returns the position behind
+    the last number.
+    """
+    index = types.int64
+    return index(words, index, numbers, index), _emit_list
 
 
 @compiled_inline
 def list_at_least(values, n_values, least, numbers):
-    """Write the numbers of the values that are `least` or more, ascending; return how
-    many.
+    """Write the numbers of the values that are at least `least`, ascending.
 
-    Values are unsigned. The place behind the last number is overwritten.
+    Values are unsigned. Returns how many numbers there are; the element behind the last
+    is overwritten.
     """
     count = np.uint64(0)
     for k in range(n_values):
+        # Without a branch: every number is written, and the next one overwrites it
+        # unless its value is large enough.
         numbers[count] = k
-        # Without a branch: which values are that large is what a processor cannot
-        # predict.
         count += np.uint64(values[k] >= least)
     return np.int64(count)

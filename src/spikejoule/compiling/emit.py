@@ -1,14 +1,17 @@
-"""Emitting LLVM code on vectors of 16 elements.
+"""Emitting LLVM instructions on vectors of 16 elements.
 
 From ``row[j] += weight[j]`` inside a loop over events, LLVM makes a load, an addition
-and a store of the accumulator for every event. The intrinsics of engine/kernels
-(vector.py, through_time.py) and of streams.py keep their accumulators in registers.
-What they emit is portable: LLVM splits the vectors to the width that the machine has,
-every multiply-add is rounded once everywhere, and each element is computed alike in
-whatever block it falls, so neither width nor block changes a result.
+and a store of ``row[j]`` for every event, since it cannot know that the arrays do not
+overlap. Emitted kernels (in the ``kernels`` packages and in streams.py) keep such sums
+in registers over the whole loop.
 
-`Lanes` is arithmetic for formulas that kernels emit; arrays of whole vectors are made
-at the end.
+The code runs on any processor: LLVM splits a vector into registers of the width that
+the machine has. Every multiply-add is rounded once on every machine, and each element
+is computed in the same way in any block, so neither width nor block changes a result.
+
+Python code of an emitted kernel runs once, when the kernel is compiled. A Python loop
+therefore unrolls; ``with each_below(...)`` emits a loop of the kernel.
+docs/explanation/reading-the-kernels.md has a worked example.
 """
 
 import functools
@@ -26,20 +29,21 @@ from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
 LANES = 16
-"""Elements of one vector; layer sizes are padded to a multiple of it."""
+"""Elements of a vector; layer sizes are padded to a multiple of it."""
 
 INDEX = ir.IntType(64)
 
 
 def constant(value: int, bits: int = 64) -> ir.Constant:
+    """Return an integer constant."""
     return ir.Constant(ir.IntType(bits), value)
 
 
 class Index:
-    """A whole number of 64 bits while code is emitted: arithmetic with it emits an
-    instruction.
+    """A 64-bit integer of the kernel, whose Python operators emit instructions.
 
-    Builders take it wherever they take llvmlite's value.
+    llvmlite's builders accept it in place of their own values, because it has their
+    `type` and `get_reference`.
     """
 
     type = INDEX
@@ -49,7 +53,7 @@ class Index:
         self._value = value
 
     def get_reference(self) -> str:
-        """By which llvmlite's instructions refer to the value."""
+        """Return the name by which instructions refer to the value."""
         reference: str = self._value.get_reference()
         return reference
 
@@ -74,16 +78,14 @@ class Index:
 
 @contextmanager
 def each_below(builder: ir.IRBuilder, count: Any) -> Iterator[Index]:
-    """A loop of the kernel: what is emitted within is done for each number below
-    `count`.
-    """
+    """Emit a loop over the numbers below `count`; its body is what the block emits."""
     with cgutils.for_range(builder, count, intp=INDEX) as loop:
         yield Index(builder, loop.index)
 
 
 @contextmanager
 def each_between(builder: ir.IRBuilder, first: Any, end: Any) -> Iterator[Index]:
-    """The same for each number from `first` on and below `end`."""
+    """Emit a loop over the numbers from `first` to `end`, which is excluded."""
     with cgutils.for_range_slice(builder, first, end, constant(1), INDEX) as (
         number,
         _,
@@ -95,16 +97,14 @@ def each_between(builder: ir.IRBuilder, first: Any, end: Any) -> Iterator[Index]
 def each_of(
     builder: ir.IRBuilder, bounds: "EmittedArray", number: Index
 ) -> Iterator[Index]:
-    """The same for each place from ``bounds[number]`` on and below
-    ``bounds[number + 1]``.
-    """
+    """Emit a loop from ``bounds[number]`` to ``bounds[number + 1]``, excluded."""
     first = bounds.load_index(number)
     with each_between(builder, first, bounds.load_index(number + 1)) as place:
         yield place
 
 
 class EmittedArray:
-    """Typed access to one flat array argument while code is emitted."""
+    """A flat array argument of a kernel while its code is emitted."""
 
     def __init__(
         self, context: Any, builder: ir.IRBuilder, array_type: Any, array: Any
@@ -113,13 +113,16 @@ class EmittedArray:
         self.pointer = context.make_array(array_type)(context, builder, array).data
         self.element = context.get_data_type(array_type.dtype)
         self.vector = ir.VectorType(self.element, LANES)
+        # Vectors are loaded and stored with the alignment of one element: a row of a
+        # NumPy array need not begin at a multiple of the vector's size.
         self.alignment = array_type.dtype.bitwidth // 8
 
     def load(self, index: ir.Value) -> ir.Value:
+        """Emit a load of one element."""
         return self.builder.load(self.builder.gep(self.pointer, [index]))
 
     def load_index(self, index: ir.Value) -> Index:
-        # An index that is 64 bits wide already stays as it is.
+        """Emit a load of an unsigned integer, extended to 64 bits."""
         return Index(self.builder, self.builder.zext(self.load(index), INDEX))
 
     def _vector_pointer(self, index: ir.Value) -> ir.Value:
@@ -127,22 +130,29 @@ class EmittedArray:
         return self.builder.bitcast(address, self.vector.as_pointer())
 
     def load_vector(self, index: ir.Value) -> ir.Value:
+        """Emit a load of 16 elements from `index` on."""
         return self.builder.load(self._vector_pointer(index), align=self.alignment)
 
     def store_vector(self, value: ir.Value, index: ir.Value) -> None:
+        """Emit a store of 16 elements from `index` on."""
         self.builder.store(value, self._vector_pointer(index), align=self.alignment)
 
     def store(self, value: ir.Value, index: ir.Value) -> None:
+        """Emit a store of one element."""
         self.builder.store(value, self.builder.gep(self.pointer, [index]))
 
 
 class Registers:
-    """Vectors beside each other in a row, which LLVM keeps in registers.
+    """Neighbouring vectors of a row that LLVM keeps in registers.
+
+    Each is a variable of the kernel ("cell") on its stack. LLVM moves such variables to
+    registers, since their addresses are never computed with; values need not be passed
+    through the loops by hand.
 
     Args:
-        builder: where instructions are emitted.
-        vector: the type of each.
-        size: how many.
+        builder: receives the instructions.
+        vector: type of each vector.
+        size: number of vectors.
     """
 
     def __init__(self, builder: ir.IRBuilder, vector: ir.VectorType, size: int) -> None:
@@ -150,22 +160,22 @@ class Registers:
         self.cells = [cgutils.alloca_once(builder, vector) for _ in range(size)]
 
     def by_column(self) -> Iterator[tuple[int, ir.Value]]:
-        """The first column of each vector in the row, and the cell that holds it."""
+        """Yield the first column of each vector in the row, and its cell."""
         for k, cell in enumerate(self.cells):
             yield LANES * k, cell
 
     def fill(self, value: ir.Value) -> None:
-        """Set all to one vector."""
+        """Set every vector to the same value."""
         for cell in self.cells:
             self._builder.store(value, cell)
 
     def load(self, array: EmittedArray, start: Index) -> None:
-        """Set them to the row of an array that begins at `start`."""
+        """Load the row of an array that begins at `start`."""
         for column, cell in self.by_column():
             self._builder.store(array.load_vector(start + column), cell)
 
     def store(self, array: EmittedArray, start: Index) -> None:
-        """Write them to the row of an array that begins at `start`."""
+        """Store to the row of an array that begins at `start`."""
         for column, cell in self.by_column():
             array.store_vector(self._builder.load(cell), start + column)
 
@@ -178,7 +188,7 @@ class Registers:
             self._builder.store(total, cell)
 
     def add_products(self, factor: ir.Value, row: Sequence[ir.Value]) -> None:
-        """Add a vector times each vector of a row, rounded once."""
+        """Add a vector times each vector of a row; product and sum round once."""
         for vector, cell in zip(row, self.cells, strict=True):
             total = multiply_add(
                 self._builder, factor, vector, self._builder.load(cell)
@@ -187,14 +197,12 @@ class Registers:
 
 
 def load_row(array: EmittedArray, start: Index, size: int) -> list[ir.Value]:
-    """So many vectors of an array from `start` on."""
+    """Load `size` vectors of an array from `start` on."""
     return [array.load_vector(start + LANES * k) for k in range(size)]
 
 
 def _named(context, builder, kind, value):
-    """Arrays as memory, integers as `Index`, named tuples as the same tuples of
-    these.
-    """
+    """Wrap one argument, see :func:`named_arguments`."""
     if isinstance(kind, types.Array):
         return EmittedArray(context, builder, kind, value)
     if isinstance(kind, types.BaseNamedTuple):
@@ -211,10 +219,10 @@ def _named(context, builder, kind, value):
 
 
 def named_arguments(context, builder, signature, arguments):
-    """The arguments of an intrinsic in order, as the code that emits works with them.
+    """Wrap the arguments of an intrinsic for emitting code.
 
     Arrays become :class:`EmittedArray`, integers :class:`Index`; a named tuple becomes
-    one of the same class that holds these.
+    one of the same class with wrapped fields.
     """
     return [
         _named(context, builder, kind, value)
@@ -223,33 +231,33 @@ def named_arguments(context, builder, signature, arguments):
 
 
 def emitted(emit: Callable[..., Any]) -> Any:
-    """An intrinsic of a function that emits its code.
+    """Make an intrinsic of a function that emits its code.
 
     Args:
-        emit: receives the builder and what `named_arguments` makes of the arguments of
-            a call, whose integers are taken as int64. It returns nothing, a bit or an
-            integer, and says so.
+        emit: receives the builder and the call's arguments, wrapped by
+            `named_arguments`; integers are converted to int64. It is annotated to
+            return ``bool`` or ``int`` if it returns anything.
     """
     annotation = inspect.signature(emit).return_annotation
     returned = {bool: types.boolean, int: types.int64}.get(annotation, types.void)
 
     def define(typing_context, *kinds):
-        of = [
+        taken = [
             types.int64 if isinstance(kind, types.Integer) else kind for kind in kinds
         ]
 
         def codegen(context, builder, signature, arguments):
-            found = emit(
-                builder, *named_arguments(context, builder, signature, arguments)
-            )
-            return context.get_dummy_value() if returned is types.void else found
+            wrapped = named_arguments(context, builder, signature, arguments)
+            value = emit(builder, *wrapped)
+            return context.get_dummy_value() if returned is types.void else value
 
-        return returned(*of), codegen
+        return returned(*taken), codegen
 
     return intrinsic(functools.update_wrapper(define, emit))
 
 
 def broadcast(builder: ir.IRBuilder, scalar: ir.Value, lanes: int = LANES) -> ir.Value:
+    """Emit a vector that has one number in all lanes."""
     vector = ir.VectorType(scalar.type, lanes)
     single = builder.insert_element(
         ir.Constant(vector, ir.Undefined), scalar, constant(0, 32)
@@ -261,7 +269,7 @@ def broadcast(builder: ir.IRBuilder, scalar: ir.Value, lanes: int = LANES) -> ir
 def vector_intrinsic(
     builder: ir.IRBuilder, name: str, *arguments: ir.Value
 ) -> ir.Value:
-    """Call an LLVM intrinsic of vectors, such as ``fma`` or ``fabs``."""
+    """Emit a call of an LLVM intrinsic on vectors, such as ``fma`` or ``fabs``."""
     vector = arguments[0].type
     suffix = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
     kind = ir.FunctionType(vector, [vector] * len(arguments))
@@ -273,17 +281,17 @@ def vector_intrinsic(
 def multiply_add(
     builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value
 ) -> ir.Value:
-    """a * b + c, rounded once."""
+    """Emit a * b + c, rounded once (LLVM uses a library call without an FMA unit)."""
     return vector_intrinsic(builder, "fma", a, b, c)
 
 
 def splat(vector: ir.VectorType, value: float) -> ir.Constant:
-    """A vector of one constant."""
+    """Return a constant vector with one number in all lanes."""
     return ir.Constant(vector, [value] * vector.count)
 
 
 def zeros(vector: ir.VectorType) -> ir.Constant:
-    """A vector of zeros."""
+    """Return a constant vector of zeros."""
     return splat(vector, 0.0)
 
 
@@ -293,7 +301,11 @@ def for_each_block_size(
     sizes: Sequence[int],
     emit: Callable[[int], None],
 ) -> None:
-    """Emit `emit(size)` for each size, chosen at run time by the value of `block`."""
+    """Emit the code of `emit` for each size, and a jump to that of `block` at run time.
+
+    The number of registers has to be known when the code is emitted; the size of a
+    block is known only when it runs.
+    """
     end = builder.append_basic_block("block_end")
     switch = builder.switch(block, end)
     for size in sizes:
@@ -306,11 +318,11 @@ def for_each_block_size(
 
 
 class Lanes:
-    """Operations on vectors of one floating-point type.
+    """Arithmetic on vectors of one floating-point type, for emitted formulas.
 
     Args:
-        builder: where instructions are emitted.
-        vector: the type, float32 or float64 elements.
+        builder: receives the instructions.
+        vector: the type, with elements of float32 or float64.
     """
 
     def __init__(self, builder: ir.IRBuilder, vector: ir.VectorType) -> None:
@@ -362,36 +374,44 @@ class Lanes:
         )
 
     def exponential(self, x: ir.Value) -> ir.Value:
-        """exp(x) for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and exp(r) by its Taylor
-        series.
+        """Emit exp(x) for x <= 0 as 2^n exp(r), |r| <= ln(2) / 2.
 
-        The series' remainder is below the rounding error of the type (degree 7 for
-        float32, 13 for float64). Where the result would be a denormal number, or its
-        products could, it is 0.
+        exp(r) is a Taylor series whose remainder is below the rounding error of the
+        type (degree 7 for float32, 13 for float64). LLVM's own exponential would call
+        the math library for each lane. Below exp(-60) (float32) or exp(-600), where the
+        result or a product with it could become a denormal number, the result is 0.
         """
         builder = self._builder
         vector = self._vector
-        single = isinstance(vector.element, ir.FloatType)
-        degree, fraction_bits, bias, lowest = (
-            (7, 23, 127, -60.0) if single else (13, 52, 1023, -600.0)
-        )
-        integers = ir.VectorType(ir.IntType(32 if single else 64), LANES)
+        if isinstance(vector.element, ir.FloatType):
+            degree = 7
+            fraction_bits = 23
+            exponent_bias = 127
+            lowest = -60.0
+            integers = ir.VectorType(ir.IntType(32), LANES)
+        else:
+            degree = 13
+            fraction_bits = 52
+            exponent_bias = 1023
+            lowest = -600.0
+            integers = ir.VectorType(ir.IntType(64), LANES)
         vanishes = builder.fcmp_ordered("<", x, splat(vector, lowest))
         x = builder.select(vanishes, zeros(vector), x)
-        n = vector_intrinsic(
-            builder, "rint", builder.fmul(x, splat(vector, 1 / math.log(2)))
-        )
+        in_powers = builder.fmul(x, splat(vector, 1 / math.log(2)))
+        n = vector_intrinsic(builder, "rint", in_powers)
+        # r = x - n ln(2), with ln(2) in two parts. The first has few bits, so its
+        # product with n is exact and the difference loses no digits.
         high = 0.693145751953125
         r = multiply_add(builder, n, splat(vector, -high), x)
         r = multiply_add(builder, n, splat(vector, high - math.log(2)), r)
         total = splat(vector, 1 / math.factorial(degree))
         for power in range(degree - 1, -1, -1):
-            total = multiply_add(
-                builder, total, r, splat(vector, 1 / math.factorial(power))
-            )
+            coefficient = splat(vector, 1 / math.factorial(power))
+            total = multiply_add(builder, total, r, coefficient)
+        # 2^n: n plus the bias, shifted to the exponent bits of a float.
         exponent = builder.fptosi(n, integers)
-        exponent = builder.add(exponent, ir.Constant(integers, [bias] * LANES))
-        exponent = builder.shl(exponent, ir.Constant(integers, [fraction_bits] * LANES))
+        exponent = builder.add(exponent, splat(integers, exponent_bias))
+        exponent = builder.shl(exponent, splat(integers, fraction_bits))
         value = builder.fmul(total, builder.bitcast(exponent, vector))
         return builder.select(vanishes, zeros(vector), value)
 
@@ -400,8 +420,9 @@ CACHE_LINE_BYTES = 64
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Zeros whose first element begins a cache line, so that vectors do not straddle
-    two.
+    """Return zeros that begin at a cache line, so that no vector crosses two lines.
+
+    NumPy's own arrays may begin elsewhere.
     """
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
@@ -411,12 +432,12 @@ def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 
 def padded(size: int, multiple: int = LANES) -> int:
-    """The smallest multiple of whole vectors that holds `size` elements."""
+    """Round `size` up to a multiple."""
     return -(-size // multiple) * multiple
 
 
 @functools.lru_cache(maxsize=64)
 def even_parts(total: int, parts: int) -> NDArray[np.int64]:
-    """Bounds of contiguous parts that differ by one at most, int64 [parts + 1]."""
+    """Return bounds of contiguous parts of almost equal size, int64 [parts + 1]."""
     bounds: NDArray[np.int64] = np.arange(parts + 1, dtype=np.int64) * total // parts
     return bounds

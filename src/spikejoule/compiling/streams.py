@@ -1,10 +1,12 @@
-"""Random numbers from a counter: streams of integers, and standard exponential numbers.
+"""Random streams of integers and of exponential numbers, computed from a counter.
 
-A stream begins with a key and a number; its i-th value is the i-th output of SplitMix64
-(Steele, Lea and Flood, OOPSLA 2014, doi:10.1145/2660193.2660195). Sixteen exponential
-numbers at a time are ``-log(u_i)`` with u_i made from it. The logarithm is written out
-in operations that every machine rounds alike, so a stream is the same whatever the math
-library.
+A stream has a key and a number. Its i-th value is the i-th output of SplitMix64
+(Steele, Lea and Flood, OOPSLA 2014, doi:10.1145/2660193.2660195). Exponential numbers
+are ``-log(u_i)``, where u_i is made from the i-th value, 16 at a time.
+
+A math library's logarithm may differ in its last bit between versions. The logarithm is
+therefore written out in operations that every machine rounds in the same way, and a
+stream is the same everywhere.
 """
 
 import math
@@ -32,7 +34,7 @@ _SERIES_TERMS = 10
 
 
 def _mix(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """SplitMix64's output function, a bijection of 64-bit integers."""
+    """Emit SplitMix64's output function, a bijection of 64-bit integers."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         value = builder.xor(value, builder.lshr(value, splat(_INTEGERS, shift)))
         value = builder.mul(value, splat(_INTEGERS, factor))
@@ -40,14 +42,16 @@ def _mix(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
 
 
 def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
-    """-log(u) for u in (0, 1]: u = m 2^e with m about 1, log m = 2 artanh((m - 1) / (m
-    + 1)).
+    """Emit -log(u) for u in (0, 1].
 
-    With m in [1/sqrt(2), sqrt(2)] the ten terms of the series leave a relative error
-    below 1e-15.
+    With u = m 2^e, log u = e log 2 + log m and log m = 2 artanh((m - 1) / (m + 1)). For
+    m in [1/sqrt(2), sqrt(2)], ten terms of the series leave a relative error below
+    1e-15.
     """
-    # Adding the distance of 1 from 1/sqrt(2) in bits carries into the exponent from
-    # sqrt(2)/2 on.
+    # The bits of a float are its exponent, then its fraction, and they increase with
+    # the number. Adding the difference between the bits of 1 and of 1/sqrt(2) carries
+    # into the exponent for a fraction of sqrt(2) or more: the exponent is then e for an
+    # m in the range above, and what remains of the fraction gives m.
     root_half_bits = 0x3FE6A09E667F3BCD
     bits = builder.bitcast(u, _INTEGERS)
     shifted = builder.add(bits, splat(_INTEGERS, _ONE_BITS - root_half_bits))
@@ -73,9 +77,9 @@ def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
 
 @emitted
 def fill_exponentials(builder, state, n_vectors, out, first):
-    """Fill ``out[first : first + 16 * n_vectors]``, float64, with what follows a state.
+    """Fill ``out[first : first + 16 * n_vectors]``, float64, from a stream's state.
 
-    The state after them is ``state + 16 * n_vectors * GOLDEN``.
+    The state afterwards is ``state + 16 * n_vectors * GOLDEN``.
     """
     states = broadcast(builder, state)
     wrap = (1 << 64) - 1
@@ -85,6 +89,7 @@ def fill_exponentials(builder, state, n_vectors, out, first):
     with each_below(builder, n_vectors) as number:
         jump = number * (LANES * GOLDEN & wrap)
         value = builder.add(builder.add(states, broadcast(builder, jump)), steps)
+        # The upper 53 bits, plus one: u is in (0, 1], and its logarithm finite.
         high = builder.lshr(_mix(builder, value), splat(_INTEGERS, 11))
         u = builder.uitofp(builder.add(high, splat(_INTEGERS, 1)), _DOUBLES)
         u = builder.fmul(u, splat(_DOUBLES, 2.0**-53))
@@ -93,7 +98,7 @@ def fill_exponentials(builder, state, n_vectors, out, first):
 
 @compiled
 def mix(value):
-    """SplitMix64's output function: a bijection of 64-bit integers."""
+    """Return SplitMix64's output, a bijection of 64-bit integers."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
@@ -101,5 +106,5 @@ def mix(value):
 
 @compiled
 def stream_start(key, sample):
-    """State of the random stream of one sample under a key."""
+    """Return the state of one sample's random stream under a key."""
     return mix(key ^ mix(np.uint64(sample) + np.uint64(GOLDEN)))

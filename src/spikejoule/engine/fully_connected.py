@@ -1,6 +1,4 @@
-"""Kernels of chains of fully connected layers, with their arrays and their
-workspace.
-"""
+"""The kernels of fully connected layers, with their arrays and workspace."""
 
 from typing import Any
 
@@ -33,13 +31,11 @@ from spikejoule.engine.layout import Masks, ParameterLayout
 from spikejoule.engine.sharing import share
 
 SLOT_BYTES = 1 << 28
-"""Memory for the deltas of groups that are worked at once, where threads ask for
-many.
-"""
+"""Limit on the memory for deltas, when many threads prepare many groups at once."""
 
 
 def layer_table(layout: ParameterLayout) -> tuple[Layer, ...]:
-    """Where the parameters of each layer are, as the kernels take them."""
+    """Return the positions of each layer's parameters, as the kernels take them."""
     layers: list[Layer] = []
     transposed_start = 0
     for connection in layout.connections:
@@ -52,8 +48,7 @@ def layer_table(layout: ParameterLayout) -> tuple[Layer, ...]:
             first_row=connection.weights.first_row,
             transposed_start=transposed_start,
         )
-        # Those of the first layer are not transposed: no deltas travel back to the
-        # input.
+        # The first layer's weights are not transposed: no deltas go back to the input.
         if layers:
             transposed_start += layer.n_units * layers[-1].stride
         layers.append(layer)
@@ -61,13 +56,12 @@ def layer_table(layout: ParameterLayout) -> tuple[Layer, ...]:
 
 
 class FullyConnectedKernels:
-    """The kernels of fully connected layers; see
-    `spikejoule.engine.kernel_set.KernelSet`.
+    """A `spikejoule.engine.kernel_set.KernelSet` for fully connected layers.
 
     Args:
-        layout: where the parameters are.
-        parameters: flat, those that run; the kernels read them where they are.
-        lanes: parts in which the gradient of a batch is summed.
+        layout: positions of the parameters.
+        parameters: flat, those that run; the kernels read them in place.
+        lanes: number of parts in which a batch's gradient is summed.
     """
 
     def __init__(
@@ -92,7 +86,7 @@ class FullyConnectedKernels:
             reset=reset_code(network),
             on_grid=int(network.quantisation is not None),
         )
-        # Allocated for a window and a number of slots.
+        # Steps and slots for which the workspace was allocated.
         self._memory_for = (0, 0)
         self._workspace: Workspace
         self._gradient: BatchGradient
@@ -150,16 +144,14 @@ class FullyConnectedKernels:
             add_groups(len(sharing.parts), groups, sharing.parts, arrays)
 
     def _new_workspace(self, n_steps: int, slots: int) -> Workspace:
-        """Memory for windows of `n_steps`, and for so many groups that are worked at
-        once.
-        """
+        """Allocate a workspace for windows of `n_steps`, with `slots` slots."""
         dtype = self.arrays.parameters.dtype
         widest = max(layer.stride for layer in self._layers)
         most_sources = max(layer.n_sources for layer in self._layers)
         n_layers = len(self._layers)
         output = self._layers[-1]
         rows = GROUP_SAMPLES * n_steps
-        # Of the type of the input's, which takes turns with them in the kernels.
+        # The type of the input's sources: kernels assign either to one variable.
         spike_type = source_type(self._layers[0].n_sources)
         most_spikes = rows * max(most_sources, widest)
         potentials = n_steps * widest if self._layout.learned else 0
@@ -195,9 +187,7 @@ class FullyConnectedKernels:
 
 
 def slots_for(layers: tuple[Layer, ...], n_steps: int, lanes: int, threads: int) -> int:
-    """Groups that are worked at once: one a lane, or more where there are more
-    threads.
-    """
+    """Return the number of groups at a time: one per lane, more with more threads."""
     if threads <= lanes:
         return lanes
     floats = sum(layer.stride for layer in layers) * n_steps * GROUP_SAMPLES

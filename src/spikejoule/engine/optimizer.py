@@ -1,6 +1,4 @@
-"""Clipping and Adam over the flat parameters of the event engine; see
-kernels/optimizer.py.
-"""
+"""Gradient clipping and Adam for the event engine; see kernels/optimizer.py."""
 
 import math
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from spikejoule.compiling.emit import aligned_zeros
 from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient
 from spikejoule.engine.kernels.structures import (
+    AdamArrays,
     AdamSettings,
     BatchGradient,
     Moments,
@@ -23,7 +22,7 @@ BETA1, BETA2 = ADAM_BETAS
 
 
 class Adam:
-    """Adam's moments, and what its steps depend on besides the gradient.
+    """The state of Adam over flat parameters.
 
     Args:
         settings: clipping and weight decay.
@@ -32,10 +31,10 @@ class Adam:
         dtype: of the parameters.
 
     Attributes:
-        moments: before the first step, zeros.
-        steps_taken: how many.
+        moments: zeros before the first step.
+        steps_taken: number of steps.
         kept: 1 for each parameter that is kept and 0 for a pruned one, which stays
-            zero, real [P]; of size 0 where nothing is pruned.
+            zero, real [P]; of size 0 without pruning.
     """
 
     def __init__(
@@ -47,7 +46,8 @@ class Adam:
     ) -> None:
         self._rows = rows
         self._max_norm = settings.grad_clip_norm
-        # The kernels compute in the type of the parameters.
+        # Settings have the parameters' type: a float64 among them would make the
+        # kernels compute in double precision.
         real: Callable[[float], Any] = np.dtype(dtype).type
         self._real = real
         self._settings = AdamSettings(
@@ -71,9 +71,7 @@ class Adam:
     def step(
         self, parameters: NDArray[Any], gradient: BatchGradient, learning_rate: float
     ) -> None:
-        """One step in place, by the gradient in lane 0, which is cleared for the next
-        batch.
-        """
+        """Take one step in place, with the gradient in lane 0, and clear it."""
         self.steps_taken += 1
         correction1 = 1 - BETA1**self.steps_taken
         correction2 = 1 - BETA2**self.steps_taken
@@ -82,13 +80,11 @@ class Adam:
             rate=self._real(learning_rate / correction1),
             correction=self._real(1 / math.sqrt(correction2)),
         )
-        adam_step(
-            self._rows.chunks.size - 1,
-            parameters,
-            gradient.gradients[0],
-            gradient.touched[0],
-            self.moments,
-            self._rows,
-            settings,
-            self.kept,
+        arrays = AdamArrays(
+            parameters=parameters,
+            gradient=gradient.gradients[0],
+            touched=gradient.touched[0],
+            moments=self.moments,
+            kept=self.kept,
         )
+        adam_step(self._rows.chunks.size - 1, arrays, self._rows, settings)

@@ -1,6 +1,4 @@
-"""Quantised networks: their parameters on grids while they train, and integers when
-they run.
-"""
+"""Quantised networks: parameters on grids in training, integers in inference."""
 
 from typing import Any
 
@@ -26,8 +24,7 @@ _STATE_TYPES = {16: np.int16, 32: np.int32}
 
 
 def neuron_table(network: Network, dtype: DTypeLike) -> NDArray[Any]:
-    """The constants of each layer's LIF neurons; on its grids if the network is
-    quantised.
+    """Return the constants of each layer's LIF neurons, on grids if it is quantised.
 
     Returns:
         real [L, 6], see ``NetworkArrays.constants``.
@@ -49,13 +46,13 @@ def neuron_table(network: Network, dtype: DTypeLike) -> NDArray[Any]:
         )
         for layer in layer_constants(network)
     ]
-    # Integers of 32 bits may stand for more than float32 holds: there is no bound then.
+    # A bound of 32-bit integers may exceed float32; it becomes infinite, no bound.
     with np.errstate(over="ignore"):
         return np.array(on_grids).astype(dtype)
 
 
 def row_grids(network: Network, layout: ParameterLayout, dtype: DTypeLike) -> Grids:
-    """The grid of every row of parameters of a quantised network."""
+    """Return the grid of every row of parameters of a quantised network."""
     quantisation = quantisation_of(network)
     n_rows = layout.rows.starts.size
     per_unit = np.empty(n_rows, dtype)
@@ -72,12 +69,11 @@ def row_grids(network: Network, layout: ParameterLayout, dtype: DTypeLike) -> Gr
 def run_integers(network: Network, state: State, events: EventList) -> list[EventList]:
     """Run a quantised network in integers only, as hardware of these widths would.
 
-    The accuracy and the spikes of a quantised network are those of this path, bit for
-    bit.
+    A quantised network's accuracy and spikes are measured on this path.
 
     Args:
-        network: layer sizes, neurons, widths and grids.
-        state: parameters; they are rounded to the grids.
+        network: layer sizes, neurons, integer widths and grids.
+        state: parameters, which are rounded to the grids.
         events: the input spikes.
 
     Returns:

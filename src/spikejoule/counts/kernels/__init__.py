@@ -1,3 +1,1 @@
-"""What is counted after inference, compiled: neuron updates of event-driven
-hardware.
-"""
+"""Compiled counts of a finished run: neuron updates of event-driven hardware."""

@@ -1,15 +1,15 @@
-"""Neuron updates of event-driven hardware, which leaves alone a neuron that has nothing
-to do.
+"""Neuron updates of event-driven hardware, which skips idle neurons.
 
-A clocked circuit updates every neuron in every step, T n of them. A lazy one updates a
-neuron in a step if
+Clocked hardware updates each of n neurons in each of T steps: T n updates. Event-driven
+hardware updates a neuron in a step only if
 
-    the neurons have a bias, or constant currents as their input: in every step; a spike
-    reaches it in that step, through a synapse that exists, or one of its own layer in
-    the step after through a recurrent one; or it spikes in that step without one, as
-    after a reset by subtraction that left it above its threshold.
+- the neurons have biases or constant inputs (then in every step), or
+- it receives a spike through an existing synapse (through a recurrent synapse, one step
+  after the spike), or
+- it fires without receiving a spike, for example when a reset by subtraction has left
+  its potential above the threshold.
 
-Otherwise its potential decays, and can be caught up with later, when an event arrives.
+In other steps the potential only decays, which can be computed at the next event.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,33 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.compiling import compiled, compiled_parallel
+from spikejoule.compiling import compiled_parallel
 from spikejoule.compiling.bits import population_count
 from spikejoule.encoding.events import EventList
 from spikejoule.network.network import Network
 
 WORD_BITS = 64
-"""Neurons of one word of a mask, a bit for each."""
+"""Neurons per word of a mask, one bit each."""
 
 
 @compiled_parallel
-def _updates_of_sample(sample, spikes, own, targets, n_steps, updates):
-    """One sample; see :func:`_count_updates`."""
+def _count_updates(sample, spikes, own, targets, updates):
+    """Count the neurons of one sample that receive a spike or fire, over all steps.
+
+    Args:
+        sample: its number.
+        spikes: into the layer, (sources uint16 [E], offsets int64 [N * T + 1]), one row
+            per (sample, step).
+        own: spikes of the layer, in the same form.
+        targets: the neurons that each source reaches, one bit per neuron, uint64
+            [sources, words].
+        updates: receives the count, int64 [N].
+    """
     words = targets.shape[1]
     updated = np.zeros(words, np.uint64)
     sources, offsets = spikes
     own_units, own_offsets = own
+    n_steps = (offsets.size - 1) // updates.size
     count = np.int64(0)
     for row in range(sample * n_steps, (sample + 1) * n_steps):
         for word in range(words):
@@ -49,26 +60,8 @@ def _updates_of_sample(sample, spikes, own, targets, n_steps, updates):
     updates[sample] = count
 
 
-@compiled
-def _count_updates(spikes, own, targets, n_steps, updates):
-    """Neurons that a spike reaches or that spike themselves, summed over the steps of
-    each sample.
-
-    Args:
-        spikes: into the layer, (sources uint16 [E], offsets int64 [N * T + 1]), a row a
-            step.
-        own: the layer's own, likewise.
-        targets: the neurons that each source reaches, a bit a neuron, uint64
-            [sources, words].
-        n_steps: T.
-        updates: receives, int64 [N].
-    """
-    _updates_of_sample(updates.size, spikes, own, targets, n_steps, updates)
-
-
 def targets_by_source(reached: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """The neurons that one spike of each source reaches, bool [sources, units], as
-    bits.
+    """Pack the neurons that each source reaches, bool [sources, units], into bits.
 
     Returns:
         uint64 [sources, words]: neuron j is bit j % 64 of word j // 64.
@@ -83,44 +76,49 @@ def targets_by_source(reached: NDArray[np.bool_]) -> NDArray[np.uint64]:
 def lazy_updates_per_sample(
     network: Network, layers: Sequence[EventList], pruned: bool
 ) -> NDArray[np.int64]:
-    """Lazy neuron updates of each sample in each layer after the input, int64
-    [N, L - 1].
+    """Count the event-driven neuron updates of each sample in each layer.
 
     Args:
         network: a chain of layers, with its weights.
         layers: the spikes of each of the L layers, the input first.
         pruned: whether a weight of zero is no synapse.
+
+    Returns:
+        int64 [N, L - 1]: the input has no neurons.
     """
     n_samples = layers[0].n_samples
     n_steps = layers[0].n_steps
     updates = np.empty((len(layers) - 1, n_samples), dtype=np.int64)
-    for number, (of_layer, own) in enumerate(
-        zip(updates, layers[1:], strict=True), start=1
-    ):
-        if network.has_bias or (number == 1 and layers[0].currents is not None):
-            of_layer[:] = n_steps * own.n_inputs
+    for number, own in enumerate(layers[1:], start=1):
+        layer_updates = updates[number - 1]
+        has_constant_inputs = number == 1 and layers[0].currents is not None
+        if network.has_bias or has_constant_inputs:
+            layer_updates[:] = n_steps * own.n_inputs
             continue
-        into = []
+        arriving = []
         reached = []
         for connection, sender in zip(
             network.connections, network.senders, strict=True
         ):
-            if network.target_of(connection).name == network.layer_names[number]:
-                into.append(delayed(own) if sender == number else layers[sender])
-                of_source = np.concatenate(
-                    [*map(targets_by_source, connection.targets(pruned))]
-                )
-                reached.append(network.of_sender(connection, of_source))
-        arriving = side_by_side(into)
-        targets = np.concatenate(reached)
-        spikes = (arriving.sources, arriving.offsets)
-        own_spikes = (own.sources, own.offsets)
-        _count_updates(spikes, own_spikes, targets, n_steps, of_layer)
+            if network.target_of(connection).name != network.layer_names[number]:
+                continue
+            is_recurrent = sender == number
+            arriving.append(_delayed(own) if is_recurrent else layers[sender])
+            masks = [targets_by_source(part) for part in connection.targets(pruned)]
+            reached.append(network.of_sender(connection, np.concatenate(masks)))
+        into = _side_by_side(arriving)
+        _count_updates(
+            n_samples,
+            (into.sources, into.offsets),
+            (own.sources, own.offsets),
+            np.concatenate(reached),
+            layer_updates,
+        )
     return updates.T.copy()
 
 
-def delayed(events: EventList) -> EventList:
-    """The same spikes one step later; those of the last step reach nothing."""
+def _delayed(events: EventList) -> EventList:
+    """Return the same spikes one step later, without those of the last step."""
     n_steps = events.n_steps
     rows = events.row_of_each_event()
     kept = rows % n_steps < n_steps - 1
@@ -128,17 +126,24 @@ def delayed(events: EventList) -> EventList:
     return EventList.from_rows(rows[kept] + 1, events.sources[kept], *shape)
 
 
-def side_by_side(parts: Sequence[EventList]) -> EventList:
-    """Spikes of several populations as those of one, whose units follow each other."""
+def _side_by_side(parts: Sequence[EventList]) -> EventList:
+    """Join the spikes of several populations, numbering their units in sequence."""
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
-    n_units = sum(part.n_inputs for part in parts)
+    first_units = np.cumsum([0, *(part.n_inputs for part in parts)])
     rows = np.concatenate([part.row_of_each_event() for part in parts])
-    begins = np.cumsum([0, *(part.n_inputs for part in parts[:-1])])
-    units = [
-        part.sources.astype(np.int64) + n for part, n in zip(parts, begins, strict=True)
-    ]
+    units = np.concatenate(
+        [
+            part.sources.astype(np.int64) + first_unit
+            for part, first_unit in zip(parts, first_units[:-1], strict=True)
+        ]
+    )
     order = np.argsort(rows, kind="stable")
-    shape = first.n_samples, first.n_steps, n_units
-    return EventList.from_rows(rows[order], np.concatenate(units)[order], *shape)
+    return EventList.from_rows(
+        rows[order],
+        units[order],
+        first.n_samples,
+        first.n_steps,
+        int(first_units[-1]),
+    )

@@ -301,12 +301,12 @@ def _list_spikes(link, units, memory, sources, count):
     fired = memory.fired
     words = link.stride // LANES
     if link.is_ordered:
-        return list_set_bits(fired, 0, words, sources, count)
+        return list_set_bits(fired, words, sources, count)
     # Elements are ordered by position, events by channel. Setting one bit per unit and
     # listing those bits sorts the units without a comparison.
     listed = memory.listed
     bits = memory.bits
-    n_listed = list_set_bits(fired, 0, words, listed, 0)
+    n_listed = list_set_bits(fired, words, listed, 0)
     # Indices are unsigned: numba checks the sign of signed ones, for negative indices.
     for k in range(np.uint64(n_listed)):
         element = np.uint64(link.first_unit) + np.uint64(listed[k])
@@ -314,7 +314,7 @@ def _list_spikes(link, units, memory, sources, count):
         bit = np.uint16(1) << np.uint16(unit & np.uint64(15))
         bits[unit >> np.uint64(4)] |= bit
     unit_words = (link.n_units + LANES - 1) // LANES
-    count = list_set_bits(bits, 0, unit_words, sources, count)
+    count = list_set_bits(bits, unit_words, sources, count)
     bits[:unit_words] = 0
     return count
 

@@ -59,7 +59,8 @@ def layer_forward(spikes, layer, out):
     count = offsets[0]
     # One word of 16 bits per vector.
     for step in range(n_steps):
-        count = list_set_bits(fired, step * vectors, vectors, sources, count)
+        words = fired[step * vectors :]
+        count = list_set_bits(words, vectors, sources, count)
         offsets[step + 1] = count
     return count - offsets[0]
 

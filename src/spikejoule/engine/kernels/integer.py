@@ -1,7 +1,6 @@
-"""Spikes through a layer of integers; the rule is in
-spikejoule/network/quantisation.py.
+"""The forward pass of a layer in integers; see spikejoule/network/quantisation.py.
 
-Plain loops on plain integers: numba puts those over the units into vector registers.
+These are plain loops: numba vectorises the loops over units by itself.
 """
 
 import numpy as np
@@ -10,21 +9,20 @@ from spikejoule.compiling import compiled, compiled_parallel
 from spikejoule.engine.kernels.structures import sample_spikes
 
 LEAK_SHIFT = 8
-"""The leak is a product and a shift by so many bits, toward minus infinity."""
+"""The leak is a product and a right shift by so many bits, rounding down."""
 
 
 @compiled
-def _integer_sample(spikes, layer, n_steps, states, sums, sources, lengths):
-    """One sample through one layer.
+def _integer_sample(spikes, layer, potentials, sums, sources, lengths):
+    """Run one sample through one layer.
 
     Args:
-        spikes: the sample's input, ``Spikes`` of T rows.
+        spikes: the sample's input, ``Spikes`` with T rows.
         layer: ``IntegerParameters``.
-        n_steps: T.
-        states: scratch for the membrane potentials, int16 or int32 [units].
-        sums: scratch for what a step adds to them, int32 [units].
+        potentials: scratch, int16 or int32 [units].
+        sums: scratch for the inputs of one step, int32 [units].
         sources: receives the units that fire, step by step.
-        lengths: receives how many fire in each step, int64 [T].
+        lengths: receives the number of spikes in each step, int64 [T].
 
     Returns:
         the number of spikes emitted.
@@ -39,8 +37,8 @@ def _integer_sample(spikes, layer, n_steps, states, sums, sources, lengths):
     highest = np.int64(layer.highest)
     reset = threshold if layer.subtracts else np.int64(0)
     count = 0
-    states[:] = 0
-    for step in range(n_steps):
+    potentials[:] = 0
+    for step in range(lengths.size):
         sums[:] = biases
         for event in range(offsets[step], offsets[step + 1]):
             row = weights[into[event]]
@@ -48,32 +46,30 @@ def _integer_sample(spikes, layer, n_steps, states, sums, sources, lengths):
                 sums[unit] += row[unit]
         first = count
         for unit in range(sums.size):
-            potential = ((np.int64(states[unit]) * leak) >> LEAK_SHIFT) + np.int64(
-                sums[unit]
-            )
+            leaked = (np.int64(potentials[unit]) * leak) >> LEAK_SHIFT
+            potential = leaked + np.int64(sums[unit])
             if potential >= threshold:
                 sources[count] = unit
                 count += 1
                 potential = potential - reset if layer.subtracts else np.int64(0)
-            states[unit] = min(max(potential, lowest), highest)
+            potentials[unit] = min(max(potential, lowest), highest)
         lengths[step] = count - first
     return count
 
 
 @compiled_parallel
 def run_integer_layer(lane, spikes, layer, n_steps, out):
-    """Samples through one layer; lane l writes the spikes of its samples to
-    ``out.buffers[l]``.
+    """Run the samples of one lane through one layer.
 
     Args:
-        lane: which one.
-        spikes: the input, ``Spikes`` of a row a (sample, step).
+        lane: its number; its spikes are written to ``out.buffers[lane]``.
+        spikes: the input, ``Spikes`` with one row per (sample, step).
         layer: ``IntegerParameters``.
         n_steps: T.
-        out: ``LaneSpikes`` that receive the layer's.
+        out: ``LaneSpikes`` that receive the layer's spikes.
     """
-    states = np.zeros_like(layer.resting)
-    sums = np.zeros(states.size, np.int32)
+    potentials = np.zeros_like(layer.resting)
+    sums = np.zeros(potentials.size, np.int32)
     buffer = out.buffers[lane]
     lengths = out.lengths
     total = 0
@@ -82,8 +78,7 @@ def run_integer_layer(lane, spikes, layer, n_steps, out):
         total += _integer_sample(
             sample_spikes(spikes, sample, n_steps),
             layer,
-            n_steps,
-            states,
+            potentials,
             sums,
             buffer[total:],
             lengths[first : first + n_steps],

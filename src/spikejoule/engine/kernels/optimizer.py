@@ -1,19 +1,19 @@
-"""Gradient clipping and Adam over flat parameters, in one pass over memory each.
+"""Gradient clipping and Adam over flat parameters, one pass over memory for each.
 
-Adam: Kingma and Ba, ICLR 2015, arXiv:1412.6980, in the form of ``torch.optim.Adam``
-(weight decay is added to the gradient). Clipping: by the norm over all parameters,
-Pascanu, Mikolov and Bengio, ICML 2013, arXiv:1211.5063, in the form of
+Adam: Kingma and Ba, ICLR 2015, arXiv:1412.6980, as in ``torch.optim.Adam`` (weight
+decay is added to the gradient). Clipping: by the norm over all parameters, Pascanu,
+Mikolov and Bengio, ICML 2013, arXiv:1211.5063, as in
 ``torch.nn.utils.clip_grad_norm_``.
 
-Parameters are handled in rows (the weights of one source, or one bias vector). A row
-that no lane touched in a batch has a gradient of zero that is never read.
+Parameters are handled in rows (the weights of one source, or the biases of one layer).
+The gradient of a row that no lane touched in a batch is zero, and is not read.
 
-The weights of a pixel that never fires shrink under weight decay, and their moments
-with them, until they are denormal numbers, on which arithmetic is a hundred times
-slower. Gradients and moments below TINY are therefore taken as zero: next to Adam's
-epsilon of 1e-8 they change no step.
+Under weight decay, the weights of a pixel that never fires and their moments shrink
+until they are denormal numbers, on which arithmetic is a hundred times slower.
+Gradients and moments below TINY are therefore set to zero; next to Adam's epsilon of
+1e-8 they change no step.
 
-Parameters of a quantised network are then rounded to the grids of their layers
+The parameters of a quantised network are then rounded to the grids of their layers
 (spikejoule/network/quantisation.py).
 """
 
@@ -29,8 +29,8 @@ TINY = 1e-16
 
 @compiled
 def _sum_of_squares(values, start, stop, sums):
-    # Sixteen running sums, so that the loop runs in vector registers and in a fixed
-    # order.
+    # Sixteen running sums. LLVM may not reorder additions, so a single sum would be
+    # computed one element at a time; sixteen fill a vector, in a fixed order.
     sums[:] = 0
     for first in range(start, stop, np.uint64(16)):
         for k in range(np.uint64(16)):
@@ -43,12 +43,12 @@ def _sum_of_squares(values, start, stop, sums):
 
 @compiled_parallel
 def gather_gradient(chunk, gradient, rows):
-    """Sum the rows of one chunk over all lanes into lane 0, and the squares of the sum.
+    """Add the rows of one chunk over all lanes into lane 0, and square the sum.
 
     Args:
         chunk: of the rows.
-        gradient: ``BatchGradient``; the touched rows of lane 0 become the union of all
-            lanes', and ``squares[chunk]`` receives.
+        gradient: ``BatchGradient``; the touched rows of lane 0 become those of all
+            lanes, and ``squares[chunk]`` is written.
         rows: ``ParameterRows``.
     """
     gradients = gradient.gradients
@@ -79,8 +79,8 @@ def gather_gradient(chunk, gradient, rows):
 
 @compiled
 def clip_coefficient(squares, max_norm):
-    """Factor that brings the norm of the gradient to at most `max_norm`; 1 where that
-    is 0.
+    """Return the factor that limits the gradient's norm to `max_norm`; 1 if that is
+    0.
     """
     if max_norm <= 0.0:
         return 1.0
@@ -89,12 +89,17 @@ def clip_coefficient(squares, max_norm):
 
 
 @compiled
-def _adam_row(start, stop, weights, gradient, touched, first, second, settings):
+def _adam_row(start, stop, is_touched, arrays, settings):
+    parameters = arrays.parameters
+    gradient = arrays.gradient
+    first = arrays.moments.first
+    second = arrays.moments.second
     tiny = settings.tiny
+    # Zero of the parameters' type: a literal 0.0 is float64, and would widen the sums.
     zero = tiny - tiny
     for k in range(start, stop):
-        slope = settings.weight_decay * weights[k]
-        if touched:
+        slope = settings.weight_decay * parameters[k]
+        if is_touched:
             slope += settings.clip * gradient[k]
             gradient[k] = 0
         slope = slope if abs(slope) > tiny else zero
@@ -103,34 +108,32 @@ def _adam_row(start, stop, weights, gradient, touched, first, second, settings):
         first[k] = mean if abs(mean) > tiny else zero
         second[k] = square if square > tiny * tiny else zero
         root = math.sqrt(second[k]) * settings.correction
-        weights[k] -= settings.rate * first[k] / (root + settings.epsilon)
+        parameters[k] -= settings.rate * first[k] / (root + settings.epsilon)
 
 
 @compiled_parallel
-def adam_step(chunk, parameters, gradient, touched, moments, rows, settings, kept):
-    """One step of Adam in place; `gradient` and `touched` are cleared for the next
-    batch.
+def adam_step(chunk, arrays, rows, settings):
+    """Take one step of Adam for one chunk of rows, in place.
+
+    The gradient and the touched rows are cleared for the next batch; pruned parameters
+    stay zero.
 
     Args:
         chunk: of the rows.
-        parameters: real [P].
-        gradient: of the batch, real [P].
-        touched: rows in which it is not zero, bool [R].
-        moments, rows, settings: ``Moments``, ``ParameterRows`` and ``AdamSettings``.
-        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays
-            zero; of size 0 where nothing is pruned.
+        arrays: ``AdamArrays``.
+        rows: ``ParameterRows``.
+        settings: ``AdamSettings``.
     """
-    first = moments.first
-    second = moments.second
+    parameters = arrays.parameters
+    touched = arrays.touched
+    kept = arrays.kept
     starts = rows.starts
     lengths = rows.lengths
     chunks = rows.chunks
     for row in range(chunks[chunk], chunks[chunk + 1]):
         start = np.uint64(starts[row])
         stop = np.uint64(starts[row] + lengths[row])
-        _adam_row(
-            start, stop, parameters, gradient, touched[row], first, second, settings
-        )
+        _adam_row(start, stop, touched[row], arrays, settings)
         if kept.size > 0:
             for k in range(start, stop):
                 parameters[k] *= kept[k]
@@ -139,7 +142,7 @@ def adam_step(chunk, parameters, gradient, touched, moments, rows, settings, kep
 
 @compiled
 def _round_row(parameters, rounded, per_unit, unit, limit):
-    """One row; returns how many of its parameters do not round to zero."""
+    """Round one row; return how many of its parameters do not round to zero."""
     count = 0
     for k in range(parameters.size):
         value = min(max(np.rint(parameters[k] * per_unit), -limit), limit)
@@ -155,11 +158,11 @@ def round_parameters(chunk, parameters, rounded, rows, grids, not_zero):
     Args:
         chunk: of the rows.
         parameters: as the optimizer keeps them, real [P].
-        rounded: receives what stands on the grids, real [P].
+        rounded: receives the parameters on their grids, real [P].
         rows: ``ParameterRows``.
         grids: ``Grids``.
-        not_zero: receives the parameters of each row that do not round to zero, int64
-            [R].
+        not_zero: receives the number of parameters in each row that do not round to
+            zero, int64 [R].
     """
     starts = rows.starts
     lengths = rows.lengths
