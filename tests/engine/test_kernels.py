@@ -1,6 +1,4 @@
-"""Kernels: exact against plain loops for every size of a block, the same bits for any
-threads.
-"""
+"""Kernels against plain loops for blocks of every size; threads; the cache."""
 
 import json
 import os
@@ -39,38 +37,35 @@ from tests.engine.agreement import assert_spikes
 from tests.tools.processes import start_python
 from tests.tools.without_torch import needs_torch
 
-# One worker for all: each would compile the kernels for double precision for itself.
+# One worker for all: each would compile the double-precision kernels for itself.
 pytestmark = pytest.mark.xdist_group("engines")
 
 both_engines = pytest.mark.parametrize(
     "engine", ["event", pytest.param("dense", marks=needs_torch)]
 )
-# One to five vectors in a block, blocks of several sizes in a row, and units without a
-# vector
+# Blocks of one to five vectors, several blocks in a row, and partly filled vectors
 WIDTHS = (1, 15, 16, 17, 32, 48, 64, 80, 96, 145, 209)
 THREADS = (1, 2, 5, 16)
 
 
 def exact(*sizes: int, **neuron: Any) -> tuple[Network, dict[str, np.ndarray]]:
-    """Weights are multiples of 1/128: with a decay of 1/2 float32 sums of few steps are
-    exact.
+    """Return a network whose float32 potentials are exact for a few steps.
+
+    Its weights are multiples of 1/128, and its decay is 1/2.
     """
     network = Network.of_layers(
         sizes[0], sizes[1:-1], sizes[-1], LeakyIntegrateAndFire(decay=0.5, **neuron)
     )
     generator = np.random.default_rng(sizes)
-    return network, {
-        name: (
-            generator.integers(-24, 33, shape) / (32 if shape[-1] < 30 else 128)
-        ).astype("f4")
-        for name, shape in network.parameter_shapes().items()
-    }
+    state = {}
+    for name, shape in network.parameter_shapes().items():
+        unit = 32 if shape[-1] < 30 else 128
+        state[name] = (generator.integers(-24, 33, shape) / unit).astype("f4")
+    return network, state
 
 
 class TestExactSpikes:
-    """No rounding anywhere, so spikes must be those of the loops even where v is the
-    threshold.
-    """
+    """Without rounding, spikes equal the loops' even where v is the threshold."""
 
     @both_engines
     def test_every_width(self, engine: str) -> None:
@@ -91,22 +86,21 @@ class TestExactSpikes:
         dense[0, 1, 65_534] = 1
         runner = make_engine("event", network, state)
         hidden, output = runner.run(EventList.from_dense(dense))
-        assert (hidden.sources.tolist(), hidden.offsets.tolist()) == ([1], [0, 0, 1])
-        assert (output.sources.tolist(), output.offsets.tolist()) == (
-            [0, 65_534],
-            [0, 0, 2],
-        )
+        assert hidden.sources.tolist() == [1]
+        assert hidden.offsets.tolist() == [0, 0, 1]
+        assert output.sources.tolist() == [0, 65_534]
+        assert output.offsets.tolist() == [0, 0, 2]
 
     @both_engines
     def test_small_chunks(self, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
         network, state = exact(11, 18, 4)
         dense = np.random.default_rng(2).integers(0, 2, (9, 7, 11))
-        samples = 2 * 18 * 7
-        monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", 4 * samples)
+        elements = 2 * 18 * 7
+        monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", 4 * elements)
         if engine == "dense":
-            monkeypatch.setattr("spikejoule.engine.dense.CHUNK_ELEMENTS", samples)
-        found = make_engine(engine, network, state).run(EventList.from_dense(dense))
-        assert_spikes(found, naive.run(state, dense.tolist(), 1.0, 0.5))
+            monkeypatch.setattr("spikejoule.engine.dense.CHUNK_ELEMENTS", elements)
+        layers = make_engine(engine, network, state).run(EventList.from_dense(dense))
+        assert_spikes(layers, naive.run(state, dense.tolist(), 1.0, 0.5))
 
 
 @needs_torch
@@ -115,9 +109,7 @@ class TestExactSpikes:
     [*((name, "zero") for name in SURROGATES), ("arctangent", "subtract")],
 )
 def test_gradients_in_single_precision(surrogate: str, reset: str) -> None:
-    """Of the same spikes, in blocks and tiles of every size: PyTorch's in double
-    precision.
-    """
+    """Gradients equal PyTorch's in double precision, for tiles of every size."""
     dense = np.random.default_rng(3).integers(0, 2, (5, 11, 13))
     events = EventList.from_dense(dense)
     learning = LearningSettings(surrogate=surrogate, logit_scale=0.3)
@@ -126,65 +118,65 @@ def test_gradients_in_single_precision(surrogate: str, reset: str) -> None:
         network, state = exact(13, width, following, reset=reset)
         single = make_engine("event", network, state, learning)
         double = make_engine("dense", network, state, learning, dtype=np.float64)
-        outcome, found = single.gradients(events, np.arange(5))
+        outcome, gradients = single.gradients(events, np.arange(5))
         exact_outcome, expected = double.gradients(events, np.arange(5))
         assert outcome.spikes == exact_outcome.spikes
         scale = max(np.abs(gradient).max() for gradient in expected.values())
         n_learning += scale > 0
         for name, gradient in expected.items():
             np.testing.assert_allclose(
-                found[name], gradient, rtol=1e-5, atol=1e-6 * scale, err_msg=name
+                gradients[name], gradient, rtol=1e-5, atol=1e-6 * scale, err_msg=name
             )
     assert n_learning >= len(WIDTHS) - 2
 
 
-def emitted(of: Any) -> Any:
+def compiled_call(intrinsic: Any) -> Any:
     """Compile a call of an intrinsic, as the kernels make it."""
 
     @numba.njit
     def call(*arguments: Any) -> Any:
-        return of(*arguments)
+        return intrinsic(*arguments)
 
     return call
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_a_leak_of_integers_is_rounded_down_exactly(sign: int) -> None:
-    """Up to 24 bits, where a product in float32 is not exact any more."""
-    integrate = emitted(vector.integrate_and_fire)
+def test_a_leak_on_a_grid_is_rounded_down_exactly(sign: int) -> None:
+    """Potentials have up to 24 bits, with which a float32 product is not exact."""
+    integrate = compiled_call(vector.integrate_and_fire)
     values = sign * np.random.default_rng(1).integers(0, 2**24, 4000 * LANES)
-    constants = (230 / 256, np.inf, 1 / 64, 64, -np.inf, np.inf)
-    decay, threshold, unit, per_unit, lowest, highest = map(np.float32, constants)
     neuron = NeuronConstants(
-        decay, threshold, RESET_TO_ZERO, 1, unit, per_unit, lowest, highest
+        decay=np.float32(230 / 256),
+        threshold=np.float32(np.inf),
+        reset=RESET_TO_ZERO,
+        on_grid=1,
+        unit=np.float32(1 / 64),
+        per_unit=np.float32(64),
+        lowest=np.float32(-np.inf),
+        highest=np.float32(np.inf),
     )
     spikes = Spikes(np.zeros(1, np.uint16), np.array([0, 1, 1]))
-    layer = Layer(1, LANES, LANES, 0, LANES, 0, 0)
-    fired = np.zeros(2, np.uint16)
     for block in values.reshape(-1, LANES):
-        parameters = (block / 64).astype(np.float32)
-        potentials = np.zeros(2 * LANES, np.float32)
         forward = LayerForward(
             n_steps=2,
-            layer=layer,
-            parameters=parameters,
+            layer=Layer(1, LANES, LANES, 0, LANES, 0, 0),
+            parameters=(block / 64).astype(np.float32),
             biases=np.zeros(LANES, np.float32),
             neuron=neuron,
-            potentials=potentials,
-            fired=fired,
+            potentials=np.zeros(2 * LANES, np.float32),
+            fired=np.zeros(2, np.uint16),
         )
         integrate(spikes, forward, Block(0, 1))
-        assert (64 * potentials[LANES:]).tolist() == [
-            230 * v // 256 for v in block.tolist()
-        ]
+        expected = [230 * v // 256 for v in block.tolist()]
+        assert (64 * forward.potentials[LANES:]).tolist() == expected
 
 
 @pytest.mark.parametrize("name", ["uint16", "uint32"])
 @pytest.mark.parametrize(
-    "listing", [emitted(bits.list_set_bits), numba.njit(bits.list_bit_by_bit)]
+    "listing", [compiled_call(bits.list_set_bits), numba.njit(bits.list_bit_by_bit)]
 )
 def test_lists_of_set_bits(listing: Any, name: str) -> None:
-    """As this machine lists them, and as those do that cannot pack a vector."""
+    """With this machine's instructions, and with those of any other."""
     generator = np.random.default_rng(1)
     for n_words in range(1, 10):
         for density in (0.0, 0.02, 0.4, 1.0):
@@ -196,22 +188,28 @@ def test_lists_of_set_bits(listing: Any, name: str) -> None:
             assert numbers[:end].tolist() == [7, 7, 7, *listed]
 
 
-def test_same_bits_for_any_threads() -> None:
-    """More threads than lanes, too."""
+def train_with_threads(*threads: int, **environment: str) -> str:
+    """Return what `tests.engine.with_threads` prints in a process of its own."""
     process = start_python(
         "-m",
         "tests.engine.with_threads",
-        *map(str, THREADS),
-        env={"NUMBA_NUM_THREADS": str(max(THREADS)), "PYTHONPATH": ":".join(sys.path)},
+        *map(str, threads),
+        env={"PYTHONPATH": os.pathsep.join(sys.path), **environment},
         stdout=subprocess.PIPE,
     )
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
-    found: dict[str, list[str]] = json.loads(output)
+    return output
+
+
+def test_same_bits_for_any_threads() -> None:
+    """Also with more threads than lanes."""
+    output = train_with_threads(*THREADS, NUMBA_NUM_THREADS=str(max(THREADS)))
+    digests: dict[str, list[str]] = json.loads(output)
     for case in with_threads.CASES:
-        assert len(found[case]) == len(THREADS)
-        assert len(set(found[case])) == 1, case
-    assert len({digests[0] for digests in found.values()}) == len(with_threads.CASES)
+        assert len(digests[case]) == len(THREADS)
+        assert len(set(digests[case])) == 1, case
+    assert len({values[0] for values in digests.values()}) == len(with_threads.CASES)
 
 
 SMALL_KERNEL = """
@@ -229,58 +227,53 @@ print(json.dumps({
 
 
 class TestCache:
-    def told(self, code: str = SMALL_KERNEL, **environment: str) -> dict[str, Any]:
-        """What a process says that calls a kernel once, and its warnings."""
+    def run(self, code: str = SMALL_KERNEL, **environment: str) -> dict[str, Any]:
+        """Call a kernel once in a process; return what it prints, and its warnings."""
         process = start_python(
             "-c", code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         )
-        out, warnings = process.communicate(timeout=300)
+        output, warnings = process.communicate(timeout=300)
         assert process.returncode == 0, warnings
-        told: dict[str, Any] = json.loads(out)
-        return told | {"warnings": warnings}
+        printed: dict[str, Any] = json.loads(output)
+        return printed | {"warnings": warnings}
 
     def test_a_second_process_compiles_nothing(self) -> None:
-        environment = {
-            "NUMBA_DEBUG_CACHE": "1",
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        }
-        for _ in range(2):
-            process = start_python(
-                "-m",
-                "tests.engine.with_threads",
-                "1",
-                env=environment,
-                stdout=subprocess.PIPE,
-            )
-            output, _ = process.communicate(timeout=300)
-            assert process.returncode == 0
+        train_with_threads(1)
+        output = train_with_threads(1, NUMBA_DEBUG_CACHE="1")
         assert output.count("[cache] data loaded") >= 5
         assert "[cache] data saved" not in output
 
     def test_checkouts_share_one_cache_and_a_changed_kernel_gets_another(
         self, tmp_path: Path, repository: Path
     ) -> None:
-        cache = tmp_path / "cache"
+        cache = str(tmp_path / "cache")
         packages = [tmp_path / name / "spikejoule" for name in ("one", "two")]
         hits = []
         for package in packages:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(repository / "src" / "spikejoule", package, ignore=ignored)
-            told = self.told(PYTHONPATH=str(package.parent), NUMBA_CACHE_DIR=str(cache))
-            assert told["file"].startswith(str(package))
-            hits.append(told["hits"])
-        # The kernel that is called does not change, but one beside it does.
+            printed = self.run(PYTHONPATH=str(package.parent), NUMBA_CACHE_DIR=cache)
+            assert printed["file"].startswith(str(package))
+            hits.append(printed["hits"])
+        # Another kernel changes, which the one that is called could use.
         with (packages[1] / "engine" / "kernels" / "forward.py").open("a") as kernel:
             kernel.write("\nCHANGED = True\n")
-        told = self.told(PYTHONPATH=str(packages[1].parent), NUMBA_CACHE_DIR=str(cache))
-        assert [*hits, told["hits"]] == [0, 1, 0]
+        printed = self.run(PYTHONPATH=str(packages[1].parent), NUMBA_CACHE_DIR=cache)
+        assert [*hits, printed["hits"]] == [0, 1, 0]
 
     @pytest.mark.slow
-    def test_where_kernels_cannot_be_kept_they_run(self, tmp_path: Path) -> None:
-        """As on a full disk: no file may have more than a thousand bytes."""
-        limit = (
-            "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        )
-        told = self.told(limit + SMALL_KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
-        assert told["hits"] == 0
-        assert told["warnings"].count("compiled anew") == 1
+    @pytest.mark.parametrize("obstacle", ["full disk", "no folder"])
+    def test_kernels_run_without_a_cache(self, tmp_path: Path, obstacle: str) -> None:
+        code = SMALL_KERNEL
+        folder = tmp_path / "cache"
+        if obstacle == "full disk":
+            # As on a full disk: no file may have more than a thousand bytes.
+            limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+            code = f"import resource; {limit}\n{SMALL_KERNEL}"
+        else:
+            # Root may write anywhere but below a file.
+            folder.write_text("not a folder")
+        printed = self.run(code, NUMBA_CACHE_DIR=str(folder))
+        assert printed["hits"] == 0
+        assert printed["warnings"].count("compiled anew") == 1
+        assert "NUMBA_CACHE_DIR" in printed["warnings"]
