@@ -27,10 +27,7 @@ def engines(
 ) -> list[Engine]:
     """The same network in each engine; in the event engine alone without PyTorch."""
     names = ("event", "dense") if WITH_TORCH else ("event",)
-    return [
-        make_engine(name, network, dict(state), learning, "cpu", dtype)
-        for name in names
-    ]
+    return [make_engine(name, network, dict(state), learning, dtype) for name in names]
 
 
 def by_loops(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import PRODUCTS, Currents, EventList, Products
 from spikejoule.engine import choose_engine, make_engine
-from spikejoule.engine.event import event_engine
+from spikejoule.engine.event import EventEngine
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
@@ -189,12 +189,12 @@ def test_a_network_that_fires_has_gradients_everywhere() -> None:
 def test_nothing_of_a_batch_shows_in_the_next() -> None:
     """Of other sizes, windows and kinds; and warming up changes nothing."""
     network, state = firing_network(9, 33, 5, 3)
-    engine = event_engine(network, state, LEARNING, np.float64)
+    engine = EventEngine(network, state, LEARNING, np.float64)
     inputs = [batch(network, *sizes)[1:] for sizes in ((7, 6), (1, 6), (2, 9), (8, 1))]
     inputs += [direct_batch(network, 8, 6)[1:], inputs[0]]
     for events, labels in inputs:
         engine.warm_up(events)
-        fresh = event_engine(network, engine.state(), LEARNING, np.float64)
+        fresh = EventEngine(network, engine.state(), LEARNING, np.float64)
         outcome, gradients = engine.gradients(events, labels)
         expected, fresh_gradients = fresh.gradients(events, labels)
         assert outcome == expected
@@ -263,7 +263,7 @@ def test_adam_and_clipping_are_those_of_torch(
 
 def test_weights_of_pixels_that_never_fire_do_not_slow_training_down() -> None:
     network, state = firing_network(60, 32, 10)
-    engine = event_engine(network, state, LearningSettings(weight_decay=0.1))
+    engine = EventEngine(network, state, LearningSettings(weight_decay=0.1))
     dense = np.zeros((4, 3, 60), dtype=np.uint8)
     dense[:, :, :5] = 1
     events = EventList.from_dense(dense)
@@ -299,10 +299,10 @@ def test_choice() -> None:
     assert choose_engine("dense", "cpu", "lif") == "dense"
     assert choose_engine("auto", "cpu", "lif", integer_chain=True) == "dense"
     with pytest.raises(
-        ParameterError, match="no kernels of the neuron 'other', but of lif"
+        ParameterError, match="no kernels for the neuron 'other', only for lif"
     ):
         choose_engine("event", "cpu", "other")
     with pytest.raises(
-        ParameterError, match="no kernels of integer weights in convolutions"
+        ParameterError, match="no kernels for integer weights in convolutions"
     ):
         choose_engine("event", "cpu", "lif", integer_chain=True)

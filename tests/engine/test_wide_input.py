@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spikejoule.encoding.events import EventList, load_events, save_events
-from spikejoule.engine.event import event_engine
+from spikejoule.engine.event import EventEngine
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from tests.tools.networks import spike_trains
@@ -44,9 +44,9 @@ def test_training_and_running_are_those_of_the_used_part() -> None:
     used = {**state, first: state[first][:, USED]}
     # Without decay of the weights, which would be that of silent units too.
     learning = LearningSettings(weight_decay=0.0, grad_clip_norm=0.0)
-    wide = event_engine(network, state, learning, np.float64)
+    wide = EventEngine(network, state, learning, np.float64)
     narrow_network = Network.of_layers(len(USED), (9,), 3)
-    narrow = event_engine(narrow_network, used, learning, np.float64)
+    narrow = EventEngine(narrow_network, used, learning, np.float64)
     labels = np.arange(12) % 3
     for _ in range(3):
         outcome = wide.train_batch(WIDE_SPIKES, labels, 0.01)

@@ -1,21 +1,20 @@
-"""The engines that run and train the network: one interface, two independent
-implementations.
+"""Engines that train and run a network: one interface, two implementations.
 
-interface        what an engine is: settings, the Engine protocol, outcomes, and
-                 snapshots
-choice           which of the two a run uses, and why
-dense            the torch network (the reference, and the engine on a GPU)
-event            event lists and compiled kernels (the default on a CPU)
+interface        settings, the Engine protocol, results of a batch, and snapshots
+choice           which engine a run uses, on which device and with how many threads
+dense            the PyTorch network: the reference, and the engine on a GPU
+event            event lists and compiled kernels: the default on a CPU
 
-The event engine is composed of
+The event engine consists of
 
-layout           where parameters are in a flat array
-kernel_set       what it asks of its kernels
-fully_connected  the kernels of fully connected layers
-chain            the kernels of any chain: convolution, pooling, recurrence
-quantised        grids while a quantised network trains, and integers when it runs
-optimizer        clipping and Adam
-sharing          how a batch is shared out over threads
+layout           the place of each parameter in one flat array
+kernel_set       the interface of its kernels
+fully_connected  kernels of fully connected layers
+chain            kernels of convolution, pooling and recurrence
+quantised        grids while a quantised network trains, integers when it runs
+optimizer        gradient clipping and Adam
+sharing          how threads share the gradient of a batch
+kernels          the compiled functions
 """
 
 from spikejoule.engine.choice import engine_to_train, make_engine, run_network

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from spikejoule.compiling.emit import LANES, aligned_zeros
 from spikejoule.encoding.events import EventList, source_type
 from spikejoule.engine.kernel_set import new_gradient, reset_code, run_in_lanes
-from spikejoule.engine.kernels.chain import ChainArrays, Link, add_lane, run_population
+from spikejoule.engine.kernels.chain import (
+    ChainArrays,
+    ChainTraining,
+    Link,
+    add_lane,
+    run_population,
+)
 from spikejoule.engine.kernels.structures import (
     BatchGradient,
     ConstantInputs,
@@ -391,16 +397,9 @@ class ChainKernels:
             mode="clip",
         )
         gradient.counts[:] = 0
-        # Plain tuples: numba looks up their types ten times as fast as those of named
-        # tuples.
-        add_lane(
-            self._lanes,
-            tuple(batch),
-            tuple(currents),
-            tuple(learning),
-            tuple(arrays),
-            tuple(gradient),
-        )
+        training = ChainTraining(batch, currents, learning, arrays, gradient)
+        # Plain tuples: numba looks up their types faster than those of named tuples.
+        add_lane(self._lanes, tuple(map(tuple, training)))
         return gradient
 
     def run_layer(self, events: EventList, number: int) -> EventList:

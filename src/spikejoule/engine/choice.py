@@ -1,4 +1,4 @@
-"""Which engine a run uses, on what and with how many threads, and why."""
+"""Which engine a run uses, on which device and with how many threads."""
 
 import logging
 
@@ -16,13 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 def use_threads(count: int) -> int:
-    """Let the kernels and torch use `count` threads, or every core for 0.
+    """Let kernels and PyTorch use `count` threads, or all cores for 0.
 
     Returns:
-        the number in force; more threads than cores are not given, and a warning says
-        so.
+        the number in force: at most the number of cores, with a warning.
     """
-    # Here and not above: who reads parameters needs neither.
+    # Imported here because reading parameters needs neither.
     import numba
     import torch
 
@@ -38,9 +37,17 @@ def use_threads(count: int) -> int:
 
 
 def _chosen(name: str, device: str, network: Network) -> str:
-    """The engine of a network; see `choose_engine`."""
+    """Return the name of the engine for a network, see `choose_engine`."""
     is_integer_chain = network.quantisation is not None and not network.is_plain
     return choose_engine(name, device, network.neuron.name, is_integer_chain)
+
+
+def _with_fitting_grids(network: Network, state: State) -> Network:
+    """Give a quantised network without grids those that fit its weights."""
+    quantisation = network.quantisation
+    if quantisation is None or quantisation.exponents:
+        return network
+    return with_grids(network, state)
 
 
 def make_engine(
@@ -48,46 +55,44 @@ def make_engine(
     network: Network,
     state: State,
     settings: LearningSettings | None = None,
-    device: str = "cpu",
     dtype: DTypeLike = np.float32,
 ) -> Engine:
-    """The engine of a name that :func:`choose_engine` returned; imports only what it
-    needs.
+    """Make an engine on the CPU. Only its own libraries are imported.
 
     Args:
-        name: ``event`` or ``dense``.
-        network: layer sizes and neurons; a quantised one without grids gets those that
-            fit.
-        state: parameters to begin with.
+        name: ``event`` or ``dense``, from :func:`choose_engine`.
+        network: layers and neurons; a quantised network without grids gets those that
+            fit its weights.
+        state: initial parameters by name.
         settings: how to learn; not needed to run.
-        device: of the dense engine.
         dtype: float32, or float64 for exact comparisons.
     """
-    if network.quantisation is not None and not network.quantisation.exponents:
-        network = with_grids(network, state)
+    network = _with_fitting_grids(network, state)
     if name == "event":
-        from spikejoule.engine.event import event_engine
+        from spikejoule.engine.event import EventEngine
 
-        return event_engine(network, state, settings, dtype)
+        return EventEngine(network, state, settings, dtype)
     from spikejoule.engine.dense import DenseEngine
 
-    return DenseEngine(network, state, settings, device, dtype)
+    return DenseEngine(network, state, settings, dtype=dtype)
 
 
 def engine_to_train(
     settings: EngineSettings, network: Network, learning: LearningSettings, seed: int
 ) -> tuple[Engine, int]:
-    """A fresh network in the engine that the settings ask for, and the threads that it
-    may use.
+    """Make the engine that the settings ask for, with fresh weights.
 
     Args:
         settings: engine, device, threads.
-        network: layer sizes and neurons.
+        network: layers and neurons.
         learning: loss, gradient and optimizer.
-        seed: of the first weights.
+        seed: of the initial weights.
+
+    Returns:
+        the engine, and the number of threads that it uses.
 
     Raises:
-        ParameterError: an engine or a device that cannot be had.
+        ParameterError: the engine does not fit the network, or there is no such device.
     """
     from spikejoule.network.torch_twin import initial_state
 
@@ -95,11 +100,16 @@ def engine_to_train(
     name = _chosen(settings.engine, settings.device, network)
     device = "cpu" if name == "event" else resolve_device(settings.device)
     if settings.engine == "auto" and name == "dense" and device == "cpu":
-        # torch rounds by its threads, and who takes what comes gets the same from any
-        # number.
+        # The last bits of PyTorch's sums depend on the number of threads. Whoever did
+        # not choose the engine gets the same result on every machine.
         threads = use_threads(1)
     state = {key: value.numpy() for key, value in initial_state(network, seed).items()}
-    return make_engine(name, network, state, learning, device), threads
+    if device == "cpu":
+        return make_engine(name, network, state, learning), threads
+    from spikejoule.engine.dense import DenseEngine
+
+    network = _with_fitting_grids(network, state)
+    return DenseEngine(network, state, learning, device), threads
 
 
 def run_network(
@@ -107,27 +117,26 @@ def run_network(
 ) -> list[EventList]:
     """Run a trained network on the CPU.
 
-    A quantised one runs in integers, but for the dense engine, which rounds in floating
-    point.
+    A quantised network runs in integers, except in the dense engine, which rounds
+    floating-point numbers to the grids.
 
     Args:
         state: parameters by name.
-        network: layer sizes and neurons.
+        network: layers and neurons.
         events: the input spikes.
         engine: ``auto``, ``event`` or ``dense``.
 
     Returns:
-        the spikes of every layer after the input, hidden layers first.
+        the spikes of every layer after the input, the output last.
     """
     return make_engine(_chosen(engine, "cpu", network), network, state).run(events)
 
 
 def resolve_device(device: str) -> str:
-    """The dense engine's device, for ``auto``: cuda where torch finds one, else the
-    cpu.
+    """Return the dense engine's device: for ``auto``, CUDA where PyTorch finds it.
 
     Raises:
-        ParameterError: a cuda device is asked for and torch finds none of that number.
+        ParameterError: PyTorch finds no CUDA device with the number asked for.
     """
     if device == "cpu":
         return device

@@ -1,4 +1,7 @@
-"""The dense engine: the torch network on any device, every bit multiplied."""
+"""The dense engine: the PyTorch network on any device, with dense products.
+
+It is the reference for the event engine, and shares no code with its kernels.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,16 +30,18 @@ from spikejoule.network.network import Network, State
 from spikejoule.network.torch_twin import SpikingNetwork
 
 CHUNK_ELEMENTS = 1 << 26
-"""Dense spikes of the widest layer held at a time when the network only runs."""
+"""Elements of the widest layer's dense spikes that are in memory at a time when the
+network only runs."""
 
 
 class DenseEngine:
-    """Trains and runs the torch network; see
-    :class:`spikejoule.engine.interface.Engine`.
+    """Trains and runs the PyTorch network.
+
+    It is an :class:`spikejoule.engine.interface.Engine`.
 
     Args:
         network: layer sizes and neurons; a quantised one has its grids.
-        state: initial parameters.
+        state: initial parameters by name.
         settings: how to learn; not needed to run.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: float32, or float64 for exact comparisons.
@@ -63,7 +68,8 @@ class DenseEngine:
         self._module = module
         self._use_grids(network)
         self._masks: dict[str, Tensor] = {}
-        self._all_reached = [
+        # Fan-out of each unit through each connection, while nothing is pruned.
+        self._fan_outs = [
             torch.from_numpy(network.fan_out_of(connection)).to(device)
             for connection in network.connections
         ]
@@ -80,7 +86,7 @@ class DenseEngine:
 
     @property
     def network(self) -> Network:
-        """The network, with its present grids if it is quantised."""
+        """The network; a quantised one has its current grids."""
         return self._network
 
     def _use_grids(self, network: Network) -> None:
@@ -89,26 +95,23 @@ class DenseEngine:
             self._module.use_grids(network)
 
     def choose_grids(self) -> None:
-        """Fit the grid of each layer to its weights; nothing without quantisation."""
+        """Fit each layer's grid to its weights; do nothing without quantisation."""
         if self._network.quantisation is not None:
             self._use_grids(with_grids(self._network, self.learned_state()))
 
     def _sent(self, values: NDArray[Any]) -> Tensor:
-        """An array on the device."""
+        """Copy an array to the device."""
         return torch.from_numpy(values).to(self.device)
 
     def _dense_input(self, events: EventList) -> Tensor:
-        """What the inputs give [T, B, I] on the device: zeros and ones, or the same in
-        each step.
+        """Return the input [T, B, I] on the device: spikes, or constant currents.
 
-        Only the events, or the values of one step, travel to it.
+        Only the events, or the currents of one step, are copied to the device.
         """
         check_input(events, self._network)
         if events.currents is not None:
-            values = self._sent(events.currents.to_dense(events.n_inputs)).to(
-                self._type
-            )
-            return values.expand(events.n_steps, -1, -1)
+            currents = self._sent(events.currents.to_dense(events.n_inputs))
+            return currents.to(self._type).expand(events.n_steps, -1, -1)
         samples, steps = np.divmod(events.row_of_each_event(), events.n_steps)
         rows = steps * events.n_samples + samples
         places = self._sent(rows * events.n_inputs + events.sources)
@@ -120,7 +123,7 @@ class DenseEngine:
     def _accumulate(
         self, events: EventList, labels: Labels, teacher: Teacher
     ) -> BatchOutcome:
-        """Compute the gradients."""
+        """Compute the gradients of a batch."""
         inputs = self._dense_input(events)
         target = self._sent(np.asarray(labels, dtype=np.int64))
         self._optimizer.zero_grad(set_to_none=True)
@@ -131,31 +134,30 @@ class DenseEngine:
         )
         loss.backward()  # type: ignore[no-untyped-call]
         for parameter in self._module.parameters():
-            if (
-                parameter.grad is None
-            ):  # recurrent weights, where there is only one step
+            # Recurrent weights have no gradient if there is only one step.
+            if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        spikes = inputs
-        macs = None
+        input_spikes = inputs
+        input_macs = None
         if events.currents is not None:
-            # Constant currents are no spikes, and cause multiplications instead of
-            # events.
-            spikes = inputs.new_zeros((1, 1, events.n_inputs))
-            used = self._sent(events.uses_per_source())
-            macs = int((used * self._reached(0)).sum())
-        of_layers = [int(layer.detach().sum(dtype=torch.float64)) for layer in layers]
+            # Constant currents are not spikes: they cause multiplications, no events.
+            input_spikes = inputs.new_zeros((1, 1, events.n_inputs))
+            uses = self._sent(events.uses_per_source())
+            input_macs = int((uses * self._fan_out(0)).sum())
+        # In float64, because float32 sums are inexact from 2^24 on.
+        n_spikes = [int(layer.detach().sum(dtype=torch.float64)) for layer in layers]
         return BatchOutcome(
             mean_loss=loss.item(),
             correct=int((counts.argmax(dim=1) == target).sum()),
-            spikes=(events.n_events, *of_layers),
-            synaptic_events=self._synaptic_events([spikes, *layers]),
-            input_macs=macs,
+            spikes=(events.n_events, *n_spikes),
+            synaptic_events=self._synaptic_events([input_spikes, *layers]),
+            input_macs=input_macs,
         )
 
     def _mean_loss(
         self, layers: list[Tensor], logits: Tensor, target: Tensor, teacher: Teacher
     ) -> Tensor:
-        """The loss of a batch, with distillation and penalties."""
+        """Return the loss of a batch, with distillation and penalties."""
         loss: Tensor = self._loss(logits, target)
         if teacher is not None:
             fraction = self._settings.distillation
@@ -165,72 +167,61 @@ class DenseEngine:
             loss = loss + self._penalty(layers)
         return loss
 
-    def _reached(self, number: int) -> Tensor:
-        """Synapses of a connection that a spike of each unit of its sender reaches,
-        int64.
-        """
+    def _fan_out(self, number: int) -> Tensor:
+        """Return how many synapses of a connection each sending unit reaches, [n]."""
         mask = self._present(self._network.weight_names[number])
         if mask is None:
-            return self._all_reached[number]
-        if self._network.is_plain:  # without a transfer to the host
+            return self._fan_outs[number]
+        # Between fully connected layers a sum does, without a copy to the host.
+        if self._network.is_plain:
             return mask.sum(dim=0, dtype=torch.float64)
-        left = replace(self._network.connections[number], weight=mask.cpu().numpy())
-        return torch.from_numpy(self._network.fan_out_of(left, pruned=True)).to(
-            self.device
-        )
+        pruned = replace(self._network.connections[number], weight=mask.cpu().numpy())
+        return self._sent(self._network.fan_out_of(pruned, pruned=True))
 
     def _synaptic_events(self, layers: list[Tensor]) -> tuple[int, ...]:
-        """Synaptic events of each connection, given the spikes [T, B, units] of every
-        layer.
-        """
-        of_unit = [
+        """Count each connection's synaptic events for all spikes [T, B, units]."""
+        unit_spikes = [
             spikes.detach().sum(dim=(0, 1), dtype=torch.float64) for spikes in layers
         ]
         return tuple(
-            int((of_unit[sender] * self._reached(number)).sum())
+            int((unit_spikes[sender] * self._fan_out(number)).sum())
             for number, sender in enumerate(self._network.senders)
         )
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
-        """What the spikes [T, B, units] of each layer add to the loss
-        (network/learning.py).
+        """Return the penalty of the layers' spikes [T, B, units].
+
+        The formula is in network/learning.py.
         """
         total = torch.zeros((), dtype=self._type, device=self.device)
-        for layer, (spikes, costs) in enumerate(
-            zip(layers, self._penalties, strict=True), 1
-        ):
-            by_spike, spike_target, by_event, event_target = costs
-            of_unit = spikes.sum(dim=0)
-            total = (
-                total + by_spike * torch.relu(of_unit.sum(dim=1) - spike_target).mean()
-            )
-            senders = enumerate(self._network.senders)
-            connections = [number for number, sender in senders if sender == layer]
-            if connections:
-                events = torch.stack(
-                    [
-                        (of_unit * self._reached(number)).sum(dim=1)
-                        for number in connections
-                    ]
-                )
-                total = (
-                    total
-                    + by_event * torch.relu(events.sum(dim=0) - event_target).mean()
-                )
+        layers_and_penalties = zip(layers, self._penalties, strict=True)
+        for layer, (spikes, penalties) in enumerate(layers_and_penalties, start=1):
+            by_spike, spike_target, by_event, event_target = penalties
+            unit_spikes = spikes.sum(dim=0)
+            above = torch.relu(unit_spikes.sum(dim=1) - spike_target)
+            total = total + by_spike * above.mean()
+            events = [
+                (unit_spikes * self._fan_out(number)).sum(dim=1)
+                for number, sender in enumerate(self._network.senders)
+                if sender == layer
+            ]
+            if events:
+                above = torch.relu(torch.stack(events).sum(dim=0) - event_target)
+                total = total + by_event * above.mean()
         return total
 
     def _present(self, name: str) -> Tensor | None:
-        """1 for each synapse of a pruned weight matrix, and 0 where there is none any
-        more.
+        """Return 1 for each synapse of a pruned weight matrix and 0 elsewhere.
+
+        None stands for a matrix that is not pruned.
         """
         mask = self._masks.get(name)
         layer = self._module.layers[name.partition(".")[0]]
         if mask is None or layer.grid is None:
             return mask
         # A weight that rounds to zero is no synapse either.
-        return (
-            layer.grid.parameter("weight", self._module.get_parameter(name)) != 0
-        ).to(self._type)
+        rounded = layer.grid.parameter("weight", self._module.get_parameter(name))
+        return (rounded != 0).to(self._type)
 
     def train_batch(
         self,
@@ -239,7 +230,7 @@ class DenseEngine:
         learning_rate: float,
         teacher: Teacher = None,
     ) -> BatchOutcome:
-        """One forward pass, backward pass, clipping and step of Adam."""
+        """Run both passes, clip the gradient, and take a step of Adam."""
         outcome = self._accumulate(events, labels, teacher)
         if self._settings.grad_clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(
@@ -259,9 +250,7 @@ class DenseEngine:
     def gradients(
         self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
-        """Gradient of the batch's mean loss for every parameter, neither clipped nor
-        applied.
-        """
+        """Return the gradient of the batch's mean loss, neither clipped nor applied."""
         outcome = self._accumulate(events, labels, teacher)
         gradients = {
             name: parameter.grad.cpu().numpy()
@@ -271,9 +260,7 @@ class DenseEngine:
         return outcome, gradients
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Remove the synapses that are False in a mask, from now on; by name of weight
-        matrix.
-        """
+        """Remove the synapses that are False in the mask of a weight matrix."""
         self._masks = {
             name: torch.from_numpy(mask).to(self.device, self._type)
             for name, mask in masks.items()
@@ -281,48 +268,46 @@ class DenseEngine:
         self._apply_masks()
 
     def run(self, events: EventList) -> list[EventList]:
-        """Spikes of every layer after the input, hidden layers first."""
+        """Return the spikes of every layer after the input, the output last."""
         widest = max(self._network.layer_sizes)
         chunk = max(1, CHUNK_ELEMENTS // (widest * events.n_steps))
         parts: list[list[EventList]] = [[] for _ in self._network.layers[1:]]
         with torch.no_grad():
             for first in range(0, max(events.n_samples, 1), chunk):
                 inputs = self._dense_input(events.select(slice(first, first + chunk)))
-                for into, layer in zip(parts, self._module(inputs), strict=True):
-                    into.append(_event_list(layer))
+                for part, layer in zip(parts, self._module(inputs), strict=True):
+                    part.append(_event_list(layer))
         return [concatenate_samples(layer) for layer in parts]
 
     def warm_up(self, events: EventList) -> None:
-        """There is nothing to compile."""
+        """Do nothing: there is nothing to compile."""
 
     def with_parameters(self, state: State) -> "DenseEngine":
-        """The same network with other parameters, to be run."""
-        kind = np.float64 if self._type == torch.float64 else np.float32
-        return DenseEngine(self._network, state, self._settings, self.device, kind)
+        """Return an engine that runs the same network with other parameters."""
+        dtype = np.float64 if self._type == torch.float64 else np.float32
+        return DenseEngine(self._network, state, self._settings, self.device, dtype)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters that run: on their grids in a quantised network."""
+        """Return a copy of the parameters that run, rounded if quantised."""
         learned = self.learned_state()
         if self._network.quantisation is None:
             return learned
         return floats_of(self._network, integers_of(self._network, learned))
 
     def learned_state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters that the optimizer keeps."""
+        """Return a copy of the parameters that the optimizer updates."""
         return {
             name: value.detach().cpu().numpy().copy()
             for name, value in self._module.state_dict().items()
         }
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for
-        tensors.
-        """
+        """Return Adam's state, see :func:`spikejoule.engine.interface.adam_state`."""
         weight_decay = self._settings.weight_decay
         return adam_state(self._network, self.snapshot(), learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
-        """All that the next batch depends on; after one batch at least."""
+        """Return all that the next batch depends on, after at least one batch."""
         steps_taken = next(iter(self._optimizer.state.values()))["step"]
         return Snapshot(
             learned=self.learned_state(),
@@ -334,23 +319,17 @@ class DenseEngine:
             threads=torch.get_num_threads() if self.device == "cpu" else 0,
         )
 
-    def _moments(self, kind: str) -> dict[str, NDArray[Any]]:
-        """Adam's first or second moments of all parameters, by torch's name of the
-        kind.
-        """
+    def _moments(self, key: str) -> dict[str, NDArray[Any]]:
+        """Return one of Adam's moments for all parameters, by PyTorch's key."""
         state = self._optimizer.state
         return {
-            name: state[parameter][kind].cpu().numpy().copy()
+            name: state[parameter][key].cpu().numpy().copy()
             for name, parameter in self._module.named_parameters()
         }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from the snapshot of an engine of the same kind and network, to the
-        same bits.
-
-        On a CPU with as many threads as it was begun with: torch rounds by their
-        number.
-        """
+        """Resume from a snapshot of the same kind of engine and network, bit by bit."""
+        # On a CPU the last bits of PyTorch's sums depend on the number of threads.
         if snapshot.threads:
             torch.set_num_threads(snapshot.threads)
         learned = {
@@ -369,7 +348,7 @@ class DenseEngine:
 
 
 def _event_list(spikes: Tensor) -> EventList:
-    """Event list of zeros and ones [T, B, units]."""
+    """Convert zeros and ones [T, B, units] to an event list."""
     n_steps, n_samples, n_units = spikes.shape
     samples, steps, sources = torch.nonzero(spikes.transpose(0, 1), as_tuple=True)
     rows = (samples * n_steps + steps).cpu().numpy()

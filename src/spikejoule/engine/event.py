@@ -1,8 +1,6 @@
-"""The event-driven engine: parameters, their layout, compiled kernels, and the
-optimizer.
-"""
+"""The event engine: event lists and compiled kernels on the CPU."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numba
@@ -43,77 +41,51 @@ from spikejoule.network.network import Network, State
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on
-it; it does not depend on the machine, and more threads than these share the parts out
+this number, so it does not follow the machine; more threads share the parts
 (sharing.py)."""
 
 MANY_LANES = 8
-"""The same for convolution and recurrence where the gradient is small: a lane is a
-thread's.
-"""
+"""The same for small networks with convolution or recurrence, whose kernels use one
+thread per lane."""
 
 SMALL_GRADIENT = 1 << 17
-"""Parameters of a network whose gradient is small."""
+"""A network with at most so many parameters is small. Each lane has a copy of the
+gradient, and all copies are added up in every batch."""
 
 TABLE_CLASSES = 1000
-"""Classes up to which the targets of all are computed once; of more, a batch computes
-its own.
-"""
+"""Up to so many classes, the targets of all classes are computed once."""
 
 
 def gradient_lanes(network: Network) -> int:
-    """Parts in which the gradient is summed: they follow from the network, not the
-    machine.
-    """
+    """Return the number of lanes, which depends on the network but not the machine."""
     n_parameters = sum(map(np.prod, network.parameter_shapes().values()))
     is_small = n_parameters <= SMALL_GRADIENT
     return MANY_LANES if is_small and not network.is_plain else GRADIENT_LANES
 
 
-def event_engine(
-    network: Network,
-    state: State,
-    settings: LearningSettings | None = None,
-    dtype: DTypeLike = np.float32,
-) -> "EventEngine":
-    """An engine with the kernels for a network.
+def _kernels_for(
+    layout: ParameterLayout, parameters: NDArray[Any], lanes: int
+) -> KernelSet:
+    """Return the kernels for a network.
 
-    Two kernel sets: those of fully connected layers keep a block of potentials in
-    registers over all steps, which patches at several positions do not allow.
-
-    Args:
-        network: a chain of LIF neurons; a quantised one has its grids.
-        state: initial parameters.
-        settings: how to learn; not needed to run.
-        dtype: float32, or float64 for exact comparisons.
+    There are two sets because those of fully connected layers keep a block of
+    potentials in registers over all steps, which patches at several positions prevent.
     """
-    layout = ParameterLayout.of(network)
-    learned = layout.pack(state, dtype)
-    # What runs is what the optimizer keeps, or its copy on the grids.
-    running = (
-        learned if network.quantisation is None else aligned_zeros(learned.shape, dtype)
-    )
-    make_kernels: Callable[[ParameterLayout, NDArray[Any], int], KernelSet] = (
-        FullyConnectedKernels if network.is_plain else ChainKernels
-    )
-    lanes = gradient_lanes(network)
-    kernels = make_kernels(layout, running, lanes)
-    return EventEngine(
-        layout, kernels, learned, running, settings or LearningSettings(), lanes
-    )
+    if layout.network.is_plain:
+        return FullyConnectedKernels(layout, parameters, lanes)
+    return ChainKernels(layout, parameters, lanes)
 
 
 class EventEngine:
-    """Trains and runs the network on event lists; see
-    :class:`spikejoule.engine.interface.Engine`.
+    """Trains and runs a network on event lists.
+
+    It is an :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        layout: where the parameters are.
-        kernels: for the network, reading `running`.
-        learned: the parameters that the optimizer keeps, flat.
-        running: the parameters that run: the same array, or for a quantised network a
-            copy that is kept on the grids.
-        settings: how to learn.
-        lanes: parts in which the gradient of a batch is summed.
+        network: a chain of LIF neurons; a quantised one has its grids.
+        state: initial parameters by name.
+        settings: how to learn; not needed to run.
+        dtype: float32, or float64 for exact comparisons.
     """
 
     name = "event"
@@ -121,46 +93,52 @@ class EventEngine:
 
     def __init__(
         self,
-        layout: ParameterLayout,
-        kernels: KernelSet,
-        learned: NDArray[Any],
-        running: NDArray[Any],
-        settings: LearningSettings,
-        lanes: int,
+        network: Network,
+        state: State,
+        settings: LearningSettings | None = None,
+        dtype: DTypeLike = np.float32,
     ) -> None:
-        dtype = learned.dtype
+        layout = ParameterLayout.of(network)
         self._layout = layout
-        self._kernels = kernels
-        self._learned = learned
-        self._running = running
-        self._settings = settings
-        self._lanes = lanes
-        self._adam = Adam(settings, layout.rows, layout.size, dtype)
-        surrogate = settings.chosen_surrogate
-        a, b = surrogate.constants()
-        self._learning = Learning(
-            logit_scale=settings.logit_scale,
-            penalised=settings.has_penalty,
-            penalties=settings.penalties(len(layout.forward)),
-            surrogate=SURROGATE_CODES[surrogate.name],
-            a=dtype.type(a),
-            b=dtype.type(b),
-        )
+        self._settings = settings or LearningSettings()
+        # The optimizer updates `learned`. What runs is the same array, or for a
+        # quantised network a copy rounded to the grids.
+        self._learned = layout.pack(state, dtype)
+        self._running = self._learned
+        if network.quantisation is not None:
+            self._running = aligned_zeros(self._learned.shape, dtype)
+        self._lanes = gradient_lanes(network)
+        self._kernels = _kernels_for(layout, self._running, self._lanes)
+        self._adam = Adam(self._settings, layout.rows, layout.size, dtype)
+        self._learning = self._loss_and_surrogate()
         self._targets_by_class: NDArray[np.float64] | None = None
         self._grids: Grids | None = None
-        # Receives the weights of each row that do not round to zero.
+        # Receives the number of weights of each row that do not round to zero.
         self._not_zero = np.zeros(layout.rows.starts.size, dtype=np.int64)
-        self._use_grids(layout.network)
+        self._use_grids(network)
+
+    def _loss_and_surrogate(self) -> Learning:
+        settings = self._settings
+        surrogate = settings.chosen_surrogate
+        a, b = surrogate.constants()
+        # The kernels compute in the type of the parameters.
+        real = self._learned.dtype.type
+        return Learning(
+            logit_scale=settings.logit_scale,
+            penalised=settings.has_penalty,
+            penalties=settings.penalties(len(self._layout.forward)),
+            surrogate=SURROGATE_CODES[surrogate.name],
+            a=real(a),
+            b=real(b),
+        )
 
     @property
     def network(self) -> Network:
-        """The network, with its present grids if it is quantised."""
+        """The network; a quantised one has its current grids."""
         return self._network
 
     def _use_grids(self, network: Network) -> None:
-        """Take over the constants of the neurons, and the grids of a quantised
-        network.
-        """
+        """Use the neurons and, if it is quantised, the grids of a network."""
         self._network = network
         self._use_learned_constants()
         if network.quantisation is not None:
@@ -168,7 +146,7 @@ class EventEngine:
             self._round()
 
     def _round(self) -> None:
-        """Bring what runs up to date with what the optimizer keeps."""
+        """Round the parameters of the optimizer to those that run."""
         if self._grids is not None:
             rows = self._layout.rows
             chunks = rows.chunks.size - 1
@@ -177,19 +155,19 @@ class EventEngine:
             )
 
     def choose_grids(self) -> None:
-        """Fit the grid of each layer to its weights; nothing without quantisation."""
+        """Fit each layer's grid to its weights; do nothing without quantisation."""
         if self._grids is not None:
             self._use_grids(with_grids(self._network, self.learned_state()))
 
     def _use_learned_constants(self) -> None:
-        """Take over the constants of the neurons as they are learned by now."""
+        """Pass the neurons' learned parameters to the kernels."""
         network = self._network.learned_from(self._layout.unpack_learned(self._learned))
         self._kernels.arrays.constants[:] = neuron_table(network, self._learned.dtype)
 
     def _accumulate(
         self, events: EventList, labels: Labels, teacher: Teacher
     ) -> tuple[BatchOutcome, BatchGradient]:
-        """The gradient of a batch, in lane 0, and its squares by chunk."""
+        """Compute the gradient of a batch, in lane 0, and its squares by chunk."""
         check_input(events, self._network)
         classes = np.asarray(labels, dtype=np.int64)
         self._check_labels(classes, events.n_samples)
@@ -218,22 +196,18 @@ class EventEngine:
         return outcome, gradient
 
     def _check_labels(self, classes: NDArray[np.int64], n_samples: int) -> None:
-        """Raise ArtifactError unless there is a label a sample, and an output for
-        each.
-        """
+        """Raise ArtifactError unless each sample has a label with an output."""
         if classes.shape != (n_samples,) or n_samples == 0:
             raise ArtifactError(
                 f"there are {classes.size} labels for {n_samples} samples; a batch "
-                "needs "
-                "one label a sample, and one sample at least"
+                "needs one label per sample, and at least one sample"
             )
         n_output = self._network.n_output
-        # As unsigned numbers, labels below 0 are beyond all others.
+        # Negative labels are the largest unsigned numbers: one comparison finds both.
         if classes.view(np.uint64).max() >= n_output:
             raise ArtifactError(
                 f"labels run from {classes.min()} to {classes.max()}; the network "
-                "has outputs for "
-                f"classes 0 to {n_output - 1}"
+                f"has outputs for classes 0 to {n_output - 1}"
             )
 
     def _input_macs(self, events: EventList) -> int:
@@ -244,14 +218,11 @@ class EventEngine:
     def _targets(
         self, labels: NDArray[np.int64], teacher: Teacher
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Probabilities that classes should have, in rows, and the row of each
-        sample.
-        """
+        """Return rows of target probabilities, and each sample's row."""
         n_output = self._network.n_output
         if teacher is not None or n_output > TABLE_CLASSES:
-            return self._settings.targets(labels, n_output, teacher), np.arange(
-                labels.size
-            )
+            targets = self._settings.targets(labels, n_output, teacher)
+            return targets, np.arange(labels.size)
         if self._targets_by_class is None:
             self._targets_by_class = self._settings.targets(
                 np.arange(n_output), n_output
@@ -265,7 +236,7 @@ class EventEngine:
         learning_rate: float,
         teacher: Teacher = None,
     ) -> BatchOutcome:
-        """One forward pass, backward pass, clipping and step of Adam."""
+        """Run both passes, clip the gradient, and take a step of Adam."""
         outcome, gradient = self._accumulate(events, labels, teacher)
         self._adam.step(self._learned, gradient, learning_rate)
         self._round()
@@ -276,9 +247,7 @@ class EventEngine:
     def gradients(
         self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
-        """Gradient of the batch's mean loss for every parameter, neither clipped nor
-        applied.
-        """
+        """Return the gradient of the batch's mean loss, neither clipped nor applied."""
         outcome, gradient = self._accumulate(events, labels, teacher)
         by_name = self._layout.unpack(gradient.gradients[0])
         gradient.gradients[0] = 0
@@ -286,19 +255,18 @@ class EventEngine:
         return outcome, by_name
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Remove the synapses that are False in a mask, from now on; by name of weight
-        matrix.
-        """
+        """Remove the synapses that are False in the mask of a weight matrix."""
         self._adam.kept = self._layout.pack_masks(masks, self._learned.dtype)
         self._learned *= self._adam.kept
         self._kernels.prune(masks)
         if self._grids is not None:
-            # A weight that rounds to zero is no synapse in a pruned network.
+            # In a pruned network, a weight that rounds to zero is no synapse:
+            # `round_parameters` now counts the fan-outs.
             self._not_zero = self._kernels.arrays.fan_outs
             self._round()
 
     def run(self, events: EventList) -> list[EventList]:
-        """Spikes of every layer after the input, hidden layers first."""
+        """Return the spikes of every layer after the input, the output last."""
         check_input(events, self._network)
         if self._network.quantisation is not None:
             return run_integers(self._network, self.learned_state(), events)
@@ -309,43 +277,36 @@ class EventEngine:
         return layers
 
     def warm_up(self, events: EventList) -> None:
-        """Compile the kernels (once per machine), by a batch that another network
-        learns from.
-        """
+        """Compile the kernels (once per machine) by training a copy."""
         other = self.with_parameters(self.state())
         other.train_batch(events, np.zeros(events.n_samples, dtype=np.int64), 0.0)
         other.run(events)
 
     def with_parameters(self, state: State) -> "EventEngine":
-        """The same network with other parameters, to be run."""
-        return event_engine(self._network, state, self._settings, self._learned.dtype)
+        """Return an engine that runs the same network with other parameters."""
+        return EventEngine(self._network, state, self._settings, self._learned.dtype)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters that run: on their grids in a quantised network."""
+        """Return a copy of the parameters that run, rounded if quantised."""
         return self._layout.unpack(self._running)
 
     def learned_state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters that the optimizer keeps."""
+        """Return a copy of the parameters that the optimizer updates."""
         return self._layout.unpack(self._learned)
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for
-        tensors.
-        """
+        """Return Adam's state, see :func:`spikejoule.engine.interface.adam_state`."""
         weight_decay = self._settings.weight_decay
         return adam_state(self._network, self.snapshot(), learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
-        """All that the next batch depends on; after one batch at least."""
+        """Return all that the next batch depends on, after at least one batch."""
         adam = self._adam
-        masks = {}
+        masks: dict[str, NDArray[np.bool_]] = {}
         if adam.kept.size:
-            ones = self._layout.unpack(adam.kept)
-            masks = {
-                name: kept != 0
-                for name, kept in ones.items()
-                if name.endswith("weight")
-            }
+            for name, kept in self._layout.unpack(adam.kept).items():
+                if name.endswith("weight"):
+                    masks[name] = kept != 0
         return Snapshot(
             learned=self.learned_state(),
             first=self._layout.unpack(adam.moments.first),
@@ -356,9 +317,7 @@ class EventEngine:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from the snapshot of an engine of the same kind and network, to the
-        same bits.
-        """
+        """Resume from a snapshot of the same kind of engine and network, bit by bit."""
         layout = self._layout
         dtype = self._learned.dtype
         self._learned[:] = layout.pack(snapshot.learned, dtype)

@@ -1,8 +1,4 @@
-"""What an engine is: settings in, spikes, gradients and updated weights out.
-
-Beside the protocol stand what a batch gives, and all that the next step of an engine
-depends on, as named arrays.
-"""
+"""The interface of the engines: settings, the protocol, batch results and snapshots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +21,7 @@ Labels = NDArray[np.integer]
 """The class of each sample, [B]."""
 
 Teacher = NDArray[np.floating] | None
-"""Probabilities of a teacher to learn from beside the labels, [B, classes]."""
+"""Class probabilities of a teacher, learned together with the labels, [B, classes]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +29,13 @@ class Snapshot:
     """The state of a network and its optimizer between two batches.
 
     Attributes:
-        learned: the parameters that the optimizer keeps, by name.
-        first, second: Adam's moments of each.
+        learned: the parameters that the optimizer updates, by name.
+        first, second: Adam's moments of each parameter.
         steps_taken: steps of the optimizer so far, at least one.
         masks: False where a synapse is removed, by the name of a weight matrix; empty
-            where nothing is pruned.
-        exponents: of the grids of a quantised network; empty for another.
-        threads: of the CPU, where sums are rounded by their number; 0 where they are
-            not.
+            if nothing is pruned.
+        exponents: of a quantised network's grids; else empty.
+        threads: CPU threads, where the last bits of sums depend on them; else 0.
     """
 
     learned: State
@@ -52,7 +47,7 @@ class Snapshot:
     threads: int = 0
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays of `of_arrays`."""
+        """Return the snapshot as named arrays, for a file."""
         parts: dict[str, Arrays] = {
             "learned": self.learned,
             "first": self.first,
@@ -73,14 +68,18 @@ class Snapshot:
 
     @classmethod
     def of_arrays(cls, arrays: Arrays) -> Self:
-        """The snapshot of `arrays`; KeyError if they are none of a snapshot."""
+        """Return the snapshot that `arrays` came from.
+
+        Raises:
+            KeyError: an array is missing.
+        """
 
         def part(name: str) -> dict[str, NDArray[Any]]:
-            beginning = f"{name}."
+            prefix = f"{name}."
             return {
-                key.removeprefix(beginning): array
+                key.removeprefix(prefix): array
                 for key, array in arrays.items()
-                if key.startswith(beginning)
+                if key.startswith(prefix)
             }
 
         return cls(
@@ -95,12 +94,12 @@ class Snapshot:
 
 
 def exponents_of(network: Network) -> tuple[int, ...]:
-    """Of the grids of a quantised network; of another, none."""
+    """Return the exponents of a quantised network's grids, or nothing."""
     return () if network.quantisation is None else network.quantisation.exponents
 
 
 def with_exponents(network: Network, exponents: tuple[int, ...]) -> Network:
-    """A quantised network with other grids; another as it is."""
+    """Return a quantised network with other grids; any other network unchanged."""
     if network.quantisation is None:
         return network
     return replace(
@@ -111,10 +110,10 @@ def with_exponents(network: Network, exponents: tuple[int, ...]) -> Network:
 def adam_state(
     network: Network, taken: Snapshot, learning_rate: float, weight_decay: float
 ) -> dict[str, Any]:
-    """The format of ``torch.optim.Adam.state_dict``, with arrays for tensors.
+    """Return Adam's state as ``torch.optim.Adam.state_dict``, with arrays for tensors.
 
     Args:
-        network: whose parameters have the indices, in their order.
+        network: gives the order of the parameters.
         taken: the engine's snapshot.
         learning_rate: of the last step.
         weight_decay: L2 penalty.
@@ -158,15 +157,15 @@ def check_input(events: EventList, network: Network | ImportedGraph) -> None:
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What one training batch gave.
+    """Results of one training batch.
 
     Attributes:
-        mean_loss: mean cross-entropy of the samples.
-        correct: samples whose first largest output spike count is the label's.
-        spikes: spikes of each layer over the batch, the input first.
-        synaptic_events: of each weight matrix over the batch's forward pass.
-        input_macs: multiply-accumulates of constant currents over it; None for an input
-            of spikes.
+        mean_loss: mean loss of the samples.
+        correct: samples whose label has the largest output spike count; of equal counts
+            the first class wins.
+        spikes: spikes of each layer, the input first.
+        synaptic_events: of each weight matrix, in the forward pass.
+        input_macs: multiply-accumulates of constant currents; None for input spikes.
     """
 
     mean_loss: float
@@ -177,14 +176,14 @@ class BatchOutcome:
 
 
 class EngineSettings(ParameterSection):
-    """The engine, and what it may use.
+    """The engine, its device and its threads.
 
     Attributes:
         engine: ``event``, ``dense``, or ``auto``: see
             :func:`spikejoule.engine.choose_engine`.
-        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the cpu for the event
-            engine, and for the dense one cuda where torch finds one.
-        threads: CPU threads; 0 takes all cores. Results do not depend on it, but for
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the CPU for the event
+            engine; for the dense engine CUDA where PyTorch finds it.
+        threads: CPU threads; 0 takes all cores. Results depend on it only with
             ``dense``.
     """
 
@@ -202,43 +201,40 @@ class EngineSettings(ParameterSection):
             raise refused(
                 "train.engine: 'event' runs on the CPU alone, but train.device is "
                 f"'{self.device}'; allowed: engine auto or dense with this device, "
-                "or device auto "
-                "or cpu"
+                "or device auto or cpu"
             )
         return self
 
 
 EVENT_NEURONS = frozenset({"lif"})
-"""Neurons that the event engine has kernels of; the dense engine runs all."""
+"""Neurons that the event engine has kernels for; the dense engine runs all."""
 
 
 def choose_engine(
     name: str, device: str, neuron: str, integer_chain: bool = False
 ) -> str:
-    """``event`` or ``dense``, for ``auto`` by the device and the network.
+    """Return ``event`` or ``dense``; ``auto`` is resolved by device and network.
 
-    No device is taken on trust: ``auto`` is the CPU's event engine, which was the
-    faster one at every density of the input that was measured, until a measurement
-    finds a GPU faster.
+    ``auto`` takes the event engine also on a machine with a GPU: it was the faster one
+    at every input density measured on CPUs, and no GPU has been measured.
 
     Args:
         name: ``auto``, ``event`` or ``dense``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         neuron: name of the neuron model.
-        integer_chain: integer weights in other layers than fully connected ones.
+        integer_chain: whether convolutions or recurrent layers have integer weights.
 
     Raises:
-        ParameterError: the event engine asked for, for what it has no kernels of.
+        ParameterError: the event engine is asked for and has no kernels for this.
     """
     if name == "event" and integer_chain:
         raise ParameterError(
-            "engine event has no kernels of integer weights in convolutions or "
-            "recurrent layers; "
-            "use dense or auto"
+            "engine event has no kernels for integer weights in convolutions or "
+            "recurrent layers; use dense or auto"
         )
     if name == "event" and neuron not in EVENT_NEURONS:
         raise ParameterError(
-            f"engine event has no kernels of the neuron {neuron!r}, but of "
+            f"engine event has no kernels for the neuron {neuron!r}, only for "
             f"{', '.join(sorted(EVENT_NEURONS))}; use dense or auto"
         )
     if name != "auto":
@@ -248,14 +244,14 @@ def choose_engine(
 
 
 class Engine(Protocol):
-    """A network with its optimizer, on some device."""
+    """A network and its optimizer, on one device."""
 
     name: str
     device: str
 
     @property
     def network(self) -> Network:
-        """The network, with its present grids if it is quantised."""
+        """The network; a quantised one has its current grids."""
 
     def train_batch(
         self,
@@ -264,50 +260,39 @@ class Engine(Protocol):
         learning_rate: float,
         teacher: Teacher = None,
     ) -> BatchOutcome:
-        """One forward pass, backward pass, clipping and step of Adam."""
+        """Run both passes, clip the gradient, and take a step of Adam."""
 
     def gradients(
         self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
-        """Gradient of the batch's mean loss for every parameter, neither clipped nor
-        applied.
-        """
+        """Return the gradient of the batch's mean loss, neither clipped nor applied."""
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Remove the synapses that are False in a mask, from now on; by name of weight
-        matrix.
-        """
+        """Remove the synapses that are False in the mask of a weight matrix."""
 
     def run(self, events: EventList) -> list[EventList]:
-        """Spikes of every layer after the input, hidden layers first."""
+        """Return the spikes of every layer after the input, the output last."""
 
     def warm_up(self, events: EventList) -> None:
-        """Compile what training and running on such events takes; nothing else changes
-        by it.
-        """
+        """Compile all that training and running on such events needs."""
 
     def with_parameters(self, state: State) -> "Engine":
-        """The same network with other parameters, to be run."""
+        """Return an engine that runs the same network with other parameters."""
 
     def choose_grids(self) -> None:
-        """Fit the grid of each layer to its weights; nothing without quantisation."""
+        """Fit each layer's grid to its weights; do nothing without quantisation."""
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters that run: on their grids in a quantised network."""
+        """Return a copy of the parameters that run, rounded if quantised."""
 
     def learned_state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters that the optimizer keeps; without quantisation, the
-        same.
-        """
+        """Return a copy of the parameters that the optimizer updates."""
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for
-        tensors; after one batch at least."""
+        """Return Adam's state, see :func:`adam_state`, after at least one batch."""
 
     def snapshot(self) -> Snapshot:
-        """All that the next batch depends on; after one batch at least."""
+        """Return all that the next batch depends on, after at least one batch."""
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from the snapshot of an engine of the same kind and network, to the
-        same bits.
-        """
+        """Resume from a snapshot of the same kind of engine and network, bit by bit."""

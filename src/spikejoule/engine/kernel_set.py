@@ -1,6 +1,4 @@
-"""What the event engine asks of its kernels, whichever kind of network they are written
-for.
-"""
+"""The interface between the event engine and its two sets of kernels."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -29,18 +27,14 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 
 class KernelSet(Protocol):
-    """Compiled kernels with the arrays of one network, and the workspace they compute
-    in.
-    """
+    """Compiled kernels with the arrays and the working memory of one network."""
 
     @property
     def arrays(self) -> NetworkArrays | ChainArrays:
-        """What the kernels know of the network; the engine writes the neurons'
-        constants.
-        """
+        """Arrays of the network; the engine writes the neurons' constants."""
 
     def prune(self, masks: Masks) -> None:
-        """Count from now on the synapses that are left."""
+        """Count only the remaining synapses from now on."""
 
     def add_gradients(
         self,
@@ -49,16 +43,17 @@ class KernelSet(Protocol):
         learning: Learning,
         threads: int,
     ) -> BatchGradient:
-        """Both passes of a batch: its losses, counts and the gradient of each lane."""
+        """Run both passes of a batch; return losses, counts and lane gradients."""
 
     def run_layer(self, events: EventList, number: int) -> EventList:
-        """The spikes of the layer of a number, counted from 0, for those of the layer
-        before.
+        """Return the spikes of layer `number` for those of the layer before.
+
+        Layers after the input are counted from 0.
         """
 
 
 def reset_code(network: Network) -> int:
-    """The reset of the neurons, as the kernels know it."""
+    """Return the kernels' code for the reset of the neurons."""
     neuron = network.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
     return RESET_BY_SUBTRACTION if neuron.reset == "subtract" else RESET_TO_ZERO
@@ -67,7 +62,15 @@ def reset_code(network: Network) -> int:
 def new_gradient(
     layout: ParameterLayout, lanes: int, parts: int, dtype: DTypeLike
 ) -> BatchGradient:
-    """Memory for what batches leave, which are counted in so many parts."""
+    """Allocate the results of a batch.
+
+    Args:
+        layout: of the parameters.
+        lanes: copies of the gradient.
+        parts: parts of the batch that count separately: lanes, or slots for groups.
+        dtype: of the parameters.
+    """
+    # Correct samples, spikes of each layer with the input, events of each connection.
     n_counts = 2 + len(layout.forward) + len(layout.connections)
     return BatchGradient(
         gradients=aligned_zeros((lanes, layout.size), dtype),
@@ -79,9 +82,10 @@ def new_gradient(
 
 
 def constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs:
-    """The constant currents of an input as the kernels take them."""
+    """Return the constant currents of an input, for the kernels."""
     currents = events.currents
     if currents is None:
+        # Empty offsets tell the kernels that the input is spikes.
         nothing = np.empty(0, np.int64)
         return ConstantInputs(events.sources[:0], np.empty(0, dtype), nothing)
     return ConstantInputs(
@@ -96,17 +100,23 @@ def run_in_lanes(
     arrays: NetworkArrays | ChainArrays,
     n_units: int,
 ) -> EventList:
-    """The spikes of the `n_units` of a layer, by a kernel that runs it for a lane of
-    samples.
+    """Return the spikes of a layer, computed in lanes of samples.
+
+    Args:
+        kernel: runs one lane.
+        number: of the layer.
+        events: spikes of the layer before.
+        arrays: of the network.
+        n_units: of the layer.
     """
     n_steps = events.n_steps
     currents = constant_inputs(events, arrays.parameters.dtype)
 
     def fill(samples: slice, out: LaneSpikes) -> None:
-        of_samples = currents._replace(
-            offsets=currents.offsets[samples.start : samples.stop + 1]
+        offsets = currents.offsets[samples.start : samples.stop + 1]
+        inputs = LayerInput(
+            spikes_of(events, samples), currents._replace(offsets=offsets), n_steps
         )
-        inputs = LayerInput(spikes_of(events, samples), of_samples, n_steps)
         lanes = out.bounds.size - 1
         kernel(lanes, number, inputs, arrays, out)
 
@@ -114,7 +124,7 @@ def run_in_lanes(
 
 
 def spikes_of(events: EventList, samples: slice) -> Spikes:
-    """The spikes of some samples."""
+    """Return the spikes of consecutive samples."""
     first = samples.start * events.n_steps
     end = samples.stop * events.n_steps
     return Spikes(events.sources, events.offsets[first : end + 1])

@@ -1,10 +1,10 @@
-"""Where the parameters of a network are in one flat array.
+"""The place of each parameter of a network in one flat array.
 
-The weights of a source channel are one row: all synapses that one spike reaches are
-contiguous. A row is ordered by kernel position ("tap"), then by target channel, and the
-channels of each group are padded to whole vectors. For a fully connected layer a row is
-[padded target]: such a layer is a convolution whose kernel covers everything before it.
-A bias row follows the weights of each connection. Padding holds zeros and stays zero.
+The weights of a source channel are one row, so that all weights that one spike reaches
+are contiguous. A row is ordered by kernel position, then by target channel, and the
+channels of each group are padded to whole vectors. In a fully connected layer a row is
+[padded target]: such a layer is a convolution whose kernel covers its whole input. A
+bias row follows the weights of each connection. Padding is zero and stays zero.
 """
 
 import math
@@ -31,20 +31,19 @@ Masks = Mapping[str, NDArray[np.bool_]]
 """False where a synapse is removed, by the name of a weight matrix."""
 
 CHUNKS = 32
-"""Parts of about equal size in which the optimizer works through all rows."""
+"""Parts of about equal size that the optimizer's threads work on."""
 
 LEARNED_PLACES = {DECAY_LOGIT: DECAY_PLACE, LOG_THRESHOLD: THRESHOLD_PLACE}
-"""Where neurons' own parameters are in a layer's row of them."""
+"""Place of each learned neuron parameter in its layer's row."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Where the units of a population are: ordered by position, then by group and
-    channel.
+    """The order of a population's units: by position, then by group and channel.
 
     Attributes:
-        shape: channels, height, width; units are counted in C order through it.
-        groups: of the channels, each padded to whole vectors.
+        shape: channels, height, width; units are numbered in C order of this shape.
+        groups: groups of channels, each padded to whole vectors.
     """
 
     shape: Shape
@@ -52,7 +51,7 @@ class Plane:
 
     @classmethod
     def of(cls, shape: Shape, groups: int = 1) -> "Plane":
-        """The plane of a population of a shape, (n,) or (C, H, W)."""
+        """Return the plane of a population with shape (n,) or (C, H, W)."""
         return cls((*shape, 1, 1)[:3], groups)
 
     @property
@@ -97,14 +96,13 @@ class Plane:
 
 @dataclass(frozen=True)
 class ParameterPlace:
-    """Where one parameter of the state dict is in the flat array, as a strided view.
+    """The place of one parameter of the state dict, as a strided view.
 
     Attributes:
         shape: in the state dict.
-        start: its first element.
-        axes: lengths of the axes of the view, which has the elements of the parameter
-            in C order.
-        strides: from one element of each axis to the next, counted in elements.
+        start: first element.
+        axes: shape of the view; its elements are the parameter's in C order.
+        strides: of the view, in elements.
     """
 
     shape: Shape
@@ -113,13 +111,13 @@ class ParameterPlace:
     strides: tuple[int, ...]
 
     def view(self, flat: NDArray[Any]) -> NDArray[Any]:
-        """The parameter's elements of the flat array, of shape `axes`."""
+        """Return the parameter's elements in the flat array, with shape `axes`."""
         size = flat.itemsize
         strides = tuple(stride * size for stride in self.strides)
         return np.ndarray(self.axes, flat.dtype, flat, self.start * size, strides)
 
     def read(self, flat: NDArray[Any]) -> NDArray[Any]:
-        """A contiguous copy of the parameter."""
+        """Return a contiguous copy of the parameter."""
         return np.array(self.view(flat), order="C").reshape(self.shape)
 
     def write(self, flat: NDArray[Any], values: NDArray[Any]) -> None:
@@ -129,15 +127,15 @@ class ParameterPlace:
 
 @dataclass(frozen=True)
 class RowBlock:
-    """Rows of equal length that follow one another in the flat array.
+    """Consecutive rows of equal length.
 
     Attributes:
-        first_row: index of the first of them among all rows.
+        first_row: index of the first one among all rows.
         start: its first element.
-        n_rows: how many.
+        n_rows: number of rows.
         length: elements of a row.
-        optimized: whether the norm of the gradient and the optimizer see these rows.
-            They do not see the bias rows of neurons without biases, which are zeros.
+        optimized: whether gradient norm and optimizer include these rows. They skip the
+            bias rows of neurons without biases, which are zeros.
     """
 
     first_row: int
@@ -148,7 +146,7 @@ class RowBlock:
 
     @property
     def end(self) -> int:
-        """First element behind the rows."""
+        """First element after the rows."""
         return self.start + self.n_rows * self.length
 
     @property
@@ -158,22 +156,21 @@ class RowBlock:
 
     @property
     def lengths(self) -> Integers:
-        """Elements of each row that the optimizer sees."""
+        """Elements of each row that the optimizer includes."""
         return np.full(self.n_rows, self.length if self.optimized else 0)
 
 
 @dataclass(frozen=True)
 class ConnectionLayout:
-    """Where the parameters of a connection are, and between which planes it leads.
+    """The place of a connection's parameters, and the planes that it connects.
 
     Attributes:
         connection: the connection.
-        number: its place in ``network.connections``.
-        source: the plane of the node before it, which may be a pooling node.
-        target: the plane of the population behind it.
-        n_taps: positions of the kernel; of a fully connected layer, all positions of
-            the source.
-        weights: a row for each channel of the source.
+        number: its index in ``network.connections``.
+        source: plane of the node before it, which may be a pooling node.
+        target: plane of the population after it.
+        n_taps: kernel positions; in a fully connected layer, all source positions.
+        weights: one row per source channel.
         biases: one row.
     """
 
@@ -189,14 +186,13 @@ class ConnectionLayout:
     def weight_axes(self) -> Shape:
         """Groups, target channels of a group, source channels of a group, taps."""
         groups = self.target.groups
-        target, source = (
-            plane.channels // groups for plane in (self.target, self.source)
-        )
-        return groups, target, source, self.n_taps
+        targets = self.target.channels // groups
+        sources = self.source.channels // groups
+        return groups, targets, sources, self.n_taps
 
     @property
     def weight_place(self) -> ParameterPlace:
-        """Where the weights are."""
+        """Place of the weights."""
         groups, targets, sources, n_taps = self.weight_axes
         width = self.target.group_width
         columns = sources * n_taps
@@ -209,7 +205,7 @@ class ConnectionLayout:
 
     @property
     def bias_place(self) -> ParameterPlace:
-        """Where the biases are."""
+        """Place of the biases."""
         groups = self.target.groups
         channels = self.target.channels
         return ParameterPlace(
@@ -222,7 +218,7 @@ class ConnectionLayout:
 
 @dataclass(eq=False)
 class _Rows:
-    """All rows, as they are added."""
+    """All rows, while they are being laid out."""
 
     blocks: list[RowBlock] = field(default_factory=list)
     n_rows: int = 0
@@ -245,17 +241,15 @@ class _Rows:
 
 @dataclass(frozen=True, eq=False)
 class ParameterLayout:
-    """Positions of all parameters of a network in a flat array.
+    """The place of all parameters of a network in a flat array.
 
     Attributes:
-        network: whose layout it is.
-        connections: forward connections, first to last, and then recurrent ones.
-        learned: the neurons' own parameters, a row for each layer; None if they learn
-            none.
-        rows: every row of parameters in order, in chunks of about equal size.
+        network: the network.
+        connections: forward connections in order, then recurrent ones.
+        learned: learned neuron parameters, one row per layer; None without any.
+        rows: all rows in order, in chunks of about equal size.
         places: of each parameter of the state dict, in its order.
-        size: elements of the flat array; its last vector is zeros and belongs to no
-            row.
+        size: elements of the flat array; its last vector is zeros and in no row.
     """
 
     network: Network
@@ -295,7 +289,7 @@ class ParameterLayout:
 
     @property
     def forward(self) -> tuple[ConnectionLayout, ...]:
-        """The connection before each population."""
+        """The connection to each population."""
         return self.connections[: len(self.network.forward_connections)]
 
     @property
@@ -305,38 +299,37 @@ class ParameterLayout:
 
     @property
     def learned_start(self) -> int:
-        """First element of the neurons' own parameters; -1 if they learn none."""
+        """First learned neuron parameter; -1 if there is none."""
         return -1 if self.learned is None else self.learned.start
 
     @property
     def learned_row(self) -> int:
-        """Index of the row of the first layer's learned parameters, if there are
-        any.
-        """
+        """Index of the first layer's row of learned neuron parameters, if any."""
         return self.rows.starts.size - len(self.forward)
 
     def pack(self, state: Mapping[str, NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
-        """Flat array of a state dict.
+        """Return the flat array of a state dict.
 
         Raises:
-            ArtifactError: a parameter is missing or of another shape.
+            ArtifactError: a parameter is missing or has another shape.
         """
         flat = aligned_zeros((self.size,), dtype)
         for name, place in self.places.items():
-            given = state[name].shape if name in state else "nothing"
-            if given != place.shape:
+            shape = state[name].shape if name in state else None
+            if shape != place.shape:
+                problem = "is missing" if shape is None else f"has shape {shape}"
                 raise ArtifactError(
-                    f"{name} must be of shape {place.shape}, but is of {given}"
+                    f"{name} must have shape {place.shape}: it {problem}"
                 )
             place.write(flat, state[name])
         return flat
 
     def unpack(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """State dict of a flat array; the arrays are contiguous copies."""
+        """Return the state dict of a flat array, as contiguous copies."""
         return {name: place.read(flat) for name, place in self.places.items()}
 
     def unpack_learned(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """The neurons' own parameters, under their names in the state dict."""
+        """Return the learned neuron parameters by name."""
         return {
             name: place.read(flat)
             for name, place in self.places.items()
@@ -344,7 +337,7 @@ class ParameterLayout:
         }
 
     def pack_masks(self, masks: Masks, dtype: DTypeLike) -> NDArray[Any]:
-        """Ones for all parameters but the removed synapses."""
+        """Return ones for all parameters except removed synapses."""
         kept = aligned_zeros((self.size,), dtype)
         kept[:] = 1
         for name, mask in masks.items():
@@ -352,7 +345,7 @@ class ParameterLayout:
         return kept
 
     def fan_outs(self, masks: Masks) -> list[Integers]:
-        """Synapses that a spike of each unit reaches through each of `connections`."""
+        """Return the fan-out of each unit through each of `connections`."""
         return [self._fan_out(layout, masks) for layout in self.connections]
 
     def _fan_out(self, layout: ConnectionLayout, masks: Masks) -> Integers:
@@ -365,10 +358,9 @@ class ParameterLayout:
 
 
 def _add(rows: _Rows, network: Network, connection: Connection) -> ConnectionLayout:
-    """Add the rows of a connection."""
+    """Lay out a connection."""
     before = network.nodes[network.sources[connection.name][0]]
-    # The kernels of fully connected layers take a row for each unit, whatever the
-    # input's shape.
+    # The kernels of fully connected layers take one row per unit for any input shape.
     source = Plane.of((before.n_out,) if network.is_plain else before.out_shape)
     groups = 1
     n_taps = source.positions
@@ -391,7 +383,7 @@ def _add(rows: _Rows, network: Network, connection: Connection) -> ConnectionLay
 def _learned_places(
     names: tuple[str, ...], rows: RowBlock
 ) -> dict[str, ParameterPlace]:
-    """Where the neurons' own parameters are, by name in the state dict."""
+    """Return the place of each learned neuron parameter by its name."""
     places = {}
     for layer, start in enumerate(rows.starts.tolist(), start=1):
         for name in names:

@@ -1,8 +1,9 @@
-"""How the gradient of a batch is shared out over threads.
+"""How threads share the gradient of a batch in fully connected layers.
 
-No bit of a gradient depends on the number of threads. A thread a lane needs no plan.
-More threads take many groups of samples at a time: first the deltas of each group, then
-each part of the gradient (kernels/backward.py).
+No bit of a gradient depends on the number of threads. With at most one thread per lane
+there is nothing to plan. More threads work in two phases (kernels/backward.py): first
+they compute the deltas of many groups of samples side by side, then each adds up its
+own columns of the gradient over these groups, always in the same order.
 """
 
 import functools
@@ -18,31 +19,32 @@ from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
 
 
 class Sharing(NamedTuple):
-    """Who does what.
+    """The work of both phases.
 
     Attributes:
-        turns: the groups that are worked at once, turn after turn: lane, first sample
-            and end of each, int64 [groups, 3].
-        parts: of the gradient, see `add_groups`, int64 [parts, 4].
+        turns: groups that are prepared together, one turn after another; for each group
+            lane, first sample and end, int64 [groups, 3].
+        parts: parts of the gradient, see `add_groups`, int64 [parts, 4].
     """
 
     turns: tuple[NDArray[np.int64], ...]
     parts: NDArray[np.int64]
 
 
+# A training repeats the same few plans.
 @functools.lru_cache(maxsize=64)
 def share(
     strides: tuple[int, ...], bounds: tuple[int, ...], slots: int, threads: int
 ) -> Sharing:
-    """A plan for a batch.
+    """Plan a batch.
 
     Args:
         strides: of each layer.
-        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``.
-        slots: groups that the workspace holds, a multiple of the lanes.
-        threads: how many.
+        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1] - 1``.
+        slots: groups for which the workspace has memory, a multiple of the lanes.
+        threads: number of threads.
     """
-    lanes = [range(first, stop) for first, stop in itertools.pairwise(bounds)]
+    lanes = [range(first, end) for first, end in itertools.pairwise(bounds)]
     size = _group_size(lanes, threads)
     groups = [
         [(lane, first, min(first + size, samples.stop)) for first in samples[::size]]
@@ -51,21 +53,19 @@ def share(
     at_once = slots // len(lanes)
     turns = []
     for first in range(0, max(map(len, groups)), at_once):
-        turn = [
-            group for of_lane in groups for group in of_lane[first : first + at_once]
-        ]
+        turn = []
+        for lane_groups in groups:
+            turn += lane_groups[first : first + at_once]
         turns.append(np.array(turn, dtype=np.int64))
-    parts = [
-        (lane, number, *block)
-        for number, stride in enumerate(strides)
-        for block in _blocks(stride // LANES, len(lanes), threads)
-        for lane in range(len(lanes))
-    ]
+    parts = []
+    for number, stride in enumerate(strides):
+        for block in _blocks(stride // LANES, len(lanes), threads):
+            parts += [(lane, number, *block) for lane in range(len(lanes))]
     return Sharing(tuple(turns), np.array(parts, dtype=np.int64))
 
 
 def _group_size(lanes: list[range], threads: int) -> int:
-    """The group size with which the busiest thread has least to do."""
+    """Return the group size that gives the busiest thread the fewest samples."""
 
     def samples_of_busiest(size: int) -> int:
         n_groups = sum(-(-len(samples) // size) for samples in lanes)
@@ -75,17 +75,18 @@ def _group_size(lanes: list[range], threads: int) -> int:
 
 
 def _blocks(vectors: int, lanes: int, threads: int) -> list[tuple[int, int]]:
-    """First column and vectors of each block of a layer; a narrow one is a single
-    block.
+    """Return first column and number of vectors of each block of a layer.
 
-    A block takes a step for each spike, and one for each of its vectors.
+    A block costs one unit for the loop over the spikes, and one per vector. The size
+    minimises the cost of the busiest thread. A narrow layer is a single block.
     """
 
-    def steps_of_busiest(size: int) -> int:
-        return -(-lanes * -(-vectors // size) // threads) * (1 + size)
+    def cost_of_busiest(size: int) -> int:
+        n_blocks = lanes * -(-vectors // size)
+        return -(-n_blocks // threads) * (1 + size)
 
     sizes = range(min(vectors, MAX_BLOCK), 0, -1)
-    size = vectors if vectors <= NARROW else min(sizes, key=steps_of_busiest)
+    size = vectors if vectors <= NARROW else min(sizes, key=cost_of_busiest)
     return [
         (first * LANES, min(size, vectors - first)) for first in range(0, vectors, size)
     ]

@@ -1,14 +1,16 @@
-"""Compiled event-driven kernels: named tuples of plain arrays in, plain arrays out.
+"""Compiled event-driven kernels, which take named tuples of arrays.
 
-    structures  the named tuples, with their shapes
-    forward     spikes and constant currents through layers of LIF neurons
-    integer     the same in integers
-    deltas      both passes of a sample, up to the gradient of its membrane potentials
-    backward    gradients of a batch: lanes of samples, weight gradients by source
-    chain       both passes of chains with convolution, pooling and recurrence
-    optimizer   gradient clipping, Adam, rounding to grids vector, through_time, patches
-    inner loops in vector registers, and the surrogate derivatives
+    structures    the named tuples, with shapes
+    forward       spikes and constant inputs through layers of LIF neurons
+    integer       the same in integers
+    deltas        both passes of a sample, up to the gradients of membrane potentials
+    backward      the gradient of a batch
+    chain         both passes of chains with convolution, pooling and recurrence
+    optimizer     gradient clipping, Adam, and rounding to grids
+    vector        inner loops over spikes, in vector registers
+    through_time  inner loops back through time, and the surrogate derivatives
+    patches       inner loops of chains
 
-Nothing here imports torch or checks its arguments; :mod:`spikejoule.engine.event`
-checks them once for every caller.
+Nothing here imports PyTorch or checks arguments. :mod:`spikejoule.engine.event` checks
+them once for all kernels.
 """

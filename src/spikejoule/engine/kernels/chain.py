@@ -188,12 +188,27 @@ class SamplePass(NamedTuple):
     n_steps: int
 
 
-class TrainingBatch(NamedTuple):
-    """The samples of a batch and the loss to differentiate."""
+class ChainTraining(NamedTuple):
+    """All that a training step of a chain reads and writes."""
 
-    samples: LabelledBatch
+    batch: LabelledBatch
     currents: ConstantInputs
     learning: Learning
+    chain: ChainArrays
+    gradient: BatchGradient
+
+
+@compiled_inline
+def _named_training(arrays):
+    """Return plain nested tuples, as Python passes them, as ``ChainTraining``."""
+    batch, currents, learning, chain, gradient = arrays
+    return ChainTraining(
+        LabelledBatch(*batch),
+        ConstantInputs(*currents),
+        Learning(*learning),
+        ChainArrays(*chain),
+        BatchGradient(*gradient),
+    )
 
 
 @compiled_inline
@@ -382,8 +397,8 @@ def _add_place_products(following, place, link, chain, n_steps, into):
     at = link.first_place + place
     place_taps = PlaceTaps(
         chain.taps,
-        np.int64(chain.taps_of[at]),
-        np.int64(chain.taps_of[at + 1]),
+        chain.taps_of[at],
+        chain.taps_of[at + 1],
         chain.transposed,
         link.reach,
     )
@@ -427,7 +442,7 @@ def population_backward(number, work, surrogate, gradient):
     at_once = 1 if link.recurrent > 0 else n_steps
     for place in range(following.n_places):
         slopes[: n_steps * width] = 0
-        of_place = Rows(slopes, np.int64(0), width)
+        of_place = Rows(slopes, 0, width)
         _add_place_products(next_deltas, place, following, chain, n_steps, of_place)
         at = following.first_place + place
         for step in range(n_steps - at_once, -1, -at_once):
@@ -579,9 +594,9 @@ def _forward(sample, training, work, counts):
     """
     memory = work.memory
     learning = training.learning
-    batch_size = training.samples.labels.size
+    batch_size = training.batch.labels.size
     penalty = 0.0
-    spikes = sample_spikes(training.samples, sample, work.n_steps)
+    spikes = sample_spikes(training.batch, sample, work.n_steps)
     currents = sample_currents(training.currents, sample)
     # Two arrays and not one tuple change from layer to layer: numba finds one type for
     # slightly different arrays, but not for the named tuples that hold them.
@@ -611,12 +626,12 @@ def _loss(sample, training, work, counts):
     loss, predicted = class_loss(
         sample,
         Spikes(memory.sources[last], memory.offsets[last]),
-        training.samples,
+        training.batch,
         learning,
         class_counts,
         count_gradient,
     )
-    counts[0] += predicted == training.samples.labels[sample]
+    counts[0] += predicted == training.batch.labels[sample]
     costs = memory.costs[output.first_unit :]
     for unit in range(output.n_units):
         costs[unit] = count_gradient[unit] + (costs[unit] if learning.penalised else 0)
@@ -636,7 +651,7 @@ def _backward(sample, training, work, counts, gradient):
         population_backward(number, work, surrogate, gradient)
         _add_learned(number, work, gradient)
         link = link_at(chain.links, number)
-        received = sample_spikes(training.samples, sample, work.n_steps)
+        received = sample_spikes(training.batch, sample, work.n_steps)
         if number > 0:
             received = Spikes(memory.sources[number - 1], memory.offsets[number - 1])
         events[link.counted] += weight_gradient(number, 0, received, work, gradient)
@@ -652,31 +667,28 @@ def _backward(sample, training, work, counts, gradient):
 
 
 @compiled_parallel
-def add_lane(lane, batch, currents, learning, chain, gradient):
-    """Add the gradient of the mean loss of one lane's samples to its part.
+def add_lane(lane, arrays):
+    """Add the gradient of the mean loss of one lane's samples.
 
     Args:
-        lane: which one.
-        batch, currents, learning, chain: the fields of ``LabelledBatch``,
-            ``ConstantInputs``, ``Learning`` and ``ChainArrays`` as plain tuples; the
-            transposed weights are up to date.
-        gradient: the fields of ``BatchGradient``; gradients, touched rows, losses and
-            counts receive.
+        lane: its number.
+        arrays: ``ChainTraining`` as plain nested tuples. The transposed weights are up
+            to date; gradients, touched rows, losses and counts are written.
     """
-    samples = LabelledBatch(*batch)
-    training = TrainingBatch(samples, ConstantInputs(*currents), Learning(*learning))
-    arrays = ChainArrays(*chain)
-    total = BatchGradient(*gradient)
-    n_steps = steps_of(samples)
-    work = SamplePass(arrays, _new_memory(arrays, n_steps, samples.sources), n_steps)
+    training = _named_training(arrays)
+    batch = training.batch
+    chain = training.chain
+    total = training.gradient
+    n_steps = steps_of(batch)
+    work = SamplePass(chain, _new_memory(chain, n_steps, batch.sources), n_steps)
     counts = total.counts[lane]
-    sums = total.gradients[lane]
+    gradient = total.gradients[lane]
     loss = 0.0
     total.touched[lane] = True
-    for sample in range(samples.bounds[lane], samples.bounds[lane + 1]):
+    for sample in range(batch.bounds[lane], batch.bounds[lane + 1]):
         loss += _forward(sample, training, work, counts)
         loss += _loss(sample, training, work, counts)
-        _backward(sample, training, work, counts, sums)
+        _backward(sample, training, work, counts, gradient)
     total.losses[lane] = loss
 
 
