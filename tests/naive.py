@@ -1,13 +1,13 @@
 """Slow, obvious oracles: every equation of the project again, as plain loops.
 
-Nothing here comes from spikejoule, so that the project and these loops can only agree
-by both being right. Shapes: T steps, B batch, I/H/O layer sizes, P pixels. Weights are
+Nothing here imports spikejoule, so the project and these loops agree only if both are
+right. Shapes: T steps, B samples, I/H/O layer sizes, P pixels. Weights are
 [target, source]; a state is a dict of ``layer1.synapses.weight``,
-``layer1.synapses.bias``, ``layer2...``; without the biases, these are 0. Threshold and
-decay are numbers, or lists of one a layer; what a state has learned
-(``layer1.neurons.decay_logit``, ``layer1.neurons.log_threshold``) counts instead. The
-layers are fully connected, by the shapes of their weights, unless `populations` of
-:func:`chain` say otherwise.
+``layer1.synapses.bias``, ``layer2...``; a missing bias is 0. Threshold and decay are
+numbers, or lists of one per layer; constants that a state has learned
+(``layer1.neurons.decay_logit``, ``layer1.neurons.log_threshold``) take precedence.
+Without `populations` (see :func:`chain`), layers are fully connected, with the shapes
+of their weights.
 """
 
 import math
@@ -20,70 +20,141 @@ MASK = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15
 
 
-def chain(shape, layers):
-    """What connects the populations of a chain of layers, synapse by synapse.
+class Population(NamedTuple):
+    """The neurons of a layer and the synapses into them.
 
-    `shape` of the input is (n,) or (C, H, W), counted in C order; `layers` are
-    ("dense", neurons, recurrent), ("convolution", channels, kernel, stride, padding,
-    groups) and ("pooling", side, average). Of each population: its number of neurons,
-    the place of each one's bias, its synapses (source, target, place of the weight in
-    the flat array, factor), and whether it is recurrent.
+    `biases` has the place of each neuron's bias in the flat array; `synapses` are
+    (source, target, place of the weight in the flat array, factor).
     """
-    populations, members = [], None
+
+    n: int
+    biases: list[int]
+    synapses: list[tuple[int, int, int, float]]
+    recurrent: bool
+
+
+class Neuron(NamedTuple):
+    """Threshold and decay, each one number or one per layer, and the reset."""
+
+    threshold: Any
+    decay: Any
+    reset: str = "zero"
+
+
+class Loss(NamedTuple):
+    """Cross-entropy, the share and probabilities [B][O] of a teacher, and penalties.
+
+    A penalty is (loss per 1,000 above, free number), each one number or one per layer.
+    """
+
+    logit_scale: float = 1.0
+    smoothing: float = 0.0
+    share: float = 0.0
+    teacher: Any = None
+    spike_penalty: tuple[Any, Any] = (0.0, 0.0)
+    event_penalty: tuple[Any, Any] = (0.0, 0.0)
+
+
+class Model(NamedTuple):
+    """What decides a batch besides its state and samples.
+
+    `derivative` is (name of the surrogate, slope). In a pruned network, a weight of
+    zero is no synapse.
+    """
+
+    neuron: Neuron
+    derivative: tuple[str, float]
+    loss: Loss = Loss()
+    populations: list[Population] | None = None
+    pruned: bool = False
+
+
+class Grids(NamedTuple):
+    """An integer network: exponent of each layer's grid, widths in bits."""
+
+    exponents: tuple[int, ...]
+    weight_bits: int
+    state_bits: int
+
+
+class Parameters(NamedTuple):
+    """Flat weights, the bias of each neuron, recurrent weights [target][source]."""
+
+    weights: list[float]
+    biases: list[float]
+    own: list[list[float]]
+
+
+def chain(shape, layers):
+    """The populations of a chain of layers, synapse by synapse.
+
+    `shape` of the input is (n,) or (C, H, W), numbered in C order. `layers` are
+    ("dense", neurons, recurrent), ("convolution", channels, kernel, stride, padding,
+    groups) and ("pooling", side, average).
+    """
+    populations = []
+    # The units of each window of a pooling, with their factors; None without pooling.
+    members = None
     for kind, *numbers in layers:
         if kind == "pooling":
             side, average = numbers
             channels, height, width = shape
             shape = (channels, height // side, width // side)
-            members = [
-                [
-                    (
-                        (c * height + y * side + dy) * width + x * side + dx,
-                        1 / side**2 if average else 1.0,
-                    )
-                    for dy in range(side)
-                    for dx in range(side)
-                ]
-                for c, y, x in np.ndindex(*shape)
-            ]
+            factor = 1 / side**2 if average else 1.0
+            members = []
+            for c, y, x in np.ndindex(*shape):
+                rows = range(y * side, (y + 1) * side)
+                columns = range(x * side, (x + 1) * side)
+                units = [(c * height + i) * width + j for i in rows for j in columns]
+                members.append([(unit, factor) for unit in units])
             continue
-        recurrent = False
         if kind == "dense":
-            (n, recurrent), n_sources = numbers, math.prod(shape)
-            pairs = [
-                (i, j, j * n_sources + i) for j in range(n) for i in range(n_sources)
-            ]
-            shape, biases = (n,), list(range(n))
+            n, recurrent = numbers
+            triples = _dense(math.prod(shape), n)
+            shape = (n,)
+            biases = list(range(n))
         else:
-            channels, kernel, stride, padding, groups = numbers
-            below, height, width = shape
-            rows, columns = (
-                (size + 2 * padding - kernel) // stride + 1 for size in (height, width)
-            )
-            shape, per_group, pairs = (channels, rows, columns), below // groups, []
-            biases = [c for c, _, _ in np.ndindex(*shape)]
-            for c, y, x, i, p, q in np.ndindex(*shape, per_group, kernel, kernel):
-                row, column = y * stride + p - padding, x * stride + q - padding
-                if 0 <= row < height and 0 <= column < width:
-                    channel = c // (channels // groups) * per_group + i
-                    source = (channel * height + row) * width + column
-                    target = (c * rows + y) * columns + x
-                    place = ((c * per_group + i) * kernel + p) * kernel + q
-                    pairs.append((source, target, place))
-        synapses = [
-            (unit, target, place, factor)
-            for source, target, place in pairs
-            for unit, factor in (
-                [(source, 1.0)] if members is None else members[source]
-            )
-        ]
-        populations.append((math.prod(shape), biases, synapses, recurrent))
+            recurrent = False
+            shape, triples = _convolution(shape, *numbers)
+            biases = [channel for channel, _, _ in np.ndindex(*shape)]
+        synapses = []
+        for source, target, place in triples:
+            for unit, factor in [(source, 1.0)] if members is None else members[source]:
+                synapses.append((unit, target, place, factor))
+        populations.append(Population(math.prod(shape), biases, synapses, recurrent))
         members = None
     return populations
 
 
+def _dense(n_sources, n):
+    """(source, target, place of the weight) of every synapse."""
+    return [(i, j, j * n_sources + i) for j in range(n) for i in range(n_sources)]
+
+
+def _convolution(shape, channels, *numbers):
+    """The output shape, and (source, target, place of the weight) of every synapse."""
+    kernel, stride, padding, groups = numbers
+    below, height, width = shape
+    rows = (height + 2 * padding - kernel) // stride + 1
+    columns = (width + 2 * padding - kernel) // stride + 1
+    per_group = below // groups
+    triples = []
+    for c, y, x, i, p, q in np.ndindex(
+        channels, rows, columns, per_group, kernel, kernel
+    ):
+        row = y * stride + p - padding
+        column = x * stride + q - padding
+        if 0 <= row < height and 0 <= column < width:
+            channel = c // (channels // groups) * per_group + i
+            source = (channel * height + row) * width + column
+            target = (c * rows + y) * columns + x
+            place = ((c * per_group + i) * kernel + p) * kernel + q
+            triples.append((source, target, place))
+    return (channels, rows, columns), triples
+
+
 def populations_of(state):
-    """Of a network of fully connected layers."""
+    """The populations of a fully connected network."""
     weights = [
         values for name, values in state.items() if name.endswith("synapses.weight")
     ]
@@ -96,74 +167,80 @@ def _fully_connected(shapes):
 
 
 def parameters_of(state, number, population):
-    """(flat weights, bias of each neuron, recurrent weights [target][source]) of a
-    layer from 1.
-    """
-    n, places, _, recurrent = population
-    weights = (
-        np.asarray(state[f"layer{number}.synapses.weight"], np.float64).ravel().tolist()
-    )
+    """The parameters of a layer, 1 for the first."""
+    n = population.n
+    values = np.asarray(state[f"layer{number}.synapses.weight"], np.float64)
     biases = state.get(f"layer{number}.synapses.bias", np.zeros(n))
-    own = state[f"layer{number}.recurrent.weight"] if recurrent else np.zeros((n, n))
-    return weights, [float(biases[place]) for place in places], np.asarray(own).tolist()
+    own = np.zeros((n, n))
+    if population.recurrent:
+        own = state[f"layer{number}.recurrent.weight"]
+    return Parameters(
+        weights=values.ravel().tolist(),
+        biases=[float(biases[place]) for place in population.biases],
+        own=np.asarray(own).tolist(),
+    )
 
 
 def of_layer(value, layer):
-    """The value of one layer, from 0, of a number for all or of a list of one a
-    layer.
-    """
+    """The value of one layer, from 0, of one number for all or a list."""
     return value[layer] if isinstance(value, list | tuple) else value
 
 
-def constants_of(state, layer, threshold, decay):
-    """(threshold, decay) of one layer, from 0: exp(log), 1 / (1 + exp(-logit)) where
-    learned.
-    """
+def constants_of(state, layer, neuron):
+    """Threshold and decay of one layer, from 0, learned ones included."""
+    threshold = of_layer(neuron.threshold, layer)
+    decay = of_layer(neuron.decay, layer)
     log_threshold = state.get(f"layer{layer + 1}.neurons.log_threshold")
     logit = state.get(f"layer{layer + 1}.neurons.decay_logit")
-    return (
-        of_layer(threshold, layer)
-        if log_threshold is None
-        else math.exp(log_threshold[0]),
-        of_layer(decay, layer) if logit is None else 1 / (1 + math.exp(-logit[0])),
-    )
+    if log_threshold is not None:
+        threshold = math.exp(log_threshold[0])
+    if logit is not None:
+        decay = 1 / (1 + math.exp(-logit[0]))
+    return threshold, decay
 
 
-def add_arriving(potentials, population, weights, own, step, before):
-    """Add what reaches each neuron in a step: from the layer below, and, through a
-    layer's own weights, from its spikes of the step before (None: there was none)."""
-    n, _, synapses, recurrent = population
-    for source, target, place, factor in synapses:
-        if step[source]:
-            potentials[target] += weights[place] * factor * step[source]
-    if recurrent and before is not None:
-        for i in range(n):
-            for j in range(n):
-                potentials[j] += own[j][i] * before[i]
+def add_arriving(potentials, population, parameters, step, before):
+    """Add the inputs of a step to the potential of each neuron.
 
-
-def forward(state, spikes, threshold, decay, reset="zero", populations=None):
-    """One sample [T][I] through every layer: a list of (potentials, spikes),
-    [T][neurons] each.
-
-    An input may give numbers in place of spikes.
-
-    v[t] = decay u[t-1] + b + sum of w s_in[t] + sum of r s[t-1];  s[t] = (v[t] >=
-    threshold); u[t] = 0 where s[t], else v[t]  (``reset="subtract"``: u[t] = v[t] -
-    threshold where s[t]).
+    They come from the layer below in this `step`, and through recurrent weights from
+    the layer's own spikes of the step `before` (None before the first).
     """
+    for source, target, place, factor in population.synapses:
+        if step[source]:
+            potentials[target] += parameters.weights[place] * factor * step[source]
+    if population.recurrent and before is not None:
+        for i in range(population.n):
+            for j in range(population.n):
+                potentials[j] += parameters.own[j][i] * before[i]
+
+
+def forward(state, spikes, neuron, populations=None):
+    """One sample [T][I] through every layer: a list of (potentials, spikes).
+
+    Both are [T][neurons]. The input may be numbers instead of spikes.
+
+    v[t] = decay u[t-1] + b + sum of w s_in[t] + sum of r s[t-1]
+    s[t] = (v[t] >= threshold)
+    u[t] = 0 where s[t], else v[t]  (reset ``zero``)
+    u[t] = v[t] - threshold where s[t], else v[t]  (reset ``subtract``)
+    """
+    neuron = Neuron(*neuron)
     passed = []
     for layer, population in enumerate(populations or populations_of(state)):
-        weights, biases, own = parameters_of(state, layer + 1, population)
-        limit, keep = constants_of(state, layer, threshold, decay)
-        potentials, emitted, kept = [], [], [0.0] * len(biases)
+        parameters = parameters_of(state, layer + 1, population)
+        threshold, decay = constants_of(state, layer, neuron)
+        potentials = []
+        emitted = []
+        u = [0.0] * population.n
         for step in spikes:
-            v = [keep * u + bias for u, bias in zip(kept, biases, strict=True)]
+            v = [decay * u[j] + parameters.biases[j] for j in range(population.n)]
             before = emitted[-1] if emitted else None
-            add_arriving(v, population, weights, own, step, before)
-            fired = [1 if of >= limit else 0 for of in v]
-            after = [of - limit if reset == "subtract" else 0.0 for of in v]
-            kept = [after[j] if fired[j] else v[j] for j in range(len(v))]
+            add_arriving(v, population, parameters, step, before)
+            fired = [1 if value >= threshold else 0 for value in v]
+            u = [
+                after_reset(v[j], fired[j], threshold, neuron.reset)
+                for j in range(population.n)
+            ]
             potentials.append(v)
             emitted.append(fired)
         passed.append((potentials, emitted))
@@ -171,11 +248,21 @@ def forward(state, spikes, threshold, decay, reset="zero", populations=None):
     return passed
 
 
-def run(state, dense, threshold, decay, reset="zero"):
-    """Samples [N, T, I] through every layer: a list of spikes [N, T, units], one a
-    layer.
-    """
-    samples = [forward(state, sample, threshold, decay, reset) for sample in dense]
+def after_reset(v, fired, threshold, reset):
+    """The potential after a step."""
+    if not fired:
+        return v
+    return v - threshold if reset == "subtract" else 0
+
+
+def run(state, dense, neuron):
+    """Samples [N, T, I] through every layer: a list of spikes [N, T, units]."""
+    samples = [forward(state, sample, neuron) for sample in dense]
+    return _spikes(samples)
+
+
+def _spikes(samples):
+    """Spikes [N, T, units] of each layer, of what `forward` gives for N samples."""
     return [
         np.array([emitted for _, emitted in layer])
         for layer in zip(*samples, strict=True)
@@ -185,30 +272,30 @@ def run(state, dense, threshold, decay, reset="zero"):
 def grid_of(weights, weight_bits, state_bits, threshold):
     """k of a layer's grid 2^-k: the least squared error, of equals the smallest k.
 
-    Candidates are the largest k at which no weight saturates and the four above it, as
-    far as the threshold on the grid is at least 1 and below a quarter of the range of
-    the potential.
+    Candidates are the largest k at which no weight saturates and the four above it, if
+    the threshold on the grid is at least 1 and below a quarter of the potential's
+    range.
     """
     most = 2 ** (weight_bits - 1) - 1
+    range_of_potential = 2 ** (min(state_bits, 24) - 2)
     values = [float(w) for w in np.ravel(weights)]
     allowed = [
-        k
-        for k in range(-150, 151)
-        if 1 <= threshold * 2.0**k < 2 ** (min(state_bits, 24) - 2)
+        k for k in range(-150, 151) if 1 <= threshold * 2.0**k < range_of_potential
     ]
     fitting = [
         k for k in allowed if all(abs(round(w * 2.0**k)) <= most for w in values)
     ]
     first = max(fitting, default=allowed[0])
-    best, least = None, math.inf
+    best = None
+    least = math.inf
     for k in range(first, first + 5):
         if k in allowed:
-            error = sum(
-                (w - clamp(round(w * 2.0**k), -most, most) / 2.0**k) ** 2
-                for w in values
-            )
+            error = 0.0
+            for w in values:
+                error += (w - clamp(round(w * 2.0**k), -most, most) / 2.0**k) ** 2
             if error < least:
-                best, least = k, error
+                best = k
+                least = error
     return best
 
 
@@ -218,56 +305,56 @@ def clamp(value, lowest, highest):
 
 
 def layer_number(name):
-    """From 0, of a parameter."""
+    """The layer of a parameter, from 0."""
     return int(name.partition(".")[0].removeprefix("layer")) - 1
 
 
 def quantise(state, exponents, weight_bits, state_bits):
-    """A state of integers: in units of a layer's 2^-k, rounded, within the bits of what
-    it is.
-    """
-    most, widest = 2 ** (weight_bits - 1) - 1, 2 ** (min(state_bits, 24) - 1) - 1
+    """A state in integers: units of the layer's 2^-k, rounded, clamped to its width."""
+    most = 2 ** (weight_bits - 1) - 1
+    widest = 2 ** (min(state_bits, 24) - 1) - 1
     integers = {}
     for name, values in state.items():
-        k, limit = (
-            exponents[layer_number(name)],
-            widest if name.endswith("bias") else most,
-        )
+        k = exponents[layer_number(name)]
+        limit = widest if name.endswith("bias") else most
         rounded = [
-            clamp(round(float(of) * 2.0**k), -limit, limit) for of in np.ravel(values)
+            clamp(round(float(value) * 2.0**k), -limit, limit)
+            for value in np.ravel(values)
         ]
         integers[name] = np.array(rounded).reshape(np.shape(values))
     return integers
 
 
 def integer_forward(integers, spikes, constants, state_bits, populations=None):
-    """One sample through layers of integers, those of :func:`quantise`; as
-    :func:`forward`.
+    """One sample through layers of integers, from :func:`quantise`.
 
-    `constants` are (thresholds on the grid, decays, reset), with a value a layer.
+    `constants` are (thresholds on the grid, decays, reset), one value per layer. With
+    m = round(256 decay), and as :func:`forward` otherwise,
 
-    v[t] = floor(m u[t-1] / 256) + b + what arrives, m = round(256 decay);
-    s[t] = (v[t] >= threshold);  u[t] as of :func:`forward`, saturated.
+    v[t] = floor(m u[t-1] / 256) + b + inputs;  u[t] saturates
     """
     thresholds, decays, reset = constants
-    lowest, highest = -(2 ** (state_bits - 1)), 2 ** (state_bits - 1) - 1
+    lowest = -(2 ** (state_bits - 1))
+    highest = 2 ** (state_bits - 1) - 1
     passed = []
     for layer, population in enumerate(populations or populations_of(integers)):
-        weights, biases, own = parameters_of(integers, layer + 1, population)
-        limit, m = thresholds[layer], round(256 * decays[layer])
-        potentials, emitted, kept = [], [], [0] * len(biases)
+        parameters = parameters_of(integers, layer + 1, population)
+        threshold = thresholds[layer]
+        m = round(256 * decays[layer])
+        potentials = []
+        emitted = []
+        u = [0] * population.n
         for step in spikes:
             v = [
-                math.floor(m * u / 256) + bias
-                for u, bias in zip(kept, biases, strict=True)
+                math.floor(m * u[j] / 256) + parameters.biases[j]
+                for j in range(population.n)
             ]
             before = emitted[-1] if emitted else None
-            add_arriving(v, population, weights, own, step, before)
-            fired = [1 if of >= limit else 0 for of in v]
-            after = [of - limit if reset == "subtract" else 0 for of in v]
-            kept = [
-                clamp(after[j] if fired[j] else v[j], lowest, highest)
-                for j in range(len(v))
+            add_arriving(v, population, parameters, step, before)
+            fired = [1 if value >= threshold else 0 for value in v]
+            u = [
+                clamp(after_reset(v[j], fired[j], threshold, reset), lowest, highest)
+                for j in range(population.n)
             ]
             potentials.append(v)
             emitted.append(fired)
@@ -304,160 +391,220 @@ def surrogate(name, slope, x):
         return slope if -width / 2 < x < width / 2 else 0.0
     if name == "gaussian":
         deviation = 1 / slope
-        return math.exp(-0.5 * (x / deviation) ** 2) / (
-            deviation * math.sqrt(2 * math.pi)
-        )
+        height = 1 / (deviation * math.sqrt(2 * math.pi))
+        return height * math.exp(-0.5 * (x / deviation) ** 2)
     raise ValueError(name)
 
 
-def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0, taught=(0.0, None)):
-    """Loss of one sample and its derivative by each count.
+def cross_entropy(counts, label, loss, probabilities):
+    """Loss of one sample, and its derivative by each output count.
 
     logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O, of which a
-    share d is replaced by a teacher's probabilities (`taught` is d and they) L = -sum q
-    log p;  dL/dcounts = scale (p - q)
+    share d is replaced by a teacher's probabilities;  L = -sum q log p
+
+    dL/dcounts = scale (p - q)
     """
-    share, teacher = taught
-    logits = [logit_scale * count for count in counts]
+    logits = [loss.logit_scale * count for count in counts]
     largest = max(logits)
     total = sum(math.exp(logit - largest) for logit in logits)
-    loss, gradient = 0.0, []
+    value = 0.0
+    gradient = []
     for k, logit in enumerate(logits):
         log_p = logit - largest - math.log(total)
-        q = smoothing / len(counts) + (1 - smoothing) * (1 if k == label else 0)
-        q = (1 - share) * q + (share * teacher[k] if share else 0)
-        loss -= q * log_p
-        gradient.append(logit_scale * (math.exp(log_p) - q))
-    return loss, gradient
+        q = loss.smoothing / len(counts)
+        q += (1 - loss.smoothing) * (1 if k == label else 0)
+        if loss.share:
+            q = (1 - loss.share) * q + loss.share * probabilities[k]
+        value -= q * log_p
+        gradient.append(loss.logit_scale * (math.exp(log_p) - q))
+    return value, gradient
 
 
 def connections_of(state, populations, pruned=False):
-    """(sending layer, 0 the input; receiving layer; pairs of source and target) of each
-    connection.
+    """(sending layer, receiving layer, pairs of source and target) of each connection.
 
-    They are in the order of layers, a recurrent one behind its layer's; a weight of
-    zero is no synapse of a pruned network.
+    Layer 0 is the input. The connections are in the order of layers, a recurrent one
+    after that from below.
     """
-    found = []
+    connections = []
     for layer, population in enumerate(populations, start=1):
-        n, _, synapses, recurrent = population
         weights, _, own = parameters_of(state, layer, population)
-        kept = [(i, j) for i, j, place, _ in synapses if weights[place] or not pruned]
-        found.append((layer - 1, layer, kept))
-        if recurrent:
-            back = [
-                (i, j) for i in range(n) for j in range(n) if own[j][i] or not pruned
-            ]
-            found.append((layer, layer, back))
-    return found
+        pairs = [
+            (i, j)
+            for i, j, place, _ in population.synapses
+            if weights[place] or not pruned
+        ]
+        connections.append((layer - 1, layer, pairs))
+        if population.recurrent:
+            units = range(population.n)
+            back = [(i, j) for i in units for j in units if own[j][i] or not pruned]
+            connections.append((layer, layer, back))
+    return connections
 
 
 def fan_outs_of(connections, sizes):
-    """(sending layer, synapses of each of its units) of each connection; `sizes` of all
-    layers.
+    """(sending layer, synapses of each of its units) of each connection.
+
+    `sizes` are those of all layers, the input first.
     """
-    found = []
+    fan_outs = []
     for sender, _, pairs in connections:
         reached = [0] * sizes[sender]
         for source, _ in pairs:
             reached[source] += 1
-        found.append((sender, reached))
-    return found
+        fan_outs.append((sender, reached))
+    return fan_outs
 
 
-def penalty(passed, fan_outs, spike, event):
-    """What one sample's spikes cost beside: (loss, its derivative by a spike of
-    [layer][unit]).
+def penalty(passed, fan_outs, loss):
+    """The penalty of one sample, and its derivative by each spike, [layer][unit].
 
-    `spike` and `event` are (weight of 1,000, free number), each a number or a list of
-    one a layer. For the S spikes of a layer, which reach E synapses (the output's
-    none), L = w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000
+    A layer with S spikes, which reach E synapses (the output's reach none), adds
+    w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000.
     """
-    loss, costs = 0.0, []
+    value = 0.0
+    costs = []
     for layer, (_, emitted) in enumerate(passed):
         sums = [sum(column) for column in zip(*emitted, strict=True)]
         into = [reached for sender, reached in fan_outs if sender == layer + 1]
-        fan_out = [sum(of[unit] for of in into) for unit in range(len(sums))]
+        fan_out = [sum(reached[unit] for reached in into) for unit in range(len(sums))]
         n_spikes = sum(sums)
         n_events = sum(n * reached for n, reached in zip(sums, fan_out, strict=True))
-        by_spike = by_event = 0.0
-        weight, free = (of_layer(value, layer) for value in spike)
-        if n_spikes > free:
-            by_spike = weight / 1000
-            loss += by_spike * (n_spikes - free)
-        if into:
-            weight, free = (of_layer(value, layer) for value in event)
-            if n_events > free:
-                by_event = weight / 1000
-                loss += by_event * (n_events - free)
+        by_spike = _above(n_spikes, loss.spike_penalty, layer)
+        by_event = _above(n_events, loss.event_penalty, layer) if into else 0.0
+        if by_spike:
+            value += by_spike * (n_spikes - of_layer(loss.spike_penalty[1], layer))
+        if by_event:
+            value += by_event * (n_events - of_layer(loss.event_penalty[1], layer))
         costs.append([by_spike + by_event * reached for reached in fan_out])
-    return loss, costs
+    return value, costs
 
 
-def backward(
-    state, spikes, passed, count_gradient, neuron, derivative, costs, populations
-):
-    """Gradients of one sample by hand, from dL/dcounts [O] and from what each spike
-    costs beside (`costs` [layer][unit]); reset detached.
+def _above(number, penalty, layer):
+    """The loss of one more spike or event, 0 up to the free number."""
+    weight, free = penalty
+    return of_layer(weight, layer) / 1000 if number > of_layer(free, layer) else 0.0
 
-    dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay (1 - s[t]) dL/dv[t+1]
-    (``reset="subtract"``: dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay dL/dv[t+1])
-    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
-    dL/ds_in[t][i] = sum_j dL/dv[t][j] w[j][i], and of recurrent weights sum_j r[j][i]
-    dL/dv[t+1][j] dL/dr[j][i] = sum_t dL/dv[t][j] s[t-1][i] dL/ddecay = sum_tj
-    dL/dv[t][j] u[t-1][j];  dL/dlogit = decay (1 - decay) dL/ddecay dL/dthreshold =
-    -sum_tj dL/ds[t][j] f(v[t][j] - threshold);  dL/dlog = threshold dL/dthreshold
+
+class LayerPass(NamedTuple):
+    """A layer's constants, and its forward pass on one sample."""
+
+    population: Population
+    parameters: Parameters
+    threshold: float
+    decay: float
+    reset: str
+    sources: Any  # [T][sources]
+    potentials: Any  # [T][neurons]
+    spikes: Any  # [T][neurons]
+
+
+def backward(state, passes, model, count_gradient, costs):
+    """Gradients of one sample by hand, with detached reset.
+
+    `passes` are the `LayerPass` of each layer, `count_gradient` is dL/dcounts [O] and
+    `costs` the further cost of each spike, [layer][unit].
     """
-    thresholds, decays, reset = neuron
-    n_steps, gradients = len(spikes), {}
-    spike_gradient = [list(count_gradient) for _ in range(n_steps)]
-    for layer in range(len(populations) - 1, -1, -1):
-        n, places, synapses, recurrent = populations[layer]
-        weights, _, own = parameters_of(state, layer + 1, populations[layer])
-        potentials, emitted = passed[layer]
-        limit, keep = constants_of(state, layer, thresholds, decays)
-        source_spikes = passed[layer - 1][1] if layer else spikes
-        below = [[0.0] * len(source_spikes[0]) for _ in range(n_steps)]
-        of_weights, of_own = [0.0] * len(weights), [[0.0] * n for _ in range(n)]
-        of_biases, later = [0.0] * (1 + max(places)), [0.0] * n
-        by_threshold = by_decay = 0.0
-        for t in range(n_steps - 1, -1, -1):
-            by_spike = [spike_gradient[t][i] + costs[layer][i] for i in range(n)]
-            for i in range(n if recurrent else 0):
-                by_spike[i] += sum(own[j][i] * later[j] for j in range(n))
-            for j in range(n):
-                f = derivative(potentials[t][j] - limit)
-                kept = 1 - emitted[t][j] if reset == "zero" else 1
-                later[j] = by_spike[j] * f + keep * kept * later[j]
-                of_biases[places[j]] += later[j]
-                by_threshold -= by_spike[j] * f
-                if t > 0:
-                    after_reset = potentials[t - 1][j]
-                    if emitted[t - 1][j]:
-                        after_reset = 0.0 if reset == "zero" else after_reset - limit
-                    by_decay += later[j] * after_reset
-                    for i in range(n if recurrent else 0):
-                        of_own[j][i] += later[j] * emitted[t - 1][i]
-            for source, target, place, factor in synapses:
-                of_weights[place] += later[target] * factor * source_spikes[t][source]
-                below[t][source] += later[target] * factor * weights[place]
-        found = {
-            "synapses.weight": of_weights,
-            "synapses.bias": of_biases,
-            "recurrent.weight": of_own,
-            "neurons.decay_logit": keep * (1 - keep) * by_decay,
-            "neurons.log_threshold": limit * by_threshold,
-        }
-        for name, values in found.items():
-            full = f"layer{layer + 1}.{name}"
+    gradients = {}
+    from_above = [list(count_gradient) for _ in passes[0].spikes]
+    for number in range(len(passes), 0, -1):
+        layer = passes[number - 1]
+        by_spike = [
+            [value + cost for value, cost in zip(row, costs[number - 1], strict=True)]
+            for row in from_above
+        ]
+        by_potential = potential_gradient(layer, by_spike, model.derivative)
+        for name, values in parameter_gradients(layer, by_spike, by_potential).items():
+            full = f"layer{number}.{name}"
             if full in state:
                 gradients[full] = np.array(values).reshape(np.shape(state[full]))
-        spike_gradient = below
+        threshold_gradient = 0.0
+        for t, row in enumerate(layer.potentials):
+            for j, v in enumerate(row):
+                f = surrogate(*model.derivative, v - layer.threshold)
+                threshold_gradient -= by_spike[t][j] * f
+        full = f"layer{number}.neurons.log_threshold"
+        if full in state:
+            gradients[full] = np.array([layer.threshold * threshold_gradient])
+        from_above = source_gradient(layer, by_potential)
     return gradients
 
 
+def potential_gradient(layer, by_spike, derivative):
+    """dL/dv [T][neurons]; adds the recurrent part to dL/ds, `by_spike`.
+
+    dL/ds[t] += sum_j r[j] dL/dv[t+1][j]
+    dL/dv[t] = dL/ds[t] f(v[t] - threshold) + k dL/dv[t+1]
+    k = decay (1 - s[t])  (reset ``zero``), or decay  (reset ``subtract``)
+    """
+    n = layer.population.n
+    gradient = [[0.0] * n for _ in by_spike]
+    later = [0.0] * n
+    for t in range(len(by_spike) - 1, -1, -1):
+        if layer.population.recurrent:
+            for i in range(n):
+                for j in range(n):
+                    by_spike[t][i] += layer.parameters.own[j][i] * later[j]
+        for j in range(n):
+            f = surrogate(*derivative, layer.potentials[t][j] - layer.threshold)
+            is_kept = layer.reset == "subtract" or not layer.spikes[t][j]
+            k = layer.decay if is_kept else 0.0
+            gradient[t][j] = by_spike[t][j] * f + k * later[j]
+        later = gradient[t]
+    return gradient
+
+
+def parameter_gradients(layer, by_spike, by_potential):
+    """Gradients of a layer's weights, biases and decay, by name.
+
+    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
+    dL/dr[j][i] = sum_t dL/dv[t][j] s[t-1][i]
+    dL/dlogit = decay (1 - decay) sum_tj dL/dv[t][j] u[t-1][j]
+    """
+    population = layer.population
+    units = range(population.n)
+    weights = [0.0] * len(layer.parameters.weights)
+    biases = [0.0] * (1 + max(population.biases))
+    own = [[0.0] * population.n for _ in units]
+    by_decay = 0.0
+    for t, gradient in enumerate(by_potential):
+        for source, target, place, factor in population.synapses:
+            weights[place] += gradient[target] * factor * layer.sources[t][source]
+        for j in units:
+            biases[population.biases[j]] += gradient[j]
+            if t == 0:
+                continue
+            fired = layer.spikes[t - 1][j]
+            v = layer.potentials[t - 1][j]
+            by_decay += gradient[j] * after_reset(
+                v, fired, layer.threshold, layer.reset
+            )
+            if population.recurrent:
+                for i in units:
+                    own[j][i] += gradient[j] * layer.spikes[t - 1][i]
+    return {
+        "synapses.weight": weights,
+        "synapses.bias": biases,
+        "recurrent.weight": own,
+        "neurons.decay_logit": layer.decay * (1 - layer.decay) * by_decay,
+    }
+
+
+def source_gradient(layer, by_potential):
+    """dL/ds_in[t][i] = sum_j dL/dv[t][j] w[j][i]."""
+    below = []
+    for gradient in by_potential:
+        row = [0.0] * len(layer.sources[0])
+        for source, target, place, factor in layer.population.synapses:
+            row[source] += gradient[target] * factor * layer.parameters.weights[place]
+        below.append(row)
+    return below
+
+
 class Batch(NamedTuple):
-    """Mean loss, correct samples, spikes of each layer (the input first), gradients of
+    """The results of a batch.
+
+    Mean loss, correct samples, spikes of each layer (the input first), gradients of
     the mean loss, spikes [B, T, neurons] of each layer after the input, synaptic events
     of each connection.
     """
@@ -470,126 +617,120 @@ class Batch(NamedTuple):
     events: tuple[int, ...]
 
 
-def batch_gradient(
-    state,
-    dense,
-    labels,
-    neuron,
-    derivative,
-    logit_scale=1.0,
-    smoothing=0.0,
-    taught=(0.0, None),
-    penalties=((0.0, 0.0), (0.0, 0.0)),
-    pruned=False,
-    passed=None,
-    populations=None,
-):
-    """A batch [B, T, I].
+def batch_gradient(state, dense, labels, model):
+    """A batch [B, T, I]: L = sum over the samples of L_n / B.
 
-    `neuron` is (threshold, decay) or (threshold, decay, reset), `derivative` is (name
-    of the surrogate, slope), `taught` is (share, probabilities [B][O]), `penalties` are
-    those of spikes and events, as for `penalty`; `passed` is what `forward` gives for
-    each sample, if it is known. L = sum over the samples of L_n / B;  correct where the
-    first largest count is the label's.
+    A sample is correct if the first of the largest output counts is its label's.
     """
-    neuron, populations = (*neuron, "zero")[:3], populations or populations_of(state)
+    model = _complete(model, state)
     samples = np.asarray(dense).tolist()
-    sizes = [len(samples[0][0]), *(n for n, *_ in populations)]
-    fan_outs = fan_outs_of(connections_of(state, populations, pruned), sizes)
-    if passed is None:
-        passed = [forward(state, sample, *neuron, populations) for sample in samples]
-    loss, correct, events = 0.0, 0, [0] * len(fan_outs)
-    gradients = {key: np.zeros(np.shape(value)) for key, value in state.items()}
-    for n, (sample, layers, label) in enumerate(
-        zip(samples, passed, labels, strict=True)
-    ):
-        sums = [
-            [sum(column) for column in zip(*layer, strict=True)]
-            for layer in (sample, *(emitted for _, emitted in layers))
+    passed = [
+        forward(state, sample, model.neuron, model.populations) for sample in samples
+    ]
+    return _batch(state, samples, labels, passed, model)
+
+
+def _complete(model, state):
+    """The model with its populations."""
+    populations = model.populations or populations_of(state)
+    return model._replace(neuron=Neuron(*model.neuron), populations=populations)
+
+
+def _batch(state, samples, labels, passed, model):
+    """The results of a batch whose forward passes are known."""
+    populations = model.populations
+    sizes = [len(samples[0][0]), *(population.n for population in populations)]
+    connections = connections_of(state, populations, model.pruned)
+    fan_outs = fan_outs_of(connections, sizes)
+    loss = 0.0
+    correct = 0
+    events = [0] * len(fan_outs)
+    gradients = {name: np.zeros(np.shape(value)) for name, value in state.items()}
+    for number, (sample, layers) in enumerate(zip(samples, passed, strict=True)):
+        label = labels[number]
+        trains = [sample, *(emitted for _, emitted in layers)]
+        counts = [
+            [sum(column) for column in zip(*rows, strict=True)] for rows in trains
         ]
         for k, (sender, reached) in enumerate(fan_outs):
-            events[k] += sum(
-                n * of for n, of in zip(sums[sender], reached, strict=True)
-            )
-        of_teacher = (taught[0], taught[1][n]) if taught[0] else (0.0, None)
+            for count, fan_out in zip(counts[sender], reached, strict=True):
+                events[k] += count * fan_out
+        probabilities = model.loss.teacher[number] if model.loss.share else None
         sample_loss, count_gradient = cross_entropy(
-            sums[-1], label, logit_scale, smoothing, of_teacher
+            counts[-1], label, model.loss, probabilities
         )
-        penalty_loss, costs = penalty(layers, fan_outs, *penalties)
+        penalty_loss, costs = penalty(layers, fan_outs, model.loss)
         loss += (sample_loss + penalty_loss) / len(labels)
-        correct += sums[-1].index(max(sums[-1])) == label
-        of_sample = backward(
-            state,
-            sample,
-            layers,
-            count_gradient,
-            neuron,
-            lambda x: surrogate(*derivative, x),
-            costs,
-            populations,
-        )
-        for key, gradient in of_sample.items():
-            gradients[key] += gradient / len(labels)
-    spikes = [
-        np.array([emitted for _, emitted in layer])
-        for layer in zip(*passed, strict=True)
-    ]
-    totals = (int(np.asarray(dense).sum()), *(int(layer.sum()) for layer in spikes))
+        correct += counts[-1].index(max(counts[-1])) == label
+        passes = []
+        for layer, (potentials, emitted) in enumerate(layers):
+            parameters = parameters_of(state, layer + 1, populations[layer])
+            constants = constants_of(state, layer, model.neuron)
+            passes.append(
+                LayerPass(
+                    populations[layer],
+                    parameters,
+                    *constants,
+                    model.neuron.reset,
+                    trains[layer],
+                    potentials,
+                    emitted,
+                )
+            )
+        for name, gradient in backward(
+            state, passes, model, count_gradient, costs
+        ).items():
+            gradients[name] += gradient / len(labels)
+    spikes = _spikes(passed)
+    totals = (int(np.sum(samples)), *(int(layer.sum()) for layer in spikes))
     return Batch(loss, correct, totals, gradients, spikes, tuple(events))
 
 
-def integer_batch_gradient(
-    state, exponents, bits, neuron, dense, labels, derivative, loss, populations=None
-):
-    """What `batch_gradient` gives, of a network of integers.
+def integer_batch_gradient(state, dense, labels, model, grids):
+    """The results of a batch for an integer network.
 
-    The forward pass is that of the integers, and the gradient goes through rounding and
-    saturation as if they were not there: the backward pass is that of the numbers that
-    the integers stand for. `bits` are those of weights and potential, `neuron` is
-    (thresholds, decays, reset) with a value a layer, `loss` is (logit_scale,
-    smoothing).
+    The forward pass is that of the integers. The gradient ignores rounding and
+    saturation: the backward pass is that of the numbers that the integers represent.
+    The neuron's threshold and decay have one value per layer.
     """
-    thresholds, decays, reset = neuron
-    integers, units = quantise(state, exponents, *bits), [2.0**-k for k in exponents]
+    exponents, weight_bits, state_bits = grids
+    thresholds, decays, reset = model.neuron
+    integers = quantise(state, exponents, weight_bits, state_bits)
+    units = [2.0**-k for k in exponents]
     on_grid = [
-        round(limit / unit) for limit, unit in zip(thresholds, units, strict=True)
+        round(threshold / unit)
+        for threshold, unit in zip(thresholds, units, strict=True)
     ]
-    floats = {name: of * units[layer_number(name)] for name, of in integers.items()}
-    constants = (
-        [limit * unit for limit, unit in zip(on_grid, units, strict=True)],
+    floats = {
+        name: values * units[layer_number(name)] for name, values in integers.items()
+    }
+    neuron = Neuron(
+        [threshold * unit for threshold, unit in zip(on_grid, units, strict=True)],
         [round(256 * decay) / 256 for decay in decays],
         reset,
     )
+    model = _complete(model._replace(neuron=neuron), state)
+    samples = dense.tolist()
     passed = []
-    for sample in dense.tolist():
-        run = integer_forward(
-            integers, sample, (on_grid, decays, reset), bits[1], populations
+    for sample in samples:
+        layers = integer_forward(
+            integers, sample, (on_grid, decays, reset), state_bits, model.populations
         )
         passed.append(
             [
                 ((np.array(potentials) * unit).tolist(), emitted)
-                for (potentials, emitted), unit in zip(run, units, strict=True)
+                for (potentials, emitted), unit in zip(layers, units, strict=True)
             ]
         )
-    return batch_gradient(
-        floats,
-        dense,
-        labels,
-        constants,
-        derivative,
-        *loss,
-        passed=passed,
-        populations=populations,
-    )
+    return _batch(floats, samples, labels, passed, model)
 
 
 def poisson(probabilities, n_steps, key, sample):
-    """Dense spikes [T, P] of one image: geometric gaps from the stream of (key,
-    sample).
+    """Dense spikes [T, P] of one image: geometric gaps from the stream of its key.
 
-    Pixels take their numbers from the last to the first, one after the other; those of
-    probability 0 take none. A number E = -log(u) is a gap of floor(E / -log(1 - p))
-    steps without a spike; the gap that leaves the window ends the pixel.
+    Pixels take numbers from the last to the first; those of probability 0 take none. A
+    number E = -log(u) is a gap of floor(E / -log(1 - p)) steps without a spike; the gap
+    that leaves the window ends the pixel.
     """
     state = mix(key ^ mix((sample + GOLDEN) & MASK))
     dense = np.zeros((n_steps, len(probabilities)), dtype=np.uint8)
@@ -607,7 +748,7 @@ def poisson(probabilities, n_steps, key, sample):
 
 
 def latency(intensities, n_steps, threshold, curve):
-    """Dense spikes [T, P] of one image: one spike a pixel above the threshold."""
+    """Dense spikes [T, P] of one image: one spike per pixel above the threshold."""
     dense = np.zeros((n_steps, len(intensities)), dtype=np.uint8)
     last = n_steps - 1
     for pixel, x in enumerate(intensities):
@@ -615,11 +756,10 @@ def latency(intensities, n_steps, threshold, curve):
             continue
         time = last * (1 - x)
         if curve == "logarithmic":
-            # From T = 701 on, 1 + (e^(T - 1) - 1) x  is  e^(T - 1) x  to the last
-            # digit.
-            power = (
-                math.log(1 + math.expm1(last) * x) if last < 700 else last + math.log(x)
-            )
+            # From T = 701 on, 1 + (e^(T - 1) - 1) x is e^(T - 1) x to the last digit.
+            power = last + math.log(x)
+            if last < 700:
+                power = math.log(1 + math.expm1(last) * x)
             time = last - power
         dense[round(time), pixel] = 1
     return dense
@@ -639,10 +779,9 @@ def regular(intensities, n_steps, max_rate_hz):
 
 
 def event_list(dense):
-    """(sources, offsets) of dense spikes [N, T, units]: rows by sample, then by
-    step.
-    """
-    sources, offsets = [], [0]
+    """(sources, offsets) of dense spikes [N, T, units]: a row per sample and step."""
+    sources = []
+    offsets = [0]
     for sample in dense:
         for step in sample:
             for unit, spike in enumerate(step):
@@ -653,11 +792,11 @@ def event_list(dense):
 
 
 def count(dense):
-    """Spikes of one layer [N, T, units]: by sample [N], by step [T], by unit, by
-    (sample, unit).
-    """
+    """Spikes of one layer [N, T, units]: by sample, step, unit, (sample, unit)."""
     n_samples, n_steps, n_units = np.shape(dense)
-    by_sample, by_step, by_unit = [0] * n_samples, [0] * n_steps, [0] * n_units
+    by_sample = [0] * n_samples
+    by_step = [0] * n_steps
+    by_unit = [0] * n_units
     by_sample_and_unit = [[0] * n_units for _ in range(n_samples)]
     for n in range(n_samples):
         for t in range(n_steps):
@@ -671,9 +810,7 @@ def count(dense):
 
 
 def splitmix64(state, n):
-    """The n outputs of SplitMix64 that follow a state (Steele, Lea and Flood, OOPSLA
-    2014).
-    """
+    """The next n outputs of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
     outputs = []
     for _ in range(n):
         state = (state + GOLDEN) & MASK
@@ -688,13 +825,12 @@ def mix(z):
     return z ^ (z >> 31)
 
 
-def affine_warp(image, down, right, rotation, size, shear):
+def affine_warp(image, shift, rotation, size, shear):
     """An image [height][width] sheared, rotated, resized about its centre, and moved.
 
-    A pixel (r, q) relative to the centre goes to  size R S (r, q) + (down, right)  with
+    A pixel (r, q) relative to the centre goes to  size R S (r, q) + shift  with
     S = [[1, 0], [tan shear, 1]] and R = [[cos, -sin], [sin, cos]]; angles in radians.
-    Each output pixel takes the bilinear interpolation at its origin, black outside,
-    rounded half up.
+    Each output pixel is the bilinear interpolation at its origin, black outside.
     """
     height, width = np.shape(image)
     rotate = np.array(
@@ -709,21 +845,20 @@ def affine_warp(image, down, right, rotation, size, shear):
     warped = np.zeros((height, width))
     for row in range(height):
         for column in range(width):
-            origin = back @ (np.array([row - down, column - right]) - centre) + centre
+            origin = back @ (np.array([row, column]) - shift - centre) + centre
             for i in range(height):
                 for j in range(width):
-                    weight = max(0.0, 1 - abs(origin[0] - i)) * max(
-                        0.0, 1 - abs(origin[1] - j)
-                    )
-                    warped[row, column] += weight * image[i][j]
+                    weight_row = max(0.0, 1 - abs(origin[0] - i))
+                    weight_column = max(0.0, 1 - abs(origin[1] - j))
+                    warped[row, column] += weight_row * weight_column * image[i][j]
     return warped
 
 
 def input_macs(images, weights, n_steps, pruned=False):
-    """Products of the first layer of each image [N][P] in a window: a list of N.
+    """Products of the first layer for each image [N][P] over a window: a list of N.
 
-    In each step, of every pixel that is not black with each of its synapses; a synapse
-    of weight zero is none in a pruned network. `weights` [target][source].
+    In each step, every pixel that is not black is multiplied at each of its synapses.
+    `weights` are [target][source]; in a pruned network, a weight of 0 is no synapse.
     """
     counted = []
     for image in images:
@@ -737,12 +872,11 @@ def input_macs(images, weights, n_steps, pruned=False):
 
 
 def lazy_updates(layers, connections, bias=True):
-    """[N][layer after the input]: (neuron, step) pairs with something to do in that
-    step.
+    """Neuron updates of event-driven hardware, [N][layer after the input].
 
-    A neuron has if there is a bias, if a source fired that has a synapse to it (of its
-    own layer, in the step before), or if it fires itself. Spikes [N, T, units] of all
-    layers, the input first.
+    A neuron is updated in a step if there is a bias, if a source with a synapse to it
+    fired (in its own layer: in the previous step), or if it fires itself. `layers` are
+    the spikes [N, T, units] of all layers, the input first.
     """
     counted = []
     for n in range(len(layers[0])):

@@ -42,24 +42,24 @@ def judge(options: argparse.Namespace) -> str:
     source = options.data
     if source is None and options.add:
         source = project.data_source
-    found = recorded_networks(project, source, options.recorded)
+    networks = recorded_networks(project, source, options.recorded)
 
     # Networks from outside the project.
     if options.add:
         images = Images.load(project.directory, project.paths, project.encoder)
-        images.check_same(found.rows)
+        images.check_same(networks.rows)
         conventions = chosen_conventions(options)
-        found.rows += outside_networks(
+        networks.rows += outside_networks(
             options.add, options.side, conventions, images, project.comparing
         )
 
     # The comparison, in files and in words.
-    rows = verdicts(found.rows, project.judging, project.settings)
+    rows = verdicts(networks.rows, project.judging, project.settings)
     if options.table is not None:
         write_verdicts(options.table, rows)
     if options.networks is not None:
-        NetworkTable(rows=tuple(found.rows)).write(options.networks)
-    return terminal_text(rows, found.rows, project.profiles, found.left_out)
+        NetworkTable(rows=tuple(networks.rows)).write(options.networks)
+    return terminal_text(rows, networks.rows, project.profiles, networks.left_out)
 
 
 def record(options: argparse.Namespace) -> str:
@@ -105,14 +105,14 @@ def recorded_networks(
         comparable = measured_alike(runs, source, (VALIDATION_SIZE,))
     except StoreError as error:
         problem = error
-        found = Networks([], +Counter({"that could not be compared": len(runs)}))
+        networks = Networks([], +Counter({"that could not be compared": len(runs)}))
     else:
         source = comparable.data_source
-        found = project.reader().networks(comparable)
+        networks = project.reader().networks(comparable)
 
     recorded = table_rows(project, source, table)
     source = source or next((row.data_source for row in recorded), DEFAULT_DATA)
-    together = beside_table(found, recorded, source)
+    together = beside_table(networks, recorded, source)
     if problem is not None and not together.rows:
         raise problem
     return together

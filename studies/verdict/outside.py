@@ -173,8 +173,8 @@ class Images:
 
         from spikejoule.pricing.conventional import Baseline
 
-        found = named_object(file, "--add", "GRAPH.nir or FILE.py:NAME of a module")
-        module = found.module if isinstance(found, Baseline) else found
+        named = named_object(file, "--add", "GRAPH.nir or FILE.py:NAME of a module")
+        module = named.module if isinstance(named, Baseline) else named
         if not isinstance(module, nn.Module):
             raise ParameterError(
                 f"--add: {file} is no PyTorch module and no Baseline of one"
@@ -183,7 +183,7 @@ class Images:
             name: value.cpu().numpy() for name, value in module.state_dict().items()
         }
         count = self._spiking_module if side == "snn" else self._conventional_module
-        return OutsideNetwork(weights_digest(weights), count(found, file))
+        return OutsideNetwork(weights_digest(weights), count(named, file))
 
     def _spiking_module(self, module: Any, file: str) -> Sequence[Variant]:
         from spikejoule.pricing.price_model import price

@@ -215,7 +215,9 @@ def _times(
         return None, None
     else:
         stage = "baseline"
-        conventional = {one.network for one in variants if one.side == CONVENTIONAL}
+        conventional = {
+            other.network for other in variants if other.side == CONVENTIONAL
+        }
         trained = [name for name in conventional if not name.startswith(QUANTISED)]
         fraction = 1 / len(trained)
 

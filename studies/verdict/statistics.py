@@ -130,8 +130,8 @@ class Draws:
 
         Those with enough seeds, or all if fewer than two have enough.
         """
-        sides = np.array([one.side for one in self.configurations])
-        n_seeds = np.array([len(one.networks) for one in self.configurations])
+        sides = np.array([member.side for member in self.configurations])
+        n_seeds = np.array([len(member.networks) for member in self.configurations])
         compared: Booleans = (sides == side) & np.isfinite(log_energies[1, 0])
         enough: Booleans = compared & (n_seeds >= ENOUGH_SEEDS)
         return enough if enough.sum() >= 2 else compared

@@ -1,4 +1,4 @@
-"""The ReLU networks and their quantised forms, against loops over plain numbers."""
+"""The ReLU networks and their quantised forms against loops over plain numbers."""
 
 import math
 from pathlib import Path
@@ -134,8 +134,8 @@ def test_one_step_is_that_of_plain_torch(digits: Digits) -> None:
     for parameter, (name, values) in zip(
         model.parameters(), result.network.items(), strict=True
     ):
-        # Adam's first step is the learning rate times a sign: a tiny gradient may lose
-        # it.
+        # Adam's first step is the learning rate times a sign, which a tiny gradient may
+        # lose.
         close = np.isclose(parameter.detach().numpy(), values, atol=1e-5)
         assert close.mean() > 0.999, name
 
@@ -166,7 +166,7 @@ def naive_quantised(
     return levels, scores
 
 
-@pytest.mark.parametrize(("bits", "sum_bits"), [(1, 32), (3, 16), (8, 16), (14, 32)])
+@pytest.mark.parametrize(("bits", "sum_bits"), [(1, 32), (8, 16), (14, 32)])
 def test_the_quantised_network_equals_a_loop_in_integers(
     bits: int, sum_bits: int
 ) -> None:
@@ -177,8 +177,8 @@ def test_the_quantised_network_equals_a_loop_in_integers(
     layers = quantised_activations(network, images)
     for image in range(4):
         levels, scores = naive_quantised(network, images[image].ravel().tolist())
-        for found, expected in zip(layers[:-1], levels, strict=True):
-            assert found[image].tolist() == expected
+        for levels_found, expected in zip(layers[:-1], levels, strict=True):
+            assert levels_found[image].tolist() == expected
             assert max(expected) <= 2**bits - 1
         assert layers[-1][image].tolist() == scores
 
@@ -188,28 +188,23 @@ LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
 
 def measured() -> list[MeasuredBaseline]:
     """A network, its quantised form and a pruned one, on four images."""
-    architecture = ConventionalNetwork.of_layers(784, (12,), 10)
-    state, images = random_state(architecture), random_images(4)
+    network = ConventionalNetwork.of_layers(784, (12,), 10)
+    state = random_state(network)
+    images = random_images(4)
     pruned = {name: np.where(values > 0.1, values, 0) for name, values in state.items()}
     bare = {name: values for name, values in state.items() if values.ndim == 2}
     samples = LabelledImages(images, LABELS, np.arange(4))
     splits = {"validation": samples.select(slice(2)), "test": samples}
     exact = activations(state, images)
+    coarse = quantise(state, exact, Widths(6, 8, 32))
+    few = quantise(pruned, exact, Widths(4, 4, 16))
+    whole = quantise(bare, exact, Widths(4, 4, 16))
     return [
         measure_baseline("exact", state, True, False, splits),
-        measure_baseline(
-            "coarse", quantise(state, exact, Widths(6, 8, 32)), True, False, splits
-        ),
-        measure_baseline(
-            "few", quantise(pruned, exact, Widths(4, 4, 16)), False, True, splits
-        ),
-        *(
-            measure_baseline(name, network, False, False, splits)
-            for name, network in (
-                ("bare", bare),
-                ("whole", quantise(bare, exact, Widths(4, 4, 16))),
-            )
-        ),
+        measure_baseline("coarse", coarse, True, False, splits),
+        measure_baseline("few", few, False, True, splits),
+        measure_baseline("bare", bare, False, False, splits),
+        measure_baseline("whole", whole, False, False, splits),
     ]
 
 
@@ -218,21 +213,18 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
     baselines = measured()
     save_baseline(path, baselines, LABELS)
     loaded = load_baseline(path)
-    for found, baseline in zip(loaded, baselines, strict=True):
+    for counts, baseline in zip(loaded, baselines, strict=True):
         for name, value in vars(baseline.counts).items():
-            np.testing.assert_array_equal(getattr(found, name), value, name)
+            np.testing.assert_array_equal(getattr(counts, name), value, name)
     exact, coarse, few, *without = loaded
-    assert [found.network.has_bias for found in loaded] == [
-        True,
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert [found.sum_bits for found in loaded] == [32, 32, 16, 32, 16]
-    assert [found.pruned for found in loaded] == [False, False, True, False, False]
+    has_bias = [counts.network.has_bias for counts in loaded]
+    assert has_bias == [True, True, True, False, False]
+    assert [counts.sum_bits for counts in loaded] == [32, 32, 16, 32, 16]
+    assert [counts.pruned for counts in loaded] == [False, False, True, False, False]
     assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)
-    assert {found.macs_dense for found in (exact, coarse, *without)} == {784 * 12 + 120}
+    assert {counts.macs_dense for counts in (exact, coarse, *without)} == {
+        784 * 12 + 120
+    }
     assert few.macs_dense < exact.macs_dense / 2
     with pytest.raises(ArtifactError, match="other test images"):
         load_baseline(path, LABELS + 1)

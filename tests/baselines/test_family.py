@@ -1,4 +1,4 @@
-"""The family: networks that learn side by side, pruned and in integers."""
+"""The family: networks trained side by side, pruned and in integers."""
 
 from collections.abc import Sequence
 
@@ -87,14 +87,16 @@ def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
     if isinstance(baseline.network, QuantisedNetwork):
         arrays = baseline.network.arrays
         return [
-            of for name, of in arrays.items() if not name.endswith("requantisation")
+            array
+            for name, array in arrays.items()
+            if not name.endswith("requantisation")
         ]
     return list(baseline.network.values())
 
 
-def assert_same(found: Trained, expected: Trained) -> None:
+def assert_same(actual: Trained, expected: Trained) -> None:
     """The same networks, to the bit."""
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         assert (one.variant, one.best_epoch) == (other.variant, other.best_epoch)
         assert one.validation_accuracies_percent == other.validation_accuracies_percent
         for values, its in zip(parameters(one), parameters(other), strict=True):
@@ -106,11 +108,10 @@ class TestSideBySide:
     def test_as_each_alone(
         self, digits: Digits, variants: list[BaselineVariant], trained: Trained
     ) -> None:
-        """Products of other sizes may round otherwise: equal but for that after an
-        epoch.
+        """Equal after an epoch, except for the rounding of products of another size.
 
-        In a network of few levels an activation that falls on the other side of a half
-        moves what a unit learns from then on.
+        In a network of few levels, an activation that rounds the other way changes what
+        its unit learns from then on.
         """
         settings = changed(SETTINGS, max_epochs=1)
         together = trained_on(digits, variants, settings)
@@ -123,18 +124,6 @@ class TestSideBySide:
                 else:
                     moved = 0.005 if variant.bits > 5 else 0.1
                     assert one.ndim == 1 or np.sum(one != other) <= 1 + moved * one.size
-
-    def test_same_to_the_bit_on_one_thread(
-        self, digits: Digits, variants: list[BaselineVariant], trained: Trained
-    ) -> None:
-        threads = torch.get_num_threads(), numba.get_num_threads()
-        try:
-            torch.set_num_threads(1)
-            numba.set_num_threads(1)
-            assert_same(trained_on(digits, variants), trained)
-        finally:
-            torch.set_num_threads(threads[0])
-            numba.set_num_threads(threads[1])
 
     def test_a_variant_of_equal_size_is_another_network(self, digits: Digits) -> None:
         architecture = ConventionalNetwork.of_layers(784, (7,), 10)
@@ -184,9 +173,9 @@ class TestIntegers:
         assert isinstance(baseline.network, QuantisedNetwork)
         samples = digits[1].select(slice(4))
         splits = {"validation": samples, "test": samples}
-        found = measure_baseline(name, baseline.network, False, True, splits)
+        measured = measure_baseline(name, baseline.network, False, True, splits)
         matrices = [weight for weight, _ in weights_and_biases(baseline.network.arrays)]
-        assert found.counts.synapses == tuple(
+        assert measured.counts.synapses == tuple(
             sum(weight != 0 for row in matrix.tolist() for weight in row)
             for matrix in matrices
         )
@@ -194,25 +183,21 @@ class TestIntegers:
         for number, (levels, matrix) in enumerate(zip(layers, matrices, strict=True)):
             assert np.abs(matrix).max() <= 7
             for image, its_levels in enumerate(levels.tolist()):
-                assert found.counts.macs_nonzero[image, number] == sum(
+                assert measured.counts.macs_nonzero[image, number] == sum(
                     weight * level != 0
                     for row in matrix.tolist()
                     for weight, level in zip(row, its_levels, strict=True)
                 )
-        assert found.predictions.tolist() == [
+        assert measured.predictions.tolist() == [
             row.index(max(row)) for row in scores.tolist()
         ]
 
     def test_are_what_was_trained(self, digits: Digits, trained: Trained) -> None:
-        """The integers read the validation images as the rounded numbers of the
-        training do.
-        """
+        """Integers and rounded floats of the training agree on validation images."""
         for baseline in trained:
             if isinstance(baseline.network, QuantisedNetwork):
-                answers = quantised_activations(baseline.network, digits[1].images)[
-                    -1
-                ].argmax(axis=1)
-                percent = 100 * np.mean(answers == digits[1].labels)
+                *_, scores = quantised_activations(baseline.network, digits[1].images)
+                percent = 100 * np.mean(scores.argmax(axis=1) == digits[1].labels)
                 assert percent == pytest.approx(
                     baseline.best_validation_accuracy_percent, abs=0.51
                 )
@@ -223,13 +208,22 @@ class TestIntegers:
                 )
 
 
-def test_cut_short_after_every_epoch(
+def test_killed_after_every_epoch_on_one_thread(
     digits: Digits, variants: list[BaselineVariant], trained: Trained
 ) -> None:
-    ended, cuts = cut_short_after_every_epoch(
-        lambda state_store: train_baselines(
-            BaselinesTraining(*digits, variants, SETTINGS, SEED), state_store
+    """To the bit as without kills, on all threads."""
+    torch_threads = torch.get_num_threads()
+    numba_threads = numba.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        numba.set_num_threads(1)
+        ended, cuts = cut_short_after_every_epoch(
+            lambda state_store: train_baselines(
+                BaselinesTraining(*digits, variants, SETTINGS, SEED), state_store
+            )
         )
-    )
+    finally:
+        torch.set_num_threads(torch_threads)
+        numba.set_num_threads(numba_threads)
     assert cuts == len(ended.epoch_seconds) == EPOCHS
     assert_same(ended.baselines, trained)

@@ -122,14 +122,12 @@ def test_spikes_and_gradients_equal_the_naive_loop(name, job, described):
     spikes = (generator.random(shape) < 0.3).astype(np.float32)
     labels = generator.integers(0, job.n_output, job.batch_size)
     row.load_weights(state)
-    expected = naive.batch_gradient(
-        state,
-        spikes,
-        labels.tolist(),
-        (job.threshold, job.decay, job.reset),
+    model = naive.Model(
+        naive.Neuron(job.threshold, job.decay, job.reset),
         (job.surrogate, job.surrogate_slope),
         populations=naive.chain(job.in_shape, [*described, ("dense", 4, False)]),
     )
+    expected = naive.batch_gradient(state, spikes, labels.tolist(), model)
     for layer, fired in zip(spikes_of(row, spikes), expected.spikes, strict=True):
         assert 0 < fired.mean() < 0.95
         np.testing.assert_array_equal(layer, fired)

@@ -39,26 +39,24 @@ def by_loops(
     teacher: np.ndarray | None = None,
     **others: Any,
 ) -> naive.Batch:
-    """A batch of samples [B, T, I] by the loops; `others` are further arguments of
-    theirs.
-    """
+    """A batch of samples [B, T, I] by the loops; `others` go to `naive.Model`."""
     neuron = network.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
-    return naive.batch_gradient(
-        state,
-        dense,
-        labels.tolist(),
-        (neuron.threshold, neuron.decay, neuron.reset),
+    loss = naive.Loss(
+        logit_scale=learning.logit_scale,
+        smoothing=learning.label_smoothing,
+        share=learning.distillation,
+        teacher=teacher,
+        spike_penalty=(learning.spike_penalty, learning.spike_target),
+        event_penalty=(learning.event_penalty, learning.event_target),
+    )
+    model = naive.Model(
+        naive.Neuron(neuron.threshold, neuron.decay, neuron.reset),
         (learning.surrogate, learning.chosen_surrogate.slope),
-        learning.logit_scale,
-        learning.label_smoothing,
-        (learning.distillation, teacher),
-        (
-            (learning.spike_penalty, learning.spike_target),
-            (learning.event_penalty, learning.event_target),
-        ),
+        loss,
         **others,
     )
+    return naive.batch_gradient(state, dense, labels.tolist(), model)
 
 
 def assert_gradients(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

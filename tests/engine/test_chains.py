@@ -258,17 +258,14 @@ def test_integers_are_those_of_the_loops() -> None:
     quantisation = engine.network.quantisation
     assert quantisation is not None
     labels = np.array([0, 2, 1])
-    expected = naive.integer_batch_gradient(
-        state,
-        quantisation.exponents,
-        bits,
-        ([1.0] * 3, [0.9] * 3, "subtract"),
-        dense,
-        labels.tolist(),
+    model = naive.Model(
+        naive.Neuron([1.0] * 3, [0.9] * 3, "subtract"),
         ("arctangent", LEARNING.chosen_surrogate.slope),
-        (LEARNING.logit_scale, 0.0),
+        naive.Loss(LEARNING.logit_scale),
         naive.chain(shape, described(layers, 3)),
     )
+    grids = naive.Grids(quantisation.exponents, *bits)
+    expected = naive.integer_batch_gradient(state, dense, labels.tolist(), model, grids)
     assert all(fired.any() for fired in expected.spikes)
     assert_spikes(engine.run(events), expected.spikes)
     # What a file keeps are the numbers that the integers stand for: they give the same

@@ -72,7 +72,7 @@ class TestExactSpikes:
         dense = np.random.default_rng(1).integers(0, 2, (3, 8, 19))
         for width in WIDTHS:
             network, state = exact(19, width, 3)
-            expected = naive.run(state, dense.tolist(), 1.0, 0.5)
+            expected = naive.run(state, dense.tolist(), naive.Neuron(1.0, 0.5))
             assert expected[0].sum() > 0
             runner = make_engine(engine, network, state)
             assert_spikes(runner.run(EventList.from_dense(dense)), expected)
@@ -100,7 +100,8 @@ class TestExactSpikes:
         if engine == "dense":
             monkeypatch.setattr("spikejoule.engine.dense.CHUNK_ELEMENTS", elements)
         layers = make_engine(engine, network, state).run(EventList.from_dense(dense))
-        assert_spikes(layers, naive.run(state, dense.tolist(), 1.0, 0.5))
+        expected = naive.run(state, dense.tolist(), naive.Neuron(1.0, 0.5))
+        assert_spikes(layers, expected)
 
 
 @needs_torch

@@ -39,16 +39,13 @@ def assert_all_agree(
         naive.grid_of(state[f"layer{number}.synapses.weight"], *bits, threshold)
         for number, threshold in enumerate(thresholds, start=1)
     )
-    expected = naive.integer_batch_gradient(
-        state,
-        quantisation.exponents,
-        bits,
-        (thresholds, decays, neuron.reset),
-        dense,
-        labels.tolist(),
+    model = naive.Model(
+        naive.Neuron(thresholds, decays, neuron.reset),
         (LEARNING.surrogate, LEARNING.chosen_surrogate.slope),
-        (LEARNING.logit_scale, LEARNING.label_smoothing),
+        naive.Loss(LEARNING.logit_scale, LEARNING.label_smoothing),
     )
+    grids = naive.Grids(quantisation.exponents, *bits)
+    expected = naive.integer_batch_gradient(state, dense, labels.tolist(), model, grids)
     events = EventList.from_dense(dense)
     assert_spikes(run_integers(network, state, events), expected.spikes)
     for engine in engines(network, state):

@@ -1,6 +1,4 @@
-"""Checkpoints: the schema key by key, equal bytes for equal content, and nothing ever
-executed.
-"""
+"""Checkpoints: all keys of the schema, equal bytes, and no code executed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,7 +52,7 @@ class TestTorchFiles:
         (tmp_path / "a.pth").write_bytes(whole)
         assert "damaged" in refusal(torch_files.read, tmp_path / "a.pth")
 
-    def test_what_a_checkpoint_says_does_not_reach_the_terminal(
+    def test_control_characters_do_not_reach_the_terminal(
         self, tmp_path: Path, cli: Cli
     ) -> None:
         content = complete_content()
@@ -79,7 +77,6 @@ class TestTrainedNetwork:
         [
             ((20,), {"threshold": 0.5, "decay": 1.0}, "SimpleSpikingNetwork"),
             ((20,), {"reset": "subtract"}, "spikejoule.SpikingNetwork"),
-            ((20,), {"threshold": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
             (
                 (12, 8),
                 {"decay": (1.0, 0.9, 0.8), "bias": False},
@@ -101,12 +98,12 @@ class TestTrainedNetwork:
     ) -> None:
         network = trained_network(hidden, neuron=LeakyIntegrateAndFire(**neuron))
         trained.save_trained(tmp_path / "t.pth", network)
-        found = trained.load_trained(tmp_path / "t.pth")
-        assert found.network == network.network
-        assert list(found.state) == list(network.state)
+        loaded = trained.load_trained(tmp_path / "t.pth")
+        assert loaded.network == network.network
+        assert list(loaded.state) == list(network.state)
         for name, weights in network.state.items():
-            assert found.state[name].dtype == np.float32
-            np.testing.assert_array_equal(found.state[name], weights)
+            assert loaded.state[name].dtype == np.float32
+            np.testing.assert_array_equal(loaded.state[name], weights)
         for name in (
             "encoder",
             "seed",
@@ -116,7 +113,7 @@ class TestTrainedNetwork:
             "data",
             "engine",
         ):
-            assert getattr(found, name) == getattr(network, name)
+            assert getattr(loaded, name) == getattr(network, name)
         complete = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
         assert complete.content["model_class"] == model_class
         assert complete.network == network.network
@@ -148,9 +145,7 @@ class TestTrainedNetwork:
             trained.save_trained(tmp_path / "t.pth", other)
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_file_that_tells_nothing_of_training_is_none_to_go_on_from(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_file_without_its_training_is_refused(self, tmp_path: Path) -> None:
         content = complete_content()
         del content["spikejoule"]
         checkpoint.write_complete(tmp_path / "c.pth", content)
@@ -158,16 +153,14 @@ class TestTrainedNetwork:
 
 
 class TestBuildComplete:
-    @pytest.mark.parametrize("hidden", [(20,), (12, 8), (9, 8, 7)])
-    def test_every_key_of_the_schema_is_there_and_set(
-        self, hidden: tuple[int, ...]
-    ) -> None:
+    @pytest.mark.parametrize("hidden", [(20,), (9, 8, 7)])
+    def test_every_key_of_the_schema_has_a_value(self, hidden: tuple[int, ...]) -> None:
         content = complete_content(trained_network(hidden))
         file = Path(__file__).with_name("checkpoint_keys.yaml")
         for section, keys in yaml.safe_load(file.read_text(encoding="utf-8")).items():
-            found = content if section == "top" else content[section]
+            entries = content if section == "top" else content[section]
             for key in keys:
-                assert found[key] is not None, (section, key)
+                assert entries[key] is not None, (section, key)
 
     def test_values_by_hand(self) -> None:
         content = complete_content()
@@ -178,8 +171,7 @@ class TestBuildComplete:
         assert content["connectivity"]["fanout_input_to_hidden"] == 20
         assert content["training_results"]["epochs_trained"] == 2
         assert content["training_history"]["train_acc"] == [81.0, 82.0]
-        # spikes (4000, 4010, 4020) in epoch 1 and (5000, 5010, 5020) in epoch 2, 200
-        # samples
+        # 4000, 4010, 4020 spikes in epoch 1, 5000, 5010, 5020 in epoch 2; 200 samples
         assert content["training_spikes"]["total_hidden"] == 9020
         assert content["training_spikes"]["output_per_sample"] == pytest.approx(45.2)
         # 1600, 1200, 800 spikes in 4 inferences

@@ -1,6 +1,4 @@
-"""layers.py and the chains that are made of them: words, shapes, names, and what is
-refused.
-"""
+"""Layers and chains of them: words, shapes, names, and refusals."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""network.py: sizes, names, and what is refused."""
+"""Networks: sizes, names, neurons, and refusals."""
 
 import math
 from dataclasses import replace
@@ -49,19 +49,19 @@ def test_the_neurons_of_the_layers() -> None:
         threshold=(1.0, 0.5, 2.0), decay=0.8, reset="subtract"
     )
     architecture = Network.of_layers(4, (3, 2), 1, neuron)
-    assert [one.constants for one in architecture.neurons] == [
+    assert [neuron.constants for neuron in architecture.neurons] == [
         (1.0, 0.8),
         (0.5, 0.8),
         (2.0, 0.8),
     ]
-    assert all(one.reset == "subtract" for one in architecture.neurons)
+    assert all(neuron.reset == "subtract" for neuron in architecture.neurons)
     with pytest.raises(
         ParameterError, match="threshold of the neurons is .* a list of 2, one for"
     ):
         Network.of_layers(4, (3,), 1, neuron)
 
 
-def test_entries_of_files_name_what_is_not_as_before() -> None:
+def test_file_entries_leave_out_old_defaults() -> None:
     assert LeakyIntegrateAndFire().entry() == {"threshold": 1.0, "decay": 0.9}
     neuron = LeakyIntegrateAndFire(decay=(1.0, 0.5), bias=False, reset="subtract")
     assert neuron.entry() == {
@@ -72,7 +72,7 @@ def test_entries_of_files_name_what_is_not_as_before() -> None:
     }
 
 
-def test_what_neurons_have_learned() -> None:
+def test_learned_constants() -> None:
     neuron = LeakyIntegrateAndFire(threshold=2.0, decay=(0.5, 0.75), learned="both")
     architecture = Network.of_layers(4, (3,), 2, neuron)
     shapes = architecture.parameter_shapes()
@@ -83,16 +83,16 @@ def test_what_neurons_have_learned() -> None:
         "layer2.neurons.log_threshold",
     ]
     first = [
-        one.first_learned(name)
-        for one in architecture.neurons
-        for name in one.learned_names
+        neuron.first_learned(name)
+        for neuron in architecture.neurons
+        for name in neuron.learned_names
     ]
     assert first == pytest.approx([0.0, math.log(2), math.log(3), math.log(2)])
     state = {name: np.zeros(shape) for name, shape in shapes.items()}
     state["layer1.neurons.decay_logit"][:] = math.log(9)
     state["layer2.neurons.log_threshold"][:] = math.log(0.25)
     learned = architecture.learned_from(state)
-    assert [one.constants for one in learned.neurons] == [
+    assert [neuron.constants for neuron in learned.neurons] == [
         pytest.approx((1.0, 0.9)),
         pytest.approx((0.25, 0.5)),
     ]

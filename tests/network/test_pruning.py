@@ -1,6 +1,4 @@
-"""Pruning: which synapses go, when, and that they stay away in both engines and in the
-counts.
-"""
+"""Pruning: which synapses are removed, when, and that they never return."""
 
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from tests.engine.test_engines import batch
 from tests.tools.networks import firing_network
 from tests.tools.without_torch import needs_torch
 
-# One worker for all: each would compile the kernels for double precision for itself.
+# On one worker: each would compile the kernels for double precision by itself.
 pytestmark = pytest.mark.xdist_group("engines")
 
 LEARNING = LearningSettings(
@@ -21,7 +19,7 @@ LEARNING = LearningSettings(
 HALF = PruningSettings(pruned_fraction=0.5, prune_start=0.2, prune_end=0.6)
 
 
-class TestShare:
+class TestFraction:
     def test_by_hand_over_ten_epochs(self) -> None:
         # Pruning epochs are 3 to 6: x = 1/4, 2/4, 3/4, 1.
         expected = [0, 0]
@@ -36,21 +34,19 @@ class TestShare:
         assert PruningSettings().pruned_fraction_at(1, 10) == 0
         assert PruningSettings().is_pruned_by(1, 10)
 
-    @pytest.mark.parametrize("max_epochs", [1, 2, 3, 7])
-    @pytest.mark.parametrize(
-        ("start", "end"), [(0.0, 0.1), (0.2, 0.6), (0.9, 1.0), (0.99, 1.0)]
-    )
+    @pytest.mark.parametrize("max_epochs", [1, 3, 7])
+    @pytest.mark.parametrize(("start", "end"), [(0.0, 0.1), (0.2, 0.6), (0.99, 1.0)])
     def test_always_done_by_the_last_epoch(
         self, max_epochs: int, start: float, end: float
     ) -> None:
         settings = PruningSettings(
             pruned_fraction=0.8, prune_start=start, prune_end=end
         )
-        shares = [
+        fractions = [
             settings.pruned_fraction_at(epoch, max_epochs)
             for epoch in range(1, max_epochs + 1)
         ]
-        assert shares == sorted(shares)
+        assert fractions == sorted(fractions)
         assert settings.is_pruned_by(max_epochs, max_epochs)
 
 
@@ -69,16 +65,15 @@ class TestMasks:
         ]
         assert masks["layer2.synapses.weight"].tolist() == [[False, True]]
 
-    def test_of_equals_the_earlier_goes(self) -> None:
+    def test_the_earlier_of_equals_goes(self) -> None:
         masks = pruning_masks({"layer1.synapses.weight": np.ones((1, 4))}, 0.5)
         assert masks["layer1.synapses.weight"].tolist() == [[False, False, True, True]]
 
 
 class TestEngines:
     @needs_torch
-    @pytest.mark.parametrize("sizes", [(7, 40, 3), (5, 21, 34, 4)])
-    def test_agree_after_pruned_steps(self, sizes: tuple[int, ...]) -> None:
-        architecture, state = firing_network(*sizes)
+    def test_agree_after_pruned_steps(self) -> None:
+        architecture, state = firing_network(5, 21, 34, 4)
         _, events, labels = batch(architecture, 6, 12)
         both = engines(architecture, state, LEARNING)
         outcomes = []

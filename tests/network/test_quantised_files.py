@@ -1,6 +1,4 @@
-"""Files of quantised networks: integers and the floats that they stand for, or a
-refusal.
-"""
+"""Files of quantised networks: integers, the floats they represent, and refusals."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from tests.tools.refusals import refusal
 
 
 class TestRoundTrip:
-    @pytest.mark.parametrize(("weight_bits", "state_bits"), [(8, 32), (4, 16), (2, 32)])
+    @pytest.mark.parametrize(("weight_bits", "state_bits"), [(8, 32), (2, 16)])
     def test_both_files(
         self, tmp_path: Path, weight_bits: int, state_bits: int
     ) -> None:
@@ -27,11 +25,11 @@ class TestRoundTrip:
             weight_bits, state_bits, bias=False, reset="subtract"
         )
         trained.save_trained(tmp_path / "one.pth", network)
-        found = trained.load_trained(tmp_path / "one.pth")
-        assert found.network == network.network
+        loaded = trained.load_trained(tmp_path / "one.pth")
+        assert loaded.network == network.network
         for name, weights in network.state.items():
-            assert np.array_equal(found.state[name], weights)
-        trained.save_trained(tmp_path / "two.pth", found)
+            assert np.array_equal(loaded.state[name], weights)
+        trained.save_trained(tmp_path / "two.pth", loaded)
         assert (tmp_path / "one.pth").read_bytes() == (
             tmp_path / "two.pth"
         ).read_bytes()

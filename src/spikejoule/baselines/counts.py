@@ -335,9 +335,9 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
 
 def _matrices(arrays: Arrays) -> list[NDArray[Any]]:
     """The weight matrices of a network, in the order of its layers."""
-    kind = "weight" if "layer1.weight" in arrays else "integer_weight"
-    n_layers = sum(name.endswith(f".{kind}") for name in arrays)
-    return [arrays[f"layer{number}.{kind}"] for number in range(1, 1 + n_layers)]
+    suffix = "weight" if "layer1.weight" in arrays else "integer_weight"
+    n_layers = sum(name.endswith(f".{suffix}") for name in arrays)
+    return [arrays[f"layer{number}.{suffix}"] for number in range(1, 1 + n_layers)]
 
 
 def _network(arrays: Arrays) -> ConventionalNetwork:

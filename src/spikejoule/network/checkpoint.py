@@ -358,10 +358,12 @@ def _network(file: CompleteFile) -> Network:
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:
     """The neuron of a `Neuron.entry`; ValueError or ParameterError if there is none."""
-    kind = NEURONS[entry.get("neuron", UNNAMED)]
-    stated = {**kind.later, **entry}
+    model = NEURONS[entry.get("neuron", UNNAMED)]
+    stated = {**model.later, **entry}
     try:
-        return kind.model_validate({key: stated.get(key) for key in kind.model_fields})
+        return model.model_validate(
+            {key: stated.get(key) for key in model.model_fields}
+        )
     except ValidationError as error:
         raise ValueError(f"neurons: {first_problem(error)}") from error
 

@@ -120,19 +120,20 @@ def history_rows(
     hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
     rows = []
     for record in records:
-        first, *hidden, last = (count / record.samples for count in record.spikes)
+        means = [count / record.samples for count in record.spikes]
+        hidden = means[1:-1]
         row = {
             "epoch": record.epoch,
             "learning_rate": record.learning_rate,
             "train_loss": record.train_loss,
             "train_accuracy_percent": record.train_accuracy_percent,
             "validation_accuracy_percent": record.validation_accuracy_percent,
-            "input_spikes_per_sample": first,
+            "input_spikes_per_sample": means[0],
             "hidden_spikes_per_sample": sum(hidden),
-            "output_spikes_per_sample": last,
+            "output_spikes_per_sample": means[-1],
         }
-        for name, count in zip(hidden_names, hidden, strict=False):
-            row[f"{name}_spikes_per_sample"] = count
+        for name, mean in zip(hidden_names, hidden, strict=False):
+            row[f"{name}_spikes_per_sample"] = mean
         for name in ("teacher_macs", "teacher_macs_nonzero"):
             macs = getattr(record, name)
             if macs is not None:

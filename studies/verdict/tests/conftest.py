@@ -1,6 +1,4 @@
-"""The study's command, called in the tests' own process, and projects with recorded
-runs.
-"""
+"""Fixtures: the study's command in the tests' process, and a project with runs."""
 
 import pytest
 
@@ -13,5 +11,5 @@ __all__ = ["project"]
 
 @pytest.fixture
 def study(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """`python -m studies.verdict judge` with some arguments."""
+    """`python -m studies.verdict judge`."""
     return Cli(capsys, lambda arguments: main(["judge", *arguments]))

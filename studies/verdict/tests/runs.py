@@ -1,4 +1,4 @@
-"""Runs that have counted networks, for tests."""
+"""Runs with counted networks, for tests."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,22 +19,17 @@ def networks(
     large: bool = False,
     percent: float = 97.4,
 ) -> list[Variant]:
-    """What a run of a seed counts: a spiking and a small conventional network, maybe a
-    large.
-    """
-    found = [
-        variant(
-            "spiking", spiking, percent, network=f"spiking 784-16-10, {seed} % pruned"
-        ),
+    """The networks of a seed's run: a spiking one and one or two conventional ones."""
+    name = f"spiking 784-16-10, {seed} % pruned"
+    counted = [
+        variant("spiking", spiking, percent, network=name),
         variant("conventional", [10, 20, 30, 40], 98.9, network=SMALL),
     ]
     if large:
-        found.append(
-            variant("conventional", [1000, 1000, 1000, 1000], 99.6, network=LARGE)
-        )
+        counted.append(variant("conventional", [1000] * 4, 99.6, network=LARGE))
     return [
-        replace(one, weights_sha256=f"{place}{seed}".rjust(64, "0"))
-        for place, one in enumerate(found)
+        replace(network, weights_sha256=f"{place}{seed}".rjust(64, "0"))
+        for place, network in enumerate(counted)
     ]
 
 
@@ -46,9 +41,7 @@ def record_networks(
     size: int = 400,
     **parameters: str,
 ) -> str:
-    """Record a run and return its id; without networks, as from before they were
-    stored.
-    """
+    """Record a run and return its id; old runs have no counted networks."""
     artifacts = {project / "params.yaml": ""}
     if counted:
         path = project.parent / name / "contenders.npz"
@@ -66,12 +59,8 @@ def record_networks(
         "baseline_time_seconds": 30.0,
         "baseline_processor_seconds": 32.0,
     }
-    one = run(
-        name,
-        98,
-        97,
-        4000 + len(name),
-        parameters={**about, **parameters},
-        metrics=times,
+    all_parameters = {**about, **parameters}
+    recorded = run(
+        name, 98, 97, 4000 + len(name), parameters=all_parameters, metrics=times
     )
-    return record(project, one, artifacts)
+    return record(project, recorded, artifacts)

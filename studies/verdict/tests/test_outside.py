@@ -1,6 +1,7 @@
-"""`judge --add`: networks of others on either front, judged by the same rule."""
+"""`judge --add`: outside networks on either side, compared by the same rule."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nir
@@ -17,6 +18,7 @@ from spikejoule.encoding.events import save_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.from_graph import SampleSet, graph_inputs
 from spikejoule.energy.ledger import baseline_variants
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.params import load_params
@@ -32,7 +34,7 @@ pytestmark = needs_torch
 GIVEN = ("--dt", "1e-4", "--reset", "zero", "--threshold", "ge")
 MODULES = """
 import torch
-from spikejoule import Baseline, Population
+from spikejoule import Baseline
 
 torch.manual_seed(0)
 ann = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 12), torch.nn.ReLU(),
@@ -43,9 +45,7 @@ integers = Baseline(ann, weight_bits=8, activation_bits=8)
 
 @pytest.fixture
 def images(project: Path, mnist5k: Dataset) -> tuple[Path, Dataset]:
-    """A project of 60 images a split, encoded, with one recorded run of as many test
-    images.
-    """
+    """A project with 60 encoded images per split and one recorded run on them."""
     set_parameters(project, {"encode.time_window": 5})
     paths = artifact_paths(project)
     for name in ("validation", "data_metrics"):
@@ -53,17 +53,19 @@ def images(project: Path, mnist5k: Dataset) -> tuple[Path, Dataset]:
     write_json(project / paths["data_metrics"], {"source": "mnist5k"})
     encoder = load_params(project / "params.yaml").encode.encoder
     for split, first in (("validation", 0), ("test", 60)):
-        of_split = mnist5k.test.select(slice(first, first + 60))
-        of_split.save(project / paths[split])
-        events = encode_samples(encoder, of_split, 42, split).events  # type: ignore[arg-type]
+        samples = mnist5k.test.select(slice(first, first + 60))
+        samples.save(project / paths[split])
+        events = encode_samples(encoder, samples, 42, split).events  # type: ignore[arg-type]
         save_events(project / paths[f"events_{split}"], events, {})
     counted = [
         variant("spiking", [900_000_000] * 60, 99.9, network="spiking own"),
         variant("conventional", [900_000_000] * 60, 99.9, network="ReLU own"),
     ]
-    for place, one in enumerate(counted):
-        object.__setattr__(one, "weights_sha256", f"{place:064}")
-    record_networks(project, "own", counted)
+    marked = [
+        replace(network, weights_sha256=f"{place:064}")
+        for place, network in enumerate(counted)
+    ]
+    record_networks(project, "own", marked)
     return project, mnist5k
 
 
@@ -79,7 +81,7 @@ def graph(seed: int) -> nir.NIRGraph:
 
 
 def judged(project: Path, study: Cli, *arguments: str | Path) -> list[RecordedNetwork]:
-    """The networks that are judged with some arguments."""
+    """The networks that the command compares."""
     file = project / "networks.csv"
     study.text(
         project, "--networks", file, "--table", project / "verdict.csv", *arguments
@@ -103,7 +105,7 @@ def test_a_graph_is_judged_among_the_recorded_networks(
     assert len(rows) == 4
     assert len({row.configuration for row in theirs}) == 1
     assert len({row.weights_sha256 for row in theirs}) == 2
-    # Counted and priced as the library does, and what its encoding takes besides.
+    # Counted and priced as the library does; its encoding is added.
     encoder = load_params(project / "params.yaml").encode.encoder
     test = dataset.test.select(slice(60, 120))
     assert isinstance(test, LabelledImages)
@@ -115,51 +117,47 @@ def test_a_graph_is_judged_among_the_recorded_networks(
     chosen = profiles["45nm-fp32"]
     inputs = graph_inputs(run, SampleSet("t", test.labels))
     analysed = analyse(inputs, profiles, chosen, chosen, BootstrapSettings(10))
-    energy, of_memory = (
-        theirs[0].energy(one) for one in ("45nm-fp32", "lemaire-complete")
-    )
-    assert energy
-    assert energy.middle_pj == pytest.approx(analysed.total().value_pj)
-    assert energy.standard_deviation_pj
+    arithmetic = theirs[0].energy("45nm-fp32")
+    assert arithmetic
+    assert arithmetic.middle_pj == pytest.approx(analysed.total().value_pj)
+    assert arithmetic.standard_deviation_pj
+    with_memory = theirs[0].energy("lemaire-complete")
     without_encoding = analysed.total(profile="lemaire-complete").value_pj or 0.0
-    assert of_memory
-    assert without_encoding < of_memory.middle_pj < 1.5 * without_encoding
+    assert with_memory
+    assert without_encoding < with_memory.middle_pj < 1.5 * without_encoding
     assert theirs[0].energy("lemaire-complete-int8") is None, (
         "its weights are no integers"
     )
-    # Of outputs with as many spikes the first answers, as of the project's own
-    # networks.
+    # The first of equal outputs answers, as in the project's own networks.
     answers = [row.index(max(row)) for row in run.output.tolist()]
     assert any(row.count(max(row)) > 1 for row in run.output.tolist())
     assert theirs[0].test_percent == pytest.approx(
         100 * np.mean(answers == test.labels)
     )
     named = set(pd.read_csv(project / "verdict.csv")["spiking_network"])
-    assert named == {"own: own, way"}, (
-        "what is not accurate enough does not win by being cheap"
-    )
+    assert named == {"own: own, way"}, "a cheap network below the level does not win"
 
 
-@pytest.mark.parametrize(("name", "n_judging"), [("ann", 0), ("integers", 1)])
-def test_a_conventional_network_of_torch(
-    images: tuple[Path, Dataset], study: Cli, tmp_path: Path, name: str, n_judging: int
+def test_a_conventional_pytorch_network(
+    images: tuple[Path, Dataset], study: Cli, tmp_path: Path
 ) -> None:
     project, _ = images
     (tmp_path / "mine.py").write_text(MODULES)
     rows = judged(
-        project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann"
+        project, study, "--add", f"{tmp_path}/mine.py:integers", "--side", "ann"
     )
-    theirs = [row for row in rows if row.run == f"mine.py:{name}"]
+    theirs = [row for row in rows if row.run == "mine.py:integers"]
     assert [row.method for row in theirs] == ["dense", "zero-skipping"]
     assert {row.side for row in theirs} == {"conventional"}
-    dense, skipping = (row.energy("45nm-fp32") for row in theirs)
+    dense = theirs[0].energy("45nm-fp32")
+    skipping = theirs[1].energy("45nm-fp32")
     assert dense
     assert dense.middle_pj == pytest.approx(
         4.6 * (784 * 12 + 12 * 10) + 0.9 * 22, rel=0.01
     )
     assert skipping
     assert skipping.high_pj < dense.high_pj
-    assert sum(row.energy("45nm-int8") is not None for row in theirs) == 2 * n_judging
+    assert all(row.energy("45nm-int8") for row in theirs)
 
 
 FIRST_LAYER_IN_INTEGERS = """
@@ -251,21 +249,16 @@ functions = narrow(InFunctions())
 
 
 @pytest.mark.parametrize("name", ["integers", "floats", "functions"])
-def test_the_projects_own_integers_as_a_module_of_torch(
+def test_the_projects_own_integers_as_a_pytorch_module(
     images: tuple[Path, Dataset], study: Cli, tmp_path: Path, name: str
 ) -> None:
-    """The same accuracies, scores that tie among them, and the same energy at every
-    price.
-    """
+    """Equal accuracies, ties included, and equal energies under every price list."""
     project, dataset = images
     generator = np.random.default_rng(0)
+    shapes = ConventionalNetwork.of_layers(784, [12], 10).parameter_shapes()
     state = {
-        "layer1.synapses.weight": generator.normal(0, 0.1, (12, 784)).astype(
-            np.float32
-        ),
-        "layer1.synapses.bias": generator.normal(0, 0.1, 12).astype(np.float32),
-        "layer2.synapses.weight": generator.normal(0, 0.1, (10, 12)).astype(np.float32),
-        "layer2.synapses.bias": generator.normal(0, 0.1, 10).astype(np.float32),
+        key: generator.normal(0, 0.1, shape).astype(np.float32)
+        for key, shape in shapes.items()
     }
     network = in_integers(state, [0.05, 0.05], [0.5], Widths(4, 4, 16))
     splits = {
@@ -283,11 +276,10 @@ def test_the_projects_own_integers_as_a_module_of_torch(
     rows = judged(
         project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann"
     )
+    by_name = {(row.run, row.method): row for row in rows}
     for method in ("dense", "zero-skipping"):
-        theirs, ours = (
-            next(row for row in rows if (row.run, row.method) == (run, method))
-            for run in (f"mine.py:{name}", "integers")
-        )
+        theirs = by_name[f"mine.py:{name}", method]
+        ours = by_name["integers", method]
         assert theirs.validation_percent == ours.validation_percent
         assert theirs.test_percent == ours.test_percent
         assert theirs.priced == ours.priced
@@ -296,7 +288,7 @@ def test_the_projects_own_integers_as_a_module_of_torch(
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_spiking_network_of_torch(
+def test_a_spiking_pytorch_network(
     images: tuple[Path, Dataset], study: Cli, tmp_path: Path
 ) -> None:
     pytest.importorskip("snntorch")
@@ -319,7 +311,7 @@ def test_refusals(images: tuple[Path, Dataset], study: Cli, tmp_path: Path) -> N
     (tmp_path / "first.py").write_text(FIRST_LAYER_IN_INTEGERS)
     nir.write(tmp_path / "theirs.nir", graph(1))
     shutil.copy(tmp_path / "theirs.nir", tmp_path / "copy.nir")
-    for arguments, said in (
+    for arguments, message in (
         ((tmp_path / "mine.txt",), "allowed is GRAPH.nir or FILE.py:NAME"),
         ((f"{tmp_path}/mine.py:x",), "is no PyTorch module"),
         ((tmp_path / "theirs.nir", "--side", "ann"), "is a graph of spiking neurons"),
@@ -330,8 +322,8 @@ def test_refusals(images: tuple[Path, Dataset], study: Cli, tmp_path: Path) -> N
             "has the weights of",
         ),
     ):
-        assert said in study.refusal(project, "--add", *arguments)
-    # Neither other data nor another number of images are judged by one rule.
+        assert message in study.refusal(project, "--add", *arguments)
+    # Networks on other data or another number of images are not comparable.
     add = (project, "--add", tmp_path / "theirs.nir")
     paths = artifact_paths(project)
     write_json(project / paths["data_metrics"], {"source": "mnist"})

@@ -1,6 +1,4 @@
-"""What is published follows from the recorded networks: tables, pages, the library's
-data.
-"""
+"""Published tables, pages and data follow from the recorded networks."""
 
 from pathlib import Path
 
@@ -19,7 +17,7 @@ COMPARISON = page.ROOT / "docs" / "explanation" / "comparison.md"
 
 @pytest.fixture(scope="module")
 def rows() -> list[Verdict]:
-    """The verdicts of the recorded networks."""
+    """The comparisons of the recorded networks."""
     networks = NetworkTable.read(recorded_table("mnist")).rows
     judging = [
         prices for prices in load_profiles().values() if prices.scope != "arithmetic"
@@ -29,10 +27,9 @@ def rows() -> list[Verdict]:
 
 def test_the_table_of_verdicts(rows: list[Verdict], tmp_path: Path) -> None:
     write_verdicts(tmp_path / "verdict.csv", rows)
-    found, stated = (
-        pd.read_csv(folder / "verdict.csv") for folder in (tmp_path, FOLDER)
-    )
-    pd.testing.assert_frame_equal(found, stated, rtol=1e-6)
+    computed = pd.read_csv(tmp_path / "verdict.csv")
+    published_rows = pd.read_csv(FOLDER / "verdict.csv")
+    pd.testing.assert_frame_equal(computed, published_rows, rtol=1e-6)
 
 
 @pytest.mark.parametrize("file", [page.SUMMARY, page.PAGE], ids=["summary", "page"])
@@ -52,7 +49,7 @@ def test_the_table_of_published_networks(tmp_path: Path) -> None:
     assert (tmp_path / "conventional.csv").read_bytes() == published.TABLE.read_bytes()
 
 
-def test_every_run_is_that_of_recorded_networks(rows: list[Verdict]) -> None:
+def test_every_named_run_has_recorded_networks(rows: list[Verdict]) -> None:
     networks = pd.read_csv(recorded_table("mnist"))
     assert not networks.duplicated(["run_id", "network", "method"]).any()
     assert networks["n_images"].nunique() == 1
@@ -64,7 +61,7 @@ def test_every_run_is_that_of_recorded_networks(rows: list[Verdict]) -> None:
 
 
 def test_counts_follow_from_two_energies() -> None:
-    """A network without biases adds nothing but its synaptic events."""
+    """A network without biases adds only its synaptic events."""
     whole = {
         row.run_id: counts_of(row)
         for row in NetworkTable.read(recorded_table("mnist")).rows

@@ -1,6 +1,4 @@
-"""Networks from the store to the tables: which are one configuration, and which
-count.
-"""
+"""Networks from the store to the tables: configurations, and what counts."""
 
 import math
 import shutil
@@ -21,7 +19,7 @@ from tests.tools.cli import Cli
 from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.recorded import store_of
 
-# Events cost 0.1 pJ under this price list, MACs 3.2 pJ.
+# An event costs 0.1 pJ under this price list, a MAC 3.2 pJ.
 PROFILE = "lemaire-complete"
 
 
@@ -40,7 +38,7 @@ def found_in(project: Path) -> Networks:
 def written(
     study: Cli, project: Path, *options: str | Path
 ) -> Sequence[RecordedNetwork]:
-    """The networks that a command judges."""
+    """The networks that the command compares."""
     file = project / "judged.csv"
     study.text(project, "--networks", file, *options)
     return NetworkTable.read(file).rows
@@ -49,10 +47,10 @@ def written(
 def test_networks_that_differ_in_the_seed_alone_are_one_configuration(
     project: Path,
 ) -> None:
-    """On either side by the parameters that concern it; each network is there once."""
+    """A side's configuration depends on its own parameters; a network counts once."""
     record_networks(project, "lean", networks(42))
     record_networks(project, "lean-seed-43", networks(43, large=True), 43)
-    # Another spiking network beside the same conventional ones, and the first again.
+    # Another spiking network with the same conventional ones, then the first again.
     record_networks(project, "wide", networks(42, percent=98.0)[:2], size=500)
     again = record_networks(project, "again", networks(42))
     record_networks(project, "longer", networks(44), 44, **{"train.lr": "0.1"})
@@ -68,7 +66,7 @@ def test_networks_that_differ_in_the_seed_alone_are_one_configuration(
     }
     assert len(spiking) == 5
     lean = spiking[42, 97.4]
-    assert lean.run_id == again, "of the same weights the latest run counts"
+    assert lean.run_id == again, "of equal weights the latest run counts"
     assert lean.name == "again: 784-16-10, 42 % pruned, way"
     assert (lean.git_commit, lean.n_images, lean.weight_bits) == ("c0ffee", 4, 32)
     assert (lean.train_seconds, lean.processor_seconds) == (50, 90)
@@ -101,7 +99,7 @@ def test_from_the_store_to_the_tables(project: Path, study: Cli) -> None:
     text = study.text(project, "--table", table, "--networks", file)
     rows = pd.read_csv(table)
     under = rows[rows["profile"] == PROFILE].set_index("level_percent")
-    # One configuration is no front, and none is extended beyond its ends.
+    # One configuration is no front, and no front extends beyond its ends.
     assert under["outcome"].to_dict() == {
         97.5: "neither",
         98.0: "neither",
@@ -136,7 +134,7 @@ def test_networks_of_a_lost_store_are_judged_from_their_table(
     (project / "mlflow.db.lost").rename(project / "mlflow.db")
     record_networks(project, "new-43", networks(43), 43)
     record_networks(project, "new-44", networks(44), 44)
-    # Each network once, from the store where that has it; seeds of both are one
+    # Each network once, from the store if it is there; seeds of both form one
     # configuration.
     rows = written(study, project, "--recorded", file)
     runs = {"lost-42", "new-43", "new-44"}
@@ -146,7 +144,7 @@ def test_networks_of_a_lost_store_are_judged_from_their_table(
     assert "none.csv" in study.refusal(project, "--recorded", project / "none.csv")
 
 
-def test_the_recorded_networks_of_the_same_data_are_beside_the_runs(
+def test_recorded_networks_for_the_same_data_join_the_runs(
     project: Path, study: Cli
 ) -> None:
     elsewhere = Path(shutil.copytree(project, project.parent / "elsewhere"))
@@ -165,20 +163,20 @@ def test_the_recorded_networks_of_the_same_data_are_beside_the_runs(
     text = recorded_table("mnist5k", folder).read_text(encoding="utf-8")
     other.write_text(text.replace("mnist5k,", "mnist,"), encoding="utf-8")
     assert runs("--recorded", other) == {"mine"}
-    said = study.text(project, "--recorded", other)
-    assert "Left out: 2 recorded networks, counted on mnist instead of mnist5k." in said
+    text = study.text(project, "--recorded", other)
+    assert "Left out: 2 recorded networks, counted on mnist instead of mnist5k." in text
 
 
 def test_without_networks_and_with_damaged_ones(project: Path, study: Cli) -> None:
     record_networks(project, "before", ())
-    said = study.text(project)
-    assert said.startswith(
+    text = study.text(project)
+    assert text.startswith(
         "No verdict: 0 networks are recorded, and both sides need some.\n"
     )
-    assert "1 that recorded no counted networks" in said
+    assert "1 that recorded no counted networks" in text
     record_networks(project, "lean", networks(42))
     (stored,) = (project / "mlartifacts").rglob("contenders.npz")
     stored.write_bytes(stored.read_bytes()[:-50])
-    said = study.refusal(project, "--table", project / "verdict.csv")
+    message = study.refusal(project, "--table", project / "verdict.csv")
     assert not (project / "verdict.csv").exists()
-    assert said.startswith("error: run ")
+    assert message.startswith("error: run ")

@@ -1,6 +1,4 @@
-"""The statistics: fronts with a known answer, coverage of intervals, and a naive
-loop.
-"""
+"""The statistics: fronts with known answers, coverage of intervals, a naive loop."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -34,7 +32,7 @@ def network(
     error: float = 0.0,
     **changes: Any,
 ) -> RecordedNetwork:
-    """One of the side that its name begins with, under `PLAIN`."""
+    """A network priced by `PLAIN`; the first letter of its name is its side."""
     cells = {
         "run": f"run-{name}-{seed}",
         "run_id": f"{seed:032x}",
@@ -59,38 +57,29 @@ def network(
 def of_seeds(
     name: str, percents: Sequence[float], pj: Sequence[float] | float, **changes: Any
 ) -> list[RecordedNetwork]:
-    spent = [pj] * len(percents) if isinstance(pj, float | int) else pj
+    energies = [pj] * len(percents) if isinstance(pj, float | int) else pj
     return [
-        network(name, percent, each, seed, **changes)
-        for seed, percent, each in zip(SEEDS, percents, spent, strict=False)
+        network(name, percent, energy, seed, **changes)
+        for seed, percent, energy in zip(SEEDS, percents, energies, strict=False)
     ]
 
 
 def judged(
     networks: Sequence[RecordedNetwork], resamples: int = 2000
 ) -> dict[float, Verdict]:
-    found = verdicts(networks, [PLAIN], BootstrapSettings(resamples))
-    return {row.level_percent: row for row in found}
+    rows = verdicts(networks, [PLAIN], BootstrapSettings(resamples))
+    return {row.level_percent: row for row in rows}
 
 
-def flat(
-    name: str, pj: Sequence[float] | float, **changes: Any
-) -> list[RecordedNetwork]:
-    """A front that is level from 90 to 99.9 %, and of a seed-by-seed energy all
-    along.
-    """
-    spent = [pj] * 5 if isinstance(pj, float | int) else pj
-    below = of_seeds(f"{name}-below", [90.0] * 5, [0.999_999 * min(spent)] * 5)
-    return of_seeds(name, [99.9] * len(spent), spent, **changes) + [
-        one for one in below if one.seed in SEEDS[: len(spent)]
-    ]
+def flat(name: str, pj: float) -> list[RecordedNetwork]:
+    """A front of constant energy from 90 to 99.9 %."""
+    below = of_seeds(f"{name}-below", [90.0] * 5, 0.999_999 * pj)
+    return [*of_seeds(name, [99.9] * 5, pj), *below]
 
 
 class TestFrontsWithAKnownAnswer:
     def test_between_neighbours_and_not_beyond_the_ends(self) -> None:
-        """Log energies halve from a point to the next; a front ends where its networks
-        do.
-        """
+        """Log energy is linear between networks; a front ends with its networks."""
         rows = judged(
             [
                 *of_seeds("s-cheap", [98.0] * 5, 10),
@@ -120,18 +109,14 @@ class TestFrontsWithAKnownAnswer:
         assert top.conventional.missing_percent == 100
 
     def test_the_fronts_cross_where_they_do(self) -> None:
-        """Spiking energy grows tenfold a point, conventional fourfold; equal at 98.25
-        %.
-        """
+        """Energy per point grows tenfold and fourfold; the fronts meet at 98.25 %."""
         percents = np.arange(96.5, 99.6, 0.02)
-        everyone = [
-            one
-            for percent in percents
-            for side, growth in (("s", 10), ("c", 4))
-            for one in of_seeds(
-                f"{side}{percent:.2f}", [percent] * 5, growth ** (percent - 98.25)
-            )
-        ]
+        everyone: list[RecordedNetwork] = []
+        for percent in percents:
+            for side, growth in (("s", 10), ("c", 4)):
+                name = f"{side}{percent:.2f}"
+                energy = growth ** (percent - 98.25)
+                everyone += of_seeds(name, [percent] * 5, energy)
         rows = judged(everyone, resamples=300)
         assert [row.outcome for row in rows.values()] == [
             "snn",
@@ -142,16 +127,14 @@ class TestFrontsWithAKnownAnswer:
         for row in rows.values():
             assert row.crossing.percent == pytest.approx(98.25, abs=0.06)
             assert (row.crossing.share_percent, row.crossing.to) == (100, "ann")
-        # The band alone makes this interval: 0.6 points of 2.5 in its middle 95 %.
+        # The interval comes from the band only: the middle 95 % of 0.6 points.
         at = rows[98.0]
         assert at.ratio_low == pytest.approx(2.5 ** (97.715 - 98.25), rel=0.03)
         assert at.ratio_high == pytest.approx(2.5 ** (98.285 - 98.25), rel=0.03)
         assert at.ratio == pytest.approx(2.5 ** (98.0 - 98.25), rel=0.05)
 
     def test_seeds_and_images_are_in_the_interval(self) -> None:
-        """Of a mean over 5 seeds, t of 4 degrees of freedom, and of normal errors:
-        closed forms.
-        """
+        """Closed forms: t with 4 degrees of freedom for seeds, normal for images."""
         spent = [80.0, 90.0, 100.0, 110.0, 120.0]
         members = [
             *of_seeds("s", [99.9] * 5, spent),
@@ -162,11 +145,11 @@ class TestFrontsWithAKnownAnswer:
         error = np.std(np.log(spent), ddof=1) / 5**0.5
         ends = np.quantile(of_seeds_alone, (0.025, 0.975)) - np.log(spent).mean()
         assert ends == pytest.approx([-2.776 * error, 2.776 * error], rel=0.05)
-        # In units of the mean: 10 in 1 per network, divided by the root of 5 of them.
+        # Relative to the mean: 10 per network, divided by the root of 5 networks.
         assert of_images.std() == pytest.approx(10 / 5**0.5, rel=0.05)
 
-    def test_the_verdict_is_of_means_over_seeds_not_of_the_best_of_them(self) -> None:
-        """One lucky seed at 98.9 % makes no network of 98.5 %."""
+    def test_means_over_seeds_count_and_not_the_best_seed(self) -> None:
+        """One lucky seed at 98.9 % does not make a 98.5 % network."""
         lucky = of_seeds("s", [98.0, 98.0, 98.0, 98.0, 98.9], 10) + of_seeds(
             "s-b", [97.0] * 5, 9
         )
@@ -195,7 +178,7 @@ class TestFrontsWithAKnownAnswer:
 
 
 def bracketed(ends: Mapping[str, Any]) -> list[RecordedNetwork]:
-    """A level front of prices that are brackets alone."""
+    """A flat front whose prices are ranges."""
     below = {name: None if pj is None else (1 - 1e-9) * pj for name, pj in ends.items()}
     return [network("s", 99.9, 0, **ends), network("s-below", 90, 0, **below)]
 
@@ -203,20 +186,16 @@ def bracketed(ends: Mapping[str, Any]) -> list[RecordedNetwork]:
 def one_true_front(
     generator: np.random.Generator, percents: Mapping[str, Sequence[float]]
 ) -> list[RecordedNetwork]:
-    """Both sides on one front, each with a grid, seeds and errors of its own."""
-    return [
-        one
-        for name, grid in percents.items()
-        for place, percent in enumerate(grid)
-        for one in of_seeds(
-            f"{name}{place}",
-            [float(of) for of in generator.normal(percent, 0.1, 5)],
-            [
-                float(of)
-                for of in true_pj(percent) * np.exp(generator.normal(0, 0.02, 5))
-            ],
-        )
-    ]
+    """Both sides on one front, each with its own grid, seeds and errors."""
+    networks = []
+    for name, grid in percents.items():
+        for place, percent in enumerate(grid):
+            accuracies = generator.normal(percent, 0.1, 5)
+            energies = true_pj(percent) * np.exp(generator.normal(0, 0.02, 5))
+            networks += of_seeds(
+                f"{name}{place}", accuracies.tolist(), energies.tolist()
+            )
+    return networks
 
 
 def true_pj(percent: float) -> float:
@@ -224,7 +203,7 @@ def true_pj(percent: float) -> float:
 
 
 class TestOneTrueFront:
-    """Where both sides need the same, whatever their grids and seeds are."""
+    """Both sides need the same energy, whatever their grids and seeds."""
 
     def test_the_interval_holds_it_and_nothing_crosses(self) -> None:
         generator = np.random.default_rng(3)
@@ -247,12 +226,12 @@ class TestOneTrueFront:
                 crossed.append(row.crossing.percent is not None)
         assert np.mean(held) >= 0.93
         assert np.mean(crossed) <= 0.05
-        for of_level in ratios.values():
-            assert np.median(of_level) == pytest.approx(1, abs=0.1)
+        for level_ratios in ratios.values():
+            assert np.median(level_ratios) == pytest.approx(1, abs=0.1)
 
 
 def chance(n: int) -> list[RecordedNetwork]:
-    """Configurations of one to five seeds; some are not compared by the profile."""
+    """Random configurations of one to five seeds, some without a price."""
     generator = np.random.default_rng(n)
     return [
         network(
@@ -270,7 +249,8 @@ def chance(n: int) -> list[RecordedNetwork]:
 
 def mean_of_draw(configuration: Configuration, draw_number: int) -> tuple[float, float]:
     """Accuracy and log energy of a configuration in one draw, summed seed by seed."""
-    percent = log_energy = 0.0
+    percent = 0.0
+    log_energy = 0.0
     for place, one in enumerate(configuration.networks):
         energy = one.energy(PLAIN.id)
         assert energy
@@ -289,8 +269,8 @@ def naive_front(points: Sequence[tuple[float, float]], at_percent: float) -> flo
         for percent, energy in points
         if not any(more > percent and less < energy for more, less in points)
     )
-    where, height = zip(*front, strict=True)
-    return float(np.interp(at_percent, where, height, left=np.nan, right=np.nan))
+    percents, energies = zip(*front, strict=True)
+    return float(np.interp(at_percent, percents, energies, left=np.nan, right=np.nan))
 
 
 def test_equals_a_naive_loop() -> None:
