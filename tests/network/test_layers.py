@@ -71,7 +71,7 @@ def test_names_and_shapes_of_a_chain() -> None:
         (["3c3g2"], "groups that divide the channels"),
         (["30", "3c3"], "3c3 follows 30"),
         (["2sum"], "have no neurons"),
-        (["3c3", "2sum", "2avg"], "pool what is pooled"),
+        (["3c3", "2sum", "2avg"], "pool twice in a row"),
         ([], "there are 0 layers"),
         (["3"] * 9, "there are 9 layers"),
     ],

@@ -189,7 +189,7 @@ def layers_of(words: Sequence[str]) -> tuple[HiddenLayer, ...]:
     pools_twice = any(first and second for first, second in pairwise(pools))
     if all(pools) or pools_twice:
         raise ParameterError(
-            f"the layers {', '.join(words)} pool what is pooled, or have no neurons; "
+            f"the layers {', '.join(words)} pool twice in a row, or have no neurons; "
             "allowed: one pooling layer before or after layers of neurons"
         )
     for before, layer in pairwise(layers):
