@@ -116,7 +116,8 @@ class TestCommand:
         """Neither of a file, which need not be text, nor in one; JSON and page hold the
         same.
         """
-        evil, page = "\x1b[2J\x07\x85", tmp_path / "page.html"
+        evil = "\x1b[2J\x07\x85"
+        page = tmp_path / "page.html"
         file = write_example(tmp_path / os.fsdecode(f"{evil}a".encode() + b"\xff.pth"))
         baselines = write_baselines(
             tmp_path / "b.npz", mnist5k.test.labels[:4], name=evil

@@ -107,8 +107,8 @@ class Reader:
                 ["bash", "-c", command],
                 log=self.folder.parent / "server.log",
                 ready=lambda: answers(url),
-                environment=self.environment,
-                folder=self.folder,
+                env=self.environment,
+                cwd=self.folder,
             )
         )
 

@@ -36,7 +36,8 @@ from tests.tools.slurm import slurm_cluster  # noqa: E402
 pytestmark = on_one_worker("search")
 
 EPOCHS = 160
-RUNNING, TRAINED = TrialState.RUNNING, TrialState.COMPLETE
+RUNNING = TrialState.RUNNING
+TRAINED = TrialState.COMPLETE
 STUDY = "tiny"
 
 

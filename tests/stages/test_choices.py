@@ -1,7 +1,7 @@
 """Every value of every choice runs through the pipeline, on few digits.
 
-A new choice, or a value of one, is one line of `CHOICES`. SPIKEJOULE_CHOICES=40 runs so
-many combinations, nearly every two values of different choices together.
+A new choice or value is one line of `CHOICES`. SPIKEJOULE_CHOICES=40 runs that many
+combinations, which pair nearly every two values of different choices.
 """
 
 import json
@@ -56,9 +56,11 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 
 def excluded(pair: Combination) -> bool:
-    """Whether no network can have both of two values."""
-    learned, decay = pair.get("model.learned", "none"), pair.get("model.decay")
-    weights, states = pair.get("model.weight_bits"), pair.get("model.state_bits")
+    """Whether no network can have both values."""
+    learned = pair.get("model.learned", "none")
+    decay = pair.get("model.decay")
+    weights = pair.get("model.weight_bits")
+    states = pair.get("model.state_bits")
     integers = weights == 8 or states == 16
     if integers and (learned != "none" or pair.get("encode.encoding") == "direct"):
         return True
@@ -68,7 +70,7 @@ def excluded(pair: Combination) -> bool:
 
 
 def drawn(number: int) -> list[Combination]:
-    """So many combinations, each of values that came least often in those before it."""
+    """Draw combinations, each of the values that were least frequent before it."""
     draw = random.Random(1)
     used = Counter[tuple[str, Any]]()
     combinations: list[Combination] = []

@@ -1,6 +1,4 @@
-"""dvc.yaml against the code: what it names, lists and passes is what the scripts
-read.
-"""
+"""dvc.yaml lists exactly the code, artifacts and parameters that the scripts use."""
 
 import ast
 from collections.abc import Iterator
@@ -31,7 +29,8 @@ grimp = pytest.importorskip(
 )
 
 # Imported late by what all stages share, to show what happens: no result depends on it.
-SHOWN_BY, SHOWS = "stages.shared.", "spikejoule.tracking"
+SHOWN_BY = "stages.shared."
+SHOWS = "spikejoule.tracking"
 # Reading parameters checks the sections of all stages; what a stage computes with the
 # sections that it uses is in packages that it imports itself.
 CHECKS_ALONE = "spikejoule.params"

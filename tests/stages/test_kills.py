@@ -1,8 +1,6 @@
-"""kill -9 of the stage, of DVC, and of both while networks are trained and reported, in
-a clone.
+"""kill -9 of a stage, of DVC, and of both, while networks are trained and reported.
 
-A few; SPIKEJOULE_KILLS=50 makes a campaign of as many, on longer trainings and more
-layers.
+SPIKEJOULE_KILLS=50 kills as many times.
 """
 
 import hashlib
@@ -31,7 +29,6 @@ from tests.tools import recorded_project
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
     artifact_paths,
-    set_parameters,
     stages_that_ran,
     start_dvc,
 )
@@ -46,29 +43,14 @@ pytestmark = [
     ),
 ]
 
-IS_CAMPAIGN = "SPIKEJOULE_KILLS" in os.environ
 KILLS = int(os.environ.get("SPIKEJOULE_KILLS", "3"))
-# Parameters of trainings that a kill finds in many states.
-LONGER = {
-    "encode.time_window": 20,
-    "model.hidden": 60,
-    "model.threshold": 0.5,
-    "train.max_epochs": 12,
-    "train.pruned_fraction": 0.5,
-    "train.average_epochs": 3,
-    "baseline.family_hidden": "[30]",
-}
-# What is trained, by parameters. Other kinds of layers are killed in a campaign alone:
-# their training is cut short after every epoch in tests/training/test_resume.py.
-NETWORKS: dict[str, dict[str, str]] = {"dense": {}}
-if IS_CAMPAIGN:
-    NETWORKS["chain"] = {"model.layers": "[4c5s2, 20r]"}
-# Outputs that differ from run to run, as dvc.yaml says of them.
+# Outputs that hold clocks and differ from run to run.
 CLOCKS = ("checkpoint", "baseline_timings", "train_timings", "inference_timings")
 VICTIMS = ("the stage", "dvc", "both")
-# After the last epoch, in which outputs are written, and hashed by DVC.
+# Kills fall into the training and this time after it, when outputs are written and
+# hashed by DVC.
 WRITING_SECONDS = 2.0
-# Likewise, after the first output of the report: less than what is left of DVC's work.
+# The last kill falls into this time after the first output of the report.
 REPORT_SECONDS = 0.5
 
 
@@ -77,8 +59,8 @@ class Project(recorded_project.Project):
     """A clone in which pipelines are killed.
 
     Attributes:
-        draw: of the victims and moments.
-        kills: what was killed, when, and which epochs were whole then.
+        draw: random victims and moments.
+        kills: what was killed, when, and which epochs were finished.
     """
 
     draw: random.Random = field(default_factory=lambda: random.Random(5))
@@ -88,7 +70,7 @@ class Project(recorded_project.Project):
         return self.folder / artifact_paths(self.folder)[name]
 
     def digests(self) -> dict[str, str]:
-        """The SHA-256 of every output that holds no clock."""
+        """Digest every output without clocks."""
         return {
             name: hashlib.sha256(self.path(name).read_bytes()).hexdigest()
             for name in artifact_paths(self.folder)
@@ -96,10 +78,10 @@ class Project(recorded_project.Project):
         }
 
     def epochs_kept(self) -> dict[str, int]:
-        """By stage, the epochs of a training that has not ended."""
+        """Count the epochs in the states of unfinished trainings, by stage."""
         kept = {}
         for state in (self.folder / ".resume").glob("*.npz"):
-            with suppress(ArtifactError):  # gone in this moment
+            with suppress(ArtifactError):  # removed at this moment
                 plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())[
                     "training"
                 ]
@@ -110,7 +92,7 @@ class Project(recorded_project.Project):
         return kept
 
     def forget_training(self) -> None:
-        """Let DVC know nothing of trainings that have been, nor of their report."""
+        """Make DVC forget all trainings and their report."""
         shutil.rmtree(self.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
         lock = self.folder / "dvc.lock"
         content = yaml.safe_load(lock.read_text(encoding="utf-8"))
@@ -120,17 +102,15 @@ class Project(recorded_project.Project):
         self.path("checkpoint").unlink()
 
     def survive(self, n_kills: int, most_seconds: float) -> None:
-        """Train baselines and network and report, kill it so often, and let it end.
+        """Run the pipeline up to the report, kill it `n_kills` times, and let it end.
 
-        The last kill comes while the report is written. Three of four others come
-        within so many seconds of the beginning of a training, the rest within so many
-        of the start of DVC. Raises AssertionError if an epoch is lost that was whole at
-        a kill.
+        The last kill comes while the report is written. Of the others, three in four
+        come within `most_seconds` of the start of a training, the rest within as many
+        of the start of DVC. Raises AssertionError if a finished epoch is lost.
         """
         epochs: dict[str, int] = {}
         for number in range(n_kills + 1):
-            # As the Makefile does before DVC, which a kill may have left with a damaged
-            # list.
+            # Repair damaged lists, like the Makefile before it starts DVC.
             command = [sys.executable, "-m", "stages.locks"]
             subprocess.run(
                 command, cwd=self.folder, env=dict(self.environment), check=True
@@ -206,23 +186,19 @@ def kill(process: subprocess.Popen[str], victim: str) -> None:
     process.wait(COMMAND_SECONDS)
 
 
-@pytest.mark.parametrize("changed", NETWORKS.values(), ids=NETWORKS)
 def test_kills_end_with_the_same_bytes_and_one_run(
-    recorded_project: recorded_project.Project, tmp_path: Path, changed: dict[str, str]
+    recorded_project: recorded_project.Project, tmp_path: Path
 ) -> None:
-    """The project without its store, whose results are those of an undisturbed run."""
+    """In the project without its store; its results are those of an undisturbed run."""
     folder = recorded_project.copy_to(tmp_path / "a clone")
     project = Project(folder, recorded_project.environment)
-    changed = {**LONGER, **changed} if IS_CAMPAIGN else changed
-    if changed:
-        set_parameters(folder, changed)
-        project.dvc("repro", "energy_report")
     expected = project.digests()
-    timings = [
-        json.loads(project.path(f"{of}_timings").read_text())
-        for of in ("baseline", "train")
-    ]
-    longest = max(one["training_time_seconds"] for one in timings)
+    longest = max(
+        json.loads(project.path(f"{stage}_timings").read_text())[
+            "training_time_seconds"
+        ]
+        for stage in ("baseline", "train")
+    )
     while len(project.kills) < KILLS:
         project.forget_training()
         project.survive(min(6, KILLS - len(project.kills)), longest + WRITING_SECONDS)

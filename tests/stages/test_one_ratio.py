@@ -41,12 +41,11 @@ def assert_agree(root: Path, page: str, picture: str) -> None:
 
 
 def test_of_the_committed_run(committed: Path) -> None:
-    page, picture = (
-        committed_text("reports/energy.html"),
-        committed_text("docs/outcome.svg"),
-    )
+    page = committed_text("reports/energy.html")
+    picture = committed_text("docs/outcome.svg")
     assert_agree(committed, page, picture)
-    energy, readme = committed_values("energy"), committed_text("README.md")
+    energy = committed_values("energy")
+    readme = committed_text("README.md")
     before = readme.partition("## How it works")[0]
     ratio = plain(energy["ratio"])
     assert f"{joules(1000 * energy['energy_nj'], 4)}, {ratio} times" in before

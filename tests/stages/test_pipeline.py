@@ -1,6 +1,4 @@
-"""The pipeline as DVC runs it: real digits, two epochs, in temporary clones of the
-project.
-"""
+"""The pipeline as DVC runs it: real digits, two epochs, in temporary clones."""
 
 import json
 import os
@@ -58,9 +56,7 @@ class Clone(Project):
 
 @pytest.fixture(scope="module")
 def first(recorded_project: Project) -> Clone:
-    """A clone whose path has a space, in an activated environment; its results are
-    committed.
-    """
+    """A clone with its results committed, at a path with a space."""
     return Clone(
         recorded_project.folder, recorded_project.environment, recorded_project.output
     )
@@ -96,10 +92,8 @@ class TestAgreement:
         lengths = {"input": first.arrays("events_test")["row_lengths"]}
         for name in ("hidden", "output"):
             lengths[name] = later[f"{name}_row_lengths"]
-        metrics, stored = (
-            first.metrics("inference_metrics"),
-            checkpoint["inference_spikes"],
-        )
+        metrics = first.metrics("inference_metrics")
+        stored = checkpoint["inference_spikes"]
         assert stored["n_samples"] == 1000
         for name in LAYERS:
             by_row = lengths[name].reshape(1000, 50).astype(np.int64)
@@ -109,13 +103,9 @@ class TestAgreement:
             assert stored[f"{name}_per_inference"] == total / 1000
 
     def test_predictions(self, first: Clone, checkpoint: dict[str, Any]) -> None:
-        """Output spikes -> predictions -> confusion -> accuracy, in every file that has
-        them.
-        """
-        predictions, later = (
-            first.arrays("predictions"),
-            first.arrays("inference_events"),
-        )
+        """Output spikes -> predictions -> confusion -> accuracy, in all files."""
+        predictions = first.arrays("predictions")
+        later = first.arrays("inference_events")
         rows = np.repeat(np.arange(1000 * 50), later["output_row_lengths"]) // 50
         votes = np.zeros((1000, 10), dtype=np.int64)
         np.add.at(votes, (rows, later["output_sources"]), 1)

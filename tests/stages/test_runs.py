@@ -1,4 +1,4 @@
-"""Every run in the one store, whatever way DVC was started: real digits, in a clone."""
+"""Every run is in the one store, however DVC was started: real digits, in a clone."""
 
 import os
 import shutil
@@ -30,11 +30,6 @@ QUEUED = {
     "image-1": ("energy_report.figure_sample", "1"),  # trains nothing
     "slower": ("train.lr", "1e-05"),  # which DVC writes as text
 }
-OUTPUTS_OF_TRAINING = (
-    "models/trained.pth",
-    "results/train.json",
-    "metrics/history.csv",
-)
 CURVE = "by_epoch/validation_accuracy_percent"
 
 
@@ -59,10 +54,9 @@ def workspace(
 
 @pytest.fixture(scope="module")
 def queued(workspace: Workspace) -> Mapping[str, Any]:
-    """The runs of the queued experiments on two workers, by name.
+    """Run queued experiments on two workers; their runs by name.
 
-    After they were queued, the workspace's code is broken; it is mended before the
-    fixture ends.
+    Meanwhile the code of the workspace is broken: a queued experiment has its own.
     """
     for name, (key, value) in QUEUED.items():
         workspace.dvc("exp", "run", "--queue", "--name", name, "-S", f"{key}={value}")
@@ -81,9 +75,7 @@ def queued(workspace: Workspace) -> Mapping[str, Any]:
 
 
 def stop_workers(folder: Path) -> None:
-    """See to it that no worker of the queue outlives the test, whatever became of
-    it.
-    """
+    """Kill the queue's workers that outlive the test."""
     _, alive = psutil.wait_procs(queue_workers(folder), timeout=20)
     for process in alive:
         process.kill()
@@ -105,93 +97,60 @@ def test_every_queued_experiment_is_a_complete_run(
         assert [point.step for point in curve] == [1, 2]
 
 
-def test_experiments_are_published_from_the_workspace(
+def test_a_result_is_published_by_hand_under_the_name_of_its_experiment(
     queued: Mapping[str, Any], workspace: Workspace
 ) -> None:
-    """In a copy without the store, as the page says."""
+    """In a copy without the store, as the documentation says."""
     copy = copy_of(workspace, workspace.folder.parent / "a copy")
-    for name in ("slower", "slower", "image-1"):
-        copy.dvc("exp", "apply", name)
-        named = {**copy.environment, "DVC_EXP_NAME": name}
-        Workspace(copy.folder, named).spikejoule("publish")
-    runs = copy.runs()
-    assert set(runs) == {"slower", "image-1"}
-    for name, run in runs.items():
-        before = queued[name]
-        assert run.info.status == "FINISHED"
-        assert run.data.params == before.data.params
-        assert run.data.metrics == before.data.metrics
-        tag = "spikejoule.result_id"
-        assert run.data.tags[tag] == before.data.tags[tag]
-        assert copy.client.list_artifacts(run.info.run_id, "checkpoint")
+    copy.dvc("exp", "apply", "slower")
+    named = {**copy.environment, "DVC_EXP_NAME": "slower"}
+    for _ in range(2):
+        output = Workspace(copy.folder, named).spikejoule("publish")
+    assert "holds this result already" in output
+    (run,) = copy.all_runs()
+    before = queued["slower"]
+    assert run.info.run_name == "slower"
+    assert run.info.status == "FINISHED"
+    assert run.data.params == before.data.params
+    assert run.data.metrics == before.data.metrics
+    tag = "spikejoule.result_id"
+    assert run.data.tags[tag] == before.data.tags[tag]
+    assert copy.client.list_artifacts(run.info.run_id, "checkpoint")
 
 
-def test_a_late_change_makes_a_complete_run_and_doing_it_again_adds_nothing(
+def test_a_late_change_is_a_new_run_even_if_the_store_fails_at_first(
     recorded_project: Project, tmp_path: Path
 ) -> None:
-    """In a copy with its store."""
+    """In a copy with its store, at a path that URIs quote."""
     folder = tmp_path / "copied?%20"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
     clone = Workspace(folder, recorded_project.environment)
-    (before,) = recorded_project.all_runs()
-    set_parameters(clone.folder, {"energy_report.figure_sample": 1})
-    assert stages_that_ran(clone.dvc("repro")) == ["energy_report", "publish"]
+    set_parameters(folder, {"energy_report.figure_sample": 1})
+
+    # A store that cannot be written: the result is kept, the run is not.
+    database = folder.parent / "read-only.db"
+    shutil.copy(folder / "mlflow.db", database)
+    read_only = {"MLFLOW_TRACKING_URI": f"sqlite:///file:{database}?mode=ro&uri=true"}
+    environment = {**clone.environment, **read_only}
+    command = [sys.executable, "-m", "dvc", "repro"]
+    output = run_command(command, folder, environment, status=255)
+    assert stages_that_ran(output) == ["energy_report", "publish"]
+    (line,) = (line for line in output.splitlines() if line.startswith("error: "))
+    assert "(attempt to write a readonly database)" in line
+    assert "Traceback" not in output
+
+    # The project's own store.
+    assert stages_that_ran(clone.dvc("repro")) == ["publish"]
     again = clone.dvc("repro", "--force", "--single-item", "publish")
     assert "holds this result already; nothing added" in again
-    assert "holds this result already" in clone.spikejoule("publish")
     with opened(project_store(folder, "spikejoule", {})) as (client, experiment_id):
         runs = client.search_runs([experiment_id], order_by=["attributes.start_time"])
         versions = client.search_model_versions()
     earlier, new = runs
+    (before,) = recorded_project.all_runs()
     assert earlier.info.run_id == before.info.run_id
     assert new.info.status == "FINISHED"
     assert new.data.params["energy_report.figure_sample"] == "1"
     assert len(client.get_metric_history(new.info.run_id, CURVE)) == 2
     models = {version.run_id: version.source for version in versions}
     assert models == {run.info.run_id: f"{run.info.artifact_uri}/model" for run in runs}
-
-
-def test_a_refused_parameter_costs_no_result(
-    recorded_project: Project, tmp_path: Path
-) -> None:
-    """DVC removes outputs before the stage refuses; the message says how they come
-    back.
-    """
-    clone = copy_of(recorded_project, tmp_path / "clone")
-    shutil.copy(recorded_project.folder / "mlflow.db", clone.folder)
-    outputs = [clone.folder / name for name in OUTPUTS_OF_TRAINING]
-    before = [path.read_bytes() for path in outputs]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "-S", "train.lr=fast"]
-    said = run_command(command, clone.folder, clone.environment, status=255)
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert "train.lr: 'fast'" in errors[0]
-    assert not any(path.exists() for path in outputs)
-    restore, repeat = errors[1].split("`")[1::2]
-    run_command(restore.split(), clone.folder, clone.environment)
-    assert not stages_that_ran(
-        run_command(repeat.split(), clone.folder, clone.environment)
-    )
-    assert [path.read_bytes() for path in outputs] == before
-    assert not clone.git("status", "--porcelain")
-
-
-def test_what_a_store_did_not_take_is_recorded_by_the_next_repro(
-    recorded_project: Project, tmp_path: Path
-) -> None:
-    clone = copy_of(recorded_project, tmp_path / "clone")
-    database = clone.folder.parent / "store.db"
-    shutil.copy(recorded_project.folder / "mlflow.db", database)
-    unwritable = {"MLFLOW_TRACKING_URI": f"sqlite:///file:{database}?mode=ro&uri=true"}
-    environment = {**clone.environment, **unwritable}
-    set_parameters(clone.folder, {"energy_report.figure_sample": 1})
-    command = [sys.executable, "-m", "dvc", "repro"]
-    said = run_command(command, clone.folder, environment, status=255)
-    assert stages_that_ran(said) == ["energy_report", "publish"]
-    (line,) = (line for line in said.splitlines() if line.startswith("error: "))
-    assert "(attempt to write a readonly database)" in line
-    assert "Traceback" not in said
-    assert stages_that_ran(clone.dvc("repro")) == ["publish"], "all before it was kept"
-    (run,) = clone.all_runs()
-    assert run.info.status == "FINISHED"
-    (version,) = clone.client.search_model_versions()
-    assert version.run_id == run.info.run_id

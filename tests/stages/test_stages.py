@@ -1,6 +1,4 @@
-"""What can go wrong in a stage: wrong parameters, wrong files, a kill, an
-interruption.
-"""
+"""What can go wrong in a stage: wrong parameters, wrong files, an interruption."""
 
 import errno
 import json
@@ -58,6 +56,19 @@ def test_parameters_are_checked_before_an_artifact_is_read(
     set_parameters(copied, wrong)
     keys = [line.split(":")[1].strip() for line in refusal("prepare", copied, capsys)]
     assert sorted(keys) == sorted(wrong)
+
+
+def test_a_refused_parameter_names_how_outputs_come_back(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC removes a stage's outputs before it starts; a how-to page runs the remedy."""
+    monkeypatch.setenv("DVC_STAGE", "train")
+    monkeypatch.setattr("stages.shared.common.pipeline", lambda: None)
+    set_parameters(copied, {"train.lr": "fast"})
+    problem, remedy = refusal("train", copied, capsys)
+    assert "train.lr" in problem
+    assert "`git checkout params.yaml`" in remedy
+    assert "`dvc repro`" in remedy
 
 
 def other_order_of_images() -> None:

@@ -86,10 +86,16 @@ def slurm_cluster(folder: Path) -> Iterator[Slurm]:
     # In the foreground, so that they end with the tests.
     with (
         running(
-            ["slurmctld", "-i", "-D"], folder / "ctld.out", lambda: True, environment
+            ["slurmctld", "-i", "-D"],
+            folder / "ctld.out",
+            lambda: True,
+            env=environment,
         ),
         running(
-            ["slurmd", "-N", "localhost", "-D"], folder / "d.out", idle, environment
+            ["slurmd", "-N", "localhost", "-D"],
+            folder / "d.out",
+            idle,
+            env=environment,
         ),
     ):
         yield cluster

@@ -1,6 +1,4 @@
-"""The run of a training while it goes on: its epochs once, an end in every case, no
-cost.
-"""
+"""The run of a training while it is trained: each epoch once, and always an end."""
 
 import socket
 import time
@@ -28,7 +26,7 @@ CURVE = "by_epoch/train_loss"
 
 
 def epoch(n: int) -> Any:
-    """What training says of an epoch."""
+    """What training reports about an epoch."""
     entry = {"epoch": n, "train_loss": 1 / n, "spikes": [600, 400, 20], "samples": 2}
     return SimpleNamespace(entry=lambda: entry)
 
@@ -39,7 +37,7 @@ Start = Callable[[], psutil.Process]
 
 @pytest.fixture
 def pipeline() -> Iterator[Start]:
-    """Starts a process that stands for DVC."""
+    """Starts a process in place of DVC."""
     with ExitStack() as started:
         yield lambda: psutil.Process(started.enter_context(sleeping()).pid)
 
@@ -56,10 +54,9 @@ def steps(store: Store, run: Any) -> list[int]:
     )
 
 
-def once(is_so: Callable[[], bool]) -> None:
-    """Wait for something."""
+def wait_until(is_true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
-    while not is_so():
+    while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -80,11 +77,12 @@ def cut_short(training: LiveRun, error: BaseException) -> None:
 def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     store: Store, pipeline: Start, tmp_path: Path
 ) -> None:
-    weights, keeper = tmp_path / "trained.pth", pipeline()
+    keeper = pipeline()
+    weights = tmp_path / "trained.pth"
     weights.write_bytes(b"weights")
     with shown(store, keeper) as run:
         run.on_epoch(EPOCHS[0], 0.5)
-        once(lambda: [steps(store, each) for each in runs(store)] == [[1]])
+        wait_until(lambda: [steps(store, run) for run in runs(store)] == [[1]])
         run.on_epoch(EPOCHS[1], 0.5)
         run.trained(weights)
     (live,) = runs(store)
@@ -177,22 +175,14 @@ def test_another_training_or_other_threads_have_a_run_of_their_own(
     assert steps(store, new) == [1, 2, 3]
 
 
-def test_a_training_without_a_key_looks_for_no_run_of_it(
-    store: Store, pipeline: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That would be to fetch every run of the experiment."""
-    monkeypatch.setattr("spikejoule.tracking.live.runs_with", None)
-    with shown(store, pipeline(), key=None) as run:
-        run.on_epoch(EPOCHS[0], 0.5)
-    assert [steps(store, each) for each in runs(store)] == [[1]]
-
-
-def test_a_run_that_lacks_an_epoch_for_a_moment_without_a_store_is_ended_and_published(
+def test_an_epoch_that_the_store_missed_is_added_when_the_run_is_published(
     store: Store, pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights, keeper = tmp_path / "trained.pth", pipeline()
+    keeper = pipeline()
+    weights = tmp_path / "trained.pth"
     weights.write_bytes(b"weights")
-    log_history, failures = live.log_history, [OSError("away")]
+    log_history = live.log_history
+    failures = [OSError("away")]
 
     def fails_once(*arguments: Any) -> None:
         if failures:
@@ -213,7 +203,7 @@ def test_a_run_that_lacks_an_epoch_for_a_moment_without_a_store_is_ended_and_pub
         tags={"trained.sha256": file_digest(weights, "sha256")},
     )
     assert publish(record, store, keeper=keeper).run_id == before.info.run_id
-    assert [steps(store, each) for each in runs(store)] == [[1, 2]]
+    assert [steps(store, run) for run in runs(store)] == [[1, 2]]
 
 
 def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(

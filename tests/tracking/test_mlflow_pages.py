@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,9 +57,9 @@ def ui(recorded_project: Project) -> Iterator[Ui]:
     with running(
         ["make", "--old-file=.venv/.installed", "ui", f"PORT={port}"],
         log=log,
-        ready=lambda: answers(f"{url}/health"),
-        environment={**recorded_project.environment, **WITHOUT_JOBS},
-        folder=recorded_project.folder,
+        ready=partial(answers, f"{url}/health"),
+        env={**recorded_project.environment, **WITHOUT_JOBS},
+        cwd=recorded_project.folder,
     ):
         printed = re.findall(r"http://\S+", log.read_text(encoding="utf-8"))
         assert len(printed) == 1, "the plain address opens a page without runs"
