@@ -256,9 +256,9 @@ def measured_content(
     images = mnist5k.test.select(slice(N_IMAGES))
     events = network.encoder.events(images.images, draw_key(7, "test", 0), images.index)
     measured = measure_network(network.state, network.network, events, pruned=pruned)
-    proxies, timings = measured.proxies.as_checkpoint_entry(), TRAIN_TIMINGS
+    proxies = measured.proxies.as_checkpoint_entry()
     results = InferenceResults(measured.counts, 0.25, EVALUATION, proxies)
-    content = build_complete(network, results, timings)
+    content = build_complete(network, results, TRAIN_TIMINGS)
     return content, measured
 
 

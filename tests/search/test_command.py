@@ -28,7 +28,7 @@ def prepared(
 
 
 def refused(cli: Cli, *options: str) -> str:
-    """The one line that the command says when it refuses, before anything is begun."""
+    """Return the line with which the command refuses, before it starts anything."""
     line = cli.refusal("search", *options)
     assert not Path("search.db").exists()
     assert not Path("mlflow.db").exists()
@@ -49,6 +49,11 @@ def test_nothing_else_needs_the_extra() -> None:
 def extra() -> None:
     pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
     pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
+
+
+@pytest.fixture
+def no_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_: None)
 
 
 DIRECT = {
@@ -90,19 +95,17 @@ DIRECT = {
         ),
     ],
 )
+@pytest.mark.usefixtures("no_slurm")
 def test_what_is_not_allowed(
     prepared: Path,
     cli: Cli,
-    monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
     options: tuple[str, ...],
     words: str,
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_: None)
-    content = (
-        yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8")) | changes
-    )
-    (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    file = prepared / "search.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8")) | changes
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
     line = refused(cli, *options)
     assert words in line
     assert "secret" not in line

@@ -1,4 +1,4 @@
-"""Targets of `make help` run offline after `make repro`, and change only their outputs."""
+"""Targets of `make help` run offline after `make repro`; only outputs change."""
 
 import shutil
 from functools import partial

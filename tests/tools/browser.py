@@ -1,15 +1,13 @@
-"""Pages in headless Chromium, driven by Playwright: fixtures for tests of what a reader
-sees.
+"""Pages in headless Chromium, driven by Playwright.
 
     def test_title(browser: Page) -> None:
         browser.goto(path.as_uri())
         expect(browser.get_by_role("heading", name="Energy")).to_be_visible()
 
-A test that asks for `browser` is skipped, with the reason, where Chromium or Playwright
-is absent, and fails at its end if the page complained. Playwright's `expect` and
-locators wait by themselves: no test needs to sleep. So that a module is collected
-without Playwright, too, it imports `expect` where it is used, or begins with
-`pytest.importorskip("playwright.sync_api")`.
+A test with the fixture `browser` is skipped where Chromium or Playwright is missing,
+and fails at its end if the page reported errors. Playwright's `expect` and locators
+wait by themselves. A module imports `expect` where it is used, or begins with
+`pytest.importorskip("playwright.sync_api")`: without Playwright, it is skipped.
 """
 
 import re
@@ -28,7 +26,7 @@ WAIT_SECONDS = 30.0
 
 
 def chromium_program() -> str:
-    """The path of an installed Chromium; skips the test where there is none."""
+    """Find an installed Chromium, or skip the test."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if found is None:
         pytest.skip(
@@ -37,8 +35,8 @@ def chromium_program() -> str:
     return found
 
 
-# One a module, not one a session: Playwright's event loop occupies the thread while it
-# is open, and other modules may want one of their own.
+# One per module, not per session: Playwright's event loop occupies the thread while it
+# is open, and other modules may need their own.
 @pytest.fixture(scope="module")
 def chromium() -> "Iterator[Browser]":
     """A running Chromium."""
@@ -57,28 +55,23 @@ def chromium() -> "Iterator[Browser]":
 
 @pytest.fixture
 def noise() -> tuple[str, ...]:
-    """Regular expressions of complaints that are not ours; a module overrides it to
-    state some.
-    """
+    """Regular expressions of errors that are not ours; modules override it."""
     return ()
 
 
 @pytest.fixture
 def browser(chromium: "Browser", noise: tuple[str, ...]) -> "Iterator[Page]":
-    """An empty page, in a profile of its own, that must not complain before the test's
-    end.
-    """
+    """An empty page in its own profile; its errors fail the test."""
     with watched_page(chromium, noise) as page:
         yield page
 
 
 @contextmanager
 def watched_page(chromium: "Browser", noise: Sequence[str] = ()) -> "Iterator[Page]":
-    """A new page; at the end raises AssertionError with what it complained about.
+    """Open a new page; at the end, AssertionError with its errors.
 
-    A complaint is an error on the console, an exception, a request that failed, or an
-    answer with a status of 400 or more; those that contain a match of `noise` are
-    passed over.
+    An error is one on the console, an exception, a failed request, or an answer with a
+    status of 400 or more; those that match `noise` are ignored.
     """
     complaints: list[str] = []
 

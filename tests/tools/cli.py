@@ -1,4 +1,4 @@
-"""A command line, called in the tests' own process."""
+"""The command line, called in the tests' own process."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from spikejoule.cli import main
 
 
 class Cli:
-    """A command with some arguments: what it prints, or how it fails."""
+    """Calls a command: what it prints, or how it fails."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Cli:
         return json.loads(self.text(*arguments, "--json"))
 
     def refusal(self, *arguments: str | int | Path) -> str:
-        """The one line of an error."""
+        """Return the one line of an error."""
         assert self._command([str(word) for word in arguments]) == 1
         printed = self._capsys.readouterr()
         assert printed.out == ""

@@ -1,6 +1,4 @@
-"""A project in which every stage has run on few digits; stages called in the tests' own
-process.
-"""
+"""A project in which every stage has run on few digits, in the tests' own process."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -44,7 +42,7 @@ N_TEST = 40
 def finished(
     repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A project folder in which all stages have run; only to be copied."""
+    """A project in which all stages have run; tests copy it."""
 
     def finish(folder: Path) -> None:
         finish_project(repository, mnist5k, folder / "project")
@@ -54,9 +52,7 @@ def finished(
 
 @pytest.fixture
 def copied(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the finished project, without its MLflow store; the working
-    directory.
-    """
+    """A copy of the finished project without its store; the working directory."""
     folder = tmp_path / "project"
     shutil.copytree(
         finished, folder, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts")
@@ -72,10 +68,9 @@ def finish_project(
     parameters: Mapping[str, Any] | None = None,
     last: str = "publish",
 ) -> None:
-    """Make `folder`, put few digits into it as `prepare` does, and run the stages up to
-    `last`.
+    """Prepare few digits in a new project, and run the stages up to `last`.
 
-    `parameters`, by full key, are set beside `PARAMETERS`.
+    `parameters`, by full key, are set in addition to `PARAMETERS`.
     """
     make_project(repository, folder, PARAMETERS | dict(parameters or {}))
     paths = artifact_paths(repository)
@@ -93,7 +88,7 @@ def finish_project(
 
 
 def run_stages(folder: Path, stages: Sequence[str]) -> None:
-    """Run stages in the project in `folder`, one after the other."""
+    """Run stages in a project, one after the other."""
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch, folder)
         for name in stages:
@@ -103,9 +98,7 @@ def run_stages(folder: Path, stages: Sequence[str]) -> None:
 
 
 def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make `folder` the working directory, and nothing of this machine's set-up show
-    there.
-    """
+    """Make `folder` the working directory, and hide this machine's settings."""
     patch.chdir(folder)
     patch.setattr("stages.shared.common.set_up_logging", lambda: None)
     names = ("DVC_ROOT", "MNIST_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
@@ -114,7 +107,7 @@ def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:
-    """The names of the artifacts that a stage reads, and of those that it writes."""
+    """Names of the artifacts that a stage reads and writes."""
     definition = pipeline_definition(repository)["stages"][stage]
 
     def named(*kinds: str) -> list[str]:
@@ -128,7 +121,7 @@ def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[st
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Every file of a project, MLflow's store included."""
+    """Contents of all files of a project, MLflow's store included."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -137,5 +130,5 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 
 def path_of(name: str) -> Path:
-    """An artifact's path within the project that is the working directory."""
+    """Path of an artifact of the project in the working directory."""
     return Path(artifact_paths(Path())[name])

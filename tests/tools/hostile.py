@@ -1,4 +1,4 @@
-"""What a hostile file may hold: a pickle that shows whether it was executed."""
+"""A pickle that shows whether it was executed."""
 
 import os
 from typing import Any
@@ -7,7 +7,7 @@ MARK = "executed"
 
 
 class Pickled:
-    """Where a pickle of it is loaded, a folder `MARK` comes into being."""
+    """Unpickling it creates a folder `MARK`."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.mkdir, (MARK,)

@@ -1,8 +1,7 @@
-"""What a run computed, by digest: `python -m tests.tools.identity PROJECT` compares a
-full run.
+"""Digests of what a run computed: `python -m tests.tools.identity PROJECT` compares.
 
-Files may change their form; the arrays in them may not. They are read here by NumPy and
-PyTorch alone, so that no code of the project stands between a file and its digest.
+Files may change their format, but not the arrays in them. Only NumPy and PyTorch read
+the files here, so that no code of the project changes an array before its digest.
 """
 
 import csv
@@ -24,7 +23,7 @@ from tests.tools.pipeline_tools import artifact_paths
 
 REFERENCES = Path(__file__).resolve().parents[1] / "stages" / "identity"
 RELATIVE_TOLERANCE = 1e-12
-# Rows of metrics/energy.csv by what they price and where, its figures by these columns.
+# Columns of metrics/energy.csv that identify a row, and those with its figures.
 ROW = ("profile", "network", "phase", "term", "layer", "class")
 FIGURES = (
     "count",
@@ -38,11 +37,10 @@ FIGURES = (
 
 
 def digests(paths: Mapping[str, Path]) -> dict[str, str]:
-    """The digest of every array and curve of a run, by artifact and name.
+    """Digest every array and curve of a run, by artifact and name.
 
     `paths` has the artifacts `events_validation`, `events_test`, `trained`,
-    `inference_events`, `predictions` and `history`. The counts of inference's spikes
-    are made from these.
+    `inference_events`, `predictions` and `history`; spike counts are made from these.
     """
     counts = read_measurement(paths, load_trained(paths["trained"])).counts
     arrays = {
@@ -77,11 +75,10 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
 def energy_values(
     path: Path, reference: Path, network: str = ""
 ) -> dict[str, float | str]:
-    """The figures of metrics/energy.csv, of one network if it is named, by row and
-    column.
+    """Read the figures of metrics/energy.csv, of one network or all, by row and column.
 
-    Empty where a term has no value. Profiles that the reference does not have are new
-    prices.
+    They are empty where a term has no value. Price lists that the reference lacks are
+    new, and left out.
     """
     profiles = {row["profile"] for row in _read_rows(reference)}
     return {
@@ -101,7 +98,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 def differing_values(
     found: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
-    """Keys of one object that the other lacks or has other values for, in words."""
+    """Describe the keys that only one object has, and the values that differ."""
     lines = [f"{key}: in one of them" for key in sorted(found.keys() ^ expected.keys())]
     for key in sorted(found.keys() & expected.keys()):
         if not _is_equal(found[key], expected[key]):
@@ -116,7 +113,7 @@ def _is_equal(ours: Any, theirs: Any) -> bool:
 
 
 def _tensors(name: str, content: Any) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The tensors of a nested state dict, by their names joined with dots."""
+    """Yield the tensors of a nested state dict, with their names joined by dots."""
     if isinstance(content, torch.Tensor):
         yield name, content.numpy()
     elif isinstance(content, Mapping):
@@ -131,9 +128,7 @@ def _digest(array: NDArray[Any]) -> str:
 
 
 def main(project: Path) -> int:
-    """Compare the full run in `project` with the committed reference; 1 if anything
-    differs.
-    """
+    """Compare a full run with the committed reference; return 1 if they differ."""
     paths = {name: project / path for name, path in artifact_paths(project).items()}
     found = {
         "digests": digests(paths),

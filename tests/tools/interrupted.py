@@ -1,4 +1,4 @@
-"""Work that ends in the middle and is taken up again, in the tests' own process."""
+"""Work that is killed and resumed, in the tests' own process."""
 
 import json
 import sys
@@ -11,11 +11,11 @@ R = TypeVar("R")
 
 
 class KilledError(Exception):
-    """Stands for a kill: what the process knew is gone, and what it kept is there."""
+    """In place of a kill: memory is lost, saved states are kept."""
 
 
 class Memory:
-    """A state store that ends the process after so many epochs of its own."""
+    """A state store that kills the process after a number of epochs."""
 
     def __init__(
         self, kept: SavedState | None = None, epochs: int = sys.maxsize
@@ -27,8 +27,7 @@ class Memory:
         return self.kept
 
     def save(self, kept: SavedState) -> None:
-        # As a file has it: in the order of the names, and nothing is shared with the
-        # engine.
+        # Like a file: sorted by name, and sharing nothing with the engine.
         arrays = {name: kept.arrays[name].copy() for name in sorted(kept.arrays)}
         self.kept = SavedState(json.loads(json.dumps(kept.plain)), arrays)
         self._left -= 1
@@ -37,9 +36,7 @@ class Memory:
 
 
 def cut_short_after_every_epoch(work: Callable[[Any], R]) -> tuple[R, int]:
-    """The result of work whose process ends after each epoch, and how often it
-    ended.
-    """
+    """Run work that is killed after each epoch; return its result and the kills."""
     kept = None
     cuts = 0
     seconds = 0.0

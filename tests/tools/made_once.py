@@ -1,4 +1,4 @@
-"""What takes long to make, made once for all workers of pytest-xdist."""
+"""Slow fixtures, made once for all workers of pytest-xdist."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ from filelock import FileLock
 def made_once(
     factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
 ) -> Path:
-    """The folder `name` as `make` fills it; only to be read or copied.
+    """Return the folder `name`, filled by `make`; tests read or copy it.
 
-    The first worker that needs it calls `make` with the empty folder, the others wait.
+    The first worker calls `make` with the empty folder, the others wait.
     """
     base = factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

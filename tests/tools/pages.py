@@ -1,16 +1,13 @@
-"""The code blocks of the documentation, and what a test needs to run them as they are
-written.
+"""The code blocks of the documentation, and what tests need to run them as written.
 
-A fenced block with a title is a file, or lines of one: a `.py` file is written, keys of
-params.yaml are set or added, and any other file is appended to. What a block needs
-before it can run on a machine for tests stands above it in HTML comments, which readers
-do not see:
+A fenced block with a title is a file or lines of one: a `.py` file is written, keys of
+params.yaml are set or added, any other file is appended to. HTML comments above a
+block, which readers do not see, adapt it for tests:
 
-    <!-- test: first COMMAND -->           a command of the shell that is run before the
-    block <!-- test: "A" stands for "B" -->      run with B where the page says A, a
-    real host's name, say <!-- test: ends with 1 -->             the exit status of the
-    block, where it is not 0 <!-- test: until http://HOST:PORT -->  the block starts a
-    server: it runs until that answers
+<!-- test: first COMMAND -->            run a shell command before the block
+<!-- test: "A" stands for "B" -->       run with B where the page has A
+<!-- test: ends with 1 -->              the block's exit status, if it is not 0
+<!-- test: until http://HOST:PORT -->   the block's server is ready when this answers
 """
 
 import re
@@ -35,11 +32,11 @@ class Block:
     """A fenced block of a page.
 
     Attributes:
-        language: as the fence says.
-        title: the file that it is, or belongs to; empty where it is none.
-        text: what stands in it, comments of the tests applied.
-        before: commands to run before it.
-        status: exit status that is expected.
+        language: language of the fence.
+        title: the file that it is or belongs to; empty for none.
+        text: its text, adapted by the comments.
+        before: commands to run first.
+        status: expected exit status.
         until: address of the server that it starts.
     """
 
@@ -52,13 +49,10 @@ class Block:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Every fenced block of a page, in order; ValueError for a comment that says
-    nothing.
-    """
+    """Return the fenced blocks of a page; ValueError for a comment without effect."""
     content = page.read_text(encoding="utf-8")
     blocks = [_block(match) for match in _FENCE.finditer(content)]
-    # A comment that belongs to no block, or a fence without a language, would test
-    # nothing.
+    # A comment without a block, or a fence without a language, would test nothing.
     comments = sum(
         len(_COMMENT.findall(match["comments"])) for match in _FENCE.finditer(content)
     )
@@ -92,7 +86,7 @@ def _block(match: re.Match[str]) -> Block:
 
 
 def names_in(page: Path, title: str) -> dict[str, Any]:
-    """What the Python of the block with a title defines."""
+    """Run the Python block with a title and return what it defines."""
     (block,) = (block for block in blocks_of(page) if block.title == title)
     names: dict[str, Any] = {}
     exec(compile(block.text, title, "exec"), names)
@@ -100,7 +94,7 @@ def names_in(page: Path, title: str) -> dict[str, Any]:
 
 
 def write_block(block: Block, folder: Path) -> None:
-    """Write a block that is a file, or belongs to one, into the project in `folder`."""
+    """Write a block with a title into a project."""
     path = folder / block.title
     if path.name == "params.yaml":
         set_parameters(folder, by_full_key(block.text))
@@ -113,7 +107,7 @@ def write_block(block: Block, folder: Path) -> None:
 
 
 def by_full_key(text: str) -> dict[str, str]:
-    """Lines of one section of params.yaml: what follows each key, with its comment."""
+    """Read lines of a section of params.yaml: values with comments, by full key."""
     section, *lines = text.splitlines()
     pairs = [line.strip().split(": ", 1) for line in lines]
     return {f"{section}{key}".replace(":", "."): value for key, value in pairs}

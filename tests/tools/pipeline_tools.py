@@ -1,6 +1,4 @@
-"""A clone of the project to run DVC in, and stages as processes: for the tests of the
-pipeline.
-"""
+"""Clones of the project to run DVC in, commands, and parameters of a project."""
 
 import os
 import re
@@ -20,9 +18,9 @@ from tests.tools.committed import params_text
 
 COMMAND_SECONDS = 900
 
-# What a user's shell may carry and the tests must not depend on. Under the flags that
-# `make test` passes on, a make that a test starts prints its folders; where no bytecode
-# is kept, every process compiles all that it imports.
+# Variables of a user's shell that must not reach the tests' processes. With the flags
+# that `make test` passes on, make prints its folders; without bytecode files, every
+# process compiles all its imports.
 _FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_", "AWS_", "MAKE")
 _FOREIGN = (
     "MFLAGS",
@@ -42,29 +40,24 @@ _OUTPUTS_AND_STORES = (
     "dvc.lock",
     "mlflow.db",
 )
-# Artifacts that no stage writes: they come with the project, like the code.
+# Artifacts that no stage writes: they are part of the project.
 GIVEN = ("hardware",)
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def pipeline_definition(folder: Path) -> dict[str, Any]:
-    """The content of the dvc.yaml in `folder`, as it is written: variables not
-    replaced.
-    """
+    """Read the dvc.yaml in `folder`, without replacing its variables."""
     return _parsed((folder / "dvc.yaml").read_text(encoding="utf-8"))
 
 
-@cache
+@cache  # PyYAML takes 50 ms, and tests ask for single paths
 def _parsed(text: str) -> dict[str, Any]:
-    """Once for each text: PyYAML takes 50 ms for it, and tests ask for every single
-    path.
-    """
     content: dict[str, Any] = yaml.safe_load(text)
     return content
 
 
 def artifact_paths(folder: Path) -> dict[str, str]:
-    """Name and path of every artifact of the pipeline."""
+    """Paths of the pipeline's artifacts, by name."""
     (variables,) = pipeline_definition(folder)["vars"]
     paths: dict[str, str] = variables["paths"]
     return paths
@@ -74,10 +67,10 @@ STAGES = tuple(pipeline_definition(REPOSITORY)["stages"])
 
 
 def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
-    """The environment of a new shell in which nothing of this machine's set-up shows.
+    """Make the environment of a shell without this machine's settings.
 
-    `isolated` takes DVC's folders outside of the project. `activated`: the virtual
-    environment of these tests is active, as after `. .venv/bin/activate`.
+    `isolated` is the folder for DVC's files outside the project. With `activated`, the
+    tests' virtual environment is active, as after `. .venv/bin/activate`.
     """
     environment = {
         name: value
@@ -111,10 +104,9 @@ def run(
     environment: Mapping[str, str],
     status: int = 0,
 ) -> str:
-    """Run a command to its end; returns its standard output and error together.
+    """Run a command and return its standard output and error together.
 
-    Raises AssertionError, with what the command said, for another exit status than
-    `status`.
+    Raises AssertionError, with the output, for an exit status other than `status`.
     """
     done = subprocess.run(
         command,
@@ -134,7 +126,7 @@ def run(
 
 
 def dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
-    """Run DVC as the Makefile does; returns all that it printed."""
+    """Run DVC like the Makefile and return its output."""
     return run([sys.executable, "-m", "dvc", *arguments], folder, environment)
 
 
@@ -144,7 +136,7 @@ def start_dvc(
     *arguments: str,
     stdout: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
-    """Start DVC in a session of its own, to be killed with all that it started."""
+    """Start DVC in its own session, so that all its processes can be killed."""
     return subprocess.Popen(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
@@ -158,7 +150,7 @@ def start_dvc(
 
 
 def queue_workers(folder: Path) -> list[psutil.Process]:
-    """The workers of DVC's queue in a project; they rename their own processes."""
+    """Find the workers of a project's DVC queue, which rename their processes."""
     return [
         process
         for process in psutil.process_iter(["cmdline", "cwd"])
@@ -168,7 +160,7 @@ def queue_workers(folder: Path) -> list[psutil.Process]:
 
 
 def git(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
-    """Run git; returns what it printed."""
+    """Run git and return its output."""
     return run(["git", *arguments], folder, environment)
 
 
@@ -178,10 +170,9 @@ def clone_of_working_tree(
     environment: Mapping[str, str],
     parameters: Mapping[str, Any],
 ) -> None:
-    """Make `clone` a fresh repository of what git would clone had the working tree been
-    committed.
+    """Copy the working tree, as if it were committed and cloned, to a new repository.
 
-    Results of an earlier run stay behind. `parameters` (full key -> value) are set and
+    Results of an earlier run are left out. `parameters` (by full key) are set and
     committed.
     """
     options = ("--cached", "--others", "--exclude-standard", "-z")
@@ -189,8 +180,8 @@ def clone_of_working_tree(
     paths = artifact_paths(repository)
     given = {paths[name] for name in GIVEN}
     for name in files:
-        kept_back = name.split("/")[0] in _OUTPUTS_AND_STORES and name not in given
-        if name and not kept_back and (repository / name).is_file():
+        is_result = name.split("/")[0] in _OUTPUTS_AND_STORES and name not in given
+        if name and not is_result and (repository / name).is_file():
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(repository / name, clone / name)
     (clone / "params.yaml").write_text(params_text(), encoding="utf-8")
@@ -202,7 +193,7 @@ def clone_of_working_tree(
 
 
 def commit(clone: Path, environment: Mapping[str, str], message: str) -> None:
-    """Commit everything that git does not ignore."""
+    """Commit all files that git does not ignore."""
     git(clone, environment, "add", "-A")
     git(clone, environment, "commit", "-q", "--no-gpg-sign", "-m", message)
 
@@ -232,9 +223,7 @@ def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def make_project(repository: Path, folder: Path, parameters: Mapping[str, Any]) -> None:
-    """Make `folder` a project in which no stage has run, with these parameters by full
-    key.
-    """
+    """Make a project in which no stage has run, with parameters by full key."""
     folder.mkdir(exist_ok=True)
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(repository / name, folder)
@@ -247,9 +236,7 @@ def make_project(repository: Path, folder: Path, parameters: Mapping[str, Any]) 
 
 
 def write_lock(folder: Path) -> None:
-    """A dvc.lock in `folder`, as if one stage had made all outputs, for stages called
-    by hand.
-    """
+    """Write a dvc.lock for stages run by hand, as if one stage had made all outputs."""
 
     def entries(names: Iterable[str]) -> list[dict[str, str]]:
         return [
@@ -261,20 +248,20 @@ def write_lock(folder: Path) -> None:
     paths = artifact_paths(folder)
     values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     parameters = {}
-    for of_stage in pipeline_definition(REPOSITORY)["stages"].values():
-        for name in of_stage.get("params", ()):
+    for stage in pipeline_definition(REPOSITORY)["stages"].values():
+        for name in stage.get("params", ()):
             section, _, key = name.partition(".")
             parameters[name] = values[section][key] if key else values[section]
-    stage = {
+    made_all = {
         "cmd": "by hand",
         "deps": entries(GIVEN),
         "params": {"params.yaml": parameters},
         "outs": entries(name for name in paths if name not in GIVEN),
     }
-    lock = {"schema": "2.0", "stages": {"all": stage}}
+    lock = {"schema": "2.0", "stages": {"all": made_all}}
     (folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
 
 
 def stages_that_ran(output: str) -> list[str]:
-    """The stages that DVC says it ran, in their order."""
+    """List the stages that DVC reports to have run, in order."""
     return re.findall(r"^Running stage '(\w+)':$", output, flags=re.MULTILINE)

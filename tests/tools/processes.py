@@ -1,4 +1,4 @@
-"""Processes: Python in one of its own, and scripts in place of programs."""
+"""Processes: Python, sleeping ones, and scripts in place of programs."""
 
 import os
 import stat
@@ -14,9 +14,7 @@ import spikejoule
 
 @contextmanager
 def sleeping() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that stands for DVC: it lives until it is killed, or the context
-    ends.
-    """
+    """A process in place of DVC, which lives until the context ends."""
     process = subprocess.Popen(["sleep", "600"])
     yield process
     process.kill()
@@ -24,7 +22,7 @@ def sleeping() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def fake_program(path: Path, body: str) -> Path:
-    """A shell script in place of a program; returns its path."""
+    """Write a shell script in place of a program and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -32,7 +30,7 @@ def fake_program(path: Path, body: str) -> Path:
 
 
 def start_python(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """Start a Python that imports this very spikejoule, installed or not."""
+    """Start a Python that imports this spikejoule, installed or not."""
     folder = str(Path(spikejoule.__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": folder, **options.pop("env", {})}
     return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Recorded runs for the tests of what compares them: in a frame, and in a store."""
+"""Recorded runs for tests: as a DataFrame, and in a store."""
 
 import hashlib
 import shutil
@@ -44,8 +44,9 @@ def run(
     metrics: Mapping[str, float] = {},
     tags: Mapping[str, str] = {},
 ) -> dict[str, Any]:
-    """A run: its name is its hidden layer; its validation and test accuracy, synaptic
-    events.
+    """Describe a run named after its hidden layer.
+
+    `figures` are validation accuracy, test accuracy and synaptic events.
     """
     measured = dict(zip(WHOLE_WINDOW, figures, strict=False))
     measured |= dict(zip(EARLY_EXIT, early, strict=False))
@@ -58,20 +59,20 @@ def run(
 
 
 def frame(*runs: Mapping[str, Any]) -> pd.DataFrame:
-    """The runs as `recorded.recorded_runs` gives them."""
+    """Convert runs to the DataFrame of `recorded.recorded_runs`."""
     return frame_of(
         SimpleNamespace(
             info=SimpleNamespace(
-                run_id=hashlib.md5(one["name"].encode()).hexdigest(),
-                run_name=one["name"],
+                run_id=hashlib.md5(run["name"].encode()).hexdigest(),
+                run_name=run["name"],
                 start_time=1_790_000_000_000,
-                status=one.get("status", "FINISHED"),
+                status=run.get("status", "FINISHED"),
             ),
             data=SimpleNamespace(
-                params=one["parameters"], metrics=one["metrics"], tags=one["tags"]
+                params=run["parameters"], metrics=run["metrics"], tags=run["tags"]
             ),
         )
-        for one in runs
+        for run in runs
     )
 
 
@@ -82,9 +83,7 @@ def project(
     empty_database: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """The folder of a project with a name that URIs quote, without a result, but with a
-    store.
-    """
+    """A project with an empty store, in a folder whose name URIs quote."""
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_EXP_NAME"):
         monkeypatch.delenv(variable, raising=False)
     folder = tmp_path / "a project, with 100 % odd name"
@@ -94,14 +93,14 @@ def project(
 
 
 def store_of(project: Path) -> Store:
-    """The store of a project, whatever the environment says."""
+    """The store of a project, independent of the environment."""
     return project_store(project, "spikejoule", {})
 
 
 def record(
     project: Path, one: Mapping[str, Any], artifacts: Mapping[Path, str] = {}
 ) -> str:
-    """Publish a run; its id."""
+    """Publish a run and return its id."""
     tags = {**one["tags"], "mlflow.runName": one["name"]}
     held = {"parameters": one["parameters"], "metrics": one["metrics"], "tags": tags}
     publication = publish(

@@ -1,6 +1,4 @@
-"""A clone in which DVC has run the whole pipeline: once for all workers, and a copy for
-each.
-"""
+"""A clone in which DVC has run the pipeline: once for all workers, a copy for each."""
 
 import shutil
 import sys
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 PARAMETERS = {
     "data.source": "mnist5k",
     "train.max_epochs": 2,
-    # Half of what the report takes, which every experiment makes anew
+    # Half of the time of the report, which every experiment makes again.
     "energy_report.bootstrap_samples": 100,
     "baseline.family_hidden": [30],
 }
@@ -39,7 +37,7 @@ class Project:
     Attributes:
         folder: its root.
         environment: of a shell in which the tests' virtual environment is active.
-        output: what DVC said when it ran the pipeline.
+        output: DVC's output when it ran the pipeline.
     """
 
     folder: Path
@@ -63,20 +61,18 @@ class Project:
         return git(self.folder, self.environment, *arguments)
 
     def all_runs(self) -> list[Any]:
-        """The runs in the project's store, the oldest first."""
+        """List the runs in the project's store, oldest first."""
         return runs_of(self.client)
 
     def runs(self) -> dict[str, Any]:
-        """Name -> run; no name may be there twice."""
+        """Return the runs by name; AssertionError if a name occurs twice."""
         everything = self.all_runs()
         by_name = {run.info.run_name: run for run in everything}
         assert len(by_name) == len(everything)
         return by_name
 
     def copy_to(self, folder: Path) -> Path:
-        """Copy the project and its cache, without its store, to `folder`; returns
-        that.
-        """
+        """Copy the project and its cache, without its store; return `folder`."""
         aside = shutil.ignore_patterns(
             "mlflow.db*", "mlartifacts", "dvc_plots", ".cache"
         )
@@ -86,7 +82,7 @@ class Project:
 
 
 def runs_of(client: "MlflowClient") -> list[Any]:
-    """The runs of the experiment `spikejoule`, the oldest first."""
+    """List the runs of the experiment `spikejoule`, oldest first."""
     experiment = client.get_experiment_by_name("spikejoule")
     assert experiment is not None
     order = ["attributes.start_time"]
@@ -97,9 +93,7 @@ def runs_of(client: "MlflowClient") -> list[Any]:
 def recorded_project(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Project:
-    """This worker's copy, at a path with a space; the files in its store are the
-    original's.
-    """
+    """This worker's copy, at a path with a space; its store links to the original's."""
 
     def record(folder: Path) -> None:
         output = run_pipeline(repository, folder / "a project")
@@ -108,8 +102,7 @@ def recorded_project(
     original = made_once(tmp_path_factory, "recorded", record)
     folder = tmp_path_factory.mktemp("copy of recorded") / "a project"
     shutil.copytree(original / "a project", folder, symlinks=True)
-    # MLflow keeps absolute addresses: the files of all copies' runs are where the
-    # original's are.
+    # MLflow keeps absolute addresses: the runs' files are those of the original.
     shutil.rmtree(folder / "mlartifacts")
     (folder / "mlartifacts").symlink_to(original / "a project" / "mlartifacts")
     build_environment(folder)
@@ -118,22 +111,18 @@ def recorded_project(
 
 
 def build_environment(folder: Path) -> None:
-    """Put the environment of these tests where make takes it for its own, with every
-    extra.
-    """
+    """Make the tests' environment look like the .venv that make built, with extras."""
     environment = folder / ".venv"
     environment.mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
         (environment / part).symlink_to(Path(sys.prefix) / part)
-    # Newer than what make compares it with: nothing is installed.
+    # Newer than their prerequisites, so that make installs nothing.
     for extra in ("", "-dev", "-docs", "-plots", "-search"):
         (environment / f".installed{extra}").touch()
 
 
 def run_pipeline(repository: Path, folder: Path) -> str:
-    """Make `folder` a clone, run the pipeline there and commit its results; what DVC
-    said.
-    """
+    """Make a clone, run the pipeline there, commit the results; return DVC's output."""
     environment = clean_environment(folder.parent)
     clone_of_working_tree(repository, folder, environment, PARAMETERS)
     output = dvc(folder, environment, "repro")

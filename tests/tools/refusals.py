@@ -9,7 +9,7 @@ from spikejoule.core.errors import SpikejouleError
 
 
 def refusal(read: Callable[[Any], Any], path: Any) -> str:
-    """The one sentence with which `read` refuses `path`; it names the file."""
+    """Return the sentence with which `read` refuses a file; it names the file."""
     with pytest.raises(SpikejouleError) as error:
         read(path)
     text = str(error.value)

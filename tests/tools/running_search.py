@@ -1,4 +1,4 @@
-"""`spikejoule search` as processes that a test starts, watches and disturbs."""
+"""`spikejoule search` as processes that tests start, watch and kill."""
 
 import os
 import signal
@@ -22,13 +22,13 @@ SECONDS_OF_A_SEARCH = 3600
 
 @dataclass
 class Search:
-    """Searches in one project.
+    """Searches in a project.
 
     Attributes:
-        folder: of the project.
-        environment: of every command.
-        study: its name in search.yaml.
-        storage: where the study is.
+        folder: the project.
+        environment: environment of every command.
+        study: name of the study in search.yaml.
+        storage: URL of the study's database.
         processes: the launchers.
     """
 
@@ -39,7 +39,7 @@ class Search:
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        """Start `spikejoule search` in a session of its own."""
+        """Start `spikejoule search` in its own session."""
         process = subprocess.Popen(
             [
                 *(str(Path(sys.executable).with_name("spikejoule")), "search"),
@@ -58,20 +58,20 @@ class Search:
         return process
 
     def end(self) -> None:
-        """Kill what is left of all searches."""
+        """Kill all processes of the searches."""
         for process in self.processes:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def output_of(self, process: subprocess.Popen[str], status: int = 0) -> str:
-        """All that a search printed, when it has ended."""
+        """Wait for a search and return its output."""
         printed, _ = process.communicate(timeout=SECONDS_OF_A_SEARCH)
         assert process.returncode == status, printed
         return printed
 
     def trials(self) -> list[FrozenTrial]:
-        """All of Optuna's trials so far; none before there is a study."""
+        """Return Optuna's trials so far; none before the study exists."""
         try:
             storage = optuna.storages.RDBStorage(self.storage, skip_table_creation=True)
         except Exception:  # tables in the making
@@ -87,22 +87,20 @@ class Search:
     def wait_for(
         self, what: Callable[[FoundTrials], Any], process: subprocess.Popen[str]
     ) -> Any:
-        """What a function makes of the trials by state, as soon as that is
-        something.
-        """
+        """Call a function with the trials by state until it returns something true."""
         while not (result := what(by_state(self.trials()))):
             assert process.poll() is None, process.communicate()
             time.sleep(0.3)
         return result
 
     def states_kept(self) -> bool:
-        """Whether a trial has kept a state from which it can resume."""
+        """Whether a trial has saved a state to resume from."""
         return any(
             (self.folder / ".cache/search" / self.study / "resume").glob("*.npz")
         )
 
     def workers(self) -> list[int]:
-        """The processes that the launchers have running trials."""
+        """Find the worker processes of the launchers."""
         with suppress(psutil.NoSuchProcess):
             return [
                 child.pid
@@ -114,8 +112,9 @@ class Search:
         return []
 
     def check(self, trials: int, workers: int) -> None:
-        """Each of `trials` trials ended once; workers at once may add one less than
-        they are.
+        """Assert that each trial ended once.
+
+        Parallel workers may run up to one trial more for each further worker.
         """
         state = by_state(self.trials())
         ended = state.pop(TrialState.COMPLETE)

@@ -1,6 +1,4 @@
-"""A real Slurm of one node on the loopback interface, for the time of a test; run by
-root.
-"""
+"""A real Slurm with one node on the loopback interface, run by root."""
 
 import os
 import shutil
@@ -16,7 +14,7 @@ from tests.tools.services import LOOPBACK, free_port, running
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "sinfo")
 CLIENT_SECONDS = 20
-# submitit asks the accounting of jobs, which a test does without.
+# submitit asks Slurm's accounting, which is not installed here.
 SACCT = """#!/bin/sh
 echo 'JobID|State|NodeList'
 exec timeout 10 squeue -h -a -t all -o '%i|%T|%N'
@@ -25,12 +23,12 @@ exec timeout 10 squeue -h -a -t all -o '%i|%T|%N'
 
 @dataclass(frozen=True)
 class Slurm:
-    """A cluster that runs; `environment` is what its clients need."""
+    """A running cluster; `environment` is for its clients."""
 
     environment: dict[str, str]
 
     def client(self, *command: str) -> str:
-        """What a client of Slurm's prints."""
+        """Run a Slurm client and return its output."""
         done = subprocess.run(
             command,
             env=self.environment,
@@ -44,9 +42,7 @@ class Slurm:
 
 @contextmanager
 def slurm_cluster(folder: Path) -> Iterator[Slurm]:
-    """Start the cluster with its files in `folder`; skips the test where that cannot
-    be.
-    """
+    """Start a cluster with its files in `folder`, or skip the test."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         pytest.skip(
