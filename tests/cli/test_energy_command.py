@@ -1,6 +1,4 @@
-"""`spikejoule energy`, and what it takes from complete checkpoints of different
-writers.
-"""
+"""`spikejoule energy` on complete checkpoints of this and other writers."""
 
 import hashlib
 import os

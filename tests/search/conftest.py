@@ -1,4 +1,4 @@
-"""What searches begin with."""
+"""Fixtures of the tests of searches."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.tools.committed import committed_params
 
 @pytest.fixture
 def params() -> Params:
-    """Those of the project."""
+    """The parameters of the project."""
     return committed_params()
 
 
@@ -23,7 +23,7 @@ SearchOf = Callable[..., Search]
 
 @pytest.fixture
 def search_of(params: Params, tmp_path: Path) -> SearchOf:
-    """A search of a space, in a folder of its own."""
+    """Makes a search of a space, in its own folder."""
 
     def made(space: Mapping[str, Any], **changes: Any) -> Search:
         content = {

@@ -1,4 +1,4 @@
-"""The command `search`: what it refuses before anything is begun, in one sentence."""
+"""The command `search`: what it refuses in one sentence before it starts anything."""
 
 import shutil
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""The table of what was found, the front in it, and the commands that repeat its
-points.
-"""
+"""The table of trained trials, its front, and the commands that repeat its points."""
 
 import shlex
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Both kinds of networks are searched in one space, under one budget of processor
-time.
-"""
+"""Both kinds of networks share one space and one budget of processor time."""
 
 import shutil
 from dataclasses import replace

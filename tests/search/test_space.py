@@ -1,6 +1,4 @@
-"""search.yaml: what may be in it, in one sentence what may not, and what is drawn from
-it.
-"""
+"""search.yaml: what is allowed, how it is refused, and what trials draw."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ ENTRY = "is not allowed; allowed: a list of values, or a range {from: A, to: B}"
 
 
 def draws(space: SearchSpace, number: int) -> list[tuple[list[str], dict[str, Any]]]:
-    """What so many trials draw at random, and the order in which they do."""
+    """Draw random trials: values, and the order in which they are drawn."""
     study = optuna.create_study(sampler=RandomSampler(seed=number))
     trials = [study.ask() for _ in range(number)]
     drawn = [dict(space.draw(trial)) for trial in trials]
@@ -34,7 +32,7 @@ def draws(space: SearchSpace, number: int) -> list[tuple[list[str], dict[str, An
 
 
 def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
-    """It is allowed, and a side draws what changes its networks."""
+    """It is allowed, and each side draws what changes its networks."""
     content = read_mapping(repository / "search.yaml")
     settings = parsed(content, SearchSettings)
     space = search_of(**content).space

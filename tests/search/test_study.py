@@ -1,4 +1,4 @@
-"""A study and its workers: enough trials, none lost, and what ends a trial early."""
+"""A study and its workers: enough trials, none lost, and why trials fail."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,9 +49,7 @@ def with_trials(search: Search, trials: int) -> Search:
 
 @pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has trainings come to what is given, one after the other, and then to a
-    result.
-    """
+    """Replaces trainings by the given errors, one after the other, then a result."""
 
     def come_to(*outcomes: BaseException) -> None:
         left = iter(outcomes)
@@ -75,7 +73,7 @@ def state_of(search: Search) -> FoundTrials:
 
 @needs_torch
 class TestWorker:
-    def test_what_cannot_be_repaired_is_given_up(
+    def test_failures_that_would_repeat_are_given_up(
         self, search: Search, train: Callable[..., None]
     ) -> None:
         unfit = ParameterError(
@@ -137,9 +135,7 @@ class TestWorker:
         run_trials(search)
         assert [trial.params for trial in open_study(search).trials] == drawn
 
-    def test_what_the_machine_lacks_is_no_fault_of_a_trial(
-        self, search: Search
-    ) -> None:
+    def test_what_the_machine_lacks_ends_the_worker(self, search: Search) -> None:
         search.space.base["train"] |= {"engine": "dense", "device": "cuda:99"}
         with pytest.raises(ParameterError, match="torch finds"):
             run_trials(search)

@@ -1,6 +1,4 @@
-"""Searches for real: workers that are killed, a launcher that is stopped, PostgreSQL,
-Slurm.
-"""
+"""Real searches: killed workers, a stopped launcher, PostgreSQL, Slurm."""
 
 import os
 import shlex
@@ -83,7 +81,7 @@ def test_killed_and_stopped_and_started_again(small: Search) -> None:
     process = small.start("--workers", "2")
     small.wait_for(lambda state: small.states_kept() and state[RUNNING], process)
     os.kill(small.workers()[0], signal.SIGKILL)
-    # ... and when a trial is through, the search is stopped as by Ctrl-C.
+    # ... and when a trial has ended, the search is stopped like by Ctrl-C.
     small.wait_for(lambda state: state[TRAINED], process)
     os.killpg(process.pid, signal.SIGINT)
     stopped = small.output_of(process, 130)
@@ -95,12 +93,12 @@ def test_killed_and_stopped_and_started_again(small: Search) -> None:
     small.check(3, workers=2)
     assert f"optuna-dashboard sqlite:///{small.folder}/search.db" in printed
     cache = small.folder / ".cache" / "search" / STUDY
-    # Nobody else may put a pickle where one is read, and of trials no state is left.
+    # Nobody else may put a pickle there, and no states are left.
     assert [stat.S_IMODE(path.stat().st_mode) for path in (cache, cache / "jobs")] == [
         0o700
     ] * 2
     assert not list((cache / "resume").glob("*.npz"))
-    # Nothing is left to do, which is done at once, and nothing else is begun.
+    # A finished search ends at once and starts nothing.
     n_trials = len(small.trials())
     again = small.output_of(small.start())
     assert (
@@ -111,9 +109,7 @@ def test_killed_and_stopped_and_started_again(small: Search) -> None:
 
 
 def check_commands(small: Search, printed: str) -> None:
-    """The pipeline's stages give the same weights, one command after the other in one
-    workspace.
-    """
+    """The commands give the same weights, one after the other in one workspace."""
     rows = read_csv(
         small.folder / "metrics/search.csv", ["command", "trained_sha256", "on_front"]
     )

@@ -1,7 +1,6 @@
-"""Damaged artifacts before every reader: all stages but `publish`, and the command
-line.
+"""Damaged artifacts for every reader: all stages but `publish`, and the command line.
 
-Each is refused in one sentence that names the file, before anything is written; and a
+Each is refused in one sentence that names the file, before anything is written. A
 pickle in its place is not executed.
 """
 
@@ -45,7 +44,7 @@ INPUTS = {
     },
 }
 READERS = [(reader, artifact) for reader, names in INPUTS.items() for artifact in names]
-# Formats with a checksum for every member.
+# Formats with checksums.
 CHECKED = (".npz", ".pth")
 
 
@@ -58,7 +57,7 @@ def status_of(reader: str) -> int:
 
 
 def damaged(path: Path) -> dict[str, bytes]:
-    """What may be in the place of a file, in words and bytes."""
+    """Contents that may replace a file, by description."""
     data = path.read_bytes()
     cases = {"empty": b"", "a pickle": pickle.dumps(Pickled())}
     if path.suffix in CHECKED:

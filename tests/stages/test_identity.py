@@ -1,9 +1,8 @@
-"""Nothing that a run computes has changed, whatever happened to the code around it.
+"""A run computes the same arrays, curves and energies as the reference.
 
-The references were written by the code of before the library was made smaller. Where a
-change is meant, they are written anew, and the CHANGELOG says why. What ReLU networks
-give depends on the processor in its last digits, so a small run is compared by its
-spiking network.
+After an intended change, the references are written again and the CHANGELOG says why.
+The last digits of ReLU networks depend on the processor, so only the spiking network of
+a small run is compared.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""The pipeline with convolutions, pooling and recurrence: trained, measured, priced,
-and in NIR.
-"""
+"""The pipeline with convolutions, pooling and recurrence, up to the NIR graph."""
 
 from pathlib import Path
 
@@ -22,8 +20,7 @@ from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
 
-# Share of float32 spikes on which engine and graph may differ: v rounds to the other
-# side.
+# Fraction of spikes on which engine and graph may differ: float32 potentials round.
 MISMATCHES_ALLOWED = 1e-4
 
 
@@ -66,7 +63,7 @@ def test_any_layers(
     record = build_run_record(paths, committed_params(), {})
     assert f"{network.layer_names[-2]}_spikes_per_sample" in record.history[0]
 
-    if bits < 32:  # no graph of NIR computes in integers
+    if bits < 32:  # NIR graphs do not compute in integers
         return
     inputs, _ = load_encoded_images(paths["events_test"])
     inputs = inputs.select(slice(measured.counts.n_samples))

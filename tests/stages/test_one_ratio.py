@@ -1,4 +1,4 @@
-"""One network, one ratio, one price list: wherever a run states them, they agree."""
+"""Wherever a run states its network, ratio and price list, they agree."""
 
 import json
 import re

@@ -1,6 +1,4 @@
-"""The pipeline on other data than digits of MNIST: small sets in the formats of the
-real ones.
-"""
+"""The pipeline on sensor data: small sets in the formats of the real ones."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,6 @@
-"""What DVC records of params.yaml is what runs: by its own writer for what
-`dvc exp run -S` sets.
+"""Parameters set by `dvc exp run -S`: DVC records what the stages read.
 
-`tests/core/test_yaml_files.py` compares with its reader.
+`tests/core/test_yaml_files.py` compares with DVC's reader, this module with its writer.
 """
 
 import shutil
@@ -14,9 +13,7 @@ from spikejoule.params import load_params
 
 
 def test_parameters_that_an_experiment_sets(committed: Path, tmp_path: Path) -> None:
-    """`dvc exp run -S` parses the values in a way of its own, and writes the file
-    anew.
-    """
+    """`dvc exp run -S` parses values in its own way, and rewrites the file."""
     path = Path(shutil.copy(committed / "params.yaml", tmp_path))
     values = {
         "train.lr": ("1e-5", 1e-5),

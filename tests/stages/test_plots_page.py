@@ -1,6 +1,4 @@
-"""The page of `make plots` in a browser: every chart drawn, and nothing taken from the
-network.
-"""
+"""The page of `make plots` in a browser: every chart is drawn, without a network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +25,7 @@ def test_every_chart_is_drawn_without_a_network(
     entries = pipeline_definition(folder)["plots"]
     charts = dict(next(iter(one.items())) for one in entries if isinstance(one, dict))
     templates = {path.stem for path in (folder / ".dvc" / "plots").glob("*.json")}
-    # The other template is for the table of `make seeds`.
+    # That template is for the table of `make seeds`.
     assert templates - {"accuracy_of_settings"} == {
         chart["template"] for chart in charts.values()
     }

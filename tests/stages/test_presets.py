@@ -1,4 +1,4 @@
-"""Presets: a file each, and a plain DVC command for each of them and a seed."""
+"""Presets: one file each, and a plain DVC command for each preset and seed."""
 
 import os
 import shlex
@@ -21,7 +21,7 @@ PRESETS = sorted((REPOSITORY / "experiments").iterdir())
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_every_preset_is_allowed_and_says_what_it_is_for(path: Path) -> None:
+def test_every_preset_is_allowed_and_has_a_description(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")
     parse_params(with_values(parsed(params_text()), read_mapping(path)))
 
@@ -29,7 +29,7 @@ def test_every_preset_is_allowed_and_says_what_it_is_for(path: Path) -> None:
 def test_conventional_networks_are_trained_once_for_the_presets_that_share_them() -> (
     None
 ):
-    """The stage `baseline` has the same parameters in them."""
+    """They have the same parameters of the stage `baseline`."""
 
     def of_baseline(name: str) -> dict[str, object]:
         preset = read_mapping(REPOSITORY / "experiments" / f"{name}.yaml")
@@ -60,8 +60,7 @@ EARLIER = "refs/exps/ab/cdef/mine"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one preset of its own and an earlier experiment of it; the
-    working directory."""
+    """A repository with a preset and its earlier experiment; the working directory."""
     folder = tmp_path / "a project"
     (folder / "experiments").mkdir(parents=True)
     text = (
@@ -90,9 +89,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_new_preset_is_one_file_and_a_plain_command(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """An earlier experiment of the name, which DVC would not replace, is gone
-    before.
-    """
+    """An earlier experiment of that name, which DVC would not replace, is moved."""
     asked = project.parent / "asked"
     log = shlex.quote(str(asked))
     dvc = fake_program(
@@ -140,11 +137,3 @@ def test_a_kill_loses_no_earlier_experiment(
     monkeypatch.setattr(presets, "DVC", ("false",))
     assert presets.main(["mine"]) == 1
     assert presets.git("for-each-ref") == before
-
-
-def test_an_unknown_preset_is_refused_with_those_there_are(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        presets.main(["yours"])
-    assert "'yours' (choose from 'mine')" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a training that goes on is known by, where its state lies, and when it goes."""
+"""States of trainings: their key, their place, and when they are removed."""
 
 import os
 import shutil
@@ -71,13 +71,13 @@ def key(**facts: str) -> str | None:
 
 
 def test_key(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file of the stage, its parameters, facts and libraries are part of it."""
+    """It depends on every file, parameter and fact of the stage, and on the libraries."""
     before = key()
     assert before is not None
     (project / "src/code/__pycache__").mkdir()
     (project / "src/code/__pycache__/one.pyc").touch()
     (project / "src/code/.one.py.swp").touch()
-    # The stage is not said to read the former; the latter changes no result.
+    # The stage does not list the former; the latter changes no result.
     set_parameters(project, {"encode.max_rate": 70, "train.threads": 1})
     assert key() == before
     keys = {before, key(engine="event"), key(engine="dense")}
@@ -112,7 +112,7 @@ def test_key(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(keys) == 3 + len(FILES) + 1 + 3 + 1
 
 
-def test_an_experiment_in_a_folder_of_its_own_finds_the_state(
+def test_an_experiment_in_its_own_folder_finds_the_state(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with resumable("train", params()) as resume:
@@ -140,7 +140,7 @@ class TestEnd:
     def states(self, project: Path) -> list[str]:
         return sorted(file.suffix for file in (project / ".resume").iterdir())
 
-    def test_without_dvc_it_goes_with_the_result(
+    def test_without_dvc_it_is_removed_with_the_result(
         self, project: Path, timings: Path
     ) -> None:
         with resumable("train", params()) as resume:
@@ -160,16 +160,16 @@ class TestEnd:
         with resumable("train", params()) as resume:
             assert resume.load() is not None, "DVC was killed before it knew"
             resume.end(timings)
-        # As DVC records an output in the working directory.
+        # Like DVC records an output in the working directory.
         Path("dvc.lock").write_text(f"md5: {file_digest(timings, 'md5')}\n")
         (mark,) = (project / ".resume").glob("*.done")
-        with FileLock(mark.with_suffix(".lock")):  # somebody begins it anew
+        with FileLock(mark.with_suffix(".lock")):  # another process resumes it
             forget_recorded(project)
         assert self.states(project)[:1] + self.states(project)[-1:] == [".done", ".npz"]
         forget_recorded(project)
         assert self.states(project) == []
 
-    def test_a_mark_that_cannot_be_written_costs_the_state_alone(
+    def test_a_mark_that_cannot_be_written_costs_only_the_state(
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DVC_STAGE", "train")
@@ -193,7 +193,7 @@ class TestEnd:
             pytest.raises(SpikejouleError, match="the next one resumes from here"),
             resumable("train", params()),
         ):
-            pytest.fail("it would take the state up, for nobody")
+            pytest.fail("it would resume, and nobody waits for the result")
         pipeline.wait()
         monkeypatch.setattr(shared, "pipeline", lambda: None)
         with resumable("train", params()) as resume:
@@ -203,7 +203,7 @@ class TestEnd:
     def pipeline(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A process that stands for DVC."""
+        """A process in place of DVC."""
         with sleeping() as process:
             monkeypatch.setattr(shared, "pipeline", lambda: psutil.Process(process.pid))
             yield process
@@ -220,7 +220,7 @@ def save_when_it_has_ended(resume: Resume) -> None:
 def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
     pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has been adopted, by `init` or by the manager of a user's session."""
+    """It was adopted by `init`, or by the manager of a user's session."""
     adopter = psutil.Process(pid)
     monkeypatch.setattr(adopter, "name", lambda: "systemd")
     monkeypatch.setattr(

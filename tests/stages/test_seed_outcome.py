@@ -1,10 +1,10 @@
-"""The seed notebook's configuration gives the seed notebook's outcome, at full size.
+"""The seed notebook's configuration gives the seed notebook's results, at full size.
 
 The notebook's own code was measured on full MNIST on two CPU cores: training stops
 after 6 epochs with a best validation accuracy of 84.64 %; 409.8 input, 399.0 hidden and
-218.1 output spikes a training sample; 383.1, 436.3 and 148.7 per image over the first
-4,096 test images. Two runs of it with other seeds differ, most of all in the hidden
-spikes of the best epoch, hence the tolerances.
+218.1 output spikes per training sample; 383.1, 436.3 and 148.7 per image over the first
+4,096 test images. Its runs differ by seed, most in the hidden spikes of the best epoch,
+hence the tolerances.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.tools.committed import params_text, parsed
 def seed_notebook_params(repository: Path, source: Path) -> Params:
     """params.yaml with the settings of `make seed-notebook`."""
     preset = read_mapping(repository / "experiments" / "seed-notebook.yaml")
-    # There is no pipeline that could resume a training.
+    # Without DVC, no training can be resumed.
     preset |= {"data.source": str(source), "train.resume": False}
     return parse_params(with_values(parsed(params_text()), preset))
 

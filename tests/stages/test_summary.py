@@ -1,4 +1,4 @@
-"""What a newcomer reads at the beginning and the end of `make repro`."""
+"""The first and last lines of `make repro`."""
 
 import json
 import os
@@ -25,7 +25,7 @@ TITLE = load_profiles()["lemaire-complete"].title
 def test_figures_with_their_prices_and_where_to_read_on(
     repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a project in which the pipeline has run, as far as this ending looks."""
+    """In a project with the files that the summary reads."""
     paths = artifact_paths(repository)
     for name in ("hardware", "data_metrics"):
         (tmp_path / paths[name]).parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def test_whether_git_knows_who_commits(
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_an_archive_of_the_source_is_told_before_anything_is_installed(
+def test_a_source_archive_is_refused_before_anything_is_installed(
     repository: Path, tmp_path: Path
 ) -> None:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):

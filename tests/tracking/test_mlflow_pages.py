@@ -1,4 +1,4 @@
-"""MLflow's pages in a browser: what `make ui` shows of a pipeline that has run."""
+"""MLflow's pages in a browser, as `make ui` shows them after a run."""
 
 import json
 import re
@@ -27,10 +27,9 @@ pytestmark = [
 @pytest.fixture
 def noise() -> tuple[str, ...]:
     return (
-        # MLflow asks who is logged in, and its server without log-in has no answer to
-        # that.
+        # MLflow asks who is logged in, which its server without log-in refuses.
         r"/mlflow/users/current\b",
-        # The browser put a change of size off to its next frame.
+        # The browser deferred a change of size to its next frame.
         r"ResizeObserver loop completed with undelivered notifications",
     )
 
@@ -50,7 +49,7 @@ class Ui:
 
 @pytest.fixture(scope="module")
 def ui(recorded_project: Project) -> Iterator[Ui]:
-    """What `make ui` serves, in the environment that is there: nothing is installed."""
+    """The server of `make ui`, in the present environment: nothing is installed."""
     log = recorded_project.folder.parent / "ui.log"
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -68,7 +67,7 @@ def ui(recorded_project: Project) -> Iterator[Ui]:
 
 @pytest.fixture
 def page(browser: "Page") -> "Page":
-    """A page without the assistant, which MLflow opens over a first visitor's pages."""
+    """A page without the assistant, which MLflow shows to first visitors."""
     browser.add_init_script(
         "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')"
     )

@@ -1,6 +1,4 @@
-"""Commands for users print: recorded tables, pages and pictures are replaced by
-`make record`.
-"""
+"""Commands for users print; only `make record` replaces recorded tables and pages."""
 
 import shutil
 from collections.abc import Mapping
@@ -25,9 +23,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make
 def clone(
     tmp_path: Path, repository: Path, empty_database: Path
 ) -> tuple[Path, Mapping[str, str]]:
-    """A clone, committed, with a store of two runs of 5,000 digits; and a shell's
-    environment.
-    """
+    """A committed clone with a store of two runs, and the environment of a shell."""
     folder = tmp_path / "a clone"
     environment = clean_environment(tmp_path)
     clone_of_working_tree(
@@ -48,11 +44,10 @@ def test_the_verdict_and_the_means_of_a_user_change_no_file(
     folder, environment = clone
     said = run(["make", "verdict", "seeds"], folder, environment)
     assert git(folder, environment, "status", "--porcelain") == ""
-    # The recorded networks of the same data were counted on more images than the
-    # user's.
+    # The recorded networks of the same data were counted on more images.
     assert "6 networks counted on fewer test images" in said
     assert "lean-42" in said
-    # Where they are told, they write.
+    # With TABLE they write.
     run(["make", "verdict", "TABLE=verdict of mine.csv"], folder, environment)
     run(["make", "seeds", "TABLE=seeds.csv"], folder, environment)
     assert git(folder, environment, "status", "--porcelain").split("\n")[:-1] == [
