@@ -71,7 +71,7 @@ def key(**facts: str) -> str | None:
 
 
 def test_key(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It depends on every file, parameter and fact of the stage, and on the libraries."""
+    """It depends on every file, parameter and fact of the stage, and the libraries."""
     before = key()
     assert before is not None
     (project / "src/code/__pycache__").mkdir()
