@@ -28,20 +28,20 @@ class TestInspect:
     """Text and JSON hold everything that the file does."""
 
     def test_every_entry_is_shown(self, file: Path, cli: Cli) -> None:
-        found = cli.json("inspect", file)
-        assert set(found) == set(complete_content())
-        assert found["test_accuracy"] == 91.25
-        weights = found["model_state_dict"]["layer1.synapses.weight"]
+        report = cli.json("inspect", file)
+        assert set(report) == set(complete_content())
+        assert report["test_accuracy"] == 91.25
+        weights = report["model_state_dict"]["layer1.synapses.weight"]
         assert weights == {"shape": [20, 784], "dtype": "float32"}
-        assert YAML(typ="safe").load(cli.text("inspect", file)) == found
+        assert YAML(typ="safe").load(cli.text("inspect", file)) == report
 
     def test_what_is_no_number_is_shown(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
         content["training_history"]["losses"][0] = float("nan")
         write_complete(tmp_path / "c.pth", content)
         # JSON has no such number.
-        found = cli.json("inspect", tmp_path / "c.pth")
-        assert found["training_history"]["losses"][0] == "NaN"
+        report = cli.json("inspect", tmp_path / "c.pth")
+        assert report["training_history"]["losses"][0] == "NaN"
 
 
 class TestMeasure:
@@ -49,33 +49,33 @@ class TestMeasure:
         self, file: Path, mnist5k: Dataset, cli: Cli
     ) -> None:
         command = ("energy", file, "--images", "mnist5k", "--samples", 30)
-        found = cli.json(*command)["inputs"]
+        report = cli.json(*command)["inputs"]
         network = trained_network()
         images = mnist5k.test.select(slice(30))
         events = encode(images.images, 50, 80.0, draw_key(7, "test", 0), images.index)
         measured = measure_network(network.state, network.network, events)
-        assert found["n_images"] == 30
+        assert report["n_images"] == 30
         percent = 100 * np.mean(measured.predictions == images.labels)
-        assert found["facts"]["classified correctly"].startswith(f"{percent:.2f} % (")
+        assert report["facts"]["classified correctly"].startswith(f"{percent:.2f} % (")
         means = measured.counts.means
         for layer, mean in means.items():
-            assert found["facts"][f"spikes per inference: {layer}"] == f"{mean:,.2f}"
-        assert found["proxies"]["synaptic_events_per_inference"] == pytest.approx(
+            assert report["facts"][f"spikes per inference: {layer}"] == f"{mean:,.2f}"
+        assert report["proxies"]["synaptic_events_per_inference"] == pytest.approx(
             means["input"] * 20 + means["hidden"] * 10
         )
 
 
 class TestFailures:
     def test_in_one_sentence(self, file: Path, tmp_path: Path, cli: Cli) -> None:
-        told = cli.refusal("inspect", "none.pth")
-        assert told.startswith("error: none.pth does not exist: ")
-        assert "or name another file" in told
+        message = cli.refusal("inspect", "none.pth")
+        assert message.startswith("error: none.pth does not exist: ")
+        assert "or name another file" in message
         (tmp_path / "a.pth").write_text("text")
         assert "is damaged or of another format" in cli.refusal(
             "inspect", tmp_path / "a.pth"
         )
-        told = cli.refusal("energy", file, "--images", "mnist5k", "--samples", 1001)
-        assert "--samples 1001 is more than the 1000" in told
+        message = cli.refusal("energy", file, "--images", "mnist5k", "--samples", 1001)
+        assert "--samples 1001 is more than the 1000" in message
 
     def test_wrong_call(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as error:

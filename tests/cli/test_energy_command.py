@@ -54,21 +54,21 @@ def checkpoint(tmp_path: Path) -> Path:
     return write_example(tmp_path / "c.pth")
 
 
-def totals(found: dict[str, Any]) -> list[dict[str, Any]]:
+def totals(energy: dict[str, Any]) -> list[dict[str, Any]]:
     """The network's own under the first profile: of an inference, and of each class."""
     return [
         row
-        for row in found["energies"]
+        for row in energy["energies"]
         if (row["profile"], row["network"], row["phase"], row["term"])
-        == (found["headline"]["profile"], "snn", "inference", "total")
+        == (energy["headline"]["profile"], "snn", "inference", "total")
     ]
 
 
 class TestCommand:
     def test_recorded_means_have_no_interval(self, checkpoint: Path, cli: Cli) -> None:
-        found = cli.json("energy", checkpoint, "--profile", "45nm-fp32")
-        assert found["headline"]["energy_nj"] == pytest.approx(SPIKING_PJ / 1000)
-        (total,) = totals(found)
+        energy = cli.json("energy", checkpoint, "--profile", "45nm-fp32")
+        assert energy["headline"]["energy_nj"] == pytest.approx(SPIKING_PJ / 1000)
+        (total,) = totals(energy)
         assert total["pj"] == pytest.approx(SPIKING_PJ)
         assert total["pj_interval_low"] is None
         page = checkpoint.with_name("energy.html")
@@ -80,10 +80,12 @@ class TestCommand:
     def test_measured_images_have_intervals_and_classes(
         self, checkpoint: Path, cli: Cli
     ) -> None:
-        found = cli.json("energy", checkpoint, "--images", "mnist5k", "--samples", "60")
-        total, *of_classes = totals(found)
+        energy = cli.json(
+            "energy", checkpoint, "--images", "mnist5k", "--samples", "60"
+        )
+        total, *of_classes = totals(energy)
         assert total["pj_interval_low"] < total["pj"] < total["pj_interval_high"]
-        assert found["inputs"]["n_images"] == 60
+        assert energy["inputs"]["n_images"] == 60
         assert [row["class"] for row in of_classes] == list(range(10))
 
     def test_images_are_reduced_as_those_it_was_trained_on(
@@ -96,10 +98,10 @@ class TestCommand:
         network.data.update(crop_pixels=2, average_pixels=2)  # type: ignore[attr-defined]
         file = write_example(tmp_path / "reduced.pth", network)
         images = ("--images", "mnist5k", "--samples", "4")
-        found = cli.json("energy", file, *images, "--profile", "lemaire-complete")
+        energy = cli.json("energy", file, *images, "--profile", "lemaire-complete")
         written = [
             row["count"]
-            for row in found["energies"]
+            for row in energy["energies"]
             if (row["network"], row["profile"], row["phase"], row["term"])
             == ("snn", "lemaire-complete", "inference", "activation_write")
         ]
@@ -145,8 +147,8 @@ class TestCommand:
     ) -> None:
         prices = tmp_path / "prices.yaml"
         prices.write_text(GOOD, encoding="utf-8")
-        found = cli.json("energy", checkpoint, "--hardware", prices)["headline"]
-        assert (found["profile"], found["energy_nj"]) == ("chip", 22.0)
+        energy = cli.json("energy", checkpoint, "--hardware", prices)["headline"]
+        assert (energy["profile"], energy["energy_nj"]) == ("chip", 22.0)
         prices.write_text(
             GOOD.replace("synaptic_event: 2", "synaptic_event: -2"), encoding="utf-8"
         )
@@ -188,8 +190,13 @@ class TestVerdict:
     def test_recorded_means(
         self, writer: str, baselines: Path, request: pytest.FixtureRequest, cli: Cli
     ) -> None:
-        given = (request.getfixturevalue(writer), "--baselines", baselines, *self.UNDER)
-        said = [line.strip() for line in cli.text("energy", *given).splitlines()[2:4]]
+        options = (
+            request.getfixturevalue(writer),
+            "--baselines",
+            baselines,
+            *self.UNDER,
+        )
+        said = [line.strip() for line in cli.text("energy", *options).splitlines()[2:4]]
         ratio = SPIKING_PJ / self.BASELINE_PJ
         assert said[0].startswith(
             f"The spiking network loses at equal accuracy: {SPIKING_PJ / 1000:.4g} "
@@ -201,9 +208,9 @@ class TestVerdict:
             "ReLU 784-20-10, zero-skipping (89.00 % validation, 100.00 % test)"
             in said[1]
         )
-        found = cli.json("energy", *given)
-        assert found["answer"][:2] == said
-        headline = found["headline"]
+        energy = cli.json("energy", *options)
+        assert energy["answer"][:2] == said
+        headline = energy["headline"]
         assert headline["conventional"] == "ReLU 784-20-10, zero-skipping"
         assert headline["conventional_nj"] == pytest.approx(self.BASELINE_PJ / 1000)
         assert headline["ratio"] == pytest.approx(ratio)
@@ -228,10 +235,10 @@ class TestForeignCheckpoints:
         assert "`spikejoule energy --images`" in cli.refusal(
             "energy", tmp_path / "c.pth"
         )
-        found = cli.json(
+        energy = cli.json(
             "energy", tmp_path / "c.pth", "--images", "mnist5k", "--samples", "5"
         )
-        assert found["inputs"]["n_images"] == 5
+        assert energy["inputs"]["n_images"] == 5
 
     def test_without_what_training_needs(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()

@@ -44,22 +44,22 @@ def events_of(path: Path, n_inputs: int) -> Path:
 def test_table_page_and_json(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
     page = tmp_path / "energy.html"
-    given = (graph, "--events", events, *SAID)
-    text = cli.text("energy", *given, "--html", page)
+    options = (graph, "--events", events, *SAID)
+    text = cli.text("energy", *options, "--html", page)
     assert text.startswith("Energy of graph.nir\n")
     assert "comparison ge" in text
-    found = cli.json("energy", *given)
-    assert found["graph"] == "graph.nir"
+    report = cli.json("energy", *options)
+    assert report["graph"] == "graph.nir"
     run = run_graph(
         GRAPHS["fully connected"](Maker()),
         EventList.from_dense(np.random.default_rng(3).random((6, 10, 6)) < 0.3),
         Conventions(dt=DT, reset="zero", comparison="ge"),
     )
     events_mean = run.events.mean()
-    assert found["headline"]["synaptic_events_per_inference"] == pytest.approx(
+    assert report["headline"]["synaptic_events_per_inference"] == pytest.approx(
         events_mean
     )
-    assert found["inputs"]["n_images"] == 6
+    assert report["inputs"]["n_images"] == 6
     said = page.read_text(encoding="utf-8")
     assert "events events.npz, SHA-256" in said
     assert "graph graph.nir, SHA-256" in said
@@ -68,17 +68,17 @@ def test_table_page_and_json(tmp_path: Path, cli: Cli) -> None:
 def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> None:
     """dt is 1e-4, which other simulators take; a step is one of 1 ms."""
     write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
-    given = (
+    options = (
         "energy",
         tmp_path / "ours.nir",
         "--events",
         events_of(tmp_path / "events.npz", 784),
     )
-    assert cli.json(*given, "--samples", 4)["inputs"]["n_images"] == 4
-    text = cli.text(*given)
+    assert cli.json(*options, "--samples", 4)["inputs"]["n_images"] == 4
+    text = cli.text(*options)
     assert re.search("window +10 ms\n", text)
     assert "step_ms 1.0" in text
-    assert "the graph's metadata say ge" in cli.refusal(*given, "--threshold", "gt")
+    assert "the graph's metadata say ge" in cli.refusal(*options, "--threshold", "gt")
 
 
 def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
@@ -123,21 +123,21 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
     path = clicks(tmp_path, spikes, sizes=(2, 3), n_train=2)
-    given = (graph, "--events", path, *SAID, "--step-us", 500)
-    found = cli.json("energy", *given)
-    assert found["inputs"]["n_images"] == 4
-    assert found["inputs"]["data"] == "clicks"
+    options = (graph, "--events", path, *SAID, "--step-us", 500)
+    report = cli.json("energy", *options)
+    assert report["inputs"]["n_images"] == 4
+    assert report["inputs"]["data"] == "clicks"
     run = run_graph(
         GRAPHS["fully connected"](Maker()),
         spikes.select(slice(2, None)),
         Conventions(dt=DT, reset="zero", comparison="ge"),
     )
-    assert found["headline"]["synaptic_events_per_inference"] == run.events.mean()
+    assert report["headline"]["synaptic_events_per_inference"] == run.events.mean()
     right = 100 * np.mean(run.output.argmax(axis=1) == LABELS[2:])
-    assert found["inputs"]["accuracy"]["test_percent"] == right
-    assert found["inputs"]["facts"]["a step of the events"] == "500 us"
+    assert report["inputs"]["accuracy"]["test_percent"] == right
+    assert report["inputs"]["facts"]["a step of the events"] == "500 us"
     page = tmp_path / "page.html"
-    text = cli.text("energy", *given, "--html", page)
+    text = cli.text("energy", *options, "--html", page)
     words = re.sub(
         r"<style.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S
     )
@@ -145,8 +145,8 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(
     for said in (words, text):
         assert "image" not in said
         assert "4 samples" in said
-    assert "--step-us says how many make a step" in cli.refusal("energy", *given[:-2])
-    errors = cli.refusal("energy", graph, "--events", events, *given[3:])
+    assert "--step-us says how many make a step" in cli.refusal("energy", *options[:-2])
+    errors = cli.refusal("energy", graph, "--events", events, *options[3:])
     assert "--step-us is for event files" in errors
 
 
@@ -198,7 +198,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
     assert "is no better than guessing (33.33 %)" in text
     for name, words in (
         ("number", "module is 7, but must be an instance of Module"),
-        ("narrow", "given a batch of shape (6, 6), fails (RuntimeError: "),
+        ("narrow", "options a batch of shape (6, 6), fails (RuntimeError: "),
         ("broken", "KeyError: 'weights.pt'"),
     ):
         assert words in cli.refusal(*command, f"{mine}:{name}")
