@@ -122,8 +122,7 @@ class TestAgreement:
         percent = evaluation["test_accuracy_percent"]
         assert percent == pytest.approx(100 * np.trace(pairs) / 1000)
         assert checkpoint["test_accuracy"] == percent
-        # Ten classes: a pipeline that lost its labels or weights on the way would reach
-        # 10 %.
+        # Guessing, after labels or weights were lost, reaches 10 %.
         assert percent > 75
         per_class = pd.read_csv(first.path("per_class"), index_col="class")
         percents = per_class["accuracy_percent"].tolist()

@@ -1,8 +1,8 @@
-"""Results and parameters that git keeps, whatever has been run in the folder since.
+"""Results and parameters of the checked-out commit.
 
-A user's own run rewrites metrics/, figures/, reports/, dvc.lock and params.yaml. Tests
-take these files from the checked-out commit, by the functions here or from the fixture
-`committed`, a project in which they are those of the commit.
+A user's own run rewrites metrics/, figures/, reports/, dvc.lock and params.yaml in the
+working tree. Tests read the committed files, with the functions here or in the fixture
+`committed`.
 """
 
 import csv
@@ -23,19 +23,17 @@ from tests.tools.made_once import made_once
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 REWRITTEN = ("metrics", "figures", "reports", "dvc.lock", "params.yaml")
-"""What `make repro` and `dvc exp run` write among the files that git knows."""
+"""Files known to git that `make repro` and `dvc exp run` rewrite."""
 
 
 @pytest.fixture(scope="session")
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The working tree with the results and parameters of the commit; only to be
-    read.
-    """
+    """The working tree with the committed results and parameters; read only."""
     return made_once(tmp_path_factory, "committed", write_committed)
 
 
 def write_committed(folder: Path) -> None:
-    """Fill `folder` with links to the working tree and copies of what is committed."""
+    """Fill a folder with links to the working tree and copies of committed files."""
     for path in REPOSITORY.iterdir():
         if path.name not in REWRITTEN or not is_clone():
             (folder / path.name).symlink_to(path)
@@ -47,25 +45,25 @@ def write_committed(folder: Path) -> None:
 
 
 def committed_values(name: str) -> Any:
-    """The content of metrics/NAME.json."""
+    """Read metrics/NAME.json."""
     return json.loads(committed_text(f"metrics/{name}.json"))
 
 
 def committed_rows(name: str) -> list[dict[str, str]]:
-    """The rows of metrics/NAME.csv."""
+    """Read the rows of metrics/NAME.csv."""
     return list(csv.DictReader(committed_text(f"metrics/{name}.csv").splitlines()))
 
 
 def committed_params() -> Params:
-    """The parameters of `params_text`."""
+    """Parse `params_text`."""
     return parse_params(parsed(params_text()))
 
 
 def params_text() -> str:
-    """params.yaml with the committed values; as it is where it has other keys.
+    """Return the committed params.yaml, or the present one if its keys differ.
 
-    A user changes values. Whoever adds or renames a parameter changes keys, and tests
-    it before it is committed.
+    Users change values. A developer who adds or renames a parameter changes keys, and
+    runs the tests before the commit.
     """
     text = committed_text("params.yaml")
     try:
@@ -76,27 +74,25 @@ def params_text() -> str:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The content of a params.yaml, read as DVC reads it."""
+    """Parse the text of a params.yaml like DVC."""
     content: dict[str, Any] = YAML(typ="safe").load(text)
     return content
 
 
 def committed_text(path: str) -> str:
-    """A file of the checked-out commit; of a folder that is no clone, the file
-    itself.
-    """
+    """Read a file of the commit, or the file itself outside a clone."""
     if not is_clone():
         return (REPOSITORY / path).read_text(encoding="utf-8")
     return git("show", f"HEAD:{path}").decode()
 
 
 def is_clone() -> bool:
-    """Whether these tests are in a clone, rather than in an archive of the source."""
+    """Whether these tests are in a clone, not in a source archive."""
     return (REPOSITORY / ".git").exists()
 
 
 def git(*arguments: str) -> bytes:
-    """What git prints about this repository."""
+    """Run git in this repository and return its output."""
     command = ["git", *arguments]
     return subprocess.run(
         command, cwd=REPOSITORY, check=True, capture_output=True

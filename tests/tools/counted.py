@@ -1,4 +1,4 @@
-"""The counts of an activity by kind: `fields of NodeCounts` -> node -> counts [N]."""
+"""Counts of an activity by kind: field of `NodeCounts` -> node -> counts [N]."""
 
 from dataclasses import fields
 from typing import Any
@@ -10,7 +10,7 @@ from spikejoule.counts.records import Activity, NodeCounts
 
 
 def by_kind(activity: Activity) -> dict[str, dict[str, NDArray[Any]]]:
-    """Every count that was made."""
+    """Collect all counts of an activity."""
     found: dict[str, dict[str, NDArray[Any]]] = {
         field.name: {} for field in fields(NodeCounts)
     }
@@ -22,6 +22,6 @@ def by_kind(activity: Activity) -> dict[str, dict[str, NDArray[Any]]]:
 
 
 def count_of(activity: Activity, kind: str, name: str) -> NDArray[Any]:
-    """Counts of a kind at a node, [N]; zeros where it has none."""
+    """Counts of a kind at a node, [N]; zeros if it has none."""
     found = by_kind(activity)[kind].get(name)
     return np.zeros(activity.n_rows, np.int64) if found is None else found

@@ -1,6 +1,4 @@
-"""Small trained networks and what belongs to them, for the tests of everything after
-training.
-"""
+"""Small trained networks and their files, for tests of what follows training."""
 
 import copy
 import json
@@ -30,7 +28,7 @@ from spikejoule.network.trained import (
     build_complete,
 )
 
-# What stages write of a run, and the files of clocks, as they lie on the disk
+# Metrics and timings of a run, as the stages write them.
 _FILES = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 TRAIN_TIMINGS = _FILES["train_timings"]
 TRAIN_METRICS = _FILES["train_metrics"]
@@ -47,9 +45,7 @@ def trained_network(
     neuron: Neuron = LIF,
     n_input: int = 784,
 ) -> TrainedNetwork:
-    """A network with random weights that make every layer fire, and a history of two
-    epochs.
-    """
+    """Make a network in which every layer fires, with a history of two epochs."""
     generator = np.random.default_rng(seed)
     network = Network.of_layers(n_input, hidden, 10, neuron)
     state = {
@@ -88,7 +84,7 @@ def trained_network(
 def quantised_network(
     weight_bits: int = 8, state_bits: int = 32, **neuron: Any
 ) -> TrainedNetwork:
-    """The trained network of the examples, in integers."""
+    """Make an integer network."""
     trained = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
     network = replace(
         trained.network, quantisation=Quantisation(weight_bits, state_bits)
@@ -99,9 +95,7 @@ def quantised_network(
 
 
 def adam_state(state: dict[str, Any]) -> dict[str, Any]:
-    """The state dict of a torch Adam that has taken one step on weights of these
-    shapes.
-    """
+    """Return the state dict of a PyTorch Adam after one step on these weights."""
     parameters = [
         torch.nn.Parameter(torch.from_numpy(array.copy())) for array in state.values()
     ]
@@ -113,7 +107,7 @@ def adam_state(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def inference_spikes(trained: TrainedNetwork) -> SpikeCounts:
-    """Of 4 images: 1600 from the input, 400 fewer from each layer that follows."""
+    """Spikes of 4 images: 1600 from the input, 400 fewer from each further layer."""
     network = trained.network
     totals = 1600 - 400 * np.arange(len(network.layer_names))
     per_step = np.zeros((len(totals), 50), dtype=np.int64)
@@ -128,7 +122,7 @@ def inference_spikes(trained: TrainedNetwork) -> SpikeCounts:
 
 
 def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
-    """The complete checkpoint of `network`."""
+    """Assemble the complete checkpoint of a network."""
     network = network or trained_network()
     spikes = inference_spikes(network)
     means = LayerCounts(spikes=np.array([[*spikes.means.values()]]))
@@ -138,7 +132,7 @@ def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
 
 
 def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:
-    """Write the complete checkpoint of `network` to `path`; returns `path`."""
+    """Write the complete checkpoint of a network and return `path`."""
     write_complete(path, complete_content(network))
     return path
 
@@ -149,11 +143,9 @@ def write_baselines(
     validation_accuracy_percent: float = 89.0,
     name: str = "ReLU 784-20-10",
 ) -> Path:
-    """The file of the baseline stage with a network of equal size, counted on images of
-    `labels`.
+    """Write the file of the baseline stage with a network of equal size.
 
-    It multiplies 3,120 times for the first image, and once more for each that follows.
-    Returns `path`.
+    It multiplies 3,120 times for the first image, and once more for each further one.
     """
     n_images = len(labels)
     counts = BaselineCounts(

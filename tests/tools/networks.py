@@ -1,4 +1,4 @@
-"""Small networks of random weights, and spikes for them."""
+"""Small networks with random weights, and spikes for them."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from spikejoule.network.quantisation import Quantisation
 def firing_network(
     *sizes: int, seed: int = 0, bits: tuple[int, int] | None = None, **neuron: Any
 ) -> tuple[Network, dict[str, Any]]:
-    """A network whose every layer fires now and then, and its parameters in float64.
+    """Make a network in which every layer fires, and its parameters in float64.
 
-    `bits` of weights and potentials make it one of integers; `neuron` has its
-    parameters.
+    With `bits` of weights and potentials it is an integer network; `neuron` has the
+    parameters of its neurons.
     """
     generator = np.random.default_rng(seed)
     quantisation = None if bits is None else Quantisation(*bits)

@@ -1,6 +1,4 @@
-"""Shorthands for what tests build often: spikes of the default encoding, changed
-settings.
-"""
+"""Shorthands: spikes of the default encoding, changed settings."""
 
 from typing import TypeVar
 
@@ -20,17 +18,17 @@ def encode(
     key: np.uint64,
     samples: np.ndarray | None = None,
 ) -> EventList:
-    """Spikes of the Poisson encoding."""
+    """Encode images with the Poisson encoding."""
     return Poisson(time_window=time_window, max_rate=max_rate_hz).events(
         images, key, samples
     )
 
 
 def draw_key(seed: int, split: str, epoch: int) -> np.uint64:
-    """Key of the Poisson encoding's random streams."""
+    """Return the key of the Poisson encoding's random streams."""
     return Poisson(time_window=1, max_rate=1.0).draw_key(seed, split, epoch)
 
 
 def changed(section: S, **values: object) -> S:
-    """The same settings but for some values."""
+    """Copy settings with some values changed."""
     return type(section).model_validate(section.model_dump() | values)

@@ -104,8 +104,7 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     assert found.info.status == "FINISHED"
     assert steps(store, found) == [1, 2, 3]
     assert not any("keeper" in name for name in found.data.tags)
-    # What is shown of a result that is there already is deleted when that is published
-    # again.
+    # The live run of a result that was published before is deleted.
     with shown(store, keeper) as run:
         run.on_epoch(EPOCHS[0], 0.5)
         run.trained(weights)

@@ -122,7 +122,7 @@ class TestAnswer:
         )
         np.testing.assert_allclose(rows["energy_pj"], expected, rtol=1e-12)
 
-    def test_form_and_batch_decide_nothing_but_seed_and_position_the_spikes(
+    def test_spikes_depend_on_seed_and_position_but_not_on_form_or_batch(
         self, model: Any, images: np.ndarray
     ) -> None:
         own = model.predict(images)
@@ -182,7 +182,7 @@ class TestAnswer:
         assert refusal.value.get_http_status_code() == 400
         assert "\n" not in refusal.value.message
 
-    def test_other_questions_are_refused(self, model: Any, images: np.ndarray) -> None:
+    def test_other_parameters_are_refused(self, model: Any, images: np.ndarray) -> None:
         for params, said in (
             ({"profile": "silver"}, "profile: 'silver' is not allowed; allowed: 4"),
             ({"seed": 2**32}, "allowed: whole numbers from 0 to 2.32 - 1 and"),

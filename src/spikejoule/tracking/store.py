@@ -175,7 +175,7 @@ def opened(store: Store, to_write: bool = True) -> Iterator["tuple[MlflowClient,
     from mlflow import MlflowClient
 
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
-    # Mode: a group that may write to the database may also lock it, whoever created it.
+    # Mode: every member of a group that shares the database may lock it.
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS, mode=0o664):
         if store.database is not None and not store.database.exists():
             _create(store.database)
