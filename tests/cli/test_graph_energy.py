@@ -198,7 +198,7 @@ def test_a_conventional_network_beside_it(tmp_path: Path, cli: Cli) -> None:
     assert "is no better than guessing (33.33 %)" in text
     for name, words in (
         ("number", "module is 7, but must be an instance of Module"),
-        ("narrow", "options a batch of shape (6, 6), fails (RuntimeError: "),
+        ("narrow", "given a batch of shape (6, 6), fails (RuntimeError: "),
         ("broken", "KeyError: 'weights.pt'"),
     ):
         assert words in cli.refusal(*command, f"{mine}:{name}")
