@@ -109,19 +109,15 @@ def made(repository: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 class TestMakefile:
-    PYTHONS = ("python3", "python3.11", "python3.12", "python3.13", "python")
-
-    def make(
-        self, folder: Path, *arguments: str, programs: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        path = "/usr/bin:/bin" if programs is None else f"{programs}:/usr/bin:/bin"
+    def make(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        path = f"{folder / 'programs'}:/usr/bin:/bin"
         return run(["make", *arguments], folder, {"PATH": path, "HOME": str(folder)})
 
     def pythons(self, folder: Path, suitable: str) -> Path:
         """Programs with the names of Python, one of which has a suitable version."""
         programs = folder / "programs"
-        for name in self.PYTHONS:
-            fake_program(programs / name, "exit 1")
+        for version in ("3", "3.11", "3.12", "3.13", ""):
+            fake_program(programs / f"python{version}", "exit 1")
         fake_program(programs / "environment-python", 'echo "pip: $*" >> log')
         fake_program(
             programs / suitable,
@@ -135,11 +131,11 @@ class TestMakefile:
     def test_builds_the_environment_once_and_again_when_dependencies_change(
         self, made: Path
     ) -> None:
-        programs = self.pythons(made, "python")
+        self.pythons(made, "python")
 
         def installations() -> int:
             """The number of installations by pip during `make test`."""
-            done = self.make(made, "test", programs=programs)
+            done = self.make(made, "test")
             assert done.returncode == 0, done.stderr
             log = made / "log"
             lines = log.read_text(encoding="utf-8").splitlines()
@@ -161,7 +157,7 @@ class TestMakefile:
         assert not (made / ".venv").exists()
         programs = self.pythons(made, "python3")
         fake_program(programs / "environment-python", '[ "$1" = -c ]')
-        assert self.make(made, "test", programs=programs).returncode != 0
+        assert self.make(made, "test").returncode != 0
         assert not (made / ".venv" / ".installed").exists(), "so make tries again"
 
 
@@ -187,9 +183,11 @@ class TestLauncher:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().split("|")
 
-    def test_an_activated_environment_is_taken_if_it_has_spikejoule(
-        self, workspace: Path
-    ) -> None:
+    def test_which_environment_is_used(self, workspace: Path) -> None:
+        """The activated one if it has spikejoule; else the project's own."""
+        root = workspace.parent / "root"
+        python = fake_program(root / ".venv" / "bin" / "python", self.ECHO)
+        assert self.launch(workspace, DVC_ROOT=str(root))[0] == str(python)
         active = workspace.parent / "active"
         own = fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
         activated = fake_program(active / "bin" / "python", self.ECHO)
@@ -197,29 +195,20 @@ class TestLauncher:
         fake_program(active / "bin" / "spikejoule", "")
         assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(activated)
 
-    def test_environment_of_the_workspace_of_an_experiment(
-        self, workspace: Path
-    ) -> None:
-        root = workspace.parent / "root"
-        python = fake_program(root / ".venv" / "bin" / "python", self.ECHO)
-        assert self.launch(workspace, DVC_ROOT=str(root))[0] == str(python)
-
     def test_own_code_and_telemetry(self, workspace: Path) -> None:
         own = f"{workspace}/src:{workspace}"
         assert self.launch(workspace, PYTHONPATH="/other")[1] == f"{own}:/other"
         assert self.launch(workspace)[1:] == [own, "true", "-m stages.shared train"]
 
-    @pytest.mark.parametrize(
-        ("stage", "words"),
-        [
+    def test_what_cannot_be_run(self, workspace: Path) -> None:
+        for stage, words in (
             ("nothing", "usage: stages/shared/run NAME"),
             ("train", "no environment with spikejoule was found"),
-        ],
-    )
-    def test_what_cannot_be_run(self, workspace: Path, stage: str, words: str) -> None:
-        done = run(["stages/shared/run", stage], workspace, {"PATH": "/usr/bin:/bin"})
-        assert done.returncode != 0
-        assert done.stderr.startswith(f"error: {words}")
+        ):
+            command = ["stages/shared/run", stage]
+            done = run(command, workspace, {"PATH": "/usr/bin:/bin"})
+            assert done.returncode != 0
+            assert done.stderr.startswith(f"error: {words}")
 
 
 def test_project_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def changed(key: str, value: object) -> dict[str, Any]:
 
 
 def with_all(values: dict[str, Any]) -> dict[str, Any]:
-    """The content of params.yaml with other values by their full keys."""
+    """The content of params.yaml with some values, by their full keys, replaced."""
     content: dict[str, Any] = copy.deepcopy(CONTENT)
     for key, value in values.items():
         section, _, name = key.rpartition(".")
@@ -64,9 +64,7 @@ class TestParamsFile:
 
 
 def test_what_is_accepted() -> None:
-    """A number or a list of one a layer; whole numbers for others; null; widths of
-    integers.
-    """
+    """A number, or a list with one per layer; null; widths of integers; events."""
     for value, sizes in ((400, (400,)), ([400], (400,)), ([800, 400], (800, 400))):
         assert parse_params(changed("model.hidden", value)).model.hidden == sizes
     lists = {"model.threshold": [1, 0.5, 2.0], "model.decay": [1.0, 0.9, 0.5]}
@@ -83,25 +81,9 @@ def test_what_is_accepted() -> None:
     assert parse_params(with_all(VALUES["events"])).encode.encoder.takes == "events"
 
 
-# What no parameter, or not every one, can be
-ODD = (
-    *(
-        None,
-        True,
-        "?",
-        "a\nb",
-        "a\0b",
-        "",
-        "x" * 501,
-        "1e999",
-        -1,
-        0.5,
-        1e300,
-        10**400,
-        math.nan,
-    ),
-    *([], [0.25], [True], ["0.9"], [0.9, 0.8, 0.7, 0.6], [10] * 17, {"a": 1}),
-)
+# Values that no parameter, or only some, can have
+ODD = (None, True, "a\nb", "", "x" * 501, "1e999", -1, 1e300, 10**400, math.nan)
+ODD += ([], [0.25], ["0.9"], [0.9, 0.8, 0.7, 0.6], [10] * 17, {"a": 1})
 VALUES: dict[str, Any] = yaml.safe_load(
     Path(__file__).with_name("parameter_values.yaml").read_text(encoding="utf-8")
 )
@@ -122,12 +104,12 @@ class TestRefused:
         assert "\n" not in message
         return True
 
-    @pytest.mark.parametrize("key", all_keys())
-    def test_odd_values(self, key: str) -> None:
-        assert sum(self.is_refused(key, value) for value in ODD) > len(ODD) / 3
+    def test_odd_values(self) -> None:
+        for key in all_keys():
+            assert sum(self.is_refused(key, value) for value in ODD) > len(ODD) / 3
 
     @pytest.mark.parametrize("key", VALUES["refused"])
-    def test_what_no_value_of_a_parameter_is(self, key: str) -> None:
+    def test_values_out_of_range(self, key: str) -> None:
         assert all(self.is_refused(key, value) for value in VALUES["refused"][key])
 
     @pytest.mark.parametrize("key", VALUES["allowed"])
@@ -145,11 +127,8 @@ class TestRefused:
     def test_any_missing_key(self, content: dict[str, Any]) -> None:
         for key in all_keys():
             without = copy.deepcopy(content)
-            section = without
-            *sections, name = key.split(".")
-            for part in sections:
-                section = section[part]
-            del section[name]
+            section, _, name = key.rpartition(".")
+            del (without[section] if section else without)[name]
             assert refusal(without) == f"{key}: is missing"
 
     def test_one_line_for_each_problem(self, content: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""schema.py: one schema for the writer and the reader, in JSON, in CSV and in .npz."""
+"""Schemas: writers and readers refuse what breaks them, in JSON, CSV and .npz."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytest
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import ConfigDict, model_validator
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
@@ -34,7 +34,6 @@ class Line(Row):
     model_config = ConfigDict(extra="allow")
 
     step: Count
-    shown: Count
     accuracy_percent: MaybeNotNegative
     newer_percent: MaybeNotNegative = None
 
@@ -51,55 +50,42 @@ class Lines(Table):
 
 
 GOOD: dict[str, Any] = {"accuracy_percent": 98.5}
-COLUMNS = ("step", "shown", "accuracy_percent")
+COLUMNS = ("step", "accuracy_percent")
 
 
-def test_json_round_trip_leaves_out_what_was_never_set(tmp_path: Path) -> None:
+def test_json_leaves_out_fields_that_were_never_set(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     Outer.model_validate(GOOD).write(path)
     assert Outer.read(path) == Outer.model_validate(GOOD)
-    assert Outer.read(path).note is None
     assert "note" not in path.read_text()
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
-            {"accuracy_percent": 500.0},
-            "accuracy_percent is 500.0, but must be less than or equal",
-        ),
+        ({"accuracy_percent": 500.0}, "accuracy_percent is 500.0, but must be less"),
         ({"more": 1}, "more is unknown"),
     ],
 )
 def test_json_that_breaks_the_schema(
     tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(ValidationError):
-        Outer.model_validate({**GOOD, **change})
     write_json(tmp_path / "a.json", {**GOOD, **change})
     assert words in refusal(Outer.read, tmp_path / "a.json")
 
 
 def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    lines = Lines(
-        rows=(
-            Line(step=1, shown=1, accuracy_percent=None, newer_percent=5.0, rate="80"),
-            Line(
-                step=2, shown=0, accuracy_percent=0.1, newer_percent=None, rate="[1, 2]"
-            ),
-        )
-    )
+    first = Line(step=1, accuracy_percent=None, newer_percent=5.0, rate="80")
+    second = Line(step=2, accuracy_percent=0.1, newer_percent=None, rate="[1, 2]")
+    lines = Lines(rows=(first, second))
     lines.write(path)
-    assert path.read_text() == (
-        'step,shown,accuracy_percent,newer_percent,rate\n1,1,,5.0,80\n2,0,0.1,,"[1, '
-        '2]"\n'
-    )
+    header = "step,accuracy_percent,newer_percent,rate\n"
+    assert path.read_text() == header + '1,,5.0,80\n2,0.1,,"[1, 2]"\n'
     assert Lines.read(path) == lines
-    write_csv(path, COLUMNS, [(1, 1, 2.0)])
-    assert Lines.read(path).rows[0].newer_percent is None, "a figure that came later"
-    write_csv(path, COLUMNS[:2], [(1, 1)])
+    write_csv(path, COLUMNS, [(1, 2.0)])
+    assert Lines.read(path).rows[0].newer_percent is None, "unknown in an older file"
+    write_csv(path, COLUMNS[:1], [(1,)])
     with pytest.raises(ArtifactError, match="lacks the column accuracy_percent"):
         Lines.read(path)
 
@@ -107,8 +93,8 @@ def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([(1, 1, 2.0), (2, 1, "nan")], "row 3: accuracy_percent is 'nan'"),
-        ([(2, 1, 2.0), (1, 1, 2.0)], "the steps must ascend"),
+        ([(1, 2.0), (2, "nan")], "row 3: accuracy_percent is 'nan'"),
+        ([(2, 2.0), (1, 2.0)], "the steps must ascend"),
     ],
 )
 def test_csv_that_breaks_the_schema(

@@ -1,7 +1,6 @@
 """Downloads: from a server of the test, and without a network."""
 
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,12 +65,10 @@ def write_files(folder: Path) -> dict[str, str]:
 def test_without_a_network_one_quiet_sentence_names_the_address(
     places: Places, name: str, host: str, advice: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    since = time.monotonic()
     with pytest.raises(
         DataError, match=f"{name} could not be downloaded from {host}"
     ) as error:
         load_dataset(name, places)
-    assert time.monotonic() - since < 30
     assert advice in str(error.value)
     assert "\n" not in str(error.value)
     assert capfd.readouterr() == ("", "")
@@ -136,13 +133,10 @@ class TestAuto:
     def test_falls_back_with_a_framed_warning(
         self, places: Places, caplog: pytest.LogCaptureFixture
     ) -> None:
-        dataset = load_dataset("auto", places)
-        assert dataset.source == "mnist5k"
-        (record,) = (
-            record for record in caplog.records if record.levelno >= logging.WARNING
-        )
+        caplog.set_level(logging.WARNING)
+        assert load_dataset("auto", places).source == "mnist5k"
         for words in ("ONLY 5,000 DIGITS", "could not be downloaded", "MNIST_DIR"):
-            assert words in record.getMessage()
+            assert words in caplog.text
 
     def test_uses_the_download(
         self, places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
