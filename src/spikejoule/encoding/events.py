@@ -259,20 +259,9 @@ class EventList:
         # Flat places need a third of the memory of `numpy.nonzero`.
         sources = np.flatnonzero(rows) % max(n_inputs, 1)
         offsets = offsets_of(np.count_nonzero(rows, axis=1))
-        return cls._checked(sources, offsets, n_samples, n_steps, n_inputs)
-
-    @classmethod
-    def _checked(
-        cls,
-        sources: NDArray[Any],
-        offsets: NDArray[np.int64],
-        n_samples: int,
-        n_steps: int,
-        n_inputs: int,
-    ) -> "EventList":
         sources = sources.astype(source_type(n_inputs))
         events = cls(sources, offsets, n_samples, n_steps, n_inputs)
-        events.check()
+        events.check()  # the sizes
         return events
 
     def row_arrays(self) -> dict[str, NDArray[Any]]:
@@ -310,19 +299,18 @@ class EventList:
     ) -> "EventList":
         """Make an event list from ascending (row, source) pairs; row is ``n T + t``."""
         offsets = offsets_of(np.bincount(rows, minlength=n_samples * n_steps))
-        return cls._checked(sources, offsets, n_samples, n_steps, n_inputs)
+        sources = sources.astype(source_type(n_inputs))
+        return cls(sources, offsets, n_samples, n_steps, n_inputs)
 
     @classmethod
     def of_currents(
         cls, currents: Currents, n_steps: int, n_inputs: int
     ) -> "EventList":
-        """Make an input of currents; ArtifactError if they break their layout."""
+        """Make an input of currents, without spikes."""
         n_samples = currents.offsets.size - 1
         offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
-        nothing = np.empty(0, dtype=source_type(n_inputs))
-        events = cls(nothing, offsets, n_samples, n_steps, n_inputs, currents)
-        events.check()
-        return events
+        no_sources = np.empty(0, dtype=source_type(n_inputs))
+        return cls(no_sources, offsets, n_samples, n_steps, n_inputs, currents)
 
     def select(self, samples: slice | NDArray[np.integer]) -> "EventList":
         """Return the events, or the currents, of some samples, in the order given."""
