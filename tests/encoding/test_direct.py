@@ -10,7 +10,7 @@ import pytest
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoded_files import EncodedImages, load_encoded_images
 from spikejoule.encoding.encoders.direct import Direct
-from spikejoule.encoding.events import Currents, EventList, Products, save_events
+from spikejoule.encoding.events import Currents, EventList, save_events
 
 KEY = np.uint64(0)
 IMAGES = np.array([[0, 51, 255], [0, 0, 0], [102, 0, 0]], dtype=np.uint8)
@@ -50,20 +50,18 @@ class TestImages:
             replace(currents, **change).check(3, 3)
 
 
-class TestFiles:
-    @pytest.mark.parametrize("products", ["once", "every_step"])
-    def test_come_back(self, tmp_path: Path, products: Products) -> None:
-        encoder = Direct(time_window=4, direct_products=products)
-        events = encoder.events(IMAGES, KEY)
-        header = EncodedImages(
-            encoder=encoder, seed=1, split="test", images_sha256="ab" * 32
-        )
-        save_events(tmp_path / "e.npz", events, header.entry())
-        read, images = load_encoded_images(tmp_path / "e.npz")
-        for name in ("sources", "values", "offsets"):
-            written = getattr(currents_of(events), name)
-            assert getattr(currents_of(read), name).tobytes() == written.tobytes()
-        assert currents_of(read).products == products
-        assert images.encoder == encoder
-        assert (read.n_samples, read.n_steps, read.n_inputs) == (3, 4, 3)
-        assert images.entry()["direct_products"] == products
+def test_files_return_currents_and_encoder(tmp_path: Path) -> None:
+    encoder = Direct(time_window=4, direct_products="every_step")
+    events = encoder.events(IMAGES, KEY)
+    header = EncodedImages(
+        encoder=encoder, seed=1, split="test", images_sha256="ab" * 32
+    )
+    save_events(tmp_path / "e.npz", events, header.entry())
+    read, images = load_encoded_images(tmp_path / "e.npz")
+    for name in ("sources", "values", "offsets"):
+        written = getattr(currents_of(events), name)
+        assert getattr(currents_of(read), name).tobytes() == written.tobytes()
+    assert currents_of(read).products == "every_step"
+    assert (read.n_samples, read.n_steps, read.n_inputs) == (3, 4, 3)
+    assert images.encoder == encoder
+    assert images.entry()["direct_products"] == "every_step"

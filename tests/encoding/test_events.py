@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,9 +23,6 @@ from tests import naive
 
 shapes = st.tuples(st.integers(0, 5), st.integers(1, 6), st.integers(1, 7))
 dense_spikes = hnp.arrays(np.uint8, shapes, elements=st.integers(0, 1))
-plain_text = st.text(
-    st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters="\\")
-)
 
 
 def same(events: EventList, other: EventList) -> bool:
@@ -135,31 +132,16 @@ class TestInvariants:
 
 
 class TestFiles:
-    @given(
-        dense_spikes,
-        st.dictionaries(
-            plain_text.filter(bool),
-            plain_text
-            | st.integers(-(10**12), 10**12)
-            | st.floats(allow_nan=False, allow_infinity=False),
-            max_size=4,
-        ),
-    )
-    def test_round_trip(
-        self,
-        tmp_path_factory: pytest.TempPathFactory,
-        dense: np.ndarray,
-        encoding: dict[str, Any],
-    ) -> None:
-        path = tmp_path_factory.mktemp("events") / "events.npz"
-        events = EventList.from_dense(dense)
-        save_events(path, events, encoding)
-        first = path.read_bytes()
-        back, stated = load_events(path)
-        assert same(back, events)
-        assert stated == encoding
-        save_events(path, back, dict(reversed(stated.items())))
-        assert path.read_bytes() == first
+    ENCODING: ClassVar = {"type": "ü, \n", "seed": np.int64(1), "rate": 0.1, "n": -0.0}
+
+    @pytest.mark.parametrize("events", [EXAMPLE, EXAMPLE.select(slice(0))])
+    def test_round_trip(self, tmp_path: Path, events: EventList) -> None:
+        save_events(tmp_path / "a", events, self.ENCODING)
+        loaded, encoding = load_events(tmp_path / "a")
+        assert same(loaded, events)
+        assert encoding == self.ENCODING
+        save_events(tmp_path / "b", loaded, dict(reversed(encoding.items())))
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
     @pytest.mark.parametrize(
         ("changes", "words"),
@@ -173,8 +155,7 @@ class TestFiles:
         self, tmp_path: Path, changes: dict[str, np.ndarray], words: str
     ) -> None:
         path = tmp_path / "events.npz"
-        save_events(path, EXAMPLE, {"seed": np.int64(1)})
-        assert load_events(path)[1] == {"seed": 1}
+        save_events(path, EXAMPLE, {"seed": 1})
         write_npz(path, EVENTS.schema, EVENTS.read(path) | changes)
         with pytest.raises(ArtifactError, match=words) as error:
             load_events(path)

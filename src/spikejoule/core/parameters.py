@@ -177,6 +177,7 @@ def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
                         "can have a parameter of this name"
                     )
                 fields[name] = (field.annotation, field)
+        # Pydantic builds validators with the class, so a new class gets the fields.
         made = create_model(
             section.__name__,
             __base__=section,

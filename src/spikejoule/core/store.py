@@ -108,6 +108,7 @@ def atomic_writer(path: FilePath) -> Iterator[BinaryIO]:
         try:
             with open(temporary, "xb") as stream:
                 yield stream
+                # Without it, a crash of the machine could leave an empty file.
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(temporary, destination)

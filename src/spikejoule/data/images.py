@@ -197,6 +197,7 @@ def _reduced(samples: Samples, crop_pixels: int, side: int) -> LabelledImages:
         )
     kept = samples.images[:, crop_pixels:, crop_pixels:][:, :height, :width]
     squares = kept.reshape(len(kept), height // side, side, width // side, side)
+    # Integer arithmetic: adding half the divisor rounds halves up.
     means = (squares.sum(axis=(2, 4), dtype=np.int64) + side**2 // 2) // side**2
     return replace(samples, images=means.astype(np.uint8))
 

@@ -256,7 +256,7 @@ class EventList:
             raise ArtifactError("spikes must be 0 or 1; other values were found")
         n_samples, n_steps, n_inputs = dense.shape
         rows = dense.reshape(n_samples * n_steps, n_inputs)
-        # Flat places need a third of the memory of `numpy.nonzero`.
+        # Flat places need a third of the memory of `numpy.nonzero`; max() for no units.
         sources = np.flatnonzero(rows) % max(n_inputs, 1)
         offsets = offsets_of(np.count_nonzero(rows, axis=1))
         sources = sources.astype(source_type(n_inputs))

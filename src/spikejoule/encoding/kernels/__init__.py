@@ -113,7 +113,8 @@ def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> Ev
     for first in range(0, n_samples, chunk):
         size = min(chunk, n_samples - first)
         lanes = min(numba.get_num_threads(), size)
-        most_spikes = -(-size // lanes) * n_steps * n_units
+        largest_lane = -(-size // lanes)  # rounded up
+        most_spikes = largest_lane * n_steps * n_units
         rows = slice(first * n_steps, (first + size) * n_steps)
         out = LaneSpikes(
             bounds=even_parts(size, lanes),
@@ -125,6 +126,7 @@ def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> Ev
         filled = zip(out.buffers, out.counts.tolist(), strict=True)
         # Copied: the next chunk overwrites the buffers.
         parts.append(np.concatenate([buffer[:count] for buffer, count in filled]))
+    # In place: `lengths` is a view of the offsets.
     np.cumsum(lengths, out=lengths)
     sources = np.concatenate(parts)
     return EventList(sources, offsets, n_samples, n_steps, n_units)

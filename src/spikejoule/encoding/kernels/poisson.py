@@ -168,6 +168,7 @@ def _steps_after_gaps(builder, scratch, gaps, n_steps) -> int:
     def in_every_lane(value, bits):
         return broadcast(builder, builder.trunc(value, ir.IntType(bits)), GAPS_AT_ONCE)
 
+    # Places are not multiples of the vector: only elements are aligned.
     drawn = builder.load(pointer(scratch.numbers, gaps.number, _DOUBLES), align=8)
     lengths = builder.fmul(drawn, broadcast(builder, gaps.scale, GAPS_AT_ONCE))
     # A gap of T steps is long enough, and its sums fit into 32 bits.
@@ -218,9 +219,11 @@ def _draw(levels, gap_scale, n_steps, scratch):
         counts[image] = 0
         most = max(most, n_lit[image])
     for k in range(most):
+        # Images take turns with each pixel, so their draws overlap in the processor.
         for image in range(n_images):
             if k >= n_lit[image]:
                 continue
+            # Unsigned indices, as in `order_by_step`.
             pixel = lit[np.uint64(image * lit_room + n_lit[image] - 1 - k)]
             scale = gap_scale[levels[np.uint64(image), np.uint64(pixel)]]
             start = 0
@@ -239,6 +242,8 @@ def _draw(levels, gap_scale, n_steps, scratch):
                 flags = _steps_after_gaps(scratch, gaps, n_steps)
                 beyond = flags & _EVERY
                 in_last = flags >> GAPS_AT_ONCE
+                # The lowest set bit is the number of spikes before the first that is
+                # beyond the window; the bit above all is set for the case of none.
                 spikes = lowest_set_bit(beyond | (_EVERY + 1))
                 count += spikes
                 # After a spike in the last step, no further gap is drawn.
