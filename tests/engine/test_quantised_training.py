@@ -1,6 +1,4 @@
-"""Networks of integers: runs are those of plain loops on plain integers, bit for bit,
-and so is what both engines learn in quantisation-aware training.
-"""
+"""Quantised networks equal plain loops on integers, in inference and in training."""
 
 from typing import Any
 
@@ -26,14 +24,14 @@ pytestmark = pytest.mark.xdist_group("engines")
 def assert_all_agree(
     network: Network, state: dict[str, Any], dense: np.ndarray
 ) -> list[np.ndarray]:
-    """Grids, spikes, loss and gradients are those of the loops on integers; returns the
-    spikes.
-    """
+    """Assert that grids, spikes, loss and gradients equal the loops'; return spikes."""
     labels = np.arange(len(dense)) % network.n_output
     quantisation = quantisation_of(network)
     neuron = network.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
-    thresholds, decays = zip(*(one.constants for one in network.neurons), strict=True)
+    thresholds, decays = zip(
+        *(neurons.constants for neurons in network.neurons), strict=True
+    )
     bits = (quantisation.weight_bits, quantisation.state_bits)
     assert quantisation.exponents == tuple(
         naive.grid_of(state[f"layer{number}.synapses.weight"], *bits, threshold)
@@ -56,7 +54,7 @@ def assert_all_agree(
 @settings(max_examples=40)
 @given(data=st.data())
 def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> None:
-    """Of any widths, leaks, resets, depths and sizes."""
+    """For any integer widths, leaks, resets, depths and sizes."""
     draw = data.draw
     hidden = draw(st.lists(st.sampled_from([1, 9, 16, 17, 20]), min_size=1, max_size=3))
     n_layers = len(hidden) + 1
@@ -86,7 +84,7 @@ def test_thresholds_of_any_size(threshold: float) -> None:
 
 
 def test_potentials_that_saturate() -> None:
-    """The gradient goes through the bound as if there were none."""
+    """The gradient ignores the bounds of the potential."""
     network, state = firing_network(
         200, 6, 3, seed=8, bits=(8, 16), threshold=40.0, reset="subtract", decay=0.9
     )
@@ -97,13 +95,14 @@ def test_potentials_that_saturate() -> None:
     dense = spike_trains(200, 2, 40, 0.9)
     dense[:, 30:, :40] = 0
     exponents = quantisation_of(network).exponents
-    thresholds = [one.threshold for one in layer_constants(network)]
+    thresholds = [layer.threshold for layer in layer_constants(network)]
     integers = naive.quantise(state, exponents, 8, 16)
     constants = (thresholds, [0.9] * 2, "subtract")
-    passed = [
-        naive.integer_forward(integers, of, constants, 16) for of in dense.tolist()
-    ]
-    assert min(np.min(potentials) for (potentials, _), *_ in passed) < -(2**15)
+    lowest = 0
+    for sample in dense.tolist():
+        (potentials, _), *_ = naive.integer_forward(integers, sample, constants, 16)
+        lowest = min(lowest, np.min(potentials))
+    assert lowest < -(2**15)
     assert_all_agree(network, state, dense)
 
 
@@ -111,9 +110,7 @@ def test_potentials_that_saturate() -> None:
 def test_training_in_float32_sees_exact_integers(
     bits: tuple[int, int], decay: float
 ) -> None:
-    """The forward pass of training, in floating point, fires as the network of integers
-    does.
-    """
+    """The floating-point forward pass of training fires as the integer network does."""
     network, state = firing_network(300, 70, 10, bits=bits, decay=decay)
     events = EventList.from_dense(spike_trains(300, 40, 25, 0.1))
     exact = [layer.to_dense(np.int64) for layer in run_integers(network, state, events)]
@@ -125,8 +122,8 @@ def test_training_in_float32_sees_exact_integers(
 
 
 @needs_torch
-def test_both_engines_keep_what_is_not_rounded() -> None:
-    """Steps far below a unit of the grid add up, and the weights that run follow."""
+def test_steps_below_a_unit_of_the_grid_add_up() -> None:
+    """Both engines keep unrounded parameters and run with rounded ones."""
     network, state = firing_network(14, 18, 4, bits=(4, 32))
     learning = LearningSettings(logit_scale=0.3, weight_decay=0.001, grad_clip_norm=0.5)
     event, dense = engines(network, state, learning)
@@ -134,29 +131,25 @@ def test_both_engines_keep_what_is_not_rounded() -> None:
     exponents = quantisation_of(network).exponents
     for number in range(40):
         events = EventList.from_dense(spike_trains(14, 6, 6 + number % 5))
-        outcomes = [
-            engine.train_batch(events, np.arange(6) % 4, 0.004)
-            for engine in (event, dense)
-        ]
-        assert outcomes[0].spikes == outcomes[1].spikes
-        assert outcomes[0].synaptic_events == outcomes[1].synaptic_events
+        labels = np.arange(6) % 4
+        outcome = event.train_batch(events, labels, 0.004)
+        dense_outcome = dense.train_batch(events, labels, 0.004)
+        assert outcome.spikes == dense_outcome.spikes
+        assert outcome.synaptic_events == dense_outcome.synaptic_events
+    running = event.state()
+    dense_running = dense.state()
+    dense_learned = dense.learned_state()
     changed = 0
-    runs = event.state()
-    theirs = dense.state()
     for name, learned in event.learned_state().items():
-        np.testing.assert_allclose(
-            learned, dense.learned_state()[name], rtol=1e-7, atol=1e-12
-        )
+        np.testing.assert_allclose(learned, dense_learned[name], rtol=1e-7, atol=1e-12)
         unit = 2.0 ** -exponents[naive.layer_number(name)]
         limit = 7 if name.endswith("weight") else 2**23 - 1
-        assert np.array_equal(
-            runs[name], np.clip(np.round(learned / unit), -limit, limit) * unit
-        )
-        assert np.array_equal(runs[name], theirs[name])
-        changed += np.count_nonzero(runs[name] != before[name])
+        rounded = np.clip(np.round(learned / unit), -limit, limit) * unit
+        assert np.array_equal(running[name], rounded)
+        assert np.array_equal(running[name], dense_running[name])
+        changed += np.count_nonzero(running[name] != before[name])
     assert changed > 20
     for engine in (event, dense):
-        assert quantisation_of(engine.network).exponents == exponents
         engine.choose_grids()
         assert engine.network == with_grids(network, engine.learned_state())
     assert event.network == dense.network

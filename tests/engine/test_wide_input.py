@@ -1,8 +1,7 @@
-"""More input units than two bytes can number: the same network as without those that
-are silent.
+"""Inputs of more units than 16 bits can number.
 
-Weights of silent units change nothing of the spikes, so the used columns of a wide
-network are a narrow one, and every number must be the same.
+Silent units change nothing, so a wide network equals the narrow network of its used
+inputs, number by number.
 """
 
 from pathlib import Path
@@ -24,25 +23,21 @@ WIDE_SPIKES = EventList.from_rows(
 )
 
 
-def test_an_event_list_keeps_the_numbers_of_its_units(tmp_path: Path) -> None:
-    assert (WIDE_SPIKES.sources.dtype, NARROW_SPIKES.sources.dtype) == (
-        np.uint32,
-        np.uint16,
-    )
+def test_an_event_file_keeps_wide_sources(tmp_path: Path) -> None:
     save_events(tmp_path / "a.npz", WIDE_SPIKES, {"seed": 1})
     read, _ = load_events(tmp_path / "a.npz")
     np.testing.assert_array_equal(read.sources, WIDE_SPIKES.sources)
 
 
 @pytest.mark.slow
-def test_training_and_running_are_those_of_the_used_part() -> None:
+def test_a_wide_network_equals_its_used_part() -> None:
     random = np.random.default_rng(1)
     network = Network.of_layers(WIDE, (9,), 3)
     shapes = network.parameter_shapes()
     state = {name: random.normal(0.2, 0.5, shape) for name, shape in shapes.items()}
     first = "layer1.synapses.weight"
     used = {**state, first: state[first][:, USED]}
-    # Without decay of the weights, which would be that of silent units too.
+    # Weight decay would also change the weights of silent units.
     learning = LearningSettings(weight_decay=0.0, grad_clip_norm=0.0)
     wide = EventEngine(network, state, learning, np.float64)
     narrow_network = Network.of_layers(len(USED), (9,), 3)

@@ -1,8 +1,8 @@
-"""Train small networks with several numbers of threads:
-`python -m tests.engine.with_threads 1 16`.
+"""Train small networks with several numbers of threads.
 
-Prints for each case a digest of what was trained, for each number. `NUMBA_NUM_THREADS`
-must be the most of them at least, and be set before the process begins.
+``python -m tests.engine.with_threads 1 16`` prints, for each case, one digest of the
+results per number of threads. `NUMBA_NUM_THREADS` must be at least the largest of them
+when the process starts.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 
 POISSON = Poisson(time_window=9, max_rate=300.0)
-# Sizes, batch, what is not the default.
+# Layer sizes, batch size, other settings
 CASES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
     "one sample": ((60, 100, 10), 1, {}),
     "an odd batch": ((60, 100, 10), 13, {}),
@@ -55,7 +55,7 @@ def network_of(sizes: tuple[int, ...], other: dict[str, Any]) -> Network:
 
 
 def digest(name: str) -> str:
-    """Of all that five steps of training leave behind, and of the spikes after them."""
+    """Return a digest of five training steps' results, and of the spikes after them."""
     sizes, batch_size, other = CASES[name]
     generator = np.random.default_rng(3)
     network = network_of(sizes, other)
@@ -66,30 +66,29 @@ def digest(name: str) -> str:
     learning = LearningSettings(surrogate="arctangent", **other.get("learning", {}))
     engine = make_engine("event", network, state, learning)
     encoder: Encoder = other.get("encoder", POISSON)
-    found = hashlib.sha256()
+    results = hashlib.sha256()
     for step in range(5):
         if "bits" in other and step == 2:
-            engine.prune(
-                {key: np.abs(state[key]) > 0.1 for key in network.weight_names}
-            )
+            masks = {key: np.abs(state[key]) > 0.1 for key in network.weight_names}
+            engine.prune(masks)
         images = generator.integers(0, 256, (batch_size, sizes[0]), dtype=np.uint8)
         events = encoder.encode(images, encoder.draw_key(1, "train", step)).events
         labels = generator.integers(0, sizes[-1], batch_size)
-        found.update(repr(engine.train_batch(events, labels, 0.01)).encode())
+        results.update(repr(engine.train_batch(events, labels, 0.01)).encode())
     for values in engine.snapshot().arrays().values():
-        found.update(values.tobytes())
+        results.update(values.tobytes())
     for layer in engine.run(events):
-        found.update(layer.sources.tobytes() + layer.offsets.tobytes())
-    return found.hexdigest()
+        results.update(layer.sources.tobytes() + layer.offsets.tobytes())
+    return results.hexdigest()
 
 
 def main() -> None:
-    found: dict[str, list[str]] = {name: [] for name in CASES}
+    digests: dict[str, list[str]] = {name: [] for name in CASES}
     for threads in map(int, sys.argv[1:]):
         numba.set_num_threads(threads)
-        for name in CASES:
-            found[name].append(digest(name))
-    print(json.dumps(found))
+        for name, values in digests.items():
+            values.append(digest(name))
+    print(json.dumps(digests))
 
 
 if __name__ == "__main__":
