@@ -39,9 +39,9 @@ def test_a_wide_network_equals_its_used_part() -> None:
     used = {**state, first: state[first][:, USED]}
     # Weight decay would also change the weights of silent units.
     learning = LearningSettings(weight_decay=0.0, grad_clip_norm=0.0)
-    wide = EventEngine(network, state, learning, np.float64)
+    wide = EventEngine(network, state, learning)
     narrow_network = Network.of_layers(len(USED), (9,), 3)
-    narrow = EventEngine(narrow_network, used, learning, np.float64)
+    narrow = EventEngine(narrow_network, used, learning)
     labels = np.arange(12) % 3
     for _ in range(3):
         outcome = wide.train_batch(WIDE_SPIKES, labels, 0.01)
